@@ -1,0 +1,82 @@
+"""Every error that this project raises on purpose, in one tree.
+
+A caller needs one `except ReceiverError`; `retryable` says whether the same call can succeed later without anybody
+changing anything.
+"""
+
+
+class ReceiverError(Exception):
+    """The root. The message says what happened and what to do about it, and holds no secret."""
+
+    retryable = False
+
+
+class SettingsError(ReceiverError):
+    """One or more environment variables are missing or wrong; the message names all of them."""
+
+
+class SignatureError(ReceiverError):
+    """A delivery is not proven to come from Gemini. `reason` goes to the log, never to the sender."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UnknownKeyError(SignatureError):
+    """No key of the set at hand fits the delivery; a fresher key set may hold it."""
+
+
+class EventError(ReceiverError):
+    """A delivery's body is not an event envelope."""
+
+
+class InboxUnavailableError(ReceiverError):
+    """Redis could not be asked; nothing was accepted."""
+
+    retryable = True
+
+
+class LeaseLostError(ReceiverError):
+    """Another worker holds the batch now, or the lease could not be renewed; stop before the next write."""
+
+    retryable = True
+
+
+class GeminiError(ReceiverError):
+    """Gemini's API refused or failed a call."""
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retryable: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+
+
+class BatchNotFoundError(GeminiError):
+    """The configured API key sees no such batch."""
+
+
+class DownloadError(GeminiError):
+    """A result file did not arrive whole."""
+
+
+class LayoutError(ReceiverError):
+    """An output template or key pattern can't be used."""
+
+
+class StorageError(ReceiverError):
+    """The storage refused or failed a call."""
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class AlreadyStoredError(StorageError):
+    """An object that must be created is there already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is already stored", retryable=False)

@@ -1,0 +1,35 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from deploy.sandbox.valkey import running_valkey
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    """A developer's own settings must not steer a test."""
+    for name in list(os.environ):
+        if name.startswith(("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_")):
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(valkey_url: str) -> str:
+    """A real Valkey with nothing in it."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushall()
+    return valkey_url
+
+
+@pytest.fixture
+def storage_url(tmp_path: Path) -> str:
+    return (tmp_path / "outputs").as_uri()
