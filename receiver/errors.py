@@ -27,6 +27,12 @@ class UnknownKeyError(SignatureError):
     """No key of the set at hand fits the delivery; a fresher key set may hold it."""
 
 
+class KeySetUnavailableError(ReceiverError):
+    """No key set is known and none can be fetched: a delivery can't be judged now, and its sender should try again."""
+
+    retryable = True
+
+
 class EventError(ReceiverError):
     """A delivery's body is not an event envelope."""
 
