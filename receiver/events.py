@@ -1,0 +1,155 @@
+"""Read the body of a delivery: which batch it speaks of and what it says happened.
+
+An event is a hint: nothing in it is trusted beyond the name of a batch, which is then asked for. Pure.
+Envelope: Gemini's webhooks guide; the position of `user_metadata` and the body of a ping are documented nowhere.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from receiver.errors import EventError, SignatureError
+
+MAX_TYPE_CHARS = 100  # the type goes into log lines
+MAX_TIMESTAMP_CHARS = 64
+MAX_USER_METADATA_BYTES = 8 * 1024  # as compact JSON
+
+_BATCH_TYPES = {
+    "batch.succeeded": "batch.succeeded",
+    "batch.completed": "batch.succeeded",  # its name in the first weeks of the API
+    "batch.failed": "batch.failed",
+    "batch.cancelled": "batch.cancelled",
+    "batch.expired": "batch.expired",
+}
+_BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True)
+class BatchEvent:
+    """A batch has reached an end."""
+
+    type: str  # batch.succeeded, batch.failed, batch.cancelled or batch.expired
+    batch: str  # batches/<id>
+    timestamp: str | None  # as the sender wrote it, unchecked
+    user_metadata: Mapping[str, Any]  # as given when the batch was created; at most 8 KiB of JSON
+    user_metadata_dropped: bool = False  # there was some, too large or not clean JSON
+
+
+@dataclass(frozen=True)
+class OtherEvent:
+    """A ping, or a type that is none of our business: to be acknowledged and ignored."""
+
+    type: str  # at most 100 printable characters
+
+
+def parse_event(body: bytes) -> BatchEvent | OtherEvent:
+    """Read an envelope; raises EventError, in words, for whatever is none."""
+    document, is_clean = _decode_object(body)
+    raw_data = document.get("data")
+    data = raw_data if isinstance(raw_data, dict) else {}
+    # Nobody has published a ping: a body that names neither a type nor an object is taken for one.
+    if "type" not in document and not raw_data:
+        return OtherEvent("ping")
+    event_type = _require_type(document.get("type"))
+    if event_type not in _BATCH_TYPES:
+        return OtherEvent(event_type)
+    if not isinstance(data.get("id"), str):
+        raise EventError(f"the body of {event_type} has no data.id")
+    metadata, is_dropped = _user_metadata(document, data, is_clean=is_clean)
+    return BatchEvent(
+        type=_BATCH_TYPES[event_type],
+        batch=normalise_batch_name(data["id"]),
+        timestamp=_timestamp(document.get("timestamp")),
+        user_metadata=metadata,
+        user_metadata_dropped=is_dropped,
+    )
+
+
+def normalise_batch_name(text: str) -> str:
+    """Bring a batch's name to its one form; raises EventError when it is none.
+
+    >>> [normalise_batch_name(text) for text in ("batches/x1", "x1", "batch_x1")]
+    ['batches/x1', 'batches/x1', 'batches/x1']
+    """
+    batch_id = text.removeprefix("batches/")
+    if batch_id == text:
+        batch_id = text.removeprefix("batch_")
+    if not _BATCH_ID.fullmatch(batch_id):
+        raise EventError("the batch's name is not batches/ and 1 to 128 letters, digits, _ or -")
+    return f"batches/{batch_id}"
+
+
+def check_claims(claims: Mapping[str, Any] | None, event: BatchEvent | OtherEvent) -> None:
+    """Raise SignatureError when a token's `type` or `data.id` claim contradicts the body, which it does not sign."""
+    if not claims:
+        return
+    if "type" in claims:
+        claimed = claims["type"]
+        if not isinstance(claimed, str) or _BATCH_TYPES.get(claimed, claimed) != event.type:
+            raise SignatureError("the token's type is not the body's")
+    data = claims.get("data")
+    if isinstance(event, BatchEvent) and isinstance(data, dict) and "id" in data:
+        try:
+            is_same = normalise_batch_name(str(data["id"])) == event.batch
+        except EventError:
+            is_same = False
+        if not is_same:
+            raise SignatureError("the token's data.id is not the body's")
+
+
+def _decode_object(body: bytes) -> tuple[dict[str, Any], bool]:
+    """The body's object, and whether strict JSON holds it.
+
+    The second, tolerant decoder takes half a surrogate pair and NaN, so that a name with one never costs an event.
+    """
+    is_clean = True
+    try:
+        try:
+            document = msgspec.json.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            is_clean = False
+            document = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise EventError("the body is not UTF-8") from None
+    except RecursionError:
+        raise EventError("the body is nested too deeply") from None
+    except ValueError:
+        raise EventError("the body is not JSON") from None
+    if not isinstance(document, dict):
+        raise EventError("the body is not a JSON object")
+    return document, is_clean
+
+
+def _require_type(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise EventError("the body has no type")
+    if len(value) > MAX_TYPE_CHARS or not value.isprintable():
+        raise EventError(f"the body's type is not 1 to {MAX_TYPE_CHARS} printable characters")
+    return value
+
+
+def _timestamp(value: object) -> str | None:
+    is_text = isinstance(value, str) and len(value) <= MAX_TIMESTAMP_CHARS and value.isprintable()
+    return str(value) if is_text else None
+
+
+def _user_metadata(
+    document: Mapping[str, Any], data: Mapping[str, Any], *, is_clean: bool
+) -> tuple[Mapping[str, Any], bool]:
+    """The metadata at the top level or in `data`, and whether it had to be dropped."""
+    candidates = (document.get("user_metadata"), data.get("user_metadata"))
+    metadata = next((value for value in candidates if isinstance(value, dict) and value), {})
+    if metadata and not (is_clean and _is_small(metadata)):
+        return {}, True
+    return metadata, False
+
+
+def _is_small(metadata: Mapping[str, Any]) -> bool:
+    try:
+        return len(msgspec.json.encode(metadata)) <= MAX_USER_METADATA_BYTES
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError):
+        return False
