@@ -16,7 +16,6 @@ from receiver.signing_keys import MAX_KEY_SET_BYTES, KeySet, parse_key_set
 
 FETCH_TIMEOUT_S = 5.0  # for the whole answer, since httpx limits each read only
 COOLDOWN_S = 60.0  # between two fetches, also after a failed one: unknown keys cost the sender of them nothing
-MIN_MAX_AGE_S = 60.0
 DEFAULT_MAX_AGE_S = 3600.0
 MAX_MAX_AGE_S = 24 * 3600.0
 STALE_S = 24 * 3600.0  # how long keys serve beyond their age while the endpoint gives no better ones
@@ -139,5 +138,4 @@ async def _read(response: httpx.Response) -> bytes:
 
 def _max_age_s(cache_control: str) -> float:
     found = _MAX_AGE.search(cache_control)
-    wanted_s = float(found[1]) if found else DEFAULT_MAX_AGE_S
-    return min(max(wanted_s, MIN_MAX_AGE_S), MAX_MAX_AGE_S)
+    return min(float(found[1]), MAX_MAX_AGE_S) if found else DEFAULT_MAX_AGE_S  # the cooldown is the lower bound

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ OLD = jwks(rsa_jwk())
 NEW = jwks(rsa_jwk(kid="key-2"), ed25519_jwk())
 HUGE = OLD + b" " * 256 * 1024
 TIMEOUT_S = 0.5
+PLAIN_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading the authorities for every scene would take longest
 
 # Arguments of KeyEndpoint.answer, none of which may replace good keys.
 BROKEN: dict[str, dict[str, Any]] = {
@@ -100,7 +102,12 @@ async def scene() -> AsyncIterator[Scene]:
     endpoint, clock = KeyEndpoint(), Clock()
     server = await asyncio.start_server(endpoint.serve, "127.0.0.1", endpoint.port)
     # A client as careless as can be: the cache may rely on none of its defaults.
-    client = httpx.AsyncClient(follow_redirects=True, headers={"x-goog-api-key": "canary"}, auth=("canary", "canary"))
+    client = httpx.AsyncClient(
+        follow_redirects=True,
+        headers={"x-goog-api-key": "canary"},
+        auth=("canary", "canary"),
+        verify=PLAIN_TLS,
+    )
     async with server, client:
         cache = KeySetCache(endpoint.url, client=client, clock=clock, timeout_s=TIMEOUT_S)
         yield Scene(endpoint, server, client, clock, cache)

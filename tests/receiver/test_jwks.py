@@ -49,7 +49,7 @@ def test_first_use_fetches_once() -> None:
         ("cache-control: max-age=9999999999\r\n", DAY_S),
         ("cache-control: max-age=-5\r\n", HOUR_S),
         ("cache-control: max-age=soon\r\n", HOUR_S),
-        ("cache-control: s-maxage=600\r\n", HOUR_S),
+        ("cache-control: s-maxage=600, x-max-age=600\r\n", HOUR_S),
     ],
 )
 def test_max_age_is_honoured_within_bounds(header: str, age_s: int) -> None:

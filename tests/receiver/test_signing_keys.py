@@ -61,6 +61,12 @@ def test_bad_secret_is_named_silently(text: str, words: str) -> None:
     assert refusal.value.__cause__ is None
 
 
+def test_secrets_stay_out_of_reprs() -> None:
+    shown = repr(SECRET) + repr([SECRET]) + str(SECRET)
+    assert "0123456789" not in shown
+    assert SECRET_TEXT[6:] not in shown
+
+
 def ed25519_bytes(keys: KeySet) -> list[bytes]:
     return [key.public_bytes_raw() for key in keys.ed25519]
 
