@@ -76,7 +76,15 @@ class Admin:
         return json_answer(msgspec.to_builtins(self._faults))
 
     async def reset_faults(self, _: Request) -> Response:
-        self._faults.set(msgspec.to_builtins(Faults()))
+        self._faults.reset()
+        return json_answer({})
+
+    async def reset(self, _: Request) -> Response:
+        """An empty sandbox again: no job runs on, no delivery is under way, no fault is set."""
+        await self._jobs.close()
+        await self._courier.drop_all()
+        self._ledger.forget()
+        self._faults.reset()
         return json_answer({})
 
     async def rotate_keys(self, _: Request) -> Response:

@@ -49,12 +49,16 @@ class Courier:
         """What a real ping holds is not known; this one is an envelope with empty data."""
         self._send_static(webhook, None, _envelope("ping", {}))
 
-    async def close(self) -> None:
+    async def drop_all(self) -> None:
+        """Give up every delivery that is under way."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    async def close(self) -> None:
+        await self.drop_all()
         await self._client.aclose()
 
     def _event_of(self, batch: Batch) -> Json:
@@ -81,11 +85,12 @@ class Courier:
     def _send_dynamic(self, uri: str, batch: Batch, event: Json) -> None:
         def sign(message_id: str, timestamp: int, body: bytes) -> str:
             keys = self.keys.impostor() if self._faults.take("wrong_signature") else self.keys
-            if self._config.dynamic_scheme == "jwt":
-                return keys.sign_jwt(self._config.jwt_audience or uri, event)
+            if scheme == "jwt":
+                return keys.sign_jwt(self._faults.jwt_audience or self._config.jwt_audience or uri, event)
             return keys.sign_v1a(message_id, timestamp, body)
 
-        self._start(_new_delivery(event, uri, self._config.dynamic_scheme, batch, None), event, sign, None)
+        scheme = self._faults.dynamic_scheme or self._config.dynamic_scheme
+        self._start(_new_delivery(event, uri, scheme, batch, None), event, sign, None)
 
     def _start(self, delivery: Delivery, event: Json, sign: Sign, webhook: Webhook | None) -> None:
         self._ledger.deliveries.append(delivery)

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from deploy.sandbox.config import Scheme
 from deploy.sandbox.wire import ApiError, Json
 
 Times = int | Literal["all"]
@@ -46,6 +47,8 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     delay_deliveries_s: float = 0
     event_id: Literal["batches/", "batch_", ""] = "batches/"  # what stands before the id in `data.id`
     user_metadata_in: Literal["top", "data"] = "top"
+    dynamic_scheme: Scheme | None = None  # instead of the one that the sandbox was started with
+    jwt_audience: str | None = None  # likewise
     # batches
     get_status: StatusFault | None = None
     late_output: Times = 0  # SUCCEEDED without output
@@ -68,6 +71,9 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
             raise ApiError(400, f"No such fault: {error}") from error
         for name in Faults.__struct_fields__:
             setattr(self, name, getattr(checked, name))
+
+    def reset(self) -> None:
+        self.set(msgspec.to_builtins(Faults()))
 
     def take(self, name: str) -> bool:
         """Use up one count of the knob called `name`; False when it is at 0."""

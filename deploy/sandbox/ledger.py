@@ -151,3 +151,10 @@ class Ledger:
 
     def next_number(self) -> int:
         return next(self._numbers)
+
+    def forget(self) -> None:
+        """Be empty again. Uploaded files leave the disk; results stay, as some lie outside our folder."""
+        for stored in self.files.values():
+            stored.path.unlink(missing_ok=True)
+        for part in (self.files, self.results, self.batches, self.webhooks, self.deliveries):
+            part.clear()
