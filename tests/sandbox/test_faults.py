@@ -1,0 +1,48 @@
+import pytest
+
+from deploy.sandbox.faults import Faults
+from deploy.sandbox.wire import ApiError
+from tests.sandbox.conftest import Json, Sandbox
+
+
+def test_counts_are_used_up() -> None:
+    faults = Faults()
+    faults.set({"drop_deliveries": 2, "late_output": "all"})
+    assert [faults.take("drop_deliveries") for _ in range(3)] == [True, True, False]
+    assert [faults.take("late_output") for _ in range(3)] == [True, True, True]
+
+
+def test_detailed_faults_are_used_up() -> None:
+    faults = Faults()
+    faults.set({"cut_download_after": {"bytes": 5, "times": 1}})
+    assert faults.take_fault("cut_download_after").bytes == 5
+    assert faults.take_fault("cut_download_after") is None
+
+
+def test_status_fault_is_raised() -> None:
+    faults = Faults()
+    faults.set({"get_status": {"status": 429, "retry_after": 3}})
+    with pytest.raises(ApiError) as raised:
+        faults.raise_status("get_status")
+    assert (raised.value.code, raised.value.headers) == (429, {"retry-after": "3"})
+    faults.raise_status("get_status")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"no_such": 1}, {"drop_deliveries": "some"}, {"late_output": 3, "get_status": {"status": "x"}}],
+    ids=str,
+)
+def test_wrong_knob_changes_nothing(sandbox: Sandbox, changes: Json) -> None:
+    refused = sandbox.http.post("/sandbox/faults", json=changes)
+    assert refused.status_code == 400
+    assert sandbox.ask("GET", "/sandbox/faults")["late_output"] == 0
+
+
+def test_knobs_change_one_by_one(sandbox: Sandbox) -> None:
+    sandbox.fault(late_output=3)
+    sandbox.fault(drop_deliveries="all")
+    shown = sandbox.ask("GET", "/sandbox/faults")
+    assert (shown["late_output"], shown["drop_deliveries"]) == (3, "all")
+    sandbox.ask("DELETE", "/sandbox/faults")
+    assert sandbox.ask("GET", "/sandbox/faults")["late_output"] == 0
