@@ -1,0 +1,39 @@
+-- ARGV: delivery ttl s, ring grace ms, then for each event: batch, delivery id, event, door, metadata, reopen
+-- Gives one verdict an event: 'accepted' when it opened an entry, else 'known'.
+local delivery_ttl, ring_grace = ARGV[1], tonumber(ARGV[2])
+local verdicts = {}
+
+local function open(batch, event, door, metadata)
+  local key = ENTRY .. batch
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'state', 'open', 'event', event, 'door', door, 'metadata', metadata, 'attempts', 0, 'waits', 0,
+    'accepted', now, 'changed', now, 'rung_until', now + ring_grace)
+  redis.call('ZREM', BURIED, batch)
+  redis.call('ZADD', DUE, now, batch)
+  return 'accepted'
+end
+
+local function accept(batch, delivery, event, door, metadata, reopen)
+  if delivery ~= '' and not redis.call('SET', DELIVERY .. delivery, batch, 'NX', 'EX', delivery_ttl) then
+    return 'known'
+  end
+  local state = redis.call('HGET', ENTRY .. batch, 'state')
+  if not state or (state == 'done' and reopen ~= 'none') or (state == 'buried' and reopen == 'all') then
+    return open(batch, event, door, metadata)
+  end
+  if metadata ~= '' then
+    redis.call('HSET', ENTRY .. batch, 'metadata', metadata)
+  end
+  if state == 'open' then
+    redis.call('ZADD', DUE, 'LT', now, batch)
+    redis.call('HSET', ENTRY .. batch, 'rung_until', now + ring_grace)
+  elseif state == 'leased' then
+    redis.call('HSET', ENTRY .. batch, 'again', 1)
+  end
+  return 'known'
+end
+
+for i = 3, #ARGV, 6 do
+  verdicts[#verdicts + 1] = accept(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+end
+return verdicts

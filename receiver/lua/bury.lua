@@ -1,0 +1,6 @@
+-- ARGV: batch, token, cause, ttl s.  Gives 1 when this lease buried it.
+if not holds(ARGV[1], ARGV[2]) then
+  return 0
+end
+bury(ARGV[1], ARGV[3], ARGV[4])
+return 1

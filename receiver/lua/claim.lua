@@ -1,0 +1,20 @@
+-- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or {token, attempts, waits, metadata}
+local batch, key = ARGV[1], ENTRY .. ARGV[1]
+local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata')
+local score = redis.call('ZSCORE', DUE, batch)
+if not score or tonumber(score) > now or (entry[1] ~= 'open' and entry[1] ~= 'leased') then
+  return nil
+end
+local attempts = tonumber(entry[2])
+if entry[1] == 'leased' then -- nobody handed it back: its worker died
+  attempts = redis.call('HINCRBY', key, 'attempts', 1)
+  if attempts >= tonumber(ARGV[3]) then
+    bury(batch, 'its worker died ' .. attempts .. ' times while it held this batch', ARGV[4])
+    return nil
+  end
+end
+local token = redis.call('INCR', FENCE)
+redis.call('HSET', key, 'state', 'leased', 'token', token, 'changed', now)
+redis.call('HDEL', key, 'again')
+redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
+return { tostring(token), attempts, tonumber(entry[3]), entry[4] }

@@ -1,0 +1,9 @@
+-- ARGV: batch, token, summary, ttl s.  Gives 1 when this lease finished it.
+if not holds(ARGV[1], ARGV[2]) then
+  return 0
+end
+redis.call('HSET', ENTRY .. ARGV[1], 'state', 'done', 'summary', ARGV[3], 'changed', now)
+redis.call('HDEL', ENTRY .. ARGV[1], 'token', 'cause')
+redis.call('EXPIRE', ENTRY .. ARGV[1], ARGV[4])
+redis.call('ZREM', DUE, ARGV[1])
+return 1

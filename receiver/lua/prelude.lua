@@ -1,0 +1,18 @@
+-- Redis' own clock in milliseconds: no client's clock ever decides who holds a batch.
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local DUE, BURIED, FENCE = KEYS[1], KEYS[2], KEYS[3]
+local ENTRY, DELIVERY = 'gbr:entry:', 'gbr:delivery:'
+
+local function bury(batch, cause, ttl_s)
+  redis.call('HSET', ENTRY .. batch, 'state', 'buried', 'cause', cause, 'changed', now)
+  redis.call('HDEL', ENTRY .. batch, 'token')
+  redis.call('EXPIRE', ENTRY .. batch, ttl_s)
+  redis.call('ZREM', DUE, batch)
+  redis.call('ZADD', BURIED, now, batch)
+end
+
+local function holds(batch, token)
+  local entry = redis.call('HMGET', ENTRY .. batch, 'state', 'token')
+  return entry[1] == 'leased' and entry[2] == token
+end
