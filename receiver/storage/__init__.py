@@ -1,0 +1,14 @@
+"""Where outputs are kept, chosen by STORAGE_URL. Names are paths below the storage root, separated by `/`."""
+
+from receiver.storage.local import LocalStorage, local_root
+from receiver.storage.objects import ObjectStorage
+from receiver.storage.protocol import Storage
+
+__all__ = ["LocalStorage", "ObjectStorage", "Storage", "open_storage"]
+
+
+def open_storage(url: str) -> Storage:
+    """The storage behind a URL. Raises StorageError when it can't be used as it stands."""
+    if url.startswith("file:"):
+        return LocalStorage(local_root(url))
+    return ObjectStorage.open(url)

@@ -1,0 +1,148 @@
+"""A folder on this machine: temporary file, fsync, rename, so that what has its name is whole and durable."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from receiver.errors import AlreadyStoredError, StorageError
+
+TEMPORARY = ".tmp"  # no output's name begins with a dot
+FLUSHING_THREADS = 8  # fsync waits for the disk; several waits overlap
+
+
+def local_root(url: str) -> Path:
+    """The folder of a `file:` URL; a relative path counts from where the process runs."""
+    return Path(unquote(urlsplit(url).path)).absolute()
+
+
+def _failure(what: str, name: str, error: OSError) -> StorageError:
+    hint = "free some space or check its permissions; it is tried again by itself"
+    return StorageError(f"the storage did not {what} {name}: {error.strerror or error}: {hint}")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class LocalStorage:
+    """Storage in a local folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._temporary = root / TEMPORARY
+        try:
+            self._temporary.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"STORAGE_URL can't be used: {error.strerror}: {root}", retryable=False) from error
+
+    def _write_temporary(self, data: bytes) -> Path:
+        path = self._temporary / secrets.token_hex(12)
+        try:
+            with path.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                path.unlink()
+            raise
+        return path
+
+    def _put(self, item: tuple[str, bytes]) -> None:
+        name, data = item
+        target = self.root / name
+        try:
+            temporary = self._write_temporary(data)
+            try:
+                temporary.replace(target)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                temporary.replace(target)
+        except OSError as error:
+            raise _failure("write", name, error) from error
+
+    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        if len(objects) == 1:
+            self._put(objects[0])
+        else:
+            with ThreadPoolExecutor(FLUSHING_THREADS) as pool:
+                for _ in pool.map(self._put, objects):
+                    pass
+        self._sync_folders({(self.root / name).parent for name, _ in objects})
+
+    def _sync_folders(self, folders: set[Path]) -> None:
+        try:
+            for folder in folders:
+                _sync_folder(folder)
+        except OSError as error:
+            raise _failure("flush", "a folder", error) from error
+
+    def put_file(self, name: str, path: Path) -> None:
+        target = self.root / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if path.parent.stat().st_dev != self.root.stat().st_dev:
+                path = Path(shutil.copyfile(path, self._temporary / secrets.token_hex(12)))
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            path.replace(target)
+        except OSError as error:
+            raise _failure("write", name, error) from error
+        self._sync_folders({target.parent})
+
+    def create(self, name: str, data: bytes) -> None:
+        target = self.root / name
+        try:
+            temporary = self._write_temporary(data)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.hardlink_to(temporary)  # unlike a rename, a link never replaces
+            finally:
+                temporary.unlink()
+        except FileExistsError as error:
+            raise AlreadyStoredError(name) from error
+        except OSError as error:
+            raise _failure("write", name, error) from error
+        self._sync_folders({target.parent})
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _failure("read", name, error) from error
+
+    def read_to_file(self, name: str, path: Path) -> bool:
+        try:
+            shutil.copyfile(self.root / name, path)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _failure("read", name, error) from error
+        return True
+
+    def exists(self, name: str) -> bool:
+        return (self.root / name).is_file()
+
+    def list_names(self, folder: str) -> list[str]:
+        top = self.root / folder
+        return sorted(str(path.relative_to(self.root)) for path in top.rglob("*") if path.is_file())
+
+    def delete(self, name: str) -> None:
+        try:
+            (self.root / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _failure("delete", name, error) from error
+
+    def scratch_near(self) -> Path | None:
+        return self._temporary

@@ -1,0 +1,36 @@
+"""What the rest of the program needs of a storage."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+
+class Storage(Protocol):
+    """Objects that are whole or not there. Every call can raise StorageError."""
+
+    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        """Write whole objects, replacing what was there; returns when all are durable."""
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Write a whole object from a local file, which may be moved away."""
+
+    def create(self, name: str, data: bytes) -> None:
+        """Write a whole object that must not be there yet; AlreadyStoredError when it is."""
+
+    def read(self, name: str) -> bytes | None:
+        """An object's bytes; None when it is not there."""
+
+    def read_to_file(self, name: str, path: Path) -> bool:
+        """Copy an object into a local file; False when it is not there."""
+
+    def exists(self, name: str) -> bool:
+        """Whether the object is there."""
+
+    def list_names(self, folder: str) -> list[str]:
+        """Names of all objects below a folder."""
+
+    def delete(self, name: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    def scratch_near(self) -> Path | None:
+        """A local folder from which `put_file` is a rename; None where an upload is needed anyway."""
