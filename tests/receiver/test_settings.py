@@ -1,0 +1,82 @@
+import pytest
+
+from receiver.errors import SettingsError
+from receiver.settings import VARIABLES, read_settings
+from tests.receiver.forging import SECRET_TEXT
+
+RIGHT = {"GEMINI_API_KEY": "key-1", "GEMINI_WEBHOOK_SECRET": SECRET_TEXT}
+
+
+def test_key_alone_is_enough() -> None:
+    settings = read_settings({"GEMINI_API_KEY": "key-1"})
+    assert settings.base_url == "https://generativelanguage.googleapis.com"
+    assert settings.jwks_url == "https://generativelanguage.googleapis.com/.well-known/jwks.json"
+    assert settings.template.text == "{batch}/{key}.json"
+    assert (settings.host, settings.port, settings.secrets) == ("127.0.0.1", 8000, ())
+
+
+def test_googles_own_names_are_read() -> None:
+    settings = read_settings({"GOOGLE_API_KEY": "key-2", "WEBHOOK_SIGNING_SECRET": SECRET_TEXT})
+    assert settings.api_key == "key-2"
+    assert len(settings.secrets) == 1
+
+
+def test_our_names_win_over_googles() -> None:
+    assert read_settings(RIGHT | {"GOOGLE_API_KEY": "key-2"}).api_key == "key-1"
+
+
+@pytest.mark.parametrize("separator", [" ", ",", "\n", ", "])
+def test_several_secrets_are_read(separator: str) -> None:
+    assert len(read_settings(RIGHT | {"GEMINI_WEBHOOK_SECRET": separator.join([SECRET_TEXT] * 2)}).secrets) == 2
+
+
+def test_overrides_win() -> None:
+    assert read_settings(RIGHT | {"PORT": "1"}, port=2).port == 2
+
+
+WRONG = [
+    ("GEMINI_API_KEY", "two words", "one word"),
+    ("GEMINI_WEBHOOK_SECRET", "hunter2", "whsec_"),
+    ("GEMINI_WEBHOOK_SECRET", "whsec_c2hvcnQ=", "bytes"),
+    ("GEMINI_BASE_URL", "generativelanguage.googleapis.com", "expected an address"),
+    ("GEMINI_BASE_URL", "http://generativelanguage.googleapis.com", "expected https"),
+    ("GEMINI_API_VERSION", "v1/..", "v1beta"),
+    ("GEMINI_JWKS_URL", "ftp://x", "expected an address"),
+    ("REDIS_URL", "localhost:6379", "redis://"),
+    ("STORAGE_URL", "/var/outputs", "file:/path"),
+    ("STORAGE_URL", "file://var/outputs", "did you mean file:var/outputs"),
+    ("STORAGE_URL", "s3:bucket", "s3://bucket/prefix"),
+    ("OUTPUT_TEMPLATE", "{batch}/{nokey}.json", "nokey"),
+    ("OUTPUT_TEMPLATE", "all.jsonl", "{batch}"),
+    ("KEY_PATTERN", "(", "KEY_PATTERN"),
+    ("RETRY_BASE_S", "soon", "seconds"),
+    ("PORT", "65536", "65535"),
+    ("LOG_LEVEL", "LOUD", "WARNING"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), WRONG)
+def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        read_settings(RIGHT | {name: value})
+    assert name in str(told.value)
+    assert expected in str(told.value)
+
+
+def test_all_wrong_values_come_together() -> None:
+    with pytest.raises(SettingsError) as told:
+        read_settings({"PORT": "x", "REDIS_URL": "x", "LOG_LEVEL": "x"})
+    assert all(name in str(told.value) for name in ("GEMINI_API_KEY", "PORT", "REDIS_URL", "LOG_LEVEL"))
+
+
+def test_secrets_are_never_shown() -> None:
+    settings = read_settings(RIGHT | {"REDIS_URL": "redis://:hunter2@localhost/0"})
+    assert not any(secret in repr(settings) for secret in ("key-1", SECRET_TEXT, "hunter2", "0123456789abcdef"))
+    with pytest.raises(SettingsError) as told:
+        read_settings({"GEMINI_API_KEY": "my secret key", "GEMINI_WEBHOOK_SECRET": "whsec_hunter2"})
+    assert not any(secret in str(told.value) for secret in ("my secret key", "hunter2"))
+
+
+def test_every_variable_is_described() -> None:
+    assert len({variable.name for variable in VARIABLES}) == len(VARIABLES)
+    assert {name for name, _, _ in WRONG} <= {variable.name for variable in VARIABLES}
