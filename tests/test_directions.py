@@ -1,0 +1,92 @@
+"""Who may import whom. The rules are drawn in the README's map of files."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PURE = {
+    "receiver.errors",
+    "receiver.events",
+    "receiver.freshness",
+    "receiver.jwts",
+    "receiver.layout",
+    "receiver.name_codec",
+    "receiver.retry",
+    "receiver.signatures",
+    "receiver.signing_keys",
+    "receiver.templates",
+    "workers.account",
+    "workers.lines",
+    "workers.outcomes",
+    "workers.results",
+}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_modules(path: Path) -> set[str]:
+    found = set[str]()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return found
+
+
+def modules_of(package: str) -> dict[str, set[str]]:
+    return {module_name(path): imported_modules(path) for path in (ROOT / package).rglob("*.py")}
+
+
+def imports_package(imports: set[str], package: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for name in imports)
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("receiver", ("workers", "deploy", "tests")),
+        ("workers", ("deploy", "tests")),
+        ("deploy", ("receiver", "workers", "tests")),
+    ],
+)
+def test_packages_import_in_one_direction(package: str, forbidden: tuple[str, ...]) -> None:
+    modules = modules_of(package)
+    assert modules
+    wrong = [(name, other) for name, found in modules.items() for other in forbidden if imports_package(found, other)]
+    assert wrong == []
+
+
+def test_pure_modules_import_pure_ones() -> None:
+    modules = modules_of("receiver") | modules_of("workers")
+    assert set(modules) >= PURE
+    ours = set(modules) - PURE - {"receiver", "workers"}  # the packages themselves are empty
+    assert [(name, found & ours) for name, found in modules.items() if name in PURE and found & ours] == []
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    modules = modules_of("receiver") | modules_of("workers") | modules_of("deploy")
+    edges = {name: {other for other in found if other in modules and other != name} for name, found in modules.items()}
+    open_names, done = set[str](), set[str]()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in open_names, " -> ".join((*trail, name))
+        if name not in done:
+            open_names.add(name)
+            for other in sorted(edges[name]):
+                visit(other, (*trail, name))
+            open_names.discard(name)
+            done.add(name)
+
+    for name in sorted(edges):
+        visit(name, ())
+
+
+def test_neither_process_imports_the_sdk() -> None:
+    modules = modules_of("receiver") | modules_of("workers")
+    assert [name for name, found in modules.items() if imports_package(found, "google")] == []
