@@ -87,4 +87,4 @@ def _make_scalar(kind: str, schema: Json, rng: random.Random) -> Any:
 
 
 def make_text(rng: random.Random, words: int) -> str:
-    return " ".join(rng.choice(WORDS) for _ in range(words)).capitalize()
+    return " ".join(rng.choices(WORDS, k=words)).capitalize()

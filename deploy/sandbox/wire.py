@@ -1,5 +1,6 @@
 """How Google's API front end speaks: error bodies, pretty JSON, two casings, lenient input, pages, times and ids."""
 
+import functools
 import json
 import re
 import secrets
@@ -109,6 +110,7 @@ def _with_double_quotes(match: re.Match[str]) -> str:
     return match[0] if inner is None else '"' + inner.replace("\\'", "'").replace('"', '\\"') + '"'
 
 
+@functools.lru_cache(maxsize=1024)
 def snake(name: str) -> str:
     """`displayName` -> `display_name`."""
     return re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), name)

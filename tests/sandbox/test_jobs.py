@@ -1,11 +1,29 @@
+import asyncio
+from pathlib import Path
+
 import pytest
 
+from deploy.sandbox.config import SandboxConfig
+from deploy.sandbox.deliveries import Courier
+from deploy.sandbox.faults import Faults
+from deploy.sandbox.jobs import Jobs
+from deploy.sandbox.ledger import Batch, Ledger, State
+from deploy.sandbox.signing import DynamicKeys
 from tests.sandbox.conftest import Json, Sandbox, wait_for
 from tests.sandbox.test_batches import inline, rows_of
 
 
 def entry(key: str, text: str) -> Json:
     return {"key": key, "request": {"contents": [{"parts": [{"text": text}]}]}}
+
+
+def waiting_job(folder: Path) -> tuple[Jobs, Batch, Courier]:
+    """A started job that stays PENDING for a minute, in this process."""
+    config, ledger = SandboxConfig(folder, pending_s=60), Ledger()
+    courier = Courier(config, ledger, Faults(), DynamicKeys())
+    jobs, batch = Jobs(config, ledger, courier), Batch(1, "a", "generate", "models/m", None, 1)
+    jobs.start(batch)
+    return jobs, batch, courier
 
 
 @pytest.mark.parametrize(("marker", "state"), [("fail", "FAILED"), ("expire", "EXPIRED")])
@@ -15,6 +33,34 @@ def test_planned_failure_has_error(sandbox: Sandbox, marker: str, state: str) ->
     assert ended["metadata"]["batchStats"] == {"requestCount": "2", "pendingRequestCount": "2"}
     assert ended["error"]["code"] > 0
     assert "response" not in ended
+
+
+def test_stuck_job_runs_on(sandbox: Sandbox) -> None:
+    stuck = sandbox.create(inline("a", name="[stuck]"))["name"]
+    sandbox.run(inline("b"))
+    assert sandbox.ask("GET", f"/v1/{stuck}")["metadata"]["state"] == "BATCH_STATE_RUNNING"
+
+
+def test_cancel_returns_after_the_end(tmp_path: Path) -> None:
+    async def cancelled() -> State:
+        jobs, batch, courier = waiting_job(tmp_path)
+        await asyncio.sleep(0)
+        await jobs.cancel(batch)
+        await courier.close()
+        return batch.state
+
+    assert asyncio.run(cancelled()) is State.CANCELLED
+
+
+def test_closed_jobs_leave_no_task(tmp_path: Path) -> None:
+    async def closed() -> tuple[State, int]:
+        jobs, batch, courier = waiting_job(tmp_path)
+        await asyncio.sleep(0)
+        await jobs.close()
+        await courier.close()
+        return batch.state, len(asyncio.all_tasks())
+
+    assert asyncio.run(closed()) == (State.PENDING, 1)
 
 
 def test_cancel_ends_job_at_once(sandbox: Sandbox) -> None:

@@ -49,6 +49,14 @@ def test_repeated_chunk_counts_once(sandbox: Sandbox) -> None:
     assert send(url, 3, b"", "finalize").json()["file"]["sizeBytes"] == "3"
 
 
+def test_shorter_repeat_replaces_all(sandbox: Sandbox) -> None:
+    url = opened(sandbox)
+    send(url, 0, b"abcdef")
+    stored = send(url, 0, b"abc", "upload, finalize").json()["file"]
+    assert stored["sizeBytes"] == "3"
+    assert b64decode(stored["sha256Hash"]).decode() == hashlib.sha256(b"abc").hexdigest()
+
+
 def test_repeated_finalize_answers_again(sandbox: Sandbox) -> None:
     url = opened(sandbox)
     first = send(url, 0, b"abc", "upload, finalize")
