@@ -1,4 +1,10 @@
+import io
+import json
+from pathlib import Path
+
 import pytest
+from google import genai
+from google.genai import types
 
 from tests.sandbox.conftest import Sandbox
 
@@ -20,3 +26,23 @@ def test_deleted_file_leaves_list(sandbox: Sandbox) -> None:
     assert sandbox.ask("GET", "/v1/files?pageSize=1")["files"][0]["name"] == name
     assert sandbox.ask("DELETE", f"/v1/{name}") == {}
     assert name not in [found["name"] for found in sandbox.ask("GET", "/v1/files").get("files", [])]
+
+
+def test_large_upload_goes_in_chunks(client: genai.Client, tmp_path: Path) -> None:
+    path = tmp_path / "large.jsonl"
+    line = json.dumps({"key": "k", "request": {"contents": [{"parts": [{"text": "x" * 1000}]}]}}).encode() + b"\n"
+    path.write_bytes(line * (20 * 1024 * 1024 // len(line)))
+    found = client.files.upload(file=str(path), config=types.UploadFileConfig(mime_type="jsonl", name="files/large-1"))
+    assert (found.name, found.size_bytes) == ("files/large-1", path.stat().st_size)
+
+
+def test_empty_file_uploads_too(client: genai.Client) -> None:
+    found = client.files.upload(file=io.BytesIO(b""), config=types.UploadFileConfig(mime_type="jsonl"))
+    assert found.state is types.FileState.ACTIVE
+
+
+def test_file_list_walks_pages(client: genai.Client) -> None:
+    config = types.UploadFileConfig(mime_type="jsonl")
+    made = [client.files.upload(file=io.BytesIO(b"{}"), config=config).name for _ in range(3)]
+    pager = client.files.list(config={"page_size": 1})
+    assert [found.name for found, _ in zip(pager, range(3), strict=False)] == made[::-1]

@@ -277,26 +277,6 @@ def test_webhook_config_reaches_endpoint(client: genai.Client, uploaded: types.F
     assert event["data"]["output_file_uri"] == f"files/batch-{name_of(job).removeprefix('batches/')}"
 
 
-def test_large_upload_goes_in_chunks(client: genai.Client, tmp_path: Path) -> None:
-    path = tmp_path / "large.jsonl"
-    line = json.dumps({"key": "k", "request": {"contents": [{"parts": [{"text": "x" * 1000}]}]}}).encode() + b"\n"
-    path.write_bytes(line * (20 * 1024 * 1024 // len(line)))
-    found = client.files.upload(file=str(path), config=types.UploadFileConfig(mime_type="jsonl", name="files/large-1"))
-    assert (found.name, found.size_bytes) == ("files/large-1", path.stat().st_size)
-
-
-def test_empty_file_uploads_too(client: genai.Client) -> None:
-    found = client.files.upload(file=io.BytesIO(b""), config=types.UploadFileConfig(mime_type="jsonl"))
-    assert found.state is types.FileState.ACTIVE
-
-
-def test_file_list_walks_pages(client: genai.Client) -> None:
-    config = types.UploadFileConfig(mime_type="jsonl")
-    made = [client.files.upload(file=io.BytesIO(b"{}"), config=config).name for _ in range(3)]
-    pager = client.files.list(config={"page_size": 1})
-    assert [found.name for found, _ in zip(pager, range(3), strict=False)] == made[::-1]
-
-
 def test_unknown_input_file_is_refused(client: genai.Client) -> None:
     with pytest.raises(errors.ClientError, match="was not found") as refused:
         client.batches.create(model=MODEL, src="files/never-there")
