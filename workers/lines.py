@@ -1,0 +1,143 @@
+r"""Chunks of a result file become lines: cut at b"\n" only, with bounded memory and one UTF-8 check a block.
+
+`bytes.split` does the work of a line, so the cost of Python is paid once a block. A line stays as the service wrote it,
+a trailing b"\r" included: the stored objects repeat it byte for byte.
+"""
+
+from codecs import utf_8_decode
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+# malloc maps fresh pages for what is over 128 KiB, which halves the speed of everything that touches them.
+BLOCK_BYTES = 64 * 1024
+MAX_LINE_BYTES = 64 * 1024 * 1024
+# Text outside the basic plane takes 4 bytes a character once decoded: 16 KiB of it stay under those 128 KiB.
+_CHECK_BYTES = 16 * 1024
+
+
+class Block(NamedTuple):
+    """Whole lines, in the source's order."""
+
+    lines: list[bytes]  # without their newline
+    valid_utf8: bool  # False: at least one line may be broken, so each one needs its own check
+
+
+class OversizeLine(NamedTuple):
+    """A line that was too long to hold; its bytes went to the sink before this marker is given."""
+
+    size_bytes: int  # without the newline
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether `data` is well-formed UTF-8; takes no more memory for 30 MB than for 30 kB."""
+    if data.isascii():
+        return True
+    try:
+        _decodable_bytes(data, final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decodable_bytes(data: bytes, *, final: bool) -> int:
+    """How many bytes make whole characters; without `final`, up to 3 bytes of a character may wait at the end.
+
+    Raises UnicodeDecodeError.
+    """
+    view = memoryview(data)
+    position = 0
+    while position < len(view):
+        end = position + _CHECK_BYTES
+        used = utf_8_decode(view[position:end], "strict", final and end >= len(view))[1]
+        if not used:
+            break
+        position += used
+    return position
+
+
+class LineSplitter:
+    """Splits one file. `split` may be called once; the attributes are final when its iterator is used up."""
+
+    def __init__(self, *, oversize_sink: Callable[[bytes], object], max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        """A line over `max_line_bytes` goes to `oversize_sink` piece by piece, `file.write` for example.
+
+        A line that lies within one block is never too long, so limits under `BLOCK_BYTES` mean `BLOCK_BYTES`.
+        """
+        self.bytes_seen = 0
+        self.unterminated = False  # the last line came without its newline, as a cut download leaves it
+        self._sink = oversize_sink
+        self._max_line_bytes = max(max_line_bytes, BLOCK_BYTES)
+        self._carry = bytearray()  # the unfinished line; grows in place, so a 30 MB line is no quadratic affair
+        self._carry_valid = True
+        self._spilled_bytes = 0  # of the unfinished line, once it is too long
+        self._partial_character = b""
+
+    def split(self, chunks: Iterable[bytes]) -> Iterator[Block | OversizeLine]:
+        """Give every line once, the last one also when its newline is missing."""
+        for chunk in chunks:
+            if len(chunk) <= BLOCK_BYTES:
+                yield from self._split_block(chunk)
+                continue
+            for start in range(0, len(chunk), BLOCK_BYTES):
+                yield from self._split_block(chunk[start : start + BLOCK_BYTES])
+        self.unterminated = bool(self._carry or self._spilled_bytes)
+        if self._spilled_bytes:
+            yield self._take_oversize()
+        elif self._carry:
+            yield Block([self._take_line()], self._carry_valid and not self._partial_character)
+
+    def _split_block(self, block: bytes) -> Iterator[Block | OversizeLine]:
+        self.bytes_seen += len(block)
+        valid = self._check(block)
+        lines = block.split(b"\n")
+        tail = lines.pop()
+        if not lines:
+            self._carry_valid = self._carry_valid and valid
+        else:
+            if self._carry or self._spilled_bytes:
+                self._hold(lines[0])
+                if self._spilled_bytes:
+                    del lines[0]
+                    yield self._take_oversize()
+                else:
+                    lines[0] = self._take_line()
+            if lines:
+                yield Block(lines, valid and self._carry_valid)
+            self._carry_valid = valid
+        if tail:
+            self._hold(tail)
+
+    def _check(self, block: bytes) -> bool:
+        """Check a block together with the character that the block before left unfinished."""
+        if not self._partial_character and block.isascii():
+            return True
+        data = self._partial_character + block
+        try:
+            used = _decodable_bytes(data, final=False)
+        except UnicodeDecodeError:
+            tail = data[data.rfind(b"\n") + 1 :]
+            self._partial_character = tail[utf_8_decode(tail, "replace", False)[1] :]
+            return False
+        self._partial_character = data[used:]
+        return True
+
+    def _hold(self, part: bytes) -> None:
+        """Add to the unfinished line; past the limit its bytes go to the sink instead."""
+        if not self._spilled_bytes and len(self._carry) + len(part) <= self._max_line_bytes:
+            self._carry += part
+            return
+        self._spilled_bytes += len(self._carry) + len(part)
+        for start in range(0, len(self._carry), BLOCK_BYTES):
+            self._sink(bytes(self._carry[start : start + BLOCK_BYTES]))
+        self._carry.clear()
+        self._sink(part)
+
+    def _take_line(self) -> bytes:
+        line = bytes(self._carry)
+        self._carry.clear()
+        return line
+
+    def _take_oversize(self) -> OversizeLine:
+        marker = OversizeLine(self._spilled_bytes)
+        self._spilled_bytes = 0
+        return marker
