@@ -1,0 +1,235 @@
+"""What became of a request: every rule, on a decoded row of any shape.
+
+A row with candidates: the first one that holds an answer and was not blocked decides. An answer is a part with text
+that is no thought, or a part with other content, such as an image or a function call.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+
+
+class Outcome(StrEnum):
+    OK = "ok"  # there is an answer
+    BLOCKED = "blocked"  # the prompt or the answer was refused; the same request is refused again
+    TRUNCATED = "truncated"  # the answer was cut at MAX_TOKENS; the same budget gives the same cut
+    EMPTY = "empty"  # neither an answer nor a refusal, such as a budget spent on thoughts; worth another try
+    ERROR = "error"  # the request failed; its code says whether another try makes sense
+    MALFORMED = "malformed"  # nothing that the contract knows; worth another try
+    UNKEYED = "unkeyed"  # nobody can say which request this answers, so it can't be sent again either
+    DUPLICATE = "duplicate"  # its key had an earlier line; only `workers.account` can tell
+
+
+_INT32_MAX = 2**31 - 1
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_INT32_MAX)]  # the API's counts are int32; what is larger is noise
+_UNSPECIFIED = "MODALITY_UNSPECIFIED"
+_COUNTS = {
+    "prompt": "promptTokenCount",
+    "cached": "cachedContentTokenCount",
+    "candidates": "candidatesTokenCount",
+    "thoughts": "thoughtsTokenCount",
+    "tool_use_prompt": "toolUsePromptTokenCount",
+    "total": "totalTokenCount",
+}
+_DETAILS = {
+    "prompt_details": "promptTokensDetails",
+    "cached_details": "cacheTokensDetails",
+    "candidates_details": "candidatesTokensDetails",
+    "tool_use_prompt_details": "toolUsePromptTokensDetails",
+}
+
+
+class ModalityCount(msgspec.Struct, gc=False, rename="camel"):
+    modality: str = _UNSPECIFIED
+    token_count: _Count = 0
+
+
+class Usage(msgspec.Struct, gc=False, rename=_COUNTS | _DETAILS):
+    """Tokens as `usageMetadata` reports them; absent or absurd counts are 0."""
+
+    prompt: _Count = 0  # the cached ones included
+    cached: _Count = 0
+    candidates: _Count = 0
+    thoughts: _Count = 0
+    tool_use_prompt: _Count = 0
+    total: _Count = 0
+    prompt_details: list[ModalityCount] | None = None
+    cached_details: list[ModalityCount] | None = None
+    candidates_details: list[ModalityCount] | None = None
+    tool_use_prompt_details: list[ModalityCount] | None = None
+
+
+class Result(msgspec.Struct, gc=False, frozen=True):
+    """`key` can hold what UTF-8 can't, a lone surrogate: write it with `json.dumps`, which escapes it."""
+
+    key: str | None  # None: the line carries none, or is no JSON object
+    outcome: Outcome
+    code: str | None = (
+        None  # "8" or "NOT_FOUND"; "STOP" or "SAFETY"; "utf-8", "json", "nesting", "shape" when malformed
+    )
+    message: str | None = None  # for people; at most MESSAGE_CHARACTERS
+    retryable: bool = False  # the same request, sent again, may end better
+    usage: Usage | None = None
+
+
+MESSAGE_CHARACTERS = 2000
+MAX_TOKENS = "MAX_TOKENS"
+BLOCKING_REASONS = frozenset(
+    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"}
+    | {"IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
+)
+_REFUSALS = ("RECITATION", "PROHIBITED_CONTENT", "SAFETY", "BLOCKLIST", "SPII")
+_NO_CONTENT = frozenset({"text", "thought", "thoughtSignature", "partMetadata", "videoMetadata", "mediaResolution"})
+# google.rpc.Code by number and name, and HTTP statuses; a code in neither set counts as UNKNOWN, which is transient.
+_TRANSIENT = frozenset(
+    {"1", "2", "4", "8", "10", "13", "14", "408", "429", "499", "500", "502", "503", "504"}
+    | {"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "INTERNAL", "UNAVAILABLE"}
+)
+_PERMANENT = (
+    frozenset({"3", "5", "6", "7", "9", "11", "12", "15", "16", "501"})
+    | {"INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "FAILED_PRECONDITION"}
+    | {"OUT_OF_RANGE", "UNIMPLEMENTED", "DATA_LOSS", "UNAUTHENTICATED"}
+    | {str(status) for status in range(400, 500)} - _TRANSIENT
+)
+
+
+def malformed(code: str, message: str, *, key: str | None = None) -> Result:
+    return Result(key, Outcome.MALFORMED, code, message, retryable=True)
+
+
+def judge_row(row: dict[str, Any]) -> Result:
+    """The result that a decoded JSON object stands for; its numbers must be decoded as text (`parse_int=str`)."""
+    key = _text(row.get("key"))
+    if key is None:
+        key = _text(_object(row.get("metadata")).get("key"))
+    result = _judge_content(row, key)
+    if key is None:
+        return Result(None, Outcome.UNKEYED, result.code, result.message, usage=result.usage)
+    return result
+
+
+def _judge_content(row: dict[str, Any], key: str | None) -> Result:
+    """An error wins over a response; a `status` counts only without one, since lines echo the user's own fields."""
+    error, response, status = row.get("error"), row.get("response"), _object(row.get("status"))
+    if error is not None:
+        return _judge_error(error, key)
+    if isinstance(response, dict):
+        return _judge_response(response, key)
+    if response is not None:
+        return malformed("shape", "the response is not an object", key=key)
+    if (_text(status.get("code")) or "0") != "0" or _text(status.get("status")):
+        return _judge_error(status, key)
+    return malformed("shape", "the object holds neither a response nor an error", key=key)
+
+
+def _judge_error(error: object, key: str | None) -> Result:
+    detail = _object(error)
+    code, status = _text(detail.get("code")), _text(detail.get("status"))
+    message = _text(detail.get("message")) if detail else _text(error)
+    retryable = _is_transient(code, status, message or "")
+    return Result(key, Outcome.ERROR, code or status, _shorten(message), retryable)
+
+
+def _is_transient(code: str | None, status: str | None, message: str) -> bool:
+    words = f"{code} {status} {message}".upper()
+    if any(refusal in words for refusal in _REFUSALS):
+        return False
+    for name in (code, status):
+        if name in _TRANSIENT:
+            return True
+        if name in _PERMANENT:
+            return False
+    return True
+
+
+def _judge_response(response: dict[str, Any], key: str | None) -> Result:
+    usage = _read_usage(response)
+    candidates = [item for item in _list(response.get("candidates")) if isinstance(item, dict)]
+    reasons = [_text(candidate.get("finishReason")) for candidate in candidates]
+    for candidate, reason in zip(candidates, reasons, strict=True):
+        if reason not in BLOCKING_REASONS and _holds_answer(candidate):
+            return Result(key, answer_outcome(reason), reason, usage=usage)
+    if _list(_object(response.get("embedding")).get("values")):
+        return Result(key, Outcome.OK, usage=usage)
+    feedback = _object(response.get("promptFeedback"))
+    if prompt_reason := _text(feedback.get("blockReason")):
+        message = _text(feedback.get("blockReasonMessage"))
+        return Result(key, Outcome.BLOCKED, prompt_reason, _shorten(message), usage=usage)
+    for candidate, reason in zip(candidates, reasons, strict=True):
+        if reason in BLOCKING_REASONS:
+            message = _text(candidate.get("finishMessage"))
+            return Result(key, Outcome.BLOCKED, reason, _shorten(message), usage=usage)
+    return Result(key, Outcome.EMPTY, next(iter(reasons), None), retryable=True, usage=usage)
+
+
+def answer_outcome(finish_reason: str | None) -> Outcome:
+    """What an answer is worth that was not blocked; unknown reasons to finish don't devalue it."""
+    return Outcome.TRUNCATED if finish_reason == MAX_TOKENS else Outcome.OK
+
+
+def _holds_answer(candidate: dict[str, Any]) -> bool:
+    parts: Iterable[Any] = _list(_object(candidate.get("content")).get("parts"))
+    return any(_is_answer(part) for part in parts if isinstance(part, dict))
+
+
+def _is_answer(part: dict[str, Any]) -> bool:
+    if part.get("thought") is True:
+        return False
+    if part.get("text") not in (None, ""):
+        return True
+    return any(value is not None for name, value in part.items() if name not in _NO_CONTENT)
+
+
+def _read_usage(response: dict[str, Any]) -> Usage | None:
+    raw = response.get("usageMetadata")
+    if isinstance(raw, dict):
+        usage = Usage()
+        for name, wire in _COUNTS.items():
+            setattr(usage, name, _count(raw.get(wire)))
+        for name, wire in _DETAILS.items():
+            setattr(usage, name, _modality_counts(raw.get(wire)))
+        return usage
+    return token_usage(response.get("tokenCount"))
+
+
+def token_usage(token_count: object) -> Usage | None:
+    """The usage of an embedding: the service writes its `tokenCount` as text, and it is all prompt."""
+    tokens = _count(token_count)
+    return Usage(prompt=tokens, total=tokens) if tokens else None
+
+
+def _modality_counts(raw: object) -> list[ModalityCount] | None:
+    if not isinstance(raw, list):
+        return None
+    entries = [entry for entry in raw if isinstance(entry, dict)]
+    return [
+        ModalityCount(_text(entry.get("modality", _UNSPECIFIED)) or "", _count(entry.get("tokenCount")))
+        for entry in entries
+    ]
+
+
+def _count(raw: object) -> int:
+    if isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) <= len(str(_INT32_MAX)):
+        return min(int(raw), _INT32_MAX)
+    return 0
+
+
+def _shorten(message: str | None) -> str | None:
+    """A message that is safe to write as UTF-8, and short: the whole line is kept beside it."""
+    if message is None:
+        return None
+    return message[:MESSAGE_CHARACTERS].encode(errors="replace").decode()
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
