@@ -1,0 +1,80 @@
+"""`doctor`: is everything in place?"""
+
+import secrets
+from collections.abc import Callable, Iterator
+
+import click
+import msgspec
+
+from receiver.cli.group import cli, load_settings
+from receiver.errors import AlreadyStoredError, ReceiverError, StorageError
+from receiver.inbox import Inbox, connect
+from receiver.settings import Settings
+from receiver.storage import open_storage
+
+
+class Finding(msgspec.Struct):
+    check: str
+    ok: bool
+    detail: str
+
+
+def _check_redis(settings: Settings) -> str:
+    with connect(settings.redis_url) as client:
+        Inbox(client).ping()
+    return "answers"
+
+
+def _check_storage(settings: Settings) -> str:
+    """Write, create once, read and delete a probe object."""
+    storage = open_storage(settings.storage_url)
+    name, data = f"_doctor/{secrets.token_hex(8)}", b"probe\n"
+    storage.create(name, data)
+    try:
+        storage.create(name, data)
+    except AlreadyStoredError:
+        pass
+    else:
+        raise StorageError("the storage created one object twice: two workers could commit one batch")
+    try:
+        if storage.read(name) != data:
+            raise StorageError("the storage did not give back what was written")
+    finally:
+        storage.delete(name)
+    return "writes, reads, creates once and deletes"
+
+
+def _check_secret(settings: Settings) -> str:
+    return f"{len(settings.secrets)} secret(s)" if settings.secrets else "none yet: registered webhooks are refused"
+
+
+CHECKS: dict[str, Callable[[Settings], str]] = {
+    "redis": _check_redis,
+    "storage": _check_storage,
+    "webhook secret": _check_secret,
+    "output template": lambda settings: f"{settings.template.text} gives {settings.template.example()}",
+}
+
+
+def _examine(settings: Settings) -> Iterator[Finding]:
+    yield Finding("settings", ok=True, detail="complete")
+    for name, check in CHECKS.items():
+        try:
+            yield Finding(name, ok=True, detail=check(settings))
+        except ReceiverError as error:
+            yield Finding(name, ok=False, detail=str(error))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
+@click.pass_context
+def doctor(ctx: click.Context, *, as_json: bool) -> None:
+    """Check settings, Redis and storage; exit code 1 when something is wrong."""
+    findings = list(_examine(load_settings()))
+    if as_json:
+        click.echo(msgspec.json.encode(findings))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok   ' if finding.ok else 'WRONG'} {finding.check}: {finding.detail}")
+    if not all(finding.ok for finding in findings):
+        ctx.exit(1)
