@@ -2,14 +2,14 @@
 
 import random
 
-WAIT_BASE_S = 2.0
+WAIT_BASE_S = 1.0
 WAIT_CAP_S = 600.0
 ERROR_CAP_S = 3600.0
 JITTER = 0.2
 
 
 def plan_wait_s(waits: int) -> float:
-    """Delay before Gemini is asked again when it was not ready: doubles from 2 s to ten minutes."""
+    """Delay before Gemini is asked again when it was not ready: doubles from 1 s to ten minutes."""
     return float(min(WAIT_BASE_S * 2 ** min(waits, 20), WAIT_CAP_S))
 
 

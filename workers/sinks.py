@@ -1,0 +1,126 @@
+"""Where the lines of a batch gather on their way to the storage: in bounded memory, with few files open."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Protocol
+
+from receiver.storage import Storage
+
+OBJECTS_TOGETHER = 512
+BYTES_TOGETHER = 16 * 1024 * 1024
+GROUP_BUFFER_BYTES = 256 * 1024
+ALL_BUFFERS_BYTES = 32 * 1024 * 1024
+OPEN_FILES = 128
+
+
+class Sink(Protocol):
+    """Takes lines; every output is in the storage once `close` returns."""
+
+    objects: int
+    size_bytes: int
+
+    def write(self, name: str, line: bytes) -> int:
+        """Add a line and its newline to an output. Gives the offset of the line in it."""
+
+    def close(self) -> None:
+        """Write what has gathered."""
+
+
+class ObjectSink:
+    """One output a line: gathers outputs and writes many together."""
+
+    def __init__(self, storage: Storage, check: Callable[[], None]) -> None:
+        self._storage, self._check = storage, check
+        self._waiting: list[tuple[str, bytes]] = []
+        self._waiting_bytes = 0
+        self.objects = self.size_bytes = 0
+
+    def write(self, name: str, line: bytes) -> int:
+        self._waiting.append((name, line + b"\n"))
+        self._waiting_bytes += len(line) + 1
+        if self._waiting_bytes >= BYTES_TOGETHER or len(self._waiting) >= OBJECTS_TOGETHER:
+            self._flush()
+        return 0
+
+    def _flush(self) -> None:
+        self._check()
+        self._storage.put_many(self._waiting)
+        self.objects += len(self._waiting)
+        self.size_bytes += self._waiting_bytes
+        self._waiting, self._waiting_bytes = [], 0
+
+    def close(self) -> None:
+        if self._waiting:
+            self._flush()
+
+
+class _Group:
+    """One output under way: what is in its scratch file, and what still waits in memory."""
+
+    __slots__ = ("buffer", "buffered", "number", "size")
+
+    def __init__(self, number: int) -> None:
+        self.number = number  # of its scratch file
+        self.buffer: list[bytes] = []
+        self.buffered = 0
+        self.size = 0
+
+
+class GroupSink:
+    """Many lines an output, in the source's order: gathered in scratch files, written whole at the end."""
+
+    def __init__(self, storage: Storage, check: Callable[[], None], scratch: Path) -> None:
+        self._storage, self._check, self._scratch = storage, check, scratch
+        self._groups: dict[str, _Group] = {}
+        self._open: OrderedDict[int, IO[bytes]] = OrderedDict()
+        self._buffered = 0
+        self.objects = self.size_bytes = 0
+
+    def write(self, name: str, line: bytes) -> int:
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = _Group(len(self._groups))
+        offset, length = group.size, len(line) + 1
+        group.buffer += (line, b"\n")
+        group.size += length
+        group.buffered += length
+        self._buffered += length
+        if group.buffered >= GROUP_BUFFER_BYTES:
+            self._flush(group)
+        elif self._buffered >= ALL_BUFFERS_BYTES:
+            for each in self._groups.values():
+                self._flush(each)
+        return offset
+
+    def _flush(self, group: _Group) -> None:
+        if group.buffer:
+            self._file(group.number).write(b"".join(group.buffer))
+            self._buffered -= group.buffered
+            group.buffer, group.buffered = [], 0
+
+    def _path(self, number: int) -> Path:
+        return self._scratch / f"group-{number}"
+
+    def _file(self, number: int) -> IO[bytes]:
+        """The group's open scratch file; the one used longest ago is closed when too many are open."""
+        file = self._open.get(number)
+        if file is None:
+            if len(self._open) >= OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
+            file = self._open[number] = self._path(number).open("ab")
+        else:
+            self._open.move_to_end(number)
+        return file
+
+    def close(self) -> None:
+        for group in self._groups.values():
+            self._flush(group)
+        for file in self._open.values():
+            file.close()
+        self._open.clear()
+        for name, group in self._groups.items():
+            self._check()
+            self._storage.put_file(name, self._path(group.number))
+            self.objects += 1
+            self.size_bytes += group.size
