@@ -1,0 +1,57 @@
+"""The README's first command, and what it leaves behind: nothing."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.sandbox.processes import start, stop
+from tests.waiting import eventually
+
+DEMO = [sys.executable, "-m", "deploy.sandbox"]
+
+
+def ports_in(text: str) -> list[int]:
+    return [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)]
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_demo_shows_every_key_stored(tmp_path: Path) -> None:
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    result = subprocess.run(DEMO, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "every one of the 306 keys arrived exactly once" in result.stdout
+    assert "_manifest.json" in result.stdout
+    assert "answer to text-001:" in result.stdout
+    assert list(tmp_path.glob("gemini-batch-demo-*")) == []
+    assert not any(is_listening(port) for port in ports_in(result.stdout))
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_kept_demo_ends_without_a_trace(tmp_path: Path, ending: signal.Signals) -> None:
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        process = start([*DEMO, "--keep"], env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=file)
+    try:
+        eventually(lambda: "Ctrl-C stops it" in output.read_text(), 60)
+        text = output.read_text()
+        ports = set(ports_in(text))
+        assert len(ports) == 3
+        assert all(is_listening(port) for port in ports)
+        batches = re.findall(r"(http://\S+/v1beta/batches)", text)[0]
+        assert httpx.get(batches, headers={"x-goog-api-key": "any"}).json()["operations"]
+        process.send_signal(ending)
+        process.wait(20)
+        eventually(lambda: not any(is_listening(port) for port in ports), 10)
+    finally:
+        stop(process)
