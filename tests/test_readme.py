@@ -1,0 +1,55 @@
+"""What a user meets is in the README."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from receiver.settings import VARIABLES, Variable
+from workers.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+def test_setting_is_in_the_readme(variable: Variable) -> None:
+    assert f"| `{variable.name}` | {variable.default} | {variable.meaning} |" in README
+
+
+def test_settings_are_in_the_help() -> None:
+    text = CliRunner().invoke(main, ["--help"]).output
+    assert [variable.name for variable in VARIABLES if variable.name not in text] == []
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_command_is_in_the_readme(name: str) -> None:
+    assert f"gemini-batch-receiver {name}" in README
+    assert main.commands[name].help
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(name, parameter.opts[0]) for name, command in main.commands.items() for parameter in command.params],
+)
+def test_option_is_in_the_readme(name: str, option: str) -> None:
+    assert option in README, f"{name} {option}"
+
+
+def test_ci_runs_the_readmes_command() -> None:
+    command = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest"
+    assert f"\n{command}\n" in README
+    assert (ROOT / ".ci" / "run").read_text().endswith(f"\n{command}\n")
+
+
+def test_requirements_pin_what_runs() -> None:
+    pinned = {line.partition("==")[0].lower() for line in (ROOT / "requirements.txt").read_text().split()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {text.partition(">")[0].partition(";")[0].strip() for text in project["dependencies"]}
+    assert needed <= pinned
+
+
+def test_example_environment_knows_its_names() -> None:
+    names = {line.partition("=")[0] for line in (ROOT / ".env.example").read_text().split()}
+    assert names <= {variable.name for variable in VARIABLES}
