@@ -110,7 +110,7 @@ def test_short_way_names_as_the_long_one(key: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{display_name}-{meta.x}-{key}.json", "{display_name}{model}/{key}" + "x" * 90 + ".json"]
+    "text", ["{display_name}-{meta.x}-{key}.json", "{display_name}{model}/{key}.json", "b/{key}." + "x" * 80 + ".json"]
 )
 def test_long_values_make_no_long_part(text: str) -> None:
     namer = Template.parse(text).bind("b", "d" * 180, "m" * 180, None, {"x": "y" * 180})

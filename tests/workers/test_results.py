@@ -274,7 +274,9 @@ READ_USAGE = Usage(
 
 @pytest.mark.parametrize("item", [ANSWER, {"finishReason": "SAFETY"}, ANSWER | {"finishReason": "MAX_TOKENS"}])
 def test_usage_is_read_whatever_came(item: dict[str, Any]) -> None:
-    assert parse_result(line({"candidates": [item], "usageMetadata": USAGE})).usage == READ_USAGE
+    response = {"candidates": [item], "usageMetadata": USAGE}
+    assert parse_result(line(response)).usage == READ_USAGE
+    assert parse_result(line(response, key=...)).usage == READ_USAGE
 
 
 @pytest.mark.parametrize("count", [-1, 2**31, 1.5, None, "x", [], 10**5000 // 10**4990])
