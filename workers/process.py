@@ -143,8 +143,10 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, batch: Batch, account: Acc
         created=batch.created,
         metadata=keeper.lease.metadata,
     )
-    with tempfile.TemporaryDirectory(prefix="gbr-", dir=near) as folder:
-        split = Split(batch_id, parts.storage, namer, account, keeper.check, Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix="gbr-", dir=near) as folder,
+        Split(batch_id, parts.storage, namer, account, keeper.check, Path(folder)) as split,
+    ):
         split.run(_chunks(parts.gemini, batch))
         written = split.store()
     source = Source(

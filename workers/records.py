@@ -1,35 +1,20 @@
 """The records beside a batch's outputs: the index, the errors and what can be sent again.
 
-They gather in scratch files, and their bytes depend on the source alone: no clock, no host, no file name in the gzip.
+They gather in scratch files, and their bytes depend on the source alone.
 """
 
-import gzip
 import hashlib
 import json
 from base64 import b64encode
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
-
-import msgspec
+from types import TracebackType
+from typing import IO, Any, Self
 
 from receiver.layout import errors_name, index_name, retry_name
 from receiver.storage import Storage
+from workers.index import IndexRow, IndexWriter
 from workers.outcomes import Outcome, Result
-
-INDEX_LEVEL = 1  # hashes don't shrink, and the rest shrinks well at any level
-ROWS_TOGETHER = 512
-
-
-class IndexRow(msgspec.Struct):
-    """One line of the source, and the bytes that it became."""
-
-    line: int  # from 1
-    key: str | None
-    outcome: str
-    object: str  # from the storage root
-    offset: int  # bytes
-    length: int  # bytes, without the newline
-    sha256: str  # hex, of those bytes
 
 
 def encode_row(row: dict[str, Any]) -> bytes:
@@ -38,27 +23,31 @@ def encode_row(row: dict[str, Any]) -> bytes:
 
 
 class Records:
-    """Gathers the three records of one batch."""
+    """Gathers the three records of one batch, for the length of a `with`."""
 
     def __init__(self, batch_id: str, scratch: Path) -> None:
         self._names = {"index": index_name(batch_id), "errors": errors_name(batch_id), "retry": retry_name(batch_id)}
         self._paths = {kind: scratch / kind for kind in self._names}
-        self._index_file = self._paths["index"].open("wb")
-        self._index = gzip.GzipFile(
-            filename="", mode="wb", compresslevel=INDEX_LEVEL, fileobj=self._index_file, mtime=0
-        )
-        self._errors: IO[bytes] = self._paths["errors"].open("wb")
-        self._retry: IO[bytes] = self._paths["retry"].open("wb")
-        self._encoder = msgspec.json.Encoder()
-        self._rows: list[bytes] = []
+        self._open = ExitStack()
+        self.index = self._open.enter_context(IndexWriter(self._paths["index"]))
+        self._errors: IO[bytes] = self._open.enter_context(self._paths["errors"].open("wb"))
+        self._retry: IO[bytes] = self._open.enter_context(self._paths["retry"].open("wb"))
         self._errors_size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
 
     @property
     def index_name(self) -> str:
         return self._names["index"]
 
-    def add_error(self, number: int, result: Result, outcome: Outcome, line: bytes) -> None:
-        """Keep a line that is no answer, with what is wrong with it."""
+    def add_error(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
+        """Keep a line that is no answer, with what is wrong with it. Gives its row of the index."""
         row: dict[str, Any] = {
             "line": number,
             "key": result.key,
@@ -72,36 +61,17 @@ class Records:
             row |= {"raw": None, "raw_base64": b64encode(line).decode()}
         data = encode_row(row)
         self._errors.write(data + b"\n")
+        offset, self._errors_size = self._errors_size, self._errors_size + len(data) + 1
         digest = hashlib.sha256(data).hexdigest()
-        self.add_row(IndexRow(number, result.key, outcome, self._names["errors"], self._errors_size, len(data), digest))
-        self._errors_size += len(data) + 1
+        return IndexRow(number, result.key, outcome, self._names["errors"], offset, len(data), digest)
 
     def add_retry(self, key: str) -> None:
         """Note a request that is worth sending again."""
         self._retry.write(encode_row({"key": key}) + b"\n")
 
-    def add_row(self, row: IndexRow) -> None:
-        """Note where a line went."""
-        try:
-            data = self._encoder.encode(row)
-        except (UnicodeEncodeError, msgspec.MsgspecError):
-            data = encode_row(msgspec.structs.asdict(row))
-        self._rows += (data, b"\n")
-        if len(self._rows) >= 2 * ROWS_TOGETHER:
-            self._flush_rows()
-
-    def _flush_rows(self) -> None:
-        self._index.write(b"".join(self._rows))
-        self._rows.clear()
-
     def store(self, storage: Storage) -> str:
         """Write all three to the storage. Gives the sha256 of the index object in hex."""
-        self._flush_rows()
-        self._index.close()
-        for file in (self._index_file, self._errors, self._retry):
-            file.close()
-        with self._paths["index"].open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        for kind, name in self._names.items():
-            storage.put_file(name, self._paths[kind])
+        digest = self.index.finish()
+        self._open.close()
+        storage.put_files([(name, self._paths[kind]) for kind, name in self._names.items()])
         return digest

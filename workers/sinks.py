@@ -12,6 +12,7 @@ BYTES_TOGETHER = 16 * 1024 * 1024
 GROUP_BUFFER_BYTES = 256 * 1024
 ALL_BUFFERS_BYTES = 32 * 1024 * 1024
 OPEN_FILES = 128
+FILES_TOGETHER = 64
 
 
 class Sink(Protocol):
@@ -119,8 +120,9 @@ class GroupSink:
         for file in self._open.values():
             file.close()
         self._open.clear()
-        for name, group in self._groups.items():
+        files = [(name, self._path(group.number)) for name, group in self._groups.items()]
+        for start in range(0, len(files), FILES_TOGETHER):
             self._check()
-            self._storage.put_file(name, self._path(group.number))
-            self.objects += 1
-            self.size_bytes += group.size
+            self._storage.put_files(files[start : start + FILES_TOGETHER])
+        self.objects = len(files)
+        self.size_bytes = sum(group.size for group in self._groups.values())

@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
-from receiver.layout import Namer, batch_folder, unkeyed_name
+from receiver.layout import Namer, oversize_name, unkeyed_name
 from receiver.storage import Storage
 from workers.account import Account
-from workers.lines import LineSplitter, OversizeLine
+from workers.index import IndexRow
+from workers.lines import Block, LineSplitter, OversizeLine
 from workers.manifest import Written
 from workers.outcomes import Outcome, Result, malformed
-from workers.records import IndexRow, Records
+from workers.records import Records
 from workers.results import is_blank, parse_result
 from workers.sinks import GroupSink, ObjectSink, Sink
 
@@ -35,11 +37,11 @@ class _OversizeFile:
         assert self._file is not None  # noqa: S101 - for the type checker: write opened it
         self._file.close()
         self._file = None
-        storage.put_file(name, self.path)
+        storage.put_files([(name, self.path)])
 
 
 class Split:
-    """One pass over one batch's results. `run`, then `store`."""
+    """One pass over one batch's results, in a `with`: `run`, then `store`."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what one pass works with
         self, batch_id: str, storage: Storage, namer: Namer, account: Account, check: Callable[[], None], scratch: Path
@@ -51,7 +53,16 @@ class Split:
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)
         self._digest = hashlib.sha256()
+        self._last: Outcome | None = None  # of the last line that is not blank
         self.ends_cut = False  # the last line has no newline and is no JSON
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._records.__exit__(kind, error, trace)
 
     @property
     def size_bytes(self) -> int:
@@ -71,45 +82,60 @@ class Split:
     def run(self, chunks: Iterable[bytes]) -> None:
         """Give every line its outcome and its place."""
         number = 0
-        last: Result | None = None
         for block in self._splitter.split(self._hashed(chunks)):
             if isinstance(block, OversizeLine):
+                rows = [self._add_oversize(number + 1, block)]
                 number += 1
-                self._add_oversize(number, block)
-                continue
-            for line in block.lines:
-                number += 1
-                if is_blank(line):
-                    self._account.blank += 1
-                    continue
-                last = parse_result(line, valid_utf8=block.valid_utf8)
-                self._add(number, last, line)
+            else:
+                rows = self._add_lines(block, number)
+                number += len(block.lines)
+            self._records.index.add(rows)
             self._check()
-        self.ends_cut = self._splitter.unterminated and last is not None and last.outcome is Outcome.MALFORMED
+        self.ends_cut = self._splitter.unterminated and self._last is Outcome.MALFORMED
 
-    def _add(self, number: int, result: Result, line: bytes) -> None:
-        outcome = self._account.add(result)
-        if result.retryable and result.key is not None and outcome is not Outcome.DUPLICATE:
-            self._records.add_retry(result.key)
+    def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
+        """One block's rows of the index. `before` lines came before it."""
+        enter, name_of, write, sha256 = self._account.add, self._namer.name, self._sink.write, hashlib.sha256
+        valid_utf8 = block.valid_utf8
+        rows = []
+        outcome = None
+        for number, line in enumerate(block.lines, before + 1):
+            result = parse_result(line, valid_utf8=valid_utf8)
+            if result.outcome is Outcome.MALFORMED and is_blank(line):
+                self._account.add_blank()
+                continue
+            outcome = enter(result)
+            key = result.key
+            if outcome is not Outcome.OK or key is None:
+                rows.append(self._add_other(number, result, outcome, line))
+                continue
+            name = name_of(key)
+            rows.append(IndexRow(number, key, outcome, name, write(name, line), len(line), sha256(line).hexdigest()))
+        self._last = outcome or self._last
+        return rows
+
+    def _add_other(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
+        """The row of a line that is no plain answer."""
+        key = result.key
+        if result.retryable and key is not None and outcome is not Outcome.DUPLICATE:
+            self._records.add_retry(key)
         if outcome in NO_ANSWER:
-            self._records.add_error(number, result, outcome, line)
-            return
-        if result.key is None:
-            name = unkeyed_name(self._batch_id, number, groups=self._namer.groups)
-        else:
-            name = self._namer.name(result.key)
+            return self._records.add_error(number, result, outcome, line)
+        namer = self._namer
+        name = unkeyed_name(self._batch_id, number, groups=namer.groups) if key is None else namer.name(key)
         offset, digest = self._sink.write(name, line), hashlib.sha256(line).hexdigest()
-        self._records.add_row(IndexRow(number, result.key, outcome, name, offset, len(line), digest))
+        return IndexRow(number, key, outcome, name, offset, len(line), digest)
 
-    def _add_oversize(self, number: int, line: OversizeLine) -> None:
+    def _add_oversize(self, number: int, line: OversizeLine) -> IndexRow:
         """Keep a line that is too long to be read, whole, under its number."""
-        name = f"{batch_folder(self._batch_id)}/_oversize/{number}.json"
+        name = oversize_name(self._batch_id, number)
         self._check()
         self._oversize.store(self._storage, name)
         message = f"a line of {line.size_bytes} bytes is too long to be read; it is kept as {name}"
         result = malformed("oversize", message)
         self._account.add(result)
-        self._records.add_error(number, result, Outcome.MALFORMED, b"")
+        self._last = Outcome.MALFORMED
+        return self._records.add_error(number, result, Outcome.MALFORMED, b"")
 
     def store(self) -> Written:
         """Write what has gathered; everything but the manifest is in the storage then."""

@@ -3,16 +3,18 @@
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from receiver.errors import AlreadyStoredError, StorageError
 
 TEMPORARY = ".tmp"  # no output's name begins with a dot
 FLUSHING_THREADS = 8  # fsync waits for the disk; several waits overlap
+T = TypeVar("T")
 
 
 def local_root(url: str) -> Path:
@@ -70,23 +72,8 @@ class LocalStorage:
         except OSError as error:
             raise _failure("write", name, error) from error
 
-    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        if len(objects) == 1:
-            self._put(objects[0])
-        else:
-            with ThreadPoolExecutor(FLUSHING_THREADS) as pool:
-                for _ in pool.map(self._put, objects):
-                    pass
-        self._sync_folders({(self.root / name).parent for name, _ in objects})
-
-    def _sync_folders(self, folders: set[Path]) -> None:
-        try:
-            for folder in folders:
-                _sync_folder(folder)
-        except OSError as error:
-            raise _failure("flush", "a folder", error) from error
-
-    def put_file(self, name: str, path: Path) -> None:
+    def _put_file(self, item: tuple[str, Path]) -> None:
+        name, path = item
         target = self.root / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +84,28 @@ class LocalStorage:
             path.replace(target)
         except OSError as error:
             raise _failure("write", name, error) from error
-        self._sync_folders({target.parent})
+
+    def _put_all(self, put: Callable[[tuple[str, T]], None], objects: Sequence[tuple[str, T]]) -> None:
+        if len(objects) == 1:
+            put(objects[0])
+        else:
+            with ThreadPoolExecutor(FLUSHING_THREADS) as pool:
+                for _ in pool.map(put, objects):
+                    pass
+        self._sync_folders({(self.root / name).parent for name, _ in objects})
+
+    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        self._put_all(self._put, objects)
+
+    def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
+        self._put_all(self._put_file, objects)
+
+    def _sync_folders(self, folders: set[Path]) -> None:
+        try:
+            for folder in folders:
+                _sync_folder(folder)
+        except OSError as error:
+            raise _failure("flush", "a folder", error) from error
 
     def create(self, name: str, data: bytes) -> None:
         target = self.root / name

@@ -12,8 +12,9 @@ from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemorySto
 from receiver.errors import AlreadyStoredError, StorageError
 
 PUTS_IN_FLIGHT = 128
+FILES_IN_FLIGHT = 4  # each may hold PARTS_IN_FLIGHT parts in memory
 PART_BYTES = 8 * 1024 * 1024
-PARTS_IN_FLIGHT = 4
+PARTS_IN_FLIGHT = 2
 T = TypeVar("T")
 
 
@@ -48,31 +49,32 @@ class ObjectStorage:
         except (BaseError, OSError, ValueError) as error:
             raise StorageError(f"the storage did not {what} {name}: {_first_line(error)}") from error
 
-    async def _put_all(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        gate = asyncio.Semaphore(PUTS_IN_FLIGHT)
+    async def _put_all(self, objects: Sequence[tuple[str, bytes | Path]], in_flight: int) -> None:
+        gate = asyncio.Semaphore(in_flight)
 
-        async def put(name: str, data: bytes) -> None:
+        async def put(name: str, data: bytes | Path) -> None:
             async with gate:
-                await obstore.put_async(self._store, name, data, use_multipart=False)
+                await obstore.put_async(self._store, name, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
 
         async with asyncio.TaskGroup() as tasks:
             for name, data in objects:
                 tasks.create_task(put(name, data))
 
-    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
+    def _put(self, objects: Sequence[tuple[str, bytes | Path]], in_flight: int) -> None:
         def put() -> None:
             try:
-                asyncio.run(self._put_all(objects))
+                asyncio.run(self._put_all(objects, in_flight))
             except BaseExceptionGroup as group:
                 raise group.exceptions[0] from group
 
-        self._call("write", f"{objects[0][0]} and {len(objects) - 1} more" if objects else "nothing", put)
+        if objects:
+            self._call("write", f"{objects[0][0]} and {len(objects) - 1} more", put)
 
-    def put_file(self, name: str, path: Path) -> None:
-        def put() -> None:
-            obstore.put(self._store, name, path, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        self._put(objects, PUTS_IN_FLIGHT)
 
-        self._call("write", name, put)
+    def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
+        self._put(objects, FILES_IN_FLIGHT)
 
     def create(self, name: str, data: bytes) -> None:
         self._call("create", name, lambda: obstore.put(self._store, name, data, mode="create", use_multipart=False))

@@ -11,8 +11,8 @@ class Storage(Protocol):
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
         """Write whole objects, replacing what was there; returns when all are durable."""
 
-    def put_file(self, name: str, path: Path) -> None:
-        """Write a whole object from a local file, which may be moved away."""
+    def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
+        """Write whole objects from local files, which may be moved away; returns when all are durable."""
 
     def create(self, name: str, data: bytes) -> None:
         """Write a whole object that must not be there yet; AlreadyStoredError when it is."""
@@ -33,4 +33,4 @@ class Storage(Protocol):
         """Remove an object; one that is not there is no error."""
 
     def scratch_near(self) -> Path | None:
-        """A local folder from which `put_file` is a rename; None where an upload is needed anyway."""
+        """A local folder from which `put_files` is a rename; None where an upload is needed anyway."""

@@ -52,7 +52,7 @@ def test_present_object_exists(storage: Storage) -> None:
 def test_file_becomes_an_object(storage: Storage, tmp_path: Path) -> None:
     file = tmp_path / "spool"
     file.write_bytes(b"x" * 20_000_000)
-    storage.put_file("b/large.jsonl", file)
+    storage.put_files([("b/large.jsonl", file)])
     target = tmp_path / "back"
     assert storage.read_to_file("b/large.jsonl", target)
     assert target.read_bytes() == b"x" * 20_000_000
