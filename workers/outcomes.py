@@ -1,7 +1,8 @@
 """What became of a request: every rule, on a decoded row of any shape.
 
 A row with candidates: the first one that holds an answer and was not blocked decides. An answer is a part with text
-that is no thought, or a part with other content, such as an image or a function call.
+that is no thought, or a part with other content, such as an image or a function call. Where no candidate has one, a cut
+at MAX_TOKENS counts before a refusal: a budget spent on thoughts is truncated too.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ class Outcome(StrEnum):
     OK = "ok"  # there is an answer
     BLOCKED = "blocked"  # the prompt or the answer was refused; the same request is refused again
     TRUNCATED = "truncated"  # the answer was cut at MAX_TOKENS; the same budget gives the same cut
-    EMPTY = "empty"  # neither an answer nor a refusal, such as a budget spent on thoughts; worth another try
+    EMPTY = "empty"  # neither an answer nor a cut nor a refusal; worth another try
     ERROR = "error"  # the request failed; its code says whether another try makes sense
     MALFORMED = "malformed"  # nothing that the contract knows; worth another try
     UNKEYED = "unkeyed"  # nobody can say which request this answers, so it can't be sent again either
@@ -153,6 +154,8 @@ def _judge_response(response: dict[str, Any], key: str | None) -> Result:
             return Result(key, answer_outcome(reason), reason, usage=usage)
     if _list(_object(response.get("embedding")).get("values")):
         return Result(key, Outcome.OK, usage=usage)
+    if MAX_TOKENS in reasons:
+        return Result(key, Outcome.TRUNCATED, MAX_TOKENS, usage=usage)
     feedback = _object(response.get("promptFeedback"))
     if prompt_reason := _text(feedback.get("blockReason")):
         message = _text(feedback.get("blockReasonMessage"))

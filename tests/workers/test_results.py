@@ -70,7 +70,21 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "both blocked": (candidates({"finishReason": "SPII"}, {"finishReason": "SAFETY"}), BLOCKED, "SPII", False),
     # no answer
     "cut": (candidates(answer({"text": "half"}, reason="MAX_TOKENS")), TRUNCATED, "MAX_TOKENS", False),
-    "budget spent on thoughts": (candidates(NOTHING | {"finishReason": "MAX_TOKENS"}), EMPTY, "MAX_TOKENS", True),
+    "cut to nothing": (candidates(NOTHING | {"finishReason": "MAX_TOKENS"}), TRUNCATED, "MAX_TOKENS", False),
+    "cut without content": (candidates({"finishReason": "MAX_TOKENS"}), TRUNCATED, "MAX_TOKENS", False),
+    "budget spent on thoughts": (
+        candidates(answer({"text": "plan", "thought": True}, reason="MAX_TOKENS")),
+        TRUNCATED,
+        "MAX_TOKENS",
+        False,
+    ),
+    "refused, then cut to nothing": (
+        candidates({"finishReason": "SAFETY"}, {"finishReason": "MAX_TOKENS"}),
+        TRUNCATED,
+        "MAX_TOKENS",
+        False,
+    ),
+    "cut to nothing, then an answer": (candidates({"finishReason": "MAX_TOKENS"}, ANSWER), OK, "STOP", False),
     "thoughts alone": (candidates(answer({"text": "plan", "thought": True})), EMPTY, "STOP", True),
     "empty text": (candidates(answer({"text": ""})), EMPTY, "STOP", True),
     "text null": (candidates(answer({"text": None})), EMPTY, "STOP", True),
