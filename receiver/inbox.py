@@ -25,7 +25,7 @@ DUE, BURIED, FENCE, ENTRY = "gbr:due", "gbr:buried", "gbr:fence", "gbr:entry:"
 DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
 DONE_TTL_S = 8 * 86400
 BURIED_TTL_S = 30 * 86400
-LEASE_S = 15.0
+LEASE_S = 12.0
 RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
 MAX_ATTEMPTS = 5
 MAX_WAITS = 300  # at up to ten minutes each: two days, as long as Gemini lets a job live
@@ -72,11 +72,11 @@ class Entry:
     summary: dict[str, Any]  # outcome counts of a finished batch
 
 
-def connect(url: str) -> "redis.Redis":
+def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
     """A client that fails within seconds instead of waiting: whoever calls knows better when to try again."""
     return redis.Redis.from_url(
         url,
-        socket_timeout=REDIS_TIMEOUT_S,
+        socket_timeout=timeout_s,
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,

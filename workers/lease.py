@@ -1,21 +1,32 @@
-"""Keeps a lease alive while a job works, and tells the job when to stop."""
+"""Keeps a lease alive while a job works, tells the job when to stop, and brings its end home to the inbox."""
 
 import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Literal, Self, TypeVar
 
 from receiver.errors import InboxUnavailableError, LeaseLostError, ReceiverError
-from receiver.inbox import LEASE_S, Inbox, Lease
-from workers.shutdown import is_shutting_down
+from receiver.inbox import LEASE_S, Inbox, Lease, State
+from workers.shutdown import is_out_of_time, is_shutting_down
 
 RENEW_EVERY_S = LEASE_S / 4
 LOOK_EVERY_S = 0.25
-SHUTDOWN_GRACE_S = 4.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
+STOP_GRACE_S = 4.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
+INSIST_S = 300.0  # how long the end of a job waits for Redis to come back
+INSIST_EVERY_S = 0.5
+TIMEOUT_RETRY_S = 60.0
 SHUTDOWN_CAUSE = "its worker was shut down"
+TIMEOUT_CAUSE = "the job took longer than its time limit"
+T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+
+def clock_s() -> float:
+    """Seconds that pass in every state of the machine: a laptop that sleeps must not believe in its old lease."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class ShuttingDownError(ReceiverError):
@@ -24,13 +35,21 @@ class ShuttingDownError(ReceiverError):
     retryable = True
 
 
+class OutOfTimeError(ReceiverError):
+    """The job ran into its time limit; the batch goes back as an error."""
+
+    retryable = True
+
+
 class LeaseKeeper:
     """Renews in a thread of its own for the length of a `with`; `check` raises once the job must stop."""
 
-    def __init__(self, inbox: Inbox, lease: Lease) -> None:
+    def __init__(self, inbox: Inbox, lease: Lease, claimed_s: float) -> None:
+        """`claimed_s` is what `clock_s` said before the claim was sent."""
         self._inbox, self.lease = inbox, lease
-        self._held_until = time.monotonic() + LEASE_S
+        self._held_until = claimed_s + LEASE_S
         self._lost = False
+        self._stop_seen_s: float | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -45,19 +64,51 @@ class LeaseKeeper:
         self._thread.join()
 
     def check(self) -> None:
-        """Call before every write. Raises LeaseLostError or ShuttingDownError."""
-        if self._lost or time.monotonic() > self._held_until:
+        """Call before every write. Raises LeaseLostError, ShuttingDownError or OutOfTimeError."""
+        if self._lost:
             raise LeaseLostError(f"{self.lease.batch} is no longer ours")
+        if clock_s() > self._held_until:
+            raise LeaseLostError(f"the lease on {self.lease.batch} could not be renewed")
         if is_shutting_down():
             raise ShuttingDownError(SHUTDOWN_CAUSE)
+        if is_out_of_time():
+            raise OutOfTimeError(TIMEOUT_CAUSE)
+
+    def finish(self, summary: dict[str, Any]) -> bool:
+        """Mark the batch as stored. False when somebody else has the batch, which harms nothing."""
+        return self._insist(lambda: self._inbox.finish(self.lease, summary))
+
+    def postpone(self, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
+        """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
+        return self._insist(lambda: self._inbox.postpone(self.lease, delay_s, cause, counter))
+
+    def release(self, cause: str) -> None:
+        """Hand the batch back at once, uncounted. Raises LeaseLostError when somebody else has it."""
+        self._insist(lambda: self._inbox.release(self.lease, cause))
+
+    def bury(self, cause: str) -> None:
+        """Give the batch up. Raises LeaseLostError when somebody else has it."""
+        self._insist(lambda: self._inbox.bury(self.lease, cause))
+
+    def _insist(self, step: Callable[[], T]) -> T:
+        """Redis may be away just now; an end that it never hears of would count as a crash."""
+        deadline_s = clock_s() + INSIST_S
+        while True:
+            try:
+                return step()
+            except InboxUnavailableError as error:
+                if clock_s() > deadline_s:
+                    raise
+                log.info("lease.redis_away", extra={"batch": self.lease.batch, "cause": str(error)})
+            time.sleep(INSIST_EVERY_S)
 
     def _keep(self) -> None:
-        renewed = time.monotonic()
-        while not self._ended.wait(LOOK_EVERY_S) and not self._lost:
-            if is_shutting_down():
-                self._cut_off()
-            elif time.monotonic() - renewed >= RENEW_EVERY_S:
-                renewed = time.monotonic()
+        renewed = clock_s()
+        while not self._ended.wait(LOOK_EVERY_S):
+            if is_shutting_down() or is_out_of_time():
+                self._cut_off_late()
+            if not self._lost and clock_s() - renewed >= RENEW_EVERY_S:
+                renewed = clock_s()
                 self._renew(renewed)
 
     def _renew(self, asked: float) -> None:
@@ -71,12 +122,17 @@ class LeaseKeeper:
         else:
             self._held_until = asked + LEASE_S
 
-    def _cut_off(self) -> None:
-        """Wait for the job to end by itself; when it does not, hand the batch back and end the process."""
-        if self._ended.wait(SHUTDOWN_GRACE_S):
+    def _cut_off_late(self) -> None:
+        """A job that has not ended by itself after STOP_GRACE_S: hand its batch back and end the process."""
+        if self._stop_seen_s is None:
+            self._stop_seen_s = clock_s()
+        if clock_s() - self._stop_seen_s < STOP_GRACE_S:
             return
         try:
-            self._inbox.release(self.lease, SHUTDOWN_CAUSE)
+            if is_shutting_down():
+                self._inbox.release(self.lease, SHUTDOWN_CAUSE)
+            else:
+                self._inbox.postpone(self.lease, TIMEOUT_RETRY_S, TIMEOUT_CAUSE, "attempts")
         except ReceiverError as error:
             log.warning("lease.not_released", extra={"batch": self.lease.batch, "cause": str(error)})
         os._exit(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from receiver.errors import AlreadyStoredError, GeminiError, LeaseLostError, ReceiverError
 from receiver.gemini import Batch, Gemini
-from receiver.inbox import Inbox, Lease, connect
+from receiver.inbox import Inbox, connect
 from receiver.layout import manifest_name
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
@@ -17,7 +17,7 @@ from receiver.storage import Storage, open_storage
 from workers.account import Account
 from workers.configuration import current_settings
 from workers.download import Download
-from workers.lease import LeaseKeeper, ShuttingDownError
+from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
 from workers.manifest import Source, Written, build_manifest, encode_manifest
 from workers.split import Split
 
@@ -51,12 +51,16 @@ def _open_parts(settings: Settings) -> Iterator[Parts]:
 def process_batch(name: str) -> None:
     """One attempt at one batch: what RQ runs. Whatever goes wrong is written into the inbox, not into RQ."""
     with _open_parts(current_settings()) as parts:
+        asked_s = clock_s()
         lease = parts.inbox.claim(name)
         if lease is None:
             log.info("batch.not_claimed", extra={"batch": name})
             return
-        with LeaseKeeper(parts.inbox, lease) as keeper:
-            _settle(parts, keeper)
+        with LeaseKeeper(parts.inbox, lease, asked_s) as keeper:
+            try:
+                _settle(parts, keeper)
+            except LeaseLostError:
+                log.warning("batch.lease_lost", extra={"batch": name})
 
 
 def _settle(parts: Parts, keeper: LeaseKeeper) -> None:
@@ -64,35 +68,37 @@ def _settle(parts: Parts, keeper: LeaseKeeper) -> None:
     lease = keeper.lease
     try:
         summary = _store(parts, keeper)
-        parts.inbox.finish(lease, summary)
+        keeper.finish(summary)
     except NotReadyError as error:
         delay_s = jittered(plan_wait_s(lease.waits))
-        parts.inbox.postpone(lease, delay_s, str(error), "waits")
+        keeper.postpone(delay_s, str(error), "waits")
         log.info("batch.not_ready", extra={"batch": lease.batch, "cause": str(error), "delay_s": round(delay_s, 1)})
     except ShuttingDownError as error:
-        parts.inbox.release(lease, str(error))
+        keeper.release(str(error))
         log.info("batch.handed_back", extra={"batch": lease.batch})
-    except LeaseLostError:
-        log.warning("batch.lease_lost", extra={"batch": lease.batch})
+    except LeaseLostError as error:
+        keeper.release(str(error))  # where nobody took it over, Redis was away: that is no fault of the batch
+        log.warning("batch.lease_not_kept", extra={"batch": lease.batch})
     except ReceiverError as error:
-        _fail(parts, lease, error)
+        _fail(parts, keeper, error)
     except Exception as error:
         log.exception("batch.crashed", extra={"batch": lease.batch})
-        _postpone(parts, lease, f"unexpected {type(error).__name__}: {error}", None)
+        _postpone(parts, keeper, f"unexpected {type(error).__name__}: {error}", None)
 
 
-def _fail(parts: Parts, lease: Lease, error: ReceiverError) -> None:
+def _fail(parts: Parts, keeper: LeaseKeeper, error: ReceiverError) -> None:
     if error.retryable:
         asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
-        _postpone(parts, lease, str(error), asked_s)
+        _postpone(parts, keeper, str(error), asked_s)
     else:
-        parts.inbox.bury(lease, str(error))
-        log.error("batch.buried", extra={"batch": lease.batch, "cause": str(error)})
+        keeper.bury(str(error))
+        log.error("batch.buried", extra={"batch": keeper.lease.batch, "cause": str(error)})
 
 
-def _postpone(parts: Parts, lease: Lease, cause: str, asked_s: float | None) -> None:
+def _postpone(parts: Parts, keeper: LeaseKeeper, cause: str, asked_s: float | None) -> None:
+    lease = keeper.lease
     delay_s = jittered(plan_retry_s(lease.attempts, parts.settings.retry_base_s, asked_s))
-    state = parts.inbox.postpone(lease, delay_s, cause, "attempts")
+    state = keeper.postpone(delay_s, cause, "attempts")
     about = {"batch": lease.batch, "cause": cause, "attempts": lease.attempts + 1}
     if state == "buried":
         log.error("batch.buried", extra=about)

@@ -1,13 +1,27 @@
-"""Whether this process was asked to stop. The signal handler only sets it; the job looks at it between steps."""
+"""Why this process should stop working. Signal handlers only set it; the job looks at it between steps.
 
-import threading
+Plain attributes: a handler that took a lock could wait for the very code that it interrupted.
+"""
 
-_requested = threading.Event()
+
+class _Wish:
+    shutdown = False
+    timeout = False
 
 
 def request_shutdown() -> None:
-    _requested.set()
+    """The platform wants the process to end: hand the batch back."""
+    _Wish.shutdown = True
+
+
+def request_timeout() -> None:
+    """The job ran for too long: give the batch up for now."""
+    _Wish.timeout = True
 
 
 def is_shutting_down() -> bool:
-    return _requested.is_set()
+    return _Wish.shutdown
+
+
+def is_out_of_time() -> bool:
+    return _Wish.timeout

@@ -1,4 +1,8 @@
-"""Our RQ worker: one queue, a SIGTERM that only sets a flag, and a work-horse that ends with its parent."""
+"""Our RQ worker: one queue, a SIGTERM that only sets a flag, and a work-horse that ends with its parent.
+
+The loop is ours. RQ's own ends when Redis goes away at the wrong moment, at a job that it can't read, and it waits for
+locks that a killed worker left; `reliability.md` in the project's notes has the measurements.
+"""
 
 import ctypes
 import logging
@@ -6,71 +10,180 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
-from typing import Any
 
 import redis
 from rq import Queue, Worker
-from rq.exceptions import StopRequested
+from rq.exceptions import DequeueTimeout
+from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
+from rq.utils import get_version
+from rq.worker.base import WorkerStatus
 
-from receiver.bell import FUNCTION, Bell, open_queue
-from receiver.inbox import Inbox, connect
+from receiver.bell import Bell, open_queue
+from receiver.inbox import REDIS_TIMEOUT_S, Inbox, connect
 from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.sweep import Sweeper, sweep
-from workers import process
-from workers.shutdown import request_shutdown
+from workers.housekeeping import Housekeeper
+from workers.jobs import OwnJob
+from workers.shutdown import request_shutdown, request_timeout
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
+BEAT_S = 15.0
+BEAT_TTL_S = 90
 MONITOR_S = 5
-MAINTENANCE_S = 60
+RECONNECT_S = 1.0
 END_AFTER_S = 7.0  # PaaS platforms kill ten seconds after SIGTERM
+SECOND_SIGNAL_AFTER_S = 1.0  # a process group and its leader may both pass the same SIGTERM on to us
 PR_SET_PDEATHSIG = 1
+AWAY = (redis.ConnectionError, redis.TimeoutError)
 log = logging.getLogger(__name__)
 
 
-class ForeignJobError(Exception):
-    """A job in our queue names a function that is not ours; it is refused."""
+class FlagAtTimeout(UnixSignalDeathPenalty):
+    """At a job's time limit, asks the job to stop: an exception out of nowhere may be swallowed or hit a library."""
 
-
-class OwnJob(Job):
-    """A job that can only run our function: a write to Redis is not code."""
-
-    @property
-    def func(self) -> Any:
-        if self.func_name != FUNCTION:
-            raise ForeignJobError(f"refused to run {self.func_name!r}: only {FUNCTION} runs here")
-        return process.process_batch
-
-    success_callback = failure_callback = stopped_callback = None
+    def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
+        if issubclass(self._exception, JobTimeoutException):
+            request_timeout()
+        else:
+            super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call] # RQ's, without types
 
 
 class BatchWorker(Worker):
     """Takes batches from one queue, one at a time."""
 
-    max_connection_wait_time = 4.0  # between two tries while Redis is away
     job_class = OwnJob
+    death_penalty_class = FlagAtTimeout
+    _stop_asked_at = 0.0
+    _next_beat = 0.0
+
+    def __init__(self, redis_url: str) -> None:
+        client = connect(redis_url, timeout_s=self.connection_timeout)
+        super().__init__(
+            [open_queue(client)],
+            serializer=JSONSerializer,
+            job_monitoring_interval=MONITOR_S,
+            log_job_description=False,
+        )
+        self.log.setLevel(logging.WARNING)  # two lines of our own tell of a job; RQ would add three
+        self._housekeeper = Housekeeper(self.queues[0])
 
     @property
     def dequeue_timeout(self) -> int:
         return DEQUEUE_S
 
+    @property
+    def connection_timeout(self) -> int:
+        return int(DEQUEUE_S + REDIS_TIMEOUT_S)
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stop_requested
+
+    def run(self, *, burst: bool = False) -> None:
+        """Work until SIGTERM, through every absence of Redis; in a burst until the queue is empty."""
+        signal.signal(signal.SIGINT, self.request_stop)
+        signal.signal(signal.SIGTERM, self.request_stop)
+        while not self._stop_requested:
+            try:
+                found = self._next_job(None if burst else DEQUEUE_S)
+                if found is not None:
+                    self.execute_job(*found)
+                elif burst:
+                    break
+            except AWAY as error:
+                if burst:
+                    raise
+                log.warning("worker.redis_away", extra={"cause": str(error)})
+                time.sleep(RECONNECT_S)
+            except Exception:
+                log.exception("worker.job_dropped")  # the inbox still owes the batch: the sweep rings again
+        self._say_goodbye()
+
+    def _next_job(self, timeout_s: int | None) -> tuple[Job, Queue] | None:
+        self._beat()
+        try:
+            found = Queue.dequeue_any(
+                self.queues, timeout_s, connection=self.connection, job_class=OwnJob, serializer=JSONSerializer
+            )
+        except DequeueTimeout:
+            return None
+        if found is not None:
+            found[0].redis_server_version = get_version(self.connection)
+        return found
+
+    def _beat(self) -> None:
+        """Tell RQ's tools that we live, and clear what killed workers left."""
+        if time.monotonic() < self._next_beat:
+            return
+        self._next_beat = time.monotonic() + BEAT_S
+        if not self.connection.hexists(self.key, "birth"):  # at the start, and after Redis was wiped
+            self.connection.delete(self.key)
+            self.register_birth()  # type: ignore[no-untyped-call] # RQ's, without types
+            self.set_state(WorkerStatus.IDLE)
+        self.heartbeat(BEAT_TTL_S)
+        self._housekeeper.clean()
+
+    def _say_goodbye(self) -> None:
+        try:
+            self.register_death()  # type: ignore[no-untyped-call] # RQ's, without types
+        except redis.RedisError as error:
+            log.info("worker.goodbye_unheard", extra={"cause": str(error)})
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run the job in a work-horse; refuse one that is not ours; leave one that came too late."""
+        refusal = job.refusal if isinstance(job, OwnJob) else "it was not read by us"
+        if refusal:
+            log.error("job.refused", extra={"job": job.id, "cause": refusal})
+            self.handle_job_failure(job, queue, exc_string=f"refused: {refusal}")
+            queue.intermediate_queue.remove(job.id)
+        elif self._stop_requested:
+            self._put_back(job, queue)
+        else:
+            super().execute_job(job, queue)
+
+    def _put_back(self, job: Job, queue: Queue) -> None:
+        with self.connection.pipeline() as pipeline:
+            pipeline.lrem(queue.intermediate_queue_key, 1, job.id)
+            pipeline.lpush(queue.key, job.id)
+            pipeline.execute()
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        """Redis' absence must not take the parent away from a work-horse that runs."""
+        try:
+            super().maintain_heartbeats(job, execution)
+        except redis.RedisError as error:
+            log.debug("worker.beat_unheard", extra={"cause": str(error)})
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a signal handler
-        """The first signal: finish or hand back, within END_AFTER_S. The second one kills."""
+        """The first signal: finish or hand back, within END_AFTER_S. A second one kills."""
+        if os.getpid() != self.pid:  # a work-horse that has not set its own handler yet
+            request_shutdown()
+            return
+        self._stop_asked_at = time.monotonic()
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
         self._stop_requested = True
-        if self.horse_pid:
-            os.kill(self.horse_pid, signal.SIGTERM)
+        self._ask_horse_to_stop()
         threading.Thread(target=self._end_in_time, name="end-in-time", daemon=True).start()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - likewise
-        self._end_now()
+        if os.getpid() != self.pid:
+            request_shutdown()
+        elif time.monotonic() - self._stop_asked_at >= SECOND_SIGNAL_AFTER_S:
+            self._end_now()
+
+    def _ask_horse_to_stop(self) -> None:
+        if self.horse_pid:
+            self.kill_horse(signal.SIGTERM)
 
     def _end_in_time(self) -> None:
-        threading.Event().wait(END_AFTER_S)
+        time.sleep(END_AFTER_S)
         self._end_now()
 
     def _end_now(self) -> None:
@@ -78,17 +191,17 @@ class BatchWorker(Worker):
             self.kill_horse()
         os._exit(0)
 
-    def dequeue_job_and_maintain_ttl(
-        self,
-        timeout: int | None,
-        max_idle_time: int | None = None,  # noqa: ARG002 - RQ passes it; we stop by the flag
-    ) -> tuple[Job, Queue] | None:
-        """Wait for a job, looking at the flag every DEQUEUE_S."""
-        while not self._stop_requested:
-            found = super().dequeue_job_and_maintain_ttl(timeout, None if timeout is None else DEQUEUE_S)
-            if found is not None or timeout is None:
-                return found
-        raise StopRequested
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Signal the work-horse alone: right after the fork, its process group is still ours and our parent's."""
+        try:
+            os.kill(self.horse_pid, sig)
+        except ProcessLookupError:
+            log.debug("worker.horse_gone")
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        super().fork_work_horse(job, queue)
+        if self._stop_requested:  # the signal came before there was a work-horse to tell
+            self._ask_horse_to_stop()
 
     def setup_work_horse_signals(self) -> None:
         """In the work-horse: SIGTERM asks the job to hand its batch back; the parent's end ends it."""
@@ -102,10 +215,11 @@ class BatchWorker(Worker):
 
 def _burst(worker: BatchWorker, inbox: Inbox, bell: Bell) -> None:
     """Work until nothing is due; what is postponed stays for the next run."""
-    while inbox.has_due():
+    while inbox.has_due() and not worker.is_stopping:
         sweep(inbox, bell)
-        if not worker.work(burst=True):
-            threading.Event().wait(DEQUEUE_S)
+        worker.run(burst=True)
+        if inbox.has_due() and not worker.is_stopping:
+            time.sleep(RECONNECT_S)
 
 
 def run_worker(settings: Settings, *, burst: bool = False) -> None:
@@ -114,18 +228,9 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         inbox, bell = Inbox(client), Bell(client)
         inbox.ping()
         open_storage(settings.storage_url)  # a storage that can't be used stops the start
-        # A connection of its own: RQ gives it the longer timeouts that a blocking dequeue needs.
-        worker = BatchWorker(
-            [open_queue(redis.Redis.from_url(settings.redis_url))],
-            worker_ttl=2 * MAINTENANCE_S,
-            serializer=JSONSerializer,
-            job_monitoring_interval=MONITOR_S,
-            maintenance_interval=MAINTENANCE_S,
-            log_job_description=False,
-        )
+        worker = BatchWorker(settings.redis_url)
         if burst:
             _burst(worker, inbox, bell)
         else:
-            sweeper = Sweeper(inbox, bell)
-            sweeper.start()
-            worker.work()
+            Sweeper(inbox, bell).start()
+            worker.run()

@@ -13,8 +13,9 @@ if entry[1] == 'leased' then -- nobody handed it back: its worker died
     return nil
   end
 end
-local token = redis.call('INCR', FENCE)
+-- The counter alone would start again after a wipe, and give out tokens that somebody still holds.
+local token = string.format('%.0f', now * 1000 + redis.call('INCR', FENCE) % 1000)
 redis.call('HSET', key, 'state', 'leased', 'token', token, 'changed', now)
 redis.call('HDEL', key, 'again')
 redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
-return { tostring(token), attempts, tonumber(entry[3]), entry[4] }
+return { token, attempts, tonumber(entry[3]), entry[4] }

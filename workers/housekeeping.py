@@ -1,0 +1,54 @@
+"""Clears what killed workers left in RQ's books. Without RQ's maintenance lock: a killed worker leaves that for 15 min.
+
+Every step may run twice at the same time. Nothing is put back into the queue here: the inbox knows what is owed.
+"""
+
+import logging
+
+import redis
+from rq import Queue
+from rq.job import Job
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+from rq.worker_registration import clean_worker_registry
+
+log = logging.getLogger(__name__)
+
+
+class Housekeeper:
+    """`clean` now and then; what it has seen twice in the list of jobs on their way is stuck there."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._seen = set[bytes]()
+
+    def clean(self) -> None:
+        """Raises what redis-py raises when Redis is away."""
+        try:
+            clean_worker_registry(self._queue)
+            FailedJobRegistry(queue=self._queue).cleanup()
+            self._drop_abandoned()
+            self._drop_stuck()
+        except (redis.ConnectionError, redis.TimeoutError):
+            raise
+        except Exception:
+            log.exception("worker.books_not_cleaned")  # somebody wrote nonsense there; work goes on
+
+    def _drop_abandoned(self) -> None:
+        """Jobs whose worker died with them: they have no TTL any more."""
+        registry = StartedJobRegistry(queue=self._queue)
+        for job_id in registry.get_expired_job_ids():
+            self._delete(job_id)
+        seconds, _ = self._queue.connection.time()
+        self._queue.connection.zremrangebyscore(registry.key, 0, seconds)
+
+    def _drop_stuck(self) -> None:
+        key, connection = self._queue.intermediate_queue_key, self._queue.connection
+        waiting: set[bytes] = set(connection.execute_command("LRANGE", key, 0, -1))
+        stuck = self._seen & waiting
+        for job_id in stuck:
+            connection.execute_command("LREM", key, 0, job_id)  # as it lies there: it need not be text
+            self._delete(job_id.decode(errors="replace"))
+        self._seen = waiting - stuck
+
+    def _delete(self, job_id: str) -> None:
+        self._queue.connection.delete(Job.key_for(job_id))
