@@ -11,10 +11,12 @@ import httpx
 from deploy.sandbox.processes import allocate_port, start, stop
 from tests.waiting import eventually
 
+CLIENT = httpx.Client(trust_env=False)  # one for all: making a client costs more than most calls
+
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=1, trust_env=False).is_success
+        return CLIENT.get(url, timeout=1).is_success
     except httpx.TransportError:
         return False
 
@@ -52,7 +54,7 @@ HEADERS = {"x-goog-api-key": "right-key"}
 def register_webhook(gemini_url: str, uri: str) -> str:
     """Register a static webhook. Gives its signing secret."""
     body = {"name": "test", "uri": uri, "subscribed_events": EVENTS}
-    answer = httpx.post(f"{gemini_url}/v1/webhooks", json=body, headers=HEADERS).raise_for_status()
+    answer = CLIENT.post(f"{gemini_url}/v1/webhooks", json=body, headers=HEADERS).raise_for_status()
     secret: str = answer.json()["new_signing_secret"]
     return secret
 
@@ -70,25 +72,25 @@ def submit_file(gemini_url: str, data: bytes, display_name: str = "test") -> str
     """Upload a requests file and create a batch from it. Gives its name."""
     begin = {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
     about = {"file": {"display_name": "requests", "mime_type": "jsonl"}}
-    started = httpx.post(f"{gemini_url}/upload/v1beta/files", json=about, headers=HEADERS | begin).raise_for_status()
+    started = CLIENT.post(f"{gemini_url}/upload/v1beta/files", json=about, headers=HEADERS | begin).raise_for_status()
     finish = {"x-goog-upload-offset": "0", "x-goog-upload-command": "upload, finalize"}
-    file = httpx.post(started.headers["x-goog-upload-url"], content=data, headers=finish).raise_for_status().json()
+    file = CLIENT.post(started.headers["x-goog-upload-url"], content=data, headers=finish).raise_for_status().json()
     return _create(gemini_url, {"fileName": file["file"]["name"]}, display_name)
 
 
 def _create(gemini_url: str, source: Mapping[str, object], display_name: str) -> str:
     batch = {"batch": {"displayName": display_name, "inputConfig": source}}
     url = f"{gemini_url}/v1beta/models/gemini-3.5-flash:batchGenerateContent"
-    name: str = httpx.post(url, json=batch, headers=HEADERS).raise_for_status().json()["name"]
+    name: str = CLIENT.post(url, json=batch, headers=HEADERS).raise_for_status().json()["name"]
     return name
 
 
 def ready_batch(gemini_url: str, **fields: object) -> str:
     """A batch that has ended already, at the stand-in's own door. Gives its name."""
-    name: str = httpx.post(f"{gemini_url}/sandbox/batches", json=fields).raise_for_status().json()["name"]
+    name: str = CLIENT.post(f"{gemini_url}/sandbox/batches", json=fields).raise_for_status().json()["name"]
     return name
 
 
 def set_faults(gemini_url: str, **knobs: object) -> None:
     """Turn knobs of the stand-in's misbehaviour."""
-    httpx.post(f"{gemini_url}/sandbox/faults", json=knobs).raise_for_status()
+    CLIENT.post(f"{gemini_url}/sandbox/faults", json=knobs).raise_for_status()

@@ -12,6 +12,12 @@ from tests.running import ready_batch
 
 SIZE_BYTES = 200 * 1024 * 1024
 LIMIT_KIB = 128 * 1024
+# A process of its own: what exec starts counts the memory of the process that it replaces, and pytest's is large.
+MEASURE = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 def write_results(path: Path) -> int:
@@ -38,12 +44,10 @@ def test_200_mb_pass_under_128_mib(world: World, tmp_path: Path) -> None:
     settings = {**os.environ, **world.settings, **grouping}
     command = [sys.executable, "-m", "workers"]
     subprocess.run([*command, "replay", "--batch", batch], env=settings, check=True, capture_output=True, timeout=60)
-    worker = subprocess.Popen([*command, "worker", "--burst"], env=settings)
-    _, status, usage = os.wait4(worker.pid, 0)  # of the worker and of the work-horses it waited for
-    worker.returncode = os.waitstatus_to_exitcode(status)
-    assert worker.returncode == 0
+    burst = [sys.executable, "-c", MEASURE, *command, "worker", "--burst"]
+    peak_kib = int(subprocess.run(burst, env=settings, check=True, stdout=subprocess.PIPE, timeout=100).stdout)
     folder = world.outputs / batch.removeprefix("batches/")
     manifest = json.loads((folder / "_manifest.json").read_bytes())
     assert (manifest["outcomes"]["ok"], manifest["objects"]["count"]) == (count, 50)
     assert manifest["objects"]["bytes"] == manifest["source"]["bytes"] == source.stat().st_size
-    assert usage.ru_maxrss < LIMIT_KIB, f"peak RSS was {usage.ru_maxrss // 1024} MiB"
+    assert peak_kib < LIMIT_KIB, f"peak RSS was {peak_kib // 1024} MiB"

@@ -9,6 +9,7 @@ import pytest
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import BatchNotFoundError, GeminiError
 from receiver.gemini import Batch, Gemini, _Operation, _read_operation, retry_after_s
+from tests.running import ready_batch, set_faults
 
 
 @pytest.fixture
@@ -22,12 +23,6 @@ def _no_faults(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "sandbox_url" in request.fixturenames:
         httpx.delete(f"{request.getfixturevalue('sandbox_url')}/sandbox/faults")
-
-
-def ready(sandbox_url: str, **fields: Any) -> str:
-    answer = httpx.post(f"{sandbox_url}/sandbox/batches", json=fields).raise_for_status()
-    name: str = answer.json()["name"]
-    return name
 
 
 def read(**operation: Any) -> Batch:
@@ -100,7 +95,7 @@ def test_retry_after_is_read(text: str, seconds: float | None) -> None:
 
 
 def test_get_gives_the_batch(gemini: Gemini, sandbox_url: str) -> None:
-    name = ready(
+    name = ready_batch(
         sandbox_url, output={"inlinedResponses": {"inlinedResponses": [{"error": {"code": 3}}]}}, request_count=1
     )
     batch = gemini.get_batch(name)
@@ -109,7 +104,7 @@ def test_get_gives_the_batch(gemini: Gemini, sandbox_url: str) -> None:
 
 
 def test_list_gives_every_page(gemini: Gemini, sandbox_url: str) -> None:
-    names = {ready(sandbox_url, request_count=1) for _ in range(130)}
+    names = {ready_batch(sandbox_url, request_count=1) for _ in range(130)}
     listed = [batch.name for batch in gemini.list_batches()]
     assert names <= set(listed)
     assert len(listed) == len(set(listed))
@@ -140,9 +135,8 @@ def test_wrong_key_is_said(sandbox_url: str) -> None:
 
 @pytest.mark.parametrize(("status", "retryable"), [(429, True), (503, True), (500, True), (400, False)])
 def test_failing_api_is_said(gemini: Gemini, sandbox_url: str, status: int, *, retryable: bool) -> None:
-    name = ready(sandbox_url, request_count=1)
-    knob = {"get_status": {"status": status, "times": 1}}
-    httpx.post(f"{sandbox_url}/sandbox/faults", json=knob).raise_for_status()
+    name = ready_batch(sandbox_url, request_count=1)
+    set_faults(sandbox_url, get_status={"status": status, "times": 1})
     with pytest.raises(GeminiError, match=f"did not give {name}") as told:
         gemini.get_batch(name)
     assert told.value.retryable is retryable
