@@ -1,6 +1,7 @@
 """The web process: verifies deliveries, records them in the inbox, and says how it is."""
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from starlette.routing import Route
 
 from receiver import signatures
 from receiver.bell import Bell
+from receiver.deliveries import Note, NoteBook
 from receiver.errors import (
     EventError,
     InboxUnavailableError,
@@ -28,6 +30,7 @@ from receiver.events import BatchEvent, OtherEvent, check_claims, parse_event
 from receiver.inbox import Arrival, Door, Inbox, connect
 from receiver.intake import Intake
 from receiver.jwks import KeySetCache
+from receiver.reconciler import Reconciler, look_once
 from receiver.settings import Settings
 from receiver.signatures import KeySet, Scheme, Verified
 from receiver.sweep import Sweeper
@@ -85,6 +88,7 @@ async def _receive(parts: Parts, request: Request) -> Response:
     about = {"scheme": str(verified.scheme), "webhook_id": verified.delivery_id, "type": event.type}
     if isinstance(event, OtherEvent):
         log.info("delivery.ignored", extra=about)
+        parts.intake.note(Note("ignored", f"{verified.scheme}:{verified.delivery_id}", event.type))
         return JSONResponse({"status": "ignored"})
     accepted = await parts.intake.accept(_arrival(event, verified))
     status = "accepted" if accepted else "known"
@@ -97,9 +101,11 @@ def _refusal(error: ReceiverError, request: Request) -> Response:
     about = {"cause": str(error), "webhook_id": request.headers.get("webhook-id", "")}
     if isinstance(error, SignatureError):
         log.warning("delivery.refused", extra=about)
+        request.app.state.parts.intake.note(Note("refused", f":{about['webhook_id']}", cause=str(error)))
         return JSONResponse({"error": "the delivery is not proven to come from Gemini"}, status_code=401)
     if isinstance(error, EventError):
         log.warning("delivery.malformed", extra=about)
+        request.app.state.parts.intake.note(Note("malformed", f":{about['webhook_id']}", cause=str(error)))
         return JSONResponse({"error": str(error)}, status_code=400)
     log.error("delivery.unavailable", extra=about)
     headers = {"retry-after": str(RETRY_AFTER_S)}
@@ -141,11 +147,15 @@ async def _open_parts(settings: Settings) -> AsyncIterator[Parts]:
         redis_client = stack.enter_context(connect(settings.redis_url))
         inbox, bell = Inbox(redis_client), Bell(redis_client)
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-        intake, sweeper = Intake(inbox, bell), Sweeper(inbox, bell)
+        intake, sweeper = Intake(inbox, bell, NoteBook(redis_client)), Sweeper(inbox, bell)
+        look = functools.partial(look_once, settings, redis_client)
+        reconciler = Reconciler(redis_client, settings.reconcile_interval_s, look)
         intake.start()
         stack.callback(intake.stop)
         sweeper.start()
         stack.callback(sweeper.stop)
+        reconciler.start()
+        stack.callback(reconciler.stop)
         yield Parts(settings, inbox, intake, KeySetCache(settings.jwks_url, client=http))
 
 

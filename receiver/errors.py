@@ -49,6 +49,16 @@ class LeaseLostError(ReceiverError):
     retryable = True
 
 
+class LookHeldError(ReceiverError):
+    """Another process is looking at Gemini's list of batches."""
+
+    retryable = True
+
+
+class UnfitRedisError(ReceiverError):
+    """Redis answers, but is set up to lose what it is given."""
+
+
 class GeminiError(ReceiverError):
     """Gemini's API refused or failed a call."""
 
@@ -79,6 +89,10 @@ class StorageError(ReceiverError):
     def __init__(self, message: str, *, retryable: bool = True) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class ManifestError(ReceiverError):
+    """A stored manifest can't be read."""
 
 
 class AlreadyStoredError(StorageError):

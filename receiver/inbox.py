@@ -2,12 +2,17 @@
 
 One entry a batch (`gbr:entry:<batch>`), whichever door it came through. `gbr:due` orders open and leased entries by the
 moment somebody should look at them again: when postponed work is due, or when a lease runs out. Every step is one Lua
-script on Redis' own clock. Entries without a TTL: open and leased ones, `gbr:due`, `gbr:buried`, `gbr:fence`.
+script on Redis' own clock.
+
+Keys without a TTL, each bounded by what is owed or by a fixed length (a test holds the list):
+* ours: open and leased entries, `gbr:due`, `gbr:fence` (a number), `gbr:deliveries` and `gbr:refusals` (about a
+  thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields);
+* RQ's: `rq:queues`, `rq:workers`, `rq:workers:gemini-batches` (names), and for the queue `gemini-batches` the ids of
+  the jobs that wait (`rq:queue:…`, `…:intermediate`) and of those that run or ended (`rq:wip:…`, `rq:failed:…`).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Literal
 
 import msgspec
@@ -15,13 +20,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from receiver.deliveries import MOST_LOGGED
+from receiver.entries import Entry, State, fetch_entries
 from receiver.errors import InboxUnavailableError, LeaseLostError
+from receiver.scripts import DUE, Scripts
 
-Door = Literal["static", "dynamic", "replay", "retry"]
+Door = Literal["static", "dynamic", "replay", "reconcile", "retry"]
 Reopen = Literal["none", "done", "all"]
-State = Literal["open", "leased", "done", "buried"]
 
-DUE, BURIED, FENCE, ENTRY = "gbr:due", "gbr:buried", "gbr:fence", "gbr:entry:"
+COUNTERS = "gbr:counters"  # a hash: what has happened how often
 DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
 DONE_TTL_S = 8 * 86400
 BURIED_TTL_S = 30 * 86400
@@ -31,6 +38,7 @@ MAX_ATTEMPTS = 5
 MAX_WAITS = 300  # at up to ten minutes each: two days, as long as Gemini lets a job live
 MAX_CAUSE = 2000
 REDIS_TIMEOUT_S = 2.0
+MOST_CONNECTIONS = 6  # of one process; small plans allow 20 in all
 
 
 @dataclass(frozen=True)
@@ -56,31 +64,18 @@ class Lease:
     metadata: dict[str, Any]  # the webhook's user metadata
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What the inbox knows of a batch."""
-
-    batch: str
-    state: State
-    event: str
-    door: str
-    attempts: int
-    waits: int
-    accepted_ms: int  # Unix time by Redis' clock
-    changed_ms: int
-    cause: str  # why it was postponed or buried
-    summary: dict[str, Any]  # outcome counts of a finished batch
-
-
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
     """A client that fails within seconds instead of waiting: whoever calls knows better when to try again."""
-    return redis.Redis.from_url(
+    pool = redis.BlockingConnectionPool.from_url(
         url,
+        max_connections=MOST_CONNECTIONS,
+        timeout=REDIS_TIMEOUT_S,
         socket_timeout=timeout_s,
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
+    return redis.Redis.from_pool(pool)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -92,22 +87,12 @@ class Inbox:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
-        folder = resources.files("receiver") / "lua"
-        prelude = (folder / "prelude.lua").read_text()
-        self._scripts = {
-            name: client.register_script(prelude + (folder / f"{name}.lua").read_text())
-            for name in ("accept", "claim", "renew", "finish", "postpone", "bury", "due")
-        }
-
-    def _run(self, script: str, *args: str | float) -> Any:
-        try:
-            return self._scripts[script](keys=[DUE, BURIED, FENCE], args=args)
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not {script}: {error}") from error
+        names = ("accept", "claim", "renew", "finish", "postpone", "bury", "due", "purge")
+        self._run = Scripts(client, names).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
-        args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S)]
+        args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MOST_LOGGED]
         for one in arrivals:
             args += [one.batch, one.delivery_id, one.event, one.door, one.metadata, one.reopen]
         return [verdict == b"accepted" for verdict in self._run("accept", *args)]
@@ -156,7 +141,12 @@ class Inbox:
 
     def take_due(self, most: int = 1000) -> list[str]:
         """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on."""
-        return [batch.decode() for batch in self._run("due", most, _milliseconds(RING_GRACE_S))]
+        args = (most, _milliseconds(RING_GRACE_S), DONE_TTL_S, BURIED_TTL_S)
+        return [batch.decode() for batch in self._run("due", *args)]
+
+    def purge(self, batches: Sequence[str]) -> list[str]:
+        """Forget these batches, even one that is being worked on. Gives those that were known."""
+        return [batch.decode() for batch in self._run("purge", *batches)]
 
     def has_due(self) -> bool:
         """Whether anything is due now, rung or not."""
@@ -167,6 +157,13 @@ class Inbox:
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
+    def count(self, name: str) -> None:
+        """Add one to a counter."""
+        try:
+            self._client.hincrby(COUNTERS, name, 1)
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not count {name}: {error}") from error
+
     def ping(self) -> None:
         """Raises InboxUnavailableError unless Redis answers."""
         try:
@@ -176,28 +173,4 @@ class Inbox:
 
     def entries(self, batches: Iterable[str]) -> dict[str, Entry]:
         """What the inbox knows of these batches; unknown ones are left out."""
-        names = list(batches)
-        try:
-            pipeline = self._client.pipeline(transaction=False)
-            for name in names:
-                pipeline.hgetall(ENTRY + name)
-            rows = pipeline.execute()
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-        return {name: _read_entry(name, row) for name, row in zip(names, rows, strict=True) if row}
-
-
-def _read_entry(batch: str, row: dict[bytes, bytes]) -> Entry:
-    fields = {name.decode(): value.decode() for name, value in row.items()}
-    return Entry(
-        batch=batch,
-        state=msgspec.convert(fields["state"], State),
-        event=fields["event"],
-        door=fields["door"],
-        attempts=int(fields["attempts"]),
-        waits=int(fields["waits"]),
-        accepted_ms=int(fields["accepted"]),
-        changed_ms=int(fields["changed"]),
-        cause=fields.get("cause", ""),
-        summary=msgspec.json.decode(fields.get("summary", "{}")),
-    )
+        return fetch_entries(self._client, batches)

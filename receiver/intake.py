@@ -1,7 +1,7 @@
 """The intake: deliveries in flight share one durable write, and the bell rings behind it.
 
 Two threads: one commits to the inbox whatever has gathered while it wrote the last group, the other rings RQ for what
-was accepted. A ring that fails is the sweep's to repeat.
+was accepted, and writes notes of what was not. A ring that fails is the sweep's to repeat.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from receiver.bell import Bell
+from receiver.deliveries import FLUSH_EVERY_S, Note, NoteBook
 from receiver.errors import InboxUnavailableError
 from receiver.inbox import Arrival, Inbox
 
@@ -29,8 +30,8 @@ class _Waiting(NamedTuple):
 class Intake:
     """Accepts arrivals from an event loop. `start` and `stop` bracket its life."""
 
-    def __init__(self, inbox: Inbox, bell: Bell) -> None:
-        self._inbox, self._bell = inbox, bell
+    def __init__(self, inbox: Inbox, bell: Bell, notes: NoteBook) -> None:
+        self._inbox, self._bell, self._notes = inbox, bell, notes
         self._arrivals: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._rings: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
         self._threads = [
@@ -58,6 +59,10 @@ class Intake:
         except TimeoutError as error:
             raise InboxUnavailableError("Redis did not answer in time") from error
 
+    def note(self, note: Note) -> None:
+        """Remember a delivery that is not for the inbox, best effort; never waits."""
+        self._notes.add(note)
+
     def _groups(self) -> Iterator[list[_Waiting]]:
         """Whatever waits, up to MOST_TOGETHER at once; ends at the stop mark."""
         while (first := self._arrivals.get()) is not None:
@@ -84,11 +89,20 @@ class Intake:
         self._rings.put(None)
 
     def _ring_all(self) -> None:
-        while (batches := self._rings.get()) is not None:
+        while (batches := self._next_rings()) is not None:
             try:
-                self._bell.ring(batches)
+                if batches:
+                    self._bell.ring(batches)
+                self._notes.flush()
             except InboxUnavailableError as error:
                 log.warning("bell.failed", extra={"batches": len(batches), "cause": str(error)})
+
+    def _next_rings(self) -> list[str] | None:
+        """What is to ring next, or nothing after a while of silence; None at the end."""
+        try:
+            return self._rings.get(timeout=FLUSH_EVERY_S)
+        except queue.Empty:
+            return []
 
 
 def _tell(group: list[_Waiting], result: list[bool] | InboxUnavailableError) -> None:

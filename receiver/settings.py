@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from receiver.errors import LayoutError, SettingsError
 from receiver.layout import Template
+from receiver.redis_urls import parse_ca_file, parse_redis_url, with_tls
 from receiver.signatures import Secret
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
@@ -39,12 +40,25 @@ VARIABLES = (
     Variable("GEMINI_JWKS_URL", "GEMINI_BASE_URL/.well-known/jwks.json", "key set that proves dynamic webhooks"),
     Variable("GEMINI_WEBHOOK_AUDIENCE", "none", "`aud` that a dynamic webhook's JWT must carry; unset refuses JWTs"),
     Variable("REDIS_URL", "redis://127.0.0.1:6379/0", "Redis or Valkey that holds the inbox"),
+    Variable(
+        "REDIS_CA_FILE", "none", "PEM file of the private CA that signed the certificate of a `rediss://` address"
+    ),
+    Variable(
+        "REDIS_TLS_VERIFY",
+        "true",
+        "`false` leaves the certificate of a `rediss://` address unchecked: for self-signed ones such as Heroku's",
+    ),
     Variable("STORAGE_URL", "file:outputs", "where outputs go: `file:`, `s3://`, `gs://` or `az://`"),
     Variable("OUTPUT_TEMPLATE", "{batch}/{key}.json", "name of an output below STORAGE_URL"),
     Variable("KEY_PATTERN", "none", "regular expression on the key; its named groups are template fields"),
     Variable("SCRATCH_DIR", "the system's temporary folder", "local folder for results on their way to the storage"),
     Variable(
         "RETRY_BASE_S", "5", "seconds before the first retry after an error; each further one waits four times longer"
+    ),
+    Variable(
+        "RECONCILE_INTERVAL_S",
+        "900",
+        "seconds between two looks at Gemini's list of batches for what was missed; 0 turns them off",
     ),
     Variable("HOST", "127.0.0.1", "address that `serve` listens on; 0.0.0.0 on a PaaS"),
     Variable("PORT", "8000", "port that `serve` listens on"),
@@ -62,11 +76,12 @@ class Settings:
     api_version: str  # "v1beta"
     jwks_url: str
     audience: str | None  # `aud` of a dynamic webhook's JWT
-    redis_url: str = field(repr=False)  # may carry a password
+    redis_url: str = field(repr=False)  # with the TLS options of its connections; may carry a password
     storage_url: str  # file:, s3://, gs:// or az://
     template: Template  # OUTPUT_TEMPLATE with KEY_PATTERN
     scratch_dir: str | None  # None: the system's temporary folder
     retry_base_s: float  # seconds
+    reconcile_interval_s: float  # seconds; 0 is never
     host: str
     port: int
     log_level: str
@@ -125,11 +140,19 @@ def _parse_version(text: str) -> str:
     return text
 
 
-def _parse_redis_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
-        raise ValueError("expected redis://host:port/0, rediss://… or unix:///path")
-    return text
+def _parse_switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return text.lower() == "true"
+
+
+def _read_redis_url(reader: _Reader) -> str:
+    """REDIS_URL with what the other two variables say about its certificate."""
+    ca_file = reader.parsed(parse_ca_file, None, "REDIS_CA_FILE")
+    verify = reader.parsed(_parse_switch, True, "REDIS_TLS_VERIFY", default="true")
+    url = reader.parsed(parse_redis_url, "", "REDIS_URL", default="redis://127.0.0.1:6379/0")
+    switch = "REDIS_TLS_VERIFY" if ca_file is None else "REDIS_CA_FILE"
+    return url and reader.parsed(lambda _: with_tls(url, ca_file, verify=verify), "", switch)
 
 
 def _parse_storage_url(text: str) -> str:
@@ -152,7 +175,7 @@ def _parse_port(text: str) -> int:
 
 
 def _parse_seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text):
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text):
         raise ValueError("expected seconds such as 5 or 0.5")
     return float(text)
 
@@ -184,13 +207,14 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "api_version": reader.parsed(_parse_version, "", "GEMINI_API_VERSION", default="v1beta"),
         "jwks_url": reader.parsed(_parse_http_url, "", "GEMINI_JWKS_URL", default=jwks_default),
         "audience": reader.text("GEMINI_WEBHOOK_AUDIENCE") or None,
-        "redis_url": reader.parsed(_parse_redis_url, "", "REDIS_URL", default="redis://127.0.0.1:6379/0"),
+        "redis_url": _read_redis_url(reader),
         "storage_url": reader.parsed(_parse_storage_url, "", "STORAGE_URL", default="file:outputs"),
         "template": reader.parsed(
             _parse_template(reader.text("KEY_PATTERN")), None, "OUTPUT_TEMPLATE", default="{batch}/{key}.json"
         ),
         "scratch_dir": reader.text("SCRATCH_DIR") or None,
         "retry_base_s": reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
+        "reconcile_interval_s": reader.parsed(_parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"),
         "host": reader.text("HOST", default="127.0.0.1"),
         "port": reader.parsed(_parse_port, 0, "PORT", default="8000"),
         "log_level": reader.parsed(_parse_level, "INFO", "LOG_LEVEL", default="INFO"),

@@ -25,11 +25,13 @@ from rq.worker.base import WorkerStatus
 
 from receiver.bell import Bell, open_queue
 from receiver.inbox import REDIS_TIMEOUT_S, Inbox, connect
+from receiver.redis_health import check_at_start
 from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.sweep import Sweeper, sweep
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
+from workers.looks import start_reconciler
 from workers.shutdown import request_shutdown, request_timeout
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
@@ -223,14 +225,15 @@ def _burst(worker: BatchWorker, inbox: Inbox, bell: Bell) -> None:
 
 
 def run_worker(settings: Settings, *, burst: bool = False) -> None:
-    """Work until SIGTERM, or in a burst until nothing is due. Raises InboxUnavailableError at start without Redis."""
+    """Work until SIGTERM, or in a burst until nothing is due. Raises ReceiverError at start when Redis is unfit."""
     with connect(settings.redis_url) as client:
         inbox, bell = Inbox(client), Bell(client)
-        inbox.ping()
+        check_at_start(client)
         open_storage(settings.storage_url)  # a storage that can't be used stops the start
         worker = BatchWorker(settings.redis_url)
         if burst:
             _burst(worker, inbox, bell)
         else:
             Sweeper(inbox, bell).start()
+            start_reconciler(settings, client)
             worker.run()

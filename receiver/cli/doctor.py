@@ -7,8 +7,10 @@ import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
-from receiver.errors import AlreadyStoredError, ReceiverError, StorageError
-from receiver.inbox import Inbox, connect
+from receiver.errors import AlreadyStoredError, ReceiverError, StorageError, UnfitRedisError
+from receiver.inbox import connect
+from receiver.redis_health import examine
+from receiver.redis_urls import is_checked
 from receiver.settings import Settings
 from receiver.storage import open_storage
 
@@ -21,8 +23,14 @@ class Finding(msgspec.Struct):
 
 def _check_redis(settings: Settings) -> str:
     with connect(settings.redis_url) as client:
-        Inbox(client).ping()
-    return "answers"
+        findings = examine(client)
+    refusal = next((finding.text for finding in findings if finding.level == "refuse"), None)
+    if refusal:
+        raise UnfitRedisError(refusal)
+    said = [finding.text for finding in findings]
+    if not is_checked(settings.redis_url):
+        said.append("its certificate is not checked")
+    return "; but ".join(["answers", *said])
 
 
 def _check_storage(settings: Settings) -> str:

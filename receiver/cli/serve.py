@@ -1,14 +1,29 @@
 """`serve`: the web process."""
 
 import gc
+import logging
 
 import click
 import uvicorn
 
 from receiver.app import create_app
 from receiver.cli.group import cli, load_settings
+from receiver.errors import InboxUnavailableError
+from receiver.inbox import connect
+from receiver.redis_health import check_at_start
+from receiver.settings import Settings
 
 GRACEFUL_S = 8  # PaaS platforms kill ten seconds after SIGTERM
+log = logging.getLogger(__name__)
+
+
+def _check_redis(settings: Settings) -> None:
+    """Refuse a Redis that loses what it is given. One that does not answer is waited for with the doors open."""
+    try:
+        with connect(settings.redis_url) as client:
+            check_at_start(client)
+    except InboxUnavailableError as error:
+        log.warning("redis.unchecked", extra={"cause": str(error)})
 
 
 @cli.command()
@@ -17,6 +32,7 @@ GRACEFUL_S = 8  # PaaS platforms kill ten seconds after SIGTERM
 def serve(host: str | None, port: int | None) -> None:
     """Run the web process: POST /webhooks/gemini, GET /health, GET /ready."""
     settings = load_settings(host=host, port=port)
+    _check_redis(settings)
     app = create_app(settings)
     gc.collect()
     gc.freeze()  # the imports' heap never becomes garbage; walking it shows in the slowest answers

@@ -1,14 +1,18 @@
--- ARGV: delivery ttl s, ring grace ms, then for each event: batch, delivery id, event, door, metadata, reopen
+-- ARGV: delivery ttl s, ring grace ms, deliveries to log, then for each event: batch, delivery id, event, door, metadata, reopen
 -- Gives one verdict an event: 'accepted' when it opened an entry, else 'known'.
-local delivery_ttl, ring_grace = ARGV[1], tonumber(ARGV[2])
+local delivery_ttl, ring_grace, most_logged = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local verdicts = {}
 
 local function open(batch, event, door, metadata)
   local key = ENTRY .. batch
+  if metadata == '' then -- a replay brings none: what a delivery brought once still names the outputs
+    metadata = redis.call('HGET', key, 'metadata') or ''
+  end
   redis.call('DEL', key)
   redis.call('HSET', key, 'state', 'open', 'event', event, 'door', door, 'metadata', metadata, 'attempts', 0, 'waits', 0,
     'accepted', now, 'changed', now, 'rung_until', now + ring_grace)
   redis.call('ZREM', BURIED, batch)
+  redis.call('ZREM', DONE, batch)
   redis.call('ZADD', DUE, now, batch)
   return 'accepted'
 end
@@ -33,7 +37,13 @@ local function accept(batch, delivery, event, door, metadata, reopen)
   return 'known'
 end
 
-for i = 3, #ARGV, 6 do
-  verdicts[#verdicts + 1] = accept(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+for i = 4, #ARGV, 6 do
+  local batch, delivery, event, door = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local verdict = accept(batch, delivery, event, door, ARGV[i + 4], ARGV[i + 5])
+  verdicts[#verdicts + 1] = verdict
+  if delivery ~= '' then
+    redis.call('XADD', DELIVERIES, 'MAXLEN', '~', most_logged, '*', 'verdict', verdict, 'delivery', delivery, 'event', event,
+      'batch', batch)
+  end
 end
 return verdicts

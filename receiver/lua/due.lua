@@ -1,8 +1,13 @@
--- ARGV: most, ring grace ms.  Gives the batches that are due and not rung lately, and marks them as rung.
+-- ARGV: most, ring grace ms, done ttl s, buried ttl s
+-- Gives the batches that are due and not rung lately, and marks them as rung. Tidies what points to no entry.
+redis.call('ZREMRANGEBYSCORE', DONE, '-inf', now - ARGV[3] * 1000)
+redis.call('ZREMRANGEBYSCORE', BURIED, '-inf', now - ARGV[4] * 1000)
 local due = {}
 for _, batch in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, ARGV[1])) do
-  local rung_until = tonumber(redis.call('HGET', ENTRY .. batch, 'rung_until') or 0)
-  if rung_until <= now then
+  local entry = redis.call('HMGET', ENTRY .. batch, 'state', 'rung_until')
+  if not entry[1] then
+    redis.call('ZREM', DUE, batch)
+  elseif tonumber(entry[2] or 0) <= now then
     redis.call('HSET', ENTRY .. batch, 'rung_until', now + tonumber(ARGV[2]))
     due[#due + 1] = batch
   end

@@ -6,4 +6,6 @@ redis.call('HSET', ENTRY .. ARGV[1], 'state', 'done', 'summary', ARGV[3], 'chang
 redis.call('HDEL', ENTRY .. ARGV[1], 'token', 'cause')
 redis.call('EXPIRE', ENTRY .. ARGV[1], ARGV[4])
 redis.call('ZREM', DUE, ARGV[1])
+redis.call('ZADD', DONE, now, ARGV[1])
+redis.call('EXPIRE', DONE, ARGV[4])
 return 1

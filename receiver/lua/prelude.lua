@@ -1,7 +1,7 @@
 -- Redis' own clock in milliseconds: no client's clock ever decides who holds a batch.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-local DUE, BURIED, FENCE = KEYS[1], KEYS[2], KEYS[3]
+local DUE, BURIED, DONE, FENCE, DELIVERIES, LOOK = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ENTRY, DELIVERY = 'gbr:entry:', 'gbr:delivery:'
 
 local function bury(batch, cause, ttl_s)
@@ -10,6 +10,7 @@ local function bury(batch, cause, ttl_s)
   redis.call('EXPIRE', ENTRY .. batch, ttl_s)
   redis.call('ZREM', DUE, batch)
   redis.call('ZADD', BURIED, now, batch)
+  redis.call('EXPIRE', BURIED, ttl_s)
 end
 
 local function holds(batch, token)

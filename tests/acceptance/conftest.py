@@ -36,6 +36,7 @@ class World:
             "STORAGE_URL": self.outputs.as_uri(),
             "PORT": str(self.port),
             "RETRY_BASE_S": "0.2",
+            "RECONCILE_INTERVAL_S": "0",
         }
 
 

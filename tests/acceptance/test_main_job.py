@@ -115,7 +115,8 @@ def test_missed_delivery_is_found_by_replay(world: World) -> None:
     assert manifest_of(world, batch)["outcomes"]["ok"] == 1
 
     again = run(settings, "replay", "--since", "1h", "--json")
-    assert json.loads(again.stdout) == {"found": 1, "stored": 1, "queued": [], "owed": 0, "unfinished": 0}
+    tally = json.loads(again.stdout)
+    assert tally | {"found": 1, "stored": 1, "queued": [], "owed": 0, "unfinished": 0, "unclear": []} == tally
 
 
 def test_replay_takes_named_batches(world: World) -> None:

@@ -12,7 +12,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.bell import open_queue
-from receiver.inbox import ENTRY
+from receiver.entries import ENTRY
 from tests.receiver import forging
 from tests.running import answers, running_program
 from tests.waiting import eventually
@@ -28,6 +28,7 @@ def settings_of(redis_url: str, sandbox_url: str, storage_url: str, port: int) -
         "REDIS_URL": redis_url,
         "STORAGE_URL": storage_url,
         "PORT": str(port),
+        "RECONCILE_INTERVAL_S": "0",  # the stand-in's batches of other tests would be queued
     }
 
 

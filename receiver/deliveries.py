@@ -1,0 +1,96 @@
+"""The last deliveries, as `events list --deliveries` shows them.
+
+Accepted and known ones are logged by the accept script, within its atomic step. Ignored and refused ones are logged
+here, best effort and apart: a flood of forged deliveries costs Redis one write a second and hides no real delivery.
+"""
+
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import redis
+
+from receiver.errors import InboxUnavailableError
+from receiver.scripts import DELIVERIES
+
+Verdict = Literal["accepted", "known", "ignored", "refused", "malformed"]
+REFUSALS = "gbr:refusals"
+MOST_LOGGED = 1000
+MOST_AT_ONCE = 50
+FLUSH_EVERY_S = 1.0
+MAX_VALUE = 300  # characters; a refused delivery's fields are whatever its sender wrote
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery and what became of it."""
+
+    time_ms: int  # Unix time by Redis' clock
+    verdict: Verdict
+    scheme: str  # "static" or "dynamic"; empty where it was refused
+    delivery_id: str  # webhook-id
+    event: str
+    batch: str
+    cause: str  # of a refusal
+
+
+@dataclass(frozen=True)
+class Note:
+    """A delivery that left nothing in the inbox."""
+
+    verdict: Verdict
+    delivery: str  # "<scheme>:<webhook-id>"; the scheme is empty where nothing was proven
+    event: str = ""
+    cause: str = ""
+
+
+class NoteBook:
+    """Gathers notes and writes them at most once a second; the oldest give way."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+        self._notes: deque[Note] = deque(maxlen=MOST_AT_ONCE)
+        self._flushed = 0.0
+
+    def add(self, note: Note) -> None:
+        """Takes a note, from any thread; never waits."""
+        self._notes.append(note)
+
+    def flush(self) -> None:
+        """Write what has gathered, unless that was done a moment ago. Raises InboxUnavailableError."""
+        if not self._notes or time.monotonic() - self._flushed < FLUSH_EVERY_S:
+            return
+        self._flushed = time.monotonic()
+        pipeline = self._client.pipeline(transaction=False)
+        while self._notes:
+            note = self._notes.popleft()
+            pipeline.xadd(REFUSALS, {name: text[:MAX_VALUE] for name, text in asdict(note).items()}, maxlen=MOST_LOGGED)
+        try:
+            pipeline.execute()
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not take the notes: {error}") from error
+
+
+def fetch_deliveries(client: "redis.Redis", most: int) -> list[Delivery]:
+    """The last deliveries, newest first. Raises InboxUnavailableError when Redis can't be asked."""
+    try:
+        rows = [row for stream in (DELIVERIES, REFUSALS) for row in client.xrevrange(stream, count=most) or ()]
+    except redis.RedisError as error:
+        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+    return sorted((_read(*row) for row in rows), key=lambda one: one.time_ms, reverse=True)[:most]
+
+
+def _read(row_id: Any, row: Any) -> Delivery:
+    fields = {name.decode(): value.decode(errors="replace") for name, value in row.items()}
+    scheme, _, delivery_id = fields["delivery"].partition(":")
+    verdict = next(one for one in get_args(Verdict) if one == fields["verdict"])
+    return Delivery(
+        time_ms=int(row_id.partition(b"-")[0]),
+        verdict=verdict,
+        scheme=scheme,
+        delivery_id=delivery_id,
+        event=fields.get("event", ""),
+        batch=fields.get("batch", ""),
+        cause=fields.get("cause", ""),
+    )

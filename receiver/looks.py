@@ -1,0 +1,69 @@
+"""Whose turn it is to look at Gemini's list: of many processes one, at a pace, on Redis' own clock."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+import redis
+
+from receiver.errors import InboxUnavailableError, LookHeldError
+from receiver.scripts import LOOK, Scripts
+
+Outcome = Literal["complete", "unclear", "failed"]
+HOLD_S = 180.0  # a holder that says nothing for so long has died; one answer of Gemini may take 120
+FAILED_PAUSE_S = 60.0  # before a look that failed is made again
+
+
+@dataclass(frozen=True)
+class Look:
+    """The right to make one look."""
+
+    token: str
+    began_ms: int  # Unix time by Redis' clock, as all of these
+    complete_ms: int | None  # start of the last look that saw everything; None when there was none
+    first_ms: int  # start of the first look ever: before it nobody waited for callbacks
+
+
+class Looks:
+    """The turns, kept in one hash. Every call raises InboxUnavailableError when Redis can't be asked."""
+
+    def __init__(self, client: "redis.Redis", interval_s: float) -> None:
+        self._client = client
+        self._interval_s = interval_s
+        self._run = Scripts(client, ("take_look", "hold_look", "end_look")).run
+
+    def is_due(self) -> bool:
+        """Whether `take` might succeed now; cheap."""
+        try:
+            held_until, began, failed = self._client.hmget(LOOK, "held_until", "began", "failed")
+            seconds, microseconds = self._client.time()
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        now = seconds * 1000 + microseconds // 1000
+        pause_s = self._failed_pause_s if failed == b"1" else self._interval_s
+        return int(held_until or 0) <= now and int(began or 0) + pause_s * 1000 <= now
+
+    @property
+    def _failed_pause_s(self) -> float:
+        return min(self._interval_s, FAILED_PAUSE_S)
+
+    def take(self, *, even_early: bool = False) -> Look | None:
+        """The turn, or None when it is early. Raises LookHeldError when someone else is looking."""
+        token = secrets.token_hex(8)
+        times = (int(seconds * 1000) for seconds in (self._interval_s, self._failed_pause_s, HOLD_S))
+        verdict, *found = self._run("take_look", token, *times, "now" if even_early else "due")
+        if verdict == b"held":
+            raise LookHeldError("another process is looking at Gemini's list right now: try again in a minute")
+        if verdict == b"early":
+            return None
+        began, complete, first = found
+        return Look(token, began, int(complete) if complete else None, first)
+
+    def hold(self, look: Look) -> None:
+        """Say that the look goes on. Raises LookHeldError when it was taken over."""
+        if not self._run("hold_look", look.token, int(HOLD_S * 1000)):
+            raise LookHeldError("this look took too long without a sign of life; another process looks now")
+
+    def end(self, look: Look, outcome: Outcome) -> None:
+        """Give the turn back. A complete look moves the mark that the next one starts from."""
+        self._run("end_look", look.token, outcome)

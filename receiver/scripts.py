@@ -1,0 +1,29 @@
+"""The Lua scripts: every change of the inbox is one of them, atomic and on Redis' own clock."""
+
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import redis
+
+from receiver.errors import InboxUnavailableError
+
+DUE, BURIED, DONE, FENCE = "gbr:due", "gbr:buried", "gbr:done", "gbr:fence"
+DELIVERIES, LOOK = "gbr:deliveries", "gbr:reconcile"
+KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, LOOK)
+
+
+class Scripts:
+    """Some of `receiver/lua`, ready to run."""
+
+    def __init__(self, client: "redis.Redis", names: Sequence[str]) -> None:
+        folder = resources.files("receiver") / "lua"
+        prelude = (folder / "prelude.lua").read_text()
+        self._scripts = {name: client.register_script(prelude + (folder / f"{name}.lua").read_text()) for name in names}
+
+    def run(self, name: str, *args: str | float) -> Any:
+        """What the script gives. Raises InboxUnavailableError when Redis can't be asked."""
+        try:
+            return self._scripts[name](keys=KEYS, args=args)
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not {name.replace('_', ' ')}: {error}") from error
