@@ -61,13 +61,13 @@ def test_groups_keep_the_sources_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("template", [PER_KEY, GROUPED], ids=["per key", "grouped"])
 def test_index_finds_every_line(tmp_path: Path, template: Template) -> None:
-    lines = [answer(f"{'de' if number % 3 else 'fr'}-{number}", "x" * number) for number in range(5000)]
+    lines = [answer(f"{'de' if number % 3 else 'fr'}-{number}", "x" * number) for number in range(1000)]
     split(tmp_path, [b"\n".join(lines) + b"\n"], template)
     rows = index(tmp_path)
-    assert [row["line"] for row in rows] == list(range(1, 5001))
+    assert [row["line"] for row in rows] == list(range(1, 1001))
+    objects = {row["object"]: read(tmp_path, row["object"]) for row in rows}
     for row, line in zip(rows, lines, strict=True):
-        stored = read(tmp_path, row["object"])[row["offset"] : row["offset"] + row["length"]]
-        assert stored == line
+        assert objects[row["object"]][row["offset"] : row["offset"] + row["length"]] == line
         assert row["sha256"] == hashlib.sha256(line).hexdigest()
 
 
