@@ -22,6 +22,7 @@ __all__ = [
     "encode_component",
     "errors_name",
     "index_name",
+    "input_name",
     "manifest_name",
     "oversize_name",
     "retry_name",
@@ -48,6 +49,11 @@ def index_name(batch_id: str) -> str:
 
 def errors_name(batch_id: str) -> str:
     return f"{batch_folder(batch_id)}/_errors.jsonl"
+
+
+def input_name(batch_id: str) -> str:
+    """Where the requests of a batch are kept as they were sent: gzip of JSON lines."""
+    return f"{batch_folder(batch_id)}/_input.jsonl.gz"
 
 
 def retry_name(batch_id: str) -> str:

@@ -79,6 +79,11 @@ class Account:
         """Enter a line of white space, which answers nothing."""
         self.blank += 1
 
+    def came(self, key: str) -> bool:
+        """Whether any line carried this key."""
+        token = key_token(key)
+        return token in self._seen or token in self._spoiled
+
     @property
     def lines(self) -> int:
         """Lines entered, blank ones included."""
@@ -111,13 +116,12 @@ class Account:
         return Balance(missing, missing_keys, unexpected, not surplus)
 
     def _compare(self, input_keys: Iterable[str]) -> tuple[list[str], int]:
-        came = self._seen | self._spoiled
-        unexpected = came.copy()
+        unexpected = self._seen | self._spoiled
         missing: dict[str, None] = {}
         for key in input_keys:
-            token = _token(key)
+            token = key_token(key)
             unexpected.discard(token)
-            if token not in came:
+            if token not in self._seen and token not in self._spoiled:
                 missing[key] = None
         return list(missing), len(unexpected)
 
@@ -125,7 +129,7 @@ class Account:
         return self.lines - self.blank - self._others[_DUPLICATE]
 
 
-def _token(key: str) -> str | bytes:
+def key_token(key: str) -> str | bytes:
     """What stands for a key in memory: itself where that is small, else a digest."""
     return key if len(key) <= _KEPT_CHARACTERS and key.isascii() else _digest(key)
 

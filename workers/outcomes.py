@@ -100,11 +100,15 @@ def malformed(code: str, message: str, *, key: str | None = None) -> Result:
     return Result(key, Outcome.MALFORMED, code, message, retryable=True)
 
 
+def find_key(row: dict[str, Any]) -> str | None:
+    """The key of a decoded request or result: its own, else that of its metadata; None when there is none in text."""
+    key = _text(row.get("key"))
+    return _text(_object(row.get("metadata")).get("key")) if key is None else key
+
+
 def judge_row(row: dict[str, Any]) -> Result:
     """The result that a decoded JSON object stands for; its numbers must be decoded as text (`parse_int=str`)."""
-    key = _text(row.get("key"))
-    if key is None:
-        key = _text(_object(row.get("metadata")).get("key"))
+    key = find_key(row)
     result = _judge_content(row, key)
     if key is None:
         return Result(None, Outcome.UNKEYED, result.code, result.message, usage=result.usage)

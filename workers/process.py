@@ -6,19 +6,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from receiver.errors import AlreadyStoredError, GeminiError, LeaseLostError, ReceiverError
+from receiver.errors import AlreadyStoredError, GeminiError, InboxUnavailableError, LeaseLostError, ReceiverError
 from receiver.gemini import Batch, Gemini
 from receiver.inbox import Inbox, connect
-from receiver.layout import manifest_name
+from receiver.layout import manifest_name, retry_name
+from receiver.manifests import Manifest, Source, encode_manifest
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 from workers.account import Account
 from workers.configuration import current_settings
 from workers.download import Download
+from workers.known_input import KnownInput
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
-from workers.manifest import Source, Written, build_manifest, encode_manifest
+from workers.manifest import Written, build_manifest
 from workers.split import Split
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,22 @@ class Parts:
     inbox: Inbox
     gemini: Gemini
     storage: Storage
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One pass over one batch."""
+
+    batch: Batch
+    batch_id: str  # without `batches/`
+    account: Account
+    known: KnownInput | None
+    scratch: Path
+
+    def complete_retries(self, path: Path) -> None:
+        """Make whole requests of the keys in a file, where the input is known."""
+        if self.known is not None:
+            self.known.write_retries(path, self.account)
 
 
 @contextmanager
@@ -108,62 +127,85 @@ def _postpone(parts: Parts, keeper: LeaseKeeper, cause: str, asked_s: float | No
 
 def _store(parts: Parts, keeper: LeaseKeeper) -> dict[str, int]:
     """Everything of one batch, the manifest last. Gives the counts of its outcomes."""
-    batch = parts.gemini.get_batch(keeper.lease.batch)
+    batch = _get_ended(parts.gemini, keeper.lease.batch)
+    batch_id = batch.name.removeprefix("batches/")
+    if parts.storage.exists(manifest_name(batch_id)):
+        log.info("batch.already_stored", extra={"batch": batch.name})
+        return {}
+    near = parts.settings.scratch_dir or parts.storage.scratch_near()
+    with tempfile.TemporaryDirectory(prefix="gbr-", dir=near) as folder:
+        scratch, account = Path(folder), Account()
+        known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
+        attempt = Attempt(batch, batch_id, account, known, scratch)
+        source, written = _store_results(parts, keeper, attempt)
+        manifest = build_manifest(batch, source, account, written, parts.settings.template.text, known)
+    keeper.check()
+    try:
+        parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
+    except AlreadyStoredError:
+        log.info("batch.already_stored", extra={"batch": batch.name})
+    else:
+        _announce(parts.inbox, manifest)
+    return manifest.outcomes
+
+
+def _get_ended(gemini: Gemini, name: str) -> Batch:
+    """Ask Gemini. Raises NotReadyError while the batch has no end, or no results that it must have."""
+    batch = gemini.get_batch(name)
     if not batch.is_terminal:
         raise NotReadyError(f"Gemini says {batch.state}")
     if batch.state == "SUCCEEDED" and not batch.has_output:
         raise NotReadyError("Gemini says SUCCEEDED but does not name the results yet")
-    name = manifest_name(batch.name.removeprefix("batches/"))
-    if parts.storage.exists(name):
-        log.info("batch.already_stored", extra={"batch": batch.name})
-        return {}
-    account = Account()
-    source, written = _store_results(parts, keeper, batch, account)
-    manifest = build_manifest(batch, source, account, written, parts.settings.template.text)
-    keeper.check()
-    try:
-        parts.storage.create(name, encode_manifest(manifest))
-    except AlreadyStoredError:
-        log.info("batch.already_stored", extra={"batch": batch.name})
-    level = logging.ERROR if manifest["balanced"] is False and batch.state == "SUCCEEDED" else logging.INFO
-    about = {
-        "batch": batch.name,
-        "state": batch.state,
-        "balanced": manifest["balanced"],
-        "missing": manifest["missing"],
-    }
-    log.log(level, "batch.stored", extra=about | account.outcomes())
-    return account.outcomes()
+    return batch
 
 
-def _store_results(parts: Parts, keeper: LeaseKeeper, batch: Batch, account: Account) -> tuple[Source, Written | None]:
-    """Split the results into outputs and records; nothing to do where a batch has none."""
+def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple[Source, Written | None]:
+    """Split the results into outputs and records; where a batch has none, only what to send again is left to say."""
+    batch, account = attempt.batch, attempt.account
     if not batch.has_output:
+        _store_retries(parts.storage, attempt)
         return Source("none"), None
-    near = parts.settings.scratch_dir or parts.storage.scratch_near()
-    batch_id = batch.name.removeprefix("batches/")
     namer = parts.settings.template.bind(
-        batch_id,
+        attempt.batch_id,
         display_name=batch.display_name,
         model=batch.model,
         created=batch.created,
         metadata=keeper.lease.metadata,
     )
-    with (
-        tempfile.TemporaryDirectory(prefix="gbr-", dir=near) as folder,
-        Split(batch_id, parts.storage, namer, account, keeper.check, Path(folder)) as split,
-    ):
+    with Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch) as split:
         split.run(_chunks(parts.gemini, batch))
-        written = split.store()
-    source = Source(
-        "file" if batch.result_file else "inline",
-        batch.result_file,
-        split.size_bytes,
-        account.lines,
-        account.blank,
-        split.sha256,
-    )
+        written = split.store(attempt.complete_retries)
+    kind: Literal["file", "inline"] = "file" if batch.result_file else "inline"
+    source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, split.sha256)
     return source, written
+
+
+def _store_retries(storage: Storage, attempt: Attempt) -> None:
+    """Without results every request is worth sending again, if the input is known."""
+    if attempt.known is not None:
+        path = attempt.scratch / "retry"
+        path.touch()
+        attempt.complete_retries(path)
+        storage.put_files([(retry_name(attempt.batch_id), path)])
+
+
+def _announce(inbox: Inbox, manifest: Manifest) -> None:
+    """Say that the batch is stored; loudly when its books don't balance, or when it succeeded with requests missing."""
+    unbalanced = manifest.balanced is False
+    loud = unbalanced or (bool(manifest.missing) and manifest.state == "SUCCEEDED")
+    about: dict[str, object] = {
+        "batch": manifest.batch,
+        "state": manifest.state,
+        "requests": manifest.requests,
+        "balanced": manifest.balanced,
+        "missing": manifest.missing,
+    }
+    log.log(logging.ERROR if loud else logging.INFO, "batch.stored", extra=about | manifest.outcomes)
+    if unbalanced:
+        try:
+            inbox.count("unbalanced_batches")
+        except InboxUnavailableError as error:  # the manifest says it for good; the counter is a convenience
+            log.warning("batch.not_counted", extra={"batch": manifest.batch, "cause": str(error)})
 
 
 def _chunks(gemini: Gemini, batch: Batch) -> Iterable[bytes]:

@@ -6,6 +6,7 @@ They gather in scratch files, and their bytes depend on the source alone.
 import hashlib
 import json
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -69,9 +70,14 @@ class Records:
         """Note a request that is worth sending again."""
         self._retry.write(encode_row({"key": key}) + b"\n")
 
-    def store(self, storage: Storage) -> str:
-        """Write all three to the storage. Gives the sha256 of the index object in hex."""
+    def store(self, storage: Storage, complete_retries: Callable[[Path], None] | None = None) -> str:
+        """Write all three to the storage. Gives the sha256 of the index object in hex.
+
+        `complete_retries` may replace the `{"key": …}` rows of the file that it is given by whole requests.
+        """
         digest = self.index.finish()
         self._open.close()
+        if complete_retries is not None:
+            complete_retries(self._paths["retry"])
         storage.put_files([(name, self._paths[kind]) for kind, name in self._names.items()])
         return digest

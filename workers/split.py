@@ -137,9 +137,12 @@ class Split:
         self._last = Outcome.MALFORMED
         return self._records.add_error(number, result, Outcome.MALFORMED, b"")
 
-    def store(self) -> Written:
-        """Write what has gathered; everything but the manifest is in the storage then."""
+    def store(self, complete_retries: Callable[[Path], None] | None = None) -> Written:
+        """Write what has gathered; everything but the manifest is in the storage then.
+
+        `complete_retries` as that of `Records.store`.
+        """
         self._sink.close()
         self._check()
-        digest = self._records.store(self._storage)
+        digest = self._records.store(self._storage, complete_retries)
         return Written(self._sink.objects, self._sink.size_bytes, self._records.index_name, digest)

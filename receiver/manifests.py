@@ -1,0 +1,90 @@
+"""The form of `_manifest.json`: the proof of a batch, and its commit.
+
+Nothing of our clock, host or attempt is in it, so that a re-run gives the same bytes.
+"""
+
+import json
+from typing import Any, Literal
+
+import msgspec
+
+from receiver.errors import ManifestError
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What the outputs were made of."""
+
+    kind: Literal["file", "inline", "none"]
+    name: str | None = None  # "files/batch-…"
+    bytes: int = 0
+    lines: int = 0
+    blank: int = 0  # lines of white space, which answer nothing
+    sha256: str | None = None  # hex; of inlined responses: one compact line each
+
+
+class Input(msgspec.Struct, frozen=True):
+    """The requests as they were sent, where the storage holds them."""
+
+    name: str  # from the storage root
+    sha256: str  # hex, of the object
+    requests: int  # lines that are not blank
+
+
+class Objects(msgspec.Struct, frozen=True):
+    """The outputs; the records beside them are not counted."""
+
+    count: int = 0
+    bytes: int = 0
+
+
+class Index(msgspec.Struct, frozen=True):
+    name: str  # from the storage root
+    sha256: str  # hex, of the object
+
+
+class BatchError(msgspec.Struct, frozen=True):
+    """Why Gemini says that the batch failed."""
+
+    code: int | None
+    message: str | None
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What was asked, what became of it, what is missing."""
+
+    batch: str  # "batches/<id>"
+    state: str  # as Gemini says: SUCCEEDED, FAILED, CANCELLED or EXPIRED
+    display_name: str | None
+    model: str | None
+    created: str | None  # RFC 3339, by Gemini's clock
+    ended: str | None
+    source: Source
+    input: Input | None
+    requests: int | None  # by Gemini's count, else by the input's
+    outcomes: dict[str, int]
+    missing: int | None  # requests without a result
+    missing_keys: list[str]  # each key once; empty where the input is not known
+    balanced: bool | None  # None: the number of requests is not known
+    usage: dict[str, Any]  # tokens
+    cost: Any
+    objects: Objects
+    index: Index | None
+    error: BatchError | None
+    template: str
+    version: str  # of the program that wrote it
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Indented JSON, for people as much as for programs; in ASCII where a key holds what UTF-8 can't."""
+    try:
+        return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(manifest), indent=2).encode() + b"\n"
+
+
+def read_manifest(data: bytes) -> Manifest:
+    """Undo `encode_manifest`. Raises ManifestError with what is wrong."""
+    try:
+        return msgspec.convert(json.loads(data), Manifest)
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, and so are json's
+        raise ManifestError(f"it is not in the form of a manifest: {error}") from error

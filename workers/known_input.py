@@ -1,0 +1,112 @@
+"""The requests of a batch as they were sent, where the storage holds them as `_input.jsonl.gz`.
+
+With them the missing requests have names, and what is worth sending again can be written in the input's own form.
+The input may be as large as the results: it is streamed from a scratch file, once for every question.
+"""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from receiver.errors import StorageError
+from receiver.layout import input_name
+from receiver.manifests import Input
+from receiver.storage import Storage
+from workers.account import Account, key_token
+from workers.outcomes import find_key
+from workers.results import is_blank
+
+LINES_BETWEEN_CHECKS = 4096
+_BOM = "\ufeff"
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    key: str | None = None
+
+
+class _Request(msgspec.Struct, gc=False):
+    key: str | None = None
+    metadata: _Metadata | None = None
+
+
+_decode_request = msgspec.json.Decoder(_Request).decode
+
+
+def read_key(line: bytes) -> str | None:
+    """The key of an input line, by the rule that holds for results; None when it has none."""
+    try:
+        row = _decode_request(line)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return _read_tolerantly(line)
+    if row.key is None and row.metadata is not None:
+        return row.metadata.key
+    return row.key
+
+
+def _read_tolerantly(line: bytes) -> str | None:
+    try:
+        row = json.loads(line.decode().removeprefix(_BOM))
+    except (ValueError, RecursionError):
+        return None
+    return find_key(row) if isinstance(row, dict) else None
+
+
+class KnownInput:
+    """The input of one batch in a scratch file. Make it with `fetch`."""
+
+    def __init__(self, path: Path, about: Input, check: Callable[[], None]) -> None:
+        self._path, self.about, self._check = path, about, check
+
+    @classmethod
+    def fetch(cls, storage: Storage, batch_id: str, scratch: Path, check: Callable[[], None]) -> "KnownInput | None":
+        """Copy the input into `scratch` and read it once; None when the storage has none.
+
+        `check` is called now and then in every pass. Raises StorageError when the object is no whole gzip file.
+        """
+        name, path = input_name(batch_id), scratch / "input"
+        if not storage.read_to_file(name, path):
+            return None
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            requests = sum(1 for _ in _read_lines(path, check))
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            hint = "store it again or delete it, then replay the batch"
+            raise StorageError(f"{name} is no whole gzip file: {hint}", retryable=False) from error
+        return cls(path, Input(name, digest, requests), check)
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all requests in their order; those without one are left out."""
+        for line in _read_lines(self._path, self._check):
+            key = read_key(line)
+            if key is not None:
+                yield key
+
+    def write_retries(self, path: Path, account: Account) -> None:
+        """Replace a file of `{"key": …}` rows by the whole requests of these keys and of those that no line carries.
+
+        They keep the bytes and the order of the input. A request without a key is left out: no result can be told to
+        be its own.
+        """
+        with path.open("rb") as file:
+            again = {key_token(json.loads(row)["key"]) for row in file}
+        with path.open("wb") as file:
+            for line in _read_lines(self._path, self._check):
+                key = read_key(line)
+                if key is not None and (key_token(key) in again or not account.came(key)):
+                    file.write(line if line.endswith(b"\n") else line + b"\n")
+
+
+def _read_lines(path: Path, check: Callable[[], None]) -> Iterator[bytes]:
+    """The lines that are not blank, each with the newline that it has."""
+    with gzip.open(path, "rb") as lines:
+        for number, line in enumerate(lines):
+            if number % LINES_BETWEEN_CHECKS == 0:
+                check()
+            if not is_blank(line.rstrip(b"\n")):
+                yield line
