@@ -12,6 +12,7 @@ PURE = {
     "receiver.freshness",
     "receiver.jwts",
     "receiver.layout",
+    "receiver.manifests",
     "receiver.name_codec",
     "receiver.retry",
     "receiver.signatures",
@@ -21,6 +22,7 @@ PURE = {
     "workers.lines",
     "workers.outcomes",
     "workers.results",
+    "workers.verify",
 }
 
 

@@ -1,8 +1,10 @@
 """What a user meets is in the README."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -23,15 +25,32 @@ def test_settings_are_in_the_help() -> None:
     assert [variable.name for variable in VARIABLES if variable.name not in text] == []
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
+def all_commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command with its words, those of groups included."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from all_commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+COMMANDS = dict(all_commands(main))
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_command_is_in_the_readme(name: str) -> None:
     assert f"gemini-batch-receiver {name}" in README
-    assert main.commands[name].help
+    assert COMMANDS[name].help
 
 
 @pytest.mark.parametrize(
     ("name", "option"),
-    [(name, parameter.opts[0]) for name, command in main.commands.items() for parameter in command.params],
+    [
+        (name, parameter.opts[0])
+        for name, command in COMMANDS.items()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    ],
 )
 def test_option_is_in_the_readme(name: str, option: str) -> None:
     assert option in README, f"{name} {option}"

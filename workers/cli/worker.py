@@ -1,15 +1,10 @@
-"""The program's entry point: the receiver's commands, and those that need the workers' side."""
+"""`worker`: fetches results, splits them, stores them."""
 
 import click
 
-import receiver.cli.doctor
-import receiver.cli.replay
-import receiver.cli.serve  # noqa: F401 - they add their commands to the group
 from receiver.cli.group import cli, load_settings
 from workers.configuration import current_settings
 from workers.worker import run_worker
-
-main = cli
 
 
 @cli.command()

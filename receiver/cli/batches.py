@@ -1,0 +1,140 @@
+"""`batches`: what became of them."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from receiver.cli.group import Group, cli, load_settings
+from receiver.errors import InboxUnavailableError
+from receiver.events import normalise_batch_name
+from receiver.inbox import Inbox, connect
+from receiver.layout import manifest_name
+from receiver.settings import Settings
+from receiver.storage import open_storage
+
+SHOWN_KEYS = 10
+
+
+@cli.group(cls=Group)
+def batches() -> None:
+    """Look at batches."""
+
+
+@batches.command("show")
+@click.argument("batch")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest itself.")
+@click.pass_context
+def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
+    """Say what became of every request of a stored BATCH.
+
+    Exit code 0 when it succeeded, its books balance and nothing is missing; 1 otherwise, and the reason is said.
+    """
+    settings, name = load_settings(), normalise_batch_name(batch)
+    data = open_storage(settings.storage_url).read(manifest_name(name.removeprefix("batches/")))
+    if data is None:
+        raise click.ClickException(f"{name} is not stored: {_whereabouts(settings, name)}")
+    manifest = _read_manifest(name, data)
+    if as_json:
+        click.echo(data, nl=False)
+    else:
+        for label, text in _table(manifest):
+            click.echo(f"{label:<10}{text}")
+    wrong = _find_wrong(manifest)
+    for reason in wrong:
+        click.echo(reason, err=True)
+    if wrong:
+        ctx.exit(1)
+
+
+def _read_manifest(name: str, data: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise click.ClickException(f"the manifest of {name} can't be read: {error}") from error
+
+
+def _whereabouts(settings: Settings, name: str) -> str:
+    """What the inbox knows of a batch that has no manifest, and what to do."""
+    hint = f"`gemini-batch-receiver replay --batch {name}` queues it"
+    try:
+        with connect(settings.redis_url) as client:
+            entry = Inbox(client).entries([name]).get(name)
+    except InboxUnavailableError as error:
+        return f"{error}, so nobody can say whether it is queued"
+    if entry is None:
+        return f"the inbox does not know it; {hint}"
+    cause = f" ({entry.cause})" if entry.cause else ""
+    match entry.state:
+        case "open":
+            return f"it is open in the inbox{cause}: a worker takes it when it is due"
+        case "leased":
+            return f"it is leased: a worker is at it now{cause}"
+        case "buried":
+            return f"it is buried after {entry.attempts} attempts{cause}; {hint} again"
+        case "done":
+            return f"the inbox says done, so its manifest was removed; {hint} again"
+
+
+def _find_wrong(manifest: dict[str, Any]) -> list[str]:
+    """Why the batch is not complete; empty when it is."""
+    found, requests, missing = [], manifest.get("requests"), manifest.get("missing")
+    if manifest.get("state") != "SUCCEEDED":
+        found.append(f"the batch did not succeed: Gemini says {manifest.get('state')}")
+    if manifest.get("balanced") is None:
+        found.append("how many requests there were is not known, so nobody can say that none is missing")
+    elif not manifest["balanced"]:
+        results = sum((manifest.get("outcomes") or {}).values())
+        found.append(f"the books don't balance: {requests} requests, {results} results, {missing} missing")
+    asked = manifest.get("input") or {}
+    if asked.get("requests") not in (None, requests):
+        found.append(f"the input holds {asked['requests']} requests, Gemini says {requests}")
+    if missing:
+        found.append(f"{missing} of {requests} requests have no result")
+    return found
+
+
+def _table(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    """Labels and texts, for people."""
+    outcomes = {name: count for name, count in manifest["outcomes"].items() if count}
+    source, objects, error = manifest["source"], manifest["objects"], manifest["error"]
+    balanced = {True: "yes", False: "NO", None: "unknown"}[manifest["balanced"]]
+    rows = [
+        ("batch", manifest["batch"]),
+        ("state", manifest["state"]),
+        ("name", manifest["display_name"]),
+        ("model", manifest["model"]),
+        ("created", manifest["created"]),
+        ("ended", manifest["ended"]),
+        ("requests", _number(manifest["requests"])),
+        ("outcomes", _counts(outcomes) or "none"),
+        ("missing", _missing(manifest)),
+        ("balanced", balanced),
+        ("source", _source(source)),
+        ("objects", f"{_number(objects['count'])}, {_number(objects['bytes'])} bytes"),
+        ("usage", _counts({name: count for name, count in manifest["usage"].items() if isinstance(count, int)})),
+        ("error", f"{error['code']}: {error['message']}" if error else None),
+    ]
+    return [(label, text) for label, text in rows if text is not None]
+
+
+def _number(value: int | None) -> str:
+    return "unknown" if value is None else f"{value:,}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {_number(count)}" for name, count in counts.items())
+
+
+def _missing(manifest: dict[str, Any]) -> str:
+    keys = manifest["missing_keys"]
+    named = ", ".join(keys[:SHOWN_KEYS]) + (f" and {len(keys) - SHOWN_KEYS:,} more" if len(keys) > SHOWN_KEYS else "")
+    return _number(manifest["missing"]) + (f" (keys without a result: {named})" if keys else "")
+
+
+def _source(source: dict[str, Any]) -> str:
+    if source["kind"] == "none":
+        return "none"
+    blank = f", {_number(source['blank'])} of them blank" if source["blank"] else ""
+    kind = source["name"] or "inlined responses"
+    return f"{kind}: {_number(source['lines'])} lines{blank}, {_number(source['bytes'])} bytes"
