@@ -3,16 +3,17 @@
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from receiver.errors import AlreadyStoredError, StorageError
 
 TEMPORARY = ".tmp"  # no output's name begins with a dot
+CHUNK_BYTES = 256 * 1024
 FLUSHING_THREADS = 8  # fsync waits for the disk; several waits overlap
 T = TypeVar("T")
 
@@ -25,6 +26,15 @@ def local_root(url: str) -> Path:
 def _failure(what: str, name: str, error: OSError) -> StorageError:
     hint = "free some space or check its permissions; it is tried again by itself"
     return StorageError(f"the storage did not {what} {name}: {error.strerror or error}: {hint}")
+
+
+def _chunks_of(file: IO[bytes], name: str) -> Iterator[bytes]:
+    with file:
+        try:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+        except OSError as error:
+            raise _failure("read", name, error) from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -138,6 +148,15 @@ class LocalStorage:
         except OSError as error:
             raise _failure("read", name, error) from error
         return True
+
+    def read_chunks(self, name: str) -> Iterator[bytes] | None:
+        try:
+            file = (self.root / name).open("rb", buffering=0)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _failure("read", name, error) from error
+        return _chunks_of(file, name)
 
     def exists(self, name: str) -> bool:
         return (self.root / name).is_file()

@@ -1,7 +1,7 @@
 """S3, GCS and Azure through obstore; an object shows only when its upload is complete."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from receiver.errors import AlreadyStoredError, StorageError
 
 PUTS_IN_FLIGHT = 128
 FILES_IN_FLIGHT = 4  # each may hold PARTS_IN_FLIGHT parts in memory
+CHUNK_BYTES = 256 * 1024
 PART_BYTES = 8 * 1024 * 1024
 PARTS_IN_FLIGHT = 2
 T = TypeVar("T")
@@ -96,6 +97,18 @@ class ObjectStorage:
         except FileNotFoundError:
             return False
         return True
+
+    def read_chunks(self, name: str) -> Iterator[bytes] | None:
+        try:
+            found = self._call("read", name, lambda: obstore.get(self._store, name))
+        except FileNotFoundError:
+            return None
+        stream = found.stream(min_chunk_size=CHUNK_BYTES)
+        return self._chunks_of(name, lambda: next(stream, None))
+
+    def _chunks_of(self, name: str, read_next: Callable[[], bytes | None]) -> Iterator[bytes]:
+        while (chunk := self._call("read", name, read_next)) is not None:
+            yield bytes(chunk)
 
     def exists(self, name: str) -> bool:
         try:

@@ -1,6 +1,6 @@
 """What the rest of the program needs of a storage."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,9 @@ class Storage(Protocol):
 
     def read_to_file(self, name: str, path: Path) -> bool:
         """Copy an object into a local file; False when it is not there."""
+
+    def read_chunks(self, name: str) -> Iterator[bytes] | None:
+        """An object's bytes in pieces of bounded size; None when it is not there."""
 
     def exists(self, name: str) -> bool:
         """Whether the object is there."""

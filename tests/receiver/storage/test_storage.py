@@ -58,6 +58,31 @@ def test_file_becomes_an_object(storage: Storage, tmp_path: Path) -> None:
     assert target.read_bytes() == b"x" * 20_000_000
 
 
+def test_large_object_is_read_in_chunks(storage: Storage) -> None:
+    data = b"0123456789" * 200_000
+    storage.put_many([("b/large.jsonl", data)])
+    chunks = storage.read_chunks("b/large.jsonl")
+    assert chunks is not None
+    assert b"".join(chunks) == data
+
+
+def test_chunks_of_a_local_file_are_small(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "outputs")
+    storage.put_many([("b/large.jsonl", b"x" * 2_000_000)])
+    assert max(len(chunk) for chunk in storage.read_chunks("b/large.jsonl") or ()) < 1_000_000
+
+
+def test_empty_object_has_no_chunks(storage: Storage) -> None:
+    storage.create("b/empty", b"")
+    chunks = storage.read_chunks("b/empty")
+    assert chunks is not None
+    assert b"".join(chunks) == b""
+
+
+def test_absent_object_gives_no_chunks(storage: Storage) -> None:
+    assert storage.read_chunks("b/absent") is None
+
+
 def test_absent_object_fills_no_file(storage: Storage, tmp_path: Path) -> None:
     assert not storage.read_to_file("b/absent", tmp_path / "back")
 
