@@ -1,0 +1,107 @@
+"""`python -m tests.bench`: measures the result path beside its peers."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import click
+
+from tests.bench import memory, scaling
+from tests.bench.generator import KINDS, cached_results
+from tests.bench.rounds import run_once, run_rounds, runnable
+from tests.bench.stage import open_stage
+from tests.bench.subjects import OURS_BY_KEY, SUBJECTS
+from tests.bench.tables import figures_table, goals_table, title
+
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+QUICK_BYTES = 20 * 10**6
+WARM_UP_BYTES = 20 * 10**6
+BY_KEY_BYTES = 50 * 10**6  # one file a line: more would measure the file system alone
+NAMES = tuple(subject.name for subject in SUBJECTS)
+
+
+class Size(click.ParamType[int]):
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMG]B)", str(value).upper())
+        if match is None:
+            self.fail("expected a size such as 200MB or 2GB", param, ctx)
+        return int(float(match[1]) * UNITS[match[2]])
+
+
+def say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+data_option = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(tempfile.gettempdir()) / "gemini-batch-receiver-bench",
+    show_default=True,
+    help="Folder of generated files, kept from run to run; outputs lie in it while they are measured.",
+)
+size_option = click.option("--size", type=Size(), default="2GB", show_default=True, help="Size of the result file.")
+runs_option = click.option("--runs", default=3, show_default=True, help="Rounds; medians are shown.")
+
+
+@click.group()
+def main() -> None:
+    """Measure the result path. Ratios of one run are to be trusted; absolute figures drift with the machine."""
+
+
+@main.command()
+@size_option
+@runs_option
+@data_option
+@click.option("--kind", type=click.Choice(KINDS), default="text", show_default=True)
+@click.option("--only", type=click.Choice(NAMES), multiple=True, help="This subject; may be given several times.")
+@click.option("--quick", is_flag=True, help="20 MB once, in less than half a minute: shows that all of it works.")
+def results(size: int, runs: int, data: Path, kind: str, only: tuple[str, ...], quick: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917 - one parameter for each option
+    """Our worker and its peers, from the same served file."""
+    size, runs = (QUICK_BYTES, 1) if quick else (size, runs)
+    chosen = [subject for subject in SUBJECTS if not only or subject.name in only]
+    with open_stage(data) as stage:
+        file = cached_results(data, kind, size)
+        able = runnable(stage, chosen, file, say)
+        if not quick:
+            say("warming up")
+            run_rounds(stage, able, cached_results(data, kind, WARM_UP_BYTES), 1, lambda _: None)
+        found = run_rounds(stage, able, file, runs, say)
+        click.echo(f"{title(file, runs)}\n\n{figures_table(able, found, file)}\n\n{goals_table(found, file)}")
+
+
+@main.command(name="by-key")
+@data_option
+def by_key(data: Path) -> None:
+    """Our worker with one object a key."""
+    with open_stage(data) as stage:
+        file = cached_results(data, "text", BY_KEY_BYTES)
+        found = {OURS_BY_KEY.name: [run_once(stage, OURS_BY_KEY, file)]}
+        click.echo(f"{title(file, 1)}\n\n{figures_table([OURS_BY_KEY], found, file)}")
+
+
+@main.command(name="memory")
+@size_option
+@data_option
+@click.option("--only", default="", help="Cases whose name holds this.")
+def memory_command(size: int, data: Path, only: str) -> None:
+    """Peak memory of our worker: flat in the size, bounded in keys and groups."""
+    with open_stage(data) as stage:
+        for table in memory.measure(stage, size, only, say):
+            click.echo(f"{table}\n")
+
+
+@main.command(name="scaling")
+@size_option
+@runs_option
+@data_option
+def scaling_command(size: int, runs: int, data: Path) -> None:
+    """Time of our worker at a hundredth, a tenth and the whole of the size."""
+    with open_stage(data) as stage:
+        for table in scaling.measure(stage, size, runs, say):
+            click.echo(table)
+
+
+if __name__ == "__main__":
+    main()

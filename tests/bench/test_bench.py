@@ -1,0 +1,107 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.bench.figures import ROOT, Figures, RunFailedError, run_measured
+from tests.bench.generator import KINDS, cached_results, write_results
+from tests.bench.goals import GOALS, Goal, verdict
+from tests.bench.rounds import run_once
+from tests.bench.stage import Stage, open_stage
+from tests.bench.subjects import CURL, OURS, SPLIT, SUBJECTS, WrongWorkError
+
+HOG = "held = b'x' * (200 * 1024 * 1024)"
+BURNER = "import time\nwhile time.process_time() < 0.3: pass"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with open_stage(tmp_path_factory.mktemp("stage")) as stage:
+        yield stage
+
+
+def test_quick_bench_runs_all_subjects(tmp_path: Path) -> None:
+    """Each subject proves its counts to the bench, which fails where one did not do the work."""
+    argv = [sys.executable, "-m", "tests.bench", "results", "--quick", "--data", str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    table, _, ratios = done.stdout.partition("ratio")
+    skipped = done.stderr
+    for subject in SUBJECTS:
+        assert (subject.label in table) != (f"skipped: {subject.label}: " in skipped), done.stdout + skipped
+    assert OURS.label in table
+    assert "peak MiB of ours" in ratios
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_ends_as_expected(stage: Stage, kind: str) -> None:
+    run_once(stage, SPLIT, cached_results(stage.data, kind, 2_000_000))
+
+
+def test_worker_accounts_for_nasty_lines(stage: Stage) -> None:
+    run_once(stage, OURS, cached_results(stage.data, "nasty", 1_000_000))
+
+
+def test_wrong_counts_stop_the_bench(stage: Stage) -> None:
+    results = cached_results(stage.data, "text", 100_000)
+    with pytest.raises(WrongWorkError, match="outcomes: found"):
+        run_once(stage, SPLIT, replace(results, outcomes={"ok": results.lines + 1}))
+
+
+def test_same_seed_gives_same_bytes(tmp_path: Path) -> None:
+    made = [write_results(tmp_path / str(index), "nasty", 300_000, seed) for index, seed in enumerate([1, 1, 2])]
+    first, same, other = (results.path.read_bytes() for results in made)
+    assert first == same != other
+    assert made[0].lines == first.count(b"\n")
+    assert made[0].size_bytes == len(first) >= 300_000
+
+
+def test_keys_spread_over_groups(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "x", "tiny", 100_000, groups=7)
+    keys = [line[line.rindex(b'"key":"') + 7 : -2] for line in (tmp_path / "x").read_bytes().splitlines()]
+    assert len(set(keys)) == results.lines
+    assert {key.partition(b"-")[0] for key in keys} == {b"g%d" % group for group in range(results.groups)}
+
+
+def test_cached_file_is_used_again(tmp_path: Path) -> None:
+    first = cached_results(tmp_path, "tiny", 10_000)
+    made_ns = first.path.stat().st_mtime_ns
+    assert cached_results(tmp_path, "tiny", 10_000) == first
+    assert first.path.stat().st_mtime_ns == made_ns
+
+
+def test_figures_are_of_the_program_alone(tmp_path: Path) -> None:
+    held = bytearray(150 * 1024 * 1024)  # this process is large, which must not show
+    small, _ = run_measured([sys.executable, "-I", "-S", "-c", "pass"], tmp_path)
+    large, _ = run_measured([sys.executable, "-I", "-S", "-c", HOG], tmp_path)
+    burner, text = run_measured([sys.executable, "-c", f"{BURNER}\nprint('done')"], tmp_path)
+    assert small.rss_bytes < 50 * 1024 * 1024 < len(held)
+    assert large.rss_bytes > 200 * 1024 * 1024
+    assert 0.3 <= burner.cpu_s <= burner.wall_s * 1.1
+    assert text == "done\n"
+
+
+def test_failed_program_stops_the_bench(tmp_path: Path) -> None:
+    with pytest.raises(RunFailedError, match=r"ended with 3:\nlast words"):
+        run_measured([sys.executable, "-c", "import sys; print('last words'); sys.exit(3)"], tmp_path)
+
+
+def test_ratio_is_the_median_of_pairs() -> None:
+    goal = Goal(OURS, CURL, "wall_s", 1.25)
+    runs = {"ours": [Figures(wall, 0, 0) for wall in (2, 9, 4)], "curl": [Figures(wall, 0, 0) for wall in (1, 3, 4)]}
+    assert goal.measured(runs) == 2
+    assert goal.measured({"ours": runs["ours"]}) is None
+
+
+@pytest.mark.parametrize(
+    ("measured", "limit", "words"), [(0.3, 0.3, "holds"), (0.36, 0.3, "misses by 20%"), (5, None, "")]
+)
+def test_verdict_says_by_how_much(measured: float, limit: float | None, words: str) -> None:
+    assert verdict(measured, limit) == words
+
+
+def test_goals_name_known_subjects() -> None:
+    assert {goal.peer for goal in GOALS} | {goal.subject for goal in GOALS} <= set(SUBJECTS)
