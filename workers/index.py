@@ -1,4 +1,4 @@
-"""The index of a batch: one row a line of its source, compressed in a thread beside the hot loop.
+"""The index of a batch: one row a line of its source.
 
 Its bytes depend on the rows alone: no clock and no file name is in the gzip header.
 """
@@ -6,8 +6,6 @@ Its bytes depend on the rows alone: no clock and no file name is in the gzip hea
 import gzip
 import hashlib
 import json
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +13,7 @@ from typing import Self
 import msgspec
 
 LEVEL = 1  # hashes don't shrink, and the rest shrinks well at any level
-MOST_WAITING = 4  # blocks of rows, so that a slow disk does not fill the memory
+ROWS_TOGETHER = 512
 
 
 class IndexRow(msgspec.Struct, gc=False):
@@ -42,14 +40,13 @@ def encode_rows(rows: list[IndexRow]) -> bytes:
 
 
 class IndexWriter:
-    """Writes rows to a gzip file. zlib lets other threads run, so the compression costs the caller nothing."""
+    """Writes rows to a gzip file, for the length of a `with`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("wb")
         self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="index")
-        self._waiting: deque[Future[int]] = deque()
+        self._rows: list[IndexRow] = []
 
     def __enter__(self) -> Self:
         return self
@@ -57,19 +54,21 @@ class IndexWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown()
         self._file.close()
 
     def add(self, rows: list[IndexRow]) -> None:
-        """Write rows, in order. Raises OSError of an earlier block when the disk refused it."""
-        if len(self._waiting) >= MOST_WAITING:
-            self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._gzip.write, encode_rows(rows)))
+        """Write rows, in order."""
+        self._rows += rows
+        if len(self._rows) >= ROWS_TOGETHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._gzip.write(encode_rows(self._rows))
+        self._rows.clear()
 
     def finish(self) -> str:
         """Complete the file. Gives its sha256 in hex."""
-        for future in self._waiting:
-            future.result()
+        self._flush()
         self._gzip.close()
         self._file.close()
         with self._path.open("rb") as file:

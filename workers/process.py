@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +173,7 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         metadata=keeper.lease.metadata,
     )
     with Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch) as split:
-        split.run(_chunks(parts.gemini, batch))
+        split.run(_chunks(parts.gemini, batch, keeper.check))
         written = split.store(attempt.complete_retries)
     kind: Literal["file", "inline"] = "file" if batch.result_file else "inline"
     source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, split.sha256)
@@ -208,7 +208,7 @@ def _announce(inbox: Inbox, manifest: Manifest) -> None:
             log.warning("batch.not_counted", extra={"batch": manifest.batch, "cause": str(error)})
 
 
-def _chunks(gemini: Gemini, batch: Batch) -> Iterable[bytes]:
+def _chunks(gemini: Gemini, batch: Batch, check: Callable[[], None]) -> Iterable[bytes]:
     if batch.result_file:
-        return Download(gemini, batch.result_file).chunks()
+        return Download(gemini, batch.result_file, check).chunks()
     return (row + b"\n" for row in batch.inlined or ())

@@ -53,8 +53,6 @@ class Split:
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)
         self._digest = hashlib.sha256()
-        self._last: Outcome | None = None  # of the last line that is not blank
-        self.ends_cut = False  # the last line has no newline and is no JSON
 
     def __enter__(self) -> Self:
         return self
@@ -91,14 +89,12 @@ class Split:
                 number += len(block.lines)
             self._records.index.add(rows)
             self._check()
-        self.ends_cut = self._splitter.unterminated and self._last is Outcome.MALFORMED
 
     def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
         """One block's rows of the index. `before` lines came before it."""
         enter, name_of, write, sha256 = self._account.add, self._namer.name, self._sink.write, hashlib.sha256
         valid_utf8 = block.valid_utf8
         rows = []
-        outcome = None
         for number, line in enumerate(block.lines, before + 1):
             result = parse_result(line, valid_utf8=valid_utf8)
             if result.outcome is Outcome.MALFORMED and is_blank(line):
@@ -111,7 +107,6 @@ class Split:
                 continue
             name = name_of(key)
             rows.append(IndexRow(number, key, outcome, name, write(name, line), len(line), sha256(line).hexdigest()))
-        self._last = outcome or self._last
         return rows
 
     def _add_other(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
@@ -134,7 +129,6 @@ class Split:
         message = f"a line of {line.size_bytes} bytes is too long to be read; it is kept as {name}"
         result = malformed("oversize", message)
         self._account.add(result)
-        self._last = Outcome.MALFORMED
         return self._records.add_error(number, result, Outcome.MALFORMED, b"")
 
     def store(self, complete_retries: Callable[[Path], None] | None = None) -> Written:
