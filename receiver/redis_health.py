@@ -30,10 +30,15 @@ class Finding:
     text: str  # what is the case and what to do about it
 
 
-def examine(client: "redis.Redis") -> list[Finding]:
+def examine(client: "redis.Redis", *, clock: Callable[[], float] = time.time) -> list[Finding]:
     """What is wrong, worst first. Raises InboxUnavailableError when Redis can't be asked."""
     try:
-        return [*_check_eviction(client), *_check_persistence(client), *_check_clock(client), *_check_jobs(client)]
+        return [
+            *_check_eviction(client),
+            *_check_persistence(client),
+            *_check_clock(client, clock),
+            *_check_jobs(client),
+        ]
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
@@ -85,10 +90,10 @@ def _check_persistence(client: "redis.Redis") -> Iterator[Finding]:
         )
 
 
-def _check_clock(client: "redis.Redis") -> Iterator[Finding]:
-    asked = time.time()
+def _check_clock(client: "redis.Redis", clock: Callable[[], float]) -> Iterator[Finding]:
+    asked = clock()
     seconds, microseconds = client.time()
-    offset_s = seconds + microseconds / 1e6 - (asked + time.time()) / 2
+    offset_s = seconds + microseconds / 1e6 - (asked + clock()) / 2
     if abs(offset_s) > MAX_OFFSET_S:
         fix = "set the clock of this machine by NTP; signatures are judged by it"
         direction = "behind" if offset_s > 0 else "ahead of"
@@ -97,7 +102,11 @@ def _check_clock(client: "redis.Redis") -> Iterator[Finding]:
 
 def _check_jobs(client: "redis.Redis") -> Iterator[Finding]:
     """RQ's own default is pickles; a program that shares the queue would have its jobs refused by our workers."""
-    ids: list[Any] = client.lrange(open_queue(client).key, 0, JOBS_LOOKED_AT - 1)
+    try:
+        ids: list[Any] = client.lrange(open_queue(client).key, 0, JOBS_LOOKED_AT - 1)
+    except ResponseError:
+        yield Finding("warn", f"the key {open_queue(client).key} is no list: another program wrote it; delete it")
+        return
     pipeline = client.pipeline(transaction=False)
     for job_id in ids:
         pipeline.hget(Job.key_for(job_id.decode(errors="replace")), "data")

@@ -1,0 +1,222 @@
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import redis
+
+from receiver.bell import open_queue
+from receiver.entries import ENTRY
+from receiver.errors import GeminiError, InboxUnavailableError, LookHeldError, StorageError
+from receiver.gemini import Gemini
+from receiver.inbox import COUNTERS, Arrival, Inbox, connect
+from receiver.layout import manifest_name
+from receiver.looks import Looks
+from receiver.reconcile import MISSED, Reconciliation, Report
+from receiver.scripts import LOOK
+from receiver.storage import Storage, open_storage
+from tests.receiver.listing import Listing, ago, serving
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Gemini's list, the inbox and the storage, with a look that can be made at any time."""
+
+    listing: Listing
+    client: "redis.Redis"
+    storage: Storage
+    gemini: Gemini
+
+    @property
+    def inbox(self) -> Inbox:
+        return Inbox(self.client)
+
+    def store(self, name: str) -> None:
+        self.storage.create(manifest_name(name.removeprefix("batches/")), b"{}")
+
+    def look(self) -> Report:
+        report = Reconciliation(self.client, self.gemini, self.storage, 900).run(even_early=True)
+        assert report is not None
+        return report
+
+    def missed(self) -> int:
+        return int(self.client.hget(COUNTERS, MISSED) or 0)
+
+    def age_first_look(self) -> None:
+        """As if the first look had been made three days ago."""
+        self.client.hincrby(LOOK, "first", -3 * 86400 * 1000)
+
+
+@pytest.fixture
+def stage(redis_url: str, storage_url: str) -> Iterator[Stage]:
+    listing = Listing()
+    with serving(listing) as url, Gemini(url, "right-key") as gemini, connect(redis_url) as client:
+        yield Stage(listing, client, open_storage(storage_url), gemini)
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.getMessage() == event]
+
+
+def test_wiped_redis_is_restored(stage: Stage) -> None:
+    stage.listing.page_size = 100
+    stored = [stage.listing.add(f"stored{n}") for n in range(500)]
+    for name in stored:
+        stage.store(name)
+    opened = [stage.listing.add(f"open{n}", ended=ago(seconds=n)) for n in range(200)]
+    report = stage.look()
+    assert (report.tally.found, report.tally.stored, sorted(report.tally.queued)) == (700, 500, sorted(opened))
+    assert all(entry.state == "open" for entry in stage.inbox.entries(opened).values())
+    assert stage.inbox.entries(stored) == {}
+    assert open_queue(stage.client).count == len(opened)
+
+
+def test_wipe_counts_no_missed_webhook(stage: Stage) -> None:
+    stage.listing.add("one")
+    assert stage.look().missed == []
+    assert stage.missed() == 0
+
+
+def test_missed_webhook_is_counted_once(stage: Stage) -> None:
+    stage.look()
+    stage.age_first_look()
+    name = stage.listing.add("one", ended=ago(minutes=10))
+    assert stage.look().missed == [name]
+    assert stage.look().missed == []
+    assert stage.missed() == 1
+
+
+def test_fresh_batch_is_left_to_its_webhook(stage: Stage) -> None:
+    stage.look()
+    stage.age_first_look()
+    name = stage.listing.add("one", ended=ago(seconds=10))
+    assert stage.look().tally.young == 1
+    assert stage.inbox.entries([name]) == {}
+    stage.listing.add("one", ended=ago(minutes=10))
+    assert stage.look().missed == [name]
+
+
+def test_delivered_batch_is_not_missed(stage: Stage) -> None:
+    stage.look()
+    stage.age_first_look()
+    name = stage.listing.add("one", ended=ago(minutes=10))
+    stage.inbox.accept([Arrival(name, "batch.succeeded", "static", "static:msg_1")])
+    report = stage.look()
+    assert (report.tally.owed, report.missed, stage.missed()) == (1, [], 0)
+
+
+def test_owed_batch_keeps_its_wait(stage: Stage) -> None:
+    name = stage.listing.add("one")
+    stage.inbox.accept([Arrival(name, "batch.succeeded", "static")])
+    lease = stage.inbox.claim(name)
+    assert lease is not None
+    stage.inbox.postpone(lease, 3600, "Gemini is down", "attempts")
+    stage.look()
+    assert not stage.inbox.has_due()
+
+
+def test_buried_batch_stays_buried(stage: Stage) -> None:
+    name = stage.listing.add("one")
+    stage.inbox.accept([Arrival(name, "batch.succeeded", "static")])
+    lease = stage.inbox.claim(name)
+    assert lease is not None
+    stage.inbox.bury(lease, "no such file")
+    assert stage.look().tally.buried == 1
+    assert stage.inbox.entries([name])[name].state == "buried"
+
+
+def test_done_batch_without_manifest_is_queued(stage: Stage) -> None:
+    name = stage.listing.add("one")
+    stage.inbox.accept([Arrival(name, "batch.succeeded", "static", metadata='{"tenant":"acme"}')])
+    lease = stage.inbox.claim(name)
+    assert lease is not None
+    stage.inbox.finish(lease, {})
+    assert stage.look().tally.queued == [name]
+    assert stage.inbox.entries([name])[name].metadata == {"tenant": "acme"}
+
+
+def test_only_recent_ends_are_looked_at(stage: Stage) -> None:
+    stage.look()
+    stage.listing.add("old", ended=ago(hours=2))
+    recent = stage.listing.add("recent", ended=ago(minutes=50))
+    assert stage.look().tally.queued == [recent]
+
+
+def test_list_that_stops_moves_no_mark(stage: Stage) -> None:
+    stage.look()
+    mark = stage.client.hget(LOOK, "complete")
+    for number in range(7):
+        stage.listing.add(f"b{number}", ended=ago(minutes=10))
+    stage.listing.broken_page = 2
+    with pytest.raises(GeminiError):
+        stage.look()
+    assert stage.client.hget(LOOK, "complete") == mark
+    stage.listing.broken_page = None
+    assert len(stage.look().tally.queued) == 7
+    assert stage.client.hget(LOOK, "complete") != mark
+
+
+def test_invisible_batch_gets_no_verdict(stage: Stage) -> None:
+    stage.look()
+    mark = stage.client.hget(LOOK, "complete")
+    name = stage.listing.add("one", state="RUNNING")
+    stage.listing.hidden.add(name)
+    other = stage.listing.add("two", ended=ago(minutes=10))
+    report = stage.look()
+    assert (report.tally.unclear, report.tally.queued) == ([name], [other])
+    assert stage.client.hget(LOOK, "complete") == mark
+
+
+def test_stale_list_is_asked_again(stage: Stage) -> None:
+    stage.look()
+    name = stage.listing.add("one", state="RUNNING")
+    assert stage.look().tally.unfinished == 1
+    stage.listing.latest[name] = "SUCCEEDED"
+    assert stage.look().tally.queued == [name]
+
+
+def test_unreadable_storage_makes_no_verdict(stage: Stage) -> None:
+    class Unreadable:
+        def exists(self, name: str) -> bool:
+            raise StorageError(f"the storage did not look for {name}")
+
+    stage.listing.add("one")
+    look = Reconciliation(stage.client, stage.gemini, Unreadable(), 900)  # type: ignore[arg-type] # a look only asks `exists`
+    with pytest.raises(StorageError):
+        look.run(even_early=True)
+    assert stage.client.hget(LOOK, "complete") is None
+    assert not stage.client.exists(ENTRY + "batches/one")
+
+
+def test_expiring_results_are_named(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    owed = stage.listing.add("owed", ended=ago(hours=40))
+    stage.look()
+    stage.listing.add("gone", ended=ago(days=9))
+    stage.store(stage.listing.add("stored", ended=ago(hours=40)))
+    stage.listing.add("recent", ended=ago(hours=3))
+    assert stage.look().expiring == [owed]
+    assert [vars(record)["names"] for record in warnings_of(caplog, "reconcile.expiring")] == [owed, owed]
+
+
+def test_one_look_at_a_time(stage: Stage) -> None:
+    looks = Looks(stage.client, 900)
+    assert looks.take() is not None
+    with pytest.raises(LookHeldError):
+        stage.look()
+
+
+def test_wiped_turn_ends_the_look(stage: Stage) -> None:
+    """A holder that lost its turn must not move the mark of the one that has it now."""
+    looks = Looks(stage.client, 900)
+    look = looks.take()
+    assert look is not None
+    stage.client.flushall()
+    with pytest.raises(LookHeldError):
+        looks.hold(look)
+    looks.end(look, "complete")
+    assert stage.client.hget(LOOK, "complete") is None
+
+
+def test_absent_redis_is_said_in_words(stage: Stage) -> None:
+    with connect("redis://127.0.0.1:9/0") as nowhere, pytest.raises(InboxUnavailableError):
+        Reconciliation(nowhere, stage.gemini, stage.storage, 900).run(even_early=False)
