@@ -106,9 +106,13 @@ def serving(handler: Handler, port: int) -> Iterator[None]:
     started, stop = threading.Event(), asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await handler(reader, writer)
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                await handler(reader, writer)
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
 
     async def serve() -> None:
         server = await asyncio.start_server(handle, "127.0.0.1", port)
@@ -119,6 +123,7 @@ def serving(handler: Handler, port: int) -> Iterator[None]:
         for task in handlers:
             task.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
+        await asyncio.sleep(0)  # aborted connections are closed in the loop's next turn
 
     def run() -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:

@@ -22,8 +22,8 @@ def gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     for chunk in chunks:
         packed_bytes += len(chunk)
         rest = chunk
-        while True:
-            if rest and decoder.eof:
+        while rest:
+            if decoder.eof:
                 decoder = zlib.decompressobj(GZIP_WINDOW)
             try:
                 piece = decoder.decompress(rest, PIECE_BYTES)
@@ -34,8 +34,6 @@ def gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
             if piece:
                 yield piece
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
-            if not rest and len(piece) < PIECE_BYTES:
-                break
     if not decoder.eof:
         raise DownloadError(f"{name} arrived as gzip that ends early", retryable=True)
 

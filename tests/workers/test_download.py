@@ -92,6 +92,7 @@ def test_changed_file_never_mixes(route: Route, *, has_etag: bool, has_ranges: b
     error = route.failure()
     assert error.retryable
     assert "changed while it was read" in str(error)
+    assert len(route.server.seen) <= 3
     assert route.read() == route.server.content
 
 
@@ -211,6 +212,14 @@ def test_end_without_length_is_asked_again(route: Route) -> None:
     route.server.framing = "close"
     assert route.read() == CONTENT
     assert route.starts() == [0, len(CONTENT) - OVERLAP_BYTES]
+
+
+def test_earlier_cut_confirms_no_end(route: Route) -> None:
+    """A second body that ends before the first one's cut says nothing about the end."""
+    route.server.framing, route.server.ranges = "close", False
+    route.server.faults.append(lambda _s, a: replace(a, body=a.body[:100_000]))
+    route.server.faults.append(lambda _s, a: replace(a, body=a.body[:50_000]))
+    assert route.read() == CONTENT
 
 
 def test_two_equal_cuts_stay_unproven(route: Route) -> None:

@@ -35,6 +35,15 @@ def test_whole_download_has_a_deadline(route: Route) -> None:
     assert time.monotonic() - began < 2
 
 
+def test_deadline_cuts_a_wait(route: Route) -> None:
+    route.proxy.reset(Fault("stall", 100_000))
+    began = time.monotonic()
+    error = route.failure(replace(QUICK, total_s=0.3))
+    assert error.retryable
+    assert "time for the whole" in str(error)
+    assert time.monotonic() - began < QUICK.stall_s / 2
+
+
 def test_deadline_ends_a_quick_download_too(route: Route) -> None:
     error = route.failure(replace(QUICK, total_s=0))
     assert error.retryable
@@ -50,7 +59,7 @@ def test_retry_after_is_waited_for(route: Route) -> None:
 
 def test_long_retry_after_is_the_callers(route: Route) -> None:
     route.server.faults.append(says(503, retry_after="120"))
-    error = route.failure()
+    error = route.failure(replace(QUICK, total_s=3600))
     assert (error.status, error.retryable, error.retry_after_s) == (503, True, 120)
     assert len(route.server.seen) == 1
 

@@ -1,10 +1,12 @@
+import time
+
 import httpx
 import pytest
 
 from receiver.errors import DownloadError
 from tests.fault_proxy import Fault
 from tests.result_server import result_server
-from tests.workers.downloading import CONTENT, KEY, NAME, Route, as_sent, says
+from tests.workers.downloading import CONTENT, KEY, NAME, QUICK, Route, as_sent, says
 from workers.file_answers import Span, parse_codings, parse_span, parse_strong_etag, shows_its_end
 
 GONE = [(403, "expired, or of another project"), (404, "expired or was deleted"), (410, "expired or was deleted")]
@@ -82,9 +84,12 @@ def test_broken_refusal_keeps_its_status(route: Route, after_bytes: int) -> None
     assert route.failure().status == 404
 
 
-def test_endless_refusal_is_not_read(route: Route) -> None:
-    route.server.faults.append(says(404, body=b"x" * 50_000_000))
+def test_long_refusal_is_not_read_to_its_end(route: Route) -> None:
+    route.server.faults.append(says(404, body=b"x" * 1_000_000))
+    route.proxy.reset(Fault("stall", 200_000))
+    began = time.monotonic()
     assert route.failure().status == 404
+    assert time.monotonic() - began < QUICK.stall_s
 
 
 def test_unknown_encoding_is_refused(route: Route) -> None:
