@@ -126,7 +126,7 @@ class _Proof:
                     try:
                         row = read_row(line)
                         row.object.encode()  # a name that is no text can't be looked up
-                    except ValueError as error:
+                    except (ValueError, RecursionError) as error:
                         self._report.add([Finding(self._index_name, None, f"row {number} can't be read: {error}")])
                         continue
                     self._report.add(self._judge.add(row))

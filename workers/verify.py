@@ -177,11 +177,13 @@ def judge_object(name: str, pieces: Iterable[Piece], chunks: Iterable[bytes]) ->
         digest = hashlib.sha256()
         for part in reader.take(piece.length):
             digest.update(part)
-        if reader.position < piece.offset + piece.length:
-            yield Finding(name, piece.line, f"the object ends at byte {reader.position}, before the line does")
+        ended = reader.position
+        newline = b"".join(reader.take(1))
+        if ended < piece.offset + piece.length:
+            yield Finding(name, piece.line, f"the object ends at byte {ended}, before the line does")
         elif digest.hexdigest() != piece.sha256:
             yield Finding(name, piece.line, "its bytes are not those that the sha256 of its row was made of")
-        elif b"".join(reader.take(1)) != b"\n":
+        elif newline != b"\n":
             yield Finding(name, piece.line, "no newline follows it")
     surplus = reader.skip_to(2**63)
     if surplus:

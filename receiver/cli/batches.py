@@ -1,15 +1,15 @@
 """`batches`: what became of them."""
 
-from typing import Any
+import json
 
 import click
-import msgspec
 
 from receiver.cli.group import Group, cli, load_settings
-from receiver.errors import InboxUnavailableError
+from receiver.errors import InboxUnavailableError, ManifestError
 from receiver.events import normalise_batch_name
 from receiver.inbox import Inbox, connect
 from receiver.layout import manifest_name
+from receiver.manifests import Manifest, Source, read_manifest
 from receiver.settings import Settings
 from receiver.storage import open_storage
 
@@ -47,11 +47,11 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
         ctx.exit(1)
 
 
-def _read_manifest(name: str, data: bytes) -> dict[str, Any]:
+def _read_manifest(name: str, data: bytes) -> Manifest:
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise click.ClickException(f"the manifest of {name} can't be read: {error}") from error
+        return read_manifest(data)
+    except ManifestError as error:
+        raise ManifestError(f"the manifest of {name} can't be read: {error}") from error
 
 
 def _whereabouts(settings: Settings, name: str) -> str:
@@ -76,44 +76,43 @@ def _whereabouts(settings: Settings, name: str) -> str:
             return f"the inbox says done, so its manifest was removed; {hint} again"
 
 
-def _find_wrong(manifest: dict[str, Any]) -> list[str]:
+def _find_wrong(manifest: Manifest) -> list[str]:
     """Why the batch is not complete; empty when it is."""
-    found, requests, missing = [], manifest.get("requests"), manifest.get("missing")
-    if manifest.get("state") != "SUCCEEDED":
-        found.append(f"the batch did not succeed: Gemini says {manifest.get('state')}")
-    if manifest.get("balanced") is None:
+    found, requests, missing = [], manifest.requests, manifest.missing
+    if manifest.state != "SUCCEEDED":
+        found.append(f"the batch did not succeed: Gemini says {manifest.state}")
+    if manifest.balanced is None:
         found.append("how many requests there were is not known, so nobody can say that none is missing")
-    elif not manifest["balanced"]:
-        results = sum((manifest.get("outcomes") or {}).values())
+    elif not manifest.balanced:
+        results = sum(manifest.outcomes.values())
         found.append(f"the books don't balance: {requests} requests, {results} results, {missing} missing")
-    asked = manifest.get("input") or {}
-    if asked.get("requests") not in (None, requests):
-        found.append(f"the input holds {asked['requests']} requests, Gemini says {requests}")
+    if manifest.input is not None and manifest.input.requests != requests:
+        found.append(f"the input holds {manifest.input.requests} requests, Gemini says {requests}")
     if missing:
         found.append(f"{missing} of {requests} requests have no result")
     return found
 
 
-def _table(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+def _table(manifest: Manifest) -> list[tuple[str, str]]:
     """Labels and texts, for people."""
-    outcomes = {name: count for name, count in manifest["outcomes"].items() if count}
-    source, objects, error = manifest["source"], manifest["objects"], manifest["error"]
-    balanced = {True: "yes", False: "NO", None: "unknown"}[manifest["balanced"]]
+    outcomes = {name: count for name, count in manifest.outcomes.items() if count}
+    usage = {name: count for name, count in manifest.usage.items() if isinstance(count, int)}
+    objects, error = manifest.objects, manifest.error
     rows = [
-        ("batch", manifest["batch"]),
-        ("state", manifest["state"]),
-        ("name", manifest["display_name"]),
-        ("model", manifest["model"]),
-        ("created", manifest["created"]),
-        ("ended", manifest["ended"]),
-        ("requests", _number(manifest["requests"])),
+        ("batch", manifest.batch),
+        ("state", manifest.state),
+        ("name", manifest.display_name),
+        ("model", manifest.model),
+        ("created", manifest.created),
+        ("ended", manifest.ended),
+        ("requests", _number(manifest.requests)),
         ("outcomes", _counts(outcomes) or "none"),
         ("missing", _missing(manifest)),
-        ("balanced", balanced),
-        ("source", _source(source)),
-        ("objects", f"{_number(objects['count'])}, {_number(objects['bytes'])} bytes"),
-        ("usage", _counts({name: count for name, count in manifest["usage"].items() if isinstance(count, int)})),
-        ("error", f"{error['code']}: {error['message']}" if error else None),
+        ("balanced", {True: "yes", False: "NO", None: "unknown"}[manifest.balanced]),
+        ("source", _source(manifest.source)),
+        ("objects", f"{_number(objects.count)}, {_number(objects.bytes)} bytes"),
+        ("usage", _counts(usage)),
+        ("error", f"{error.code}: {error.message}" if error else None),
     ]
     return [(label, text) for label, text in rows if text is not None]
 
@@ -126,15 +125,19 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {_number(count)}" for name, count in counts.items())
 
 
-def _missing(manifest: dict[str, Any]) -> str:
-    keys = manifest["missing_keys"]
-    named = ", ".join(keys[:SHOWN_KEYS]) + (f" and {len(keys) - SHOWN_KEYS:,} more" if len(keys) > SHOWN_KEYS else "")
-    return _number(manifest["missing"]) + (f" (keys without a result: {named})" if keys else "")
+def _missing(manifest: Manifest) -> str:
+    """How many, and which where that is known; keys in JSON, since they may hold anything."""
+    keys, count = manifest.missing_keys, _number(manifest.missing)
+    if not keys:
+        return count
+    named = ", ".join(json.dumps(key) for key in keys[:SHOWN_KEYS])
+    more = f" and {len(keys) - SHOWN_KEYS:,} more" if len(keys) > SHOWN_KEYS else ""
+    return f"{count} (keys without a result: {named}{more})"
 
 
-def _source(source: dict[str, Any]) -> str:
-    if source["kind"] == "none":
+def _source(source: Source) -> str:
+    if source.kind == "none":
         return "none"
-    blank = f", {_number(source['blank'])} of them blank" if source["blank"] else ""
-    kind = source["name"] or "inlined responses"
-    return f"{kind}: {_number(source['lines'])} lines{blank}, {_number(source['bytes'])} bytes"
+    blank = f", {_number(source.blank)} of them blank" if source.blank else ""
+    kind = source.name or "inlined responses"
+    return f"{kind}: {_number(source.lines)} lines{blank}, {_number(source.bytes)} bytes"

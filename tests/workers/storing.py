@@ -1,0 +1,59 @@
+"""Stores a batch as the job does, without Gemini and without Redis."""
+
+import gzip
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from receiver.gemini import Batch
+from receiver.layout import Template, input_name, manifest_name
+from receiver.manifests import Manifest, Source, encode_manifest
+from receiver.storage import Storage
+from workers.account import Account
+from workers.known_input import KnownInput
+from workers.manifest import build_manifest
+from workers.split import Split
+
+PER_KEY = Template.parse("{batch}/{key}.json")
+GROUPED = Template.parse("{batch}/{group}.jsonl", "(?P<group>[a-z]+)-.*")
+BATCH = Batch(
+    name="batches/b1",
+    state="SUCCEEDED",
+    display_name=None,
+    model="models/gemini-3.5-flash",
+    created="2026-01-31T10:00:00Z",
+    ended="2026-01-31T11:00:00Z",
+    requests=None,
+    result_file="files/batch-b1",
+    inlined=None,
+    error_code=None,
+    error_message=None,
+)
+
+
+def put_input(storage: Storage, lines: bytes) -> None:
+    storage.put_many([(input_name("b1"), gzip.compress(lines, mtime=0))])
+
+
+def store(storage: Storage, data: bytes, requests: int | None, template: Template = PER_KEY) -> Manifest:
+    """Store the results `data` of `batches/b1`; the input counts when the storage holds it."""
+    account, batch = Account(), replace(BATCH, requests=requests)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        known = KnownInput.fetch(storage, "b1", scratch, lambda: None)
+        with Split("b1", storage, template.bind("b1"), account, lambda: None, scratch) as split:
+            split.run([data])
+            written = split.store(None if known is None else lambda path: known.write_retries(path, account))
+        source = Source("file", batch.result_file, split.size_bytes, account.lines, account.blank, split.sha256)
+        manifest = build_manifest(batch, source, account, written, template.text, known)
+    storage.create(manifest_name("b1"), encode_manifest(manifest))
+    return manifest
+
+
+def change_manifest(storage: Storage, **fields: Any) -> None:
+    """Write fields of the stored manifest anew."""
+    data = storage.read(manifest_name("b1"))
+    assert data is not None
+    storage.put_many([(manifest_name("b1"), json.dumps(json.loads(data) | fields).encode())])
