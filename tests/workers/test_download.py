@@ -196,6 +196,7 @@ def test_refused_range_leads_to_the_whole(route: Route) -> None:
     route.server.faults.extend([as_sent, says(416, content_range=f"bytes */{len(CONTENT)}")])
     route.proxy.reset(Fault("reset", 100_000))
     assert route.read() == CONTENT
+    assert route.starts()[2] == 0
 
 
 @pytest.mark.parametrize("has_etag", [True, False])
