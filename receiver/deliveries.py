@@ -75,22 +75,27 @@ class NoteBook:
 def fetch_deliveries(client: "redis.Redis", most: int) -> list[Delivery]:
     """The last deliveries, newest first. Raises InboxUnavailableError when Redis can't be asked."""
     try:
-        rows = [row for stream in (DELIVERIES, REFUSALS) for row in client.xrevrange(stream, count=most) or ()]
+        taken: list[Any] = client.lrange(DELIVERIES, 0, most - 1)
+        refused = client.xrevrange(REFUSALS, count=most) or []
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-    return sorted((_read(*row) for row in rows), key=lambda one: one.time_ms, reverse=True)[:most]
+    found = [*(_read_taken(row) for row in taken), *(_read_refused(*row) for row in refused)]
+    return sorted(found, key=lambda one: one.time_ms, reverse=True)[:most]
 
 
-def _read(row_id: Any, row: Any) -> Delivery:
-    fields = {name.decode(): value.decode(errors="replace") for name, value in row.items()}
-    scheme, _, delivery_id = fields["delivery"].partition(":")
-    verdict = next(one for one in get_args(Verdict) if one == fields["verdict"])
-    return Delivery(
-        time_ms=int(row_id.partition(b"-")[0]),
-        verdict=verdict,
-        scheme=scheme,
-        delivery_id=delivery_id,
-        event=fields.get("event", ""),
-        batch=fields.get("batch", ""),
-        cause=fields.get("cause", ""),
-    )
+def _read_taken(row: bytes) -> Delivery:
+    """A line of the accept script."""
+    time_ms, verdict, delivery, event, batch = row.decode(errors="replace").split("\n")
+    scheme, _, delivery_id = delivery.partition(":")
+    return Delivery(int(time_ms), _verdict(verdict), scheme, delivery_id, event, batch, "")
+
+
+def _read_refused(row_id: Any, row: Any) -> Delivery:
+    note = Note(**{name.decode(): value.decode(errors="replace") for name, value in row.items()})
+    scheme, _, delivery_id = note.delivery.partition(":")
+    time_ms = int(row_id.partition(b"-")[0])
+    return Delivery(time_ms, note.verdict, scheme, delivery_id, note.event, "", note.cause)
+
+
+def _verdict(text: str) -> Verdict:
+    return next(one for one in get_args(Verdict) if one == text)

@@ -1,7 +1,7 @@
 -- ARGV: delivery ttl s, ring grace ms, deliveries to log, then for each event: batch, delivery id, event, door, metadata, reopen
 -- Gives one verdict an event: 'accepted' when it opened an entry, else 'known'.
 local delivery_ttl, ring_grace, most_logged = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local verdicts = {}
+local verdicts, rows = {}, {}
 
 local function open(batch, event, door, metadata)
   local key = ENTRY .. batch
@@ -42,8 +42,11 @@ for i = 4, #ARGV, 6 do
   local verdict = accept(batch, delivery, event, door, ARGV[i + 4], ARGV[i + 5])
   verdicts[#verdicts + 1] = verdict
   if delivery ~= '' then
-    redis.call('XADD', DELIVERIES, 'MAXLEN', '~', most_logged, '*', 'verdict', verdict, 'delivery', delivery, 'event', event,
-      'batch', batch)
+    rows[#rows + 1] = table.concat({ now, verdict, delivery, event, batch }, '\n')
   end
+end
+if #rows > 0 then -- together, and as text: a stream costs every delivery a third more of Redis' time
+  redis.call('LPUSH', DELIVERIES, unpack(rows))
+  redis.call('LTRIM', DELIVERIES, 0, most_logged - 1)
 end
 return verdicts
