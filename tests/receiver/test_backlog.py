@@ -82,6 +82,12 @@ def test_retried_batch_leaves_the_buried(client: "redis.Redis") -> None:
     assert set(Backlog(client).names("open")) == {"batches/open", "batches/buried"}
 
 
+def test_reopened_batch_leaves_the_done(client: "redis.Redis") -> None:
+    fill(client)
+    assert Inbox(client).accept([Arrival("batches/done", "batch.succeeded", "replay", reopen="all")]) == [True]
+    assert Backlog(client).names("done") == []
+
+
 def test_expired_entries_leave_the_lists(client: "redis.Redis") -> None:
     fill(client)
     for key, batch, ttl_s in ((BURIED, "batches/buried", BURIED_TTL_S), (DONE, "batches/done", DONE_TTL_S)):

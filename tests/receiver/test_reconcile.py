@@ -126,12 +126,15 @@ def test_buried_batch_stays_buried(stage: Stage) -> None:
 
 
 def test_done_batch_without_manifest_is_queued(stage: Stage) -> None:
-    name = stage.listing.add("one")
+    stage.look()
+    stage.age_first_look()
+    name = stage.listing.add("one", ended=ago(minutes=10))
     stage.inbox.accept([Arrival(name, "batch.succeeded", "static", metadata='{"tenant":"acme"}')])
     lease = stage.inbox.claim(name)
     assert lease is not None
     stage.inbox.finish(lease, {})
-    assert stage.look().tally.queued == [name]
+    report = stage.look()
+    assert (report.tally.queued, report.missed) == ([name], [])
     assert stage.inbox.entries([name])[name].metadata == {"tenant": "acme"}
 
 

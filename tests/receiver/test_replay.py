@@ -1,0 +1,99 @@
+"""What a replay decides, without anything beside it."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from receiver.errors import BatchNotFoundError, GeminiError
+from receiver.gemini import Batch
+from receiver.replay import TOGETHER, Tally, Verdict, Window, ask_each, replay
+
+
+def batch(name: str, state: str = "SUCCEEDED", ended: str | None = "2026-11-22T12:00:00.5Z") -> Batch:
+    nothing = dict.fromkeys(
+        ("display_name", "model", "created", "requests", "result_file", "error_code", "error_message")
+    )
+    return Batch(name=name, state=state, ended=ended, inlined=(b"{}",), **nothing)
+
+
+def queue_all(batches: Sequence[Batch]) -> list[Verdict]:
+    assert all(one.inlined is None for one in batches)  # a group of them would not fit in memory
+    return ["queued" for _ in batches]
+
+
+def run(
+    listed: list[Batch],
+    known: dict[str, Batch] | None = None,
+    stored: set[str] | None = None,
+    window: Window | None = None,
+) -> Tally:
+    return replay(
+        listed,
+        lambda name: (known or {})[name],
+        lambda names: (stored or set()) & set(names),
+        queue_all,
+        window or Window(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "inside"),
+    [
+        (None, None, True),
+        ("2026-11-22T12:00:00", None, True),
+        ("2026-11-22T12:00:01", None, False),
+        (None, "2026-11-22T12:00:01", True),
+        (None, "2026-11-22T12:00:00", False),
+        ("2026-11-22T11:00:00", "2026-11-22T13:00:00", True),
+    ],
+)
+def test_window_goes_by_the_end(since: str | None, until: str | None, *, inside: bool) -> None:
+    assert Window(since, until).holds(batch("batches/a")) is inside
+
+
+def test_unknown_end_is_in_every_window() -> None:
+    assert Window("2026-11-22T12:00:01", "2026-11-22T12:00:02").holds(batch("batches/a", ended=None))
+
+
+def test_stored_batches_are_left() -> None:
+    tally = run([batch("batches/a"), batch("batches/b")], stored={"batches/a"})
+    assert (tally.found, tally.stored, tally.queued) == (2, 1, ["batches/b"])
+
+
+def test_batch_listed_twice_counts_once() -> None:
+    assert run([batch("batches/a")] * 2).queued == ["batches/a"]
+
+
+def test_many_batches_are_taken_in_groups() -> None:
+    names = [f"batches/{number}" for number in range(2 * TOGETHER + 1)]
+    assert run([batch(name) for name in names]).queued == names
+
+
+def test_unfinished_batch_is_asked_for() -> None:
+    listed = [batch("batches/a", "RUNNING", None), batch("batches/b", "RUNNING", None)]
+    tally = run(listed, {"batches/a": batch("batches/a"), "batches/b": listed[1]})
+    assert (tally.queued, tally.unfinished) == (["batches/a"], 1)
+
+
+def test_late_end_outside_the_window_is_left() -> None:
+    listed = [batch("batches/a", "RUNNING", None)]
+    assert run(listed, {"batches/a": batch("batches/a")}, window=Window(until="2026-11-22T12:00:00")) == Tally()
+
+
+def test_refused_batch_is_unclear() -> None:
+    def get_batch(name: str) -> Batch:
+        if name == "batches/a":
+            raise BatchNotFoundError("no such batch", status=404)
+        return batch(name)
+
+    unclear = list[str]()
+    assert [one.name for one in ask_each(["batches/a", "batches/b"], get_batch, unclear)] == ["batches/b"]
+    assert unclear == ["batches/a"]
+
+
+def test_failing_gemini_ends_the_replay() -> None:
+    def get_batch(_: str) -> Batch:
+        raise GeminiError("try again", status=503, retryable=True)
+
+    with pytest.raises(GeminiError):
+        list(ask_each(["batches/a"], get_batch, []))
