@@ -104,8 +104,10 @@ def serving(handler: Handler, port: int) -> Iterator[None]:
     """An asyncio server of loopback in a thread of its own, for the length of a `with`."""
     loop = asyncio.new_event_loop()
     started, stop = threading.Event(), asyncio.Event()
+    handlers = set["asyncio.Task[None] | None"]()  # asyncio itself may forget one whose peer has half closed
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(task := asyncio.current_task())
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 await handler(reader, writer)
@@ -113,16 +115,17 @@ def serving(handler: Handler, port: int) -> Iterator[None]:
                 await writer.wait_closed()
         finally:
             writer.transport.abort()
+            handlers.discard(task)
 
     async def serve() -> None:
         server = await asyncio.start_server(handle, "127.0.0.1", port)
         started.set()
         await stop.wait()
         server.close()
-        handlers = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in handlers:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)  # aborted connections are closed in the loop's next turn
 
     def run() -> None:
