@@ -2,13 +2,20 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from receiver.errors import AlreadyStoredError, GeminiError, InboxUnavailableError, LeaseLostError, ReceiverError
+from receiver.errors import (
+    AlreadyStoredError,
+    DownloadError,
+    GeminiError,
+    InboxUnavailableError,
+    LeaseLostError,
+    ReceiverError,
+)
 from receiver.gemini import Batch, Gemini
 from receiver.inbox import Inbox, connect
 from receiver.layout import manifest_name, retry_name
@@ -18,10 +25,10 @@ from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 from workers.account import Account
 from workers.configuration import current_settings
-from workers.download import Download
 from workers.known_input import KnownInput
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
 from workers.manifest import Written, build_manifest
+from workers.sources import ResultSource, open_source
 from workers.split import Split
 
 log = logging.getLogger(__name__)
@@ -172,12 +179,24 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         created=batch.created,
         metadata=keeper.lease.metadata,
     )
+    results = open_source(parts.gemini, batch, keeper.check)
     with Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch) as split:
-        split.run(_chunks(parts.gemini, batch, keeper.check))
+        split.run(results.chunks())
+        _require_end(results, split, account, batch)
         written = split.store(attempt.complete_retries)
     kind: Literal["file", "inline"] = "file" if batch.result_file else "inline"
-    source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, split.sha256)
+    source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, results.sha256)
     return source, written
+
+
+def _require_end(results: ResultSource, split: Split, account: Account, batch: Batch) -> None:
+    """Refuse a source that may have been cut: it did not prove its end, and its last line or its count looks short."""
+    missing = account.balance(batch.requests).missing
+    if not results.end_proven and (split.is_cut or missing):
+        raise DownloadError(
+            f"{batch.result_file} came without a length and looks cut: {missing} requests have no result",
+            retryable=True,
+        )
 
 
 def _store_retries(storage: Storage, attempt: Attempt) -> None:
@@ -206,9 +225,3 @@ def _announce(inbox: Inbox, manifest: Manifest) -> None:
             inbox.count("unbalanced_batches")
         except InboxUnavailableError as error:  # the manifest says it for good; the counter is a convenience
             log.warning("batch.not_counted", extra={"batch": manifest.batch, "cause": str(error)})
-
-
-def _chunks(gemini: Gemini, batch: Batch, check: Callable[[], None]) -> Iterable[bytes]:
-    if batch.result_file:
-        return Download(gemini, batch.result_file, check).chunks()
-    return (row + b"\n" for row in batch.inlined or ())

@@ -1,7 +1,7 @@
 """Splits a source of results into outputs and records: the hot loop of the worker."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -52,7 +52,6 @@ class Split:
         self._records = Records(batch_id, scratch)
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)
-        self._digest = hashlib.sha256()
 
     def __enter__(self) -> Self:
         return self
@@ -68,19 +67,14 @@ class Split:
         return self._splitter.bytes_seen
 
     @property
-    def sha256(self) -> str:
-        """Hex digest of the source so far."""
-        return self._digest.hexdigest()
-
-    def _hashed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            self._digest.update(chunk)
-            yield chunk
+    def is_cut(self) -> bool:
+        """Whether the last line came without its newline."""
+        return self._splitter.unterminated
 
     def run(self, chunks: Iterable[bytes]) -> None:
         """Give every line its outcome and its place."""
         number = 0
-        for block in self._splitter.split(self._hashed(chunks)):
+        for block in self._splitter.split(chunks):
             if isinstance(block, OversizeLine):
                 rows = [self._add_oversize(number + 1, block)]
                 number += 1
