@@ -1,0 +1,69 @@
+"""Kills things and counts what is lost: `python -m tests.chaos [name ...] --seed N [--events N] [--short]`.
+
+Each scenario prints one line of figures. The exit code is 1 when a bar was missed. Without names all run but plain-rq.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from tests.chaos import doors, hostile, plain_rq, points, redis_faults, soak, storms
+from tests.chaos.report import Options, Report
+
+SCENARIOS: dict[str, Callable[[Options], Report]] = {
+    "web-kills": storms.web_kills,
+    "kill-storm": storms.kill_storm,
+    "sigterm-storm": storms.sigterm_storm,
+    "group-sigterm": storms.group_sigterm,
+    "kill-points": points.kill_points,
+    "fences": points.fences,
+    "poison": points.poison,
+    "redis-absence": redis_faults.absence,
+    "redis-black-hole": redis_faults.black_hole,
+    "redis-wipe": redis_faults.wipe,
+    "missed": redis_faults.missed,
+    "duplicates": doors.duplicates,
+    "every-door": doors.every_door,
+    "every-order": doors.every_order,
+    "foreign": hostile.foreign,
+    "vanished": hostile.vanished,
+    "soak": soak.soak,
+}
+MEASUREMENTS = {"plain-rq": plain_rq.plain_rq}  # of something else, so not run unless they are named
+
+
+def run(name: str, seed: int, events: int | None, *, short: bool, keep: Path | None = None) -> Report:
+    """Run one scenario in a folder of its own, which is removed unless `keep` says where it goes."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        place = keep / f"{name}-{seed}" if keep else Path(folder)
+        return (SCENARIOS | MEASUREMENTS)[name](Options(place, seed, events, short))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(SCENARIOS | MEASUREMENTS)}")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--events", type=int, help="size of a scenario; each has its own default")
+    parser.add_argument("--short", action="store_true", help="small sizes: all of them take about two minutes")
+    parser.add_argument("--keep", type=Path, help="keep the processes' files in this folder")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in SCENARIOS | MEASUREMENTS]:
+        parser.error(f"no such scenario: {', '.join(unknown)}")
+    missed = False
+    for name in arguments.names or SCENARIOS:
+        begun = time.monotonic()
+        report = run(name, arguments.seed, arguments.events, short=arguments.short, keep=arguments.keep)
+        click.echo(f"{report.line} ({name}, {time.monotonic() - begun:.0f} s)")
+        for miss in report.misses:
+            click.echo(f"  MISSED: {miss}")
+        missed |= bool(report.misses)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Judges a storm by the storage and by the stand-in's ledger, never by our Redis.
+
+lost: ended at Gemini, told to us, and without a manifest. twice: a manifest that changed after it was first seen.
+wrong: bytes that a run without faults does not give. torn: a manifest that named a missing or short object.
+"""
+
+import gzip
+import json
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from deploy.sandbox.valkey import running_valkey
+from tests.chaos.batches import ledger
+from tests.chaos.system import System
+
+POLL_S = 0.02
+MANIFEST, INDEX, RETRY = "_manifest.json", "_index.jsonl.gz", "_retry.jsonl"
+
+
+@dataclass
+class Verdict:
+    """Names of batches, by what is wrong with them."""
+
+    batches: int = 0
+    lost: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
+
+    def figures(self) -> dict[str, int]:
+        return {"lost": len(self.lost), "twice": len(self.twice), "wrong": len(self.wrong), "torn": len(self.torn)}
+
+    def problems(self) -> list[str]:
+        named = {"lost": self.lost, "twice": self.twice, "wrong": self.wrong, "torn": self.torn}
+        return [f"{what}: {', '.join(names[:5])}" for what, names in named.items() if names]
+
+
+def is_torn(root: Path, folder: Path) -> bool:
+    """Whether the manifest in the folder names an object that is not there, or shorter than it says."""
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+    if manifest["source"]["kind"] == "none":
+        return False
+    try:
+        rows = [json.loads(row) for row in gzip.decompress((folder / INDEX).read_bytes()).splitlines()]
+        sizes = {row["object"]: (root / row["object"]).stat().st_size for row in rows if row["object"]}
+    except FileNotFoundError:
+        return True
+    too_short = any(row["offset"] + row["length"] > sizes[row["object"]] for row in rows if row["object"])
+    return too_short or (len(sizes), sum(sizes.values())) != (
+        manifest["objects"]["count"],
+        manifest["objects"]["bytes"],
+    )
+
+
+class Watcher:
+    """Reads the storage for the length of a `with`, as a user's program would: the manifest, then what it names."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._first: dict[str, tuple[int, int]] = {}  # folder -> inode and time of its manifest
+        self.torn: list[str] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def changed(self) -> list[str]:
+        """Folders whose manifest is not the one that was first seen."""
+        self._look()
+        return [name for name, first in self._first.items() if self._identity(self._root / name) != first]
+
+    def _watch(self) -> None:
+        while not self._ended.wait(POLL_S):
+            self._look()
+
+    def _look(self) -> None:
+        if not self._root.is_dir():
+            return
+        for folder in self._root.iterdir():
+            if folder.name in self._first or not (identity := self._identity(folder)):
+                continue
+            self._first[folder.name] = identity
+            if is_torn(self._root, folder):
+                self.torn.append(folder.name)
+
+    @staticmethod
+    def _identity(folder: Path) -> tuple[int, int] | None:
+        try:
+            status = (folder / MANIFEST).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+
+def clean_outputs(system: System, names: list[str]) -> Path:
+    """A folder with what these batches give when nothing goes wrong."""
+    folder = system.folder / "clean"
+    redis_folder = folder / "valkey"
+    redis_folder.mkdir(parents=True)
+    outputs = folder / "outputs"
+    with running_valkey(redis_folder) as redis_url:
+        env = system.environment | {"REDIS_URL": redis_url, "STORAGE_URL": outputs.as_uri()}
+        argv = [sys.executable, "-m", "tests.chaos.clean_run"]
+        subprocess.run(argv, env=env, input=" ".join(names), text=True, check=True, stderr=subprocess.DEVNULL)
+    return outputs
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def judge(system: System, watcher: Watcher, names: list[str] | None = None) -> Verdict:
+    """Compare the storage with the ledger and with a clean run. `names` are the owed batches: all by default."""
+    owed = names if names is not None else [batch["name"] for batch in ledger(system)["batches"]]
+    verdict = Verdict(batches=len(owed), twice=watcher.changed(), torn=watcher.torn)
+    clean = clean_outputs(system, owed)
+    for name in owed:
+        folder = name.removeprefix("batches/")
+        stored = files_of(system.outputs / folder)
+        if MANIFEST not in stored:
+            verdict.lost.append(name)
+        elif stored != files_of(clean / folder):
+            verdict.wrong.append(name)
+    return verdict

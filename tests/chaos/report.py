@@ -1,0 +1,50 @@
+"""What a scenario found: one line of figures, and whether the bars were held."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.chaos.checker import Verdict
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks of a scenario."""
+
+    folder: Path  # an empty one for its processes' files
+    seed: int
+    events: int | None  # None: the scenario's own size
+    short: bool
+
+    def size(self, full: int, short: int) -> int:
+        return self.events or (short if self.short else full)
+
+
+@dataclass
+class Report:
+    """Collects figures in the order they are printed, and the bars that were missed."""
+
+    bar: str  # "R2"
+    seed: int
+    figures: dict[str, object] = field(default_factory=dict)
+    misses: list[str] = field(default_factory=list)
+
+    def note(self, **figures: object) -> None:
+        self.figures |= figures
+
+    def hold(self, claim: str, held: bool) -> None:  # noqa: FBT001 - reads as a sentence
+        """A bar: the claim is printed when it was not held."""
+        if not held:
+            self.misses.append(claim)
+
+    def judge(self, verdict: Verdict) -> None:
+        self.note(**verdict.figures())
+        self.misses += verdict.problems()
+
+    @property
+    def line(self) -> str:
+        shown = (f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.figures.items())
+        return f"{self.bar} seed {self.seed}: {', '.join(shown)}"
+
+
+def _shown(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

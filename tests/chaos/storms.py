@@ -1,0 +1,173 @@
+"""Storms of signals: kills of workers (R2) and of the web process (R1), SIGTERMs to one (R4) and to a group (R5)."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from contextlib import suppress
+
+from tests.chaos.batches import add_steadily, attempts_of, is_stored, ledger, wait_for_stored
+from tests.chaos.checker import Watcher, judge
+from tests.chaos.report import Options, Report
+from tests.chaos.system import System, children_of, running_system, send_signal
+from tests.running import ready_batch, set_faults
+from tests.waiting import eventually
+
+PER_S = 10  # batches; a worker needs a second to start, and kills come faster than that otherwise
+LATEST_S = 60.0  # the last batch is done so long after the last kill
+
+
+def await_horse(worker_pid: int, timeout_s: float) -> list[int]:
+    """The worker's work-horse as soon as it has one."""
+    deadline = time.monotonic() + timeout_s
+    while not (horses := children_of(worker_pid)) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return horses
+
+
+def kill_somebody(system: System, generator: random.Random) -> str:
+    """SIGKILL to a random worker, its work-horse, or both at once. Gives who was hit; empty where nobody was there."""
+    alive = [worker for worker in system.workers if worker.poll() is None]
+    if not alive:
+        return ""
+    worker, target = generator.choice(alive), generator.choice(["horse", "parent", "both"])
+    if target == "parent":
+        worker.kill()
+        return target
+    horses = await_horse(worker.pid, 1)
+    time.sleep(generator.random() * 0.1)  # into the middle of its job
+    hit = [send_signal(horse, signal.SIGKILL) for horse in horses]
+    if target == "both":
+        worker.kill()
+    return target if any(hit) or target == "both" else ""
+
+
+def kill_storm(options: Options) -> Report:
+    """R2: random kills of work-horses and workers while batches arrive."""
+    events, generator = options.size(1000, 100), random.Random(options.seed)
+    kills = max(6, events * 60 // 1000)
+    report = Report("R2", options.seed)
+    with running_system(options.folder, options.seed, workers=3) as system, Watcher(system.outputs) as watcher:
+        hit: list[str] = []
+        for added in add_steadily(system, events, per_s=PER_S):
+            system.replace_ended_workers()
+            if len(hit) < kills * added / events and (who := kill_somebody(system, generator)):
+                hit.append(who)
+        while len(hit) < kills:
+            system.replace_ended_workers()
+            hit += filter(None, [kill_somebody(system, generator)])
+        last_kill = time.monotonic()
+        names = [batch["name"] for batch in ledger(system)["batches"]]
+        with suppress(TimeoutError):
+            wait_for_stored(system, names, 2 * LATEST_S)
+        last_s = time.monotonic() - last_kill
+        report.note(
+            events=events, kills=len(hit), **{f"of_{who}": hit.count(who) for who in ("horse", "parent", "both")}
+        )
+        report.judge(judge(system, watcher))
+    report.note(last=f"{last_s:.1f} s after the last kill")
+    report.hold(f"the last one is done within {LATEST_S:.0f} s", last_s <= LATEST_S)
+    return report
+
+
+def sigterm_storm(options: Options) -> Report:
+    """R4: workers are told to end all the time; nothing may be counted against a batch."""
+    events, generator = options.size(1000, 100), random.Random(options.seed)
+    signals = max(6, events * 150 // 4000)
+    report = Report("R4", options.seed)
+    with running_system(options.folder, options.seed, workers=3) as system, Watcher(system.outputs) as watcher:
+        sent = 0
+        for added in add_steadily(system, events, per_s=PER_S):
+            system.replace_ended_workers()
+            if sent < signals * added / events:
+                worker = generator.choice(system.workers)
+                sent += worker.poll() is None and send_signal(worker.pid, signal.SIGTERM)
+        last = time.monotonic()
+        names = [batch["name"] for batch in ledger(system)["batches"]]
+        with suppress(TimeoutError):
+            wait_for_stored(system, names, LATEST_S)
+        stuck = sum(not is_stored(system, name) for name in names)
+        last_s = time.monotonic() - last
+        counted = attempts_of(system, names)
+        report.note(events=events, SIGTERMs=sent, stuck=stuck, attempts_counted=counted)
+        report.judge(judge(system, watcher))
+    report.note(last=f"{last_s:.1f} s after the last signal")
+    report.hold("nothing is stuck", stuck == 0)
+    report.hold("no attempt is counted", counted == 0)
+    return report
+
+
+def _end_group(system: System, case: str) -> float:
+    """Start a worker, SIGTERM its group in the middle of its job. Gives the seconds until it is out, ten at most."""
+    assert system.valkey is not None
+    worker = system.start_worker()
+    eventually(lambda: list((system.outputs / ".tmp").glob("gbr-*")), 30, "the start of the job")
+    if case == "silent_Redis":
+        system.valkey.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    os.killpg(worker.pid, signal.SIGTERM)
+    if case == "twice":  # by a runner that passes it on
+        os.killpg(worker.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        worker.wait(10)
+    seconds = time.monotonic() - begun
+    if worker.poll() is None:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+    system.workers.remove(worker)
+    system.valkey.send_signal(signal.SIGCONT)
+    return seconds
+
+
+def group_sigterm(options: Options) -> Report:
+    """R5: SIGTERM to every process of the group in the middle of a long job, with and without Redis."""
+    report = Report("R5", options.seed)
+    with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
+        source = system.folder / "results.jsonl"
+        rows = (f'{{"key":"k{number}","response":{{"candidates":[]}}}}\n' for number in range(20_000))
+        source.write_text("".join(rows))
+        set_faults(system.gemini_url, drip_downloads={"bytes_per_s": 2000, "times": "all"})  # about ten minutes
+        name = ready_batch(system.gemini_url, result_path=str(source), request_count=20_000)
+        outs = {case: _end_group(system, case) for case in ("group", "twice", "silent_Redis")}
+        report.note(**{f"out_{case}": f"{seconds:.1f} s" for case, seconds in outs.items()})
+        set_faults(system.gemini_url, drip_downloads=None)
+        begun = time.monotonic()
+        system.start_worker()
+        wait_for_stored(system, [name], 60)
+        resumed_s = time.monotonic() - begun
+        report.note(resumed=f"{resumed_s:.1f} s")
+        counted = attempts_of(system, [name])
+        report.note(attempts_counted=counted)
+        report.judge(judge(system, watcher))
+    report.hold("resumed within 15 s", resumed_s <= 15)
+    report.hold("out within 8 s", max(outs.values()) <= 8)
+    report.hold("no attempt is counted", counted == 0)
+    return report
+
+
+def web_kills(options: Options) -> Report:
+    """R1: what got a 2xx is in the inbox, however often the web process is killed."""
+    events, generator = options.size(1000, 100), random.Random(options.seed)
+    kills = max(4, events // 100)
+    report = Report("R1", options.seed)
+    with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
+        done = 0
+        for added in add_steadily(system, events, per_s=100):
+            if done < kills * added / events:
+                assert system.web is not None
+                time.sleep(generator.random() * 0.1)
+                system.web.kill()
+                system.web.wait()
+                system.start_web()
+                done += 1
+        accepted = [delivery["batch"] for delivery in ledger(system)["deliveries"] if delivery["accepted"]]
+        for _ in range(2):
+            system.start_worker()
+        wait_for_stored(system, accepted, 60 + events * 0.2)
+        report.note(events=events, kills=done, answered_with_2xx=len(accepted))
+        eventually(lambda: all(one["accepted"] for one in ledger(system)["deliveries"]), 120, "every delivery")
+        with suppress(TimeoutError):
+            wait_for_stored(system, [batch["name"] for batch in ledger(system)["batches"]], LATEST_S)
+        report.judge(judge(system, watcher))
+    return report
