@@ -14,6 +14,7 @@ FUNCTION = "workers.process.process_batch"
 JOB_TIMEOUT_S = 6 * 3600
 QUEUED_TTL_S = 86400
 FAILURE_TTL_S = 86400
+MOST_WAITING = 1000
 
 
 def open_queue(client: "redis.Redis") -> Queue:
@@ -49,12 +50,18 @@ class Bell:
             raise InboxUnavailableError(f"Redis took no job: {error}") from error
 
     def ring_unheard(self, batches: Iterable[str]) -> int:
-        """Ring for those that do not wait in the queue already. Gives how many were rung."""
+        """Ring for those that do not wait in the queue already. Gives how many were rung.
+
+        With MOST_WAITING jobs in the queue nobody is idle: the next sweeps ring for what is missing.
+        """
         try:
-            waiting = {job_id.rpartition("-")[0] for job_id in self._queue.get_job_ids()}
+            job_ids = self._queue.connection.lrange(self._queue.key, 0, MOST_WAITING)
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not list the queue: {error}") from error
-        unheard = [batch for batch in batches if batch.removeprefix("batches/") not in waiting]
+        if len(job_ids) > MOST_WAITING:
+            return 0
+        waiting = {bytes(job_id).rpartition(b"-")[0] for job_id in job_ids}  # anybody may have put bytes there
+        unheard = [batch for batch in batches if batch.removeprefix("batches/").encode() not in waiting]
         if unheard:
             self.ring(unheard)
         return len(unheard)

@@ -37,6 +37,8 @@ class Sweeper:
                 rung = sweep(self._inbox, self._bell)
             except InboxUnavailableError as error:
                 log.warning("sweep.skipped", extra={"cause": str(error)})
+            except Exception:
+                log.exception("sweep.failed")  # the next one may go well; a thread that ended sweeps no more
             else:
                 if rung:
                     log.info("sweep.rung", extra={"batches": rung})

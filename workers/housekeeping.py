@@ -43,10 +43,10 @@ class Housekeeper:
 
     def _drop_stuck(self) -> None:
         key, connection = self._queue.intermediate_queue_key, self._queue.connection
-        waiting: set[bytes] = set(connection.execute_command("LRANGE", key, 0, -1))
+        waiting = {entry for entry in connection.lrange(key, 0, -1) if isinstance(entry, bytes)}
         stuck = self._seen & waiting
         for job_id in stuck:
-            connection.execute_command("LREM", key, 0, job_id)  # as it lies there: it need not be text
+            connection.lrem(key, 0, job_id)  # type: ignore[arg-type] # as it lies there: it need not be text
             self._delete(job_id.decode(errors="replace"))
         self._seen = waiting - stuck
 

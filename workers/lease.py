@@ -8,8 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from receiver.entries import State
 from receiver.errors import InboxUnavailableError, LeaseLostError, ReceiverError
-from receiver.inbox import LEASE_S, Inbox, Lease, State
+from receiver.inbox import LEASE_S, Inbox, Lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
 RENEW_EVERY_S = LEASE_S / 4
