@@ -1,6 +1,7 @@
 """Stores a batch as the job does, without Gemini and without Redis."""
 
 import gzip
+import hashlib
 import json
 import tempfile
 from dataclasses import replace
@@ -46,7 +47,8 @@ def store(storage: Storage, data: bytes, requests: int | None, template: Templat
         with Split("b1", storage, template.bind("b1"), account, lambda: None, scratch) as split:
             split.run([data])
             written = split.store(None if known is None else lambda path: known.write_retries(path, account))
-        source = Source("file", batch.result_file, split.size_bytes, account.lines, account.blank, split.sha256)
+        digest = hashlib.sha256(data).hexdigest()
+        source = Source("file", batch.result_file, split.size_bytes, account.lines, account.blank, digest)
         manifest = build_manifest(batch, source, account, written, template.text, known)
     storage.create(manifest_name("b1"), encode_manifest(manifest))
     return manifest
