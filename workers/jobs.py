@@ -60,7 +60,9 @@ def find_refusal(fields: Mapping[bytes, bytes]) -> str:
     except ValueError:
         return "its call is not readable as JSON"
     match call:
-        case [function, None, [str(batch)], {}] if function == FUNCTION and BATCH_NAME.fullmatch(batch):
+        case [function, None, [str(batch)], named] if (
+            function == FUNCTION and not named and BATCH_NAME.fullmatch(batch)
+        ):
             return ""
         case [str(function), *_] if function != FUNCTION:
             return f"it names {function[:200]!r}: only {FUNCTION} runs here"

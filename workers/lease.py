@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 from receiver.entries import State
 from receiver.errors import InboxUnavailableError, LeaseLostError, ReceiverError
 from receiver.inbox import LEASE_S, Inbox, Lease
+from workers.held import forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
 RENEW_EVERY_S = LEASE_S / 4
@@ -55,6 +56,7 @@ class LeaseKeeper:
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
+        remember_lease(self.lease)
         self._thread.start()
         return self
 
@@ -63,6 +65,7 @@ class LeaseKeeper:
     ) -> None:
         self._ended.set()
         self._thread.join()
+        forget_lease()
 
     def check(self) -> None:
         """Call before every write. Raises LeaseLostError, ShuttingDownError or OutOfTimeError."""

@@ -4,13 +4,13 @@ The loop is ours. RQ's own ends when Redis goes away at the wrong moment, at a j
 locks that a killed worker left; `reliability.md` in the project's notes has the measurements.
 """
 
-import ctypes
 import logging
 import os
 import signal
-import sys
 import threading
 import time
+from contextlib import suppress
+from resource import struct_rusage
 from types import FrameType
 
 import redis
@@ -19,20 +19,23 @@ from rq.exceptions import DequeueTimeout
 from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from rq.utils import get_version
 from rq.worker.base import WorkerStatus
 
 from receiver.bell import Bell, open_queue
+from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.inbox import REDIS_TIMEOUT_S, Inbox, connect
 from receiver.redis_health import check_at_start
+from receiver.retry import jittered, plan_retry_s
 from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.sweep import Sweeper, sweep
+from workers.held import find_lease, forget_lease
+from workers.horse import FlagAtTimeout, explain_death, prepare_horse
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
 from workers.looks import start_reconciler
-from workers.shutdown import request_shutdown, request_timeout
+from workers.shutdown import request_shutdown
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
 BEAT_S = 15.0
@@ -41,19 +44,8 @@ MONITOR_S = 5
 RECONNECT_S = 1.0
 END_AFTER_S = 7.0  # PaaS platforms kill ten seconds after SIGTERM
 SECOND_SIGNAL_AFTER_S = 1.0  # a process group and its leader may both pass the same SIGTERM on to us
-PR_SET_PDEATHSIG = 1
 AWAY = (redis.ConnectionError, redis.TimeoutError)
 log = logging.getLogger(__name__)
-
-
-class FlagAtTimeout(UnixSignalDeathPenalty):
-    """At a job's time limit, asks the job to stop: an exception out of nowhere may be swallowed or hit a library."""
-
-    def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
-        if issubclass(self._exception, JobTimeoutException):
-            request_timeout()
-        else:
-            super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call] # RQ's, without types
 
 
 class BatchWorker(Worker):
@@ -64,8 +56,9 @@ class BatchWorker(Worker):
     _stop_asked_at = 0.0
     _next_beat = 0.0
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, retry_base_s: float) -> None:
         client = connect(redis_url, timeout_s=self.connection_timeout)
+        self._inbox, self._retry_base_s = Inbox(client), retry_base_s
         super().__init__(
             [open_queue(client)],
             serializer=JSONSerializer,
@@ -200,19 +193,31 @@ class BatchWorker(Worker):
         except ProcessLookupError:
             log.debug("worker.horse_gone")
 
+    def handle_work_horse_killed(
+        self,
+        job: Job,
+        retpid: int,  # noqa: ARG002 - RQ passes it
+        ret_val: int,
+        rusage: struct_rusage,  # noqa: ARG002 - likewise
+    ) -> None:
+        """Say in the inbox what happened; where Redis can't be told, the lease runs out."""
+        lease = find_lease()
+        cause = explain_death(ret_val)
+        log.error("worker.horse_died", extra={"job": job.id, "batch": lease.batch if lease else "", "cause": cause})
+        if lease is not None:
+            delay_s = jittered(plan_retry_s(lease.attempts, self._retry_base_s))
+            with suppress(LeaseLostError, InboxUnavailableError):  # it had handed the batch back, or the lease runs out
+                self._inbox.postpone(lease, delay_s, cause, "attempts")
+
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        forget_lease()
         super().fork_work_horse(job, queue)
         if self._stop_requested:  # the signal came before there was a work-horse to tell
             self._ask_horse_to_stop()
 
     def setup_work_horse_signals(self) -> None:
-        """In the work-horse: SIGTERM asks the job to hand its batch back; the parent's end ends it."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda _signum, _frame: request_shutdown())
-        if sys.platform == "linux":
-            ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != self.pid:  # it ended before we asked
-                os._exit(1)
+        assert self.pid is not None  # noqa: S101 - for the type checker: a worker that works has one
+        prepare_horse(self.pid)
 
 
 def _burst(worker: BatchWorker, inbox: Inbox, bell: Bell) -> None:
@@ -230,7 +235,7 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         inbox, bell = Inbox(client), Bell(client)
         check_at_start(client)
         open_storage(settings.storage_url)  # a storage that can't be used stops the start
-        worker = BatchWorker(settings.redis_url)
+        worker = BatchWorker(settings.redis_url, settings.retry_base_s)
         if burst:
             _burst(worker, inbox, bell)
         else:

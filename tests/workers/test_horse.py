@@ -1,0 +1,66 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from workers.horse import explain_death
+
+
+@pytest.mark.parametrize(
+    ("wait_status", "said"),
+    [
+        (signal.SIGKILL, "its work-horse was killed by SIGKILL: out of memory?"),
+        (signal.SIGSEGV, "its work-horse was killed by SIGSEGV"),
+        (3 << 8, "its work-horse ended with exit code 3"),
+    ],
+)
+def test_death_has_a_cause(wait_status: int, said: str) -> None:
+    assert explain_death(wait_status) == said
+
+
+def run(script: str) -> str:
+    """In a process of its own: wishes to stop are never taken back."""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    return result.stdout.strip()
+
+
+def test_time_limit_only_sets_a_flag() -> None:
+    script = """
+import time
+from rq.timeouts import JobTimeoutException
+from workers.horse import FlagAtTimeout
+from workers.shutdown import is_out_of_time
+with FlagAtTimeout(1, JobTimeoutException):
+    while not is_out_of_time():
+        time.sleep(0.01)
+print("reached")
+"""
+    assert run(script) == "reached"
+
+
+def test_monitor_still_gets_its_exception() -> None:
+    script = """
+import time
+from rq.timeouts import HorseMonitorTimeoutException
+from workers.horse import FlagAtTimeout
+try:
+    with FlagAtTimeout(1, HorseMonitorTimeoutException):
+        time.sleep(30)
+except HorseMonitorTimeoutException:
+    print("raised")
+"""
+    assert run(script) == "raised"
+
+
+def test_orphan_ends_at_once() -> None:
+    script = """
+import os
+from workers.horse import prepare_horse
+if os.fork() == 0:
+    prepare_horse(parent_pid=1 << 30)
+    print("survived", flush=True)
+else:
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    assert run(script) == "1"

@@ -1,0 +1,42 @@
+"""What a work-horse is told, how it ends with its parent, and what it died of."""
+
+import ctypes
+import os
+import signal
+import sys
+from types import FrameType
+
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
+
+from workers.shutdown import request_shutdown, request_timeout
+
+PR_SET_PDEATHSIG = 1
+
+
+def explain_death(wait_status: int) -> str:
+    """What a work-horse died of, by what `waitpid` gave."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    if code >= 0:
+        return f"its work-horse ended with exit code {code}"
+    hint = ": out of memory?" if code == -signal.SIGKILL else ""
+    return f"its work-horse was killed by {signal.Signals(-code).name}{hint}"
+
+
+class FlagAtTimeout(UnixSignalDeathPenalty):
+    """At a job's time limit, asks the job to stop: an exception out of nowhere may be swallowed or hit a library."""
+
+    def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
+        if issubclass(self._exception, JobTimeoutException):
+            request_timeout()
+        else:
+            super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call] # RQ's, without types
+
+
+def prepare_horse(parent_pid: int) -> None:
+    """In the work-horse: SIGTERM asks the job to hand its batch back; the parent's end ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: request_shutdown())
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:  # it ended before we asked
+            os._exit(1)
