@@ -51,10 +51,8 @@ def is_torn(root: Path, folder: Path) -> bool:
     except FileNotFoundError:
         return True
     too_short = any(row["offset"] + row["length"] > sizes[row["object"]] for row in rows if row["object"])
-    return too_short or (len(sizes), sum(sizes.values())) != (
-        manifest["objects"]["count"],
-        manifest["objects"]["bytes"],
-    )
+    outputs = [size for name, size in sizes.items() if not name.endswith("/_errors.jsonl")]
+    return too_short or (len(outputs), sum(outputs)) != (manifest["objects"]["count"], manifest["objects"]["bytes"])
 
 
 class Watcher:

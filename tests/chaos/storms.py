@@ -15,6 +15,7 @@ from tests.running import ready_batch, set_faults
 from tests.waiting import eventually
 
 PER_S = 10  # batches; a worker needs a second to start, and kills come faster than that otherwise
+LONG_ROWS = 300
 LATEST_S = 60.0  # the last batch is done so long after the last kill
 
 
@@ -120,27 +121,42 @@ def _end_group(system: System, case: str) -> float:
     return seconds
 
 
+def _resume(system: System, name: str) -> float:
+    """Let a new worker do the batch without hindrance. Gives the seconds it took, its start included; ends it."""
+    set_faults(system.gemini_url, drip_downloads=None)
+    begun = time.monotonic()
+    worker = system.start_worker()
+    wait_for_stored(system, [name], 60)
+    seconds = time.monotonic() - begun
+    worker.terminate()
+    worker.wait(15)
+    system.workers.remove(worker)
+    return seconds
+
+
 def group_sigterm(options: Options) -> Report:
     """R5: SIGTERM to every process of the group in the middle of a long job, with and without Redis."""
     report = Report("R5", options.seed)
     with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
         source = system.folder / "results.jsonl"
-        rows = (f'{{"key":"k{number}","response":{{"candidates":[]}}}}\n' for number in range(20_000))
-        source.write_text("".join(rows))
-        set_faults(system.gemini_url, drip_downloads={"bytes_per_s": 2000, "times": "all"})  # about ten minutes
-        name = ready_batch(system.gemini_url, result_path=str(source), request_count=20_000)
-        outs = {case: _end_group(system, case) for case in ("group", "twice", "silent_Redis")}
-        report.note(**{f"out_{case}": f"{seconds:.1f} s" for case, seconds in outs.items()})
-        set_faults(system.gemini_url, drip_downloads=None)
-        begun = time.monotonic()
-        system.start_worker()
-        wait_for_stored(system, [name], 60)
-        resumed_s = time.monotonic() - begun
-        report.note(resumed=f"{resumed_s:.1f} s")
-        counted = attempts_of(system, [name])
+        source.write_text(
+            "".join(
+                f'{{"key":"k{number}","response":{{"candidates":[],"pad":"{"x" * 4000}"}}}}\n'
+                for number in range(LONG_ROWS)
+            )
+        )
+        outs, resumes, names = {}, {}, []
+        for case in ("group", "twice", "silent_Redis"):
+            set_faults(system.gemini_url, drip_downloads={"bytes_per_s": 2000, "times": "all"})  # ten minutes
+            names.append(ready_batch(system.gemini_url, result_path=str(source), request_count=LONG_ROWS))
+            outs[case] = _end_group(system, case)
+            resumes[case] = _resume(system, names[-1])
+        report.note(**{f"{case}_out": f"{seconds:.1f} s" for case, seconds in outs.items()})
+        report.note(**{f"{case}_resumed": f"{seconds:.1f} s" for case, seconds in resumes.items()})
+        counted = attempts_of(system, names)
         report.note(attempts_counted=counted)
         report.judge(judge(system, watcher))
-    report.hold("resumed within 15 s", resumed_s <= 15)
+    report.hold("resumed within 15 s", max(resumes.values()) <= 15)
     report.hold("out within 8 s", max(outs.values()) <= 8)
     report.hold("no attempt is counted", counted == 0)
     return report

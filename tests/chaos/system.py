@@ -78,6 +78,7 @@ class System:
             "STORAGE_URL": self.outputs.as_uri(),
             "PORT": str(self.web_port),
             "RETRY_BASE_S": "0.2",
+            "RECONCILE_INTERVAL_S": "0",  # what a scenario shows must not be mended by a look at Gemini's list
         }
         return {**os.environ, **ours, **self.settings}
 
