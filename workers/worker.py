@@ -35,7 +35,7 @@ from workers.horse import FlagAtTimeout, explain_death, prepare_horse
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
 from workers.looks import start_reconciler
-from workers.shutdown import request_shutdown
+from workers.shutdown import forget_wishes, request_shutdown
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
 BEAT_S = 15.0
@@ -44,7 +44,6 @@ MONITOR_S = 5
 RECONNECT_S = 1.0
 END_AFTER_S = 7.0  # PaaS platforms kill ten seconds after SIGTERM
 SECOND_SIGNAL_AFTER_S = 1.0  # a process group and its leader may both pass the same SIGTERM on to us
-AWAY = (redis.ConnectionError, redis.TimeoutError)
 log = logging.getLogger(__name__)
 
 
@@ -91,10 +90,10 @@ class BatchWorker(Worker):
                     self.execute_job(*found)
                 elif burst:
                     break
-            except AWAY as error:
+            except (redis.RedisError, OSError) as error:
                 if burst:
-                    raise
-                log.warning("worker.redis_away", extra={"cause": str(error)})
+                    raise InboxUnavailableError(f"Redis did not give the next job: {error}") from error
+                log.warning("worker.paused", extra={"cause": str(error)})
                 time.sleep(RECONNECT_S)
             except Exception:
                 log.exception("worker.job_dropped")  # the inbox still owes the batch: the sweep rings again
@@ -157,25 +156,18 @@ class BatchWorker(Worker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a signal handler
         """The first signal: finish or hand back, within END_AFTER_S. A second one kills."""
+        request_shutdown()
         if os.getpid() != self.pid:  # a work-horse that has not set its own handler yet
-            request_shutdown()
             return
         self._stop_asked_at = time.monotonic()
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
         self._stop_requested = True
-        self._ask_horse_to_stop()
         threading.Thread(target=self._end_in_time, name="end-in-time", daemon=True).start()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - likewise
-        if os.getpid() != self.pid:
-            request_shutdown()
-        elif time.monotonic() - self._stop_asked_at >= SECOND_SIGNAL_AFTER_S:
+        if os.getpid() == self.pid and time.monotonic() - self._stop_asked_at >= SECOND_SIGNAL_AFTER_S:
             self._end_now()
-
-    def _ask_horse_to_stop(self) -> None:
-        if self.horse_pid:
-            self.kill_horse(signal.SIGTERM)
 
     def _end_in_time(self) -> None:
         time.sleep(END_AFTER_S)
@@ -211,9 +203,10 @@ class BatchWorker(Worker):
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         forget_lease()
+        forget_wishes()
+        if self._stop_requested:  # looked at after the wishes are gone, so that none is lost
+            request_shutdown()
         super().fork_work_horse(job, queue)
-        if self._stop_requested:  # the signal came before there was a work-horse to tell
-            self._ask_horse_to_stop()
 
     def setup_work_horse_signals(self) -> None:
         assert self.pid is not None  # noqa: S101 - for the type checker: a worker that works has one

@@ -62,6 +62,7 @@ class Watcher:
         self._root = root
         self._first: dict[str, tuple[int, int]] = {}  # folder -> inode and time of its manifest
         self.torn: list[str] = []
+        self._turn = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -77,12 +78,14 @@ class Watcher:
 
     def changed(self) -> list[str]:
         """Folders whose manifest is not the one that was first seen."""
-        self._look()
-        return [name for name, first in self._first.items() if self._identity(self._root / name) != first]
+        with self._turn:
+            self._look()
+            return [name for name, first in self._first.items() if self._identity(self._root / name) != first]
 
     def _watch(self) -> None:
         while not self._ended.wait(POLL_S):
-            self._look()
+            with self._turn:
+                self._look()
 
     def _look(self) -> None:
         if not self._root.is_dir():

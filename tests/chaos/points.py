@@ -148,7 +148,7 @@ def skew(system: System, report: Report, options: Options) -> list[str]:
     for offset in ("+120s", "-120s"):
         argv = ["faketime", "-f", offset, sys.executable, *DYING]
         system.workers.append(system.start_program("worker", argv))
-    names = add_batches(system, range(options.size(60, 20)))
+    names = add_batches(system, range(options.size(60, 10)))
     wait_for_stored(system, names, 120)
     claims = [len(times_in(system.folder / "notes" / f"{name.removeprefix('batches/')}.claims")) for name in names]
     report.note(by_skewed_clocks=len(names), executed_twice=sum(count > 1 for count in claims))
@@ -181,7 +181,7 @@ def orphan(system: System, report: Report, source: Path, options: Options) -> li
 def poison(options: Options) -> Report:
     """R21: a batch that kills its worker each time ends up buried; the others go on."""
     report = Report("R21", options.seed)
-    count = options.size(200, 40)
+    count = options.size(200, 20)
     with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
         prepare(system)
         for _ in range(2):

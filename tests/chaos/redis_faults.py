@@ -106,7 +106,7 @@ def black_hole(options: Options) -> Report:
 def wipe(options: Options) -> Report:
     """R8: Redis is emptied; a replay restores what was open and redoes nothing."""
     report = Report("R8", options.seed)
-    stored, still_open = options.size(250, 50), options.size(250, 50) * 2 // 5
+    stored, still_open = options.size(250, 20), options.size(250, 20) * 2 // 5
     with running_system(options.folder, options.seed, workers=2) as system, Watcher(system.outputs) as watcher:
         wait_for_stored(system, add_batches(system, range(stored)), 300)
         for worker in system.workers:
@@ -134,7 +134,7 @@ def wipe(options: Options) -> Report:
 def missed(options: Options) -> Report:
     """R9: a quarter of the deliveries is never sent. The looks at Gemini's list find it; a replay in the short form."""
     report = Report("R9", options.seed)
-    events = options.size(200, 40)
+    events = options.size(200, 20)
     looks = {} if options.short else {"RECONCILE_INTERVAL_S": str(INTERVAL_S)}
     with (
         running_system(options.folder, options.seed, workers=2, settings=looks) as system,

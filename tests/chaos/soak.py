@@ -64,7 +64,7 @@ def do_fault(system: System, fault: str, generator: random.Random) -> None:
 
 def soak(options: Options) -> Report:
     """R44."""
-    events, generator = options.size(2000, 150), random.Random(options.seed)
+    events, generator = options.size(2000, 100), random.Random(options.seed)
     report = Report("R44", options.seed)
     done: list[str] = []
     with running_system(options.folder, options.seed, workers=3) as system, Watcher(system.outputs) as watcher:

@@ -135,6 +135,16 @@ def test_second_signal_kills_at_once(place: Place, worker: int) -> None:
     eventually(lambda: not is_running(horse), 2)
 
 
+def test_stop_reaches_the_horse_without_a_signal(place: Place, worker: int) -> None:
+    """A job's thread in a long call runs no signal handler: the wish to stop lies in shared memory."""
+    name, horse = place.start_slow_job(worker)
+    os.kill(worker, signal.SIGTERM)
+    eventually(lambda: not is_running(worker), 8)
+    assert not is_running(horse)
+    entry = place.entry(name)
+    assert (entry.state, entry.attempts) == ("open", 0)
+
+
 def test_killed_horse_hands_its_batch_back(place: Place, worker: int) -> None:
     name, horse = place.start_slow_job(worker)
     set_faults(place.gemini_url, drip_downloads=None)
