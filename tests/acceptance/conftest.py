@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deploy.sandbox.processes import allocate_port
-from tests.running import register_webhook, running_sandbox
+from tests.running import CLIENT, register_webhook, running_sandbox
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,15 @@ class World:
         }
 
 
+@pytest.fixture(scope="session")
+def stand_in_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    quick = ("--pending", "0.05", "--running", "0.05", "--retry-base", "0.2")
+    with running_sandbox(tmp_path_factory.mktemp("stand-in"), *quick) as url:
+        yield url
+
+
 @pytest.fixture
-def world(tmp_path: Path, redis_url: str) -> Iterator[World]:
-    with running_sandbox(tmp_path, "--pending", "0.05", "--running", "0.05", "--retry-base", "0.2") as gemini_url:
-        yield World(tmp_path, gemini_url, redis_url, allocate_port())
+def world(tmp_path: Path, redis_url: str, stand_in_url: str) -> World:
+    """A world with nothing in it: one stand-in serves all tests, emptied before each."""
+    CLIENT.delete(f"{stand_in_url}/sandbox/state").raise_for_status()
+    return World(tmp_path, stand_in_url, redis_url, allocate_port())
