@@ -11,34 +11,20 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from receiver.gemini import Batch, Gemini
 from receiver.inbox import Inbox, Lease
 from receiver.layout import manifest_name
 from receiver.storage.local import LocalStorage
-from workers import process
 from workers.cli import main
+from workers.download import Download
 from workers.lease import LeaseKeeper
 from workers.worker import BatchWorker
 
 RENAMES = {"rename-1": 1, "rename-middle": 700}
 PERCENTS = {"download-1": 1, "download-50": 50, "download-99": 99}
-SCRATCH_POINTS = ("index",)
-POINTS = (
-    "dequeue",
-    "fork",
-    "claim",
-    *PERCENTS,
-    *RENAMES,
-    "index",
-    "manifest-before",
-    "manifest-after",
-    "done-before",
-    "done-after",
-)
 NAME = re.compile(r"at-(?P<point>.+)-(?P<who>horse|parent|both|stop)$")
 FOLDER = Path(os.environ["CHAOS_FOLDER"])
 
@@ -87,23 +73,22 @@ def at_claim(claim: Callable[..., "Lease | None"]) -> Callable[..., "Lease | Non
         if lease is not None:
             note(batch, "claims")
             die_at("claim", batch)
-            if batch.endswith("-poison"):
-                os.kill(os.getpid(), signal.SIGKILL)
         return lease
 
     return claim_batch
 
 
-def at_download(chunks: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    def counted(gemini: Gemini, batch: Batch) -> Iterator[bytes]:
-        seen, total = 0, int(os.environ.get("CHAOS_BYTES", "0"))
-        for chunk in chunks(gemini, batch):
+def at_download(chunks: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    def counted(download: Download) -> Iterator[bytes]:
+        batch = download._name.removeprefix("files/batch-")  # noqa: SLF001 - it is told nowhere else
+        seen, total = 0, int(os.environ["CHAOS_BYTES"])
+        for chunk in chunks(download):
             for start in range(0, len(chunk), 1000):
                 piece = chunk[start : start + 1000]
                 seen += len(piece)
                 for point, percent in PERCENTS.items():
-                    if total and seen * 100 >= total * percent:
-                        die_at(point, batch.name)
+                    if seen * 100 >= total * percent:
+                        die_at(point, batch)
                 yield piece
 
     return counted
@@ -139,6 +124,16 @@ def at_manifest(create: Callable[..., None]) -> Callable[..., None]:
     return create_object
 
 
+def at_start(enter: Callable[..., LeaseKeeper]) -> Callable[..., LeaseKeeper]:
+    def start_keeper(keeper: LeaseKeeper) -> LeaseKeeper:
+        entered = enter(keeper)
+        if keeper.lease.batch.endswith("-poison"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return entered
+
+    return start_keeper
+
+
 def at_finish(finish: Callable[..., bool]) -> Callable[..., bool]:
     def finish_batch(keeper: LeaseKeeper, summary: Any) -> bool:
         die_at("done-before", keeper.lease.batch)
@@ -152,9 +147,10 @@ def at_finish(finish: Callable[..., bool]) -> Callable[..., bool]:
 def wrap_all() -> None:
     wrap(BatchWorker, "execute_job", at_dequeue)
     wrap(Inbox, "claim", at_claim)
-    wrap(process, "_chunks", at_download)
+    wrap(Download, "chunks", at_download)
     wrap(Path, "replace", at_rename)
     wrap(LocalStorage, "create", at_manifest)
+    wrap(LeaseKeeper, "__enter__", at_start)
     wrap(LeaseKeeper, "finish", at_finish)
 
 

@@ -92,6 +92,8 @@ def kill_points(options: Options) -> Report:
                 report.hold(f"{name} was run again", bool(later))
             waits += [min(later) - died[0]] if later else []
         report.note(points=len(names), unfinished=len(names) - len(done))
+        report.hold("some point was reached", bool(waits))
+        waits = waits or [float("inf")]
         report.note(median=f"{statistics.median(waits):.1f} s", longest=f"{max(waits):.1f} s until it runs again")
         report.judge(judge(system, watcher))
     report.hold("all are marked as done", len(done) == len(names))
