@@ -59,9 +59,9 @@ def main() -> int:
         begun = time.monotonic()
         report = run(name, arguments.seed, arguments.events, short=arguments.short, keep=arguments.keep)
         click.echo(f"{report.line} ({name}, {time.monotonic() - begun:.0f} s)")
-        for miss in report.misses:
+        for miss in report.misses + report.late:
             click.echo(f"  MISSED: {miss}")
-        missed |= bool(report.misses)
+        missed |= bool(report.misses + report.late)
     return int(missed)
 
 

@@ -131,7 +131,7 @@ def foreign(options: Options) -> Report:
         lives = {name: client.ttl(f"rq:job:{name}") for name in expected & buried}
         report.hold(f"buried ones have a TTL: {lives}", all(ttl > 0 for ttl in lives.values()))
         report.hold("nothing planted ran", not trap.exists() and not calls)
-        report.hold(f"done within {WITHIN_S:.0f} s", seconds <= WITHIN_S)
+        report.hold_time(f"done within {WITHIN_S:.0f} s", seconds <= WITHIN_S)
         report.judge(judge(system, watcher))
     return report
 
@@ -195,7 +195,7 @@ def vanished(options: Options) -> Report:
         report.note(
             by="its cable" if address else "a pause", first=f"{first_s:.1f} s", next=f"{time.monotonic() - begun:.1f} s"
         )
-        report.hold("the next event is done within 30 s", max(first_s, time.monotonic() - begun) <= 30)
+        report.hold_time("the next event is done within 30 s", max(first_s, time.monotonic() - begun) <= 30)
         os.killpg(lonely.pid, signal.SIGKILL)
         report.judge(judge(system, watcher))
     return report

@@ -69,7 +69,7 @@ def kill_storm(options: Options) -> Report:
         )
         report.judge(judge(system, watcher))
     report.note(last=f"{last_s:.1f} s after the last kill")
-    report.hold(f"the last one is done within {LATEST_S:.0f} s", last_s <= LATEST_S)
+    report.hold_time(f"the last one is done within {LATEST_S:.0f} s", last_s <= LATEST_S)
     return report
 
 
@@ -157,8 +157,8 @@ def group_sigterm(options: Options) -> Report:
         counted = attempts_of(system, names)
         report.note(attempts_counted=counted)
         report.judge(judge(system, watcher))
-    report.hold("resumed within 15 s", max(resumes.values()) <= 15)
-    report.hold("out within 8 s", max(outs.values()) <= 8)
+    report.hold_time("resumed within 15 s", max(resumes.values()) <= 15)
+    report.hold_time("out within 8 s", max(outs.values()) <= 8)
     report.hold("no attempt is counted", counted == 0)
     return report
 
