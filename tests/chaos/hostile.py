@@ -197,6 +197,7 @@ def vanished(options: Options) -> Report:
         )
         report.hold_time("the next event is done within 30 s", max(first_s, time.monotonic() - begun) <= 30)
         os.killpg(lonely.pid, signal.SIGKILL)
+        lonely.wait()
         report.judge(judge(system, watcher))
     return report
 
