@@ -28,6 +28,8 @@ API_KEY = "sandbox-key"
 START_TIMEOUT_S = 20.0
 JOB_TIMEOUT_S = 60.0
 SHOWN_NAMES = 8
+SKY = {"request": {"contents": [{"parts": [{"text": "Why is the sky blue?"}]}]}, "metadata": {"key": "sky"}}
+INLINE_EXAMPLE = json.dumps({"batch": {"input_config": {"requests": {"requests": [SKY]}}}})
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,9 @@ def _show(running: Running, batch: str, manifest: dict[str, Any]) -> None:
 def _explain(running: Running) -> None:
     click.echo(
         f"\nEverything keeps running; Ctrl-C stops it. Logs and outputs are in {running.folder}\n"
-        f"\n  curl -H 'x-goog-api-key: {API_KEY}' {running.gemini_url}/v1beta/batches\n"
+        f"\n  curl {running.gemini_url}/v1beta/models/{MODEL}:batchGenerateContent"
+        f" -H 'x-goog-api-key: {API_KEY}' -d '{INLINE_EXAMPLE}'"
+        f"\n  curl {running.gemini_url}/v1beta/batches -H 'x-goog-api-key: {API_KEY}'\n"
         f"\n  from google import genai  # pip install google-genai"
         f"\n  client = genai.Client(api_key='{API_KEY}', http_options={{'base_url': '{running.gemini_url}'}})"
         f"\n  client.batches.create(model='{MODEL}', src=[{{'contents': 'Why is the sky blue?'}}])\n"
