@@ -9,6 +9,7 @@ import pytest
 from tests.chaos.__main__ import SCENARIOS
 from tests.chaos.report import Options
 
+pytestmark = pytest.mark.skipif("CI" not in os.environ, reason="runs in CI; here: python -m tests.chaos --short")
 BY_FAKETIME = {"fences", "duplicates"}
 
 
