@@ -1,9 +1,7 @@
 """Deaths at exact points of a job (R3), pauses and skewed clocks (R17), a batch that kills its worker (R21)."""
 
-import shutil
 import signal
 import statistics
-import sys
 import time
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from receiver.inbox import Inbox, connect
 from tests.chaos.batches import add_batches, wait_for_stored
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.report import Options, Report
-from tests.chaos.system import System, children_of, running_system, send_signal
+from tests.chaos.system import System, children_of, is_running, other_clock, running_system, send_signal
 from tests.running import ready_batch
 from tests.waiting import eventually
 
@@ -137,7 +135,7 @@ def fences(options: Options) -> Report:
 
 
 def wait_for_end(pids: list[int]) -> None:
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 30, "the end of the work-horse")
+    eventually(lambda: not any(map(is_running, pids)), 30, "the end of the work-horse")
 
 
 def skew(system: System, report: Report, options: Options) -> list[str]:
@@ -146,10 +144,8 @@ def skew(system: System, report: Report, options: Options) -> list[str]:
         worker.terminate()
         worker.wait(20)
     system.workers = []
-    report.hold("faketime is installed (apt-get install faketime)", shutil.which("faketime") is not None)
     for offset in ("+120s", "-120s"):
-        argv = ["faketime", "-f", offset, sys.executable, *DYING]
-        system.workers.append(system.start_program("worker", argv))
+        system.start_worker(DYING, **other_clock(offset))
     names = add_batches(system, range(options.size(60, 10)))
     wait_for_stored(system, names, 120)
     claims = [len(times_in(system.folder / "notes" / f"{name.removeprefix('batches/')}.claims")) for name in names]
@@ -169,6 +165,7 @@ def orphan(system: System, report: Report, source: Path, options: Options) -> li
     name = ready_batch(system.gemini_url, id=identity, result_path=str(source), request_count=FILE_ROWS)
     eventually((system.folder / "notes" / f"{identity}.died").exists, 60, "the pause")
     horses = children_of(worker.pid)
+    report.hold("the job to be orphaned runs", len(horses) == 1)
     worker.kill()
     worker.wait()
     begun = time.monotonic()

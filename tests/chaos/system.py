@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,14 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """False also for one that has ended and was not waited for yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def send_signal(pid: int, which: signal.Signals) -> bool:
     """False where the process is gone."""
     try:
@@ -35,6 +44,18 @@ def send_signal(pid: int, which: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def other_clock(offset: str) -> dict[str, str]:
+    """The environment in which a program's clock is off by so much, such as `+120s`. Raises without faketime.
+
+    `faketime` itself would stand between us and the program: it forks, and our signals would end it alone.
+    """
+    if shutil.which("faketime") is None:
+        raise RuntimeError("faketime is missing: apt-get install faketime")
+    shown = subprocess.run(["faketime", "-f", offset, "env"], capture_output=True, text=True, check=True).stdout
+    library = next(line for line in shown.splitlines() if line.startswith("LD_PRELOAD="))
+    return {"LD_PRELOAD": library.partition("=")[2], "FAKETIME": offset}
 
 
 @dataclass

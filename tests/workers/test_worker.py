@@ -16,7 +16,7 @@ from deploy.sandbox.valkey import start_valkey
 from receiver.bell import QUEUE, Bell
 from receiver.entries import Entry
 from receiver.inbox import Arrival, Inbox, connect
-from tests.chaos.system import children_of
+from tests.chaos.system import children_of, is_running
 from tests.running import ready_batch, running_program, running_sandbox, set_faults
 from tests.waiting import eventually
 
@@ -83,13 +83,6 @@ def worker(place: Place) -> Iterator[int]:
     with running_program(place.folder, place.settings, "worker") as pid, connect(place.settings["REDIS_URL"]) as client:
         eventually(lambda: any(one["cmd"] == "blmove" for one in client.client_list()), 20, "a dequeue")
         yield pid
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_planted_call_is_buried(place: Place, worker: int) -> None:
