@@ -2,6 +2,8 @@
 
 import gc
 import logging
+import sys
+from contextlib import suppress
 
 import click
 import uvicorn
@@ -9,9 +11,13 @@ import uvicorn
 from receiver.app import create_app
 from receiver.cli.group import cli, load_settings
 from receiver.errors import InboxUnavailableError
+from receiver.http_protocol import LimitedProtocol
 from receiver.inbox import connect
 from receiver.redis_health import check_at_start
 from receiver.settings import Settings
+
+if sys.platform != "win32":
+    import resource
 
 GRACEFUL_S = 8  # PaaS platforms kill ten seconds after SIGTERM
 log = logging.getLogger(__name__)
@@ -26,6 +32,14 @@ def _check_redis(settings: Settings) -> None:
         log.warning("redis.unchecked", extra={"cause": str(error)})
 
 
+def _allow_descriptors() -> None:
+    """Take as many connections as the system lets us: the usual first limit of 1,024 is a crowd of slow clients."""
+    if sys.platform != "win32":
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(OSError, ValueError):  # macOS calls its limit infinite, and means less
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 @cli.command()
 @click.option("--host", help="Address to listen on.  [env HOST, default 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [env PORT, default 8000]")
@@ -33,6 +47,7 @@ def serve(host: str | None, port: int | None) -> None:
     """Run the web process: POST /webhooks/gemini, GET /health, GET /ready."""
     settings = load_settings(host=host, port=port)
     _check_redis(settings)
+    _allow_descriptors()
     app = create_app(settings)
     gc.collect()
     gc.freeze()  # the imports' heap never becomes garbage; walking it shows in the slowest answers
@@ -40,6 +55,10 @@ def serve(host: str | None, port: int | None) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        workers=1,  # uvicorn would read WEB_CONCURRENCY, which Heroku sets, and refuse an app that is no import string
+        http=LimitedProtocol,
+        ws="none",
+        proxy_headers=False,  # anybody can send X-Forwarded-*: nothing here needs them, so nothing listens to them
         log_config=None,
         access_log=False,
         server_header=False,

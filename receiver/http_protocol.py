@@ -1,0 +1,254 @@
+"""What a stranger may do to a connection: uvicorn's httptools protocol with the limits that it lacks.
+
+uvicorn waits for ever for a client that stops halfway, and takes a header of any size. httptools refuses most requests
+whose end two readers could see in two places (RFC 9112, section 6.3), but takes versions that nobody here speaks and
+codings that nobody here undoes; and between the two, a trailer passes for a header.
+"""
+
+import asyncio
+import http
+import json
+import logging
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+TOO_LARGE = "the request's head is too large"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes, and seconds of each phase of a connection."""
+
+    head_bytes: int = 32 * 1024  # request line and headers; trailers alike
+    large_body_bytes: int = 64 * 1024  # far more than an event has
+    large_bodies_bytes: int = 64 * 1024 * 1024  # of all connections: beyond it, a large body gets 503
+    request_s: float = 10  # from the opening, or the first byte on a kept connection, to the last byte of the body
+    answer_s: float = 30  # from there until the answer is taken
+    idle_s: float = 75  # longer than most proxies keep a connection, so that it is they who close it
+    crowd: int = 200  # connections of this process; while there are more, an idle one is soon closed
+    crowded_idle_s: float = 5
+    linger_s: float = 1  # for a refused client to read why: a socket closed with unread input resets the answer away
+    stop_s: float = 3  # for requests in flight once the process stops
+    tick_s: float = 0.5
+
+
+class Phase(Enum):
+    """Where a connection stands."""
+
+    OPENED = auto()  # no byte has come yet
+    HEAD = auto()
+    BODY = auto()  # the answer may be out already, and the rest of the body is thrown away
+    ANSWER = auto()  # the whole request is here
+    IDLE = auto()  # answered
+    CLOSING = auto()  # nothing is read any more
+
+
+class RefusedError(Exception):
+    """A request that gets no further; the text says why."""
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Bodies:
+    """What the requests in flight hold of their bodies, all connections of the process together."""
+
+    held_bytes = 0
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection, one request at a time. Each phase has a deadline, and each buffer an end."""
+
+    limits = Limits()
+    bodies = Bodies()
+    _body_bytes = 0
+    _phase = Phase.OPENED
+    _deadline = 0.0  # of the phase, by the loop's clock
+    _idle_until = 0.0
+    _held_bytes = 0  # came since the parser last gave something away: the rest of a head, chunk extensions, trailers
+    _fed_bytes = 0  # the same, with what the parser is reading
+    _is_moving = False
+    _ticker: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._deadline = self.loop.time() + self.limits.request_s
+        self._ticker = self.loop.call_later(self.limits.tick_s, self._tick)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ticker.cancel()
+        self._forget_body()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """The sender may end its half and still wait for the answer."""
+        if self._phase is not Phase.ANSWER:
+            return None  # lets the transport close
+        self.cycle.keep_alive = False
+        return True
+
+    def shutdown(self) -> None:
+        self._deadline = min(self._deadline, self.loop.time() + self.limits.stop_s)
+        super().shutdown()
+
+    def _enter(self, phase: Phase, limit_s: float) -> None:
+        self._phase = phase
+        self._deadline = self.loop.time() + limit_s
+
+    def _tick(self) -> None:
+        self._ticker = self.loop.call_later(self.limits.tick_s, self._tick)
+        if self.loop.time() >= self._deadline:
+            self._expire()
+
+    def _enter_idle(self) -> None:
+        self._enter(Phase.IDLE, self.limits.crowded_idle_s)
+        self._idle_until = self.loop.time() + self.limits.idle_s
+
+    def _expire(self) -> None:
+        if self.transport.is_closing() or self._phase in (Phase.ANSWER, Phase.CLOSING):
+            self.transport.abort()  # what is still unsent is never taken
+        elif self._phase in (Phase.HEAD, Phase.BODY):
+            self._refuse("the request took too long", 408)
+        elif (
+            self._phase is Phase.IDLE
+            and len(self.connections) <= self.limits.crowd
+            and self.loop.time() < self._idle_until
+        ):
+            self._enter(Phase.IDLE, self.limits.crowded_idle_s)
+        else:
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase in (Phase.ANSWER, Phase.CLOSING):
+            self._drop_surplus()
+            return
+        self._begin_head()
+        self._is_moving = False
+        self._fed_bytes = self._held_bytes + len(data)
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            refused = _unwrap(error)
+            self._refuse(str(refused), refused.status)
+            return
+        self._held_bytes = 0 if self._is_moving else self._fed_bytes
+        if self._held_bytes > self.limits.head_bytes:
+            self._refuse(TOO_LARGE, 431)
+
+    def _begin_head(self) -> None:
+        if self._phase is Phase.IDLE:
+            self._enter(Phase.HEAD, self.limits.request_s)
+        elif self._phase is Phase.OPENED:
+            self._phase = Phase.HEAD  # within the time that began with the connection
+
+    def on_message_begin(self) -> None:
+        if self._phase is Phase.ANSWER:
+            raise RefusedError("a request came before the last one was answered")
+        self._begin_head()
+        self._is_moving = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        if self._fed_bytes > self.limits.head_bytes and self._head_bytes() > self.limits.head_bytes:
+            raise RefusedError(TOO_LARGE, 431)
+        self._check_head()
+        super().on_headers_complete()
+        self.headers = []  # trailers come here; the request has the other list
+        self._phase = Phase.BODY
+
+    def _head_bytes(self) -> int:
+        separators = len(b": \r\n")
+        return len(self.url) + sum(len(name) + len(value) + separators for name, value in self.headers)
+
+    def _check_head(self) -> None:
+        """Raise RefusedError where two readers could differ on where this request ends or whom it is for."""
+        version, names = self.parser.get_http_version(), [name for name, _ in self.headers]
+        if version not in ("1.0", "1.1"):
+            raise RefusedError("only HTTP/1.1 and HTTP/1.0 are spoken here")
+        if self.parser.should_upgrade():
+            raise RefusedError("no other protocol is spoken here")
+        if names.count(b"host") != 1 and (version == "1.1" or b"host" in names):
+            raise RefusedError("a request has one Host")
+        if names.count(b"content-length") + names.count(b"transfer-encoding") > 1:
+            raise RefusedError("the body's length is given in more than one way")
+        coding = dict(self.headers)[b"transfer-encoding"] if b"transfer-encoding" in names else b""
+        if coding and (version == "1.0" or coding.lower() != b"chunked"):
+            raise RefusedError("the only transfer coding is chunked, in HTTP/1.1")
+
+    def on_body(self, body: bytes) -> None:
+        self._is_moving = True
+        if not self.cycle.response_complete:
+            self._count_body(len(body))
+        super().on_body(body)
+
+    def _count_body(self, size_bytes: int) -> None:
+        """A thousand clients that hold back the end of a large body must not fill the memory before they are closed."""
+        self._body_bytes += size_bytes
+        self.bodies.held_bytes += size_bytes
+        is_large = self._body_bytes > self.limits.large_body_bytes
+        if is_large and self.bodies.held_bytes > self.limits.large_bodies_bytes:
+            raise RefusedError("too many large bodies at once", 503)
+
+    def _forget_body(self) -> None:
+        self.bodies.held_bytes -= self._body_bytes
+        self._body_bytes = 0
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            self._enter_idle()
+        else:
+            self._enter(Phase.ANSWER, self.limits.answer_s)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._forget_body()
+        self._unset_keepalive_if_required()  # uvicorn's own timer knows only one of our phases
+        if self.transport.is_closing():
+            self._enter(Phase.CLOSING, self.limits.request_s)
+        elif self._phase is Phase.ANSWER:
+            self._enter_idle()
+
+    def _drop_surplus(self) -> None:
+        if self._phase is Phase.ANSWER:  # never guess at what follows a request: answer it and close
+            self.cycle.keep_alive = False
+
+    def _refuse(self, reason: str, status: int) -> None:
+        """Say why unless an answer is out, and end the connection. A whole request before it still gets its answer."""
+        if self._phase is Phase.ANSWER:
+            self._drop_surplus()
+            return
+        log.info("http.refused", extra={"status": status, "cause": reason})
+        if self._phase is Phase.HEAD or not self.cycle.response_started:
+            self.transport.write(_refusal(status, reason, self.server_state.default_headers))
+        if self._phase is Phase.BODY:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._enter(Phase.CLOSING, self.limits.linger_s)
+        self.transport.write_eof()
+
+
+def _unwrap(error: Exception) -> RefusedError:
+    """What a callback of ours raised, which httptools wraps; its own words otherwise, never the sender's."""
+    if isinstance(error.__context__, RefusedError):
+        return error.__context__
+    is_target = isinstance(error, httptools.HttpParserCallbackError)  # uvicorn's callbacks stumble over nothing else
+    return RefusedError("the request's target is malformed" if is_target else str(error))
+
+
+def _refusal(status: int, reason: str, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+    body = json.dumps({"error": reason}).encode()
+    fields: list[tuple[bytes, Any]] = [
+        *default_headers,
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+        *([(b"retry-after", b"5")] if status == http.HTTPStatus.SERVICE_UNAVAILABLE else []),
+    ]
+    return b"".join((STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body))
