@@ -21,11 +21,13 @@ __all__ = [
     "decode_component",
     "encode_component",
     "errors_name",
+    "forms_name",
     "index_name",
     "input_name",
     "manifest_name",
     "oversize_name",
     "retry_name",
+    "table_name",
     "unkeyed_name",
 ]
 
@@ -49,6 +51,16 @@ def index_name(batch_id: str) -> str:
 
 def errors_name(batch_id: str) -> str:
     return f"{batch_folder(batch_id)}/_errors.jsonl"
+
+
+def forms_name(batch_id: str) -> str:
+    """Where the objects of the batch's forms are listed."""
+    return f"{batch_folder(batch_id)}/_forms.jsonl.gz"
+
+
+def table_name(batch_id: str) -> str:
+    """Where the table of a batch goes, without the ending that its form gives it."""
+    return f"{batch_folder(batch_id)}/_table"
 
 
 def input_name(batch_id: str) -> str:
@@ -94,6 +106,13 @@ class Template:
     def groups(self) -> bool:
         """Whether many results share an object."""
         return "key" not in self.fields
+
+    @property
+    def ending(self) -> str:
+        """What every name ends with, ".json" with its dot; empty when the template has no such ending."""
+        last = self.segments[-1][-1]
+        found = _extension(last) if isinstance(last, str) else None
+        return found[0] if found else ""
 
     def bind(
         self,

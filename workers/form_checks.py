@@ -1,0 +1,126 @@
+"""Proves the forms of a stored batch: every object that their index names, and the index against the manifest."""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from receiver.layout import forms_name, manifest_name
+from receiver.manifests import FormsRecord, Manifest
+from receiver.storage import Storage
+from workers.record_checks import check_digest
+from workers.verify import Finding
+
+READING_THREADS = 16
+OBJECTS_TOGETHER = 32  # that one thread reads, one after the other
+WAITING_TASKS = 64
+
+
+class _Row(msgspec.Struct, gc=False, frozen=True):
+    """A row of the index of the forms."""
+
+    form: str
+    object: str | None  # None: the answer could not take the form
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
+    sha256: str = ""
+
+
+_decode_row = msgspec.json.Decoder(_Row).decode
+
+
+def _read_row(data: bytes) -> _Row:
+    """A row from its JSON. Raises ValueError."""
+    try:
+        return _decode_row(data)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # lone surrogates, which keys may hold, are more than it reads
+        return msgspec.convert(json.loads(data), _Row)
+
+
+def check_forms(storage: Storage, manifest: Manifest, scratch: Path) -> Iterator[Finding]:
+    """What is off with the forms, where the batch has any beside raw."""
+    forms = manifest.forms
+    if not isinstance(forms, FormsRecord):
+        return
+    batch_id = manifest.batch.removeprefix("batches/")
+    name, path = forms_name(batch_id), scratch / "forms"
+    if not storage.read_to_file(name, path):
+        yield Finding(name, None, "it is not there")
+        return
+    yield from check_digest(storage, forms.index.name, forms.index.sha256)
+    sums = _Sums()
+    yield from _check_objects(storage, sums.rows(name, path))
+    yield from sums.findings
+    if (sums.objects, sums.failed, sums.size_bytes) != (Counter(forms.objects), Counter(forms.failed), forms.bytes):
+        said = f"{forms.objects}, {forms.bytes} bytes, failed {forms.failed}"
+        found = f"{dict(sums.objects)}, {sums.size_bytes} bytes, failed {dict(sums.failed)}"
+        yield Finding(manifest_name(batch_id), None, f"it says of the forms {said}; their index has {found}")
+
+
+class _Sums:
+    """What the rows of the index add up to."""
+
+    def __init__(self) -> None:
+        self.objects: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.size_bytes = 0
+        self.findings: list[Finding] = []
+
+    def rows(self, name: str, path: Path) -> Iterator[_Row]:
+        """The rows that name an object."""
+        try:
+            with gzip.open(path, "rb") as lines:
+                for line in lines:
+                    row = _read_row(line)
+                    if row.object is None:
+                        self.failed[row.form] += 1
+                        continue
+                    self.objects[row.form] += 1
+                    self.size_bytes += row.bytes
+                    yield row
+        except (gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
+            self.findings.append(Finding(name, None, f"it can't be read: {error}"))
+
+
+def _check_objects(storage: Storage, rows: Iterator[_Row]) -> Iterator[Finding]:
+    """Read every object, several at a time; what is found keeps the order of the rows."""
+    running: deque[Future[list[Finding]]] = deque()
+    with ThreadPoolExecutor(READING_THREADS) as pool:
+        while work := list(islice(rows, OBJECTS_TOGETHER)):
+            if len(running) >= WAITING_TASKS:
+                yield from running.popleft().result()
+            running.append(pool.submit(_check_all, storage, work))
+        for task in running:
+            yield from task.result()
+
+
+def _check_all(storage: Storage, rows: list[_Row]) -> list[Finding]:
+    return [finding for row in rows for finding in _check_object(storage, row)]
+
+
+def _check_object(storage: Storage, row: _Row) -> Iterator[Finding]:
+    name = row.object or ""
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        yield Finding(name, None, "this is no name of an output")
+        return
+    chunks = storage.read_chunks(name)
+    if chunks is None:
+        yield Finding(name, None, "it is not there")
+        return
+    digest, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+    if (digest.hexdigest(), size) != (row.sha256, row.bytes):
+        yield Finding(
+            name, None, f"its {size} bytes are not the {row.bytes} that the index of the forms has a sha256 of"
+        )

@@ -1,0 +1,97 @@
+"""The forms of one batch, beside its raw outputs: what OUTPUT_FORMS asks for."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from receiver.layout import errors_name, forms_name, table_name
+from receiver.manifests import FormsRecord, Record
+from receiver.output_forms import Form
+from receiver.response_schemas import build_validator
+from receiver.settings import Settings
+from receiver.storage import Storage
+from workers.forms.answers import NO_ANSWER, read_answer
+from workers.forms.index import FormsIndex
+from workers.forms.names import FormNames
+from workers.forms.outputs import FormOutputs
+from workers.forms.structured import StructuredAnswers
+from workers.forms.table import Table, open_table
+from workers.forms.writers import Entry, JsonWriter, MediaWriter, Place, TableWriter, TextWriter, Writer
+from workers.index import IndexRow
+from workers.outcomes import Result
+
+
+class Forms:
+    """Takes the lines of one batch beside their rows of the index, in a `with`; then `store`."""
+
+    def __init__(
+        self, settings: Settings, batch_id: str, storage: Storage, check: Callable[[], None], scratch: Path
+    ) -> None:
+        self._folder = folder = scratch / "forms"
+        folder.mkdir()
+        self._errors_name, self._name = errors_name(batch_id), forms_name(batch_id)
+        self._table_name = table_name(batch_id)
+        self._storage, self._check, self._settings = storage, check, settings
+        self._index = FormsIndex(folder / "index")
+        self._outputs = FormOutputs(storage, check, folder, self._index)
+        template = settings.template
+        names = FormNames(batch_id, template.ending, groups=template.groups)
+        self._place = Place(f"batches/{batch_id.removeprefix('batches/')}", names, self._outputs)
+        self._table: Table | None = None
+        media = MediaWriter(self._place, folder)
+        self._writers = [self._writer(form, media) for form in settings.forms]
+
+    def _writer(self, form: Form, media: MediaWriter) -> Writer:
+        match form:
+            case "json":
+                schema = self._settings.response_schema
+                return JsonWriter(self._place, StructuredAnswers(None if schema is None else build_validator(schema)))
+            case "media":
+                return media
+            case "table":
+                table = self._table = open_table(self._folder, self._check)
+                named = media if "media" in self._settings.forms else None
+                return TableWriter(self._place, table, self._table_name, named)
+            case "thoughts":
+                return TextWriter(form, self._place, lambda answer: answer.thoughts)
+            case _:
+                return TextWriter(form, self._place, lambda answer: answer.text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._index.close()
+        if self._table is not None:
+            self._table.close()
+
+    def add(self, rows: Iterable[IndexRow], lines: list[bytes], before: int) -> None:
+        """Take a block: its rows, and all its lines, before which `before` came."""
+        for row in rows:
+            line = lines[row.line - before - 1]
+            answer = NO_ANSWER if row.object == self._errors_name else read_answer(line)
+            self._give(Entry(row, line, answer))
+
+    def add_unread(self, row: IndexRow, result: Result) -> None:
+        """Take a line that was too long to be read."""
+        self._give(Entry(row, b"", NO_ANSWER, result))
+
+    def _give(self, entry: Entry) -> None:
+        for writer in self._writers:
+            writer.add(entry)
+
+    def store(self) -> FormsRecord:
+        """Write what has gathered; every form is in the storage then, and their index."""
+        for writer in self._writers:
+            writer.close()
+        self._outputs.close()
+        index = self._index
+        digest = index.finish()
+        self._check()
+        self._storage.put_files([(self._name, index.path)])
+        counts: dict[str, int] = {form: index.objects[form] for form in self._settings.forms}
+        failed: dict[str, int] = {form: index.failed[form] for form in self._settings.forms if index.failed[form]}
+        return FormsRecord(Record(self._name, digest), counts, index.size_bytes, failed)

@@ -1,0 +1,40 @@
+"""Where the forms of an answer lie: beside its raw line, in a folder that no template can make.
+
+`abc/k1.json` has its text in `abc/_text/k1.txt` and its second picture in `abc/_media/k1.2.png`; the group
+`abc/de.jsonl` has the texts of its answers in `abc/_text/de.jsonl`. Two raw names never share a name of a form: within
+a folder all of them end alike, so that nothing but this ending is replaced.
+"""
+
+from receiver.layout import batch_folder, encode_component, unkeyed_name
+from receiver.output_forms import Form
+
+RAW_ENDING = ".json"  # of our own folders, whatever the template
+OWN_FOLDERS = ("_unkeyed", "_unmatched")
+
+
+class FormNames:
+    """Names the forms of one batch."""
+
+    def __init__(self, batch_id: str, ending: str, *, groups: bool) -> None:
+        """`ending` and `groups` as the template's."""
+        self.groups = groups
+        self._batch_id, self._ending = batch_id, ending
+
+    def name(self, form: Form, raw: str, extension: str) -> str:
+        """The object of a form; `extension` with its dot. Many answers share it when many share the raw one."""
+        folder, slash, last = raw.rpartition("/")
+        if not self.groups:
+            own = folder.rpartition("/")[2] in OWN_FOLDERS
+            last = last.removesuffix(RAW_ENDING if own else self._ending) + extension
+        return f"{folder}{slash}_{form}/{last}"
+
+    def media(self, raw: str, number: int, key: str | None, part: int, extension: str) -> str:
+        """The object of one picture or sound: each has its own, also where answers share theirs."""
+        if self.groups and key is not None:
+            return f"{batch_folder(self._batch_id)}/_media/{encode_component(key)}.{part}{extension}"
+        if self.groups:
+            raw = unkeyed_name(self._batch_id, number, groups=False)
+        folder, slash, last = raw.rpartition("/")
+        own = folder.rpartition("/")[2] in OWN_FOLDERS
+        stem = last.removesuffix(RAW_ENDING if own else self._ending)
+        return f"{folder}{slash}_media/{stem}.{part}{extension}"

@@ -1,0 +1,46 @@
+"""Structured answers: JSON that came as text, checked against a schema."""
+
+import json
+from typing import Any, NoReturn
+
+import msgspec
+
+
+class BrokenAnswerError(Exception):
+    """An answer can't take a form; the message says why."""
+
+
+class StructuredAnswers:
+    """Checks answers, by the validator of `receiver.response_schemas` where there is one."""
+
+    def __init__(self, validator: Any | None) -> None:
+        self._validator = validator
+
+    def parse(self, text: str) -> bytes:
+        """The JSON of an answer, compact, every number as it was written. Raises BrokenAnswerError."""
+        try:
+            value = json.loads(text, parse_constant=_refuse_constant)
+            compact = msgspec.json.format(text.encode(), indent=-1)
+        except (UnicodeEncodeError, msgspec.DecodeError) as error:  # a lone surrogate, or the escape of one
+            raise BrokenAnswerError("the answer holds what UTF-8 can't") from error
+        except json.JSONDecodeError as error:
+            raise BrokenAnswerError(f"the answer is not JSON: {error.msg} at character {error.pos}") from error
+        except RecursionError as error:
+            raise BrokenAnswerError("the answer is nested too deeply to be read") from error
+        except ValueError as error:  # NaN, and numbers of thousands of digits
+            raise BrokenAnswerError(f"the answer is not JSON: {error}") from error
+        if self._validator is not None:
+            self._check(value)
+        return compact
+
+    def _check(self, value: object) -> None:
+        try:
+            error = next(self._validator.iter_errors(value), None) if self._validator else None
+        except RecursionError as recursion:
+            raise BrokenAnswerError("the answer is nested too deeply to be checked") from recursion
+        if error is not None:
+            raise BrokenAnswerError(f"the answer breaks the schema at {error.json_path}: {error.message}")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,193 @@
+"""The table of a batch: a row a line of its source, all with the same columns.
+
+Parquet where pyarrow is there (extra `parquet`), else gzip of JSON lines. Memory is bounded by what goes out together.
+"""
+
+import gzip
+import importlib
+import importlib.util
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from workers.forms.index import LEVEL
+
+COUNTS = ("prompt", "cached", "candidates", "thoughts", "tool_use_prompt", "total")
+ROWS_TOGETHER = 8192
+BYTES_TOGETHER = 4 * 1024 * 1024
+ROW_BYTES = 256  # about, of a row without its text and its embedding
+FLOAT_BYTES = 4
+
+
+class Row(msgspec.Struct, gc=False):
+    """One line of the source. Text is UTF-8."""
+
+    batch: str  # "batches/<id>"
+    key: str | None
+    line: int  # from 1
+    outcome: str
+    text: str | None = None  # without thoughts
+    finish_reason: str | None = None
+    error_code: str | None = None  # of an error, of a malformed line, or why a prompt was blocked
+    error_message: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    candidates_tokens: int | None = None
+    thoughts_tokens: int | None = None
+    tool_use_prompt_tokens: int | None = None
+    total_tokens: int | None = None
+    media: list[str] = []  # names of objects, from the storage root
+    embedding: list[float] | None = None
+
+
+class Table(Protocol):
+    """Writes rows into the file at `path`."""
+
+    path: Path
+    extension: str  # ".parquet"
+
+    def add(self, row: Row) -> None:
+        """The next row."""
+
+    def finish(self) -> None:
+        """Complete the file."""
+
+    def close(self) -> None:
+        """Let go of what is open; harmless after `finish`."""
+
+
+def open_table(scratch: Path, check: Callable[[], None]) -> Table:
+    """A table in the best form that is to be had here. `check` is called between pieces of work, and may raise."""
+    if importlib.util.find_spec("pyarrow") is None:
+        return JsonTable(scratch / "table")
+    return ParquetTable(scratch / "table", check)
+
+
+class JsonTable:
+    """Gzip of JSON lines; its bytes depend on the rows alone."""
+
+    extension = ".jsonl.gz"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("wb")
+        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0)
+        self._encode = msgspec.json.Encoder().encode
+
+    def add(self, row: Row) -> None:
+        self._gzip.write(self._encode(row) + b"\n")
+
+    def finish(self) -> None:
+        self._gzip.close()
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class ParquetTable:
+    """Row groups of at most 4 MiB or so. They wait in a scratch file: only the last row tells whether all embeddings
+    have one size, and their column is then of lists of that size.
+    """
+
+    extension = ".parquet"
+
+    def __init__(self, path: Path, check: Callable[[], None]) -> None:
+        self.path, self._check = path, check
+        self._waiting_path = path.with_name(f"{path.name}-waiting")
+        self._arrow: Any = importlib.import_module("pyarrow")
+        self._arrow.set_memory_pool(self._arrow.system_memory_pool())  # the default one keeps what is freed
+        self._schema = _schema(self._arrow)
+        self._waiting = self._arrow.ipc.new_stream(str(self._waiting_path), self._schema)
+        self._rows: list[Row] = []
+        self._embeddings = _Embeddings()
+        self._bytes = 0
+        self._sizes: set[int] = set()
+
+    def add(self, row: Row) -> None:
+        self._bytes += ROW_BYTES + len(row.text or "")
+        if row.embedding is not None:
+            self._bytes += FLOAT_BYTES * len(row.embedding)
+            self._sizes.add(len(row.embedding))
+        self._embeddings.add(row.embedding)
+        row.embedding = None
+        self._rows.append(row)
+        if self._bytes >= BYTES_TOGETHER or len(self._rows) >= ROWS_TOGETHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        *fields, _ = self._schema
+        columns = [self._arrow.array([getattr(row, field.name) for row in self._rows], field.type) for field in fields]
+        columns.append(self._embeddings.take(self._arrow))
+        self._waiting.write_batch(self._arrow.record_batch(columns, schema=self._schema))
+        self._rows, self._bytes = [], 0
+
+    def finish(self) -> None:
+        if self._rows:
+            self._flush()
+        self._waiting.close()
+        parquet = importlib.import_module("pyarrow.parquet")
+        schema = _schema(self._arrow, min(self._sizes) if len(self._sizes) == 1 else -1)
+        labels = ["batch", "outcome", "finish_reason", "error_code"]
+        with (
+            self._arrow.OSFile(str(self._waiting_path), "rb") as file,
+            self._arrow.ipc.open_stream(file) as batches,
+            parquet.ParquetWriter(str(self.path), schema, use_dictionary=labels) as writer,
+        ):
+            for batch in batches:
+                self._check()
+                writer.write_batch(batch.cast(schema), row_group_size=len(batch))
+        self._waiting_path.unlink()
+
+    def close(self) -> None:
+        self._waiting.close()
+
+
+class _Embeddings:
+    """A column under way, in four bytes a number: as Python's floats they would take eight times as much."""
+
+    def __init__(self) -> None:
+        self._values = array("f")
+        self._starts: list[int | None] = []  # None: there is none
+
+    def add(self, embedding: list[float] | None) -> None:
+        self._starts.append(None if embedding is None else len(self._values))
+        if embedding is not None:
+            self._values.extend(embedding)
+
+    def take(self, arrow: Any) -> Any:
+        """What has gathered, as an Arrow array of lists."""
+        values, starts = self._values, [*self._starts, len(self._values)]
+        self._values, self._starts = array("f"), []
+        numbers = arrow.Array.from_buffers(arrow.float32(), len(values), [None, arrow.py_buffer(values)])
+        return arrow.ListArray.from_arrays(arrow.array(starts, arrow.int32()), numbers)
+
+
+def _schema(arrow: Any, embedding_size: int = -1) -> Any:
+    """The columns of the table; embeddings of any size by default."""
+    text, count = arrow.string(), arrow.int64()
+    return arrow.schema(
+        [
+            arrow.field("batch", text, nullable=False),
+            ("key", text),
+            arrow.field("line", count, nullable=False),
+            arrow.field("outcome", text, nullable=False),
+            *((name, text) for name in ("text", "finish_reason", "error_code", "error_message")),
+            *((f"{name}_tokens", count) for name in COUNTS),
+            ("media", arrow.list_(text)),
+            ("embedding", arrow.list_(arrow.float32(), embedding_size)),
+        ]
+    )
+
+
+def read_embedding(values: list[Any] | None) -> list[float] | None:
+    """The numbers of an embedding; None when they are none, or not all finite."""
+    try:
+        numbers = array("d", values or ())
+    except (TypeError, OverflowError):
+        return None
+    total = sum(numbers)
+    return numbers.tolist() if numbers and total - total == 0 else None

@@ -1,0 +1,166 @@
+"""One writer a form: takes each answer, in the source's order, and gives it to the outputs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from receiver.output_forms import Form
+from workers.digests import file_sha256
+from workers.forms.answers import Answer, plain_text
+from workers.forms.media import Decoded, decode_media, extension_of
+from workers.forms.names import FormNames
+from workers.forms.outputs import FormOutputs
+from workers.forms.structured import BrokenAnswerError, StructuredAnswers
+from workers.forms.table import COUNTS, Row, Table, read_embedding
+from workers.index import IndexRow
+from workers.outcomes import Outcome, Result
+from workers.records import encode_row
+from workers.results import parse_result
+
+SECOND_LINE = "its key had an earlier line"
+
+
+class Entry(NamedTuple):
+    """A line of the source on its way through the writers."""
+
+    row: IndexRow  # its raw form
+    line: bytes
+    answer: Answer
+    result: Result | None = None  # where the line itself can't tell: it was too long
+
+
+class Writer(Protocol):
+    """Makes one form."""
+
+    def add(self, entry: Entry) -> None:
+        """Take the next line."""
+
+    def close(self) -> None:
+        """All lines came."""
+
+
+class Place(NamedTuple):
+    """Where the writers of a batch put what they make."""
+
+    batch: str  # "batches/<id>"
+    names: FormNames
+    outputs: FormOutputs
+
+
+def _row_start(place: Place, row: IndexRow) -> dict[str, Any]:
+    """What every row of a shared object repeats."""
+    key = None if row.key is None else plain_text(row.key)
+    return {"batch": place.batch, "key": key, "line": row.line, "outcome": row.outcome}
+
+
+class TextWriter:
+    """`text` and `thoughts`: an object of UTF-8, or rows with the words."""
+
+    def __init__(self, form: Form, place: Place, read: Callable[[Answer], str | None]) -> None:
+        self._form, self._place, self._read = form, place, read
+
+    def add(self, entry: Entry) -> None:
+        words = self._read(entry.answer)
+        if words is None:
+            return
+        place, row, words = self._place, entry.row, plain_text(words)
+        name = place.names.name(self._form, row.object, ".txt")
+        if place.names.groups:
+            place.outputs.put_row(self._form, name, encode_row(_row_start(place, row) | {self._form: words}))
+        else:
+            place.outputs.put(self._form, name, words.encode(), row.line, row.key)
+
+    def close(self) -> None:
+        """Nothing waits here."""
+
+
+class MediaWriter:
+    """`media`: an object for each picture or sound, numbered from 1 within its answer."""
+
+    def __init__(self, place: Place, scratch: Path) -> None:
+        self._place, self._scratch = place, scratch
+        self._count = 0
+        self.names: list[str] = []  # of the last answer
+
+    def add(self, entry: Entry) -> None:
+        place, row = self._place, entry.row
+        self.names = []
+        for number, part in enumerate(entry.answer.media, 1):
+            self._count += 1
+            path = self._scratch / f"media-{self._count}"
+            try:
+                decoded = decode_media(part, path)
+            except BrokenAnswerError as error:
+                place.outputs.index.add_failure("media", row.line, row.key, f"part {number}: {error}")
+                continue
+            name = place.names.media(row.object, row.line, row.key, number, extension_of(part.get("mimeType")))
+            place.outputs.put_file("media", name, path, decoded, row.line, row.key)
+            self.names.append(name)
+
+    def close(self) -> None:
+        """Nothing waits here."""
+
+
+class TableWriter:
+    """`table`: one object with a row a line."""
+
+    def __init__(self, place: Place, table: Table, name: str, media: MediaWriter | None) -> None:
+        """`name` without the ending; `media` goes first, and tells what it named."""
+        self._place, self._table, self._name, self._media = place, table, name, media
+
+    def add(self, entry: Entry) -> None:
+        self._table.add(_table_row(self._place, entry, self._media.names if self._media else []))
+
+    def close(self) -> None:
+        table = self._table
+        table.finish()
+        decoded = Decoded(table.path.stat().st_size, file_sha256(table.path))
+        self._place.outputs.put_file("table", self._name + table.extension, table.path, decoded, None, None)
+
+
+def _table_row(place: Place, entry: Entry, media: list[str]) -> Row:
+    row, answer = entry.row, entry.answer
+    result = entry.result or parse_result(entry.line, valid_utf8=False)
+    written = Row(**_row_start(place, row), media=media)
+    usage = result.usage
+    if usage is not None:
+        for count in COUNTS:
+            setattr(written, f"{count}_tokens", getattr(usage, count))
+    if row.outcome == Outcome.DUPLICATE:
+        written.error_message = SECOND_LINE
+        return written
+    code = None if result.code is None else plain_text(result.code)
+    if code in answer.finish_reasons:
+        written.finish_reason = code
+    else:
+        written.error_code = code
+    written.error_message = result.message
+    written.text = None if answer.text is None else plain_text(answer.text)
+    written.embedding = read_embedding(answer.embedding)
+    return written
+
+
+class JsonWriter:
+    """`json`: an object with the structured answer, or rows with it as `value`."""
+
+    def __init__(self, place: Place, answers: StructuredAnswers) -> None:
+        self._place, self._answers = place, answers
+
+    def add(self, entry: Entry) -> None:
+        text, row, place = entry.answer.text, entry.row, self._place
+        if text is None:
+            return
+        try:
+            data = self._answers.parse(text)
+        except BrokenAnswerError as error:
+            place.outputs.index.add_failure("json", row.line, row.key, str(error))
+            return
+        name = place.names.name("json", row.object, ".json")
+        if place.names.groups:
+            start = encode_row(_row_start(place, row)).removesuffix(b"}")
+            place.outputs.put_row("json", name, start + b',"value":' + data + b"}")
+        else:
+            place.outputs.put("json", name, data + b"\n", row.line, row.key)
+
+    def close(self) -> None:
+        """Nothing waits here."""
