@@ -37,9 +37,31 @@ class Objects(msgspec.Struct, frozen=True):
     bytes: int = 0
 
 
-class Index(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True):
+    """One object beside the outputs."""
+
     name: str  # from the storage root
     sha256: str  # hex, of the object
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What the batch cost, as exact decimals; `input`, `cached` and `output` are its parts."""
+
+    currency: str  # "USD"
+    amount: str  # "1.0675"
+    prices: str  # the day of the price list, "2026-10-07"
+    input: str
+    cached: str
+    output: str  # thoughts included
+
+
+class FormsRecord(msgspec.Struct, frozen=True):
+    """What lies beside the raw outputs, where OUTPUT_FORMS asks for more."""
+
+    index: Record  # of every object, and of every answer that could not take a form
+    objects: dict[str, int]  # by form
+    bytes: int  # of all of them
+    failed: dict[str, int]  # answers that could not take a form, and are kept raw; by form
 
 
 class BatchError(msgspec.Struct, frozen=True):
@@ -49,10 +71,11 @@ class BatchError(msgspec.Struct, frozen=True):
     message: str | None
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked, what became of it, what is missing."""
 
     batch: str  # "batches/<id>"
+    project: str | msgspec.UnsetType = msgspec.UNSET  # of Gemini; left out for the default project
     state: str  # as Gemini says: SUCCEEDED, FAILED, CANCELLED or EXPIRED
     display_name: str | None
     model: str | None
@@ -66,9 +89,12 @@ class Manifest(msgspec.Struct, frozen=True):
     missing_keys: list[str]  # each key once; empty where the input is not known
     balanced: bool | None  # None: the number of requests is not known
     usage: dict[str, Any]  # tokens
-    cost: Any
+    cost: Cost | Literal["unknown"]
     objects: Objects
-    index: Index | None
+    index: Record | None
+    retry: Record | None = None
+    oversize: list[Record] = []  # lines that were too long to be read
+    forms: FormsRecord | msgspec.UnsetType = msgspec.UNSET  # left out where there is raw alone
     error: BatchError | None
     template: str
     version: str  # of the program that wrote it
@@ -85,6 +111,15 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def read_manifest(data: bytes) -> Manifest:
     """Undo `encode_manifest`. Raises ManifestError with what is wrong."""
     try:
-        return msgspec.convert(json.loads(data), Manifest)
+        return _decode_manifest(data)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, and so are json's
         raise ManifestError(f"it is not in the form of a manifest: {error}") from error
+
+
+def _decode_manifest(data: bytes) -> Manifest:
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # lone surrogates, which keys may hold, are more than it reads
+        return msgspec.convert(json.loads(data), Manifest)

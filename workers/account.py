@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from receiver.prices import LONG_PROMPT_TOKENS
 from workers.outcomes import ModalityCount, Outcome, Result, Usage
 
 MAX_MODALITIES = 16
@@ -26,6 +27,7 @@ USAGES_TOGETHER = 512
 _KEPT_CHARACTERS = 31
 _DIGEST_BYTES = 15
 _OK, _MALFORMED, _DUPLICATE = Outcome.OK, Outcome.MALFORMED, Outcome.DUPLICATE
+_ANSWERS = frozenset({Outcome.OK, Outcome.TRUNCATED})
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class Balance:
     balanced: bool | None
 
 
+@dataclass(frozen=True)
+class Metered:
+    """What a batch is billed by; usages have the form of `Account.usage`."""
+
+    total: dict[str, Any]  # of all results
+    long: dict[str, Any]  # of those with a prompt of over LONG_PROMPT_TOKENS, which cost more with some models
+    silent_answers: int  # answers that came without any count of tokens
+
+
 class Account:
     """Accumulates one pass over a source; about 100 bytes a distinct key."""
 
@@ -48,6 +59,8 @@ class Account:
         self._seen: set[str | bytes] = set()
         self._spoiled: set[str | bytes] = set()
         self._usage = _UsageTotals()
+        self._long_usage = _UsageTotals()
+        self._silent_answers = 0
         self._waiting: list[Usage] = []
 
     def add(self, result: Result) -> Outcome:
@@ -73,6 +86,8 @@ class Account:
             self._waiting.append(result.usage)
             if len(self._waiting) >= USAGES_TOGETHER:
                 self._add_usages()
+        elif result.outcome in _ANSWERS:
+            self._silent_answers += 1
         return outcome
 
     def add_blank(self) -> None:
@@ -83,6 +98,10 @@ class Account:
         """Whether any line carried this key."""
         token = key_token(key)
         return token in self._seen or token in self._spoiled
+
+    def answered(self, key: str) -> bool:
+        """Whether a line that could be read carried this key."""
+        return key_token(key) in self._seen
 
     @property
     def lines(self) -> int:
@@ -98,8 +117,16 @@ class Account:
         self._add_usages()
         return self._usage.summary()
 
+    def metered(self) -> Metered:
+        """What the batch is billed by."""
+        self._add_usages()
+        return Metered(self._usage.summary(), self._long_usage.summary(), self._silent_answers)
+
     def _add_usages(self) -> None:
         self._usage.add(self._waiting)
+        long = [usage for usage in self._waiting if usage.prompt > LONG_PROMPT_TOKENS]
+        if long:
+            self._long_usage.add(long)
         self._waiting.clear()
 
     def balance(self, requests: int | None, input_keys: Iterable[str] | None = None) -> Balance:

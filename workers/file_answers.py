@@ -64,7 +64,9 @@ def read_refusal(response: httpx.Response, raw: Iterable[bytes], name: str) -> G
             if len(body) > MAX_REFUSAL_BYTES:
                 break
     headers = {name: value for name, value in response.headers.items() if name == "retry-after"}
-    error = read_error(httpx.Response(response.status_code, headers=headers, content=body), name)
+    error = read_error(
+        httpx.Response(response.status_code, headers=headers, content=body, request=response.request), name
+    )
     if error.status in GONE:
         return DownloadError(f"{error}; {GONE[error.status]}", status=error.status)
     return error

@@ -1,6 +1,7 @@
-"""What a work-horse is told, how it ends with its parent, and what it died of."""
+"""What a work-horse inherits and is told, how it ends with its parent, and what it died of."""
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -8,9 +9,19 @@ from types import FrameType
 
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
+from receiver.gemini import trusted_certificates
+from workers.configuration import current_settings
 from workers.shutdown import request_shutdown, request_timeout
 
 PR_SET_PDEATHSIG = 1
+
+
+def share_with_horses() -> None:
+    """Before the first fork: read once what every job needs, and keep the collector off the pages that forks share."""
+    current_settings()
+    trusted_certificates()
+    gc.collect()
+    gc.freeze()
 
 
 def explain_death(wait_status: int) -> str:

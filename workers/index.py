@@ -4,13 +4,14 @@ Its bytes depend on the rows alone: no clock and no file name is in the gzip hea
 """
 
 import gzip
-import hashlib
 import json
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
+
+from workers.digests import file_sha256
 
 LEVEL = 1  # hashes don't shrink, and the rest shrinks well at any level
 ROWS_TOGETHER = 512
@@ -71,5 +72,4 @@ class IndexWriter:
         self._flush()
         self._gzip.close()
         self._file.close()
-        with self._path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(self._path)

@@ -13,7 +13,7 @@ import msgspec
 from rq.job import Job
 
 from receiver.bell import FAILURE_TTL_S, FUNCTION, JOB_TIMEOUT_S, QUEUE
-from receiver.gemini import BATCH_NAME
+from receiver.inbox_names import INBOX_NAME
 from workers.process import process_batch
 
 MAX_DATA_BYTES = 4096  # ours take 120; this is looked at before anything is decompressed or parsed
@@ -61,7 +61,7 @@ def find_refusal(fields: Mapping[bytes, bytes]) -> str:
         return "its call is not readable as JSON"
     match call:
         case [function, None, [str(batch)], named] if (
-            function == FUNCTION and not named and BATCH_NAME.fullmatch(batch)
+            function == FUNCTION and not named and INBOX_NAME.fullmatch(batch)
         ):
             return ""
         case [str(function), *_] if function != FUNCTION:

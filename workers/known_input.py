@@ -5,7 +5,6 @@ The input may be as large as the results: it is streamed from a scratch file, on
 """
 
 import gzip
-import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from receiver.layout import input_name
 from receiver.manifests import Input
 from receiver.storage import Storage
 from workers.account import Account, key_token
+from workers.digests import file_sha256
 from workers.outcomes import find_key
 from workers.results import is_blank
 
@@ -71,14 +71,12 @@ class KnownInput:
         name, path = input_name(batch_id), scratch / "input"
         if not storage.read_to_file(name, path):
             return None
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         try:
             requests = sum(1 for _ in _read_lines(path, check))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             hint = "store it again or delete it, then replay the batch"
             raise StorageError(f"{name} is no whole gzip file: {hint}", retryable=False) from error
-        return cls(path, Input(name, digest, requests), check)
+        return cls(path, Input(name, file_sha256(path), requests), check)
 
     def keys(self) -> Iterator[str]:
         """The keys of all requests in their order; those without one are left out."""

@@ -26,4 +26,4 @@ def look_in_child() -> None:
 
 def start_reconciler(settings: Settings, client: "redis.Redis") -> None:
     """Look when it is due for as long as this process lives."""
-    Reconciler(client, settings.reconcile_interval_s, look_in_child).start()
+    Reconciler(client, settings, look_in_child).start()

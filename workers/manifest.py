@@ -1,11 +1,15 @@
 """Fills in the manifest: the books of a batch beside what Gemini says of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
+from msgspec import UNSET
+
 from receiver.gemini import Batch
-from receiver.manifests import BatchError, Index, Manifest, Objects, Source
+from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source
+from receiver.prices import Prices
 from workers.account import Account
+from workers.cost import price_batch
 from workers.known_input import KnownInput
 
 VERSION = version("gemini-batch-receiver")
@@ -13,16 +17,24 @@ VERSION = version("gemini-batch-receiver")
 
 @dataclass(frozen=True)
 class Written:
-    """What was stored of a source."""
+    """What was stored of a batch: its outputs, and the records beside them."""
 
-    objects: int
-    bytes: int
-    index_name: str
-    index_sha256: str
+    objects: Objects = field(default_factory=Objects)
+    index: Record | None = None
+    retry: Record | None = None
+    oversize: tuple[Record, ...] = ()
+    forms: FormsRecord | None = None
 
 
 def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
-    batch: Batch, source: Source, account: Account, written: Written | None, template: str, known: KnownInput | None
+    batch: Batch,
+    source: Source,
+    account: Account,
+    written: Written,
+    template: str,
+    known: KnownInput | None,
+    prices: Prices,
+    project: str = "",
 ) -> Manifest:
     """The manifest of a batch whose lines are all in `account`.
 
@@ -35,6 +47,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
     failed = batch.error_code is not None or batch.error_message is not None
     return Manifest(
         batch=batch.name,
+        project=project or UNSET,
         state=batch.state,
         display_name=batch.display_name,
         model=batch.model,
@@ -48,9 +61,12 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         missing_keys=balance.missing_keys or [],
         balanced=False if differs else balance.balanced,
         usage=account.usage(),
-        cost="unknown",
-        objects=Objects(written.objects, written.bytes) if written else Objects(),
-        index=Index(written.index_name, written.index_sha256) if written else None,
+        cost=price_batch(prices, batch.model, batch.ended or batch.created, account.metered()),
+        objects=written.objects,
+        index=written.index,
+        retry=written.retry,
+        oversize=list(written.oversize),
+        forms=written.forms or UNSET,
         error=BatchError(batch.error_code, batch.error_message) if failed else None,
         template=template,
         version=VERSION,

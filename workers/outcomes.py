@@ -151,11 +151,12 @@ def _is_transient(code: str | None, status: str | None, message: str) -> bool:
 
 def _judge_response(response: dict[str, Any], key: str | None) -> Result:
     usage = _read_usage(response)
-    candidates = [item for item in _list(response.get("candidates")) if isinstance(item, dict)]
+    answering = answering_candidate(response)
+    if answering is not None:
+        reason = _text(answering.get("finishReason"))
+        return Result(key, answer_outcome(reason), reason, usage=usage)
+    candidates = _candidates(response)
     reasons = [_text(candidate.get("finishReason")) for candidate in candidates]
-    for candidate, reason in zip(candidates, reasons, strict=True):
-        if reason not in BLOCKING_REASONS and _holds_answer(candidate):
-            return Result(key, answer_outcome(reason), reason, usage=usage)
     if _list(_object(response.get("embedding")).get("values")):
         return Result(key, Outcome.OK, usage=usage)
     if MAX_TOKENS in reasons:
@@ -169,6 +170,18 @@ def _judge_response(response: dict[str, Any], key: str | None) -> Result:
             message = _text(candidate.get("finishMessage"))
             return Result(key, Outcome.BLOCKED, reason, _shorten(message), usage=usage)
     return Result(key, Outcome.EMPTY, next(iter(reasons), None), retryable=True, usage=usage)
+
+
+def answering_candidate(response: dict[str, Any]) -> dict[str, Any] | None:
+    """The first candidate that holds an answer and was not blocked."""
+    for candidate in _candidates(response):
+        if _text(candidate.get("finishReason")) not in BLOCKING_REASONS and _holds_answer(candidate):
+            return candidate
+    return None
+
+
+def _candidates(response: dict[str, Any]) -> list[dict[str, Any]]:
+    return [item for item in _list(response.get("candidates")) if isinstance(item, dict)]
 
 
 def answer_outcome(finish_reason: str | None) -> Outcome:

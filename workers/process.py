@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,13 +18,17 @@ from receiver.errors import (
 )
 from receiver.gemini import Batch, Gemini
 from receiver.inbox import Inbox, connect
+from receiver.inbox_names import split_inbox_name
 from receiver.layout import manifest_name, retry_name
-from receiver.manifests import Manifest, Source, encode_manifest
+from receiver.manifests import Manifest, Record, Source, encode_manifest
+from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 from workers.account import Account
 from workers.configuration import current_settings
+from workers.digests import file_sha256
+from workers.forms.forms import Forms
 from workers.known_input import KnownInput
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
 from workers.manifest import Written, build_manifest
@@ -45,6 +49,7 @@ class Parts:
     """What a job works with."""
 
     settings: Settings
+    project: Project  # whose batch it is
     inbox: Inbox
     gemini: Gemini
     storage: Storage
@@ -67,33 +72,36 @@ class Attempt:
 
 
 @contextmanager
-def _open_parts(settings: Settings) -> Iterator[Parts]:
-    with ExitStack() as stack:
-        client = stack.enter_context(connect(settings.redis_url))
-        gemini = stack.enter_context(Gemini(settings.base_url, settings.api_key, settings.api_version))
-        yield Parts(settings, Inbox(client), gemini, open_storage(settings.storage_url))
+def _open_parts(settings: Settings, inbox: Inbox, project: str) -> Iterator[Parts]:
+    """Gemini is asked with the key of the project whose door the batch came to."""
+    asking = settings.project(project)
+    with Gemini(settings.base_url, asking.api_key, settings.api_version) as gemini:
+        yield Parts(settings, asking, inbox, gemini, open_storage(settings.storage_url))
 
 
 def process_batch(name: str) -> None:
     """One attempt at one batch: what RQ runs. Whatever goes wrong is written into the inbox, not into RQ."""
-    with _open_parts(current_settings()) as parts:
-        asked_s = clock_s()
-        lease = parts.inbox.claim(name)
+    settings = current_settings()
+    with connect(settings.redis_url) as client:
+        inbox, asked_s = Inbox(client), clock_s()
+        lease = inbox.claim(name)
         if lease is None:
             log.info("batch.not_claimed", extra={"batch": name})
             return
-        with LeaseKeeper(parts.inbox, lease, asked_s) as keeper:
+        with LeaseKeeper(inbox, lease, asked_s) as keeper:
             try:
-                _settle(parts, keeper)
+                _settle(settings, inbox, keeper)
             except LeaseLostError:
                 log.warning("batch.lease_lost", extra={"batch": name})
 
 
-def _settle(parts: Parts, keeper: LeaseKeeper) -> None:
+def _settle(settings: Settings, inbox: Inbox, keeper: LeaseKeeper) -> None:
     """Store the batch, or say in the inbox when to come back, or why never."""
     lease = keeper.lease
+    project, batch = split_inbox_name(lease.batch)
     try:
-        summary = _store(parts, keeper)
+        with _open_parts(settings, inbox, project) as parts:
+            summary = _store(parts, keeper, batch)
         keeper.finish(summary)
     except NotReadyError as error:
         delay_s = jittered(plan_wait_s(lease.waits))
@@ -106,24 +114,24 @@ def _settle(parts: Parts, keeper: LeaseKeeper) -> None:
         keeper.release(str(error))  # where nobody took it over, Redis was away: that is no fault of the batch
         log.warning("batch.lease_not_kept", extra={"batch": lease.batch})
     except ReceiverError as error:
-        _fail(parts, keeper, error)
+        _fail(settings, keeper, error)
     except Exception as error:
         log.exception("batch.crashed", extra={"batch": lease.batch})
-        _postpone(parts, keeper, f"unexpected {type(error).__name__}: {error}", None)
+        _postpone(settings, keeper, f"unexpected {type(error).__name__}: {error}", None)
 
 
-def _fail(parts: Parts, keeper: LeaseKeeper, error: ReceiverError) -> None:
+def _fail(settings: Settings, keeper: LeaseKeeper, error: ReceiverError) -> None:
     if error.retryable:
         asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
-        _postpone(parts, keeper, str(error), asked_s)
+        _postpone(settings, keeper, str(error), asked_s)
     else:
         keeper.bury(str(error))
         log.error("batch.buried", extra={"batch": keeper.lease.batch, "cause": str(error)})
 
 
-def _postpone(parts: Parts, keeper: LeaseKeeper, cause: str, asked_s: float | None) -> None:
+def _postpone(settings: Settings, keeper: LeaseKeeper, cause: str, asked_s: float | None) -> None:
     lease = keeper.lease
-    delay_s = jittered(plan_retry_s(lease.attempts, parts.settings.retry_base_s, asked_s))
+    delay_s = jittered(plan_retry_s(lease.attempts, settings.retry_base_s, asked_s))
     state = keeper.postpone(delay_s, cause, "attempts")
     about = {"batch": lease.batch, "cause": cause, "attempts": lease.attempts + 1}
     if state == "buried":
@@ -132,9 +140,9 @@ def _postpone(parts: Parts, keeper: LeaseKeeper, cause: str, asked_s: float | No
         log.warning("batch.postponed", extra=about | {"delay_s": round(delay_s, 1)})
 
 
-def _store(parts: Parts, keeper: LeaseKeeper) -> dict[str, int]:
+def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
     """Everything of one batch, the manifest last. Gives the counts of its outcomes."""
-    batch = _get_ended(parts.gemini, keeper.lease.batch)
+    batch = _get_ended(parts.gemini, name)
     batch_id = batch.name.removeprefix("batches/")
     if parts.storage.exists(manifest_name(batch_id)):
         log.info("batch.already_stored", extra={"batch": batch.name})
@@ -145,7 +153,9 @@ def _store(parts: Parts, keeper: LeaseKeeper) -> dict[str, int]:
         known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
         attempt = Attempt(batch, batch_id, account, known, scratch)
         source, written = _store_results(parts, keeper, attempt)
-        manifest = build_manifest(batch, source, account, written, parts.settings.template.text, known)
+        settings, project = parts.settings, parts.project.name
+        template = settings.template.text
+        manifest = build_manifest(batch, source, account, written, template, known, settings.prices, project)
     keeper.check()
     try:
         parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
@@ -166,12 +176,11 @@ def _get_ended(gemini: Gemini, name: str) -> Batch:
     return batch
 
 
-def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple[Source, Written | None]:
+def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple[Source, Written]:
     """Split the results into outputs and records; where a batch has none, only what to send again is left to say."""
     batch, account = attempt.batch, attempt.account
     if not batch.has_output:
-        _store_retries(parts.storage, attempt)
-        return Source("none"), None
+        return Source("none"), Written(retry=_store_retries(parts.storage, attempt))
     namer = parts.settings.template.bind(
         attempt.batch_id,
         display_name=batch.display_name,
@@ -180,13 +189,23 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         metadata=keeper.lease.metadata,
     )
     results = open_source(parts.gemini, batch, keeper.check)
-    with Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch) as split:
+    with (
+        _open_forms(parts, keeper, attempt) as forms,
+        Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms) as split,
+    ):
         split.run(results.chunks())
         _require_end(results, split, account, batch)
         written = split.store(attempt.complete_retries)
     kind: Literal["file", "inline"] = "file" if batch.result_file else "inline"
     source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, results.sha256)
     return source, written
+
+
+def _open_forms(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> AbstractContextManager[Forms | None]:
+    """What OUTPUT_FORMS asks for beside the raw lines; None when that is nothing."""
+    if not parts.settings.forms:
+        return nullcontext()
+    return Forms(parts.settings, attempt.batch_id, parts.storage, keeper.check, attempt.scratch)
 
 
 def _require_end(results: ResultSource, split: Split, account: Account, batch: Batch) -> None:
@@ -199,13 +218,16 @@ def _require_end(results: ResultSource, split: Split, account: Account, batch: B
         )
 
 
-def _store_retries(storage: Storage, attempt: Attempt) -> None:
+def _store_retries(storage: Storage, attempt: Attempt) -> Record | None:
     """Without results every request is worth sending again, if the input is known."""
-    if attempt.known is not None:
-        path = attempt.scratch / "retry"
-        path.touch()
-        attempt.complete_retries(path)
-        storage.put_files([(retry_name(attempt.batch_id), path)])
+    if attempt.known is None:
+        return None
+    name, path = retry_name(attempt.batch_id), attempt.scratch / "retry"
+    path.touch()
+    attempt.complete_retries(path)
+    digest = file_sha256(path)
+    storage.put_files([(name, path)])
+    return Record(name, digest)
 
 
 def _announce(inbox: Inbox, manifest: Manifest) -> None:

@@ -5,7 +5,6 @@ objects are read in pieces, small ones several at a time.
 """
 
 import gzip
-import hashlib
 import sqlite3
 import zlib
 from collections import deque
@@ -21,6 +20,9 @@ from receiver.errors import ManifestError
 from receiver.layout import index_name, manifest_name, retry_name
 from receiver.manifests import Manifest, read_manifest
 from receiver.storage import Storage
+from workers.account import key_token
+from workers.form_checks import check_forms
+from workers.record_checks import check_digest, check_records, judge_missing
 from workers.verify import Finding, IndexJudge, Piece, judge_books, judge_object, read_row
 
 MOST_FINDINGS = 100
@@ -66,12 +68,15 @@ def prove_batch(storage: Storage, batch: str, scratch: Path) -> Report:
         return report
     if manifest.batch != batch:
         report.add([Finding(name, None, f"it is the manifest of {manifest.batch}")])
-    if manifest.input is not None:
-        report.add(_check_digest(storage, manifest.input.name, manifest.input.sha256))
+    report.add(check_records(storage, manifest))
+    report.add(check_forms(storage, manifest, scratch))
+    came = None if manifest.input is None else set[str | bytes]()
     if manifest.index is None:
         report.add(_judge_empty(manifest, name))
     else:
-        _Proof(storage, batch_id, report, scratch).run(manifest)
+        _Proof(storage, batch_id, report, scratch, came).run(manifest)
+    if came is not None:
+        report.add(judge_missing(storage, manifest, scratch, came))
     return report
 
 
@@ -82,23 +87,15 @@ def _judge_empty(manifest: Manifest, name: str) -> Iterator[Finding]:
     yield from judge_books(manifest, name)
 
 
-def _check_digest(storage: Storage, name: str, sha256: str) -> Iterator[Finding]:
-    chunks = storage.read_chunks(name)
-    if chunks is None:
-        yield Finding(name, None, "it is not there")
-        return
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    if digest.hexdigest() != sha256:
-        yield Finding(name, None, f"its sha256 is {digest.hexdigest()}, the manifest says {sha256}")
-
-
 class _Proof:
     """One pass over the index and the objects of one batch."""
 
-    def __init__(self, storage: Storage, batch_id: str, report: Report, scratch: Path) -> None:
+    def __init__(
+        self, storage: Storage, batch_id: str, report: Report, scratch: Path, came: set[str | bytes] | None
+    ) -> None:
+        """`came` gathers the tokens of all keys; None where nobody asks for them."""
         self._storage, self._batch_id, self._report, self._scratch = storage, batch_id, report, scratch
+        self._came = came
         self._index_name = index_name(batch_id)
         self._judge = IndexJudge(batch_id, self._index_name)
 
@@ -108,14 +105,14 @@ class _Proof:
         if not self._storage.read_to_file(self._index_name, index):
             report.add([Finding(self._index_name, None, "it is not there")])
             return
-        report.add(_check_digest(self._storage, manifest.index.name, manifest.index.sha256))
+        report.add(check_digest(self._storage, manifest.index.name, manifest.index.sha256))
         with closing(sqlite3.connect(self._scratch / "rows", isolation_level=None)) as table:
             _prepare(table)
             table.executemany("INSERT INTO pieces VALUES (?, ?, ?, ?, ?)", self._read_rows(index))
             objects = self._read_objects(table)
         report.lines, report.objects, report.size_bytes = self._judge.rows, objects, self._judge.size_bytes
         report.add(self._judge.judge(manifest, manifest_name(self._batch_id), objects))
-        if not self._storage.exists(retry_name(self._batch_id)):
+        if manifest.retry is None and not self._storage.exists(retry_name(self._batch_id)):
             report.add([Finding(retry_name(self._batch_id), None, "it is not there")])
 
     def _read_rows(self, path: Path) -> Iterator[tuple[str, int, int, int, str]]:
@@ -130,6 +127,8 @@ class _Proof:
                         self._report.add([Finding(self._index_name, None, f"row {number} can't be read: {error}")])
                         continue
                     self._report.add(self._judge.add(row))
+                    if self._came is not None and row.key is not None:
+                        self._came.add(key_token(row.key))
                     yield row.object, row.line, row.offset, row.length, row.sha256
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             self._report.add([Finding(self._index_name, None, f"it is no whole gzip file: {error}")])

@@ -13,7 +13,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from receiver.layout import errors_name, index_name, retry_name
+from receiver.manifests import Record
 from receiver.storage import Storage
+from workers.digests import file_sha256
 from workers.index import IndexRow, IndexWriter
 from workers.outcomes import Outcome, Result
 
@@ -33,6 +35,8 @@ class Records:
         self.index = self._open.enter_context(IndexWriter(self._paths["index"]))
         self._errors: IO[bytes] = self._open.enter_context(self._paths["errors"].open("wb"))
         self._retry: IO[bytes] = self._open.enter_context(self._paths["retry"].open("wb"))
+        self._doubtful_path = scratch / "doubtful"
+        self._doubtful: IO[bytes] = self._open.enter_context(self._doubtful_path.open("wb"))
         self._errors_size = 0
 
     def __enter__(self) -> Self:
@@ -42,10 +46,6 @@ class Records:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
-
-    @property
-    def index_name(self) -> str:
-        return self._names["index"]
 
     def add_error(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
         """Keep a line that is no answer, with what is wrong with it. Gives its row of the index."""
@@ -66,18 +66,36 @@ class Records:
         digest = hashlib.sha256(data).hexdigest()
         return IndexRow(number, result.key, outcome, self._names["errors"], offset, len(data), digest)
 
-    def add_retry(self, key: str) -> None:
-        """Note a request that is worth sending again."""
-        self._retry.write(encode_row({"key": key}) + b"\n")
+    def add_retry(self, key: str, *, may_be_answered: bool = False) -> None:
+        """Note a request that is worth sending again; `may_be_answered` unless a later line answers it."""
+        file = self._doubtful if may_be_answered else self._retry
+        file.write(encode_row({"key": key}) + b"\n")
 
-    def store(self, storage: Storage, complete_retries: Callable[[Path], None] | None = None) -> str:
-        """Write all three to the storage. Gives the sha256 of the index object in hex.
+    def store(
+        self,
+        storage: Storage,
+        is_answered: Callable[[str], bool],
+        complete_retries: Callable[[Path], None] | None = None,
+    ) -> dict[str, Record]:
+        """Write all three to the storage. Gives `index` and `retry`; `_errors.jsonl` is proven by rows of the index.
 
         `complete_retries` may replace the `{"key": …}` rows of the file that it is given by whole requests.
         """
-        digest = self.index.finish()
+        index_sha256 = self.index.finish()
         self._open.close()
+        self._settle_doubts(is_answered)
         if complete_retries is not None:
             complete_retries(self._paths["retry"])
+        digests = {"index": index_sha256, "retry": file_sha256(self._paths["retry"])}
         storage.put_files([(name, self._paths[kind]) for kind, name in self._names.items()])
-        return digest
+        return {kind: Record(self._names[kind], digest) for kind, digest in digests.items()}
+
+    def _settle_doubts(self, is_answered: Callable[[str], bool]) -> None:
+        """Keep the doubtful requests that no line answered, each once."""
+        noted: set[str] = set()
+        with self._doubtful_path.open("rb") as rows, self._paths["retry"].open("ab") as retry:
+            for row in rows:
+                key = json.loads(row)["key"]
+                if key not in noted and not is_answered(key):
+                    noted.add(key)
+                    retry.write(row)

@@ -9,7 +9,7 @@ from receiver.storage import Storage
 
 OBJECTS_TOGETHER = 512
 BYTES_TOGETHER = 16 * 1024 * 1024
-GROUP_BUFFER_BYTES = 256 * 1024
+GROUP_BUFFER_BYTES = 96 * 1024  # below the 128 KiB from which malloc maps fresh pages for every join
 ALL_BUFFERS_BYTES = 32 * 1024 * 1024
 OPEN_FILES = 128
 FILES_TOGETHER = 64
@@ -71,8 +71,11 @@ class _Group:
 class GroupSink:
     """Many lines an output, in the source's order: gathered in scratch files, written whole at the end."""
 
-    def __init__(self, storage: Storage, check: Callable[[], None], scratch: Path) -> None:
+    def __init__(
+        self, storage: Storage, check: Callable[[], None], scratch: Path, buffers_bytes: int = ALL_BUFFERS_BYTES
+    ) -> None:
         self._storage, self._check, self._scratch = storage, check, scratch
+        self._buffers_bytes = buffers_bytes
         self._groups: dict[str, _Group] = {}
         self._open: OrderedDict[int, IO[bytes]] = OrderedDict()
         self._buffered = 0
@@ -89,7 +92,7 @@ class GroupSink:
         self._buffered += length
         if group.buffered >= GROUP_BUFFER_BYTES:
             self._flush(group)
-        elif self._buffered >= ALL_BUFFERS_BYTES:
+        elif self._buffered >= self._buffers_bytes:
             for each in self._groups.values():
                 self._flush(each)
         return offset

@@ -7,8 +7,10 @@ from types import TracebackType
 from typing import IO, Self
 
 from receiver.layout import Namer, oversize_name, unkeyed_name
+from receiver.manifests import Objects, Record
 from receiver.storage import Storage
 from workers.account import Account
+from workers.forms.forms import Forms
 from workers.index import IndexRow
 from workers.lines import Block, LineSplitter, OversizeLine
 from workers.manifest import Written
@@ -25,12 +27,15 @@ class _OversizeFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.stored: list[Record] = []
         self._file: IO[bytes] | None = None
+        self._digest = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
         if self._file is None:
             self._file = self.path.open("wb")
         self._file.write(data)
+        self._digest.update(data)
 
     def store(self, storage: Storage, name: str) -> None:
         self.write(b"\n")
@@ -38,18 +43,28 @@ class _OversizeFile:
         self._file.close()
         self._file = None
         storage.put_files([(name, self.path)])
+        self.stored.append(Record(name, self._digest.hexdigest()))
+        self._digest = hashlib.sha256()
 
 
 class Split:
     """One pass over one batch's results, in a `with`: `run`, then `store`."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what one pass works with
-        self, batch_id: str, storage: Storage, namer: Namer, account: Account, check: Callable[[], None], scratch: Path
+        self,
+        batch_id: str,
+        storage: Storage,
+        namer: Namer,
+        account: Account,
+        check: Callable[[], None],
+        scratch: Path,
+        forms: Forms | None = None,
     ) -> None:
         self._batch_id, self._storage, self._namer = batch_id, storage, namer
         self._account, self._check = account, check
         self._sink: Sink = GroupSink(storage, check, scratch) if namer.groups else ObjectSink(storage, check)
         self._records = Records(batch_id, scratch)
+        self._forms = forms
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)
 
@@ -80,6 +95,8 @@ class Split:
                 number += 1
             else:
                 rows = self._add_lines(block, number)
+                if self._forms is not None:
+                    self._forms.add(rows, block.lines, number)
                 number += len(block.lines)
             self._records.index.add(rows)
             self._check()
@@ -107,7 +124,7 @@ class Split:
         """The row of a line that is no plain answer."""
         key = result.key
         if result.retryable and key is not None and outcome is not Outcome.DUPLICATE:
-            self._records.add_retry(key)
+            self._records.add_retry(key, may_be_answered=outcome is Outcome.MALFORMED)
         if outcome in NO_ANSWER:
             return self._records.add_error(number, result, outcome, line)
         namer = self._namer
@@ -123,7 +140,10 @@ class Split:
         message = f"a line of {line.size_bytes} bytes is too long to be read; it is kept as {name}"
         result = malformed("oversize", message)
         self._account.add(result)
-        return self._records.add_error(number, result, Outcome.MALFORMED, b"")
+        row = self._records.add_error(number, result, Outcome.MALFORMED, b"")
+        if self._forms is not None:
+            self._forms.add_unread(row, result)
+        return row
 
     def store(self, complete_retries: Callable[[Path], None] | None = None) -> Written:
         """Write what has gathered; everything but the manifest is in the storage then.
@@ -132,5 +152,7 @@ class Split:
         """
         self._sink.close()
         self._check()
-        digest = self._records.store(self._storage, complete_retries)
-        return Written(self._sink.objects, self._sink.size_bytes, self._records.index_name, digest)
+        forms = self._forms.store() if self._forms is not None else None
+        records = self._records.store(self._storage, self._account.answered, complete_retries)
+        objects = Objects(self._sink.objects, self._sink.size_bytes)
+        return Written(objects, **records, oversize=tuple(self._oversize.stored), forms=forms)

@@ -31,7 +31,7 @@ from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.sweep import Sweeper, sweep
 from workers.held import find_lease, forget_lease
-from workers.horse import FlagAtTimeout, explain_death, prepare_horse
+from workers.horse import FlagAtTimeout, explain_death, prepare_horse, share_with_horses
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
 from workers.looks import start_reconciler
@@ -240,6 +240,7 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         check_at_start(client)
         open_storage(settings.storage_url)  # a storage that can't be used stops the start
         worker = BatchWorker(settings.redis_url, settings.retry_base_s)
+        share_with_horses()
         if burst:
             _burst(worker, inbox, bell)
         else:

@@ -4,7 +4,17 @@ import msgspec
 import pytest
 
 from receiver.errors import ManifestError
-from receiver.manifests import BatchError, Index, Input, Manifest, Objects, Source, encode_manifest, read_manifest
+from receiver.manifests import (
+    BatchError,
+    Cost,
+    Input,
+    Manifest,
+    Objects,
+    Record,
+    Source,
+    encode_manifest,
+    read_manifest,
+)
 
 MANIFEST = Manifest(
     batch="batches/b1",
@@ -21,9 +31,9 @@ MANIFEST = Manifest(
     missing_keys=["ä"],
     balanced=True,
     usage={"prompt": 1, "by_modality": {"prompt": {"TEXT": 1}}},
-    cost="unknown",
+    cost=Cost("USD", "1.5", "2026-10-07", "1", "0", "0.5"),
     objects=Objects(1, 20),
-    index=Index("b1/_index.jsonl.gz", "ef"),
+    index=Record("b1/_index.jsonl.gz", "ef"),
     error=BatchError(13, None),
     template="{batch}/{key}.json",
     version="0.1.0",

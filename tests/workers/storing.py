@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,18 @@ from typing import Any
 from receiver.gemini import Batch
 from receiver.layout import Template, input_name, manifest_name
 from receiver.manifests import Manifest, Source, encode_manifest
+from receiver.prices import default_prices
+from receiver.settings import read_settings
 from receiver.storage import Storage
 from workers.account import Account
+from workers.forms.forms import Forms
 from workers.known_input import KnownInput
 from workers.manifest import build_manifest
 from workers.split import Split
 
 PER_KEY = Template.parse("{batch}/{key}.json")
 GROUPED = Template.parse("{batch}/{group}.jsonl", "(?P<group>[a-z]+)-.*")
+PRICES = default_prices()
 BATCH = Batch(
     name="batches/b1",
     state="SUCCEEDED",
@@ -38,18 +43,33 @@ def put_input(storage: Storage, lines: bytes) -> None:
     storage.put_many([(input_name("b1"), gzip.compress(lines, mtime=0))])
 
 
-def store(storage: Storage, data: bytes, requests: int | None, template: Template = PER_KEY) -> Manifest:
-    """Store the results `data` of `batches/b1`; the input counts when the storage holds it."""
-    account, batch = Account(), replace(BATCH, requests=requests)
+def store(
+    storage: Storage,
+    data: bytes,
+    requests: int | None,
+    template: Template = PER_KEY,
+    *,
+    model: str | None = BATCH.model,
+    **environ: str,
+) -> Manifest:
+    """Store the results `data` of `batches/b1`; the input counts when the storage holds it.
+
+    `environ` holds settings such as OUTPUT_FORMS.
+    """
+    account, batch = Account(), replace(BATCH, requests=requests, model=model)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         known = KnownInput.fetch(storage, "b1", scratch, lambda: None)
-        with Split("b1", storage, template.bind("b1"), account, lambda: None, scratch) as split:
+        settings = read_settings({"GEMINI_API_KEY": "k", **environ}, template=template)
+        with (
+            Forms(settings, "b1", storage, lambda: None, scratch) if settings.forms else nullcontext() as forms,
+            Split("b1", storage, template.bind("b1"), account, lambda: None, scratch, forms) as split,
+        ):
             split.run([data])
             written = split.store(None if known is None else lambda path: known.write_retries(path, account))
         digest = hashlib.sha256(data).hexdigest()
         source = Source("file", batch.result_file, split.size_bytes, account.lines, account.blank, digest)
-        manifest = build_manifest(batch, source, account, written, template.text, known)
+        manifest = build_manifest(batch, source, account, written, template.text, known, PRICES)
     storage.create(manifest_name("b1"), encode_manifest(manifest))
     return manifest
 

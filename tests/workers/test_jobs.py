@@ -26,6 +26,8 @@ class Shell:
     [
         ({b"data": call("os.system")}, "names 'os.system'"),
         ({b"data": call(FUNCTION, "batches/../x")}, "not one batch's name"),
+        ({b"data": call(FUNCTION, "../batches/x")}, "not one batch's name"),
+        ({b"data": call(FUNCTION, "a/b/batches/x")}, "not one batch's name"),
         ({b"data": call(FUNCTION, "batches/a", "batches/b")}, "not one batch's name"),
         ({b"data": call(FUNCTION, "batches/a", again=True)}, "not one batch's name"),
         ({b"data": call(FUNCTION, 7)}, "not one batch's name"),
@@ -54,9 +56,9 @@ def client(redis_url: str) -> "redis.Redis":
     return redis.Redis.from_url(redis_url)
 
 
-def rung_job(client: "redis.Redis", **fields: str) -> OwnJob:
+def rung_job(client: "redis.Redis", batch: str = "batches/abc", **fields: str) -> OwnJob:
     """A job of our own bell, read back after somebody changed its hash."""
-    Bell(client).ring(["batches/abc"])
+    Bell(client).ring([batch])
     job_id = open_queue(client).get_job_ids()[0]
     for name, value in fields.items():
         client.hset(f"rq:job:{job_id}", name, value)
@@ -65,9 +67,11 @@ def rung_job(client: "redis.Redis", **fields: str) -> OwnJob:
     return job
 
 
-def test_own_ring_is_taken(client: "redis.Redis") -> None:
-    job = rung_job(client)
-    assert (job.refusal, job.func, job.args) == ("", process_batch, ["batches/abc"])
+@pytest.mark.parametrize("batch", ["batches/abc", "acme/batches/abc"])
+def test_own_ring_is_taken(client: "redis.Redis", batch: str) -> None:
+    job = rung_job(client, batch)
+    assert (job.refusal, job.func, job.args) == ("", process_batch, [batch])
+    assert Bell(client).ring_unheard([batch, "batches/other"]) == 1
 
 
 def test_limits_are_not_read_from_redis(client: "redis.Redis") -> None:

@@ -11,10 +11,10 @@ from receiver.layout import input_name, manifest_name
 from receiver.manifests import Source, encode_manifest, read_manifest
 from receiver.storage import LocalStorage
 from tests import nasty
-from tests.workers.storing import BATCH, put_input, store
+from tests.workers.storing import BATCH, PRICES, put_input, store
 from workers.account import Account
 from workers.known_input import KnownInput, read_key
-from workers.manifest import build_manifest
+from workers.manifest import Written, build_manifest
 
 
 @pytest.fixture
@@ -119,7 +119,17 @@ def test_unknown_input_leaves_keys_to_retry(storage: LocalStorage) -> None:
     assert retries(storage) == b'{"key":"again"}\n'
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(request("a") * 99)[:-9], gzip.compress(b"x")[:12]])
+def test_later_answer_ends_a_retry(storage: LocalStorage) -> None:
+    """A malformed line doesn't take its key: only what no later line answers is sent again, and once."""
+    broken = [b'{"key":"%s","response":1}' % key for key in (b"mended", b"lost", b"lost", b"failed")]
+    results = [*broken, nasty.answer("mended"), nasty.failure("failed", 8)]
+    store(storage, b"\n".join(results), 3)
+    assert retries(storage) == b'{"key":"failed"}\n{"key":"lost"}\n'
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no gzip", gzip.compress(request("a") * 99, mtime=0)[:-9], gzip.compress(b"x", mtime=0)[:12]]
+)
 def test_broken_input_is_said_in_words(storage: LocalStorage, tmp_path: Path, data: bytes) -> None:
     storage.put_many([(input_name("b1"), data)])
     if not data:
@@ -145,6 +155,6 @@ def test_failed_batch_names_all_requests(storage: LocalStorage, tmp_path: Path) 
     put_input(storage, request("a") + b"\n" + request("b"))
     known = KnownInput.fetch(storage, "b1", tmp_path, lambda: None)
     batch = replace(BATCH, state="FAILED", error_code=13)
-    manifest = build_manifest(batch, Source("none"), Account(), None, "{batch}/{key}.json", known)
+    manifest = build_manifest(batch, Source("none"), Account(), Written(), "{batch}/{key}.json", known, PRICES)
     assert (manifest.requests, manifest.missing, manifest.missing_keys) == (2, 2, ["a", "b"])
     assert json.loads(encode_manifest(manifest))["error"] == {"code": 13, "message": None}

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import json
+import tempfile
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from receiver.layout import Template
 from receiver.storage import LocalStorage, ObjectStorage, Storage
 from tests import nasty
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, put_input, store
+from workers.lines import MAX_LINE_BYTES
 from workers.proof import MOST_FINDINGS, Report, prove_batch
 
 INDEX, ERRORS, MANIFEST = "b1/_index.jsonl.gz", "b1/_errors.jsonl", "b1/_manifest.json"
@@ -25,9 +27,8 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 
 def prove(storage: Storage, folder: Path) -> Report:
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    return prove_batch(storage, "batches/b1", scratch)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        return prove_batch(storage, "batches/b1", Path(scratch))
 
 
 def found(report: Report) -> list[str]:
@@ -279,6 +280,39 @@ def test_changed_input_is_named(storage: Storage, tmp_path: Path) -> None:
     put_input(storage, b'{"key":"de-2"}\n')
     (message,) = found(prove(storage, tmp_path))
     assert message.startswith("b1/_input.jsonl.gz: its sha256 is ")
+
+
+def test_changed_retries_are_named(storage: Storage, tmp_path: Path) -> None:
+    store(storage, nasty.failure("de-1", 8), 1)
+    edit(storage, "b1/_retry.jsonl", lambda data: data.replace(b"de-1", b"de-2"))
+    (message,) = found(prove(storage, tmp_path))
+    assert message.startswith("b1/_retry.jsonl: its sha256 is ")
+
+
+def test_changed_missing_keys_are_named(storage: Storage, tmp_path: Path) -> None:
+    put_input(storage, b'{"key":"de-1"}\n{"key":"de-2"}\n{"key":"de-3"}\n')
+    assert store(storage, nasty.answer("de-1"), 3).missing_keys == ["de-2", "de-3"]
+    assert found(prove(storage, tmp_path)) == []
+    change_manifest(storage, missing_keys=["de-2", "de-4"])
+    message = "it names 2 missing keys, input and index leave 2, and they are not the same"
+    assert found(prove(storage, tmp_path)) == [f"{MANIFEST}: {message}"]
+
+
+def test_changed_count_of_the_input_is_named(storage: Storage, tmp_path: Path) -> None:
+    put_input(storage, b'{"key":"de-1"}\n')
+    manifest = store(storage, nasty.answer("de-1"), 1)
+    assert manifest.input is not None
+    change_manifest(storage, input={"name": manifest.input.name, "sha256": manifest.input.sha256, "requests": 2})
+    assert found(prove(storage, tmp_path)) == [f"{MANIFEST}: it says 2 requests of the input, there are 1"]
+
+
+def test_changed_oversize_line_is_named(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "outputs")
+    store(storage, nasty.answer("de-1") + b"\n" + b"x" * (MAX_LINE_BYTES + 1), 2)
+    assert found(prove(storage, tmp_path)) == []
+    edit(storage, "b1/_oversize/2.jsonl", lambda data: data[:-9] + b"\n")
+    (message,) = found(prove(storage, tmp_path))
+    assert message.startswith("b1/_oversize/2.jsonl: its sha256 is ")
 
 
 def test_findings_are_named_up_to_a_limit(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
-from receiver.events import normalise_batch_name
+from receiver.inbox_names import parse_inbox_name, split_inbox_name
 from receiver.storage import open_storage
 from workers.proof import Report, prove_batch
 
@@ -22,7 +22,7 @@ def verify(ctx: click.Context, batches: tuple[str, ...], *, as_json: bool) -> No
     Exit code 0 when all are proven, 1 when something is off; each thing that is off is named.
     """
     settings = load_settings()
-    names = [normalise_batch_name(batch) for batch in batches]
+    names = [split_inbox_name(parse_inbox_name(batch))[1] for batch in batches]
     storage = open_storage(settings.storage_url)
     reports = []
     for name in names:
