@@ -9,6 +9,7 @@ import redis
 
 from receiver.entries import ENTRY, Entry, State, fetch_entries
 from receiver.errors import InboxUnavailableError
+from receiver.inbox_names import split_inbox_name
 from receiver.scripts import BURIED, DONE, DUE
 
 TOGETHER = 1000  # entries asked for in one go
@@ -29,8 +30,15 @@ class Backlog:
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
 
-    def names(self, state: State) -> list[str]:
-        """All batches in this state: open and leased ones by the time they are due, ended ones newest first."""
+    def names(self, state: State, project: str | None = None) -> list[str]:
+        """The batches in this state, of one project or of all.
+
+        Open and leased ones come by the time they are due, ended ones newest first.
+        """
+        names = self._names(state)
+        return names if project is None else [name for name in names if split_inbox_name(name)[0] == project]
+
+    def _names(self, state: State) -> list[str]:
         try:
             if state == "buried":
                 return _texts(self._client.zrevrange(BURIED, 0, -1))
@@ -57,10 +65,10 @@ class Backlog:
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
-    def listing(self, state: State | None, most: int) -> Listing:
+    def listing(self, state: State | None, most: int, project: str | None = None) -> Listing:
         """The first entries of one state, or of open, leased, buried and done ones in this order."""
         states: tuple[State, ...] = (state,) if state else ("open", "leased", "buried", "done")
-        names = [name for one in states for name in self.names(one)]
+        names = [name for one in states for name in self.names(one, project)]
         entries = fetch_entries(self._client, names[:most])
         return Listing(list(entries.values()), len(names), self.now_ms())
 

@@ -1,7 +1,9 @@
 """The doorbell: an RQ job that tells a worker to look at a batch. The inbox remembers; a lost ring loses nothing."""
 
 import secrets
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import redis
 from rq import Queue
@@ -14,7 +16,8 @@ FUNCTION = "workers.process.process_batch"
 JOB_TIMEOUT_S = 6 * 3600
 QUEUED_TTL_S = 86400
 FAILURE_TTL_S = 86400
-MOST_WAITING = 1000
+ENOUGH_WAITING = 100  # jobs in the queue: with so many nobody is idle, and a ring costs more than a delivery
+FULL_S = 0.25  # how long a full queue is taken to stay full
 
 
 def open_queue(client: "redis.Redis") -> Queue:
@@ -22,11 +25,17 @@ def open_queue(client: "redis.Redis") -> Queue:
     return Queue(QUEUE, connection=client, serializer=JSONSerializer)
 
 
+def _job_stem(batch: str) -> str:
+    """A batch's name in the few characters that RQ allows; two names that share a stem only share a wait."""
+    return batch.replace("/batches/", "--").removeprefix("batches/")
+
+
 class Bell:
     """Rings RQ through its public interface."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._queue = open_queue(client)
+        self._full_until = 0.0
 
     def ring(self, batches: Iterable[str]) -> None:
         """Enqueue one job a batch. Raises InboxUnavailableError when Redis can't be asked."""
@@ -35,7 +44,7 @@ class Bell:
             Queue.prepare_data(
                 FUNCTION,
                 args=(batch,),
-                job_id=f"{batch.removeprefix('batches/')}-{secrets.token_hex(4)}",
+                job_id=f"{_job_stem(batch)}-{secrets.token_hex(4)}",
                 timeout=JOB_TIMEOUT_S,
                 result_ttl=0,
                 ttl=QUEUED_TTL_S,
@@ -49,19 +58,32 @@ class Bell:
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis took no job: {error}") from error
 
-    def ring_unheard(self, batches: Iterable[str]) -> int:
-        """Ring for those that do not wait in the queue already. Gives how many were rung.
-
-        With MOST_WAITING jobs in the queue nobody is idle: the next sweeps ring for what is missing.
-        """
+    def room(self) -> int:
+        """For how many more it makes sense to ring now; 0 or less while ENOUGH_WAITING jobs are in the queue."""
         try:
-            job_ids = self._queue.connection.lrange(self._queue.key, 0, MOST_WAITING)
+            return ENOUGH_WAITING - self._queue.connection.llen(self._queue.key)
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not count the queue: {error}") from error
+
+    def ring_if_quiet(self, batches: Sequence[str]) -> None:
+        """Ring for as many as there is room for; in a flood the sweeps ring for the rest."""
+        if time.monotonic() < self._full_until:
+            return
+        room = self.room()
+        if room > 0:
+            self.ring(batches[:room])
+        if room < len(batches):
+            self._full_until = time.monotonic() + FULL_S
+
+    def ring_unheard(self, batches: Iterable[str]) -> int:
+        """Ring for those that do not wait in the queue already. Gives how many were rung."""
+        try:
+            found = self._queue.connection.lrange(self._queue.key, 0, -1)
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not list the queue: {error}") from error
-        if len(job_ids) > MOST_WAITING:
-            return 0
-        waiting = {bytes(job_id).rpartition(b"-")[0] for job_id in job_ids}  # anybody may have put bytes there
-        unheard = [batch for batch in batches if batch.removeprefix("batches/").encode() not in waiting]
+        job_ids = cast("list[bytes]", found)  # the client decodes nothing
+        waiting = {job_id.rpartition(b"-")[0] for job_id in job_ids}  # anybody may have put bytes there
+        unheard = [batch for batch in batches if _job_stem(batch).encode() not in waiting]
         if unheard:
             self.ring(unheard)
         return len(unheard)

@@ -28,10 +28,11 @@ class Delivery:
 
     time_ms: int  # Unix time by Redis' clock
     verdict: Verdict
-    scheme: str  # "static" or "dynamic"; empty where it was refused
+    project: str  # whose door it came to; empty for the default project
+    scheme: str  # "v1", "v1a" or "jwt"; empty where it was refused
     delivery_id: str  # webhook-id
     event: str
-    batch: str
+    batch: str  # its name in the inbox
     cause: str  # of a refusal
 
 
@@ -40,9 +41,27 @@ class Note:
     """A delivery that left nothing in the inbox."""
 
     verdict: Verdict
-    delivery: str  # "<scheme>:<webhook-id>"; the scheme is empty where nothing was proven
+    delivery: str  # as `name_delivery` gives it
     event: str = ""
     cause: str = ""
+
+
+def name_delivery(project: str, scheme: str, delivery_id: str) -> str:
+    """What a delivery is remembered by; `scheme` is empty where nothing was proven.
+
+    Each project has ids of its own: none can make another's delivery look like a second one.
+
+    >>> name_delivery("acme", "v1", "msg_1"), name_delivery("", "v1", "msg_1")
+    ('acme/v1:msg_1', 'v1:msg_1')
+    """
+    return f"{project}/{scheme}:{delivery_id}" if project else f"{scheme}:{delivery_id}"
+
+
+def _split_delivery(name: str) -> tuple[str, str, str]:
+    """Undo `name_delivery`."""
+    origin, _, delivery_id = name.partition(":")
+    project, _, scheme = origin.rpartition("/")
+    return project, scheme, delivery_id
 
 
 class NoteBook:
@@ -72,29 +91,29 @@ class NoteBook:
             raise InboxUnavailableError(f"Redis did not take the notes: {error}") from error
 
 
-def fetch_deliveries(client: "redis.Redis", most: int) -> list[Delivery]:
-    """The last deliveries, newest first. Raises InboxUnavailableError when Redis can't be asked."""
+def fetch_deliveries(client: "redis.Redis", most: int, project: str | None = None) -> list[Delivery]:
+    """The last deliveries, newest first, of one project or of all. Raises InboxUnavailableError without Redis."""
+    asked = most if project is None else MOST_LOGGED
     try:
-        taken: list[Any] = client.lrange(DELIVERIES, 0, most - 1)
-        refused = client.xrevrange(REFUSALS, count=most) or []
+        taken: list[Any] = client.lrange(DELIVERIES, 0, asked - 1)
+        refused = client.xrevrange(REFUSALS, count=asked) or []
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-    found = [*(_read_taken(row) for row in taken), *(_read_refused(*row) for row in refused)]
+    read = [*(_read_taken(row) for row in taken), *(_read_refused(*row) for row in refused)]
+    found = [one for one in read if project in (None, one.project)]
     return sorted(found, key=lambda one: one.time_ms, reverse=True)[:most]
 
 
 def _read_taken(row: bytes) -> Delivery:
     """A line of the accept script."""
     time_ms, verdict, delivery, event, batch = row.decode(errors="replace").split("\n")
-    scheme, _, delivery_id = delivery.partition(":")
-    return Delivery(int(time_ms), _verdict(verdict), scheme, delivery_id, event, batch, "")
+    return Delivery(int(time_ms), _verdict(verdict), *_split_delivery(delivery), event, batch, "")
 
 
 def _read_refused(row_id: Any, row: Any) -> Delivery:
     note = Note(**{name.decode(): value.decode(errors="replace") for name, value in row.items()})
-    scheme, _, delivery_id = note.delivery.partition(":")
     time_ms = int(row_id.partition(b"-")[0])
-    return Delivery(time_ms, note.verdict, scheme, delivery_id, note.event, "", note.cause)
+    return Delivery(time_ms, note.verdict, *_split_delivery(note.delivery), note.event, "", note.cause)
 
 
 def _verdict(text: str) -> Verdict:

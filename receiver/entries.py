@@ -8,6 +8,7 @@ import msgspec
 import redis
 
 from receiver.errors import InboxUnavailableError
+from receiver.inbox_names import split_inbox_name
 
 State = Literal["open", "leased", "done", "buried"]
 ENTRY = "gbr:entry:"
@@ -17,7 +18,8 @@ ENTRY = "gbr:entry:"
 class Entry:
     """What the inbox knows of a batch."""
 
-    batch: str
+    batch: str  # its name in the inbox
+    project: str  # empty for the default project
     state: State
     event: str
     door: str
@@ -50,6 +52,7 @@ def _read_entry(batch: str, row: dict[bytes, bytes]) -> Entry:
     fields = {name.decode(): value.decode() for name, value in row.items()}
     return Entry(
         batch=batch,
+        project=split_inbox_name(batch)[0],
         state=msgspec.convert(fields["state"], State),
         event=fields["event"],
         door=fields["door"],

@@ -15,6 +15,12 @@ class SettingsError(ReceiverError):
     """One or more environment variables are missing or wrong; the message names all of them."""
 
 
+class UnknownProjectError(ReceiverError):
+    """A batch belongs to a Gemini project that this process has no settings of."""
+
+    retryable = True
+
+
 class SignatureError(ReceiverError):
     """A delivery is not proven to come from Gemini. `reason` goes to the log, never to the sender."""
 

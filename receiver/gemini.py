@@ -4,12 +4,14 @@ The key travels to the configured origin alone: redirects elsewhere are refused.
 https://ai.google.dev/api/batch-api; fields can be strings, numbers or absent, so everything is read with tolerance.
 """
 
+import functools
 import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -20,6 +22,7 @@ import msgspec
 from receiver.errors import BatchNotFoundError, GeminiError
 
 TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
+KEY_HEADER = "x-goog-api-key"
 MAX_ANSWER_BYTES = 256 * 1024 * 1024  # inlined responses come twice in one answer
 ANSWER_DEADLINE_S = 120.0
 MAX_REDIRECTS = 3
@@ -131,9 +134,15 @@ def _read_operation(operation: _Operation) -> Batch:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a `Retry-After` header; dates and nonsense give None."""
+    """Seconds of a `Retry-After` header, which may also be a date; nonsense gives None."""
     text = headers.get("retry-after", "")
-    return min(float(text), MAX_RETRY_AFTER_S) if text.isascii() and text.isdigit() else None
+    if text.isascii() and text.isdigit():
+        return min(float(text), MAX_RETRY_AFTER_S)
+    try:
+        left_s = parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(left_s, 0.0), MAX_RETRY_AFTER_S)
 
 
 def _explain(status: int, body: bytes) -> str:
@@ -145,13 +154,19 @@ def _explain(status: int, body: bytes) -> str:
         return f"{status} {httpx.codes.get_reason_phrase(status)}"
 
 
+def hide_key(text: str, key: str) -> str:
+    """Google repeats an API key in words such as "Consumer 'api_key:…' has been suspended"."""
+    return text.replace(key, "[API key]") if key else text
+
+
 def read_error(response: httpx.Response, what: str) -> GeminiError:
-    """The error that a refused call means. The response's body must have been read."""
-    status, said = response.status_code, _explain(response.status_code, response.content)
+    """The error that a refused call means. The response must have its request, and its body must have been read."""
+    status, key = response.status_code, response.request.headers.get(KEY_HEADER, "")
+    said = hide_key(_explain(status, response.content), key)
     if status == httpx.codes.NOT_FOUND:
         return BatchNotFoundError(f"Gemini knows no {what} for this API key ({said})", status=status)
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or "API key" in said:
-        hint = "check that GEMINI_API_KEY is right and of the project that made the batch"
+        hint = "check that GEMINI_API_KEY is right and of the project that made the batch (a named one has its own)"
         return GeminiError(f"Gemini refused {what} ({said}): {hint}", status=status, retryable=True)
     return GeminiError(
         f"Gemini did not give {what} ({said})",
@@ -161,9 +176,15 @@ def read_error(response: httpx.Response, what: str) -> GeminiError:
     )
 
 
+@functools.cache
+def trusted_certificates() -> ssl.SSLContext:
+    """What every connection of this process is checked against; reading it takes longer than a small batch."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 def _open_client(api_key: str, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.Client:
     return httpx.Client(
-        headers={"x-goog-api-key": api_key, "accept-encoding": "identity", "user-agent": "gemini-batch-receiver"},
+        headers={KEY_HEADER: api_key, "accept-encoding": "identity", "user-agent": "gemini-batch-receiver"},
         verify=tls,
         limits=limits,
         timeout=httpx.Timeout(30, connect=10),
@@ -176,9 +197,9 @@ class Gemini:
     """One project's API. Use as a context manager, from one thread."""
 
     def __init__(self, base_url: str, api_key: str, api_version: str = "v1beta") -> None:
-        self._root = f"{base_url}/{api_version}"
+        self._root, self._key = f"{base_url}/{api_version}", api_key
         self._origin = httpx.URL(base_url)
-        tls = httpx.create_ssl_context(trust_env=False)
+        tls = trusted_certificates()
         self._client = _open_client(api_key, tls, httpx.Limits())
         # Each download has a connection of its own: its trace must tell of one before the first byte of the headers.
         self._downloads = _open_client(api_key, tls, httpx.Limits(max_keepalive_connections=0))
@@ -238,7 +259,8 @@ class Gemini:
                     raise GeminiError(f"Gemini's answer on {what} is over {MAX_ANSWER_BYTES >> 20} MiB")
                 if time.monotonic() > deadline:
                     raise GeminiError(f"Gemini's answer on {what} took over {ANSWER_DEADLINE_S:.0f} s", retryable=True)
-        answer = httpx.Response(response.status_code, headers=_plain(response.headers), content=bytes(body))
+        plain = _plain(response.headers)
+        answer = httpx.Response(response.status_code, headers=plain, content=bytes(body), request=response.request)
         if answer.status_code != httpx.codes.OK:
             raise read_error(answer, what)
         return answer.content
@@ -248,7 +270,8 @@ class Gemini:
         if not BATCH_NAME.fullmatch(name):
             raise GeminiError(f"{name!r} is no batch name: expected batches/<id>")
         batch = _read_operation(_decode(self._get(name, name), _Operation, name))
-        return replace(batch, name=name)
+        said = batch.error_message
+        return replace(batch, name=name, error_message=said and hide_key(said, self._key))
 
     def list_batches(self) -> Iterator[Batch]:
         """Every batch of the project, newest first, page by page; inlined responses may be left out."""

@@ -1,24 +1,27 @@
 """The inbox: the ledger in Redis of the batches that we owe someone.
 
-One entry a batch (`gbr:entry:<batch>`), whichever door it came through. `gbr:due` orders open and leased entries by the
-moment somebody should look at them again: when postponed work is due, or when a lease runs out. Every step is one Lua
-script on Redis' own clock.
+One entry a batch of a project (`gbr:entry:<name>`, the name as `inbox_names` gives it), whichever door it came
+through. `gbr:due` orders open and leased entries by the moment somebody should look at them again: when postponed work
+is due, or when a lease runs out. Every step is one Lua script on Redis' own clock.
 
 Keys without a TTL, each bounded by what is owed or by a fixed length (a test holds the list):
 * ours: open and leased entries, `gbr:due`, `gbr:fence` (a number), `gbr:deliveries` and `gbr:refusals` (about a
-  thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields);
+  thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields), `gbr:reconcile:<project>` (likewise);
 * RQ's: `rq:queues`, `rq:workers`, `rq:workers:gemini-batches` (names), and for the queue `gemini-batches` the ids of
   the jobs that wait (`rq:queue:…`, `…:intermediate`) and of those that run or ended (`rq:wip:…`, `rq:failed:…`); the
   hash `rq:job:<id>` of a job while it runs.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Literal
 
 import msgspec
 import redis
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
 from receiver.deliveries import MOST_LOGGED
@@ -36,20 +39,21 @@ BURIED_TTL_S = 30 * 86400
 LEASE_S = 12.0
 RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
 MAX_ATTEMPTS = 5
+MOST_LOOKED_AT = 1000  # by one sweep
 MAX_WAITS = 300  # at up to ten minutes each: two days, as long as Gemini lets a job live
 MAX_CAUSE = 2000
 REDIS_TIMEOUT_S = 2.0
-MOST_CONNECTIONS = 6  # of one process; small plans allow 20 in all
+MOST_CONNECTIONS = 5  # of one client; the web process's intake has one more, and small plans allow 20 in all
 
 
 @dataclass(frozen=True)
 class Arrival:
     """What one door hands in."""
 
-    batch: str  # "batches/<id>"
+    batch: str  # its name in the inbox: "batches/<id>", or "acme/batches/<id>" of the project `acme`
     event: str  # "batch.succeeded", or what the door saw
     door: Door
-    delivery_id: str = ""  # webhook-id; empty where there was no delivery
+    delivery_id: str = ""  # as `deliveries.name_delivery` gives it; empty where there was no delivery
     metadata: str = ""  # the webhook's user metadata as a JSON object; empty where there is none
     reopen: Reopen = "none"  # which ended entries it opens again
 
@@ -58,11 +62,17 @@ class Arrival:
 class Lease:
     """The right to work on a batch until it runs out."""
 
-    batch: str
+    batch: str  # its name in the inbox
     token: str  # fencing token: grows with every claim
     attempts: int  # errors and crashes so far
     waits: int  # times that Gemini was not ready
     metadata: dict[str, Any]  # the webhook's user metadata
+
+
+@functools.cache
+def driver_info() -> DriverInfo:
+    """How CLIENT LIST names us; made once, since it reads the metadata of installed packages."""
+    return DriverInfo().add_upstream_driver("gemini-batch-receiver", version("gemini-batch-receiver"))
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
@@ -75,12 +85,26 @@ def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
+        driver_info=driver_info(),
     )
     return redis.Redis.from_pool(pool)
 
 
 def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
+    """What the accept script takes."""
+    args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MOST_LOGGED]
+    for one in arrivals:
+        args += [one.batch, one.delivery_id, one.event, one.door, one.metadata, one.reopen]
+    return args
+
+
+def read_verdicts(answer: Sequence[bytes]) -> list[bool]:
+    """What the accept script gives: True where an arrival opened an entry."""
+    return [verdict == b"accepted" for verdict in answer]
 
 
 class Inbox:
@@ -93,10 +117,7 @@ class Inbox:
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
-        args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MOST_LOGGED]
-        for one in arrivals:
-            args += [one.batch, one.delivery_id, one.event, one.door, one.metadata, one.reopen]
-        return [verdict == b"accepted" for verdict in self._run("accept", *args)]
+        return read_verdicts(self._run("accept", *accept_args(arrivals)))
 
     def claim(self, batch: str, lease_s: float = LEASE_S) -> Lease | None:
         """Take a due batch. None when it is not due, ended, unknown or held by someone else."""
@@ -140,9 +161,12 @@ class Inbox:
         if not self._run("bury", lease.batch, lease.token, cause[:MAX_CAUSE], BURIED_TTL_S):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
-    def take_due(self, most: int = 1000) -> list[str]:
-        """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on."""
-        args = (most, _milliseconds(RING_GRACE_S), DONE_TTL_S, BURIED_TTL_S)
+    def take_due(self, most: int = MOST_LOOKED_AT) -> list[str]:
+        """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on.
+
+        At most `most`, among the MOST_LOOKED_AT that have been due for longest.
+        """
+        args = (most, _milliseconds(RING_GRACE_S), DONE_TTL_S, BURIED_TTL_S, MOST_LOOKED_AT)
         return [batch.decode() for batch in self._run("due", *args)]
 
     def purge(self, batches: Sequence[str]) -> list[str]:

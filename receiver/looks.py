@@ -1,4 +1,4 @@
-"""Whose turn it is to look at Gemini's list: of many processes one, at a pace, on Redis' own clock."""
+"""Whose turn it is to look at a project's list: of many processes one, at a pace, on Redis' own clock."""
 
 import secrets
 from dataclasses import dataclass
@@ -25,17 +25,18 @@ class Look:
 
 
 class Looks:
-    """The turns, kept in one hash. Every call raises InboxUnavailableError when Redis can't be asked."""
+    """The turns of one project, kept in one hash. Every call raises InboxUnavailableError when Redis can't be asked."""
 
-    def __init__(self, client: "redis.Redis", interval_s: float) -> None:
+    def __init__(self, client: "redis.Redis", interval_s: float, project: str = "") -> None:
         self._client = client
         self._interval_s = interval_s
-        self._run = Scripts(client, ("take_look", "hold_look", "end_look")).run
+        self._key = f"{LOOK}:{project}" if project else LOOK
+        self._run = Scripts(client, ("take_look", "hold_look", "end_look"), self._key).run
 
     def is_due(self) -> bool:
         """Whether `take` might succeed now; cheap."""
         try:
-            held_until, began, failed = self._client.hmget(LOOK, "held_until", "began", "failed")
+            held_until, began, failed = self._client.hmget(self._key, "held_until", "began", "failed")
             seconds, microseconds = self._client.time()
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error

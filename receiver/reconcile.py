@@ -1,4 +1,4 @@
-"""Reconcile: looks at Gemini's whole list, so that a callback that never comes costs minutes, not the batch."""
+"""Reconcile: looks at a project's whole list, so that a callback that never comes costs minutes, not the batch."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,9 +12,10 @@ from receiver.backlog import Backlog
 from receiver.bell import Bell
 from receiver.entries import Entry
 from receiver.errors import InboxUnavailableError, ReceiverError
-from receiver.gemini import Batch, Gemini
+from receiver.gemini import Batch
 from receiver.inbox import COUNTERS, Arrival, Inbox
 from receiver.looks import Look, Looks
+from receiver.project_batches import ProjectBatches
 from receiver.replay import Tally, Verdict, Window, find_stored, replay
 from receiver.storage import Storage
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Report:
-    """What a look saw."""
+    """What a look saw; batches go by their names in the inbox."""
 
     tally: Tally = field(default_factory=Tally)
     missed: list[str] = field(default_factory=list)  # queued now; they ended long ago and no callback ever came
@@ -41,7 +42,7 @@ class Reconciliation:
     """One look's parts. `run` makes the look."""
 
     client: "redis.Redis"
-    gemini: Gemini
+    batches: ProjectBatches
     storage: Storage
     interval_s: float
 
@@ -51,7 +52,7 @@ class Reconciliation:
         Raises LookHeldError when another process is looking, and the errors of Gemini, the storage and Redis: after one
         the next look starts from where this one did.
         """
-        looks = Looks(self.client, self.interval_s)
+        looks = Looks(self.client, self.interval_s, self.batches.project)
         look = looks.take(even_early=even_early)
         if look is None:
             return None
@@ -62,7 +63,7 @@ class Reconciliation:
                 looks.end(look, "failed")
             raise
         looks.end(look, "unclear" if report.tally.unclear else "complete")
-        _tell(report)
+        _tell(report, self.batches.project)
         return report
 
     def _look(self, looks: Looks, look: Look) -> Report:
@@ -75,9 +76,9 @@ class Reconciliation:
 
         def get_batch(name: str) -> Batch:
             looks.hold(look)
-            return self.gemini.get_batch(name)
+            return self.batches.get(name)
 
-        listed = register.watch(_holding(self.gemini.list_batches(), lambda: looks.hold(look)))
+        listed = register.watch(_holding(self.batches.list(), lambda: looks.hold(look)))
         since = None if look.complete_ms is None else _moment(look.complete_ms - OVERLAP_S * 1000)
         report.tally = replay(listed, get_batch, stored_among, register.admit, Window(since=since))
         return report
@@ -152,9 +153,10 @@ def _moment(ms: float) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
-def _tell(report: Report) -> None:
+def _tell(report: Report, project: str) -> None:
     tally = report.tally
-    about = {"found": tally.found, "stored": tally.stored, "queued": len(tally.queued), "missed": len(report.missed)}
+    about: dict[str, object] = {"project": project} if project else {}
+    about |= {"found": tally.found, "stored": tally.stored, "queued": len(tally.queued), "missed": len(report.missed)}
     log.info("reconcile.done", extra=about | {"unclear": len(tally.unclear)})
     if report.missed:
         log.warning("reconcile.missed", extra=_named(report.missed))

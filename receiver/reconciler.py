@@ -1,4 +1,7 @@
-"""The schedule of reconcile looks, in the web process and every worker; the turn in Redis lets one of them look."""
+"""The schedule of reconcile looks, in the web process and every worker.
+
+A turn in Redis lets one of them look at each project's list.
+"""
 
 import logging
 import random
@@ -8,9 +11,10 @@ from collections.abc import Callable
 import redis
 
 from receiver.errors import InboxUnavailableError, LookHeldError, ReceiverError
-from receiver.gemini import Gemini
 from receiver.looks import Looks
-from receiver.reconcile import Reconciliation
+from receiver.project_batches import open_batches
+from receiver.projects import Project
+from receiver.reconcile import Reconciliation, Report
 from receiver.settings import Settings
 from receiver.storage import open_storage
 
@@ -19,11 +23,14 @@ log = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Calls `look` whenever a look is due, in a thread of its own until stopped; an interval of 0 never does."""
+    """Calls `look` whenever a project's look is due, in a thread of its own until stopped; an interval of 0 never does.
 
-    def __init__(self, client: "redis.Redis", interval_s: float, look: Callable[[], None]) -> None:
-        self._looks = Looks(client, interval_s)
-        self._interval_s = interval_s
+    `look` makes the looks that are due.
+    """
+
+    def __init__(self, client: "redis.Redis", settings: Settings, look: Callable[[], None]) -> None:
+        self._interval_s = settings.reconcile_interval_s
+        self._looks = [Looks(client, self._interval_s, project) for project in settings.projects]
         self._look = look
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
@@ -38,14 +45,10 @@ class Reconciler:
     def _run(self) -> None:
         while not self._stopped.wait(self._pause_s()):
             try:
-                if self._looks.is_due():
+                if any(looks.is_due() for looks in self._looks):
                     self._look()
-            except LookHeldError:
-                log.debug("reconcile.held")
             except InboxUnavailableError as error:
                 log.warning("reconcile.skipped", extra={"cause": str(error)})
-            except ReceiverError as error:
-                log.warning("reconcile.failed", extra={"cause": str(error)})
             except Exception:
                 if not self._stopped.is_set():  # what it worked with may have been closed
                     log.exception("reconcile.crashed")
@@ -55,8 +58,19 @@ class Reconciler:
         return min(ASK_EVERY_S, self._interval_s / 4) * random.uniform(0.5, 1)  # noqa: S311 - spreads load, guards nothing
 
 
-def look_once(settings: Settings, client: "redis.Redis") -> None:
-    """A look in this process, when it is due. Raises ReceiverError."""
-    with Gemini(settings.base_url, settings.api_key, settings.api_version) as gemini:
+def look_at_each(settings: Settings, client: "redis.Redis") -> None:
+    """Look in this process at the projects whose look is due; one that fails leaves the others theirs."""
+    for project in settings.projects.values():
+        try:
+            look_at(settings, project, client, even_early=False)
+        except LookHeldError:
+            log.debug("reconcile.held", extra={"project": project.label})
+        except ReceiverError as error:
+            log.warning("reconcile.failed", extra={"cause": str(error), "project": project.label})
+
+
+def look_at(settings: Settings, project: Project, client: "redis.Redis", *, even_early: bool) -> Report | None:
+    """Look at one project's list; None when it is early. Raises what `Reconciliation.run` does, and StorageError."""
+    with open_batches(settings, project) as batches:
         storage = open_storage(settings.storage_url)
-        Reconciliation(client, gemini, storage, settings.reconcile_interval_s).run(even_early=False)
+        return Reconciliation(client, batches, storage, settings.reconcile_interval_s).run(even_early=even_early)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Literal
 
 from receiver.errors import GeminiError
 from receiver.gemini import Batch
+from receiver.inbox_names import split_inbox_name
 from receiver.layout import manifest_name
 from receiver.storage import Storage
 
@@ -18,7 +19,7 @@ STORAGE_THREADS = 8  # a bucket answers in tens of milliseconds; several questio
 
 @dataclass
 class Tally:
-    """What a replay saw."""
+    """What a replay saw; batches go by their names in the inbox."""
 
     found: int = 0  # terminal batches within the time asked for
     stored: int = 0  # with a manifest in the storage
@@ -28,6 +29,15 @@ class Tally:
     young: int = 0  # so fresh that the callback may still be on its way
     unfinished: int = 0  # still pending or running at Gemini
     unclear: list[str] = field(default_factory=list)  # Gemini did not show them: no verdict
+
+
+def add_tallies(tallies: Iterable[Tally]) -> Tally:
+    """What the replays of several projects saw together."""
+    whole = Tally()
+    for one in tallies:
+        for part in fields(Tally):
+            setattr(whole, part.name, getattr(whole, part.name) + getattr(one, part.name))
+    return whole
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ def find_stored(storage: Storage, names: Sequence[str]) -> set[str]:
     """Those of the batches that have a manifest. Raises StorageError."""
 
     def is_stored(name: str) -> bool:
-        return storage.exists(manifest_name(name.removeprefix("batches/")))
+        return storage.exists(manifest_name(split_inbox_name(name)[1].removeprefix("batches/")))
 
     with ThreadPoolExecutor(STORAGE_THREADS) as pool:
         return {name for name, found in zip(names, pool.map(is_stored, names), strict=True) if found}

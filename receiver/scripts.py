@@ -10,20 +10,26 @@ from receiver.errors import InboxUnavailableError
 
 DUE, BURIED, DONE, FENCE = "gbr:due", "gbr:buried", "gbr:done", "gbr:fence"
 DELIVERIES, LOOK = "gbr:deliveries", "gbr:reconcile"
-KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, LOOK)
+KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES)
+
+
+def read_script(name: str) -> str:
+    """The text of one script, with what all of them share."""
+    folder = resources.files("receiver") / "lua"
+    return (folder / "prelude.lua").read_text() + (folder / f"{name}.lua").read_text()
 
 
 class Scripts:
     """Some of `receiver/lua`, ready to run."""
 
-    def __init__(self, client: "redis.Redis", names: Sequence[str]) -> None:
-        folder = resources.files("receiver") / "lua"
-        prelude = (folder / "prelude.lua").read_text()
-        self._scripts = {name: client.register_script(prelude + (folder / f"{name}.lua").read_text()) for name in names}
+    def __init__(self, client: "redis.Redis", names: Sequence[str], look: str = LOOK) -> None:
+        """`look` is the hash in which a project's looks take turns."""
+        self._keys = (*KEYS, look)
+        self._scripts = {name: client.register_script(read_script(name)) for name in names}
 
     def run(self, name: str, *args: str | float) -> Any:
         """What the script gives. Raises InboxUnavailableError when Redis can't be asked."""
         try:
-            return self._scripts[name](keys=KEYS, args=args)
+            return self._scripts[name](keys=self._keys, args=args)
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not {name.replace('_', ' ')}: {error}") from error

@@ -3,13 +3,18 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
-from receiver.errors import LayoutError, SettingsError
+from receiver.environment import Reader
+from receiver.errors import SettingsError, UnknownProjectError
 from receiver.layout import Template
+from receiver.output_forms import NO_FORMS, Form, parse_forms
+from receiver.prices import Prices, default_prices, parse_prices
+from receiver.projects import API_KEY, DEFAULT, Project, read_projects
 from receiver.redis_urls import parse_ca_file, parse_redis_url, with_tls
-from receiver.signatures import Secret
+from receiver.response_schemas import parse_response_schema
+from receiver.setting_files import read_setting_file
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -28,7 +33,11 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("GEMINI_API_KEY", "required", "API key of the Gemini project; `GOOGLE_API_KEY` is read when it is unset"),
+    Variable(
+        "GEMINI_API_KEY",
+        "required without a named project",
+        "API key of the Gemini project; `GOOGLE_API_KEY` is read when it is unset",
+    ),
     Variable(
         "GEMINI_WEBHOOK_SECRET",
         "none",
@@ -39,6 +48,12 @@ VARIABLES = (
     Variable("GEMINI_API_VERSION", "v1beta", "version segment of the API's paths"),
     Variable("GEMINI_JWKS_URL", "GEMINI_BASE_URL/.well-known/jwks.json", "key set that proves dynamic webhooks"),
     Variable("GEMINI_WEBHOOK_AUDIENCE", "none", "`aud` that a dynamic webhook's JWT must carry; unset refuses JWTs"),
+    Variable(
+        "GEMINI_API_KEY__NAME",
+        "none",
+        "API key of one more Gemini project, served at `/webhooks/gemini/name`; `GEMINI_WEBHOOK_SECRET__NAME` and"
+        " `GEMINI_WEBHOOK_AUDIENCE__NAME` are its own too",
+    ),
     Variable("REDIS_URL", "redis://127.0.0.1:6379/0", "Redis or Valkey that holds the inbox"),
     Variable(
         "REDIS_CA_FILE", "none", "PEM file of the private CA that signed the certificate of a `rediss://` address"
@@ -51,6 +66,22 @@ VARIABLES = (
     Variable("STORAGE_URL", "file:outputs", "where outputs go: `file:`, `s3://`, `gs://` or `az://`"),
     Variable("OUTPUT_TEMPLATE", "{batch}/{key}.json", "name of an output below STORAGE_URL"),
     Variable("KEY_PATTERN", "none", "regular expression on the key; its named groups are template fields"),
+    Variable(
+        "PRICES_FILE",
+        "the built-in list",
+        "JSON file with the prices of tokens, in place of the built-in list; see [Cost](#cost)",
+    ),
+    Variable(
+        "OUTPUT_FORMS",
+        "raw",
+        "what is written of every answer, separated by commas: `raw` (always), `text`, `thoughts`, `json`, `media`,"
+        " `table`; see [Forms](#forms)",
+    ),
+    Variable(
+        "RESPONSE_SCHEMA",
+        "none",
+        "JSON Schema that the form `json` is checked against: the name of a file, or the schema itself",
+    ),
     Variable("SCRATCH_DIR", "the system's temporary folder", "local folder for results on their way to the storage"),
     Variable(
         "RETRY_BASE_S", "5", "seconds before the first retry after an error; each further one waits four times longer"
@@ -70,15 +101,16 @@ VARIABLES = (
 class Settings:
     """What the processes run with. Secrets stay out of `repr`."""
 
-    api_key: str = field(repr=False)
-    secrets: tuple[Secret, ...] = field(repr=False)
+    projects: Mapping[str, Project]  # by name, the default project's is ""; at least one
     base_url: str  # no trailing slash
     api_version: str  # "v1beta"
     jwks_url: str
-    audience: str | None  # `aud` of a dynamic webhook's JWT
     redis_url: str = field(repr=False)  # with the TLS options of its connections; may carry a password
     storage_url: str  # file:, s3://, gs:// or az://
     template: Template  # OUTPUT_TEMPLATE with KEY_PATTERN
+    forms: tuple[Form, ...]  # OUTPUT_FORMS, raw left out
+    response_schema: dict[str, Any] | None  # checked
+    prices: Prices  # PRICES_FILE
     scratch_dir: str | None  # None: the system's temporary folder
     retry_base_s: float  # seconds
     reconcile_interval_s: float  # seconds; 0 is never
@@ -86,43 +118,15 @@ class Settings:
     port: int
     log_level: str
 
-
-T = TypeVar("T")
-
-
-class _Reader:
-    """Reads variables and gathers what is wrong with them."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.problems: list[str] = []
-
-    def text(self, *names: str, default: str = "") -> str:
-        values = (self.environ.get(name, "").strip() for name in names)
-        return next((value for value in values if value), default)
-
-    def parsed(self, parse: Callable[[str], T], fallback: T, *names: str, default: str = "") -> T:
-        """`parse` raises ValueError with what was expected; the value itself is never quoted by us."""
-        text = self.text(*names, default=default)
-        try:
-            return parse(text)
-        except (ValueError, LayoutError) as error:
-            self.problems.append(f"{names[0]}: {error}")
-            return fallback
-
-
-def _parse_key(text: str) -> str:
-    if not text:
-        raise ValueError(
-            "is missing; create a key at https://aistudio.google.com/apikey and set it (or GOOGLE_API_KEY)"
-        )
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be one word of printable ASCII; copy the key again")
-    return text
-
-
-def _parse_secrets(text: str) -> tuple[Secret, ...]:
-    return tuple(Secret.parse(word) for word in re.split(r"[\s,]+", text) if word)
+    def project(self, name: str) -> Project:
+        """Raises UnknownProjectError, retryable: another worker may know it, or this one after a restart."""
+        if name not in self.projects:
+            known = ", ".join(project.label for project in self.projects.values())
+            variable = f"{API_KEY}__{name.upper()}" if name else API_KEY
+            raise UnknownProjectError(
+                f"the project {name or DEFAULT} is not known here, only {known}: set {variable} and restart"
+            )
+        return self.projects[name]
 
 
 def _parse_http_url(text: str) -> str:
@@ -146,7 +150,7 @@ def _parse_switch(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _read_redis_url(reader: _Reader) -> str:
+def _read_redis_url(reader: Reader) -> str:
     """REDIS_URL with what the other two variables say about its certificate."""
     ca_file = reader.parsed(parse_ca_file, None, "REDIS_CA_FILE")
     verify = reader.parsed(_parse_switch, True, "REDIS_TLS_VERIFY", default="true")
@@ -186,6 +190,19 @@ def _parse_level(text: str) -> str:
     return text.upper()
 
 
+def _parse_schema(forms: str) -> Callable[[str], dict[str, Any] | None]:
+    def parse(text: str) -> dict[str, Any] | None:
+        if text and "json" not in forms:
+            raise ValueError("it is of use only where OUTPUT_FORMS has json")
+        return parse_response_schema(text) if text else None
+
+    return parse
+
+
+def _parse_prices_file(text: str) -> Prices:
+    return parse_prices(read_setting_file(text)) if text else default_prices()
+
+
 def _parse_template(pattern: str) -> Callable[[str], Template]:
     return lambda text: Template.parse(text, pattern or None)
 
@@ -195,23 +212,22 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
 
     Raises SettingsError naming every variable that is missing or wrong, with what was expected.
     """
-    reader = _Reader(environ)
+    reader = Reader(environ)
     base_url = reader.parsed(_parse_http_url, DEFAULT_BASE_URL, "GEMINI_BASE_URL", default=DEFAULT_BASE_URL)
     jwks_default = f"{base_url}/.well-known/jwks.json"
     values: dict[str, Any] = {
-        "api_key": reader.parsed(_parse_key, "", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
-        "secrets": reader.parsed(
-            _parse_secrets, tuple[Secret, ...](), "GEMINI_WEBHOOK_SECRET", "WEBHOOK_SIGNING_SECRET"
-        ),
+        "projects": read_projects(reader),
         "base_url": base_url,
         "api_version": reader.parsed(_parse_version, "", "GEMINI_API_VERSION", default="v1beta"),
         "jwks_url": reader.parsed(_parse_http_url, "", "GEMINI_JWKS_URL", default=jwks_default),
-        "audience": reader.text("GEMINI_WEBHOOK_AUDIENCE") or None,
         "redis_url": _read_redis_url(reader),
         "storage_url": reader.parsed(_parse_storage_url, "", "STORAGE_URL", default="file:outputs"),
         "template": reader.parsed(
             _parse_template(reader.text("KEY_PATTERN")), None, "OUTPUT_TEMPLATE", default="{batch}/{key}.json"
         ),
+        "forms": reader.parsed(parse_forms, NO_FORMS, "OUTPUT_FORMS", default="raw"),
+        "response_schema": reader.parsed(_parse_schema(reader.text("OUTPUT_FORMS")), None, "RESPONSE_SCHEMA"),
+        "prices": reader.parsed(_parse_prices_file, None, "PRICES_FILE"),
         "scratch_dir": reader.text("SCRATCH_DIR") or None,
         "retry_base_s": reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
         "reconcile_interval_s": reader.parsed(_parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"),

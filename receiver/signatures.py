@@ -134,12 +134,17 @@ def _known_entries(signature: str) -> list[tuple[str, str]]:
     return known
 
 
+def _sign(key: bytes, message: bytes) -> bytes:
+    # hmac.digest lets go of the interpreter's lock, and waits milliseconds to get it back from another thread.
+    return hmac.new(key, message, "sha256").digest()
+
+
 def _matching_scheme(
     entries: Sequence[tuple[str, str]], message: bytes, secrets: Sequence[Secret], keys: KeySet
 ) -> Scheme:
     static = [text.encode() for version, text in entries if version == Scheme.STATIC]
     # Texts are compared instead of bytes, which accepts the one canonical spelling of a signature only.
-    expected = [base64.b64encode(hmac.digest(secret.key, message, "sha256")) for secret in secrets if static]
+    expected = [base64.b64encode(_sign(secret.key, message)) for secret in secrets if static]
     if any(hmac.compare_digest(ours, theirs) for ours in expected for theirs in static):
         return Scheme.STATIC
     if len(static) == len(entries):

@@ -12,8 +12,9 @@ log = logging.getLogger(__name__)
 
 
 def sweep(inbox: Inbox, bell: Bell) -> int:
-    """One look. Gives how many batches were rung."""
-    due = inbox.take_due()
+    """One look. Gives how many batches were rung: no more than keep the workers busy until the next look."""
+    room = bell.room()
+    due = inbox.take_due(room) if room > 0 else []
     return bell.ring_unheard(due) if due else 0
 
 

@@ -7,12 +7,17 @@ import redis
 
 from deploy.sandbox.valkey import running_valkey
 
+PREFIXES = (
+    *("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_"),
+    *("RESPONSE_", "PRICES_"),
+)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> None:
     """A developer's own settings must not steer a test."""
     for name in list(os.environ):
-        if name.startswith(("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_")):
+        if name.startswith(PREFIXES):
             del os.environ[name]
 
 

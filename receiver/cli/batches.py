@@ -5,11 +5,13 @@ import json
 import click
 
 from receiver.cli.group import Group, cli, load_settings
+from receiver.cli.printable import printable
+from receiver.cli.projects import read_name
 from receiver.errors import InboxUnavailableError, ManifestError
-from receiver.events import normalise_batch_name
 from receiver.inbox import Inbox, connect
+from receiver.inbox_names import split_inbox_name
 from receiver.layout import manifest_name
-from receiver.manifests import Manifest, Source, read_manifest
+from receiver.manifests import Cost, Manifest, Source, read_manifest
 from receiver.settings import Settings
 from receiver.storage import open_storage
 
@@ -30,8 +32,10 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
 
     Exit code 0 when it succeeded, its books balance and nothing is missing; 1 otherwise, and the reason is said.
     """
-    settings, name = load_settings(), normalise_batch_name(batch)
-    data = open_storage(settings.storage_url).read(manifest_name(name.removeprefix("batches/")))
+    settings = load_settings()
+    name = read_name(settings, batch)
+    batch_id = split_inbox_name(name)[1].removeprefix("batches/")
+    data = open_storage(settings.storage_url).read(manifest_name(batch_id))
     if data is None:
         raise click.ClickException(f"{name} is not stored: {_whereabouts(settings, name)}")
     manifest = _read_manifest(name, data)
@@ -39,7 +43,7 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
         click.echo(data, nl=False)
     else:
         for label, text in _table(manifest):
-            click.echo(f"{label:<10}{text}")
+            click.echo(f"{label:<10}{printable(text)}")
     wrong = _find_wrong(manifest)
     for reason in wrong:
         click.echo(reason, err=True)
@@ -64,7 +68,7 @@ def _whereabouts(settings: Settings, name: str) -> str:
         return f"{error}, so nobody can say whether it is queued"
     if entry is None:
         return f"the inbox does not know it; {hint}"
-    cause = f" ({entry.cause})" if entry.cause else ""
+    cause = f" ({printable(entry.cause)})" if entry.cause else ""
     match entry.state:
         case "open":
             return f"it is open in the inbox{cause}: a worker takes it when it is due"
@@ -100,6 +104,7 @@ def _table(manifest: Manifest) -> list[tuple[str, str]]:
     objects, error = manifest.objects, manifest.error
     rows = [
         ("batch", manifest.batch),
+        ("project", manifest.project if isinstance(manifest.project, str) else None),
         ("state", manifest.state),
         ("name", manifest.display_name),
         ("model", manifest.model),
@@ -112,6 +117,7 @@ def _table(manifest: Manifest) -> list[tuple[str, str]]:
         ("source", _source(manifest.source)),
         ("objects", f"{_number(objects.count)}, {_number(objects.bytes)} bytes"),
         ("usage", _counts(usage)),
+        ("cost", _cost(manifest)),
         ("error", f"{error.code}: {error.message}" if error else None),
     ]
     return [(label, text) for label, text in rows if text is not None]
@@ -133,6 +139,14 @@ def _missing(manifest: Manifest) -> str:
     named = ", ".join(json.dumps(key) for key in keys[:SHOWN_KEYS])
     more = f" and {len(keys) - SHOWN_KEYS:,} more" if len(keys) > SHOWN_KEYS else ""
     return f"{count} (keys without a result: {named}{more})"
+
+
+def _cost(manifest: Manifest) -> str:
+    cost = manifest.cost
+    if not isinstance(cost, Cost):
+        return "unknown"
+    parts = f"input {cost.input}, cached {cost.cached}, output {cost.output}"
+    return f"{cost.amount} {cost.currency} ({parts}; prices of {cost.prices})"
 
 
 def _source(source: Source) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from receiver.cli.group import cli, load_settings
 from receiver.errors import AlreadyStoredError, ReceiverError, StorageError, UnfitRedisError
 from receiver.inbox import connect
+from receiver.projects import Project
 from receiver.redis_health import examine
 from receiver.redis_urls import is_checked
 from receiver.settings import Settings
@@ -52,14 +53,19 @@ def _check_storage(settings: Settings) -> str:
     return "writes, reads, creates once and deletes"
 
 
-def _check_secret(settings: Settings) -> str:
-    return f"{len(settings.secrets)} secret(s)" if settings.secrets else "none yet: registered webhooks are refused"
+def _check_secrets(settings: Settings) -> str:
+    return "; ".join(_secrets_of(project) for project in settings.projects.values())
+
+
+def _secrets_of(project: Project) -> str:
+    count = f"{len(project.secrets)} secret(s)" if project.secrets else "none yet: registered webhooks are refused"
+    return f"{count} at {project.path}"
 
 
 CHECKS: dict[str, Callable[[Settings], str]] = {
     "redis": _check_redis,
     "storage": _check_storage,
-    "webhook secret": _check_secret,
+    "webhook secret": _check_secrets,
     "output template": lambda settings: f"{settings.template.text} gives {settings.template.example()}",
 }
 

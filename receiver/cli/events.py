@@ -11,10 +11,12 @@ from receiver.backlog import Backlog
 from receiver.bell import Bell
 from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
-from receiver.deliveries import fetch_deliveries
+from receiver.cli.printable import printable
+from receiver.cli.projects import project_of, project_option, read_name
+from receiver.deliveries import Delivery, fetch_deliveries
 from receiver.entries import Entry, State
-from receiver.events import normalise_batch_name
 from receiver.inbox import Arrival, Inbox, connect
+from receiver.settings import Settings
 
 MAX_CAUSE = 80
 
@@ -26,7 +28,7 @@ def events() -> None:
 
 def _row(entry: Entry, now_ms: int) -> str:
     age = show_age(now_ms - entry.accepted_ms)
-    cause = " ".join(entry.cause.split())[:MAX_CAUSE]
+    cause = printable(" ".join(entry.cause.split()))[:MAX_CAUSE]
     counts = f"{entry.attempts:>8}  {entry.waits:>5}"
     return f"{entry.batch:<44}  {entry.state:<6}  {age:>4}  {counts}  {entry.door:<9}  {cause}".rstrip()
 
@@ -34,16 +36,17 @@ def _row(entry: Entry, now_ms: int) -> str:
 @events.command("list")
 @click.option("--state", type=click.Choice(get_args(State)), help="Only batches in this state.")
 @click.option("--deliveries", is_flag=True, help="The last deliveries with their verdicts, instead of the batches.")
+@project_option
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Show at most so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
-def list_events(*, state: State | None, deliveries: bool, limit: int, as_json: bool) -> None:
+def list_events(*, state: State | None, deliveries: bool, label: str | None, limit: int, as_json: bool) -> None:
     """List batches (open, leased, buried, done), or the last deliveries."""
     settings = load_settings()
     if deliveries:
-        _list_deliveries(settings.redis_url, limit, as_json=as_json)
+        _list_deliveries(settings.redis_url, limit, project_of(label), as_json=as_json)
         return
     with connect(settings.redis_url) as client:
-        found = Backlog(client).listing(state, limit)
+        found = Backlog(client).listing(state, limit, project_of(label))
     if as_json:
         click.echo(msgspec.json.encode([_described(entry, found.now_ms) for entry in found.entries]))
         return
@@ -58,19 +61,24 @@ def _described(entry: Entry, now_ms: int) -> dict[str, object]:
     return asdict(entry) | {"age_s": max(0, now_ms - entry.accepted_ms) // 1000}
 
 
-def _list_deliveries(redis_url: str, limit: int, *, as_json: bool) -> None:
+def _list_deliveries(redis_url: str, limit: int, project: str | None, *, as_json: bool) -> None:
     with connect(redis_url) as client:
-        found = fetch_deliveries(client, limit)
+        found = fetch_deliveries(client, limit, project)
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
     if found:
         click.echo(f"{'time':<20}  {'verdict':<9}  {'scheme':<7}  {'webhook-id':<36}  batch or cause")
     for one in found:
-        what = one.batch or one.cause or one.event
-        delivery_id = "".join(char if char.isprintable() else "?" for char in one.delivery_id)
-        click.echo(f"{show_moment(one.time_ms)}  {one.verdict:<9}  {one.scheme:<7}  {delivery_id:<36}  {what}")
+        what = f"{printable(one.delivery_id):<36}  {printable(_matter(one))}"
+        click.echo(f"{show_moment(one.time_ms)}  {one.verdict:<9}  {one.scheme:<7}  {what}")
     click.echo(f"{len(found)} deliveries", err=True)
+
+
+def _matter(one: Delivery) -> str:
+    """What a delivery was about: a batch, which names its project, or why it was refused at which project's door."""
+    words = one.cause or one.event
+    return one.batch or (f"{one.project}: {words}" if one.project else words)
 
 
 @events.command("show")
@@ -78,8 +86,9 @@ def _list_deliveries(redis_url: str, limit: int, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def show_event(batch: str, *, as_json: bool) -> None:
     """Show all that the inbox knows of a batch; exit code 1 when that is nothing."""
-    name = normalise_batch_name(batch)
-    with connect(load_settings().redis_url) as client:
+    settings = load_settings()
+    name = read_name(settings, batch)
+    with connect(settings.redis_url) as client:
         entry = Inbox(client).entries([name]).get(name)
     if entry is None:
         raise click.ClickException(f"the inbox does not know {name}: try `replay --batch {name}`")
@@ -88,15 +97,18 @@ def show_event(batch: str, *, as_json: bool) -> None:
         return
     for label, value in asdict(entry).items():
         shown = show_moment(value) if label.endswith("_ms") else value
-        click.echo(f"{label.removesuffix('_ms'):<9} {shown if shown not in ('', {}) else '-'}")
+        click.echo(f"{label.removesuffix('_ms'):<9} {printable(str(shown)) if shown not in ('', {}) else '-'}")
 
 
-def _chosen(backlog: Backlog, batches: Sequence[str], states: Sequence[State]) -> list[str]:
+def _chosen(
+    settings: Settings, backlog: Backlog, batches: Sequence[str], states: Sequence[State], label: str | None
+) -> list[str]:
     """What the arguments and flags name, each once. Raises UsageError when they name nothing."""
     if not batches and not states:
         raise click.UsageError("name batches, or say which ones by a flag")
-    names = [normalise_batch_name(batch) for batch in batches]
-    return list(dict.fromkeys([*names, *(name for state in states for name in backlog.names(state))]))
+    names = [read_name(settings, batch, label) for batch in batches]
+    flagged = (name for state in states for name in backlog.names(state, project_of(label)))
+    return list(dict.fromkeys([*names, *flagged]))
 
 
 def _conclude(done: Sequence[str], asked: Sequence[str], verb: str, *, as_json: bool) -> None:
@@ -115,11 +127,13 @@ def _conclude(done: Sequence[str], asked: Sequence[str], verb: str, *, as_json: 
 @events.command("retry")
 @click.argument("batches", nargs=-1)
 @click.option("--all-buried", is_flag=True, help="Every batch that was given up.")
+@project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
-def retry_events(batches: tuple[str, ...], *, all_buried: bool, as_json: bool) -> None:
+def retry_events(batches: tuple[str, ...], *, all_buried: bool, label: str | None, as_json: bool) -> None:
     """Work on these batches again, from the first attempt; exit code 1 when one is not known."""
-    with connect(load_settings().redis_url) as client:
-        asked = _chosen(Backlog(client), batches, ["buried"] if all_buried else [])
+    settings = load_settings()
+    with connect(settings.redis_url) as client:
+        asked = _chosen(settings, Backlog(client), batches, ["buried"] if all_buried else [], label)
         inbox = Inbox(client)
         known = inbox.entries(asked)
         inbox.accept([Arrival(name, entry.event, "retry", reopen="all") for name, entry in known.items()])
@@ -131,14 +145,18 @@ def retry_events(batches: tuple[str, ...], *, all_buried: bool, as_json: bool) -
 @click.argument("batches", nargs=-1)
 @click.option("--buried", is_flag=True, help="Every batch that was given up.")
 @click.option("--done", is_flag=True, help="Every batch that is stored.")
+@project_option
 @click.option("--yes", is_flag=True, help="Really do it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
-def purge_events(batches: tuple[str, ...], *, buried: bool, done: bool, yes: bool, as_json: bool) -> None:
+def purge_events(  # noqa: PLR0913 - one parameter an option
+    batches: tuple[str, ...], *, buried: bool, done: bool, label: str | None, yes: bool, as_json: bool
+) -> None:
     """Forget these batches; exit code 1 when one is not known. Outputs stay, and a replay can find a batch again."""
     flags: dict[State, bool] = {"buried": buried, "done": done}
     states = [state for state, is_meant in flags.items() if is_meant]
-    with connect(load_settings().redis_url) as client:
-        asked = _chosen(Backlog(client), batches, states)
+    settings = load_settings()
+    with connect(settings.redis_url) as client:
+        asked = _chosen(settings, Backlog(client), batches, states, label)
         if not yes:
             raise click.UsageError(f"this would make the inbox forget {len(asked)} batch(es): add --yes to do it")
         purged = Inbox(client).purge(asked)

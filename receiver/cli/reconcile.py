@@ -1,48 +1,66 @@
 """`reconcile`: one look at Gemini's list, now."""
 
+from collections.abc import Sequence
+
 import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
-from receiver.gemini import Gemini
+from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.inbox import connect
-from receiver.reconcile import Reconciliation, Report
+from receiver.reconcile import Report
+from receiver.reconciler import look_at
+from receiver.replay import add_tallies
 from receiver.settings import Settings
-from receiver.storage import open_storage
 
 
 @cli.command("reconcile")
 @click.option("--if-due", is_flag=True, help="Do nothing when the last look is younger than RECONCILE_INTERVAL_S.")
+@project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 @click.pass_context
-def reconcile_command(ctx: click.Context, *, if_due: bool, as_json: bool) -> None:
-    """Make the look that the web process and the workers make on their schedule.
+def reconcile_command(ctx: click.Context, *, if_due: bool, label: str | None, as_json: bool) -> None:
+    """Make the look that the web process and the workers make on their schedule, at every project's list.
 
     It queues what ended since the last complete look and is not stored, and leaves what was given up. Exit code 1 when
     Gemini, the storage or Redis failed, when a batch was not shown, or when another process is looking right now.
     """
-    report = _look(load_settings(), if_due=if_due)
+    reports, failures = _look(load_settings(), label, if_due=if_due)
+    report = _add_reports([one for one in reports if one is not None])
+    if reports:
+        _print(report, as_json=as_json)
+    end_with(failures)
+    if report is not None and report.tally.unclear:
+        ctx.exit(1)
+
+
+def _look(settings: Settings, label: str | None, *, if_due: bool) -> tuple[list[Report | None], list[str]]:
+    projects = choose_projects(settings, label)
+    with connect(settings.redis_url) as client:
+        return go_through(projects, lambda project: look_at(settings, project, client, even_early=not if_due))
+
+
+def _add_reports(reports: Sequence[Report]) -> Report | None:
+    """What was seen of all projects; None where no look was due."""
+    if not reports:
+        return None
+    return Report(
+        tally=add_tallies(report.tally for report in reports),
+        missed=[name for report in reports for name in report.missed],
+        expiring=[name for report in reports for name in report.expiring],
+    )
+
+
+def _print(report: Report | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(report))
     elif report is None:
         click.echo("not due yet")
     else:
-        _print(report)
-    if report is not None and report.tally.unclear:
-        ctx.exit(1)
+        _describe(report)
 
 
-def _look(settings: Settings, *, if_due: bool) -> Report | None:
-    storage = open_storage(settings.storage_url)
-    with (
-        Gemini(settings.base_url, settings.api_key, settings.api_version) as gemini,
-        connect(settings.redis_url) as client,
-    ):
-        look = Reconciliation(client, gemini, storage, settings.reconcile_interval_s)
-        return look.run(even_early=not if_due)
-
-
-def _print(report: Report) -> None:
+def _describe(report: Report) -> None:
     tally = report.tally
     for name in report.missed:
         click.echo(f"missed {name}", err=True)

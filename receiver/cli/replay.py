@@ -1,6 +1,7 @@
 """`replay`: finds what was missed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import click
 import msgspec
@@ -10,12 +11,15 @@ from receiver.backlog import Backlog
 from receiver.bell import Bell
 from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import Moment
-from receiver.events import normalise_batch_name
-from receiver.gemini import Batch, Gemini
+from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
+from receiver.gemini import Batch
 from receiver.inbox import Arrival, Inbox, connect
-from receiver.replay import Tally, Verdict, Window, ask_each, find_stored, replay
+from receiver.inbox_names import split_inbox_name
+from receiver.project_batches import ProjectBatches, open_batches
+from receiver.projects import Project
+from receiver.replay import Tally, Verdict, Window, add_tallies, ask_each, find_stored, replay
 from receiver.settings import Settings
-from receiver.storage import open_storage
+from receiver.storage import Storage, open_storage
 
 
 @cli.command("replay")
@@ -23,6 +27,7 @@ from receiver.storage import open_storage
 @click.option("--until", type=Moment(), help="Only batches that ended before this moment.")
 @click.option("--failed", is_flag=True, help="Only batches that were given up (buried).")
 @click.option("--batch", "names", multiple=True, help="Only this batch; may be given several times.")
+@project_option
 @click.option("--dry-run", is_flag=True, help="Say what would be queued and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 @click.pass_context
@@ -33,23 +38,41 @@ def replay_command(  # noqa: PLR0913 - one parameter an option
     until: str | None,
     failed: bool,
     names: tuple[str, ...],
+    label: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Ask Gemini for its batches and queue the finished ones that are not stored.
+    """Ask Gemini for every project's batches and queue the finished ones that are not stored.
 
     Exit code 1 when Gemini, the storage or Redis failed, or when Gemini did not show one of the batches.
     """
     if failed and names:
         raise click.UsageError("--failed and --batch exclude each other")
-    wanted = [normalise_batch_name(name) for name in names]
-    tally = _replay(load_settings(), Window(since, until), wanted, failed=failed, dry_run=dry_run)
-    if as_json:
+    settings = load_settings()
+    wanted = [read_name(settings, name, label) for name in names]
+    choice = _Choice(Window(since, until), wanted, failed=failed)
+    tallies, failures = _replay(settings, label, choice, dry_run=dry_run)
+    tally = add_tallies(tallies)
+    if tallies and as_json:
         click.echo(msgspec.json.encode(tally))
-    else:
+    elif tallies:
         _print(tally, dry_run=dry_run)
+    end_with(failures)
     if tally.unclear:
         ctx.exit(1)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which batches are looked at."""
+
+    window: Window
+    names: Sequence[str]  # only these; empty for all that Gemini lists
+    failed: bool  # only those that were given up
+
+    @property
+    def is_named(self) -> bool:
+        return self.failed or bool(self.names)
 
 
 def _print(tally: Tally, *, dry_run: bool) -> None:
@@ -85,23 +108,38 @@ class _Door:
         return ["queued" if is_opened else "owed" for is_opened in opened]
 
 
-def _replay(settings: Settings, window: Window, names: list[str], *, failed: bool, dry_run: bool) -> Tally:
-    storage = open_storage(settings.storage_url)
-    with (
-        Gemini(settings.base_url, settings.api_key, settings.api_version) as gemini,
-        connect(settings.redis_url) as client,
-    ):
-        unclear = list[str]()
-
-        def listed() -> Iterator[Batch]:
-            if failed:
-                return ask_each(Backlog(client).names("buried"), gemini.get_batch, unclear)
-            return (gemini.get_batch(name) for name in names) if names else gemini.list_batches()
-
-        def stored_among(asked: Sequence[str]) -> set[str]:
-            return find_stored(storage, asked)
-
+def _replay(settings: Settings, label: str | None, choice: _Choice, *, dry_run: bool) -> tuple[list[Tally], list[str]]:
+    """What was seen of each project, and what failed."""
+    projects, storage = choose_projects(settings, label), open_storage(settings.storage_url)
+    with connect(settings.redis_url) as client:
         door = _Door(client, dry_run=dry_run)
-        tally = replay(listed(), gemini.get_batch, stored_among, door.admit, window)
-        tally.unclear += unclear
-        return tally
+        names = Backlog(client).names("buried") if choice.failed else choice.names
+        strangers = [name for name in names if split_inbox_name(name)[0] not in {one.name for one in projects}]
+        if strangers and not choice.failed:
+            raise click.UsageError(f"of no project that is asked for: {', '.join(strangers)}")
+
+        def look(project: Project) -> Tally:
+            own = names_of(project, names) if choice.is_named else None
+            with open_batches(settings, project) as batches:
+                return _look(batches, storage, door, own, choice)
+
+        tallies, failures = go_through(projects, look)
+    if strangers and label is None:
+        failures.append(f"of no project that is known here: {', '.join(strangers)}")
+    return tallies, failures
+
+
+def _look(
+    batches: ProjectBatches, storage: Storage, door: _Door, names: Sequence[str] | None, choice: _Choice
+) -> Tally:
+    """Look at these batches of one project, or at all that Gemini lists."""
+    unclear = list[str]()
+    if names is None:
+        listed = batches.list()
+    elif choice.failed:
+        listed = ask_each(names, batches.get, unclear)
+    else:
+        listed = (batches.get(name) for name in names)
+    tally = replay(listed, batches.get, lambda asked: find_stored(storage, asked), door.admit, choice.window)
+    tally.unclear += unclear
+    return tally

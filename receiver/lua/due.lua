@@ -1,9 +1,12 @@
--- ARGV: most, ring grace ms, done ttl s, buried ttl s
+-- ARGV: most to give, ring grace ms, done ttl s, buried ttl s, most to look at
 -- Gives the batches that are due and not rung lately, and marks them as rung. Tidies what points to no entry.
 redis.call('ZREMRANGEBYSCORE', DONE, '-inf', now - ARGV[3] * 1000)
 redis.call('ZREMRANGEBYSCORE', BURIED, '-inf', now - ARGV[4] * 1000)
 local due = {}
-for _, batch in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, ARGV[1])) do
+for _, batch in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, ARGV[5])) do
+  if #due >= tonumber(ARGV[1]) then
+    break
+  end
   local entry = redis.call('HMGET', ENTRY .. batch, 'state', 'rung_until')
   if not entry[1] then
     redis.call('ZREM', DUE, batch)

@@ -15,6 +15,7 @@ from receiver.errors import AlreadyStoredError, StorageError
 TEMPORARY = ".tmp"  # no output's name begins with a dot
 CHUNK_BYTES = 256 * 1024
 FLUSHING_THREADS = 8  # fsync waits for the disk; several waits overlap
+FEW = 4  # objects: to start threads for them takes longer than their waits
 T = TypeVar("T")
 
 
@@ -96,8 +97,9 @@ class LocalStorage:
             raise _failure("write", name, error) from error
 
     def _put_all(self, put: Callable[[tuple[str, T]], None], objects: Sequence[tuple[str, T]]) -> None:
-        if len(objects) == 1:
-            put(objects[0])
+        if len(objects) <= FEW:
+            for one in objects:
+                put(one)
         else:
             with ThreadPoolExecutor(FLUSHING_THREADS) as pool:
                 for _ in pool.map(put, objects):
@@ -159,7 +161,10 @@ class LocalStorage:
         return _chunks_of(file, name)
 
     def exists(self, name: str) -> bool:
-        return (self.root / name).is_file()
+        try:
+            return (self.root / name).is_file()
+        except OSError as error:
+            raise _failure("look for", name, error) from error
 
     def list_names(self, folder: str) -> list[str]:
         top = self.root / folder

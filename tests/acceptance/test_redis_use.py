@@ -14,14 +14,12 @@ from receiver.bell import QUEUE
 from receiver.inbox import Arrival, Inbox
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
+from tests.lasting_keys import OURS, RQ, lasting_keys
 from tests.running import answers, ready_batch, running_program, set_faults, submit_inline
 from tests.tls_proxy import make_certificates, running_tls_proxy
 from tests.waiting import eventually
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-OURS = {"gbr:due", "gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:counters", "gbr:reconcile"}
-RQ = {"rq:queues", "rq:workers", f"rq:workers:{QUEUE}", f"rq:queue:{QUEUE}", f"rq:queue:{QUEUE}:intermediate"}
-RQ |= {f"rq:{registry}:{QUEUE}" for registry in ("wip", "failed", "finished", "canceled", "deferred", "scheduled")}
 WEB, IDLE_WORKER = 6, 5  # connections at most; small plans allow 20 in all
 
 
@@ -29,16 +27,6 @@ WEB, IDLE_WORKER = 6, 5  # connections at most; small plans allow 20 in all
 def client(world: World) -> "Iterator[redis.Redis]":
     with redis.Redis.from_url(world.redis_url) as client:
         yield client
-
-
-def lasting(client: "redis.Redis") -> set[str]:
-    """Keys without a TTL, open and leased entries aside."""
-    found = set()
-    for key in client.scan_iter(count=1000):
-        is_owed = key.startswith(b"gbr:entry:") and client.hget(key, "state") in (b"open", b"leased")
-        if client.ttl(key) == -1 and not is_owed:
-            found.add(key.decode())
-    return found
 
 
 def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis") -> None:
@@ -61,8 +49,8 @@ def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis"
         eventually(lambda: client.zscore("gbr:buried", "batches/nosuchbatch"), 60, "the burial")
         eventually(lambda: client.exists("gbr:refusals"))
         eventually(lambda: client.zcard("gbr:done") == len(stored), 20)
-        eventually(lambda: lasting(client) <= OURS | RQ, 20, f"an expiry of all but {sorted(OURS | RQ)}")
-        assert {"gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:reconcile"} <= lasting(client)
+        eventually(lambda: lasting_keys(client) <= OURS | RQ, 20, f"an expiry of all but {sorted(OURS | RQ)}")
+        assert {"gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:reconcile"} <= lasting_keys(client)
 
 
 def test_lists_of_keys_are_written() -> None:

@@ -80,6 +80,8 @@ class KeyEndpoint:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(reader.read(1), 0.02)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 @dataclass(frozen=True)

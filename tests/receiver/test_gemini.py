@@ -1,5 +1,8 @@
 import json
+import time
+import traceback
 from collections.abc import Iterator
+from email.utils import formatdate
 from typing import Any
 
 import httpx
@@ -8,7 +11,17 @@ import pytest
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import BatchNotFoundError, GeminiError
-from receiver.gemini import Batch, Gemini, _Operation, _read_operation, retry_after_s
+from receiver.gemini import (
+    KEY_HEADER,
+    MAX_RETRY_AFTER_S,
+    Batch,
+    Gemini,
+    _Operation,
+    _read_operation,
+    read_error,
+    retry_after_s,
+)
+from tests.receiver.key_server import serving_calls
 from tests.running import ready_batch, set_faults
 
 
@@ -94,6 +107,17 @@ def test_retry_after_is_read(text: str, seconds: float | None) -> None:
     assert retry_after_s({"retry-after": text}) == seconds
 
 
+def test_retry_after_may_be_a_date() -> None:
+    def date(offset_s: float) -> str:
+        return formatdate(time.time() + offset_s, usegmt=True)
+
+    soon = retry_after_s({"retry-after": date(60)})
+    assert soon is not None
+    assert 50 < soon <= 60
+    assert retry_after_s({"retry-after": date(-60)}) == 0
+    assert retry_after_s({"retry-after": date(10**6)}) == MAX_RETRY_AFTER_S
+
+
 def test_get_gives_the_batch(gemini: Gemini, sandbox_url: str) -> None:
     name = ready_batch(
         sandbox_url, output={"inlinedResponses": {"inlinedResponses": [{"error": {"code": 3}}]}}, request_count=1
@@ -149,3 +173,46 @@ def test_absent_api_is_said() -> None:
     ):
         gemini.get_batch("batches/any")
     assert told.value.retryable
+
+
+KEY = "canary-key-of-ours"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
+def test_key_in_an_answer_is_hidden(status: int) -> None:
+    """Google says "Consumer 'api_key:…' has been suspended", with the key in full."""
+    words = json.dumps({"error": {"code": status, "message": f"Consumer 'api_key:{KEY}' has been suspended"}})
+    response = httpx.Response(
+        status, content=words, request=httpx.Request("GET", "http://g", headers={KEY_HEADER: KEY})
+    )
+    assert "Consumer 'api_key:[API key]' has been suspended" in str(read_error(response, "batches/x"))
+
+
+def test_key_in_a_batchs_error_is_hidden(sandbox_url: str) -> None:
+    error = {"code": 7, "message": "Consumer 'api_key:right-key' has been suspended"}
+    name = ready_batch(sandbox_url, state="FAILED", request_count=1, error=error)
+    with Gemini(sandbox_url, "right-key") as gemini:
+        assert gemini.get_batch(name).error_message == "Consumer 'api_key:[API key]' has been suspended"
+
+
+@pytest.mark.parametrize("where", ["nowhere", "strange"])
+def test_no_trace_holds_the_key(where: str) -> None:
+    with (
+        serving_calls(b"<html>") as server,
+        Gemini(server.url if where == "strange" else f"http://127.0.0.1:{allocate_port()}", KEY) as gemini,
+        pytest.raises(GeminiError) as told,
+    ):
+        gemini.get_batch("batches/x")
+    assert KEY not in "".join(traceback.format_exception(told.value)) + repr(gemini)
+
+
+def test_redirect_takes_the_key_nowhere() -> None:
+    """R38: another port of the same host is another origin."""
+    with (
+        serving_calls() as trap,
+        serving_calls(elsewhere=f"{trap.url}/v1beta/batches/x") as server,
+        Gemini(server.url, KEY) as gemini,
+        pytest.raises(GeminiError, match="another origin"),
+    ):
+        gemini.get_batch("batches/x")
+    assert (len(server.calls), trap.calls) == (1, [])

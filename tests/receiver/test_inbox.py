@@ -50,10 +50,44 @@ def test_same_delivery_is_known(inbox: Inbox) -> None:
     assert not arrive(inbox, "msg_1")
 
 
+def pass_time(client: "redis.Redis", seconds: int) -> None:
+    """As if it were so much later: what would have expired does, in Redis' own way."""
+    for key in client.scan_iter():
+        if (rest := client.ttl(key)) >= 0:
+            client.expire(key, rest - seconds)  # at zero or below, Redis deletes the key
+
+
+@pytest.mark.parametrize("hours", [1, 25, 7 * 24])
+@pytest.mark.parametrize("end", ["finished", "buried", "purged"])
+def test_redelivery_after_days_is_known(inbox: Inbox, client: "redis.Redis", hours: int, end: str) -> None:
+    """R14: accepted as known, and nothing becomes due; of a purged batch only the delivery is remembered."""
+    arrive(inbox, "msg_1")
+    lease = claim(inbox)
+    if end == "buried":
+        inbox.bury(lease, "no such batch")
+    else:
+        inbox.finish(lease, {})
+    if end == "purged":
+        inbox.purge([BATCH])
+    pass_time(client, hours * 3600)
+    assert not arrive(inbox, "msg_1")
+    assert not inbox.has_due()
+    assert inbox.claim(BATCH) is None
+
+
 def test_other_door_meets_the_same_entry(inbox: Inbox) -> None:
     assert arrive(inbox, "msg_1")
     assert not arrive(inbox, "msg_2")
     assert not arrive(inbox)
+
+
+def test_another_project_has_its_own_entry(inbox: Inbox) -> None:
+    assert arrive(inbox, "msg_1")
+    assert arrive(inbox, "acme/msg_1", f"acme/{BATCH}")
+    inbox.bury(claim(inbox), "no such batch")
+    entry = inbox.entries([f"acme/{BATCH}"])[f"acme/{BATCH}"]
+    assert (entry.project, entry.state) == ("acme", "open")
+    assert inbox.entries([BATCH])[BATCH].project == ""
 
 
 def test_one_step_accepts_many_arrivals(inbox: Inbox) -> None:
@@ -201,3 +235,7 @@ def test_absent_redis_is_said_in_words() -> None:
         for call in (lambda: arrive(inbox), lambda: inbox.claim(BATCH), inbox.ping, inbox.has_due, inbox.take_due):
             with pytest.raises(InboxUnavailableError, match="Redis did not"):
                 call()
+
+
+def test_redis_lists_our_connections_by_name(client: "redis.Redis") -> None:
+    assert "gemini-batch-receiver" in str(client.client_info()["lib-name"])

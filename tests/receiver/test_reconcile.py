@@ -12,9 +12,13 @@ from receiver.gemini import Gemini
 from receiver.inbox import COUNTERS, Arrival, Inbox, connect
 from receiver.layout import manifest_name
 from receiver.looks import Looks
+from receiver.project_batches import ProjectBatches
 from receiver.reconcile import MISSED, Reconciliation, Report
+from receiver.reconciler import look_at_each
 from receiver.scripts import LOOK
+from receiver.settings import read_settings
 from receiver.storage import Storage, open_storage
+from tests.key_router import routing_keys
 from tests.receiver.listing import Listing, ago, serving
 
 
@@ -25,7 +29,7 @@ class Stage:
     listing: Listing
     client: "redis.Redis"
     storage: Storage
-    gemini: Gemini
+    batches: ProjectBatches
 
     @property
     def inbox(self) -> Inbox:
@@ -34,8 +38,8 @@ class Stage:
     def store(self, name: str) -> None:
         self.storage.create(manifest_name(name.removeprefix("batches/")), b"{}")
 
-    def look(self) -> Report:
-        report = Reconciliation(self.client, self.gemini, self.storage, 900).run(even_early=True)
+    def look(self, batches: ProjectBatches | None = None) -> Report:
+        report = Reconciliation(self.client, batches or self.batches, self.storage, 900).run(even_early=True)
         assert report is not None
         return report
 
@@ -51,7 +55,15 @@ class Stage:
 def stage(redis_url: str, storage_url: str) -> Iterator[Stage]:
     listing = Listing()
     with serving(listing) as url, Gemini(url, "right-key") as gemini, connect(redis_url) as client:
-        yield Stage(listing, client, open_storage(storage_url), gemini)
+        yield Stage(listing, client, open_storage(storage_url), ProjectBatches(gemini))
+
+
+@pytest.fixture
+def acme() -> Iterator[tuple[Listing, ProjectBatches]]:
+    """A second project with a list of its own."""
+    listing = Listing()
+    with serving(listing) as url, Gemini(url, "key-acme") as gemini:
+        yield listing, ProjectBatches(gemini, "acme")
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
@@ -184,7 +196,7 @@ def test_unreadable_storage_makes_no_verdict(stage: Stage) -> None:
             raise StorageError(f"the storage did not look for {name}")
 
     stage.listing.add("one")
-    look = Reconciliation(stage.client, stage.gemini, Unreadable(), 900)  # type: ignore[arg-type] # a look only asks `exists`
+    look = Reconciliation(stage.client, stage.batches, Unreadable(), 900)  # type: ignore[arg-type] # a look only asks `exists`
     with pytest.raises(StorageError):
         look.run(even_early=True)
     assert stage.client.hget(LOOK, "complete") is None
@@ -222,4 +234,48 @@ def test_wiped_turn_ends_the_look(stage: Stage) -> None:
 
 def test_absent_redis_is_said_in_words(stage: Stage) -> None:
     with connect("redis://127.0.0.1:9/0") as nowhere, pytest.raises(InboxUnavailableError):
-        Reconciliation(nowhere, stage.gemini, stage.storage, 900).run(even_early=False)
+        Reconciliation(nowhere, stage.batches, stage.storage, 900).run(even_early=False)
+
+
+def test_each_project_has_its_own_turn_and_mark(stage: Stage, acme: tuple[Listing, ProjectBatches]) -> None:
+    stage.look()
+    assert Looks(stage.client, 900, "acme").is_due()
+    listing, batches = acme
+    old = listing.add("old", ended=ago(hours=2))
+    report = stage.look(batches)  # acme's first look takes everything, whatever the default project has seen
+    assert report.tally.queued == [f"acme/{old}"]
+    assert not Looks(stage.client, 900, "acme").is_due()
+    assert stage.client.exists(LOOK, f"{LOOK}:acme") == 2
+
+
+def test_projects_meet_only_their_own_entries(stage: Stage, acme: tuple[Listing, ProjectBatches]) -> None:
+    """What an event at acme's door said of the default project's batch keeps no look from finding it."""
+    name = stage.listing.add("one")
+    stage.inbox.accept([Arrival(f"acme/{name}", "batch.succeeded", "dynamic", "acme/v1a:msg_1")])
+    lease = stage.inbox.claim(f"acme/{name}")
+    assert lease is not None
+    stage.inbox.bury(lease, "Gemini knows no such batch")
+    assert stage.look().tally.queued == [name]
+    assert stage.look(acme[1]).tally.found == 0
+    assert {one.state for one in stage.inbox.entries([name, f"acme/{name}"]).values()} == {"open", "buried"}
+
+
+def test_stored_batch_of_a_project_is_known(stage: Stage, acme: tuple[Listing, ProjectBatches]) -> None:
+    listing, batches = acme
+    stage.store(listing.add("stored"))
+    running = listing.add("running", state="RUNNING")
+    listing.latest[running] = "SUCCEEDED"
+    tally = stage.look(batches).tally
+    assert (tally.stored, tally.queued) == (1, [f"acme/{running}"])
+    assert listing.asked == [running]  # Gemini hears its own name of the batch
+
+
+def test_failing_project_leaves_others_their_look(
+    stage: Stage, redis_url: str, storage_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = stage.listing.add("one")
+    with serving(stage.listing) as url, routing_keys({"key-acme": url}) as router:
+        environ = {"GEMINI_API_KEY": "revoked", "GEMINI_API_KEY__ACME": "key-acme", "GEMINI_BASE_URL": router.url}
+        look_at_each(read_settings(environ | {"REDIS_URL": redis_url, "STORAGE_URL": storage_url}), stage.client)
+    assert stage.inbox.entries([f"acme/{name}"])[f"acme/{name}"].state == "open"
+    assert [vars(record)["project"] for record in warnings_of(caplog, "reconcile.failed")] == ["default"]

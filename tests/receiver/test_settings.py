@@ -1,8 +1,9 @@
 import pytest
 
 from receiver.errors import SettingsError
+from receiver.projects import Project
 from receiver.settings import VARIABLES, read_settings
-from tests.receiver.forging import SECRET_TEXT
+from tests.receiver.forging import SECRET, SECRET_TEXT
 
 RIGHT = {"GEMINI_API_KEY": "key-1", "GEMINI_WEBHOOK_SECRET": SECRET_TEXT}
 
@@ -12,22 +13,25 @@ def test_key_alone_is_enough() -> None:
     assert settings.base_url == "https://generativelanguage.googleapis.com"
     assert settings.jwks_url == "https://generativelanguage.googleapis.com/.well-known/jwks.json"
     assert settings.template.text == "{batch}/{key}.json"
-    assert (settings.host, settings.port, settings.secrets) == ("127.0.0.1", 8000, ())
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.projects == {"": Project("", "key-1", (), None)}
 
 
 def test_googles_own_names_are_read() -> None:
     settings = read_settings({"GOOGLE_API_KEY": "key-2", "WEBHOOK_SIGNING_SECRET": SECRET_TEXT})
-    assert settings.api_key == "key-2"
-    assert len(settings.secrets) == 1
+    assert settings.project("") == Project("", "key-2", (SECRET,), None)
 
 
 def test_our_names_win_over_googles() -> None:
-    assert read_settings(RIGHT | {"GOOGLE_API_KEY": "key-2"}).api_key == "key-1"
+    assert read_settings(RIGHT | {"GOOGLE_API_KEY": "key-2"}).project("").api_key == "key-1"
 
 
 @pytest.mark.parametrize("separator", [" ", ",", "\n", ", "])
 def test_several_secrets_are_read(separator: str) -> None:
-    assert len(read_settings(RIGHT | {"GEMINI_WEBHOOK_SECRET": separator.join([SECRET_TEXT] * 2)}).secrets) == 2
+    assert (
+        len(read_settings(RIGHT | {"GEMINI_WEBHOOK_SECRET": separator.join([SECRET_TEXT] * 2)}).project("").secrets)
+        == 2
+    )
 
 
 def test_overrides_win() -> None:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from receiver.bell import MOST_WAITING, Bell, open_queue
+from receiver.bell import ENOUGH_WAITING, Bell, open_queue
 from receiver.inbox import RING_GRACE_S, Arrival, Inbox, connect
 from receiver.scripts import DUE
 from receiver.sweep import Sweeper, sweep
@@ -62,8 +62,8 @@ def test_ten_thousand_waiting_are_left_alone(inbox: Inbox, bell: Bell, client: "
 
 
 def test_missing_ring_waits_for_a_short_queue(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
-    """Nobody is idle while a thousand jobs wait; the ring comes when they are done."""
-    lost, *heard = owe(inbox, client, MOST_WAITING + 2)
+    """Nobody is idle while a hundred jobs wait; the ring comes when they are done."""
+    lost, *heard = owe(inbox, client, ENOUGH_WAITING + 1)
     bell.ring(heard)
     assert sweep(inbox, bell) == 0
     client.lpop(open_queue(client).key)
@@ -99,3 +99,27 @@ def test_sweeper_goes_on_after_a_failure(
         eventually(lambda: queue.count == 1, 8)
     finally:
         sweeper.stop()
+
+
+def test_flood_rings_for_a_few_alone(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
+    """The inbox owes all of them: the sweeps ring for the rest."""
+    names = owe(inbox, client, ENOUGH_WAITING + 50)
+    bell.ring_if_quiet(names[:30])
+    bell.ring_if_quiet(names[30:])
+    assert open_queue(client).count == ENOUGH_WAITING
+    assert sweep(inbox, bell) == 0
+    client.delete(open_queue(client).key)
+    assert sweep(inbox, bell) == ENOUGH_WAITING
+    client.delete(open_queue(client).key)
+    assert sweep(inbox, bell) == 50
+
+
+def test_bell_rings_again_after_a_flood(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
+    bell.ring_if_quiet(owe(inbox, client, ENOUGH_WAITING + 1))
+    client.delete(open_queue(client).key)
+
+    def rings() -> bool:
+        bell.ring_if_quiet(["batches/next"])
+        return open_queue(client).count == 1
+
+    eventually(rings, 5, "a ring after the pause")

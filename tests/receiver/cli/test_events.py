@@ -1,7 +1,6 @@
 """The commands as a person types them; only the Redis is beside them."""
 
 import json
-import logging
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from receiver.bell import open_queue
 from receiver.cli.group import cli
-from receiver.deliveries import Note, NoteBook
+from receiver.deliveries import Note, NoteBook, name_delivery
 from receiver.inbox import Arrival, Inbox, connect
 from tests.receiver.test_backlog import fill
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
@@ -21,16 +20,6 @@ def client(redis_url: str) -> "Iterator[redis.Redis]":
     with connect(redis_url) as client:
         fill(client)
         yield client
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """The commands set up logs for a whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def run(redis_url: str, *args: str) -> Result:
@@ -131,3 +120,66 @@ def test_nothing_named_is_a_usage_error(redis_url: str, command: str) -> None:
 def test_absent_redis_is_said_in_words() -> None:
     result = run("redis://127.0.0.1:9/0", "list")
     assert (result.exit_code, "Redis did not answer" in result.stderr) == (1, True)
+
+
+ACME = "acme/batches/abc"
+
+
+@pytest.fixture
+def two_projects(client: "redis.Redis") -> "redis.Redis":
+    """A batch of the project `acme` beside those of the default project, and a delivery of each."""
+    arrivals = [
+        Arrival(ACME, "batch.succeeded", "static", name_delivery("acme", "v1", "msg_a")),
+        Arrival("batches/open", "batch.succeeded", "static", name_delivery("", "v1", "msg_d")),
+    ]
+    Inbox(client).accept(arrivals)
+    book = NoteBook(client)
+    book.add(Note("refused", name_delivery("acme", "", "msg_x"), cause="no signature matches"))
+    book.flush()
+    return client
+
+
+@pytest.mark.usefixtures("two_projects")
+def test_projects_are_listed_apart(redis_url: str) -> None:
+    whole = json.loads(run(redis_url, "list", "--json").stdout)
+    assert {(one["batch"], one["project"]) for one in whole if one["state"] == "open"} == {
+        (ACME, "acme"),
+        ("batches/open", ""),
+    }
+    assert [one["batch"] for one in json.loads(run(redis_url, "list", "--project", "acme", "--json").stdout)] == [ACME]
+    assert ACME not in run(redis_url, "list", "--project", "default").stdout
+    assert ACME in run(redis_url, "list").stdout
+    assert "project   acme" in run(redis_url, "show", "acme/abc").stdout
+
+
+@pytest.mark.usefixtures("two_projects")
+def test_deliveries_name_their_project(redis_url: str) -> None:
+    found = json.loads(run(redis_url, "list", "--deliveries", "--json").stdout)
+    assert {(one["project"], one["scheme"], one["delivery_id"]) for one in found} == {
+        ("acme", "v1", "msg_a"),
+        ("", "v1", "msg_d"),
+        ("acme", "", "msg_x"),
+    }
+    shown = run(redis_url, "list", "--deliveries", "--project", "acme").stdout
+    assert ACME in shown
+    assert "acme: no signature matches" in shown
+    assert "msg_d" not in shown
+
+
+def test_purge_and_retry_keep_to_a_project(two_projects: "redis.Redis", redis_url: str) -> None:
+    inbox = Inbox(two_projects)
+    lease = inbox.claim(ACME)
+    assert lease is not None
+    inbox.bury(lease, "no such batch")
+    assert run(redis_url, "retry", "--all-buried", "--project", "default").stdout == "1 of 1 queued\n"
+    assert inbox.entries([ACME])[ACME].state == "buried"
+    assert run(redis_url, "purge", "abc", "--project", "acme", "--yes").stdout == "1 of 1 purged\n"
+    assert inbox.entries([ACME]) == {}
+
+
+def test_causes_move_no_cursor(client: "redis.Redis", redis_url: str) -> None:
+    client.hset("gbr:entry:batches/buried", "cause", "a\n\x08\x9b2Jb")
+    for command in (["list"], ["show", "buried"]):
+        shown = run(redis_url, *command).stdout
+        assert "2Jb" in shown
+        assert not {"\x08", "\x9b"} & set(shown)

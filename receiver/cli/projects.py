@@ -1,0 +1,64 @@
+"""Which projects a command goes through, and whose the batches are that a person names."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import click
+
+from receiver.errors import ReceiverError
+from receiver.inbox_names import parse_inbox_name, split_inbox_name
+from receiver.projects import DEFAULT, Project
+from receiver.settings import Settings
+
+T = TypeVar("T")
+
+project_option = click.option(
+    "--project", "label", metavar="NAME", help="Only this Gemini project; the one without a suffix is `default`."
+)
+
+
+def project_of(label: str | None) -> str | None:
+    """The name of the project that `--project` says; None for all of them."""
+    return "" if label == DEFAULT else label
+
+
+def choose_projects(settings: Settings, label: str | None) -> list[Project]:
+    """The projects to go through. Raises UsageError when there is none of this name."""
+    projects = list(settings.projects.values())
+    chosen = [project for project in projects if label in (None, project.label)]
+    if not chosen:
+        known = ", ".join(project.label for project in projects)
+        raise click.UsageError(f"no project is called {label} here: expected one of {known}")
+    return chosen
+
+
+def read_name(settings: Settings, text: str, label: str | None = None) -> str:
+    """The name in the inbox of a batch that a person names. Raises EventError.
+
+    Without a project before it, it is the one that `--project` says, else the only one, else the default project's.
+    """
+    only = next(iter(settings.projects)) if len(settings.projects) == 1 else ""
+    stated = project_of(label)
+    return parse_inbox_name(text, only if stated is None else stated)
+
+
+def names_of(project: Project, names: Sequence[str]) -> list[str]:
+    """Those of the batches that are this project's."""
+    return [name for name in names if split_inbox_name(name)[0] == project.name]
+
+
+def go_through(projects: Sequence[Project], work: Callable[[Project], T]) -> tuple[list[T], list[str]]:
+    """What `work` gave for each project, and in words what failed: one project's failure leaves the others theirs."""
+    results, failures = list[T](), list[str]()
+    for project in projects:
+        try:
+            results.append(work(project))
+        except ReceiverError as error:
+            failures.append(f"{project.label}: {error}" if len(projects) > 1 else str(error))
+    return results, failures
+
+
+def end_with(failures: Sequence[str]) -> None:
+    """Say what failed, with exit code 1; nothing where nothing did."""
+    if failures:
+        raise click.ClickException("\n".join(failures))

@@ -1,0 +1,30 @@
+"""Reads environment variables, and gathers what is wrong with them instead of stopping at the first."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from receiver.errors import LayoutError
+
+T = TypeVar("T")
+
+
+class Reader:
+    """`problems` fills up with one line a wrong variable, none of which quotes a value by itself."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+
+    def text(self, *names: str, default: str = "") -> str:
+        """The first of the variables that is not blank."""
+        values = (self.environ.get(name, "").strip() for name in names)
+        return next((value for value in values if value), default)
+
+    def parsed(self, parse: Callable[[str], T], fallback: T, *names: str, default: str = "") -> T:
+        """`parse` raises ValueError with what was expected; the value itself is never quoted by us."""
+        text = self.text(*names, default=default)
+        try:
+            return parse(text)
+        except (ValueError, LayoutError) as error:
+            self.problems.append(f"{names[0]}: {error}")
+            return fallback

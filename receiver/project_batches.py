@@ -1,0 +1,34 @@
+"""A project's batches at Gemini, under the names that they have in the inbox."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from receiver.gemini import Batch, Gemini
+from receiver.inbox_names import inbox_name, split_inbox_name
+from receiver.projects import Project
+from receiver.settings import Settings
+
+
+class ProjectBatches:
+    """What one project's API key shows. Every call raises GeminiError."""
+
+    def __init__(self, gemini: Gemini, project: str = "") -> None:
+        self._gemini, self.project = gemini, project
+
+    def list(self) -> Iterator[Batch]:
+        return (self._named(batch) for batch in self._gemini.list_batches())
+
+    def get(self, name: str) -> Batch:
+        """A batch by its name in the inbox. Raises BatchNotFoundError when the project has none of that name."""
+        return self._named(self._gemini.get_batch(split_inbox_name(name)[1]))
+
+    def _named(self, batch: Batch) -> Batch:
+        return replace(batch, name=inbox_name(self.project, batch.name))
+
+
+@contextmanager
+def open_batches(settings: Settings, project: Project) -> Iterator[ProjectBatches]:
+    """Ask Gemini with this project's key, and no other."""
+    with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
+        yield ProjectBatches(gemini, project.name)
