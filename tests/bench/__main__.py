@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measures the result path beside its peers."""
+"""`python -m tests.bench`: measures the result path and the intake of deliveries beside their peers."""
 
 import re
 import tempfile
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from tests.bench import memory, scaling
+from tests.bench import latency, memory, scaling
 from tests.bench.generator import KINDS, cached_results
+from tests.bench.ingest import measure as ingest
 from tests.bench.rounds import run_once, run_rounds, runnable
 from tests.bench.stage import open_stage
 from tests.bench.subjects import OURS_BY_KEY, SUBJECTS
@@ -47,7 +48,7 @@ runs_option = click.option("--runs", default=3, show_default=True, help="Rounds;
 
 @click.group()
 def main() -> None:
-    """Measure the result path. Ratios of one run are to be trusted; absolute figures drift with the machine."""
+    """Measure beside peers. Ratios of one run are to be trusted; absolute figures drift with the machine."""
 
 
 @main.command()
@@ -101,6 +102,25 @@ def scaling_command(size: int, runs: int, data: Path) -> None:
     with open_stage(data) as stage:
         for table in scaling.measure(stage, size, runs, say):
             click.echo(table)
+
+
+@main.command(name="ingest")
+@runs_option
+@click.option("--seconds", default=5, show_default=True, help="Length of one run.")
+@click.option("--quick", is_flag=True, help="A second each: shows that all of it works.")
+def ingest_command(runs: int, seconds: int, quick: bool) -> None:  # noqa: FBT001 - one parameter for each option
+    """Our web process and its peers, taking deliveries from 32 connections."""
+    seconds, runs = (1, 1) if quick else (seconds, runs)
+    for table in ingest.measure(seconds, runs, say):
+        click.echo(f"{table}\n")
+
+
+@main.command(name="latency")
+@click.option("--count", default=100, show_default=True, help="Deliveries, and batches that wait.")
+def latency_command(count: int) -> None:
+    """From a delivery to its output, idle and with a queue."""
+    for table in latency.measure(count, say):
+        click.echo(table)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import pytest
 from tests.bench.figures import ROOT, Figures, RunFailedError, run_measured
 from tests.bench.generator import KINDS, cached_results, write_results
 from tests.bench.goals import GOALS, Goal, verdict
+from tests.bench.ingest.subjects import SUBJECTS as INGEST_SUBJECTS
 from tests.bench.rounds import run_once
 from tests.bench.stage import Stage, open_stage
 from tests.bench.subjects import CURL, OURS, SPLIT, SUBJECTS, WrongWorkError
+from tests.programs import require
 
 HOG = "held = b'x' * (200 * 1024 * 1024)"
 BURNER = "import time\nwhile time.process_time() < 0.3: pass"
@@ -34,6 +36,18 @@ def test_quick_bench_runs_all_subjects(tmp_path: Path) -> None:
         assert (subject.label in table) != (f"skipped: {subject.label}: " in skipped), done.stdout + skipped
     assert OURS.label in table
     assert "peak MiB of ours" in ratios
+
+
+def test_quick_ingest_runs_all_subjects() -> None:
+    """Each taker of deliveries is seen to have kept what it answered with a 2xx."""
+    require("wrk")
+    argv = [sys.executable, "-m", "tests.bench", "ingest", "--quick"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    table, _, ratios = done.stdout.partition("ratio")
+    for taker in INGEST_SUBJECTS:
+        assert (taker.label in table) != (f"skipped: {taker.label}: " in done.stderr), done.stdout + done.stderr
+    assert "per s of ours / ceiling" in ratios
 
 
 @pytest.mark.parametrize("kind", KINDS)

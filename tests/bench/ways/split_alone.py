@@ -28,7 +28,7 @@ def main(source: str, folder: str, template: str, key_pattern: str = "") -> None
     with Split(BATCH_ID, storage, namer, account, lambda: None, scratch) as split:
         split.run(chunks_of(source))
         written = split.store()
-    counts = {"lines": account.lines, "outcomes": account.outcomes(), "objects": written.objects}
+    counts = {"lines": account.lines, "outcomes": account.outcomes(), "objects": written.objects.count}
     sys.stdout.write(json.dumps(counts))
 
 
