@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from tests.chaos import doors, hostile, plain_rq, points, redis_faults, soak, storms
+from tests.chaos import doors, floods, hostile, plain_rq, points, redis_faults, soak, storms, upkeep
 from tests.chaos.report import Options, Report
 
 SCENARIOS: dict[str, Callable[[Options], Report]] = {
@@ -32,6 +32,11 @@ SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "every-order": doors.every_order,
     "foreign": hostile.foreign,
     "vanished": hostile.vanished,
+    "burst": floods.burst,
+    "unfit": upkeep.unfit,
+    "flips": upkeep.flips,
+    "buried": upkeep.buried,
+    "growth": upkeep.growth,
     "soak": soak.soak,
 }
 MEASUREMENTS = {"plain-rq": plain_rq.plain_rq}  # of something else, so not run unless they are named
@@ -50,6 +55,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--events", type=int, help="size of a scenario; each has its own default")
     parser.add_argument("--short", action="store_true", help="small sizes: all of them take about two minutes")
+    parser.add_argument("--any-speed", action="store_true", help="bars of time are shown, but don't count")
     parser.add_argument("--keep", type=Path, help="keep the processes' files in this folder")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in SCENARIOS | MEASUREMENTS]:
@@ -61,7 +67,7 @@ def main() -> int:
         click.echo(f"{report.line} ({name}, {time.monotonic() - begun:.0f} s)")
         for miss in report.misses + report.late:
             click.echo(f"  MISSED: {miss}")
-        missed |= bool(report.misses + report.late)
+        missed |= bool(report.misses or (report.late and not arguments.any_speed))
     return int(missed)
 
 

@@ -1,26 +1,21 @@
 """The same batch through every door (R13 to R16)."""
 
 import itertools
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import redis
-
-from deploy.sandbox.processes import start, stop
-from deploy.sandbox.valkey import wait_for_ping
 from tests.chaos.batches import add_batches, batch_id, ledger, wait_for_stored
 from tests.chaos.checker import Watcher, judge
+from tests.chaos.clocks import restart_valkey_at
 from tests.chaos.posts import post
 from tests.chaos.report import Options, Report
-from tests.chaos.system import System, other_clock, running_system
+from tests.chaos.system import System, running_system
 from tests.running import ready_batch
 from tests.waiting import eventually
 
 EVENTS = ("batch.succeeded", "batch.failed", "batch.cancelled", "batch.expired")
 ENDING: dict[str, object] = {"error": {"code": 13, "message": "it ended so"}}
-HOUR_S = 3600
 LATER = {"1 h": "+1h", "25 h": "+25h", "7 days": "+7d"}
 
 
@@ -54,16 +49,7 @@ def duplicates(options: Options) -> Report:
 
 def post_later(system: System, name: str, offset: str) -> int:
     """Post the same id again at a Redis whose clock is ahead: that is where an id's life is counted."""
-    assert system.valkey is not None
-    argv = [str(word) for word in system.valkey.args] if isinstance(system.valkey.args, list) else []
-    stop(system.valkey)
-    with (system.folder / "valkey" / "valkey.log").open("ab") as log:
-        system.valkey = start(argv, env={**os.environ, **other_clock(offset)}, stdout=log)
-    wait_for_ping(system.valkey, system.redis_port)
-    with redis.Redis.from_url(system.redis_url) as client:
-        ahead_s = int(client.time()[0]) - time.time()
-    if ahead_s < HOUR_S / 2:
-        raise RuntimeError("faketime does not reach Valkey's clock")
+    restart_valkey_at(system, offset)
 
     def first_verdict() -> int:
         status = post(system, name, "msg_same").status

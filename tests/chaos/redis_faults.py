@@ -107,7 +107,7 @@ def black_hole(options: Options) -> Report:
 def wipe(options: Options) -> Report:
     """R8: Redis is emptied; a replay restores what was open and redoes nothing."""
     report = Report("R8", options.seed)
-    stored, still_open = options.size(250, 20), options.size(250, 20) * 2 // 5
+    stored, still_open = options.size(500, 20), options.size(500, 20) * 2 // 5
     with running_system(options.folder, options.seed, workers=2) as system, Watcher(system.outputs) as watcher:
         wait_for_stored(system, add_batches(system, range(stored)), 300)
         for worker in system.workers:

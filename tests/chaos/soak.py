@@ -14,7 +14,7 @@ from tests.chaos.storms import kill_somebody
 from tests.chaos.system import System, running_system, send_signal
 from tests.running import set_faults
 
-PER_S = 12
+PER_S = 20
 FAULT_EVERY_S = 10.0
 FAULTS = ("kill", "kill", "sigterm", "web", "redis", "silence", "pause", "gemini", "missed", "duplicates")
 
