@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from receiver.prices import parse_prices
 from receiver.settings import VARIABLES, Variable
 from workers.cli import main
 
@@ -72,3 +73,8 @@ def test_requirements_pin_what_runs() -> None:
 def test_example_environment_knows_its_names() -> None:
     names = {line.partition("=")[0] for line in (ROOT / ".env.example").read_text().split()}
     assert names <= {variable.name for variable in VARIABLES}
+
+
+def test_price_list_in_the_readme_can_be_read() -> None:
+    text = README.partition("```json\n")[2].partition("```")[0]
+    assert list(parse_prices(text.encode()).models) == ["gemini-2.5-pro", "gemini-2.5-flash"]

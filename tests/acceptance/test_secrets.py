@@ -1,0 +1,175 @@
+"""Canary secrets in every setting, every process at DEBUG, everything going wrong: none of them is written anywhere."""
+
+import base64
+import json
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import redis
+
+from deploy.sandbox.processes import allocate_port, stop
+from deploy.sandbox.valkey import start_valkey
+from receiver.bell import Bell
+from receiver.errors import InboxUnavailableError
+from receiver.inbox import Inbox, connect
+from tests.acceptance.conftest import World
+from tests.acceptance.test_main_job import manifest_of, run
+from tests.running import CLIENT, answers, ready_batch, running_program, set_faults, submit_inline
+from tests.waiting import eventually
+
+PASSWORD = "canary/redis@password"
+SECRET, OLD_SECRET, ACME_SECRET = (f"canary-webhook-secret-{number}-bytes".encode() for number in (1, 2, 3))
+API_KEY, ACME_KEY = "canary-api-key-default", "canary-api-key-acme"
+HOSTILE = 'evil\n{"event": "forged"}\r\x1b[2J\u2028\x85'
+
+
+def whsec(secret: bytes) -> str:
+    return "whsec_" + base64.b64encode(secret).decode()
+
+
+def canaries() -> list[bytes]:
+    """Every secret in every form that a careless line could have."""
+    plain = [PASSWORD, API_KEY, ACME_KEY, *(secret.decode() for secret in (SECRET, OLD_SECRET, ACME_SECRET))]
+    forms = [form for text in plain for form in (text, quote(text, safe=""), base64.b64encode(text.encode()).decode())]
+    return [form.encode() for form in [*forms, *(text.encode().hex() for text in plain)]]
+
+
+def assert_clean(place: str, data: bytes) -> None:
+    found = [canary for canary in canaries() if canary in data]
+    assert not found, f"{place} holds {found}"
+
+
+@dataclass(frozen=True)
+class Vault:
+    """A Valkey with a password, and settings full of canaries."""
+
+    world: World
+    port: int
+    settings: dict[str, str]
+
+    @property
+    def client(self) -> "redis.Redis":
+        return redis.Redis(port=self.port, password=PASSWORD)
+
+    def written(self) -> Iterator[Path]:
+        """Logs of our processes, outputs with their manifests, and all that was ever written into Redis."""
+        folder = self.world.folder
+        yield from (folder / "serve.log", folder / "worker.log")
+        yield from (path for part in ("outputs", "appendonlydir") for path in (folder / part).rglob("*"))
+
+
+@pytest.fixture
+def vault(world: World) -> Iterator[Vault]:
+    port = allocate_port()
+    valkey = start_valkey(world.folder, port)
+    with redis.Redis(port=port) as client:
+        client.config_set("requirepass", PASSWORD)
+    registered = world.settings["GEMINI_WEBHOOK_SECRET"]
+    settings = world.settings | {
+        "GEMINI_API_KEY": API_KEY,
+        "GEMINI_WEBHOOK_SECRET": f"{registered} {whsec(SECRET)},{whsec(OLD_SECRET)}",
+        "GEMINI_API_KEY__ACME": ACME_KEY,
+        "GEMINI_WEBHOOK_SECRET__ACME": whsec(ACME_SECRET),
+        "REDIS_URL": f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/0",
+        "LOG_LEVEL": "DEBUG",
+    }
+    yield Vault(world, port, settings)
+    stop(valkey)
+
+
+def go_wrong(vault: Vault) -> None:
+    """Refusals, a suspended key, a crashed job, a script that fails; then Redis answers no more."""
+    world, url = vault.world, f"{vault.world.web_url}/webhooks/gemini"
+    for headers in ({}, {"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,x"}):
+        CLIENT.post(url, json={}, headers=headers)
+    suspended = {"code": 7, "message": f"Consumer 'api_key:{API_KEY}' has been suspended"}
+    manifest_of(world, ready_batch(world.gemini_url, state="FAILED", request_count=1, error=suspended))
+    set_faults(world.gemini_url, get_status={"status": 500, "times": 2})
+    manifest_of(world, submit_inline(world.gemini_url, {"one": "Hello"}))
+    with vault.client as client:
+        client.hset("gbr:entry:batches/crash", mapping={"state": "open", "attempts": 0, "waits": 0, "metadata": "{no"})
+        client.zadd("gbr:due", {"batches/crash": 1})
+        Bell(client).ring(["batches/crash"])
+        log = world.folder / "worker.log"
+        eventually(lambda: "DecodeError" in log.read_text(), 20, "the crash of a job")
+        client.delete("gbr:due")
+        client.set("gbr:due", "no set")
+        ready_batch(world.gemini_url, state="EXPIRED")
+        eventually(lambda: "WRONGTYPE" in (world.folder / "serve.log").read_text(), 20, "a failing script")
+        client.delete("gbr:due")
+
+
+COMMANDS = (
+    ["doctor"],
+    ["events", "list"],
+    ["events", "list", "--deliveries", "--json"],
+    ["events", "show", "batches/crash"],
+    ["replay", "--json"],
+    ["reconcile"],
+    ["replay", "--batch", "nosuchbatch"],
+)
+
+
+def test_no_canary_is_written_anywhere(vault: Vault) -> None:
+    """R41: logs at DEBUG, commands, outputs, manifests, and every write that Redis took."""
+    world, settings = vault.world, vault.settings
+    with ExitStack() as stack:
+        stack.enter_context(running_program(world.folder, settings, "serve"))
+        stack.enter_context(running_program(world.folder, settings, "worker"))
+        eventually(lambda: answers(f"{world.web_url}/ready"), 20)
+        manifest_of(world, submit_inline(world.gemini_url, {"one": "Hello", HOSTILE: "Hello"}, HOSTILE))
+        go_wrong(vault)
+        for command in COMMANDS:
+            result = run(settings, *command)
+            assert_clean(" ".join(command), (result.stdout + result.stderr).encode())
+        with vault.client as client:
+            client.config_set("requirepass", "another")  # from now on every new connection is refused
+        for command in COMMANDS[:2]:
+            result = run(settings, *command)
+            assert result.returncode == 1
+            assert_clean(" ".join(command), (result.stdout + result.stderr).encode())
+    for path in vault.written():
+        if path.is_file():
+            assert_clean(path.name, path.read_bytes())
+
+
+def lines_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_hostile_names_forge_no_line(world: World) -> None:
+    """R41: keys and display names with newlines and control characters stay inside their lines."""
+    settings = world.settings | {"LOG_LEVEL": "DEBUG"}
+    with ExitStack() as stack:
+        stack.enter_context(running_program(world.folder, settings, "serve"))
+        stack.enter_context(running_program(world.folder, settings, "worker"))
+        eventually(lambda: answers(f"{world.web_url}/ready"), 20)
+        error = {"code": 3, "message": HOSTILE}
+        names = [
+            submit_inline(world.gemini_url, {HOSTILE: "Hello", f"{HOSTILE}2": "[sandbox:error 8]"}, HOSTILE),
+            ready_batch(world.gemini_url, state="FAILED", display_name=HOSTILE, request_count=1, error=error),
+        ]
+        for name in names:
+            manifest_of(world, name)
+    for log in ("serve.log", "worker.log"):
+        text = (world.folder / log).read_bytes()
+        assert text.isascii()
+        assert not any(byte < 32 and byte != 10 for byte in text)
+        assert "forged" not in {line["event"] for line in lines_of(world.folder / log)}
+    for command in (["batches", "show", names[0]], ["batches", "show", names[1]], ["verify", *names]):
+        shown = run(settings, *command).stdout
+        assert not any(ord(char) < 32 and char != "\n" for char in shown)
+        assert not any(line.startswith('{"event"') for line in shown.splitlines())
+
+
+def test_no_trace_holds_the_password() -> None:
+    url = f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{allocate_port()}/0"
+    with connect(url) as client, pytest.raises(InboxUnavailableError) as told:
+        Inbox(client).ping()
+    assert_clean("the trace", "".join(traceback.format_exception(told.value)).encode())
+    assert_clean("the client", repr(client).encode())
