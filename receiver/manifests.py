@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from receiver.errors import ManifestError
+from receiver.tolerant_json import tolerant_reader
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -100,6 +101,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     version: str  # of the program that wrote it
 
 
+_decode_manifest = tolerant_reader(Manifest)
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
     """Indented JSON, for people as much as for programs; in ASCII where a key holds what UTF-8 can't."""
     try:
@@ -114,12 +118,3 @@ def read_manifest(data: bytes) -> Manifest:
         return _decode_manifest(data)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, and so are json's
         raise ManifestError(f"it is not in the form of a manifest: {error}") from error
-
-
-def _decode_manifest(data: bytes) -> Manifest:
-    try:
-        return msgspec.json.decode(data, type=Manifest)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:  # lone surrogates, which keys may hold, are more than it reads
-        return msgspec.convert(json.loads(data), Manifest)

@@ -21,6 +21,7 @@ PURE = {
     "receiver.signatures",
     "receiver.signing_keys",
     "receiver.templates",
+    "receiver.tolerant_json",
     "workers.account",
     "workers.cost",
     "workers.lines",

@@ -1,8 +1,6 @@
 """Proves the forms of a stored batch: every object that their index names, and the index against the manifest."""
 
 import gzip
-import hashlib
-import json
 import zlib
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -16,7 +14,9 @@ import msgspec
 from receiver.layout import forms_name, manifest_name
 from receiver.manifests import FormsRecord, Manifest
 from receiver.storage import Storage
-from workers.record_checks import check_digest
+from receiver.tolerant_json import tolerant_reader
+from workers.digests import digest_of
+from workers.record_checks import check_digest, open_output
 from workers.verify import Finding
 
 READING_THREADS = 16
@@ -33,17 +33,7 @@ class _Row(msgspec.Struct, gc=False, frozen=True):
     sha256: str = ""
 
 
-_decode_row = msgspec.json.Decoder(_Row).decode
-
-
-def _read_row(data: bytes) -> _Row:
-    """A row from its JSON. Raises ValueError."""
-    try:
-        return _decode_row(data)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:  # lone surrogates, which keys may hold, are more than it reads
-        return msgspec.convert(json.loads(data), _Row)
+_read_row = tolerant_reader(_Row)
 
 
 def check_forms(storage: Storage, manifest: Manifest, scratch: Path) -> Iterator[Finding]:
@@ -109,18 +99,12 @@ def _check_all(storage: Storage, rows: list[_Row]) -> list[Finding]:
 
 def _check_object(storage: Storage, row: _Row) -> Iterator[Finding]:
     name = row.object or ""
-    if any(part in ("", ".", "..") for part in name.split("/")):
-        yield Finding(name, None, "this is no name of an output")
+    chunks = open_output(storage, name)
+    if isinstance(chunks, Finding):
+        yield chunks
         return
-    chunks = storage.read_chunks(name)
-    if chunks is None:
-        yield Finding(name, None, "it is not there")
-        return
-    digest, size = hashlib.sha256(), 0
-    for chunk in chunks:
-        digest.update(chunk)
-        size += len(chunk)
-    if (digest.hexdigest(), size) != (row.sha256, row.bytes):
+    sha256, size = digest_of(chunks)
+    if (sha256, size) != (row.sha256, row.bytes):
         yield Finding(
             name, None, f"its {size} bytes are not the {row.bytes} that the index of the forms has a sha256 of"
         )

@@ -22,7 +22,7 @@ from receiver.manifests import Manifest, read_manifest
 from receiver.storage import Storage
 from workers.account import key_token
 from workers.form_checks import check_forms
-from workers.record_checks import check_digest, check_records, judge_missing
+from workers.record_checks import check_digest, check_records, judge_missing, open_output
 from workers.verify import Finding, IndexJudge, Piece, judge_books, judge_object, read_row
 
 MOST_FINDINGS = 100
@@ -191,11 +191,8 @@ def _examine_all(storage: Storage, work: Work) -> list[Finding]:
 
 
 def _examine(storage: Storage, name: str, pieces: Iterable[Piece]) -> Iterator[Finding]:
-    if any(part in ("", ".", "..") for part in name.split("/")):
-        yield Finding(name, None, "this is no name of an output")
-        return
-    chunks = storage.read_chunks(name)
-    if chunks is None:
-        yield Finding(name, None, "it is not there")
-        return
-    yield from judge_object(name, pieces, chunks)
+    chunks = open_output(storage, name)
+    if isinstance(chunks, Finding):
+        yield chunks
+    else:
+        yield from judge_object(name, pieces, chunks)

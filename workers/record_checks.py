@@ -1,6 +1,5 @@
 """Checks of what lies beside the outputs and has no rows in the index, and of what the manifest calls missing."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,21 +8,28 @@ from receiver.layout import manifest_name
 from receiver.manifests import Manifest
 from receiver.storage import Storage
 from workers.account import key_token
+from workers.digests import digest_of
 from workers.known_input import KnownInput
 from workers.verify import Finding
 
 
+def open_output(storage: Storage, name: str) -> Iterator[bytes] | Finding:
+    """An object's bytes in pieces, or why there are none. The name comes from a stored row, which may be anything."""
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        return Finding(name, None, "this is no name of an output")
+    chunks = storage.read_chunks(name)
+    return Finding(name, None, "it is not there") if chunks is None else chunks
+
+
 def check_digest(storage: Storage, name: str, sha256: str) -> Iterator[Finding]:
     """Whether an object is there and has this sha256 (hex)."""
-    chunks = storage.read_chunks(name)
-    if chunks is None:
-        yield Finding(name, None, "it is not there")
+    chunks = open_output(storage, name)
+    if isinstance(chunks, Finding):
+        yield chunks
         return
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    if digest.hexdigest() != sha256:
-        yield Finding(name, None, f"its sha256 is {digest.hexdigest()}, the manifest says {sha256}")
+    found, _ = digest_of(chunks)
+    if found != sha256:
+        yield Finding(name, None, f"its sha256 is {found}, the manifest says {sha256}")
 
 
 def check_records(storage: Storage, manifest: Manifest) -> Iterator[Finding]:

@@ -4,7 +4,6 @@ Everything streams: an object and its rows are walked side by side, and of the i
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Annotated, NamedTuple
@@ -13,6 +12,7 @@ import msgspec
 
 from receiver.layout import errors_name, unkeyed_name
 from receiver.manifests import Manifest
+from receiver.tolerant_json import tolerant_reader
 
 NAMED_GAPS = 5
 _NO_ANSWER = frozenset({"error", "malformed", "duplicate"})
@@ -52,17 +52,7 @@ class Piece(NamedTuple):
     sha256: str
 
 
-_decode_row = msgspec.json.Decoder(Row).decode
-
-
-def read_row(data: bytes) -> Row:
-    """A row from its JSON. Raises ValueError."""
-    try:
-        return _decode_row(data)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:  # lone surrogates, which keys may hold, are more than it reads
-        return msgspec.convert(json.loads(data), Row)
+read_row = tolerant_reader(Row)
 
 
 class IndexJudge:
