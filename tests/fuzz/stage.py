@@ -3,11 +3,9 @@
 import json
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 from subprocess import Popen
@@ -15,6 +13,7 @@ from subprocess import Popen
 from deploy.sandbox.processes import allocate_port, start, stop
 from deploy.sandbox.signing import SECRET_PREFIX, DynamicKeys
 from deploy.sandbox.valkey import running_valkey
+from tests.answering import Answer, answering
 from tests.fuzz.originals import Signer, b64
 from tests.running import answers
 from tests.waiting import eventually
@@ -38,7 +37,8 @@ def open_stage(folder: Path, seed: int) -> Iterator[Stage]:
     rng = Random(seed)
     secrets = [SECRET_PREFIX + b64(rng.randbytes(32)) for _ in range(3)]
     signer = Signer(secrets[:2], secrets[2], DynamicKeys(), AUDIENCE)
-    with running_valkey(folder) as redis_url, serving(signer.keys) as url:
+    key_set = Answer(200, json.dumps(signer.keys.jwks()).encode())
+    with running_valkey(folder) as redis_url, answering(lambda _path, _headers: key_set) as url:
         settings = {
             "GEMINI_API_KEY": "right-key",
             "GEMINI_BASE_URL": url,
@@ -51,29 +51,6 @@ def open_stage(folder: Path, seed: int) -> Iterator[Stage]:
             "RECONCILE_INTERVAL_S": "0",
         }
         yield Stage(folder, signer, settings)
-
-
-@contextmanager
-def serving(keys: DynamicKeys) -> Iterator[str]:
-    """The key set over HTTP; gives the URL before its well-known path."""
-    document = json.dumps(keys.jwks()).encode()
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("content-length", str(len(document)))
-            self.end_headers()
-            self.wfile.write(document)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-            """Silent: nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", allocate_port()), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
 
 
 @dataclass(frozen=True)

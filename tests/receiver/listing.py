@@ -1,13 +1,14 @@
 """A stand-in of the two calls that a look makes, whose batches can have ended at any time."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.answering import Answer, answering
 
 
 def ago(**span: float) -> str:
@@ -59,20 +60,9 @@ class Listing:
 def serving(listing: Listing) -> Iterator[str]:
     """Serve it over HTTP; gives the base URL."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, document = listing.answer(self.path)
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, _: Message) -> Answer:
+        status, document = listing.answer(path)
+        return Answer(status, json.dumps(document).encode())
 
-        def log_message(self, *_: object) -> None:
-            """Tests are quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with answering(answer) as url:
+        yield url
