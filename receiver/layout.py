@@ -29,6 +29,7 @@ __all__ = [
     "retry_name",
     "table_name",
     "unkeyed_name",
+    "unmatched_places",
 ]
 
 MAX_SEGMENT_CHARACTERS = 240  # file systems allow 255, and a temporary name needs a few more
@@ -70,6 +71,12 @@ def input_name(batch_id: str) -> str:
 
 def retry_name(batch_id: str) -> str:
     return f"{batch_folder(batch_id)}/_retry.jsonl"
+
+
+def unmatched_places(batch_id: str) -> tuple[str, str]:
+    """Where results go whose key KEY_PATTERN refuses: the object of a grouping template, the folder of another."""
+    folder = batch_folder(batch_id)
+    return f"{folder}/_unmatched.jsonl", f"{folder}/_unmatched/"
 
 
 def unkeyed_name(batch_id: str, number: int, *, groups: bool) -> str:
@@ -148,22 +155,21 @@ class Namer:
     def __init__(self, template: Template, batch_id: str, values: Mapping[str, str]) -> None:
         self.batch_id = batch_id
         self.groups = template.groups  # whether many results share an object
+        self.unmatched: int | None = 0 if template.pattern else None  # results so far whose key KEY_PATTERN refused
         self._segments = tuple(_fill(segment, values) for segment in template.segments)
         self._pattern = template.pattern
-        self._folder = batch_folder(batch_id)
         captured = [name for name in template.fields if name != "key" and name not in values]
         self._captured = tuple(dict.fromkeys(captured))
         self._grouped: dict[object, str] = {}
         self._around_key = None if self._pattern else _around_key(self._segments)
 
     def name(self, key: str) -> str:
-        """The object of the result under `key`, from the storage root. Keys that KEY_PATTERN refuses share a place."""
+        """The object of one result under `key`, from the storage root. Keys that KEY_PATTERN refuses share a place."""
         if self._around_key is not None:
             return f"{self._around_key[0]}{encode_component(key)}{self._around_key[1]}"
         match = self._pattern.fullmatch(key) if self._pattern else None
         if self._pattern and not match:
-            rest = ".jsonl" if self.groups else f"/{encode_component(key)}.json"
-            return f"{self._folder}/_unmatched{rest}"
+            return self._name_unmatched(key)
         if not self.groups:
             return self._render(match, key)
         group = match.group(*self._captured) if match and self._captured else ""
@@ -173,6 +179,11 @@ class Namer:
                 self._grouped.clear()
             name = self._grouped[group] = self._render(match, "")
         return name
+
+    def _name_unmatched(self, key: str) -> str:
+        self.unmatched = (self.unmatched or 0) + 1
+        shared, folder = unmatched_places(self.batch_id)
+        return shared if self.groups else f"{folder}{encode_component(key)}.json"
 
     def _render(self, match: re.Match[str] | None, key: str) -> str:
         values = {name: _component(match[name]) for name in self._captured} if match else {}

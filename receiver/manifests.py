@@ -86,6 +86,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     input: Input | None
     requests: int | None  # by Gemini's count, else by the input's
     outcomes: dict[str, int]
+    unmatched: int | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # stored under keys that KEY_PATTERN refused; left out without it
     missing: int | None  # requests without a result
     missing_keys: list[str]  # each key once; empty where the input is not known
     balanced: bool | None  # None: the number of requests is not known

@@ -23,6 +23,7 @@ class Written:
     index: Record | None = None
     retry: Record | None = None
     oversize: tuple[Record, ...] = ()
+    unmatched: int | None = None  # outputs whose key KEY_PATTERN refused; None without a pattern
     forms: FormsRecord | None = None
 
 
@@ -57,6 +58,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         input=asked,
         requests=requests,
         outcomes=account.outcomes(),
+        unmatched=UNSET if written.unmatched is None else written.unmatched,
         missing=balance.missing,
         missing_keys=balance.missing_keys or [],
         balanced=False if differs else balance.balanced,

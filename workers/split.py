@@ -155,4 +155,5 @@ class Split:
         forms = self._forms.store() if self._forms is not None else None
         records = self._records.store(self._storage, self._account.answered, complete_retries)
         objects = Objects(self._sink.objects, self._sink.size_bytes)
-        return Written(objects, **records, oversize=tuple(self._oversize.stored), forms=forms)
+        oversize, unmatched = tuple(self._oversize.stored), self._namer.unmatched
+        return Written(objects, **records, oversize=oversize, unmatched=unmatched, forms=forms)

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from receiver.layout import errors_name, unkeyed_name
+from receiver.layout import errors_name, unkeyed_name, unmatched_places
 from receiver.manifests import Manifest
 from receiver.tolerant_json import tolerant_reader
 
@@ -61,6 +61,8 @@ class IndexJudge:
     def __init__(self, batch_id: str, index_name: str) -> None:
         self._batch_id, self._index_name = batch_id, index_name
         self.errors_name = errors_name(batch_id)
+        self._unmatched_places = unmatched_places(batch_id)
+        self._unmatched = 0
         self.rows = self.size_bytes = 0  # size of the outputs, newlines included
         self._last = 0
         self._gaps: list[str] = []
@@ -72,6 +74,7 @@ class IndexJudge:
         self._outcomes[row.outcome] += 1
         if row.object != self.errors_name:
             self.size_bytes += row.length + 1
+            self._unmatched += row.object.startswith(self._unmatched_places)
         if row.line <= self._last:
             yield Finding(self._index_name, row.line, f"its row stands after that of line {self._last}")
             return
@@ -104,6 +107,9 @@ class IndexJudge:
             said, found = manifest.outcomes.get(outcome, 0), self._outcomes[outcome]
             if said != found:
                 yield Finding(manifest_name, None, f"it says {said} {outcome}, the index has {found}")
+        if manifest.unmatched not in (msgspec.UNSET, self._unmatched):
+            message = f"it says {manifest.unmatched} unmatched keys, the index has {self._unmatched}"
+            yield Finding(manifest_name, None, message)
         if manifest.objects.count != objects:
             yield Finding(manifest_name, None, f"it says {manifest.objects.count} objects, the index names {objects}")
         if manifest.objects.bytes != self.size_bytes:

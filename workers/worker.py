@@ -239,6 +239,8 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         inbox, bell = Inbox(client), Bell(client)
         check_at_start(client)
         open_storage(settings.storage_url)  # a storage that can't be used stops the start
+        template = settings.template
+        log.info("worker.started", extra={"template": template.text, "example": template.example()})
         worker = BatchWorker(settings.redis_url, settings.retry_base_s)
         share_with_horses()
         if burst:

@@ -11,7 +11,7 @@ from receiver.errors import InboxUnavailableError, ManifestError
 from receiver.inbox import Inbox, connect
 from receiver.inbox_names import split_inbox_name
 from receiver.layout import manifest_name
-from receiver.manifests import Cost, Manifest, Source, read_manifest
+from receiver.manifests import Cost, FormsRecord, Manifest, Source, read_manifest
 from receiver.settings import Settings
 from receiver.storage import open_storage
 
@@ -112,10 +112,12 @@ def _table(manifest: Manifest) -> list[tuple[str, str]]:
         ("ended", manifest.ended),
         ("requests", _number(manifest.requests)),
         ("outcomes", _counts(outcomes) or "none"),
+        ("unmatched", _number(manifest.unmatched) if isinstance(manifest.unmatched, int) else None),
         ("missing", _missing(manifest)),
         ("balanced", {True: "yes", False: "NO", None: "unknown"}[manifest.balanced]),
         ("source", _source(manifest.source)),
         ("objects", f"{_number(objects.count)}, {_number(objects.bytes)} bytes"),
+        ("forms", _forms(manifest)),
         ("usage", _counts(usage)),
         ("cost", _cost(manifest)),
         ("error", f"{error.code}: {error.message}" if error else None),
@@ -147,6 +149,15 @@ def _cost(manifest: Manifest) -> str:
         return "unknown"
     parts = f"input {cost.input}, cached {cost.cached}, output {cost.output}"
     return f"{cost.amount} {cost.currency} ({parts}; prices of {cost.prices})"
+
+
+def _forms(manifest: Manifest) -> str | None:
+    """The objects of each form, and how many answers could not take it; None where there is raw alone."""
+    forms = manifest.forms
+    if not isinstance(forms, FormsRecord):
+        return None
+    failed = f"; failed: {_counts(forms.failed)}" if forms.failed else ""
+    return f"{_counts(forms.objects) or 'none'}; {_number(forms.bytes)} bytes{failed}"
 
 
 def _source(source: Source) -> str:

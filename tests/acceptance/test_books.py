@@ -61,6 +61,17 @@ def test_complete_batch_is_shown_and_proven(world: World) -> None:
     assert proven.stdout.startswith(f"{batch}: proven: 2 lines, 2 objects, ")
 
 
+def test_unmatched_keys_are_shown(world: World) -> None:
+    settings = world.settings | GROUPING
+    batch = ended_batch(world, b"\n".join(nasty.answer(key) for key in ("de-1", "7", "de-2")), 3)
+    log = process(settings, batch)
+    assert '"{batch}/{group}.jsonl", "example": "b1x7/group.jsonl"' in log
+    assert "unmatched 1" in run(settings, "batches", "show", batch).stdout.splitlines()
+    folder = world.outputs / batch.removeprefix("batches/")
+    assert folder.joinpath("_unmatched.jsonl").read_bytes() == nasty.answer("7") + b"\n"
+    assert run(settings, "verify", batch).returncode == 0
+
+
 def test_mismatch_is_loud(world: World) -> None:
     """More results than requests: in the log, the manifest, a counter and the exit codes."""
     settings = world.settings

@@ -265,6 +265,15 @@ def test_changed_manifest_is_named(storage: Storage, tmp_path: Path, fields: dic
     assert found(prove(storage, tmp_path)) == [f"{MANIFEST}: {message}"]
 
 
+@pytest.mark.parametrize("text", ["{batch}/{group}.jsonl", "{batch}/{group}/{key}.json"], ids=["grouped", "per key"])
+def test_unmatched_keys_are_counted_and_proven(storage: Storage, tmp_path: Path, text: str) -> None:
+    template = Template.parse(text, "(?P<group>fr)-.*")
+    assert store(storage, DATA, 4, template).unmatched == 2
+    assert found(prove(storage, tmp_path)) == []
+    change_manifest(storage, unmatched=0)
+    assert found(prove(storage, tmp_path)) == [f"{MANIFEST}: it says 0 unmatched keys, the index has 2"]
+
+
 def test_changed_outcomes_are_named(storage: Storage, tmp_path: Path) -> None:
     manifest = store(storage, DATA, 4)
     change_manifest(storage, outcomes=manifest.outcomes | {"ok": 4, "error": 0})
