@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from deploy.sandbox.demo import REQUESTS
+from receiver.layout import encode_component
+from tests import nasty
 from tests.acceptance.conftest import World
 from tests.running import answers, ready_batch, running_program, set_faults, submit_file, submit_inline
 from tests.waiting import eventually
@@ -65,6 +67,20 @@ def test_delivered_batch_is_stored(world: World) -> None:
         data = (world.outputs / row["object"]).read_bytes()
         line = data[row["offset"] : row["offset"] + row["length"]]
         assert json.loads(line)["key"] == row["key"]
+
+
+def test_tenant_of_the_callback_names_the_outputs(world: World) -> None:
+    """User metadata comes with dynamic callbacks alone."""
+    template = {"OUTPUT_TEMPLATE": "tenant={meta.tenant}/{batch}/{key}.json"}
+    source = world.folder / "results.jsonl"
+    source.write_bytes(nasty.answer("one"))
+    hook = {"uris": [f"{world.web_url}/webhooks/gemini"], "user_metadata": {"tenant": "Blue"}}
+    with running_service(world, world.settings | template):
+        batch = ready_batch(world.gemini_url, result_path=str(source), request_count=1, webhook_config=hook)
+        manifest_of(world, batch)
+    (row,) = index_of(world, batch)
+    assert row["object"] == f"tenant={encode_component('Blue')}/{batch.removeprefix('batches/')}/one.json"
+    assert (world.outputs / row["object"]).read_bytes() == nasty.answer("one") + b"\n"
 
 
 def test_inline_batch_is_stored(world: World) -> None:
