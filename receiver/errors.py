@@ -77,8 +77,8 @@ class GeminiError(ReceiverError):
         self.retry_after_s = retry_after_s
 
 
-class BatchNotFoundError(GeminiError):
-    """The configured API key sees no such batch."""
+class NotFoundError(GeminiError):
+    """The configured API key sees no such thing."""
 
 
 class DownloadError(GeminiError):

@@ -1,38 +1,36 @@
-"""REST client for the parts of Gemini's Batch and Files API that we read.
+"""Gemini's batches: what they are, what becomes of them, and their result files.
 
-The key travels to the configured origin alone: redirects elsewhere are refused. What the API answers is described in
-https://ai.google.dev/api/batch-api; fields can be strings, numbers or absent, so everything is read with tolerance.
+What the API answers is described in https://ai.google.dev/api/batch-api; fields can be strings, numbers or absent, so
+everything is read with tolerance.
 """
 
-import functools
 import re
-import ssl
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from receiver.errors import BatchNotFoundError, GeminiError
+from receiver.errors import GeminiError
+from receiver.gemini_transport import Trace, Transport, decode, hide_key
 
 TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
-KEY_HEADER = "x-goog-api-key"
-MAX_ANSWER_BYTES = 256 * 1024 * 1024  # inlined responses come twice in one answer
-ANSWER_DEADLINE_S = 120.0
-MAX_REDIRECTS = 3
 PAGE_SIZE = 100
-RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-MAX_RETRY_AFTER_S = 3600.0
-T = TypeVar("T")
-Trace = Callable[[str, Mapping[str, Any]], None]
 BATCH_NAME = re.compile(r"batches/[A-Za-z0-9_-]{1,128}")
 FILE_NAME = re.compile(r"files/[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Requests of a batch by what became of them, as far as Gemini says; while a batch runs it may say nothing."""
+
+    succeeded: int = 0
+    failed: int = 0
+    pending: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,8 @@ class Batch:
     inlined: tuple[bytes, ...] | None  # one compact JSON object a response, numbers and escapes as sent
     error_code: int | None
     error_message: str | None
+    stats: Stats = Stats()  # how far it is
+    input_file: str | None = None  # "files/<id>"; None for inline requests
 
     @property
     def is_terminal(self) -> bool:
@@ -76,6 +76,13 @@ class _Output(msgspec.Struct, rename="camel"):
 
 class _Stats(msgspec.Struct, rename="camel"):
     request_count: str | int | None = None
+    successful_request_count: str | int | None = None
+    failed_request_count: str | int | None = None
+    pending_request_count: str | int | None = None
+
+
+class _InputConfig(msgspec.Struct, rename="camel"):
+    file_name: str | None = None
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -85,6 +92,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
     create_time: str | None = None
     end_time: str | None = None
     batch_stats: _Stats | None = None
+    input_config: _InputConfig | None = None
     output: _Output | None = None
     error: _Status | None = None
 
@@ -110,6 +118,11 @@ def _count(text: str | int | None) -> int | None:
     return int(text) if text is not None and str(text).isdecimal() else None
 
 
+def _read_stats(stats: _Stats) -> Stats:
+    succeeded, failed = _count(stats.successful_request_count), _count(stats.failed_request_count)
+    return Stats(succeeded or 0, failed or 0, _count(stats.pending_request_count) or 0)
+
+
 def _read_operation(operation: _Operation) -> Batch:
     metadata = operation.metadata or _Metadata()
     outputs = [output for output in (metadata.output, operation.response) if output]
@@ -117,7 +130,7 @@ def _read_operation(operation: _Operation) -> Batch:
     if file is not None and not FILE_NAME.fullmatch(file):
         raise GeminiError(f"{operation.name} names a result file that is no file name; nothing was fetched")
     inlined = next((output.inlined_responses for output in outputs if output.inlined_responses is not None), None)
-    error = operation.error or metadata.error
+    error, stats = operation.error or metadata.error, metadata.batch_stats or _Stats()
     return Batch(
         name=operation.name,
         state=metadata.state.rpartition("STATE_")[2] or "UNSPECIFIED",
@@ -125,7 +138,9 @@ def _read_operation(operation: _Operation) -> Batch:
         model=metadata.model,
         created=metadata.create_time,
         ended=metadata.end_time,
-        requests=_count(metadata.batch_stats.request_count) if metadata.batch_stats else None,
+        requests=_count(stats.request_count),
+        stats=_read_stats(stats),
+        input_file=metadata.input_config.file_name if metadata.input_config else None,
         result_file=file,
         inlined=None if inlined is None else tuple(_compact(row) for row in inlined.inlined_responses),
         error_code=error.code if error else None,
@@ -133,76 +148,11 @@ def _read_operation(operation: _Operation) -> Batch:
     )
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a `Retry-After` header, which may also be a date; nonsense gives None."""
-    text = headers.get("retry-after", "")
-    if text.isascii() and text.isdigit():
-        return min(float(text), MAX_RETRY_AFTER_S)
-    try:
-        left_s = parsedate_to_datetime(text).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(left_s, 0.0), MAX_RETRY_AFTER_S)
-
-
-def _explain(status: int, body: bytes) -> str:
-    """The API's own words on an error, or nothing where it gave none."""
-    try:
-        error = msgspec.json.decode(body)["error"]
-        return f"{status} {error.get('status', '')}: {error.get('message', '')}"[:500]
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, RecursionError):
-        return f"{status} {httpx.codes.get_reason_phrase(status)}"
-
-
-def hide_key(text: str, key: str) -> str:
-    """Google repeats an API key in words such as "Consumer 'api_key:…' has been suspended"."""
-    return text.replace(key, "[API key]") if key else text
-
-
-def read_error(response: httpx.Response, what: str) -> GeminiError:
-    """The error that a refused call means. The response must have its request, and its body must have been read."""
-    status, key = response.status_code, response.request.headers.get(KEY_HEADER, "")
-    said = hide_key(_explain(status, response.content), key)
-    if status == httpx.codes.NOT_FOUND:
-        return BatchNotFoundError(f"Gemini knows no {what} for this API key ({said})", status=status)
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or "API key" in said:
-        hint = "check that GEMINI_API_KEY is right and of the project that made the batch (a named one has its own)"
-        return GeminiError(f"Gemini refused {what} ({said}): {hint}", status=status, retryable=True)
-    return GeminiError(
-        f"Gemini did not give {what} ({said})",
-        status=status,
-        retryable=status in RETRYABLE_STATUS,
-        retry_after_s=retry_after_s(response.headers),
-    )
-
-
-@functools.cache
-def trusted_certificates() -> ssl.SSLContext:
-    """What every connection of this process is checked against; reading it takes longer than a small batch."""
-    return httpx.create_ssl_context(trust_env=False)
-
-
-def _open_client(api_key: str, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.Client:
-    return httpx.Client(
-        headers={KEY_HEADER: api_key, "accept-encoding": "identity", "user-agent": "gemini-batch-receiver"},
-        verify=tls,
-        limits=limits,
-        timeout=httpx.Timeout(30, connect=10),
-        follow_redirects=False,
-        trust_env=False,
-    )
-
-
 class Gemini:
-    """One project's API. Use as a context manager, from one thread."""
+    """One project's batches. Use as a context manager, from one thread."""
 
     def __init__(self, base_url: str, api_key: str, api_version: str = "v1beta") -> None:
-        self._root, self._key = f"{base_url}/{api_version}", api_key
-        self._origin = httpx.URL(base_url)
-        tls = trusted_certificates()
-        self._client = _open_client(api_key, tls, httpx.Limits())
-        # Each download has a connection of its own: its trace must tell of one before the first byte of the headers.
-        self._downloads = _open_client(api_key, tls, httpx.Limits(max_keepalive_connections=0))
+        self.transport = Transport(base_url, api_key, api_version)
 
     def __enter__(self) -> Self:
         return self
@@ -210,35 +160,7 @@ class Gemini:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close()
-        self._downloads.close()
-
-    def _is_ours(self, url: httpx.URL) -> bool:
-        return (url.scheme, url.host, url.port) == (self._origin.scheme, self._origin.host, self._origin.port)
-
-    @contextmanager
-    def _stream(
-        self, url: str, headers: Mapping[str, str], what: str, trace: Trace | None = None
-    ) -> Iterator[httpx.Response]:
-        """A GET whose body is read by the caller; redirects within our origin are followed."""
-        client = self._downloads if trace else self._client
-        request = client.build_request("GET", url, headers=dict(headers), extensions={"trace": trace} if trace else {})
-        try:
-            for _ in range(MAX_REDIRECTS + 1):
-                response = client.send(request, stream=True)
-                try:
-                    if not response.is_redirect:
-                        yield response
-                        return
-                finally:
-                    response.close()
-                next_request = response.next_request
-                if next_request is None or not self._is_ours(next_request.url):
-                    raise GeminiError(f"Gemini redirected {what} to another origin; the API key does not follow there")
-                request = next_request
-        except httpx.TransportError as error:
-            raise GeminiError(f"no answer from Gemini for {what}: {error!r}", retryable=True) from error
-        raise GeminiError(f"Gemini redirected {what} more than {MAX_REDIRECTS} times")
+        self.transport.__exit__(kind, error, trace)
 
     @contextmanager
     def stream_file(self, name: str, headers: Mapping[str, str], trace: Trace) -> Iterator[httpx.Response]:
@@ -246,39 +168,42 @@ class Gemini:
 
         `trace` is httpx's extension of that name: it is told of the connection while it comes about.
         """
-        with self._stream(f"{self._root}/{quote(name)}:download?alt=media", headers, name, trace) as response:
+        url = f"{self.transport.root}/{quote(name)}:download?alt=media"
+        with self.transport.stream(url, headers, name, trace) as response:
             yield response
 
-    def _get(self, path: str, what: str) -> bytes:
-        deadline = time.monotonic() + ANSWER_DEADLINE_S
-        body = bytearray()
-        with self._stream(f"{self._root}/{path}", {}, what) as response:
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise GeminiError(f"Gemini's answer on {what} is over {MAX_ANSWER_BYTES >> 20} MiB")
-                if time.monotonic() > deadline:
-                    raise GeminiError(f"Gemini's answer on {what} took over {ANSWER_DEADLINE_S:.0f} s", retryable=True)
-        plain = _plain(response.headers)
-        answer = httpx.Response(response.status_code, headers=plain, content=bytes(body), request=response.request)
-        if answer.status_code != httpx.codes.OK:
-            raise read_error(answer, what)
-        return answer.content
-
     def get_batch(self, name: str) -> Batch:
-        """One batch (`batches/<id>`), with its inlined responses. Raises BatchNotFoundError or GeminiError."""
-        if not BATCH_NAME.fullmatch(name):
-            raise GeminiError(f"{name!r} is no batch name: expected batches/<id>")
-        batch = _read_operation(_decode(self._get(name, name), _Operation, name))
+        """One batch (`batches/<id>`), with its inlined responses. Raises NotFoundError or GeminiError."""
+        path = require_batch_name(name)
+        batch = _read_operation(decode(self.transport.get(path, name), _Operation, name))
         said = batch.error_message
-        return replace(batch, name=name, error_message=said and hide_key(said, self._key))
+        return replace(batch, name=name, error_message=said and hide_key(said, self.transport.key))
+
+    def create_batch(self, model: str, batch: Mapping[str, object], *, embeddings: bool = False) -> Batch:
+        """Create a batch of the API's form. There is no key that makes a second call harmless: it makes a second batch.
+
+        Raises GeminiError; where `status` is None, nobody knows whether Gemini created it.
+        """
+        call = "asyncBatchEmbedContent" if embeddings else "batchGenerateContent"
+        name = model if "/" in model else f"models/{model}"
+        what = f"a batch for {name}"
+        answer = self.transport.send("POST", f"{quote(name)}:{call}", what, {"batch": batch})
+        return _read_operation(decode(answer, _Operation, what))
+
+    def cancel_batch(self, name: str) -> None:
+        """Ask Gemini to stop a batch; what was answered so far may still come."""
+        self.transport.send("POST", f"{require_batch_name(name)}:cancel", name)
+
+    def delete_batch(self, name: str) -> None:
+        """Take a batch out of Gemini's lists."""
+        self.transport.send("DELETE", require_batch_name(name), name)
 
     def list_batches(self) -> Iterator[Batch]:
         """Every batch of the project, newest first, page by page; inlined responses may be left out."""
         token, seen = "", set[str]()
         while True:
             query = f"batches?pageSize={PAGE_SIZE}" + (f"&pageToken={quote(token, safe='')}" if token else "")
-            page = _decode(self._get(query, "the list of batches"), _Page, "the list of batches")
+            page = decode(self.transport.get(query, "the list of batches"), _Page, "the list of batches")
             yield from (_read_operation(operation) for operation in page.operations)
             token = page.next_page_token
             if not token:
@@ -288,13 +213,8 @@ class Gemini:
             seen.add(token)
 
 
-def _plain(headers: httpx.Headers) -> dict[str, str]:
-    """Headers of a body that is already decoded."""
-    return {name: value for name, value in headers.items() if name not in ("content-encoding", "transfer-encoding")}
-
-
-def _decode(body: bytes, kind: type[T], what: str) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise GeminiError(f"Gemini's answer on {what} has an unexpected form: {error}", retryable=True) from error
+def require_batch_name(name: str) -> str:
+    """The name, if it is one: it becomes part of a path. Raises GeminiError."""
+    if not BATCH_NAME.fullmatch(name):
+        raise GeminiError(f"{name!r} is no batch name: expected batches/<id>")
+    return name

@@ -20,7 +20,7 @@ class ProjectBatches:
         return (self._named(batch) for batch in self._gemini.list_batches())
 
     def get(self, name: str) -> Batch:
-        """A batch by its name in the inbox. Raises BatchNotFoundError when the project has none of that name."""
+        """A batch by its name in the inbox. Raises NotFoundError when the project has none of that name."""
         return self._named(self._gemini.get_batch(split_inbox_name(name)[1]))
 
     def _named(self, batch: Batch) -> Batch:

@@ -1,4 +1,4 @@
-"""A small HTTP server in the test itself: what it answers to GET is a function's to say."""
+"""A small HTTP server in the test itself: what it answers to GET and POST is a function's to say."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +27,10 @@ def answering(answer: Callable[[str, Message], Answer]) -> Iterator[str]:
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """Tests are quiet."""

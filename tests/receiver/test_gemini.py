@@ -10,17 +10,14 @@ import msgspec
 import pytest
 
 from deploy.sandbox.processes import allocate_port
-from receiver.errors import BatchNotFoundError, GeminiError
+from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini import (
-    KEY_HEADER,
-    MAX_RETRY_AFTER_S,
     Batch,
     Gemini,
     _Operation,
     _read_operation,
-    read_error,
-    retry_after_s,
 )
+from receiver.gemini_transport import KEY_HEADER, MAX_RETRY_AFTER_S, read_error, retry_after_s
 from tests.receiver.key_server import serving_calls
 from tests.running import ready_batch, set_faults
 
@@ -135,7 +132,7 @@ def test_list_gives_every_page(gemini: Gemini, sandbox_url: str) -> None:
 
 
 def test_unknown_batch_is_said(gemini: Gemini) -> None:
-    with pytest.raises(BatchNotFoundError, match="knows no batches/unknown"):
+    with pytest.raises(NotFoundError, match="knows no batches/unknown"):
         gemini.get_batch("batches/unknown")
 
 

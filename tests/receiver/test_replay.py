@@ -1,16 +1,17 @@
 """What a replay decides, without anything beside it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from receiver.errors import BatchNotFoundError, GeminiError
+from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini import Batch
 from receiver.replay import TOGETHER, Tally, Verdict, Window, ask_each, replay
 
 
 def batch(name: str, state: str = "SUCCEEDED", ended: str | None = "2026-11-22T12:00:00.5Z") -> Batch:
-    nothing = dict.fromkeys(
+    nothing: dict[str, Any] = dict.fromkeys(
         ("display_name", "model", "created", "requests", "result_file", "error_code", "error_message")
     )
     return Batch(name=name, state=state, ended=ended, inlined=(b"{}",), **nothing)
@@ -83,7 +84,7 @@ def test_late_end_outside_the_window_is_left() -> None:
 def test_refused_batch_is_unclear() -> None:
     def get_batch(name: str) -> Batch:
         if name == "batches/a":
-            raise BatchNotFoundError("no such batch", status=404)
+            raise NotFoundError("no such batch", status=404)
         return batch(name)
 
     unclear = list[str]()
