@@ -106,3 +106,7 @@ class AlreadyStoredError(StorageError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is already stored", retryable=False)
+
+
+class SubmissionError(ReceiverError):
+    """An input can't be sent as it is, or nobody knows yet whether it was."""

@@ -70,15 +70,23 @@ class Files:
         self._transport, self._first_wait_s = transport, first_wait_s
 
     def upload(
-        self, data: IO[bytes], size_bytes: int, display_name: str, progress: Callable[[int], None] = lambda _: None
+        self,
+        data: IO[bytes],
+        size_bytes: int,
+        display_name: str,
+        progress: Callable[[int], None] = lambda _: None,
+        start: int = 0,
     ) -> File:
-        """Send a seekable file of JSON lines, resumed where the connection broke; `progress` hears how far it is."""
+        """Send so many bytes of a seekable file of JSON lines, from byte `start` on.
+
+        Goes on where the connection broke; `progress` hears how many bytes have arrived.
+        """
         url = self._begin(size_bytes, display_name)
         upload = _Upload(self._transport, url, display_name, self._first_wait_s)
         offset = faults = 0
         while faults < TRIES:
-            data.seek(offset)
-            chunk = data.read(CHUNK_BYTES)
+            data.seek(start + offset)
+            chunk = data.read(min(CHUNK_BYTES, size_bytes - offset))
             is_last = offset + len(chunk) >= size_bytes
             finished = upload.send(chunk, offset, is_last=is_last)
             if finished is not None:

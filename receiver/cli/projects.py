@@ -62,3 +62,11 @@ def end_with(failures: Sequence[str]) -> None:
     """Say what failed, with exit code 1; nothing where nothing did."""
     if failures:
         raise click.ClickException("\n".join(failures))
+
+
+def read_project(settings: Settings, label: str | None) -> Project:
+    """The one project that a command works for: what `--project` says, else the only one, else the default one."""
+    if label is None and len(settings.projects) == 1:
+        return next(iter(settings.projects.values()))
+    (chosen,) = choose_projects(settings, label or DEFAULT)
+    return chosen

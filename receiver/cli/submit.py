@@ -1,0 +1,189 @@
+"""`batches submit`: from a file of requests to batches at Gemini."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import msgspec
+
+from receiver.cli.batches import batches
+from receiver.cli.group import load_settings
+from receiver.cli.projects import project_option, read_project
+from receiver.errors import SubmissionError
+from receiver.gemini import Gemini
+from receiver.inbox_names import inbox_name
+from receiver.settings import Settings
+from receiver.storage import Storage, open_storage
+from receiver.submissions.checks import Kind
+from receiver.submissions.orders import Wish, check_input, plan_submission
+from receiver.submissions.plans import Part, Plan
+from receiver.submissions.records import Submission
+from receiver.submissions.sender import Ears, Sender, Sent
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SAID = {
+    "created": "created {batch}",
+    "found": "found {batch}, which an earlier try had made",
+    "known": "already submitted as {batch}: nothing was sent",
+}
+
+
+@batches.command("submit")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--model", required=True, help="Model that answers, such as gemini-2.5-flash.")
+@click.option("--embeddings", is_flag=True, help="Every request asks for an embedding; found out by itself otherwise.")
+@click.option(
+    "--display-name", help="Name of the batch at Gemini. The same requests under another name are a new batch."
+)
+@click.option("--webhook", metavar="URL", help="Where Gemini reports on this batch alone; else registered webhooks do.")
+@click.option("--metadata", metavar="JSON", help="User metadata that comes with --webhook's callbacks: a JSON object.")
+@click.option("--inline", is_flag=True, help="Send the requests in the call itself, for small inputs (19 MB).")
+@click.option("--max-requests", type=click.IntRange(min=1), help="Split the input into batches of so many requests.")
+@project_option
+@click.option("--dry-run", is_flag=True, help="Check every line, say what would be sent, and send nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
+def submit(  # noqa: PLR0913 - one parameter an option
+    file: Path,
+    *,
+    model: str,
+    embeddings: bool,
+    display_name: str | None,
+    webhook: str | None,
+    metadata: str | None,
+    inline: bool,
+    max_requests: int | None,
+    label: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Check every request of FILE (JSON lines), and send them to Gemini as one or several batches.
+
+    The same requests for the same model are never sent twice: run it again after any failure, and it goes on where it
+    stood.
+    """
+    settings = load_settings()
+    wish = Wish(
+        project=read_project(settings, label).name,
+        model=model,
+        kind="embed" if embeddings else None,
+        inline=inline,
+        display_name=display_name,
+        max_requests=max_requests,
+        webhook=_read_url(webhook),
+        metadata=_read_metadata(metadata, webhook),
+    )
+    if dry_run:
+        _say_plan(check_input(file, wish), as_json=as_json)
+    else:
+        send_input(settings, file, wish, as_json=as_json)
+
+
+def _read_url(webhook: str | None) -> str | None:
+    if webhook is not None and not webhook.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        raise click.UsageError("--webhook takes an https:// address: Gemini calls no other")
+    return webhook
+
+
+def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    if webhook is None:
+        raise click.UsageError("--metadata comes with --webhook's callbacks, so it needs --webhook")
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise click.UsageError(f"--metadata takes a JSON object: {error}") from error
+
+
+def _say_plan(plan: Plan, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(plan))
+        return
+    for part in plan.parts:
+        click.echo(
+            f"part {part.number}: {part.requests:,} requests from line {part.first_line}, {part.size_bytes:,} bytes"
+        )
+    click.echo(f"{plan.requests:,} requests in {len(plan.parts)} batches; nothing was sent")
+
+
+def send_input(settings: Settings, file: Path, wish: Wish, *, as_json: bool) -> list[Sent]:
+    """Check, plan and send; says what became of every part on stdout."""
+    storage = open_storage(settings.storage_url)
+    with _progress(file.stat().st_size, "checking") as read:
+        plan = check_input(file, wish, read)
+    submission, is_known = plan_submission(storage, file, wish, plan)
+    if is_known and len(submission.parts) != len(plan.parts):
+        click.echo(f"it was split into {len(submission.parts)} batches before, and stays so", err=True)
+    project = settings.project(wish.project)
+    with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
+        sent = [_send(gemini, storage, submission, part, file) for part in submission.parts]
+    _say_sent(submission, sent, as_json=as_json)
+    return sent
+
+
+def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part, file: Path) -> Sent:
+    with (
+        tempfile.TemporaryDirectory(prefix="gbr-") as folder,
+        _progress(part.size_bytes, f"uploading part {part.number} of {len(submission.parts)}") as told,
+    ):
+        arrived = 0
+
+        def hear(_part: Part, size_bytes: int) -> None:
+            nonlocal arrived
+            told(size_bytes - arrived)
+            arrived = size_bytes
+
+        sender = Sender(gemini, storage, submission, file, Ears(hear, _say_waiting))
+        try:
+            return sender.send(part, Path(folder))
+        except SubmissionError as error:
+            raise SubmissionError(f"{error} ({_done_so_far(part, submission)})") from error
+
+
+def _done_so_far(part: Part, submission: Submission) -> str:
+    return f"{part.number - 1} of {len(submission.parts)} batches are sent"
+
+
+def _say_waiting(part: Part, left_s: float) -> None:
+    click.echo(
+        f"an earlier try may have made the batch of part {part.number}: looking for it for {left_s:.0f} s more",
+        err=True,
+    )
+
+
+def _progress(size_bytes: int, label: str) -> AbstractContextManager[Callable[[int], None]]:
+    """A bar on a terminal, nothing in a pipe; gives who hears of further bytes."""
+    if not sys.stderr.isatty():
+        return nullcontext(lambda _: None)
+    return _Bar(size_bytes, label)
+
+
+class _Bar(AbstractContextManager[Callable[[int], None]]):
+    def __init__(self, size_bytes: int, label: str) -> None:
+        self._bar = click.progressbar(length=size_bytes, label=label, file=sys.stderr)
+
+    def __enter__(self) -> Callable[[int], None]:
+        return self._bar.__enter__().update
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.__exit__(*exception)  # type: ignore[arg-type]
+
+
+def _say_sent(submission: Submission, sent: list[Sent], *, as_json: bool) -> None:
+    project = submission.order.project
+    if as_json:
+        rows = [
+            {"batch": inbox_name(project, one.batch), "status": one.status, "requests": one.part.requests}
+            for one in sent
+        ]
+        click.echo(msgspec.json.encode({"submission": submission.id, "batches": rows}))
+        return
+    for one in sent:
+        said = SAID[one.status].format(batch=inbox_name(project, one.batch))
+        click.echo(f"{said} ({one.part.requests:,} requests, {submission.name_of(one.part)})")
+    if all(one.status == "known" for one in sent):
+        click.echo("to send the same requests once more, and pay for them again, give another --display-name", err=True)
