@@ -39,6 +39,7 @@ class Plan:
     stuck: bool = False  # RUNNING until somebody cancels it
     late_output: int = 0  # gets that show SUCCEEDED without output
     all_errors: bool = False
+    flaky: int = 0  # one request of so many gets an error that may pass, the same ones each time
     error_details: bool = False  # objects in `error.details`
     shuffle: bool = False  # rows out of order
     no_metadata: bool = False  # inline rows without their `metadata`
@@ -57,6 +58,7 @@ def plan_job(display_name: str | None) -> Plan:
         stuck="stuck" in found,
         late_output=found.get("late-output", 0),
         all_errors="all-errors" in found,
+        flaky=found.get("flaky", 0),
         error_details="error-details" in found,
         shuffle="shuffle" in found,
         no_metadata="no-metadata" in found,

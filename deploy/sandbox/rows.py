@@ -2,12 +2,13 @@
 
 import random
 import threading
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.sandbox.answers import RPC_INVALID_ARGUMENT, answer_embed, answer_generate, error_body
+from deploy.sandbox.answers import RPC_INVALID_ARGUMENT, RPC_UNAVAILABLE, answer_embed, answer_generate, error_body
 from deploy.sandbox.ledger import Kind
 from deploy.sandbox.markers import Marker, Plan
 from deploy.sandbox.wire import Json, decode, encode_compact
@@ -37,6 +38,8 @@ class Recipe:
         try:
             if self.plan.all_errors:
                 body, marker = error_body(13), None
+            elif self.plan.flaky and zlib.crc32(encode_compact(request)) % self.plan.flaky == 0:
+                body, marker = error_body(RPC_UNAVAILABLE), None
             elif self.kind == "embed":
                 body, marker = answer_embed(request, self.seed)
             else:

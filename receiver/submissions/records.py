@@ -155,3 +155,13 @@ def read_resubmitted(storage: Storage, batch_id: str) -> Sequence[str]:
     name = resubmitted_name(batch_id)
     data = storage.read(name)
     return [] if data is None else read_record(data, list[str], name)
+
+
+def read_order(storage: Storage, batch_id: str) -> Order | None:
+    """What was asked for when a batch was submitted; None where somebody else made it."""
+    name = link_name(batch_id)
+    data = storage.read(name)
+    if data is None:
+        return None
+    submission = Records(storage, read_record(data, Link, name).submission).read_plan()
+    return submission.order if submission else None

@@ -26,6 +26,7 @@ def test_marker_is_found_anywhere(text: str, marker: Marker | None) -> None:
         ("[cancel-partial][shuffle]", Plan(end=State.CANCELLED, shuffle=True)),
         ("[late-output 3] [no-metadata]", Plan(late_output=3, no_metadata=True)),
         ("[late-output]", Plan(late_output=1)),
+        ("[flaky 3]", Plan(flaky=3)),
     ],
 )
 def test_display_name_plans_the_job(display_name: str | None, plan: Plan) -> None:

@@ -2,6 +2,6 @@
 
 from receiver.cli import batches, doctor, events, reconcile, replay, serve, submit  # noqa: F401 - they add their commands to the group
 from receiver.cli.group import cli
-from workers.cli import verify, worker  # noqa: F401 - so do these
+from workers.cli import resubmit, verify, worker  # noqa: F401 - so do these
 
 main = cli

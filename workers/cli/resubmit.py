@@ -1,0 +1,117 @@
+"""`resubmit` and `batches merged`: send what failed once more, and see what became of it."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+import msgspec
+
+from receiver.cli.batches import batches
+from receiver.cli.group import cli, load_settings
+from receiver.cli.printable import printable
+from receiver.cli.projects import project_option, read_name
+from receiver.cli.submit import send_input
+from receiver.errors import StorageError
+from receiver.inbox_names import split_inbox_name
+from receiver.storage import Storage, open_storage
+from receiver.submissions.orders import Wish
+from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
+from workers.retries import ANSWERS, View, load_manifest, view_retries, write_retries
+
+SHOWN_KEYS = 10
+
+
+@cli.command()
+@click.argument("batch")
+@click.option("--model", help="Another model than the first time's.")
+@click.option("--display-name", help="Name of the new batch at Gemini; `retry of <id>` by default.")
+@click.option(
+    "--input",
+    "asked",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The requests of BATCH, where the storage does not have them.",
+)
+@project_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
+def resubmit(  # noqa: PLR0913 - one parameter an option
+    batch: str,
+    *,
+    model: str | None,
+    display_name: str | None,
+    asked: Path | None,
+    label: str | None,
+    as_json: bool,
+) -> None:
+    """Send the failed and missing requests of a stored BATCH again, as a new batch that is linked to it.
+
+    Only what a retry can help: errors that may pass, lines that were cut, requests without a result. Sending it twice
+    is as harmless as with `batches submit`.
+    """
+    settings = load_settings()
+    project, name = split_inbox_name(read_name(settings, batch, label))
+    storage, batch_id = open_storage(settings.storage_url), name.removeprefix("batches/")
+    manifest = load_manifest(storage, batch_id)
+    if manifest is None:
+        raise StorageError(f"{name} is not stored yet: what failed is known once it is", retryable=False)
+    chosen = model or manifest.model
+    if chosen is None:
+        raise click.UsageError("the manifest does not say which model answered: give --model")
+    with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
+        requests = Path(folder) / f"retry-of-{batch_id}.jsonl"
+        if not write_retries(storage, batch_id, requests, asked):
+            click.echo(f"nothing of {name} is worth sending again", err=True)
+            return
+        order = read_order(storage, batch_id)
+        wish = Wish(
+            project=project,
+            model=chosen.removeprefix("models/"),
+            display_name=display_name or f"retry of {batch_id}",
+            webhook=order.webhook if order else None,
+            metadata=order.metadata if order else None,
+            retry_of=name,
+        )
+        sent = send_input(settings, requests, wish, as_json=as_json)
+    _link(storage, batch_id, [one.batch for one in sent])
+
+
+def _link(storage: Storage, batch_id: str, sent: list[str]) -> None:
+    earlier = read_resubmitted(storage, batch_id)
+    names = list(dict.fromkeys([*earlier, *sent]))
+    storage.put_many([(resubmitted_name(batch_id), msgspec.json.encode(names))])
+
+
+@batches.command("merged")
+@click.argument("batch")
+@project_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every key that was sent again.")
+@click.pass_context
+def merged(ctx: click.Context, batch: str, *, label: str | None, as_json: bool) -> None:
+    """Say which requests of BATCH are answered by now, by itself or by what was resubmitted.
+
+    Exit code 0 when all are, else 1.
+    """
+    settings = load_settings()
+    batch_id = split_inbox_name(read_name(settings, batch, label))[1].removeprefix("batches/")
+    view = view_retries(open_storage(settings.storage_url), batch_id)
+    if as_json:
+        about = {"batches": view.batches, "requests": view.requests, "answered": view.answered}
+        click.echo(msgspec.json.encode(about | {"keys": list(view.fates.values())}))
+    else:
+        _print(view)
+    if view.answered < view.requests:
+        ctx.exit(1)
+
+
+def _print(view: View) -> None:
+    for one in view.batches:
+        again = f", {one.sent_again:,} sent again" if one.sent_again else ""
+        state = f"{one.answered:,} answered{again}" if one.stored else "not stored yet"
+        click.echo(f"{one.batch}: {one.requests:,} requests, {state}")
+    click.echo(f"together: {view.answered:,} of {view.requests:,} requests are answered")
+    open_fates = [fate for fate in view.fates.values() if fate.outcome not in ANSWERS]
+    for fate in open_fates[:SHOWN_KEYS]:
+        why = fate.outcome or "no result yet"
+        click.echo(printable(f"  {json.dumps(fate.key)}: {why} in {fate.batch}"), err=True)
+    if len(open_fates) > SHOWN_KEYS:
+        click.echo(f"  and {len(open_fates) - SHOWN_KEYS:,} more", err=True)
