@@ -145,6 +145,26 @@ def batches_at(sandbox_url: str) -> list[Any]:
     return list(page.get("operations", []))
 
 
+def test_submission_tells_how_far_it_is(gate: Gate, source: Path) -> None:
+    first, second = submit(gate, source, max_requests=3, display_name="half done")
+    records = source.parent / "outputs" / "_submissions"
+    (mark,) = records.glob("*/2.created.json")
+    mark.unlink()
+    (source.parent / "outputs" / first.batch.removeprefix("batches/") / "_manifest.json").touch()
+    argv = [sys.executable, "-m", "workers", "batches", "submissions", mark.parent.name]
+    done = subprocess.run(argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == [
+        f"{mark.parent.name} half done (requests.jsonl, {MODEL}): 5 requests, 1 of 2 batches sent, 1 stored",
+        f"  part 1: {first.batch}: 3 requests, stored",
+        "  part 2: not sent: submit it again",
+    ]
+    rows = json.loads(
+        subprocess.run([*argv[:-1], "--json"], env=settings(gate, source), capture_output=True, check=True).stdout
+    )
+    assert [one["batch"] for one in rows[0]["batches"]] == [first.batch, None]
+    assert submit(gate, source, max_requests=3, display_name="half done")[1].batch == second.batch
+
+
 def test_refused_batch_can_be_sent_at_once(gate: Gate, source: Path) -> None:
     gate.what = "refuse"
     with pytest.raises(GeminiError, match="RESOURCE_EXHAUSTED"):

@@ -1,0 +1,83 @@
+"""`batches submissions`: what was sent with `batches submit`, and how far it is."""
+
+from collections.abc import Iterator
+
+import click
+import msgspec
+
+from receiver.cli.batches import batches
+from receiver.cli.group import load_settings
+from receiver.cli.printable import printable
+from receiver.inbox_names import inbox_name
+from receiver.layout import manifest_name
+from receiver.storage import Storage, open_storage
+from receiver.submissions.records import FOLDER, Records, Submission
+
+
+class Batch(msgspec.Struct):
+    """One part of a submission."""
+
+    batch: str | None  # its name in the inbox; None while it is not created
+    requests: int
+    stored: bool
+
+
+class Row(msgspec.Struct):
+    """One submission."""
+
+    submission: str  # its id
+    file: str
+    display_name: str
+    model: str
+    requests: int
+    batches: list[Batch]
+
+
+@batches.command("submissions")
+@click.argument("submission", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
+def submissions(submission: str | None, *, as_json: bool) -> None:
+    """List what `batches submit` sent, or one SUBMISSION by its id: its batches, and which of them are stored."""
+    storage = open_storage(load_settings().storage_url)
+    rows = [_row(storage, one) for one in _find(storage, submission)]
+    if submission is not None and not rows:
+        raise click.ClickException(f"no submission {printable(submission)} is known to the storage")
+    if as_json:
+        click.echo(msgspec.json.encode(rows))
+        return
+    for row in rows:
+        click.echo(_describe(row))
+        for number, batch in enumerate(row.batches, 1):
+            state = "stored" if batch.stored else "not stored yet"
+            words = (
+                f"{batch.batch}: {batch.requests:,} requests, {state}" if batch.batch else "not sent: submit it again"
+            )
+            click.echo(f"  part {number}: {words}")
+
+
+def _find(storage: Storage, wanted: str | None) -> Iterator[Submission]:
+    names = {name.split("/")[1] for name in storage.list_names(FOLDER) if name.endswith("/plan.json")}
+    for name in sorted(names if wanted is None else names & {wanted}):
+        submission = Records(storage, name).read_plan()
+        if submission is not None:
+            yield submission
+
+
+def _row(storage: Storage, submission: Submission) -> Row:
+    records, order = Records(storage, submission.id), submission.order
+    found = []
+    for part in submission.parts:
+        created = records.created(part)
+        is_stored = created is not None and storage.exists(manifest_name(created.batch))
+        name = inbox_name(order.project, created.batch) if created else None
+        found.append(Batch(name, part.requests, is_stored))
+    return Row(submission.id, submission.file, order.display_name, order.model, submission.requests, found)
+
+
+def _describe(row: Row) -> str:
+    sent, stored = sum(one.batch is not None for one in row.batches), sum(one.stored for one in row.batches)
+    count = len(row.batches)
+    return printable(
+        f"{row.submission} {row.display_name} ({row.file}, {row.model}): {row.requests:,} requests,"
+        f" {sent} of {count} batches sent, {stored} stored"
+    )
