@@ -6,9 +6,10 @@ import pytest
 import redis
 
 from deploy.sandbox.valkey import running_valkey
+from tests.storage_servers import Bucket, running_azurite, running_fake_gcs, running_moto, running_seaweedfs
 
 PREFIXES = (
-    *("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_"),
+    *("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_", "AZURE_"),
     *("RESPONSE_", "PRICES_"),
 )
 
@@ -38,3 +39,27 @@ def redis_url(valkey_url: str) -> str:
 @pytest.fixture
 def storage_url(tmp_path: Path) -> str:
     return (tmp_path / "outputs").as_uri()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    with running_moto(tmp_path_factory.mktemp("moto")) as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="session")
+def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    with running_fake_gcs(tmp_path_factory.mktemp("fake_gcs")) as bucket:
+        yield bucket

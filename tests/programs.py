@@ -1,13 +1,31 @@
-"""Programs that are no Python packages."""
+"""Programs and packages that may be missing here."""
 
 import os
 import shutil
+import sysconfig
+from pathlib import Path
 
 import pytest
 
+NODE_PROGRAMS = Path(__file__).parent.parent / ".node" / "node_modules" / ".bin"  # where .ci/run installs
+
+
+def give_up(what: str, remedy: str) -> None:
+    """Skip the test here; in CI, which installs everything, fail it."""
+    explain = pytest.fail if os.environ.get("CI") else pytest.skip
+    explain(f"{what} is missing: {remedy}")
+
 
 def require(program: str) -> None:
-    """Skip without it here; in CI, which installs it, fail."""
+    """Skip without a program of the system."""
     if shutil.which(program) is None:
-        explain = pytest.fail if os.environ.get("CI") else pytest.skip
-        explain(f"{program} is missing: apt-get install {program}")
+        give_up(program, f"apt-get install {program}")
+
+
+def find(program: str, remedy: str) -> str:
+    """The path of a program that pip, npm or the user has installed; skip without it."""
+    places = (sysconfig.get_path("scripts"), str(NODE_PROGRAMS), os.environ.get("PATH", ""))
+    found = shutil.which(program, path=os.pathsep.join(places))
+    if found is None:
+        give_up(program, remedy)
+    return str(found)
