@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store, from_url
 
-from receiver.errors import AlreadyStoredError, StorageError
+from receiver.errors import AlreadyStoredError
+from receiver.storage.troubles import OTHER, Platform, is_missing_bucket, platform_of, trouble, unusable
 
 PUTS_IN_FLIGHT = 128
 FILES_IN_FLIGHT = 4  # each may hold PARTS_IN_FLIGHT parts in memory
@@ -19,36 +20,46 @@ PARTS_IN_FLIGHT = 2
 T = TypeVar("T")
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0][:300]
-
-
 class ObjectStorage:
     """Storage in a bucket."""
 
-    def __init__(self, store: AzureStore | GCSStore | HTTPStore | LocalStore | MemoryStore | S3Store) -> None:
+    def __init__(
+        self,
+        store: AzureStore | GCSStore | HTTPStore | LocalStore | MemoryStore | S3Store,
+        platform: Platform = OTHER,
+    ) -> None:
         self._store = store
+        self._platform = platform
 
     @classmethod
     def open(cls, url: str) -> "ObjectStorage":
         """The bucket of a URL, with the credentials that its platform's environment gives."""
+        platform = platform_of(url)
         try:
-            return cls(from_url(url))
+            return cls(from_url(url), platform)
         except (BaseError, ValueError) as error:
-            raise StorageError(f"STORAGE_URL can't be used: {_first_line(error)}", retryable=False) from error
+            raise unusable(error, platform) from error
 
     def _call(self, what: str, name: str, action: Callable[[], T]) -> T:
         try:
             return action()
         except AlreadyExistsError as error:
             raise AlreadyStoredError(name) from error
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            hint = "check the credentials and the bucket's policy"
-            raise StorageError(f"the storage refused to {what} {name}: {_first_line(error)}: {hint}") from error
-        except FileNotFoundError:
-            raise
         except (BaseError, OSError, ValueError) as error:
-            raise StorageError(f"the storage did not {what} {name}: {_first_line(error)}") from error
+            raise trouble(what, name, error, self._platform) from error
+
+    def _find(self, what: str, name: str, action: Callable[[], T]) -> T | None:
+        """What the action finds; None when the object is not there."""
+
+        def found() -> T | None:
+            try:
+                return action()
+            except FileNotFoundError as error:
+                if is_missing_bucket(error):
+                    raise
+                return None
+
+        return self._call(what, name, found)
 
     async def _put_all(self, objects: Sequence[tuple[str, bytes | Path]], in_flight: int) -> None:
         gate = asyncio.Semaphore(in_flight)
@@ -81,27 +92,21 @@ class ObjectStorage:
         self._call("create", name, lambda: obstore.put(self._store, name, data, mode="create", use_multipart=False))
 
     def read(self, name: str) -> bytes | None:
-        try:
-            return self._call("read", name, lambda: bytes(obstore.get(self._store, name).bytes()))
-        except FileNotFoundError:
-            return None
+        return self._find("read", name, lambda: bytes(obstore.get(self._store, name).bytes()))
 
     def read_to_file(self, name: str, path: Path) -> bool:
-        def copy() -> None:
+        def copy() -> bool:
+            found = obstore.get(self._store, name)
             with path.open("wb") as file:
-                for chunk in obstore.get(self._store, name).stream(min_chunk_size=PART_BYTES):
+                for chunk in found.stream(min_chunk_size=PART_BYTES):
                     file.write(chunk)
+            return True
 
-        try:
-            self._call("read", name, copy)
-        except FileNotFoundError:
-            return False
-        return True
+        return self._find("read", name, copy) is not None
 
     def read_chunks(self, name: str) -> Iterator[bytes] | None:
-        try:
-            found = self._call("read", name, lambda: obstore.get(self._store, name))
-        except FileNotFoundError:
+        found = self._find("read", name, lambda: obstore.get(self._store, name))
+        if found is None:
             return None
         stream = found.stream(min_chunk_size=CHUNK_BYTES)
         return self._chunks_of(name, lambda: next(stream, None))
@@ -111,11 +116,9 @@ class ObjectStorage:
             yield bytes(chunk)
 
     def exists(self, name: str) -> bool:
-        try:
-            self._call("find", name, lambda: obstore.head(self._store, name))
-        except FileNotFoundError:
-            return False
-        return True
+        if self._find("find", name, lambda: obstore.head(self._store, name)) is not None:
+            return True
+        return self.read_chunks(name) is not None  # an answer to HEAD can't say that the bucket itself is missing
 
     def list_names(self, folder: str) -> list[str]:
         def names() -> list[str]:
@@ -124,10 +127,7 @@ class ObjectStorage:
         return self._call("list", folder, names)
 
     def delete(self, name: str) -> None:
-        try:
-            self._call("delete", name, lambda: obstore.delete(self._store, name))
-        except FileNotFoundError:
-            return
+        self._find("delete", name, lambda: obstore.delete(self._store, name))
 
     def scratch_near(self) -> Path | None:
         return None

@@ -1,0 +1,70 @@
+"""What went wrong with a bucket, in words and with what to do about it. Holds no secret: a server's answer may."""
+
+import re
+from typing import NamedTuple
+
+from receiver.errors import StorageError
+
+CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+BODY = re.compile(r": *(<\?xml|<|\{).*$")  # of the server's answer; it may repeat an access key
+MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
+
+# what it asks the machine that it runs on, for want of credentials
+TOKEN_SIGNS = ("token request", "/latest/api/token", "169.254.169.254")
+
+
+class Platform(NamedTuple):
+    """The environment variables of a platform, as hints name them."""
+
+    credentials: str
+    allow_http: str = "the setting that allows http"
+
+
+S3 = Platform("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "AWS_ALLOW_HTTP")
+GCS = Platform("GOOGLE_APPLICATION_CREDENTIALS")
+AZURE = Platform("AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY", "AZURE_ALLOW_HTTP")
+PLATFORMS = {"s3": S3, "s3a": S3, "gs": GCS, "az": AZURE, "azure": AZURE, "adl": AZURE, "abfs": AZURE, "abfss": AZURE}
+OTHER = Platform("the credentials")
+
+
+def platform_of(url: str) -> Platform:
+    return PLATFORMS.get(url.partition(":")[0], OTHER)
+
+
+def _code(error: BaseException) -> str:
+    found = CODE.search(str(error))
+    return found[1] if found else ""
+
+
+def is_missing_bucket(error: BaseException) -> bool:
+    """Not the object is missing but the bucket: nothing can be said to be absent then."""
+    return _code(error) in MISSING_BUCKET
+
+
+def first_line(error: BaseException) -> str:
+    return BODY.sub("", str(error).strip().split("\n", 1)[0])[:300].rstrip(": ")
+
+
+def _hint(error: BaseException, platform: Platform) -> str:
+    text = str(error)
+    if is_missing_bucket(error):
+        return "create the bucket that STORAGE_URL names, or correct the name"
+    if any(sign in text for sign in TOKEN_SIGNS):
+        return f"no credentials were found: set {platform.credentials}"
+    if "status code: 403" in text or "status code: 401" in text:
+        return f"check {platform.credentials}, and that the bucket's policy lets them read, write, list and delete"
+    if "builder error" in text:
+        return f"an endpoint without TLS needs {platform.allow_http}=true"
+    if "error sending request" in text:
+        return "check that its address can be reached; it is tried again by itself"
+    return ""
+
+
+def unusable(error: BaseException, platform: Platform) -> StorageError:
+    hint = f"check STORAGE_URL and {platform.credentials}"
+    return StorageError(f"STORAGE_URL can't be used: {first_line(error)}: {hint}", retryable=False)
+
+
+def trouble(what: str, name: str, error: BaseException, platform: Platform) -> StorageError:
+    said = [f"the storage did not {what} {name}", first_line(error), _code(error), _hint(error, platform)]
+    return StorageError(": ".join(part for part in said if part))
