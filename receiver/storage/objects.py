@@ -62,25 +62,31 @@ class ObjectStorage:
         return self._call(what, name, found)
 
     async def _put_all(self, objects: Sequence[tuple[str, bytes | Path]], in_flight: int) -> None:
+        """Puts in flight go on after a failure: a cancelled one would leave its parts in the bucket for ever."""
         gate = asyncio.Semaphore(in_flight)
+        failures: list[Exception] = []
 
         async def put(name: str, data: bytes | Path) -> None:
             async with gate:
-                await obstore.put_async(self._store, name, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+                if failures:
+                    return
+                try:
+                    await obstore.put_async(
+                        self._store, name, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT
+                    )
+                except Exception as error:  # noqa: BLE001 - raised below, whatever it is
+                    failures.append(error)
 
         async with asyncio.TaskGroup() as tasks:
             for name, data in objects:
                 tasks.create_task(put(name, data))
+        if failures:
+            raise failures[0]
 
     def _put(self, objects: Sequence[tuple[str, bytes | Path]], in_flight: int) -> None:
-        def put() -> None:
-            try:
-                asyncio.run(self._put_all(objects, in_flight))
-            except BaseExceptionGroup as group:
-                raise group.exceptions[0] from group
-
         if objects:
-            self._call("write", f"{objects[0][0]} and {len(objects) - 1} more", put)
+            what = f"{objects[0][0]} and {len(objects) - 1} more"
+            self._call("write", what, lambda: asyncio.run(self._put_all(objects, in_flight)))
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
         self._put(objects, PUTS_IN_FLIGHT)
