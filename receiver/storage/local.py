@@ -1,16 +1,18 @@
 """A folder on this machine: temporary file, fsync, rename, so that what has its name is whole and durable."""
 
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from receiver.errors import AlreadyStoredError, StorageError
+from receiver.storage.disk_errors import explain
 
 TEMPORARY = ".tmp"  # no output's name begins with a dot
 CHUNK_BYTES = 256 * 1024
@@ -25,8 +27,7 @@ def local_root(url: str) -> Path:
 
 
 def _failure(what: str, name: str, error: OSError) -> StorageError:
-    hint = "free some space or check its permissions; it is tried again by itself"
-    return StorageError(f"the storage did not {what} {name}: {error.strerror or error}: {hint}")
+    return StorageError(f"the storage did not {what} {name}: {explain(error)}; it is tried again by itself")
 
 
 def _chunks_of(file: IO[bytes], name: str) -> Iterator[bytes]:
@@ -46,6 +47,38 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _move(path: Path, target: Path) -> None:
+    try:
+        path.replace(target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+
+
+def _moved(path: Path, target: Path) -> bool:
+    """Flush and move a file. False between two mounts, which may well be of one disk."""
+    _flush(path)
+    try:
+        _move(path, target)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return False
+        raise
+    return True
+
+
 class LocalStorage:
     """Storage in a local folder."""
 
@@ -57,29 +90,23 @@ class LocalStorage:
         except OSError as error:
             raise StorageError(f"STORAGE_URL can't be used: {error.strerror}: {root}", retryable=False) from error
 
-    def _write_temporary(self, data: bytes) -> Path:
+    @contextmanager
+    def _temporary_file(self) -> Iterator[Path]:
+        """The path of a file that is to be moved to its final name; what fails leaves nothing behind."""
         path = self._temporary / secrets.token_hex(12)
         try:
-            with path.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            yield path
         except BaseException:
             with suppress(OSError):
                 path.unlink()
             raise
-        return path
 
     def _put(self, item: tuple[str, bytes]) -> None:
         name, data = item
-        target = self.root / name
         try:
-            temporary = self._write_temporary(data)
-            try:
-                temporary.replace(target)
-            except FileNotFoundError:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                temporary.replace(target)
+            with self._temporary_file() as path:
+                _write(path, data)
+                _move(path, self.root / name)
         except OSError as error:
             raise _failure("write", name, error) from error
 
@@ -87,14 +114,18 @@ class LocalStorage:
         name, path = item
         target = self.root / name
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if path.parent.stat().st_dev != self.root.stat().st_dev:
-                path = Path(shutil.copyfile(path, self._temporary / secrets.token_hex(12)))
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-            path.replace(target)
+            if self._is_near(path) and _moved(path, target):
+                return
+            with self._temporary_file() as copy:
+                shutil.copyfile(path, copy)
+                _flush(copy)
+                _move(copy, target)
         except OSError as error:
             raise _failure("write", name, error) from error
+
+    def _is_near(self, path: Path) -> bool:
+        """Whether a rename into the storage may succeed."""
+        return path.parent.stat().st_dev == self.root.stat().st_dev
 
     def _put_all(self, put: Callable[[tuple[str, T]], None], objects: Sequence[tuple[str, T]]) -> None:
         if len(objects) <= FEW:
@@ -122,16 +153,16 @@ class LocalStorage:
     def create(self, name: str, data: bytes) -> None:
         target = self.root / name
         try:
-            temporary = self._write_temporary(data)
-            try:
+            with self._temporary_file() as path:
+                _write(path, data)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.hardlink_to(temporary)  # unlike a rename, a link never replaces
-            finally:
-                temporary.unlink()
+                target.hardlink_to(path)  # unlike a rename, a link never replaces
         except FileExistsError as error:
             raise AlreadyStoredError(name) from error
         except OSError as error:
             raise _failure("write", name, error) from error
+        with suppress(OSError):  # a second name that is left harms nothing
+            path.unlink()
         self._sync_folders({target.parent})
 
     def read(self, name: str) -> bytes | None:

@@ -1,0 +1,139 @@
+"""R25: every call to the kernel that a local storage makes fails once, in every way; or its process is killed there."""
+
+import errno
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from receiver.storage.local import TEMPORARY, LocalStorage
+from tests.receiver.storage.writing import OLD, WRITES, Write
+from tests.system_calls import Call, Run, calls_below, require_strace, run_traced
+
+WHAT_TO_DO = {
+    errno.ENOSPC: "free some space",
+    errno.EIO: "check the disk",
+    errno.EFBIG: "limit on the size of a file",
+    errno.EROFS: "mount it for writing",
+    errno.EMFILE: "limit on open files",
+}
+KEEPING = re.compile(r"write|sendfile|sync|rename|^link")
+OTHER_DISK = Path("/dev/shm")
+
+
+class Place:
+    """A storage with old objects, beside a folder for scratch files."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.write: Write
+        self.write, self.new = WRITES[name]
+        self.in_threads = name == "many"  # how many calls each of them makes is up to chance
+        self.root, self.scratch = folder / "outputs", folder / "scratch"
+
+    def reset(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        LocalStorage(self.root).put_many(list(OLD.items()))
+
+    def run(self, *inject: str) -> Run:
+        return run_traced(self.write, self.root, self.scratch, inject=inject)
+
+    def objects(self) -> dict[str, bytes]:
+        paths = (path for path in self.root.rglob("*") if path.is_file())
+        found = {str(path.relative_to(self.root)): path.read_bytes() for path in paths}
+        return {name: data for name, data in found.items() if not name.startswith(TEMPORARY)}
+
+    def temporaries(self) -> list[Path]:
+        return list((self.root / TEMPORARY).iterdir())
+
+    def require_whole(self, about: str) -> None:
+        """Each name has its old content, its new content, or is not there; what was there still is."""
+        found = self.objects()
+        assert found.keys() >= OLD.keys(), about
+        assert found.keys() <= OLD.keys() | self.new.keys(), about
+        for name, data in found.items():
+            assert data in {OLD.get(name), self.new.get(name)}, (name, about)
+
+    def require_second_try(self, about: str) -> None:
+        self.write(self.root, self.scratch)
+        assert self.objects() == OLD | self.new, about
+
+
+@pytest.fixture(params=WRITES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    require_strace()
+    place = Place(tmp_path, request.param)
+    if request.param != "files of another disk":
+        yield place
+        return
+    if not OTHER_DISK.is_dir() or OTHER_DISK.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second disk")
+    with tempfile.TemporaryDirectory(dir=OTHER_DISK) as folder:
+        place.scratch = Path(folder) / "scratch"
+        yield place
+
+
+def calls_of(place: Place) -> list[Call]:
+    """The calls below the storage that a run without faults makes; one of those that threads make at once."""
+    place.reset()
+    run = place.run()
+    assert (run.exit_code, run.error) == (0, None)
+    assert place.objects() == OLD | place.new
+    return list({(call.name, call.number): call for call in calls_below(run, place.root)}.values())
+
+
+def require_plain_error(run: Run, code: int, about: str) -> None:
+    assert (run.kind, run.retryable) == ("StorageError", True), (run.kind, run.error, about)
+    assert run.error is not None
+    assert os.strerror(code) in run.error, about
+    assert WHAT_TO_DO[code] in run.error, about
+
+
+def calls_to_fail(place: Place, code: int) -> list[Call]:
+    """Writes, flushes and renames fail in every way; the calls around them in one way each, in turn."""
+    turn = list(WHAT_TO_DO).index(code)
+    calls = enumerate(calls_of(place))
+    return [call for number, call in calls if KEEPING.search(call.name) or number % len(WHAT_TO_DO) == turn]
+
+
+@pytest.mark.parametrize("code", WHAT_TO_DO, ids=errno.errorcode.get)
+def test_failed_call_leaves_whole_objects(place: Place, code: int) -> None:
+    for call in calls_to_fail(place, code):
+        place.reset()
+        about = f"{errno.errorcode[code]} at {call}"
+        run = place.run(f"{call.name}:error={errno.errorcode[code]}:when={call.number}")
+        assert run.injected or place.in_threads, about
+        place.require_whole(about)
+        if "unlink" not in call.name:
+            assert place.temporaries() == [], about
+        if run.error is not None:
+            require_plain_error(run, code, about)
+        else:
+            assert place.objects() == OLD | place.new, about
+        place.require_second_try(about)
+
+
+def test_killed_writer_leaves_whole_objects(place: Place) -> None:
+    for call in calls_of(place):
+        place.reset()
+        run = place.run(f"{call.name}:signal=SIGKILL:when={call.number}")
+        assert run.exit_code == -signal.SIGKILL or place.in_threads, call
+        place.require_whole(str(call))
+        place.require_second_try(str(call))
+
+
+@pytest.mark.parametrize("place", ["files"], indirect=True)
+def test_file_of_another_mount_is_copied(place: Place) -> None:
+    """Two mounts of one disk, as containers have them, look like one to `stat`, yet nothing can be renamed between."""
+    rename = next(call.name for call in calls_of(place) if call.name.startswith("rename"))
+    place.reset()
+    run = place.run(f"{rename}:error=EXDEV:when=1")
+    assert (run.error, run.injected) == (None, 1)
+    assert place.objects() == OLD | place.new
+    assert place.temporaries() == []
