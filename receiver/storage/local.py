@@ -79,14 +79,25 @@ def _moved(path: Path, target: Path) -> bool:
     return True
 
 
+def _make_root(root: Path) -> None:
+    """Make the folders that are missing, and their names durable where we may read what they are in."""
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        with suppress(PermissionError):
+            _sync_folder(folder.parent)
+
+
 class LocalStorage:
     """Storage in a local folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._temporary = root / TEMPORARY
+        self._named = set[Path]()  # folders of the last write: their own names are durable
         try:
-            self._temporary.mkdir(parents=True, exist_ok=True)
+            _make_root(root)
+            self._temporary.mkdir(exist_ok=True)
         except OSError as error:
             raise StorageError(f"STORAGE_URL can't be used: {error.strerror}: {root}", retryable=False) from error
 
@@ -144,11 +155,15 @@ class LocalStorage:
         self._put_all(self._put_file, objects)
 
     def _sync_folders(self, folders: set[Path]) -> None:
-        try:
-            for folder in folders:
+        """Make the names in these folders durable, and their own: whoever made them may not have come to that yet."""
+        new = folders - self._named
+        above = {one for folder in new for one in folder.parents if one.is_relative_to(self.root)}
+        for folder in folders | above:
+            try:
                 _sync_folder(folder)
-        except OSError as error:
-            raise _failure("flush", "a folder", error) from error
+            except OSError as error:
+                raise _failure("flush", str(folder.relative_to(self.root)), error) from error
+        self._named = folders | above
 
     def create(self, name: str, data: bytes) -> None:
         target = self.root / name
