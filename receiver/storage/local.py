@@ -99,7 +99,8 @@ class LocalStorage:
             _make_root(root)
             self._temporary.mkdir(exist_ok=True)
         except OSError as error:
-            raise StorageError(f"STORAGE_URL can't be used: {error.strerror}: {root}", retryable=False) from error
+            lasting = isinstance(error, FileExistsError | NotADirectoryError)
+            raise StorageError(f"STORAGE_URL can't be used: {root}: {explain(error)}", retryable=not lasting) from error
 
     @contextmanager
     def _temporary_file(self) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from receiver.errors import StorageError
 from receiver.storage.local import TEMPORARY, LocalStorage
 from tests.receiver.storage.writing import OLD, WRITES, Write
 from tests.system_calls import Call, Run, calls_below, require_strace, run_traced
@@ -137,3 +138,23 @@ def test_file_of_another_mount_is_copied(place: Place) -> None:
     assert (run.error, run.injected) == (None, 1)
     assert place.objects() == OLD | place.new
     assert place.temporaries() == []
+
+
+@pytest.mark.parametrize("place", ["few"], indirect=True)
+def test_storage_that_is_not_ready_is_tried_again(place: Place) -> None:
+    """A job that meets it must not give its batch up at once."""
+    shutil.rmtree(place.root, ignore_errors=True)
+    run = place.run()
+    calls = [call for call in calls_below(run, place.root) if "mkdir" in call.name and call.what.endswith("= 0")]
+    assert len(calls) > 1
+    for call in calls:
+        shutil.rmtree(place.root, ignore_errors=True)
+        run = place.run(f"{call.name}:error=EROFS:when={call.number}")
+        require_plain_error(run, errno.EROFS, str(call))
+
+
+def test_file_in_the_storages_place_is_not_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="STORAGE_URL can't be used") as caught:
+        LocalStorage(tmp_path / "file")
+    assert not caught.value.retryable
