@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -143,10 +142,13 @@ def run_traced(function: Callable[..., object], *args: Any, inject: tuple[str, .
         return Run(_read_calls(seen), seen.count("(INJECTED)"), process.exitcode, error, kind, retryable)
 
 
+def run_alone(function: Callable[..., object], *args: Any) -> None:
+    """Run in a process of its own that nobody hinders. Fails the test when it raises."""
+    with _forked(function, args) as (_, pipe):
+        kind, error, _ = _go(pipe)
+    assert kind is None, f"{kind}: {error}"
+
+
 def calls_below(run: Run, folder: Path) -> list[Call]:
     """The calls that change something in a folder, or open something there."""
     return [call for call in run.calls if str(folder) in call.what]
-
-
-if sys.platform != "linux":
-    pytest.skip("strace is Linux's", allow_module_level=True)

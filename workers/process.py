@@ -1,7 +1,6 @@
 """The job: from a batch's name to its outputs and its manifest. Read it from the top down."""
 
 import logging
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -34,6 +33,7 @@ from workers.forms.forms import Forms
 from workers.known_input import KnownInput
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
 from workers.manifest import Written, build_manifest
+from workers.scratch import open_scratch
 from workers.sources import ResultSource, open_source
 from workers.split import Split
 
@@ -150,9 +150,8 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
     if parts.storage.exists(manifest_name(batch_id)):
         log.info("batch.already_stored", extra={"batch": batch.name})
         return {}
-    near = parts.settings.scratch_dir or parts.storage.scratch_near()
-    with tempfile.TemporaryDirectory(prefix="gbr-", dir=near) as folder:
-        scratch, account = Path(folder), Account()
+    with open_scratch(parts.settings, parts.storage) as scratch:
+        account = Account()
         known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
         if known is None and _is_input_awaited(parts.storage, batch):
             raise NotReadyError("the input is still on its way into the storage")

@@ -15,6 +15,7 @@ import pytest
 from deploy.sandbox.processes import start, stop
 from tests.chaos.__main__ import SCENARIOS
 from tests.programs import require
+from tests.system_calls import require_strace
 
 pytestmark = pytest.mark.skipif("CI" not in os.environ, reason="runs in CI; here: python -m tests.chaos --short")
 AT_ONCE = 3
@@ -52,5 +53,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
 def test_bars_are_held(name: str, runs: Runs) -> None:
     if name in BY_FAKETIME:
         require("faketime")
+    if name == "disk-faults":
+        require_strace()
     code, said = runs[name].result()
     assert code == 0, said
