@@ -35,6 +35,7 @@ from workers.horse import FlagAtTimeout, explain_death, prepare_horse, share_wit
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
 from workers.looks import start_reconciler
+from workers.scratch import clear_old_scratch
 from workers.shutdown import forget_wishes, request_shutdown
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
@@ -238,9 +239,10 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
     with connect(settings.redis_url) as client:
         inbox, bell = Inbox(client), Bell(client)
         check_at_start(client)
-        open_storage(settings.storage_url)  # a storage that can't be used stops the start
+        storage = open_storage(settings.storage_url)  # one that can't be used stops the start
         template = settings.template
         log.info("worker.started", extra={"template": template.text, "example": template.example()})
+        clear_old_scratch(settings, storage)
         worker = BatchWorker(settings.redis_url, settings.retry_base_s)
         share_with_horses()
         if burst:
