@@ -5,6 +5,7 @@ wrong: bytes that a run without faults does not give (R19). torn: a manifest tha
 """
 
 import gzip
+import hashlib
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -47,18 +49,34 @@ class Verdict:
 
 
 def is_torn(root: Path, folder: Path) -> bool:
-    """Whether the manifest in the folder names an object that is not there, or shorter than it says."""
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
-    if manifest["source"]["kind"] == "none":
-        return False
+    """Whether the manifest in the folder is cut, or names an object that is cut or not there."""
     try:
-        rows = [json.loads(row) for row in gzip.decompress((folder / INDEX).read_bytes()).splitlines()]
-        sizes = {row["object"]: (root / row["object"]).stat().st_size for row in rows if row["object"]}
-    except FileNotFoundError:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+        return not (_are_whole(root, _records(manifest)) and _holds_outputs(root, folder, manifest))
+    except (OSError, EOFError, ValueError, KeyError, zlib.error):
         return True
-    too_short = any(row["offset"] + row["length"] > sizes[row["object"]] for row in rows if row["object"])
+
+
+def _records(manifest: dict[str, Any]) -> list[dict[str, str]]:
+    forms = manifest.get("forms") or {}
+    found = [manifest["index"], manifest["retry"], *manifest["oversize"], forms.get("index")]
+    return [record for record in found if record]
+
+
+def _are_whole(root: Path, records: list[dict[str, str]]) -> bool:
+    return all(hashlib.sha256((root / one["name"]).read_bytes()).hexdigest() == one["sha256"] for one in records)
+
+
+def _holds_outputs(root: Path, folder: Path, manifest: dict[str, Any]) -> bool:
+    """Whether the outputs are as many and as long as the manifest and the index say."""
+    if manifest["source"]["kind"] == "none":
+        return True
+    rows = [json.loads(row) for row in gzip.decompress((folder / INDEX).read_bytes()).splitlines()]
+    rows = [row for row in rows if row["object"]]
+    sizes = {name: (root / name).stat().st_size for name in {row["object"] for row in rows}}
     outputs = [size for name, size in sizes.items() if not name.endswith("/_errors.jsonl")]
-    return too_short or (len(outputs), sum(outputs)) != (manifest["objects"]["count"], manifest["objects"]["bytes"])
+    long_enough = all(row["offset"] + row["length"] <= sizes[row["object"]] for row in rows)
+    return long_enough and (len(outputs), sum(outputs)) == (manifest["objects"]["count"], manifest["objects"]["bytes"])
 
 
 class Watcher:
