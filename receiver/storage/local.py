@@ -174,6 +174,7 @@ class LocalStorage:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.hardlink_to(path)  # unlike a rename, a link never replaces
         except FileExistsError as error:
+            self._sync_folders({target.parent})  # whoever wrote it may have died, or failed, before this
             raise AlreadyStoredError(name) from error
         except OSError as error:
             raise _failure("write", name, error) from error

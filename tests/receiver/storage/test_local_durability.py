@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver.storage.writing import WRITES, Write
+from tests.receiver.storage.writing import WRITES, Write, create
 from tests.system_calls import Run, require_strace, run_traced
 
 QUOTED = re.compile(r'"([^"]*)"')
@@ -46,3 +46,13 @@ def test_what_was_written_survives_a_power_cut(name: str, tmp_path: Path) -> Non
     assert disk.moved_too_early == []
     assert {path for path in disk.unnamed if not path.startswith(f"{root}/.tmp")} == set()
     assert len(list(root.rglob("*"))) > 1
+
+
+def test_object_of_another_writer_survives_a_power_cut(tmp_path: Path) -> None:
+    """That one may have been killed between its link and its flush, and a job that finds the object ends well."""
+    require_strace()
+    root = tmp_path / "outputs"
+    create(root, tmp_path)
+    run = run_traced(create, root, tmp_path)
+    flushed = [call.what for call in run.calls if call.name == "fsync"]
+    assert any(what.endswith(f"<{root}/d>) = 0") for what in flushed), flushed
