@@ -1,0 +1,94 @@
+"""A disk that is really full or read-only, and limits that are really reached: writes stop in the middle."""
+
+import ctypes
+import errno
+import os
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from receiver.errors import StorageError
+from receiver.storage.local import TEMPORARY, LocalStorage
+from tests.receiver.storage.writing import FEW, MANY, OLD, Write, put_few, put_many
+from tests.system_calls import run_alone
+
+CLONE_NEWNS = 0x20000
+NOT_PERMITTED = "no mounts of its own"
+MOST_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    paths = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+def require_refusal(write: Write, root: Path, code: int) -> None:
+    """In a process of its own: the write fails with this error; each object is whole, and nothing else is there."""
+    with pytest.raises(StorageError, match=os.strerror(code)) as caught:
+        write(root, root)
+    assert caught.value.retryable
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, MOST_FILES))
+    new = FEW if write is put_few else MANY
+    for name, data in contents(root).items():
+        assert data in {OLD.get(name), new.get(name)}, name
+
+
+def write_with_small_files(write: Write, root: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    require_refusal(write, root, errno.EFBIG)
+
+
+def write_with_few_files(write: Write, root: Path) -> None:
+    descriptor = os.open(root, os.O_RDONLY)
+    os.close(descriptor)
+    # where threads write, one of them may have its file
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor + (write is put_many), MOST_FILES))
+    require_refusal(write, root, errno.EMFILE)
+
+
+def mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True, capture_output=True)
+
+
+def write_to_a_small_disk(write: Write, root: Path) -> None:
+    """The disk is mounted for this process alone, and gone with it."""
+    if ctypes.CDLL(None).unshare(CLONE_NEWNS):
+        raise PermissionError(NOT_PERMITTED)
+    mount("--make-rprivate", "/")
+    mount("-t", "tmpfs", "-o", "size=12k", "none", str(root))
+    LocalStorage(root).put_many(list(OLD.items()))
+    require_refusal(write, root, errno.ENOSPC)
+    mount("-o", "remount,size=1m,ro", str(root))
+    require_refusal(write, root, errno.EROFS)
+    mount("-o", "remount,rw", str(root))
+    write(root, root)
+    assert contents(root) == OLD | (FEW if write is put_few else MANY)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    LocalStorage(tmp_path / "outputs").put_many(list(OLD.items()))
+    return tmp_path / "outputs"
+
+
+@pytest.mark.parametrize("write", [put_few, put_many])
+@pytest.mark.parametrize("limited", [write_with_small_files, write_with_few_files])
+def test_reached_limit_leaves_whole_objects(root: Path, write: Write, limited: Callable[[Write, Path], None]) -> None:
+    run_alone(limited, write, root)
+    assert list((root / TEMPORARY).iterdir()) == []
+    write(root, root)
+    assert contents(root) == OLD | (FEW if write is put_few else MANY)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
+@pytest.mark.parametrize("write", [put_few, put_many])
+def test_full_disk_leaves_whole_objects(tmp_path: Path, write: Write) -> None:
+    try:
+        run_alone(write_to_a_small_disk, write, tmp_path)
+    except AssertionError as error:
+        if NOT_PERMITTED in str(error):
+            pytest.skip(NOT_PERMITTED)
+        raise
