@@ -1,5 +1,6 @@
 """Runs a function in a process of its own, with a fault or a SIGKILL at one exact system call (strace)."""
 
+import ctypes
 import multiprocessing
 import os
 import re
@@ -24,6 +25,7 @@ WRITING = ("?open", "openat", "write", "pwrite64", "sendfile", "?copy_file_range
 TRACED = ",".join(CHANGING + WRITING)
 START = re.compile(r"^(?P<thread>\d+) +(?P<name>\w+)\((?P<what>.*)", re.MULTILINE)
 LIMIT_S = 60.0
+PR_SET_PTRACER = 0x59616D61
 _FORKS = multiprocessing.get_context("forkserver")  # what strace stops there holds no lock and no server of the tests
 _FORKS.set_forkserver_preload(["pytest", "tests.system_calls", "workers.process", "receiver.cli"])
 
@@ -63,6 +65,7 @@ def require_strace() -> None:
 def _work(pipe: Connection, function: Callable[..., object], args: tuple[Any, ...]) -> None:
     """The forked process: waits until it is watched, and tells how it went."""
     told: tuple[str, str, bool | None] | None = None
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1))  # strace is no parent of ours: Ubuntu asks for leave
     pipe.send("ready")
     pipe.recv()
     try:
