@@ -25,6 +25,7 @@ WRITING = ("?open", "openat", "write", "pwrite64", "sendfile", "?copy_file_range
 TRACED = ",".join(CHANGING + WRITING)
 START = re.compile(r"^(?P<thread>\d+) +(?P<name>\w+)\((?P<what>.*)", re.MULTILINE)
 LIMIT_S = 60.0
+MEMORY = Path("/dev/shm")
 PR_SET_PTRACER = 0x59616D61
 _FORKS = multiprocessing.get_context("forkserver")  # what strace stops there holds no lock and no server of the tests
 _FORKS.set_forkserver_preload(["pytest", "tests.system_calls", "workers.process", "receiver.cli"])
@@ -52,6 +53,13 @@ class Run:
     error: str | None = None  # what was raised: its message
     kind: str | None = None  # and its class
     retryable: bool | None = None
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """A folder where a flush costs nothing; an ordinary one where there is no such disk."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 def require_strace() -> None:

@@ -17,7 +17,7 @@ from tests.chaos.checker import MANIFEST, files_of, is_torn
 from tests.chaos.report import Options, Report
 from tests.nasty import answer, failure
 from tests.running import ready_batch, running_sandbox
-from tests.system_calls import Call, Run, calls_below, run_alone, run_traced
+from tests.system_calls import Call, Run, calls_below, folder_in_memory, run_alone, run_traced
 from workers.process import process_batch
 
 BATCH = "batches/faulty"
@@ -119,22 +119,34 @@ class Place:
         return [f"{problem}, after a kill at {call}" for problem in problems]
 
 
+def _try_all(place: Place, options: Options) -> tuple[list[str], int, int]:
+    """Gives what went wrong, and how many failures and kills there were."""
+    cases = [(call, code) for call in place.calls for code in (*CODES, None)]
+    if options.short:
+        random.Random(options.seed).shuffle(cases)
+        cases = cases[: len(place.calls) // 3]
+    problems = list[str]()
+    for call, code in cases:
+        problems += place.kill(call) if code is None else place.fail(call, code)
+    kills = sum(code is None for _, code in cases)
+    return problems, len(cases) - kills, kills
+
+
 def disk_faults(options: Options) -> Report:
     """R25: every call of a job that touches the storage fails in every way, or is where it is killed."""
     report, failures, kills = Report("R25", options.seed), 0, 0
     (options.folder / "valkey").mkdir(parents=True)
-    with running_valkey(options.folder / "valkey") as redis_url, running_sandbox(options.folder) as gemini_url:
+    with (
+        running_valkey(options.folder / "valkey") as redis_url,
+        running_sandbox(options.folder) as gemini_url,
+        folder_in_memory() as outputs,
+    ):
         add_batch(options.folder, gemini_url)
         for template in TEMPLATES:
-            place = Place(options.folder, gemini_url, redis_url, template)
-            cases = [(call, code) for call in place.calls for code in (*CODES, None)]
-            if options.short:
-                random.Random(options.seed).shuffle(cases)
-                cases = cases[: len(place.calls) // 3]
-            for call, code in cases:
-                report.misses += place.kill(call) if code is None else place.fail(call, code)
-                kills += code is None
-            failures += len(cases)
+            place = Place(outputs, gemini_url, redis_url, template)
+            problems, failed, killed = _try_all(place, options)
+            report.misses += problems
+            failures, kills = failures + failed, kills + killed
             report.note(**{f"{template}_calls": len(place.calls)})
-    report.note(failures=failures - kills, kills=kills, misses=len(report.misses))
+    report.note(failures=failures, kills=kills, misses=len(report.misses))
     return report

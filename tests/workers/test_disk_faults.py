@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos.disk_faults import CODES, Place, add_batch
 from tests.running import running_sandbox
-from tests.system_calls import Call, require_strace
+from tests.system_calls import Call, folder_in_memory, require_strace
 
 CASES = {
     "scratch folder": r'mkdir\w* .*/\.tmp/gbr-\w+"',
@@ -28,7 +28,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator
     folder = tmp_path_factory.mktemp("disk-faults")
     with running_sandbox(folder) as url:
         add_batch(folder, url)
-        yield Place(folder, url, valkey_url, "per_key")
+        with folder_in_memory() as outputs:
+            yield Place(outputs, url, valkey_url, "per_key")
 
 
 def find(place: Place, pattern: str) -> Call:

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from receiver.errors import StorageError
 from receiver.storage.local import TEMPORARY, LocalStorage
 from tests.receiver.storage.writing import OLD, WRITES, Write
-from tests.system_calls import Call, Run, calls_below, require_strace, run_traced
+from tests.system_calls import Call, Run, calls_below, folder_in_memory, require_strace, run_traced
 
 WHAT_TO_DO = {
     errno.ENOSPC: "free some space",
@@ -24,7 +23,6 @@ WHAT_TO_DO = {
     errno.EMFILE: "limit on open files",
 }
 KEEPING = re.compile(r"write|sendfile|sync|rename|^link")
-OTHER_DISK = Path("/dev/shm")
 
 
 class Place:
@@ -69,14 +67,12 @@ class Place:
 @pytest.fixture(params=WRITES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     require_strace()
-    place = Place(tmp_path, request.param)
-    if request.param != "files of another disk":
-        yield place
-        return
-    if not OTHER_DISK.is_dir() or OTHER_DISK.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("no second disk")
-    with tempfile.TemporaryDirectory(dir=OTHER_DISK) as folder:
-        place.scratch = Path(folder) / "scratch"
+    with folder_in_memory() as folder:
+        place = Place(folder, request.param)
+        if request.param == "files of another disk":
+            place.scratch = tmp_path / "scratch"
+            if folder.stat().st_dev == tmp_path.stat().st_dev:
+                pytest.skip("no second disk")
         yield place
 
 
