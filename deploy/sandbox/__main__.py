@@ -13,7 +13,8 @@ import click
 import uvicorn
 
 from deploy.sandbox.app import create_app
-from deploy.sandbox.config import SandboxConfig, Scheme
+from deploy.sandbox.config import SandboxConfig
+from deploy.sandbox.knobs import ServeCommand, knob_options, read_knobs
 
 SHUTDOWN_S = 2
 
@@ -50,7 +51,7 @@ def main() -> None:
     """A stand-in of Gemini's Files, Batch and Webhooks API. Without a command: the demo."""
 
 
-@main.command()
+@main.command(cls=ServeCommand)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535))
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of files; kept at exit.")
@@ -58,10 +59,9 @@ def main() -> None:
 @click.option("--running", default=0.5, show_default=True, help="Seconds that a job stays RUNNING at least.")
 @click.option("--seed", default=0, show_default=True, help="The same seed and request give the same answer.")
 @click.option("--api-key", help="Accept this key only.  [default: any]")
-@click.option("--dynamic-scheme", default="v1a", show_default=True, type=click.Choice(["v1a", "jwt"]))
-@click.option("--jwt-audience", help="The `aud` of the JWT form.  [default: the webhook's URI]")
 @click.option("--retry-base", default=1.0, show_default=True, help="Seconds before a delivery's second attempt.")
 @click.option("--disable-after", default=20, show_default=True, help="Failed attempts that switch a webhook off.")
+@knob_options
 def serve(  # noqa: PLR0913, PLR0917 - one parameter for each option
     host: str,
     port: int,
@@ -70,12 +70,17 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter for each option
     running: float,
     seed: int,
     api_key: str | None,
-    dynamic_scheme: Scheme,
-    jwt_audience: str | None,
     retry_base: float,
     disable_after: int,
+    **knobs: str | None,
 ) -> None:
-    """Run the stand-in until SIGTERM or Ctrl-C."""
+    """
+    Run the stand-in until SIGTERM or Ctrl-C.
+
+    The faults below can also be turned while it runs: POST /sandbox/faults with {"late_output": 2}, GET shows all,
+    DELETE puts them back as they were at the start.
+    """
+    faults = read_knobs(knobs)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again at its end; the folder must go
     with _folder(data) as folder:
         config = SandboxConfig(
@@ -84,13 +89,11 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter for each option
             running_s=running,
             seed=seed,
             api_key=api_key,
-            dynamic_scheme=dynamic_scheme,
-            jwt_audience=jwt_audience,
             retry_base_s=retry_base,
             disable_after=disable_after,
         )
         options = uvicorn.Config(
-            create_app(config),
+            create_app(config, faults),
             host=host,
             port=port,
             log_level="warning",

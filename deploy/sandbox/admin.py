@@ -43,6 +43,7 @@ class Admin:
         self._jobs = jobs
         self._courier = courier
         self._faults = faults
+        self._faults_at_start = msgspec.to_builtins(faults)
 
     async def add_batch(self, request: Request) -> Response:
         """POST a ReadyBatch; answers its operation."""
@@ -76,15 +77,16 @@ class Admin:
         return json_answer(msgspec.to_builtins(self._faults))
 
     async def reset_faults(self, _: Request) -> Response:
-        self._faults.reset()
+        """All knobs as they were at the start."""
+        self._faults.set(self._faults_at_start)
         return json_answer({})
 
     async def reset(self, _: Request) -> Response:
-        """An empty sandbox again: no job runs on, no delivery is under way, no fault is set."""
+        """An empty sandbox again: no job runs on, no delivery is under way, faults are as they were at the start."""
         await self._jobs.close()
         await self._courier.drop_all()
         self._ledger.forget()
-        self._faults.reset()
+        self._faults.set(self._faults_at_start)
         return json_answer({})
 
     async def rotate_keys(self, _: Request) -> Response:

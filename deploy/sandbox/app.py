@@ -27,9 +27,9 @@ from deploy.sandbox.wire import ApiError, json_answer
 KEYLESS_PATHS = ("/.well-known/", "/sandbox/")
 
 
-def create_app(config: SandboxConfig) -> Starlette:
+def create_app(config: SandboxConfig, faults: Faults | None = None) -> Starlette:
     """A sandbox with nothing in it. Its files go to `config.folder`; everything else lives in memory."""
-    ledger, faults = Ledger(), Faults()
+    ledger, faults = Ledger(), faults or Faults()
     courier = Courier(config, ledger, faults, DynamicKeys())
     jobs = Jobs(config, ledger, courier)
 
@@ -41,7 +41,7 @@ def create_app(config: SandboxConfig) -> Starlette:
 
     return Starlette(
         routes=[
-            *_file_routes(Files(ledger, faults), Uploads(config, ledger)),
+            *_file_routes(Files(ledger, faults), Uploads(config, ledger, faults)),
             *_batch_routes(Batches(ledger, jobs, faults)),
             *_webhook_routes(Webhooks(config, ledger, courier)),
             *_admin_routes(Admin(ledger, jobs, courier, faults), courier),

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.jobs import Jobs
 from deploy.sandbox.ledger import Batch, DynamicHook, Kind, Ledger, State
+from deploy.sandbox.markers import plan_job, with_faults
 from deploy.sandbox.operations import metadata_of, operation_of
 from deploy.sandbox.wire import (
     ApiError,
@@ -50,10 +51,11 @@ class Batches:
                 output = None
             elif self._faults.take("late_output"):
                 output = None
-        return json_answer(operation_of(batch, output=output, output_in=self._faults.output_in))
+        return json_answer(self._shown(batch, output))
 
     async def list_page(self, request: Request) -> Response:
         """Newest first. Inlined results are left out, as the service does; names of result files are not."""
+        self._faults.raise_status("list_status")
         query = request.query_params
         batches = list(self._ledger.batches.values())
         page, token = page_of(batches, query.get("pageSize"), query.get("pageToken"), limit=PAGE_LIMIT)
@@ -84,9 +86,10 @@ class Batches:
         if "priority" in names:
             batch.priority = str(pick(body, "priority") or 0)
         batch.updated_ns = now_ns()
-        return json_answer(metadata_of(batch, batch.output))
+        return json_answer(metadata_of(batch, batch.output, self._faults.state_prefix))
 
     async def _create(self, request: Request, kind: Kind) -> Response:
+        self._faults.raise_status("create_status")
         body = await read_object(request)
         refuse_unknown(body, ("batch",), "")
         holder = body.get("batch")
@@ -112,8 +115,8 @@ class Batches:
             priority=None if priority is None else str(priority),
         )
         self._ledger.batches[batch.id] = batch
-        self._jobs.start(batch)
-        return json_answer(operation_of(batch, output=None))
+        self._jobs.start(batch, with_faults(plan_job(batch.display_name), self._faults))
+        return json_answer(self._shown(batch, None))
 
     def _input_of(self, config: Json, kind: Kind) -> tuple[str | None, list[Json]]:
         """The input file's name, or the inlined requests; exactly one of them is given."""
@@ -134,7 +137,11 @@ class Batches:
     def _listed(self, batch: Batch) -> Json:
         inline = batch.output is not None and "responsesFile" not in batch.output
         hidden = inline or batch.gets_without_output > 0
-        return operation_of(batch, output=None if hidden else batch.output, output_in=self._faults.output_in)
+        return self._shown(batch, None if hidden else batch.output)
+
+    def _shown(self, batch: Batch, output: Json | None) -> Json:
+        faults = self._faults
+        return operation_of(batch, output=output, output_in=faults.output_in, state_prefix=faults.state_prefix)
 
     def _find(self, request: Request) -> Batch:
         batch = self._ledger.batches.get(request.path_params["batch"])

@@ -16,8 +16,6 @@ class SandboxConfig:
     running_s: float = 0.5  # how long it stays RUNNING at least; a big input takes longer
     seed: int = 0  # the same seed and request give the same answer
     api_key: str | None = None  # the only key accepted; None accepts any that is not empty
-    dynamic_scheme: Scheme = "v1a"  # how deliveries to a job's own `webhook_config.uris` are signed
-    jwt_audience: str | None = None  # `aud` of the JWT form; None is the webhook's URI
     retry_base_s: float = 1.0  # wait before the second attempt of a delivery; doubles with each further one
     retry_for_s: float = DAY_S  # a delivery is given up after this time
     delivery_timeout_s: float = 5.0  # a webhook that has not answered by then has failed the attempt

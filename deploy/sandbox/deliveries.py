@@ -31,6 +31,7 @@ class Courier:
         self._faults = faults
         self.keys = keys  # replaced when the sandbox is told to rotate them
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: asyncio.Event | None = None  # what a held delivery waits for
         timeout = httpx.Timeout(config.delivery_timeout_s, pool=None)
         self._client = httpx.AsyncClient(timeout=timeout, trust_env=False)
 
@@ -43,7 +44,10 @@ class Courier:
             return
         for webhook in self._ledger.webhooks.values():
             if webhook.state == "enabled" and event["type"] in webhook.subscribed_events:
-                self._send_static(webhook, batch, event)
+                if self._faults.take("disable_webhooks"):
+                    webhook.state = "disabled_due_to_failed_deliveries"
+                else:
+                    self._send_static(webhook, batch, event)
 
     def ping(self, webhook: Webhook) -> None:
         """What a real ping holds is not known; this one is an envelope with empty data."""
@@ -51,6 +55,7 @@ class Courier:
 
     async def drop_all(self) -> None:
         """Give up every delivery that is under way."""
+        self._held = None
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -86,10 +91,10 @@ class Courier:
         def sign(message_id: str, timestamp: int, body: bytes) -> str:
             keys = self.keys.impostor() if self._faults.take("wrong_signature") else self.keys
             if scheme == "jwt":
-                return keys.sign_jwt(self._faults.jwt_audience or self._config.jwt_audience or uri, event)
+                return keys.sign_jwt(self._faults.jwt_audience or uri, event)
             return keys.sign_v1a(message_id, timestamp, body)
 
-        scheme = self._faults.dynamic_scheme or self._config.dynamic_scheme
+        scheme = self._faults.dynamic_scheme
         self._start(_new_delivery(event, uri, scheme, batch, None), event, sign, None)
 
     def _start(self, delivery: Delivery, event: Json, sign: Sign, webhook: Webhook | None) -> None:
@@ -97,9 +102,24 @@ class Courier:
         if self._faults.take("drop_deliveries"):
             delivery.dropped = True
             return
-        task = asyncio.create_task(self._deliver(delivery, encode_compact(event), sign, webhook))
+        task = asyncio.create_task(self._in_turn(delivery, encode_compact(event), sign, webhook))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _in_turn(self, delivery: Delivery, body: bytes, sign: Sign, webhook: Webhook | None) -> None:
+        """Deliver, or change places with the next delivery: after that one's end this one's turn comes."""
+        held = self._held
+        if held is None and self._faults.take("reorder_deliveries"):
+            self._held = asyncio.Event()
+            await self._held.wait()
+            await self._deliver(delivery, body, sign, webhook)
+            return
+        self._held = None
+        try:
+            await self._deliver(delivery, body, sign, webhook)
+        finally:
+            if held is not None:
+                held.set()
 
     async def _deliver(self, delivery: Delivery, body: bytes, sign: Sign, webhook: Webhook | None) -> None:
         await asyncio.sleep(self._faults.delay_deliveries_s)

@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.sandbox.config import SandboxConfig
 from deploy.sandbox.deliveries import Courier
 from deploy.sandbox.ledger import Batch, Ledger, State
-from deploy.sandbox.markers import Plan, plan_job
+from deploy.sandbox.markers import Plan
 from deploy.sandbox.rows import Count, Recipe, file_rows, inline_rows, shuffled, write_rows
 from deploy.sandbox.wire import Json, now_ns
 
@@ -47,10 +47,10 @@ class Jobs:
         self._courier = courier
         self._runs: dict[str, _Run] = {}
 
-    def start(self, batch: Batch) -> None:
+    def start(self, batch: Batch, plan: Plan) -> None:
         run = _Run()
         self._runs[batch.id] = run
-        run.task = asyncio.create_task(self._live(batch, run), name=batch.name)
+        run.task = asyncio.create_task(self._live(batch, run, plan), name=batch.name)
         run.task.add_done_callback(lambda _: self._runs.pop(batch.id, None))
 
     async def cancel(self, batch: Batch) -> None:
@@ -78,8 +78,7 @@ class Jobs:
         batch.ended_ns = now_ns()
         batch.updated_ns = batch.ended_ns - UPDATE_LAG_NS
 
-    async def _live(self, batch: Batch, run: _Run) -> None:
-        plan = plan_job(batch.display_name)
+    async def _live(self, batch: Batch, run: _Run, plan: Plan) -> None:
         state = await self._run_to_end(batch, run, plan)
         self.finish(batch, state)
         self._courier.announce(batch)

@@ -1,8 +1,10 @@
 """Markers in a request's text or a job's display name that ask for a special outcome."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from deploy.sandbox.faults import Faults
 from deploy.sandbox.ledger import State
 
 REQUEST_MARKER = re.compile(r"\[sandbox:([a-z-]+)(?: (\d+))?\]")
@@ -48,6 +50,27 @@ class Plan:
     @property
     def partial(self) -> bool:
         return self.end is State.CANCELLED
+
+
+JOB_KNOBS: dict[str, dict[str, Any]] = {
+    "fail_jobs": {"end": State.FAILED},
+    "expire_jobs": {"end": State.EXPIRED},
+    "cancel_jobs": {"end": State.CANCELLED},
+    "stuck_jobs": {"stuck": True},
+    "error_jobs": {"all_errors": True},
+    "error_details": {"error_details": True},
+    "shuffle_rows": {"shuffle": True},
+    "drop_metadata": {"no_metadata": True},
+    "inline_answers": {"inline_answer": True},
+}
+
+
+def with_faults(plan: Plan, faults: Faults) -> Plan:
+    """The plan of a new job, bent by every knob that is on; each of them is one count lower then."""
+    for name, change in JOB_KNOBS.items():
+        if faults.take(name):
+            plan = replace(plan, **change)
+    return plan
 
 
 def plan_job(display_name: str | None) -> Plan:

@@ -11,9 +11,12 @@ TYPE_NAMES = {"generate": "GenerateContentBatch", "embed": "EmbedContentBatch"}
 OutputPlace = Literal["both", "metadata", "response"]
 
 
-def operation_of(batch: Batch, *, output: Json | None, output_in: OutputPlace = "both") -> Json:
+def operation_of(
+    batch: Batch, *, output: Json | None, output_in: OutputPlace = "both", state_prefix: str = "BATCH_STATE_"
+) -> Json:
     """The envelope; `output` is what this answer may show of the batch's output."""
-    shown: Json = {"name": batch.name, "metadata": metadata_of(batch, output if output_in != "response" else None)}
+    metadata = metadata_of(batch, output if output_in != "response" else None, state_prefix)
+    shown: Json = {"name": batch.name, "metadata": metadata}
     if not batch.state.is_terminal:
         return shown
     shown["done"] = True
@@ -24,7 +27,7 @@ def operation_of(batch: Batch, *, output: Json | None, output_in: OutputPlace = 
     return shown
 
 
-def metadata_of(batch: Batch, output: Json | None) -> Json:
+def metadata_of(batch: Batch, output: Json | None, state_prefix: str) -> Json:
     members: Json = {
         "@type": TYPE_PREFIX + TYPE_NAMES[batch.kind],
         "model": batch.model,
@@ -35,7 +38,7 @@ def metadata_of(batch: Batch, output: Json | None) -> Json:
         "endTime": None if batch.ended_ns is None else utc_text(batch.ended_ns),
         "updateTime": utc_text(batch.updated_ns),
         "batchStats": stats_of(batch),
-        "state": f"BATCH_STATE_{batch.state}",
+        "state": f"{state_prefix}{batch.state}",
         "name": batch.name,
         "priority": batch.priority,
     }

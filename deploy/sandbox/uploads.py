@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from deploy.sandbox.config import SandboxConfig
+from deploy.sandbox.faults import Faults
 from deploy.sandbox.ledger import Ledger, StoredFile
 from deploy.sandbox.wire import HEADERS, ApiError, Json, json_answer, new_id, now_ns, pick, read_object
 
@@ -30,13 +31,15 @@ class Upload:
 
 
 class Uploads:
-    def __init__(self, config: SandboxConfig, ledger: Ledger) -> None:
+    def __init__(self, config: SandboxConfig, ledger: Ledger, faults: Faults) -> None:
         self._config = config
         self._ledger = ledger
+        self._faults = faults
         self._open: dict[str, Upload] = {}
 
     async def handle(self, request: Request) -> Response:
         """Both kinds of request come to one path; only byte requests carry an `upload_id`, and need no API key."""
+        self._faults.raise_status("upload_status")
         upload_id = request.query_params.get("upload_id")
         if upload_id is None:
             return await self._start(request)

@@ -1,5 +1,6 @@
 import base64
 import json
+import time
 from collections.abc import Callable
 
 import httpx
@@ -223,6 +224,32 @@ def test_duplicate_has_same_id(sandbox: Sandbox, callbacks: Callbacks) -> None:
     sandbox.create(inline("a"))
     first, second = callbacks.wait(2)
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+def test_late_delivery_comes_late(sandbox: Sandbox, callbacks: Callbacks) -> None:
+    sandbox.fault(delay_deliveries_s=0.5)
+    began = time.monotonic()
+    sandbox.create(dynamic(callbacks))
+    callbacks.wait()
+    assert time.monotonic() - began > 0.5
+
+
+def test_reordered_deliveries_change_places(sandbox: Sandbox, callbacks: Callbacks) -> None:
+    sandbox.fault(reorder_deliveries="all")
+    names = [sandbox.run(dynamic(callbacks))["name"] for _ in range(4)]
+    came = [json.loads(got.body)["data"]["id"] for got in callbacks.wait(4)]
+    assert came == [names[1], names[0], names[3], names[2]]
+
+
+def test_webhook_is_disabled_instead_of_told(sandbox: Sandbox, callbacks: Callbacks) -> None:
+    path = f"/v1/webhooks/{register(sandbox, callbacks)['id']}"
+    sandbox.fault(disable_webhooks=1)
+    missed = sandbox.run(inline("a"))["name"]
+    assert sandbox.ask("GET", path)["state"] == "disabled_due_to_failed_deliveries"
+    sandbox.ask("PATCH", path, {"state": "enabled"})
+    told = sandbox.run(inline("a"))["name"]
+    assert json.loads(callbacks.wait()[0].body)["data"]["id"] == told
+    assert sandbox.deliveries(missed) == []
 
 
 def test_wrong_signature_fails_to_verify(sandbox: Sandbox, callbacks: Callbacks) -> None:

@@ -3,6 +3,7 @@ import pytest
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.wire import ApiError
 from tests.sandbox.conftest import Json, Sandbox
+from tests.sandbox.test_batches import inline
 
 
 def test_counts_are_used_up() -> None:
@@ -26,6 +27,31 @@ def test_status_fault_is_raised() -> None:
         faults.raise_status("get_status")
     assert (raised.value.code, raised.value.headers) == (429, {"retry-after": "3"})
     faults.raise_status("get_status")
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 503])
+@pytest.mark.parametrize(
+    ("knob", "method", "path"),
+    [
+        ("create_status", "POST", "/v1/models/m:batchGenerateContent"),
+        ("get_status", "GET", "/v1/batches/none"),
+        ("list_status", "GET", "/v1/batches"),
+        ("upload_status", "POST", "/upload/v1/files"),
+        ("download_status", "GET", "/v1/files/batch-none:download"),
+    ],
+)
+def test_every_call_can_be_refused(sandbox: Sandbox, knob: str, method: str, path: str, status: int) -> None:
+    sandbox.fault(**{knob: {"status": status, "retry_after": 2}})
+    answers = [sandbox.http.request(method, path) for _ in range(2)]
+    assert (answers[0].status_code, answers[0].headers["retry-after"]) == (status, "2")
+    assert "was told to" in answers[0].json()["error"]["message"]
+    assert "was told to" not in answers[1].text
+
+
+def test_states_can_have_the_guides_prefix(sandbox: Sandbox) -> None:
+    sandbox.fault(state_prefix="JOB_STATE_")
+    name = sandbox.run(inline("a"))["name"]
+    assert sandbox.ask("GET", f"/v1/{name}")["metadata"]["state"] == "JOB_STATE_SUCCEEDED"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from deploy.sandbox.deliveries import Courier
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.jobs import Jobs
 from deploy.sandbox.ledger import Batch, Ledger, State
+from deploy.sandbox.markers import Plan
 from deploy.sandbox.signing import DynamicKeys
 from tests.sandbox.conftest import Json, Sandbox, wait_for
 from tests.sandbox.test_batches import inline, rows_of
@@ -22,7 +24,7 @@ def waiting_job(folder: Path) -> tuple[Jobs, Batch, Courier]:
     config, ledger = SandboxConfig(folder, pending_s=60), Ledger()
     courier = Courier(config, ledger, Faults(), DynamicKeys())
     jobs, batch = Jobs(config, ledger, courier), Batch(1, "a", "generate", "models/m", None, 1)
-    jobs.start(batch)
+    jobs.start(batch, Plan())
     return jobs, batch, courier
 
 
@@ -33,6 +35,36 @@ def test_planned_failure_has_error(sandbox: Sandbox, marker: str, state: str) ->
     assert ended["metadata"]["batchStats"] == {"requestCount": "2", "pendingRequestCount": "2"}
     assert ended["error"]["code"] > 0
     assert "response" not in ended
+
+
+@pytest.mark.parametrize(
+    ("knob", "state"), [("fail_jobs", "FAILED"), ("expire_jobs", "EXPIRED"), ("cancel_jobs", "CANCELLED")]
+)
+def test_knob_ends_one_job(sandbox: Sandbox, knob: str, state: str) -> None:
+    sandbox.fault(**{knob: 1})
+    ends = [sandbox.run(inline("a", "b"))["metadata"] for _ in range(2)]
+    assert [end["state"] for end in ends] == [f"BATCH_STATE_{state}", "BATCH_STATE_SUCCEEDED"]
+    assert ("output" in ends[0]) == (knob == "cancel_jobs")
+
+
+def test_stuck_jobs_knob_holds_one_job(sandbox: Sandbox) -> None:
+    sandbox.fault(stuck_jobs=1)
+    stuck = sandbox.create(inline("a"))["name"]
+    sandbox.run(inline("b"))
+    assert sandbox.ask("GET", f"/v1/{stuck}")["metadata"]["state"] == "BATCH_STATE_RUNNING"
+
+
+def test_row_knobs_bend_the_next_job(sandbox: Sandbox) -> None:
+    sandbox.fault(error_jobs=1, error_details=1, drop_metadata=1, shuffle_rows=1, inline_answers=1)
+    bent, plain = (rows_of(sandbox.run(inline("a", "b"))) for _ in range(2))
+    assert [sorted(row) for row in bent] == [["error"], ["error"]]
+    assert all(isinstance(row["error"]["details"][0], dict) for row in bent)
+    assert [sorted(row) for row in plain] == [["metadata", "response"]] * 2
+    sandbox.fault(shuffle_rows=1, inline_answers=1)
+    lines = b"".join(json.dumps(entry(str(number), "x")).encode() + b"\n" for number in range(20))
+    ended = sandbox.run({"inputConfig": {"fileName": sandbox.upload(lines)}})
+    keys = [int(row["key"]) for row in rows_of(ended)]
+    assert keys != sorted(keys) == list(range(20))
 
 
 def test_stuck_job_runs_on(sandbox: Sandbox) -> None:
