@@ -15,6 +15,7 @@ from deploy.sandbox.wire import Json, encode_compact, pick
 DEFAULT_DIMENSIONS = 768
 LETTERS_PER_TOKEN = 4
 TOKENS_PER_MEDIUM = 258
+CACHED_TOKENS = 4096  # what any cached content counts: the sandbox holds none
 RPC_INVALID_ARGUMENT = 3
 RPC_UNAVAILABLE = 14
 RPC_INTERNAL = 13
@@ -107,6 +108,9 @@ def _response(ask: _Ask, model: str) -> Json:
         if pick(ask.config, "thinkingConfig") is not None:
             usage["thoughtsTokenCount"] = ask.rng.randint(20, 200)
     usage["totalTokenCount"] = sum(count for name, count in usage.items() if name.endswith("TokenCount"))
+    if pick(ask.request, "cachedContent"):  # these are a part of the prompt's
+        usage["cachedContentTokenCount"] = CACHED_TOKENS
+        usage["cacheTokensDetails"] = [{"modality": "TEXT", "tokenCount": CACHED_TOKENS}]
     response["usageMetadata"] = usage
     return _shuffled(response, ask.rng)
 
@@ -175,7 +179,7 @@ def _text_of(contents: Any) -> str:
 
 def _prompt_details(ask: _Ask) -> dict[str, int]:
     """Tokens by modality."""
-    details = {"TEXT": _tokens(ask.prompt)}
+    details = {"TEXT": _tokens(ask.prompt) + (CACHED_TOKENS if pick(ask.request, "cachedContent") else 0)}
     for part in _parts_of(pick(ask.request, "contents")):
         media = pick(part, "inlineData") or pick(part, "fileData")
         kind = str(pick(media, "mimeType") or "").partition("/")[0].upper()

@@ -37,6 +37,14 @@ def test_plain_answer_is_complete() -> None:
     assert usage["promptTokensDetails"] == [{"modality": "TEXT", "tokenCount": usage["promptTokenCount"]}]
 
 
+@pytest.mark.parametrize("name", ["cachedContent", "cached_content"])
+def test_cached_content_counts_in_the_prompt(name: str) -> None:
+    plain = generate()["response"]["usageMetadata"]
+    cached = generate(**{name: "cachedContents/abc"})["response"]["usageMetadata"]
+    assert cached["promptTokenCount"] == plain["promptTokenCount"] + cached["cachedContentTokenCount"]
+    assert cached["totalTokenCount"] == cached["promptTokenCount"] + cached["candidatesTokenCount"]
+
+
 @pytest.mark.parametrize("name", ["generationConfig", "generation_config"])
 def test_thinking_is_counted(name: str) -> None:
     members: Json = {name: {"thinkingConfig": {"includeThoughts": True}}}
