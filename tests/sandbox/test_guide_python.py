@@ -1,4 +1,4 @@
-"""The Python samples of Gemini's Batch API guide, run with the real SDK; sleeps are shorter, prints became asserts."""
+"""What the real SDK makes of the answers to the guide's calls; the samples themselves run in test_samples_python.py."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""The curl samples of the guide as raw requests, single quotes and snake_case included."""
+"""The guide's REST calls as raw requests, answers in full; the samples themselves run in test_samples_rest.py."""
 
 import json
 

@@ -1,0 +1,1 @@
+await ai.batches.cancel({name: batchJobToCancel.name});

@@ -1,0 +1,1 @@
+await ai.batches.delete({name: batchJobToDelete.name});

@@ -1,0 +1,1 @@
+client.batches.cancel(name=batch_job_to_cancel.name)

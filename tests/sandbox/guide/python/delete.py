@@ -1,0 +1,1 @@
+client.batches.delete(name=batch_job_to_delete.name)
