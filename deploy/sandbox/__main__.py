@@ -1,4 +1,4 @@
-"""`python -m deploy.sandbox`: the demo, or with `serve` the stand-in alone."""
+"""`python -m deploy.sandbox`: the demo, with `serve` the stand-in alone, with `trigger` one delivery."""
 
 import importlib
 import signal
@@ -15,6 +15,7 @@ import uvicorn
 from deploy.sandbox.app import create_app
 from deploy.sandbox.config import SandboxConfig
 from deploy.sandbox.knobs import ServeCommand, knob_options, read_knobs
+from deploy.sandbox.trigger import trigger
 
 SHUTDOWN_S = 2
 
@@ -49,6 +50,9 @@ class _Server(uvicorn.Server):
 @click.group(cls=_DemoByDefault)
 def main() -> None:
     """A stand-in of Gemini's Files, Batch and Webhooks API. Without a command: the demo."""
+
+
+main.add_command(trigger)
 
 
 @main.command(cls=ServeCommand)

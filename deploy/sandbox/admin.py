@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deploy.sandbox.batches import hook_of
+from deploy.sandbox.config import Scheme
 from deploy.sandbox.deliveries import Courier
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.jobs import Jobs
 from deploy.sandbox.ledger import Batch, Kind, Ledger, State
 from deploy.sandbox.operations import operation_of
 from deploy.sandbox.signing import DynamicKeys
-from deploy.sandbox.wire import ApiError, Json, json_answer, new_id, pick, read_object
+from deploy.sandbox.wire import ApiError, Json, encode_compact, json_answer, new_id, pick, read_object
 
 ADMIN_LIMIT_BYTES = 1 << 30
 
@@ -35,6 +36,16 @@ class ReadyBatch(msgspec.Struct, forbid_unknown_fields=True):
     error: dict[str, Any] | None = None
     webhook_config: dict[str, Any] | None = None
     notify: bool = True  # tell the webhooks
+
+
+class SignRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What `trigger` asks to be signed: an event as a dynamic delivery of the sandbox would carry it."""
+
+    scheme: Scheme
+    event: dict[str, Any]
+    id: str = ""
+    timestamp: int = 0
+    audience: str = ""
 
 
 class Admin:
@@ -93,6 +104,18 @@ class Admin:
         """New keys for dynamic deliveries; the old ones leave the key set at once."""
         self._courier.keys = DynamicKeys()
         return json_answer({})
+
+    async def sign(self, request: Request) -> Response:
+        """POST a SignRequest; answers the `signature` that the published keys make for it."""
+        try:
+            asked = msgspec.convert(await read_object(request), SignRequest)
+        except msgspec.ValidationError as error:
+            raise ApiError(400, f"This cannot be signed: {error}") from error
+        keys = self._courier.keys
+        if asked.scheme == "jwt":
+            return json_answer({"signature": keys.sign_jwt(asked.audience, asked.event)})
+        body = encode_compact(asked.event)
+        return json_answer({"signature": keys.sign_v1a(asked.id, asked.timestamp, body)})
 
     async def show_ledger(self, _: Request) -> Response:
         batches = [_recorded(batch) for batch in self._ledger.batches.values()]

@@ -101,6 +101,7 @@ def _admin_routes(admin: Admin, courier: Courier) -> list[Route]:
         Route("/sandbox/faults", admin.reset_faults, methods=["DELETE"]),
         Route("/sandbox/state", admin.reset, methods=["DELETE"]),
         Route("/sandbox/keys:rotate", admin.rotate_keys, methods=["POST"]),
+        Route("/sandbox/keys:sign", admin.sign, methods=["POST"]),
         Route("/sandbox/batches", admin.add_batch, methods=["POST"]),
         Route("/sandbox/batches/{batch}:notify", admin.notify, methods=["POST"]),
     ]

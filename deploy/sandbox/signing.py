@@ -27,6 +27,14 @@ def new_secret() -> str:
     return SECRET_PREFIX + _b64("".join(secrets.choice(SECRET_LETTERS) for _ in range(32)).encode())
 
 
+def is_secret(text: str) -> bool:
+    """Whether it is `whsec_` and the base64 of at least one byte."""
+    try:
+        return text.startswith(SECRET_PREFIX) and base64.b64decode(text[len(SECRET_PREFIX) :], validate=True) != b""
+    except ValueError:
+        return False
+
+
 def sign_v1(whsec: Iterable[str], message_id: str, timestamp: int, body: bytes) -> str:
     """The `webhook-signature` of Standard Webhooks: one HMAC-SHA256 entry for every live secret."""
     signed = _signed_bytes(message_id, timestamp, body)

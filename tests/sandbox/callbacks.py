@@ -23,6 +23,7 @@ class Callbacks:
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.statuses: list[int] = []
+        self.answer = b""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,8 +32,9 @@ class Callbacks:
                 names = {name.lower(): value for name, value in self.headers.items()}
                 outer.received.append(Received(self.path, names, body))
                 self.send_response(outer.statuses.pop(0) if outer.statuses else 200)
-                self.send_header("content-length", "0")
+                self.send_header("content-length", str(len(outer.answer)))
                 self.end_headers()
+                self.wfile.write(outer.answer)
 
             def log_message(self, *_: object) -> None:
                 """A test's output is no access log."""

@@ -39,12 +39,13 @@ def test_sigterm_removes_temporary_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("gemini-sandbox-*"))
 
 
-def test_help_lists_both_commands() -> None:
+def test_help_lists_all_commands() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "deploy.sandbox", "--help"], capture_output=True, text=True, check=True
     )
     assert "demo" in shown.stdout
     assert "serve" in shown.stdout
+    assert "trigger" in shown.stdout
 
 
 def test_serve_imports_no_product() -> None:
