@@ -34,8 +34,9 @@ def wait_for(condition: Callable[[], Any]) -> Any:
 class Sandbox:
     """A running sandbox, asked over HTTP without an SDK."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pid: int) -> None:
         self.url = url
+        self.pid = pid
         self.http = httpx.Client(base_url=url, headers={"x-goog-api-key": KEY}, timeout=10)
 
     def ask(self, method: str, path: str, body: Any = None, **options: Any) -> Json:
@@ -89,7 +90,7 @@ def running_sandbox(log: Path, *options: str) -> Iterator[Sandbox]:
     argv = [sys.executable, "-m", "deploy.sandbox", "serve", "--port", str(port), *quick, *options]
     with log.open("wb") as output:
         process = start(argv, env=dict(os.environ), stdout=output)
-    sandbox = Sandbox(f"http://127.0.0.1:{port}")
+    sandbox = Sandbox(f"http://127.0.0.1:{port}", process.pid)
     try:
         wait_for(lambda: sandbox.url in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
