@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import uvicorn
 
 from deploy.sandbox.app import create_app
-from deploy.sandbox.config import SandboxConfig
-from deploy.sandbox.knobs import ServeCommand, knob_options, read_knobs
+from deploy.sandbox.config import DAY_S, SandboxConfig
+from deploy.sandbox.knobs import KNOBS, ServeCommand, knob_options, read_knobs
 from deploy.sandbox.trigger import trigger
 
 SHUTDOWN_S = 2
@@ -55,47 +56,34 @@ def main() -> None:
 main.add_command(trigger)
 
 
-@main.command(cls=ServeCommand)
-@click.option("--host", default="127.0.0.1", show_default=True)
+@main.command(cls=ServeCommand, context_settings={"show_default": True})
+@click.option("--host", default="127.0.0.1")
 @click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535))
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of files; kept at exit.")
-@click.option("--pending", default=0.2, show_default=True, help="Seconds that a job stays PENDING.")
-@click.option("--running", default=0.5, show_default=True, help="Seconds that a job stays RUNNING at least.")
-@click.option("--seed", default=0, show_default=True, help="The same seed and request give the same answer.")
+@click.option("--pending", "pending_s", default=0.2, help="Seconds that a job stays PENDING.")
+@click.option("--running", "running_s", default=0.5, help="Seconds that a job stays RUNNING at least.")
+@click.option("--seed", default=0, help="The same seed and request give the same answer.")
 @click.option("--api-key", help="Accept this key only.  [default: any]")
-@click.option("--retry-base", default=1.0, show_default=True, help="Seconds before a delivery's second attempt.")
-@click.option("--disable-after", default=20, show_default=True, help="Failed attempts that switch a webhook off.")
+@click.option("--retry-base", "retry_base_s", default=1.0, help="Seconds before a delivery's second attempt.")
+@click.option("--retry-for", "retry_for_s", default=DAY_S, help="Seconds after which a delivery is given up.")
+@click.option(
+    "--delivery-timeout", "delivery_timeout_s", default=5.0, help="Seconds that a webhook may take to answer."
+)
+@click.option("--disable-after", default=20, help="Failed attempts that switch a webhook off.")
+@click.option("--secret-overlap", "secret_overlap_s", default=DAY_S, help="Seconds that a rotated secret still signs.")
+@click.option("--file-ttl", "file_ttl_s", default=2 * DAY_S, help="Seconds until an uploaded file is gone.")
 @knob_options
-def serve(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    host: str,
-    port: int,
-    data: Path | None,
-    pending: float,
-    running: float,
-    seed: int,
-    api_key: str | None,
-    retry_base: float,
-    disable_after: int,
-    **knobs: str | None,
-) -> None:
+def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
     """
     Run the stand-in until SIGTERM or Ctrl-C.
 
     The faults below can also be turned while it runs: POST /sandbox/faults with {"late_output": 2}, GET shows all,
     DELETE puts them back as they were at the start.
     """
-    faults = read_knobs(knobs)
+    faults = read_knobs({name: others.pop(name) for name in KNOBS})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again at its end; the folder must go
     with _folder(data) as folder:
-        config = SandboxConfig(
-            folder=folder,
-            pending_s=pending,
-            running_s=running,
-            seed=seed,
-            api_key=api_key,
-            retry_base_s=retry_base,
-            disable_after=disable_after,
-        )
+        config = SandboxConfig(folder=folder, **others)
         options = uvicorn.Config(
             create_app(config, faults),
             host=host,

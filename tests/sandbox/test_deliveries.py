@@ -94,6 +94,24 @@ def test_rotation_signs_with_both(sandbox: Sandbox, callbacks: Callbacks) -> Non
         Webhook(secret).verify(received.body, received.headers)
 
 
+def test_rotated_secret_signs_until_its_end(start_sandbox: Callable[..., Sandbox], callbacks: Callbacks) -> None:
+    sandbox = start_sandbox("--secret-overlap", "0")
+    webhook = register(sandbox, callbacks)
+    sandbox.ask("POST", f"/v1/webhooks/{webhook['id']}:rotateSigningSecret", {})
+    sandbox.create(inline("a"))
+    assert len(callbacks.wait()[0].headers["webhook-signature"].split(" ")) == 1
+
+
+def test_delivery_is_given_up(start_sandbox: Callable[..., Sandbox], callbacks: Callbacks) -> None:
+    sandbox = start_sandbox("--retry-for", "0")
+    callbacks.statuses = [500]
+    name = sandbox.create(dynamic(callbacks))["name"]
+    callbacks.wait()
+    sandbox.create(dynamic(callbacks))  # takes longer than the wait before a second attempt
+    callbacks.wait(2)
+    assert [len(found["attempts"]) for found in sandbox.deliveries(name)] == [1]
+
+
 def test_revoked_secret_signs_no_more(sandbox: Sandbox, callbacks: Callbacks) -> None:
     webhook = register(sandbox, callbacks)
     body = {"revocation_behavior": "revoke_previous_secrets_immediately"}

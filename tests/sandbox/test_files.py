@@ -1,5 +1,6 @@
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,17 @@ from tests.sandbox.conftest import Sandbox
 def test_foreign_file_is_forbidden(sandbox: Sandbox) -> None:
     refused = sandbox.http.get("/v1/files/abcdefghijkl")
     assert (refused.status_code, refused.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
+
+
+def test_expired_file_is_gone(start_sandbox: Callable[..., Sandbox]) -> None:
+    sandbox = start_sandbox("--file-ttl", "0")
+    name = sandbox.upload(b"{}")
+    assert sandbox.http.get(f"/v1/{name}").status_code == 403
+    assert sandbox.ask("GET", "/v1/files") == {}
+    refused = sandbox.http.post(
+        "/v1/models/m:batchGenerateContent", json={"batch": {"inputConfig": {"fileName": name}}}
+    )
+    assert refused.status_code == 404
 
 
 @pytest.mark.parametrize(("method", "message"), [("GET", "GetFileRequest"), ("DELETE", "DeleteFileRequest")])
