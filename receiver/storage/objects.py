@@ -1,9 +1,9 @@
 """S3, GCS and Azure through obstore; an object shows only when its upload is complete."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -11,13 +11,31 @@ from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemorySto
 
 from receiver.errors import AlreadyStoredError
 from receiver.storage.troubles import OTHER, Platform, is_missing_bucket, platform_of, trouble, unusable
+from receiver.storage.uploads import Pace, Uploads
 
-PUTS_IN_FLIGHT = 128
+if TYPE_CHECKING:
+    from obstore.store import BackoffConfig, RetryConfig
+
+PUTS_IN_FLIGHT = 256
 FILES_IN_FLIGHT = 4  # each may hold PARTS_IN_FLIGHT parts in memory
 CHUNK_BYTES = 256 * 1024
 PART_BYTES = 8 * 1024 * 1024
 PARTS_IN_FLIGHT = 2
+PATIENCE_S = 60.0  # from the first failure to the last try; then the job is tried again, which waits longer
+RETRIES = 8
+PUT_RETRIES = 2
+BACKOFF: "BackoffConfig" = {
+    "init_backoff": timedelta(milliseconds=100),
+    "max_backoff": timedelta(seconds=5),
+    "base": 2,
+}
+Store = AzureStore | GCSStore | HTTPStore | LocalStore | MemoryStore | S3Store
 T = TypeVar("T")
+
+
+def _retries(most: int, patience_s: float) -> "RetryConfig":
+    """What obstore does by itself after a 429, a 5xx or a reset; its requests end after 30 s, connecting after 5."""
+    return {"max_retries": most, "retry_timeout": timedelta(seconds=patience_s), "backoff": BACKOFF}
 
 
 class ObjectStorage:
@@ -25,18 +43,24 @@ class ObjectStorage:
 
     def __init__(
         self,
-        store: AzureStore | GCSStore | HTTPStore | LocalStore | MemoryStore | S3Store,
+        store: Store,
         platform: Platform = OTHER,
+        puts: Store | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        self._store = store
-        self._platform = platform
+        """`puts` is the same bucket for small objects: their retries are ours, so that fewer are sent at a time."""
+        self._store, self._puts = store, puts or store
+        self._platform, self._patience_s = platform, patience_s
+        self._pace, self._file_pace = Pace(PUTS_IN_FLIGHT), Pace(FILES_IN_FLIGHT)
 
     @classmethod
-    def open(cls, url: str) -> "ObjectStorage":
+    def open(cls, url: str, patience_s: float = PATIENCE_S) -> "ObjectStorage":
         """The bucket of a URL, with the credentials that its platform's environment gives."""
         platform = platform_of(url)
         try:
-            return cls(from_url(url), platform)
+            store = from_url(url, retry_config=_retries(RETRIES, patience_s))
+            puts = from_url(url, retry_config=_retries(PUT_RETRIES, patience_s))
+            return cls(store, platform, puts, patience_s)
         except (BaseError, ValueError) as error:
             raise unusable(error, platform) from error
 
@@ -61,38 +85,20 @@ class ObjectStorage:
 
         return self._call(what, name, found)
 
-    async def _put_all(self, objects: Sequence[tuple[str, bytes | Path]], in_flight: int) -> None:
-        """Puts in flight go on after a failure: a cancelled one would leave its parts in the bucket for ever."""
-        gate = asyncio.Semaphore(in_flight)
-        failures: list[Exception] = []
-
-        async def put(name: str, data: bytes | Path) -> None:
-            async with gate:
-                if failures:
-                    return
-                try:
-                    await obstore.put_async(
-                        self._store, name, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT
-                    )
-                except Exception as error:  # noqa: BLE001 - raised below, whatever it is
-                    failures.append(error)
-
-        async with asyncio.TaskGroup() as tasks:
-            for name, data in objects:
-                tasks.create_task(put(name, data))
-        if failures:
-            raise failures[0]
-
-    def _put(self, objects: Sequence[tuple[str, bytes | Path]], in_flight: int) -> None:
+    def _put(self, objects: Sequence[tuple[str, bytes | Path]], pace: Pace) -> None:
         if objects:
-            what = f"{objects[0][0]} and {len(objects) - 1} more"
-            self._call("write", what, lambda: asyncio.run(self._put_all(objects, in_flight)))
+            uploads = Uploads(self._send, pace, self._patience_s)
+            self._call("write", f"{objects[0][0]} and {len(objects) - 1} more", lambda: uploads.run(objects))
+
+    async def _send(self, name: str, data: bytes | Path) -> None:
+        store = self._puts if isinstance(data, bytes) else self._store
+        await obstore.put_async(store, name, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        self._put(objects, PUTS_IN_FLIGHT)
+        self._put(objects, self._pace)
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
-        self._put(objects, FILES_IN_FLIGHT)
+        self._put(objects, self._file_pace)
 
     def create(self, name: str, data: bytes) -> None:
         self._call("create", name, lambda: obstore.put(self._store, name, data, mode="create", use_multipart=False))
