@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tests.bench import latency, memory, scaling
+from tests.bench import latency, memory, scaling, storing
 from tests.bench.generator import KINDS, cached_results
 from tests.bench.ingest import measure as ingest
 from tests.bench.rounds import run_once, run_rounds, runnable
@@ -113,6 +113,20 @@ def ingest_command(runs: int, seconds: int, quick: bool) -> None:  # noqa: FBT00
     seconds, runs = (1, 1) if quick else (seconds, runs)
     for table in ingest.measure(seconds, runs, say):
         click.echo(f"{table}\n")
+
+
+@main.command(name="storage")
+@size_option
+@data_option
+@click.option("--runs", default=1, show_default=True, help="Rounds; medians are shown.")
+@click.option("--objects", default=20_000, show_default=True, help="Of one line each.")
+@click.option("--quick", is_flag=True, help="2,000 objects and 20 MB: shows that all of it works.")
+def storage_command(size: int, data: Path, runs: int, objects: int, quick: bool) -> None:  # noqa: FBT001 - one parameter for each option
+    """Our worker and boto3, on an object storage that takes 30 ms for every answer."""
+    size, objects = (QUICK_BYTES, 2_000) if quick else (size, objects)
+    with open_stage(data) as stage:
+        for table in storing.measure(stage, objects, size, runs, say):
+            click.echo(f"{table}\n")
 
 
 @main.command(name="latency")

@@ -88,15 +88,19 @@ class Bucket:
         answer: Answer = getattr(self, f"_{request.kind}")(request)
         return answer
 
-    def _stored(self, body: bytes) -> Stored:
-        return Stored(len(body), hashlib.sha256(body).hexdigest(), body if self.keep else None)
+    def _stored(self, body: bytes, *, keep: bool = False) -> Stored:
+        return Stored(len(body), hashlib.sha256(body).hexdigest(), body if keep or self.keep else None)
 
     def _put(self, request: Request) -> Answer:
         stored = self.objects[request.name] = self._stored(request.body)
         return Answer(200, headers=stored.etag)
 
     def _create(self, request: Request) -> Answer:
-        return failure(412, "PreconditionFailed") if request.name in self.objects else self._put(request)
+        """What is created once is little, and is kept anyway."""
+        if request.name in self.objects:
+            return failure(412, "PreconditionFailed")
+        stored = self.objects[request.name] = self._stored(request.body, keep=True)
+        return Answer(200, headers=stored.etag)
 
     def _get(self, request: Request) -> Answer:
         stored = self.objects.get(request.name)
