@@ -2,13 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Protocol
 
 from receiver.storage import Storage
 
-OBJECTS_TOGETHER = 512
-BYTES_TOGETHER = 16 * 1024 * 1024
+OBJECTS_TOGETHER = 1024
+OBJECTS_BYTES_TOGETHER = 8 * 1024 * 1024  # twice: one lot is written while the next one gathers
 GROUP_BUFFER_BYTES = 96 * 1024  # below the 128 KiB from which malloc maps fresh pages for every join
 ALL_BUFFERS_BYTES = 32 * 1024 * 1024
 OPEN_FILES = 128
@@ -27,33 +28,58 @@ class Sink(Protocol):
     def close(self) -> None:
         """Write what has gathered."""
 
+    def stop(self) -> None:
+        """End what is under way, whatever became of it: nothing is written after this."""
+
 
 class ObjectSink:
-    """One output a line: gathers outputs and writes many together."""
+    """One output a line: gathers outputs and writes many together, while the next ones gather."""
 
     def __init__(self, storage: Storage, check: Callable[[], None]) -> None:
         self._storage, self._check = storage, check
         self._waiting: list[tuple[str, bytes]] = []
         self._waiting_bytes = 0
+        self._writer = ThreadPoolExecutor(1, "outputs")
+        self._under_way: Future[None] | None = None
         self.objects = self.size_bytes = 0
 
     def write(self, name: str, line: bytes) -> int:
         self._waiting.append((name, line + b"\n"))
         self._waiting_bytes += len(line) + 1
-        if self._waiting_bytes >= BYTES_TOGETHER or len(self._waiting) >= OBJECTS_TOGETHER:
-            self._flush()
+        if self._waiting_bytes >= OBJECTS_BYTES_TOGETHER or len(self._waiting) >= OBJECTS_TOGETHER:
+            self._send()
         return 0
 
-    def _flush(self) -> None:
+    def _send(self) -> None:
+        is_large = self._waiting_bytes >= 2 * OBJECTS_BYTES_TOGETHER  # for one long line: no second one beside it
+        lot = self._take()
+        if is_large:
+            self._storage.put_many(lot)
+        else:
+            self._under_way = self._writer.submit(self._storage.put_many, lot)
+
+    def _take(self) -> list[tuple[str, bytes]]:
+        """What has gathered, once all before it is durable."""
+        self._wait()
         self._check()
-        self._storage.put_many(self._waiting)
-        self.objects += len(self._waiting)
+        taken = self._waiting
+        self.objects += len(taken)
         self.size_bytes += self._waiting_bytes
         self._waiting, self._waiting_bytes = [], 0
+        return taken
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+            self._under_way = None
 
     def close(self) -> None:
         if self._waiting:
-            self._flush()
+            self._storage.put_many(self._take())
+        self._wait()
+
+    def stop(self) -> None:
+        self._writer.shutdown()
 
 
 class _Group:
@@ -120,12 +146,15 @@ class GroupSink:
     def close(self) -> None:
         for group in self._groups.values():
             self._flush(group)
-        for file in self._open.values():
-            file.close()
-        self._open.clear()
+        self.stop()
         files = [(name, self._path(group.number)) for name, group in self._groups.items()]
         for start in range(0, len(files), FILES_TOGETHER):
             self._check()
             self._storage.put_files(files[start : start + FILES_TOGETHER])
         self.objects = len(files)
         self.size_bytes = sum(group.size for group in self._groups.values())
+
+    def stop(self) -> None:
+        for file in self._open.values():
+            file.close()
+        self._open.clear()

@@ -74,6 +74,7 @@ class Split:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._sink.stop()
         self._records.__exit__(kind, error, trace)
 
     @property

@@ -8,8 +8,10 @@ from receiver.output_forms import Form
 from receiver.storage import Storage
 from workers.forms.index import FormsIndex
 from workers.forms.media import Decoded
-from workers.sinks import BYTES_TOGETHER, FILES_TOGETHER, OBJECTS_TOGETHER, GroupSink
+from workers.sinks import FILES_TOGETHER, GroupSink
 
+OBJECTS_TOGETHER = 512
+BYTES_TOGETHER = 16 * 1024 * 1024
 BUFFERS_BYTES = 8 * 1024 * 1024
 FILES_BYTES = 256 * 1024 * 1024  # on the scratch disk
 
