@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from obstore.store import BackoffConfig, RetryConfig
 
 PUTS_IN_FLIGHT = 256
-FILES_IN_FLIGHT = 4  # each may hold PARTS_IN_FLIGHT parts in memory
+FILES_IN_FLIGHT = 2  # each holds PARTS_IN_FLIGHT parts in memory, some of them twice
+SMALL_FILE_BYTES = 64 * 1024  # as many of these as of other small objects go together
 CHUNK_BYTES = 256 * 1024
-PART_BYTES = 8 * 1024 * 1024
+PART_BYTES = 5 * 1024 * 1024  # S3 takes no smaller ones, and 10,000 of them
 PARTS_IN_FLIGHT = 2
 PATIENCE_S = 60.0  # from the first failure to the last try; then the job is tried again, which waits longer
 RETRIES = 8
@@ -98,7 +99,9 @@ class ObjectStorage:
         self._put(objects, self._pace)
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
-        self._put(objects, self._file_pace)
+        small = [(name, path) for name, path in objects if path.stat().st_size <= SMALL_FILE_BYTES]
+        self._put(small, self._pace)
+        self._put([each for each in objects if each not in small], self._file_pace)
 
     def create(self, name: str, data: bytes) -> None:
         self._call("create", name, lambda: obstore.put(self._store, name, data, mode="create", use_multipart=False))

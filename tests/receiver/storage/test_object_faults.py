@@ -96,7 +96,7 @@ def test_lasting_failure_is_given_up(server: ObjectServer, storage: ObjectStorag
 def test_failed_part_is_sent_again(server: ObjectServer, storage: ObjectStorage, file: Path) -> None:
     server.turn(fault="internal", on=["part"], times=2)
     storage.put_files([("b/large", file)])
-    assert server.seen()["requests"] == {"start": 1, "part": 6, "complete": 1}
+    assert server.seen()["requests"] == {"start": 1, "part": 9, "complete": 1}
     assert storage.read("b/large") == file.read_bytes()
 
 
@@ -113,6 +113,17 @@ def test_failed_upload_leaves_nothing(
     seen = server.seen()
     assert (seen["open_uploads"], seen["objects"]) == (0, 0)
     assert seen["requests"]["abort"] == seen["requests"]["start"]
+
+
+def test_small_files_go_together(server: ObjectServer, storage: ObjectStorage, tmp_path: Path) -> None:
+    files = [(f"b/{number}.json", tmp_path / str(number)) for number in range(60)]
+    for name, path in files:
+        path.write_text(name)
+    server.turn(delay_ms=300)
+    storage.put_files(files)
+    assert server.seen()["most_in_flight"] > 30
+    server.turn()
+    assert read_all(storage) == {name: name.encode() for name, _ in files}
 
 
 def test_lost_answer_to_an_upload_is_healed(server: ObjectServer, storage: ObjectStorage, file: Path) -> None:
