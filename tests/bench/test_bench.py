@@ -50,6 +50,17 @@ def test_quick_ingest_runs_all_subjects() -> None:
     assert "per s of ours / ceiling" in ratios
 
 
+def test_quick_storage_bench_runs(tmp_path: Path) -> None:
+    """Every object is seen in the storage by the bench, which fails where one is not."""
+    argv = [sys.executable, "-m", "tests.bench", "storage", "--quick", "--data", str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    by_key, _, rest = done.stdout.partition("peak memory of ours")
+    assert "ours, download to manifest" in by_key
+    assert ("boto3, 64 threads" in by_key) != ("skipped: boto3" in done.stderr), done.stdout + done.stderr
+    assert "24 MB in 100 objects" in rest
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_ends_as_expected(stage: Stage, kind: str) -> None:
     run_once(stage, SPLIT, cached_results(stage.data, kind, 2_000_000))
