@@ -39,6 +39,10 @@ def _retries(most: int, patience_s: float) -> "RetryConfig":
     return {"max_retries": most, "retry_timeout": timedelta(seconds=patience_s), "backoff": BACKOFF}
 
 
+def _together(objects: Sequence[tuple[str, object]]) -> str:
+    return f"{objects[0][0]} and {len(objects) - 1} more" if objects else ""
+
+
 class ObjectStorage:
     """Storage in a bucket."""
 
@@ -86,22 +90,23 @@ class ObjectStorage:
 
         return self._call(what, name, found)
 
-    def _put(self, objects: Sequence[tuple[str, bytes | Path]], pace: Pace) -> None:
+    def _put(self, objects: Sequence[tuple[str, bytes | Path]], pace: Pace, what: str) -> None:
         if objects:
             uploads = Uploads(self._send, pace, self._patience_s)
-            self._call("write", f"{objects[0][0]} and {len(objects) - 1} more", lambda: uploads.run(objects))
+            self._call("write", what, lambda: uploads.run(objects))
 
     async def _send(self, name: str, data: bytes | Path) -> None:
         store = self._puts if isinstance(data, bytes) else self._store
         await obstore.put_async(store, name, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        self._put(objects, self._pace)
+        self._put(objects, self._pace, _together(objects))
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
-        small = [(name, path) for name, path in objects if path.stat().st_size <= SMALL_FILE_BYTES]
-        self._put(small, self._pace)
-        self._put([each for each in objects if each not in small], self._file_pace)
+        small = [each for each in objects if each[1].is_file() and each[1].stat().st_size <= SMALL_FILE_BYTES]
+        what = _together(objects)
+        self._put(small, self._pace, what)
+        self._put([each for each in objects if each not in small], self._file_pace, what)
 
     def create(self, name: str, data: bytes) -> None:
         self._call("create", name, lambda: obstore.put(self._store, name, data, mode="create", use_multipart=False))
