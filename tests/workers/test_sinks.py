@@ -58,7 +58,7 @@ def test_all_is_durable_after_close(server: ObjectServer, sink: ObjectSink) -> N
 def test_failure_behind_comes_up(server: ObjectServer, sink: ObjectSink) -> None:
     server.turn(fault="denied")
     write(sink, OBJECTS_TOGETHER)
-    with pytest.raises(StorageError, match="refused to write b/0"):
+    with pytest.raises(StorageError, match="did not write b/0"):
         sink.close()
 
 
