@@ -1,6 +1,15 @@
 """The program's entry point: the receiver's commands, and those that need the workers' side."""
 
-from receiver.cli import batches, doctor, events, reconcile, replay, serve, submissions, submit  # noqa: F401 - they add their commands to the group
+from receiver.cli import (  # noqa: F401 - they add their commands to the group
+    batches_show,
+    doctor,
+    events,
+    reconcile,
+    replay,
+    serve,
+    submissions,
+    submit,
+)
 from receiver.cli.group import cli
 from workers.cli import resubmit, verify, worker  # noqa: F401 - so do these
 

@@ -1,0 +1,62 @@
+"""What the storage says of a batch, in words for people."""
+
+from receiver.cli.printable import printable
+from receiver.errors import InboxUnavailableError, ManifestError
+from receiver.inbox import Inbox, connect
+from receiver.inbox_names import split_inbox_name
+from receiver.layout import manifest_name
+from receiver.manifests import Manifest, read_manifest
+from receiver.settings import Settings
+from receiver.storage import Storage
+
+
+def read_record(storage: Storage, name: str) -> bytes | None:
+    """The manifest of a batch as it is stored; None when it is not. Raises StorageError."""
+    return storage.read(manifest_name(split_inbox_name(name)[1]))
+
+
+def parse_record(name: str, data: bytes) -> Manifest:
+    """What `read_record` gave, in its form. Raises ManifestError, which names the batch."""
+    try:
+        return read_manifest(data)
+    except ManifestError as error:
+        raise ManifestError(f"the manifest of {name} can't be read: {error}") from error
+
+
+def tell_whereabouts(settings: Settings, name: str) -> str:
+    """What the inbox knows of a batch that has no manifest, and what to do."""
+    hint = f"`gemini-batch-receiver replay --batch {name}` queues it"
+    try:
+        with connect(settings.redis_url) as client:
+            entry = Inbox(client).entries([name]).get(name)
+    except InboxUnavailableError as error:
+        return f"{error}, so nobody can say whether it is queued"
+    if entry is None:
+        return f"the inbox does not know it; {hint}"
+    cause = f" ({printable(entry.cause)})" if entry.cause else ""
+    match entry.state:
+        case "open":
+            return f"it is open in the inbox{cause}: a worker takes it when it is due"
+        case "leased":
+            return f"it is leased: a worker is at it now{cause}"
+        case "buried":
+            return f"it is buried after {entry.attempts} attempts{cause}; {hint} again"
+        case "done":
+            return f"the inbox says done, so its manifest was removed; {hint} again"
+
+
+def find_wrong(manifest: Manifest) -> list[str]:
+    """Why the batch is not complete; empty when it is."""
+    found, requests, missing = [], manifest.requests, manifest.missing
+    if manifest.state != "SUCCEEDED":
+        found.append(f"the batch did not succeed: Gemini says {manifest.state}")
+    if manifest.balanced is None:
+        found.append("how many requests there were is not known, so nobody can say that none is missing")
+    elif not manifest.balanced:
+        results = sum(manifest.outcomes.values())
+        found.append(f"the books don't balance: {requests} requests, {results} results, {missing} missing")
+    if manifest.input is not None and manifest.input.requests != requests:
+        found.append(f"the input holds {manifest.input.requests} requests, Gemini says {requests}")
+    if missing:
+        found.append(f"{missing} of {requests} requests have no result")
+    return found
