@@ -1,10 +1,11 @@
 """A project's batches at Gemini, under the names that they have in the inbox."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from receiver.gemini import Batch, Gemini
+from receiver.gemini_files import Files
 from receiver.inbox_names import inbox_name, split_inbox_name
 from receiver.projects import Project
 from receiver.settings import Settings
@@ -23,6 +24,19 @@ class ProjectBatches:
         """A batch by its name in the inbox. Raises NotFoundError when the project has none of that name."""
         return self._named(self._gemini.get_batch(split_inbox_name(name)[1]))
 
+    def cancel(self, name: str) -> None:
+        """Ask Gemini to stop a batch, by its name in the inbox."""
+        self._gemini.cancel_batch(split_inbox_name(name)[1])
+
+    def delete(self, name: str) -> None:
+        """Take a batch out of Gemini's lists, by its name in the inbox."""
+        self._gemini.delete_batch(split_inbox_name(name)[1])
+
+    @property
+    def files(self) -> Files:
+        """What the project keeps at Gemini."""
+        return Files(self._gemini.transport)
+
     def _named(self, batch: Batch) -> Batch:
         return replace(batch, name=inbox_name(self.project, batch.name))
 
@@ -32,3 +46,10 @@ def open_batches(settings: Settings, project: Project) -> Iterator[ProjectBatche
     """Ask Gemini with this project's key, and no other."""
     with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
         yield ProjectBatches(gemini, project.name)
+
+
+@contextmanager
+def open_each(settings: Settings, projects: Iterable[Project]) -> Iterator[dict[str, ProjectBatches]]:
+    """Several projects by name, each asked with its own key."""
+    with ExitStack() as stack:
+        yield {project.name: stack.enter_context(open_batches(settings, project)) for project in projects}

@@ -26,6 +26,7 @@ class Listing:
         self.hidden = set[str]()  # `get` answers 404
         self.broken_page: int | None = None  # number of a list page that answers 503
         self.asked: list[str] = []  # names that were asked for one by one
+        self.pages: list[int] = []  # pages that were asked for
 
     def add(self, batch_id: str, state: str = "SUCCEEDED", ended: str | None = None) -> str:
         name = f"batches/{batch_id}"
@@ -40,6 +41,7 @@ class Listing:
         if parts.path != "/v1beta/batches":
             return self._one(parts.path.removeprefix("/v1beta/"))
         page = int(parse_qs(parts.query).get("pageToken", ["0"])[0])
+        self.pages.append(page)
         if page == self.broken_page:
             return 503, {"error": {"code": 503, "status": "UNAVAILABLE", "message": "try again"}}
         rows = list(self.operations.values())[page * self.page_size : (page + 1) * self.page_size]

@@ -1,0 +1,129 @@
+"""`batches list`: what Gemini lists, beside what is stored."""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice, takewhile
+
+import click
+import msgspec
+
+from receiver.cli.batches import batches
+from receiver.cli.group import load_settings
+from receiver.cli.moments import Moment
+from receiver.cli.printable import printable
+from receiver.cli.projects import choose_projects, end_with, project_option
+from receiver.errors import ReceiverError
+from receiver.gemini import TERMINAL_STATES, Batch
+from receiver.project_batches import ProjectBatches, open_each
+from receiver.replay import find_stored
+from receiver.storage import Storage, open_storage
+
+STATES = ("PENDING", "RUNNING", *sorted(TERMINAL_STATES))
+TOGETHER = 100  # batches that are looked up and printed together
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One batch, as a program reads it."""
+
+    batch: str  # its name in the inbox
+    state: str
+    display_name: str | None
+    model: str | None
+    created: str | None
+    ended: str | None
+    requests: int | None
+    succeeded: int
+    failed: int
+    stored: bool  # has a manifest
+
+
+@batches.command("list")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(STATES, case_sensitive=False),
+    help="Only batches in this state; may be given several times.",
+)
+@click.option("--since", type=Moment(), help="Only batches created at or after this moment: 36h, 7d or RFC 3339.")
+@project_option
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Show at most so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+def list_command(*, states: tuple[str, ...], since: str | None, label: str | None, limit: int, as_json: bool) -> None:
+    """List the batches that Gemini knows, newest first, and whether they are stored.
+
+    Exit code 1 when Gemini or the storage failed for a project; the other projects' batches are shown all the same.
+    """
+    settings = load_settings()
+    storage = open_storage(settings.storage_url)
+    failures = list[str]()
+    with open_each(settings, choose_projects(settings, label)) as projects:
+        wanted = (batch for batch in _newest_first(projects, since, failures) if not states or batch.state in states)
+        rows = _rows(islice(wanted, limit), storage)
+        if as_json:
+            click.echo(msgspec.json.encode(list(rows)))
+        else:
+            _print(rows, limit)
+    end_with(failures)
+
+
+def _newest_first(projects: Mapping[str, ProjectBatches], since: str | None, failures: list[str]) -> Iterator[Batch]:
+    """The batches of all projects. Pages are fetched as they are needed; what fails goes to `failures`."""
+    lists = [_listed(one, since, failures) for one in projects.values()]
+    return heapq.merge(*lists, key=_created, reverse=True)
+
+
+def _listed(project: ProjectBatches, since: str | None, failures: list[str]) -> Iterator[Batch]:
+    try:
+        for batch in takewhile(lambda one: not since or _created(one) >= since, project.list()):
+            yield replace(batch, inlined=None)
+    except ReceiverError as error:
+        failures.append(f"{project.project}: {error}" if project.project else str(error))
+
+
+def _created(batch: Batch) -> str:
+    """When it was created, so that moments with and without fractions of a second compare."""
+    return (batch.created or "").removesuffix("Z")
+
+
+def _rows(found: Iterable[Batch], storage: Storage) -> Iterator[Row]:
+    rest = iter(found)
+    while group := list(islice(rest, TOGETHER)):
+        stored = find_stored(storage, [batch.name for batch in group if batch.is_terminal])
+        yield from (_row(batch, is_stored=batch.name in stored) for batch in group)
+
+
+def _row(batch: Batch, *, is_stored: bool) -> Row:
+    return Row(
+        batch=batch.name,
+        state=batch.state,
+        display_name=batch.display_name,
+        model=batch.model,
+        created=batch.created,
+        ended=batch.ended,
+        requests=batch.requests,
+        succeeded=batch.stats.succeeded,
+        failed=batch.stats.failed,
+        stored=is_stored,
+    )
+
+
+def _print(rows: Iterator[Row], limit: int) -> None:
+    count = 0
+    for count, row in enumerate(rows, 1):
+        if count == 1:
+            done = f"{'done':>7} {'failed':>7} {'all':>7}"
+            click.echo(f"{'batch':<44}  {'state':<9}  {'created':<20}  {done}  stored  {'model':<24}  name")
+        click.echo(_line(row))
+    more = "; there may be more: raise --limit" if count == limit else ""
+    click.echo(f"{count} batches{more}", err=True)
+
+
+def _line(row: Row) -> str:
+    counts = f"{row.succeeded:>7} {row.failed:>7} {'?' if row.requests is None else row.requests:>7}"
+    created = (row.created or "")[:19] + ("Z" if row.created else "")
+    model = printable((row.model or "").removeprefix("models/"))
+    where = f"{row.batch:<44}  {printable(row.state):<9}  {created:<20}"
+    stored = "yes" if row.stored else "no"
+    return f"{where}  {counts}  {stored:<6}  {model:<24}  {printable(row.display_name or '')}".rstrip()
