@@ -8,8 +8,8 @@ from receiver.cli.batches import batches
 from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import read_name
-from receiver.cli.stored import find_wrong, parse_record, read_record, tell_whereabouts
-from receiver.manifests import Cost, FormsRecord, Manifest, Source
+from receiver.cli.stored import parse_record, read_record, tell_whereabouts
+from receiver.manifests import Cost, FormsRecord, Manifest, Source, find_wrong
 from receiver.storage import open_storage
 
 SHOWN_KEYS = 10

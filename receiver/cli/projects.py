@@ -42,6 +42,15 @@ def read_name(settings: Settings, text: str, label: str | None = None) -> str:
     return parse_inbox_name(text, only if stated is None else stated)
 
 
+def projects_of(settings: Settings, names: Sequence[str]) -> list[Project]:
+    """The projects of these batches. Raises UsageError when one of them is not known here."""
+    stated = {split_inbox_name(name)[0] for name in names}
+    if unknown := sorted(stated - set(settings.projects)):
+        known = ", ".join(project.label for project in settings.projects.values())
+        raise click.UsageError(f"no project is called {unknown[0] or DEFAULT} here: expected one of {known}")
+    return [project for project in settings.projects.values() if project.name in stated]
+
+
 def names_of(project: Project, names: Sequence[str]) -> list[str]:
     """Those of the batches that are this project's."""
     return [name for name in names if split_inbox_name(name)[0] == project.name]

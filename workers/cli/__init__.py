@@ -3,6 +3,7 @@
 from receiver.cli import (  # noqa: F401 - they add their commands to the group
     batches_list,
     batches_show,
+    batches_watch,
     doctor,
     events,
     reconcile,

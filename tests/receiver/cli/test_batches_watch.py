@@ -1,0 +1,221 @@
+"""How `batches watch` ends, and what it asks; Gemini's list is served over HTTP, Redis and the storage are real."""
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from receiver.cli.group import cli
+from receiver.cli.screen import Screen
+from receiver.inbox import Arrival, Inbox, connect
+from receiver.layout import manifest_name
+from receiver.storage import LocalStorage
+from tests.receiver.listing import Listing, serving
+from tests.waiting import eventually
+from workers.cli import main  # noqa: F401 - it brings the commands into the group
+
+
+class Flaky(Listing):
+    """Answers 503 to some calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.faults = set[int]()  # the numbers of calls that fail, from 1
+
+    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
+        self.calls += 1
+        if self.calls in self.faults:
+            return 503, {"error": {"code": 503, "status": "UNAVAILABLE", "message": "try again"}}
+        return super().answer(path)
+
+
+@dataclass(frozen=True)
+class Place:
+    listing: Flaky
+    storage: LocalStorage
+    environ: dict[str, str]
+
+    def watch(self, *args: str, **more: str) -> Result:
+        argv = ["batches", "watch", "--interval", "0.1", *args]
+        return CliRunner().invoke(cli, argv, env=self.environ | more)
+
+    def store(self, batch_id: str, *, ok: int = 2, missing: int = 0, balanced: bool = True) -> None:
+        nothing = dict.fromkeys(("display_name", "model", "created", "ended", "input", "index", "error"))
+        manifest = nothing | {
+            "batch": f"batches/{batch_id}",
+            "state": "SUCCEEDED",
+            "source": {"kind": "none"},
+            "requests": 2,
+            "outcomes": {"ok": ok},
+            "missing": missing,
+            "missing_keys": [],
+            "balanced": balanced,
+            "usage": {},
+            "cost": "unknown",
+            "objects": {},
+            "template": "",
+            "version": "",
+        }
+        self.storage.create(manifest_name(batch_id), json.dumps(manifest).encode())
+
+
+@pytest.fixture
+def place(tmp_path: Path, redis_url: str) -> Iterator[Place]:
+    listing = Flaky()
+    with serving(listing) as url:
+        environ = {
+            "GEMINI_API_KEY": "k",
+            "GEMINI_BASE_URL": url,
+            "STORAGE_URL": tmp_path.as_uri(),
+            "REDIS_URL": redis_url,
+        }
+        yield Place(listing, LocalStorage(tmp_path), environ)
+
+
+def test_stored_batch_ends_the_watch(place: Place) -> None:
+    """Gemini may have forgotten it."""
+    place.store("a")
+    result = place.watch("a")
+    assert (result.exit_code, result.stderr) == (0, "1 of 1 batches are well\n")
+    assert result.stdout.endswith("  batches/a  SUCCEEDED 2/2, stored\n")
+    assert place.listing.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"ok": 1, "missing": 1}, "1 of 2 requests have no result"),
+        ({"ok": 3, "balanced": False}, "the books don't balance: 2 requests, 3 results, 0 missing"),
+    ],
+)
+def test_incomplete_batch_is_a_failure(place: Place, record: dict[str, Any], reason: str) -> None:
+    place.store("a", **record)
+    place.store("b")
+    result = place.watch("a", "b")
+    assert (result.exit_code, result.stderr) == (1, f"batches/a: {reason}\n1 of 2 batches are well\n")
+
+
+def test_ended_batch_is_waited_for_until_stored(place: Place) -> None:
+    place.listing.add("a")
+
+    def store_later() -> None:
+        eventually(lambda: place.listing.calls)
+        place.store("a")
+
+    writer = threading.Thread(target=store_later)
+    writer.start()
+    result = place.watch("a")
+    writer.join()
+    assert result.exit_code == 0, result.stderr
+    said = [line.partition("  ")[2] for line in result.stdout.splitlines()]
+    assert said[0] == "batches/a  SUCCEEDED 0/?, not stored yet"
+    assert said[-1] == "batches/a  SUCCEEDED 2/2, stored"
+    assert place.listing.calls == 1
+
+
+@pytest.mark.parametrize(("state", "code"), [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELLED", 1)])
+def test_outcome_decides_without_storage(place: Place, state: str, code: int) -> None:
+    place.listing.add("a", state)
+    result = place.watch("a", "--until", "ended")
+    assert (result.exit_code, f"batches/a  {state} 0/?\n" in result.stdout) == (code, True)
+
+
+def test_time_runs_out(place: Place) -> None:
+    place.listing.add("a", "RUNNING")
+    result = place.watch("a", "--timeout", "0.3")
+    assert (result.exit_code, "batches/a: not done yet: RUNNING 0/?\n" in result.stderr) == (1, True)
+    assert place.listing.calls > 1
+
+
+def test_buried_batch_is_not_waited_for(place: Place) -> None:
+    place.listing.add("a")
+    with connect(place.environ["REDIS_URL"]) as client:
+        inbox = Inbox(client)
+        inbox.accept([Arrival("batches/a", "batch.succeeded", "static")])
+        lease = inbox.claim("batches/a")
+        assert lease is not None
+        inbox.bury(lease, "no such file")
+    result = place.watch("a")
+    assert result.exit_code == 1
+    assert "batches/a: it was given up: no such file; `gemini-batch-receiver events retry batches/a`" in result.stderr
+
+
+def test_unknown_batch_leaves_the_others_theirs(place: Place) -> None:
+    place.store("a")
+    result = place.watch("a", "nosuchbatch")
+    assert result.exit_code == 1
+    assert "batches/nosuchbatch: Gemini knows no batches/nosuchbatch for this API key" in result.stderr
+    assert "1 of 2 batches are well" in result.stderr
+
+
+def test_faults_are_waited_out(place: Place) -> None:
+    place.listing.add("a", "RUNNING")
+    place.listing.faults = {2, 3}
+
+    def end_later() -> None:
+        eventually(lambda: place.listing.calls > 3)
+        place.listing.latest["batches/a"] = "SUCCEEDED"
+
+    ender = threading.Thread(target=end_later)
+    ender.start()
+    result = place.watch("a", "--until", "ended")
+    ender.join()
+    assert (result.exit_code, result.stderr.count("503 UNAVAILABLE")) == (0, 2)
+
+
+def test_fault_at_the_first_look_ends_it(place: Place) -> None:
+    place.listing.add("a", "RUNNING")
+    place.listing.faults = {1}
+    result = place.watch("a")
+    assert (result.exit_code, "Error: Gemini did not give batches/a (503" in result.stderr) == (1, True)
+
+
+def test_without_a_name_all_unfinished_are_watched(place: Place) -> None:
+    for batch_id, state in (("run", "RUNNING"), ("wait", "PENDING"), ("ended", "SUCCEEDED"), ("owed", "SUCCEEDED")):
+        place.listing.add(batch_id, state)
+    with connect(place.environ["REDIS_URL"]) as client:
+        Inbox(client).accept([Arrival("batches/owed", "batch.succeeded", "static")])
+    result = place.watch("--timeout", "0", "--json")
+    assert {json.loads(line)["batch"] for line in result.stdout.splitlines()} == {
+        "batches/run",
+        "batches/wait",
+        "batches/owed",
+    }
+    alone = place.watch("--timeout", "0", REDIS_URL="redis://127.0.0.1:9/0")
+    assert "watching only what runs at Gemini" in alone.stderr
+    assert len(alone.stdout.splitlines()) == 2
+
+
+def test_nothing_unfinished_is_nothing_to_watch(place: Place) -> None:
+    result = place.watch()
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "nothing to watch\n")
+
+
+def test_many_are_asked_by_the_page(place: Place) -> None:
+    place.listing.page_size = 100
+    names = [place.listing.add(f"b{number}", "SUCCEEDED") for number in range(6)]
+    place.listing.hidden = set(names)
+    result = place.watch("--until", "ended", *names)
+    assert (result.exit_code, place.listing.calls, place.listing.asked) == (0, 1, [])
+
+
+def test_stranger_is_a_usage_error(place: Place) -> None:
+    result = place.watch("globex/x")
+    assert (result.exit_code, "no project is called globex here: expected one of default" in result.stderr) == (2, True)
+
+
+def test_screen_cuts_to_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    monkeypatch.setenv("LINES", "4")
+
+    screen = Screen(sys.stdout)
+    screen.show(["x" * 30, "two", "three", "four"])
+    screen.show(["done"])
+    assert capsys.readouterr().out == f"{'x' * 9}\ntwo\n… and 2 m\n\x1b[3F\x1b[Jdone\n"
