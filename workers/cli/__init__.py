@@ -13,6 +13,6 @@ from receiver.cli import (  # noqa: F401 - they add their commands to the group
     submit,
 )
 from receiver.cli.group import cli
-from workers.cli import resubmit, verify, worker  # noqa: F401 - so do these
+from workers.cli import resubmit, results, verify, worker  # noqa: F401 - so do these
 
 main = cli

@@ -1,0 +1,71 @@
+"""`batches results`: one answer, from the storage."""
+
+import codecs
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+from receiver.cli.batches import batches
+from receiver.cli.group import load_settings
+from receiver.cli.projects import project_option, read_name
+from receiver.cli.stored import parse_record, read_record, tell_whereabouts
+from receiver.inbox_names import split_inbox_name
+from receiver.storage import open_storage
+from workers.forms.answers import plain_text, read_answer
+from workers.lookup import NO_ANSWER, explain_absence, find_row, read_line
+from workers.verify import Row
+
+
+@batches.command("results")
+@click.argument("batch")
+@click.argument("key")
+@click.option("--text", "as_text", is_flag=True, help="Print the words of the answer alone, without its thoughts.")
+@project_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: where the line lies, and the line.")
+@click.pass_context
+def results(  # noqa: PLR0913 - one parameter an option
+    ctx: click.Context, batch: str, key: str, *, as_text: bool, label: str | None, as_json: bool
+) -> None:
+    """Print the line that Gemini sent for one KEY of a stored BATCH, byte for byte.
+
+    Exit code 1 when there is no such key, or when it has no answer: then the line says why.
+    """
+    if as_text and as_json:
+        raise click.UsageError("--text and --json exclude each other")
+    settings = load_settings()
+    name = read_name(settings, batch, label)
+    storage = open_storage(settings.storage_url)
+    data = read_record(storage, name)
+    if data is None:
+        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
+    manifest, row = parse_record(name, data), None
+    if manifest.index is not None:
+        with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
+            row = find_row(storage, split_inbox_name(name)[1].removeprefix("batches/"), key, Path(folder))
+    if row is None:
+        raise click.ClickException(f"{name} has no result for {json.dumps(key)}: {explain_absence(manifest, key)}")
+    line = read_line(storage, row)
+    if as_json:
+        click.echo(_describe(row, line))
+    elif as_text and row.outcome not in NO_ANSWER:
+        _write_text(row, line)
+    else:
+        click.echo(line)
+    if row.outcome in NO_ANSWER:
+        click.echo(f"no answer: {row.outcome}", err=True)
+        ctx.exit(1)
+
+
+def _describe(row: Row, line: bytes) -> bytes:
+    """The row of the index with the line in it, as it is: a stored line is JSON."""
+    place = {name: getattr(row, name) for name in row.__struct_fields__}
+    return json.dumps(place).encode()[:-1] + b', "result": ' + line.removeprefix(codecs.BOM_UTF8).strip() + b"}"
+
+
+def _write_text(row: Row, line: bytes) -> None:
+    text = read_answer(line).text
+    if text is None:
+        raise click.ClickException(f"the answer has no text: it is {row.outcome}; without --text its line is printed")
+    click.echo(plain_text(text).encode())
