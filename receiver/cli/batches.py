@@ -5,4 +5,4 @@ from receiver.cli.group import Group, cli
 
 @cli.group(cls=Group)
 def batches() -> None:
-    """List, show, watch, cancel and delete batches, and print their results."""
+    """Submit, list, show, watch, cancel and delete batches, and print their results."""

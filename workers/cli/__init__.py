@@ -1,6 +1,8 @@
 """The program's entry point: the receiver's commands, and those that need the workers' side."""
 
 from receiver.cli import (  # noqa: F401 - they add their commands to the group
+    batches_cancel,
+    batches_delete,
     batches_list,
     batches_show,
     batches_watch,

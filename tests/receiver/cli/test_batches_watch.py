@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from receiver.cli.group import cli
 from receiver.cli.screen import Screen
 from receiver.inbox import Arrival, Inbox, connect
-from receiver.layout import manifest_name
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, serving
+from tests.receiver.records import put_manifest
 from tests.waiting import eventually
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
@@ -46,24 +46,8 @@ class Place:
         argv = ["batches", "watch", "--interval", "0.1", *args]
         return CliRunner().invoke(cli, argv, env=self.environ | more)
 
-    def store(self, batch_id: str, *, ok: int = 2, missing: int = 0, balanced: bool = True) -> None:
-        nothing = dict.fromkeys(("display_name", "model", "created", "ended", "input", "index", "error"))
-        manifest = nothing | {
-            "batch": f"batches/{batch_id}",
-            "state": "SUCCEEDED",
-            "source": {"kind": "none"},
-            "requests": 2,
-            "outcomes": {"ok": ok},
-            "missing": missing,
-            "missing_keys": [],
-            "balanced": balanced,
-            "usage": {},
-            "cost": "unknown",
-            "objects": {},
-            "template": "",
-            "version": "",
-        }
-        self.storage.create(manifest_name(batch_id), json.dumps(manifest).encode())
+    def store(self, batch_id: str, *, ok: int = 2, **fields: object) -> None:
+        put_manifest(self.storage, f"batches/{batch_id}", outcomes={"ok": ok}, **fields)
 
 
 @pytest.fixture
@@ -114,10 +98,14 @@ def test_ended_batch_is_waited_for_until_stored(place: Place) -> None:
     result = place.watch("a")
     writer.join()
     assert result.exit_code == 0, result.stderr
-    said = [line.partition("  ")[2] for line in result.stdout.splitlines()]
-    assert said[0] == "batches/a  SUCCEEDED 0/?, not stored yet"
-    assert said[-1] == "batches/a  SUCCEEDED 2/2, stored"
-    assert place.listing.calls == 1
+    assert result.stdout.endswith("  batches/a  SUCCEEDED 2/2, stored\n")
+
+
+def test_gemini_is_not_asked_of_what_has_ended(place: Place) -> None:
+    place.listing.add("a")
+    result = place.watch("a", "--timeout", "0.5")
+    assert result.stdout.endswith("  batches/a  SUCCEEDED 0/?, not stored yet\n")
+    assert (result.exit_code, len(result.stdout.splitlines()), place.listing.calls) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(("state", "code"), [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELLED", 1)])
