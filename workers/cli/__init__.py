@@ -11,6 +11,7 @@ from receiver.cli import (  # noqa: F401 - they add their commands to the group
     reconcile,
     replay,
     serve,
+    status,
     submissions,
     submit,
 )

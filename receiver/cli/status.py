@@ -1,0 +1,86 @@
+"""`status`: how things stand, on one screen."""
+
+from collections.abc import Iterator
+
+import click
+import msgspec
+
+from receiver.cli.group import cli, load_settings
+from receiver.cli.moments import show_age, show_moment
+from receiver.cli.printable import printable
+from receiver.inbox import connect
+from receiver.overview import AliveWorker, LastLook, Overview, take_overview
+from receiver.projects import DEFAULT
+
+MAX_CAUSE = 80
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+@click.pass_context
+def status(ctx: click.Context, *, as_json: bool) -> None:
+    """Show the inbox, the workers, the last deliveries and looks, and what was given up.
+
+    Exit code 1 when something needs a person: a batch was given up, batches are due and no worker is alive, or Redis
+    may lose what it is given.
+    """
+    settings = load_settings()
+    with connect(settings.redis_url) as client:
+        overview = take_overview(client, settings.projects)
+    if as_json:
+        click.echo(msgspec.json.encode(overview))
+    else:
+        for label, text in _lines(overview):
+            click.echo(f"{label:<10} {printable(text)}")
+    for need in overview.needs:
+        click.echo(printable(need), err=True)
+    if overview.needs:
+        ctx.exit(1)
+
+
+def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
+    yield "inbox", _inbox(overview)
+    for held in overview.leased:
+        yield "leased", f"{held.batch} for {_age(held.for_s)} by {held.worker or 'a worker that is gone or quite new'}"
+    for worker in overview.workers:
+        yield "worker", _worker(worker)
+    if not overview.workers:
+        yield "worker", "none is alive"
+    for one in overview.deliveries:
+        about = one.batch or one.cause or one.event
+        yield "delivery", f"{show_moment(one.time_ms)} {one.verdict} {one.scheme or '-'} {about}"
+    for lost in overview.last_buried:
+        cause = " ".join(lost.cause.split())[:MAX_CAUSE]
+        yield "buried", f"{lost.batch} {_age(lost.age_s)} ago, after {lost.attempts} attempts: {cause}"
+    counted = ", ".join(f"{name} {count:,}" for name, count in overview.counters.items())
+    yield "counters", counted or "nothing was missed, and all books balance"
+    for look in overview.looks:
+        yield "reconcile", _look(look)
+    for finding in overview.redis:
+        yield "redis", finding.text
+
+
+def _inbox(overview: Overview) -> str:
+    oldest = "" if overview.oldest_due_s is None else f", the oldest for {_age(overview.oldest_due_s)}"
+    due = f"{overview.due:,} due{oldest}"
+    owed = f"{overview.open:,} open, {len(overview.leased):,} leased ({due})"
+    return f"{owed}, {overview.buried:,} buried, {overview.done:,} done"
+
+
+def _worker(worker: AliveWorker) -> str:
+    heard = "" if worker.heard_s is None else f", heard of {_age(worker.heard_s)} ago"
+    batch = f" with {worker.batch}" if worker.batch else ""
+    return f"{worker.name} on {worker.host} (process {worker.pid}): {worker.state}{batch}{heard}"
+
+
+def _look(look: LastLook) -> str:
+    project = look.project or DEFAULT
+    if look.began_s is None:
+        return f"{project}: nobody has looked at Gemini's list yet"
+    complete = "none saw everything yet" if look.complete_s is None else f"all was seen {_age(look.complete_s)} ago"
+    ended = ", which failed or still goes on" if look.failed else ""
+    return f"{project}: the last look was {_age(look.began_s)} ago{ended}; {complete}"
+
+
+def _age(seconds: int) -> str:
+    return show_age(seconds * 1000)

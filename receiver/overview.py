@@ -1,0 +1,173 @@
+"""How things stand: the inbox, the workers, the last deliveries and looks, and what needs a person."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import redis
+from rq import Worker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
+
+from receiver.backlog import Backlog
+from receiver.bell import open_queue
+from receiver.deliveries import Delivery, fetch_deliveries
+from receiver.entries import Entry, fetch_entries
+from receiver.errors import InboxUnavailableError
+from receiver.inbox import COUNTERS
+from receiver.redis_health import Finding, examine
+from receiver.scripts import BURIED, DONE, DUE, LOOK
+
+MOST_SHOWN = 5  # deliveries and buried batches
+
+
+class AliveWorker(msgspec.Struct, frozen=True):
+    """A worker that RQ heard of lately; a killed one is forgotten after 90 seconds."""
+
+    name: str
+    host: str | None
+    pid: int | None
+    state: str  # "idle", "busy", …
+    heard_s: int | None  # seconds ago
+    batch: str | None  # that it is at
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A batch that somebody is at."""
+
+    batch: str
+    for_s: int
+    worker: str | None  # None where RQ knows of none: it was killed, or took the batch just now
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """A batch that was given up."""
+
+    batch: str
+    age_s: int
+    attempts: int
+    cause: str
+
+
+class LastLook(msgspec.Struct, frozen=True):
+    """The last look at one project's list."""
+
+    project: str
+    began_s: int | None  # seconds ago; None when there was none
+    complete_s: int | None  # since the last one that saw everything
+    failed: bool
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    open: int
+    due: int  # of those that are owed: a worker should be at them
+    oldest_due_s: int | None
+    leased: list[Held]
+    buried: int
+    last_buried: list[Lost]
+    done: int
+    workers: list[AliveWorker]
+    deliveries: list[Delivery]
+    counters: dict[str, int]
+    looks: list[LastLook]
+    redis: list[Finding]
+    needs: list[str]  # what a person should do; empty when nothing
+
+
+def take_overview(client: "redis.Redis", projects: Iterable[str]) -> Overview:
+    """Read everything. Raises InboxUnavailableError when Redis can't be asked."""
+    try:
+        return _read(client, list(projects))
+    except redis.RedisError as error:
+        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+
+
+def _read(client: "redis.Redis", projects: list[str]) -> Overview:
+    backlog = Backlog(client)
+    now_ms, leased, buried = backlog.now_ms(), backlog.names("leased"), backlog.names("buried")
+    workers = _find_workers(client, now_ms)
+    held = fetch_entries(client, leased)
+    lost = fetch_entries(client, buried[:MOST_SHOWN])
+    due = int(client.zcount(DUE, "-inf", now_ms))
+    findings = examine(client)
+    return Overview(
+        open=max(0, int(client.zcard(DUE)) - len(leased)),
+        due=due,
+        oldest_due_s=_oldest_due_s(client, now_ms),
+        leased=[_read_held(entry, workers, now_ms) for entry in held.values()],
+        buried=int(client.zcard(BURIED)),
+        last_buried=[_read_lost(entry, now_ms) for entry in lost.values()],
+        done=int(client.zcard(DONE)),
+        workers=workers,
+        deliveries=fetch_deliveries(client, MOST_SHOWN),
+        counters=_read_counters(client),
+        looks=[_read_look(client, project, now_ms) for project in projects],
+        redis=findings,
+        needs=_find_needs(len(buried), due, workers, findings),
+    )
+
+
+def _find_needs(buried: int, due: int, workers: list[AliveWorker], findings: list[Finding]) -> list[str]:
+    needs = [finding.text for finding in findings if finding.level == "refuse"]
+    if due and not workers:
+        needs.append(f"{due} batch(es) are due and no worker is alive: start `gemini-batch-receiver worker`")
+    if buried:
+        hint = "`gemini-batch-receiver events list --state buried` says why, `events retry --all-buried` tries again"
+        needs.append(f"{buried} batch(es) were given up: {hint}")
+    return needs
+
+
+def _read_counters(client: "redis.Redis") -> dict[str, int]:
+    counted: dict[Any, Any] = client.hgetall(COUNTERS)
+    return {name.decode(): int(count) for name, count in sorted(counted.items())}
+
+
+def _oldest_due_s(client: "redis.Redis", now_ms: int) -> int | None:
+    first: list[Any] = client.zrange(DUE, 0, 0, withscores=True)
+    due_ms = min((int(score) for _, score in first), default=now_ms + 1)
+    return None if due_ms > now_ms else (now_ms - due_ms) // 1000
+
+
+def _find_workers(client: "redis.Redis", now_ms: int) -> list[AliveWorker]:
+    found = Worker.all(queue=open_queue(client), serializer=JSONSerializer)
+    alive = [(worker, worker.get_current_job_id()) for worker in found]
+    return sorted((_read_worker(client, worker, job_id, now_ms) for worker, job_id in alive), key=lambda one: one.name)
+
+
+def _read_worker(client: "redis.Redis", worker: BaseWorker, job_id: str | None, now_ms: int) -> AliveWorker:
+    heard = worker.last_heartbeat
+    batch: Any = client.hget(Job.key_for(job_id), "description") if job_id else None
+    return AliveWorker(
+        name=worker.name,
+        host=worker.hostname,
+        pid=worker.pid,
+        state=str(worker.get_state()),
+        heard_s=None if heard is None else max(0, now_ms // 1000 - int(_as_utc(heard).timestamp())),
+        batch=None if batch is None else batch.decode(errors="replace"),
+    )
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _read_held(entry: Entry, workers: list[AliveWorker], now_ms: int) -> Held:
+    by = next((worker.name for worker in workers if worker.batch == entry.batch), None)
+    return Held(entry.batch, _seconds_since(entry.changed_ms, now_ms), by)
+
+
+def _read_lost(entry: Entry, now_ms: int) -> Lost:
+    return Lost(entry.batch, _seconds_since(entry.changed_ms, now_ms), entry.attempts, entry.cause)
+
+
+def _read_look(client: "redis.Redis", project: str, now_ms: int) -> LastLook:
+    key = f"{LOOK}:{project}" if project else LOOK
+    began, complete, failed = client.hmget(key, "began", "complete", "failed")
+    ages = [None if moment is None else _seconds_since(int(moment), now_ms) for moment in (began, complete)]
+    return LastLook(project, ages[0], ages[1], failed=failed == b"1")
+
+
+def _seconds_since(moment_ms: int, now_ms: int) -> int:
+    return max(0, now_ms - moment_ms) // 1000

@@ -1,0 +1,127 @@
+"""How things stand, in a real Valkey, with and without a real worker."""
+
+import json
+import threading
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+
+import pytest
+import redis
+from click.testing import CliRunner, Result
+
+from deploy.sandbox.valkey import running_valkey
+from receiver.cli.group import cli
+from receiver.deliveries import Note, NoteBook, name_delivery
+from receiver.inbox import Arrival, Inbox, connect
+from receiver.looks import Looks
+from receiver.scripts import DUE
+from tests.answering import Answer, answering
+from tests.receiver.test_backlog import fill
+from tests.running import running_program
+from tests.waiting import eventually
+from workers.cli import main  # noqa: F401 - it brings the commands into the group
+
+
+@pytest.fixture
+def client(redis_url: str) -> "Iterator[redis.Redis]":
+    with connect(redis_url) as client:
+        yield client
+
+
+def status(redis_url: str, *args: str, **more: str) -> Result:
+    return CliRunner().invoke(cli, ["status", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url} | more)
+
+
+@pytest.mark.usefixtures("client")
+def test_empty_inbox_needs_nobody(redis_url: str) -> None:
+    result = status(redis_url, GEMINI_API_KEY__ACME="key-acme")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "inbox      0 open, 0 leased (0 due), 0 buried, 0 done",
+        "worker     none is alive",
+        "counters   nothing was missed, and all books balance",
+        "reconcile  default: nobody has looked at Gemini's list yet",
+        "reconcile  acme: nobody has looked at Gemini's list yet",
+    ]
+
+
+def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
+    fill(client)
+    client.zincrby(DUE, -150_000, "batches/open")
+    result = status(redis_url)
+    said = result.stdout.splitlines()
+    assert said[0] == "inbox      1 open, 1 leased (1 due, the oldest for 2m), 1 buried, 1 done"
+    assert said[1] == "leased     batches/leased for 0s by a worker that is gone or quite new"
+    assert "buried     batches/buried 0s ago, after 0 attempts: no such file" in said
+    assert result.exit_code == 1
+    due, buried = result.stderr.splitlines()
+    assert due == "1 batch(es) are due and no worker is alive: start `gemini-batch-receiver worker`"
+    assert buried.startswith("1 batch(es) were given up: `gemini-batch-receiver events list --state buried` says why")
+
+
+def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_url: str) -> None:
+    inbox, looks = Inbox(client), Looks(client, 900)
+    inbox.accept([Arrival("batches/a", "batch.succeeded", "static", name_delivery("", "v1", "msg_1"))])
+    book = NoteBook(client)
+    book.add(Note("refused", ":msg_2", cause="no signature\x1b fits"))
+    book.flush()
+    inbox.count("unbalanced_batches")
+    look = looks.take()
+    assert look is not None
+    looks.end(look, "complete")
+    said = status(redis_url).stdout
+    assert "accepted v1 batches/a\n" in said
+    assert "refused - no signature? fits\n" in said
+    assert "counters   unbalanced_batches 1\n" in said
+    assert "reconcile  default: the last look was 0s ago; all was seen 0s ago\n" in said
+
+
+def test_json_holds_all_of_it(client: "redis.Redis", redis_url: str) -> None:
+    fill(client)
+    found = json.loads(status(redis_url, "--json").stdout)
+    assert (found["open"], found["due"], found["buried"], found["done"]) == (1, 1, 1, 1)
+    assert [one["batch"] for one in found["leased"]] == ["batches/leased"]
+    assert found["last_buried"] == [{"batch": "batches/buried", "age_s": 0, "attempts": 0, "cause": "no such file"}]
+    assert len(found["needs"]) == 2
+
+
+def test_worker_is_seen_at_its_batch(client: "redis.Redis", redis_url: str, tmp_path: Path) -> None:
+    """Gemini takes its time, so the worker keeps the batch."""
+    released = threading.Event()
+
+    def answer(_path: str, _headers: Message) -> Answer:
+        released.wait(30)
+        return Answer(500, b"{}")
+
+    Inbox(client).accept([Arrival("batches/abc", "batch.succeeded", "static")])
+    with answering(answer) as gemini_url:
+        settings = {
+            "GEMINI_API_KEY": "k",
+            "GEMINI_BASE_URL": gemini_url,
+            "REDIS_URL": redis_url,
+            "STORAGE_URL": tmp_path.as_uri(),
+            "RECONCILE_INTERVAL_S": "0",
+        }
+        with running_program(tmp_path, settings, "worker"):
+            eventually(lambda: "by a worker" not in status(redis_url).stdout and leased(redis_url), 20, "the lease")
+            found = json.loads(status(redis_url, "--json").stdout)
+            released.set()
+    (worker,) = found["workers"]
+    assert (worker["state"], worker["batch"], found["needs"]) == ("busy", "batches/abc", [])
+    assert found["leased"] == [{"batch": "batches/abc", "for_s": found["leased"][0]["for_s"], "worker": worker["name"]}]
+
+
+def leased(redis_url: str) -> bool:
+    return bool(json.loads(status(redis_url, "--json").stdout)["leased"])
+
+
+def test_unfit_redis_needs_a_person(tmp_path: Path) -> None:
+    with running_valkey(tmp_path, "--maxmemory-policy", "allkeys-lru") as url:
+        result = status(url)
+    assert (result.exit_code, "set `maxmemory-policy noeviction`" in result.stderr) == (1, True)
+
+
+def test_absent_redis_is_said() -> None:
+    result = status("redis://127.0.0.1:9/0")
+    assert (result.exit_code, "Error: Redis did not answer" in result.stderr) == (1, True)
