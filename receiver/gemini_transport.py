@@ -143,6 +143,10 @@ class Transport:
 
     def get(self, path: str, what: str) -> bytes:
         """The body of a GET below the API's version, of bounded size and within a deadline."""
+        return self.fetch(path, what).content
+
+    def fetch(self, path: str, what: str) -> httpx.Response:
+        """The answer to a GET, as `get` reads it, with its headers."""
         deadline = time.monotonic() + ANSWER_DEADLINE_S
         body = bytearray()
         with self.stream(f"{self.root}/{path}", {}, what) as response:
@@ -156,7 +160,7 @@ class Transport:
         answer = httpx.Response(response.status_code, headers=plain, content=bytes(body), request=response.request)
         if answer.status_code != httpx.codes.OK:
             raise read_error(answer, what)
-        return answer.content
+        return answer
 
     def send(self, method: str, path: str, what: str, body: object = None) -> bytes:
         """The body of the answer to a call that changes something; it is never sent twice."""

@@ -1,28 +1,36 @@
 """`doctor`: is everything in place?"""
 
+import platform
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
 
 import click
 import msgspec
+import redis
 
 from receiver.cli.group import cli, load_settings
-from receiver.errors import AlreadyStoredError, ReceiverError, StorageError, UnfitRedisError
+from receiver.cli.printable import printable
+from receiver.errors import AlreadyStoredError, GeminiError, ReceiverError, StorageError, UnfitRedisError
+from receiver.gemini import Gemini
+from receiver.gemini_probe import probe_gemini
 from receiver.inbox import connect
-from receiver.projects import Project
-from receiver.redis_health import examine
+from receiver.projects import API_KEY, Project
+from receiver.redis_health import MAX_OFFSET_S, examine
 from receiver.redis_urls import is_checked
 from receiver.settings import Settings
 from receiver.storage import open_storage
 
 
-class Finding(msgspec.Struct):
+class Finding(msgspec.Struct, frozen=True):
     check: str
     ok: bool
     detail: str
+    warning: bool = False  # it works, and a person should know something
 
 
-def _check_redis(settings: Settings) -> str:
+def _check_redis(settings: Settings) -> Iterator[Finding]:
     with connect(settings.redis_url) as client:
         findings = examine(client)
     refusal = next((finding.text for finding in findings if finding.level == "refuse"), None)
@@ -31,10 +39,11 @@ def _check_redis(settings: Settings) -> str:
     said = [finding.text for finding in findings]
     if not is_checked(settings.redis_url):
         said.append("its certificate is not checked")
-    return "; but ".join(["answers", *said])
+    warns = any(finding.level == "warn" for finding in findings)
+    yield Finding("redis", ok=True, detail="; but ".join(["answers", *said]), warning=warns)
 
 
-def _check_storage(settings: Settings) -> str:
+def _check_storage(settings: Settings) -> Iterator[Finding]:
     """Write, create once, read and delete a probe object."""
     storage = open_storage(settings.storage_url)
     name, data = f"_doctor/{secrets.token_hex(8)}", b"probe\n"
@@ -50,11 +59,38 @@ def _check_storage(settings: Settings) -> str:
             raise StorageError("the storage did not give back what was written")
     finally:
         storage.delete(name)
-    return "writes, reads, creates once and deletes"
+    yield Finding("storage", ok=True, detail="writes, reads, creates once and deletes")
 
 
-def _check_secrets(settings: Settings) -> str:
-    return "; ".join(_secrets_of(project) for project in settings.projects.values())
+def _check_gemini(settings: Settings) -> Iterator[Finding]:
+    """The key of every project, and our clock beside Gemini's."""
+    offsets = list[float]()
+    for project in settings.projects.values():
+        variable = project.variable(API_KEY)
+        try:
+            with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
+                offset_s = probe_gemini(gemini)
+        except GeminiError as error:
+            yield Finding("gemini key", ok=False, detail=f"{variable}: {error}")
+            continue
+        yield Finding("gemini key", ok=True, detail=f"{variable} is accepted")
+        offsets += [] if offset_s is None else [offset_s]
+    yield _judge_clock(min(offsets, key=abs, default=None))
+
+
+def _judge_clock(offset_s: float | None) -> Finding:
+    if offset_s is None:
+        return Finding("clock", ok=True, detail="could not be compared with Gemini's", warning=True)
+    if abs(offset_s) <= MAX_OFFSET_S:
+        return Finding("clock", ok=True, detail=f"within {MAX_OFFSET_S:.0f} s of Gemini's")
+    side = "ahead of" if offset_s > 0 else "behind"
+    fix = "set the clock of this machine by NTP; signatures are judged by it"
+    return Finding("clock", ok=True, detail=f"{abs(offset_s):.0f} s {side} Gemini's: {fix}", warning=True)
+
+
+def _check_secrets(settings: Settings) -> Iterator[Finding]:
+    said = "; ".join(_secrets_of(project) for project in settings.projects.values())
+    yield Finding("webhook secret", ok=True, detail=said)
 
 
 def _secrets_of(project: Project) -> str:
@@ -62,11 +98,35 @@ def _secrets_of(project: Project) -> str:
     return f"{count} at {project.path}"
 
 
-CHECKS: dict[str, Callable[[Settings], str]] = {
+def _check_template(settings: Settings) -> Iterator[Finding]:
+    template = settings.template
+    yield Finding("output template", ok=True, detail=f"{template.text} gives {template.example()}")
+
+
+def _check_versions(settings: Settings) -> Iterator[Finding]:
+    ours = [f"{name} {version(name)}" for name in ("gemini-batch-receiver", "rq", "redis", "obstore")]
+    server = _redis_version(settings)
+    yield Finding("versions", ok=True, detail=", ".join([*ours, f"Python {platform.python_version()}", server]))
+
+
+def _redis_version(settings: Settings) -> str:
+    try:
+        with connect(settings.redis_url) as client:
+            about: Mapping[str, Any] = client.info("server")
+    except redis.RedisError:
+        return "a Redis that does not tell"
+    valkey = about.get("valkey_version")
+    return f"Valkey {valkey}" if valkey else f"Redis {about.get('redis_version', 'that does not tell')}"
+
+
+# In the order in which they are said; one that fails is a finding under its name, and the others go on.
+CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "redis": _check_redis,
     "storage": _check_storage,
+    "gemini key": _check_gemini,
     "webhook secret": _check_secrets,
-    "output template": lambda settings: f"{settings.template.text} gives {settings.template.example()}",
+    "output template": _check_template,
+    "versions": _check_versions,
 }
 
 
@@ -74,7 +134,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("settings", ok=True, detail="complete")
     for name, check in CHECKS.items():
         try:
-            yield Finding(name, ok=True, detail=check(settings))
+            yield from check(settings)
         except ReceiverError as error:
             yield Finding(name, ok=False, detail=str(error))
 
@@ -83,12 +143,21 @@ def _examine(settings: Settings) -> Iterator[Finding]:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
-    """Check settings, Redis and storage; exit code 1 when something is wrong."""
+    """Check settings, Redis, storage, the Gemini keys and the clock, and name the versions.
+
+    Exit code 1 when something is wrong; a warning alone changes nothing.
+    """
     findings = list(_examine(load_settings()))
     if as_json:
         click.echo(msgspec.json.encode(findings))
     else:
         for finding in findings:
-            click.echo(f"{'ok   ' if finding.ok else 'WRONG'} {finding.check}: {finding.detail}")
+            click.echo(f"{_mark(finding)} {finding.check}: {printable(finding.detail)}")
     if not all(finding.ok for finding in findings):
         ctx.exit(1)
+
+
+def _mark(finding: Finding) -> str:
+    if not finding.ok:
+        return "WRONG"
+    return "WARN " if finding.warning else "ok   "

@@ -64,8 +64,8 @@ def test_wrong_moment_is_explained() -> None:
     assert "expected 36h, 7d or 2026-11-22T18:00:00Z" in result.stderr
 
 
-def test_doctor_finds_what_is_wrong(tmp_path: Path, redis_url: str) -> None:
-    settings = RIGHT | {"REDIS_URL": redis_url, "STORAGE_URL": tmp_path.as_uri()}
+def test_doctor_finds_what_is_wrong(world: World) -> None:
+    settings = world.settings
     healthy = run(settings, "doctor")
     assert healthy.returncode == 0, healthy.stdout
     assert "ok    storage: writes, reads, creates once and deletes" in healthy.stdout
@@ -75,3 +75,4 @@ def test_doctor_finds_what_is_wrong(tmp_path: Path, redis_url: str) -> None:
     sick = run(settings | {"REDIS_URL": NOWHERE}, "doctor")
     assert sick.returncode == 1
     assert "WRONG redis: Redis did not answer" in sick.stdout
+    assert "ok    gemini key: GEMINI_API_KEY is accepted\n" in sick.stdout

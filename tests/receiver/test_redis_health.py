@@ -120,7 +120,9 @@ def test_absent_redis_is_said_in_words() -> None:
 @pytest.mark.parametrize("command", ["serve", "worker", "doctor"])
 def test_no_process_starts_on_an_evicting_redis(tmp_path: Path, command: str) -> None:
     with running_valkey(tmp_path, "--maxmemory-policy", "allkeys-lru", "--appendonly", "no") as url:
+        nowhere = f"http://127.0.0.1:{allocate_port()}"
         environ = {"GEMINI_API_KEY": "k", "REDIS_URL": url, "STORAGE_URL": (tmp_path / "out").as_uri()}
+        environ |= {"GEMINI_BASE_URL": nowhere}
         result = subprocess.run(
             [sys.executable, "-m", "workers", command],
             env=os.environ | environ,

@@ -1,0 +1,92 @@
+"""What `doctor` says of Gemini, the clock and the versions."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from receiver.cli.group import cli
+from receiver.gemini import Gemini
+from receiver.gemini_probe import probe_gemini
+from workers.cli import main  # noqa: F401 - it brings the commands into the group
+
+
+@pytest.fixture
+def settings(sandbox_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]:
+    urls = {"GEMINI_BASE_URL": sandbox_url, "REDIS_URL": redis_url, "STORAGE_URL": tmp_path.as_uri()}
+    return {"GEMINI_API_KEY": "right-key", **urls}
+
+
+def doctor(settings: Mapping[str, str], *args: str) -> Result:
+    return CliRunner().invoke(cli, ["doctor", *args], env=settings)
+
+
+def test_all_is_well(settings: dict[str, str]) -> None:
+    result = doctor(settings)
+    checks = [line.partition(":")[0] for line in result.stdout.splitlines()]
+    assert checks == [
+        "ok    settings",
+        "ok    redis",
+        "ok    storage",
+        "ok    gemini key",
+        "ok    clock",
+        "ok    webhook secret",
+        "ok    output template",
+        "ok    versions",
+    ]
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_versions_are_named(settings: dict[str, str]) -> None:
+    (said,) = [line for line in doctor(settings).stdout.splitlines() if "versions" in line]
+    ours = "gemini-batch-receiver"
+    assert f"{ours} {version(ours)}, rq {version('rq')}" in said
+    assert re.search(r"Valkey \d+\.\d+", said)
+
+
+def test_wrong_key_is_named_by_its_variable(settings: dict[str, str]) -> None:
+    result = doctor(settings | {"GEMINI_API_KEY__ACME": "hunter2"}, "--json")
+    found = {one["detail"].partition(" ")[0]: one for one in json.loads(result.stdout) if one["check"] == "gemini key"}
+    assert found["GEMINI_API_KEY"]["ok"]
+    assert not found["GEMINI_API_KEY__ACME:"]["ok"]
+    assert "API key not valid" in found["GEMINI_API_KEY__ACME:"]["detail"]
+    assert (result.exit_code, "hunter2" in result.stdout + result.stderr) == (1, False)
+
+
+def test_absent_gemini_leaves_the_other_checks(settings: dict[str, str]) -> None:
+    result = doctor(settings | {"GEMINI_BASE_URL": "http://127.0.0.1:9"})
+    assert result.exit_code == 1
+    assert "WRONG gemini key: GEMINI_API_KEY: no answer from Gemini" in result.stdout
+    assert "WARN  clock: could not be compared with Gemini's\n" in result.stdout
+    assert "ok    versions: " in result.stdout
+
+
+@pytest.mark.parametrize("offset_s", [60, 0, -60])
+def test_clocks_are_compared(sandbox_url: str, offset_s: float) -> None:
+    with Gemini(sandbox_url, "right-key") as gemini:
+        found = probe_gemini(gemini, clock=lambda: time.time() + offset_s)
+    assert found == pytest.approx(offset_s, abs=2)
+
+
+@pytest.mark.parametrize(("offset_s", "said"), [(60, "60 s ahead of Gemini's"), (-60, "60 s behind Gemini's")])
+def test_skewed_clock_is_a_warning(settings: dict[str, str], offset_s: int, said: str) -> None:
+    """In a process whose clock is off."""
+    program = (
+        f"import time; real = time.time; time.time = lambda: real() + {offset_s}; from workers.cli import main; main()"
+    )
+    argv = [sys.executable, "-c", program, "doctor"]
+    done = subprocess.run(argv, env=os.environ | settings, capture_output=True, text=True, timeout=30, check=False)
+    (line,) = [line for line in done.stdout.splitlines() if " clock: " in line]
+    assert line.startswith("WARN  clock: ")
+    assert re.sub(r"\b(59|61)\b", "60", line).endswith(
+        f"{said}: set the clock of this machine by NTP; signatures are judged by it"
+    )
+    assert done.returncode == 0
