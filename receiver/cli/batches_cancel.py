@@ -4,6 +4,7 @@ import click
 import msgspec
 
 from receiver.cli.batches import batches
+from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
@@ -21,7 +22,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 @batches.command("cancel")
-@click.argument("names", metavar="BATCH...", nargs=-1, required=True)
+@click.argument("names", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch)
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
 @click.pass_context

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from receiver.cli.batches import batches
+from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, projects_of, read_name
@@ -27,7 +28,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 @batches.command("delete")
-@click.argument("names", metavar="BATCH...", nargs=-1, required=True)
+@click.argument("names", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch)
 @project_option
 @click.option("--yes", is_flag=True, help="Really do it, without a question.")
 @click.option("--force", is_flag=True, help="Delete stored batches whose books don't balance, too.")

@@ -5,6 +5,7 @@ import json
 import click
 
 from receiver.cli.batches import batches
+from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import read_name
@@ -16,7 +17,7 @@ SHOWN_KEYS = 10
 
 
 @batches.command("show")
-@click.argument("batch")
+@click.argument("batch", shell_complete=complete_batch)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest itself.")
 @click.pass_context
 def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import redis
 
 from receiver.backlog import Backlog
 from receiver.cli.batches import batches
+from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, project_of, project_option, projects_of, read_name
@@ -29,7 +30,7 @@ INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
 
 @batches.command("watch")
-@click.argument("names", metavar="[BATCH]...", nargs=-1)
+@click.argument("names", metavar="[BATCH]...", nargs=-1, shell_complete=complete_batch)
 @click.option(
     "--until",
     type=click.Choice(get_args(Until)),

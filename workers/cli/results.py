@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from receiver.cli.batches import batches
+from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
@@ -19,7 +20,7 @@ from workers.verify import Row
 
 
 @batches.command("results")
-@click.argument("batch")
+@click.argument("batch", shell_complete=complete_batch)
 @click.argument("key")
 @click.option("--text", "as_text", is_flag=True, help="Print the words of the answer alone, without its thoughts.")
 @project_option
