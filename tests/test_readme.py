@@ -57,6 +57,24 @@ def test_option_is_in_the_readme(name: str, option: str) -> None:
     assert option in README, f"{name} {option}"
 
 
+def table_row(name: str) -> str:
+    """What the README's table says of a command: its help's first sentence, and its options."""
+    command = COMMANDS[name]
+    options = [option.opts[0] for option in command.params if isinstance(option, click.Option)]
+    shown = " ".join(f"`{option}`" for option in options)
+    return f"| `{name}` | {command.get_short_help_str(200)} | {shown} |"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_is_in_the_readmes_table(name: str) -> None:
+    assert table_row(name) in README.splitlines()
+
+
+def test_readmes_table_names_no_other_command() -> None:
+    rows = README.partition("## All commands\n")[2].partition("\n## ")[0].splitlines()
+    assert {row.split("`")[1] for row in rows if row.startswith("| `")} == set(COMMANDS)
+
+
 def test_ci_runs_the_readmes_command() -> None:
     command = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest"
     assert f"\n{command}\n" in README
