@@ -112,6 +112,12 @@ COMMANDS = (
     ["replay", "--json"],
     ["reconcile"],
     ["replay", "--batch", "nosuchbatch"],
+    ["status"],
+    ["batches", "list"],
+    ["batches", "watch", "nosuchbatch", "crash", "--timeout", "0"],
+    ["batches", "cancel", "nosuchbatch"],
+    ["batches", "delete", "nosuchbatch", "--yes"],
+    ["batches", "results", "nosuchbatch", "k"],
 )
 
 
