@@ -143,6 +143,13 @@ def test_input_that_is_needed_stays(place: Place) -> None:
     assert place.ask(file).is_success
 
 
+def test_input_that_has_expired_is_no_hindrance(place: Place) -> None:
+    batch, file = place.stored_batch()
+    CLIENT.delete(f"{place.url}/v1beta/{file}", headers=HEADERS).raise_for_status()
+    result = place.run("delete", batch, "--yes")
+    assert (result.exit_code, result.stdout) == (0, f"{batch}: deleted\n")
+
+
 def test_pipe_needs_a_yes(place: Place) -> None:
     batch, file = place.stored_batch()
     result = place.run("delete", batch)

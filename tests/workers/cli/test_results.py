@@ -99,3 +99,11 @@ def test_absent_records_are_said(storage: LocalStorage) -> None:
     assert "_index.jsonl.gz is not there" in results(storage, "b1", "de-last").stderr
     storage.delete(manifest_name("b1"))
     assert "Error: batches/b1 is not stored: Redis did not answer" in results(storage, "b1", "de-last").stderr
+
+
+def test_answer_is_found_deep_in_a_large_object(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    lines = [nasty.answer(f"de-{number}", str(number) * 50_000) for number in range(9)]  # over several chunks
+    store(storage, b"\n".join(lines), 9, GROUPED)
+    assert results(storage, "b1", "de-8").stdout_bytes == lines[8] + b"\n"
+    assert results(storage, "b1", "de-5").stdout_bytes == lines[5] + b"\n"
