@@ -1,4 +1,4 @@
-"""From a file of requests to stored answers and a retry of the failed ones, with this program's commands alone."""
+"""From a file of requests to stored answers, a retry of the failed ones and a clean account, by our commands."""
 
 import json
 from pathlib import Path
@@ -50,12 +50,14 @@ def test_requests_are_answered_retried_and_merged(world: World, requests: Path) 
     settings = world.settings
     with running_service(world, settings):
         first = submit(settings, requests, "--display-name", "evening [flaky 3]")
+        do(settings, "batches", "watch", first, "--interval", "1", "--timeout", "60")
         manifest = manifest_of(world, first)
         failed = manifest["outcomes"]["error"]
         assert 0 < failed < REQUESTS
         assert (manifest["input"]["requests"], manifest["missing_keys"]) == (REQUESTS, [])
         assert merged(settings, first, 1)["answered"] == REQUESTS - failed
         second = json.loads(do(settings, "resubmit", first, "--json"))["batches"][0]["batch"]
+        do(settings, "batches", "watch", second, "--interval", "1", "--timeout", "60")
         assert manifest_of(world, second)["outcomes"]["ok"] == failed
     whole = merged(settings, first, 0)
     assert (whole["answered"], whole["requests"]) == (REQUESTS, REQUESTS)
@@ -66,6 +68,13 @@ def test_requests_are_answered_retried_and_merged(world: World, requests: Path) 
     assert said[-1] == f"together: {REQUESTS} of {REQUESTS} requests are answered"
     assert "already submitted as" in do(settings, "resubmit", first)
     assert do(settings, "resubmit", second) == ""
+    for fate in whole["keys"]:
+        answer = json.loads(do(settings, "batches", "results", fate["batch"], fate["key"]))
+        assert (answer["key"], "response" in answer) == (fate["key"], True)
+    do(settings, "verify", first, second)
+    do(settings, "batches", "delete", first, second, "--yes")
+    account = [CLIENT.get(f"{world.gemini_url}/v1beta/{kind}", headers=HEADERS).json() for kind in ("batches", "files")]
+    assert account == [{}, {}]
 
 
 def test_keys_alone_need_the_input_again(world: World, requests: Path) -> None:
