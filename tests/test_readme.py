@@ -76,7 +76,7 @@ def test_readmes_table_names_no_other_command() -> None:
 
 
 def test_ci_runs_the_readmes_command() -> None:
-    command = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest"
+    command = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -n 2"
     assert f"\n{command}\n" in README
     assert (ROOT / ".ci" / "run").read_text().endswith(f"\n{command}\n")
 
