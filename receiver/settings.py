@@ -15,11 +15,11 @@ from receiver.projects import API_KEY, DEFAULT, Project, read_projects
 from receiver.redis_urls import parse_ca_file, parse_redis_url, with_tls
 from receiver.response_schemas import parse_response_schema
 from receiver.setting_files import read_setting_file
+from receiver.web_urls import parse_api_url, parse_origin
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 STORAGE_SCHEMES = ("file", "s3", "gs", "az")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_PORT = 65535
 
 
@@ -53,6 +53,12 @@ VARIABLES = (
         "none",
         "API key of one more Gemini project, served at `/webhooks/gemini/name`; `GEMINI_WEBHOOK_SECRET__NAME` and"
         " `GEMINI_WEBHOOK_AUDIENCE__NAME` are its own too",
+    ),
+    Variable(
+        "PUBLIC_URL",
+        "none",
+        "where Gemini reaches the web process, such as `https://batches.example.com`, without a path: `webhooks create`"
+        " and `doctor` take it, and every look checks that each project's webhook is there",
     ),
     Variable("REDIS_URL", "redis://127.0.0.1:6379/0", "Redis or Valkey that holds the inbox"),
     Variable(
@@ -105,6 +111,7 @@ class Settings:
     base_url: str  # no trailing slash
     api_version: str  # "v1beta"
     jwks_url: str
+    public_url: str | None  # origin of the web process as Gemini reaches it; None: not stated
     redis_url: str = field(repr=False)  # with the TLS options of its connections; may carry a password
     storage_url: str  # file:, s3://, gs:// or az://
     template: Template  # OUTPUT_TEMPLATE with KEY_PATTERN
@@ -127,15 +134,6 @@ class Settings:
                 f"the project {name or DEFAULT} is not known here, only {known}: set {variable} and restart"
             )
         return self.projects[name]
-
-
-def _parse_http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise ValueError("expected an address such as https://generativelanguage.googleapis.com")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ValueError("expected https: the API key must not travel in clear (http is for loopback only)")
-    return text.rstrip("/")
 
 
 def _parse_version(text: str) -> str:
@@ -213,13 +211,14 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
     Raises SettingsError naming every variable that is missing or wrong, with what was expected.
     """
     reader = Reader(environ)
-    base_url = reader.parsed(_parse_http_url, DEFAULT_BASE_URL, "GEMINI_BASE_URL", default=DEFAULT_BASE_URL)
+    base_url = reader.parsed(parse_api_url, DEFAULT_BASE_URL, "GEMINI_BASE_URL", default=DEFAULT_BASE_URL)
     jwks_default = f"{base_url}/.well-known/jwks.json"
     values: dict[str, Any] = {
         "projects": read_projects(reader),
         "base_url": base_url,
         "api_version": reader.parsed(_parse_version, "", "GEMINI_API_VERSION", default="v1beta"),
-        "jwks_url": reader.parsed(_parse_http_url, "", "GEMINI_JWKS_URL", default=jwks_default),
+        "jwks_url": reader.parsed(parse_api_url, "", "GEMINI_JWKS_URL", default=jwks_default),
+        "public_url": reader.parsed(parse_origin, None, "PUBLIC_URL"),
         "redis_url": _read_redis_url(reader),
         "storage_url": reader.parsed(_parse_storage_url, "", "STORAGE_URL", default="file:outputs"),
         "template": reader.parsed(

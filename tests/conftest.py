@@ -10,7 +10,7 @@ from tests.storage_servers import Bucket, running_azurite, running_fake_gcs, run
 
 PREFIXES = (
     *("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_", "AZURE_"),
-    *("RESPONSE_", "PRICES_"),
+    *("RESPONSE_", "PRICES_", "PUBLIC_"),
 )
 
 

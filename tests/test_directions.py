@@ -22,6 +22,7 @@ PURE = {
     "receiver.signing_keys",
     "receiver.templates",
     "receiver.tolerant_json",
+    "receiver.web_urls",
     "workers.account",
     "workers.cost",
     "workers.lines",

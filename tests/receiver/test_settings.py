@@ -46,6 +46,8 @@ WRONG = [
     ("GEMINI_BASE_URL", "http://generativelanguage.googleapis.com", "expected https"),
     ("GEMINI_API_VERSION", "v1/..", "v1beta"),
     ("GEMINI_JWKS_URL", "ftp://x", "expected an address"),
+    ("PUBLIC_URL", "http://batches.example.com", "expected https"),
+    ("PUBLIC_URL", "https://batches.example.com/webhooks/gemini", "without a path"),
     ("REDIS_URL", "localhost:6379", "redis://"),
     ("STORAGE_URL", "/var/outputs", "file:/path"),
     ("STORAGE_URL", "file://var/outputs", "did you mean file:var/outputs"),

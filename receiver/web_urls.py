@@ -1,0 +1,85 @@
+"""Addresses over HTTP that settings and people name: Gemini's, and our own as Gemini is told it. Pure."""
+
+from urllib.parse import SplitResult, urlsplit
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def parse_api_url(text: str) -> str:
+    """Where the API is, without a slash at its end. Raises ValueError."""
+    parts = urlsplit(text)
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("expected an address such as https://generativelanguage.googleapis.com")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("expected https: the API key must not travel in clear (http is for loopback only)")
+    return text.rstrip("/")
+
+
+def parse_web_url(text: str) -> str:
+    """An address that deliveries could be sent to, with a path or without. Raises ValueError."""
+    parts = _split(text)
+    if parts is None or "?" in text or "#" in text or "@" in parts.netloc:
+        raise ValueError("expected https://HOST or https://HOST/PATH, without a user, a query or a fragment")
+    if not is_private_on_its_way(text):
+        raise ValueError("expected https: deliveries must not travel in clear (http is for loopback only)")
+    return text if parts.path.strip("/") else text.rstrip("/")
+
+
+def parse_origin(text: str) -> str | None:
+    """Where the web process is, without a path; None for no text. Raises ValueError."""
+    if not text:
+        return None
+    url = parse_web_url(text)
+    if urlsplit(url).path:
+        raise ValueError("expected https://HOST without a path: the path of each project is added")
+    return url
+
+
+def complete_url(url: str, path: str) -> str:
+    """The address of a door: an origin gets the path, an address that has a path is the door's already.
+
+    >>> complete_url("https://a.example", "/webhooks/gemini")
+    'https://a.example/webhooks/gemini'
+    >>> complete_url("https://a.example/other/door", "/webhooks/gemini")
+    'https://a.example/other/door'
+    """
+    return url if urlsplit(url).path else url + path
+
+
+def is_private_on_its_way(url: str) -> bool:
+    """Whether nobody on the way reads what is sent there: it is https, or stays on this machine."""
+    parts = _split(url)
+    return parts is not None and (parts.scheme == "https" or parts.hostname in LOOPBACK)
+
+
+def is_same_url(one: str, other: str) -> bool:
+    """Whether both name one door: a host has no case, and a usual port needs no mention."""
+    return origin_of(one) == origin_of(other) is not None and path_of(one) == path_of(other)
+
+
+def origin_of(url: str) -> str | None:
+    """Scheme, host and port, the usual ports left out; None where the text is no such address."""
+    parts = _split(url)
+    if parts is None or parts.hostname is None:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    is_usual = parts.port in (None, DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{host}" if is_usual else f"{parts.scheme}://{host}:{parts.port}"
+
+
+def path_of(url: str) -> str:
+    """The path, with whatever follows it; empty for an origin alone, and where the text is no such address."""
+    parts = _split(url)
+    return "" if parts is None else parts._replace(scheme="", netloc="").geturl()
+
+
+def _split(url: str) -> SplitResult | None:
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return None  # what urlsplit would silently take out, or another reader take for a slash
+    try:
+        parts = urlsplit(url)
+        is_right = parts.scheme in DEFAULT_PORTS and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_right else None
