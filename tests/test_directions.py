@@ -17,6 +17,7 @@ PURE = {
     "receiver.name_codec",
     "receiver.price_table",
     "receiver.prices",
+    "receiver.registered_webhooks",
     "receiver.retry",
     "receiver.signatures",
     "receiver.signing_keys",

@@ -1,0 +1,44 @@
+"""Webhooks as Gemini keeps them: what a registered one is, and what one should be told of. Pure."""
+
+import base64
+from dataclasses import dataclass
+
+from receiver.signing_keys import Secret
+
+BATCH_EVENTS = ("batch.succeeded", "batch.failed", "batch.cancelled", "batch.expired")
+ENABLED, DISABLED, FAILED_DELIVERIES = "enabled", "disabled", "disabled_due_to_failed_deliveries"
+
+
+@dataclass(frozen=True)
+class SigningSecret:
+    """A secret that a webhook signs with, as far as Gemini shows it again."""
+
+    truncated: str  # "whsec_...MnM="
+    expires: str | None  # RFC 3339; None for the one that stays
+
+    def may_be(self, secret: Secret) -> bool:
+        """Whether the ends fit; what is between them is not shown.
+
+        >>> SigningSecret("whsec_...NDU=", None).may_be(Secret(b"abcdefghijklmnopqrstuvwxyz-12345"))
+        True
+        """
+        first, dots, last = self.truncated.partition("...")
+        text = show_secret(secret)
+        return bool(dots and last) and text.startswith(first) and text.endswith(last)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """One registered webhook of a project. It holds no secret."""
+
+    id: str
+    name: str | None
+    uri: str
+    events: tuple[str, ...]
+    state: str  # enabled, disabled or disabled_due_to_failed_deliveries
+    secrets: tuple[SigningSecret, ...]
+
+
+def show_secret(secret: Secret) -> str:
+    """The secret itself, as a setting holds it."""
+    return f"whsec_{base64.b64encode(secret.key).decode()}"
