@@ -13,6 +13,7 @@ import redis
 from receiver.errors import InboxUnavailableError, LookHeldError, ReceiverError
 from receiver.looks import Looks
 from receiver.project_batches import open_batches
+from receiver.project_webhooks import warn_of_webhooks
 from receiver.projects import Project
 from receiver.reconcile import Reconciliation, Report
 from receiver.settings import Settings
@@ -70,7 +71,13 @@ def look_at_each(settings: Settings, client: "redis.Redis") -> None:
 
 
 def look_at(settings: Settings, project: Project, client: "redis.Redis", *, even_early: bool) -> Report | None:
-    """Look at one project's list; None when it is early. Raises what `Reconciliation.run` does, and StorageError."""
+    """Look at one project's list, and at its webhooks; None when it is early.
+
+    Raises what `Reconciliation.run` does, and StorageError.
+    """
     with open_batches(settings, project) as batches:
         storage = open_storage(settings.storage_url)
-        return Reconciliation(client, batches, storage, settings.reconcile_interval_s).run(even_early=even_early)
+        report = Reconciliation(client, batches, storage, settings.reconcile_interval_s).run(even_early=even_early)
+    if report is not None:
+        warn_of_webhooks(settings, project)
+    return report

@@ -24,6 +24,7 @@ PURE = {
     "receiver.templates",
     "receiver.tolerant_json",
     "receiver.web_urls",
+    "receiver.webhook_checks",
     "workers.account",
     "workers.cost",
     "workers.lines",
