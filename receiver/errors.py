@@ -110,3 +110,7 @@ class AlreadyStoredError(StorageError):
 
 class SubmissionError(ReceiverError):
     """An input can't be sent as it is, or nobody knows yet whether it was."""
+
+
+class EnvFileError(ReceiverError):
+    """A file of environment variables can't be read or changed."""
