@@ -15,11 +15,12 @@ REFUSAL = httpx.Response(429, json={"error": {"status": "RESOURCE_EXHAUSTED", "m
 
 @dataclass
 class Gate:
-    """What happens to a request whose path holds `where`; all others pass."""
+    """What happens to a request whose path holds `where`, and which is a `method` if that is said; all others pass."""
 
     upstream: str
     where: str = ":batchGenerateContent"
     what: Literal["pass", "lose", "hold", "refuse"] = "pass"
+    method: str = ""
     url: str = ""
     held: threading.Event = field(default_factory=threading.Event)  # set once a request is held back
     is_over: threading.Event = field(default_factory=threading.Event)
@@ -30,7 +31,7 @@ class Gate:
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response | None:
         """What Gemini says; None when nobody hears it."""
-        what = self.what if self.where in path else "pass"
+        what = self.what if self.where in path and self.method in ("", method) else "pass"
         if what == "refuse":
             return REFUSAL
         if what == "hold":

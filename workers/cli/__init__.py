@@ -14,6 +14,7 @@ from receiver.cli import (  # noqa: F401 - they add their commands to the group
     status,
     submissions,
     submit,
+    webhooks,
 )
 from receiver.cli.group import cli
 from workers.cli import resubmit, results, verify, worker  # noqa: F401 - so do these

@@ -1,0 +1,78 @@
+"""The group of commands on webhooks, and what they share."""
+
+import re
+from dataclasses import asdict
+
+import click
+import msgspec
+
+from receiver.cli.group import Group, cli
+from receiver.cli.printable import printable
+from receiver.projects import Project
+from receiver.registered_webhooks import Webhook
+from receiver.web_urls import parse_web_url
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+
+
+@cli.group(cls=Group)
+def webhooks() -> None:
+    """Register the web process with Gemini, and keep what is registered right."""
+
+
+class WebUrl(click.ParamType[str]):
+    """An address that Gemini could send to."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return parse_web_url(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Events(click.ParamType[tuple[str, ...]]):
+    """Names of events with commas between them."""
+
+    name = "events"
+
+    def convert(
+        self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):  # a default
+            return value
+        events = tuple(dict.fromkeys(value.split(",")))
+        wrong = [event for event in events if not re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", event)]
+        if wrong:
+            self.fail(f"{wrong[0]!r} is no event: expected names such as batch.succeeded,batch.failed", param, ctx)
+        return events
+
+
+def described(project: Project, webhook: Webhook) -> dict[str, object]:
+    """A webhook for programs; it holds no secret."""
+    return {"project": project.label} | asdict(webhook)
+
+
+def say(project: Project, webhook: Webhook, *, as_json: bool) -> None:
+    """Print all of a webhook."""
+    if as_json:
+        click.echo(msgspec.json.encode(described(project, webhook)))
+        return
+    secrets = [f"{one.truncated} until {one.expires}" if one.expires else one.truncated for one in webhook.secrets]
+    rows = {
+        "id": webhook.id,
+        "project": project.label,
+        "name": webhook.name or "-",
+        "state": webhook.state,
+        "url": webhook.uri,
+        "events": ", ".join(webhook.events),
+        "secrets": ", ".join(secrets) or "-",
+    }
+    for label, text in rows.items():
+        click.echo(f"{label:<8}{printable(text)}")
+
+
+def bare(webhook_id: str) -> str:
+    """The id alone, which is what the API takes."""
+    return webhook_id.removeprefix("webhooks/")

@@ -1,0 +1,177 @@
+"""`webhooks create` and `webhooks rotate`: the calls whose answers hold a secret, which Gemini shows once."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import msgspec
+
+from receiver.cli.group import load_settings
+from receiver.cli.moments import show_moment
+from receiver.cli.projects import project_option, read_project
+from receiver.cli.webhooks.group import Events, WebUrl, bare, described, json_option, webhooks
+from receiver.env_files import find_secrets, put_secrets, read_env_file, require_writable, write_env_file
+from receiver.errors import EnvFileError, GeminiError
+from receiver.gemini_webhooks import Webhooks, is_unsure
+from receiver.project_webhooks import open_webhooks, wanted_of
+from receiver.projects import OTHER_SECRET, SECRET, Project
+from receiver.registered_webhooks import BATCH_EVENTS, SigningSecret, Webhook, show_secret
+from receiver.signing_keys import Secret
+from receiver.web_urls import is_same_url
+
+DAY_MS = 24 * 3600 * 1000  # how long Gemini keeps an old secret
+env_file_option = click.option(
+    "--env-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the secret to this file of variables, such as .env, instead of printing it.",
+)
+
+
+@webhooks.command("create")
+@click.option("--url", type=WebUrl(), help="Where it sends; an origin gets the project's path.  [default: PUBLIC_URL]")
+@click.option("--name", default="gemini-batch-receiver", show_default=True, help="What it is called at Gemini.")
+@click.option("--events", type=Events(), default=BATCH_EVENTS, help="What it is told of.  [default: all of batches]")
+@env_file_option
+@project_option
+@json_option
+def create_webhook(  # noqa: PLR0913 - one parameter an option
+    *, url: str | None, name: str, events: tuple[str, ...], env_file: Path | None, label: str | None, as_json: bool
+) -> None:
+    """Register the web process with Gemini, and keep the secret that its deliveries are signed with.
+
+    Gemini shows a secret once: it is printed on stdout, or written to --env-file and nowhere else. Exit code 1, and
+    nothing is sent, when the address is registered already.
+    """
+    settings = load_settings()
+    project = read_project(settings, label)
+    wanted = wanted_of(settings, project, url)
+    if wanted.url is None:
+        raise click.UsageError("say where the web process is: --url https://YOUR-HOST, or PUBLIC_URL")
+    keeper = _Keeper(project, env_file, as_json=as_json)
+    keeper.prepare()
+    with open_webhooks(settings, project) as client:
+        _refuse_second(client, wanted.url, wanted.option)
+        try:
+            webhook, secret = client.create(wanted.url, events, name)
+        except GeminiError as error:
+            raise click.ClickException(f"{error}{_after_create(wanted.option) if is_unsure(error) else ''}") from error
+    keeper.keep(webhook, secret)
+
+
+def _after_create(option: str) -> str:
+    command = "gemini-batch-receiver webhooks"
+    return (
+        "\nIt may be registered all the same, with a secret that nobody has."
+        f" `{command} list{option}` tells; if so, `{command} rotate` gives it a new secret."
+    )
+
+
+def _refuse_second(client: Webhooks, url: str, option: str) -> None:
+    """Gemini would take a second one, and send everything twice."""
+    known = next((webhook for webhook in client.list() if is_same_url(webhook.uri, url)), None)
+    if known is not None:
+        command = "gemini-batch-receiver webhooks"
+        raise click.ClickException(
+            f"{url} is registered already, as {known.id} ({known.state}): `{command} rotate {known.id}{option}` gives a"
+            f" new secret, `{command} update {known.id} --state enabled{option}` switches it on"
+        )
+
+
+@webhooks.command("rotate")
+@click.argument("webhook_id", metavar="ID")
+@click.option("--immediately", is_flag=True, help="End the old secrets now: for one that others may have seen.")
+@env_file_option
+@project_option
+@json_option
+def rotate_webhook(
+    *, webhook_id: str, immediately: bool, env_file: Path | None, label: str | None, as_json: bool
+) -> None:
+    """Give a webhook a new secret. The old one stays valid beside it for 24 hours, unless it is ended --immediately."""
+    settings = load_settings()
+    project = read_project(settings, label)
+    keeper = _Keeper(project, env_file, as_json=as_json)
+    keeper.prepare()
+    with open_webhooks(settings, project) as client:
+        webhook = client.get(bare(webhook_id))
+        now_ms = int(time.time() * 1000)
+        try:
+            secret = client.rotate(webhook.id, immediately=immediately)
+        except GeminiError as error:
+            hint = (
+                "\nThere may be a new secret that nobody has. Run this again: it gives another one, and harms nothing."
+            )
+            raise click.ClickException(f"{error}{hint if is_unsure(error) else ''}") from error
+    keeper.keep(webhook, secret, ended=webhook.secrets if immediately else (), old_end_ms=now_ms + DAY_MS)
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Where a new secret goes."""
+
+    project: Project
+    file: Path | None  # None: stdout
+    as_json: bool
+
+    @property
+    def _names(self) -> Sequence[str]:
+        return self.project.variable(SECRET), self.project.variable(OTHER_SECRET)
+
+    def prepare(self) -> None:
+        """Raises EnvFileError where the secret could not be kept: before there is one."""
+        if self.file is not None:
+            find_secrets(read_env_file(self.file), self._names)
+            require_writable(self.file)
+
+    def keep(
+        self, webhook: Webhook, secret: Secret, ended: Sequence[SigningSecret] = (), old_end_ms: int | None = None
+    ) -> None:
+        """Store or print it, and say what to do with it, and with the old ones: have they `ended`, or until when."""
+        failure = None
+        if self.file is not None:
+            try:
+                self._write(self.file, secret, ended)
+            except EnvFileError as error:
+                failure = error  # it must be seen once, wherever that is
+        stored = None if failure else self.file
+        self._show(webhook, secret, stored)
+        if failure:
+            click.echo(f"Error: {failure}; the secret is on stdout instead", err=True)
+        self._advise(stored, ended, old_end_ms)
+        if failure:
+            click.get_current_context().exit(1)
+
+    def _write(self, file: Path, secret: Secret, ended: Sequence[SigningSecret]) -> None:
+        """Put the secret first into the file as it is now; what has ended leaves it."""
+        data = read_env_file(file)
+        kept = [one for one in find_secrets(data, self._names) if not _is_among(one, ended)]
+        write_env_file(file, put_secrets(data, self._names[0], [secret, *kept]))
+
+    def _show(self, webhook: Webhook, secret: Secret, stored: Path | None) -> None:
+        shown = show_secret(secret) if stored is None else None
+        if self.as_json:
+            about = {"secret": shown, "variable": self._names[0], "env_file": stored and str(stored)}
+            document = described(self.project, webhook)
+            del document["secrets"]  # their ends would be those of before a rotation
+            click.echo(msgspec.json.encode(document | about))
+        else:
+            click.echo(shown or f"{webhook.id}: its secret is in {stored} as {self._names[0]}")
+
+    def _advise(self, stored: Path | None, ended: Sequence[SigningSecret], old_end_ms: int | None) -> None:
+        variable = self._names[0]
+        if stored is None:
+            others = any(not _is_among(one, ended) for one in self.project.secrets)
+            more = ", with a comma and the others that it holds after it" if others else ""
+            click.echo(f"This secret is not shown again: set {variable} to it{more}.", err=True)
+        if ended:
+            click.echo(f"The old one has ended{'' if stored else f': take it out of {variable}'}.", err=True)
+        elif old_end_ms is not None:
+            click.echo(
+                f"The old one is valid until {show_moment(old_end_ms)}: take it out of {variable} then.", err=True
+            )
+        click.echo("Restart the web process, so that it knows the secret.", err=True)
+
+
+def _is_among(secret: Secret, shown: Sequence[SigningSecret]) -> bool:
+    return any(one.may_be(secret) for one in shown)
