@@ -16,11 +16,13 @@ from receiver.errors import AlreadyStoredError, GeminiError, ReceiverError, Stor
 from receiver.gemini import Gemini
 from receiver.gemini_probe import probe_gemini
 from receiver.inbox import connect
+from receiver.project_webhooks import open_webhooks, wanted_of
 from receiver.projects import API_KEY, Project
 from receiver.redis_health import MAX_OFFSET_S, examine
 from receiver.redis_urls import is_checked
 from receiver.settings import Settings
 from receiver.storage import open_storage
+from receiver.webhook_checks import find_problems
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -98,6 +100,21 @@ def _secrets_of(project: Project) -> str:
     return f"{count} at {project.path}"
 
 
+def _check_webhooks(settings: Settings) -> Iterator[Finding]:
+    """What Gemini has registered. Nothing here stops a deployment, which may well be what mends it."""
+    for project in settings.projects.values():
+        try:
+            with open_webhooks(settings, project) as client:
+                problems = find_problems(list(client.list()), wanted_of(settings, project, None))
+        except GeminiError as error:
+            wrong = [f"could not be looked at: {error}"]
+        else:
+            wrong = [problem.detail for problem in problems if not problem.is_note]
+        hint = "; `gemini-batch-receiver webhooks doctor` says what to do"
+        said = "; ".join(wrong) + hint if wrong else "as it should be"
+        yield Finding("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
+
+
 def _check_template(settings: Settings) -> Iterator[Finding]:
     template = settings.template
     yield Finding("output template", ok=True, detail=f"{template.text} gives {template.example()}")
@@ -125,6 +142,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "storage": _check_storage,
     "gemini key": _check_gemini,
     "webhook secret": _check_secrets,
+    "webhook": _check_webhooks,
     "output template": _check_template,
     "versions": _check_versions,
 }

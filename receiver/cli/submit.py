@@ -23,6 +23,7 @@ from receiver.submissions.orders import Wish, check_input, plan_submission
 from receiver.submissions.plans import Part, Plan
 from receiver.submissions.records import Submission
 from receiver.submissions.sender import Ears, Sender, Sent
+from receiver.web_urls import parse_web_url
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SAID = {
@@ -83,9 +84,10 @@ def submit(  # noqa: PLR0913 - one parameter an option
 
 
 def _read_url(webhook: str | None) -> str | None:
-    if webhook is not None and not webhook.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-        raise click.UsageError("--webhook takes an https:// address: Gemini calls no other")
-    return webhook
+    try:
+        return webhook and parse_web_url(webhook)
+    except ValueError as error:
+        raise click.UsageError(f"--webhook: {error}") from error
 
 
 def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 from receiver.cli.group import cli
 from receiver.gemini import Gemini
 from receiver.gemini_probe import probe_gemini
+from tests.running import register_webhook
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 
@@ -30,7 +32,8 @@ def doctor(settings: Mapping[str, str], *args: str) -> Result:
 
 
 def test_all_is_well(settings: dict[str, str]) -> None:
-    result = doctor(settings)
+    secret = register_webhook(settings["GEMINI_BASE_URL"], f"https://{uuid.uuid4()}.example/webhooks/gemini")
+    result = doctor(settings | {"GEMINI_WEBHOOK_SECRET": secret})
     checks = [line.partition(":")[0] for line in result.stdout.splitlines()]
     assert checks == [
         "ok    settings",
@@ -39,10 +42,19 @@ def test_all_is_well(settings: dict[str, str]) -> None:
         "ok    gemini key",
         "ok    clock",
         "ok    webhook secret",
+        "ok    webhook",
         "ok    output template",
         "ok    versions",
     ]
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_webhook_that_brings_nothing_is_a_warning(settings: dict[str, str]) -> None:
+    result = doctor(settings | {"GEMINI_API_KEY__ACME": "right-key"})
+    (said,) = [line for line in result.stdout.splitlines() if " webhook: acme" in line]
+    assert said.startswith("WARN  webhook: acme: no webhook is registered for any host's /webhooks/gemini/acme")
+    assert said.endswith("`gemini-batch-receiver webhooks doctor` says what to do")
+    assert result.exit_code == 0
 
 
 def test_versions_are_named(settings: dict[str, str]) -> None:

@@ -222,6 +222,16 @@ def test_shortened_input_is_noticed(gate: Gate, source: Path) -> None:
         Sender(gemini, storage, submission, source, Ears()).send(submission.parts[0], source.parent)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1.evil.example/x", "http://hooks.example/x", "ftp://x", "hooks.example"]
+)
+def test_webhook_in_the_clear_is_refused(gate: Gate, source: Path, url: str) -> None:
+    argv = [sys.executable, "-m", "workers", *command(source), "--webhook", url]
+    done = subprocess.run(argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, gate.paths) == (2, [])
+    assert "--webhook: expected https" in done.stderr
+
+
 def test_wrong_input_sends_nothing(gate: Gate, source: Path) -> None:
     source.write_text('{"key": "k"}\n' * 30)
     with pytest.raises(SubmissionError, match=r"30 lines of .* are no requests:\n  line 1: it has no") as caught:
