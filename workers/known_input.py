@@ -6,6 +6,7 @@ The input may be as large as the results: it is streamed from a scratch file, on
 
 import gzip
 import json
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,15 +14,18 @@ from pathlib import Path
 import msgspec
 
 from receiver.errors import StorageError
+from receiver.gemini import Batch
 from receiver.layout import input_name
 from receiver.manifests import Input
 from receiver.storage import Storage
+from receiver.submissions.records import awaited_name
 from workers.account import Account, key_token
 from workers.digests import file_sha256
 from workers.outcomes import find_key
 from workers.results import is_blank
 
 LINES_BETWEEN_CHECKS = 4096
+PATIENCE_S = 3600
 _BOM = "\ufeff"
 
 
@@ -54,6 +58,14 @@ def _read_tolerantly(line: bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     return find_key(row) if isinstance(row, dict) else None
+
+
+def is_awaited(storage: Storage, batch: Batch) -> bool:
+    """Whether `batches submit` has yet to store the input of a batch; who has not done so for an hour never will."""
+    if batch.input_file is None or not storage.exists(awaited_name(batch.input_file)):
+        return False
+    patience_ends = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - PATIENCE_S))
+    return (batch.ended or "") > patience_ends
 
 
 class KnownInput:

@@ -1,7 +1,6 @@
 """The job: from a batch's name to its outputs and its manifest. Read it from the top down."""
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -25,19 +24,17 @@ from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
-from receiver.submissions.records import awaited_name
 from workers.account import Account
 from workers.configuration import current_settings
 from workers.digests import file_sha256
 from workers.forms.forms import Forms
-from workers.known_input import KnownInput
+from workers.known_input import KnownInput, is_awaited
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
 from workers.manifest import Written, build_manifest
 from workers.scratch import open_scratch
 from workers.sources import ResultSource, open_source
 from workers.split import Split
 
-INPUT_PATIENCE_S = 3600
 log = logging.getLogger(__name__)
 
 
@@ -153,7 +150,7 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = Account()
         known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
-        if known is None and _is_input_awaited(parts.storage, batch):
+        if known is None and is_awaited(parts.storage, batch):
             raise NotReadyError("the input is still on its way into the storage")
         attempt = Attempt(batch, batch_id, account, known, scratch)
         source, written = _store_results(parts, keeper, attempt)
@@ -168,14 +165,6 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
     else:
         _announce(parts.inbox, manifest)
     return manifest.outcomes
-
-
-def _is_input_awaited(storage: Storage, batch: Batch) -> bool:
-    """Whether `batches submit` has yet to store the input; who has not done so for an hour never will."""
-    if batch.input_file is None or not storage.exists(awaited_name(batch.input_file)):
-        return False
-    patience_ends = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - INPUT_PATIENCE_S))
-    return (batch.ended or "") > patience_ends
 
 
 def _get_ended(gemini: Gemini, name: str) -> Batch:
