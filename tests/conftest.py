@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from deploy.sandbox.valkey import running_valkey
 from tests.storage_servers import Bucket, running_azurite, running_fake_gcs, running_moto, running_seaweedfs
 
+settings.register_profile("noisy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("noisy machine")  # how fast it is, no test may judge
 PREFIXES = (
     *("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_", "AZURE_"),
     *("RESPONSE_", "PRICES_", "PUBLIC_"),
