@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from obstore.store import BackoffConfig, RetryConfig
 
 PUTS_IN_FLIGHT = 256
-FILES_IN_FLIGHT = 2  # each holds PARTS_IN_FLIGHT parts in memory, some of them twice
+FILES_IN_FLIGHT = 1  # holds PARTS_IN_FLIGHT parts in memory, some of them twice
 SMALL_FILE_BYTES = 64 * 1024  # as many of these as of other small objects go together
 CHUNK_BYTES = 256 * 1024
 PART_BYTES = 5 * 1024 * 1024  # S3 takes no smaller ones, and 10,000 of them
