@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from receiver.acceptor import Acceptor
 from receiver.bell import Bell
+from receiver.counters import Counters
 from receiver.deliveries import NoteBook
 from receiver.errors import InboxUnavailableError
 from receiver.inbox import Inbox, connect
@@ -21,6 +22,7 @@ from receiver.intake import Intake
 from receiver.jwks import KeySetCache
 from receiver.projects import SECRET, Project
 from receiver.reconciler import Reconciler, look_at_each
+from receiver.scrape import Meter, Scrape
 from receiver.settings import Settings
 from receiver.sweep import Sweeper
 from receiver.webhook import Parts, Webhook
@@ -53,15 +55,19 @@ async def _open_parts(settings: Settings) -> AsyncIterator[Parts]:
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
         acceptor = await stack.enter_async_context(Acceptor(settings.redis_url))
         intake, sweeper = Intake(acceptor, bell, NoteBook(redis_client)), Sweeper(inbox, bell)
+        counters = Counters(redis_client)
+        meter = Meter(redis_client, counters, list(settings.projects.values()))
         look = functools.partial(look_at_each, settings, redis_client)
         reconciler = Reconciler(redis_client, settings, look)
+        counters.start()
+        stack.callback(counters.stop)
         intake.start()
         stack.push_async_callback(intake.stop)
         sweeper.start()
         stack.callback(sweeper.stop)
         reconciler.start()
         stack.callback(reconciler.stop)
-        yield Parts(inbox, intake, KeySetCache(settings.jwks_url, client=http))
+        yield Parts(inbox, intake, KeySetCache(settings.jwks_url, client=http), counters, meter)
 
 
 def _warn_of_no_secret(project: Project) -> None:
@@ -85,6 +91,8 @@ def create_app(settings: Settings) -> Starlette:
         Route(project.path, Webhook(project).post, methods=["POST"], max_body_size=MAX_BODY_BYTES)
         for project in settings.projects.values()
     ]
+    if settings.metrics_token:
+        doors.append(Route("/metrics", Scrape(settings.metrics_token).get))
     app = Starlette(routes=[*doors, Route("/health", health), Route("/ready", ready)], lifespan=lifespan)
     app.router.redirect_slashes = False  # a redirect would repeat the Host that the sender wrote
     return app

@@ -1,5 +1,6 @@
 """Reads environment variables, and gathers what is wrong with them instead of stopping at the first."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -28,3 +29,10 @@ class Reader:
         except (ValueError, LayoutError) as error:
             self.problems.append(f"{names[0]}: {error}")
             return fallback
+
+
+def parse_token(text: str) -> str:
+    """What a caller must show in a header; empty is none."""
+    if text and not re.fullmatch(r"[!-~]{16,}", text):
+        raise ValueError("expected at least 16 characters without spaces, such as `openssl rand -hex 32` gives")
+    return text

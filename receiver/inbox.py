@@ -6,7 +6,8 @@ is due, or when a lease runs out. Every step is one Lua script on Redis' own clo
 
 Keys without a TTL, each bounded by what is owed or by a fixed length (a test holds the list):
 * ours: open and leased entries, `gbr:due`, `gbr:fence` (a number), `gbr:deliveries` and `gbr:refusals` (about a
-  thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields), `gbr:reconcile:<project>` (likewise);
+  thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields), `gbr:reconcile:<project>` (likewise),
+  `gbr:metrics` (a field for each series that `/metrics` shows);
 * RQ's: `rq:queues`, `rq:workers`, `rq:workers:gemini-batches` (names), and for the queue `gemini-batches` the ids of
   the jobs that wait (`rq:queue:…`, `…:intermediate`) and of those that run or ended (`rq:wip:…`, `rq:failed:…`); the
   hash `rq:job:<id>` of a job while it runs.

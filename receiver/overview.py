@@ -87,7 +87,7 @@ def take_overview(client: "redis.Redis", projects: Iterable[str]) -> Overview:
 def _read(client: "redis.Redis", projects: list[str]) -> Overview:
     backlog = Backlog(client)
     now_ms, leased, buried = backlog.now_ms(), backlog.names("leased"), backlog.names("buried")
-    workers = _find_workers(client, now_ms)
+    workers = find_workers(client, now_ms)
     held = fetch_entries(client, leased)
     lost = fetch_entries(client, buried[:MOST_SHOWN])
     due = int(client.zcount(DUE, "-inf", now_ms))
@@ -130,7 +130,8 @@ def _oldest_due_s(client: "redis.Redis", now_ms: int) -> int | None:
     return None if due_ms > now_ms else (now_ms - due_ms) // 1000
 
 
-def _find_workers(client: "redis.Redis", now_ms: int) -> list[AliveWorker]:
+def find_workers(client: "redis.Redis", now_ms: int) -> list[AliveWorker]:
+    """Those that are alive by Redis' clock, by name. Raises redis.RedisError."""
     found = Worker.all(queue=open_queue(client), serializer=JSONSerializer)
     alive = [(worker, worker.get_current_job_id()) for worker in found]
     return sorted((_read_worker(client, worker, job_id, now_ms) for worker, job_id in alive), key=lambda one: one.name)

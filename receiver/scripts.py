@@ -9,8 +9,8 @@ import redis
 from receiver.errors import InboxUnavailableError
 
 DUE, BURIED, DONE, FENCE = "gbr:due", "gbr:buried", "gbr:done", "gbr:fence"
-DELIVERIES, LOOK = "gbr:deliveries", "gbr:reconcile"
-KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES)
+DELIVERIES, METRICS, LOOK = "gbr:deliveries", "gbr:metrics", "gbr:reconcile"
+KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
 
 
 def read_script(name: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from receiver.environment import Reader
+from receiver.environment import Reader, parse_token
 from receiver.errors import SettingsError, UnknownProjectError
 from receiver.layout import Template
 from receiver.output_forms import NO_FORMS, Form, parse_forms
@@ -99,6 +99,7 @@ VARIABLES = (
     ),
     Variable("HOST", "127.0.0.1", "address that `serve` listens on; 0.0.0.0 on a PaaS"),
     Variable("PORT", "8000", "port that `serve` listens on"),
+    Variable("METRICS_TOKEN", "none", "token that `GET /metrics` asks for, 16 characters or more; unset turns it off"),
     Variable("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
 )
 
@@ -121,6 +122,7 @@ class Settings:
     scratch_dir: str | None  # None: the system's temporary folder
     retry_base_s: float  # seconds
     reconcile_interval_s: float  # seconds; 0 is never
+    metrics_token: str = field(repr=False)  # empty: no metrics
     host: str
     port: int
     log_level: str
@@ -230,6 +232,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "scratch_dir": reader.text("SCRATCH_DIR") or None,
         "retry_base_s": reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
         "reconcile_interval_s": reader.parsed(_parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"),
+        "metrics_token": reader.parsed(parse_token, "", "METRICS_TOKEN"),
         "host": reader.text("HOST", default="127.0.0.1"),
         "port": reader.parsed(_parse_port, 0, "PORT", default="8000"),
         "log_level": reader.parsed(_parse_level, "INFO", "LOG_LEVEL", default="INFO"),

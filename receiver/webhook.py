@@ -4,12 +4,14 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from receiver import signatures
+from receiver import metrics, signatures
+from receiver.counters import Counters
 from receiver.deliveries import Note, Verdict, name_delivery
 from receiver.errors import (
     EventError,
@@ -25,6 +27,7 @@ from receiver.inbox_names import inbox_name
 from receiver.intake import Intake
 from receiver.jwks import KeySetCache
 from receiver.projects import Project
+from receiver.scrape import Meter
 from receiver.signatures import KeySet, Scheme, Verified
 
 RETRY_AFTER_S = 5
@@ -38,6 +41,8 @@ class Parts:
     inbox: Inbox
     intake: Intake
     keys: KeySetCache
+    counters: Counters
+    meter: Meter
 
 
 class Webhook:
@@ -72,10 +77,12 @@ class Webhook:
         if isinstance(event, OtherEvent):
             log.info("delivery.ignored", extra=about)
             parts.intake.note(Note("ignored", name, event.type))
+            self._count(parts, verified.scheme, "ignored", "other")
             return JSONResponse({"status": "ignored"})
         arrival = self._arrival(event, verified, name)
         accepted = await parts.intake.accept(arrival)
-        status = "accepted" if accepted else "known"
+        status: Verdict = "accepted" if accepted else "known"
+        self._count(parts, verified.scheme, status, event.type)
         log.info("delivery.recorded", extra=about | {"batch": arrival.batch, "status": status})
         return JSONResponse({"status": status}, status_code=202 if accepted else 200)
 
@@ -103,14 +110,23 @@ class Webhook:
             metadata=msgspec.json.encode(event.user_metadata).decode() if event.user_metadata else "",
         )
 
+    def _count(self, parts: Parts, scheme: str, verdict: Verdict | Literal["unavailable"], event: str = "") -> None:
+        """`event` is a proven one's type."""
+        parts.counters.add(metrics.DELIVERIES, self._project.label, scheme or "none", verdict)
+        if event:
+            parts.counters.add(metrics.EVENTS, self._project.label, event)
+
     def _refusal(self, error: ReceiverError, request: Request) -> Response:
         """Say no without a hint for an attacker; the log has the cause."""
         delivery_id = request.headers.get("webhook-id", "")
-        about = {"cause": str(error), "webhook_id": delivery_id, "scheme": _claimed_scheme(request)} | self._about
+        parts: Parts = request.app.state.parts
+        scheme = _claimed_scheme(request)
+        about = {"cause": str(error), "webhook_id": delivery_id, "scheme": scheme} | self._about
 
         def note(verdict: Verdict) -> None:
             name = name_delivery(self._project.name, "", delivery_id)
-            request.app.state.parts.intake.note(Note(verdict, name, cause=str(error)))
+            parts.intake.note(Note(verdict, name, cause=str(error)))
+            self._count(parts, scheme, verdict)
 
         if isinstance(error, SignatureError):
             log.warning("delivery.refused", extra=about)
@@ -121,6 +137,7 @@ class Webhook:
             note("malformed")
             return JSONResponse({"error": str(error)}, status_code=400)
         log.error("delivery.unavailable", extra=about)
+        self._count(parts, scheme, "unavailable")
         headers = {"retry-after": str(RETRY_AFTER_S)}
         return JSONResponse({"error": "try again later"}, status_code=503, headers=headers)
 

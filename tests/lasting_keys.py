@@ -4,7 +4,7 @@ import redis
 
 from receiver.bell import QUEUE
 
-OURS = {"gbr:due", "gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:counters", "gbr:reconcile"}
+OURS = {"gbr:due", "gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:counters", "gbr:metrics", "gbr:reconcile"}
 RQ = {"rq:queues", "rq:workers", f"rq:workers:{QUEUE}", f"rq:queue:{QUEUE}", f"rq:queue:{QUEUE}:intermediate"}
 RQ |= {f"rq:{registry}:{QUEUE}" for registry in ("wip", "failed", "finished", "canceled", "deferred", "scheduled")}
 

@@ -9,11 +9,13 @@ ROOT = Path(__file__).parent.parent
 PURE = {
     "receiver.errors",
     "receiver.events",
+    "receiver.exposition",
     "receiver.freshness",
     "receiver.inbox_names",
     "receiver.jwts",
     "receiver.layout",
     "receiver.manifests",
+    "receiver.metrics",
     "receiver.name_codec",
     "receiver.price_table",
     "receiver.prices",

@@ -34,6 +34,7 @@ from workers.manifest import Written, build_manifest
 from workers.scratch import open_scratch
 from workers.sources import ResultSource, open_source
 from workers.split import Split
+from workers.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Parts:
     inbox: Inbox
     gemini: Gemini
     storage: Storage
+    tally: Tally
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,11 @@ class Attempt:
 
 
 @contextmanager
-def _open_parts(settings: Settings, inbox: Inbox, project: str) -> Iterator[Parts]:
+def _open_parts(settings: Settings, inbox: Inbox, tally: Tally, project: str) -> Iterator[Parts]:
     """Gemini is asked with the key of the project whose door the batch came to."""
     asking = settings.project(project)
     with Gemini(settings.base_url, asking.api_key, settings.api_version) as gemini:
-        yield Parts(settings, asking, inbox, gemini, open_storage(settings.storage_url))
+        yield Parts(settings, asking, inbox, gemini, open_storage(settings.storage_url), tally)
 
 
 def process_batch(name: str) -> None:
@@ -88,19 +90,19 @@ def process_batch(name: str) -> None:
         if lease is None:
             log.info("batch.not_claimed", extra={"batch": name})
             return
-        with LeaseKeeper(inbox, lease, asked_s) as keeper:
+        with Tally(client, asked_s) as tally, LeaseKeeper(inbox, lease, asked_s) as keeper:
             try:
-                _settle(settings, inbox, keeper)
+                _settle(settings, inbox, tally, keeper)
             except LeaseLostError:
                 log.warning("batch.lease_lost", extra={"batch": name})
 
 
-def _settle(settings: Settings, inbox: Inbox, keeper: LeaseKeeper) -> None:
+def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper) -> None:
     """Store the batch, or say in the inbox when to come back, or why never."""
     lease = keeper.lease
     project, batch = split_inbox_name(lease.batch)
     try:
-        with _open_parts(settings, inbox, project) as parts:
+        with _open_parts(settings, inbox, tally, project) as parts:
             summary = _store(parts, keeper, batch)
         keeper.finish(summary)
     except NotReadyError as error:
@@ -164,6 +166,7 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
         log.info("batch.already_stored", extra={"batch": batch.name})
     else:
         _announce(parts.inbox, manifest)
+        parts.tally.end_whole(manifest)
     return manifest.outcomes
 
 
@@ -194,9 +197,11 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         _open_forms(parts, keeper, attempt) as forms,
         Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms) as split,
     ):
-        split.run(results.chunks())
+        split.run(parts.tally.count(results.chunks()))
+        parts.tally.end_stage("split")
         _require_end(results, split, account, batch)
         written = split.store(attempt.complete_retries)
+        parts.tally.end_stage("store")
     kind: Literal["file", "inline"] = "file" if batch.result_file else "inline"
     source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, results.sha256)
     return source, written

@@ -3,4 +3,5 @@ if not holds(ARGV[1], ARGV[2]) then
   return 0
 end
 bury(ARGV[1], ARGV[3], ARGV[4])
+end_attempt('buried')
 return 1

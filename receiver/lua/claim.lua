@@ -7,6 +7,7 @@ if not score or tonumber(score) > now or (entry[1] ~= 'open' and entry[1] ~= 'le
 end
 local attempts = tonumber(entry[2])
 if entry[1] == 'leased' then -- nobody handed it back: its worker died
+  end_attempt('lease_lost')
   attempts = redis.call('HINCRBY', key, 'attempts', 1)
   if attempts >= tonumber(ARGV[3]) then
     bury(batch, 'its worker died ' .. attempts .. ' times while it held this batch', ARGV[4])

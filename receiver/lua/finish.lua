@@ -8,4 +8,5 @@ redis.call('EXPIRE', ENTRY .. ARGV[1], ARGV[4])
 redis.call('ZREM', DUE, ARGV[1])
 redis.call('ZADD', DONE, now, ARGV[1])
 redis.call('EXPIRE', DONE, ARGV[4])
+end_attempt('stored')
 return 1

@@ -50,7 +50,7 @@ def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis"
         eventually(lambda: client.exists("gbr:refusals"))
         eventually(lambda: client.zcard("gbr:done") == len(stored), 20)
         eventually(lambda: lasting_keys(client) <= OURS | RQ, 20, f"an expiry of all but {sorted(OURS | RQ)}")
-        assert {"gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:reconcile"} <= lasting_keys(client)
+        assert {"gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:metrics", "gbr:reconcile"} <= lasting_keys(client)
 
 
 def test_lists_of_keys_are_written() -> None:

@@ -25,6 +25,7 @@ from tests.waiting import eventually
 PASSWORD = "canary/redis@password"
 SECRET, OLD_SECRET, ACME_SECRET = (f"canary-webhook-secret-{number}-bytes".encode() for number in (1, 2, 3))
 API_KEY, ACME_KEY = "canary-api-key-default", "canary-api-key-acme"
+TOKEN = "canary-metrics-token"
 HOSTILE = 'evil\n{"event": "forged"}\r\x1b[2J\u2028\x85'
 
 
@@ -34,7 +35,7 @@ def whsec(secret: bytes) -> str:
 
 def canaries() -> list[bytes]:
     """Every secret in every form that a careless line could have."""
-    plain = [PASSWORD, API_KEY, ACME_KEY, *(secret.decode() for secret in (SECRET, OLD_SECRET, ACME_SECRET))]
+    plain = [PASSWORD, API_KEY, ACME_KEY, TOKEN, *(secret.decode() for secret in (SECRET, OLD_SECRET, ACME_SECRET))]
     forms = [form for text in plain for form in (text, quote(text, safe=""), base64.b64encode(text.encode()).decode())]
     return [form.encode() for form in [*forms, *(text.encode().hex() for text in plain)]]
 
@@ -74,6 +75,7 @@ def vault(world: World) -> Iterator[Vault]:
         "GEMINI_API_KEY": API_KEY,
         "GEMINI_WEBHOOK_SECRET": f"{registered} {whsec(SECRET)},{whsec(OLD_SECRET)}",
         "GEMINI_API_KEY__ACME": ACME_KEY,
+        "METRICS_TOKEN": TOKEN,
         "GEMINI_WEBHOOK_SECRET__ACME": whsec(ACME_SECRET),
         "REDIS_URL": f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/0",
         "LOG_LEVEL": "DEBUG",
@@ -87,6 +89,8 @@ def go_wrong(vault: Vault) -> None:
     world, url = vault.world, f"{vault.world.web_url}/webhooks/gemini"
     for headers in ({}, {"webhook-id": "x", "webhook-timestamp": "1", "webhook-signature": "v1,x"}):
         CLIENT.post(url, json={}, headers=headers)
+    for token in (TOKEN, f"{TOKEN}x"):
+        CLIENT.get(f"{world.web_url}/metrics", headers={"authorization": f"Bearer {token}"})
     suspended = {"code": 7, "message": f"Consumer 'api_key:{API_KEY}' has been suspended"}
     manifest_of(world, ready_batch(world.gemini_url, state="FAILED", request_count=1, error=suspended))
     set_faults(world.gemini_url, get_status={"status": 500, "times": 2})

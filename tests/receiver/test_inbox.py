@@ -8,7 +8,7 @@ from deploy.sandbox.processes import allocate_port
 from receiver.entries import ENTRY
 from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.inbox import MAX_ATTEMPTS, Arrival, Inbox, Lease, Reopen, connect
-from receiver.scripts import BURIED, DELIVERIES, DUE, FENCE
+from receiver.scripts import BURIED, DELIVERIES, DUE, FENCE, METRICS
 from tests.waiting import eventually
 
 BATCH = "batches/abc"
@@ -226,7 +226,7 @@ def test_ended_entries_and_deliveries_expire(inbox: Inbox, client: "redis.Redis"
     arrive(inbox, "msg_1")
     inbox.finish(claim(inbox), {})
     lasting = {key.decode() for key in client.scan_iter() if client.ttl(key) == -1}
-    assert lasting <= {DUE, FENCE, DELIVERIES}
+    assert lasting <= {DUE, FENCE, DELIVERIES, METRICS}
 
 
 def test_absent_redis_is_said_in_words() -> None:

@@ -57,6 +57,8 @@ WRONG = [
     ("KEY_PATTERN", "(", "KEY_PATTERN"),
     ("RETRY_BASE_S", "soon", "seconds"),
     ("PORT", "65536", "65535"),
+    ("METRICS_TOKEN", "short", "at least 16 characters"),
+    ("METRICS_TOKEN", "sixteen and words", "without spaces"),
     ("LOG_LEVEL", "LOUD", "WARNING"),
 ]
 

@@ -1,0 +1,90 @@
+"""What a scrape reads from Redis: the counters of all processes, and how things stand now."""
+
+import math
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import redis
+
+from receiver import metrics
+from receiver.bell import open_queue
+from receiver.errors import InboxUnavailableError
+from receiver.inbox import COUNTERS
+from receiver.overview import find_workers
+from receiver.projects import Project
+from receiver.scripts import BURIED, DONE, DUE, LOOK, METRICS
+
+VERSION = version("gemini-batch-receiver")
+
+
+def read_without_redis() -> dict[str, float]:
+    """What is known while Redis is away."""
+    return {metrics.REDIS_UP.field(): 0, metrics.BUILD.field(VERSION): 1}
+
+
+def read_fields(client: "redis.Redis", projects: Iterable[Project]) -> dict[str, float]:
+    """The fields of all metrics; its cost grows with the number of workers and projects, not with that of batches.
+
+    Raises InboxUnavailableError when Redis can't be asked.
+    """
+    try:
+        return read_without_redis() | metrics.zeros() | _read(client, list(projects))
+    except redis.RedisError as error:
+        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+
+
+def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
+    pipeline = client.pipeline(transaction=False)
+    pipeline.time()
+    pipeline.hgetall(METRICS)
+    pipeline.hgetall(COUNTERS)
+    for key in (DUE, BURIED, DONE):
+        pipeline.zcard(key)
+    pipeline.zrange(DUE, 0, 0, withscores=True)
+    pipeline.llen(open_queue(client).key)
+    for project in projects:
+        pipeline.hmget(f"{LOOK}:{project.name}" if project.name else LOOK, "began", "complete")
+    (seconds, microseconds), counted, older, owed, buried, done, oldest, queued, *looks = pipeline.execute()
+    now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    first_ms = min((score for _, score in oldest), default=now_ms)
+    return {
+        **_numbers(counted, ""),
+        **_numbers(older, "gbr_", "_total"),
+        metrics.REDIS_UP.field(): 1,
+        metrics.ENTRIES.field("owed"): owed,
+        metrics.ENTRIES.field("buried"): buried,
+        metrics.ENTRIES.field("done"): done,
+        metrics.DUE_ENTRIES.field(): client.zcount(DUE, "-inf", now_ms),
+        metrics.OLDEST_DUE.field(): max(0.0, (now_ms - first_ms) / 1000),
+        metrics.QUEUED_JOBS.field(): queued,
+        **_count_workers(client, now_ms),
+        **_read_looks(projects, looks),
+    }
+
+
+def _numbers(counted: Mapping[Any, Any], before: str, after: str = "") -> dict[str, float]:
+    """A hash of counters; whatever else is in it is none of ours."""
+    found = {}
+    for name, text in counted.items():
+        try:
+            value = float(text)
+        except ValueError:
+            continue
+        if math.isfinite(value):
+            found[before + name.decode(errors="replace") + after] = value
+    return found
+
+
+def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
+    states = ["busy" if worker.state == "busy" else "idle" for worker in find_workers(client, now_ms)]
+    return {metrics.WORKERS.field(state): states.count(state) for state in ("idle", "busy")}
+
+
+def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
+    found = {}
+    for project, moments in zip(projects, looks, strict=True):
+        for metric, moment in zip((metrics.LOOKED, metrics.LOOKED_COMPLETELY), moments, strict=True):
+            if moment is not None:
+                found[metric.field(project.label)] = int(moment) / 1000
+    return found
