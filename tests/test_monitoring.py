@@ -1,0 +1,64 @@
+"""The dashboard and the alert rules name metrics, labels and values that exist."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from receiver.metrics import METRICS
+
+ROOT = Path(__file__).parent.parent
+DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"
+ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
+SERIES = {metric.name for metric in METRICS if metric.kind != "histogram"} | {
+    f"{metric.name}_{part}" for metric in METRICS if metric.kind == "histogram" for part in ("bucket", "sum", "count")
+}
+LABELS = {label for metric in METRICS for label in metric.labels} | {"job", "instance", "le"}
+
+
+def rules() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    return found
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
+    return found
+
+
+EXPRESSIONS = [rule["expr"] for rule in rules()] + [one["expr"] for panel in panels() for one in panel["targets"]]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_expression_names_what_exists(expression: str) -> None:
+    assert set(re.findall(r"gbr_\w+", expression)) <= SERIES
+    assert re.search(r"gbr_\w+", expression)
+    used = {name for group in re.findall(r"\b(?:by|on|without) \(([^)]*)\)", expression) for name in group.split(", ")}
+    used |= set(re.findall(r"(\w+)(?:=~|!=|!~|=)\"", expression))
+    assert used <= LABELS
+    assert expression.count("(") == expression.count(")")
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_expression_asks_for_values_that_come(expression: str) -> None:
+    for name, selector in re.findall(r"(gbr_\w+)\{([^}]*)\}", expression):
+        meaning = next(metric.meaning for metric in METRICS if metric.name == name.removesuffix("_bucket"))
+        values = "|".join(re.findall(r"(?:result|state|verdict)=~?\"([^\"]+)\"", selector))
+        assert [value for value in values.split("|") if not re.search(rf"\b{value}\b", meaning)] == []
+
+
+def test_rules_say_what_to_do() -> None:
+    assert len({rule["alert"] for rule in rules()}) == len(rules()) >= 7
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["annotations"].keys() == {"summary", "action"}
+
+
+def test_dashboard_shows_every_metric() -> None:
+    board = DASHBOARD.read_text()
+    assert [metric.name for metric in METRICS if metric.name not in board] == []
+    places = [tuple(panel["gridPos"].values()) for panel in panels()]
+    assert len(set(places)) == len(places)
