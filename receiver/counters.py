@@ -6,15 +6,18 @@ counted here: the inbox's scripts do that in their own atomic steps.
 """
 
 import logging
+import secrets
 import threading
 from collections.abc import Mapping
 
 import redis
 
+from receiver.errors import InboxUnavailableError
 from receiver.metrics import Metric
-from receiver.scripts import METRICS
+from receiver.scripts import Scripts
 
 FLUSH_EVERY_S = 1.0
+SENT_TTL_S = 600
 log = logging.getLogger(__name__)
 
 
@@ -22,9 +25,12 @@ class Counters:
     """Gathers counts, from any thread, and adds them up in Redis; `start` and `stop` bracket a thread that does so."""
 
     def __init__(self, client: "redis.Redis") -> None:
-        self._client = client
-        self._lock = threading.Lock()
+        self._run_script = Scripts(client, ("count",)).run
+        self._lock = threading.Lock()  # held for a moment, around what waits
+        self._turn = threading.Lock()  # held for the length of a write
         self._waiting: dict[str, float] = {}
+        self._sent: dict[str, float] = {}  # a write that Redis has not confirmed yet
+        self._sent_id = ""  # by which Redis knows it when it comes again
         self._is_failing = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="counters", daemon=True)
@@ -55,21 +61,26 @@ class Counters:
 
     def flush(self) -> bool:
         """Write what has gathered. False when Redis did not take it: it is kept for the next time."""
-        with self._lock:
-            taken, self._waiting = self._waiting, {}
-        if not taken:
-            return True
-        pipeline = self._client.pipeline(transaction=True)
-        for field, amount in taken.items():
-            pipeline.hincrbyfloat(METRICS, field, amount)
-        try:
-            pipeline.execute()
-        except redis.RedisError as error:
-            self._gather(taken)
-            self._complain(error)
-            return False
-        self._is_failing = False
+        with self._turn:
+            while self._sent or self._pack():
+                try:
+                    self._run_script("count", self._sent_id, SENT_TTL_S, *self._arguments())
+                except InboxUnavailableError as error:
+                    self._complain(error)
+                    return False
+                self._sent = {}
+                self._is_failing = False
         return True
+
+    def _pack(self) -> bool:
+        """Make one write of what has gathered; False when that is nothing."""
+        with self._lock:
+            self._sent, self._waiting = self._waiting, {}
+        self._sent_id = secrets.token_hex(8)
+        return bool(self._sent)
+
+    def _arguments(self) -> list[str | float]:
+        return [part for field, amount in self._sent.items() for part in (field, amount)]
 
     def _complain(self, error: Exception) -> None:
         """Once an absence."""
@@ -78,4 +89,7 @@ class Counters:
 
     def _run(self) -> None:
         while not self._stopped.wait(FLUSH_EVERY_S):
-            self.flush()
+            try:
+                self.flush()
+            except Exception:
+                log.exception("counters.failed")  # a thread that ended would write no more

@@ -1,0 +1,7 @@
+-- ARGV: id of this write, ttl s of the id, then for each count: field, amount
+-- A write whose answer was lost comes again, and counts once.
+if redis.call('SET', 'gbr:counted:' .. ARGV[1], 1, 'NX', 'EX', ARGV[2]) then
+  for i = 3, #ARGV, 2 do
+    redis.pcall('HINCRBYFLOAT', METRICS, ARGV[i], ARGV[i + 1]) -- pcall: a field that somebody spoilt takes none with it
+  end
+end
