@@ -5,16 +5,22 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from receiver.errors import LayoutError
+from receiver.secret_files import read_secret_files
 
 T = TypeVar("T")
 
 
 class Reader:
-    """`problems` fills up with one line a wrong variable, none of which quotes a value by itself."""
+    """`problems` fills up with one line a wrong variable, none of which quotes a value by itself.
+
+    `environ` has the secrets that files hold as if the variables themselves were set.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.problems: list[str] = []
+        found = read_secret_files(environ)
+        self.environ = found.environ
+        self.problems = list(found.problems.values())
+        self._not_had = found.problems.keys()
 
     def text(self, *names: str, default: str = "") -> str:
         """The first of the variables that is not blank."""
@@ -23,6 +29,8 @@ class Reader:
 
     def parsed(self, parse: Callable[[str], T], fallback: T, *names: str, default: str = "") -> T:
         """`parse` raises ValueError with what was expected; the value itself is never quoted by us."""
+        if not self._not_had.isdisjoint(names):
+            return fallback  # the problem is said already
         text = self.text(*names, default=default)
         try:
             return parse(text)

@@ -66,6 +66,8 @@ def _stated_names(reader: Reader) -> tuple[list[str], bool]:
             reader.problems.append(
                 f"{variable}: after __ comes a project's name of up to 40 of A-Z, 0-9 and _, such as {API_KEY}__ACME"
             )
+        elif name.endswith("_file"):
+            reader.problems.append(f"{variable}: a project's suffix comes last, such as {API_KEY}_FILE__ACME")
         elif name == DEFAULT:
             reader.problems.append(f"{variable}: the default project's variables have no suffix")
         else:

@@ -55,6 +55,12 @@ VARIABLES = (
         " `GEMINI_WEBHOOK_AUDIENCE__NAME` are its own too",
     ),
     Variable(
+        "GEMINI_API_KEY_FILE",
+        "none",
+        "file that holds the key, in place of `GEMINI_API_KEY`; so can `GEMINI_WEBHOOK_SECRET_FILE`, `REDIS_URL_FILE`"
+        " and, for a project, `GEMINI_API_KEY_FILE__NAME`; see [Secrets from files](#secrets-from-files)",
+    ),
+    Variable(
         "PUBLIC_URL",
         "none",
         "where Gemini reaches the web process, such as `https://batches.example.com`, without a path: `webhooks create`"

@@ -1,0 +1,77 @@
+"""Secrets from files: `GEMINI_API_KEY_FILE` names a file that holds what `GEMINI_API_KEY` would.
+
+Docker, Kubernetes and systemd hand secrets out as files; an environment is seen by every child and by whoever may
+inspect the container. A project's suffix comes last: `GEMINI_API_KEY_FILE__ACME`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SECRETS = (
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "GEMINI_WEBHOOK_SECRET",
+    "WEBHOOK_SIGNING_SECRET",
+    "REDIS_URL",
+)
+MARK = "_FILE"
+NOT_HAD = "?"  # keeps the variable stated, so that nothing else is said to be missing
+MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class WithSecrets:
+    """An environment with the secrets of its files in it."""
+
+    environ: Mapping[str, str]
+    problems: Mapping[str, str]  # by the name of the secret that could not be had; none quotes what a variable holds
+
+
+def read_secret_files(environ: Mapping[str, str]) -> WithSecrets:
+    """Put what the files hold under the secrets' own names."""
+    found, problems = dict(environ), dict[str, str]()
+    for variable, name in _stated_files(environ):
+        try:
+            _require_unset(name, environ)
+            found[name] = _read(environ[variable].strip())
+        except ValueError as error:
+            problems[name] = f"{variable}: {error}"
+            found[name] = NOT_HAD
+    return WithSecrets(found, problems)
+
+
+def _stated_files(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The variables that name a file, each with the variable that it stands for."""
+    for variable in sorted(environ):
+        name, mark, suffix = variable.partition("__")
+        secret = name.removesuffix(MARK)
+        if name.endswith(MARK) and secret in SECRETS and environ[variable].strip():
+            yield variable, secret + mark + suffix
+
+
+def _require_unset(name: str, environ: Mapping[str, str]) -> None:
+    if environ.get(name, "").strip():
+        raise ValueError(f"{name} is set too: take one of them out")
+
+
+def _read(path: str) -> str:
+    """The text without the newline at its end. The path is never quoted: it may be the secret, in the wrong place."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ValueError(
+            f"the file can't be read ({error.strerror}): give the path of a file with the secret"
+        ) from error
+    except ValueError as error:
+        raise ValueError("is no path: give that of a file with the secret") from error
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"the file is longer than {MAX_BYTES} bytes: that is no secret")
+    try:
+        text = data.decode().strip()
+    except UnicodeDecodeError:
+        raise ValueError("the file is no text: put the secret into it, and nothing else") from None
+    if not text:
+        raise ValueError("the file is empty: put the secret into it, and nothing else")
+    return text
