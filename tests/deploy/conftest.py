@@ -1,0 +1,3 @@
+from tests.acceptance.conftest import stand_in_url, world
+
+__all__ = ["stand_in_url", "world"]

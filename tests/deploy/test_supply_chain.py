@@ -1,0 +1,79 @@
+"""One version, one set of pins, one list of licences."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.deploy.reading import DEPLOY, ROOT, read_yaml
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+VERSION = PYPROJECT["project"]["version"]
+
+
+def pins() -> dict[str, str]:
+    lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    pairs = [line.split("==") for line in lines if line not in {"", "."}]
+    return {str(canonicalize_name(name)): version for name, version in pairs}
+
+
+def needed(names: list[str], seen: set[str]) -> Iterator[str]:
+    """The packages that these need, and what the pinned ones of those need that are installed here."""
+    for text in names:
+        requirement = Requirement(text)
+        name = str(canonicalize_name(requirement.name))
+        if name not in seen and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+            seen.add(name)
+            yield name
+            if pins().get(name) == version(name):
+                yield from needed(requires(name) or [], seen)
+
+
+def test_all_that_runs_is_pinned() -> None:
+    found = set(needed(PYPROJECT["project"]["dependencies"], set()))
+    assert len(found) > 15
+    assert found <= pins().keys()
+
+
+def test_pins_are_what_the_project_asks_for() -> None:
+    for text in PYPROJECT["project"]["dependencies"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pins()[str(canonicalize_name(requirement.name))]), text
+
+
+def test_requirements_install_the_project_too() -> None:
+    """Heroku and Render install nothing else, and start our command."""
+    assert re.search(r"^\.( |$)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+
+
+def test_licences_are_those_of_the_pins() -> None:
+    rows = [line.split("|") for line in (DEPLOY / "LICENSES.md").read_text().splitlines() if line.startswith("|")]
+    listed = {str(canonicalize_name(name.strip())): version.strip() for _, name, version, *_ in rows[2:]}
+    assert listed == pins()
+    assert [name for _, name, _, licence, _ in rows if licence.strip() in {"", "UNKNOWN"}] == []
+
+
+def test_version_has_one_source() -> None:
+    newest = re.search(r"^## \[(\d[^]]*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == VERSION
+    (image,) = read_yaml("kubernetes/kustomization.yaml")["images"]
+    assert image["newTag"] == VERSION
+    for name in ("web", "worker"):
+        (container,) = read_yaml(f"cloudrun/{name}.yaml")["spec"]["template"]["spec"]["containers"]
+        assert container["image"].endswith(f":{VERSION}")
+
+
+def test_wheel_holds_what_runs_alone() -> None:
+    assert PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["receiver", "workers"]}
+
+
+def test_no_secret_is_in_the_files() -> None:
+    shapes = re.compile(r"whsec_[A-Za-z0-9+/=]{8}|AIza[\w-]{10}|AKIA[A-Z0-9]{8}|redis://[^\s/]*:[^\s@]+@")
+    files = [path for path in DEPLOY.rglob("*") if path.is_file() and "sandbox" not in path.parts]
+    found = [path.name for path in files if path.suffix != ".pyc" and shapes.search(Path(path).read_text())]
+    assert found == []
