@@ -14,6 +14,7 @@ SECRETS = (
     "GEMINI_WEBHOOK_SECRET",
     "WEBHOOK_SIGNING_SECRET",
     "REDIS_URL",
+    "METRICS_TOKEN",
 )
 MARK = "_FILE"
 NOT_HAD = "?"  # keeps the variable stated, so that nothing else is said to be missing
