@@ -11,6 +11,7 @@ from receiver import metrics
 from receiver.bell import open_queue
 from receiver.errors import InboxUnavailableError
 from receiver.inbox import COUNTERS
+from receiver.looks import WEBHOOK_FAULTS
 from receiver.overview import find_workers
 from receiver.projects import Project
 from receiver.scripts import BURIED, DONE, DUE, LOOK, METRICS
@@ -44,7 +45,7 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     pipeline.zrange(DUE, 0, 0, withscores=True)
     pipeline.llen(open_queue(client).key)
     for project in projects:
-        pipeline.hmget(f"{LOOK}:{project.name}" if project.name else LOOK, "began", "complete")
+        pipeline.hmget(f"{LOOK}:{project.name}" if project.name else LOOK, "began", "complete", WEBHOOK_FAULTS)
     (seconds, microseconds), counted, older, owed, buried, done, oldest, queued, *looks = pipeline.execute()
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     first_ms = min((score for _, score in oldest), default=now_ms)
@@ -83,8 +84,11 @@ def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
 
 def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
     found = {}
-    for project, moments in zip(projects, looks, strict=True):
+    for project, fields in zip(projects, looks, strict=True):
+        *moments, faults = fields
         for metric, moment in zip((metrics.LOOKED, metrics.LOOKED_COMPLETELY), moments, strict=True):
             if moment is not None:
                 found[metric.field(project.label)] = int(moment) / 1000
+        if faults is not None:
+            found[metrics.WEBHOOK_FAULTS.field(project.label)] = int(faults)
     return found

@@ -10,6 +10,7 @@ from receiver.errors import InboxUnavailableError, LookHeldError
 from receiver.scripts import LOOK, Scripts
 
 Outcome = Literal["complete", "unclear", "failed"]
+WEBHOOK_FAULTS = "webhook_faults"  # a field of the hash
 HOLD_S = 180.0  # a holder that says nothing for so long has died; one answer of Gemini may take 120
 FAILED_PAUSE_S = 60.0  # before a look that failed is made again
 
@@ -64,6 +65,16 @@ class Looks:
         """Say that the look goes on. Raises LookHeldError when it was taken over."""
         if not self._run("hold_look", look.token, int(HOLD_S * 1000)):
             raise LookHeldError("this look took too long without a sign of life; another process looks now")
+
+    def note_webhooks(self, faults: int | None) -> None:
+        """Remember how much is wrong with the project's webhooks; None where nobody could see it."""
+        try:
+            if faults is None:
+                self._client.hdel(self._key, WEBHOOK_FAULTS)
+            else:
+                self._client.hset(self._key, WEBHOOK_FAULTS, str(faults))
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
     def end(self, look: Look, outcome: Outcome) -> None:
         """Give the turn back. A complete look moves the mark that the next one starts from."""

@@ -72,6 +72,13 @@ LOOKED_COMPLETELY = Metric(
     "when the last look that saw everything began",
     ("project",),
 )
+WEBHOOK_FAULTS = Metric(
+    "gbr_webhook_faults",
+    "gauge",
+    "what the last look found wrong with the project's webhooks, as `webhooks doctor` names it; left out where it could"
+    " not see them",
+    ("project",),
+)
 DELIVERIES = Metric(
     "gbr_deliveries_total",
     "counter",
@@ -115,7 +122,18 @@ STAGES = Metric(
     buckets=(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0),
 )
 METRICS = (
-    *(REDIS_UP, BUILD, ENTRIES, DUE_ENTRIES, OLDEST_DUE, QUEUED_JOBS, WORKERS, LOOKED, LOOKED_COMPLETELY),
+    *(
+        REDIS_UP,
+        BUILD,
+        ENTRIES,
+        DUE_ENTRIES,
+        OLDEST_DUE,
+        QUEUED_JOBS,
+        WORKERS,
+        LOOKED,
+        LOOKED_COMPLETELY,
+        WEBHOOK_FAULTS,
+    ),
     *(DELIVERIES, EVENTS, ATTEMPTS, DEAD_LETTERS, MISSED, UNBALANCED),
     *(RESULTS, MISSING, DOWNLOADED, STORED_BYTES, STORED_OBJECTS, STAGES),
 )

@@ -30,8 +30,10 @@ def wanted_of(settings: Settings, project: Project, stated: str | None = None) -
     return Wanted(project.path, whole, project.secrets, project.variable(SECRET), option)
 
 
-def warn_of_webhooks(settings: Settings, project: Project) -> None:
-    """Log what is wrong with a project's webhooks. It raises nothing: whatever it can't see keeps nobody from working.
+def warn_of_webhooks(settings: Settings, project: Project) -> int | None:
+    """Log what is wrong with a project's webhooks. Gives how much that is; None where it can't be seen.
+
+    It raises nothing: it keeps nobody from working.
 
     A project without secrets need not have one: dynamic webhooks do without.
     """
@@ -43,8 +45,9 @@ def warn_of_webhooks(settings: Settings, project: Project) -> None:
         is_expected = project.secrets or settings.public_url
         level = logging.WARNING if is_expected else logging.INFO  # a key may be for batches alone
         log.log(level, "webhook.unchecked", extra=about | {"cause": str(error)})
-        return
-    for problem in problems:
-        if not problem.is_note and (problem.kind != "missing" or project.secrets):
-            extra = about | {"webhook": problem.webhook, "cause": problem.detail, "hint": problem.advice}
-            log.warning(f"webhook.{problem.kind}", extra=extra)  # noqa: G004 - the kinds are few, and each is an event
+        return None
+    faults = [one for one in problems if not one.is_note and (one.kind != "missing" or project.secrets)]
+    for fault in faults:
+        extra = about | {"webhook": fault.webhook, "cause": fault.detail, "hint": fault.advice}
+        log.warning(f"webhook.{fault.kind}", extra=extra)  # noqa: G004 - the kinds are few, and each is an event
+    return len(faults)

@@ -79,5 +79,6 @@ def look_at(settings: Settings, project: Project, client: "redis.Redis", *, even
         storage = open_storage(settings.storage_url)
         report = Reconciliation(client, batches, storage, settings.reconcile_interval_s).run(even_early=even_early)
     if report is not None:
-        warn_of_webhooks(settings, project)
+        faults = warn_of_webhooks(settings, project)
+        Looks(client, settings.reconcile_interval_s, project.name).note_webhooks(faults)
     return report

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
+from receiver.looks import WEBHOOK_FAULTS
 from receiver.scripts import LOOK
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import run
@@ -200,8 +201,10 @@ def test_schedule_warns_of_a_disabled_webhook(owner: Owner) -> None:
         owner.serve(stack)
         eventually(lambda: client.hexists(LOOK, "complete"), 20, "the first look")
         assert "webhook." not in log.read_text()
+        eventually(lambda: client.hget(LOOK, WEBHOOK_FAULTS) == b"0", 20, "the count of faults")
         owner.patch(state="disabled")
         eventually(lambda: '"event": "webhook.disabled"' in log.read_text(), 20, "the warning")
+        eventually(lambda: client.hget(LOOK, WEBHOOK_FAULTS) == b"1", 20, "the count of faults")
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     warning = next(line for line in lines if line["event"] == "webhook.disabled")
     assert (warning["level"], warning["webhook"], warning["project"]) == ("warning", webhook["id"], "default")
