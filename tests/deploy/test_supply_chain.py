@@ -3,7 +3,8 @@
 import re
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import requires, version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -17,8 +18,14 @@ VERSION = PYPROJECT["project"]["version"]
 
 def pins() -> dict[str, str]:
     lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
-    pairs = [line.split("==") for line in lines if line not in {"", "."}]
-    return {str(canonicalize_name(name)): version for name, version in pairs}
+    pairs = [line.partition(";")[0].split("==") for line in lines if line not in {"", "."}]
+    return {str(canonicalize_name(name)): pinned for name, pinned in pairs}
+
+
+def is_needed(requirement: Requirement) -> bool:
+    """Here, or on the oldest Python that the project takes."""
+    oldest = {"python_full_version": "3.11.0", "python_version": "3.11"}
+    return requirement.marker is None or any(requirement.marker.evaluate({"extra": "", **on}) for on in ({}, oldest))
 
 
 def needed(names: list[str], seen: set[str]) -> Iterator[str]:
@@ -26,11 +33,11 @@ def needed(names: list[str], seen: set[str]) -> Iterator[str]:
     for text in names:
         requirement = Requirement(text)
         name = str(canonicalize_name(requirement.name))
-        if name not in seen and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+        if name not in seen and is_needed(requirement):
             seen.add(name)
             yield name
-            if pins().get(name) == version(name):
-                yield from needed(requires(name) or [], seen)
+            with suppress(PackageNotFoundError):
+                yield from needed((requires(name) or []) if pins().get(name) == version(name) else [], seen)
 
 
 def test_all_that_runs_is_pinned() -> None:
