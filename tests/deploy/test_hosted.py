@@ -34,6 +34,10 @@ def test_heroku_knows_its_variables() -> None:
     assert app["formation"].keys() == processes - {"release"}
 
 
+def test_heroku_is_not_sent_the_sandbox() -> None:
+    assert (ROOT / ".slugignore").read_text().split() == ["/tests", "/deploy/sandbox"]
+
+
 def render_services() -> dict[str, dict[str, Any]]:
     services: list[dict[str, Any]] = read_yaml("render/render.yaml")["services"]
     return {service["type"]: service for service in services}
