@@ -32,8 +32,9 @@ def doctor(settings: Mapping[str, str], *args: str) -> Result:
 
 
 def test_all_is_well(settings: dict[str, str]) -> None:
-    secret = register_webhook(settings["GEMINI_BASE_URL"], f"https://{uuid.uuid4()}.example/webhooks/gemini")
-    result = doctor(settings | {"GEMINI_WEBHOOK_SECRET": secret})
+    origin = f"https://{uuid.uuid4()}.example"  # others have webhooks at this stand-in too
+    secret = register_webhook(settings["GEMINI_BASE_URL"], f"{origin}/webhooks/gemini")
+    result = doctor(settings | {"GEMINI_WEBHOOK_SECRET": secret, "PUBLIC_URL": origin})
     checks = [line.partition(":")[0] for line in result.stdout.splitlines()]
     assert checks == [
         "ok    settings",
