@@ -51,9 +51,12 @@ def test_all_is_well(settings: dict[str, str]) -> None:
 
 
 def test_webhook_that_brings_nothing_is_a_warning(settings: dict[str, str]) -> None:
-    result = doctor(settings | {"GEMINI_API_KEY__ACME": "right-key"})
-    (said,) = [line for line in result.stdout.splitlines() if " webhook: acme" in line]
-    assert said.startswith("WARN  webhook: acme: no webhook is registered for any host's /webhooks/gemini/acme")
+    project = f"p{uuid.uuid4().hex}"
+    result = doctor(settings | {f"GEMINI_API_KEY__{project.upper()}": "right-key"})
+    (said,) = [line for line in result.stdout.splitlines() if f" webhook: {project}" in line]
+    assert said.startswith(
+        f"WARN  webhook: {project}: no webhook is registered for any host's /webhooks/gemini/{project}"
+    )
     assert said.endswith("`gemini-batch-receiver webhooks doctor` says what to do")
     assert result.exit_code == 0
 
