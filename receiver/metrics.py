@@ -11,8 +11,6 @@ from itertools import product
 from typing import Literal
 
 BEYOND, SUM = "+Inf", "sum"
-SCHEMES = ("v1", "v1a", "jwt", "none")
-EVENT_TYPES = ("batch.succeeded", "batch.failed", "batch.cancelled", "batch.expired", "other")
 OUTCOMES = ("ok", "blocked", "truncated", "empty", "error", "malformed", "unkeyed", "duplicate")
 
 

@@ -31,6 +31,7 @@ from receiver.scrape import Meter
 from receiver.signatures import KeySet, Scheme, Verified
 
 RETRY_AFTER_S = 5
+METADATA_DROPPED = "its user metadata is over 8 KiB or no clean JSON: {meta.<name>} of its outputs will be `!n`"
 log = logging.getLogger(__name__)
 
 
@@ -84,6 +85,8 @@ class Webhook:
         status: Verdict = "accepted" if accepted else "known"
         self._count(parts, verified.scheme, status, event.type)
         log.info("delivery.recorded", extra=about | {"batch": arrival.batch, "status": status})
+        if event.user_metadata_dropped:
+            log.warning("delivery.metadata_dropped", extra=about | {"batch": arrival.batch, "cause": METADATA_DROPPED})
         return JSONResponse({"status": status}, status_code=202 if accepted else 200)
 
     async def _verify(self, parts: Parts, request: Request, body: bytes) -> Verified:

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 import msgspec
@@ -18,14 +18,12 @@ from receiver.gemini import Gemini
 from receiver.inbox_names import inbox_name
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
-from receiver.submissions.checks import Kind
 from receiver.submissions.orders import Wish, check_input, plan_submission
 from receiver.submissions.plans import Part, Plan
 from receiver.submissions.records import Submission
 from receiver.submissions.sender import Ears, Sender, Sent
 from receiver.web_urls import parse_web_url
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
 SAID = {
     "created": "created {batch}",
     "found": "found {batch}, which an earlier try had made",

@@ -45,6 +45,11 @@ class Doors:
     def post(self, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
         return CLIENT.post(self.url + path, headers={"content-type": "application/json", **headers}, content=body)
 
+    def logged(self, name: str) -> list[dict[str, Any]]:
+        """The log lines of one event."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if line["event"] == name]
+
     def refusal(self, delivery_id: str) -> dict[str, Any]:
         """The log line of a refused delivery."""
 
@@ -127,6 +132,16 @@ def test_no_audience_opens_anothers_door(doors: Doors, path: str, audience: str)
     answer = doors.post(path, dynamic(token(aud=audience)), event())
     assert answer.is_success is (AUDIENCES[path] == audience)
     assert answer.status_code in (200, 202, 401)
+
+
+def test_dropped_metadata_is_said(doors: Doors) -> None:
+    """The batch is kept, and whoever routes by its metadata can see why it lands elsewhere."""
+    body = json.dumps(
+        {"type": "batch.succeeded", "data": {"id": "batches/m"}, "user_metadata": {"a": "x" * 9000}}
+    ).encode()
+    assert doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body), body).is_success
+    (warning,) = eventually(lambda: doors.logged("delivery.metadata_dropped"))
+    assert (warning["batch"], warning["level"]) == ("batches/m", "warning")
 
 
 @pytest.mark.parametrize("name", ["globex", "ACME", "acme/", "default", "acme/x", "..", "%61cme%00", "acme%2f"])
