@@ -74,9 +74,4 @@ def plan_submission(storage: Storage, path: Path, wish: Wish, plan: Plan) -> tup
         sha256=plan.sha256,
     )
     records = Records(storage, order.id)
-    earlier = records.read_plan()
-    if earlier is not None:
-        return earlier, True
-    submission = Submission(order.id, order, path.name, plan.requests, plan.parts)
-    records.write_plan(submission)
-    return submission, False
+    return records.settle_plan(Submission(order.id, order, path.name, plan.requests, plan.parts))

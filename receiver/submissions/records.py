@@ -1,8 +1,9 @@
 """What the storage remembers of a submission, so that nothing is paid for twice.
 
 Below `_submissions/<id>/`, which no template can name: `plan.json`, and for each part `<n>.uploaded.json`,
-`<n>.creating.json` (made if absent, just before the call that costs money) and `<n>.created.json`. The id is made of
-what is asked for, so the same command finds its own records again, on any machine.
+`<n>.creating.<try>.json` (made if absent, just before the call that costs money), `<n>.refused.<try>.json` (Gemini said
+no to that call) and `<n>.created.json`. The id is made of what is asked for, so the same command finds its own records
+again, on any machine. A try is never taken back: of many who follow a dead one, one makes the next.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.errors import SubmissionError
+from receiver.errors import AlreadyStoredError, SubmissionError
 from receiver.layout import batch_folder, encode_component
 from receiver.storage import Storage
 from receiver.submissions.checks import Kind
@@ -71,6 +72,14 @@ class Creating(msgspec.Struct, frozen=True):
     at: float  # seconds since 1970, by the clock of whoever created it
 
 
+class Try(msgspec.Struct, frozen=True):
+    """The last call that may have created a part's batch."""
+
+    number: int  # from 1
+    creating: Creating
+    is_refused: bool  # Gemini said no: it created nothing
+
+
 class Created(msgspec.Struct, frozen=True):
     batch: str  # "batches/<id>"
 
@@ -108,14 +117,25 @@ class Records:
     def read_plan(self) -> Submission | None:
         return self._read("plan.json", Submission)
 
-    def write_plan(self, submission: Submission) -> None:
-        self._write("plan.json", submission)
+    def settle_plan(self, submission: Submission) -> tuple[Submission, bool]:
+        """The plan that holds, and whether it is an earlier one: the first holds for good, however it was split."""
+        earlier = self.read_plan()
+        if earlier is None:
+            try:
+                self._create("plan.json", submission)
+            except AlreadyStoredError:
+                earlier = self.read_plan()
+        return (submission, False) if earlier is None else (earlier, True)
 
     def uploaded(self, part: Part) -> Uploaded | None:
         return self._read(f"{part.number}.uploaded.json", Uploaded)
 
-    def creating(self, part: Part) -> Creating | None:
-        return self._read(f"{part.number}.creating.json", Creating)
+    def last_try(self, part: Part) -> Try | None:
+        last, number = None, 1
+        while (creating := self._read(f"{part.number}.creating.{number}.json", Creating)) is not None:
+            is_refused = self._storage.exists(f"{self._folder}/{part.number}.refused.{number}.json")
+            last, number = Try(number, creating, is_refused), number + 1
+        return last
 
     def created(self, part: Part) -> Created | None:
         return self._read(f"{part.number}.created.json", Created)
@@ -126,17 +146,20 @@ class Records:
     def write_created(self, part: Part, created: Created) -> None:
         self._write(f"{part.number}.created.json", created)
 
-    def begin_creating(self, part: Part, creating: Creating) -> None:
-        """Raises AlreadyStoredError when somebody else has begun."""
-        self._storage.create(f"{self._folder}/{part.number}.creating.json", msgspec.json.encode(creating))
+    def begin_try(self, part: Part, number: int, creating: Creating) -> None:
+        """Raises AlreadyStoredError when somebody else has begun it."""
+        self._create(f"{part.number}.creating.{number}.json", creating)
 
-    def give_up_creating(self, part: Part) -> None:
-        """Gemini made no batch, and that is certain."""
-        self._storage.delete(f"{self._folder}/{part.number}.creating.json")
+    def note_refusal(self, part: Part, number: int) -> None:
+        """This try made no batch, and that is certain."""
+        self._write(f"{part.number}.refused.{number}.json", {})
 
     def _read(self, name: str, kind: type[T]) -> T | None:
         data = self._storage.read(f"{self._folder}/{name}")
         return None if data is None else read_record(data, kind, f"{self._folder}/{name}")
+
+    def _create(self, name: str, record: object) -> None:
+        self._storage.create(f"{self._folder}/{name}", msgspec.json.encode(record))
 
     def _write(self, name: str, record: object) -> None:
         self._storage.put_many([(f"{self._folder}/{name}", msgspec.json.encode(record))])

@@ -82,27 +82,22 @@ class Sender:
         if known is not None:
             self._keep_input(part, known.batch, scratch)
             return Sent(part, known.batch, "known")
-        found = self._find_earlier(part)
-        batch = found or self._create(part)
+        last = self._records.last_try(part)
+        found = None if last is None or last.is_refused else self._find(part, last.creating)
+        batch = found or self._create(part, 1 if last is None else last.number + 1)
         self._records.write_created(part, Created(batch))
         self._keep_input(part, batch, scratch)
         return Sent(part, batch, "found" if found else "created")
 
-    def _find_earlier(self, part: Part) -> str | None:
+    def _find(self, part: Part, creating: Creating) -> str | None:
         """The batch of a try that ended between the mark and the batch's name; None when none was made."""
-        creating = self._records.creating(part)
-        if creating is None:
-            return None
         while True:
             unsure_s = creating.at + self._unsure_s - time.time()
             found = self._look_for(creating)
             if found is not None or unsure_s <= 0:
-                break
+                return found
             self._ears.waiting(part, min(unsure_s, self._unsure_s))
             time.sleep(min(LOOK_AGAIN_S, unsure_s))
-        if found is None:
-            self._records.give_up_creating(part)
-        return found
 
     def _look_for(self, creating: Creating) -> str | None:
         """The batch that was made of a mark's file, or under its name; Gemini lists the newest first."""
@@ -115,7 +110,7 @@ class Sender:
                 return batch.name
         return None
 
-    def _create(self, part: Part) -> str:
+    def _create(self, part: Part, number: int) -> str:
         order, name = self._submission.order, self._submission.name_of(part)
         file = None if order.inline else self._upload(part, name)
         config = {"requests": {"requests": self._inlined(part)}} if file is None else {_file_field(order.kind): file}
@@ -126,14 +121,14 @@ class Sender:
         if file is not None:
             self._storage.put_many([(awaited_name(file), msgspec.json.encode(self._link(part)))])
         try:
-            self._records.begin_creating(part, Creating(file, name, time.time()))
+            self._records.begin_try(part, number, Creating(file, name, time.time()))
         except AlreadyStoredError as error:
             raise SubmissionError(f"another process is submitting {self._submission.file}: wait for it") from error
         try:
             return self._gemini.create_batch(order.model, batch, embeddings=order.kind == "embed").name
         except GeminiError as error:
             if error.status is not None and error.status < UNSURE_STATUS:
-                self._records.give_up_creating(part)
+                self._records.note_refusal(part, number)
                 raise
             raise SubmissionError(
                 f"nobody knows whether Gemini made the batch of part {part.number} ({error}):"

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from receiver.errors import GeminiError, SubmissionError
+from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError
 from receiver.gemini import Gemini
 from receiver.storage import LocalStorage
 from receiver.submissions.orders import Wish, check_input, plan_submission
+from receiver.submissions.plans import Part
+from receiver.submissions.records import Creating, Records, Submission, Try
 from receiver.submissions.sender import Ears, Sender, Sent
 from tests.forwarding import Gate, gate_before
 from tests.running import CLIENT, HEADERS
@@ -188,6 +191,33 @@ def test_two_at_once_make_one_batch(gate: Gate, source: Path) -> None:
     assert any(words.startswith("created batches/") for words in said)
     again = subprocess.run(argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=True)
     assert again.stdout.startswith("already submitted as batches/")
+
+
+def test_dead_try_is_followed_by_one(gate: Gate, source: Path) -> None:
+    """Two that found the same dead try: who comes second sends nothing."""
+    submission, part, records = planned(source)
+    dead = Creating("files/x", "dead", 0.0)
+    records.begin_try(part, 1, dead)
+    assert records.last_try(part) == Try(1, dead, is_refused=False)
+    records.begin_try(part, 2, dead)
+    with pytest.raises(AlreadyStoredError):
+        records.begin_try(part, 2, dead)
+    records.note_refusal(part, 2)
+    assert records.last_try(part) == Try(2, dead, is_refused=True)
+    assert [one.status for one in submit(gate, source)] == ["created"]
+    assert records.read_plan() == submission
+
+
+def test_first_plan_holds(source: Path) -> None:
+    submission, part, records = planned(source)
+    other = msgspec.structs.replace(submission, parts=(part, part))
+    assert records.settle_plan(other) == (submission, True)
+
+
+def planned(source: Path) -> tuple[Submission, Part, Records]:
+    storage, wish = LocalStorage(source.parent / "outputs"), Wish("", MODEL)
+    submission, _ = plan_submission(storage, source, wish, check_input(source, wish))
+    return submission, submission.parts[0], Records(storage, submission.id)
 
 
 def test_embeddings_go_to_their_own_call(gate: Gate, source: Path) -> None:
