@@ -7,6 +7,7 @@ import redis
 from hypothesis import HealthCheck, settings
 
 from deploy.sandbox.valkey import running_valkey
+from tests.object_server.running import ObjectServer, running_object_server
 from tests.storage_servers import Bucket, running_azurite, running_fake_gcs, running_moto, running_seaweedfs
 
 settings.register_profile("noisy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -66,3 +67,18 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
 def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     with running_fake_gcs(tmp_path_factory.mktemp("fake_gcs")) as bucket:
         yield bucket
+
+
+@pytest.fixture(scope="session")
+def started_object_server() -> Iterator[ObjectServer]:
+    with running_object_server() as server:
+        yield server
+
+
+@pytest.fixture
+def object_server(started_object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
+    """An empty bucket that does as it is told, named by the environment."""
+    for name, value in started_object_server.environment().items():
+        monkeypatch.setenv(name, value)
+    started_object_server.turn(empty=True)
+    return started_object_server
