@@ -106,6 +106,11 @@ def _encode(told: msgspec.Struct) -> str:
         return json.dumps(msgspec.to_builtins(told))
 
 
+def _encodable(cause: str) -> str:
+    """A cause as Redis takes it: half a surrogate pair in somebody's error must not keep a batch from its end."""
+    return cause[:MAX_CAUSE].encode(errors="replace").decode()
+
+
 def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
     """What the accept script takes."""
     args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MOST_LOGGED]
@@ -124,7 +129,7 @@ class Inbox:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
-        names = ("accept", "claim", "renew", "finish", "postpone", "bury", "due", "purge")
+        names = ("accept", "claim", "renew", "finish", "postpone", "bury", "give_up", "due", "purge")
         self._run = Scripts(client, names).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
@@ -162,7 +167,7 @@ class Inbox:
         self._hand_back(lease, 0, cause, "", 0)
 
     def _hand_back(self, lease: Lease, delay_s: float, cause: str, counter: str, limit: int) -> State:
-        args = (lease.batch, lease.token, _milliseconds(delay_s), cause[:MAX_CAUSE], counter, limit, BURIED_TTL_S)
+        args = (lease.batch, lease.token, _milliseconds(delay_s), _encodable(cause), counter, limit, BURIED_TTL_S)
         state: str = self._run("postpone", *args).decode()
         if state == "lost":
             raise LeaseLostError(f"{lease.batch} is no longer ours")
@@ -170,8 +175,12 @@ class Inbox:
 
     def bury(self, lease: Lease, cause: str) -> None:
         """Give the batch up for a person to look at. Raises LeaseLostError when it is no longer ours."""
-        if not self._run("bury", lease.batch, lease.token, cause[:MAX_CAUSE], BURIED_TTL_S):
+        if not self._run("bury", lease.batch, lease.token, _encodable(cause), BURIED_TTL_S):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
+
+    def give_up(self, batches: Sequence[str], cause: str) -> list[str]:
+        """Bury these batches by hand. Gives those that were open or leased: whoever held one has lost it."""
+        return [batch.decode() for batch in self._run("give_up", _encodable(cause), BURIED_TTL_S, *batches)]
 
     def take_due(self, most: int = MOST_LOOKED_AT) -> list[str]:
         """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on.

@@ -8,14 +8,14 @@ import click
 import msgspec
 
 from receiver.backlog import Backlog
-from receiver.bell import Bell
 from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_of, project_option, read_name
 from receiver.deliveries import Delivery, fetch_deliveries
 from receiver.entries import Entry, State
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox import Inbox, connect
+from receiver.remedies import retry
 from receiver.settings import Settings
 
 MAX_CAUSE = 80
@@ -137,11 +137,30 @@ def retry_events(batches: tuple[str, ...], *, all_buried: bool, label: str | Non
     settings = load_settings()
     with connect(settings.redis_url) as client:
         asked = _chosen(settings, Backlog(client), batches, ["buried"] if all_buried else [], label)
-        inbox = Inbox(client)
-        known = inbox.entries(asked)
-        inbox.accept([Arrival(name, entry.event, "retry", reopen="all") for name, entry in known.items()])
-        Bell(client).ring(known)
-    _conclude(list(known), asked, "queued", as_json=as_json)
+        known = retry(client, asked)
+    _conclude(known, asked, "queued", as_json=as_json)
+
+
+@events.command("bury")
+@click.argument("batches", nargs=-1, required=True)
+@click.option("--cause", default="by hand", show_default=True, help="Why, for whoever looks at it later.")
+@project_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
+def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_json: bool) -> None:
+    """Give these batches up for now, even ones that a worker is at; exit code 1 when one is neither open nor leased."""
+    settings = load_settings()
+    asked = list(dict.fromkeys(read_name(settings, batch, label) for batch in batches))
+    with connect(settings.redis_url) as client:
+        buried = Inbox(client).give_up(asked, cause)
+    left = [name for name in asked if name not in set(buried)]
+    if as_json:
+        click.echo(msgspec.json.encode({"buried": buried, "left": left}))
+    else:
+        for name in left:
+            click.echo(f"{name} is neither open nor leased", err=True)
+        click.echo(f"{len(buried)} of {len(asked)} buried")
+    if left:
+        click.get_current_context().exit(1)
 
 
 @events.command("purge")

@@ -5,19 +5,17 @@ from dataclasses import dataclass
 
 import click
 import msgspec
-import redis
 
 from receiver.backlog import Backlog
-from receiver.bell import Bell
 from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import Moment
 from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
-from receiver.gemini import Batch
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox import connect
 from receiver.inbox_names import split_inbox_name
 from receiver.project_batches import ProjectBatches, open_batches
 from receiver.projects import Project
-from receiver.replay import Tally, Verdict, Window, add_tallies, ask_each, find_stored, replay
+from receiver.remedies import Readmission
+from receiver.replay import Tally, Window, add_tallies, ask_each, find_stored, replay
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 
@@ -90,29 +88,11 @@ def _print(tally: Tally, *, dry_run: bool) -> None:
     click.echo(f"{tally.found} found, {tally.stored} already stored, {len(tally.queued)} {verb}{extra}")
 
 
-class _Door:
-    """Puts batches into the inbox, or in a dry run only says what would happen."""
-
-    def __init__(self, client: "redis.Redis", *, dry_run: bool) -> None:
-        self._inbox, self._bell = Inbox(client), Bell(client)
-        self._dry_run = dry_run
-
-    def admit(self, batches: Sequence[Batch]) -> list[Verdict]:
-        if self._dry_run:
-            known = self._inbox.entries(batch.name for batch in batches)
-            owed = {name for name, entry in known.items() if entry.state in ("open", "leased")}
-            return ["owed" if batch.name in owed else "queued" for batch in batches]
-        arrivals = [Arrival(one.name, f"batch.{one.state.lower()}", "replay", reopen="all") for one in batches]
-        opened = self._inbox.accept(arrivals)
-        self._bell.ring(batch.name for batch, is_opened in zip(batches, opened, strict=True) if is_opened)
-        return ["queued" if is_opened else "owed" for is_opened in opened]
-
-
 def _replay(settings: Settings, label: str | None, choice: _Choice, *, dry_run: bool) -> tuple[list[Tally], list[str]]:
     """What was seen of each project, and what failed."""
     projects, storage = choose_projects(settings, label), open_storage(settings.storage_url)
     with connect(settings.redis_url) as client:
-        door = _Door(client, dry_run=dry_run)
+        door = Readmission(client, dry_run=dry_run)
         names = Backlog(client).names("buried") if choice.failed else choice.names
         strangers = [name for name in names if split_inbox_name(name)[0] not in {one.name for one in projects}]
         if strangers and not choice.failed:
@@ -130,7 +110,7 @@ def _replay(settings: Settings, label: str | None, choice: _Choice, *, dry_run: 
 
 
 def _look(
-    batches: ProjectBatches, storage: Storage, door: _Door, names: Sequence[str] | None, choice: _Choice
+    batches: ProjectBatches, storage: Storage, door: Readmission, names: Sequence[str] | None, choice: _Choice
 ) -> Tally:
     """Look at these batches of one project, or at all that Gemini lists."""
     unclear = list[str]()

@@ -51,6 +51,37 @@ def test_same_delivery_is_known(inbox: Inbox) -> None:
     assert not arrive(inbox, "msg_1")
 
 
+def test_giving_up_takes_the_batch_from_its_worker(inbox: Inbox, client: "redis.Redis") -> None:
+    """Whoever holds it can neither renew nor end it; a retry opens it again."""
+    arrive(inbox)
+    lease = claim(inbox)
+    assert inbox.give_up([BATCH, "batches/nosuch"], "wrong prompt") == [BATCH]
+    with pytest.raises(LeaseLostError):
+        inbox.renew(lease)
+    assert not inbox.finish(lease, Summary())
+    entry = inbox.entries([BATCH])[BATCH]
+    assert (entry.state, entry.cause) == ("buried", "wrong prompt")
+    assert (client.zscore(DUE, BATCH), client.zscore(BURIED, BATCH)) == (None, entry.changed_ms)
+    assert client.hget(METRICS, "gbr_attempts_total:buried") == b"1"
+    assert arrive(inbox, reopen="all")
+    claim(inbox)
+
+
+def test_what_has_ended_is_not_given_up(inbox: Inbox) -> None:
+    arrive(inbox)
+    inbox.finish(claim(inbox), Summary())
+    assert inbox.give_up([BATCH], "too late") == []
+    assert state(inbox) == "done"
+
+
+def test_half_a_character_keeps_no_batch_from_its_end(inbox: Inbox) -> None:
+    """A cause that no UTF-8 can hold once let the worker crash instead of ending its attempt."""
+    arrive(inbox)
+    inbox.postpone(claim(inbox), 0, "bad \ud800 name", "attempts")
+    inbox.bury(claim(inbox), "bad \ud800 name")
+    assert inbox.entries([BATCH])[BATCH].cause == "bad ? name"
+
+
 def pass_time(client: "redis.Redis", seconds: int) -> None:
     """As if it were so much later: what would have expired does, in Redis' own way."""
     for key in client.scan_iter():

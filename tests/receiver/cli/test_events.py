@@ -94,6 +94,17 @@ def test_retry_takes_all_buried(client: "redis.Redis", redis_url: str) -> None:
     assert run(redis_url, "retry", "--all-buried").stdout == "0 of 0 queued\n"
 
 
+def test_bury_takes_what_is_owed(client: "redis.Redis", redis_url: str) -> None:
+    result = run(redis_url, "bury", "open", "leased", "done", "--cause", "wrong prompt")
+    assert (result.exit_code, result.stdout) == (1, "2 of 3 buried\n")
+    assert result.stderr == "batches/done is neither open nor leased\n"
+    entries = Inbox(client).entries(["batches/open", "batches/leased", "batches/done"])
+    assert [entry.state for entry in entries.values()] == ["buried", "buried", "done"]
+    assert entries["batches/leased"].cause == "wrong prompt"
+    told = json.loads(run(redis_url, "bury", "leased", "--json").stdout)
+    assert told == {"buried": [], "left": ["batches/leased"]}
+
+
 def test_purge_wants_a_yes(client: "redis.Redis", redis_url: str) -> None:
     result = run(redis_url, "purge", "--buried", "--done")
     assert (result.exit_code, "forget 2 batch(es)" in result.stderr) == (2, True)

@@ -1,0 +1,58 @@
+"""What a person does with a batch by hand, on the command line or on the status page."""
+
+from collections.abc import Sequence
+
+import redis
+
+from receiver.bell import Bell
+from receiver.gemini import Batch
+from receiver.inbox import Arrival, Inbox
+from receiver.inbox_names import split_inbox_name
+from receiver.project_batches import open_batches
+from receiver.replay import Tally, Verdict, Window, find_stored, replay
+from receiver.settings import Settings
+from receiver.storage import Storage
+
+
+def retry(client: "redis.Redis", names: Sequence[str]) -> list[str]:
+    """Work on these batches again, from the first attempt. Gives those that the inbox knows.
+
+    Raises InboxUnavailableError when Redis can't be asked.
+    """
+    inbox = Inbox(client)
+    known = inbox.entries(names)
+    inbox.accept([Arrival(name, entry.event, "retry", reopen="all") for name, entry in known.items()])
+    Bell(client).ring(known)
+    return list(known)
+
+
+class Readmission:
+    """The door of a replay: puts batches into the inbox, or in a dry run only says what would happen."""
+
+    def __init__(self, client: "redis.Redis", *, dry_run: bool = False) -> None:
+        self._inbox, self._bell = Inbox(client), Bell(client)
+        self._dry_run = dry_run
+
+    def admit(self, batches: Sequence[Batch]) -> list[Verdict]:
+        """Raises InboxUnavailableError when Redis can't be asked."""
+        if self._dry_run:
+            known = self._inbox.entries(batch.name for batch in batches)
+            owed = {name for name, entry in known.items() if entry.state in ("open", "leased")}
+            return ["owed" if batch.name in owed else "queued" for batch in batches]
+        arrivals = [Arrival(one.name, f"batch.{one.state.lower()}", "replay", reopen="all") for one in batches]
+        opened = self._inbox.accept(arrivals)
+        self._bell.ring(batch.name for batch, is_opened in zip(batches, opened, strict=True) if is_opened)
+        return ["queued" if is_opened else "owed" for is_opened in opened]
+
+
+def replay_one(settings: Settings, client: "redis.Redis", storage: Storage, name: str) -> Tally:
+    """Ask Gemini for one batch, and queue it if it ended and is not stored.
+
+    Raises UnknownProjectError, GeminiError (NotFoundError where the project has none of that name), StorageError and
+    InboxUnavailableError.
+    """
+    project = settings.project(split_inbox_name(name)[0])
+    admit = Readmission(client).admit
+    with open_batches(settings, project) as batches:
+        found = batches.get(name)
+        return replay([found], batches.get, lambda asked: find_stored(storage, asked), admit, Window())
