@@ -18,6 +18,7 @@ from receiver.entries import Entry, fetch_entries
 from receiver.errors import InboxUnavailableError
 from receiver.inbox import COUNTERS
 from receiver.looks import WEBHOOK_FAULTS, WebhookFault, read_faults
+from receiver.projects import DEFAULT
 from receiver.redis_health import Finding, examine
 from receiver.scripts import BURIED, DONE, DUE, LOOK
 
@@ -94,6 +95,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
     lost = fetch_entries(client, buried[:MOST_SHOWN])
     due = int(client.zcount(DUE, "-inf", now_ms))
     findings = examine(client)
+    looks = [_read_look(client, project, now_ms) for project in projects]
     return Overview(
         open=max(0, int(client.zcard(DUE)) - len(leased)),
         due=due,
@@ -105,20 +107,29 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
         workers=workers,
         deliveries=fetch_deliveries(client, MOST_SHOWN),
         counters=_read_counters(client),
-        looks=[_read_look(client, project, now_ms) for project in projects],
+        looks=looks,
         redis=findings,
-        needs=_find_needs(len(buried), due, workers, findings),
+        needs=_find_needs(len(buried), due, workers, findings, looks),
     )
 
 
-def _find_needs(buried: int, due: int, workers: list[AliveWorker], findings: list[Finding]) -> list[str]:
+def _find_needs(
+    buried: int, due: int, workers: list[AliveWorker], findings: list[Finding], looks: list[LastLook]
+) -> list[str]:
     needs = [finding.text for finding in findings if finding.level == "refuse"]
     if due and not workers:
-        needs.append(f"{due} batch(es) are due and no worker is alive: start `gemini-batch-receiver worker`")
+        needs.append(f"{_batches(due, 'is', 'are')} due and no worker is alive: start `gemini-batch-receiver worker`")
     if buried:
         hint = "`gemini-batch-receiver events list --state buried` says why, `events retry --all-buried` tries again"
-        needs.append(f"{buried} batch(es) were given up: {hint}")
+        needs.append(f"{_batches(buried, 'was', 'were')} given up: {hint}")
+    for look in looks:
+        about = f"the webhook of {look.project or DEFAULT}"
+        needs += [f"{about}: {fault.detail}; {fault.advice}" for fault in look.webhooks or []]
     return needs
+
+
+def _batches(number: int, one: str, many: str) -> str:
+    return f"1 batch {one}" if number == 1 else f"{number:,} batches {many}"
 
 
 def _read_counters(client: "redis.Redis") -> dict[str, int]:

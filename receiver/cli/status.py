@@ -21,8 +21,8 @@ MAX_CAUSE = 80
 def status(ctx: click.Context, *, as_json: bool) -> None:
     """Show the inbox, the workers, the last deliveries and looks, and what was given up.
 
-    Exit code 1 when something needs a person: a batch was given up, batches are due and no worker is alive, or Redis
-    may lose what it is given.
+    Exit code 1 when something needs a person: a batch was given up, batches are due and no worker is alive, a look
+    found a webhook wrong, or Redis may lose what it is given.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:

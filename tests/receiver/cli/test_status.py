@@ -14,7 +14,7 @@ from deploy.sandbox.valkey import running_valkey
 from receiver.cli.group import cli
 from receiver.deliveries import Note, NoteBook, name_delivery
 from receiver.inbox import Arrival, Inbox, connect
-from receiver.looks import Looks
+from receiver.looks import Looks, WebhookFault
 from receiver.scripts import DUE
 from tests.answering import Answer, answering
 from tests.receiver.test_backlog import fill
@@ -56,8 +56,8 @@ def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
     assert "buried     batches/buried 0s ago, after 0 attempts: no such file" in said
     assert result.exit_code == 1
     due, buried = result.stderr.splitlines()
-    assert due == "1 batch(es) are due and no worker is alive: start `gemini-batch-receiver worker`"
-    assert buried.startswith("1 batch(es) were given up: `gemini-batch-receiver events list --state buried` says why")
+    assert due == "1 batch is due and no worker is alive: start `gemini-batch-receiver worker`"
+    assert buried.startswith("1 batch was given up: `gemini-batch-receiver events list --state buried` says why")
 
 
 def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_url: str) -> None:
@@ -75,6 +75,14 @@ def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_ur
     assert "refused - no signature? fits\n" in said
     assert "counters   unbalanced_batches 1\n" in said
     assert "reconcile  default: the last look was 0s ago; all was seen 0s ago\n" in said
+
+
+def test_faults_of_webhooks_need_a_person(client: "redis.Redis", redis_url: str) -> None:
+    fault = WebhookFault("disabled", "webhooks/1", "it is disabled", "`webhooks update 1 --state enabled`")
+    Looks(client, 900, "acme").note_webhooks([fault])
+    result = status(redis_url, GEMINI_API_KEY__ACME="key-acme")
+    assert result.exit_code == 1
+    assert result.stderr == "the webhook of acme: it is disabled; `webhooks update 1 --state enabled`\n"
 
 
 def test_json_holds_all_of_it(client: "redis.Redis", redis_url: str) -> None:
