@@ -4,31 +4,14 @@ The scripts that count for `/metrics` write every counter a second time, into th
 `gbr:history:<Unix time by Redis' clock / half an hour>`. A hash goes after 26 hours.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import redis
 
 from receiver.counters import read_counts
 from receiver.errors import InboxUnavailableError
+from receiver.slots import SLOT_S, Slot
 
 HISTORY = "gbr:history"
-SLOT_S = 1800
 SLOTS = 48
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Half an hour."""
-
-    began_s: int  # Unix time
-    counts: Mapping[str, float]  # by the fields of `metrics`
-
-    def total(self, *fields: str) -> float:
-        """The sum of these fields; a field that ends with `:` stands for all that begin with it."""
-        prefixes = tuple(field for field in fields if field.endswith(":"))
-        chosen = (count for name, count in self.counts.items() if name in fields or name.startswith(prefixes))
-        return sum(chosen)
 
 
 def fetch_history(client: "redis.Redis", slots: int = SLOTS) -> list[Slot]:

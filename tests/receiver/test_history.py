@@ -7,8 +7,9 @@ import redis
 
 from receiver import metrics
 from receiver.counters import Counters
-from receiver.history import HISTORY, SLOT_S, SLOTS, Slot, fetch_history
+from receiver.history import HISTORY, SLOTS, fetch_history
 from receiver.inbox import Arrival, Inbox, connect
+from receiver.slots import SLOT_S, Slot
 from receiver.summaries import Summary
 
 
