@@ -24,6 +24,7 @@ from receiver.projects import SECRET, Project
 from receiver.reconciler import Reconciler, look_at_each
 from receiver.scrape import Meter, Scrape
 from receiver.settings import Settings
+from receiver.status.routes import StatusPage
 from receiver.sweep import Sweeper
 from receiver.webhook import Parts, Webhook
 
@@ -67,7 +68,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.callback(sweeper.stop)
         reconciler.start()
         stack.callback(reconciler.stop)
-        yield Parts(inbox, intake, KeySetCache(settings.jwks_url, client=http), counters, meter)
+        yield Parts(inbox, intake, KeySetCache(settings.jwks_url, client=http), counters, meter, redis_client)
 
 
 def _warn_of_no_secret(project: Project) -> None:
@@ -93,6 +94,8 @@ def create_app(settings: Settings) -> Starlette:
     ]
     if settings.metrics_token:
         doors.append(Route("/metrics", Scrape(settings.metrics_token).get))
+    if settings.status_token:
+        doors += StatusPage(settings, lambda request: request.app.state.parts.redis).routes()
     app = Starlette(routes=[*doors, Route("/health", health), Route("/ready", ready)], lifespan=lifespan)
     app.router.redirect_slashes = False  # a redirect would repeat the Host that the sender wrote
     return app

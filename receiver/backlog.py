@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import redis
 
@@ -71,6 +71,14 @@ class Backlog:
         names = [name for one in states for name in self.names(one, project)]
         entries = fetch_entries(self._client, names[:most])
         return Listing(list(entries.values()), len(names), self.now_ms())
+
+    def latest(self, state: Literal["buried", "done"], most: int) -> list[Entry]:
+        """The last entries that ended so, newest first."""
+        try:
+            names = _texts(self._client.zrevrange(BURIED if state == "buried" else DONE, 0, most - 1))
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        return list(fetch_entries(self._client, names).values())
 
     def now_ms(self) -> int:
         """Unix time by Redis' clock."""

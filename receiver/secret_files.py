@@ -15,6 +15,7 @@ SECRETS = (
     "WEBHOOK_SIGNING_SECRET",
     "REDIS_URL",
     "METRICS_TOKEN",
+    "STATUS_TOKEN",
 )
 MARK = "_FILE"
 NOT_HAD = "?"  # keeps the variable stated, so that nothing else is said to be missing

@@ -106,6 +106,11 @@ VARIABLES = (
     Variable("HOST", "127.0.0.1", "address that `serve` listens on; 0.0.0.0 on a PaaS"),
     Variable("PORT", "8000", "port that `serve` listens on"),
     Variable("METRICS_TOKEN", "none", "token that `GET /metrics` asks for, 16 characters or more; unset turns it off"),
+    Variable(
+        "STATUS_TOKEN",
+        "none",
+        "token that the [status page](#status-page) asks for, 16 characters or more; unset turns it off",
+    ),
     Variable("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
 )
 
@@ -129,6 +134,7 @@ class Settings:
     retry_base_s: float  # seconds
     reconcile_interval_s: float  # seconds; 0 is never
     metrics_token: str = field(repr=False)  # empty: no metrics
+    status_token: str = field(repr=False)  # empty: no status page
     host: str
     port: int
     log_level: str
@@ -239,6 +245,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "retry_base_s": reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
         "reconcile_interval_s": reader.parsed(_parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"),
         "metrics_token": reader.parsed(parse_token, "", "METRICS_TOKEN"),
+        "status_token": reader.parsed(parse_token, "", "STATUS_TOKEN"),
         "host": reader.text("HOST", default="127.0.0.1"),
         "port": reader.parsed(_parse_port, 0, "PORT", default="8000"),
         "log_level": reader.parsed(_parse_level, "INFO", "LOG_LEVEL", default="INFO"),

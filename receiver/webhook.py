@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+import redis
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
@@ -44,6 +45,7 @@ class Parts:
     keys: KeySetCache
     counters: Counters
     meter: Meter
+    redis: "redis.Redis"
 
 
 class Webhook:

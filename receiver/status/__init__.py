@@ -1,0 +1,1 @@
+"""The status page: how things stand, for whoever holds STATUS_TOKEN and a browser."""

@@ -1,0 +1,119 @@
+"""What the page reads from Redis: in one go, for all who look at it in the same second."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from receiver.backlog import Backlog
+from receiver.deliveries import Delivery, fetch_deliveries
+from receiver.entries import Entry, State, fetch_entries
+from receiver.errors import InboxUnavailableError
+from receiver.history import fetch_history
+from receiver.overview import Overview, take_overview
+from receiver.scripts import DUE
+from receiver.status.charts import Chart, Series, draw
+from receiver.status.rows import Row, make_row
+
+MOST_ROWS = 12
+MOST_DELIVERIES = 12
+PAGE_ROWS = 50
+ANSWERS = ("ok", "blocked", "truncated", "empty", "unkeyed")
+BROKEN = ("error", "malformed", "duplicate")
+CHARTS = (
+    (
+        "Results stored",
+        Series("answers", "good", tuple(f"gbr_results_total:{outcome}" for outcome in ANSWERS)),
+        Series(
+            "errors or missing",
+            "bad",
+            (*(f"gbr_results_total:{outcome}" for outcome in BROKEN), "gbr_missing_results_total"),
+        ),
+    ),
+    (
+        "Attempts at batches",
+        Series("stored", "good", ("gbr_attempts_total:stored",)),
+        Series(
+            "failed", "bad", tuple(f"gbr_attempts_total:{result}" for result in ("postponed", "lease_lost", "buried"))
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How things stood at one moment."""
+
+    now_ms: int  # by Redis' clock
+    overview: Overview
+    running: list[Row]
+    waiting: list[Row]  # the first ones by the time they are due
+    buried: list[Row]  # the last ones
+    stored: list[Row]
+    deliveries: list[Delivery]
+    charts: list[Chart]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of the batches in a state."""
+
+    now_ms: int
+    state: State
+    rows: list[Row]
+    page: int  # from 1
+    pages: int
+    total: int
+
+
+def read_all(client: "redis.Redis", projects: Sequence[str]) -> Reading:
+    """Raises InboxUnavailableError when Redis can't be asked."""
+    overview = take_overview(client, projects)
+    backlog = Backlog(client)
+    now_ms = backlog.now_ms()
+    slots = fetch_history(client)
+    return Reading(
+        now_ms=now_ms,
+        overview=overview,
+        running=_running(client, overview, now_ms),
+        waiting=_waiting(client, [one.batch for one in overview.leased], now_ms),
+        buried=[make_row(entry, now_ms) for entry in backlog.latest("buried", MOST_ROWS)],
+        stored=[make_row(entry, now_ms) for entry in backlog.latest("done", MOST_ROWS)],
+        deliveries=fetch_deliveries(client, MOST_DELIVERIES),
+        charts=[draw(title, slots, series) for title, *series in CHARTS],
+    )
+
+
+def _running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[Row]:
+    workers = {held.batch: held.worker or "" for held in overview.leased}
+    entries = fetch_entries(client, workers)
+    return [make_row(entry, now_ms, worker=workers[name]) for name, entry in entries.items() if entry.state == "leased"]
+
+
+def _waiting(client: "redis.Redis", leased: Sequence[str], now_ms: int) -> list[Row]:
+    try:
+        found: list[Any] = client.zrange(DUE, 0, MOST_ROWS + len(leased) - 1, withscores=True)
+    except redis.RedisError as error:
+        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+    due = {name.decode(errors="replace"): int(score) for name, score in found}
+    entries = [entry for entry in fetch_entries(client, due).values() if entry.state == "open"]
+    return [make_row(entry, now_ms, due[entry.batch]) for entry in entries[:MOST_ROWS]]
+
+
+def read_list(client: "redis.Redis", state: State, page: int) -> Listing:
+    """Raises InboxUnavailableError when Redis can't be asked."""
+    backlog = Backlog(client)
+    names = backlog.names(state)
+    pages = max(1, -(-len(names) // PAGE_ROWS))
+    page = min(max(1, page), pages)
+    entries = fetch_entries(client, names[(page - 1) * PAGE_ROWS : page * PAGE_ROWS])
+    now_ms = backlog.now_ms()
+    return Listing(now_ms, state, [make_row(entry, now_ms) for entry in entries.values()], page, pages, len(names))
+
+
+def read_row(client: "redis.Redis", name: str) -> tuple[int, Row | None]:
+    """Redis' time, and what the inbox knows of one batch. Raises InboxUnavailableError when Redis can't be asked."""
+    now_ms = Backlog(client).now_ms()
+    entry: Entry | None = fetch_entries(client, [name]).get(name)
+    return now_ms, make_row(entry, now_ms) if entry else None
