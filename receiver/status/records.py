@@ -17,14 +17,23 @@ from receiver.status.rows import Part, split_bar
 from receiver.storage import Storage
 from receiver.tolerant_json import tolerant_reader
 
-MOST_MANIFEST_BYTES = 4 * 1024 * 1024  # it names every missing key
-MOST_ERRORS_BYTES = 1024 * 1024
-MOST_UNPACKED_BYTES = 4 * 1024 * 1024
 PAGE_ROWS = 50
-MOST_PAGES = 100
 MOST_KEYS = 3  # of an error, as examples
 GZIP = 31  # what zlib calls the format
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is read."""
+
+    manifest_bytes: int = 4 * 1024 * 1024  # it names every missing key
+    errors_bytes: int = 1024 * 1024
+    unpacked_bytes: int = 4 * 1024 * 1024  # of the index at once
+    pages: int = 100
+
+
+LIMITS = Limits()
 
 
 class OutputRow(msgspec.Struct, frozen=True):
@@ -88,24 +97,24 @@ class Record:
     outputs: Outputs | None
 
 
-def read_record(storage: Storage, name: str, page: int) -> Record:
+def read_record(storage: Storage, name: str, page: int, limits: Limits = LIMITS) -> Record:
     """Raises StorageError when the storage can't be asked."""
     batch = split_inbox_name(name)[1]
-    data = _read_start(storage.read_chunks(manifest_name(batch)), MOST_MANIFEST_BYTES)
+    data = _read_start(storage.read_chunks(manifest_name(batch)), limits.manifest_bytes)
     if data is None:
         return Record(None, "", [], None, None)
     try:
         manifest = read_manifest(data)
     except ManifestError as error:
-        is_long = len(data) > MOST_MANIFEST_BYTES
+        is_long = len(data) > limits.manifest_bytes
         trouble = "it is too long to be shown here: `batches show` shows it" if is_long else str(error)
         return Record(None, trouble, [], None, None)
     return Record(
         manifest=manifest,
         trouble="",
         parts=split_bar(manifest.outcomes, manifest.missing),
-        errors=_read_errors(storage, batch),
-        outputs=_read_outputs(storage, batch, page),
+        errors=_read_errors(storage, batch, limits),
+        outputs=_read_outputs(storage, batch, page, limits),
     )
 
 
@@ -122,11 +131,11 @@ def _read_start(chunks: Iterable[bytes] | None, most: int) -> bytes | None:
     return b"".join(held)
 
 
-def _read_errors(storage: Storage, batch: str) -> Errors | None:
-    data = _read_start(storage.read_chunks(errors_name(batch)), MOST_ERRORS_BYTES)
+def _read_errors(storage: Storage, batch: str, limits: Limits) -> Errors | None:
+    data = _read_start(storage.read_chunks(errors_name(batch)), limits.errors_bytes)
     if not data:
         return None
-    is_whole = len(data) <= MOST_ERRORS_BYTES
+    is_whole = len(data) <= limits.errors_bytes
     lines = data.split(b"\n")[:-1]  # behind the last newline is nothing, or the rest of a cut line
     kinds: dict[tuple[str, str], ErrorKind] = {}
     for row in _rows_of(lines, _read_error):
@@ -144,30 +153,30 @@ def _rows_of(lines: Iterable[bytes], read: Callable[[bytes], T]) -> Iterator[T]:
             yield read(line)
 
 
-def _read_outputs(storage: Storage, batch: str, page: int) -> Outputs | None:
+def _read_outputs(storage: Storage, batch: str, page: int, limits: Limits) -> Outputs | None:
     chunks = storage.read_chunks(index_name(batch))
     if chunks is None:
         return None
-    page = min(max(1, page), MOST_PAGES)
+    page = min(max(1, page), limits.pages)
     first = (page - 1) * PAGE_ROWS
-    lines = list(islice(_unpacked_lines(chunks), first, first + PAGE_ROWS + 1))
+    lines = list(islice(_unpacked_lines(chunks, limits.unpacked_bytes), first, first + PAGE_ROWS + 1))
     rows = list(_rows_of(lines[:PAGE_ROWS], _read_output))
     has_more = len(lines) > PAGE_ROWS
-    return Outputs(rows, page, has_more and page < MOST_PAGES, has_more and page == MOST_PAGES)
+    return Outputs(rows, page, has_more and page < limits.pages, has_more and page == limits.pages)
 
 
-def _unpacked_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _unpacked_lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
     """The lines of a gzip, one packed chunk at a time; what is no gzip ends early."""
     unpacker, rest = zlib.decompressobj(GZIP), b""
     for chunk in chunks:
         packed = chunk
         while packed:
             try:
-                data = unpacker.decompress(packed, MOST_UNPACKED_BYTES)
+                data = unpacker.decompress(packed, most_bytes)
             except zlib.error:
                 return
             packed = unpacker.unconsumed_tail
             *lines, rest = (rest + data).split(b"\n")
             yield from lines
-            if len(rest) > MOST_UNPACKED_BYTES or unpacker.eof:
+            if len(rest) > most_bytes or unpacker.eof:
                 return

@@ -11,6 +11,7 @@ UNKNOWN = "unknown"
 SIZES = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 SPANS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 SHOWN_DIGITS = 4
+LAST_MS = 253_402_300_799_000  # the end of the year 9999
 
 
 def clean(text: str) -> str:
@@ -76,7 +77,7 @@ def clock(ms: float) -> str:
 
 
 def _utc(ms: float) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    return datetime.fromtimestamp(min(max(0.0, ms), LAST_MS) / 1000, UTC)  # anybody may have written it
 
 
 def read_moment(text: str | None) -> int | None:
@@ -87,7 +88,7 @@ def read_moment(text: str | None) -> int | None:
     """
     try:
         found = datetime.fromisoformat(text or "")
-        return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+        return max(0, int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000))
     except (ValueError, OverflowError):
         return None
 
@@ -102,9 +103,9 @@ def money(cost: Cost | str | None) -> str:
         return cost or ""
     try:
         amount = Decimal(cost.amount)
-    except InvalidOperation:
+        digits = 2 if amount == 0 or amount >= 1 else SHOWN_DIGITS - 1 - amount.adjusted()
+        shown = f"{amount:,.{digits}f}"
+    except (InvalidOperation, ValueError):  # no number, or one that no list of prices gives
         return UNKNOWN
-    digits = 2 if amount == 0 or amount >= 1 else SHOWN_DIGITS - 1 - amount.adjusted()
-    shown = f"{amount:,.{digits}f}"
     shown = shown.rstrip("0").ljust(shown.index(".") + 3, "0") if "." in shown else shown
     return f"${shown}" if cost.currency == "USD" else f"{shown} {cost.currency}"

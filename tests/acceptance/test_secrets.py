@@ -25,7 +25,7 @@ from tests.waiting import eventually
 PASSWORD = "canary/redis@password"
 SECRET, OLD_SECRET, ACME_SECRET = (f"canary-webhook-secret-{number}-bytes".encode() for number in (1, 2, 3))
 API_KEY, ACME_KEY = "canary-api-key-default", "canary-api-key-acme"
-TOKEN = "canary-metrics-token"
+TOKEN, STATUS_TOKEN = "canary-metrics-token", "canary-status-token"
 HOSTILE = 'evil\n{"event": "forged"}\r\x1b[2J\u2028\x85'
 
 
@@ -35,7 +35,14 @@ def whsec(secret: bytes) -> str:
 
 def canaries() -> list[bytes]:
     """Every secret in every form that a careless line could have."""
-    plain = [PASSWORD, API_KEY, ACME_KEY, TOKEN, *(secret.decode() for secret in (SECRET, OLD_SECRET, ACME_SECRET))]
+    plain = [
+        PASSWORD,
+        API_KEY,
+        ACME_KEY,
+        TOKEN,
+        STATUS_TOKEN,
+        *(secret.decode() for secret in (SECRET, OLD_SECRET, ACME_SECRET)),
+    ]
     forms = [form for text in plain for form in (text, quote(text, safe=""), base64.b64encode(text.encode()).decode())]
     return [form.encode() for form in [*forms, *(text.encode().hex() for text in plain)]]
 
@@ -76,6 +83,7 @@ def vault(world: World) -> Iterator[Vault]:
         "GEMINI_WEBHOOK_SECRET": f"{registered} {whsec(SECRET)},{whsec(OLD_SECRET)}",
         "GEMINI_API_KEY__ACME": ACME_KEY,
         "METRICS_TOKEN": TOKEN,
+        "STATUS_TOKEN": STATUS_TOKEN,
         "GEMINI_WEBHOOK_SECRET__ACME": whsec(ACME_SECRET),
         "REDIS_URL": f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/0",
         "LOG_LEVEL": "DEBUG",
@@ -91,6 +99,7 @@ def go_wrong(vault: Vault) -> None:
         CLIENT.post(url, json={}, headers=headers)
     for token in (TOKEN, f"{TOKEN}x"):
         CLIENT.get(f"{world.web_url}/metrics", headers={"authorization": f"Bearer {token}"})
+    look_at_the_status_page(world.web_url)
     suspended = {"code": 7, "message": f"Consumer 'api_key:{API_KEY}' has been suspended"}
     manifest_of(world, ready_batch(world.gemini_url, state="FAILED", request_count=1, error=suspended))
     set_faults(world.gemini_url, get_status={"status": 500, "times": 2})
@@ -106,6 +115,17 @@ def go_wrong(vault: Vault) -> None:
         ready_batch(world.gemini_url, state="EXPIRED")
         eventually(lambda: "WRONGTYPE" in (world.folder / "serve.log").read_text(), 20, "a failing script")
         client.delete("gbr:due")
+
+
+def look_at_the_status_page(web_url: str) -> None:
+    """Right and wrong logins, and what the page says; none of it repeats the token."""
+    for token in (STATUS_TOKEN, f"{STATUS_TOKEN}x"):
+        form = {"token": token, "back": token}
+        answer = CLIENT.post(f"{web_url}/status/login", data=form, headers={"origin": web_url})
+        assert_clean("the login", answer.content + str(answer.headers).encode())
+        for path in ("", "/batches/nosuch"):
+            bearer = {"authorization": f"Bearer {token}"}
+            assert_clean("the page", CLIENT.get(f"{web_url}/status{path}", headers=bearer).content)
 
 
 COMMANDS = (

@@ -1,0 +1,227 @@
+"""The status page in a real browser, before a real web process, a worker and the stand-in of Gemini."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import resources
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, expect
+
+from receiver.inbox import Arrival, Inbox, connect
+from tests.acceptance.conftest import World
+from tests.acceptance.test_main_job import manifest_of
+from tests.browsers import running_browser
+from tests.running import answers, running_program, set_faults, submit_file, submit_inline
+from tests.waiting import eventually
+
+TOKEN = "canary-status-token"
+HOSTILE = "<img src=x onerror=alert(1)>\"'</script>{{7*7}}\u202e\x1b[31m"
+SHOWN = "<img src=x onerror=alert(1)>\"'</script>{{7*7}}�"
+PLAIN_REFUSALS = ("status of 401 (Unauthorized)", "status of 404 (Not Found)")  # the login, and an unknown batch
+LOOKS: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1280), ("dark", 390))  # and pixels of width
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@contextmanager
+def serving(world: World, *, worker: bool = True) -> Iterator[None]:
+    settings = world.settings | {"STATUS_TOKEN": TOKEN}
+    with ExitStack() as stack:
+        stack.enter_context(running_program(world.folder, settings, "serve"))
+        if worker:
+            stack.enter_context(running_program(world.folder, settings, "worker"))
+        eventually(lambda: answers(f"{world.web_url}/ready"), 20)
+        yield
+
+
+@contextmanager
+def window(browser: Browser, world: World, **options: Any) -> Iterator[Page]:
+    """A logged-in window. Whatever it complains of, such as a breach of the policy, fails the test."""
+    complaints = list[str]()
+    context = browser.new_context(base_url=world.web_url, **options)
+    page = context.new_page()
+
+    def hear_dialog(dialog: Dialog) -> None:
+        complaints.append(dialog.message)
+        dialog.dismiss()
+
+    def hear_line(line: ConsoleMessage) -> None:
+        if line.type == "error" and not line.text.endswith(PLAIN_REFUSALS):
+            complaints.append(line.text)
+
+    page.on("dialog", hear_dialog)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", hear_line)
+    page.goto("/status")
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("link", name="Overview")).to_be_visible()
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def requests_file(count: int) -> bytes:
+    rows = [{"key": f"k{n}", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}} for n in range(count)]
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def test_progress_is_seen_moving_until_it_is_stored(world: World, browser: Browser) -> None:
+    """Nobody reloads: the page itself shows the download grow and end."""
+    with serving(world), window(browser, world) as page:
+        expect(page.get_by_text("No worker is at a batch")).to_be_visible()
+        set_faults(world.gemini_url, drip_downloads={"bytes_per_s": 30_000, "times": 1})
+        batch = submit_file(world.gemini_url, requests_file(600), "slow one")
+        bar = page.locator("#running progress")
+        expect(bar).to_have_attribute("value", re.compile(r"\d"), timeout=20_000)
+        seen = int(bar.get_attribute("value") or 0)
+        eventually(lambda: int(bar.get_attribute("value") or 0) > seen, 20, "more of it")
+        assert 0 < seen < int(bar.get_attribute("max") or 0)
+        expect(page.locator("#running")).to_contain_text("slow one")
+        page.locator("#running").get_by_role("link", name=batch.removeprefix("batches/")).click()
+        expect(page.locator("#now")).to_contain_text("downloads and splits")
+        expect(page.locator("#results")).to_contain_text("600 ok", timeout=30_000)
+        expect(page.locator("#outputs tbody tr")).to_have_count(50)
+        page.get_by_role("link", name="After →").click()
+        expect(page.locator("#outputs tbody tr").first).to_contain_text("k50")
+
+
+def test_buttons_ask_first_and_then_do_it(world: World, browser: Browser) -> None:
+    with serving(world, worker=False), window(browser, world) as page:
+        with connect(world.redis_url) as client:
+            Inbox(client).accept([Arrival("batches/one", "batch.succeeded", "static")])
+        page.get_by_role("link", name="one", exact=True).click()
+        bury = page.get_by_role("button", name="Bury")
+        expect(bury).to_be_hidden()
+        page.locator("summary", has_text="Bury").focus()
+        page.keyboard.press("Enter")  # a keyboard is enough
+        page.keyboard.press("Tab")
+        expect(bury).to_be_focused()
+        expect(page.locator("#pulse-text")).to_have_text("waits for you")  # it must not close what somebody opened
+        expect(bury).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status").first).to_contain_text("It is buried")
+        expect(page.locator("#timeline")).to_contain_text("by hand, on the status page")
+        page.get_by_role("link", name="Overview").first.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("One thing needs you")
+        page.locator("#buried").get_by_role("link", name="one", exact=True).click()
+        page.locator("summary", has_text="Retry").click()
+        page.get_by_role("button", name="Retry").click()
+        expect(page.get_by_role("status").first).to_contain_text("It is queued again")
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_label("Token")).to_be_visible()
+
+
+def test_replay_brings_what_only_gemini_knows(world: World, browser: Browser) -> None:
+    with serving(world), window(browser, world) as page:
+        set_faults(world.gemini_url, drop_deliveries=1)
+        batch = submit_inline(world.gemini_url, {"one": "Hello"})
+        page.goto(f"/status/{batch}")
+        expect(page.get_by_text("Neither the inbox nor the storage knows")).to_be_visible()
+
+        def replayed() -> bool:
+            page.locator("summary", has_text="Replay").click()
+            page.get_by_role("button", name="Replay").click()
+            return "it is queued" in page.get_by_role("status").first.inner_text()
+
+        eventually(replayed, 20, "Gemini's end of the batch")
+        expect(page.locator("#results")).to_contain_text("1 ok", timeout=20_000)
+
+
+def test_page_works_without_scripts(world: World, browser: Browser) -> None:
+    with serving(world, worker=False), window(browser, world, java_script_enabled=False) as page:
+        with connect(world.redis_url) as client:
+            Inbox(client).accept([Arrival("batches/one", "batch.succeeded", "static")])
+
+        def refreshed() -> bool:
+            page.get_by_role("link", name="Refresh").click()
+            return page.get_by_role("link", name="one", exact=True).count() > 0
+
+        eventually(refreshed, 10, "the batch")
+        page.get_by_role("link", name="one", exact=True).click()
+        page.locator("summary", has_text="Bury").click()
+        page.get_by_role("button", name="Bury").click()
+        expect(page.get_by_role("status").first).to_contain_text("It is buried")
+
+
+def test_link_from_elsewhere_finds_its_session(world: World, browser: Browser) -> None:
+    """The cookie stays home when another site leads here; the page looks again by itself."""
+    with serving(world, worker=False), window(browser, world) as page:
+        page.goto(f"http://localhost:{world.port}/status")
+        expect(page.get_by_label("Token")).to_be_visible()
+        page.evaluate("url => { location.href = url }", f"{world.web_url}/status/list?state=done")
+        expect(page.get_by_text("There are none.")).to_be_visible()
+
+
+def faults_of(page: Page) -> list[str]:
+    """What axe finds: labels, contrast, headings, tables, landmarks."""
+    source = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
+    page.evaluate(source)
+    found = page.evaluate("() => axe.run()")
+    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']]}" for one in found["violations"]]
+
+
+def overflow_px(page: Page) -> int:
+    """How much wider the page is than its window."""
+    width: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return width
+
+
+@contextmanager
+def hostile_world(world: World) -> Iterator[list[str]]:
+    """A stored batch of hostile names, a buried one with a hostile cause; gives the paths of what there is to see."""
+    with serving(world):
+        asked = {f"{HOSTILE}{n}": "Hello" for n in range(3)} | {f"{HOSTILE}e": "[sandbox:error 8]"}
+        stored = submit_inline(world.gemini_url, asked, HOSTILE)
+        manifest_of(world, stored)
+        with connect(world.redis_url) as client:
+            inbox = Inbox(client)
+            inbox.accept([Arrival("batches/lost", "batch.succeeded", "retry", metadata=json.dumps({HOSTILE: HOSTILE}))])
+            inbox.give_up(["batches/lost"], HOSTILE * 9)
+        yield [
+            "/status",
+            f"/status/{stored}",
+            "/status/batches/lost",
+            "/status/list?state=done",
+            "/status/list?state=buried",
+        ]
+
+
+def test_hostile_names_are_shown_and_everybody_can_read(world: World, browser: Browser) -> None:
+    with hostile_world(world) as paths:
+        for scheme, width in LOOKS:
+            size: ViewportSize = {"width": width, "height": 900}
+            with window(browser, world, color_scheme=scheme, viewport=size) as page:
+                for path in paths:
+                    look_closely(page, path)
+                page.goto("/status")
+                page.get_by_role("button", name="Log out").click()
+                assert faults_of(page) == []
+
+
+def look_closely(page: Page, path: str) -> None:
+    page.goto(path)
+    assert SHOWN in page.locator("main").inner_text().replace("\n", " "), path
+    assert page.locator("main img").count() == 0
+    assert overflow_px(page) == 0, path
+    assert faults_of(page) == [], path
+
+
+def test_charts_say_what_they_draw(world: World, browser: Browser) -> None:
+    with serving(world), window(browser, world) as page:
+        manifest_of(world, submit_inline(world.gemini_url, {"one": "Hello", "two": "[sandbox:error 8]"}))
+        drawing = page.get_by_role("img", name="Results stored by half hours. In the last day: 1 answers, 1 errors")
+        expect(drawing).to_be_visible(timeout=10_000)
+        expect(drawing.locator("rect")).to_have_count(2)
+        page.locator("#numbers-1 summary").click()
+        expect(page.locator("#numbers-1 tbody tr")).to_contain_text("1")
+        moment = page.locator(".verdict time").inner_text()
+        expect(page.locator(".verdict time")).not_to_have_text(moment)
+        expect(page.locator("#numbers-1 table")).to_be_visible()

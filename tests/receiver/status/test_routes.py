@@ -1,0 +1,316 @@
+"""The status page of a real web process: who may see it, and what it answers."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import redis
+
+from deploy.sandbox.processes import allocate_port, stop
+from deploy.sandbox.valkey import start_valkey
+from receiver.inbox import Arrival, Inbox, connect
+from receiver.status.gate import COOKIE, SECURE_COOKIE
+from receiver.status.guesses import BURST
+from receiver.status.pages import SECURITY
+from tests.receiver.test_backlog import fill
+from tests.running import CLIENT, answers, running_program
+from tests.waiting import eventually
+
+TOKEN = "0123456789abcdef-status"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+
+
+def settings_of(redis_url: str, folder: Path, port: int) -> dict[str, str]:
+    return {
+        "GEMINI_API_KEY": "right-key",
+        "GEMINI_BASE_URL": "http://127.0.0.1:9",
+        "REDIS_URL": redis_url,
+        "STORAGE_URL": (folder / "outputs").as_uri(),
+        "PORT": str(port),
+        "RECONCILE_INTERVAL_S": "0",
+        "STATUS_TOKEN": TOKEN,
+    }
+
+
+@contextmanager
+def serving(redis_url: str, folder: Path, **more: str) -> Iterator[str]:
+    port = allocate_port()
+    with running_program(folder, settings_of(redis_url, folder, port) | more, "serve"):
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: answers(f"{url}/health"), 20)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def started(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(valkey_url, tmp_path_factory.mktemp("web"), PUBLIC_URL="https://batches.example.com") as url:
+        yield url
+
+
+@pytest.fixture
+def web_url(started: str, redis_url: str) -> str:
+    """A process whose inbox has one batch of every state."""
+    with connect(redis_url) as client:
+        fill(client)
+    return started
+
+
+def log_in(web_url: str, token: str = TOKEN, back: str = "", **headers: str) -> httpx.Response:
+    form = {"token": token, "back": back}
+    return CLIENT.post(f"{web_url}/status/login", data=form, headers={"origin": web_url} | headers)
+
+
+def cookies(answer: httpx.Response) -> dict[str, str]:
+    """The session as a browser would send it again."""
+    found = re.match(r"([^=]+)=([^;]+);", answer.headers["set-cookie"])
+    assert found
+    return {"cookie": f"{found[1]}={found[2]}"}
+
+
+def form_of(web_url: str, session: dict[str, str]) -> str:
+    found = re.search(r'name="form" value="([0-9a-f]{64})"', CLIENT.get(f"{web_url}/status", headers=session).text)
+    assert found
+    return found[1]
+
+
+def state_of(redis_url: str, batch: str) -> str:
+    with redis.Redis.from_url(redis_url) as client:
+        return Inbox(client).entries([batch])[batch].state
+
+
+def test_no_token_is_no_page(redis_url: str, tmp_path: Path) -> None:
+    with serving(redis_url, tmp_path, STATUS_TOKEN="") as url:
+        for path in ("", "/batches/abc", "/static/status.css", "/login", "/list"):
+            answer = CLIENT.get(f"{url}/status{path}", headers=BEARER)
+            assert (answer.status_code, answer.text) == (404, "Not Found")
+        assert CLIENT.post(f"{url}/status/login", data={"token": ""}).status_code == 404
+
+
+def test_short_token_stops_the_start(redis_url: str, tmp_path: Path) -> None:
+    with running_program(tmp_path, settings_of(redis_url, tmp_path, 1) | {"STATUS_TOKEN": "short"}, "serve"):
+        log = tmp_path / "serve.log"
+        eventually(lambda: "STATUS_TOKEN: expected at least 16 characters" in log.read_text(), 20)
+
+
+@pytest.mark.parametrize("path", ["", "/list?state=buried", "/batches/open", "/acme/batches/abc", "/batches/a%22b"])
+def test_stranger_sees_the_login_alone(web_url: str, path: str) -> None:
+    for headers in ({}, {"cookie": f"{COOKIE}=9999999999.x.y"}, {"authorization": "Basic eDp5"}):
+        answer = CLIENT.get(f"{web_url}/status{path}", headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert 'name="token"' in answer.text
+        assert not any(f"batches/{state}" in answer.text.replace(path, "") for state in ("open", "buried", "done"))
+
+
+def test_token_opens_a_session(web_url: str) -> None:
+    answer = log_in(web_url, back="/status/batches/open")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/status/batches/open")
+    attributes = answer.headers["set-cookie"].split("; ")[1:]
+    assert {"HttpOnly", "SameSite=strict", "Path=/", "Max-Age=28800"} <= set(attributes)
+    assert "Secure" not in attributes
+    page = CLIENT.get(f"{web_url}/status", headers=cookies(answer))
+    assert page.status_code == 200
+    assert "Log out" in page.text
+    assert TOKEN not in page.text + str(answer.headers)
+
+
+def test_browser_that_came_over_https_gets_a_secure_cookie(web_url: str) -> None:
+    """TLS ends before us: the browser itself says where its form was, and PUBLIC_URL that it may be there."""
+    answer = log_in(web_url, origin="https://batches.example.com")
+    assert answer.headers["set-cookie"].startswith(f"{SECURE_COOKIE}=")
+    assert "Secure" in answer.headers["set-cookie"]
+    assert CLIENT.get(f"{web_url}/status", headers=cookies(answer)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": ""},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none"},
+    ],
+)
+def test_form_of_another_page_does_nothing(web_url: str, redis_url: str, headers: dict[str, str]) -> None:
+    assert log_in(web_url, **headers).status_code == 403
+    session = cookies(log_in(web_url))
+    right = {"form": form_of(web_url, session)}
+    path = f"{web_url}/status/batches/open/bury"
+    answer = CLIENT.post(path, data=right, headers=session | {"origin": web_url} | headers)
+    assert answer.status_code == 403
+    assert "Nothing was done" in answer.text
+    assert state_of(redis_url, "batches/open") == "open"
+
+
+@pytest.mark.parametrize("form", [{}, {"form": ""}, {"form": "0" * 64}])
+def test_form_without_its_secret_does_nothing(web_url: str, redis_url: str, form: dict[str, str]) -> None:
+    session = cookies(log_in(web_url)) | {"origin": web_url, "sec-fetch-site": "same-origin"}
+    for deed in ("retry", "bury", "replay"):
+        assert CLIENT.post(f"{web_url}/status/batches/leased/{deed}", data=form, headers=session).status_code == 403
+    assert CLIENT.post(f"{web_url}/status/logout", data=form, headers=session).status_code == 403
+    assert state_of(redis_url, "batches/leased") == "leased"
+
+
+def test_buttons_change_and_say_so(web_url: str, redis_url: str) -> None:
+    session = cookies(log_in(web_url))
+    form = {"form": form_of(web_url, session)}
+    for deed, batch, said, state in (
+        ("bury", "leased", "buried", "buried"),
+        ("bury", "done", "settled", "done"),
+        ("retry", "buried", "retried", "open"),
+        ("retry", "nosuch", "unknown", None),
+    ):
+        path = f"/status/batches/{batch}"
+        answer = CLIENT.post(f"{web_url}{path}/{deed}", data=form, headers=session | {"origin": web_url})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?said={said}")
+        page = CLIENT.get(f"{web_url}{answer.headers['location']}", headers=session)
+        assert 'role="status"' in page.text
+        if state:
+            assert state_of(redis_url, f"batches/{batch}") == state
+
+
+def test_nothing_changes_by_get(web_url: str, redis_url: str) -> None:
+    for deed in ("retry", "bury", "replay"):
+        assert CLIENT.get(f"{web_url}/status/batches/open/{deed}", headers=BEARER).status_code == 405
+    for path in ("login", "logout"):
+        assert CLIENT.get(f"{web_url}/status/{path}", headers=BEARER).status_code in (404, 405)
+    assert state_of(redis_url, "batches/open") == "open"
+
+
+def test_failed_replay_says_why(web_url: str) -> None:
+    """No Gemini answers at the address of this process; and it knows no project acme."""
+    answer = CLIENT.post(f"{web_url}/status/acme/batches/x/replay", headers=BEARER)
+    assert (answer.status_code, "the project acme is not known here" in answer.text) == (502, True)
+
+
+def test_message_is_never_what_the_address_says(web_url: str) -> None:
+    page = CLIENT.get(f"{web_url}/status/batches/open?said=%3Cb%3Eforged", headers=BEARER).text
+    assert "forged" not in page
+    assert 'role="status"' not in page
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example/", "/status/../x", "/webhooks", "\r\nx: y"])
+def test_login_leads_to_our_own_pages_alone(web_url: str, back: str) -> None:
+    assert log_in(web_url, back=back).headers["location"] == "/status"
+
+
+def test_logout_takes_the_cookie_away(web_url: str) -> None:
+    session = cookies(log_in(web_url))
+    form = {"form": form_of(web_url, session)}
+    answer = CLIENT.post(f"{web_url}/status/logout", data=form, headers=session | {"origin": web_url})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/status")
+    assert [text.partition(";")[0] for text in answer.headers.get_list("set-cookie")] == [
+        f'{COOKIE}=""',
+        f'{SECURE_COOKIE}=""',
+    ]
+
+
+def test_program_shows_the_token_itself(web_url: str, redis_url: str) -> None:
+    assert CLIENT.get(f"{web_url}/status", headers=BEARER).status_code == 200
+    answer = CLIENT.post(f"{web_url}/status/batches/open/bury", headers=BEARER)
+    assert answer.status_code == 303
+    assert state_of(redis_url, "batches/open") == "buried"
+    assert CLIENT.get(f"{web_url}/status?token={TOKEN}").status_code == 401
+
+
+def test_every_answer_has_the_headers(web_url: str) -> None:
+    paths = {"": 200, "/batches/open": 200, "/batches/nosuch": 404, "/batches/a.b": 404, "/list": 200}
+    for path, status in paths.items():
+        answer = CLIENT.get(f"{web_url}/status{path}", headers=BEARER)
+        assert answer.status_code == status
+        assert answer.headers["cache-control"] == "no-store"
+        assert SECURITY.items() <= dict(answer.headers).items()
+    login = CLIENT.get(f"{web_url}/status")
+    assert SECURITY.items() <= dict(login.headers).items()
+    assert login.headers["cache-control"] == "no-store"
+    style = CLIENT.get(f"{web_url}/status/static/status.css")
+    assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert CLIENT.get(f"{web_url}/status/static/..%2fpages.py").status_code == 404
+
+
+def test_page_has_nothing_that_the_policy_forbids(web_url: str) -> None:
+    for path in ("", "/batches/buried", "/list?state=done"):
+        page = CLIENT.get(f"{web_url}/status{path}", headers=BEARER).text
+        assert not re.search(r"\s(style|on[a-z]+)=", page)
+        assert re.findall(r"<(?:script|style)[^>]*>", page) == re.findall(r'<script src="[^"]+" defer>', page)
+
+
+def test_script_gets_what_moves_alone(web_url: str) -> None:
+    part = CLIENT.get(f"{web_url}/status", headers=BEARER | {"x-status-part": "1"}).text
+    assert part.lstrip().startswith("<main")
+    assert "<header" not in part
+
+
+def test_lists_come_in_pages(web_url: str, redis_url: str) -> None:
+    with connect(redis_url) as client:
+        Inbox(client).accept([Arrival(f"batches/w{n:03}", "batch.succeeded", "static") for n in range(60)])
+    first = CLIENT.get(f"{web_url}/status/list?state=open", headers=BEARER).text
+    assert "Page 1 of 2" in first
+    last = CLIENT.get(f"{web_url}/status/list?state=open&page=999", headers=BEARER).text
+    assert "Page 2 of 2" in last
+    shown = set(re.findall(r'href="/status/batches/(w\d+)"', first + last))
+    assert len(shown) == 60
+    for odd in ("state=x", "page=-1", "page=%F0%9F%98%80", "page=99999999999999999999"):
+        assert CLIENT.get(f"{web_url}/status/list?{odd}", headers=BEARER).status_code == 200
+
+
+def test_wrong_tokens_are_soon_not_heard(redis_url: str, tmp_path: Path) -> None:
+    with serving(redis_url, tmp_path) as url:
+        session = cookies(log_in(url))
+        statuses = [log_in(url, token=f"wrong {number}").status_code for number in range(BURST)]
+        assert set(statuses) == {401}
+        answers_then = [log_in(url), CLIENT.get(f"{url}/status", headers=BEARER)]
+        assert 429 in [answer.status_code for answer in answers_then]
+        refused = next(answer for answer in answers_then if answer.status_code == 429)
+        assert int(refused.headers["retry-after"]) >= 1
+        assert CLIENT.get(f"{url}/status", headers=session).status_code == 200
+        eventually(lambda: log_in(url).status_code == 303, 20, "a free try")
+        assert TOKEN not in (tmp_path / "serve.log").read_text()
+        assert "wrong 1" not in (tmp_path / "serve.log").read_text()
+
+
+def test_session_is_known_to_every_process(redis_url: str, tmp_path: Path) -> None:
+    with serving(redis_url, tmp_path) as one, serving(redis_url, tmp_path) as other:
+        session = cookies(log_in(one))
+        assert CLIENT.get(f"{other}/status", headers=session).status_code == 200
+    with serving(redis_url, tmp_path, STATUS_TOKEN=TOKEN + "x") as url:
+        assert CLIENT.get(f"{url}/status", headers=session).status_code == 401
+
+
+def test_absence_of_redis_is_said_and_survived(tmp_path: Path) -> None:
+    port = allocate_port()
+    valkey = start_valkey(tmp_path, port)
+    with serving(f"redis://127.0.0.1:{port}/0", tmp_path) as url:
+        assert CLIENT.get(f"{url}/status", headers=BEARER).status_code == 200
+        stop(valkey)
+        for path in ("", "/list", "/batches/abc"):
+            away = eventually(lambda path=path: unavailable(f"{url}/status{path}"), 20)  # type: ignore[misc] # mypy infers no lambda's default
+            assert away is not None
+            assert "Redis is away" in away.text
+            assert away.headers["cache-control"] == "no-store"
+        assert CLIENT.post(f"{url}/status/batches/abc/retry", headers=BEARER).status_code == 503
+        valkey = start_valkey(tmp_path, port)
+        try:
+            eventually(lambda: CLIENT.get(f"{url}/status", headers=BEARER).status_code == 200, 20)
+        finally:
+            stop(valkey)
+
+
+def unavailable(url: str) -> httpx.Response | None:
+    answer = CLIENT.get(url, headers=BEARER)
+    return answer if answer.status_code == 503 else None
+
+
+def test_absence_of_the_storage_leaves_the_rest(redis_url: str, tmp_path: Path) -> None:
+    with connect(redis_url) as client:
+        fill(client)
+    (tmp_path / "file").write_text("")
+    with serving(redis_url, tmp_path, STORAGE_URL=(tmp_path / "file" / "below").as_uri()) as url:
+        page = CLIENT.get(f"{url}/status/batches/buried", headers=BEARER)
+        assert page.status_code == 200
+        assert "What is stored can&#39;t be shown" in page.text or "What is stored can't be shown" in page.text
+        assert "no such file" in page.text

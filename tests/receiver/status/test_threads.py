@@ -1,0 +1,93 @@
+import asyncio
+import threading
+import time
+
+import pytest
+
+from receiver.errors import InboxUnavailableError
+from receiver.status.threads import Shared, Threads
+
+
+def test_answer_and_error_reach_who_asked() -> None:
+    def fail() -> None:
+        raise InboxUnavailableError("away")
+
+    async def ask() -> None:
+        threads = Threads(1, 10)
+        assert await threads.run(lambda: 7) == 7
+        with pytest.raises(InboxUnavailableError):
+            await threads.run(fail)
+        assert await threads.run(lambda: 8) == 8
+
+    asyncio.run(ask())
+
+
+def test_slow_call_keeps_its_place_until_it_ends() -> None:
+    released = threading.Event()
+
+    async def ask() -> None:
+        threads = Threads(1, 0.05)
+        with pytest.raises(TimeoutError):
+            await threads.run(lambda: released.wait(30))
+        with pytest.raises(TimeoutError):
+            await threads.run(lambda: 1)  # the only place is taken
+        released.set()
+        patient = asyncio.get_running_loop().time() + 10
+        while True:
+            try:
+                assert await threads.run(lambda: 2) == 2
+            except TimeoutError:
+                assert asyncio.get_running_loop().time() < patient
+            else:
+                return
+
+    asyncio.run(ask())
+
+
+def test_call_that_hangs_holds_up_no_end() -> None:
+    """The thread is a daemon, and nobody waits for it at the end of the loop or of the process."""
+    released = threading.Event()
+
+    async def ask() -> bool:
+        with pytest.raises(TimeoutError):
+            await Threads(1, 0.05).run(lambda: released.wait(60))
+        return True
+
+    began = time.monotonic()
+    assert asyncio.run(ask())
+    assert time.monotonic() - began < 50
+    released.set()
+
+
+def test_all_viewers_share_one_reading() -> None:
+    asked = []
+
+    async def read() -> int:
+        asked.append(1)
+        await asyncio.sleep(0)
+        return len(asked)
+
+    async def ask() -> None:
+        shared = Shared(read)
+        assert await asyncio.gather(*(shared.get() for _ in range(50))) == [1] * 50
+        shared.forget()
+        assert await shared.get() == 2
+
+    asyncio.run(ask())
+
+
+def test_error_is_shared_too() -> None:
+    """A hundred viewers of a Redis that is away must not wait for it one after the other."""
+    asked = []
+
+    async def read() -> int:
+        asked.append(1)
+        raise InboxUnavailableError("away")
+
+    async def ask() -> None:
+        shared = Shared(read)
+        found = await asyncio.gather(*(shared.get() for _ in range(50)), return_exceptions=True)
+        assert all(isinstance(one, InboxUnavailableError) for one in found)
+        assert len(asked) == 1
+
+    asyncio.run(ask())
