@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -96,6 +97,7 @@ def _running(folder: Path, port: int | None) -> Iterator[Running]:
             "STORAGE_URL": (folder / "outputs").as_uri(),
             "HOST": "127.0.0.1",
             "PORT": str(web_port),
+            "STATUS_TOKEN": secrets.token_hex(16),
         }
         _launch(stack, folder, "web", ["workers", "serve"], environment)
         _launch(stack, folder, "worker", ["workers", "worker"], environment)
@@ -183,6 +185,7 @@ def _show(running: Running, batch: str, manifest: dict[str, Any]) -> None:
 
 def _explain(running: Running) -> None:
     click.echo(
+        f"\nLook at it: {running.web_url}/status with the token {running.environment['STATUS_TOKEN']}\n"
         f"\nEverything keeps running; Ctrl-C stops it. Logs and outputs are in {running.folder}\n"
         f"\n  curl {running.gemini_url}/v1beta/models/{MODEL}:batchGenerateContent"
         f" -H 'x-goog-api-key: {API_KEY}' -d '{INLINE_EXAMPLE}'"
