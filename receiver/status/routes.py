@@ -40,7 +40,13 @@ class StatusPage:
         batch, named = f"{HOME}/batches/{{id}}", f"{HOME}/{{project}}/batches/{{id}}"
         posts = {f"{HOME}/login": self._log_in, f"{HOME}/logout": self._guarded(self._log_out)}
         posts |= {f"{path}/{{deed}}": self._guarded(self._act) for path in (batch, named)}
-        pages = {HOME: self._overview, f"{HOME}/list": self._list, batch: self._batch, named: self._batch}
+        pages = {
+            HOME: self._overview,
+            f"{HOME}/": self._overview,
+            f"{HOME}/list": self._list,
+            batch: self._batch,
+            named: self._batch,
+        }
         return [
             Route(f"{HOME}/static/{{name}}", self._static, methods=["GET"]),
             *(Route(path, self._guarded(show), methods=["GET"]) for path, show in pages.items()),
@@ -56,6 +62,10 @@ class StatusPage:
                 return await show(request, visitor)
             except InboxUnavailableError as error:
                 return self._away(request, visitor, str(error))
+            except Exception:
+                log.exception("status.failed")
+                text = "Something here is not as this program writes it. The log of the web process says more."
+                return self._refuse(request, visitor, 500, "This page failed", text)
 
         return endpoint
 

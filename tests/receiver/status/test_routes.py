@@ -218,7 +218,7 @@ def test_program_shows_the_token_itself(web_url: str, redis_url: str) -> None:
 
 
 def test_every_answer_has_the_headers(web_url: str) -> None:
-    paths = {"": 200, "/batches/open": 200, "/batches/nosuch": 404, "/batches/a.b": 404, "/list": 200}
+    paths = {"": 200, "/": 200, "/batches/open": 200, "/batches/nosuch": 404, "/batches/a.b": 404, "/list": 200}
     for path, status in paths.items():
         answer = CLIENT.get(f"{web_url}/status{path}", headers=BEARER)
         assert answer.status_code == status
@@ -303,6 +303,14 @@ def test_absence_of_redis_is_said_and_survived(tmp_path: Path) -> None:
 def unavailable(url: str) -> httpx.Response | None:
     answer = CLIENT.get(url, headers=BEARER)
     return answer if answer.status_code == 503 else None
+
+
+def test_spoilt_entry_is_said(web_url: str, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset("gbr:entry:batches/spoilt", mapping={"state": "buried"})
+    answer = CLIENT.get(f"{web_url}/status/batches/spoilt", headers=BEARER)
+    assert (answer.status_code, "This page failed" in answer.text) == (500, True)
+    assert SECURITY.items() <= dict(answer.headers).items()
 
 
 def test_absence_of_the_storage_leaves_the_rest(redis_url: str, tmp_path: Path) -> None:
