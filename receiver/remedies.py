@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import redis
 
 from receiver.bell import Bell
-from receiver.gemini import Batch
-from receiver.inbox import Arrival, Inbox
-from receiver.inbox_names import split_inbox_name
+from receiver.gemini.client import Batch
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.names import split_inbox_name
 from receiver.project_batches import open_batches
 from receiver.replay import Tally, Verdict, Window, find_stored, replay
 from receiver.settings import Settings

@@ -7,14 +7,14 @@ from typing import get_args
 import click
 import msgspec
 
-from receiver.backlog import Backlog
 from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_of, project_option, read_name
 from receiver.deliveries import Delivery, fetch_deliveries
-from receiver.entries import Entry, State
-from receiver.inbox import Inbox, connect
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.entries import Entry, State
+from receiver.inbox.ledger import Inbox, connect
 from receiver.remedies import retry
 from receiver.settings import Settings
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import click
 import msgspec
 
-from receiver.backlog import Backlog
 from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import Moment
 from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
-from receiver.inbox import connect
-from receiver.inbox_names import split_inbox_name
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.ledger import connect
+from receiver.inbox.names import split_inbox_name
 from receiver.project_batches import ProjectBatches, open_batches
 from receiver.projects import Project
 from receiver.remedies import Readmission

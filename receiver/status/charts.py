@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from receiver.slots import SLOT_S, Slot
+from receiver.metrics.slots import SLOT_S, Slot
 from receiver.status.words import count
 
 WIDTH, HEIGHT = 360, 132  # of the drawing

@@ -6,7 +6,7 @@ from typing import Literal
 
 import redis
 
-from receiver.inbox import Inbox
+from receiver.inbox.ledger import Inbox
 from receiver.remedies import replay_one, retry
 from receiver.replay import Tally
 from receiver.settings import Settings

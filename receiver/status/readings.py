@@ -6,13 +6,13 @@ from typing import Any
 
 import redis
 
-from receiver.backlog import Backlog
 from receiver.deliveries import Delivery, fetch_deliveries
-from receiver.entries import Entry, State, fetch_entries
 from receiver.errors import InboxUnavailableError
-from receiver.history import fetch_history
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.entries import Entry, State, fetch_entries
+from receiver.inbox.scripts import DUE
+from receiver.metrics.history import fetch_history
 from receiver.overview import Overview, take_overview
-from receiver.scripts import DUE
 from receiver.status.charts import Chart, Series, draw
 from receiver.status.rows import Row, make_row
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from receiver.errors import ManifestError
-from receiver.inbox_names import split_inbox_name
+from receiver.inbox.names import split_inbox_name
 from receiver.layout import errors_name, index_name, manifest_name
 from receiver.manifests import Manifest, read_manifest
 from receiver.status.rows import Part, split_bar

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from receiver.entries import Entry
-from receiver.inbox_names import INBOX_NAME, split_inbox_name
-from receiver.metrics import OUTCOMES
-from receiver.progress import Progress
+from receiver.inbox.entries import Entry
+from receiver.inbox.names import INBOX_NAME, split_inbox_name
+from receiver.inbox.progress import Progress
+from receiver.metrics.series import OUTCOMES
 from receiver.projects import DEFAULT
 from receiver.status import words
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, expect
 
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
 from tests.browsers import running_browser

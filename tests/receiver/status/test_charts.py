@@ -3,7 +3,7 @@ import doctest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.slots import SLOT_S, Slot
+from receiver.metrics.slots import SLOT_S, Slot
 from receiver.status import charts
 from receiver.status.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Series, draw, round_up
 

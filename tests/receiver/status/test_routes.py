@@ -11,11 +11,11 @@ import redis
 
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.status.gate import COOKIE, SECURE_COOKIE
 from receiver.status.guesses import BURST
 from receiver.status.pages import SECURITY
-from tests.receiver.test_backlog import fill
+from tests.receiver.inbox.test_backlog import fill
 from tests.running import CLIENT, answers, running_program
 from tests.waiting import eventually
 
