@@ -25,6 +25,7 @@ from receiver.reconciler import Reconciler, look_at_each
 from receiver.scrape import Meter, Scrape
 from receiver.settings import Settings
 from receiver.sweep import Sweeper
+from receiver.tracing import OwnTraces, is_traced
 from receiver.webhook import Parts, Webhook
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -72,7 +73,7 @@ async def _open_parts(settings: Settings) -> AsyncIterator[Parts]:
 
 def _warn_of_no_secret(project: Project) -> None:
     hint = f"set {project.variable(SECRET)}: until then deliveries of a registered webhook are refused"
-    log.warning("settings.no_secret", extra={"hint": hint})
+    log.warning("secret.missing", extra={"hint": hint})
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -94,5 +95,7 @@ def create_app(settings: Settings) -> Starlette:
     if settings.metrics_token:
         doors.append(Route("/metrics", Scrape(settings.metrics_token).get))
     app = Starlette(routes=[*doors, Route("/health", health), Route("/ready", ready)], lifespan=lifespan)
+    if is_traced():
+        app.add_middleware(OwnTraces)  # before the one that OpenTelemetry has added
     app.router.redirect_slashes = False  # a redirect would repeat the Host that the sender wrote
     return app

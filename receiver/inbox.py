@@ -57,6 +57,7 @@ class Arrival:
     delivery_id: str = ""  # as `deliveries.name_delivery` gives it; empty where there was no delivery
     metadata: str = ""  # the webhook's user metadata as a JSON object; empty where there is none
     reopen: Reopen = "none"  # which ended entries it opens again
+    trace: str = ""  # the delivery's span, as `tracing.carry_trace` gives it; empty where nothing is traced
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Lease:
     attempts: int  # errors and crashes so far
     waits: int  # times that Gemini was not ready
     metadata: dict[str, Any]  # the webhook's user metadata
+    trace: str = ""  # of the delivery that opened the entry
 
 
 @functools.cache
@@ -99,7 +101,7 @@ def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
     """What the accept script takes."""
     args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MOST_LOGGED]
     for one in arrivals:
-        args += [one.batch, one.delivery_id, one.event, one.door, one.metadata, one.reopen]
+        args += [one.batch, one.delivery_id, one.event, one.door, one.metadata, one.reopen, one.trace]
     return args
 
 
@@ -125,8 +127,9 @@ class Inbox:
         found = self._run("claim", batch, _milliseconds(lease_s), MAX_ATTEMPTS, BURIED_TTL_S)
         if found is None:
             return None
-        token, attempts, waits, metadata = found
-        return Lease(batch, token.decode(), attempts, waits, msgspec.json.decode(metadata) if metadata else {})
+        token, attempts, waits, metadata, trace = found
+        known = msgspec.json.decode(metadata) if metadata else {}
+        return Lease(batch, token.decode(), attempts, waits, known, trace.decode(errors="replace"))
 
     def renew(self, lease: Lease, lease_s: float = LEASE_S) -> None:
         """Hold the batch longer. Raises LeaseLostError when it is no longer ours."""

@@ -19,6 +19,7 @@ from receiver.web_urls import parse_api_url, parse_origin
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMATS = ("auto", "json", "text")
 STORAGE_SCHEMES = ("file", "s3", "gs", "az")
 MAX_PORT = 65535
 
@@ -107,6 +108,7 @@ VARIABLES = (
     Variable("PORT", "8000", "port that `serve` listens on"),
     Variable("METRICS_TOKEN", "none", "token that `GET /metrics` asks for, 16 characters or more; unset turns it off"),
     Variable("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
+    Variable("LOG_FORMAT", "auto", "`json`, `text` for people, or `auto`: text on a terminal, JSON anywhere else"),
 )
 
 
@@ -132,6 +134,7 @@ class Settings:
     host: str
     port: int
     log_level: str
+    log_format: str  # auto, json or text
 
     def project(self, name: str) -> Project:
         """Raises UnknownProjectError, retryable: another worker may know it, or this one after a restart."""
@@ -196,6 +199,12 @@ def _parse_level(text: str) -> str:
     return text.upper()
 
 
+def _parse_log_format(text: str) -> str:
+    if text.lower() not in LOG_FORMATS:
+        raise ValueError(f"expected one of {', '.join(LOG_FORMATS)}")
+    return text.lower()
+
+
 def _parse_schema(forms: str) -> Callable[[str], dict[str, Any] | None]:
     def parse(text: str) -> dict[str, Any] | None:
         if text and "json" not in forms:
@@ -242,6 +251,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "host": reader.text("HOST", default="127.0.0.1"),
         "port": reader.parsed(_parse_port, 0, "PORT", default="8000"),
         "log_level": reader.parsed(_parse_level, "INFO", "LOG_LEVEL", default="INFO"),
+        "log_format": reader.parsed(_parse_log_format, "auto", "LOG_FORMAT", default="auto"),
     }
     if reader.problems:
         raise SettingsError(

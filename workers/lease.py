@@ -2,15 +2,16 @@
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
+from threading import Event
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from receiver.entries import State
 from receiver.errors import InboxUnavailableError, LeaseLostError, ReceiverError
 from receiver.inbox import LEASE_S, Inbox, Lease
+from receiver.log_fields import FollowingThread
 from workers.held import forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
@@ -52,8 +53,8 @@ class LeaseKeeper:
         self._held_until = claimed_s + LEASE_S
         self._lost = False
         self._stop_seen_s: float | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._ended = Event()
+        self._thread = FollowingThread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         remember_lease(self.lease)
@@ -103,7 +104,7 @@ class LeaseKeeper:
             except InboxUnavailableError as error:
                 if clock_s() > deadline_s:
                     raise
-                log.info("lease.redis_away", extra={"batch": self.lease.batch, "cause": str(error)})
+                log.info("lease.redis_away", extra={"cause": str(error)})
             time.sleep(INSIST_EVERY_S)
 
     def _keep(self) -> None:
@@ -120,9 +121,9 @@ class LeaseKeeper:
             self._inbox.renew(self.lease)
         except LeaseLostError:
             self._lost = True
-            log.warning("lease.lost", extra={"batch": self.lease.batch})
+            log.warning("lease.lost")
         except InboxUnavailableError as error:
-            log.warning("lease.not_renewed", extra={"batch": self.lease.batch, "cause": str(error)})
+            log.warning("lease.not_renewed", extra={"cause": str(error)})
         else:
             self._held_until = asked + LEASE_S
 
@@ -138,5 +139,5 @@ class LeaseKeeper:
             else:
                 self._inbox.postpone(self.lease, TIMEOUT_RETRY_S, TIMEOUT_CAUSE, "attempts")
         except ReceiverError as error:
-            log.warning("lease.not_released", extra={"batch": self.lease.batch, "cause": str(error)})
+            log.warning("lease.not_released", extra={"cause": str(error)})
         os._exit(0)

@@ -19,11 +19,13 @@ from receiver.gemini import Batch, Gemini
 from receiver.inbox import Inbox, connect
 from receiver.inbox_names import split_inbox_name
 from receiver.layout import manifest_name, retry_name
+from receiver.log_fields import log_fields
 from receiver.manifests import Manifest, Record, Source, encode_manifest
 from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
+from receiver.tracing import job_span, stage
 from workers.account import Account
 from workers.configuration import current_settings
 from workers.digests import file_sha256
@@ -84,17 +86,22 @@ def _open_parts(settings: Settings, inbox: Inbox, tally: Tally, project: str) ->
 def process_batch(name: str) -> None:
     """One attempt at one batch: what RQ runs. Whatever goes wrong is written into the inbox, not into RQ."""
     settings = current_settings()
-    with connect(settings.redis_url) as client:
+    with log_fields(batch=name), connect(settings.redis_url) as client:
         inbox, asked_s = Inbox(client), clock_s()
         lease = inbox.claim(name)
         if lease is None:
-            log.info("batch.not_claimed", extra={"batch": name})
+            log.info("batch.not_claimed")
             return
-        with Tally(client, asked_s) as tally, LeaseKeeper(inbox, lease, asked_s) as keeper:
+        with (
+            log_fields(attempt=lease.attempts + 1),
+            job_span(lease.trace),
+            Tally(client, asked_s) as tally,
+            LeaseKeeper(inbox, lease, asked_s) as keeper,
+        ):
             try:
                 _settle(settings, inbox, tally, keeper)
             except LeaseLostError:
-                log.warning("batch.lease_lost", extra={"batch": name})
+                log.warning("batch.lease_lost")
 
 
 def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper) -> None:
@@ -108,17 +115,17 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
     except NotReadyError as error:
         delay_s = jittered(plan_wait_s(lease.waits))
         keeper.postpone(delay_s, str(error), "waits")
-        log.info("batch.not_ready", extra={"batch": lease.batch, "cause": str(error), "delay_s": round(delay_s, 1)})
+        log.info("batch.not_ready", extra={"cause": str(error), "delay_s": round(delay_s, 1)})
     except ShuttingDownError as error:
         keeper.release(str(error))
-        log.info("batch.handed_back", extra={"batch": lease.batch})
+        log.info("batch.handed_back")
     except LeaseLostError as error:
         keeper.release(str(error))  # where nobody took it over, Redis was away: that is no fault of the batch
-        log.warning("batch.lease_not_kept", extra={"batch": lease.batch})
+        log.warning("batch.lease_not_kept")
     except ReceiverError as error:
         _fail(settings, keeper, error)
     except Exception as error:
-        log.exception("batch.crashed", extra={"batch": lease.batch})
+        log.exception("batch.crashed")
         _postpone(settings, keeper, f"unexpected {type(error).__name__}: {error}", None)
 
 
@@ -128,26 +135,26 @@ def _fail(settings: Settings, keeper: LeaseKeeper, error: ReceiverError) -> None
         _postpone(settings, keeper, str(error), asked_s)
     else:
         keeper.bury(str(error))
-        log.error("batch.buried", extra={"batch": keeper.lease.batch, "cause": str(error)})
+        log.error("batch.buried", extra={"cause": str(error)})
 
 
 def _postpone(settings: Settings, keeper: LeaseKeeper, cause: str, asked_s: float | None) -> None:
     lease = keeper.lease
     delay_s = jittered(plan_retry_s(lease.attempts, settings.retry_base_s, asked_s))
     state = keeper.postpone(delay_s, cause, "attempts")
-    about = {"batch": lease.batch, "cause": cause, "attempts": lease.attempts + 1}
     if state == "buried":
-        log.error("batch.buried", extra=about)
+        log.error("batch.buried", extra={"cause": cause})
     else:
-        log.warning("batch.postponed", extra=about | {"delay_s": round(delay_s, 1)})
+        log.warning("batch.postponed", extra={"cause": cause, "delay_s": round(delay_s, 1)})
 
 
 def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
     """Everything of one batch, the manifest last. Gives the counts of its outcomes."""
-    batch = _get_ended(parts.gemini, name)
+    with stage("ask"):
+        batch = _get_ended(parts.gemini, name)
     batch_id = batch.name.removeprefix("batches/")
     if parts.storage.exists(manifest_name(batch_id)):
-        log.info("batch.already_stored", extra={"batch": batch.name})
+        log.info("batch.already_stored")
         return {}
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = Account()
@@ -161,9 +168,10 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
         manifest = build_manifest(batch, source, account, written, template, known, settings.prices, project)
     keeper.check()
     try:
-        parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
+        with stage("manifest"):
+            parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
     except AlreadyStoredError:
-        log.info("batch.already_stored", extra={"batch": batch.name})
+        log.info("batch.already_stored")
     else:
         _announce(parts.inbox, manifest)
         parts.tally.end_whole(manifest)
@@ -197,10 +205,12 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         _open_forms(parts, keeper, attempt) as forms,
         Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms) as split,
     ):
-        split.run(parts.tally.count(results.chunks()))
+        with stage("split"):
+            split.run(parts.tally.count(results.chunks()))
         parts.tally.end_stage("split")
         _require_end(results, split, account, batch)
-        written = split.store(attempt.complete_retries)
+        with stage("store"):
+            written = split.store(attempt.complete_retries)
         parts.tally.end_stage("store")
     kind: Literal["file", "inline"] = "file" if batch.result_file else "inline"
     source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, results.sha256)
@@ -241,7 +251,6 @@ def _announce(inbox: Inbox, manifest: Manifest) -> None:
     unbalanced = manifest.balanced is False
     loud = unbalanced or (bool(manifest.missing) and manifest.state == "SUCCEEDED")
     about: dict[str, object] = {
-        "batch": manifest.batch,
         "state": manifest.state,
         "requests": manifest.requests,
         "balanced": manifest.balanced,
@@ -252,4 +261,4 @@ def _announce(inbox: Inbox, manifest: Manifest) -> None:
         try:
             inbox.count("unbalanced_batches")
         except InboxUnavailableError as error:  # the manifest says it for good; the counter is a convenience
-            log.warning("batch.not_counted", extra={"batch": manifest.batch, "cause": str(error)})
+            log.warning("batch.not_counted", extra={"cause": str(error)})

@@ -25,11 +25,13 @@ from rq.worker.base import WorkerStatus
 from receiver.bell import Bell, open_queue
 from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.inbox import REDIS_TIMEOUT_S, Inbox, connect
+from receiver.log_fields import log_fields
 from receiver.redis_health import check_at_start
 from receiver.retry import jittered, plan_retry_s
 from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.sweep import Sweeper, sweep
+from receiver.tracing import hand_over
 from workers.held import find_lease, forget_lease
 from workers.horse import FlagAtTimeout, explain_death, prepare_horse, share_with_horses
 from workers.housekeeping import Housekeeper
@@ -66,7 +68,6 @@ class BatchWorker(Worker):
             job_monitoring_interval=MONITOR_S,
             log_job_description=False,
         )
-        self.log.setLevel(logging.WARNING)  # two lines of our own tell of a job; RQ would add three
         self._housekeeper = Housekeeper(self.queues[0])
 
     @property
@@ -151,7 +152,8 @@ class BatchWorker(Worker):
         elif self._stop_requested:
             self._put_back(job, queue)
         else:
-            super().execute_job(job, queue)
+            with log_fields(batch=job.args[0]):
+                super().execute_job(job, queue)
 
     def _put_back(self, job: Job, queue: Queue) -> None:
         with self.connection.pipeline() as pipeline:
@@ -207,7 +209,8 @@ class BatchWorker(Worker):
         """Say in the inbox what happened; where Redis can't be told, the lease runs out."""
         lease = find_lease()
         cause = explain_death(ret_val)
-        log.error("worker.horse_died", extra={"job": job.id, "batch": lease.batch if lease else "", "cause": cause})
+        attempt = lease.attempts + 1 if lease else None  # it may have died before it had any
+        log.error("worker.horse_died", extra={"job": job.id, "cause": cause, "attempt": attempt})
         if lease is not None:
             delay_s = jittered(plan_retry_s(lease.attempts, self._retry_base_s))
             with suppress(LeaseLostError, InboxUnavailableError):  # it had handed the batch back, or the lease runs out
@@ -219,6 +222,13 @@ class BatchWorker(Worker):
         if self._stop_requested:  # looked at after the wishes are gone, so that none is lost
             request_shutdown()
         super().fork_work_horse(job, queue)
+
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        """In the work-horse."""
+        try:
+            return super().perform_job(job, queue, execution)
+        finally:
+            hand_over()
 
     def setup_work_horse_signals(self) -> None:
         assert self.pid is not None  # noqa: S101 - for the type checker: a worker that works has one
@@ -251,3 +261,4 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
             Sweeper(inbox, bell).start()
             start_reconciler(settings, client)
             worker.run()
+        log.info("worker.stopped")

@@ -1,6 +1,6 @@
--- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or {token, attempts, waits, metadata}
+-- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or {token, attempts, waits, metadata, trace}
 local batch, key = ARGV[1], ENTRY .. ARGV[1]
-local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata')
+local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata', 'trace')
 local score = redis.call('ZSCORE', DUE, batch)
 if not score or tonumber(score) > now or (entry[1] ~= 'open' and entry[1] ~= 'leased') then
   return nil
@@ -19,4 +19,4 @@ local token = string.format('%.0f', now * 1000 + redis.call('INCR', FENCE) % 100
 redis.call('HSET', key, 'state', 'leased', 'token', token, 'changed', now)
 redis.call('HDEL', key, 'again')
 redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
-return { token, attempts, tonumber(entry[3]), entry[4] }
+return { token, attempts, tonumber(entry[3]), entry[4], entry[5] or '' }

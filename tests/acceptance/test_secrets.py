@@ -143,6 +143,8 @@ def test_no_canary_is_written_anywhere(vault: Vault) -> None:
             result = run(settings, *command)
             assert result.returncode == 1
             assert_clean(" ".join(command), (result.stdout + result.stderr).encode())
+    heard = {line["event"] for name in ("serve.log", "worker.log") for line in lines_of(world.folder / name)}
+    assert heard >= {"rq.logged", "uvicorn.logged"}  # libraries too said all that they have to say
     for path in vault.written():
         if path.is_file():
             assert_clean(path.name, path.read_bytes())
