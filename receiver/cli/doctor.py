@@ -12,6 +12,7 @@ import redis
 
 from receiver.cli.group import cli, load_settings
 from receiver.cli.printable import printable
+from receiver.cli.progress import Progress, show_progress
 from receiver.errors import AlreadyStoredError, GeminiError, ReceiverError, StorageError, UnfitRedisError
 from receiver.gemini import Gemini
 from receiver.gemini_probe import probe_gemini
@@ -148,13 +149,14 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
 }
 
 
-def _examine(settings: Settings) -> Iterator[Finding]:
+def _examine(settings: Settings, bar: Progress) -> Iterator[Finding]:
     yield Finding("settings", ok=True, detail="complete")
     for name, check in CHECKS.items():
         try:
             yield from check(settings)
         except ReceiverError as error:
             yield Finding(name, ok=False, detail=str(error))
+        bar.advance()
 
 
 @cli.command()
@@ -165,7 +167,9 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
 
     Exit code 1 when something is wrong; a warning alone changes nothing.
     """
-    findings = list(_examine(load_settings()))
+    settings = load_settings()
+    with show_progress("checking", "checks", len(CHECKS)) as bar:
+        findings = list(_examine(settings, bar))
     if as_json:
         click.echo(msgspec.json.encode(findings))
     else:

@@ -1,6 +1,6 @@
 """`replay`: finds what was missed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import click
@@ -11,12 +11,13 @@ from receiver.backlog import Backlog
 from receiver.bell import Bell
 from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import Moment
+from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
 from receiver.gemini import Batch
 from receiver.inbox import Arrival, Inbox, connect
 from receiver.inbox_names import split_inbox_name
 from receiver.project_batches import ProjectBatches, open_batches
-from receiver.projects import Project
+from receiver.projects import DEFAULT, Project
 from receiver.replay import Tally, Verdict, Window, add_tallies, ask_each, find_stored, replay
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
@@ -129,6 +130,12 @@ def _replay(settings: Settings, label: str | None, choice: _Choice, *, dry_run: 
     return tallies, failures
 
 
+def _counted(listed: Iterable[Batch], bar: Progress) -> Iterator[Batch]:
+    for batch in listed:
+        bar.advance()
+        yield batch
+
+
 def _look(
     batches: ProjectBatches, storage: Storage, door: _Door, names: Sequence[str] | None, choice: _Choice
 ) -> Tally:
@@ -140,6 +147,10 @@ def _look(
         listed = ask_each(names, batches.get, unclear)
     else:
         listed = (batches.get(name) for name in names)
-    tally = replay(listed, batches.get, lambda asked: find_stored(storage, asked), door.admit, choice.window)
+    with show_progress(
+        f"looking at {batches.project or DEFAULT}", "batches", None if names is None else len(names)
+    ) as bar:
+        heard = _counted(listed, bar)
+        tally = replay(heard, batches.get, lambda asked: find_stored(storage, asked), door.admit, choice.window)
     tally.unclear += unclear
     return tally
