@@ -13,6 +13,7 @@ from receiver.errors import (
     GeminiError,
     InboxUnavailableError,
     LeaseLostError,
+    ManifestError,
     ReceiverError,
 )
 from receiver.gemini import Batch, Gemini
@@ -20,11 +21,12 @@ from receiver.inbox import Inbox, connect
 from receiver.inbox_names import split_inbox_name
 from receiver.layout import manifest_name, retry_name
 from receiver.log_fields import log_fields
-from receiver.manifests import Manifest, Record, Source, encode_manifest
+from receiver.manifests import Manifest, Record, Source, encode_manifest, read_manifest
 from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
+from receiver.summaries import Summary, summarise
 from receiver.tracing import job_span, stage
 from workers.account import Account
 from workers.configuration import current_settings
@@ -96,7 +98,7 @@ def process_batch(name: str) -> None:
             log_fields(attempt=lease.attempts + 1),
             job_span(lease.trace),
             Tally(client, asked_s) as tally,
-            LeaseKeeper(inbox, lease, asked_s) as keeper,
+            LeaseKeeper(inbox, lease, asked_s, tally.progress) as keeper,
         ):
             try:
                 _settle(settings, inbox, tally, keeper)
@@ -110,8 +112,8 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
     project, batch = split_inbox_name(lease.batch)
     try:
         with _open_parts(settings, inbox, tally, project) as parts:
-            summary = _store(parts, keeper, batch)
-        keeper.finish(summary)
+            manifest = _store(parts, keeper, batch)
+        keeper.finish(summarise(manifest) if manifest else Summary())
     except NotReadyError as error:
         delay_s = jittered(plan_wait_s(lease.waits))
         keeper.postpone(delay_s, str(error), "waits")
@@ -148,14 +150,13 @@ def _postpone(settings: Settings, keeper: LeaseKeeper, cause: str, asked_s: floa
         log.warning("batch.postponed", extra={"cause": cause, "delay_s": round(delay_s, 1)})
 
 
-def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
-    """Everything of one batch, the manifest last. Gives the counts of its outcomes."""
+def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest | None:
+    """Everything of one batch, the manifest last. Gives what the storage has now; None where it can't be read."""
     with stage("ask"):
         batch = _get_ended(parts.gemini, name)
     batch_id = batch.name.removeprefix("batches/")
     if parts.storage.exists(manifest_name(batch_id)):
-        log.info("batch.already_stored")
-        return {}
+        return _read_stored(parts.storage, batch_id)
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = Account()
         known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
@@ -171,11 +172,20 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
         with stage("manifest"):
             parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
     except AlreadyStoredError:
-        log.info("batch.already_stored")
-    else:
-        _announce(parts.inbox, manifest)
-        parts.tally.end_whole(manifest)
-    return manifest.outcomes
+        return _read_stored(parts.storage, batch_id)
+    _announce(parts.inbox, manifest)
+    parts.tally.end_whole(manifest)
+    return manifest
+
+
+def _read_stored(storage: Storage, batch_id: str) -> Manifest | None:
+    """What somebody committed before us."""
+    log.info("batch.already_stored")
+    try:
+        return read_manifest(storage.read(manifest_name(batch_id)) or b"")
+    except ManifestError as error:
+        log.warning("batch.manifest_unreadable", extra={"cause": str(error)})
+        return None
 
 
 def _get_ended(gemini: Gemini, name: str) -> Batch:
@@ -201,6 +211,7 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         metadata=keeper.lease.metadata,
     )
     results = open_source(parts.gemini, batch, keeper.check)
+    parts.tally.follow(batch, results, account)
     with (
         _open_forms(parts, keeper, attempt) as forms,
         Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms) as split,
