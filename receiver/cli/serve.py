@@ -13,7 +13,7 @@ from receiver.app import create_app
 from receiver.cli.group import cli, load_settings
 from receiver.errors import InboxUnavailableError
 from receiver.http_protocol import LimitedProtocol
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
 from receiver.logs import log_what_escapes
 from receiver.redis_health import check_at_start
 from receiver.settings import Settings

@@ -5,7 +5,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from receiver import tracing
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.log_fields import log_fields
 
 CARRIED = f"00-{'ab' * 16}-{'cd' * 8}-01"

@@ -8,7 +8,7 @@ import msgspec
 
 from receiver.cli.group import cli, load_settings
 from receiver.cli.progress import show_progress
-from receiver.inbox_names import parse_inbox_name, split_inbox_name
+from receiver.inbox.names import parse_inbox_name, split_inbox_name
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 from workers.proof import Report, prove_batch
