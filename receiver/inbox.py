@@ -38,6 +38,7 @@ DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
 DONE_TTL_S = 8 * 86400
 BURIED_TTL_S = 30 * 86400
 LEASE_S = 12.0
+LEAVE_S = 6.0  # what is left of the lease of a worker that was told to end: it is out by then
 RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
 MAX_ATTEMPTS = 5
 MOST_LOOKED_AT = 1000  # by one sweep
@@ -113,7 +114,7 @@ class Inbox:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
-        names = ("accept", "claim", "renew", "finish", "postpone", "bury", "due", "purge")
+        names = ("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "due", "purge")
         self._run = Scripts(client, names).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
@@ -131,6 +132,14 @@ class Inbox:
     def renew(self, lease: Lease, lease_s: float = LEASE_S) -> None:
         """Hold the batch longer. Raises LeaseLostError when it is no longer ours."""
         if not self._run("renew", lease.batch, lease.token, _milliseconds(lease_s)):
+            raise LeaseLostError(f"{lease.batch} is no longer ours")
+
+    def leave(self, lease: Lease) -> None:
+        """Say that our worker was told to end: should it be killed first, the lease runs out soon, and counts nothing.
+
+        Raises LeaseLostError when the batch is no longer ours.
+        """
+        if not self._run("leave", lease.batch, lease.token, _milliseconds(LEAVE_S)):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
     def finish(self, lease: Lease, summary: dict[str, Any]) -> bool:

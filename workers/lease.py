@@ -16,7 +16,7 @@ from workers.shutdown import is_out_of_time, is_shutting_down
 
 RENEW_EVERY_S = LEASE_S / 4
 LOOK_EVERY_S = 0.25
-STOP_GRACE_S = 4.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
+STOP_GRACE_S = 3.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
 INSIST_S = 300.0  # how long the end of a job waits for Redis to come back
 INSIST_EVERY_S = 0.5
 TIMEOUT_RETRY_S = 60.0
@@ -111,7 +111,7 @@ class LeaseKeeper:
         while not self._ended.wait(LOOK_EVERY_S):
             if is_shutting_down() or is_out_of_time():
                 self._cut_off_late()
-            if not self._lost and clock_s() - renewed >= RENEW_EVERY_S:
+            elif not self._lost and clock_s() - renewed >= RENEW_EVERY_S:
                 renewed = clock_s()
                 self._renew(renewed)
 

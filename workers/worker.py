@@ -44,7 +44,8 @@ BEAT_TTL_S = 90
 MONITOR_S = 5
 RECONNECT_S = 1.0
 DROPPED_S = 0.1  # so that an error of every turn fills no disk with its logs
-END_AFTER_S = 7.0  # PaaS platforms kill ten seconds after SIGTERM
+END_AFTER_S = 4.5  # Fly, honcho and foreman kill five seconds after their signal
+LOOK_EVERY_S = 0.25
 SECOND_SIGNAL_AFTER_S = 1.0  # a process group and its leader may both pass the same SIGTERM on to us
 log = logging.getLogger(__name__)
 
@@ -175,11 +176,26 @@ class BatchWorker(Worker):
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
         self._stop_requested = True
+        threading.Thread(target=self._leave, name="leave", daemon=True).start()
         threading.Thread(target=self._end_in_time, name="end-in-time", daemon=True).start()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - likewise
         if os.getpid() == self.pid and time.monotonic() - self._stop_asked_at >= SECOND_SIGNAL_AFTER_S:
             self._end_now()
+
+    def _leave(self) -> None:
+        """Tell the inbox that the work-horse may be killed now: whatever it still manages, no attempt is counted."""
+        while True:
+            lease = find_lease()
+            try:
+                if lease is not None:
+                    self._inbox.leave(lease)
+                    return
+            except LeaseLostError:
+                return  # it was handed back
+            except InboxUnavailableError as error:
+                log.warning("worker.leave_unheard", extra={"cause": str(error)})
+            time.sleep(LOOK_EVERY_S)
 
     def _end_in_time(self) -> None:
         time.sleep(END_AFTER_S)

@@ -19,7 +19,7 @@ from receiver.settings import Settings
 if sys.platform != "win32":
     import resource
 
-GRACEFUL_S = 8  # PaaS platforms kill ten seconds after SIGTERM
+GRACEFUL_S = 4  # Fly, honcho and foreman kill five seconds after their signal
 log = logging.getLogger(__name__)
 
 

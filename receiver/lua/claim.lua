@@ -1,6 +1,6 @@
 -- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or {token, attempts, waits, metadata}
 local batch, key = ARGV[1], ENTRY .. ARGV[1]
-local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata')
+local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata', 'leaving')
 local score = redis.call('ZSCORE', DUE, batch)
 if not score or tonumber(score) > now or (entry[1] ~= 'open' and entry[1] ~= 'leased') then
   return nil
@@ -8,6 +8,8 @@ end
 local attempts = tonumber(entry[2])
 if entry[1] == 'leased' then -- nobody handed it back: its worker died
   end_attempt('lease_lost')
+end
+if entry[1] == 'leased' and not entry[5] then -- and had not been told to
   attempts = redis.call('HINCRBY', key, 'attempts', 1)
   if attempts >= tonumber(ARGV[3]) then
     bury(batch, 'its worker died ' .. attempts .. ' times while it held this batch', ARGV[4])
@@ -17,6 +19,6 @@ end
 -- The counter alone would start again after a wipe, and give out tokens that somebody still holds.
 local token = string.format('%.0f', now * 1000 + redis.call('INCR', FENCE) % 1000)
 redis.call('HSET', key, 'state', 'leased', 'token', token, 'changed', now)
-redis.call('HDEL', key, 'again')
+redis.call('HDEL', key, 'again', 'leaving')
 redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
 return { token, attempts, tonumber(entry[3]), entry[4] }

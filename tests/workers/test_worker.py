@@ -116,7 +116,7 @@ def test_idle_worker_ends_when_told(place: Place, worker: int) -> None:
 
 
 def test_second_signal_kills_at_once(place: Place, worker: int) -> None:
-    _, horse = place.start_slow_job(worker)
+    name, horse = place.start_slow_job(worker)
     os.kill(horse, signal.SIGSTOP)  # it can't hand anything back
     os.kill(worker, signal.SIGTERM)
     begun = time.monotonic()
@@ -126,6 +126,10 @@ def test_second_signal_kills_at_once(place: Place, worker: int) -> None:
         time.sleep(0.05)
     assert time.monotonic() - begun >= 0.9
     eventually(lambda: not is_running(horse), 2)
+    set_faults(place.gemini_url, drip_downloads=None)
+    with running_program(place.folder, place.settings, "worker"):
+        eventually(lambda: place.is_stored(name), 20, "the batch of the killed worker")
+    assert place.entry(name).attempts == 0
 
 
 def test_stop_reaches_the_horse_without_a_signal(place: Place, worker: int) -> None:
