@@ -13,7 +13,20 @@ from pathlib import Path
 
 import click
 
-from tests.chaos import disk_faults, doors, floods, hostile, plain_rq, points, redis_faults, soak, stops, storms, upkeep
+from tests.chaos import (
+    disk_faults,
+    doors,
+    floods,
+    hostile,
+    plain_rq,
+    points,
+    redis_faults,
+    soak,
+    stops,
+    storms,
+    upkeep,
+    versions,
+)
 from tests.chaos.report import Options, Report
 
 SCENARIOS: dict[str, Callable[[Options], Report]] = {
@@ -39,6 +52,7 @@ SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "buried": upkeep.buried,
     "growth": upkeep.growth,
     "disk-faults": disk_faults.disk_faults,
+    "two-versions": versions.two_versions,
     "soak": soak.soak,
 }
 MEASUREMENTS = {"plain-rq": plain_rq.plain_rq}  # of something else, so not run unless they are named
