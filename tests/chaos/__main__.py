@@ -18,6 +18,7 @@ from tests.chaos import (
     doors,
     floods,
     hostile,
+    hosts,
     plain_rq,
     points,
     redis_faults,
@@ -52,6 +53,8 @@ SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "buried": upkeep.buried,
     "growth": upkeep.growth,
     "disk-faults": disk_faults.disk_faults,
+    "hosts": hosts.hosts,
+    "cut-host": hosts.cut_host,
     "two-versions": versions.two_versions,
     "soak": soak.soak,
 }

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import redis
 
 from receiver.inbox import Inbox, connect
@@ -50,8 +49,7 @@ class Stage:
         return self.names[-1]
 
     def is_stored(self, name: str) -> bool:
-        url = f"{self.bucket.url}/{BUCKET}/{name.removeprefix('batches/')}/_manifest.json"
-        return httpx.head(url, trust_env=False).is_success
+        return self.bucket.holds(f"{name.removeprefix('batches/')}/_manifest.json")
 
     def is_leased(self, name: str) -> bool:
         with connect(self.system.redis_url) as client:
