@@ -1,7 +1,6 @@
 """What a scrape reads from Redis: the counters of all processes, and how things stand now."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -9,9 +8,10 @@ import redis
 
 from receiver import metrics
 from receiver.bell import open_queue
+from receiver.counters import read_counts
 from receiver.errors import InboxUnavailableError
 from receiver.inbox import COUNTERS
-from receiver.looks import WEBHOOK_FAULTS
+from receiver.looks import WEBHOOK_FAULTS, read_faults
 from receiver.overview import find_workers
 from receiver.projects import Project
 from receiver.scripts import BURIED, DONE, DUE, LOOK, METRICS
@@ -50,8 +50,8 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     first_ms = min((score for _, score in oldest), default=now_ms)
     return {
-        **_numbers(counted, ""),
-        **_numbers(older, "gbr_", "_total"),
+        **read_counts(counted),
+        **{f"gbr_{name}_total": value for name, value in read_counts(older).items()},
         metrics.REDIS_UP.field(): 1,
         metrics.ENTRIES.field("owed"): owed,
         metrics.ENTRIES.field("buried"): buried,
@@ -62,19 +62,6 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         **_count_workers(client, now_ms),
         **_read_looks(projects, looks),
     }
-
-
-def _numbers(counted: Mapping[Any, Any], before: str, after: str = "") -> dict[str, float]:
-    """A hash of counters; whatever else is in it is none of ours."""
-    found = {}
-    for name, text in counted.items():
-        try:
-            value = float(text)
-        except ValueError:
-            continue
-        if math.isfinite(value):
-            found[before + name.decode(errors="replace") + after] = value
-    return found
 
 
 def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
@@ -90,5 +77,5 @@ def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
             if moment is not None:
                 found[metric.field(project.label)] = int(moment) / 1000
         if faults is not None:
-            found[metrics.WEBHOOK_FAULTS.field(project.label)] = int(faults)
+            found[metrics.WEBHOOK_FAULTS.field(project.label)] = len(read_faults(faults))
     return found

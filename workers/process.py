@@ -13,17 +13,19 @@ from receiver.errors import (
     GeminiError,
     InboxUnavailableError,
     LeaseLostError,
+    ManifestError,
     ReceiverError,
 )
 from receiver.gemini import Batch, Gemini
 from receiver.inbox import Inbox, connect
 from receiver.inbox_names import split_inbox_name
 from receiver.layout import manifest_name, retry_name
-from receiver.manifests import Manifest, Record, Source, encode_manifest
+from receiver.manifests import Manifest, Record, Source, encode_manifest, read_manifest
 from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
+from receiver.summaries import Summary, summarise
 from workers.account import Account
 from workers.configuration import current_settings
 from workers.digests import file_sha256
@@ -90,7 +92,7 @@ def process_batch(name: str) -> None:
         if lease is None:
             log.info("batch.not_claimed", extra={"batch": name})
             return
-        with Tally(client, asked_s) as tally, LeaseKeeper(inbox, lease, asked_s) as keeper:
+        with Tally(client, asked_s) as tally, LeaseKeeper(inbox, lease, asked_s, tally.progress) as keeper:
             try:
                 _settle(settings, inbox, tally, keeper)
             except LeaseLostError:
@@ -103,8 +105,8 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
     project, batch = split_inbox_name(lease.batch)
     try:
         with _open_parts(settings, inbox, tally, project) as parts:
-            summary = _store(parts, keeper, batch)
-        keeper.finish(summary)
+            manifest = _store(parts, keeper, batch)
+        keeper.finish(summarise(manifest) if manifest else Summary())
     except NotReadyError as error:
         delay_s = jittered(plan_wait_s(lease.waits))
         keeper.postpone(delay_s, str(error), "waits")
@@ -142,13 +144,12 @@ def _postpone(settings: Settings, keeper: LeaseKeeper, cause: str, asked_s: floa
         log.warning("batch.postponed", extra=about | {"delay_s": round(delay_s, 1)})
 
 
-def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
-    """Everything of one batch, the manifest last. Gives the counts of its outcomes."""
+def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest | None:
+    """Everything of one batch, the manifest last. Gives what the storage has now; None where it can't be read."""
     batch = _get_ended(parts.gemini, name)
     batch_id = batch.name.removeprefix("batches/")
     if parts.storage.exists(manifest_name(batch_id)):
-        log.info("batch.already_stored", extra={"batch": batch.name})
-        return {}
+        return _read_stored(parts.storage, batch_id)
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = Account()
         known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
@@ -163,11 +164,20 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> dict[str, int]:
     try:
         parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
     except AlreadyStoredError:
-        log.info("batch.already_stored", extra={"batch": batch.name})
-    else:
-        _announce(parts.inbox, manifest)
-        parts.tally.end_whole(manifest)
-    return manifest.outcomes
+        return _read_stored(parts.storage, batch_id)
+    _announce(parts.inbox, manifest)
+    parts.tally.end_whole(manifest)
+    return manifest
+
+
+def _read_stored(storage: Storage, batch_id: str) -> Manifest | None:
+    """What somebody committed before us."""
+    log.info("batch.already_stored", extra={"batch": f"batches/{batch_id}"})
+    try:
+        return read_manifest(storage.read(manifest_name(batch_id)) or b"")
+    except ManifestError as error:
+        log.warning("batch.manifest_unreadable", extra={"batch": f"batches/{batch_id}", "cause": str(error)})
+        return None
 
 
 def _get_ended(gemini: Gemini, name: str) -> Batch:
@@ -193,6 +203,7 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         metadata=keeper.lease.metadata,
     )
     results = open_source(parts.gemini, batch, keeper.check)
+    parts.tally.follow(batch, results, account)
     with (
         _open_forms(parts, keeper, attempt) as forms,
         Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms) as split,
