@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from receiver.bell import QUEUE
-from receiver.inbox import Arrival, Inbox
+from receiver.inbox.ledger import Arrival, Inbox
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
 from tests.lasting_keys import OURS, RQ, lasting_keys

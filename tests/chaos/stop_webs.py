@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver.inbox import Inbox, connect
+from receiver.inbox.ledger import Inbox, connect
 from tests.chaos.posts import post, sign_delivery
 from tests.chaos.stop_ways import Stopped, Way, stop_as
 from tests.chaos.system import Process, System

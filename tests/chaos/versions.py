@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from deploy.sandbox.processes import start, stop
-from receiver.inbox import Inbox, connect
+from receiver.inbox.ledger import Inbox, connect
 from tests.chaos.batches import add_batches, attempts_of, ledger, wait_for_stored
 from tests.chaos.checker import Watcher
 from tests.chaos.posts import post
