@@ -12,6 +12,7 @@ from receiver.bell import open_queue
 from receiver.errors import InboxUnavailableError
 from receiver.inbox import COUNTERS
 from receiver.looks import WEBHOOK_FAULTS
+from receiver.notices.outbox import read_standing
 from receiver.overview import find_workers
 from receiver.projects import Project
 from receiver.scripts import BURIED, DONE, DUE, LOOK, METRICS
@@ -60,7 +61,17 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         metrics.OLDEST_DUE.field(): max(0.0, (now_ms - first_ms) / 1000),
         metrics.QUEUED_JOBS.field(): queued,
         **_count_workers(client, now_ms),
+        **_read_outbox(client),
         **_read_looks(projects, looks),
+    }
+
+
+def _read_outbox(client: "redis.Redis") -> dict[str, float]:
+    standing = read_standing(client)
+    return {
+        metrics.OUTBOX.field("waiting"): standing.waiting,
+        metrics.OUTBOX.field("dead"): standing.dead,
+        metrics.OLDEST_NOTICE.field(): standing.oldest_due_s or 0,
     }
 
 

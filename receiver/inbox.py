@@ -28,6 +28,7 @@ from redis.retry import Retry
 from receiver.deliveries import MOST_LOGGED
 from receiver.entries import Entry, State, fetch_entries
 from receiver.errors import InboxUnavailableError, LeaseLostError
+from receiver.notices.messages import Message, encode_data
 from receiver.scripts import DUE, Scripts
 
 Door = Literal["static", "dynamic", "replay", "reconcile", "retry"]
@@ -109,12 +110,15 @@ def read_verdicts(answer: Sequence[bytes]) -> list[bool]:
 
 
 class Inbox:
-    """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked."""
+    """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked.
 
-    def __init__(self, client: "redis.Redis") -> None:
+    The step that ends a batch also owes a notice of it to each of `targets` (digests).
+    """
+
+    def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
         self._client = client
         names = ("accept", "claim", "renew", "finish", "postpone", "bury", "due", "purge")
-        self._run = Scripts(client, names).run
+        self._run = Scripts(client, names, targets=targets).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
@@ -133,10 +137,14 @@ class Inbox:
         if not self._run("renew", lease.batch, lease.token, _milliseconds(lease_s)):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
-    def finish(self, lease: Lease, summary: dict[str, Any]) -> bool:
-        """Mark the batch as stored. False when the lease was lost, which harms nothing: the manifest is there."""
+    def finish(self, lease: Lease, summary: dict[str, Any], message: Message | None = None) -> bool:
+        """Mark the batch as stored, and owe the message.
+
+        False when the lease was lost, which harms nothing: the manifest is there.
+        """
         args = (lease.batch, lease.token, msgspec.json.encode(summary).decode(), DONE_TTL_S)
-        return bool(self._run("finish", *args))
+        told = (message.type, encode_data(message.data)) if message else ()
+        return bool(self._run("finish", *args, *told))
 
     def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later: `attempts` counts errors, `waits` Gemini's not being ready.

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 from receiver.entries import State
 from receiver.errors import InboxUnavailableError, LeaseLostError, ReceiverError
 from receiver.inbox import LEASE_S, Inbox, Lease
+from receiver.notices.messages import Message
 from workers.held import forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
@@ -78,9 +79,9 @@ class LeaseKeeper:
         if is_out_of_time():
             raise OutOfTimeError(TIMEOUT_CAUSE)
 
-    def finish(self, summary: dict[str, Any]) -> bool:
-        """Mark the batch as stored. False when somebody else has the batch, which harms nothing."""
-        return self._insist(lambda: self._inbox.finish(self.lease, summary))
+    def finish(self, summary: dict[str, Any], message: Message) -> bool:
+        """Mark the batch as stored, and owe the message. False when somebody else has it, which harms nothing."""
+        return self._insist(lambda: self._inbox.finish(self.lease, summary, message))
 
     def postpone(self, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from resource import struct_rusage
 from types import FrameType
@@ -35,6 +36,7 @@ from workers.horse import FlagAtTimeout, explain_death, prepare_horse, share_wit
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
 from workers.looks import start_reconciler
+from workers.notices import send_what_is_due, start_courier
 from workers.scratch import clear_old_scratch
 from workers.shutdown import forget_wishes, request_shutdown
 
@@ -57,9 +59,9 @@ class BatchWorker(Worker):
     _stop_asked_at = 0.0
     _next_beat = 0.0
 
-    def __init__(self, redis_url: str, retry_base_s: float) -> None:
+    def __init__(self, redis_url: str, retry_base_s: float, targets: Sequence[str] = ()) -> None:
         client = connect(redis_url, timeout_s=self.connection_timeout)
-        self._inbox, self._retry_base_s = Inbox(client), retry_base_s
+        self._inbox, self._retry_base_s = Inbox(client, targets), retry_base_s
         super().__init__(
             [open_queue(client)],
             serializer=JSONSerializer,
@@ -243,11 +245,13 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         template = settings.template
         log.info("worker.started", extra={"template": template.text, "example": template.example()})
         clear_old_scratch(settings, storage)
-        worker = BatchWorker(settings.redis_url, settings.retry_base_s)
+        worker = BatchWorker(settings.redis_url, settings.retry_base_s, settings.notices.digests)
         share_with_horses()
         if burst:
             _burst(worker, inbox, bell)
+            send_what_is_due(settings)
         else:
             Sweeper(inbox, bell).start()
             start_reconciler(settings, client)
+            start_courier(settings, client)
             worker.run()

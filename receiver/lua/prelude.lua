@@ -12,7 +12,45 @@ local function end_attempt(result)
   count('gbr_attempts_total:' .. result)
 end
 
+local QUEUE, NOTICE, TARGETS, DEAD_NOTICES = 'gbr:notices:', 'gbr:notice:', 'gbr:notices', 'gbr:dead_notices'
+local NOTICE_TTL_S = 30 * 86400 -- longer than the whole schedule
+
+local function queue_notice(queue, name, due)
+  if type(redis.pcall('ZADD', queue, due, name)) == 'table' then -- no sorted set: somebody else wrote there
+    redis.call('DEL', queue)
+    redis.call('ZADD', queue, due, name)
+  end
+  redis.call('EXPIRE', queue, NOTICE_TTL_S)
+end
+
+-- Owe one notice to each target, whose queues are the keys from the eighth on. In the step that it tells of: nothing
+-- can fall between. One that says the same has the same name.
+local function notify(batch, kind, data)
+  local message = 'msg_' .. redis.sha1hex(table.concat({ kind, batch, data }, '\n'))
+  for i = 8, #KEYS do
+    local target = string.sub(KEYS[i], #QUEUE + 1)
+    local name = target .. '/' .. message
+    redis.call('DEL', NOTICE .. name)
+    redis.call('HSET', NOTICE .. name, 'type', kind, 'batch', batch, 'data', data, 'owed', now, 'tries', 0)
+    redis.call('EXPIRE', NOTICE .. name, NOTICE_TTL_S)
+    redis.call('ZREM', DEAD_NOTICES, name)
+    queue_notice(KEYS[i], name, now)
+    redis.call('SADD', TARGETS, target)
+    redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
+  end
+end
+
+local function notify_of_burial(batch, cause)
+  if #KEYS < 8 then
+    return
+  end
+  local entry = redis.call('HMGET', ENTRY .. batch, 'attempts', 'waits', 'event', 'door', 'accepted')
+  notify(batch, 'batch.buried', cjson.encode({ cause = cause, attempts = tonumber(entry[1]), waits = tonumber(entry[2]),
+    event = entry[3], door = entry[4], accepted_ms = tonumber(entry[5]) }))
+end
+
 local function bury(batch, cause, ttl_s)
+  notify_of_burial(batch, cause)
   redis.call('HSET', ENTRY .. batch, 'state', 'buried', 'cause', cause, 'changed', now)
   redis.call('HDEL', ENTRY .. batch, 'token')
   redis.call('EXPIRE', ENTRY .. batch, ttl_s)

@@ -11,6 +11,7 @@ from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import LeaseLostError
 from receiver.inbox import LEASE_S, Arrival, Inbox, Lease, connect
+from receiver.notices.messages import Message
 from receiver.scripts import DUE
 from tests.waiting import eventually
 from workers.held import find_lease
@@ -86,7 +87,7 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
             inbox = Inbox(client)
             keeper = LeaseKeeper(inbox, claim(inbox), clock_s())
             stop(valkey)
-            ending = threading.Thread(target=keeper.finish, args=({"ok": 1},))
+            ending = threading.Thread(target=keeper.finish, args=({"ok": 1}, Message("results.stored", {})))
             ending.start()
             ending.join(1)
             assert ending.is_alive()
