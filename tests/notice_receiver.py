@@ -5,6 +5,7 @@ before it answers, and one with `refused` for what it could not verify.
 """
 
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -94,13 +95,17 @@ def make_handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def start_receiver(port: int, file: Path, secret: str) -> "subprocess.Popen[bytes]":
+    process = start([sys.executable, "-m", "tests.notice_receiver", str(port), str(file), secret])
+    eventually(lambda: is_listening(port), 20, "the start of the receiver of notices")
+    return process
+
+
 @contextmanager
 def running_receiver(port: int, file: Path, secret: str) -> Iterator[int]:
     """The receiver as a process; gives its process id."""
-    argv = [sys.executable, "-m", "tests.notice_receiver", str(port), str(file), secret]
-    process = start(argv)
+    process = start_receiver(port, file, secret)
     try:
-        eventually(lambda: is_listening(port), 20, "the start of the receiver of notices")
         yield process.pid
     finally:
         stop(process)

@@ -15,7 +15,7 @@ from receiver.gemini_transport import retry_after_s
 from receiver.notices.connections import JudgedBackend, resolve
 from receiver.notices.targets import Target
 
-DEADLINE_S = 15.0
+DEADLINE_S = 15.0  # from the question for the addresses on
 MAX_WORD = 40  # bytes of an answer: Slack says in a word what is wrong
 FAULTS = (
     httpcore.NetworkError,
@@ -51,7 +51,7 @@ def post(  # noqa: PLR0913 - the parts of one try, two of them given by name
 ) -> Heard:
     """Send once. Gives the 2xx that acknowledges; raises NoticeError for everything else."""
     began_s = time.monotonic()
-    backend = JudgedBackend(find_addresses(target, private=private), time.monotonic() + deadline_s)
+    backend = JudgedBackend(find_addresses(target, private=private), began_s + deadline_s)
     sent = {"content-type": "application/json", "user-agent": "gemini-batch-receiver", **headers}
     try:
         with (

@@ -15,7 +15,7 @@ from receiver.notices.messages import Type
 from receiver.scripts import NOTICE_QUEUE, Scripts
 
 Result = Literal["delivered", "failed", "dead"]
-LEASE_S = 60.0  # a try takes 15 at most, and a slow resolver before it
+LEASE_S = 20.0  # nothing is sent later than 15 after the claim
 PRESENT_S = 5.0  # how long a look at an empty queue counts as somebody's presence
 MAX_CAUSE = 500
 

@@ -12,7 +12,19 @@ from pathlib import Path
 
 import click
 
-from tests.chaos import disk_faults, doors, floods, hostile, plain_rq, points, redis_faults, soak, storms, upkeep
+from tests.chaos import (
+    disk_faults,
+    doors,
+    floods,
+    hostile,
+    notices,
+    plain_rq,
+    points,
+    redis_faults,
+    soak,
+    storms,
+    upkeep,
+)
 from tests.chaos.report import Options, Report
 
 SCENARIOS: dict[str, Callable[[Options], Report]] = {
@@ -37,6 +49,7 @@ SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "flips": upkeep.flips,
     "buried": upkeep.buried,
     "growth": upkeep.growth,
+    "notices": notices.notices,
     "disk-faults": disk_faults.disk_faults,
     "soak": soak.soak,
 }
