@@ -6,9 +6,11 @@ counted here: the inbox's scripts do that in their own atomic steps.
 """
 
 import logging
+import math
 import secrets
 import threading
 from collections.abc import Mapping
+from typing import Any
 
 import redis
 
@@ -93,3 +95,16 @@ class Counters:
                 self.flush()
             except Exception:
                 log.exception("counters.failed")  # a thread that ended would write no more
+
+
+def read_counts(row: Any) -> dict[str, float]:
+    """A hash of counts as redis-py gives it; whatever else somebody wrote there is left out."""
+    found = {}
+    for name, text in row.items() if isinstance(row, dict) else ():
+        try:
+            value = float(text)
+        except ValueError:
+            continue
+        if math.isfinite(value):
+            found[name.decode(errors="replace")] = value
+    return found

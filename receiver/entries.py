@@ -9,6 +9,9 @@ import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.inbox_names import split_inbox_name
+from receiver.progress import Progress, read_progress
+from receiver.summaries import Summary, read_summary
+from receiver.timelines import Step, read_timeline
 
 State = Literal["open", "leased", "done", "buried"]
 ENTRY = "gbr:entry:"
@@ -28,8 +31,10 @@ class Entry:
     accepted_ms: int  # Unix time by Redis' clock
     changed_ms: int
     cause: str  # why it was postponed or buried
-    summary: dict[str, Any]  # outcome counts of a finished batch
+    summary: Summary  # of a stored batch
     metadata: dict[str, Any]  # the webhook's user metadata
+    progress: Progress | None  # of a batch that a worker has had for some seconds
+    timeline: tuple[Step, ...]
 
 
 def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, Entry]:
@@ -49,7 +54,7 @@ def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, En
 
 
 def _read_entry(batch: str, row: dict[bytes, bytes]) -> Entry:
-    fields = {name.decode(): value.decode() for name, value in row.items()}
+    fields = {name.decode(): value.decode(errors="replace") for name, value in row.items()}
     return Entry(
         batch=batch,
         project=split_inbox_name(batch)[0],
@@ -61,6 +66,8 @@ def _read_entry(batch: str, row: dict[bytes, bytes]) -> Entry:
         accepted_ms=int(fields["accepted"]),
         changed_ms=int(fields["changed"]),
         cause=fields.get("cause", ""),
-        summary=msgspec.json.decode(fields.get("summary") or "{}"),
+        summary=read_summary(fields.get("summary", "")),
         metadata=msgspec.json.decode(fields.get("metadata") or "{}"),
+        progress=read_progress(fields.get("progress", "")),
+        timeline=read_timeline(fields.get("timeline", "")),
     )

@@ -1,7 +1,6 @@
 """What a scrape reads from Redis: the counters of all processes, and how things stand now."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -9,9 +8,10 @@ import redis
 
 from receiver import metrics
 from receiver.bell import open_queue
+from receiver.counters import read_counts
 from receiver.errors import InboxUnavailableError
 from receiver.inbox import COUNTERS
-from receiver.looks import WEBHOOK_FAULTS
+from receiver.looks import WEBHOOK_FAULTS, read_faults
 from receiver.notices.outbox import read_standing
 from receiver.overview import find_workers
 from receiver.projects import Project
@@ -51,8 +51,8 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     first_ms = min((score for _, score in oldest), default=now_ms)
     return {
-        **_numbers(counted, ""),
-        **_numbers(older, "gbr_", "_total"),
+        **read_counts(counted),
+        **{f"gbr_{name}_total": value for name, value in read_counts(older).items()},
         metrics.REDIS_UP.field(): 1,
         metrics.ENTRIES.field("owed"): owed,
         metrics.ENTRIES.field("buried"): buried,
@@ -75,19 +75,6 @@ def _read_outbox(client: "redis.Redis") -> dict[str, float]:
     }
 
 
-def _numbers(counted: Mapping[Any, Any], before: str, after: str = "") -> dict[str, float]:
-    """A hash of counters; whatever else is in it is none of ours."""
-    found = {}
-    for name, text in counted.items():
-        try:
-            value = float(text)
-        except ValueError:
-            continue
-        if math.isfinite(value):
-            found[before + name.decode(errors="replace") + after] = value
-    return found
-
-
 def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
     states = ["busy" if worker.state == "busy" else "idle" for worker in find_workers(client, now_ms)]
     return {metrics.WORKERS.field(state): states.count(state) for state in ("idle", "busy")}
@@ -101,5 +88,5 @@ def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
             if moment is not None:
                 found[metric.field(project.label)] = int(moment) / 1000
         if faults is not None:
-            found[metrics.WEBHOOK_FAULTS.field(project.label)] = int(faults)
+            found[metrics.WEBHOOK_FAULTS.field(project.label)] = len(read_faults(faults))
     return found

@@ -14,6 +14,7 @@ Keys without a TTL, each bounded by what is owed or by a fixed length (a test ho
 """
 
 import functools
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -29,7 +30,9 @@ from receiver.deliveries import MOST_LOGGED
 from receiver.entries import Entry, State, fetch_entries
 from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.notices.messages import Message, encode_data
+from receiver.progress import Progress
 from receiver.scripts import DUE, Scripts
+from receiver.summaries import Summary
 
 Door = Literal["static", "dynamic", "replay", "reconcile", "retry"]
 Reopen = Literal["none", "done", "all"]
@@ -96,6 +99,14 @@ def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
+def _encode(told: msgspec.Struct) -> str:
+    """JSON; in ASCII where a name holds what UTF-8 can't."""
+    try:
+        return msgspec.json.encode(told).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(told))
+
+
 def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
     """What the accept script takes."""
     args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MOST_LOGGED]
@@ -132,19 +143,19 @@ class Inbox:
         token, attempts, waits, metadata = found
         return Lease(batch, token.decode(), attempts, waits, msgspec.json.decode(metadata) if metadata else {})
 
-    def renew(self, lease: Lease, lease_s: float = LEASE_S) -> None:
-        """Hold the batch longer. Raises LeaseLostError when it is no longer ours."""
-        if not self._run("renew", lease.batch, lease.token, _milliseconds(lease_s)):
+    def renew(self, lease: Lease, lease_s: float = LEASE_S, progress: Progress | None = None) -> None:
+        """Hold the batch longer, and say how far it is. Raises LeaseLostError when it is no longer ours."""
+        told = _encode(progress) if progress else ""
+        if not self._run("renew", lease.batch, lease.token, _milliseconds(lease_s), told):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
-    def finish(self, lease: Lease, summary: dict[str, Any], message: Message | None = None) -> bool:
+    def finish(self, lease: Lease, summary: Summary, message: Message | None = None) -> bool:
         """Mark the batch as stored, and owe the message.
 
         False when the lease was lost, which harms nothing: the manifest is there.
         """
-        args = (lease.batch, lease.token, msgspec.json.encode(summary).decode(), DONE_TTL_S)
         told = (message.type, encode_data(message.data)) if message else ()
-        return bool(self._run("finish", *args, *told))
+        return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *told))
 
     def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later: `attempts` counts errors, `waits` Gemini's not being ready.

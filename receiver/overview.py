@@ -17,6 +17,7 @@ from receiver.deliveries import Delivery, fetch_deliveries
 from receiver.entries import Entry, fetch_entries
 from receiver.errors import InboxUnavailableError
 from receiver.inbox import COUNTERS
+from receiver.looks import WEBHOOK_FAULTS, WebhookFault, read_faults
 from receiver.notices.outbox import Standing, read_standing
 from receiver.redis_health import Finding, examine
 from receiver.scripts import BURIED, DONE, DUE, LOOK
@@ -59,6 +60,7 @@ class LastLook(msgspec.Struct, frozen=True):
     began_s: int | None  # seconds ago; None when there was none
     complete_s: int | None  # since the last one that saw everything
     failed: bool
+    webhooks: list[WebhookFault] | None = None  # what was wrong with them then; None where nobody could see them
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,9 +175,10 @@ def _read_lost(entry: Entry, now_ms: int) -> Lost:
 
 def _read_look(client: "redis.Redis", project: str, now_ms: int) -> LastLook:
     key = f"{LOOK}:{project}" if project else LOOK
-    began, complete, failed = client.hmget(key, "began", "complete", "failed")
+    began, complete, failed, faults = client.hmget(key, "began", "complete", "failed", WEBHOOK_FAULTS)
     ages = [None if moment is None else _seconds_since(int(moment), now_ms) for moment in (began, complete)]
-    return LastLook(project, ages[0], ages[1], failed=failed == b"1")
+    webhooks = None if faults is None else read_faults(faults)
+    return LastLook(project, ages[0], ages[1], failed=failed == b"1", webhooks=webhooks)
 
 
 def _seconds_since(moment_ms: int, now_ms: int) -> int:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from receiver.errors import ReceiverError
 from receiver.gemini_transport import Transport
 from receiver.gemini_webhooks import Webhooks
+from receiver.looks import WebhookFault
 from receiver.projects import SECRET, Project
 from receiver.settings import Settings
 from receiver.web_urls import complete_url
@@ -30,8 +31,8 @@ def wanted_of(settings: Settings, project: Project, stated: str | None = None) -
     return Wanted(project.path, whole, project.secrets, project.variable(SECRET), option)
 
 
-def warn_of_webhooks(settings: Settings, project: Project) -> int | None:
-    """Log what is wrong with a project's webhooks. Gives how much that is; None where it can't be seen.
+def warn_of_webhooks(settings: Settings, project: Project) -> list[WebhookFault] | None:
+    """Log what is wrong with a project's webhooks. Gives what that is; None where it can't be seen.
 
     It raises nothing: it keeps nobody from working.
 
@@ -50,4 +51,4 @@ def warn_of_webhooks(settings: Settings, project: Project) -> int | None:
     for fault in faults:
         extra = about | {"webhook": fault.webhook, "cause": fault.detail, "hint": fault.advice}
         log.warning(f"webhook.{fault.kind}", extra=extra)  # noqa: G004 - the kinds are few, and each is an event
-    return len(faults)
+    return [WebhookFault(one.kind, one.webhook, one.detail, one.advice) for one in faults]

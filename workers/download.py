@@ -75,6 +75,11 @@ class Download:
         """Hex digest of the bytes given so far."""
         return self._digest.hexdigest()
 
+    @property
+    def total_bytes(self) -> int | None:
+        """Size of the file; None while no answer has said it."""
+        return self._version.length
+
     def chunks(self) -> Iterator[bytes]:
         """The file from its first byte to its last, in the pieces in which it arrives.
 

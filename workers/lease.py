@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from receiver.entries import State
 from receiver.errors import InboxUnavailableError, LeaseLostError, ReceiverError
 from receiver.inbox import LEASE_S, Inbox, Lease
 from receiver.notices.messages import Message
+from receiver.progress import Progress
+from receiver.summaries import Summary
 from workers.held import forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
@@ -47,9 +49,11 @@ class OutOfTimeError(ReceiverError):
 class LeaseKeeper:
     """Renews in a thread of its own for the length of a `with`; `check` raises once the job must stop."""
 
-    def __init__(self, inbox: Inbox, lease: Lease, claimed_s: float) -> None:
-        """`claimed_s` is what `clock_s` said before the claim was sent."""
-        self._inbox, self.lease = inbox, lease
+    def __init__(
+        self, inbox: Inbox, lease: Lease, claimed_s: float, progress: Callable[[], Progress | None] = lambda: None
+    ) -> None:
+        """`claimed_s` is what `clock_s` said before the claim was sent; `progress` is told with every renewal."""
+        self._inbox, self.lease, self._progress = inbox, lease, progress
         self._held_until = claimed_s + LEASE_S
         self._lost = False
         self._stop_seen_s: float | None = None
@@ -79,7 +83,7 @@ class LeaseKeeper:
         if is_out_of_time():
             raise OutOfTimeError(TIMEOUT_CAUSE)
 
-    def finish(self, summary: dict[str, Any], message: Message) -> bool:
+    def finish(self, summary: Summary, message: Message) -> bool:
         """Mark the batch as stored, and owe the message. False when somebody else has it, which harms nothing."""
         return self._insist(lambda: self._inbox.finish(self.lease, summary, message))
 
@@ -118,7 +122,7 @@ class LeaseKeeper:
 
     def _renew(self, asked: float) -> None:
         try:
-            self._inbox.renew(self.lease)
+            self._inbox.renew(self.lease, progress=self._progress())
         except LeaseLostError:
             self._lost = True
             log.warning("lease.lost", extra={"batch": self.lease.batch})

@@ -25,6 +25,7 @@ from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
+from receiver.summaries import summarise
 from workers.account import Account
 from workers.configuration import current_settings
 from workers.digests import file_sha256
@@ -91,7 +92,7 @@ def process_batch(name: str) -> None:
         if lease is None:
             log.info("batch.not_claimed", extra={"batch": name})
             return
-        with Tally(client, asked_s) as tally, LeaseKeeper(inbox, lease, asked_s) as keeper:
+        with Tally(client, asked_s) as tally, LeaseKeeper(inbox, lease, asked_s, tally.progress) as keeper:
             try:
                 _settle(settings, inbox, tally, keeper)
             except LeaseLostError:
@@ -105,7 +106,7 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
     try:
         with _open_parts(settings, inbox, tally, project) as parts:
             manifest = _store(parts, keeper, batch)
-        keeper.finish(manifest.outcomes, describe_manifest(manifest))
+        keeper.finish(summarise(manifest), describe_manifest(manifest))
     except NotReadyError as error:
         delay_s = jittered(plan_wait_s(lease.waits))
         keeper.postpone(delay_s, str(error), "waits")
@@ -201,6 +202,7 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         metadata=keeper.lease.metadata,
     )
     results = open_source(parts.gemini, batch, keeper.check)
+    parts.tally.follow(batch, results, account)
     with (
         _open_forms(parts, keeper, attempt) as forms,
         Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms) as split,

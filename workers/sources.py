@@ -17,6 +17,10 @@ class ResultSource(Protocol):
     def sha256(self) -> str:
         """Hex digest of the bytes given so far."""
 
+    @property
+    def total_bytes(self) -> int | None:
+        """Size of the whole; None while nobody has said it."""
+
     def chunks(self) -> Iterator[bytes]:
         """The source from its first byte to its last; once."""
 
@@ -33,6 +37,10 @@ class InlinedResponses:
     @property
     def sha256(self) -> str:
         return self._digest.hexdigest()
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(len(row) + 1 for row in self._rows)
 
     def chunks(self) -> Iterator[bytes]:
         for row in self._rows:

@@ -1,15 +1,21 @@
-"""What one attempt tells the counters: how long its stages took, and what went through it."""
+"""What one attempt tells: the counters how its stages went, the inbox how far it is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import redis
 
 from receiver import metrics
 from receiver.counters import Counters
+from receiver.gemini import Batch
 from receiver.manifests import Manifest
+from receiver.progress import Progress, Stage
+from workers.account import Account
 from workers.lease import clock_s
+from workers.sources import ResultSource
+
+NEXT: Mapping[Stage, Stage] = {"ask": "split", "split": "store", "store": "store"}
 
 
 class Tally:
@@ -20,6 +26,10 @@ class Tally:
         self._counters = Counters(client)
         self._began_s = self._stage_began_s = began_s
         self._read_bytes = 0
+        self._stage: Stage = "ask"
+        self._batch: Batch | None = None
+        self._source: ResultSource | None = None
+        self._account: Account | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -31,6 +41,21 @@ class Tally:
             self._counters.add(metrics.DOWNLOADED, amount=self._read_bytes)
         self._counters.flush()
 
+    def follow(self, batch: Batch, source: ResultSource, account: Account) -> None:
+        """From now on, `progress` tells of these."""
+        self._batch, self._source, self._account = batch, source, account
+
+    def progress(self) -> Progress:
+        """How far the attempt is; from any thread."""
+        return Progress(
+            stage=self._stage,
+            bytes=self._read_bytes,
+            total_bytes=self._source.total_bytes if self._source else None,
+            lines=self._account.lines if self._account else 0,
+            requests=self._batch.requests if self._batch else None,
+            display_name=self._batch.display_name if self._batch else None,
+        )
+
     def count(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The same chunks; the first one ends the stage `ask`."""
         for chunk in chunks:
@@ -39,10 +64,10 @@ class Tally:
             self._read_bytes += len(chunk)
             yield chunk
 
-    def end_stage(self, stage: Literal["ask", "split", "store"]) -> None:
+    def end_stage(self, stage: Stage) -> None:
         now_s = clock_s()
         self._counters.observe(metrics.STAGES, now_s - self._stage_began_s, stage)
-        self._stage_began_s = now_s
+        self._stage_began_s, self._stage = now_s, NEXT[stage]
 
     def end_whole(self, manifest: Manifest) -> None:
         """The batch is stored: this attempt wrote its manifest."""

@@ -95,9 +95,12 @@ def show_event(batch: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(entry))
         return
-    for label, value in asdict(entry).items():
+    facts = {name: value for name, value in msgspec.to_builtins(entry).items() if name != "timeline"}
+    for label, value in facts.items():
         shown = show_moment(value) if label.endswith("_ms") else value
-        click.echo(f"{label.removesuffix('_ms'):<9} {printable(str(shown)) if shown not in ('', {}) else '-'}")
+        click.echo(f"{label.removesuffix('_ms'):<9} {'-' if shown in ('', {}, None) else printable(str(shown))}")
+    for step in entry.timeline:
+        click.echo(f"{show_moment(step.time_ms)}  {step.what:<11} {printable(step.detail)}".rstrip())
 
 
 def _chosen(

@@ -8,9 +8,14 @@ local function open(batch, event, door, metadata)
   if metadata == '' then -- a replay brings none: what a delivery brought once still names the outputs
     metadata = redis.call('HGET', key, 'metadata') or ''
   end
+  local timeline = redis.call('HGET', key, 'timeline')
   redis.call('DEL', key)
   redis.call('HSET', key, 'state', 'open', 'event', event, 'door', door, 'metadata', metadata, 'attempts', 0, 'waits', 0,
     'accepted', now, 'changed', now, 'rung_until', now + ring_grace)
+  if timeline then
+    redis.call('HSET', key, 'timeline', timeline)
+  end
+  note(batch, 'accepted', event .. ' ' .. door)
   redis.call('ZREM', BURIED, batch)
   redis.call('ZREM', DONE, batch)
   redis.call('ZADD', DUE, now, batch)

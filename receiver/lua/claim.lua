@@ -8,6 +8,7 @@ end
 local attempts = tonumber(entry[2])
 if entry[1] == 'leased' then -- nobody handed it back: its worker died
   end_attempt('lease_lost')
+  note(batch, 'lease_lost', 'its worker was not heard of any more')
   attempts = redis.call('HINCRBY', key, 'attempts', 1)
   if attempts >= tonumber(ARGV[3]) then
     bury(batch, 'its worker died ' .. attempts .. ' times while it held this batch', ARGV[4])
@@ -17,6 +18,7 @@ end
 -- The counter alone would start again after a wipe, and give out tokens that somebody still holds.
 local token = string.format('%.0f', now * 1000 + redis.call('INCR', FENCE) % 1000)
 redis.call('HSET', key, 'state', 'leased', 'token', token, 'changed', now)
-redis.call('HDEL', key, 'again')
+redis.call('HDEL', key, 'again', 'progress')
+note(batch, 'claimed', 'attempt ' .. attempts + 1)
 redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
 return { token, attempts, tonumber(entry[3]), entry[4] }

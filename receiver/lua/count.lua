@@ -3,5 +3,9 @@
 if redis.call('SET', 'gbr:counted:' .. ARGV[1], 1, 'NX', 'EX', ARGV[2]) then
   for i = 3, #ARGV, 2 do
     redis.pcall('HINCRBYFLOAT', METRICS, ARGV[i], ARGV[i + 1]) -- pcall: a field that somebody spoilt takes none with it
+    if string.find(ARGV[i], '_total', 1, true) then
+      redis.pcall('HINCRBYFLOAT', HISTORY, ARGV[i], ARGV[i + 1])
+    end
   end
+  redis.call('EXPIRE', HISTORY, HISTORY_TTL_S)
 end

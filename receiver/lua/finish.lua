@@ -6,7 +6,8 @@ if ARGV[5] then
   notify(ARGV[1], ARGV[5], ARGV[6])
 end
 redis.call('HSET', ENTRY .. ARGV[1], 'state', 'done', 'summary', ARGV[3], 'changed', now)
-redis.call('HDEL', ENTRY .. ARGV[1], 'token', 'cause')
+redis.call('HDEL', ENTRY .. ARGV[1], 'token', 'cause', 'progress')
+note(ARGV[1], 'stored', '')
 redis.call('EXPIRE', ENTRY .. ARGV[1], ARGV[4])
 redis.call('ZREM', DUE, ARGV[1])
 redis.call('ZADD', DONE, now, ARGV[1])

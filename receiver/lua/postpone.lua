@@ -12,7 +12,9 @@ if ARGV[5] ~= '' and redis.call('HINCRBY', key, ARGV[5], 1) >= tonumber(ARGV[6])
 end
 local due = redis.call('HDEL', key, 'again') == 1 and now or now + tonumber(ARGV[3])
 redis.call('HSET', key, 'state', 'open', 'cause', ARGV[4], 'changed', now, 'rung_until', 0)
-redis.call('HDEL', key, 'token')
+redis.call('HDEL', key, 'token', 'progress')
 redis.call('ZADD', DUE, due, batch)
-end_attempt(RESULTS[ARGV[5]] or 'handed_back')
+local result = RESULTS[ARGV[5]] or 'handed_back'
+note(batch, result, ARGV[4])
+end_attempt(result)
 return 'open'

@@ -3,9 +3,28 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS, LOOK = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local ENTRY, DELIVERY = 'gbr:entry:', 'gbr:delivery:'
+local HISTORY = 'gbr:history:' .. math.floor(now / 1800000) -- a hash each half hour: see receiver/history.py
+local HISTORY_TTL_S = 26 * 3600
+local MOST_STEPS, MOST_DETAIL = 50, 300
 
 local function count(field) -- pcall: whatever somebody wrote there, the inbox must not stop at it
   redis.pcall('HINCRBY', METRICS, field, 1)
+  redis.pcall('HINCRBY', HISTORY, field, 1)
+  redis.call('EXPIRE', HISTORY, HISTORY_TTL_S)
+end
+
+local function note(batch, step, detail) -- a row of the batch's timeline; the first one and the last ones are kept
+  local row = now .. ' ' .. step .. ' ' .. string.gsub(string.sub(detail, 1, MOST_DETAIL), '\n', ' ')
+  local rows = redis.call('HGET', ENTRY .. batch, 'timeline')
+  if rows then
+    local _, breaks = string.gsub(rows, '\n', '')
+    if breaks + 1 >= MOST_STEPS then
+      local first = string.find(rows, '\n', 1, true)
+      rows = string.sub(rows, 1, first) .. string.sub(rows, string.find(rows, '\n', first + 1, true) + 1)
+    end
+    row = rows .. '\n' .. row
+  end
+  redis.call('HSET', ENTRY .. batch, 'timeline', row)
 end
 
 local function end_attempt(result)
@@ -52,7 +71,8 @@ end
 local function bury(batch, cause, ttl_s)
   notify_of_burial(batch, cause)
   redis.call('HSET', ENTRY .. batch, 'state', 'buried', 'cause', cause, 'changed', now)
-  redis.call('HDEL', ENTRY .. batch, 'token')
+  redis.call('HDEL', ENTRY .. batch, 'token', 'progress')
+  note(batch, 'buried', cause)
   redis.call('EXPIRE', ENTRY .. batch, ttl_s)
   redis.call('ZREM', DUE, batch)
   redis.call('ZADD', BURIED, now, batch)

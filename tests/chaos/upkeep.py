@@ -11,6 +11,7 @@ import redis
 
 from receiver.bell import QUEUE, open_queue
 from receiver.inbox import Inbox, connect
+from receiver.summaries import Summary
 from tests.chaos.batches import ROWS, add_steadily, batch_id, is_stored, ledger, output_of, wait_for_stored
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.clocks import restart_valkey_at
@@ -144,7 +145,7 @@ def push_through(system: System, numbers: range) -> int:
         for name in names:
             lease = inbox.claim(name)
             if lease is not None:
-                inbox.finish(lease, {"ok": ROWS})
+                inbox.finish(lease, Summary(outcomes={"ok": ROWS}))
     return again
 
 

@@ -12,6 +12,7 @@ from receiver.backlog import Backlog
 from receiver.entries import ENTRY, State
 from receiver.inbox import BURIED_TTL_S, DONE_TTL_S, Arrival, Inbox, Lease, connect
 from receiver.scripts import BURIED, DONE, DUE
+from receiver.summaries import Summary
 
 STATES: list[State] = ["open", "leased", "buried", "done"]
 
@@ -35,7 +36,7 @@ def fill(client: "redis.Redis") -> None:
     inbox.accept([Arrival("batches/open", "batch.succeeded", "static")])
     claimed(inbox, "batches/leased")
     inbox.bury(claimed(inbox, "batches/buried"), "no such file")
-    inbox.finish(claimed(inbox, "batches/done"), {"ok": 3})
+    inbox.finish(claimed(inbox, "batches/done"), Summary(outcomes={"ok": 3}))
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -71,7 +72,7 @@ def test_purge_takes_the_lease(client: "redis.Redis") -> None:
     inbox = Inbox(client)
     lease = claimed(inbox, "batches/one")
     inbox.purge(["batches/one"])
-    assert not inbox.finish(lease, {})
+    assert not inbox.finish(lease, Summary())
     assert inbox.entries(["batches/one"]) == {}
 
 

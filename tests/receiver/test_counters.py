@@ -22,6 +22,7 @@ from receiver.exposition import expose
 from receiver.gauges import read_fields
 from receiver.inbox import MAX_ATTEMPTS, Arrival, Inbox, Lease, connect
 from receiver.scripts import METRICS
+from receiver.summaries import Summary
 from tests.waiting import eventually
 
 ACCEPTED = ("default", "v1", "accepted")
@@ -136,7 +137,7 @@ def take(inbox: Inbox, batch: str) -> Lease:
 
 def end_attempts(inbox: Inbox) -> None:
     """Every way in which an attempt can end, once each but for two."""
-    inbox.finish(take(inbox, "batches/stored"), {})
+    inbox.finish(take(inbox, "batches/stored"), Summary())
     inbox.postpone(take(inbox, "batches/waits"), 60, "not yet", "waits")
     inbox.postpone(take(inbox, "batches/fails"), 60, "broken", "attempts")
     inbox.release(take(inbox, "batches/back"), "shut down")
@@ -149,7 +150,7 @@ def end_attempts(inbox: Inbox) -> None:
     assert dead is not None
     heir = eventually(lambda: inbox.claim("batches/dies"))
     assert heir is not None
-    inbox.finish(heir, {})
+    inbox.finish(heir, Summary())
     with pytest.raises(LeaseLostError):
         inbox.release(dead, "too late")
 

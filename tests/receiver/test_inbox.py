@@ -9,6 +9,7 @@ from receiver.entries import ENTRY
 from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.inbox import MAX_ATTEMPTS, Arrival, Inbox, Lease, Reopen, connect
 from receiver.scripts import BURIED, DELIVERIES, DUE, FENCE, METRICS
+from receiver.summaries import Summary
 from tests.waiting import eventually
 
 BATCH = "batches/abc"
@@ -66,7 +67,7 @@ def test_redelivery_after_days_is_known(inbox: Inbox, client: "redis.Redis", hou
     if end == "buried":
         inbox.bury(lease, "no such batch")
     else:
-        inbox.finish(lease, {})
+        inbox.finish(lease, Summary())
     if end == "purged":
         inbox.purge([BATCH])
     pass_time(client, hours * 3600)
@@ -130,7 +131,7 @@ def test_expired_lease_counts_an_attempt(inbox: Inbox) -> None:
     assert claim(inbox).attempts == 1
     with pytest.raises(LeaseLostError):
         inbox.renew(lost)
-    assert not inbox.finish(lost, {})
+    assert not inbox.finish(lost, Summary())
 
 
 def test_renewed_lease_stays_ours(inbox: Inbox) -> None:
@@ -201,8 +202,8 @@ def test_buried_batch_opens_on_demand(inbox: Inbox, client: "redis.Redis", reope
 @pytest.mark.parametrize(("reopen", "opened"), [("none", False), ("done", True), ("all", True)])
 def test_done_batch_opens_on_demand(inbox: Inbox, reopen: Reopen, *, opened: bool) -> None:
     arrive(inbox)
-    assert inbox.finish(claim(inbox), {"ok": 3})
-    assert inbox.entries([BATCH])[BATCH].summary == {"ok": 3}
+    assert inbox.finish(claim(inbox), Summary(outcomes={"ok": 3}))
+    assert inbox.entries([BATCH])[BATCH].summary.outcomes == {"ok": 3}
     assert arrive(inbox, reopen=reopen) is opened
 
 
@@ -224,7 +225,7 @@ def test_due_batch_is_rung_once(inbox: Inbox, client: "redis.Redis") -> None:
 
 def test_ended_entries_and_deliveries_expire(inbox: Inbox, client: "redis.Redis") -> None:
     arrive(inbox, "msg_1")
-    inbox.finish(claim(inbox), {})
+    inbox.finish(claim(inbox), Summary())
     lasting = {key.decode() for key in client.scan_iter() if client.ttl(key) == -1}
     assert lasting <= {DUE, FENCE, DELIVERIES, METRICS}
 

@@ -18,6 +18,7 @@ from receiver.reconciler import look_at_each
 from receiver.scripts import LOOK
 from receiver.settings import read_settings
 from receiver.storage import Storage, open_storage
+from receiver.summaries import Summary
 from tests.key_router import routing_keys
 from tests.receiver.listing import Listing, ago, serving
 
@@ -144,7 +145,7 @@ def test_done_batch_without_manifest_is_queued(stage: Stage) -> None:
     stage.inbox.accept([Arrival(name, "batch.succeeded", "static", metadata='{"tenant":"acme"}')])
     lease = stage.inbox.claim(name)
     assert lease is not None
-    stage.inbox.finish(lease, {})
+    stage.inbox.finish(lease, Summary())
     report = stage.look()
     assert (report.tally.queued, report.missed) == ([name], [])
     assert stage.inbox.entries([name])[name].metadata == {"tenant": "acme"}

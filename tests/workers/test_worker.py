@@ -162,3 +162,12 @@ def test_worker_outlives_a_restart_of_redis(place: Place, worker: int) -> None:
     place.ring(name)
     eventually(lambda: place.is_stored(name), 10, "a batch after the restart")
     assert is_running(worker)
+
+
+def test_slow_download_tells_how_far_it_is(place: Place, worker: int) -> None:
+    name, _ = place.start_slow_job(worker)
+    progress = eventually(lambda: place.entry(name).progress, 10, "the first renewal")
+    assert progress is not None
+    assert (progress.stage, progress.requests) == ("split", ROWS)
+    assert progress.total_bytes is not None
+    assert 0 < progress.bytes < progress.total_bytes == (place.folder / "results.jsonl").stat().st_size

@@ -68,7 +68,7 @@ def test_show_prints_all_fields(redis_url: str) -> None:
     result = run(redis_url, "show", "buried")
     assert result.exit_code == 0
     assert {"state     buried", "cause     no such file", "attempts  0"} <= set(result.stdout.splitlines())
-    assert json.loads(run(redis_url, "show", "batches/done", "--json").stdout)["summary"] == {"ok": 3}
+    assert json.loads(run(redis_url, "show", "batches/done", "--json").stdout)["summary"]["outcomes"] == {"ok": 3}
 
 
 @pytest.mark.usefixtures("client")

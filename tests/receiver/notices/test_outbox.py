@@ -8,6 +8,7 @@ from receiver.inbox import MAX_ATTEMPTS, Arrival, Inbox, Lease
 from receiver.notices.messages import describe_manifest
 from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.queues import NoticeQueue
+from receiver.summaries import Summary
 from tests.receiver.notices.conftest import BATCH, STORED
 from tests.receiver.test_manifests import MANIFEST
 from tests.waiting import eventually
@@ -52,7 +53,7 @@ def test_finished_batch_is_owed_to_everybody(client: "redis.Redis") -> None:
 
 def test_lost_lease_owes_nothing(client: "redis.Redis") -> None:
     inbox, _ = claimed(client, TARGETS)
-    assert not inbox.finish(Lease(BATCH, "0", 0, 0, {}), {}, STORED)
+    assert not inbox.finish(Lease(BATCH, "0", 0, 0, Summary()), {}, STORED)
     assert Outbox(client).listing() == []
 
 

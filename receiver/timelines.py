@@ -1,0 +1,22 @@
+"""What happened to a batch and when: the scripts of the inbox write a row at every step. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a batch in the inbox."""
+
+    time_ms: int  # Unix time by Redis' clock
+    what: str  # accepted, claimed, not_ready, postponed, handed_back, lease_lost, buried or stored
+    detail: str  # its event and door, or the cause
+
+
+def read_timeline(text: str) -> tuple[Step, ...]:
+    """The steps, oldest first: the first one ever and the last ones. Rows that can't be read are left out.
+
+    >>> read_timeline("1769083200000 accepted batch.succeeded static")
+    (Step(time_ms=1769083200000, what='accepted', detail='batch.succeeded static'),)
+    """
+    rows = (row.split(" ", 2) for row in text.split("\n"))
+    return tuple(Step(int(row[0]), row[1], row[2]) for row in rows if len(row) == 3 and row[0].isdecimal())  # noqa: PLR2004 - time, step, detail
