@@ -12,21 +12,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from receiver.acceptor import Acceptor
 from receiver.bell import Bell
-from receiver.counters import Counters
 from receiver.deliveries import NoteBook
+from receiver.doors import Parts, Webhook
 from receiver.errors import InboxUnavailableError
-from receiver.inbox import Inbox, connect
+from receiver.inbox.acceptor import Acceptor
+from receiver.inbox.ledger import Inbox, connect
 from receiver.intake import Intake
 from receiver.jwks import KeySetCache
+from receiver.metrics.counters import Counters
+from receiver.metrics.scrape import Meter, Scrape
 from receiver.notices.sender import Sender
 from receiver.projects import SECRET, Project
 from receiver.reconciler import Reconciler, look_at_each
-from receiver.scrape import Meter, Scrape
 from receiver.settings import Settings
 from receiver.sweep import Sweeper
-from receiver.webhook import Parts, Webhook
 
 MAX_BODY_BYTES = 1024 * 1024
 READY_TIMEOUT_S = 2.5

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import redis
 
 from receiver.errors import InboxUnavailableError
-from receiver.scripts import DELIVERIES
+from receiver.inbox.scripts import DELIVERIES
 
 Verdict = Literal["accepted", "known", "ignored", "refused", "malformed"]
 REFUSALS = "gbr:refusals"

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from receiver.errors import EnvFileError
-from receiver.registered_webhooks import show_secret
 from receiver.signing_keys import Secret
+from receiver.webhooks.registered import show_secret
 
 MAX_BYTES = 1024 * 1024
 

@@ -10,11 +10,11 @@ import queue
 import threading
 from typing import NamedTuple
 
-from receiver.acceptor import Acceptor
 from receiver.bell import Bell
 from receiver.deliveries import FLUSH_EVERY_S, Note, NoteBook
 from receiver.errors import InboxUnavailableError
-from receiver.inbox import Arrival
+from receiver.inbox.acceptor import Acceptor
+from receiver.inbox.ledger import Arrival
 
 MOST_TOGETHER = 512
 STOP_TIMEOUT_S = 3.0

@@ -9,7 +9,7 @@ import msgspec
 import redis
 
 from receiver.errors import InboxUnavailableError, LookHeldError
-from receiver.scripts import LOOK, Scripts
+from receiver.inbox.scripts import LOOK, Scripts
 
 Outcome = Literal["complete", "unclear", "failed"]
 WEBHOOK_FAULTS = "webhooks"  # a field of the hash

@@ -11,16 +11,16 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from receiver.backlog import Backlog
 from receiver.bell import open_queue
 from receiver.deliveries import Delivery, fetch_deliveries
-from receiver.entries import Entry, fetch_entries
 from receiver.errors import InboxUnavailableError
-from receiver.inbox import COUNTERS
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.entries import Entry, fetch_entries
+from receiver.inbox.ledger import COUNTERS
+from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK
 from receiver.looks import WEBHOOK_FAULTS, WebhookFault, read_faults
 from receiver.notices.outbox import Standing, read_standing
 from receiver.redis_health import Finding, examine
-from receiver.scripts import BURIED, DONE, DUE, LOOK
 
 MOST_SHOWN = 5  # deliveries and buried batches
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from receiver.gemini import Batch, Gemini
-from receiver.gemini_files import Files
-from receiver.inbox_names import inbox_name, split_inbox_name
+from receiver.gemini.client import Batch, Gemini
+from receiver.gemini.files import Files
+from receiver.inbox.names import inbox_name, split_inbox_name
 from receiver.projects import Project
 from receiver.settings import Settings
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from receiver.environment import Reader
-from receiver.inbox_names import PROJECT
+from receiver.inbox.names import PROJECT
 from receiver.signatures import Secret
 
 API_KEY, SECRET, AUDIENCE = "GEMINI_API_KEY", "GEMINI_WEBHOOK_SECRET", "GEMINI_WEBHOOK_AUDIENCE"

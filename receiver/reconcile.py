@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 import redis
 
-from receiver.backlog import Backlog
 from receiver.bell import Bell
-from receiver.entries import Entry
 from receiver.errors import InboxUnavailableError, ReceiverError
-from receiver.gemini import Batch
-from receiver.inbox import COUNTERS, Arrival, Inbox
+from receiver.gemini.client import Batch
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.entries import Entry
+from receiver.inbox.ledger import COUNTERS, Arrival, Inbox
 from receiver.looks import Look, Looks
 from receiver.project_batches import ProjectBatches
 from receiver.replay import Tally, Verdict, Window, find_stored, replay

@@ -13,11 +13,11 @@ import redis
 from receiver.errors import InboxUnavailableError, LookHeldError, ReceiverError
 from receiver.looks import Looks
 from receiver.project_batches import open_batches
-from receiver.project_webhooks import warn_of_webhooks
 from receiver.projects import Project
 from receiver.reconcile import Reconciliation, Report
 from receiver.settings import Settings
 from receiver.storage import open_storage
+from receiver.webhooks.projects import warn_of_webhooks
 
 ASK_EVERY_S = 5.0  # how soon a look follows a wiped Redis
 log = logging.getLogger(__name__)

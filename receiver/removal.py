@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 from receiver.errors import GeminiError, ManifestError, NotFoundError
-from receiver.gemini import Batch
-from receiver.gemini_files import FILE_NAME, File, Files
-from receiver.inbox_names import split_inbox_name
+from receiver.gemini.client import Batch
+from receiver.gemini.files import FILE_NAME, File, Files
+from receiver.inbox.names import split_inbox_name
 from receiver.layout import manifest_name
 from receiver.manifests import Manifest, read_manifest
 from receiver.project_batches import ProjectBatches

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Literal
 
 from receiver.errors import GeminiError
-from receiver.gemini import Batch
-from receiver.inbox_names import split_inbox_name
+from receiver.gemini.client import Batch
+from receiver.inbox.names import split_inbox_name
 from receiver.layout import manifest_name
 from receiver.storage import Storage
 

@@ -5,7 +5,7 @@ import threading
 
 from receiver.bell import Bell
 from receiver.errors import InboxUnavailableError
-from receiver.inbox import Inbox
+from receiver.inbox.ledger import Inbox
 
 INTERVAL_S = 2.0
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Literal
 
 from receiver.errors import InboxUnavailableError, ManifestError, NotFoundError
-from receiver.gemini import PAGE_SIZE, Batch
-from receiver.inbox import Inbox
-from receiver.inbox_names import split_inbox_name
+from receiver.gemini.client import PAGE_SIZE, Batch
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.names import split_inbox_name
 from receiver.layout import manifest_name
 from receiver.manifests import find_wrong, read_manifest
 from receiver.project_batches import ProjectBatches

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from receiver.metrics import METRICS
+from receiver.metrics.series import METRICS
 
 ROOT = Path(__file__).parent.parent
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import httpx
 
 from receiver.errors import DownloadError, GeminiError
-from receiver.gemini import Gemini
-from receiver.gemini_transport import RETRYABLE_STATUS
+from receiver.gemini.client import Gemini
+from receiver.gemini.transport import RETRYABLE_STATUS
 from receiver.retry import jittered
 from workers.file_answers import parse_codings, parse_span, parse_strong_etag, read_refusal, shows_its_end
 from workers.gunzip import gunzip

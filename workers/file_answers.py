@@ -8,7 +8,7 @@ from typing import NamedTuple
 import httpx
 
 from receiver.errors import DownloadError, GeminiError
-from receiver.gemini_transport import read_error
+from receiver.gemini.transport import read_error
 
 MAX_REFUSAL_BYTES = 64 * 1024
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")

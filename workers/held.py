@@ -7,7 +7,7 @@ import mmap
 
 import msgspec
 
-from receiver.inbox import Lease
+from receiver.inbox.ledger import Lease
 
 PAGE_BYTES = 4096
 _page = mmap.mmap(-1, PAGE_BYTES)  # anonymous and shared: a fork sees the same bytes

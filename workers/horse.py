@@ -9,7 +9,7 @@ from types import FrameType
 
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
-from receiver.gemini_transport import trusted_certificates
+from receiver.gemini.transport import trusted_certificates
 from workers.configuration import current_settings
 from workers.shutdown import request_shutdown, request_timeout
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from receiver.errors import StorageError
-from receiver.gemini import Batch
+from receiver.gemini.client import Batch
 from receiver.layout import input_name
 from receiver.manifests import Input
 from receiver.storage import Storage

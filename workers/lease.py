@@ -8,12 +8,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
-from receiver.entries import State
 from receiver.errors import InboxUnavailableError, LeaseLostError, ReceiverError
-from receiver.inbox import LEASE_S, Inbox, Lease
+from receiver.inbox.entries import State
+from receiver.inbox.ledger import LEASE_S, Inbox, Lease
+from receiver.inbox.progress import Progress
+from receiver.inbox.summaries import Summary
 from receiver.notices.messages import Message
-from receiver.progress import Progress
-from receiver.summaries import Summary
 from workers.held import forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 

@@ -15,9 +15,10 @@ from receiver.errors import (
     LeaseLostError,
     ReceiverError,
 )
-from receiver.gemini import Batch, Gemini
-from receiver.inbox import Inbox, connect
-from receiver.inbox_names import split_inbox_name
+from receiver.gemini.client import Batch, Gemini
+from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.names import split_inbox_name
+from receiver.inbox.summaries import summarise
 from receiver.layout import manifest_name, retry_name
 from receiver.manifests import Manifest, Record, Source, encode_manifest, read_manifest
 from receiver.notices.messages import describe_manifest
@@ -25,7 +26,6 @@ from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
-from receiver.summaries import summarise
 from workers.account import Account
 from workers.configuration import current_settings
 from workers.digests import file_sha256

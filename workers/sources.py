@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from receiver.gemini import Batch, Gemini
+from receiver.gemini.client import Batch, Gemini
 from workers.download import Download
 
 

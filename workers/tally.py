@@ -6,11 +6,11 @@ from typing import Self
 
 import redis
 
-from receiver import metrics
-from receiver.counters import Counters
-from receiver.gemini import Batch
+from receiver.gemini.client import Batch
+from receiver.inbox.progress import Progress, Stage
 from receiver.manifests import Manifest
-from receiver.progress import Progress, Stage
+from receiver.metrics import series
+from receiver.metrics.counters import Counters
 from workers.account import Account
 from workers.lease import clock_s
 from workers.sources import ResultSource
@@ -38,7 +38,7 @@ class Tally:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._read_bytes:
-            self._counters.add(metrics.DOWNLOADED, amount=self._read_bytes)
+            self._counters.add(series.DOWNLOADED, amount=self._read_bytes)
         self._counters.flush()
 
     def follow(self, batch: Batch, source: ResultSource, account: Account) -> None:
@@ -66,15 +66,15 @@ class Tally:
 
     def end_stage(self, stage: Stage) -> None:
         now_s = clock_s()
-        self._counters.observe(metrics.STAGES, now_s - self._stage_began_s, stage)
+        self._counters.observe(series.STAGES, now_s - self._stage_began_s, stage)
         self._stage_began_s, self._stage = now_s, NEXT[stage]
 
     def end_whole(self, manifest: Manifest) -> None:
         """The batch is stored: this attempt wrote its manifest."""
         counters = self._counters
-        counters.observe(metrics.STAGES, clock_s() - self._began_s, "whole")
+        counters.observe(series.STAGES, clock_s() - self._began_s, "whole")
         for outcome, count in manifest.outcomes.items():
-            counters.add(metrics.RESULTS, outcome, amount=count)
-        counters.add(metrics.MISSING, amount=manifest.missing or 0)
-        counters.add(metrics.STORED_OBJECTS, amount=manifest.objects.count)
-        counters.add(metrics.STORED_BYTES, amount=manifest.objects.bytes)
+            counters.add(series.RESULTS, outcome, amount=count)
+        counters.add(series.MISSING, amount=manifest.missing or 0)
+        counters.add(series.STORED_OBJECTS, amount=manifest.objects.count)
+        counters.add(series.STORED_BYTES, amount=manifest.objects.bytes)

@@ -25,7 +25,7 @@ from rq.worker.base import WorkerStatus
 
 from receiver.bell import Bell, open_queue
 from receiver.errors import InboxUnavailableError, LeaseLostError
-from receiver.inbox import REDIS_TIMEOUT_S, Inbox, connect
+from receiver.inbox.ledger import REDIS_TIMEOUT_S, Inbox, connect
 from receiver.redis_health import check_at_start
 from receiver.retry import jittered, plan_retry_s
 from receiver.settings import Settings

@@ -12,7 +12,7 @@ from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
-from receiver.inbox_names import split_inbox_name
+from receiver.inbox.names import split_inbox_name
 from receiver.project_batches import open_each
 from receiver.removal import Removal, Remover
 from receiver.storage import open_storage

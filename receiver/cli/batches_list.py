@@ -14,7 +14,7 @@ from receiver.cli.moments import Moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, project_option
 from receiver.errors import ReceiverError
-from receiver.gemini import TERMINAL_STATES, Batch
+from receiver.gemini.client import TERMINAL_STATES, Batch
 from receiver.project_batches import ProjectBatches, open_each
 from receiver.replay import find_stored
 from receiver.storage import Storage, open_storage

@@ -9,7 +9,6 @@ from typing import get_args
 import click
 import redis
 
-from receiver.backlog import Backlog
 from receiver.cli.batches import batches
 from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
@@ -17,8 +16,9 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, project_of, project_option, projects_of, read_name
 from receiver.cli.watch_views import View, choose_view, describe
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
-from receiver.inbox import Inbox, connect
-from receiver.inbox_names import split_inbox_name
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.names import split_inbox_name
 from receiver.project_batches import ProjectBatches, open_each
 from receiver.retry import jittered
 from receiver.storage import open_storage

@@ -5,10 +5,10 @@ import os
 import click
 from click.shell_completion import CompletionItem
 
-from receiver.backlog import Backlog
-from receiver.entries import State
 from receiver.errors import ReceiverError
-from receiver.inbox import connect
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.entries import State
+from receiver.inbox.ledger import connect
 from receiver.settings import read_settings
 
 MOST_OFFERED = 200

@@ -13,17 +13,17 @@ import redis
 from receiver.cli.group import cli, load_settings
 from receiver.cli.printable import printable
 from receiver.errors import AlreadyStoredError, GeminiError, NoticeError, ReceiverError, StorageError, UnfitRedisError
-from receiver.gemini import Gemini
-from receiver.gemini_probe import probe_gemini
-from receiver.inbox import connect
+from receiver.gemini.client import Gemini
+from receiver.gemini.probe import probe_gemini
+from receiver.inbox.ledger import connect
 from receiver.notices.posting import find_addresses
-from receiver.project_webhooks import open_webhooks, wanted_of
 from receiver.projects import API_KEY, Project
 from receiver.redis_health import MAX_OFFSET_S, examine
 from receiver.redis_urls import is_checked
 from receiver.settings import Settings
 from receiver.storage import open_storage
-from receiver.webhook_checks import find_problems
+from receiver.webhooks.checks import find_problems
+from receiver.webhooks.projects import open_webhooks, wanted_of
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -7,15 +7,15 @@ from typing import get_args
 import click
 import msgspec
 
-from receiver.backlog import Backlog
 from receiver.bell import Bell
 from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_of, project_option, read_name
 from receiver.deliveries import Delivery, fetch_deliveries
-from receiver.entries import Entry, State
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.entries import Entry, State
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.settings import Settings
 
 MAX_CAUSE = 80

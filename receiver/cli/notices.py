@@ -6,11 +6,11 @@ from dataclasses import asdict
 import click
 import msgspec
 
-from receiver.backlog import Backlog
 from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
-from receiver.inbox import connect
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.ledger import connect
 from receiver.notices.outbox import Notice, Outbox
 from receiver.notices.targets import NoticeSettings
 

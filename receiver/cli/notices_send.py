@@ -11,7 +11,7 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.errors import NoticeError, SettingsError
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
 from receiver.notices.messages import describe_manifest
 from receiver.notices.outbox import Outbox
 from receiver.notices.queues import Claimed

@@ -6,7 +6,7 @@ from typing import TypeVar
 import click
 
 from receiver.errors import ReceiverError
-from receiver.inbox_names import parse_inbox_name, split_inbox_name
+from receiver.inbox.names import parse_inbox_name, split_inbox_name
 from receiver.projects import DEFAULT, Project
 from receiver.settings import Settings
 

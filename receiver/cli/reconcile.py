@@ -7,7 +7,7 @@ import msgspec
 
 from receiver.cli.group import cli, load_settings
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
 from receiver.reconcile import Report
 from receiver.reconciler import look_at
 from receiver.replay import add_tallies

@@ -7,14 +7,14 @@ import click
 import msgspec
 import redis
 
-from receiver.backlog import Backlog
 from receiver.bell import Bell
 from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import Moment
 from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
-from receiver.gemini import Batch
-from receiver.inbox import Arrival, Inbox, connect
-from receiver.inbox_names import split_inbox_name
+from receiver.gemini.client import Batch
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.names import split_inbox_name
 from receiver.project_batches import ProjectBatches, open_batches
 from receiver.projects import Project
 from receiver.replay import Tally, Verdict, Window, add_tallies, ask_each, find_stored, replay

@@ -12,7 +12,7 @@ from receiver.app import create_app
 from receiver.cli.group import cli, load_settings
 from receiver.errors import InboxUnavailableError
 from receiver.http_protocol import LimitedProtocol
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
 from receiver.redis_health import check_at_start
 from receiver.settings import Settings
 

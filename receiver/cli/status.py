@@ -8,7 +8,7 @@ import msgspec
 from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
 from receiver.notices.outbox import Standing
 from receiver.overview import AliveWorker, LastLook, Overview, take_overview
 from receiver.projects import DEFAULT

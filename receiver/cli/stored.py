@@ -2,8 +2,8 @@
 
 from receiver.cli.printable import printable
 from receiver.errors import InboxUnavailableError, ManifestError
-from receiver.inbox import Inbox, connect
-from receiver.inbox_names import split_inbox_name
+from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.names import split_inbox_name
 from receiver.layout import manifest_name
 from receiver.manifests import Manifest, read_manifest
 from receiver.settings import Settings

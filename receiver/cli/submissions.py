@@ -8,7 +8,7 @@ import msgspec
 from receiver.cli.batches import batches
 from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
-from receiver.inbox_names import inbox_name
+from receiver.inbox.names import inbox_name
 from receiver.layout import manifest_name
 from receiver.storage import Storage, open_storage
 from receiver.submissions.records import FOLDER, Records, Submission

@@ -14,8 +14,8 @@ from receiver.cli.batches import batches
 from receiver.cli.group import load_settings
 from receiver.cli.projects import project_option, read_project
 from receiver.errors import SubmissionError
-from receiver.gemini import Gemini
-from receiver.inbox_names import inbox_name
+from receiver.gemini.client import Gemini
+from receiver.inbox.names import inbox_name
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 from receiver.submissions.orders import Wish, check_input, plan_submission

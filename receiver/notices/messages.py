@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
-from receiver.inbox_names import split_inbox_name
+from receiver.inbox.names import split_inbox_name
 from receiver.layout import errors_name, manifest_name
 from receiver.manifests import Manifest, find_wrong
 

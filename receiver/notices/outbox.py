@@ -13,8 +13,8 @@ import msgspec
 import redis
 
 from receiver.errors import InboxUnavailableError
+from receiver.inbox.scripts import NOTICE_QUEUE, Scripts
 from receiver.notices.messages import Message, encode_data
-from receiver.scripts import NOTICE_QUEUE, Scripts
 
 TARGETS, DEAD, NOTICE = "gbr:notices", "gbr:dead_notices", "gbr:notice:"
 State = Literal["waiting", "sending", "dead"]

@@ -11,7 +11,7 @@ import httpcore
 import httpx
 
 from receiver.errors import NoticeError
-from receiver.gemini_transport import retry_after_s
+from receiver.gemini.transport import retry_after_s
 from receiver.notices.connections import JudgedBackend, resolve
 from receiver.notices.targets import Target
 

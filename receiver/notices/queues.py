@@ -11,8 +11,8 @@ import msgspec
 import redis
 
 from receiver.errors import InboxUnavailableError
+from receiver.inbox.scripts import NOTICE_QUEUE, Scripts
 from receiver.notices.messages import Type
-from receiver.scripts import NOTICE_QUEUE, Scripts
 
 Result = Literal["delivered", "failed", "dead"]
 LEASE_S = 20.0  # nothing is sent later than 15 after the claim

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import redis
 
 from receiver.errors import InboxUnavailableError, NoticeError
-from receiver.gemini_transport import trusted_certificates
+from receiver.gemini.transport import trusted_certificates
 from receiver.notices.messages import encode_payload
 from receiver.notices.posting import Heard, post
 from receiver.notices.queues import Claimed, NoticeQueue, Result

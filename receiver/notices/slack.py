@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from receiver.inbox_names import split_inbox_name
+from receiver.inbox.names import split_inbox_name
 
 MAX_QUOTED = 200
 NO_MENTION = "@\u200b"  # Slack asks for <!channel>, but what imitates it takes @channel

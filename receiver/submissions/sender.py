@@ -14,8 +14,8 @@ from typing import IO, Any, Literal
 import msgspec
 
 from receiver.errors import AlreadyStoredError, GeminiError, NotFoundError, SubmissionError
-from receiver.gemini import Gemini
-from receiver.gemini_files import Files
+from receiver.gemini.client import Gemini
+from receiver.gemini.files import Files
 from receiver.layout import input_name
 from receiver.storage import Storage
 from receiver.submissions.plans import Part

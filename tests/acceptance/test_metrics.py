@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
-from receiver.inbox import Arrival, Inbox
-from receiver.metrics import METRICS
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.metrics.series import METRICS
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
 from tests.running import CLIENT, answers, ready_batch, running_program, set_faults, submit_inline

@@ -13,7 +13,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.bell import Bell
-from receiver.inbox import Arrival, Inbox
+from receiver.inbox.ledger import Arrival, Inbox
 from receiver.notices.outbox import Outbox
 from receiver.notices.schedule import DELAYS_S
 from tests.acceptance.conftest import World

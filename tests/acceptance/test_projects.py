@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import redis
 
-from receiver.inbox import Inbox
+from receiver.inbox.ledger import Inbox
 from receiver.signatures import Secret
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run, running_service

@@ -8,9 +8,9 @@ import httpx
 import pytest
 import redis
 
-from receiver.inbox import COUNTERS
+from receiver.inbox.ledger import COUNTERS
+from receiver.inbox.scripts import LOOK
 from receiver.reconcile import MISSED
-from receiver.scripts import LOOK
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
 from tests.running import answers, ready_batch, running_program, set_faults, submit_inline

@@ -12,7 +12,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.bell import QUEUE
-from receiver.inbox import Arrival, Inbox
+from receiver.inbox.ledger import Arrival, Inbox
 from receiver.notices.outbox import read_standing
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run

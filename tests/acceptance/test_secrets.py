@@ -16,7 +16,7 @@ from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.bell import Bell
 from receiver.errors import InboxUnavailableError
-from receiver.inbox import Inbox, connect
+from receiver.inbox.ledger import Inbox, connect
 from receiver.notices.outbox import Outbox
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run

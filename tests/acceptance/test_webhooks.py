@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
+from receiver.inbox.scripts import LOOK
 from receiver.looks import WEBHOOK_FAULTS
-from receiver.scripts import LOOK
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import run
 from tests.running import CLIENT, HEADERS, answers, ready_batch, running_program, running_sandbox

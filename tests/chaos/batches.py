@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from receiver.inbox import Inbox, connect
+from receiver.inbox.ledger import Inbox, connect
 from tests.chaos.system import System
 
 ROWS = 3  # responses of a batch

@@ -6,7 +6,7 @@ What it stores is what a storm must have stored, byte for byte.
 import os
 import sys
 
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from workers.process import process_batch
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from receiver.inbox import Inbox, Lease
+from receiver.inbox.ledger import Inbox, Lease
 from receiver.layout import manifest_name
 from receiver.storage.local import LocalStorage
 from workers.cli import main

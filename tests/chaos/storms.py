@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from receiver.inbox import Inbox, connect
+from receiver.inbox.ledger import Inbox, connect
 from tests.chaos.batches import add_batches, add_steadily, attempts_of, is_stored, ledger, wait_for_stored
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.report import Options, Report

@@ -10,8 +10,8 @@ from contextlib import suppress
 import redis
 
 from receiver.bell import QUEUE, open_queue
-from receiver.inbox import Inbox, connect
-from receiver.summaries import Summary
+from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.summaries import Summary
 from tests.chaos.batches import ROWS, add_steadily, batch_id, is_stored, ledger, output_of, wait_for_stored
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.clocks import restart_valkey_at

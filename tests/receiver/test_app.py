@@ -12,7 +12,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.bell import open_queue
-from receiver.entries import ENTRY
+from receiver.inbox.entries import ENTRY
 from tests.receiver import forging
 from tests.running import answers, running_program
 from tests.waiting import eventually

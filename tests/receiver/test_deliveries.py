@@ -6,8 +6,8 @@ import redis
 from deploy.sandbox.processes import allocate_port
 from receiver.deliveries import MOST_AT_ONCE, MOST_LOGGED, REFUSALS, Note, NoteBook, fetch_deliveries
 from receiver.errors import InboxUnavailableError
-from receiver.inbox import Arrival, Inbox, connect
-from receiver.scripts import DELIVERIES
+from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.scripts import DELIVERIES
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 import redis
 
 from receiver.errors import LookHeldError
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
+from receiver.inbox.scripts import LOOK
 from receiver.looks import Looks
-from receiver.scripts import LOOK
 
 
 @pytest.fixture

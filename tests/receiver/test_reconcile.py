@@ -6,19 +6,19 @@ import pytest
 import redis
 
 from receiver.bell import open_queue
-from receiver.entries import ENTRY
 from receiver.errors import GeminiError, InboxUnavailableError, LookHeldError, StorageError
-from receiver.gemini import Gemini
-from receiver.inbox import COUNTERS, Arrival, Inbox, connect
+from receiver.gemini.client import Gemini
+from receiver.inbox.entries import ENTRY
+from receiver.inbox.ledger import COUNTERS, Arrival, Inbox, connect
+from receiver.inbox.scripts import LOOK
+from receiver.inbox.summaries import Summary
 from receiver.layout import manifest_name
 from receiver.looks import Looks
 from receiver.project_batches import ProjectBatches
 from receiver.reconcile import MISSED, Reconciliation, Report
 from receiver.reconciler import look_at_each
-from receiver.scripts import LOOK
 from receiver.settings import read_settings
 from receiver.storage import Storage, open_storage
-from receiver.summaries import Summary
 from tests.key_router import routing_keys
 from tests.receiver.listing import Listing, ago, serving
 

@@ -15,7 +15,7 @@ from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.bell import QUEUE, Bell
 from receiver.errors import InboxUnavailableError, UnfitRedisError
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
 from receiver.redis_health import check_at_start, examine
 
 

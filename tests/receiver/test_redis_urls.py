@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from receiver.errors import InboxUnavailableError, SettingsError
-from receiver.inbox import Inbox, connect
+from receiver.inbox.ledger import Inbox, connect
 from receiver.redis_urls import is_checked, with_tls
 from receiver.settings import read_settings
 from tests.tls_proxy import Certificates, make_certificates, running_tls_proxy

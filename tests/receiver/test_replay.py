@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from receiver.errors import GeminiError, NotFoundError
-from receiver.gemini import Batch
+from receiver.gemini.client import Batch
 from receiver.replay import TOGETHER, Tally, Verdict, Window, ask_each, replay
 
 

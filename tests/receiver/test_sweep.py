@@ -4,8 +4,8 @@ import pytest
 import redis
 
 from receiver.bell import ENOUGH_WAITING, Bell, open_queue
-from receiver.inbox import RING_GRACE_S, Arrival, Inbox, connect
-from receiver.scripts import DUE
+from receiver.inbox.ledger import RING_GRACE_S, Arrival, Inbox, connect
+from receiver.inbox.scripts import DUE
 from receiver.sweep import Sweeper, sweep
 from tests.waiting import eventually
 

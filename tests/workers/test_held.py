@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.inbox import Lease
+from receiver.inbox.ledger import Lease
 from workers import held
 
 LEASE = Lease("batches/abc", "17", 2, 3, {"team": "x" * 10_000})

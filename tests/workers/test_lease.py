@@ -10,9 +10,9 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import LeaseLostError
-from receiver.inbox import LEASE_S, Arrival, Inbox, Lease, connect
+from receiver.inbox.ledger import LEASE_S, Arrival, Inbox, Lease, connect
+from receiver.inbox.scripts import DUE
 from receiver.notices.messages import Message
-from receiver.scripts import DUE
 from tests.waiting import eventually
 from workers.held import find_lease
 from workers.lease import RENEW_EVERY_S, LeaseKeeper, clock_s
@@ -101,7 +101,7 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("wish", "error"), [("shutdown", "ShuttingDownError"), ("timeout", "OutOfTimeError")])
 def test_wish_to_stop_is_heard(redis_url: str, wish: str, error: str) -> None:
     script = f"""
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from workers.lease import LeaseKeeper, clock_s
 from workers.shutdown import request_{wish}
 inbox = Inbox(connect("{redis_url}"))
@@ -121,7 +121,7 @@ except Exception as error:
 def test_hanging_job_is_cut_off(redis_url: str, inbox: Inbox, wish: str, attempts: int) -> None:
     script = f"""
 import time
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from workers.lease import LeaseKeeper, clock_s
 from workers.shutdown import request_{wish}
 inbox = Inbox(connect("{redis_url}"))

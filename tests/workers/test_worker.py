@@ -14,8 +14,8 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.bell import QUEUE, Bell
-from receiver.entries import Entry
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.entries import Entry
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from tests.chaos.system import children_of, is_running
 from tests.running import ready_batch, running_program, running_sandbox, set_faults
 from tests.waiting import eventually

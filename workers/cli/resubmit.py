@@ -13,7 +13,7 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.submit import send_input
 from receiver.errors import StorageError
-from receiver.inbox_names import split_inbox_name
+from receiver.inbox.names import split_inbox_name
 from receiver.storage import Storage, open_storage
 from receiver.submissions.orders import Wish
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name

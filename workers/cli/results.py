@@ -12,7 +12,7 @@ from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
-from receiver.inbox_names import split_inbox_name
+from receiver.inbox.names import split_inbox_name
 from receiver.storage import open_storage
 from workers.forms.answers import plain_text, read_answer
 from workers.lookup import NO_ANSWER, explain_absence, find_row, read_line

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
-from receiver.inbox_names import parse_inbox_name, split_inbox_name
+from receiver.inbox.names import parse_inbox_name, split_inbox_name
 from receiver.storage import open_storage
 from workers.proof import Report, prove_batch
 

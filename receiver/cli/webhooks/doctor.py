@@ -12,13 +12,13 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.cli.webhooks.group import WebUrl, json_option, webhooks
 from receiver.errors import GeminiError
-from receiver.gemini_webhooks import Webhooks
-from receiver.project_webhooks import open_webhooks, wanted_of
+from receiver.gemini.webhooks import Webhooks
 from receiver.projects import Project
-from receiver.reachability import find_obstacle
-from receiver.registered_webhooks import Webhook
 from receiver.settings import Settings
-from receiver.webhook_checks import Problem, Wanted, choose_ours, find_problems, judge
+from receiver.webhooks.checks import Problem, Wanted, choose_ours, find_problems, judge
+from receiver.webhooks.projects import open_webhooks, wanted_of
+from receiver.webhooks.reachability import find_obstacle
+from receiver.webhooks.registered import Webhook
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option, read_project
 from receiver.cli.webhooks.group import Events, WebUrl, bare, described, json_option, say, webhooks
-from receiver.project_webhooks import open_webhooks
 from receiver.projects import Project
-from receiver.registered_webhooks import Webhook
 from receiver.settings import Settings
 from receiver.web_urls import complete_url
+from receiver.webhooks.projects import open_webhooks
+from receiver.webhooks.registered import Webhook
 
 
 @webhooks.command("list")

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
 from receiver.cli.screen import Screen
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, serving
 from tests.receiver.records import put_manifest

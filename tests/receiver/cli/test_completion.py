@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from receiver.inbox import Arrival, Inbox, connect
-from tests.receiver.test_backlog import fill
+from receiver.inbox.ledger import Arrival, Inbox, connect
+from tests.receiver.inbox.test_backlog import fill
 
 VARIABLE = "_GEMINI_BATCH_RECEIVER_COMPLETE"
 

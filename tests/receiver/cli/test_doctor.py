@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
-from receiver.gemini import Gemini
-from receiver.gemini_probe import probe_gemini
+from receiver.gemini.client import Gemini
+from receiver.gemini.probe import probe_gemini
 from tests.running import register_webhook
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from receiver.bell import open_queue
 from receiver.cli.group import cli
 from receiver.deliveries import Note, NoteBook, name_delivery
-from receiver.inbox import Arrival, Inbox, connect
-from tests.receiver.test_backlog import fill
+from receiver.inbox.ledger import Arrival, Inbox, connect
+from tests.receiver.inbox.test_backlog import fill
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 

@@ -9,7 +9,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
 from receiver.manifests import encode_manifest
 from receiver.notices.messages import describe_manifest
 from receiver.notices.outbox import Outbox, read_standing

@@ -10,7 +10,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox, connect
 from tests.receiver.listing import Listing, serving
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 

@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 from deploy.sandbox.valkey import running_valkey
 from receiver.cli.group import cli
 from receiver.deliveries import Note, NoteBook, name_delivery
-from receiver.inbox import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.scripts import DUE
 from receiver.looks import Looks
-from receiver.scripts import DUE
 from tests.answering import Answer, answering
-from tests.receiver.test_backlog import fill
+from tests.receiver.inbox.test_backlog import fill
 from tests.running import running_program
 from tests.waiting import eventually
 from workers.cli import main  # noqa: F401 - it brings the commands into the group

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
 from receiver.notices.messages import Message
 from receiver.notices.targets import NoticeSettings, Target, make_target
 from tests.notice_receiver import Receiver, receiving

@@ -4,11 +4,11 @@ import pytest
 import redis
 
 from receiver.bell import open_queue
-from receiver.inbox import MAX_ATTEMPTS, Arrival, Inbox, Lease
+from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease
+from receiver.inbox.summaries import Summary
 from receiver.notices.messages import describe_manifest
 from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.queues import NoticeQueue
-from receiver.summaries import Summary
 from tests.receiver.notices.conftest import BATCH, STORED
 from tests.receiver.test_manifests import MANIFEST
 from tests.waiting import eventually
@@ -44,7 +44,7 @@ def claimed(client: "redis.Redis", targets: list[str]) -> tuple[Inbox, Lease]:
 def test_finished_batch_is_owed_to_everybody(client: "redis.Redis") -> None:
     inbox, lease = claimed(client, TARGETS)
     message = describe_manifest(MANIFEST)
-    assert inbox.finish(lease, {"ok": 1}, message)
+    assert inbox.finish(lease, Summary(outcomes={"ok": 1}), message)
     found = Outbox(client).listing()
     assert sorted(notice.target for notice in found) == TARGETS
     assert {(notice.type, notice.batch, notice.state) for notice in found} == {("results.stored", BATCH, "waiting")}
@@ -53,13 +53,13 @@ def test_finished_batch_is_owed_to_everybody(client: "redis.Redis") -> None:
 
 def test_lost_lease_owes_nothing(client: "redis.Redis") -> None:
     inbox, _ = claimed(client, TARGETS)
-    assert not inbox.finish(Lease(BATCH, "0", 0, 0, Summary()), {}, STORED)
+    assert not inbox.finish(Lease(BATCH, "0", 0, 0, {}), Summary(), STORED)
     assert Outbox(client).listing() == []
 
 
 def test_nobody_to_tell_writes_nothing(client: "redis.Redis") -> None:
     inbox, lease = claimed(client, [])
-    inbox.finish(lease, {}, STORED)
+    inbox.finish(lease, Summary(), STORED)
     assert list(client.scan_iter("gbr:*notice*")) == []
 
 
@@ -155,6 +155,6 @@ def test_purged_notice_is_gone(outbox: Outbox, client: "redis.Redis") -> None:
 def test_batches_go_on_beside_it(client: "redis.Redis") -> None:
     """Notices are none of RQ's business."""
     inbox, lease = claimed(client, TARGETS)
-    inbox.finish(lease, {}, STORED)
+    inbox.finish(lease, Summary(), STORED)
     assert open_queue(client).count == 0
     assert not inbox.has_due()

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import NoticeError
-from receiver.gemini_transport import trusted_certificates
+from receiver.gemini.transport import trusted_certificates
 from receiver.notices.connections import JudgedBackend, resolve
 from receiver.notices.posting import Heard, post
 from receiver.notices.targets import Target, make_target

@@ -6,11 +6,11 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError
-from receiver.inbox import connect
-from receiver.metrics import NOTICES
+from receiver.inbox.ledger import connect
+from receiver.inbox.scripts import METRICS, NOTICE_QUEUE
+from receiver.metrics.series import NOTICES
 from receiver.notices.outbox import Outbox, read_standing
 from receiver.notices.queues import Claimed, NoticeQueue
-from receiver.scripts import METRICS, NOTICE_QUEUE
 from tests.receiver.notices.conftest import BATCH, STORED
 from tests.waiting import eventually
 

@@ -14,13 +14,13 @@ from standardwebhooks import WebhookVerificationError
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
-from receiver.inbox import connect
+from receiver.inbox.ledger import connect
+from receiver.inbox.scripts import NOTICE_QUEUE
 from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.queues import NoticeQueue
 from receiver.notices.schedule import DELAYS_S
 from receiver.notices.sender import Courier, Sender, send_due
 from receiver.notices.targets import NoticeSettings, Target, make_target
-from receiver.scripts import NOTICE_QUEUE
 from receiver.signing_keys import Secret
 from tests.notice_receiver import OK, Answer, Heard, Receiver, receiving
 from tests.receiver.forging import SECRET, SECRET_TEXT

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError
-from receiver.gemini import Gemini
+from receiver.gemini.client import Gemini
 from receiver.storage import LocalStorage
 from receiver.submissions.orders import Wish, check_input, plan_submission
 from receiver.submissions.plans import Part

@@ -1,0 +1,73 @@
+"""Entries of the inbox, as they are read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import redis
+
+from receiver.errors import InboxUnavailableError
+from receiver.inbox.names import split_inbox_name
+from receiver.inbox.progress import Progress, read_progress
+from receiver.inbox.summaries import Summary, read_summary
+from receiver.inbox.timelines import Step, read_timeline
+
+State = Literal["open", "leased", "done", "buried"]
+ENTRY = "gbr:entry:"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the inbox knows of a batch."""
+
+    batch: str  # its name in the inbox
+    project: str  # empty for the default project
+    state: State
+    event: str
+    door: str
+    attempts: int
+    waits: int
+    accepted_ms: int  # Unix time by Redis' clock
+    changed_ms: int
+    cause: str  # why it was postponed or buried
+    summary: Summary  # of a stored batch
+    metadata: dict[str, Any]  # the webhook's user metadata
+    progress: Progress | None  # of a batch that a worker has had for some seconds
+    timeline: tuple[Step, ...]
+
+
+def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, Entry]:
+    """What the inbox knows of these batches, in their order; unknown ones are left out.
+
+    Raises InboxUnavailableError when Redis can't be asked.
+    """
+    names = list(batches)
+    try:
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hgetall(ENTRY + name)
+        rows = pipeline.execute()
+    except redis.RedisError as error:
+        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+    return {name: _read_entry(name, row) for name, row in zip(names, rows, strict=True) if row}
+
+
+def _read_entry(batch: str, row: dict[bytes, bytes]) -> Entry:
+    fields = {name.decode(): value.decode(errors="replace") for name, value in row.items()}
+    return Entry(
+        batch=batch,
+        project=split_inbox_name(batch)[0],
+        state=msgspec.convert(fields["state"], State),
+        event=fields["event"],
+        door=fields["door"],
+        attempts=int(fields["attempts"]),
+        waits=int(fields["waits"]),
+        accepted_ms=int(fields["accepted"]),
+        changed_ms=int(fields["changed"]),
+        cause=fields.get("cause", ""),
+        summary=read_summary(fields.get("summary", "")),
+        metadata=msgspec.json.decode(fields.get("metadata") or "{}"),
+        progress=read_progress(fields.get("progress", "")),
+        timeline=read_timeline(fields.get("timeline", "")),
+    )

@@ -1,0 +1,221 @@
+"""The inbox: the ledger in Redis of the batches that we owe someone.
+
+One entry a batch of a project (`gbr:entry:<name>`, the name as `inbox_names` gives it), whichever door it came
+through. `gbr:due` orders open and leased entries by the moment somebody should look at them again: when postponed work
+is due, or when a lease runs out. Every step is one Lua script on Redis' own clock.
+
+Keys without a TTL, each bounded by what is owed or by a fixed length (a test holds the list):
+* ours: open and leased entries, `gbr:due`, `gbr:fence` (a number), `gbr:deliveries` and `gbr:refusals` (about a
+  thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields), `gbr:reconcile:<project>` (likewise),
+  `gbr:metrics` (a field for each series that `/metrics` shows);
+* RQ's: `rq:queues`, `rq:workers`, `rq:workers:gemini-batches` (names), and for the queue `gemini-batches` the ids of
+  the jobs that wait (`rq:queue:…`, `…:intermediate`) and of those that run or ended (`rq:wip:…`, `rq:failed:…`); the
+  hash `rq:job:<id>` of a job while it runs.
+"""
+
+import functools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
+from redis.retry import Retry
+
+from receiver.deliveries import MOST_LOGGED
+from receiver.errors import InboxUnavailableError, LeaseLostError
+from receiver.inbox.entries import Entry, State, fetch_entries
+from receiver.inbox.progress import Progress
+from receiver.inbox.scripts import DUE, Scripts
+from receiver.inbox.summaries import Summary
+from receiver.notices.messages import Message, encode_data
+
+Door = Literal["static", "dynamic", "replay", "reconcile", "retry"]
+Reopen = Literal["none", "done", "all"]
+
+COUNTERS = "gbr:counters"  # a hash: what has happened how often
+DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
+DONE_TTL_S = 8 * 86400
+BURIED_TTL_S = 30 * 86400
+LEASE_S = 12.0
+RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
+MAX_ATTEMPTS = 5
+MOST_LOOKED_AT = 1000  # by one sweep
+MAX_WAITS = 300  # at up to ten minutes each: two days, as long as Gemini lets a job live
+MAX_CAUSE = 2000
+REDIS_TIMEOUT_S = 2.0
+MOST_CONNECTIONS = 5  # of one client; the web process's intake has one more, and small plans allow 20 in all
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What one door hands in."""
+
+    batch: str  # its name in the inbox: "batches/<id>", or "acme/batches/<id>" of the project `acme`
+    event: str  # "batch.succeeded", or what the door saw
+    door: Door
+    delivery_id: str = ""  # as `deliveries.name_delivery` gives it; empty where there was no delivery
+    metadata: str = ""  # the webhook's user metadata as a JSON object; empty where there is none
+    reopen: Reopen = "none"  # which ended entries it opens again
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on a batch until it runs out."""
+
+    batch: str  # its name in the inbox
+    token: str  # fencing token: grows with every claim
+    attempts: int  # errors and crashes so far
+    waits: int  # times that Gemini was not ready
+    metadata: dict[str, Any]  # the webhook's user metadata
+
+
+@functools.cache
+def driver_info() -> DriverInfo:
+    """How CLIENT LIST names us; made once, since it reads the metadata of installed packages."""
+    return DriverInfo().add_upstream_driver("gemini-batch-receiver", version("gemini-batch-receiver"))
+
+
+def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
+    """A client that fails within seconds instead of waiting: whoever calls knows better when to try again."""
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=MOST_CONNECTIONS,
+        timeout=REDIS_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+        driver_info=driver_info(),
+    )
+    return redis.Redis.from_pool(pool)
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _encode(told: msgspec.Struct) -> str:
+    """JSON; in ASCII where a name holds what UTF-8 can't."""
+    try:
+        return msgspec.json.encode(told).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(told))
+
+
+def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
+    """What the accept script takes."""
+    args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MOST_LOGGED]
+    for one in arrivals:
+        args += [one.batch, one.delivery_id, one.event, one.door, one.metadata, one.reopen]
+    return args
+
+
+def read_verdicts(answer: Sequence[bytes]) -> list[bool]:
+    """What the accept script gives: True where an arrival opened an entry."""
+    return [verdict == b"accepted" for verdict in answer]
+
+
+class Inbox:
+    """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked.
+
+    The step that ends a batch also owes a notice of it to each of `targets` (digests).
+    """
+
+    def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
+        self._client = client
+        names = ("accept", "claim", "renew", "finish", "postpone", "bury", "due", "purge")
+        self._run = Scripts(client, names, targets=targets).run
+
+    def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
+        """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
+        return read_verdicts(self._run("accept", *accept_args(arrivals)))
+
+    def claim(self, batch: str, lease_s: float = LEASE_S) -> Lease | None:
+        """Take a due batch. None when it is not due, ended, unknown or held by someone else."""
+        found = self._run("claim", batch, _milliseconds(lease_s), MAX_ATTEMPTS, BURIED_TTL_S)
+        if found is None:
+            return None
+        token, attempts, waits, metadata = found
+        return Lease(batch, token.decode(), attempts, waits, msgspec.json.decode(metadata) if metadata else {})
+
+    def renew(self, lease: Lease, lease_s: float = LEASE_S, progress: Progress | None = None) -> None:
+        """Hold the batch longer, and say how far it is. Raises LeaseLostError when it is no longer ours."""
+        told = _encode(progress) if progress else ""
+        if not self._run("renew", lease.batch, lease.token, _milliseconds(lease_s), told):
+            raise LeaseLostError(f"{lease.batch} is no longer ours")
+
+    def finish(self, lease: Lease, summary: Summary, message: Message | None = None) -> bool:
+        """Mark the batch as stored, and owe the message.
+
+        False when the lease was lost, which harms nothing: the manifest is there.
+        """
+        told = (message.type, encode_data(message.data)) if message else ()
+        return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *told))
+
+    def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
+        """Hand the batch back for later: `attempts` counts errors, `waits` Gemini's not being ready.
+
+        At the counter's limit the batch is buried instead. Raises LeaseLostError when it is no longer ours.
+        """
+        limit = MAX_ATTEMPTS if counter == "attempts" else MAX_WAITS
+        return self._hand_back(lease, delay_s, cause, counter, limit)
+
+    def release(self, lease: Lease, cause: str) -> None:
+        """Hand the batch back at once, with nothing counted: the worker is shutting down."""
+        self._hand_back(lease, 0, cause, "", 0)
+
+    def _hand_back(self, lease: Lease, delay_s: float, cause: str, counter: str, limit: int) -> State:
+        args = (lease.batch, lease.token, _milliseconds(delay_s), cause[:MAX_CAUSE], counter, limit, BURIED_TTL_S)
+        state: str = self._run("postpone", *args).decode()
+        if state == "lost":
+            raise LeaseLostError(f"{lease.batch} is no longer ours")
+        return "buried" if state == "buried" else "open"
+
+    def bury(self, lease: Lease, cause: str) -> None:
+        """Give the batch up for a person to look at. Raises LeaseLostError when it is no longer ours."""
+        if not self._run("bury", lease.batch, lease.token, cause[:MAX_CAUSE], BURIED_TTL_S):
+            raise LeaseLostError(f"{lease.batch} is no longer ours")
+
+    def take_due(self, most: int = MOST_LOOKED_AT) -> list[str]:
+        """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on.
+
+        At most `most`, among the MOST_LOOKED_AT that have been due for longest.
+        """
+        args = (most, _milliseconds(RING_GRACE_S), DONE_TTL_S, BURIED_TTL_S, MOST_LOOKED_AT)
+        return [batch.decode() for batch in self._run("due", *args)]
+
+    def purge(self, batches: Sequence[str]) -> list[str]:
+        """Forget these batches, even one that is being worked on. Gives those that were known."""
+        return [batch.decode() for batch in self._run("purge", *batches)]
+
+    def has_due(self) -> bool:
+        """Whether anything is due now, rung or not."""
+        try:
+            seconds, microseconds = self._client.time()
+            now = seconds * 1000 + microseconds // 1000
+            return bool(self._client.zcount(DUE, "-inf", now))
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+
+    def count(self, name: str) -> None:
+        """Add one to a counter."""
+        try:
+            self._client.hincrby(COUNTERS, name, 1)
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not count {name}: {error}") from error
+
+    def ping(self) -> None:
+        """Raises InboxUnavailableError unless Redis answers."""
+        try:
+            self._client.ping()
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+
+    def entries(self, batches: Iterable[str]) -> dict[str, Entry]:
+        """What the inbox knows of these batches; unknown ones are left out."""
+        return fetch_entries(self._client, batches)

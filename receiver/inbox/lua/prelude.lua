@@ -1,0 +1,86 @@
+-- Redis' own clock in milliseconds: no client's clock ever decides who holds a batch.
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS, LOOK = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local ENTRY, DELIVERY = 'gbr:entry:', 'gbr:delivery:'
+local HISTORY = 'gbr:history:' .. math.floor(now / 1800000) -- a hash each half hour: see receiver/metrics/history.py
+local HISTORY_TTL_S = 26 * 3600
+local MOST_STEPS, MOST_DETAIL = 50, 300
+
+local function count(field) -- pcall: whatever somebody wrote there, the inbox must not stop at it
+  redis.pcall('HINCRBY', METRICS, field, 1)
+  redis.pcall('HINCRBY', HISTORY, field, 1)
+  redis.call('EXPIRE', HISTORY, HISTORY_TTL_S)
+end
+
+local function note(batch, step, detail) -- a row of the batch's timeline; the first one and the last ones are kept
+  local row = now .. ' ' .. step .. ' ' .. string.gsub(string.sub(detail, 1, MOST_DETAIL), '\n', ' ')
+  local rows = redis.call('HGET', ENTRY .. batch, 'timeline')
+  if rows then
+    local _, breaks = string.gsub(rows, '\n', '')
+    if breaks + 1 >= MOST_STEPS then
+      local first = string.find(rows, '\n', 1, true)
+      rows = string.sub(rows, 1, first) .. string.sub(rows, string.find(rows, '\n', first + 1, true) + 1)
+    end
+    row = rows .. '\n' .. row
+  end
+  redis.call('HSET', ENTRY .. batch, 'timeline', row)
+end
+
+local function end_attempt(result)
+  count('gbr_attempts_total:' .. result)
+end
+
+local QUEUE, NOTICE, TARGETS, DEAD_NOTICES = 'gbr:notices:', 'gbr:notice:', 'gbr:notices', 'gbr:dead_notices'
+local NOTICE_TTL_S = 30 * 86400 -- longer than the whole schedule
+
+local function queue_notice(queue, name, due)
+  if type(redis.pcall('ZADD', queue, due, name)) == 'table' then -- no sorted set: somebody else wrote there
+    redis.call('DEL', queue)
+    redis.call('ZADD', queue, due, name)
+  end
+  redis.call('EXPIRE', queue, NOTICE_TTL_S)
+end
+
+-- Owe one notice to each target, whose queues are the keys from the eighth on. In the step that it tells of: nothing
+-- can fall between. One that says the same has the same name.
+local function notify(batch, kind, data)
+  local message = 'msg_' .. redis.sha1hex(table.concat({ kind, batch, data }, '\n'))
+  for i = 8, #KEYS do
+    local target = string.sub(KEYS[i], #QUEUE + 1)
+    local name = target .. '/' .. message
+    redis.call('DEL', NOTICE .. name)
+    redis.call('HSET', NOTICE .. name, 'type', kind, 'batch', batch, 'data', data, 'owed', now, 'tries', 0)
+    redis.call('EXPIRE', NOTICE .. name, NOTICE_TTL_S)
+    redis.call('ZREM', DEAD_NOTICES, name)
+    queue_notice(KEYS[i], name, now)
+    redis.call('SADD', TARGETS, target)
+    redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
+  end
+end
+
+local function notify_of_burial(batch, cause)
+  if #KEYS < 8 then
+    return
+  end
+  local entry = redis.call('HMGET', ENTRY .. batch, 'attempts', 'waits', 'event', 'door', 'accepted')
+  notify(batch, 'batch.buried', cjson.encode({ cause = cause, attempts = tonumber(entry[1]), waits = tonumber(entry[2]),
+    event = entry[3], door = entry[4], accepted_ms = tonumber(entry[5]) }))
+end
+
+local function bury(batch, cause, ttl_s)
+  notify_of_burial(batch, cause)
+  redis.call('HSET', ENTRY .. batch, 'state', 'buried', 'cause', cause, 'changed', now)
+  redis.call('HDEL', ENTRY .. batch, 'token', 'progress')
+  note(batch, 'buried', cause)
+  redis.call('EXPIRE', ENTRY .. batch, ttl_s)
+  redis.call('ZREM', DUE, batch)
+  redis.call('ZADD', BURIED, now, batch)
+  redis.call('EXPIRE', BURIED, ttl_s)
+  count('gbr_dead_letters_total')
+end
+
+local function holds(batch, token)
+  local entry = redis.call('HMGET', ENTRY .. batch, 'state', 'token')
+  return entry[1] == 'leased' and entry[2] == token
+end

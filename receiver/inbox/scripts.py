@@ -1,0 +1,38 @@
+"""The Lua scripts: every change of the inbox is one of them, atomic and on Redis' own clock."""
+
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import redis
+
+from receiver.errors import InboxUnavailableError
+
+DUE, BURIED, DONE, FENCE = "gbr:due", "gbr:buried", "gbr:done", "gbr:fence"
+DELIVERIES, METRICS, LOOK = "gbr:deliveries", "gbr:metrics", "gbr:reconcile"
+NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target
+KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
+
+
+def read_script(name: str) -> str:
+    """The text of one script, with what all of them share."""
+    folder = resources.files("receiver.inbox") / "lua"
+    return (folder / "prelude.lua").read_text() + (folder / f"{name}.lua").read_text()
+
+
+class Scripts:
+    """Some of `receiver/inbox/lua`, ready to run."""
+
+    def __init__(
+        self, client: "redis.Redis", names: Sequence[str], look: str = LOOK, targets: Sequence[str] = ()
+    ) -> None:
+        """`look` is the hash in which a project's looks take turns, `targets` are the digests of whom to tell."""
+        self._keys = (*KEYS, look, *(NOTICE_QUEUE + target for target in targets))
+        self._scripts = {name: client.register_script(read_script(name)) for name in names}
+
+    def run(self, name: str, *args: str | float) -> Any:
+        """What the script gives. Raises InboxUnavailableError when Redis can't be asked."""
+        try:
+            return self._scripts[name](keys=self._keys, args=args)
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not {name.replace('_', ' ')}: {error}") from error

@@ -1,0 +1,60 @@
+"""What the inbox keeps of a stored batch: enough to show it in a list without asking the storage. Pure."""
+
+from typing import Any
+
+import msgspec
+
+from receiver.manifests import Cost, Manifest, Objects, find_wrong
+from receiver.metrics.series import OUTCOMES
+from receiver.tolerant_json import tolerant_reader
+
+_decode_fields = tolerant_reader(dict[str, Any])
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A manifest in short; empty where nobody could read it, or the batch is not stored."""
+
+    state: str = ""  # as Gemini says: SUCCEEDED, FAILED, CANCELLED or EXPIRED
+    display_name: str | None = None
+    model: str | None = None
+    created: str | None = None  # RFC 3339, by Gemini's clock
+    ended: str | None = None
+    requests: int | None = None
+    outcomes: dict[str, int] = {}
+    missing: int | None = None
+    balanced: bool | None = None
+    cost: Cost | str | None = None  # "unknown" where the list has no price
+    objects: Objects = Objects()
+    problems: list[str] = []  # why it is not complete
+
+
+def summarise(manifest: Manifest) -> Summary:
+    """A manifest without its keys, names and hashes."""
+    return Summary(
+        state=manifest.state,
+        display_name=manifest.display_name,
+        model=manifest.model,
+        created=manifest.created,
+        ended=manifest.ended,
+        requests=manifest.requests,
+        outcomes=manifest.outcomes,
+        missing=manifest.missing,
+        balanced=manifest.balanced,
+        cost=manifest.cost,
+        objects=manifest.objects,
+        problems=find_wrong(manifest),
+    )
+
+
+def read_summary(text: str) -> Summary:
+    """Undo its encoding; earlier versions kept the outcomes alone. What can't be read is empty.
+
+    >>> read_summary('{"ok": 3}').outcomes
+    {'ok': 3}
+    """
+    try:
+        found = _decode_fields((text or "{}").encode())
+        is_counts = bool(found) and found.keys() <= set(OUTCOMES)
+        return msgspec.convert({"outcomes": found} if is_counts else found, Summary)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and so are json's
+        return Summary()

@@ -1,0 +1,92 @@
+"""What a scrape reads from Redis: the counters of all processes, and how things stand now."""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+import redis
+
+from receiver.bell import open_queue
+from receiver.errors import InboxUnavailableError
+from receiver.inbox.ledger import COUNTERS
+from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK, METRICS
+from receiver.looks import WEBHOOK_FAULTS, read_faults
+from receiver.metrics import series
+from receiver.metrics.counters import read_counts
+from receiver.notices.outbox import read_standing
+from receiver.overview import find_workers
+from receiver.projects import Project
+
+VERSION = version("gemini-batch-receiver")
+
+
+def read_without_redis() -> dict[str, float]:
+    """What is known while Redis is away."""
+    return {series.REDIS_UP.field(): 0, series.BUILD.field(VERSION): 1}
+
+
+def read_fields(client: "redis.Redis", projects: Iterable[Project]) -> dict[str, float]:
+    """The fields of all metrics; its cost grows with the number of workers and projects, not with that of batches.
+
+    Raises InboxUnavailableError when Redis can't be asked.
+    """
+    try:
+        return read_without_redis() | series.zeros() | _read(client, list(projects))
+    except redis.RedisError as error:
+        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+
+
+def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
+    pipeline = client.pipeline(transaction=False)
+    pipeline.time()
+    pipeline.hgetall(METRICS)
+    pipeline.hgetall(COUNTERS)
+    for key in (DUE, BURIED, DONE):
+        pipeline.zcard(key)
+    pipeline.zrange(DUE, 0, 0, withscores=True)
+    pipeline.llen(open_queue(client).key)
+    for project in projects:
+        pipeline.hmget(f"{LOOK}:{project.name}" if project.name else LOOK, "began", "complete", WEBHOOK_FAULTS)
+    (seconds, microseconds), counted, older, owed, buried, done, oldest, queued, *looks = pipeline.execute()
+    now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    first_ms = min((score for _, score in oldest), default=now_ms)
+    return {
+        **read_counts(counted),
+        **{f"gbr_{name}_total": value for name, value in read_counts(older).items()},
+        series.REDIS_UP.field(): 1,
+        series.ENTRIES.field("owed"): owed,
+        series.ENTRIES.field("buried"): buried,
+        series.ENTRIES.field("done"): done,
+        series.DUE_ENTRIES.field(): client.zcount(DUE, "-inf", now_ms),
+        series.OLDEST_DUE.field(): max(0.0, (now_ms - first_ms) / 1000),
+        series.QUEUED_JOBS.field(): queued,
+        **_count_workers(client, now_ms),
+        **_read_outbox(client),
+        **_read_looks(projects, looks),
+    }
+
+
+def _read_outbox(client: "redis.Redis") -> dict[str, float]:
+    standing = read_standing(client)
+    return {
+        series.OUTBOX.field("waiting"): standing.waiting,
+        series.OUTBOX.field("dead"): standing.dead,
+        series.OLDEST_NOTICE.field(): standing.oldest_due_s or 0,
+    }
+
+
+def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
+    states = ["busy" if worker.state == "busy" else "idle" for worker in find_workers(client, now_ms)]
+    return {series.WORKERS.field(state): states.count(state) for state in ("idle", "busy")}
+
+
+def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
+    found = {}
+    for project, fields in zip(projects, looks, strict=True):
+        *moments, faults = fields
+        for metric, moment in zip((series.LOOKED, series.LOOKED_COMPLETELY), moments, strict=True):
+            if moment is not None:
+                found[metric.field(project.label)] = int(moment) / 1000
+        if faults is not None:
+            found[series.WEBHOOK_FAULTS.field(project.label)] = len(read_faults(faults))
+    return found

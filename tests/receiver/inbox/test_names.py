@@ -1,0 +1,44 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.errors import EventError
+from receiver.inbox.names import INBOX_NAME, PROJECT, inbox_name, parse_inbox_name, split_inbox_name
+
+PROJECTS = st.just("") | st.from_regex(PROJECT, fullmatch=True) | st.just("batches")
+BATCHES = st.from_regex(r"batches/[A-Za-z0-9_-]{1,128}", fullmatch=True)
+
+
+@given(PROJECTS, BATCHES)
+def test_names_come_back(project: str, batch: str) -> None:
+    name = inbox_name(project, batch)
+    assert INBOX_NAME.fullmatch(name)
+    assert split_inbox_name(name) == (project, batch)
+    assert parse_inbox_name(name) == name
+
+
+@given(PROJECTS, BATCHES, PROJECTS, BATCHES)
+def test_no_two_batches_share_a_name(project: str, batch: str, other: str, another: str) -> None:
+    same = (project, batch) == (other, another)
+    assert (inbox_name(project, batch) == inbox_name(other, another)) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "project", "name"),
+    [
+        ("x1", "", "batches/x1"),
+        ("batches/x1", "", "batches/x1"),
+        ("batch_x1", "acme", "acme/batches/x1"),
+        ("acme/x1", "", "acme/batches/x1"),
+        ("acme/batches/x1", "globex", "acme/batches/x1"),
+        ("batches/batches/x1", "", "batches/batches/x1"),
+    ],
+)
+def test_people_may_write_less(text: str, project: str, name: str) -> None:
+    assert parse_inbox_name(text, project) == name
+
+
+@pytest.mark.parametrize("text", ["", "/", "acme/", "acme/batches/", "ACME/x1", "../x1", "acme//x1", "acme/x 1"])
+def test_other_texts_are_no_names(text: str) -> None:
+    with pytest.raises(EventError):
+        parse_inbox_name(text)
