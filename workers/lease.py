@@ -14,7 +14,7 @@ from receiver.inbox.ledger import LEASE_S, Inbox, Lease
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
 from receiver.notices.messages import Message
-from workers.held import forget_lease, remember_lease
+from workers.held import breathe, forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
 RENEW_EVERY_S = LEASE_S / 4
@@ -62,6 +62,7 @@ class LeaseKeeper:
 
     def __enter__(self) -> Self:
         remember_lease(self.lease)
+        breathe()
         self._thread.start()
         return self
 
@@ -114,6 +115,7 @@ class LeaseKeeper:
     def _keep(self) -> None:
         renewed = clock_s()
         while not self._ended.wait(LOOK_EVERY_S):
+            breathe()
             if is_shutting_down() or is_out_of_time():
                 self._cut_off_late()
             if not self._lost and clock_s() - renewed >= RENEW_EVERY_S:

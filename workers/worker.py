@@ -31,7 +31,7 @@ from receiver.retry import jittered, plan_retry_s
 from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.sweep import Sweeper, sweep
-from workers.held import find_lease, forget_lease
+from workers.held import breaths, find_lease, forget_lease
 from workers.horse import FlagAtTimeout, explain_death, prepare_horse, share_with_horses
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
@@ -41,6 +41,8 @@ from workers.scratch import clear_old_scratch
 from workers.shutdown import forget_wishes, request_shutdown
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
+SILENT_LOOKS = 6  # MONITOR_S apart; counted, not timed: who was frozen together with its work-horse has not looked
+HUNG_CAUSE = "its work-horse hung for half a minute: does KEY_PATTERN take for ever with one of its keys?"
 BEAT_S = 15.0
 BEAT_TTL_S = 90
 MONITOR_S = 5
@@ -58,6 +60,8 @@ class BatchWorker(Worker):
     death_penalty_class = FlagAtTimeout
     _stop_asked_at = 0.0
     _next_beat = 0.0
+    _breathed = 0
+    _silent_looks = 0
 
     def __init__(self, redis_url: str, retry_base_s: float, targets: Sequence[str] = ()) -> None:
         client = connect(redis_url, timeout_s=self.connection_timeout)
@@ -78,6 +82,11 @@ class BatchWorker(Worker):
     @property
     def connection_timeout(self) -> int:
         return int(DEQUEUE_S + REDIS_TIMEOUT_S)
+
+    @property
+    def _has_hung(self) -> bool:
+        """Whether no thread of the work-horse ran for long: some call holds its interpreter."""
+        return self._silent_looks >= SILENT_LOOKS
 
     @property
     def is_stopping(self) -> bool:
@@ -162,7 +171,12 @@ class BatchWorker(Worker):
             pipeline.execute()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """Redis' absence must not take the parent away from a work-horse that runs."""
+        """Redis' absence must not take the parent away from a work-horse that runs; one that hangs is ended."""
+        breathed = breaths()
+        self._silent_looks = self._silent_looks + 1 if breathed and breathed == self._breathed else 0
+        self._breathed = breathed
+        if self._has_hung:
+            self.kill_horse()
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
@@ -208,7 +222,7 @@ class BatchWorker(Worker):
     ) -> None:
         """Say in the inbox what happened; where Redis can't be told, the lease runs out."""
         lease = find_lease()
-        cause = explain_death(ret_val)
+        cause = HUNG_CAUSE if self._has_hung else explain_death(ret_val)
         log.error("worker.horse_died", extra={"job": job.id, "batch": lease.batch if lease else "", "cause": cause})
         if lease is not None:
             delay_s = jittered(plan_retry_s(lease.attempts, self._retry_base_s))
@@ -216,6 +230,7 @@ class BatchWorker(Worker):
                 self._inbox.postpone(lease, delay_s, cause, "attempts")
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        self._silent_looks = 0
         forget_lease()
         forget_wishes()
         if self._stop_requested:  # looked at after the wishes are gone, so that none is lost

@@ -13,18 +13,22 @@ local function count(field) -- pcall: whatever somebody wrote there, the inbox m
   redis.call('EXPIRE', HISTORY, HISTORY_TTL_S)
 end
 
-local function note(batch, step, detail) -- a row of the batch's timeline; the first one and the last ones are kept
+local function add_step(rows, step, detail) -- gives the timeline with one more row; the first and the last ones stay
   local row = now .. ' ' .. step .. ' ' .. string.gsub(string.sub(detail, 1, MOST_DETAIL), '\n', ' ')
-  local rows = redis.call('HGET', ENTRY .. batch, 'timeline')
-  if rows then
-    local _, breaks = string.gsub(rows, '\n', '')
-    if breaks + 1 >= MOST_STEPS then
-      local first = string.find(rows, '\n', 1, true)
-      rows = string.sub(rows, 1, first) .. string.sub(rows, string.find(rows, '\n', first + 1, true) + 1)
-    end
-    row = rows .. '\n' .. row
+  if not rows then
+    return row
   end
-  redis.call('HSET', ENTRY .. batch, 'timeline', row)
+  local _, breaks = string.gsub(rows, '\n', '')
+  if breaks + 1 >= MOST_STEPS then
+    local first = string.find(rows, '\n', 1, true)
+    rows = string.sub(rows, 1, first) .. string.sub(rows, string.find(rows, '\n', first + 1, true) + 1)
+  end
+  return rows .. '\n' .. row
+end
+
+local function note(batch, step, detail)
+  local key = ENTRY .. batch
+  redis.call('HSET', key, 'timeline', add_step(redis.call('HGET', key, 'timeline'), step, detail))
 end
 
 local function end_attempt(result)
