@@ -13,7 +13,8 @@ from receiver.inbox.entries import State
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
-from workers.held import forget_lease, remember_lease
+from receiver.notices.messages import Message
+from workers.held import breathe, forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
 RENEW_EVERY_S = LEASE_S / 4
@@ -61,6 +62,7 @@ class LeaseKeeper:
 
     def __enter__(self) -> Self:
         remember_lease(self.lease)
+        breathe()
         self._thread.start()
         return self
 
@@ -82,9 +84,9 @@ class LeaseKeeper:
         if is_out_of_time():
             raise OutOfTimeError(TIMEOUT_CAUSE)
 
-    def finish(self, summary: Summary) -> bool:
-        """Mark the batch as stored. False when somebody else has the batch, which harms nothing."""
-        return self._insist(lambda: self._inbox.finish(self.lease, summary))
+    def finish(self, summary: Summary, message: Message) -> bool:
+        """Mark the batch as stored, and owe the message. False when somebody else has it, which harms nothing."""
+        return self._insist(lambda: self._inbox.finish(self.lease, summary, message))
 
     def postpone(self, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
@@ -113,6 +115,7 @@ class LeaseKeeper:
     def _keep(self) -> None:
         renewed = clock_s()
         while not self._ended.wait(LOOK_EVERY_S):
+            breathe()
             if is_shutting_down() or is_out_of_time():
                 self._cut_off_late()
             elif not self._lost and clock_s() - renewed >= RENEW_EVERY_S:

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from resource import struct_rusage
 from types import FrameType
@@ -30,15 +31,18 @@ from receiver.retry import jittered, plan_retry_s
 from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.sweep import Sweeper, sweep
-from workers.held import find_lease, forget_lease
+from workers.held import breaths, find_lease, forget_lease
 from workers.horse import FlagAtTimeout, explain_death, prepare_horse, share_with_horses
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
 from workers.looks import start_reconciler
+from workers.notices import send_what_is_due, start_courier
 from workers.scratch import clear_old_scratch
 from workers.shutdown import forget_wishes, request_shutdown
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
+SILENT_LOOKS = 6  # MONITOR_S apart; counted, not timed: who was frozen together with its work-horse has not looked
+HUNG_CAUSE = "its work-horse hung for half a minute: does KEY_PATTERN take for ever with one of its keys?"
 BEAT_S = 15.0
 BEAT_TTL_S = 90
 MONITOR_S = 5
@@ -57,10 +61,12 @@ class BatchWorker(Worker):
     death_penalty_class = FlagAtTimeout
     _stop_asked_at = 0.0
     _next_beat = 0.0
+    _breathed = 0
+    _silent_looks = 0
 
-    def __init__(self, redis_url: str, retry_base_s: float) -> None:
+    def __init__(self, redis_url: str, retry_base_s: float, targets: Sequence[str] = ()) -> None:
         client = connect(redis_url, timeout_s=self.connection_timeout)
-        self._inbox, self._retry_base_s = Inbox(client), retry_base_s
+        self._inbox, self._retry_base_s = Inbox(client, targets), retry_base_s
         super().__init__(
             [open_queue(client)],
             serializer=JSONSerializer,
@@ -77,6 +83,11 @@ class BatchWorker(Worker):
     @property
     def connection_timeout(self) -> int:
         return int(DEQUEUE_S + REDIS_TIMEOUT_S)
+
+    @property
+    def _has_hung(self) -> bool:
+        """Whether no thread of the work-horse ran for long: some call holds its interpreter."""
+        return self._silent_looks >= SILENT_LOOKS
 
     @property
     def is_stopping(self) -> bool:
@@ -161,7 +172,12 @@ class BatchWorker(Worker):
             pipeline.execute()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """Redis' absence must not take the parent away from a work-horse that runs."""
+        """Redis' absence must not take the parent away from a work-horse that runs; one that hangs is ended."""
+        breathed = breaths()
+        self._silent_looks = self._silent_looks + 1 if breathed and breathed == self._breathed else 0
+        self._breathed = breathed
+        if self._has_hung:
+            self.kill_horse()
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
@@ -222,7 +238,7 @@ class BatchWorker(Worker):
     ) -> None:
         """Say in the inbox what happened; where Redis can't be told, the lease runs out."""
         lease = find_lease()
-        cause = explain_death(ret_val)
+        cause = HUNG_CAUSE if self._has_hung else explain_death(ret_val)
         log.error("worker.horse_died", extra={"job": job.id, "batch": lease.batch if lease else "", "cause": cause})
         if lease is not None:
             delay_s = jittered(plan_retry_s(lease.attempts, self._retry_base_s))
@@ -230,6 +246,7 @@ class BatchWorker(Worker):
                 self._inbox.postpone(lease, delay_s, cause, "attempts")
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        self._silent_looks = 0
         forget_lease()
         forget_wishes()
         if self._stop_requested:  # looked at after the wishes are gone, so that none is lost
@@ -259,11 +276,13 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         template = settings.template
         log.info("worker.started", extra={"template": template.text, "example": template.example()})
         clear_old_scratch(settings, storage)
-        worker = BatchWorker(settings.redis_url, settings.retry_base_s)
+        worker = BatchWorker(settings.redis_url, settings.retry_base_s, settings.notices.digests)
         share_with_horses()
         if burst:
             _burst(worker, inbox, bell)
+            send_what_is_due(settings)
         else:
             Sweeper(inbox, bell).start()
             start_reconciler(settings, client)
+            start_courier(settings, client)
             worker.run()

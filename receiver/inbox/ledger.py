@@ -32,6 +32,7 @@ from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.progress import Progress
 from receiver.inbox.scripts import DUE, Scripts
 from receiver.inbox.summaries import Summary
+from receiver.notices.messages import Message, encode_data
 
 Door = Literal["static", "dynamic", "replay", "reconcile", "retry"]
 Reopen = Literal["none", "done", "all"]
@@ -121,12 +122,15 @@ def read_verdicts(answer: Sequence[bytes]) -> list[bool]:
 
 
 class Inbox:
-    """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked."""
+    """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked.
 
-    def __init__(self, client: "redis.Redis") -> None:
+    The step that ends a batch also owes a notice of it to each of `targets` (digests).
+    """
+
+    def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
         self._client = client
         names = ("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "due", "purge")
-        self._run = Scripts(client, names).run
+        self._run = Scripts(client, names, targets=targets).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
@@ -154,9 +158,13 @@ class Inbox:
         if not self._run("leave", lease.batch, lease.token, _milliseconds(LEAVE_S)):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
-    def finish(self, lease: Lease, summary: Summary) -> bool:
-        """Mark the batch as stored. False when the lease was lost, which harms nothing: the manifest is there."""
-        return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S))
+    def finish(self, lease: Lease, summary: Summary, message: Message | None = None) -> bool:
+        """Mark the batch as stored, and owe the message.
+
+        False when the lease was lost, which harms nothing: the manifest is there.
+        """
+        told = (message.type, encode_data(message.data)) if message else ()
+        return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *told))
 
     def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later: `attempts` counts errors, `waits` Gemini's not being ready.

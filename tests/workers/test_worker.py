@@ -175,3 +175,18 @@ def test_slow_download_tells_how_far_it_is(place: Place, worker: int) -> None:
     assert (progress.stage, progress.requests) == ("split", ROWS)
     assert progress.total_bytes is not None
     assert 0 < progress.bytes < progress.total_bytes == (place.folder / "results.jsonl").stat().st_size
+
+
+def test_hung_work_horse_is_ended_and_says_why(place: Place) -> None:
+    """A key for which KEY_PATTERN takes for ever, inside of C where no thread of the work-horse runs any more."""
+    source = place.folder / "results.jsonl"
+    source.write_text(f'{{"key":"{"a" * 60}!","response":{{"candidates":[]}}}}\n')
+    name = ready_batch(place.gemini_url, result_path=str(source), request_count=1, notify=False)
+    slow = {"KEY_PATTERN": "(?P<group>(a+)+)", "OUTPUT_TEMPLATE": "{batch}/{group}.jsonl"}
+    with running_program(place.folder, place.settings | slow, "worker"):
+        place.ring(name)
+        eventually(lambda: "hung" in place.entry(name).cause, 60, "the end of the work-horse")
+        assert place.entry(name).attempts == 1
+        well = ready_batch(place.gemini_url, state="EXPIRED", notify=False)
+        place.ring(well)
+        eventually(lambda: place.is_stored(well), 20, "the batch behind it")
