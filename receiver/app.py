@@ -22,6 +22,7 @@ from receiver.intake import Intake
 from receiver.jwks import KeySetCache
 from receiver.metrics.counters import Counters
 from receiver.metrics.scrape import Meter, Scrape
+from receiver.notices.sender import Sender
 from receiver.projects import SECRET, Project
 from receiver.reconciler import Reconciler, look_at_each
 from receiver.settings import Settings
@@ -68,6 +69,9 @@ async def _open_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.callback(sweeper.stop)
         reconciler.start()
         stack.callback(reconciler.stop)
+        sender = Sender(settings.notices, redis_client)
+        sender.start()
+        stack.push_async_callback(asyncio.to_thread, sender.stop)
         yield Parts(inbox, intake, KeySetCache(settings.jwks_url, client=http), counters, meter)
 
 

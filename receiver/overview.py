@@ -19,6 +19,7 @@ from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.ledger import COUNTERS
 from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK
 from receiver.looks import WEBHOOK_FAULTS, WebhookFault, read_faults
+from receiver.notices.outbox import Standing, read_standing
 from receiver.redis_health import Finding, examine
 
 MOST_SHOWN = 5  # deliveries and buried batches
@@ -74,6 +75,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: list[Delivery]
     counters: dict[str, int]
     looks: list[LastLook]
+    notices: Standing
     redis: list[Finding]
     needs: list[str]  # what a person should do; empty when nothing
 
@@ -93,7 +95,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
     held = fetch_entries(client, leased)
     lost = fetch_entries(client, buried[:MOST_SHOWN])
     due = int(client.zcount(DUE, "-inf", now_ms))
-    findings = examine(client)
+    notices, findings = read_standing(client), examine(client)
     return Overview(
         open=max(0, int(client.zcard(DUE)) - len(leased)),
         due=due,
@@ -106,18 +108,24 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
         deliveries=fetch_deliveries(client, MOST_SHOWN),
         counters=_read_counters(client),
         looks=[_read_look(client, project, now_ms) for project in projects],
+        notices=notices,
         redis=findings,
-        needs=_find_needs(len(buried), due, workers, findings),
+        needs=_find_needs(len(buried), due, workers, notices, findings),
     )
 
 
-def _find_needs(buried: int, due: int, workers: list[AliveWorker], findings: list[Finding]) -> list[str]:
+def _find_needs(
+    buried: int, due: int, workers: list[AliveWorker], notices: Standing, findings: list[Finding]
+) -> list[str]:
     needs = [finding.text for finding in findings if finding.level == "refuse"]
     if due and not workers:
         needs.append(f"{due} batch(es) are due and no worker is alive: start `gemini-batch-receiver worker`")
     if buried:
         hint = "`gemini-batch-receiver events list --state buried` says why, `events retry --all-buried` tries again"
         needs.append(f"{buried} batch(es) were given up: {hint}")
+    if notices.dead:
+        hint = "`gemini-batch-receiver notices list --dead` says why, `notices retry --all-dead` sends them again"
+        needs.append(f"{notices.dead} notice(s) were given up: {hint}")
     return needs
 
 

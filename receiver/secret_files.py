@@ -15,6 +15,9 @@ SECRETS = (
     "WEBHOOK_SIGNING_SECRET",
     "REDIS_URL",
     "METRICS_TOKEN",
+    "NOTIFY_URL",
+    "NOTIFY_SECRET",
+    "SLACK_WEBHOOK_URL",
 )
 MARK = "_FILE"
 NOT_HAD = "?"  # keeps the variable stated, so that nothing else is said to be missing

@@ -14,12 +14,13 @@ from receiver.inbox.ledger import LEASE_S, Inbox, Lease
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
 from receiver.log_fields import FollowingThread
-from workers.held import forget_lease, remember_lease
+from receiver.notices.messages import Message
+from workers.held import breathe, forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
 RENEW_EVERY_S = LEASE_S / 4
 LOOK_EVERY_S = 0.25
-STOP_GRACE_S = 4.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
+STOP_GRACE_S = 3.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
 INSIST_S = 300.0  # how long the end of a job waits for Redis to come back
 INSIST_EVERY_S = 0.5
 TIMEOUT_RETRY_S = 60.0
@@ -62,6 +63,7 @@ class LeaseKeeper:
 
     def __enter__(self) -> Self:
         remember_lease(self.lease)
+        breathe()
         self._thread.start()
         return self
 
@@ -83,9 +85,9 @@ class LeaseKeeper:
         if is_out_of_time():
             raise OutOfTimeError(TIMEOUT_CAUSE)
 
-    def finish(self, summary: Summary) -> bool:
-        """Mark the batch as stored. False when somebody else has the batch, which harms nothing."""
-        return self._insist(lambda: self._inbox.finish(self.lease, summary))
+    def finish(self, summary: Summary, message: Message) -> bool:
+        """Mark the batch as stored, and owe the message. False when somebody else has it, which harms nothing."""
+        return self._insist(lambda: self._inbox.finish(self.lease, summary, message))
 
     def postpone(self, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
@@ -114,9 +116,10 @@ class LeaseKeeper:
     def _keep(self) -> None:
         renewed = clock_s()
         while not self._ended.wait(LOOK_EVERY_S):
+            breathe()
             if is_shutting_down() or is_out_of_time():
                 self._cut_off_late()
-            if not self._lost and clock_s() - renewed >= RENEW_EVERY_S:
+            elif not self._lost and clock_s() - renewed >= RENEW_EVERY_S:
                 renewed = clock_s()
                 self._renew(renewed)
 

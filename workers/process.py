@@ -13,16 +13,16 @@ from receiver.errors import (
     GeminiError,
     InboxUnavailableError,
     LeaseLostError,
-    ManifestError,
     ReceiverError,
 )
 from receiver.gemini.client import Batch, Gemini
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.names import split_inbox_name
-from receiver.inbox.summaries import Summary, summarise
+from receiver.inbox.summaries import summarise
 from receiver.layout import manifest_name, retry_name
 from receiver.log_fields import log_fields
 from receiver.manifests import Manifest, Record, Source, encode_manifest, read_manifest
+from receiver.notices.messages import describe_manifest
 from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
@@ -89,7 +89,7 @@ def process_batch(name: str) -> None:
     """One attempt at one batch: what RQ runs. Whatever goes wrong is written into the inbox, not into RQ."""
     settings = current_settings()
     with log_fields(batch=name), connect(settings.redis_url) as client:
-        inbox, asked_s = Inbox(client), clock_s()
+        inbox, asked_s = Inbox(client, settings.notices.digests), clock_s()
         lease = inbox.claim(name)
         if lease is None:
             log.info("batch.not_claimed")
@@ -113,7 +113,7 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
     try:
         with _open_parts(settings, inbox, tally, project) as parts:
             manifest = _store(parts, keeper, batch)
-        keeper.finish(summarise(manifest) if manifest else Summary())
+        keeper.finish(summarise(manifest), describe_manifest(manifest))
     except NotReadyError as error:
         delay_s = jittered(plan_wait_s(lease.waits))
         keeper.postpone(delay_s, str(error), "waits")
@@ -150,13 +150,13 @@ def _postpone(settings: Settings, keeper: LeaseKeeper, cause: str, asked_s: floa
         log.warning("batch.postponed", extra={"cause": cause, "delay_s": round(delay_s, 1)})
 
 
-def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest | None:
-    """Everything of one batch, the manifest last. Gives what the storage has now; None where it can't be read."""
+def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
+    """Everything of one batch, the manifest last, which it gives."""
     with stage("ask"):
         batch = _get_ended(parts.gemini, name)
     batch_id = batch.name.removeprefix("batches/")
-    if parts.storage.exists(manifest_name(batch_id)):
-        return _read_stored(parts.storage, batch_id)
+    if (stored := _find_stored(parts.storage, batch)) is not None:
+        return stored
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = Account()
         known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
@@ -172,20 +172,19 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest | None:
         with stage("manifest"):
             parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
     except AlreadyStoredError:
-        return _read_stored(parts.storage, batch_id)
+        return _find_stored(parts.storage, batch) or manifest
     _announce(parts.inbox, manifest)
     parts.tally.end_whole(manifest)
     return manifest
 
 
-def _read_stored(storage: Storage, batch_id: str) -> Manifest | None:
-    """What somebody committed before us."""
-    log.info("batch.already_stored")
-    try:
-        return read_manifest(storage.read(manifest_name(batch_id)) or b"")
-    except ManifestError as error:
-        log.warning("batch.manifest_unreadable", extra={"cause": str(error)})
+def _find_stored(storage: Storage, batch: Batch) -> Manifest | None:
+    """What an earlier attempt committed, which may have died before it could say so. Raises ManifestError."""
+    data = storage.read(manifest_name(batch.name))
+    if data is None:
         return None
+    log.info("batch.already_stored")
+    return read_manifest(data)
 
 
 def _get_ended(gemini: Gemini, name: str) -> Batch:

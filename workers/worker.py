@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from resource import struct_rusage
 from types import FrameType
@@ -32,21 +33,25 @@ from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.sweep import Sweeper, sweep
 from receiver.tracing import hand_over
-from workers.held import find_lease, forget_lease
+from workers.held import breaths, find_lease, forget_lease
 from workers.horse import FlagAtTimeout, explain_death, prepare_horse, share_with_horses
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
 from workers.looks import start_reconciler
+from workers.notices import send_what_is_due, start_courier
 from workers.scratch import clear_old_scratch
 from workers.shutdown import forget_wishes, request_shutdown
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
+SILENT_LOOKS = 6  # MONITOR_S apart; counted, not timed: who was frozen together with its work-horse has not looked
+HUNG_CAUSE = "its work-horse hung for half a minute: does KEY_PATTERN take for ever with one of its keys?"
 BEAT_S = 15.0
 BEAT_TTL_S = 90
 MONITOR_S = 5
 RECONNECT_S = 1.0
 DROPPED_S = 0.1  # so that an error of every turn fills no disk with its logs
-END_AFTER_S = 7.0  # PaaS platforms kill ten seconds after SIGTERM
+END_AFTER_S = 4.5  # Fly, honcho and foreman kill five seconds after their signal
+LOOK_EVERY_S = 0.25
 SECOND_SIGNAL_AFTER_S = 1.0  # a process group and its leader may both pass the same SIGTERM on to us
 log = logging.getLogger(__name__)
 
@@ -58,10 +63,12 @@ class BatchWorker(Worker):
     death_penalty_class = FlagAtTimeout
     _stop_asked_at = 0.0
     _next_beat = 0.0
+    _breathed = 0
+    _silent_looks = 0
 
-    def __init__(self, redis_url: str, retry_base_s: float) -> None:
+    def __init__(self, redis_url: str, retry_base_s: float, targets: Sequence[str] = ()) -> None:
         client = connect(redis_url, timeout_s=self.connection_timeout)
-        self._inbox, self._retry_base_s = Inbox(client), retry_base_s
+        self._inbox, self._retry_base_s = Inbox(client, targets), retry_base_s
         super().__init__(
             [open_queue(client)],
             serializer=JSONSerializer,
@@ -77,6 +84,11 @@ class BatchWorker(Worker):
     @property
     def connection_timeout(self) -> int:
         return int(DEQUEUE_S + REDIS_TIMEOUT_S)
+
+    @property
+    def _has_hung(self) -> bool:
+        """Whether no thread of the work-horse ran for long: some call holds its interpreter."""
+        return self._silent_looks >= SILENT_LOOKS
 
     @property
     def is_stopping(self) -> bool:
@@ -162,7 +174,12 @@ class BatchWorker(Worker):
             pipeline.execute()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """Redis' absence must not take the parent away from a work-horse that runs."""
+        """Redis' absence must not take the parent away from a work-horse that runs; one that hangs is ended."""
+        breathed = breaths()
+        self._silent_looks = self._silent_looks + 1 if breathed and breathed == self._breathed else 0
+        self._breathed = breathed
+        if self._has_hung:
+            self.kill_horse()
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
@@ -177,11 +194,26 @@ class BatchWorker(Worker):
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
         self._stop_requested = True
+        threading.Thread(target=self._leave, name="leave", daemon=True).start()
         threading.Thread(target=self._end_in_time, name="end-in-time", daemon=True).start()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - likewise
         if os.getpid() == self.pid and time.monotonic() - self._stop_asked_at >= SECOND_SIGNAL_AFTER_S:
             self._end_now()
+
+    def _leave(self) -> None:
+        """Tell the inbox that the work-horse may be killed now: whatever it still manages, no attempt is counted."""
+        while True:
+            lease = find_lease()
+            try:
+                if lease is not None:
+                    self._inbox.leave(lease)
+                    return
+            except LeaseLostError:
+                return  # it was handed back
+            except InboxUnavailableError as error:
+                log.warning("worker.leave_unheard", extra={"cause": str(error)})
+            time.sleep(LOOK_EVERY_S)
 
     def _end_in_time(self) -> None:
         time.sleep(END_AFTER_S)
@@ -208,7 +240,7 @@ class BatchWorker(Worker):
     ) -> None:
         """Say in the inbox what happened; where Redis can't be told, the lease runs out."""
         lease = find_lease()
-        cause = explain_death(ret_val)
+        cause = HUNG_CAUSE if self._has_hung else explain_death(ret_val)
         attempt = lease.attempts + 1 if lease else None  # it may have died before it had any
         log.error("worker.horse_died", extra={"job": job.id, "cause": cause, "attempt": attempt})
         if lease is not None:
@@ -217,6 +249,7 @@ class BatchWorker(Worker):
                 self._inbox.postpone(lease, delay_s, cause, "attempts")
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        self._silent_looks = 0
         forget_lease()
         forget_wishes()
         if self._stop_requested:  # looked at after the wishes are gone, so that none is lost
@@ -253,12 +286,14 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         template = settings.template
         log.info("worker.started", extra={"template": template.text, "example": template.example()})
         clear_old_scratch(settings, storage)
-        worker = BatchWorker(settings.redis_url, settings.retry_base_s)
+        worker = BatchWorker(settings.redis_url, settings.retry_base_s, settings.notices.digests)
         share_with_horses()
         if burst:
             _burst(worker, inbox, bell)
+            send_what_is_due(settings)
         else:
             Sweeper(inbox, bell).start()
             start_reconciler(settings, client)
+            start_courier(settings, client)
             worker.run()
         log.info("worker.stopped")

@@ -13,10 +13,11 @@ import redis
 from receiver.cli.group import cli, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.progress import Progress, show_progress
-from receiver.errors import AlreadyStoredError, GeminiError, ReceiverError, StorageError, UnfitRedisError
+from receiver.errors import AlreadyStoredError, GeminiError, NoticeError, ReceiverError, StorageError, UnfitRedisError
 from receiver.gemini.client import Gemini
 from receiver.gemini.probe import probe_gemini
 from receiver.inbox.ledger import connect
+from receiver.notices.posting import find_addresses
 from receiver.projects import API_KEY, Project
 from receiver.redis_health import MAX_OFFSET_S, examine
 from receiver.redis_urls import is_checked
@@ -116,6 +117,19 @@ def _check_webhooks(settings: Settings) -> Iterator[Finding]:
         yield Finding("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
 
 
+def _check_notices(settings: Settings) -> Iterator[Finding]:
+    """Where notices would go; nothing is sent there."""
+    if not settings.notices.targets:
+        yield Finding("notices", ok=True, detail="nobody is told: NOTIFY_URL and SLACK_WEBHOOK_URL are not set")
+    for target in settings.notices.targets:
+        try:
+            addresses = find_addresses(target, private=settings.notices.private)
+        except NoticeError as error:
+            yield Finding("notices", ok=True, detail=str(error), warning=True)
+        else:
+            yield Finding("notices", ok=True, detail=f"{target.kind} at {target.host} ({', '.join(addresses)})")
+
+
 def _check_template(settings: Settings) -> Iterator[Finding]:
     template = settings.template
     yield Finding("output template", ok=True, detail=f"{template.text} gives {template.example()}")
@@ -144,6 +158,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "gemini key": _check_gemini,
     "webhook secret": _check_secrets,
     "webhook": _check_webhooks,
+    "notices": _check_notices,
     "output template": _check_template,
     "versions": _check_versions,
 }

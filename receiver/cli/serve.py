@@ -22,7 +22,7 @@ from receiver.tracing import hand_over
 if sys.platform != "win32":
     import resource
 
-GRACEFUL_S = 8  # PaaS platforms kill ten seconds after SIGTERM
+GRACEFUL_S = 4  # Fly, honcho and foreman kill five seconds after their signal
 log = logging.getLogger(__name__)
 
 

@@ -32,6 +32,7 @@ from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.progress import Progress
 from receiver.inbox.scripts import DUE, Scripts
 from receiver.inbox.summaries import Summary
+from receiver.notices.messages import Message, encode_data
 
 Door = Literal["static", "dynamic", "replay", "reconcile", "retry"]
 Reopen = Literal["none", "done", "all"]
@@ -41,6 +42,7 @@ DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
 DONE_TTL_S = 8 * 86400
 BURIED_TTL_S = 30 * 86400
 LEASE_S = 12.0
+LEAVE_S = 6.0  # what is left of the lease of a worker that was told to end: it is out by then
 RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
 MAX_ATTEMPTS = 5
 MOST_LOOKED_AT = 1000  # by one sweep
@@ -122,12 +124,15 @@ def read_verdicts(answer: Sequence[bytes]) -> list[bool]:
 
 
 class Inbox:
-    """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked."""
+    """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked.
 
-    def __init__(self, client: "redis.Redis") -> None:
+    The step that ends a batch also owes a notice of it to each of `targets` (digests).
+    """
+
+    def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
         self._client = client
-        names = ("accept", "claim", "renew", "finish", "postpone", "bury", "due", "purge")
-        self._run = Scripts(client, names).run
+        names = ("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "due", "purge")
+        self._run = Scripts(client, names, targets=targets).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
@@ -148,9 +153,21 @@ class Inbox:
         if not self._run("renew", lease.batch, lease.token, _milliseconds(lease_s), told):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
-    def finish(self, lease: Lease, summary: Summary) -> bool:
-        """Mark the batch as stored. False when the lease was lost, which harms nothing: the manifest is there."""
-        return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S))
+    def leave(self, lease: Lease) -> None:
+        """Say that our worker was told to end: should it be killed first, the lease runs out soon, and counts nothing.
+
+        Raises LeaseLostError when the batch is no longer ours.
+        """
+        if not self._run("leave", lease.batch, lease.token, _milliseconds(LEAVE_S)):
+            raise LeaseLostError(f"{lease.batch} is no longer ours")
+
+    def finish(self, lease: Lease, summary: Summary, message: Message | None = None) -> bool:
+        """Mark the batch as stored, and owe the message.
+
+        False when the lease was lost, which harms nothing: the manifest is there.
+        """
+        told = (message.type, encode_data(message.data)) if message else ()
+        return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *told))
 
     def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later: `attempts` counts errors, `waits` Gemini's not being ready.

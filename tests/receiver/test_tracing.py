@@ -6,6 +6,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from receiver import tracing
 from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.summaries import Summary
 from receiver.log_fields import log_fields
 
 CARRIED = f"00-{'ab' * 16}-{'cd' * 8}-01"
@@ -73,7 +74,7 @@ def test_replay_begins_a_trace_of_its_own(inbox: Inbox) -> None:
     inbox.accept([Arrival("batches/x", "batch.succeeded", "static", "v1:1", trace=CARRIED)])
     lease = inbox.claim("batches/x")
     assert lease is not None
-    inbox.finish(lease, {})
+    inbox.finish(lease, Summary())
     inbox.accept([Arrival("batches/x", "batch.succeeded", "replay", reopen="all")])
     again = inbox.claim("batches/x")
     assert again is not None

@@ -4,22 +4,19 @@
 local delivery_ttl, ring_grace, most_logged = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local verdicts, rows = {}, {}
 
-local function open(batch, event, door, metadata, trace)
-  local key = ENTRY .. batch
-  if metadata == '' then -- a replay brings none: what a delivery brought once still names the outputs
-    metadata = redis.call('HGET', key, 'metadata') or ''
+local function open(batch, event, door, metadata, trace, is_known)
+  local key, timeline = ENTRY .. batch, false
+  if is_known then
+    local before = redis.call('HMGET', key, 'metadata', 'timeline')
+    timeline = before[2]
+    if metadata == '' then -- a replay brings none: what a delivery brought once still names the outputs
+      metadata = before[1] or ''
+    end
+    redis.call('DEL', key)
   end
-  local timeline = redis.call('HGET', key, 'timeline')
-  redis.call('DEL', key)
   redis.call('HSET', key, 'state', 'open', 'event', event, 'door', door, 'metadata', metadata, 'attempts', 0, 'waits', 0,
-    'accepted', now, 'changed', now, 'rung_until', now + ring_grace)
-  if trace ~= '' then
-    redis.call('HSET', key, 'trace', trace)
-  end
-  if timeline then
-    redis.call('HSET', key, 'timeline', timeline)
-  end
-  note(batch, 'accepted', event .. ' ' .. door)
+    'accepted', now, 'changed', now, 'rung_until', now + ring_grace,
+    'trace', trace, 'timeline', add_step(timeline, 'accepted', event .. ' ' .. door))
   redis.call('ZREM', BURIED, batch)
   redis.call('ZREM', DONE, batch)
   redis.call('ZADD', DUE, now, batch)
@@ -32,7 +29,7 @@ local function accept(batch, delivery, event, door, metadata, reopen, trace)
   end
   local state = redis.call('HGET', ENTRY .. batch, 'state')
   if not state or (state == 'done' and reopen ~= 'none') or (state == 'buried' and reopen == 'all') then
-    return open(batch, event, door, metadata, trace)
+    return open(batch, event, door, metadata, trace, state)
   end
   if metadata ~= '' then
     redis.call('HSET', ENTRY .. batch, 'metadata', metadata)
