@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 
 import click
 import msgspec
@@ -44,9 +45,10 @@ def list_notices(*, dead: bool, limit: int, as_json: bool) -> None:
     """List the notices that wait, by the time of their next try, and those that were given up."""
     settings = load_settings()
     with connect(settings.redis_url) as client:
-        listing, now_ms = Outbox(client).listing(), Backlog(client).now_ms()
-    found = [notice for notice in listing if _is_dead(notice) or not dead]
-    hosts, shown = hosts_of(settings.notices), found[:limit]
+        outbox, now_ms = Outbox(client), Backlog(client).now_ms()
+        names = outbox.names(dead=dead)
+        shown = outbox.read(dict(islice(names.items(), limit)))
+    hosts = hosts_of(settings.notices)
     if as_json:
         click.echo(msgspec.json.encode([_described(notice, hosts) for notice in shown]))
         return
@@ -54,7 +56,7 @@ def list_notices(*, dead: bool, limit: int, as_json: bool) -> None:
         click.echo(f"{'notice':<57}  {'state':<7}  {'type':<14}  {'next':>4}  tries  {'to':<24}  about")
     for notice in shown:
         click.echo(_row(notice, hosts, now_ms))
-    click.echo(f"{len(shown)} of {len(found)} notices", err=True)
+    click.echo(f"{len(shown)} of {len(names)} notices", err=True)
 
 
 def _row(notice: Notice, hosts: Mapping[str, str], now_ms: int) -> str:
@@ -73,7 +75,8 @@ def show_notice(notice: str, *, as_json: bool) -> None:
     """Show all of one notice, with what it says; exit code 1 when there is none of this name."""
     settings = load_settings()
     with connect(settings.redis_url) as client:
-        found = [one for one in Outbox(client).listing() if one.name == notice]
+        outbox = Outbox(client)
+        found = outbox.read({name: due_ms for name, due_ms in outbox.names().items() if name == notice})
     if not found:
         raise click.ClickException(f"no notice is called {notice}: `notices list` names them")
     described = _described(found[0], hosts_of(settings.notices))

@@ -5,8 +5,9 @@ a target by due time, `gbr:notices` the targets that were owed something, `gbr:d
 A target is a digest of its address, never the address.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from receiver.inbox.scripts import NOTICE_QUEUE, Scripts
 from receiver.notices.messages import Message, encode_data
 
 TARGETS, DEAD, NOTICE = "gbr:notices", "gbr:dead_notices", "gbr:notice:"
+TOGETHER = 1000  # notices that one script changes
 State = Literal["waiting", "sending", "dead"]
 
 
@@ -85,30 +87,45 @@ class Outbox:
 
     def retry(self, names: Sequence[str]) -> list[str]:
         """Make these notices due now, as if never tried. Gives those that were there."""
-        return [name.decode() for name in self._run("retry_notices", *names)]
+        return self._change("retry_notices", names)
 
     def purge(self, names: Sequence[str]) -> list[str]:
         """Forget these notices, even one that is being sent. Gives those that were there."""
-        return [name.decode() for name in self._run("purge_notices", *names)]
+        return self._change("purge_notices", names)
 
-    def listing(self) -> list[Notice]:
-        """All of them: first what waits, by due time, then what is dead, newest first."""
+    def _change(self, script: str, names: Sequence[str]) -> list[str]:
+        """In steps: Redis serves nobody else while a script runs."""
+        groups = (names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER))
+        return [name.decode() for group in groups for name in self._run(script, *group)]
+
+    def names(self, *, dead: bool = False) -> dict[str, int | None]:
+        """All of them with the time of their next try: first what waits, by that, then what is dead, newest first.
+
+        None stands for the time of a dead one; `dead` leaves out the others.
+        """
         try:
-            return self._read()
+            queues = [] if dead else _queues(self._client)
+            waiting = sorted((row for queue in queues for row in _scored(self._client, queue)), key=lambda row: row[1])
+            given_up = reversed(_scored(self._client, DEAD))
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        return {**dict(waiting), **{name: None for name, _ in given_up}}
 
-    def _read(self) -> list[Notice]:
-        rows = [row for queue in _queues(self._client) for row in _scored(self._client, queue)]
-        waiting = sorted(rows, key=lambda row: row[1])
-        dead = [name for name, _ in reversed(_scored(self._client, DEAD))]
+    def read(self, names: Mapping[str, int | None]) -> list[Notice]:
+        """What `names` gave, whole; those that are gone by now are left out."""
         pipeline = self._client.pipeline(transaction=False)
-        names = [*waiting, *((name, None) for name in dead)]
-        for name, _ in names:
+        for name in names:
             pipeline.hgetall(NOTICE + name)
-        found = pipeline.execute(raise_on_error=False)
-        pairs = zip(names, found, strict=True)
+        try:
+            found = pipeline.execute(raise_on_error=False)
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        pairs = zip(names.items(), found, strict=True)
         return [_read_notice(name, due_ms, row) for (name, due_ms), row in pairs if isinstance(row, dict) and row]
+
+    def listing(self, limit: int | None = None, *, dead: bool = False) -> list[Notice]:
+        """The first ones of `names`, whole; all of them without a limit."""
+        return self.read(dict(islice(self.names(dead=dead).items(), limit)))
 
 
 def _read_notice(name: str, due_ms: int | None, row: dict[bytes, bytes]) -> Notice:

@@ -10,7 +10,7 @@ from receiver.inbox.ledger import connect
 from receiver.inbox.scripts import METRICS, NOTICE_QUEUE
 from receiver.metrics.series import NOTICES
 from receiver.notices.outbox import Outbox, read_standing
-from receiver.notices.queues import Claimed, NoticeQueue
+from receiver.notices.queues import PRESENT_S, Claimed, NoticeQueue
 from tests.receiver.notices.conftest import BATCH, STORED
 from tests.waiting import eventually
 
@@ -160,6 +160,7 @@ def test_presence_is_seen(queue: NoticeQueue, client: "redis.Redis") -> None:
     notice = claim(queue)
     queue.postpone(notice, 0, "no")
     assert not queue.is_unattended()  # whoever claimed it is there
+    assert client.pttl(f"{NOTICE_QUEUE}{TARGET}:served") > PRESENT_S * 1000  # for as long as a try may take
     client.delete(f"{NOTICE_QUEUE}{TARGET}:served")
     assert queue.is_unattended()
     queue.delivered(claim(queue))
