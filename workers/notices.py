@@ -26,7 +26,9 @@ def send_what_is_due(settings: Settings) -> None:
     """Send it, and wait for the end of that. It logs for itself."""
     if not settings.notices.targets:
         return
-    code = subprocess.run(SEND, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode
+    # Left open, descriptors let Python spawn: else it waits on a pipe that a work-horse forked just then holds open.
+    nowhere = subprocess.DEVNULL
+    code = subprocess.run(SEND, stdin=nowhere, stdout=nowhere, close_fds=False, check=False).returncode
     if code:
         log.warning("notices.ended", extra={"code": code})
 

@@ -14,7 +14,9 @@ from receiver.inbox.ledger import Arrival, Inbox
 from receiver.metrics.series import METRICS
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
+from tests.notice_receiver import receiving
 from tests.programs import require
+from tests.receiver.forging import SECRET_TEXT
 from tests.running import CLIENT, answers, ready_batch, running_program, set_faults, submit_inline
 from tests.waiting import eventually
 
@@ -49,6 +51,8 @@ def running_service(world: World, *, reconcile_interval_s: int) -> Iterator[list
     ports = [world.port, allocate_port()]
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     with ExitStack() as stack:
+        receiver = stack.enter_context(receiving())
+        settings |= {"NOTIFY_URL": receiver.url, "NOTIFY_SECRET": SECRET_TEXT, "NOTIFY_PRIVATE": "true"}
         for port in ports:
             stack.enter_context(running_program(world.folder, settings | {"PORT": str(port)}, "serve"))
         stack.enter_context(running_program(world.folder, settings, "worker"))
@@ -74,7 +78,8 @@ def agreed(first: str, second: str) -> Samples | None:
     written = value(samples, "gbr_stage_duration_seconds_count", stage="whole") == 3
     idle = value(samples, "gbr_workers", state="idle") == 1 and value(samples, "gbr_queue_jobs") == 0
     seen = deliveries(samples).keys() >= {("v1", "accepted"), ("v1a", "accepted")}
-    return samples if settled and written and idle and seen and same(samples, others) else None
+    told = value(samples, "gbr_outbox_notices", state="waiting") == 0
+    return samples if settled and written and idle and seen and told and same(samples, others) else None
 
 
 def test_all_processes_show_what_all_have_done(world: World) -> None:
@@ -97,6 +102,8 @@ def test_all_processes_show_what_all_have_done(world: World) -> None:
     assert value(samples, "gbr_events_total", project="default", type="batch.expired") == 1
     assert value(samples, "gbr_attempts_total", result="stored") == 3
     assert value(samples, "gbr_attempts_total", result="buried") == 1
+    for kind, count in (("results.stored", 2), ("results.failed", 1), ("batch.buried", 1)):
+        assert value(samples, "gbr_notices_total", type=kind, result="delivered") == count
     assert value(samples, "gbr_inbox_entries", state="buried") == 1
     assert value(samples, "gbr_inbox_entries", state="owed") == 0
     assert value(samples, "gbr_results_total", outcome="ok") == sum(one["outcomes"]["ok"] for one in manifests) == 6

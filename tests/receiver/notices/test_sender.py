@@ -178,6 +178,22 @@ def test_foreign_notice_is_dead_at_once(client: "redis.Redis", receiver: Receive
     assert receiver.heard == []
 
 
+def test_notice_that_crashes_us_stops_no_other(client: "redis.Redis", receiver: Receiver) -> None:
+    slack = make_target("slack", receiver.url)
+    planted: dict[Any, Any] = {
+        "type": "results.stored",
+        "batch": BATCH,
+        "data": '{"outcomes": 5}',
+        "owed": 1,
+        "tries": 0,
+    }
+    client.hset(f"gbr:notice:{slack.digest}/x", mapping=planted)
+    client.zadd(NOTICE_QUEUE + slack.digest, {f"{slack.digest}/x": 1})
+    owe(client, telling(slack))
+    assert send_due(telling(slack), client) == {"failed": 1, "delivered": 1}
+    assert only(client).cause == "unexpected AttributeError"
+
+
 def test_removed_target_blocks_nobody(client: "redis.Redis", target: Target) -> None:
     removed = make_target("webhook", "https://removed.example/notices")
     owe(client, telling(removed, target))
