@@ -13,7 +13,6 @@ from receiver.cli.printable import printable
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.ledger import connect
 from receiver.notices.outbox import Notice, Outbox
-from receiver.notices.targets import NoticeSettings
 
 MAX_CAUSE = 80
 GONE = "not in the settings"
@@ -22,11 +21,6 @@ GONE = "not in the settings"
 @cli.group(cls=Group)
 def notices() -> None:
     """List, show, retry, purge, replay, send and test the notices that others are owed."""
-
-
-def hosts_of(settings: NoticeSettings) -> dict[str, str]:
-    """By digest: all that is ever shown of an address."""
-    return {target.digest: target.host for target in settings.targets}
 
 
 def _is_dead(notice: Notice) -> bool:
@@ -48,7 +42,7 @@ def list_notices(*, dead: bool, limit: int, as_json: bool) -> None:
         outbox, now_ms = Outbox(client), Backlog(client).now_ms()
         names = outbox.names(dead=dead)
         shown = outbox.read(dict(islice(names.items(), limit)))
-    hosts = hosts_of(settings.notices)
+    hosts = settings.notices.hosts
     if as_json:
         click.echo(msgspec.json.encode([_described(notice, hosts) for notice in shown]))
         return
@@ -79,7 +73,7 @@ def show_notice(notice: str, *, as_json: bool) -> None:
         found = outbox.read({name: due_ms for name, due_ms in outbox.names().items() if name == notice})
     if not found:
         raise click.ClickException(f"no notice is called {notice}: `notices list` names them")
-    described = _described(found[0], hosts_of(settings.notices))
+    described = _described(found[0], settings.notices.hosts)
     if as_json:
         click.echo(msgspec.json.encode(described))
         return
@@ -137,7 +131,7 @@ def purge_notices(names: tuple[str, ...], *, all_dead: bool, stale: bool, yes: b
     settings = load_settings()
     with connect(settings.redis_url) as client:
         outbox = Outbox(client)
-        known = hosts_of(settings.notices)
+        known = settings.notices.hosts
         asked = _chosen(outbox, names, (all_dead, _is_dead), (stale, lambda notice: notice.target not in known))
         if not yes:
             raise click.UsageError(f"this would forget {len(asked)} notice(s): add --yes to do it")

@@ -66,6 +66,11 @@ class NoticeSettings:
     def digests(self) -> tuple[str, ...]:
         return tuple(target.digest for target in self.targets)
 
+    @property
+    def hosts(self) -> dict[str, str]:
+        """By digest: all that is ever shown of an address."""
+        return {target.digest: target.host for target in self.targets}
+
 
 def make_target(kind: Kind, url: str) -> Target:
     digest = hashlib.sha256(f"{kind} {url}".encode()).hexdigest()[:DIGEST_CHARS]
