@@ -42,7 +42,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The time of day, the level, the event, `name=value`; a trace on lines of its own, each indented."""
+    """The time of day, the level, the event, `name=value`; traces, and the rest of long texts, on indented lines."""
 
     def __init__(self, *, coloured: bool) -> None:
         super().__init__()
@@ -52,10 +52,12 @@ class TextFormatter(logging.Formatter):
         fields, level = _describe(record), record.levelname.lower()
         clock = f"{time.strftime('%H:%M:%S', time.localtime(record.created))}.{int(record.msecs):03d}"
         event = harmless(fields.pop("event"))
+        message, *more = str(fields.pop("message", "")).splitlines() or [""]
+        fields = ({"message": message} if message else {}) | fields
         words = [self._paint(clock, "2"), self._paint(f"{level:<8}", COLOURS.get(level, "0")), self._paint(event, "1")]
         words += [self._paint(f"{harmless(name)}=", "2") + _show(value) for name, value in fields.items()]
         trace = self.formatException(record.exc_info).splitlines() if record.exc_info else []
-        return "\n".join([" ".join(words), *(f"    {harmless(line)}" for line in trace)])
+        return "\n".join([" ".join(words), *(f"    {harmless(line)}" for line in (*more, *trace))])
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._coloured else text

@@ -88,6 +88,21 @@ def check_trace(collector: Collector, batch: str) -> None:
     assert {span.service for span in (job, *stages.values(), *calls)} == {"worker"}
 
 
+def check_fields(world: World, batch: str) -> None:
+    """Every line of a job names its batch and attempt, every one of a delivery its webhook-id; libraries' lines too."""
+    of_jobs, of_deliveries = ("batch.", "lease.", "download."), ("delivery.",)
+    worker, serve = (
+        [json.loads(line) for line in (world.folder / f"{name}.log").read_text().splitlines()]
+        for name in ("worker", "serve")
+    )
+    jobs = [line for line in worker if line["event"].startswith(of_jobs) and line["event"] != "batch.not_claimed"]
+    assert [line for line in jobs if not line["batch"].startswith("batches/") or line["attempt"] < 1] == []
+    assert {line["event"] for line in worker if line.get("batch") == batch} >= {"batch.stored", "rq.logged"}
+    deliveries = [line for line in serve if line["event"].startswith(of_deliveries)]
+    assert len(deliveries) >= 3
+    assert [line for line in deliveries if not line["webhook_id"]] == []
+
+
 def test_trace_goes_from_delivery_to_manifest(world: World, collector: Collector) -> None:
     settings = world.settings | {"LOG_LEVEL": "DEBUG"}
     with ExitStack() as stack:
@@ -109,6 +124,7 @@ def test_trace_goes_from_delivery_to_manifest(world: World, collector: Collector
     for name, event in (("serve", "delivery.recorded"), ("worker", "batch.stored")):
         assert trace_id in {line.get("trace_id") for line in lines_of(world.folder, name, event)}
     assert lines_of(world.folder, "worker", "worker.started")[0].get("trace_id") is None
+    check_fields(world, batch)
     told = b"".join((world.folder / f"{name}.log").read_bytes() for name in ("serve", "worker"))
     with redis.Redis.from_url(world.redis_url) as client:
         stored = b"".join(client.dump(key) or b"" for key in client.scan_iter())

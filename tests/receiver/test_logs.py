@@ -100,6 +100,13 @@ def test_library_speaks_in_a_message() -> None:
     assert (line["event"], line["message"], line["logger"]) == ("rq.logged", "Worker w: bye", "rq.worker")
 
 
+def test_librarys_trace_is_indented() -> None:
+    record = logging.makeLogRecord({"name": "rq.worker", "msg": "failed:\nTraceback\n  x\x1b[2J", "batch": "batches/x"})
+    first, *rest = TextFormatter(coloured=False).format(record).split("\n")
+    assert first.endswith("rq.logged message=failed: batch=batches/x")
+    assert rest == ["    Traceback", "      x\\x1b[2J"]
+
+
 def test_long_values_are_cut(stream: io.StringIO) -> None:
     log.error("refused", extra={"cause": "x" * 100_000})
     assert len(stream.getvalue()) < 3000
