@@ -22,11 +22,13 @@ from receiver.intake import Intake
 from receiver.jwks import KeySetCache
 from receiver.metrics.counters import Counters
 from receiver.metrics.scrape import Meter, Scrape
+from receiver.notices.sender import Sender
 from receiver.projects import SECRET, Project
 from receiver.reconciler import Reconciler, look_at_each
 from receiver.settings import Settings
 from receiver.status.routes import StatusPage
 from receiver.sweep import Sweeper
+from receiver.tracing import OwnTraces, is_traced
 
 MAX_BODY_BYTES = 1024 * 1024
 READY_TIMEOUT_S = 2.5
@@ -68,12 +70,15 @@ async def _open_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.callback(sweeper.stop)
         reconciler.start()
         stack.callback(reconciler.stop)
+        sender = Sender(settings.notices, redis_client)
+        sender.start()
+        stack.push_async_callback(asyncio.to_thread, sender.stop)
         yield Parts(inbox, intake, KeySetCache(settings.jwks_url, client=http), counters, meter, redis_client)
 
 
 def _warn_of_no_secret(project: Project) -> None:
     hint = f"set {project.variable(SECRET)}: until then deliveries of a registered webhook are refused"
-    log.warning("settings.no_secret", extra={"hint": hint})
+    log.warning("secret.missing", extra={"hint": hint})
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -97,5 +102,7 @@ def create_app(settings: Settings) -> Starlette:
     if settings.status_token:
         doors += StatusPage(settings, lambda request: request.app.state.parts.redis).routes()
     app = Starlette(routes=[*doors, Route("/health", health), Route("/ready", ready)], lifespan=lifespan)
+    if is_traced():
+        app.add_middleware(OwnTraces)  # before the one that OpenTelemetry has added
     app.router.redirect_slashes = False  # a redirect would repeat the Host that the sender wrote
     return app

@@ -26,11 +26,13 @@ from receiver.inbox.ledger import Arrival, Door, Inbox
 from receiver.inbox.names import inbox_name
 from receiver.intake import Intake
 from receiver.jwks import KeySetCache
+from receiver.log_fields import log_fields
 from receiver.metrics import series
 from receiver.metrics.counters import Counters
 from receiver.metrics.scrape import Meter
 from receiver.projects import Project
 from receiver.signatures import KeySet, Scheme, Verified
+from receiver.tracing import carry_trace
 
 RETRY_AFTER_S = 5
 METADATA_DROPPED = "its user metadata is over 8 KiB or no clean JSON: {meta.<name>} of its outputs will be `!n`"
@@ -61,13 +63,17 @@ class Webhook:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             return JSONResponse({"error": "expected application/json"}, status_code=415)
-        try:
-            return await self._receive(request.app.state.parts, request)
-        except (SignatureError, EventError, InboxUnavailableError, KeySetUnavailableError) as error:
-            return self._refusal(error, request)
-        except ClientDisconnect:
-            log.info("delivery.aborted", extra=self._about)
-            return Response(status_code=400)
+        with log_fields(webhook_id=request.headers.get("webhook-id", ""), **self._about):
+            try:
+                return await self._receive(request.app.state.parts, request)
+            except (SignatureError, EventError, InboxUnavailableError, KeySetUnavailableError) as error:
+                return self._refusal(error, request)
+            except ClientDisconnect:
+                log.info("delivery.aborted")
+                return Response(status_code=400)
+            except Exception:
+                log.exception("delivery.crashed")
+                return JSONResponse({"error": "this went wrong here; it is logged"}, status_code=500)
 
     async def _receive(self, parts: Parts, request: Request) -> Response:
         """The straight line of one delivery. Raises ReceiverError with the reason of a refusal."""
@@ -77,7 +83,7 @@ class Webhook:
         if verified.claims is not None:
             check_claims(verified.claims, event)
         name = name_delivery(self._project.name, verified.scheme, verified.delivery_id)
-        about = {"scheme": str(verified.scheme), "webhook_id": verified.delivery_id, "type": event.type} | self._about
+        about = {"scheme": str(verified.scheme), "webhook_id": verified.delivery_id, "type": event.type}
         if isinstance(event, OtherEvent):
             log.info("delivery.ignored", extra=about)
             parts.intake.note(Note("ignored", name, event.type))
@@ -114,6 +120,7 @@ class Webhook:
             door=door,
             delivery_id=name,
             metadata=msgspec.json.encode(event.user_metadata).decode() if event.user_metadata else "",
+            trace=carry_trace(),
         )
 
     def _count(self, parts: Parts, scheme: str, verdict: Verdict | Literal["unavailable"], event: str = "") -> None:
@@ -127,7 +134,7 @@ class Webhook:
         delivery_id = request.headers.get("webhook-id", "")
         parts: Parts = request.app.state.parts
         scheme = _claimed_scheme(request)
-        about = {"cause": str(error), "webhook_id": delivery_id, "scheme": scheme} | self._about
+        about = {"cause": str(error), "scheme": scheme}
 
         def note(verdict: Verdict) -> None:
             name = name_delivery(self._project.name, "", delivery_id)

@@ -2,12 +2,22 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from receiver.errors import LayoutError
 from receiver.secret_files import read_secret_files
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One setting as a user meets it: `--help` and the README are tested against the list of them."""
+
+    name: str
+    default: str
+    meaning: str
 
 
 class Reader:
@@ -37,6 +47,12 @@ class Reader:
         except (ValueError, LayoutError) as error:
             self.problems.append(f"{names[0]}: {error}")
             return fallback
+
+
+def parse_switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return text.lower() == "true"
 
 
 def parse_token(text: str) -> str:

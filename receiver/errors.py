@@ -89,6 +89,17 @@ class LayoutError(ReceiverError):
     """An output template or key pattern can't be used."""
 
 
+class NoticeError(ReceiverError):
+    """A notice was not taken by its receiver; the message holds nothing of its address but the host."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, is_final: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retryable = not is_final
+        self.retry_after_s = retry_after_s
+
+
 class StorageError(ReceiverError):
     """The storage refused or failed a call."""
 

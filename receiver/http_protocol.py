@@ -33,7 +33,7 @@ class Limits:
     crowd: int = 200  # connections of this process; while there are more, an idle one is soon closed
     crowded_idle_s: float = 5
     linger_s: float = 1  # for a refused client to read why: a socket closed with unread input resets the answer away
-    stop_s: float = 3  # for requests in flight once the process stops
+    stop_s: float = 2  # for requests in flight once the process stops
     tick_s: float = 0.5
 
 

@@ -17,7 +17,7 @@ from receiver.inbox.acceptor import Acceptor
 from receiver.inbox.ledger import Arrival
 
 MOST_TOGETHER = 512
-STOP_TIMEOUT_S = 3.0
+STOP_TIMEOUT_S = 1.0  # for rings and notes: the sweep repeats the ones, and the others are a convenience
 log = logging.getLogger(__name__)
 
 

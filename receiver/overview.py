@@ -19,6 +19,7 @@ from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.ledger import COUNTERS
 from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK
 from receiver.looks import WEBHOOK_FAULTS, WebhookFault, read_faults
+from receiver.notices.outbox import Standing, read_standing
 from receiver.projects import DEFAULT
 from receiver.redis_health import Finding, examine
 
@@ -75,6 +76,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: list[Delivery]
     counters: dict[str, int]
     looks: list[LastLook]
+    notices: Standing
     redis: list[Finding]
     needs: list[str]  # what a person should do; empty when nothing
 
@@ -94,7 +96,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
     held = fetch_entries(client, leased)
     lost = fetch_entries(client, buried[:MOST_SHOWN])
     due = int(client.zcount(DUE, "-inf", now_ms))
-    findings = examine(client)
+    notices, findings = read_standing(client), examine(client)
     looks = [_read_look(client, project, now_ms) for project in projects]
     return Overview(
         open=max(0, int(client.zcard(DUE)) - len(leased)),
@@ -108,28 +110,43 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
         deliveries=fetch_deliveries(client, MOST_SHOWN),
         counters=_read_counters(client),
         looks=looks,
+        notices=notices,
         redis=findings,
-        needs=_find_needs(len(buried), due, workers, findings, looks),
+        needs=[
+            *(finding.text for finding in findings if finding.level == "refuse"),
+            *_lack_of_workers(due, workers),
+            *_given_up(len(buried), notices.dead),
+            *(need for look in looks for need in _wrong_webhooks(look)),
+        ],
     )
 
 
-def _find_needs(
-    buried: int, due: int, workers: list[AliveWorker], findings: list[Finding], looks: list[LastLook]
-) -> list[str]:
-    needs = [finding.text for finding in findings if finding.level == "refuse"]
-    if due and not workers:
-        needs.append(f"{_batches(due, 'is', 'are')} due and no worker is alive: start `gemini-batch-receiver worker`")
+def _lack_of_workers(due: int, workers: list[AliveWorker]) -> list[str]:
+    if not due or workers:
+        return []
+    return [
+        f"{_count(due, 'batch is', 'batches are')} due and no worker is alive: start `gemini-batch-receiver worker`"
+    ]
+
+
+def _given_up(buried: int, dead_notices: int) -> list[str]:
+    needs = []
     if buried:
         hint = "`gemini-batch-receiver events list --state buried` says why, `events retry --all-buried` tries again"
-        needs.append(f"{_batches(buried, 'was', 'were')} given up: {hint}")
-    for look in looks:
-        about = f"the webhook of {look.project or DEFAULT}"
-        needs += [f"{about}: {fault.detail}; {fault.advice}" for fault in look.webhooks or []]
+        needs.append(f"{_count(buried, 'batch was', 'batches were')} given up: {hint}")
+    if dead_notices:
+        hint = "`gemini-batch-receiver notices list --dead` says why, `notices retry --all-dead` sends them again"
+        needs.append(f"{_count(dead_notices, 'notice was', 'notices were')} given up: {hint}")
     return needs
 
 
-def _batches(number: int, one: str, many: str) -> str:
-    return f"1 batch {one}" if number == 1 else f"{number:,} batches {many}"
+def _wrong_webhooks(look: LastLook) -> list[str]:
+    about = f"the webhook of {look.project or DEFAULT}"
+    return [f"{about}: {fault.detail}; {fault.advice}" for fault in look.webhooks or []]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"1 {one}" if number == 1 else f"{number:,} {many}"
 
 
 def _read_counters(client: "redis.Redis") -> dict[str, int]:

@@ -45,6 +45,7 @@ class Reconciliation:
     batches: ProjectBatches
     storage: Storage
     interval_s: float
+    heard: Callable[[int], None] = lambda _: None  # how many more batches of the list were seen
 
     def run(self, *, even_early: bool) -> Report | None:
         """Look when it is our turn; None when it is early.
@@ -78,10 +79,15 @@ class Reconciliation:
             looks.hold(look)
             return self.batches.get(name)
 
-        listed = register.watch(_holding(self.batches.list(), lambda: looks.hold(look)))
+        listed = register.watch(_holding(self._listed(), lambda: looks.hold(look)))
         since = None if look.complete_ms is None else _moment(look.complete_ms - OVERLAP_S * 1000)
         report.tally = replay(listed, get_batch, stored_among, register.admit, Window(since=since))
         return report
+
+    def _listed(self) -> Iterator[Batch]:
+        for batch in self.batches.list():
+            self.heard(1)
+            yield batch
 
 
 class _Register:

@@ -70,14 +70,22 @@ def look_at_each(settings: Settings, client: "redis.Redis") -> None:
             log.warning("reconcile.failed", extra={"cause": str(error), "project": project.label})
 
 
-def look_at(settings: Settings, project: Project, client: "redis.Redis", *, even_early: bool) -> Report | None:
-    """Look at one project's list, and at its webhooks; None when it is early.
+def look_at(
+    settings: Settings,
+    project: Project,
+    client: "redis.Redis",
+    *,
+    even_early: bool,
+    heard: Callable[[int], None] = lambda _: None,
+) -> Report | None:
+    """Look at one project's list, and at its webhooks; None when it is early. `heard` is told of batches seen.
 
     Raises what `Reconciliation.run` does, and StorageError.
     """
     with open_batches(settings, project) as batches:
         storage = open_storage(settings.storage_url)
-        report = Reconciliation(client, batches, storage, settings.reconcile_interval_s).run(even_early=even_early)
+        reconciliation = Reconciliation(client, batches, storage, settings.reconcile_interval_s, heard)
+        report = reconciliation.run(even_early=even_early)
     if report is not None:
         faults = warn_of_webhooks(settings, project)
         Looks(client, settings.reconcile_interval_s, project.name).note_webhooks(faults)

@@ -16,6 +16,9 @@ SECRETS = (
     "REDIS_URL",
     "METRICS_TOKEN",
     "STATUS_TOKEN",
+    "NOTIFY_URL",
+    "NOTIFY_SECRET",
+    "SLACK_WEBHOOK_URL",
 )
 MARK = "_FILE"
 NOT_HAD = "?"  # keeps the variable stated, so that nothing else is said to be missing

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from receiver.environment import Reader, parse_token
+from receiver.environment import Reader, Variable, parse_switch, parse_token
 from receiver.errors import SettingsError, UnknownProjectError
 from receiver.layout import Template
+from receiver.notices.targets import NOTICE_VARIABLES, NoticeSettings, read_notice_settings
 from receiver.output_forms import NO_FORMS, Form, parse_forms
 from receiver.prices import Prices, default_prices, parse_prices
 from receiver.projects import API_KEY, DEFAULT, Project, read_projects
@@ -19,17 +20,9 @@ from receiver.web_urls import parse_api_url, parse_origin
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMATS = ("auto", "json", "text")
 STORAGE_SCHEMES = ("file", "s3", "gs", "az")
 MAX_PORT = 65535
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One setting as a user meets it: `--help` and the README are tested against this list."""
-
-    name: str
-    default: str
-    meaning: str
 
 
 VARIABLES = (
@@ -103,6 +96,7 @@ VARIABLES = (
         "900",
         "seconds between two looks at Gemini's list of batches for what was missed; 0 turns them off",
     ),
+    *NOTICE_VARIABLES,
     Variable("HOST", "127.0.0.1", "address that `serve` listens on; 0.0.0.0 on a PaaS"),
     Variable("PORT", "8000", "port that `serve` listens on"),
     Variable("METRICS_TOKEN", "none", "token that `GET /metrics` asks for, 16 characters or more; unset turns it off"),
@@ -112,6 +106,7 @@ VARIABLES = (
         "token that the [status page](#status-page) asks for, 16 characters or more; unset turns it off",
     ),
     Variable("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
+    Variable("LOG_FORMAT", "auto", "`json`, `text` for people, or `auto`: text on a terminal, JSON anywhere else"),
 )
 
 
@@ -133,11 +128,13 @@ class Settings:
     scratch_dir: str | None  # None: the system's temporary folder
     retry_base_s: float  # seconds
     reconcile_interval_s: float  # seconds; 0 is never
+    notices: NoticeSettings  # NOTIFY_… and SLACK_WEBHOOK_URL
     metrics_token: str = field(repr=False)  # empty: no metrics
     status_token: str = field(repr=False)  # empty: no status page
     host: str
     port: int
     log_level: str
+    log_format: str  # auto, json or text
 
     def project(self, name: str) -> Project:
         """Raises UnknownProjectError, retryable: another worker may know it, or this one after a restart."""
@@ -156,16 +153,10 @@ def _parse_version(text: str) -> str:
     return text
 
 
-def _parse_switch(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError("expected true or false")
-    return text.lower() == "true"
-
-
 def _read_redis_url(reader: Reader) -> str:
     """REDIS_URL with what the other two variables say about its certificate."""
     ca_file = reader.parsed(parse_ca_file, None, "REDIS_CA_FILE")
-    verify = reader.parsed(_parse_switch, True, "REDIS_TLS_VERIFY", default="true")
+    verify = reader.parsed(parse_switch, True, "REDIS_TLS_VERIFY", default="true")
     url = reader.parsed(parse_redis_url, "", "REDIS_URL", default="redis://127.0.0.1:6379/0")
     switch = "REDIS_TLS_VERIFY" if ca_file is None else "REDIS_CA_FILE"
     return url and reader.parsed(lambda _: with_tls(url, ca_file, verify=verify), "", switch)
@@ -200,6 +191,12 @@ def _parse_level(text: str) -> str:
     if text.upper() not in LOG_LEVELS:
         raise ValueError(f"expected one of {', '.join(LOG_LEVELS)}")
     return text.upper()
+
+
+def _parse_log_format(text: str) -> str:
+    if text.lower() not in LOG_FORMATS:
+        raise ValueError(f"expected one of {', '.join(LOG_FORMATS)}")
+    return text.lower()
 
 
 def _parse_schema(forms: str) -> Callable[[str], dict[str, Any] | None]:
@@ -244,11 +241,13 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "scratch_dir": reader.text("SCRATCH_DIR") or None,
         "retry_base_s": reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
         "reconcile_interval_s": reader.parsed(_parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"),
+        "notices": read_notice_settings(reader),
         "metrics_token": reader.parsed(parse_token, "", "METRICS_TOKEN"),
         "status_token": reader.parsed(parse_token, "", "STATUS_TOKEN"),
         "host": reader.text("HOST", default="127.0.0.1"),
         "port": reader.parsed(_parse_port, 0, "PORT", default="8000"),
         "log_level": reader.parsed(_parse_level, "INFO", "LOG_LEVEL", default="INFO"),
+        "log_format": reader.parsed(_parse_log_format, "auto", "LOG_FORMAT", default="auto"),
     }
     if reader.problems:
         raise SettingsError(

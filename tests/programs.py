@@ -16,10 +16,10 @@ def give_up(what: str, remedy: str) -> None:
     explain(f"{what} is missing: {remedy}")
 
 
-def require(program: str) -> None:
-    """Skip without a program of the system."""
+def require(program: str, package: str = "") -> None:
+    """Skip without a program of the system; `package` is Debian's where it has another name."""
     if shutil.which(program) is None:
-        give_up(program, f"apt-get install {program}")
+        give_up(program, f"apt-get install {package or program}")
 
 
 def find(program: str, remedy: str) -> str:

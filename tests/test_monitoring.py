@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from receiver.metrics.series import METRICS
+from tests.programs import require
 
 ROOT = Path(__file__).parent.parent
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"
@@ -62,3 +64,16 @@ def test_dashboard_shows_every_metric() -> None:
     assert [metric.name for metric in METRICS if metric.name not in board] == []
     places = [tuple(panel["gridPos"].values()) for panel in panels()]
     assert len(set(places)) == len(places)
+
+
+def test_prometheus_itself_reads_every_expression(tmp_path: Path) -> None:
+    """The alert rules as they are, and the dashboard's expressions as rules of a file of ours."""
+    require("promtool", "prometheus")
+    records = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(EXPRESSIONS)]
+    shown = tmp_path / "dashboard.yml"
+    every = "5m"  # what Grafana puts in
+    text = json.dumps({"groups": [{"name": "dashboard", "rules": records}]}).replace("$__rate_interval", every)
+    shown.write_text(text)
+    argv = ["promtool", "check", "rules", "--lint-fatal", str(ALERTS), str(shown)]
+    checked = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

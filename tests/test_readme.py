@@ -8,8 +8,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from receiver.environment import Variable
 from receiver.prices import parse_prices
-from receiver.settings import VARIABLES, Variable
+from receiver.settings import VARIABLES
 from workers.cli import main
 
 ROOT = Path(__file__).parent.parent

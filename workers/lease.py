@@ -2,9 +2,9 @@
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
+from threading import Event
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -13,12 +13,14 @@ from receiver.inbox.entries import State
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
-from workers.held import forget_lease, remember_lease
+from receiver.log_fields import FollowingThread
+from receiver.notices.messages import Message
+from workers.held import breathe, forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
 RENEW_EVERY_S = LEASE_S / 4
 LOOK_EVERY_S = 0.25
-STOP_GRACE_S = 4.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
+STOP_GRACE_S = 3.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
 INSIST_S = 300.0  # how long the end of a job waits for Redis to come back
 INSIST_EVERY_S = 0.5
 TIMEOUT_RETRY_S = 60.0
@@ -56,11 +58,12 @@ class LeaseKeeper:
         self._held_until = claimed_s + LEASE_S
         self._lost = False
         self._stop_seen_s: float | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._ended = Event()
+        self._thread = FollowingThread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         remember_lease(self.lease)
+        breathe()
         self._thread.start()
         return self
 
@@ -82,9 +85,9 @@ class LeaseKeeper:
         if is_out_of_time():
             raise OutOfTimeError(TIMEOUT_CAUSE)
 
-    def finish(self, summary: Summary) -> bool:
-        """Mark the batch as stored. False when somebody else has the batch, which harms nothing."""
-        return self._insist(lambda: self._inbox.finish(self.lease, summary))
+    def finish(self, summary: Summary, message: Message) -> bool:
+        """Mark the batch as stored, and owe the message. False when somebody else has it, which harms nothing."""
+        return self._insist(lambda: self._inbox.finish(self.lease, summary, message))
 
     def postpone(self, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
@@ -107,15 +110,16 @@ class LeaseKeeper:
             except InboxUnavailableError as error:
                 if clock_s() > deadline_s:
                     raise
-                log.info("lease.redis_away", extra={"batch": self.lease.batch, "cause": str(error)})
+                log.info("lease.redis_away", extra={"cause": str(error)})
             time.sleep(INSIST_EVERY_S)
 
     def _keep(self) -> None:
         renewed = clock_s()
         while not self._ended.wait(LOOK_EVERY_S):
+            breathe()
             if is_shutting_down() or is_out_of_time():
                 self._cut_off_late()
-            if not self._lost and clock_s() - renewed >= RENEW_EVERY_S:
+            elif not self._lost and clock_s() - renewed >= RENEW_EVERY_S:
                 renewed = clock_s()
                 self._renew(renewed)
 
@@ -124,9 +128,9 @@ class LeaseKeeper:
             self._inbox.renew(self.lease, progress=self._progress())
         except LeaseLostError:
             self._lost = True
-            log.warning("lease.lost", extra={"batch": self.lease.batch})
+            log.warning("lease.lost")
         except InboxUnavailableError as error:
-            log.warning("lease.not_renewed", extra={"batch": self.lease.batch, "cause": str(error)})
+            log.warning("lease.not_renewed", extra={"cause": str(error)})
         else:
             self._held_until = asked + LEASE_S
 
@@ -142,5 +146,5 @@ class LeaseKeeper:
             else:
                 self._inbox.postpone(self.lease, TIMEOUT_RETRY_S, TIMEOUT_CAUSE, "attempts")
         except ReceiverError as error:
-            log.warning("lease.not_released", extra={"batch": self.lease.batch, "cause": str(error)})
+            log.warning("lease.not_released", extra={"cause": str(error)})
         os._exit(0)

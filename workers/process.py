@@ -13,19 +13,21 @@ from receiver.errors import (
     GeminiError,
     InboxUnavailableError,
     LeaseLostError,
-    ManifestError,
     ReceiverError,
 )
 from receiver.gemini.client import Batch, Gemini
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.names import split_inbox_name
-from receiver.inbox.summaries import Summary, summarise
+from receiver.inbox.summaries import summarise
 from receiver.layout import manifest_name, retry_name
+from receiver.log_fields import log_fields
 from receiver.manifests import Manifest, Record, Source, encode_manifest, read_manifest
+from receiver.notices.messages import describe_manifest
 from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
+from receiver.tracing import job_span, stage
 from workers.account import Account
 from workers.configuration import current_settings
 from workers.digests import file_sha256
@@ -86,17 +88,22 @@ def _open_parts(settings: Settings, inbox: Inbox, tally: Tally, project: str) ->
 def process_batch(name: str) -> None:
     """One attempt at one batch: what RQ runs. Whatever goes wrong is written into the inbox, not into RQ."""
     settings = current_settings()
-    with connect(settings.redis_url) as client:
-        inbox, asked_s = Inbox(client), clock_s()
+    with log_fields(batch=name), connect(settings.redis_url) as client:
+        inbox, asked_s = Inbox(client, settings.notices.digests), clock_s()
         lease = inbox.claim(name)
         if lease is None:
-            log.info("batch.not_claimed", extra={"batch": name})
+            log.info("batch.not_claimed")
             return
-        with Tally(client, asked_s) as tally, LeaseKeeper(inbox, lease, asked_s, tally.progress) as keeper:
+        with (
+            log_fields(attempt=lease.attempts + 1),
+            job_span(lease.trace),
+            Tally(client, asked_s) as tally,
+            LeaseKeeper(inbox, lease, asked_s, tally.progress) as keeper,
+        ):
             try:
                 _settle(settings, inbox, tally, keeper)
             except LeaseLostError:
-                log.warning("batch.lease_lost", extra={"batch": name})
+                log.warning("batch.lease_lost")
 
 
 def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper) -> None:
@@ -106,21 +113,21 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
     try:
         with _open_parts(settings, inbox, tally, project) as parts:
             manifest = _store(parts, keeper, batch)
-        keeper.finish(summarise(manifest) if manifest else Summary())
+        keeper.finish(summarise(manifest), describe_manifest(manifest))
     except NotReadyError as error:
         delay_s = jittered(plan_wait_s(lease.waits))
         keeper.postpone(delay_s, str(error), "waits")
-        log.info("batch.not_ready", extra={"batch": lease.batch, "cause": str(error), "delay_s": round(delay_s, 1)})
+        log.info("batch.not_ready", extra={"cause": str(error), "delay_s": round(delay_s, 1)})
     except ShuttingDownError as error:
         keeper.release(str(error))
-        log.info("batch.handed_back", extra={"batch": lease.batch})
+        log.info("batch.handed_back")
     except LeaseLostError as error:
         keeper.release(str(error))  # where nobody took it over, Redis was away: that is no fault of the batch
-        log.warning("batch.lease_not_kept", extra={"batch": lease.batch})
+        log.warning("batch.lease_not_kept")
     except ReceiverError as error:
         _fail(settings, keeper, error)
     except Exception as error:
-        log.exception("batch.crashed", extra={"batch": lease.batch})
+        log.exception("batch.crashed")
         _postpone(settings, keeper, f"unexpected {type(error).__name__}: {error}", None)
 
 
@@ -130,26 +137,26 @@ def _fail(settings: Settings, keeper: LeaseKeeper, error: ReceiverError) -> None
         _postpone(settings, keeper, str(error), asked_s)
     else:
         keeper.bury(str(error))
-        log.error("batch.buried", extra={"batch": keeper.lease.batch, "cause": str(error)})
+        log.error("batch.buried", extra={"cause": str(error)})
 
 
 def _postpone(settings: Settings, keeper: LeaseKeeper, cause: str, asked_s: float | None) -> None:
     lease = keeper.lease
     delay_s = jittered(plan_retry_s(lease.attempts, settings.retry_base_s, asked_s))
     state = keeper.postpone(delay_s, cause, "attempts")
-    about = {"batch": lease.batch, "cause": cause, "attempts": lease.attempts + 1}
     if state == "buried":
-        log.error("batch.buried", extra=about)
+        log.error("batch.buried", extra={"cause": cause})
     else:
-        log.warning("batch.postponed", extra=about | {"delay_s": round(delay_s, 1)})
+        log.warning("batch.postponed", extra={"cause": cause, "delay_s": round(delay_s, 1)})
 
 
-def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest | None:
-    """Everything of one batch, the manifest last. Gives what the storage has now; None where it can't be read."""
-    batch = _get_ended(parts.gemini, name)
+def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
+    """Everything of one batch, the manifest last, which it gives."""
+    with stage("ask"):
+        batch = _get_ended(parts.gemini, name)
     batch_id = batch.name.removeprefix("batches/")
-    if parts.storage.exists(manifest_name(batch_id)):
-        return _read_stored(parts.storage, batch_id)
+    if (stored := _find_stored(parts.storage, batch)) is not None:
+        return stored
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = Account()
         known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
@@ -162,22 +169,22 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest | None:
         manifest = build_manifest(batch, source, account, written, template, known, settings.prices, project)
     keeper.check()
     try:
-        parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
+        with stage("manifest"):
+            parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
     except AlreadyStoredError:
-        return _read_stored(parts.storage, batch_id)
+        return _find_stored(parts.storage, batch) or manifest
     _announce(parts.inbox, manifest)
     parts.tally.end_whole(manifest)
     return manifest
 
 
-def _read_stored(storage: Storage, batch_id: str) -> Manifest | None:
-    """What somebody committed before us."""
-    log.info("batch.already_stored", extra={"batch": f"batches/{batch_id}"})
-    try:
-        return read_manifest(storage.read(manifest_name(batch_id)) or b"")
-    except ManifestError as error:
-        log.warning("batch.manifest_unreadable", extra={"batch": f"batches/{batch_id}", "cause": str(error)})
+def _find_stored(storage: Storage, batch: Batch) -> Manifest | None:
+    """What an earlier attempt committed, which may have died before it could say so. Raises ManifestError."""
+    data = storage.read(manifest_name(batch.name))
+    if data is None:
         return None
+    log.info("batch.already_stored")
+    return read_manifest(data)
 
 
 def _get_ended(gemini: Gemini, name: str) -> Batch:
@@ -208,10 +215,12 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         _open_forms(parts, keeper, attempt) as forms,
         Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms) as split,
     ):
-        split.run(parts.tally.count(results.chunks()))
+        with stage("split"):
+            split.run(parts.tally.count(results.chunks()))
         parts.tally.end_stage("split")
         _require_end(results, split, account, batch)
-        written = split.store(attempt.complete_retries)
+        with stage("store"):
+            written = split.store(attempt.complete_retries)
         parts.tally.end_stage("store")
     kind: Literal["file", "inline"] = "file" if batch.result_file else "inline"
     source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, results.sha256)
@@ -252,7 +261,6 @@ def _announce(inbox: Inbox, manifest: Manifest) -> None:
     unbalanced = manifest.balanced is False
     loud = unbalanced or (bool(manifest.missing) and manifest.state == "SUCCEEDED")
     about: dict[str, object] = {
-        "batch": manifest.batch,
         "state": manifest.state,
         "requests": manifest.requests,
         "balanced": manifest.balanced,
@@ -263,4 +271,4 @@ def _announce(inbox: Inbox, manifest: Manifest) -> None:
         try:
             inbox.count("unbalanced_batches")
         except InboxUnavailableError as error:  # the manifest says it for good; the counter is a convenience
-            log.warning("batch.not_counted", extra={"batch": manifest.batch, "cause": str(error)})
+            log.warning("batch.not_counted", extra={"cause": str(error)})

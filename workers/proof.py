@@ -8,7 +8,7 @@ import gzip
 import sqlite3
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -53,8 +53,13 @@ class Report:
                 self.findings.append(finding)
 
 
-def prove_batch(storage: Storage, batch: str, scratch: Path) -> Report:
-    """Read everything of a batch once more. Raises StorageError when the storage can't be read."""
+def prove_batch(
+    storage: Storage, batch: str, scratch: Path, read: Callable[[int, int], None] = lambda _objects, _whole: None
+) -> Report:
+    """Read everything of a batch once more. Raises StorageError when the storage can't be read.
+
+    `read` hears how many more objects were read, and of how many.
+    """
     report, batch_id = Report(batch), batch.removeprefix("batches/")
     name = manifest_name(batch_id)
     data = storage.read(name)
@@ -74,7 +79,8 @@ def prove_batch(storage: Storage, batch: str, scratch: Path) -> Report:
     if manifest.index is None:
         report.add(_judge_empty(manifest, name))
     else:
-        _Proof(storage, batch_id, report, scratch, came).run(manifest)
+        whole = manifest.objects.count + 1  # with that of the errors
+        _Proof(storage, batch_id, report, scratch, came, lambda objects: read(objects, whole)).run(manifest)
     if came is not None:
         report.add(judge_missing(storage, manifest, scratch, came))
     return report
@@ -90,10 +96,17 @@ def _judge_empty(manifest: Manifest, name: str) -> Iterator[Finding]:
 class _Proof:
     """One pass over the index and the objects of one batch."""
 
-    def __init__(
-        self, storage: Storage, batch_id: str, report: Report, scratch: Path, came: set[str | bytes] | None
+    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
+        self,
+        storage: Storage,
+        batch_id: str,
+        report: Report,
+        scratch: Path,
+        came: set[str | bytes] | None,
+        read: Callable[[int], None],
     ) -> None:
-        """`came` gathers the tokens of all keys; None where nobody asks for them."""
+        """`came` gathers the tokens of all keys; None where nobody asks for them. `read` hears of objects."""
+        self._read = read
         self._storage, self._batch_id, self._report, self._scratch = storage, batch_id, report, scratch
         self._came = came
         self._index_name = index_name(batch_id)
@@ -138,7 +151,7 @@ class _Proof:
         rows = table.execute("SELECT * FROM pieces ORDER BY object, offset, line")
         count, errors_name, has_errors = 0, self._judge.errors_name, False
         with ThreadPoolExecutor(READING_THREADS) as pool:
-            tasks = _Tasks(pool, self._storage, self._report)
+            tasks = _Tasks(pool, self._storage, self._report, self._read)
             for name, group in groupby(rows, itemgetter(0)):
                 pieces = (Piece(*row[1:]) for row in group)
                 first = list(islice(pieces, ROWS_TOGETHER))
@@ -146,6 +159,7 @@ class _Proof:
                     tasks.add(name, first)
                 else:
                     self._report.add(_examine(self._storage, name, chain(first, pieces)))
+                    self._read(1)
                 count += name != errors_name
                 has_errors = has_errors or name == errors_name
             if not has_errors:
@@ -164,10 +178,10 @@ def _prepare(table: sqlite3.Connection) -> None:
 class _Tasks:
     """Objects on their way through the threads; their findings keep the order of the names."""
 
-    def __init__(self, pool: ThreadPoolExecutor, storage: Storage, report: Report) -> None:
-        self._pool, self._storage, self._report = pool, storage, report
+    def __init__(self, pool: ThreadPoolExecutor, storage: Storage, report: Report, read: Callable[[int], None]) -> None:
+        self._pool, self._storage, self._report, self._read = pool, storage, report, read
         self._gathered: Work = []
-        self._running: deque[Future[list[Finding]]] = deque()
+        self._running: deque[tuple[int, Future[list[Finding]]]] = deque()
 
     def add(self, name: str, pieces: list[Piece]) -> None:
         self._gathered.append((name, pieces))
@@ -176,14 +190,19 @@ class _Tasks:
 
     def _submit(self) -> None:
         if len(self._running) >= WAITING_TASKS:
-            self._report.add(self._running.popleft().result())
-        self._running.append(self._pool.submit(_examine_all, self._storage, self._gathered))
+            self._collect()
+        self._running.append((len(self._gathered), self._pool.submit(_examine_all, self._storage, self._gathered)))
         self._gathered = []
+
+    def _collect(self) -> None:
+        objects, task = self._running.popleft()
+        self._report.add(task.result())
+        self._read(objects)
 
     def finish(self) -> None:
         self._submit()
-        for task in self._running:
-            self._report.add(task.result())
+        while self._running:
+            self._collect()
 
 
 def _examine_all(storage: Storage, work: Work) -> list[Finding]:

@@ -6,12 +6,14 @@ shuts the socket down instead; the read that was blocked on it returns at once.
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from threading import Event
 from types import TracebackType
 from typing import Any, Self
+
+from receiver.log_fields import FollowingThread
 
 LOOKS_A_WINDOW = 40
 LOOK_AT_MOST_EVERY_S = 1.0
@@ -31,8 +33,8 @@ class StallWatch:
         self._waits_since = time.monotonic()
         self._cut_at: float | None = None  # None while the consumer works; written as one value, so no lock is needed
         self._socket: socket.socket | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="stall-watch", daemon=True)
+        self._ended = Event()
+        self._thread = FollowingThread(target=self._watch, name="stall-watch", daemon=True)
 
     def __enter__(self) -> Self:
         self._wait_begins()

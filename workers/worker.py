@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from resource import struct_rusage
 from types import FrameType
@@ -25,26 +26,32 @@ from rq.worker.base import WorkerStatus
 from receiver.bell import Bell, open_queue
 from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.inbox.ledger import REDIS_TIMEOUT_S, Inbox, connect
+from receiver.log_fields import log_fields
 from receiver.redis_health import check_at_start
 from receiver.retry import jittered, plan_retry_s
 from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.sweep import Sweeper, sweep
-from workers.held import find_lease, forget_lease
+from receiver.tracing import hand_over
+from workers.held import breaths, find_lease, forget_lease
 from workers.horse import FlagAtTimeout, explain_death, prepare_horse, share_with_horses
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
 from workers.looks import start_reconciler
+from workers.notices import send_what_is_due, start_courier
 from workers.scratch import clear_old_scratch
 from workers.shutdown import forget_wishes, request_shutdown
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
+SILENT_LOOKS = 6  # MONITOR_S apart; counted, not timed: who was frozen together with its work-horse has not looked
+HUNG_CAUSE = "its work-horse hung for half a minute: does KEY_PATTERN take for ever with one of its keys?"
 BEAT_S = 15.0
 BEAT_TTL_S = 90
 MONITOR_S = 5
 RECONNECT_S = 1.0
 DROPPED_S = 0.1  # so that an error of every turn fills no disk with its logs
-END_AFTER_S = 7.0  # PaaS platforms kill ten seconds after SIGTERM
+END_AFTER_S = 4.5  # Fly, honcho and foreman kill five seconds after their signal
+LOOK_EVERY_S = 0.25
 SECOND_SIGNAL_AFTER_S = 1.0  # a process group and its leader may both pass the same SIGTERM on to us
 log = logging.getLogger(__name__)
 
@@ -56,17 +63,18 @@ class BatchWorker(Worker):
     death_penalty_class = FlagAtTimeout
     _stop_asked_at = 0.0
     _next_beat = 0.0
+    _breathed = 0
+    _silent_looks = 0
 
-    def __init__(self, redis_url: str, retry_base_s: float) -> None:
+    def __init__(self, redis_url: str, retry_base_s: float, targets: Sequence[str] = ()) -> None:
         client = connect(redis_url, timeout_s=self.connection_timeout)
-        self._inbox, self._retry_base_s = Inbox(client), retry_base_s
+        self._inbox, self._retry_base_s = Inbox(client, targets), retry_base_s
         super().__init__(
             [open_queue(client)],
             serializer=JSONSerializer,
             job_monitoring_interval=MONITOR_S,
             log_job_description=False,
         )
-        self.log.setLevel(logging.WARNING)  # two lines of our own tell of a job; RQ would add three
         self._housekeeper = Housekeeper(self.queues[0])
 
     @property
@@ -76,6 +84,11 @@ class BatchWorker(Worker):
     @property
     def connection_timeout(self) -> int:
         return int(DEQUEUE_S + REDIS_TIMEOUT_S)
+
+    @property
+    def _has_hung(self) -> bool:
+        """Whether no thread of the work-horse ran for long: some call holds its interpreter."""
+        return self._silent_looks >= SILENT_LOOKS
 
     @property
     def is_stopping(self) -> bool:
@@ -151,7 +164,8 @@ class BatchWorker(Worker):
         elif self._stop_requested:
             self._put_back(job, queue)
         else:
-            super().execute_job(job, queue)
+            with log_fields(batch=job.args[0]):
+                super().execute_job(job, queue)
 
     def _put_back(self, job: Job, queue: Queue) -> None:
         with self.connection.pipeline() as pipeline:
@@ -160,7 +174,12 @@ class BatchWorker(Worker):
             pipeline.execute()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """Redis' absence must not take the parent away from a work-horse that runs."""
+        """Redis' absence must not take the parent away from a work-horse that runs; one that hangs is ended."""
+        breathed = breaths()
+        self._silent_looks = self._silent_looks + 1 if breathed and breathed == self._breathed else 0
+        self._breathed = breathed
+        if self._has_hung:
+            self.kill_horse()
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:
@@ -175,11 +194,26 @@ class BatchWorker(Worker):
         signal.signal(signal.SIGINT, self.request_force_stop)
         signal.signal(signal.SIGTERM, self.request_force_stop)
         self._stop_requested = True
+        threading.Thread(target=self._leave, name="leave", daemon=True).start()
         threading.Thread(target=self._end_in_time, name="end-in-time", daemon=True).start()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - likewise
         if os.getpid() == self.pid and time.monotonic() - self._stop_asked_at >= SECOND_SIGNAL_AFTER_S:
             self._end_now()
+
+    def _leave(self) -> None:
+        """Tell the inbox that the work-horse may be killed now: whatever it still manages, no attempt is counted."""
+        while True:
+            lease = find_lease()
+            try:
+                if lease is not None:
+                    self._inbox.leave(lease)
+                    return
+            except LeaseLostError:
+                return  # it was handed back
+            except InboxUnavailableError as error:
+                log.warning("worker.leave_unheard", extra={"cause": str(error)})
+            time.sleep(LOOK_EVERY_S)
 
     def _end_in_time(self) -> None:
         time.sleep(END_AFTER_S)
@@ -206,19 +240,28 @@ class BatchWorker(Worker):
     ) -> None:
         """Say in the inbox what happened; where Redis can't be told, the lease runs out."""
         lease = find_lease()
-        cause = explain_death(ret_val)
-        log.error("worker.horse_died", extra={"job": job.id, "batch": lease.batch if lease else "", "cause": cause})
+        cause = HUNG_CAUSE if self._has_hung else explain_death(ret_val)
+        attempt = lease.attempts + 1 if lease else None  # it may have died before it had any
+        log.error("worker.horse_died", extra={"job": job.id, "cause": cause, "attempt": attempt})
         if lease is not None:
             delay_s = jittered(plan_retry_s(lease.attempts, self._retry_base_s))
             with suppress(LeaseLostError, InboxUnavailableError):  # it had handed the batch back, or the lease runs out
                 self._inbox.postpone(lease, delay_s, cause, "attempts")
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        self._silent_looks = 0
         forget_lease()
         forget_wishes()
         if self._stop_requested:  # looked at after the wishes are gone, so that none is lost
             request_shutdown()
         super().fork_work_horse(job, queue)
+
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        """In the work-horse."""
+        try:
+            return super().perform_job(job, queue, execution)
+        finally:
+            hand_over()
 
     def setup_work_horse_signals(self) -> None:
         assert self.pid is not None  # noqa: S101 - for the type checker: a worker that works has one
@@ -243,11 +286,14 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         template = settings.template
         log.info("worker.started", extra={"template": template.text, "example": template.example()})
         clear_old_scratch(settings, storage)
-        worker = BatchWorker(settings.redis_url, settings.retry_base_s)
+        worker = BatchWorker(settings.redis_url, settings.retry_base_s, settings.notices.digests)
         share_with_horses()
         if burst:
             _burst(worker, inbox, bell)
+            send_what_is_due(settings)
         else:
             Sweeper(inbox, bell).start()
             start_reconciler(settings, client)
+            start_courier(settings, client)
             worker.run()
+        log.info("worker.stopped")

@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 
 import click
 import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from deploy.sandbox.processes import allocate_port, start, stop
 from deploy.sandbox.valkey import start_valkey
@@ -137,18 +139,25 @@ def _submit(gemini_url: str, requests: Path) -> str:
 
 
 def _watch(running: Running, batch: str) -> dict[str, Any]:
-    """Show the job's states until the manifest is there. Gives the manifest."""
+    """Follow the job until the manifest is there, with a bar on a terminal. Gives the manifest."""
     manifest = running.outputs / batch.removeprefix("batches/") / "_manifest.json"
-    seen: list[str] = []
+    seen: dict[str, None] = {}
+    columns = (TextColumn("  {task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True)
+    is_quiet = not console.is_terminal or console.is_dumb_terminal
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=is_quiet) as progress:
+        task = progress.add_task("", total=None)
 
-    def look() -> bool:
-        state = _call("GET", f"{running.gemini_url}/v1beta/{batch}")["metadata"]["state"]
-        if not seen or seen[-1] != state:
-            seen.append(state)
-            click.echo(f"  {state}")
-        return manifest.exists()
+        def look() -> bool:
+            about = _call("GET", f"{running.gemini_url}/v1beta/{batch}")["metadata"]
+            stats = {name: int(count) for name, count in about["batchStats"].items()}
+            done = stats["requestCount"] - stats.get("pendingRequestCount", 0)
+            progress.update(task, description=about["state"], completed=done, total=stats["requestCount"])
+            seen[about["state"]] = None
+            return manifest.exists()
 
-    _wait("the stored manifest", look, JOB_TIMEOUT_S)
+        _wait("the stored manifest", look, JOB_TIMEOUT_S)
+    click.echo(f"  {' → '.join(seen)}")
     found: dict[str, Any] = json.loads(manifest.read_bytes())
     return found
 

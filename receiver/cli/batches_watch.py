@@ -14,7 +14,8 @@ from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, project_of, project_option, projects_of, read_name
-from receiver.cli.watch_views import View, choose_view, describe
+from receiver.cli.watch_views import View, open_view
+from receiver.cli.watch_words import describe
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.ledger import Inbox, connect
@@ -63,13 +64,13 @@ def watch_command(  # noqa: PLR0913 - one parameter an option
     settings = load_settings()
     wanted = [read_name(settings, name, label) for name in names]
     projects = projects_of(settings, wanted) if wanted else choose_projects(settings, label)
-    view = choose_view(as_json=as_json)
     try:
         with connect(settings.redis_url) as client, open_each(settings, projects) as asked:
             chosen = dict.fromkeys(wanted or _find_unfinished(asked, client, project_of(label)))
             sights = {name: Sight(name) for name in chosen}
             watch = Watch(sights, asked, open_storage(settings.storage_url), Inbox(client), until)
-            _look_until_done(watch, _Pace(interval, timeout), view)
+            with open_view(as_json=as_json) as view:
+                _look_until_done(watch, _Pace(interval, timeout), view)
     except KeyboardInterrupt:
         click.echo("stopped watching; the batches go on", err=True)
         ctx.exit(INTERRUPTED)

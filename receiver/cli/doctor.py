@@ -12,10 +12,12 @@ import redis
 
 from receiver.cli.group import cli, load_settings
 from receiver.cli.printable import printable
-from receiver.errors import AlreadyStoredError, GeminiError, ReceiverError, StorageError, UnfitRedisError
+from receiver.cli.progress import Progress, show_progress
+from receiver.errors import AlreadyStoredError, GeminiError, NoticeError, ReceiverError, StorageError, UnfitRedisError
 from receiver.gemini.client import Gemini
 from receiver.gemini.probe import probe_gemini
 from receiver.inbox.ledger import connect
+from receiver.notices.posting import find_addresses
 from receiver.projects import API_KEY, Project
 from receiver.redis_health import MAX_OFFSET_S, examine
 from receiver.redis_urls import is_checked
@@ -115,6 +117,19 @@ def _check_webhooks(settings: Settings) -> Iterator[Finding]:
         yield Finding("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
 
 
+def _check_notices(settings: Settings) -> Iterator[Finding]:
+    """Where notices would go; nothing is sent there."""
+    if not settings.notices.targets:
+        yield Finding("notices", ok=True, detail="nobody is told: NOTIFY_URL and SLACK_WEBHOOK_URL are not set")
+    for target in settings.notices.targets:
+        try:
+            addresses = find_addresses(target, private=settings.notices.private)
+        except NoticeError as error:
+            yield Finding("notices", ok=True, detail=str(error), warning=True)
+        else:
+            yield Finding("notices", ok=True, detail=f"{target.kind} at {target.host} ({', '.join(addresses)})")
+
+
 def _check_template(settings: Settings) -> Iterator[Finding]:
     template = settings.template
     yield Finding("output template", ok=True, detail=f"{template.text} gives {template.example()}")
@@ -143,18 +158,20 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "gemini key": _check_gemini,
     "webhook secret": _check_secrets,
     "webhook": _check_webhooks,
+    "notices": _check_notices,
     "output template": _check_template,
     "versions": _check_versions,
 }
 
 
-def _examine(settings: Settings) -> Iterator[Finding]:
+def _examine(settings: Settings, bar: Progress) -> Iterator[Finding]:
     yield Finding("settings", ok=True, detail="complete")
     for name, check in CHECKS.items():
         try:
             yield from check(settings)
         except ReceiverError as error:
             yield Finding(name, ok=False, detail=str(error))
+        bar.advance()
 
 
 @cli.command()
@@ -165,7 +182,9 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
 
     Exit code 1 when something is wrong; a warning alone changes nothing.
     """
-    findings = list(_examine(load_settings()))
+    settings = load_settings()
+    with show_progress("checking", "checks", len(CHECKS)) as bar:
+        findings = list(_examine(settings, bar))
     if as_json:
         click.echo(msgspec.json.encode(findings))
     else:

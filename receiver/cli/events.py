@@ -151,7 +151,7 @@ def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_j
     settings = load_settings()
     asked = list(dict.fromkeys(read_name(settings, batch, label) for batch in batches))
     with connect(settings.redis_url) as client:
-        buried = Inbox(client).give_up(asked, cause)
+        buried = Inbox(client, settings.notices.digests).give_up(asked, cause)
     left = [name for name in asked if name not in set(buried)]
     if as_json:
         click.echo(msgspec.json.encode({"buried": buried, "left": left}))

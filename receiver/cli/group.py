@@ -41,5 +41,5 @@ def load_settings(**overrides: object) -> Settings:
     """The settings of this process, with its logs set up."""
     given = {name: value for name, value in overrides.items() if value is not None}
     settings = read_settings(os.environ, **given)
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, settings.log_format)
     return settings

@@ -6,8 +6,10 @@ import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
+from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.inbox.ledger import connect
+from receiver.projects import Project
 from receiver.reconcile import Report
 from receiver.reconciler import look_at
 from receiver.replay import add_tallies
@@ -37,7 +39,14 @@ def reconcile_command(ctx: click.Context, *, if_due: bool, label: str | None, as
 def _look(settings: Settings, label: str | None, *, if_due: bool) -> tuple[list[Report | None], list[str]]:
     projects = choose_projects(settings, label)
     with connect(settings.redis_url) as client:
-        return go_through(projects, lambda project: look_at(settings, project, client, even_early=not if_due))
+
+        def look(project: Project) -> Report | None:
+            if if_due:  # stderr is the log of whoever has the schedule
+                return look_at(settings, project, client, even_early=False)
+            with show_progress(f"looking at {project.label}", "batches") as bar:
+                return look_at(settings, project, client, even_early=True, heard=bar.advance)
+
+        return go_through(projects, look)
 
 
 def _add_reports(reports: Sequence[Report]) -> Report | None:

@@ -1,6 +1,6 @@
 """`replay`: finds what was missed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import click
@@ -8,12 +8,14 @@ import msgspec
 
 from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import Moment
+from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
+from receiver.gemini.client import Batch
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.ledger import connect
 from receiver.inbox.names import split_inbox_name
 from receiver.project_batches import ProjectBatches, open_batches
-from receiver.projects import Project
+from receiver.projects import DEFAULT, Project
 from receiver.remedies import Readmission
 from receiver.replay import Tally, Window, add_tallies, ask_each, find_stored, replay
 from receiver.settings import Settings
@@ -109,6 +111,12 @@ def _replay(settings: Settings, label: str | None, choice: _Choice, *, dry_run: 
     return tallies, failures
 
 
+def _counted(listed: Iterable[Batch], bar: Progress) -> Iterator[Batch]:
+    for batch in listed:
+        bar.advance()
+        yield batch
+
+
 def _look(
     batches: ProjectBatches, storage: Storage, door: Readmission, names: Sequence[str] | None, choice: _Choice
 ) -> Tally:
@@ -120,6 +128,10 @@ def _look(
         listed = ask_each(names, batches.get, unclear)
     else:
         listed = (batches.get(name) for name in names)
-    tally = replay(listed, batches.get, lambda asked: find_stored(storage, asked), door.admit, choice.window)
+    with show_progress(
+        f"looking at {batches.project or DEFAULT}", "batches", None if names is None else len(names)
+    ) as bar:
+        heard = _counted(listed, bar)
+        tally = replay(heard, batches.get, lambda asked: find_stored(storage, asked), door.admit, choice.window)
     tally.unclear += unclear
     return tally

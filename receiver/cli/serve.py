@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import socket
 import sys
 from contextlib import suppress
 
@@ -13,13 +14,15 @@ from receiver.cli.group import cli, load_settings
 from receiver.errors import InboxUnavailableError
 from receiver.http_protocol import LimitedProtocol
 from receiver.inbox.ledger import connect
+from receiver.logs import log_what_escapes
 from receiver.redis_health import check_at_start
 from receiver.settings import Settings
+from receiver.tracing import hand_over
 
 if sys.platform != "win32":
     import resource
 
-GRACEFUL_S = 8  # PaaS platforms kill ten seconds after SIGTERM
+GRACEFUL_S = 4  # Fly, honcho and foreman kill five seconds after their signal
 log = logging.getLogger(__name__)
 
 
@@ -40,18 +43,34 @@ def _allow_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+class _Server(uvicorn.Server):
+    """Tells of its life in our own words; uvicorn's are for a terminal."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("server.listening", extra={"host": self.config.host, "port": self.config.port})
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("server.stopping", extra={"connections": len(self.server_state.connections)})
+        await super().shutdown(sockets)
+        log.info("server.stopped")
+        hand_over()  # the signal that uvicorn passes on ends the process at once
+
+
 @cli.command()
 @click.option("--host", help="Address to listen on.  [env HOST, default 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [env PORT, default 8000]")
 def serve(host: str | None, port: int | None) -> None:
     """Run the web process: POST /webhooks/gemini, GET /health, GET /ready, GET /metrics, GET /status."""
     settings = load_settings(host=host, port=port)
+    log_what_escapes()
     _check_redis(settings)
     _allow_descriptors()
     app = create_app(settings)
     gc.collect()
     gc.freeze()  # the imports' heap never becomes garbage; walking it shows in the slowest answers
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -64,3 +83,5 @@ def serve(host: str | None, port: int | None) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACEFUL_S,
     )
+    with suppress(KeyboardInterrupt):  # uvicorn passes the signal on once it has stopped
+        _Server(config).run()

@@ -9,6 +9,7 @@ from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.inbox.ledger import connect
+from receiver.notices.outbox import Standing
 from receiver.overview import AliveWorker, LastLook, Overview, take_overview
 from receiver.projects import DEFAULT
 
@@ -21,8 +22,8 @@ MAX_CAUSE = 80
 def status(ctx: click.Context, *, as_json: bool) -> None:
     """Show the inbox, the workers, the last deliveries and looks, and what was given up.
 
-    Exit code 1 when something needs a person: a batch was given up, batches are due and no worker is alive, a look
-    found a webhook wrong, or Redis may lose what it is given.
+    Exit code 1 when something needs a person: a batch or a notice was given up, batches are due and no worker is alive,
+    a look found a webhook wrong, or Redis may lose what it is given.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:
@@ -56,6 +57,8 @@ def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
     yield "counters", counted or "nothing was missed, and all books balance"
     for look in overview.looks:
         yield "reconcile", _look(look)
+    if overview.notices.waiting or overview.notices.dead:
+        yield "notices", _notices(overview.notices)
     for finding in overview.redis:
         yield "redis", finding.text
 
@@ -80,6 +83,11 @@ def _look(look: LastLook) -> str:
     complete = "none saw everything yet" if look.complete_s is None else f"all was seen {_age(look.complete_s)} ago"
     ended = ", which failed or still goes on" if look.failed else ""
     return f"{project}: the last look was {_age(look.began_s)} ago{ended}; {complete}"
+
+
+def _notices(notices: Standing) -> str:
+    late = "" if notices.oldest_due_s is None else f", the oldest due for {_age(notices.oldest_due_s)}"
+    return f"{notices.waiting:,} waiting{late}, {notices.dead:,} dead"
 
 
 def _age(seconds: int) -> str:

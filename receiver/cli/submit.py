@@ -1,9 +1,6 @@
 """`batches submit`: from a file of requests to batches at Gemini."""
 
-import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import msgspec
 
 from receiver.cli.batches import batches
 from receiver.cli.group import load_settings
+from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
 from receiver.errors import SubmissionError
 from receiver.gemini.client import Gemini
@@ -76,7 +74,7 @@ def submit(  # noqa: PLR0913 - one parameter an option
         metadata=_read_metadata(metadata, webhook),
     )
     if dry_run:
-        _say_plan(check_input(file, wish), as_json=as_json)
+        _say_plan(_check(file, wish), as_json=as_json)
     else:
         send_input(settings, file, wish, as_json=as_json)
 
@@ -99,6 +97,11 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
         raise click.UsageError(f"--metadata takes a JSON object: {error}") from error
 
 
+def _check(file: Path, wish: Wish) -> Plan:
+    with show_progress("checking", "bytes", file.stat().st_size) as bar:
+        return check_input(file, wish, bar.advance)
+
+
 def _say_plan(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(plan))
@@ -113,8 +116,7 @@ def _say_plan(plan: Plan, *, as_json: bool) -> None:
 def send_input(settings: Settings, file: Path, wish: Wish, *, as_json: bool) -> list[Sent]:
     """Check, plan and send; says what became of every part on stdout."""
     storage = open_storage(settings.storage_url)
-    with _progress(file.stat().st_size, "checking") as read:
-        plan = check_input(file, wish, read)
+    plan = _check(file, wish)
     submission, is_known = plan_submission(storage, file, wish, plan)
     if is_known and len(submission.parts) != len(plan.parts):
         click.echo(f"it was split into {len(submission.parts)} batches before, and stays so", err=True)
@@ -126,18 +128,23 @@ def send_input(settings: Settings, file: Path, wish: Wish, *, as_json: bool) -> 
 
 
 def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part, file: Path) -> Sent:
+    label = f"uploading part {part.number} of {len(submission.parts)}"
     with (
         tempfile.TemporaryDirectory(prefix="gbr-") as folder,
-        _progress(part.size_bytes, f"uploading part {part.number} of {len(submission.parts)}") as told,
+        show_progress(label, "bytes", part.size_bytes) as bar,
     ):
         arrived = 0
 
         def hear(_part: Part, size_bytes: int) -> None:
             nonlocal arrived
-            told(size_bytes - arrived)
+            bar.advance(size_bytes - arrived)
             arrived = size_bytes
 
-        sender = Sender(gemini, storage, submission, file, Ears(hear, _say_waiting))
+        def hear_waiting(_part: Part, left_s: float) -> None:
+            made = f"an earlier try may have made the batch of part {part.number}"
+            bar.say(f"{made}: looking for it for {left_s:.0f} s more")
+
+        sender = Sender(gemini, storage, submission, file, Ears(hear, hear_waiting))
         try:
             return sender.send(part, Path(folder))
         except SubmissionError as error:
@@ -146,31 +153,6 @@ def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part, 
 
 def _done_so_far(part: Part, submission: Submission) -> str:
     return f"{part.number - 1} of {len(submission.parts)} batches are sent"
-
-
-def _say_waiting(part: Part, left_s: float) -> None:
-    click.echo(
-        f"an earlier try may have made the batch of part {part.number}: looking for it for {left_s:.0f} s more",
-        err=True,
-    )
-
-
-def _progress(size_bytes: int, label: str) -> AbstractContextManager[Callable[[int], None]]:
-    """A bar on a terminal, nothing in a pipe; gives who hears of further bytes."""
-    if not sys.stderr.isatty():
-        return nullcontext(lambda _: None)
-    return _Bar(size_bytes, label)
-
-
-class _Bar(AbstractContextManager[Callable[[int], None]]):
-    def __init__(self, size_bytes: int, label: str) -> None:
-        self._bar = click.progressbar(length=size_bytes, label=label, file=sys.stderr)
-
-    def __enter__(self) -> Callable[[int], None]:
-        return self._bar.__enter__().update
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.__exit__(*exception)  # type: ignore[arg-type]
 
 
 def _say_sent(submission: Submission, sent: list[Sent], *, as_json: bool) -> None:

@@ -1,16 +1,16 @@
 """What is seen of watched batches: bars on a terminal, plain lines in a pipe, objects for programs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 
 import click
 import msgspec
 
-from receiver.cli.moments import show_age
-from receiver.cli.printable import printable
-from receiver.cli.screen import Screen, bar
+from receiver.cli.progress import is_lively
+from receiver.cli.watch_words import describe
 from receiver.watch import Sight
 
 
@@ -22,23 +22,18 @@ class View(Protocol):
         """Say something beside it."""
 
 
-def choose_view(*, as_json: bool) -> View:
+@contextmanager
+def open_view(*, as_json: bool) -> Iterator[View]:
+    """Bars on stderr where it is a terminal, and lines on stdout where that leads elsewhere."""
     if as_json:
-        return _Objects()
-    return _Board() if sys.stdout.isatty() else _Lines()
+        yield _Objects()
+    elif is_lively():
+        from receiver.cli.watch_board import open_board  # noqa: PLC0415 - it loads rich
 
-
-def describe(sight: Sight) -> str:
-    """State and counts of one batch."""
-    counts = f"{sight.succeeded}/{'?' if sight.requests is None else sight.requests}"
-    failed = f", {sight.failed} failed" if sight.failed else ""
-    return f"{printable(sight.state)} {counts}{failed}{_place(sight)}"
-
-
-def _place(sight: Sight) -> str:
-    if sight.stored:
-        return ", stored"
-    return ", not stored yet" if sight.has_ended and not sight.is_done else ""
+        with open_board() as board:
+            yield board if sys.stdout.isatty() else _Both(board)
+    else:
+        yield _Lines()
 
 
 class _Lines:
@@ -61,36 +56,15 @@ class _Objects(_Lines):
         sys.stdout.flush()
 
 
-class _Board:
-    """A line a batch, written again at every look; what is not done comes first."""
+class _Both(_Lines):
+    """Lines for who reads the pipe, bars for who waits."""
 
-    def __init__(self) -> None:
-        self._screen = Screen(sys.stdout)
-        self._lines: list[str] = []
+    def __init__(self, board: View) -> None:
+        self._board = board
 
-    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:  # noqa: ARG002 - likewise
-        done = sum(sight.is_done for sight in sights)
-        ordered = sorted(sights, key=lambda sight: sight.is_done)
-        self._lines = [f"{bar(done, len(sights))}  {done} of {len(sights)} batches done", *map(_bar_line, ordered)]
-        self._screen.show(self._lines)
+    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:
+        super().show(sights, changed)
+        self._board.show(sights, changed)
 
     def say(self, words: str) -> None:
-        first, *rest = self._lines
-        self._screen.show([f"{first}  {printable(words)}", *rest])
-
-
-def _bar_line(sight: Sight) -> str:
-    filled = bar(sight.succeeded + sight.failed, sight.requests or 0)
-    mark = "!" if sight.wrong else " "
-    return f"{mark} {filled}  {sight.batch}  {describe(sight)}  {_age(sight)}  {printable(sight.display_name or '')}"
-
-
-def _age(sight: Sight) -> str:
-    """How long ago it was created; nothing once it is done."""
-    if sight.is_done or not sight.created:
-        return ""
-    try:
-        created = datetime.fromisoformat(sight.created)
-    except ValueError:
-        return ""
-    return show_age(int((datetime.now(UTC) - created).total_seconds() * 1000))
+        self._board.say(words)

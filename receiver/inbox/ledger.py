@@ -32,6 +32,7 @@ from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.progress import Progress
 from receiver.inbox.scripts import DUE, Scripts
 from receiver.inbox.summaries import Summary
+from receiver.notices.messages import Message, encode_data
 
 Door = Literal["static", "dynamic", "replay", "reconcile", "retry"]
 Reopen = Literal["none", "done", "all"]
@@ -41,6 +42,7 @@ DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
 DONE_TTL_S = 8 * 86400
 BURIED_TTL_S = 30 * 86400
 LEASE_S = 12.0
+LEAVE_S = 6.0  # what is left of the lease of a worker that was told to end: it is out by then
 RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
 MAX_ATTEMPTS = 5
 MOST_LOOKED_AT = 1000  # by one sweep
@@ -60,6 +62,7 @@ class Arrival:
     delivery_id: str = ""  # as `deliveries.name_delivery` gives it; empty where there was no delivery
     metadata: str = ""  # the webhook's user metadata as a JSON object; empty where there is none
     reopen: Reopen = "none"  # which ended entries it opens again
+    trace: str = ""  # the delivery's span, as `tracing.carry_trace` gives it; empty where nothing is traced
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Lease:
     attempts: int  # errors and crashes so far
     waits: int  # times that Gemini was not ready
     metadata: dict[str, Any]  # the webhook's user metadata
+    trace: str = ""  # of the delivery that opened the entry
 
 
 @functools.cache
@@ -115,7 +119,7 @@ def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
     """What the accept script takes."""
     args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MOST_LOGGED]
     for one in arrivals:
-        args += [one.batch, one.delivery_id, one.event, one.door, one.metadata, one.reopen]
+        args += [one.batch, one.delivery_id, one.event, one.door, one.metadata, one.reopen, one.trace]
     return args
 
 
@@ -125,12 +129,15 @@ def read_verdicts(answer: Sequence[bytes]) -> list[bool]:
 
 
 class Inbox:
-    """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked."""
+    """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked.
 
-    def __init__(self, client: "redis.Redis") -> None:
+    The step that ends a batch also owes a notice of it to each of `targets` (digests).
+    """
+
+    def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
         self._client = client
-        names = ("accept", "claim", "renew", "finish", "postpone", "bury", "give_up", "due", "purge")
-        self._run = Scripts(client, names).run
+        names = ("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "give_up", "due", "purge")
+        self._run = Scripts(client, names, targets=targets).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
@@ -141,8 +148,9 @@ class Inbox:
         found = self._run("claim", batch, _milliseconds(lease_s), MAX_ATTEMPTS, BURIED_TTL_S)
         if found is None:
             return None
-        token, attempts, waits, metadata = found
-        return Lease(batch, token.decode(), attempts, waits, msgspec.json.decode(metadata) if metadata else {})
+        token, attempts, waits, metadata, trace = found
+        known = msgspec.json.decode(metadata) if metadata else {}
+        return Lease(batch, token.decode(), attempts, waits, known, trace.decode(errors="replace"))
 
     def renew(self, lease: Lease, lease_s: float = LEASE_S, progress: Progress | None = None) -> None:
         """Hold the batch longer, and say how far it is. Raises LeaseLostError when it is no longer ours."""
@@ -150,9 +158,21 @@ class Inbox:
         if not self._run("renew", lease.batch, lease.token, _milliseconds(lease_s), told):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
-    def finish(self, lease: Lease, summary: Summary) -> bool:
-        """Mark the batch as stored. False when the lease was lost, which harms nothing: the manifest is there."""
-        return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S))
+    def leave(self, lease: Lease) -> None:
+        """Say that our worker was told to end: should it be killed first, the lease runs out soon, and counts nothing.
+
+        Raises LeaseLostError when the batch is no longer ours.
+        """
+        if not self._run("leave", lease.batch, lease.token, _milliseconds(LEAVE_S)):
+            raise LeaseLostError(f"{lease.batch} is no longer ours")
+
+    def finish(self, lease: Lease, summary: Summary, message: Message | None = None) -> bool:
+        """Mark the batch as stored, and owe the message.
+
+        False when the lease was lost, which harms nothing: the manifest is there.
+        """
+        told = (message.type, encode_data(message.data)) if message else ()
+        return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *told))
 
     def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later: `attempts` counts errors, `waits` Gemini's not being ready.

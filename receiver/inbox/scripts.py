@@ -10,6 +10,7 @@ from receiver.errors import InboxUnavailableError
 
 DUE, BURIED, DONE, FENCE = "gbr:due", "gbr:buried", "gbr:done", "gbr:fence"
 DELIVERIES, METRICS, LOOK = "gbr:deliveries", "gbr:metrics", "gbr:reconcile"
+NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target
 KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
 
 
@@ -22,9 +23,11 @@ def read_script(name: str) -> str:
 class Scripts:
     """Some of `receiver/inbox/lua`, ready to run."""
 
-    def __init__(self, client: "redis.Redis", names: Sequence[str], look: str = LOOK) -> None:
-        """`look` is the hash in which a project's looks take turns."""
-        self._keys = (*KEYS, look)
+    def __init__(
+        self, client: "redis.Redis", names: Sequence[str], look: str = LOOK, targets: Sequence[str] = ()
+    ) -> None:
+        """`look` is the hash in which a project's looks take turns, `targets` are the digests of whom to tell."""
+        self._keys = (*KEYS, look, *(NOTICE_QUEUE + target for target in targets))
         self._scripts = {name: client.register_script(read_script(name)) for name in names}
 
     def run(self, name: str, *args: str | float) -> Any:

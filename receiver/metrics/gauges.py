@@ -13,6 +13,7 @@ from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK, METRICS
 from receiver.looks import WEBHOOK_FAULTS, read_faults
 from receiver.metrics import series
 from receiver.metrics.counters import read_counts
+from receiver.notices.outbox import read_standing
 from receiver.overview import find_workers
 from receiver.projects import Project
 
@@ -60,7 +61,17 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         series.OLDEST_DUE.field(): max(0.0, (now_ms - first_ms) / 1000),
         series.QUEUED_JOBS.field(): queued,
         **_count_workers(client, now_ms),
+        **_read_outbox(client),
         **_read_looks(projects, looks),
+    }
+
+
+def _read_outbox(client: "redis.Redis") -> dict[str, float]:
+    standing = read_standing(client)
+    return {
+        series.OUTBOX.field("waiting"): standing.waiting,
+        series.OUTBOX.field("dead"): standing.dead,
+        series.OLDEST_NOTICE.field(): standing.oldest_due_s or 0,
     }
 
 

@@ -99,6 +99,21 @@ ATTEMPTS = Metric(
     values=("stored", "not_ready", "postponed", "buried", "handed_back", "lease_lost"),
 )
 DEAD_LETTERS = Metric("gbr_dead_letters_total", "counter", "batches that were given up")
+NOTICES = Metric(
+    "gbr_notices_total",
+    "counter",
+    "tries to send a notice by their end: delivered, failed (it is sent again), dead (it was given up)",
+    ("type", "result"),
+)
+OUTBOX = Metric(
+    "gbr_outbox_notices",
+    "gauge",
+    "notices that others are owed: waiting for a try, or dead (given up in the last 30 days)",
+    ("state",),
+)
+OLDEST_NOTICE = Metric(
+    "gbr_outbox_oldest_due_age_seconds", "gauge", "how long the oldest notice has been due; 0 when none is"
+)
 MISSED = Metric(
     "gbr_missed_webhooks_total", "counter", "finished batches that a look found and whose callback never came"
 )
@@ -131,8 +146,10 @@ METRICS = (
         LOOKED,
         LOOKED_COMPLETELY,
         WEBHOOK_FAULTS,
+        OUTBOX,
+        OLDEST_NOTICE,
     ),
-    *(DELIVERIES, EVENTS, ATTEMPTS, DEAD_LETTERS, MISSED, UNBALANCED),
+    *(DELIVERIES, EVENTS, ATTEMPTS, DEAD_LETTERS, NOTICES, MISSED, UNBALANCED),
     *(RESULTS, MISSING, DOWNLOADED, STORED_BYTES, STORED_OBJECTS, STAGES),
 )
 

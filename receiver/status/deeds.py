@@ -42,7 +42,8 @@ def do(deed: Deed, settings: Settings, client: "redis.Redis", storage: Callable[
     if deed == "retry":
         return "retried" if retry(client, [name]) else "unknown"
     if deed == "bury":
-        return "buried" if Inbox(client).give_up([name], CAUSE) else "settled"
+        inbox = Inbox(client, settings.notices.digests)
+        return "buried" if inbox.give_up([name], CAUSE) else "settled"
     return _told(replay_one(settings, client, storage(), name))
 
 

@@ -32,9 +32,9 @@ class Desk:
         self._readings = Shared(self._read_all)
 
     async def _read_all(self) -> Reading:
-        projects = list(self._settings.projects)
+        projects, hosts = list(self._settings.projects), self._settings.notices.hosts
         try:
-            return await self._redis.run(lambda: read_all(self._client, projects))
+            return await self._redis.run(lambda: read_all(self._client, projects, hosts))
         except TimeoutError as error:
             raise InboxUnavailableError(SLOW_REDIS) from error
 

@@ -1,6 +1,6 @@
 """What the page reads from Redis: in one go, for all who look at it in the same second."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ from receiver.inbox.backlog import Backlog
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.scripts import DUE
 from receiver.metrics.history import fetch_history
+from receiver.notices.outbox import Notice, Outbox
 from receiver.overview import Overview, take_overview
 from receiver.status.charts import Chart, Series, draw
 from receiver.status.rows import Row, make_row
 
 MOST_ROWS = 12
-MOST_DELIVERIES = 12
+MOST_DELIVERIES = MOST_NOTICES = 12
 PAGE_ROWS = 50
 ANSWERS = ("ok", "blocked", "truncated", "empty", "unkeyed")
 BROKEN = ("error", "malformed", "duplicate")
@@ -52,6 +53,8 @@ class Reading:
     buried: list[Row]  # the last ones
     stored: list[Row]
     deliveries: list[Delivery]
+    notices: list[Notice]  # that were given up, then what waits
+    hosts: Mapping[str, str]  # of the targets that the settings have, by digest
     charts: list[Chart]
 
 
@@ -67,7 +70,7 @@ class Listing:
     total: int
 
 
-def read_all(client: "redis.Redis", projects: Sequence[str]) -> Reading:
+def read_all(client: "redis.Redis", projects: Sequence[str], hosts: Mapping[str, str]) -> Reading:
     """Raises InboxUnavailableError when Redis can't be asked."""
     overview = take_overview(client, projects)
     backlog = Backlog(client)
@@ -81,8 +84,16 @@ def read_all(client: "redis.Redis", projects: Sequence[str]) -> Reading:
         buried=[make_row(entry, now_ms) for entry in backlog.latest("buried", MOST_ROWS)],
         stored=[make_row(entry, now_ms) for entry in backlog.latest("done", MOST_ROWS)],
         deliveries=fetch_deliveries(client, MOST_DELIVERIES),
+        notices=_notices(Outbox(client)),
+        hosts=hosts,
         charts=[draw(title, slots, series) for title, *series in CHARTS],
     )
+
+
+def _notices(outbox: Outbox) -> list[Notice]:
+    dead = outbox.listing(MOST_NOTICES, dead=True)
+    others = [notice for notice in outbox.listing(MOST_NOTICES) if notice.state != "dead"]
+    return [*dead, *others][:MOST_NOTICES]
 
 
 def _running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[Row]:

@@ -43,8 +43,8 @@ def warn_of_webhooks(settings: Settings, project: Project) -> list[WebhookFault]
         with open_webhooks(settings, project) as webhooks:
             problems = find_problems(list(webhooks.list()), wanted_of(settings, project))
     except ReceiverError as error:
-        is_expected = project.secrets or settings.public_url
-        level = logging.WARNING if is_expected else logging.INFO  # a key may be for batches alone
+        is_expected = project.secrets or settings.public_url  # else a key may be for batches alone
+        level = logging.WARNING if is_expected else logging.INFO
         log.log(level, "webhook.unchecked", extra=about | {"cause": str(error)})
         return None
     faults = [one for one in problems if not one.is_note and (one.kind != "missing" or project.secrets)]

@@ -1,6 +1,8 @@
 """`GET /metrics` of two web processes and a worker with its work-horses, read by Prometheus' own parser."""
 
+import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import redis
@@ -12,6 +14,9 @@ from receiver.inbox.ledger import Arrival, Inbox
 from receiver.metrics.series import METRICS
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
+from tests.notice_receiver import receiving
+from tests.programs import require
+from tests.receiver.forging import SECRET_TEXT
 from tests.running import CLIENT, answers, ready_batch, running_program, set_faults, submit_inline
 from tests.waiting import eventually
 
@@ -46,13 +51,16 @@ def running_service(world: World, *, reconcile_interval_s: int) -> Iterator[list
     ports = [world.port, allocate_port()]
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     with ExitStack() as stack:
+        receiver = stack.enter_context(receiving())
+        settings |= {"NOTIFY_URL": receiver.url, "NOTIFY_SECRET": SECRET_TEXT, "NOTIFY_PRIVATE": "true"}
         for port in ports:
             stack.enter_context(running_program(world.folder, settings | {"PORT": str(port)}, "serve"))
         stack.enter_context(running_program(world.folder, settings, "worker"))
         for url in urls:
             eventually(lambda url=url: answers(f"{url}/ready"), 20)  # type: ignore[misc] # mypy infers no lambda's default
-        looked = "gbr_reconcile_complete_look_timestamp_seconds"
-        eventually(lambda: value(scrape(urls[1]), looked, project="default"), 20, "a complete look")
+        if reconcile_interval_s:
+            looked = "gbr_reconcile_complete_look_timestamp_seconds"
+            eventually(lambda: value(scrape(urls[1]), looked, project="default"), 20, "a complete look")
         yield urls
 
 
@@ -70,7 +78,8 @@ def agreed(first: str, second: str) -> Samples | None:
     written = value(samples, "gbr_stage_duration_seconds_count", stage="whole") == 3
     idle = value(samples, "gbr_workers", state="idle") == 1 and value(samples, "gbr_queue_jobs") == 0
     seen = deliveries(samples).keys() >= {("v1", "accepted"), ("v1a", "accepted")}
-    return samples if settled and written and idle and seen and same(samples, others) else None
+    told = value(samples, "gbr_outbox_notices", state="waiting") == 0
+    return samples if settled and written and idle and seen and told and same(samples, others) else None
 
 
 def test_all_processes_show_what_all_have_done(world: World) -> None:
@@ -93,6 +102,8 @@ def test_all_processes_show_what_all_have_done(world: World) -> None:
     assert value(samples, "gbr_events_total", project="default", type="batch.expired") == 1
     assert value(samples, "gbr_attempts_total", result="stored") == 3
     assert value(samples, "gbr_attempts_total", result="buried") == 1
+    for kind, count in (("results.stored", 2), ("results.failed", 1), ("batch.buried", 1)):
+        assert value(samples, "gbr_notices_total", type=kind, result="delivered") == count
     assert value(samples, "gbr_inbox_entries", state="buried") == 1
     assert value(samples, "gbr_inbox_entries", state="owed") == 0
     assert value(samples, "gbr_results_total", outcome="ok") == sum(one["outcomes"]["ok"] for one in manifests) == 6
@@ -103,6 +114,45 @@ def test_all_processes_show_what_all_have_done(world: World) -> None:
     assert value(samples, "gbr_reconcile_look_timestamp_seconds", project="default")
     shown = {name.removesuffix("_bucket") for name, _ in samples}
     assert {metric.name for metric in METRICS} <= shown
+
+
+def falls(earlier: Samples, later: Samples) -> list[tuple[str, frozenset[tuple[str, str]]]]:
+    """Counters that went back, or away."""
+    ends = ("_total", "_bucket", "_count", "_sum")
+    return [key for key, count in earlier.items() if key[0].endswith(ends) and later.get(key, -1) < count]
+
+
+def test_scrapes_under_load_are_whole_and_never_fall(world: World) -> None:
+    """Two web processes and two workers, each with a work-horse a batch, while deliveries arrive and are forged."""
+    batches = 30
+    with running_service(world, reconcile_interval_s=0) as urls, ExitStack() as stack:
+        settings = world.settings | {"RECONCILE_INTERVAL_S": "0"}
+        stack.enter_context(running_program(world.folder, settings, "worker"))
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        created = pool.submit(lambda: [submit_inline(world.gemini_url, {"one": "Hello"}) for _ in range(batches)])
+        forged = pool.submit(lambda: [CLIENT.post(f"{urls[1]}/webhooks/gemini", json={}) for _ in range(batches)])
+        seen: list[Samples] = [{}, {}]
+
+        def is_over() -> bool:
+            for place, url in enumerate(urls):
+                samples = scrape(url)
+                assert falls(seen[place], samples) == []
+                seen[place] = samples
+            return all(value(one, "gbr_attempts_total", result="stored") == batches for one in seen)
+
+        eventually(is_over, 60, "the end of all batches")
+        assert len(created.result()) == len(forged.result()) == batches
+        assert promtool_findings(urls[0]) == ""
+
+
+def promtool_findings(web_url: str) -> str:
+    """What Prometheus' own linter says of a scrape."""
+    require("promtool", "prometheus")
+    text = CLIENT.get(f"{web_url}/metrics", headers={"authorization": f"Bearer {TOKEN}"}).text
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30, check=False
+    )
+    return checked.stdout + checked.stderr
 
 
 def test_missed_webhook_is_counted(world: World) -> None:

@@ -10,11 +10,14 @@ import httpx
 import pytest
 import redis
 
+from deploy.sandbox.processes import allocate_port
 from receiver.bell import QUEUE
 from receiver.inbox.ledger import Arrival, Inbox
+from receiver.notices.outbox import read_standing
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
 from tests.lasting_keys import OURS, RQ, lasting_keys
+from tests.receiver.forging import SECRET_TEXT
 from tests.running import answers, ready_batch, running_program, set_faults, submit_inline
 from tests.tls_proxy import make_certificates, running_tls_proxy
 from tests.waiting import eventually
@@ -29,9 +32,15 @@ def client(world: World) -> "Iterator[redis.Redis]":
         yield client
 
 
+def told_nowhere() -> dict[str, str]:
+    """Settings of notices that nobody takes."""
+    url = f"http://127.0.0.1:{allocate_port()}/notices"
+    return {"NOTIFY_URL": url, "NOTIFY_SECRET": SECRET_TEXT, "SLACK_WEBHOOK_URL": url, "NOTIFY_PRIVATE": "true"}
+
+
 def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis") -> None:
-    """R23: batches stored, waited for, buried and missed; deliveries accepted and refused; a foreign job."""
-    settings = world.settings | {"RECONCILE_INTERVAL_S": "2"}
+    """R23: batches stored, waited for, buried and missed; deliveries accepted and refused; notices; a foreign job."""
+    settings = world.settings | told_nowhere() | {"RECONCILE_INTERVAL_S": "2"}
     with ExitStack() as stack:
         stack.enter_context(running_program(world.folder, settings, "serve"))
         stack.enter_context(running_program(world.folder, settings, "worker"))
@@ -48,6 +57,7 @@ def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis"
             manifest_of(world, name)
         eventually(lambda: client.zscore("gbr:buried", "batches/nosuchbatch"), 60, "the burial")
         eventually(lambda: client.exists("gbr:refusals"))
+        eventually(lambda: read_standing(client).waiting == 2 * (len(stored) + 1), 20, "the notices")
         eventually(lambda: client.zcard("gbr:done") == len(stored), 20)
         eventually(lambda: lasting_keys(client) <= OURS | RQ, 20, f"an expiry of all but {sorted(OURS | RQ)}")
         assert {"gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:metrics", "gbr:reconcile"} <= lasting_keys(client)
@@ -66,7 +76,7 @@ def connections(client: "redis.Redis") -> int:
 
 
 def test_connections_stay_few(world: World, client: "redis.Redis") -> None:
-    settings = world.settings | {"RECONCILE_INTERVAL_S": "1"}
+    settings = world.settings | told_nowhere() | {"RECONCILE_INTERVAL_S": "1"}
     with ExitStack() as stack:
         stack.enter_context(running_program(world.folder, settings, "serve"))
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
@@ -76,7 +86,7 @@ def test_connections_stay_few(world: World, client: "redis.Redis") -> None:
             peak = max(connections(client) for _ in range(200) if http.get(f"{world.web_url}/ready"))
         assert 1 <= peak <= WEB
         before = connections(client)
-        stack.enter_context(running_program(world.folder, world.settings, "worker"))
+        stack.enter_context(running_program(world.folder, settings | {"RECONCILE_INTERVAL_S": "0"}, "worker"))
         eventually(lambda: client.zcard("gbr:done") == 10, 30)
         eventually(lambda: connections(client) - before <= IDLE_WORKER, 20, "the idle worker")
         assert client.smembers("rq:workers")

@@ -17,15 +17,20 @@ from deploy.sandbox.valkey import start_valkey
 from receiver.bell import Bell
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.ledger import Inbox, connect
+from receiver.notices.outbox import Outbox
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
+from tests.notice_receiver import receiving
 from tests.running import CLIENT, answers, ready_batch, running_program, set_faults, submit_inline
 from tests.waiting import eventually
 
 PASSWORD = "canary/redis@password"
-SECRET, OLD_SECRET, ACME_SECRET = (f"canary-webhook-secret-{number}-bytes".encode() for number in (1, 2, 3))
+SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET = (
+    f"canary-webhook-secret-{number}-bytes".encode() for number in range(1, 5)
+)
 API_KEY, ACME_KEY = "canary-api-key-default", "canary-api-key-acme"
 TOKEN, STATUS_TOKEN = "canary-metrics-token", "canary-status-token"
+HOOK, SLACK = "canary_notify_path", "canary_slack_path"
 HOSTILE = 'evil\n{"event": "forged"}\r\x1b[2J\u2028\x85'
 
 
@@ -35,14 +40,8 @@ def whsec(secret: bytes) -> str:
 
 def canaries() -> list[bytes]:
     """Every secret in every form that a careless line could have."""
-    plain = [
-        PASSWORD,
-        API_KEY,
-        ACME_KEY,
-        TOKEN,
-        STATUS_TOKEN,
-        *(secret.decode() for secret in (SECRET, OLD_SECRET, ACME_SECRET)),
-    ]
+    secrets = (SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET)
+    plain = [PASSWORD, API_KEY, ACME_KEY, TOKEN, STATUS_TOKEN, HOOK, SLACK, *(secret.decode() for secret in secrets)]
     forms = [form for text in plain for form in (text, quote(text, safe=""), base64.b64encode(text.encode()).decode())]
     return [form.encode() for form in [*forms, *(text.encode().hex() for text in plain)]]
 
@@ -87,8 +86,15 @@ def vault(world: World) -> Iterator[Vault]:
         "GEMINI_WEBHOOK_SECRET__ACME": whsec(ACME_SECRET),
         "REDIS_URL": f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/0",
         "LOG_LEVEL": "DEBUG",
+        "NOTIFY_SECRET": whsec(NOTIFY_SECRET),
+        "NOTIFY_PRIVATE": "true",
+        "NOTIFY_RETRY_BASE_S": "0.001",
     }
-    yield Vault(world, port, settings)
+    with receiving() as receiver:
+        receiver.answer = lambda heard: (404, {}, heard.path.strip("/").encode())  # repeats its own address
+        origin = f"http://127.0.0.1:{receiver.port}"
+        settings |= {"NOTIFY_URL": f"{origin}/{HOOK} {origin}/?{HOOK}", "SLACK_WEBHOOK_URL": f"{origin}/{SLACK}"}
+        yield Vault(world, port, settings)
     stop(valkey)
 
 
@@ -142,6 +148,10 @@ COMMANDS = (
     ["batches", "cancel", "nosuchbatch"],
     ["batches", "delete", "nosuchbatch", "--yes"],
     ["batches", "results", "nosuchbatch", "k"],
+    ["notices", "list"],
+    ["notices", "list", "--json"],
+    ["notices", "test"],
+    ["notices", "send"],
 )
 
 
@@ -158,11 +168,14 @@ def test_no_canary_is_written_anywhere(vault: Vault) -> None:
             result = run(settings, *command)
             assert_clean(" ".join(command), (result.stdout + result.stderr).encode())
         with vault.client as client:
+            assert {one.cause for one in Outbox(client).listing() if one.tries} == {"127.0.0.1 answered 404"}
             client.config_set("requirepass", "another")  # from now on every new connection is refused
         for command in COMMANDS[:2]:
             result = run(settings, *command)
             assert result.returncode == 1
             assert_clean(" ".join(command), (result.stdout + result.stderr).encode())
+    heard = {line["event"] for name in ("serve.log", "worker.log") for line in lines_of(world.folder / name)}
+    assert heard >= {"rq.logged", "uvicorn.logged"}  # libraries too said all that they have to say
     for path in vault.written():
         if path.is_file():
             assert_clean(path.name, path.read_bytes())

@@ -1,19 +1,19 @@
 """`batches watch` as a real process, beside real ones that do the work."""
 
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import IO
 
 from deploy.sandbox.processes import start, stop
 from tests.acceptance.conftest import World
 from tests.acceptance.test_books import run
 from tests.running import answers, running_program, submit_inline
+from tests.terminals import on_terminal, open_terminal
 from tests.waiting import eventually
 
 
@@ -54,21 +54,29 @@ def test_interrupted_watch_ends_cleanly(world: World) -> None:
 
 
 def test_terminal_is_written_again_in_place(world: World) -> None:
-    batch = submit_inline(world.gemini_url, {"one": "Hello"}, "[stuck] night")
-    leader, follower = pty.openpty()
-    os.set_blocking(leader, False)
-    seen = bytearray()
-
-    def has(pattern: bytes) -> bool:
-        with suppress(BlockingIOError):
-            seen.extend(os.read(leader, 4096))
-        return re.search(pattern, seen) is not None
-
-    with watching(world.settings, follower, batch, "--until", "ended") as process:
-        line = rb"\[-{20}\]  " + batch.encode() + rb"  RUNNING 0/1  \ds  \[stuck\] night\r\n"
-        eventually(lambda: has(line), 20, "the first look")
-        eventually(lambda: has(rb"\x1b\[2F\x1b\[J\[-{20}\]  0 of 1 batches done\r\n"), 10, "another look")
+    """Names are whatever others wrote: no markup, no command of a terminal."""
+    batch = submit_inline(world.gemini_url, {"one": "Hello"}, "[stuck] [red]night\x1b[2J\u202e")
+    watch = ("-m", "workers", "batches", "watch", "--interval", "0.2", batch, "--until", "ended")
+    row = f"  {'─' * 20}  RUNNING 0/1  [0-9]s  {batch}  \\[stuck\\] \\[red\\]night\\?\\[2J\\?\n"
+    with open_terminal() as terminal, on_terminal(terminal, world.settings, *watch) as process:
+        eventually(lambda: re.search(f"  {'─' * 20}  0 of 1 batches done\n{row}", terminal.text()), 20, "the board")
+        eventually(lambda: terminal.text() and terminal.raw.count(b"RUNNING") > 2, 10, "another look")
+        assert terminal.text().count("batches done") == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
-    os.close(leader)
-    os.close(follower)
+        assert terminal.text().count("batches done") == 1
+        assert "stopped watching; the batches go on\n" in terminal.text()
+        assert not terminal.screen.cursor.hidden
+
+
+def test_narrow_terminal_cuts_names_first(world: World) -> None:
+    batches = [submit_inline(world.gemini_url, {"one": "Hello"}, f"[stuck] {number}") for number in range(6)]
+    watch = ("-m", "workers", "batches", "watch", "--interval", "0.2", *batches, "--until", "ended")
+    with open_terminal(columns=44, lines=7) as terminal, on_terminal(terminal, world.settings, *watch):
+        eventually(lambda: "RUNNING 0/1  " in terminal.text(), 20, "the board")
+        lines = terminal.text().splitlines()
+    assert lines[0] == f"  {'─' * 10}  0 of 6 batches done"
+    assert [
+        line for line in lines[1:5] if not re.fullmatch(f"  {'─' * 10}  [A-Z]+ 0/1  [0-9]s  batches/.*…", line)
+    ] == []
+    assert lines[5].startswith("… and 2 more")

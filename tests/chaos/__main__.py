@@ -1,6 +1,7 @@
 """Kills things and counts what is lost: `python -m tests.chaos [name ...] --seed N [--events N] [--short]`.
 
-Each scenario prints one line of figures. The exit code is 1 when a bar was missed. Without names all run but plain-rq.
+Each scenario prints one line of figures, some a table below it. The exit code is 1 when a bar was missed. Without names
+all run but plain-rq.
 """
 
 import argparse
@@ -12,14 +13,29 @@ from pathlib import Path
 
 import click
 
-from tests.chaos import disk_faults, doors, floods, hostile, plain_rq, points, redis_faults, soak, storms, upkeep
+from tests.chaos import (
+    disk_faults,
+    doors,
+    floods,
+    hostile,
+    hosts,
+    notices,
+    plain_rq,
+    points,
+    redis_faults,
+    soak,
+    stops,
+    storms,
+    upkeep,
+    versions,
+)
 from tests.chaos.report import Options, Report
 
 SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "web-kills": storms.web_kills,
     "kill-storm": storms.kill_storm,
     "sigterm-storm": storms.sigterm_storm,
-    "group-sigterm": storms.group_sigterm,
+    "stop-matrix": stops.stop_matrix,
     "kill-points": points.kill_points,
     "fences": points.fences,
     "poison": points.poison,
@@ -37,7 +53,11 @@ SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "flips": upkeep.flips,
     "buried": upkeep.buried,
     "growth": upkeep.growth,
+    "notices": notices.notices,
     "disk-faults": disk_faults.disk_faults,
+    "hosts": hosts.hosts,
+    "cut-host": hosts.cut_host,
+    "two-versions": versions.two_versions,
     "soak": soak.soak,
 }
 MEASUREMENTS = {"plain-rq": plain_rq.plain_rq}  # of something else, so not run unless they are named
@@ -66,6 +86,8 @@ def main() -> int:
         begun = time.monotonic()
         report = run(name, arguments.seed, arguments.events, short=arguments.short, keep=arguments.keep)
         click.echo(f"{report.line} ({name}, {time.monotonic() - begun:.0f} s)")
+        if report.table:
+            click.echo(report.table)
         for miss in report.misses + report.late:
             click.echo(f"  MISSED: {miss}")
         missed |= bool(report.misses or (report.late and not arguments.any_speed))

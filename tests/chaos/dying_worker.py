@@ -135,9 +135,9 @@ def at_start(enter: Callable[..., LeaseKeeper]) -> Callable[..., LeaseKeeper]:
 
 
 def at_finish(finish: Callable[..., bool]) -> Callable[..., bool]:
-    def finish_batch(keeper: LeaseKeeper, summary: Any) -> bool:
+    def finish_batch(keeper: LeaseKeeper, *told: Any) -> bool:
         die_at("done-before", keeper.lease.batch)
-        done = finish(keeper, summary)
+        done = finish(keeper, *told)
         die_at("done-after", keeper.lease.batch)
         return done
 

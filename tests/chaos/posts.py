@@ -19,15 +19,8 @@ class Answer:
     seconds: float
 
 
-def post(  # noqa: PLR0913, PLR0917 - the parts of a delivery
-    system: System,
-    batch: str,
-    delivery_id: str,
-    event: str = "batch.succeeded",
-    timeout_s: float = 10,
-    url: str = "",
-) -> Answer:
-    """One signed delivery, to the web process that Gemini knows unless `url` names another."""
+def sign_delivery(system: System, batch: str, delivery_id: str, event: str) -> tuple[dict[str, str], bytes]:
+    """The headers and the body of one delivery."""
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     body = json.dumps({"type": event, "version": "v1", "timestamp": moment, "data": {"id": batch}}).encode()
     timestamp = int(time.time())
@@ -37,6 +30,19 @@ def post(  # noqa: PLR0913, PLR0917 - the parts of a delivery
         "webhook-timestamp": str(timestamp),
         "webhook-signature": sign_v1([system.secret], delivery_id, timestamp, body),
     }
+    return headers, body
+
+
+def post(  # noqa: PLR0913, PLR0917 - the parts of a delivery
+    system: System,
+    batch: str,
+    delivery_id: str,
+    event: str = "batch.succeeded",
+    timeout_s: float = 10,
+    url: str = "",
+) -> Answer:
+    """One signed delivery, to the web process that Gemini knows unless `url` names another."""
+    headers, body = sign_delivery(system, batch, delivery_id, event)
     begun = time.monotonic()
     try:
         answer = _client.post(url or system.webhook_url, content=body, headers=headers, timeout=timeout_s)

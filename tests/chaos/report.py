@@ -28,6 +28,7 @@ class Report:
     figures: dict[str, object] = field(default_factory=dict)
     misses: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)  # bars of time: a busy machine can miss them with nothing wrong
+    table: str = ""  # printed below the line
 
     def note(self, **figures: object) -> None:
         self.figures |= figures

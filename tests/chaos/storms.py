@@ -1,9 +1,7 @@
-"""Storms of signals: kills of workers (R2) and of the web process (R1), SIGTERMs to one (R4) and to a group (R5)."""
+"""Storms of signals: kills of workers (R2) and of the web process (R1), SIGTERMs (R4)."""
 
-import os
 import random
 import signal
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,12 +11,9 @@ from tests.chaos.batches import add_batches, add_steadily, attempts_of, is_store
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.report import Options, Report
 from tests.chaos.system import System, children_of, running_system, send_signal
-from tests.running import ready_batch, set_faults
-from tests.waiting import eventually
 
 PER_S = 5  # batches of a kill storm: a worker needs a second or two to start, and faster kills leave none that works
 SIGNALS_PER_S = 20  # batches of a SIGTERM storm
-LONG_ROWS = 300
 STORED_OF_R1 = 1000  # the first ones; to store all of ten thousand shows no more of the web process
 LATEST_S = 60.0  # the last batch is done so long after the last kill
 
@@ -99,69 +94,6 @@ def sigterm_storm(options: Options) -> Report:
         report.judge(judge(system, watcher))
     report.note(last=f"{last_s:.1f} s after the last signal")
     report.hold("nothing is stuck", stuck == 0)
-    report.hold("no attempt is counted", counted == 0)
-    return report
-
-
-def _end_group(system: System, case: str) -> float:
-    """Start a worker, SIGTERM its group in the middle of its job. Gives the seconds until it is out, ten at most."""
-    assert system.valkey is not None
-    worker = system.start_worker()
-    eventually(lambda: list((system.outputs / ".tmp").glob("gbr-*")), 30, "the start of the job")
-    if case == "silent_Redis":
-        system.valkey.send_signal(signal.SIGSTOP)
-    begun = time.monotonic()
-    os.killpg(worker.pid, signal.SIGTERM)
-    if case == "twice":  # by a runner that passes it on
-        os.killpg(worker.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        worker.wait(10)
-    seconds = time.monotonic() - begun
-    if worker.poll() is None:
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
-    system.workers.remove(worker)
-    system.valkey.send_signal(signal.SIGCONT)
-    return seconds
-
-
-def _resume(system: System, name: str) -> float:
-    """Let a new worker do the batch without hindrance. Gives the seconds it took, its start included; ends it."""
-    set_faults(system.gemini_url, drip_downloads=None)
-    begun = time.monotonic()
-    worker = system.start_worker()
-    wait_for_stored(system, [name], 60)
-    seconds = time.monotonic() - begun
-    worker.terminate()
-    worker.wait(15)
-    system.workers.remove(worker)
-    return seconds
-
-
-def group_sigterm(options: Options) -> Report:
-    """R5: SIGTERM to every process of the group in the middle of a long job, with and without Redis."""
-    report = Report("R5", options.seed)
-    with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
-        source = system.folder / "results.jsonl"
-        source.write_text(
-            "".join(
-                f'{{"key":"k{number}","response":{{"candidates":[],"pad":"{"x" * 4000}"}}}}\n'
-                for number in range(LONG_ROWS)
-            )
-        )
-        outs, resumes, names = {}, {}, []
-        for case in ("group", "twice", "silent_Redis"):
-            set_faults(system.gemini_url, drip_downloads={"bytes_per_s": 2000, "times": "all"})  # ten minutes
-            names.append(ready_batch(system.gemini_url, result_path=str(source), request_count=LONG_ROWS))
-            outs[case] = _end_group(system, case)
-            resumes[case] = _resume(system, names[-1])
-        report.note(**{f"{case}_out": f"{seconds:.1f} s" for case, seconds in outs.items()})
-        report.note(**{f"{case}_resumed": f"{seconds:.1f} s" for case, seconds in resumes.items()})
-        counted = attempts_of(system, names)
-        report.note(attempts_counted=counted)
-        report.judge(judge(system, watcher))
-    report.hold_time("resumed within 15 s", max(resumes.values()) <= 15)
-    report.hold_time("out within 8 s", max(outs.values()) <= 8)
     report.hold("no attempt is counted", counted == 0)
     return report
 

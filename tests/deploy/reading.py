@@ -14,7 +14,7 @@ from workers.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
-LONGEST_STOP_S = 10  # the web process is gone by then, and a worker two seconds earlier
+LONGEST_STOP_S = 5  # both processes are gone by then
 OURS = {variable.name for variable in VARIABLES} | {*SECRETS} | {f"{name}_FILE" for name in SECRETS}
 STORAGES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"}  # read by the storage's client
 

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from receiver.app import create_app
-from receiver.logs import JsonFormatter
+from receiver.log_formats import JsonFormatter
 from receiver.settings import read_settings
 from tests.chaos.report import Report
 from tests.fuzz.mutations import mutate

@@ -23,6 +23,10 @@ class ObjectServer:
         """The server's counts."""
         return CLIENT.get(f"{self.url}/-/seen").raise_for_status().json()
 
+    def holds(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        return CLIENT.head(f"{self.url}/bucket/{name}").is_success
+
     def environment(self) -> dict[str, str]:
         """What leads every client of S3 here."""
         return {

@@ -60,6 +60,7 @@ WRONG = [
     ("METRICS_TOKEN", "short", "at least 16 characters"),
     ("METRICS_TOKEN", "sixteen and words", "without spaces"),
     ("LOG_LEVEL", "LOUD", "WARNING"),
+    ("LOG_FORMAT", "xml", "auto, json, text"),
 ]
 
 

@@ -35,3 +35,14 @@ def test_unfinished_note_says_nothing() -> None:
     held.remember_lease(LEASE)
     held._page[5:8] = b"\0\0\0"  # noqa: SLF001 - what a kill in the middle of the write leaves
     assert held.find_lease() is None
+
+
+def test_parent_sees_its_child_breathe() -> None:
+    assert held.breaths() == 0
+    held.breathe()
+    child = os.fork()
+    if child == 0:
+        held.breathe()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert held.breaths() == 2

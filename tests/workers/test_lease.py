@@ -12,6 +12,7 @@ from deploy.sandbox.valkey import start_valkey
 from receiver.errors import LeaseLostError
 from receiver.inbox.ledger import LEASE_S, Arrival, Inbox, Lease, connect
 from receiver.inbox.scripts import DUE
+from receiver.notices.messages import Message
 from tests.waiting import eventually
 from workers.held import find_lease
 from workers.lease import RENEW_EVERY_S, LeaseKeeper, clock_s
@@ -86,7 +87,7 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
             inbox = Inbox(client)
             keeper = LeaseKeeper(inbox, claim(inbox), clock_s())
             stop(valkey)
-            ending = threading.Thread(target=keeper.finish, args=({"ok": 1},))
+            ending = threading.Thread(target=keeper.finish, args=({"ok": 1}, Message("results.stored", {})))
             ending.start()
             ending.join(1)
             assert ending.is_alive()

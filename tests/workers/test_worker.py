@@ -116,7 +116,7 @@ def test_idle_worker_ends_when_told(place: Place, worker: int) -> None:
 
 
 def test_second_signal_kills_at_once(place: Place, worker: int) -> None:
-    _, horse = place.start_slow_job(worker)
+    name, horse = place.start_slow_job(worker)
     os.kill(horse, signal.SIGSTOP)  # it can't hand anything back
     os.kill(worker, signal.SIGTERM)
     begun = time.monotonic()
@@ -126,6 +126,10 @@ def test_second_signal_kills_at_once(place: Place, worker: int) -> None:
         time.sleep(0.05)
     assert time.monotonic() - begun >= 0.9
     eventually(lambda: not is_running(horse), 2)
+    set_faults(place.gemini_url, drip_downloads=None)
+    with running_program(place.folder, place.settings, "worker"):
+        eventually(lambda: place.is_stored(name), 20, "the batch of the killed worker")
+    assert place.entry(name).attempts == 0
 
 
 def test_stop_reaches_the_horse_without_a_signal(place: Place, worker: int) -> None:
@@ -171,3 +175,18 @@ def test_slow_download_tells_how_far_it_is(place: Place, worker: int) -> None:
     assert (progress.stage, progress.requests) == ("split", ROWS)
     assert progress.total_bytes is not None
     assert 0 < progress.bytes < progress.total_bytes == (place.folder / "results.jsonl").stat().st_size
+
+
+def test_hung_work_horse_is_ended_and_says_why(place: Place) -> None:
+    """A key for which KEY_PATTERN takes for ever, inside of C where no thread of the work-horse runs any more."""
+    source = place.folder / "results.jsonl"
+    source.write_text(f'{{"key":"{"a" * 60}!","response":{{"candidates":[]}}}}\n')
+    name = ready_batch(place.gemini_url, result_path=str(source), request_count=1, notify=False)
+    slow = {"KEY_PATTERN": "(?P<group>(a+)+)", "OUTPUT_TEMPLATE": "{batch}/{group}.jsonl"}
+    with running_program(place.folder, place.settings | slow, "worker"):
+        place.ring(name)
+        eventually(lambda: "hung" in place.entry(name).cause, 60, "the end of the work-horse")
+        assert place.entry(name).attempts == 1
+        well = ready_batch(place.gemini_url, state="EXPIRED", notify=False)
+        place.ring(well)
+        eventually(lambda: place.is_stored(well), 20, "the batch behind it")

@@ -8,6 +8,8 @@ from receiver.cli import (  # noqa: F401 - they add their commands to the group
     batches_watch,
     doctor,
     events,
+    notices,
+    notices_send,
     reconcile,
     replay,
     serve,

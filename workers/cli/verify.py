@@ -7,8 +7,10 @@ import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
+from receiver.cli.progress import show_progress
 from receiver.inbox.names import parse_inbox_name, split_inbox_name
-from receiver.storage import open_storage
+from receiver.settings import Settings
+from receiver.storage import Storage, open_storage
 from workers.proof import Report, prove_batch
 
 
@@ -26,8 +28,7 @@ def verify(ctx: click.Context, batches: tuple[str, ...], *, as_json: bool) -> No
     storage = open_storage(settings.storage_url)
     reports = []
     for name in names:
-        with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
-            report = prove_batch(storage, name, Path(folder))
+        report = _prove(settings, storage, name)
         reports.append(report)
         if not as_json:
             _print(report)
@@ -37,6 +38,19 @@ def verify(ctx: click.Context, batches: tuple[str, ...], *, as_json: bool) -> No
         )
     if any(report.off for report in reports):
         ctx.exit(1)
+
+
+def _prove(settings: Settings, storage: Storage, name: str) -> Report:
+    with (
+        tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder,
+        show_progress(f"proving {name}", "objects") as bar,
+    ):
+
+        def hear(objects: int, whole: int) -> None:
+            bar.expect(whole)
+            bar.advance(objects)
+
+        return prove_batch(storage, name, Path(folder), hear)
 
 
 def _print(report: Report) -> None:

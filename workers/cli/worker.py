@@ -3,6 +3,7 @@
 import click
 
 from receiver.cli.group import cli, load_settings
+from receiver.logs import log_what_escapes
 from workers.configuration import current_settings
 from workers.worker import run_worker
 
@@ -12,4 +13,5 @@ from workers.worker import run_worker
 def worker(*, burst: bool) -> None:
     """Run a worker: fetch results, split them, store them."""
     load_settings()
+    log_what_escapes()
     run_worker(current_settings(), burst=burst)

@@ -1,34 +1,35 @@
--- ARGV: delivery ttl s, ring grace ms, deliveries to log, then for each event: batch, delivery id, event, door, metadata, reopen
+-- ARGV: delivery ttl s, ring grace ms, deliveries to log, then for each event: batch, delivery id, event, door, metadata, reopen,
+-- trace
 -- Gives one verdict an event: 'accepted' when it opened an entry, else 'known'.
 local delivery_ttl, ring_grace, most_logged = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local verdicts, rows = {}, {}
 
-local function open(batch, event, door, metadata)
-  local key = ENTRY .. batch
-  if metadata == '' then -- a replay brings none: what a delivery brought once still names the outputs
-    metadata = redis.call('HGET', key, 'metadata') or ''
+local function open(batch, event, door, metadata, trace, is_known)
+  local key, timeline = ENTRY .. batch, false
+  if is_known then
+    local before = redis.call('HMGET', key, 'metadata', 'timeline')
+    timeline = before[2]
+    if metadata == '' then -- a replay brings none: what a delivery brought once still names the outputs
+      metadata = before[1] or ''
+    end
+    redis.call('DEL', key)
   end
-  local timeline = redis.call('HGET', key, 'timeline')
-  redis.call('DEL', key)
   redis.call('HSET', key, 'state', 'open', 'event', event, 'door', door, 'metadata', metadata, 'attempts', 0, 'waits', 0,
-    'accepted', now, 'changed', now, 'rung_until', now + ring_grace)
-  if timeline then
-    redis.call('HSET', key, 'timeline', timeline)
-  end
-  note(batch, 'accepted', event .. ' ' .. door)
+    'accepted', now, 'changed', now, 'rung_until', now + ring_grace,
+    'trace', trace, 'timeline', add_step(timeline, 'accepted', event .. ' ' .. door))
   redis.call('ZREM', BURIED, batch)
   redis.call('ZREM', DONE, batch)
   redis.call('ZADD', DUE, now, batch)
   return 'accepted'
 end
 
-local function accept(batch, delivery, event, door, metadata, reopen)
+local function accept(batch, delivery, event, door, metadata, reopen, trace)
   if delivery ~= '' and not redis.call('SET', DELIVERY .. delivery, batch, 'NX', 'EX', delivery_ttl) then
     return 'known'
   end
   local state = redis.call('HGET', ENTRY .. batch, 'state')
   if not state or (state == 'done' and reopen ~= 'none') or (state == 'buried' and reopen == 'all') then
-    return open(batch, event, door, metadata)
+    return open(batch, event, door, metadata, trace, state)
   end
   if metadata ~= '' then
     redis.call('HSET', ENTRY .. batch, 'metadata', metadata)
@@ -42,9 +43,9 @@ local function accept(batch, delivery, event, door, metadata, reopen)
   return 'known'
 end
 
-for i = 4, #ARGV, 6 do
+for i = 4, #ARGV, 7 do
   local batch, delivery, event, door = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local verdict = accept(batch, delivery, event, door, ARGV[i + 4], ARGV[i + 5])
+  local verdict = accept(batch, delivery, event, door, ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
   verdicts[#verdicts + 1] = verdict
   if delivery ~= '' then
     rows[#rows + 1] = table.concat({ now, verdict, delivery, event, batch }, '\n')

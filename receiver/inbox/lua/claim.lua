@@ -1,6 +1,6 @@
--- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or {token, attempts, waits, metadata}
+-- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or {token, attempts, waits, metadata, trace}
 local batch, key = ARGV[1], ENTRY .. ARGV[1]
-local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata')
+local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata', 'trace', 'leaving')
 local score = redis.call('ZSCORE', DUE, batch)
 if not score or tonumber(score) > now or (entry[1] ~= 'open' and entry[1] ~= 'leased') then
   return nil
@@ -9,6 +9,8 @@ local attempts = tonumber(entry[2])
 if entry[1] == 'leased' then -- nobody handed it back: its worker died
   end_attempt('lease_lost')
   note(batch, 'lease_lost', 'its worker was not heard of any more')
+end
+if entry[1] == 'leased' and not entry[6] then -- and had not been told to
   attempts = redis.call('HINCRBY', key, 'attempts', 1)
   if attempts >= tonumber(ARGV[3]) then
     bury(batch, 'its worker died ' .. attempts .. ' times while it held this batch', ARGV[4])
@@ -18,7 +20,7 @@ end
 -- The counter alone would start again after a wipe, and give out tokens that somebody still holds.
 local token = string.format('%.0f', now * 1000 + redis.call('INCR', FENCE) % 1000)
 redis.call('HSET', key, 'state', 'leased', 'token', token, 'changed', now)
-redis.call('HDEL', key, 'again', 'progress')
+redis.call('HDEL', key, 'again', 'leaving', 'progress')
 note(batch, 'claimed', 'attempt ' .. attempts + 1)
 redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
-return { token, attempts, tonumber(entry[3]), entry[4] }
+return { token, attempts, tonumber(entry[3]), entry[4], entry[5] or '' }

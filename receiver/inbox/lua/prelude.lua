@@ -13,25 +13,67 @@ local function count(field) -- pcall: whatever somebody wrote there, the inbox m
   redis.call('EXPIRE', HISTORY, HISTORY_TTL_S)
 end
 
-local function note(batch, step, detail) -- a row of the batch's timeline; the first one and the last ones are kept
+local function add_step(rows, step, detail) -- gives the timeline with one more row; the first and the last ones stay
   local row = now .. ' ' .. step .. ' ' .. string.gsub(string.sub(detail, 1, MOST_DETAIL), '\n', ' ')
-  local rows = redis.call('HGET', ENTRY .. batch, 'timeline')
-  if rows then
-    local _, breaks = string.gsub(rows, '\n', '')
-    if breaks + 1 >= MOST_STEPS then
-      local first = string.find(rows, '\n', 1, true)
-      rows = string.sub(rows, 1, first) .. string.sub(rows, string.find(rows, '\n', first + 1, true) + 1)
-    end
-    row = rows .. '\n' .. row
+  if not rows then
+    return row
   end
-  redis.call('HSET', ENTRY .. batch, 'timeline', row)
+  local _, breaks = string.gsub(rows, '\n', '')
+  if breaks + 1 >= MOST_STEPS then
+    local first = string.find(rows, '\n', 1, true)
+    rows = string.sub(rows, 1, first) .. string.sub(rows, string.find(rows, '\n', first + 1, true) + 1)
+  end
+  return rows .. '\n' .. row
+end
+
+local function note(batch, step, detail)
+  local key = ENTRY .. batch
+  redis.call('HSET', key, 'timeline', add_step(redis.call('HGET', key, 'timeline'), step, detail))
 end
 
 local function end_attempt(result)
   count('gbr_attempts_total:' .. result)
 end
 
+local QUEUE, NOTICE, TARGETS, DEAD_NOTICES = 'gbr:notices:', 'gbr:notice:', 'gbr:notices', 'gbr:dead_notices'
+local NOTICE_TTL_S = 30 * 86400 -- longer than the whole schedule
+
+local function queue_notice(queue, name, due)
+  if type(redis.pcall('ZADD', queue, due, name)) == 'table' then -- no sorted set: somebody else wrote there
+    redis.call('DEL', queue)
+    redis.call('ZADD', queue, due, name)
+  end
+  redis.call('EXPIRE', queue, NOTICE_TTL_S)
+end
+
+-- Owe one notice to each target, whose queues are the keys from the eighth on. In the step that it tells of: nothing
+-- can fall between. One that says the same has the same name.
+local function notify(batch, kind, data)
+  local message = 'msg_' .. redis.sha1hex(table.concat({ kind, batch, data }, '\n'))
+  for i = 8, #KEYS do
+    local target = string.sub(KEYS[i], #QUEUE + 1)
+    local name = target .. '/' .. message
+    redis.call('DEL', NOTICE .. name)
+    redis.call('HSET', NOTICE .. name, 'type', kind, 'batch', batch, 'data', data, 'owed', now, 'tries', 0)
+    redis.call('EXPIRE', NOTICE .. name, NOTICE_TTL_S)
+    redis.call('ZREM', DEAD_NOTICES, name)
+    queue_notice(KEYS[i], name, now)
+    redis.call('SADD', TARGETS, target)
+    redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
+  end
+end
+
+local function notify_of_burial(batch, cause)
+  if #KEYS < 8 then
+    return
+  end
+  local entry = redis.call('HMGET', ENTRY .. batch, 'attempts', 'waits', 'event', 'door', 'accepted')
+  notify(batch, 'batch.buried', cjson.encode({ cause = cause, attempts = tonumber(entry[1]), waits = tonumber(entry[2]),
+    event = entry[3], door = entry[4], accepted_ms = tonumber(entry[5]) }))
+end
+
 local function bury(batch, cause, ttl_s)
+  notify_of_burial(batch, cause)
   redis.call('HSET', ENTRY .. batch, 'state', 'buried', 'cause', cause, 'changed', now)
   redis.call('HDEL', ENTRY .. batch, 'token', 'progress')
   note(batch, 'buried', cause)

@@ -1,7 +1,6 @@
 """How `batches watch` ends, and what it asks; Gemini's list is served over HTTP, Redis and the storage are real."""
 
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
-from receiver.cli.screen import Screen
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, serving
@@ -197,13 +195,3 @@ def test_many_are_asked_by_the_page(place: Place) -> None:
 def test_stranger_is_a_usage_error(place: Place) -> None:
     result = place.watch("globex/x")
     assert (result.exit_code, "no project is called globex here: expected one of default" in result.stderr) == (2, True)
-
-
-def test_screen_cuts_to_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("COLUMNS", "10")
-    monkeypatch.setenv("LINES", "4")
-
-    screen = Screen(sys.stdout)
-    screen.show(["x" * 30, "two", "three", "four"])
-    screen.show(["done"])
-    assert capsys.readouterr().out == f"{'x' * 9}\ntwo\n… and 2 m\n\x1b[3F\x1b[Jdone\n"

@@ -44,6 +44,7 @@ def test_all_is_well(settings: dict[str, str]) -> None:
         "ok    clock",
         "ok    webhook secret",
         "ok    webhook",
+        "ok    notices",
         "ok    output template",
         "ok    versions",
     ]
@@ -59,6 +60,16 @@ def test_webhook_that_brings_nothing_is_a_warning(settings: dict[str, str]) -> N
     )
     assert said.endswith("`gemini-batch-receiver webhooks doctor` says what to do")
     assert result.exit_code == 0
+
+
+def test_targets_of_notices_are_resolved(settings: dict[str, str]) -> None:
+    told = {"SLACK_WEBHOOK_URL": "https://localhost/secret", "NOTIFY_PRIVATE": "true"}
+    said = doctor(settings | told).stdout
+    assert "ok    notices: slack at localhost (" in said
+    refused = doctor(settings | told | {"NOTIFY_PRIVATE": "false"})
+    assert "WARN  notices: nothing was sent to localhost (" in refused.stdout
+    assert "set NOTIFY_PRIVATE=true" in refused.stdout
+    assert (refused.exit_code, "secret" in refused.stdout.partition("notices")[2].partition("\n")[0]) == (0, False)
 
 
 def test_versions_are_named(settings: dict[str, str]) -> None:

@@ -155,6 +155,20 @@ def test_late_metadata_joins_the_entry(inbox: Inbox) -> None:
     assert claim(inbox).metadata == {"tenant": "acme"}
 
 
+def test_end_that_was_announced_counts_nothing(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.inbox.ledger.LEAVE_S", 0.01)
+    arrive(inbox)
+    left = claim(inbox)
+    inbox.leave(left)
+    eventually(inbox.has_due)
+    crashing = claim(inbox, lease_s=0.01)
+    assert crashing.attempts == 0
+    with pytest.raises(LeaseLostError):
+        inbox.leave(left)
+    eventually(inbox.has_due)
+    assert claim(inbox).attempts == 1  # nobody announced the end of this one
+
+
 def test_expired_lease_counts_an_attempt(inbox: Inbox) -> None:
     arrive(inbox)
     lost = claim(inbox, lease_s=0.01)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -23,6 +24,9 @@ from receiver.metrics import series
 from receiver.metrics.counters import Counters
 from receiver.metrics.exposition import expose
 from receiver.metrics.gauges import read_fields
+from receiver.notices.messages import Message
+from receiver.notices.outbox import Outbox
+from receiver.notices.queues import NoticeQueue
 from tests.waiting import eventually
 
 ACCEPTED = ("default", "v1", "accepted")
@@ -176,6 +180,27 @@ def test_spoilt_counters_stop_nothing(client: "redis.Redis", spoilt: str) -> Non
     assert counters.flush()
     if spoilt == "field":
         assert client.hget(METRICS, "gbr_missing_results_total") == b"1"
+
+
+def test_outbox_is_shown(client: "redis.Redis") -> None:
+    target, notice = "0123456789ab", Message("results.stored", {})
+    outbox, queue = Outbox(client, [target]), NoticeQueue(client, target)
+    for number in range(3):
+        outbox.owe(f"batches/{number}", notice)
+    gone, taken = queue.claim(), queue.claim()
+    assert gone is not None
+    assert taken is not None
+    queue.give_up(gone, "gone")
+    queue.delivered(taken)
+    client.zadd(f"gbr:notices:{target}", {name: 1 for name, due_ms in outbox.names().items() if due_ms})
+    text = expose(read_fields(client, [])).decode()
+    assert 'gbr_outbox_notices{state="waiting"} 1.0\n' in text
+    assert 'gbr_outbox_notices{state="dead"} 1.0\n' in text
+    assert 'gbr_notices_total{result="dead",type="results.stored"} 1.0\n' in text
+    assert 'gbr_notices_total{result="delivered",type="results.stored"} 1.0\n' in text
+    late = re.search(r"^gbr_outbox_oldest_due_age_seconds (\S+)$", text, re.MULTILINE)
+    assert late is not None
+    assert float(late[1]) > 1e9
 
 
 def test_foreign_fields_are_not_shown(client: "redis.Redis") -> None:

@@ -132,7 +132,11 @@ def test_deep_pages_end_and_say_so(storage: LocalStorage) -> None:
     assert (outputs.page, outputs.has_more, outputs.is_end) == (2, False, True)
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b"x" * 100)[:-20], gzip.compress(b"\n\n[]\nnull\n")])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no gzip", gzip.compress(b"x" * 100)[:-20], gzip.compress(b"\n\n[]\nnull\n")],
+    ids=["empty", "no gzip", "cut", "no rows"],  # gzip writes the time
+)
 def test_spoilt_index_has_no_rows(storage: LocalStorage, data: bytes) -> None:
     keep(storage, "_manifest.json", encode_manifest(manifest()))
     keep(storage, "_index.jsonl.gz", data)

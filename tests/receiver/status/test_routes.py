@@ -12,6 +12,9 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.notices.messages import Message
+from receiver.notices.outbox import Outbox
+from receiver.notices.queues import NoticeQueue
 from receiver.status.gate import COOKIE, SECURE_COOKIE
 from receiver.status.guesses import BURST
 from receiver.status.pages import SECURITY
@@ -322,3 +325,24 @@ def test_absence_of_the_storage_leaves_the_rest(redis_url: str, tmp_path: Path) 
         assert page.status_code == 200
         assert "What is stored can&#39;t be shown" in page.text or "What is stored can't be shown" in page.text
         assert "no such file" in page.text
+
+
+def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
+    assert "<h2>Notices</h2>" not in CLIENT.get(f"{web_url}/status", headers=BEARER).text
+    with connect(redis_url) as client:
+        Outbox(client, ["0123456789ab"]).owe("batches/told", Message("results.stored", {}))
+        notice = NoticeQueue(client, "0123456789ab").claim()
+        assert notice is not None
+        NoticeQueue(client, "0123456789ab").give_up(notice, "HTTP 410 <b>")
+        Outbox(client, ["0123456789ab"]).owe("batches/other", Message("results.failed", {}))
+
+    def shown() -> str:
+        text = CLIENT.get(f"{web_url}/status", headers=BEARER).text
+        return text if "<h2>Notices</h2>" in text else ""
+
+    page = eventually(shown, 10, "the next reading")
+    assert "1 to be sent" in page
+    assert "1 given up in 30 days" in page
+    assert "HTTP 410 &lt;b&gt;" in page
+    assert 'href="/status/batches/told"' in page
+    assert "not in the settings any more" in page

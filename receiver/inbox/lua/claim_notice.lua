@@ -1,0 +1,19 @@
+-- ARGV: lease ms, ms that a look counts as somebody's presence.  Gives nothing, or
+-- {name, token, type, batch, data, owed ms, tries} of a due notice of the target whose queue is the eighth key.
+local MOST_LOOKED_AT = 100
+local queue = KEYS[8]
+redis.call('SET', queue .. ':served', 1, 'PX', ARGV[2])
+redis.pcall('ZREMRANGEBYSCORE', DEAD_NOTICES, '-inf', now - NOTICE_TTL_S * 1000)
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, MOST_LOOKED_AT)) do
+  local found = redis.pcall('HMGET', NOTICE .. name, 'type', 'batch', 'data', 'owed', 'tries')
+  if found.err or not found[1] then -- it expired, or was never ours
+    redis.call('ZREM', queue, name)
+  else
+    local token = string.format('%.0f-%.0f', now, redis.call('INCR', FENCE))
+    redis.call('HSET', NOTICE .. name, 'token', token)
+    redis.call('ZADD', queue, now + ARGV[1], name)
+    redis.call('SET', queue .. ':served', 1, 'PX', ARGV[1])
+    return { name, token, found[1], found[2], found[3], found[4], found[5] }
+  end
+end
+return nil

@@ -1,0 +1,151 @@
+"""The outbox as a person looks at it: what waits, what is dead, and how to set it going again.
+
+Keys in Redis, all with an expiry: `gbr:notice:<target>/<webhook-id>` is a notice, `gbr:notices:<target>` the queue of
+a target by due time, `gbr:notices` the targets that were owed something, `gbr:dead_notices` what was given up by time.
+A target is a digest of its address, never the address.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+import msgspec
+import redis
+
+from receiver.errors import InboxUnavailableError
+from receiver.inbox.scripts import NOTICE_QUEUE, Scripts
+from receiver.notices.messages import Message, encode_data
+
+TARGETS, DEAD, NOTICE = "gbr:notices", "gbr:dead_notices", "gbr:notice:"
+TOGETHER = 1000  # notices that one script changes
+State = Literal["waiting", "sending", "dead"]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One message that one target is owed."""
+
+    name: str  # "<target>/<webhook-id>"
+    target: str  # digest of its address
+    state: State
+    type: str
+    batch: str  # its name in the inbox
+    owed_ms: int  # Unix time by Redis' clock, as all of these
+    due_ms: int | None  # of the next try; of one that is being sent: when somebody else may; None for a dead one
+    died_ms: int | None
+    tries: int  # that failed
+    cause: str  # of the last one
+    data: str  # JSON
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How the outbox stands."""
+
+    waiting: int
+    dead: int
+    oldest_due_s: int | None  # how long the oldest notice has been due; None when none is
+
+
+def read_standing(client: "redis.Redis") -> Standing:
+    """Of all targets that are owed something. Raises redis.RedisError."""
+    queues = _queues(client)
+    pipeline = client.pipeline(transaction=False)
+    pipeline.time()
+    pipeline.zcard(DEAD)
+    for queue in queues:
+        pipeline.zcard(queue)
+        pipeline.zrange(queue, 0, 0, withscores=True)
+    (seconds, microseconds), dead, *found = pipeline.execute()
+    now_ms = seconds * 1000 + microseconds // 1000
+    first_ms = min((score for rows in found[1::2] for _, score in rows), default=now_ms + 1)
+    oldest_due_s = None if first_ms > now_ms else int(now_ms - first_ms) // 1000
+    return Standing(sum(found[::2]), dead, oldest_due_s)
+
+
+def _queues(client: "redis.Redis") -> list[str]:
+    found: Any = client.smembers(TARGETS)
+    return sorted(NOTICE_QUEUE + target.decode(errors="replace") for target in found)
+
+
+def _scored(client: "redis.Redis", key: str) -> list[tuple[str, int]]:
+    found: list[Any] = client.zrange(key, 0, -1, withscores=True)
+    return [(name.decode(errors="replace"), int(score)) for name, score in found]
+
+
+class Outbox:
+    """Every call raises InboxUnavailableError when Redis can't be asked."""
+
+    def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
+        """`targets` are the digests of those whom `owe` is for."""
+        self._client = client
+        self._run = Scripts(client, ("owe_notice", "retry_notices", "purge_notices"), targets=targets).run
+
+    def owe(self, batch: str, message: Message) -> None:
+        """Owe a message about a batch to every target, at once. One that waits already is not owed twice."""
+        self._run("owe_notice", batch, message.type, encode_data(message.data))
+
+    def retry(self, names: Sequence[str]) -> list[str]:
+        """Make these notices due now, as if never tried. Gives those that were there."""
+        return self._change("retry_notices", names)
+
+    def purge(self, names: Sequence[str]) -> list[str]:
+        """Forget these notices, even one that is being sent. Gives those that were there."""
+        return self._change("purge_notices", names)
+
+    def _change(self, script: str, names: Sequence[str]) -> list[str]:
+        """In steps: Redis serves nobody else while a script runs."""
+        groups = (names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER))
+        return [name.decode() for group in groups for name in self._run(script, *group)]
+
+    def names(self, *, dead: bool = False) -> dict[str, int | None]:
+        """All of them with the time of their next try: first what waits, by that, then what is dead, newest first.
+
+        None stands for the time of a dead one; `dead` leaves out the others.
+        """
+        try:
+            queues = [] if dead else _queues(self._client)
+            waiting = sorted((row for queue in queues for row in _scored(self._client, queue)), key=lambda row: row[1])
+            given_up = reversed(_scored(self._client, DEAD))
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        return {**dict(waiting), **{name: None for name, _ in given_up}}
+
+    def read(self, names: Mapping[str, int | None]) -> list[Notice]:
+        """What `names` gave, whole; those that are gone by now are left out."""
+        pipeline = self._client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hgetall(NOTICE + name)
+        try:
+            found = pipeline.execute(raise_on_error=False)
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        pairs = zip(names.items(), found, strict=True)
+        return [_read_notice(name, due_ms, row) for (name, due_ms), row in pairs if isinstance(row, dict) and row]
+
+    def listing(self, limit: int | None = None, *, dead: bool = False) -> list[Notice]:
+        """The first ones of `names`, whole; all of them without a limit."""
+        return self.read(dict(islice(self.names(dead=dead).items(), limit)))
+
+
+def _read_notice(name: str, due_ms: int | None, row: dict[bytes, bytes]) -> Notice:
+    fields = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in row.items()}
+    state: State = "dead" if due_ms is None else "sending" if "token" in fields else "waiting"
+    return Notice(
+        name=name,
+        target=name.partition("/")[0],
+        state=state,
+        type=fields.get("type", ""),
+        batch=fields.get("batch", ""),
+        owed_ms=_number(fields.get("owed", "")) or 0,
+        due_ms=due_ms,
+        died_ms=_number(fields.get("died", "")),
+        tries=_number(fields.get("tries", "")) or 0,
+        cause=fields.get("cause", ""),
+        data=fields.get("data", ""),
+    )
+
+
+def _number(text: str) -> int | None:
+    """Anybody may have written there."""
+    return int(text) if text.isascii() and text.isdigit() else None

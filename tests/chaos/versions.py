@@ -1,0 +1,217 @@
+"""Two versions side by side on one Redis and one storage, as in every deploy and every rollback: nothing is lost.
+
+The older one is real, from the project's own history. Each goes on with what the other left: entries in every state,
+jobs, leases that were handed back or cut off, counters, manifests, and what was submitted.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from deploy.sandbox.processes import start, stop
+from receiver.inbox.ledger import Inbox, connect
+from tests.chaos.batches import add_batches, attempts_of, ledger, wait_for_stored
+from tests.chaos.checker import Watcher
+from tests.chaos.posts import post
+from tests.chaos.report import Options, Report
+from tests.chaos.system import Process, System, children_of, running_system
+from tests.running import answers, ready_batch, set_faults
+from tests.waiting import eventually
+
+OLDER = "99bcc249f3ccd697c5178d83e7caebf9b2e45cb3"
+ROOT = Path(__file__).parents[2]
+LONG_ROWS = 100
+TOKEN = "a-token-of-the-metrics"
+SETTINGS = {"RETRY_BASE_S": "5", "METRICS_TOKEN": TOKEN}  # what failed once still waits when the version changes
+GONE = "batches/gone"  # Gemini does not know it: it is given up at once
+REQUESTS = {"good": "Hello", "bad": "[sandbox:error 8]"}
+
+
+def has_history() -> bool:
+    """Whether the older version can be had: a shallow clone lacks it."""
+    argv = ["git", "-C", str(ROOT), "cat-file", "-e", f"{OLDER}^{{commit}}"]
+    with suppress(FileNotFoundError):
+        return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    return False
+
+
+@dataclass(frozen=True)
+class Version:
+    name: str
+    root: Path  # of its code
+
+    def environment(self, system: System) -> dict[str, str]:
+        return {**system.environment, "PYTHONPATH": str(self.root)}
+
+    def start(self, system: System, command: str) -> Process:
+        with (system.folder / f"{self.name}-{command}.log").open("ab") as log:
+            argv = [sys.executable, "-m", "workers", command]
+            return start(argv, env=self.environment(system), cwd=self.root, stdout=log)
+
+    def start_web(self, system: System) -> None:
+        system.web = self.start(system, "serve")
+        eventually(lambda: answers(f"{system.web_url}/health"), 30, f"the start of the {self.name} web process")
+
+    def ask(self, system: System, *args: str) -> "subprocess.CompletedProcess[str]":
+        argv, env = [sys.executable, "-m", "workers", *args], self.environment(system)
+        return subprocess.run(argv, env=env, cwd=self.root, capture_output=True, text=True, timeout=120, check=False)
+
+    def complaints(self, system: System) -> list[str]:
+        """Its errors in the log, but for the batch that had to be given up."""
+        lines = [line for path in system.folder.glob(f"{self.name}-*.log") for line in path.read_text().splitlines()]
+        told = [json.loads(line) for line in lines if line.startswith("{")]
+        loud = [one for one in told if one["level"] in {"error", "critical"} and one.get("batch") != GONE]
+        return [json.dumps(one) for one in loud] + [line for line in lines if line.startswith("Traceback")]
+
+
+def export_older(folder: Path) -> Version:
+    """The older version's code in the folder. Raises CalledProcessError where the history lacks it."""
+    argv = ["git", "-C", str(ROOT), "archive", "--format=tar", OLDER, "receiver", "workers"]
+    archive = subprocess.run(argv, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="data")
+    return Version("older", folder)
+
+
+def two_versions(options: Options) -> Report:
+    """A deploy and a rollback, one process after the other, while batches arrive."""
+    report = Report("two versions", options.seed)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    older, newer = export_older(options.folder / "older"), Version("newer", ROOT)
+    for way, before, after in (("deploy", older, newer), ("rollback", newer, older)):
+        folder = options.folder / way
+        with running_system(folder, options.seed, settings=SETTINGS) as system, Watcher(system.outputs) as watcher:
+            assert system.web is not None
+            stop(system.web)
+            change = Change(report, way, system, before, after)
+            change.run(options.size(60, 8))
+            change.judge(watcher)
+    return report
+
+
+@dataclass
+class Change:
+    """From one version to the other."""
+
+    report: Report
+    way: str
+    system: System
+    before: Version
+    after: Version
+    added: int = 0
+
+    def run(self, load: int) -> None:
+        """`load` batches arrive before and during each step."""
+        system = self.system
+        self.before.start_web(system)
+        workers = [self.before.start(system, "worker") for _ in range(2)]
+        system.workers += workers
+        self.submit(self.before)
+        self.wait(self.add(load))
+        self.leave_one_of_each()
+        holder = eventually(lambda: [one for one in workers if children_of(one.pid)], 30, "a worker with a job")[0]
+        self.add(load)
+        stop(holder)  # in the middle of its job
+        set_faults(system.gemini_url, drip_downloads=None)
+        self.replace(holder)
+        assert system.web is not None
+        stop(system.web)
+        self.add(load)  # while no web process is there
+        self.after.start_web(system)
+        (last,) = [one for one in workers if one is not holder]
+        self.add(load)
+        last.kill()  # wherever it is
+        self.replace(last)
+        self.add(load)
+        self.wait([one["name"] for one in ledger(system)["batches"]])
+
+    def add(self, count: int) -> list[str]:
+        names = add_batches(self.system, range(self.added, self.added + count))
+        self.added += count
+        return names
+
+    def wait(self, names: list[str]) -> None:
+        with suppress(TimeoutError):
+            wait_for_stored(self.system, names, 120)
+
+    def replace(self, worker: Process) -> None:
+        self.system.workers.remove(worker)
+        self.system.workers.append(self.after.start(self.system, "worker"))
+
+    def submit(self, version: Version) -> None:
+        """The same requests each time: only the first time may cost anything."""
+        file = self.system.folder / "requests.jsonl"
+        rows = [{"key": key, "request": {"contents": [{"parts": [{"text": text}]}]}} for key, text in REQUESTS.items()]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        done = version.ask(self.system, "batches", "submit", str(file), "--model", "gemini-3.5-flash")
+        self.report.hold(f"{self.way}: the {version.name} one submits: {done.stderr}", done.returncode == 0)
+
+    def leave_one_of_each(self) -> None:
+        """A batch that was given up, one that waits after an error, one that a worker has."""
+        system = self.system
+        post(system, GONE, "msg_gone")
+        eventually(lambda: self.state(GONE) == "buried", 30, "the batch that is given up")
+        set_faults(system.gemini_url, get_status={"status": 500, "times": 1})
+        (failed,) = self.add(1)
+        eventually(lambda: attempts_of(system, [failed]) == 1, 30, "the batch that failed once")
+        set_faults(system.gemini_url, drip_downloads={"bytes_per_s": 2000, "times": "all"})
+        source = system.folder / "results.jsonl"
+        source.write_text("".join(f'{{"key":"k{n}","response":{{"pad":"{"x" * 2000}"}}}}\n' for n in range(LONG_ROWS)))
+        held = ready_batch(system.gemini_url, result_path=str(source), request_count=LONG_ROWS)
+        eventually(lambda: self.state(held) == "leased", 30, "the batch that a worker has")
+
+    def state(self, name: str) -> str:
+        with connect(self.system.redis_url) as client:
+            entry = Inbox(client).entries([name]).get(name)
+        return entry.state if entry else ""
+
+    def judge(self, watcher: Watcher) -> None:
+        system, batches = self.system, ledger(self.system)["batches"]
+        names = [one["name"] for one in batches]
+        lost = [name for name in names if not (system.outputs / name[8:] / "_manifest.json").is_file()]
+        self.report.note(**{f"{self.way}_batches": len(names), f"{self.way}_lost": len(lost)})
+        self.hold("nothing is lost", not lost)
+        self.hold("nothing is stored twice", not watcher.changed())
+        self.hold("no manifest names what is not there", not watcher.torn)
+        self.hold("only the error and the kill are counted", attempts_of(system, names) <= 2)
+        self.submit(self.after)
+        self.hold("nothing is submitted twice", len(ledger(system)["batches"]) == len(names))
+        submitted = next(one["name"] for one in batches if one["input_file"] and one["display_name"])
+        for version in (self.before, self.after):
+            self.hold_commands(version, names, submitted)
+            complaints = version.complaints(system)
+            self.hold(f"the {version.name} one complains of nothing: {complaints[:3]}", not complaints)
+        metrics = httpx.get(f"{system.web_url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
+        self.hold(f"metrics are shown: {metrics.status_code}", metrics.status_code == 200)
+        again = self.after.ask(system, "resubmit", submitted)
+        self.hold(f"what was submitted is submitted again where it failed: {again.stderr}", again.returncode == 0)
+
+    def hold_commands(self, version: Version, names: list[str], submitted: str) -> None:
+        """What each version says of what both left."""
+        proven = version.ask(self.system, "verify", *names)
+        self.hold(f"the {version.name} one proves all: {proven.stdout[-500:]}{proven.stderr}", proven.returncode == 0)
+        asked = [("status",), ("events", "list"), ("events", "show", GONE), ("batches", "show", submitted)]
+        for words in asked:
+            done = version.ask(self.system, *words, "--json")
+            readable = done.returncode in {0, 1} and "Traceback" not in done.stderr
+            self.hold(
+                f"the {version.name} one answers {' '.join(words)}: {done.stderr}", readable and is_json(done.stdout)
+            )
+
+    def hold(self, claim: str, held: bool) -> None:  # noqa: FBT001 - reads as a sentence
+        self.report.hold(f"{self.way}: {claim}", held)
+
+
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

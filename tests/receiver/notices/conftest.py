@@ -1,0 +1,34 @@
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from receiver.inbox.ledger import connect
+from receiver.notices.messages import Message
+from receiver.notices.targets import NoticeSettings, Target, make_target
+from tests.notice_receiver import Receiver, receiving
+from tests.receiver.forging import SECRET
+
+BATCH = "batches/b1"
+STORED = Message("results.stored", {"complete": True})
+
+
+@pytest.fixture
+def client(redis_url: str) -> "Iterator[redis.Redis]":
+    with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def target(receiver: Receiver) -> Target:
+    return make_target("webhook", receiver.url)
+
+
+def telling(*targets: Target, base_s: float = 5.0) -> NoticeSettings:
+    return NoticeSettings(targets, (SECRET,), private=True, retry_base_s=base_s)

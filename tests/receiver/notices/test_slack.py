@@ -1,0 +1,92 @@
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from receiver.notices.messages import describe_manifest
+from receiver.notices.slack import MAX_QUOTED, encode_text, quote
+from tests.receiver.test_manifests import MANIFEST
+
+
+def text_of(kind: str, data: Mapping[str, Any], batch: str = "batches/b1") -> str:
+    text: str = json.loads(encode_text(kind, batch, data))["text"]
+    return text
+
+
+def test_stored_batch_is_told_in_figures() -> None:
+    whole = msgspec.structs.replace(
+        MANIFEST, requests=1000, outcomes={"ok": 990, "error": 10, "empty": 0}, missing=0, input=None
+    )
+    assert text_of("results.stored", describe_manifest(whole).data).splitlines() == [
+        "Batch `nightly` (`batches/b1`): *stored*",
+        "1,000 requests: 990 ok, 10 error; 1.5 USD",
+    ]
+
+
+def test_what_is_missing_is_loud() -> None:
+    text = text_of("results.stored", describe_manifest(MANIFEST).data)
+    assert ":warning: stored, but not complete" in text
+    assert "`1 of 2 requests have no result`" in text
+
+
+def test_failure_says_its_error() -> None:
+    failed = msgspec.structs.replace(MANIFEST, state="EXPIRED", requests=None, cost="unknown")
+    assert ":warning: expired" in text_of("results.failed", describe_manifest(failed).data)
+    assert "an unknown number of requests" in text_of("results.failed", describe_manifest(failed).data)
+
+
+def test_buried_batch_says_how_to_go_on() -> None:
+    text = text_of("batch.buried", {"cause": "no such file", "attempts": 5}, "acme/batches/b1")
+    assert text.splitlines() == [
+        "Batch `batches/b1` of project `acme`: *:warning: given up*",
+        "After 5 attempts: `no such file`",
+        "Try again: `gemini-batch-receiver events retry acme/batches/b1`",
+    ]
+
+
+HOSTILE = [
+    "<!channel>",
+    "<!here|here>",
+    "<@U123>",
+    "<#C123>",
+    "<https://evil.example|your bank>",
+    "@channel @here @everyone",
+    "a`<!channel>`b",
+    "&lt;!channel&gt;",
+    "a\n\nBatch `x`: *stored*",
+    "\u202e\x1b[31m\x00",
+    "x" * 100_000,
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_names_are_harmless(hostile: str) -> None:
+    quoted = quote(hostile)
+    assert quoted.startswith("`")
+    assert quoted.endswith("`")
+    assert not set("<>`\n\x1b\x00\u202e") & set(quoted[1:-1])
+    assert not any(mention in quoted for mention in ("@channel", "@here", "@everyone", "@U123"))
+    assert quoted.count("&") == quoted.count("&amp;") + quoted.count("&lt;") + quoted.count("&gt;")
+    assert len(quoted) <= MAX_QUOTED * 5 + 2
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_every_foreign_text_is_quoted(hostile: str) -> None:
+    data = {
+        "display_name": hostile,
+        "cause": hostile,
+        "problems": [hostile],
+        "error": {"message": hostile},
+        "attempts": 1,
+    }
+    for kind in ("results.stored", "results.failed", "batch.buried"):
+        text = text_of(kind, data)
+        assert quote(hostile) in text
+        assert hostile.isalnum() or hostile not in text
+        assert len(text) < 4000
+
+
+def test_surrogates_make_no_error() -> None:
+    assert b"\\ud800" not in encode_text("batch.buried", "batches/b1", {"cause": "\ud800"})
