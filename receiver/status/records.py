@@ -11,7 +11,7 @@ import msgspec
 
 from receiver.errors import ManifestError
 from receiver.inbox.names import split_inbox_name
-from receiver.layout import errors_name, index_name, manifest_name
+from receiver.layout import batch_folder, errors_name, index_name, manifest_name
 from receiver.manifests import Manifest, read_manifest
 from receiver.status.rows import Part, split_bar
 from receiver.storage import Storage
@@ -84,6 +84,7 @@ class Outputs:
     page: int  # from 1
     has_more: bool
     is_end: bool  # no further page is shown, though there may be more rows
+    folder: str  # that most of the objects are in
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def _read_outputs(storage: Storage, batch: str, page: int, limits: Limits) -> Ou
     lines = list(islice(_unpacked_lines(chunks, limits.unpacked_bytes), first, first + PAGE_ROWS + 1))
     rows = list(_rows_of(lines[:PAGE_ROWS], _read_output))
     has_more = len(lines) > PAGE_ROWS
-    return Outputs(rows, page, has_more and page < limits.pages, has_more and page == limits.pages)
+    return Outputs(rows, page, has_more and page < limits.pages, has_more and page == limits.pages, batch_folder(batch))
 
 
 def _unpacked_lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
