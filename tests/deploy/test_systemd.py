@@ -35,6 +35,24 @@ def test_unit_starts_our_process(name: str) -> None:
     assert credentials == {path for variable, path in variables.items() if variable.endswith("_FILE")}
 
 
+def test_commands_run_as_the_units_do() -> None:
+    script = (DEPLOY / "systemd" / "gemini-batch").read_text()
+    told = options(UNITS["web"])
+    assert all(path.partition(":")[0] in script for path in told["LoadCredential"])
+    assert f"{BIN}/gemini-batch-receiver" in script
+    for name in ("EnvironmentFile", "StateDirectory", "StateDirectoryMode", "UMask"):
+        assert f"--property={name}={told[name][0]}".replace("/etc/gemini-batch-receiver", "$folder") in script
+    for name, option in (("User", "uid"), ("Group", "gid"), ("WorkingDirectory", "working-directory")):
+        assert f"--{option}={told[name][0]}" in script
+    subprocess.run(["sh", "-n", str(DEPLOY / "systemd" / "gemini-batch")], check=True, timeout=10)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_unit_waits_for_a_late_redis(name: str) -> None:
+    told = options(UNITS[name])
+    assert (told["Restart"], told["StartLimitIntervalSec"]) == (["always"], ["0"])
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_unit_stops_in_time(name: str) -> None:
     told = options(UNITS[name])
