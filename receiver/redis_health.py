@@ -33,6 +33,8 @@ class Finding:
 def examine(client: "redis.Redis", *, clock: Callable[[], float] = time.time) -> list[Finding]:
     """What is wrong, worst first. Raises InboxUnavailableError when Redis can't be asked."""
     try:
+        if cluster := [*_check_cluster(client)]:
+            return cluster  # the other questions have no answer there
         return [
             *_check_eviction(client),
             *_check_persistence(client),
@@ -61,6 +63,12 @@ def _ask(question: Callable[[], Mapping[Any, Any]], name: str) -> str | None:
     except (NoPermissionError, ResponseError):
         return None
     return None if value is None else str(value)
+
+
+def _check_cluster(client: "redis.Redis") -> Iterator[Finding]:
+    if _ask(lambda: client.info("cluster"), "cluster_enabled") == "1":
+        why = "a step of the inbox changes several keys at once, which a cluster keeps apart"
+        yield Finding("refuse", f"this Redis is a cluster, and {why}: choose a Redis with its cluster mode disabled")
 
 
 def _check_eviction(client: "redis.Redis") -> Iterator[Finding]:

@@ -43,6 +43,13 @@ def test_evicting_redis_is_refused(client: "redis.Redis", policy: str) -> None:
         check_at_start(client)
 
 
+def test_cluster_is_refused(tmp_path: Path) -> None:
+    with running_valkey(tmp_path, "--cluster-enabled", "yes") as url, connect(url) as client:
+        assert levels(client) == ["refuse"]
+        with pytest.raises(UnfitRedisError, match="cluster mode disabled"):
+            check_at_start(client)
+
+
 def test_volatile_policy_is_warned_of(client: "redis.Redis") -> None:
     client.config_set("maxmemory-policy", "volatile-lru")
     check_at_start(client)
