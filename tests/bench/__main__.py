@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tests.bench import latency, memory, scaling, storing
+from tests.bench import footprint, latency, memory, scaling, storing
 from tests.bench.generator import KINDS, cached_results
 from tests.bench.ingest import measure as ingest
 from tests.bench.rounds import run_once, run_rounds, runnable
@@ -134,6 +134,14 @@ def storage_command(size: int, data: Path, runs: int, objects: int, quick: bool)
 def latency_command(count: int) -> None:
     """From a delivery to its output, idle and with a queue."""
     for table in latency.measure(count, say):
+        click.echo(table)
+
+
+@main.command(name="footprint")
+@click.option("--count", default=1000, show_default=True, help="Small batches.")
+def footprint_command(count: int) -> None:
+    """What a small batch costs in Redis and in our processes: memory, commands, connections, processor time."""
+    for table in footprint.measure(count, say):
         click.echo(table)
 
 
