@@ -11,7 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import REDIS_TIMEOUT_S, Arrival, accept_args, driver_info, read_verdicts
+from receiver.inbox.ledger import CLOSING_ERRORS, REDIS_TIMEOUT_S, Arrival, accept_args, driver_info, read_verdicts
 from receiver.inbox.scripts import KEYS, LOOK, read_script
 
 
@@ -23,7 +23,7 @@ class Acceptor:
             url,
             socket_timeout=REDIS_TIMEOUT_S,
             socket_connect_timeout=REDIS_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),  # for a connection that was closed meanwhile; to accept twice is harmless
+            retry=Retry(NoBackoff(), 1, CLOSING_ERRORS),  # on a new connection; to accept twice is harmless
             health_check_interval=0,
             driver_info=driver_info(),
         )

@@ -49,6 +49,7 @@ MOST_LOOKED_AT = 1000  # by one sweep
 MAX_WAITS = 300  # at up to ten minutes each: two days, as long as Gemini lets a job live
 MAX_CAUSE = 2000
 REDIS_TIMEOUT_S = 2.0
+CLOSING_ERRORS = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)  # the last: after a failover
 MOST_CONNECTIONS = 5  # of one client; the web process's intake has one more, and small plans allow 20 in all
 
 
@@ -91,7 +92,7 @@ def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
         timeout=REDIS_TIMEOUT_S,
         socket_timeout=timeout_s,
         socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 0, CLOSING_ERRORS),
         health_check_interval=0,
         driver_info=driver_info(),
     )

@@ -16,6 +16,7 @@ import click
 from tests.chaos import (
     disk_faults,
     doors,
+    failover,
     floods,
     hostile,
     hosts,
@@ -41,6 +42,7 @@ SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "poison": points.poison,
     "redis-absence": redis_faults.absence,
     "redis-black-hole": redis_faults.black_hole,
+    "redis-failover": failover.failover,
     "redis-wipe": redis_faults.wipe,
     "missed": redis_faults.missed,
     "duplicates": doors.duplicates,

@@ -1,9 +1,11 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
+from deploy.sandbox.valkey import running_valkey
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.acceptor import Acceptor
 from receiver.inbox.ledger import Arrival, Inbox, connect
@@ -34,6 +36,24 @@ def test_connection_that_redis_closed_is_replaced(redis_url: str) -> None:
             return await acceptor.accept([arrival(2)])
 
     assert asyncio.run(accept()) == [True]
+
+
+def test_connection_to_a_replica_is_replaced(tmp_path: Path) -> None:
+    """After a failover the address leads elsewhere; whoever kept the old connection could write nothing any more."""
+
+    async def accept(url: str) -> None:
+        async with Acceptor(url) as acceptor:
+            with pytest.raises(InboxUnavailableError, match="ReadOnlyError"):
+                await acceptor.accept([arrival(1)])
+            assert len(client.client_list()) == 1  # that of the question itself
+
+    with running_valkey(tmp_path) as url, connect(url) as client:
+        old = client.client_id()
+        client.replicaof("127.0.0.1", str(allocate_port()))
+        with pytest.raises(InboxUnavailableError, match="read only replica"):
+            Inbox(client).accept([arrival(1)])
+        assert client.client_id() != old
+        asyncio.run(accept(url))
 
 
 def test_absent_redis_is_said_in_words() -> None:
