@@ -69,12 +69,15 @@ class BatchWorker(Worker):
     def __init__(self, redis_url: str, retry_base_s: float, targets: Sequence[str] = ()) -> None:
         client = connect(redis_url, timeout_s=self.connection_timeout)
         self._inbox, self._retry_base_s = Inbox(client, targets), retry_base_s
-        super().__init__(
-            [open_queue(client)],
-            serializer=JSONSerializer,
-            job_monitoring_interval=MONITOR_S,
-            log_job_description=False,
-        )
+        try:
+            super().__init__(
+                [open_queue(client)],
+                serializer=JSONSerializer,
+                job_monitoring_interval=MONITOR_S,
+                log_job_description=False,
+            )
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not answer the worker: {error}") from error
         self._housekeeper = Housekeeper(self.queues[0])
 
     @property

@@ -21,7 +21,7 @@ from tests.waiting import eventually
 
 HOSTS = 3
 ROWS, ROW_BYTES = 50, 4000
-DOWNLOAD_S = 1.0  # of one batch, on a line of its own
+DOWNLOAD_S, SHORT_DOWNLOAD_S = 2.0, 1.0  # of one batch, on a line of its own
 WIDTH = 2.5  # lines that the source can fill at once
 FINISHED_S = 30.0  # R10
 STORED_S = 120
@@ -100,7 +100,7 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(options: Options) -> Iterator[Cluster]:
+def running_cluster(options: Options, download_s: float = SHORT_DOWNLOAD_S) -> Iterator[Cluster]:
     """A web process and everything else here, and HOSTS hosts without workers."""
     size = ROWS * (ROW_BYTES + 50)
     with own_network(), running_object_server() as bucket:
@@ -109,22 +109,25 @@ def running_cluster(options: Options) -> Iterator[Cluster]:
             with redis.Redis.from_url(system.redis_url) as client:
                 client.config_set("protected-mode", "no")  # the hosts have addresses of their own
             port = int(system.gemini_url.rpartition(":")[2])
-            with narrow_source(port, size / DOWNLOAD_S, WIDTH * size / DOWNLOAD_S) as source:
+            with narrow_source(port, size / download_s, WIDTH * size / download_s) as source:
                 hosts = [Host.add(number) for number in range(1, HOSTS + 1)]
                 yield Cluster(system, bucket, source.url, hosts)
+                for host in hosts:
+                    host.keeper.kill()
+                    host.keeper.wait()
 
 
 def hosts(options: Options) -> Report:
     """Throughput of one, two and three hosts, and of more workers than the source can feed; restarts one by one."""
     report = Report("hosts", options.seed)
-    each = options.size(10, 4)
-    with running_cluster(options) as cluster:
+    each, download_s = options.size(8, 4), SHORT_DOWNLOAD_S if options.short else DOWNLOAD_S
+    with running_cluster(options, download_s) as cluster:
         rates = []
         for host in cluster.hosts if options.short else [*cluster.hosts, *cluster.hosts]:
             cluster.start_worker(host)
             names = cluster.add(each * len(cluster.system.workers))
             rates.append(len(names) / cluster.wait(names))
-        _judge_growth(report, rates)
+        _judge_growth(report, rates, WIDTH / download_s)
         for host in cluster.hosts:
             cluster.add(each)
             cluster.stop_worker(host)
@@ -143,8 +146,7 @@ def hosts(options: Options) -> Report:
     return report
 
 
-def _judge_growth(report: Report, rates: list[float]) -> None:
-    limit = WIDTH / DOWNLOAD_S
+def _judge_growth(report: Report, rates: list[float], limit: float) -> None:
     workers = range(1, len(rates) + 1)
     table = [
         [f"{min(n, HOSTS)} / {n}", f"{rate:.2f}", f"{rate / rates[0]:.2f}", f"{rate / limit:.0%}"]

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port, stop
-from deploy.sandbox.valkey import start_valkey
+from deploy.sandbox.valkey import running_valkey, start_valkey
 from receiver.bell import QUEUE, Bell
 from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Arrival, Inbox, connect
@@ -106,6 +107,18 @@ def test_unreadable_ids_are_passed_over(place: Place, worker: int) -> None:
         place.ring(name)
     eventually(lambda: place.is_stored(name), 10, "the batch behind them")
     assert is_running(worker)
+
+
+def test_too_few_connections_are_said_in_words(tmp_path: Path) -> None:
+    with running_valkey(tmp_path, "--maxclients", "2") as url, connect(url) as client:
+        client.ping()
+        environ = {"GEMINI_API_KEY": "k", "REDIS_URL": url, "STORAGE_URL": (tmp_path / "out").as_uri()}
+        argv = [sys.executable, "-m", "workers", "worker"]
+        env = os.environ | environ
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "max number of clients reached" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_idle_worker_ends_when_told(place: Place, worker: int) -> None:
