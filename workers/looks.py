@@ -5,21 +5,19 @@ threads, which a fork does not take along: every later job would hang at its fir
 """
 
 import logging
-import subprocess
-import sys
 
 import redis
 
 from receiver.reconciler import Reconciler
 from receiver.settings import Settings
+from workers.children import run_command
 
-LOOK = (sys.executable, "-m", "workers", "reconcile", "--if-due", "--json")
 log = logging.getLogger(__name__)
 
 
 def look_in_child() -> None:
     """Make a look, when it is due, and wait for it. It logs for itself."""
-    code = subprocess.run(LOOK, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode
+    code = run_command("reconcile", "--if-due", "--json")
     if code:
         log.warning("reconcile.ended", extra={"code": code})
 

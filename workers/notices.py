@@ -6,8 +6,6 @@ that moment would leave its locks held in the work-horse for ever; this one only
 
 import logging
 import random
-import subprocess
-import sys
 import threading
 import time
 
@@ -16,8 +14,8 @@ import redis
 from receiver.errors import InboxUnavailableError
 from receiver.notices.queues import NoticeQueue
 from receiver.settings import Settings
+from workers.children import run_command
 
-SEND = (sys.executable, "-m", "workers", "notices", "send", "--json")
 ASK_EVERY_S = 2.0
 log = logging.getLogger(__name__)
 
@@ -26,9 +24,7 @@ def send_what_is_due(settings: Settings) -> None:
     """Send it, and wait for the end of that. It logs for itself."""
     if not settings.notices.targets:
         return
-    # Left open, descriptors let Python spawn: else it waits on a pipe that a work-horse forked just then holds open.
-    nowhere = subprocess.DEVNULL
-    code = subprocess.run(SEND, stdin=nowhere, stdout=nowhere, close_fds=False, check=False).returncode
+    code = run_command("notices", "send", "--json")
     if code:
         log.warning("notices.ended", extra={"code": code})
 
