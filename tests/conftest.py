@@ -7,6 +7,7 @@ import redis
 from hypothesis import HealthCheck, settings
 
 from deploy.sandbox.valkey import running_valkey
+from receiver.inbox.ledger import connect
 from tests.object_server.running import ObjectServer, running_object_server
 from tests.storage_servers import Bucket, running_azurite, running_fake_gcs, running_moto, running_seaweedfs
 
@@ -38,6 +39,13 @@ def redis_url(valkey_url: str) -> str:
     with redis.Redis.from_url(valkey_url) as client:
         client.flushall()
     return valkey_url
+
+
+@pytest.fixture
+def client(redis_url: str) -> "Iterator[redis.Redis]":
+    """Ours, of that Valkey."""
+    with connect(redis_url) as client:
+        yield client
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import get_args
 import click
 import msgspec
 
+from receiver.cli.conclusions import conclude
 from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
@@ -114,17 +115,8 @@ def _chosen(
     return list(dict.fromkeys([*names, *flagged]))
 
 
-def _conclude(done: Sequence[str], asked: Sequence[str], verb: str, *, as_json: bool) -> None:
-    """Say n of m; exit code 1 when some were not known."""
-    unknown = [name for name in asked if name not in set(done)]
-    if as_json:
-        click.echo(msgspec.json.encode({verb: done, "unknown": unknown}))
-    else:
-        for name in unknown:
-            click.echo(f"the inbox does not know {name}: try `replay --batch {name}`", err=True)
-        click.echo(f"{len(done)} of {len(asked)} {verb}")
-    if unknown:
-        click.get_current_context().exit(1)
+def _unknown(name: str) -> str:
+    return f"the inbox does not know {name}: try `replay --batch {name}`"
 
 
 @events.command("retry")
@@ -138,7 +130,7 @@ def retry_events(batches: tuple[str, ...], *, all_buried: bool, label: str | Non
     with connect(settings.redis_url) as client:
         asked = _chosen(settings, Backlog(client), batches, ["buried"] if all_buried else [], label)
         known = retry(client, asked)
-    _conclude(known, asked, "queued", as_json=as_json)
+    conclude(known, asked, "queued", _unknown, as_json=as_json)
 
 
 @events.command("bury")
@@ -152,15 +144,7 @@ def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_j
     asked = list(dict.fromkeys(read_name(settings, batch, label) for batch in batches))
     with connect(settings.redis_url) as client:
         buried = Inbox(client, settings.notices.digests).give_up(asked, cause)
-    left = [name for name in asked if name not in set(buried)]
-    if as_json:
-        click.echo(msgspec.json.encode({"buried": buried, "left": left}))
-    else:
-        for name in left:
-            click.echo(f"{name} is neither open nor leased", err=True)
-        click.echo(f"{len(buried)} of {len(asked)} buried")
-    if left:
-        click.get_current_context().exit(1)
+    conclude(buried, asked, "buried", lambda name: f"{name} is neither open nor leased", as_json=as_json)
 
 
 @events.command("purge")
@@ -182,4 +166,4 @@ def purge_events(  # noqa: PLR0913 - one parameter an option
         if not yes:
             raise click.UsageError(f"this would make the inbox forget {len(asked)} batch(es): add --yes to do it")
         purged = Inbox(client).purge(asked)
-    _conclude(purged, asked, "purged", as_json=as_json)
+    conclude(purged, asked, "purged", _unknown, as_json=as_json)

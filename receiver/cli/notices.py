@@ -7,6 +7,7 @@ from itertools import islice
 import click
 import msgspec
 
+from receiver.cli.conclusions import conclude
 from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
@@ -92,17 +93,8 @@ def _chosen(outbox: Outbox, names: Sequence[str], *flags: tuple[bool, Callable[[
     return list(dict.fromkeys([*names, *flagged]))
 
 
-def _conclude(done: Sequence[str], asked: Sequence[str], verb: str, *, as_json: bool) -> None:
-    """Say n of m; exit code 1 when some were not there."""
-    unknown = [name for name in asked if name not in set(done)]
-    if as_json:
-        click.echo(msgspec.json.encode({verb: done, "unknown": unknown}))
-    else:
-        for name in unknown:
-            click.echo(f"no notice is called {printable(name)}: `notices list` names them", err=True)
-        click.echo(f"{len(done)} of {len(asked)} {verb}")
-    if unknown:
-        click.get_current_context().exit(1)
+def _unknown(name: str) -> str:
+    return f"no notice is called {printable(name)}: `notices list` names them"
 
 
 @notices.command("retry")
@@ -117,7 +109,7 @@ def retry_notices(names: tuple[str, ...], *, all_dead: bool, all_waiting: bool, 
         outbox = Outbox(client)
         asked = _chosen(outbox, names, (all_dead, _is_dead), (all_waiting, lambda notice: notice.state == "waiting"))
         queued = outbox.retry(asked)
-    _conclude(queued, asked, "queued", as_json=as_json)
+    conclude(queued, asked, "queued", _unknown, as_json=as_json)
 
 
 @notices.command("purge")
@@ -136,4 +128,4 @@ def purge_notices(names: tuple[str, ...], *, all_dead: bool, stale: bool, yes: b
         if not yes:
             raise click.UsageError(f"this would forget {len(asked)} notice(s): add --yes to do it")
         purged = outbox.purge(asked)
-    _conclude(purged, asked, "purged", as_json=as_json)
+    conclude(purged, asked, "purged", _unknown, as_json=as_json)

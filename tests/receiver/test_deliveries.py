@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 import redis
 
@@ -8,12 +6,6 @@ from receiver.deliveries import MOST_AT_ONCE, MOST_LOGGED, REFUSALS, Note, NoteB
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.inbox.scripts import DELIVERIES
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 def deliver(client: "redis.Redis", *ids: str) -> None:

@@ -1,18 +1,9 @@
-from collections.abc import Iterator
-
 import pytest
 import redis
 
 from receiver.errors import LookHeldError
-from receiver.inbox.ledger import connect
 from receiver.inbox.scripts import LOOK
 from receiver.looks import Looks
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 def pass_time(client: "redis.Redis", seconds: int) -> None:

@@ -1,19 +1,11 @@
-from collections.abc import Iterator
-
 import pytest
 import redis
 
 from receiver.bell import ENOUGH_WAITING, Bell, open_queue
-from receiver.inbox.ledger import RING_GRACE_S, Arrival, Inbox, connect
+from receiver.inbox.ledger import RING_GRACE_S, Arrival, Inbox
 from receiver.inbox.scripts import DUE
 from receiver.sweep import Sweeper, sweep
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from workers.held import find_lease
 from workers.lease import RENEW_EVERY_S, LeaseKeeper, clock_s
 
 BATCH = "batches/abc"
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

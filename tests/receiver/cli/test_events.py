@@ -89,7 +89,7 @@ def test_retry_opens_and_rings(client: "redis.Redis", redis_url: str) -> None:
 
 def test_retry_takes_all_buried(client: "redis.Redis", redis_url: str) -> None:
     result = run(redis_url, "retry", "--all-buried", "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, {"queued": ["batches/buried"], "unknown": []})
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"queued": ["batches/buried"], "left": []})
     assert Inbox(client).entries(["batches/buried"])["batches/buried"].state == "open"
     assert run(redis_url, "retry", "--all-buried").stdout == "0 of 0 queued\n"
 
@@ -118,7 +118,7 @@ def test_named_batch_is_purged(redis_url: str) -> None:
     result = run(redis_url, "purge", "open", "nosuchbatch", "--yes", "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (
         1,
-        {"purged": ["batches/open"], "unknown": ["batches/nosuchbatch"]},
+        {"purged": ["batches/open"], "left": ["batches/nosuchbatch"]},
     )
 
 

@@ -9,7 +9,6 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
-from receiver.inbox.ledger import connect
 from receiver.manifests import encode_manifest
 from receiver.notices.messages import describe_manifest
 from receiver.notices.outbox import Outbox, read_standing
@@ -28,12 +27,6 @@ REMOVED = make_target("webhook", "https://removed.example/hunter2")
 def receiver() -> Iterator[Receiver]:
     with receiving() as receiver:
         yield receiver
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture
@@ -93,7 +86,7 @@ def test_dead_ones_are_sent_again(
     assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 given up\n"
     receiver.heard[0].verify(SECRET_TEXT)
     gone = run(settings, "retry", mine, "--json")
-    assert (gone.exit_code, json.loads(gone.stdout)) == (1, {"queued": [], "unknown": [mine]})
+    assert (gone.exit_code, json.loads(gone.stdout)) == (1, {"queued": [], "left": [mine]})
 
 
 def test_waiting_ones_are_sent_at_once(settings: dict[str, str], receiver: Receiver, mine: str) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from click.testing import CliRunner, Result
 from deploy.sandbox.valkey import running_valkey
 from receiver.cli.group import cli
 from receiver.deliveries import Note, NoteBook, name_delivery
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import DUE
 from receiver.looks import Looks, WebhookFault
 from tests.answering import Answer, answering
@@ -21,12 +20,6 @@ from tests.receiver.inbox.test_backlog import fill
 from tests.running import running_program
 from tests.waiting import eventually
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 def status(redis_url: str, *args: str, **more: str) -> Result:

@@ -1,6 +1,5 @@
 """What a person sees of the inbox, and what becomes of it over time."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ from receiver.inbox.scripts import BURIED, DONE, DUE
 from receiver.inbox.summaries import Summary
 
 STATES: list[State] = ["open", "leased", "buried", "done"]
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 def claimed(inbox: Inbox, name: str) -> Lease:

@@ -1,5 +1,4 @@
 import time
-from collections.abc import Iterator
 
 import pytest
 import redis
@@ -13,12 +12,6 @@ from receiver.inbox.summaries import Summary
 from tests.waiting import eventually
 
 BATCH = "batches/abc"
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

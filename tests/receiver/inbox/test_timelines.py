@@ -1,23 +1,15 @@
 """What happened to a batch, as the inbox's scripts write it down."""
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
-from receiver.inbox.ledger import MAX_CAUSE, Arrival, Inbox, Lease, connect
+from receiver.inbox.ledger import MAX_CAUSE, Arrival, Inbox, Lease
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
 from receiver.inbox.timelines import Step, read_timeline
 from tests.waiting import eventually
 
 BATCH = "batches/abc"
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

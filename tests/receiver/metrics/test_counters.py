@@ -32,12 +32,6 @@ from tests.waiting import eventually
 ACCEPTED = ("default", "v1", "accepted")
 
 
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
-
-
 def kept(client: "redis.Redis") -> dict[str, float]:
     found: dict[Any, Any] = client.hgetall(METRICS)
     return {name.decode(): float(count) for name, count in found.items()}

@@ -1,22 +1,13 @@
 """The counters of the last day, in a real Valkey."""
 
-from collections.abc import Iterator
-
-import pytest
 import redis
 
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.summaries import Summary
 from receiver.metrics import series
 from receiver.metrics.counters import Counters
 from receiver.metrics.history import HISTORY, SLOTS, fetch_history
 from receiver.metrics.slots import SLOT_S, Slot
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 def totals(slots: list[Slot], *fields: str) -> float:

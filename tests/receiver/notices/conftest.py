@@ -1,9 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-import redis
 
-from receiver.inbox.ledger import connect
 from receiver.notices.messages import Message
 from receiver.notices.targets import NoticeSettings, Target, make_target
 from tests.notice_receiver import Receiver, receiving
@@ -11,12 +9,6 @@ from tests.receiver.forging import SECRET
 
 BATCH = "batches/b1"
 STORED = Message("results.stored", {"complete": True})
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
 
 
 @pytest.fixture
