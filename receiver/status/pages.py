@@ -60,6 +60,8 @@ class Pages:
         self._env.globals |= {"words": words, "states": rows.STATES, "steps": rows.STEPS, "version": digest[:12]}
         self._env.globals["page_path"] = rows.page_path
         self._env.filters["coded"] = coded
+        for name in self._env.list_templates():
+            self._env.get_template(name)  # compiled now: while a delivery waits is a bad time
 
     def answer(self, request: Request, template: str, status: int = 200, here: str = "", **context: Any) -> Response:
         """A page; only what moves in it where our script asks. `here` is its entry among the links at the top."""

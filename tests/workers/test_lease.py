@@ -58,6 +58,13 @@ def test_job_stops_when_another_has_the_batch(inbox: Inbox) -> None:
         eventually(lambda: raises_lost(keeper), 2 * RENEW_EVERY_S)
 
 
+def test_job_stops_when_its_batch_is_buried_by_hand(inbox: Inbox) -> None:
+    with LeaseKeeper(inbox, claim(inbox), clock_s()) as keeper:
+        inbox.give_up([BATCH], "wrong prompt")
+        eventually(lambda: raises_lost(keeper), 2 * RENEW_EVERY_S)
+    assert inbox.entries([BATCH])[BATCH].state == "buried"
+
+
 def test_pause_before_the_first_renewal_counts(inbox: Inbox) -> None:
     """The lease began when the claim was sent, not when we got to read the answer."""
     keeper = LeaseKeeper(inbox, claim(inbox), clock_s() - LEASE_S)
