@@ -88,7 +88,8 @@ class StatusPage:
         form = await _read_form(request)
         back = _checked_path(form.get("back", ""))
         if refusal := self._gate.log_in(request, form.get("token", "")):
-            log.warning("status.login_refused", extra={"status": refusal.status})
+            if not refusal.retry_after_s:  # a flood of guesses is none of lines
+                log.warning("status.login_refused", extra={"status": refusal.status})
             return self._ask_for_token(request, refusal, back)
         log.info("status.login")
         response = RedirectResponse(back, 303)
