@@ -118,9 +118,20 @@ def read_list(client: "redis.Redis", state: State, page: int) -> Listing:
     names = backlog.names(state)
     pages = max(1, -(-len(names) // PAGE_ROWS))
     page = min(max(1, page), pages)
-    entries = fetch_entries(client, names[(page - 1) * PAGE_ROWS : page * PAGE_ROWS])
+    shown = names[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+    due = _due_of(client, shown) if state == "open" else {}
     now_ms = backlog.now_ms()
-    return Listing(now_ms, state, [make_row(entry, now_ms) for entry in entries.values()], page, pages, len(names))
+    rows = [make_row(entry, now_ms, due.get(name)) for name, entry in fetch_entries(client, shown).items()]
+    return Listing(now_ms, state, rows, page, pages, len(names))
+
+
+def _due_of(client: "redis.Redis", names: Sequence[str]) -> dict[str, int]:
+    """When each is due, in Unix milliseconds; one that was taken meanwhile is left out."""
+    try:
+        scores = client.zmscore(DUE, list(names)) if names else []
+    except redis.RedisError as error:
+        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+    return {name: int(score) for name, score in zip(names, scores, strict=True) if score is not None}
 
 
 def read_row(client: "redis.Redis", name: str) -> tuple[int, Row | None]:

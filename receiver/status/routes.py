@@ -49,6 +49,7 @@ class StatusPage:
         }
         return [
             Route(f"{HOME}/static/{{name}}", self._static, methods=["GET"]),
+            Route(f"{HOME}/login", self._leave_login, methods=["GET"]),
             *(Route(path, self._guarded(show), methods=["GET"]) for path, show in pages.items()),
             *(Route(path, do, methods=["POST"], max_body_size=MOST_FORM_BYTES) for path, do in posts.items()),
         ]
@@ -71,13 +72,16 @@ class StatusPage:
 
     def _away(self, request: Request, visitor: Visitor, cause: str) -> Response:
         log.warning("status.unavailable", extra={"cause": cause})
+        if request.method == "POST":
+            text = f"{cause}. Whether it was done is not known: the page tells once Redis answers."
+            return self._refuse(request, visitor, 503, "Redis is away", text)
         return self._pages.answer(request, "away.html", 503, visitor=visitor, cause=cause)
 
     async def _static(self, request: Request) -> Response:
         return self._pages.static(request.path_params["name"])
 
     def _ask_for_token(self, request: Request, refusal: Refusal, back: str | None = None) -> Response:
-        back = request.url.path if back is None else back
+        back = back or _page_of(request)
         answer = self._pages.answer(request, "login.html", refusal.status, refusal=refusal, back=back)
         answer.headers["www-authenticate"] = "Bearer"
         if refusal.retry_after_s:
@@ -96,6 +100,10 @@ class StatusPage:
         self._gate.open_session(request, response)
         return response
 
+    async def _leave_login(self, _request: Request) -> Response:
+        """Somebody opens the address that a failed login has left in the browser."""
+        return RedirectResponse(HOME, 303)
+
     async def _log_out(self, request: Request, visitor: Visitor) -> Response:
         if not self._gate.may_act(request, visitor, await _read_form(request)):
             return self._forbid(request, visitor)
@@ -108,7 +116,8 @@ class StatusPage:
         return self._refuse(request, visitor, 403, "Not done", text)
 
     def _refuse(self, request: Request, visitor: Visitor, status: int, title: str, text: str) -> Response:
-        return self._pages.answer(request, "refused.html", status, visitor=visitor, title=title, text=text)
+        told = {"title": title, "text": text, "back": _page_of(request)}
+        return self._pages.answer(request, "refused.html", status, visitor=visitor, told=told)
 
     def _desk_of(self, request: Request) -> Desk:
         if self._desk is None:
@@ -176,6 +185,12 @@ def _name_of(request: Request) -> str | None:
     """The batch that the address names, as the inbox calls it; None where it is none."""
     name = inbox_name(request.path_params.get("project", ""), f"batches/{request.path_params['id']}")
     return name if INBOX_NAME.fullmatch(name) else None
+
+
+def _page_of(request: Request) -> str:
+    """The page that an address belongs to, be it that of a button."""
+    name = _name_of(request) if "id" in request.path_params else None
+    return (page_path(name) if name else None) or HOME
 
 
 def _checked_path(text: str) -> str:

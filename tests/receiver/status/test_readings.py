@@ -43,6 +43,8 @@ def test_waiting_ones_come_by_the_time_they_are_due(client: "redis.Redis") -> No
         )
     found = read_all(client, [""])
     assert [row.name for row in found.waiting] == ["batches/soon", "batches/later"]
+    listing = read_list(client, "open", 1)
+    assert [(row.name, row.due_ms) for row in listing.rows] == [(row.name, row.due_ms) for row in found.waiting]
     assert [row.display_name for row in found.running] == ["evening", "evening"]
 
 
