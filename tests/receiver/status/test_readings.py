@@ -1,25 +1,16 @@
 """What the page reads, in a real Valkey."""
 
-from collections.abc import Iterator
-
-import pytest
 import redis
 
-from receiver.inbox import Arrival, Inbox, connect
-from receiver.progress import Progress
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.progress import Progress
 from receiver.status.readings import MOST_ROWS, PAGE_ROWS, read_all, read_list, read_row
-from tests.receiver.test_backlog import claimed, fill
-
-
-@pytest.fixture
-def client(redis_url: str) -> "Iterator[redis.Redis]":
-    with connect(redis_url) as client:
-        yield client
+from tests.receiver.inbox.test_backlog import claimed, fill
 
 
 def test_each_state_has_its_rows(client: "redis.Redis") -> None:
     fill(client)
-    found = read_all(client, [""])
+    found = read_all(client, [""], {})
     rows = (found.running, found.waiting, found.buried, found.stored)
     assert [[row.name for row in some] for some in rows] == [
         ["batches/leased"],
@@ -41,7 +32,7 @@ def test_waiting_ones_come_by_the_time_they_are_due(client: "redis.Redis") -> No
         inbox.renew(
             claimed(inbox, f"batches/running{number}"), progress=Progress(stage="split", display_name="evening")
         )
-    found = read_all(client, [""])
+    found = read_all(client, [""], {})
     assert [row.name for row in found.waiting] == ["batches/soon", "batches/later"]
     listing = read_list(client, "open", 1)
     assert [(row.name, row.due_ms) for row in listing.rows] == [(row.name, row.due_ms) for row in found.waiting]
@@ -52,7 +43,7 @@ def test_crowd_is_shown_in_part_and_counted(client: "redis.Redis") -> None:
     inbox = Inbox(client)
     inbox.accept([Arrival(f"batches/w{number}", "batch.succeeded", "static") for number in range(PAGE_ROWS + 5)])
     claimed(inbox, "batches/running")
-    found = read_all(client, [""])
+    found = read_all(client, [""], {})
     assert (len(found.waiting), found.overview.open) == (MOST_ROWS, PAGE_ROWS + 5)
     pages = [read_list(client, "open", page) for page in (1, 2, 3)]
     assert [len(page.rows) for page in pages] == [PAGE_ROWS, 5, 5]
