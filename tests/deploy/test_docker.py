@@ -1,4 +1,4 @@
-"""The image and the compose files, read: no Docker was there to build or run them."""
+"""The image and the compose files, read: no Docker is here to build or run them."""
 
 import json
 import os
