@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 import redis
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
@@ -71,6 +72,8 @@ class Webhook:
             except ClientDisconnect:
                 log.info("delivery.aborted")
                 return Response(status_code=400)
+            except HTTPException:
+                raise  # a body over the limit
             except Exception:
                 log.exception("delivery.crashed")
                 return JSONResponse({"error": "this went wrong here; it is logged"}, status_code=500)
