@@ -17,7 +17,11 @@ PR_SET_PDEATHSIG = 1
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies; elsewhere a killed parent leaves it running."""
+    """Ask Linux to kill this process when its parent dies; elsewhere a killed parent leaves it running.
+
+    SIGINT counts again: what a shell starts in the background ignores it, and would hand that on.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

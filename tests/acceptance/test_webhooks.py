@@ -12,7 +12,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.inbox.scripts import LOOK
-from receiver.looks import WEBHOOK_FAULTS
+from receiver.looks import WEBHOOK_FAULTS, read_faults
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import run
 from tests.running import CLIENT, HEADERS, answers, ready_batch, running_program, running_sandbox
@@ -192,6 +192,12 @@ def test_two_projects_have_two_doors(owner: Owner) -> None:
     assert owner.run("doctor", "--url", owner.url).returncode == 2
 
 
+def kinds_of_faults(client: "redis.Redis") -> list[str] | None:
+    """What the last look found; None where it kept nothing."""
+    kept = client.hget(LOOK, WEBHOOK_FAULTS)
+    return None if kept is None else [fault.kind for fault in read_faults(kept)]
+
+
 def test_schedule_warns_of_a_disabled_webhook(owner: Owner) -> None:
     owner.environ["RECONCILE_INTERVAL_S"] = "1"
     webhook = registered(owner)
@@ -201,10 +207,10 @@ def test_schedule_warns_of_a_disabled_webhook(owner: Owner) -> None:
         owner.serve(stack)
         eventually(lambda: client.hexists(LOOK, "complete"), 20, "the first look")
         assert "webhook." not in log.read_text()
-        eventually(lambda: client.hget(LOOK, WEBHOOK_FAULTS) == b"0", 20, "the count of faults")
+        eventually(lambda: kinds_of_faults(client) == [], 20, "a look that finds nothing")
         owner.patch(state="disabled")
         eventually(lambda: '"event": "webhook.disabled"' in log.read_text(), 20, "the warning")
-        eventually(lambda: client.hget(LOOK, WEBHOOK_FAULTS) == b"1", 20, "the count of faults")
+        eventually(lambda: kinds_of_faults(client) == ["disabled"], 20, "what the look found")
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     warning = next(line for line in lines if line["event"] == "webhook.disabled")
     assert (warning["level"], warning["webhook"], warning["project"]) == ("warning", webhook["id"], "default")
