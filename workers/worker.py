@@ -23,23 +23,16 @@ from rq.serializers import JSONSerializer
 from rq.utils import get_version
 from rq.worker.base import WorkerStatus
 
-from receiver.bell import Bell, open_queue
+from receiver.bell import open_queue
 from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.inbox.ledger import REDIS_TIMEOUT_S, Inbox, connect
 from receiver.log_fields import log_fields
-from receiver.redis_health import check_at_start
 from receiver.retry import jittered, plan_retry_s
-from receiver.settings import Settings
-from receiver.storage import open_storage
-from receiver.sweep import Sweeper, sweep
 from receiver.tracing import hand_over
 from workers.held import breaths, find_lease, forget_lease
-from workers.horse import FlagAtTimeout, explain_death, prepare_horse, share_with_horses
+from workers.horse import FlagAtTimeout, explain_death, prepare_horse
 from workers.housekeeping import Housekeeper
 from workers.jobs import OwnJob
-from workers.looks import start_reconciler
-from workers.notices import send_what_is_due, start_courier
-from workers.scratch import clear_old_scratch
 from workers.shutdown import forget_wishes, request_shutdown
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
@@ -269,34 +262,3 @@ class BatchWorker(Worker):
     def setup_work_horse_signals(self) -> None:
         assert self.pid is not None  # noqa: S101 - for the type checker: a worker that works has one
         prepare_horse(self.pid)
-
-
-def _burst(worker: BatchWorker, inbox: Inbox, bell: Bell) -> None:
-    """Work until nothing is due; what is postponed stays for the next run."""
-    while inbox.has_due() and not worker.is_stopping:
-        sweep(inbox, bell)
-        worker.run(burst=True)
-        if inbox.has_due() and not worker.is_stopping:
-            time.sleep(RECONNECT_S)
-
-
-def run_worker(settings: Settings, *, burst: bool = False) -> None:
-    """Work until SIGTERM, or in a burst until nothing is due. Raises ReceiverError at start when Redis is unfit."""
-    with connect(settings.redis_url) as client:
-        inbox, bell = Inbox(client), Bell(client)
-        check_at_start(client)
-        storage = open_storage(settings.storage_url)  # one that can't be used stops the start
-        template = settings.template
-        log.info("worker.started", extra={"template": template.text, "example": template.example()})
-        clear_old_scratch(settings, storage)
-        worker = BatchWorker(settings.redis_url, settings.retry_base_s, settings.notices.digests)
-        share_with_horses()
-        if burst:
-            _burst(worker, inbox, bell)
-            send_what_is_due(settings)
-        else:
-            Sweeper(inbox, bell).start()
-            start_reconciler(settings, client)
-            start_courier(settings, client)
-            worker.run()
-        log.info("worker.stopped")

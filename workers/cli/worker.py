@@ -5,7 +5,7 @@ import click
 from receiver.cli.group import cli, load_settings
 from receiver.logs import log_what_escapes
 from workers.configuration import current_settings
-from workers.worker import run_worker
+from workers.run import run_worker
 
 
 @cli.command()
