@@ -60,6 +60,6 @@ def test_bars_are_held(name: str, runs: Runs) -> None:
     if name in {"hosts", "cut-host"} and (hindrance := find_hindrance()):
         give_up("a network of its own", hindrance)
     if name == "two-versions" and not has_history():
-        give_up("the older version", "git fetch --unshallow")
+        pytest.skip("a shallow clone lacks the older version: git fetch --unshallow")  # nothing to install
     code, said = runs[name].result()
     assert code == 0, said
