@@ -25,7 +25,7 @@ from receiver.retry import jittered
 
 IDLE_S = 1.0
 AWAY_S = 5.0  # while Redis is away
-STOP_S = 3.0  # how long the end of the process waits for a try that goes on
+STOP_S = 1.0  # for a try that goes on at the end: the whole process must be gone in five
 log = logging.getLogger(__name__)
 
 
