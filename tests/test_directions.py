@@ -17,6 +17,7 @@ PURE = {
     "receiver.manifests",
     "receiver.metrics.series",
     "receiver.name_codec",
+    "receiver.outcomes",
     "receiver.notices.addresses",
     "receiver.notices.messages",
     "receiver.notices.schedule",
@@ -43,7 +44,7 @@ PURE = {
     "workers.account",
     "workers.cost",
     "workers.lines",
-    "workers.outcomes",
+    "workers.rules",
     "workers.results",
     "workers.verify",
 }

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from receiver.outcomes import METERED, Outcome
 from receiver.prices import LONG_PROMPT_TOKENS
-from workers.outcomes import ModalityCount, Outcome, Result, Usage
+from workers.rules import ModalityCount, Result, Usage
 
 MAX_MODALITIES = 16
 OTHER_MODALITIES = "OTHER"
@@ -27,7 +28,6 @@ USAGES_TOGETHER = 512
 _KEPT_CHARACTERS = 31
 _DIGEST_BYTES = 15
 _OK, _MALFORMED, _DUPLICATE = Outcome.OK, Outcome.MALFORMED, Outcome.DUPLICATE
-_ANSWERS = frozenset({Outcome.OK, Outcome.TRUNCATED})
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Account:
             self._waiting.append(result.usage)
             if len(self._waiting) >= USAGES_TOGETHER:
                 self._add_usages()
-        elif result.outcome in _ANSWERS:
+        elif result.outcome in METERED:
             self._silent_answers += 1
         return outcome
 

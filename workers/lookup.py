@@ -6,13 +6,10 @@ from pathlib import Path
 
 from receiver.errors import StorageError
 from receiver.manifests import Manifest
+from receiver.outcomes import ERROR_FILE, Outcome
 from receiver.storage import Storage
-from workers.outcomes import Outcome
 from workers.stored_index import read_index
 from workers.verify import Row
-
-# Lines that are no answer, from the least telling to the most; where a key has several, the last of these counts.
-NO_ANSWER = (Outcome.DUPLICATE.value, Outcome.MALFORMED.value, Outcome.ERROR.value)
 
 
 def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> Row | None:
@@ -24,11 +21,15 @@ def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> Row | 
     for row in read_index(storage, batch_id, scratch):
         if row.key != key:
             continue
-        if row.outcome not in NO_ANSWER:
+        if row.outcome not in ERROR_FILE:
             return row
-        if telling is None or NO_ANSWER.index(row.outcome) > NO_ANSWER.index(telling.outcome):
+        if telling is None or _telling(row) > _telling(telling):
             telling = row
     return telling
+
+
+def _telling(row: Row) -> int:
+    return ERROR_FILE.index(Outcome(row.outcome))
 
 
 def read_line(storage: Storage, row: Row) -> bytes:

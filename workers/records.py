@@ -14,10 +14,11 @@ from typing import IO, Any, Self
 
 from receiver.layout import errors_name, index_name, retry_name
 from receiver.manifests import Record
+from receiver.outcomes import Outcome
 from receiver.storage import Storage
 from workers.digests import file_sha256
 from workers.index import IndexRow, IndexWriter
-from workers.outcomes import Outcome, Result
+from workers.rules import Result
 
 
 def encode_row(row: dict[str, Any]) -> bytes:

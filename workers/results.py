@@ -2,7 +2,7 @@
 
 Two ways lead to the same result. The fast one is a typed decoder that skips what nobody asks for; it only ever says
 "there is an answer under this key". Whatever it can't say that of (errors, blocks, lone surrogates, NaN, wrong types,
-broken JSON) goes the tolerant way, and `workers.outcomes` holds every rule of it.
+broken JSON) goes the tolerant way, and `workers.rules` holds every rule of it.
 """
 
 import json
@@ -10,10 +10,9 @@ import re
 
 import msgspec
 
+from receiver.outcomes import Outcome
 from workers.lines import is_utf8
-from workers.outcomes import MAX_TOKENS, Outcome, Result, Usage, answer_outcome, judge_row, malformed, token_usage
-
-__all__ = ["Outcome", "Result", "Usage", "is_blank", "parse_result"]
+from workers.rules import MAX_TOKENS, Result, Usage, answer_outcome, judge_row, malformed, token_usage
 
 _ABSENT = msgspec.Raw()
 

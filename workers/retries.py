@@ -11,10 +11,10 @@ import msgspec
 from receiver.errors import StorageError, SubmissionError
 from receiver.layout import manifest_name, retry_name
 from receiver.manifests import Manifest, read_manifest
+from receiver.outcomes import Outcome
 from receiver.storage import Storage
 from receiver.submissions.records import read_resubmitted
 from workers.known_input import KnownInput, read_key
-from workers.outcomes import Outcome
 from workers.stored_index import read_index
 
 ANSWERS = frozenset({Outcome.OK.value, Outcome.BLOCKED.value, Outcome.TRUNCATED.value, Outcome.EMPTY.value})

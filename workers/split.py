@@ -8,18 +8,17 @@ from typing import IO, Self
 
 from receiver.layout import Namer, oversize_name, unkeyed_name
 from receiver.manifests import Objects, Record
+from receiver.outcomes import ERROR_FILE, Outcome
 from receiver.storage import Storage
 from workers.account import Account
 from workers.forms.forms import Forms
 from workers.index import IndexRow
 from workers.lines import Block, LineSplitter, OversizeLine
 from workers.manifest import Written
-from workers.outcomes import Outcome, Result, malformed
 from workers.records import Records
 from workers.results import is_blank, parse_result
+from workers.rules import Result, malformed
 from workers.sinks import GroupSink, ObjectSink, Sink
-
-NO_ANSWER = frozenset({Outcome.ERROR, Outcome.MALFORMED, Outcome.DUPLICATE})
 
 
 class _OversizeFile:
@@ -126,7 +125,7 @@ class Split:
         key = result.key
         if result.retryable and key is not None and outcome is not Outcome.DUPLICATE:
             self._records.add_retry(key, may_be_answered=outcome is Outcome.MALFORMED)
-        if outcome in NO_ANSWER:
+        if outcome in ERROR_FILE:
             return self._records.add_error(number, result, outcome, line)
         namer = self._namer
         name = unkeyed_name(self._batch_id, number, groups=namer.groups) if key is None else namer.name(key)

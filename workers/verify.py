@@ -12,10 +12,10 @@ import msgspec
 
 from receiver.layout import errors_name, unkeyed_name, unmatched_places
 from receiver.manifests import Manifest
+from receiver.outcomes import ERROR_FILE
 from receiver.tolerant_json import tolerant_reader
 
 NAMED_GAPS = 5
-_NO_ANSWER = frozenset({"error", "malformed", "duplicate"})
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
@@ -87,7 +87,7 @@ class IndexJudge:
 
     def _places(self, row: Row) -> tuple[str, ...]:
         """The objects that a row may name."""
-        if row.outcome in _NO_ANSWER:
+        if row.outcome in ERROR_FILE:
             return (self.errors_name,)
         if row.outcome == "unkeyed":
             return tuple(unkeyed_name(self._batch_id, row.line, groups=groups) for groups in (False, True))

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from receiver.manifests import Cost, Manifest, Objects, find_wrong
-from receiver.metrics.series import OUTCOMES
+from receiver.outcomes import OUTCOMES
 from receiver.tolerant_json import tolerant_reader
 
 _decode_fields = tolerant_reader(dict[str, Any])

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from receiver.outcomes import OUTCOMES
+
 BEYOND, SUM = "+Inf", "sum"
-OUTCOMES = ("ok", "blocked", "truncated", "empty", "error", "malformed", "unkeyed", "duplicate")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from receiver.inbox.entries import Entry
 from receiver.inbox.names import INBOX_NAME, split_inbox_name
 from receiver.inbox.progress import Progress
-from receiver.metrics.series import OUTCOMES
+from receiver.outcomes import OUTCOMES
 from receiver.projects import DEFAULT
 from receiver.status import words
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.outcomes import Outcome
 from workers.account import Account, Balance
-from workers.outcomes import ModalityCount, Outcome, Result, Usage
+from workers.rules import ModalityCount, Result, Usage
 
 OK, ERROR, MALFORMED, UNKEYED = Outcome.OK, Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED
 

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.manifests import Cost
+from receiver.outcomes import Outcome
 from receiver.prices import LONG_PROMPT_TOKENS, default_prices, parse_prices
 from receiver.storage import LocalStorage
 from tests import nasty
 from tests.workers.storing import store
 from workers.account import Account
 from workers.cost import UNKNOWN, price_batch
-from workers.outcomes import ModalityCount, Outcome, Result, Usage
+from workers.rules import ModalityCount, Result, Usage
 
 MILLION = 1_000_000
 DAY = "2026-10-07T10:00:00Z"

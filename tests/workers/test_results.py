@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.outcomes import BLOCKING_REASONS, ModalityCount, judge_row
-from workers.results import Outcome, Result, Usage, is_blank, parse_result
+from receiver.outcomes import Outcome
+from workers.results import is_blank, parse_result
+from workers.rules import BLOCKING_REASONS, ModalityCount, Result, Usage, judge_row
 
 ANSWER: dict[str, Any] = {
     "content": {"parts": [{"text": "Des Moines"}], "role": "model"},

@@ -13,9 +13,10 @@ from receiver.cli.group import load_settings
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.inbox.names import split_inbox_name
+from receiver.outcomes import ERROR_FILE
 from receiver.storage import open_storage
 from workers.forms.answers import plain_text, read_answer
-from workers.lookup import NO_ANSWER, explain_absence, find_row, read_line
+from workers.lookup import explain_absence, find_row, read_line
 from workers.verify import Row
 
 
@@ -50,11 +51,11 @@ def results(  # noqa: PLR0913 - one parameter an option
     line = read_line(storage, row)
     if as_json:
         click.echo(_describe(row, line))
-    elif as_text and row.outcome not in NO_ANSWER:
+    elif as_text and row.outcome not in ERROR_FILE:
         _write_text(row, line)
     else:
         click.echo(line)
-    if row.outcome in NO_ANSWER:
+    if row.outcome in ERROR_FILE:
         click.echo(f"no answer: {row.outcome}", err=True)
         ctx.exit(1)
 

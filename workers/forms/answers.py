@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from workers.outcomes import BLOCKING_REASONS, answering_candidate
+from workers.rules import BLOCKING_REASONS, answering_candidate
 
 
 class Answer(NamedTuple):

@@ -19,7 +19,7 @@ from workers.forms.structured import StructuredAnswers
 from workers.forms.table import Table, open_table
 from workers.forms.writers import Entry, JsonWriter, MediaWriter, Place, TableWriter, TextWriter, Writer
 from workers.index import IndexRow
-from workers.outcomes import Result
+from workers.rules import Result
 
 
 class Forms:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from receiver.outcomes import Outcome
 from receiver.output_forms import Form
 from workers.digests import file_sha256
 from workers.forms.answers import Answer, plain_text
@@ -13,9 +14,9 @@ from workers.forms.outputs import FormOutputs
 from workers.forms.structured import BrokenAnswerError, StructuredAnswers
 from workers.forms.table import COUNTS, Row, Table, read_embedding
 from workers.index import IndexRow
-from workers.outcomes import Outcome, Result
 from workers.records import encode_row
 from workers.results import parse_result
+from workers.rules import Result
 
 SECOND_LINE = "its key had an earlier line"
 

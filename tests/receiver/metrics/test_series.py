@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.metrics.series import METRICS, OUTCOMES, Metric
-from workers.outcomes import Outcome
+from receiver.metrics.series import METRICS, Metric
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
 UNITS = ("_seconds", "_bytes", "_info")
@@ -33,7 +32,3 @@ def test_readme_has_it(metric: Metric) -> None:
 def test_readme_names_no_other() -> None:
     section = README.partition("## Metrics\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(gbr_\w+)`", section, re.MULTILINE)) == {metric.name for metric in METRICS}
-
-
-def test_outcomes_are_those_of_workers() -> None:
-    assert tuple(Outcome) == OUTCOMES

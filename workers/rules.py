@@ -6,22 +6,11 @@ at MAX_TOKENS counts before a refusal: a budget spent on thoughts is truncated t
 """
 
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
 
-
-class Outcome(StrEnum):
-    OK = "ok"  # there is an answer
-    BLOCKED = "blocked"  # the prompt or the answer was refused; the same request is refused again
-    TRUNCATED = "truncated"  # the answer was cut at MAX_TOKENS; the same budget gives the same cut
-    EMPTY = "empty"  # neither an answer nor a cut nor a refusal; worth another try
-    ERROR = "error"  # the request failed; its code says whether another try makes sense
-    MALFORMED = "malformed"  # nothing that the contract knows; worth another try
-    UNKEYED = "unkeyed"  # nobody can say which request this answers, so it can't be sent again either
-    DUPLICATE = "duplicate"  # its key had an earlier line; only `workers.account` can tell
-
+from receiver.outcomes import Outcome
 
 _INT32_MAX = 2**31 - 1
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_INT32_MAX)]  # the API's counts are int32; what is larger is noise
