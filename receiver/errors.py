@@ -65,16 +65,32 @@ class UnfitRedisError(ReceiverError):
     """Redis answers, but is set up to lose what it is given."""
 
 
+UNSURE_STATUS = frozenset({408, 499, *range(500, 600)})  # something on the way gave up; Gemini may have done the work
+
+
 class GeminiError(ReceiverError):
     """Gemini's API refused or failed a call."""
 
     def __init__(
-        self, message: str, *, status: int | None = None, retryable: bool = False, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+        is_unsent: bool = False,
     ) -> None:
+        """`is_unsent`: no connection came about, so that Gemini never heard of the call."""
         super().__init__(message)
         self.status = status
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.is_unsent = is_unsent
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether a call that changes something surely changed nothing."""
+        return self.is_unsent or (self.status is not None and self.status not in UNSURE_STATUS)
 
 
 class NotFoundError(GeminiError):

@@ -1,4 +1,4 @@
-"""A gate before the stand-in of Gemini, which can lose one answer, hold one request back, or refuse it."""
+"""A gate before the stand-in of Gemini, which can lose an answer or a request, hold a request back, or refuse it."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ class Gate:
 
     upstream: str
     where: str = ":batchGenerateContent"
-    what: Literal["pass", "lose", "hold", "refuse"] = "pass"
+    what: Literal["pass", "lose", "drop", "hold", "refuse"] = "pass"  # "drop": the request never arrives
     method: str = ""
     url: str = ""
     held: threading.Event = field(default_factory=threading.Event)  # set once a request is held back
@@ -34,6 +34,8 @@ class Gate:
         what = self.what if self.where in path and self.method in ("", method) else "pass"
         if what == "refuse":
             return REFUSAL
+        if what == "drop":
+            return None
         if what == "hold":
             self.held.set()
             self.is_over.wait(60)

@@ -1,7 +1,5 @@
 """`batches submissions`: what was sent with `batches submit`, and how far it is."""
 
-from collections.abc import Iterator
-
 import click
 import msgspec
 
@@ -11,7 +9,8 @@ from receiver.cli.printable import printable
 from receiver.inbox.names import inbox_name
 from receiver.layout import manifest_name
 from receiver.storage import Storage, open_storage
-from receiver.submissions.records import FOLDER, Records, Submission
+from receiver.submissions.claims import list_submissions
+from receiver.submissions.records import Records, Submission
 
 
 class Batch(msgspec.Struct):
@@ -39,7 +38,7 @@ class Row(msgspec.Struct):
 def submissions(submission: str | None, *, as_json: bool) -> None:
     """List what `batches submit` sent, or one SUBMISSION by its id: its batches, and which of them are stored."""
     storage = open_storage(load_settings().storage_url)
-    rows = [_row(storage, one) for one in _find(storage, submission)]
+    rows = [_row(storage, one) for one in list_submissions(storage, submission)]
     if submission is not None and not rows:
         raise click.ClickException(f"no submission {printable(submission)} is known to the storage")
     if as_json:
@@ -53,14 +52,6 @@ def submissions(submission: str | None, *, as_json: bool) -> None:
                 f"{batch.batch}: {batch.requests:,} requests, {state}" if batch.batch else "not sent: submit it again"
             )
             click.echo(f"  part {number}: {words}")
-
-
-def _find(storage: Storage, wanted: str | None) -> Iterator[Submission]:
-    names = {name.split("/")[1] for name in storage.list_names(FOLDER) if name.endswith("/plan.json")}
-    for name in sorted(names if wanted is None else names & {wanted}):
-        submission = Records(storage, name).read_plan()
-        if submission is not None:
-            yield submission
 
 
 def _row(storage: Storage, submission: Submission) -> Row:

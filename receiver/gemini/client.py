@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from receiver.errors import GeminiError
+from receiver.gemini.batch_tags import split_tag
 from receiver.gemini.transport import Trace, Transport, decode, hide_key
 
 TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
@@ -39,7 +40,7 @@ class Batch:
 
     name: str  # "batches/<id>"
     state: str  # "SUCCEEDED", without the prefix that differs between the service and its guide
-    display_name: str | None
+    display_name: str | None  # as the user gave it
     model: str | None  # "models/gemini-3.5-flash"
     created: str | None  # RFC 3339 with up to nine fraction digits
     ended: str | None
@@ -50,6 +51,7 @@ class Batch:
     error_message: str | None
     stats: Stats = Stats()  # how far it is
     input_file: str | None = None  # "files/<id>"; None for inline requests
+    tag: str | None = None  # of the call of `batches submit` that created it
 
     @property
     def is_terminal(self) -> bool:
@@ -131,10 +133,11 @@ def _read_operation(operation: _Operation) -> Batch:
         raise GeminiError(f"{operation.name} names a result file that is no file name; nothing was fetched")
     inlined = next((output.inlined_responses for output in outputs if output.inlined_responses is not None), None)
     error, stats = operation.error or metadata.error, metadata.batch_stats or _Stats()
+    display_name, tag = split_tag(metadata.display_name)
     return Batch(
         name=operation.name,
         state=metadata.state.rpartition("STATE_")[2] or "UNSPECIFIED",
-        display_name=metadata.display_name,
+        display_name=display_name,
         model=metadata.model,
         created=metadata.create_time,
         ended=metadata.end_time,
@@ -145,6 +148,7 @@ def _read_operation(operation: _Operation) -> Batch:
         inlined=None if inlined is None else tuple(_compact(row) for row in inlined.inlined_responses),
         error_code=error.code if error else None,
         error_message=error.message if error else None,
+        tag=tag,
     )
 
 
@@ -182,13 +186,17 @@ class Gemini:
     def create_batch(self, model: str, batch: Mapping[str, object], *, embeddings: bool = False) -> Batch:
         """Create a batch of the API's form. There is no key that makes a second call harmless: it makes a second batch.
 
-        Raises GeminiError; where `status` is None, nobody knows whether Gemini created it.
+        Raises GeminiError; unless it `is_certain`, nobody knows whether Gemini created it.
         """
         call = "asyncBatchEmbedContent" if embeddings else "batchGenerateContent"
         name = model if "/" in model else f"models/{model}"
         what = f"a batch for {name}"
         answer = self.transport.send("POST", f"{quote(name)}:{call}", what, {"batch": batch})
-        return _read_operation(decode(answer, _Operation, what))
+        created = _read_operation(decode(answer, _Operation, what))
+        if not BATCH_NAME.fullmatch(created.name):
+            said = hide_key(created.error_message or "no name of a batch", self.transport.key)
+            raise GeminiError(f"Gemini's answer on {what} names none: {said}")
+        return created
 
     def cancel_batch(self, name: str) -> None:
         """Ask Gemini to stop a batch; what was answered so far may still come."""

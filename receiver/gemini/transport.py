@@ -25,6 +25,7 @@ RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 MAX_RETRY_AFTER_S = 3600.0
 USUAL = httpx.Timeout(30, connect=10)
 SLOW = httpx.Timeout(120, connect=10)  # for a chunk of an upload
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # there was no connection to send it over
 T = TypeVar("T")
 Trace = Callable[[str, Mapping[str, Any]], None]
 
@@ -186,7 +187,9 @@ class Transport:
         try:
             response = self._client.request(method, url, content=content, headers=sent)
         except httpx.TransportError as error:
-            raise GeminiError(f"no answer from Gemini for {what}: {error!r}", retryable=True) from error
+            is_unsent = isinstance(error, UNSENT)
+            words = f"no answer from Gemini for {what}: {error!r}"
+            raise GeminiError(words, retryable=True, is_unsent=is_unsent) from error
         if response.is_redirect:
             raise GeminiError(f"Gemini redirected {what}; what changes something is not sent elsewhere")
         if not response.is_success:

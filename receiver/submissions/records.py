@@ -70,10 +70,11 @@ class Creating(msgspec.Struct, frozen=True):
     file: str | None  # its input; None for inline requests
     display_name: str
     at: float  # seconds since 1970, by the clock of whoever created it
+    tag: str | None = None  # in the batch's display name; None in a mark of the version before
 
 
 class Try(msgspec.Struct, frozen=True):
-    """The last call that may have created a part's batch."""
+    """One call that may have created a part's batch."""
 
     number: int  # from 1
     creating: Creating
@@ -130,12 +131,14 @@ class Records:
     def uploaded(self, part: Part) -> Uploaded | None:
         return self._read(f"{part.number}.uploaded.json", Uploaded)
 
-    def last_try(self, part: Part) -> Try | None:
-        last, number = None, 1
-        while (creating := self._read(f"{part.number}.creating.{number}.json", Creating)) is not None:
+    def tries(self, part: Part) -> list[Try]:
+        """Every call for a part in its order."""
+        tries: list[Try] = []
+        while (creating := self._read(f"{part.number}.creating.{len(tries) + 1}.json", Creating)) is not None:
+            number = len(tries) + 1
             is_refused = self._storage.exists(f"{self._folder}/{part.number}.refused.{number}.json")
-            last, number = Try(number, creating, is_refused), number + 1
-        return last
+            tries.append(Try(number, creating, is_refused))
+        return tries
 
     def created(self, part: Part) -> Created | None:
         return self._read(f"{part.number}.created.json", Created)

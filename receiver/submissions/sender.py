@@ -1,23 +1,27 @@
 """Sends a planned submission part by part: upload, create, keep the input. Every step can be run again after any crash.
 
-Gemini has no key that makes a second create harmless. So a mark is written before the call, and whoever finds the mark
-without its batch looks for the batch in Gemini's list before he makes one.
+Gemini has no key that makes a second create harmless. So a mark is written before the call, with a tag that the
+display name of the batch bears, and whoever finds the mark without its batch looks for that batch in Gemini's list
+before he makes one.
 """
 
 import gzip
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import msgspec
 
-from receiver.errors import AlreadyStoredError, GeminiError, NotFoundError, SubmissionError
+from receiver.errors import AlreadyStoredError, GeminiError, NotFoundError, StorageError, SubmissionError
+from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.client import Gemini
 from receiver.gemini.files import Files
 from receiver.layout import input_name
 from receiver.storage import Storage
+from receiver.submissions.claims import open_calls, read_claims
+from receiver.submissions.finding import Call, Claims, find_batch
 from receiver.submissions.plans import Part
 from receiver.submissions.records import (
     Created,
@@ -33,11 +37,9 @@ from receiver.submissions.records import (
 # A create takes 30 s at most, and Gemini's list may lag: only then is a batch that is not listed surely not there.
 UNSURE_S = 90.0
 LOOK_AGAIN_S = 3.0
-CLOCKS_APART_S = 300.0  # how far our clock and Gemini's may differ
 PROCESSING_S = 120.0
 GZIP_LEVEL = 3
 COPY_BYTES = 1024 * 1024
-UNSURE_STATUS = 500  # an answer from here on does not say whether the batch was made
 Status = Literal["created", "found", "known"]
 
 
@@ -82,52 +84,57 @@ class Sender:
         if known is not None:
             self._keep_input(part, known.batch, scratch)
             return Sent(part, known.batch, "known")
-        last = self._records.last_try(part)
-        found = None if last is None or last.is_refused else self._find(part, last.creating)
-        batch = found or self._create(part, 1 if last is None else last.number + 1)
-        self._records.write_created(part, Created(batch))
+        tries = len(self._records.tries(part))
+        calls = open_calls(self._records, self._submission, part)
+        found = self._find(part, calls) if calls else None
+        batch = found or self._create(part, tries + 1)
+        self._note_created(part, batch)
         self._keep_input(part, batch, scratch)
         return Sent(part, batch, "found" if found else "created")
 
-    def _find(self, part: Part, creating: Creating) -> str | None:
-        """The batch of a try that ended between the mark and the batch's name; None when none was made."""
+    def _find(self, part: Part, calls: Sequence[Call]) -> str | None:
+        """The batch of a call that ended between the mark and the batch's name; None when none was made."""
+        left_s = max(call.creating.at for call in calls) + self._unsure_s - time.time()
+        deadline = time.monotonic() + min(left_s, self._unsure_s)  # a clock that is ahead makes nobody wait longer
         while True:
-            unsure_s = creating.at + self._unsure_s - time.time()
-            found = self._look_for(creating)
-            if found is not None or unsure_s <= 0:
+            left_s = deadline - time.monotonic()
+            found = find_batch(self._gemini.list_batches(), calls, lambda: self._read_claims(part))
+            if found is not None or left_s <= 0:
                 return found
-            self._ears.waiting(part, min(unsure_s, self._unsure_s))
-            time.sleep(min(LOOK_AGAIN_S, unsure_s))
+            self._ears.waiting(part, left_s)
+            time.sleep(min(LOOK_AGAIN_S, left_s))
 
-    def _look_for(self, creating: Creating) -> str | None:
-        """The batch that was made of a mark's file, or under its name; Gemini lists the newest first."""
-        oldest = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(creating.at - CLOCKS_APART_S))
-        for batch in self._gemini.list_batches():
-            if batch.created is not None and batch.created < oldest:
-                return None
-            is_it = batch.input_file == creating.file if creating.file else batch.display_name == creating.display_name
-            if is_it:
-                return batch.name
-        return None
+    def _read_claims(self, part: Part) -> Claims:
+        return read_claims(self._storage, self._submission.id, part)
+
+    def _note_created(self, part: Part, batch: str) -> None:
+        try:
+            self._records.write_created(part, Created(batch))
+        except StorageError as error:
+            raise SubmissionError(
+                f"{batch} is made, but the storage did not take the note of it ({error}):"
+                " run the same command again, it finds the batch"
+            ) from error
 
     def _create(self, part: Part, number: int) -> str:
         order, name = self._submission.order, self._submission.name_of(part)
+        tag = new_tag(self._submission.id, part.number)
         file = None if order.inline else self._upload(part, name)
         config = {"requests": {"requests": self._inlined(part)}} if file is None else {_file_field(order.kind): file}
-        batch: dict[str, Any] = {"displayName": name, "inputConfig": config}
+        batch: dict[str, Any] = {"displayName": add_tag(name, tag), "inputConfig": config}
         if order.webhook is not None:
             hook: dict[str, Any] = {"uris": [order.webhook]}
             batch["webhookConfig"] = hook | ({"userMetadata": order.metadata} if order.metadata else {})
         if file is not None:
             self._storage.put_many([(awaited_name(file), msgspec.json.encode(self._link(part)))])
         try:
-            self._records.begin_try(part, number, Creating(file, name, time.time()))
+            self._records.begin_try(part, number, Creating(file, name, time.time(), tag))
         except AlreadyStoredError as error:
             raise SubmissionError(f"another process is submitting {self._submission.file}: wait for it") from error
         try:
             return self._gemini.create_batch(order.model, batch, embeddings=order.kind == "embed").name
         except GeminiError as error:
-            if error.status is not None and error.status < UNSURE_STATUS:
+            if error.is_certain:
                 self._records.note_refusal(part, number)
                 raise
             raise SubmissionError(

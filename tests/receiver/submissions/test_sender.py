@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +15,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from deploy.sandbox.processes import allocate_port
 from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError
+from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.client import Gemini
 from receiver.storage import LocalStorage
 from receiver.submissions.orders import Wish, check_input, plan_submission
 from receiver.submissions.plans import Part
-from receiver.submissions.records import Creating, Records, Submission, Try
+from receiver.submissions.records import Created, Creating, Records, Submission, Try
 from receiver.submissions.sender import Ears, Sender, Sent
+from tests.answering import Answer, answering
 from tests.forwarding import Gate, gate_before
 from tests.running import CLIENT, HEADERS
 from tests.sandbox.callbacks import Callbacks
@@ -43,8 +47,8 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def submit(gate: Gate, source: Path, unsure_s: float = 90, **wishes: Any) -> list[Sent]:
-    storage, wish = LocalStorage(source.parent / "outputs"), Wish("", MODEL, **wishes)
+def submit(gate: Gate, source: Path, unsure_s: float = 90, model: str = MODEL, **wishes: Any) -> list[Sent]:
+    storage, wish = LocalStorage(source.parent / "outputs"), Wish("", model, **wishes)
     submission, _ = plan_submission(storage, source, wish, check_input(source, wish))
     scratch = source.parent / "scratch"
     scratch.mkdir(exist_ok=True)
@@ -118,6 +122,122 @@ def test_request_that_never_arrived_is_sent_again(gate: Gate, source: Path) -> N
     gate.what = "pass"
     (sent,) = submit(gate, source, unsure_s=0.5)
     assert (sent.status, made(gate)) == ("created", 1)
+
+
+def test_batch_of_another_input_is_never_found(gate: Gate, source: Path, tmp_path: Path) -> None:
+    """One name, two inline inputs: the second call never reaches Gemini, and the first one's batch is not its own."""
+    (first,) = submit(gate, source, inline=True, display_name="one name")
+    other = tmp_path / "other.jsonl"
+    other.write_text(source.read_text().replace("Hi", "Ho"))
+    gate.what = "drop"
+    with pytest.raises(SubmissionError, match="nobody knows whether"):
+        submit(gate, other, inline=True, display_name="one name")
+    gate.what = "pass"
+    (second,) = submit(gate, other, unsure_s=0.2, inline=True, display_name="one name")
+    assert (second.status, made(gate)) == ("created", 2)
+    assert second.batch != first.batch
+
+
+def test_batch_of_another_model_is_never_found(gate: Gate, source: Path) -> None:
+    submit(gate, source, inline=True)
+    gate.what = "drop"
+    with pytest.raises(SubmissionError, match="nobody knows whether"):
+        submit(gate, source, inline=True, model="gemini-3.1-pro")
+    gate.what = "pass"
+    (second,) = submit(gate, source, unsure_s=0.2, inline=True, model="gemini-3.1-pro")
+    assert (second.status, made(gate)) == ("created", 2)
+
+
+def test_batch_of_another_machine_is_never_found(gate: Gate, source: Path, tmp_path: Path) -> None:
+    """The same requests from a machine with a storage of its own: its batch has a tag that this one never gave."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    copy = elsewhere / source.name
+    copy.write_bytes(source.read_bytes())
+    submit(gate, copy, inline=True)
+    gate.what = "drop"
+    with pytest.raises(SubmissionError, match="nobody knows whether"):
+        submit(gate, source, inline=True)
+    gate.what = "pass"
+    assert submit(gate, source, unsure_s=0.2, inline=True)[0].status == "created"
+
+
+def test_name_with_a_look_of_a_tag_stays_whole(gate: Gate, source: Path) -> None:
+    name = add_tag("evening", new_tag("0" * 20, 1))
+    (sent,) = submit(gate, source, display_name=name)
+    with Gemini(gate.url, "right-key") as gemini:
+        assert gemini.get_batch(sent.batch).display_name == name
+        assert [one.display_name for one in gemini.list_batches() if one.name == sent.batch] == [name]
+
+
+def test_mark_of_the_older_version_finds_its_batch(gate: Gate, source: Path) -> None:
+    _, part, records = planned(source, inline=True, display_name=name_of(source))
+    records.begin_try(part, 1, Creating(None, name_of(source), time.time()))
+    made_before = create_untagged(gate, source, name_of(source))
+    (sent,) = submit(gate, source, inline=True, display_name=name_of(source))
+    assert (sent.status, sent.batch) == ("found", made_before)
+
+
+def test_mark_of_the_older_version_leaves_a_named_batch(gate: Gate, source: Path, tmp_path: Path) -> None:
+    """What another submission's record names is that submission's, however alike the two are."""
+    other = tmp_path / "other.jsonl"
+    other.write_text(source.read_text().replace("Hi", "Ho"))
+    _, part, records = planned(other, inline=True, display_name=name_of(source))
+    records.write_created(part, Created(create_untagged(gate, other, name_of(source))))
+    _, part, records = planned(source, inline=True, display_name=name_of(source))
+    records.begin_try(part, 1, Creating(None, name_of(source), time.time()))
+    assert submit(gate, source, unsure_s=0.2, inline=True, display_name=name_of(source))[0].status == "created"
+
+
+def test_two_marks_of_the_older_version_are_a_doubt(gate: Gate, source: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text(source.read_text().replace("Hi", "Ho"))
+    for path in (source, other):
+        _, part, records = planned(path, inline=True, display_name=name_of(source))
+        records.begin_try(part, 1, Creating(None, name_of(source), time.time()))
+    create_untagged(gate, other, name_of(source))
+    with pytest.raises(SubmissionError, match="may be this one or that of another submission of this name: nothing"):
+        submit(gate, source, inline=True, display_name=name_of(source))
+    assert made(gate) == 0
+
+
+def name_of(source: Path) -> str:
+    """A name that no other test gives, the same for two inputs of one folder."""
+    return str(source.parent)
+
+
+def create_untagged(gate: Gate, source: Path, name: str) -> str:
+    """What the version before made of an input, whose answer was lost."""
+    rows = [json.loads(line) for line in source.read_text().splitlines()]
+    requests = [{"request": row["request"], "metadata": {"key": row["key"]}} for row in rows]
+    with Gemini(gate.upstream, "right-key") as gemini:
+        config = {"requests": {"requests": requests}}
+        return gemini.create_batch(MODEL, {"displayName": name, "inputConfig": config}).name
+
+
+def test_call_that_found_nobody_is_no_doubt(gate: Gate, source: Path) -> None:
+    """Nothing listens: the next try need not look for a batch that no call can have made."""
+    submission, part, records = planned(source, inline=True)
+    nowhere = f"http://127.0.0.1:{allocate_port()}"
+    with Gemini(nowhere, "right-key") as gemini, pytest.raises(GeminiError, match="no answer from Gemini"):
+        Sender(gemini, LocalStorage(source.parent / "outputs"), submission, source, Ears()).send(part, source.parent)
+    assert [one.is_refused for one in records.tries(part)] == [True]
+    started = time.monotonic()
+    assert submit(gate, source, inline=True)[0].status == "created"
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("answer", ["{}", '{"name": "operations/x"}', '{"error": {"code": 13, "message": "down"}}'])
+def test_answer_without_a_batch_is_a_doubt(source: Path, answer: str) -> None:
+    submission, part, records = planned(source, inline=True)
+    with (
+        answering(lambda _path, _headers: Answer(200, answer.encode())) as url,
+        Gemini(url, "right-key") as gemini,
+        pytest.raises(SubmissionError, match="nobody knows whether Gemini made"),
+    ):
+        Sender(gemini, LocalStorage(source.parent / "outputs"), submission, source, Ears()).send(part, source.parent)
+    assert records.created(part) is None
+    assert [one.is_refused for one in records.tries(part)] == [False]
 
 
 def settings(gate: Gate, source: Path) -> dict[str, str]:
@@ -198,12 +318,12 @@ def test_dead_try_is_followed_by_one(gate: Gate, source: Path) -> None:
     submission, part, records = planned(source)
     dead = Creating("files/x", "dead", 0.0)
     records.begin_try(part, 1, dead)
-    assert records.last_try(part) == Try(1, dead, is_refused=False)
+    assert records.tries(part) == [Try(1, dead, is_refused=False)]
     records.begin_try(part, 2, dead)
     with pytest.raises(AlreadyStoredError):
         records.begin_try(part, 2, dead)
     records.note_refusal(part, 2)
-    assert records.last_try(part) == Try(2, dead, is_refused=True)
+    assert records.tries(part) == [Try(1, dead, is_refused=False), Try(2, dead, is_refused=True)]
     assert [one.status for one in submit(gate, source)] == ["created"]
     assert records.read_plan() == submission
 
@@ -214,8 +334,8 @@ def test_first_plan_holds(source: Path) -> None:
     assert records.settle_plan(other) == (submission, True)
 
 
-def planned(source: Path) -> tuple[Submission, Part, Records]:
-    storage, wish = LocalStorage(source.parent / "outputs"), Wish("", MODEL)
+def planned(source: Path, **wishes: Any) -> tuple[Submission, Part, Records]:
+    storage, wish = LocalStorage(source.parent / "outputs"), Wish("", MODEL, **wishes)
     submission, _ = plan_submission(storage, source, wish, check_input(source, wish))
     return submission, submission.parts[0], Records(storage, submission.id)
 
