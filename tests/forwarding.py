@@ -1,7 +1,7 @@
 """A gate before the stand-in of Gemini, which can lose an answer or a request, hold a request back, or refuse it."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +24,9 @@ class Gate:
     url: str = ""
     held: threading.Event = field(default_factory=threading.Event)  # set once a request is held back
     is_over: threading.Event = field(default_factory=threading.Event)
+    hear: Callable[[str], None] = lambda _path: (
+        None
+    )  # told of each request that changes something, before it is sent on
     paths: list[str] = field(default_factory=list)  # of the requests that changed something
 
     def count(self, part: str) -> int:
@@ -41,6 +44,7 @@ class Gate:
             self.is_over.wait(60)
             return None
         if method != "GET":
+            self.hear(path)
             self.paths.append(path)
         sent = {name: value for name, value in headers.items() if name.lower() not in HOP}
         said = httpx.request(method, self.upstream + path, content=body, headers=sent, trust_env=False, timeout=30)

@@ -7,7 +7,7 @@ from receiver.cli.batches import batches
 from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.inbox.names import inbox_name
-from receiver.layout import manifest_name
+from receiver.layout import input_name, manifest_name
 from receiver.storage import Storage, open_storage
 from receiver.submissions.claims import list_submissions
 from receiver.submissions.records import Records, Submission
@@ -19,6 +19,7 @@ class Batch(msgspec.Struct):
     batch: str | None  # its name in the inbox; None while it is not created
     requests: int
     stored: bool
+    kept: bool  # whether the storage has its input
 
 
 class Row(msgspec.Struct):
@@ -47,11 +48,7 @@ def submissions(submission: str | None, *, as_json: bool) -> None:
     for row in rows:
         click.echo(_describe(row))
         for number, batch in enumerate(row.batches, 1):
-            state = "stored" if batch.stored else "not stored yet"
-            words = (
-                f"{batch.batch}: {batch.requests:,} requests, {state}" if batch.batch else "not sent: submit it again"
-            )
-            click.echo(f"  part {number}: {words}")
+            click.echo(f"  part {number}: {_describe_batch(batch)}")
 
 
 def _row(storage: Storage, submission: Submission) -> Row:
@@ -60,9 +57,18 @@ def _row(storage: Storage, submission: Submission) -> Row:
     for part in submission.parts:
         created = records.created(part)
         is_stored = created is not None and storage.exists(manifest_name(created.batch))
+        is_kept = created is not None and storage.exists(input_name(created.batch))
         name = inbox_name(order.project, created.batch) if created else None
-        found.append(Batch(name, part.requests, is_stored))
+        found.append(Batch(name, part.requests, is_stored, is_kept))
     return Row(submission.id, submission.file, order.display_name, order.model, submission.requests, found)
+
+
+def _describe_batch(batch: Batch) -> str:
+    if batch.batch is None:
+        return "not sent: submit it again"
+    state = "stored" if batch.stored else "not stored yet"
+    unkept = "" if batch.kept else "; its input is not kept: submit it again, nothing is sent twice"
+    return f"{batch.batch}: {batch.requests:,} requests, {state}{unkept}"
 
 
 def _describe(row: Row) -> str:

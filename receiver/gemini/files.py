@@ -4,10 +4,12 @@ The protocol is described in https://ai.google.dev/api/files; the bytes go to an
 without the key.
 """
 
+import base64
 import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from gzip import GzipFile
 from typing import IO
 from urllib.parse import quote
 
@@ -21,6 +23,7 @@ CHUNK_BYTES = 8 * 1024 * 1024  # a multiple of the 256 KiB that the API asks for
 PAGE_SIZE = 100
 TRIES = 5  # of one chunk, each from where the API stands
 FIRST_WAIT_S = 1.0
+HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 FILE_NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -35,6 +38,7 @@ class File:
     source: str  # UPLOADED, GENERATED or REGISTERED
     created: str | None  # RFC 3339
     expires: str | None
+    sha256: str | None = None  # hex, as far as the API says
 
 
 class _File(msgspec.Struct, rename="camel"):
@@ -45,6 +49,7 @@ class _File(msgspec.Struct, rename="camel"):
     source: str = ""
     create_time: str | None = None
     expiration_time: str | None = None
+    sha256_hash: str | None = None
 
 
 class _Uploaded(msgspec.Struct):
@@ -59,7 +64,25 @@ class _Page(msgspec.Struct, rename="camel"):
 def _read_file(file: _File) -> File:
     text = str(file.size_bytes)
     size = int(text) if text.isdecimal() else None
-    return File(file.name, file.display_name, size, file.state, file.source, file.create_time, file.expiration_time)
+    return File(
+        name=file.name,
+        display_name=file.display_name,
+        size_bytes=size,
+        state=file.state,
+        source=file.source,
+        created=file.create_time,
+        expires=file.expiration_time,
+        sha256=_read_hash(file.sha256_hash or ""),
+    )
+
+
+def _read_hash(text: str) -> str | None:
+    """The API gives the base64 of the hex digits; where that ever changes, it says nothing to us."""
+    try:
+        digits = base64.b64decode(text, validate=True).decode("ascii")
+    except ValueError:
+        return None
+    return digits.lower() if HEX_SHA256.fullmatch(digits) else None
 
 
 class Files:
@@ -71,13 +94,12 @@ class Files:
 
     def upload(
         self,
-        data: IO[bytes],
+        data: IO[bytes] | GzipFile,
         size_bytes: int,
         display_name: str,
         progress: Callable[[int], None] = lambda _: None,
-        start: int = 0,
     ) -> File:
-        """Send so many bytes of a seekable file of JSON lines, from byte `start` on.
+        """Send so many bytes of a seekable file of JSON lines.
 
         Goes on where the connection broke; `progress` hears how many bytes have arrived.
         """
@@ -85,7 +107,7 @@ class Files:
         upload = _Upload(self._transport, url, display_name, self._first_wait_s)
         offset = faults = 0
         while faults < TRIES:
-            data.seek(start + offset)
+            data.seek(offset)
             chunk = data.read(min(CHUNK_BYTES, size_bytes - offset))
             is_last = offset + len(chunk) >= size_bytes
             finished = upload.send(chunk, offset, is_last=is_last)

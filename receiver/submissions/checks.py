@@ -31,7 +31,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """One line of an input that may be sent."""
 
     line: int
-    size_bytes: int  # with its newline
+    data: bytes  # with its newline
 
 
 class LineError(ValueError):
@@ -61,7 +61,7 @@ class LineChecker:
             except LineError as error:
                 yield Problem(number, str(error))
             else:
-                yield Request(number, len(line))
+                yield Request(number, line)
 
     def _check_line(self, number: int, line: bytes) -> None:
         if len(line) > MAX_LINE_BYTES:

@@ -8,6 +8,7 @@ from typing import Any
 from receiver.errors import SubmissionError
 from receiver.storage import Storage
 from receiver.submissions.checks import Kind
+from receiver.submissions.content import with_hashes
 from receiver.submissions.plans import MAX_FILE_BYTES, MAX_INLINE_BYTES, Findings, Plan, plan_parts
 from receiver.submissions.records import Order, Records, Submission
 
@@ -73,5 +74,8 @@ def plan_submission(storage: Storage, path: Path, wish: Wish, plan: Plan) -> tup
         retry_of=wish.retry_of,
         sha256=plan.sha256,
     )
-    records = Records(storage, order.id)
-    return records.settle_plan(Submission(order.id, order, path.name, plan.requests, plan.parts))
+    planned = Submission(order.id, order, path.name, plan.requests, plan.parts)
+    holding, is_known = Records(storage, order.id).settle_plan(planned)
+    if all(part.sha256 for part in holding.parts):
+        return holding, is_known
+    return with_hashes(holding, path), is_known

@@ -1,11 +1,11 @@
 """Pure: how an input is split into batches."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import sha256
 
 import msgspec
 
-from receiver.submissions.checks import Kind, LineChecker, Problem
+from receiver.submissions.checks import Kind, LineChecker, Problem, Request
 
 MAX_FILE_BYTES = 2_000_000_000  # "2 GB", by the smaller reading
 MAX_INLINE_BYTES = 19 * 1000 * 1000  # the body must stay under 20 MB, and the requests are not all of it
@@ -20,6 +20,7 @@ class Part(msgspec.Struct, frozen=True):
     offset: int  # bytes
     size_bytes: int
     requests: int
+    sha256: str = ""  # hex; empty in a plan of the version before
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -48,35 +49,57 @@ def plan_parts(
     lines: Iterable[bytes], kind: Kind | None = None, max_bytes: int = MAX_FILE_BYTES, max_requests: int | None = None
 ) -> Plan | Findings:
     """Judge every line and split the input, in its order, into as few batches as the limits allow."""
-    digest, findings, checker = sha256(), Findings(), LineChecker(kind)
-    parts: list[Part] = []
-    offset = 0
-    for request in checker.check(_hashed(lines, digest.update)):
-        if isinstance(request, Problem):
-            findings.add(request)
-            continue
-        part = parts[-1] if parts else None
-        if part is None or _is_full(part, request.size_bytes, max_bytes, max_requests):
-            parts.append(Part(len(parts) + 1, request.line, offset, request.size_bytes, 1))
-        else:
-            size = part.size_bytes + request.size_bytes
-            parts[-1] = msgspec.structs.replace(part, size_bytes=size, requests=part.requests + 1)
-        offset += request.size_bytes
-    if not parts and not findings.count:
+    findings, checker, cutter = Findings(), LineChecker(kind), _Cutter(max_bytes, max_requests)
+    for verdict in checker.check(lines):
+        if isinstance(verdict, Problem):
+            findings.add(verdict)
+        elif len(verdict.data) > max_bytes:
+            findings.add(
+                Problem(
+                    verdict.line, f"it has {len(verdict.data):,} bytes, and a batch sent this way takes {max_bytes:,}"
+                )
+            )
+        elif not findings.count:
+            cutter.add(verdict)
+    if not findings.count and not cutter.requests:
         findings.add(Problem(1, "the input holds no request"))
-    if findings.count:
-        return findings
-    requests = sum(part.requests for part in parts)
-    return Plan(checker.kind or "generate", digest.hexdigest(), offset, requests, tuple(parts))
+    return findings if findings.count else cutter.plan(checker.kind or "generate")
 
 
-def _is_full(part: Part, size_bytes: int, max_bytes: int, max_requests: int | None) -> bool:
-    return part.size_bytes + size_bytes > max_bytes or part.requests == max_requests
+class _Cutter:
+    """Adds requests up to parts, and their bytes to the hashes of each part and of the whole."""
 
+    def __init__(self, max_bytes: int, max_requests: int | None) -> None:
+        self._max_bytes, self._max_requests = max_bytes, max_requests
+        self._parts: list[Part] = []
+        self._whole, self._piece = sha256(), sha256()
+        self._first_line = self._part_bytes = self._part_requests = 0  # of the part that is not closed yet
+        self._size_bytes = self.requests = 0
 
-def _hashed(lines: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
-    """The same lines, each that holds anything into the digest."""
-    for line in lines:
-        if line.strip():
-            update(line)
-        yield line
+    def add(self, request: Request) -> None:
+        size = len(request.data)
+        if self._part_requests == self._max_requests or self._part_bytes + size > self._max_bytes:
+            self._close()
+        if not self._part_requests:
+            self._first_line = request.line
+        self._whole.update(request.data)
+        self._piece.update(request.data)
+        self._part_bytes, self._part_requests = self._part_bytes + size, self._part_requests + 1
+        self._size_bytes, self.requests = self._size_bytes + size, self.requests + 1
+
+    def plan(self, kind: Kind) -> Plan:
+        self._close()
+        return Plan(kind, self._whole.hexdigest(), self._size_bytes, self.requests, tuple(self._parts))
+
+    def _close(self) -> None:
+        self._parts.append(
+            Part(
+                number=len(self._parts) + 1,
+                first_line=self._first_line,
+                offset=self._size_bytes - self._part_bytes,
+                size_bytes=self._part_bytes,
+                requests=self._part_requests,
+                sha256=self._piece.hexdigest(),
+            )
+        )
+        self._piece, self._part_bytes, self._part_requests = sha256(), 0, 0

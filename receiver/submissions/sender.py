@@ -5,22 +5,22 @@ display name of the batch bears, and whoever finds the mark without its batch lo
 before he makes one.
 """
 
-import gzip
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from receiver.errors import AlreadyStoredError, GeminiError, NotFoundError, StorageError, SubmissionError
 from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.client import Gemini
-from receiver.gemini.files import Files
+from receiver.gemini.files import File, Files
 from receiver.layout import input_name
 from receiver.storage import Storage
 from receiver.submissions.claims import open_calls, read_claims
+from receiver.submissions.content import Content
 from receiver.submissions.finding import Call, Claims, find_batch
 from receiver.submissions.plans import Part
 from receiver.submissions.records import (
@@ -38,8 +38,6 @@ from receiver.submissions.records import (
 UNSURE_S = 90.0
 LOOK_AGAIN_S = 3.0
 PROCESSING_S = 120.0
-GZIP_LEVEL = 3
-COPY_BYTES = 1024 * 1024
 Status = Literal["created", "found", "known"]
 
 
@@ -82,15 +80,32 @@ class Sender:
         """See to it that one part is a batch at Gemini and that its input is kept; `scratch` is an empty folder."""
         known = self._records.created(part)
         if known is not None:
-            self._keep_input(part, known.batch, scratch)
+            self._keep(part, known.batch, scratch)
             return Sent(part, known.batch, "known")
         tries = len(self._records.tries(part))
         calls = open_calls(self._records, self._submission, part)
         found = self._find(part, calls) if calls else None
-        batch = found or self._create(part, tries + 1)
+        if found is not None:
+            self._note_created(part, found)
+            self._keep(part, found, scratch)
+            return Sent(part, found, "found")
+        content = self._copy_to_send(part, scratch)
+        batch = self._create(content, tries + 1)
         self._note_created(part, batch)
-        self._keep_input(part, batch, scratch)
-        return Sent(part, batch, "found" if found else "created")
+        self._keep(part, batch, scratch, content)
+        return Sent(part, batch, "created")
+
+    def _copy(self, part: Part, scratch: Path) -> Content:
+        return Content.copy(self._source, part, scratch / f"input-{part.number}")
+
+    def _copy_to_send(self, part: Part, scratch: Path) -> Content:
+        try:
+            return self._copy(part, scratch)
+        except SubmissionError as error:
+            raise SubmissionError(
+                f"{error}: nothing of part {part.number} was sent. Leave the file alone and submit again;"
+                " the same requests go on where they stood, others are a new submission"
+            ) from error
 
     def _find(self, part: Part, calls: Sequence[Call]) -> str | None:
         """The batch of a call that ended between the mark and the batch's name; None when none was made."""
@@ -116,11 +131,11 @@ class Sender:
                 " run the same command again, it finds the batch"
             ) from error
 
-    def _create(self, part: Part, number: int) -> str:
-        order, name = self._submission.order, self._submission.name_of(part)
-        tag = new_tag(self._submission.id, part.number)
-        file = None if order.inline else self._upload(part, name)
-        config = {"requests": {"requests": self._inlined(part)}} if file is None else {_file_field(order.kind): file}
+    def _create(self, content: Content, number: int) -> str:
+        order, part = self._submission.order, content.part
+        name, tag = self._submission.name_of(part), new_tag(self._submission.id, part.number)
+        file = None if order.inline else self._upload(content, name)
+        config = {"requests": {"requests": _inlined(content)}} if file is None else {_file_field(order.kind): file}
         batch: dict[str, Any] = {"displayName": add_tag(name, tag), "inputConfig": config}
         if order.webhook is not None:
             hook: dict[str, Any] = {"uris": [order.webhook]}
@@ -142,25 +157,29 @@ class Sender:
                 " run the same command again, it looks for the batch before it makes one"
             ) from error
 
-    def _upload(self, part: Part, name: str) -> str:
+    def _upload(self, content: Content, name: str) -> str:
         """The name of the part's file at Gemini, which an earlier try may have uploaded."""
+        part = content.part
         uploaded = self._records.uploaded(part)
-        if uploaded is None or not self._is_there(uploaded.file):
-            with self._source.open("rb") as data:
+        if uploaded is None or not self._is_there(uploaded.file, part):
+            with content.open() as data:
                 told = self._ears.uploaded
-                file = self._files.upload(data, part.size_bytes, name, lambda size: told(part, size), part.offset)
+                file = self._files.upload(data, part.size_bytes, name, lambda size: told(part, size))
+            if not _holds(file, part):
+                raise SubmissionError(f"Gemini holds other bytes as {file.name} than were sent: submit again")
             uploaded = Uploaded(file.name)
             self._records.write_uploaded(part, uploaded)
         self._wait_until_active(uploaded.file)
         return uploaded.file
 
-    def _is_there(self, file: str) -> bool:
+    def _is_there(self, name: str, part: Part) -> bool:
         try:
-            return self._files.get(file).state != "FAILED"
+            file = self._files.get(name)
         except GeminiError as error:
             if isinstance(error, NotFoundError) or error.status in (400, 403):  # it expires after 48 hours
                 return False
             raise
+        return file.state != "FAILED" and _holds(file, part)
 
     def _wait_until_active(self, file: str) -> None:
         deadline = time.monotonic() + PROCESSING_S
@@ -169,43 +188,36 @@ class Sender:
                 raise SubmissionError(f"Gemini says {state} of the uploaded input {file}: submit again later")
             time.sleep(1)
 
-    def _inlined(self, part: Part) -> list[dict[str, Any]]:
-        rows = [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in self._read(part).splitlines()]
-        return [{"request": row["request"], "metadata": {"key": row["key"]}} for row in rows]
-
-    def _read(self, part: Part) -> bytes:
-        with self._source.open("rb") as data:
-            data.seek(part.offset)
-            return data.read(part.size_bytes)
-
     def _link(self, part: Part) -> Link:
         submission = self._submission
         return Link(submission.id, part.number, len(submission.parts), submission.order.retry_of)
 
-    def _keep_input(self, part: Part, batch: str, scratch: Path) -> None:
+    def _keep(self, part: Part, batch: str, scratch: Path, content: Content | None = None) -> None:
         """Store the requests beside the outputs to come, so that a missing one has a name."""
         batch_id = batch.removeprefix("batches/")
-        if not self._storage.exists(input_name(batch_id)):
-            path = scratch / f"input-{part.number}"
-            with self._source.open("rb") as data, path.open("wb") as target:
-                _compress(data, target, part)
-            self._storage.put_files([(input_name(batch_id), path)])
-        self._storage.put_many([(link_name(batch_id), msgspec.json.encode(self._link(part)))])
-        uploaded = self._records.uploaded(part)
-        if uploaded is not None:
-            self._storage.delete(awaited_name(uploaded.file))
+        try:
+            if not self._storage.exists(input_name(batch_id)):
+                content = content or self._copy(part, scratch)
+                self._storage.put_files([(input_name(batch_id), content.path)])
+            self._storage.put_many([(link_name(batch_id), msgspec.json.encode(self._link(part)))])
+            uploaded = self._records.uploaded(part)
+            if uploaded is not None:
+                self._storage.delete(awaited_name(uploaded.file))
+        except (StorageError, SubmissionError) as error:
+            raise SubmissionError(
+                f"part {part.number} is {batch}, but its input is not kept: {error}."
+                " Submit the same requests again: they are not sent twice, and their input is kept"
+            ) from error
 
 
-def _compress(data: IO[bytes], target: IO[bytes], part: Part) -> None:
-    data.seek(part.offset)
-    left = part.size_bytes
-    with gzip.GzipFile(filename="", mode="wb", fileobj=target, compresslevel=GZIP_LEVEL, mtime=0) as packed:
-        while left > 0:
-            chunk = data.read(min(COPY_BYTES, left))
-            if not chunk:
-                raise SubmissionError("the input became shorter while it was sent: leave it alone and submit again")
-            packed.write(chunk)
-            left -= len(chunk)
+def _inlined(content: Content) -> list[dict[str, Any]]:
+    rows = [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in content.lines()]
+    return [{"request": row["request"], "metadata": {"key": row["key"]}} for row in rows]
+
+
+def _holds(file: File, part: Part) -> bool:
+    """Whether a file has the bytes of a part, as far as Gemini says."""
+    return file.sha256 in (None, part.sha256) and file.size_bytes in (None, part.size_bytes)
 
 
 def _file_field(kind: str) -> str:

@@ -20,7 +20,7 @@ CONTENTS = {"contents": [{"parts": [{"text": "x"}]}]}
 
 
 def test_request_is_taken_as_it_stands() -> None:
-    assert judge(GOOD) == [Request(1, len(GOOD))]
+    assert judge(GOOD) == [Request(1, GOOD)]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_blank_line_between_requests_is_named() -> None:
 
 
 def test_blank_lines_at_the_end_are_nobodys_fault() -> None:
-    assert judge(GOOD, b"\n", b"\n") == [Request(1, len(GOOD))]
+    assert judge(GOOD, b"\n", b"\n") == [Request(1, GOOD)]
 
 
 def test_kinds_do_not_mix() -> None:

@@ -24,10 +24,17 @@ def test_parts_cover_the_input_in_order(sizes: list[int], max_bytes: int, max_re
     assert (plan.sha256, plan.size_bytes, plan.requests) == (hashlib.sha256(data).hexdigest(), len(data), len(lines))
     pieces = [data[part.offset : part.offset + part.size_bytes] for part in plan.parts]
     assert b"".join(pieces) == data
+    assert [hashlib.sha256(piece).hexdigest() for piece in pieces] == [part.sha256 for part in plan.parts]
     assert [piece.count(b"\n") for piece in pieces] == [part.requests for part in plan.parts]
     assert all(part.size_bytes <= max_bytes and part.requests <= max_requests for part in plan.parts)
     firsts = [sum(part.requests for part in plan.parts[:index]) + 1 for index in range(len(plan.parts))]
     assert [part.first_line for part in plan.parts] == firsts
+
+
+def test_line_that_fits_no_batch_is_a_problem() -> None:
+    found = plan_parts([line(1), line(2, 500)], max_bytes=400)
+    assert isinstance(found, Findings)
+    assert "bytes, and a batch sent this way takes 400" in str(found.first[0])
 
 
 def test_parts_are_as_few_as_can_be() -> None:
