@@ -21,6 +21,7 @@ class Source(msgspec.Struct, frozen=True):
     lines: int = 0
     blank: int = 0  # lines of white space, which answer nothing
     sha256: str | None = None  # hex; of inlined responses: one compact line each
+    doubted: str | msgspec.UnsetType = msgspec.UNSET  # why it looks short, though it came the same over minutes
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -128,6 +129,8 @@ def find_wrong(manifest: Manifest) -> list[str]:
     found, requests, missing = [], manifest.requests, manifest.missing
     if manifest.state != "SUCCEEDED":
         found.append(f"the batch did not succeed: Gemini says {manifest.state}")
+    if isinstance(manifest.source.doubted, str):
+        found.append(f"the results look wrong: {manifest.source.doubted}; over minutes, Gemini gave the same again")
     if manifest.balanced is None:
         found.append("how many requests there were is not known, so nobody can say that none is missing")
     elif not manifest.balanced:

@@ -46,6 +46,7 @@ PURE = {
     "receiver.webhooks.checks",
     "workers.account",
     "workers.cost",
+    "workers.doubts",
     "workers.lines",
     "workers.rules",
     "workers.results",

@@ -6,7 +6,8 @@ The counts that a stranger can check in a manifest:
 * `distinct` = the sum of all outcomes except duplicate: what can answer a request each;
 * `missing` = `requests` - `distinct`, and 0 when that is negative;
 * `balanced` = `requests` == `distinct` + `missing`, and there is no duplicate, and no key that nobody asked for.
-  So it is false exactly when the source says *more* than was asked. What it says less is `missing`.
+  So it is false exactly when the source says *more* than was asked. What it says less is `missing`. A manifest also
+  says false where not one line could be read: see `workers.manifest`.
 
 Where the number of requests is unknown, `missing` and `balanced` are None.
 """

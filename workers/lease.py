@@ -15,6 +15,7 @@ from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
 from receiver.log_fields import FollowingThread
 from receiver.notices.messages import Message
+from workers.doubts import Series
 from workers.held import breathe, forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
 
@@ -92,6 +93,10 @@ class LeaseKeeper:
     def postpone(self, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
         """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
         return self._insist(lambda: self._inbox.postpone(self.lease, delay_s, cause, counter))
+
+    def add_reading(self, size_bytes: int, sha256: str) -> Series:
+        """Remember a doubted reading. Gives all of them. Raises LeaseLostError when somebody else has the batch."""
+        return Series(*self._insist(lambda: self._inbox.add_reading(self.lease, size_bytes, sha256)))
 
     def release(self, cause: str) -> None:
         """Hand the batch back at once, uncounted. Raises LeaseLostError when somebody else has it."""

@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from receiver.gemini.client import Batch
 from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source
+from receiver.outcomes import Outcome
 from receiver.prices import Prices
 from workers.account import Account
 from workers.cost import price_batch
@@ -27,6 +28,13 @@ class Written:
     forms: FormsRecord | None = None
 
 
+def _holds_results(account: Account, source: Source) -> bool:
+    """Whether any line could be read; of a doubted source, any that answers a request by its key."""
+    outcomes = account.outcomes()
+    unread = outcomes[Outcome.MALFORMED] + (outcomes[Outcome.UNKEYED] if source.doubted is not UNSET else 0)
+    return sum(outcomes.values()) > unread
+
+
 def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
     batch: Batch,
     source: Source,
@@ -39,12 +47,14 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
 ) -> Manifest:
     """The manifest of a batch whose lines are all in `account`.
 
-    Gemini's count of the requests holds; the input's stands in for it. Where they differ the books don't balance.
+    Gemini's count of the requests holds; the input's stands in for it. Where they differ the books don't balance, nor
+    do they where requests were made and not one line of the source could be read.
     """
     asked = known.about if known else None
     requests = asked.requests if asked and batch.requests is None else batch.requests
     balance = account.balance(requests, known.keys() if known else None)
     differs = asked is not None and asked.requests != requests
+    is_off = differs or (bool(requests) and source.kind != "none" and not _holds_results(account, source))
     failed = batch.error_code is not None or batch.error_message is not None
     return Manifest(
         batch=batch.name,
@@ -61,7 +71,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         unmatched=UNSET if written.unmatched is None else written.unmatched,
         missing=balance.missing,
         missing_keys=balance.missing_keys or [],
-        balanced=False if differs else balance.balanced,
+        balanced=False if is_off else balance.balanced,
         usage=account.usage(),
         cost=price_batch(prices, batch.model, batch.ended or batch.created, account.metered()),
         objects=written.objects,

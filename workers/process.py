@@ -9,7 +9,6 @@ from typing import Literal
 
 from receiver.errors import (
     AlreadyStoredError,
-    DownloadError,
     GeminiError,
     InboxUnavailableError,
     LeaseLostError,
@@ -35,8 +34,9 @@ from workers.forms.forms import Forms
 from workers.known_input import KnownInput, is_awaited
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
 from workers.manifest import Written, build_manifest
+from workers.readings import DoubtedError, read_counts, require_belief
 from workers.scratch import open_scratch
-from workers.sources import ResultSource, open_source
+from workers.sources import open_source
 from workers.split import Split
 from workers.tally import Tally
 
@@ -118,6 +118,8 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
         delay_s = jittered(plan_wait_s(lease.waits))
         keeper.postpone(delay_s, str(error), "waits")
         log.info("batch.not_ready", extra={"cause": str(error), "delay_s": round(delay_s, 1)})
+    except DoubtedError as error:
+        _read_again_later(keeper, error)
     except ShuttingDownError as error:
         keeper.release(str(error))
         log.info("batch.handed_back")
@@ -129,6 +131,12 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
     except Exception as error:
         log.exception("batch.crashed")
         _postpone(settings, keeper, f"unexpected {type(error).__name__}: {error}", None)
+
+
+def _read_again_later(keeper: LeaseKeeper, error: DoubtedError) -> None:
+    delay_s = jittered(error.delay_s)
+    keeper.postpone(delay_s, str(error), "waits")
+    log.warning("batch.doubted", extra={"cause": str(error), "delay_s": round(delay_s, 1)})
 
 
 def _fail(settings: Settings, keeper: LeaseKeeper, error: ReceiverError) -> None:
@@ -218,12 +226,13 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         with stage("split"):
             split.run(parts.tally.count(results.chunks()))
         parts.tally.end_stage("split")
-        _require_end(results, split, account, batch)
+        reading = read_counts(batch, attempt.known, account, results, split)
+        doubted = require_belief(keeper, reading, results.sha256, split.size_bytes, parts.settings.retry_base_s)
         with stage("store"):
             written = split.store(attempt.complete_retries)
         parts.tally.end_stage("store")
     kind: Literal["file", "inline"] = "file" if batch.result_file else "inline"
-    source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, results.sha256)
+    source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, results.sha256, doubted)
     return source, written
 
 
@@ -232,16 +241,6 @@ def _open_forms(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> Abstract
     if not parts.settings.forms:
         return nullcontext()
     return Forms(parts.settings, attempt.batch_id, parts.storage, keeper.check, attempt.scratch)
-
-
-def _require_end(results: ResultSource, split: Split, account: Account, batch: Batch) -> None:
-    """Refuse a source that may have been cut: it did not prove its end, and its last line or its count looks short."""
-    missing = account.balance(batch.requests).missing
-    if not results.end_proven and (split.is_cut or missing):
-        raise DownloadError(
-            f"{batch.result_file} came without a length and looks cut: {missing} requests have no result",
-            retryable=True,
-        )
 
 
 def _store_retries(storage: Storage, attempt: Attempt) -> Record | None:

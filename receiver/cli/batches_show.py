@@ -111,4 +111,5 @@ def _source(source: Source) -> str:
         return "none"
     blank = f", {_number(source.blank)} of them blank" if source.blank else ""
     kind = source.name or "inlined responses"
-    return f"{kind}: {_number(source.lines)} lines{blank}, {_number(source.bytes)} bytes"
+    doubted = f"; doubted: {source.doubted}" if isinstance(source.doubted, str) else ""
+    return f"{kind}: {_number(source.lines)} lines{blank}, {_number(source.bytes)} bytes{doubted}"

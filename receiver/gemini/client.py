@@ -58,6 +58,11 @@ class Batch:
         return self.state in TERMINAL_STATES
 
     @property
+    def results(self) -> int | None:
+        """Results that Gemini says there are: succeeded and failed requests, or all where it counts neither."""
+        return self.stats.succeeded + self.stats.failed or self.requests
+
+    @property
     def has_output(self) -> bool:
         return self.result_file is not None or self.inlined is not None
 

@@ -138,6 +138,7 @@ class Inbox:
     def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
         self._client = client
         names = ("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "give_up", "due", "purge")
+        names += ("add_reading",)
         self._run = Scripts(client, names, targets=targets).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
@@ -182,6 +183,18 @@ class Inbox:
         """
         limit = MAX_ATTEMPTS if counter == "attempts" else MAX_WAITS
         return self._hand_back(lease, delay_s, cause, counter, limit)
+
+    def add_reading(self, lease: Lease, size_bytes: int, sha256: str) -> tuple[int, int, float]:
+        """Remember a reading of the batch's results that is doubted, for as long as the entry lives.
+
+        Gives how many there were, how many of the latest had the same size and sha256 (hex), and the seconds since the
+        first of those. Raises LeaseLostError when the batch is no longer ours.
+        """
+        found = self._run("add_reading", lease.batch, lease.token, f"{size_bytes} {sha256}")
+        if found is None:
+            raise LeaseLostError(f"{lease.batch} is no longer ours")
+        readings, same, same_ms = found
+        return readings, same, same_ms / 1000
 
     def release(self, lease: Lease, cause: str) -> None:
         """Hand the batch back at once, with nothing counted: the worker is shutting down."""

@@ -75,7 +75,7 @@ def test_nasty_batch_has_one_flaw(tmp_path: Path, template: Template) -> None:
 def test_batch_without_results_is_proven(storage: Storage, tmp_path: Path) -> None:
     store(storage, b"", 3)
     nothing = {"kind": "none", "bytes": 0, "lines": 0, "blank": 0}
-    change_manifest(storage, state="FAILED", source=nothing, index=None)
+    change_manifest(storage, state="FAILED", source=nothing, index=None, balanced=True)
     assert found(prove(storage, tmp_path)) == []
 
 
