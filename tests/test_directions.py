@@ -13,6 +13,7 @@ PURE = {
     "receiver.freshness",
     "receiver.inbox.names",
     "receiver.jwts",
+    "receiver.judgement",
     "receiver.layout",
     "receiver.manifests",
     "receiver.metrics.series",
