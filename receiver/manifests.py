@@ -122,22 +122,3 @@ def read_manifest(data: bytes) -> Manifest:
         return _decode_manifest(data)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, and so are json's
         raise ManifestError(f"it is not in the form of a manifest: {error}") from error
-
-
-def find_wrong(manifest: Manifest) -> list[str]:
-    """Why the batch is not complete; empty when it is."""
-    found, requests, missing = [], manifest.requests, manifest.missing
-    if manifest.state != "SUCCEEDED":
-        found.append(f"the batch did not succeed: Gemini says {manifest.state}")
-    if isinstance(manifest.source.doubted, str):
-        found.append(f"the results look wrong: {manifest.source.doubted}; over minutes, Gemini gave the same again")
-    if manifest.balanced is None:
-        found.append("how many requests there were is not known, so nobody can say that none is missing")
-    elif not manifest.balanced:
-        results = sum(manifest.outcomes.values())
-        found.append(f"the books don't balance: {requests} requests, {results} results, {missing} missing")
-    if manifest.input is not None and manifest.input.requests != requests:
-        found.append(f"the input holds {manifest.input.requests} requests, Gemini says {requests}")
-    if missing:
-        found.append(f"{missing} of {requests} requests have no result")
-    return found

@@ -12,8 +12,9 @@ from receiver.errors import InboxUnavailableError, ManifestError, NotFoundError
 from receiver.gemini.client import PAGE_SIZE, Batch
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.names import split_inbox_name
+from receiver.judgement import judge_manifest
 from receiver.layout import manifest_name
-from receiver.manifests import find_wrong, read_manifest
+from receiver.manifests import read_manifest
 from receiver.project_batches import ProjectBatches
 from receiver.replay import find_stored
 from receiver.storage import Storage
@@ -38,6 +39,8 @@ class Sight:
     stored: bool = False
     is_done: bool = False  # nothing more is waited for
     wrong: tuple[str, ...] = ()  # why it did not end well; only of one that is done
+    judgement: str | None = None  # of a stored one, in words
+    advice: str | None = None  # what to do about one that is stored and not well
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Watch:
         self._ask_gemini([sight for sight in self.open if not sight.has_ended])
         ended = [sight for sight in self.open if sight.has_ended]
         if self.until == "ended":
-            self._note(replace(one, is_done=True, wrong=_unless_succeeded(one)) for one in ended)
+            self._note(replace(one, is_done=True, wrong=_find_wrong(one)) for one in ended)
         else:
             self._look_into_storage(ended)
             self._look_into_inbox([sight for sight in ended if not self.sights[sight.batch].is_done])
@@ -91,16 +94,18 @@ class Watch:
             manifest = read_manifest(data or b"")
         except ManifestError as error:
             return replace(stored, wrong=(f"its manifest can't be read: {error}",))
-        answered = sum(manifest.outcomes.get(name, 0) for name in ("ok", "blocked", "truncated", "empty"))
+        judgement = judge_manifest(manifest)
         return replace(
             stored,
             state=manifest.state,
             display_name=manifest.display_name,
             created=manifest.created,
             requests=manifest.requests,
-            succeeded=answered,
-            failed=manifest.outcomes.get("error", 0),
-            wrong=tuple(find_wrong(manifest)),
+            succeeded=judgement.answered,
+            failed=judgement.unanswered,
+            wrong=judgement.problems,
+            judgement=judgement.text,
+            advice=judgement.advice,
         )
 
     def _look_into_inbox(self, sights: Sequence[Sight]) -> None:
@@ -144,5 +149,11 @@ def _seen(batch: Batch) -> Sight:
     )
 
 
-def _unless_succeeded(sight: Sight) -> tuple[str, ...]:
-    return () if sight.state == "SUCCEEDED" else (f"the batch did not succeed: Gemini says {sight.state}",)
+def _find_wrong(sight: Sight) -> tuple[str, ...]:
+    """Why a batch did not end well at Gemini, by Gemini's own counts, where it gives any."""
+    if sight.state != "SUCCEEDED":
+        return (f"the batch did not succeed: Gemini says {sight.state}",)
+    if sight.failed or (sight.requests is not None and sight.succeeded < sight.requests):
+        asked = "an unknown number of" if sight.requests is None else sight.requests
+        return (f"Gemini says that {sight.succeeded} of {asked} requests succeeded, and {sight.failed} failed",)
+    return ()

@@ -14,6 +14,7 @@ PURE = {
     "receiver.gemini.batch_tags",
     "receiver.inbox.names",
     "receiver.jwts",
+    "receiver.judgement",
     "receiver.layout",
     "receiver.manifests",
     "receiver.metrics.series",

@@ -10,7 +10,6 @@ from typing import Literal
 from receiver.errors import (
     AlreadyStoredError,
     GeminiError,
-    InboxUnavailableError,
     LeaseLostError,
     ReceiverError,
 )
@@ -38,7 +37,7 @@ from workers.readings import DoubtedError, read_counts, require_belief
 from workers.scratch import open_scratch
 from workers.sources import open_source
 from workers.split import Split
-from workers.tally import Tally
+from workers.tally import Tally, announce
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +180,7 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
             parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
     except AlreadyStoredError:
         return _find_stored(parts.storage, batch) or manifest
-    _announce(parts.inbox, manifest)
+    announce(parts.inbox, manifest)
     parts.tally.end_whole(manifest)
     return manifest
 
@@ -253,21 +252,3 @@ def _store_retries(storage: Storage, attempt: Attempt) -> Record | None:
     digest = file_sha256(path)
     storage.put_files([(name, path)])
     return Record(name, digest)
-
-
-def _announce(inbox: Inbox, manifest: Manifest) -> None:
-    """Say that the batch is stored; loudly when its books don't balance, or when it succeeded with requests missing."""
-    unbalanced = manifest.balanced is False
-    loud = unbalanced or (bool(manifest.missing) and manifest.state == "SUCCEEDED")
-    about: dict[str, object] = {
-        "state": manifest.state,
-        "requests": manifest.requests,
-        "balanced": manifest.balanced,
-        "missing": manifest.missing,
-    }
-    log.log(logging.ERROR if loud else logging.INFO, "batch.stored", extra=about | manifest.outcomes)
-    if unbalanced:
-        try:
-            inbox.count("unbalanced_batches")
-        except InboxUnavailableError as error:  # the manifest says it for good; the counter is a convenience
-            log.warning("batch.not_counted", extra={"cause": str(error)})

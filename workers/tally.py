@@ -1,19 +1,25 @@
-"""What one attempt tells: the counters how its stages went, the inbox how far it is."""
+"""What one attempt tells: the counters how its stages went, the inbox how far it is, the log how it ended."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
 import redis
 
+from receiver.errors import InboxUnavailableError
 from receiver.gemini.client import Batch
+from receiver.inbox.ledger import Inbox
 from receiver.inbox.progress import Progress, Stage
+from receiver.judgement import Judgement, judge_manifest
 from receiver.manifests import Manifest
 from receiver.metrics import series
 from receiver.metrics.counters import Counters
 from workers.account import Account
 from workers.lease import clock_s
 from workers.sources import ResultSource
+
+log = logging.getLogger(__name__)
 
 NEXT: Mapping[Stage, Stage] = {"ask": "split", "split": "store", "store": "store"}
 
@@ -73,8 +79,36 @@ class Tally:
         """The batch is stored: this attempt wrote its manifest."""
         counters = self._counters
         counters.observe(series.STAGES, clock_s() - self._began_s, "whole")
+        if not judge_manifest(manifest).is_well:
+            counters.add(series.INCOMPLETE)
         for outcome, count in manifest.outcomes.items():
             counters.add(series.RESULTS, outcome, amount=count)
         counters.add(series.MISSING, amount=manifest.missing or 0)
         counters.add(series.STORED_OBJECTS, amount=manifest.objects.count)
         counters.add(series.STORED_BYTES, amount=manifest.objects.bytes)
+
+
+def announce(inbox: Inbox, manifest: Manifest) -> None:
+    """Say that the batch is stored, and what of it is not well."""
+    unbalanced, judgement = manifest.balanced is False, judge_manifest(manifest)
+    about: dict[str, object] = {
+        "state": manifest.state,
+        "judgement": judgement.text,
+        "requests": manifest.requests,
+        "balanced": manifest.balanced,
+        "missing": manifest.missing,
+    }
+    log.log(_loudness(manifest, judgement), "batch.stored", extra=about | manifest.outcomes)
+    if unbalanced:
+        try:
+            inbox.count("unbalanced_batches")
+        except InboxUnavailableError as error:  # the manifest says it for good; the counter is a convenience
+            log.warning("batch.not_counted", extra={"cause": str(error)})
+
+
+def _loudness(manifest: Manifest, judgement: Judgement) -> int:
+    """An error where a batch that succeeded lacks results, answers nothing, or has books that don't balance."""
+    if judgement.is_well:
+        return logging.INFO
+    lacks = manifest.state == "SUCCEEDED" and (bool(manifest.missing) or not judgement.answered)
+    return logging.ERROR if lacks or manifest.balanced is False else logging.WARNING

@@ -1,7 +1,8 @@
 """`batches list`: what Gemini lists, beside what is stored."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice, takewhile
 
@@ -13,10 +14,12 @@ from receiver.cli.group import load_settings
 from receiver.cli.moments import Moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, project_option
-from receiver.errors import ReceiverError
+from receiver.cli.stored import parse_record, read_record
+from receiver.errors import ManifestError, ReceiverError
 from receiver.gemini.client import TERMINAL_STATES, Batch
+from receiver.judgement import judge_manifest
 from receiver.project_batches import ProjectBatches, open_each
-from receiver.replay import find_stored
+from receiver.replay import STORAGE_THREADS
 from receiver.storage import Storage, open_storage
 
 STATES = ("PENDING", "RUNNING", *sorted(TERMINAL_STATES))
@@ -36,6 +39,7 @@ class Row(msgspec.Struct, frozen=True):
     succeeded: int
     failed: int
     stored: bool  # has a manifest
+    judgement: str | None = None  # of a stored one: "stored", or "stored; 35 errors, 2 missing"
 
 
 @batches.command("list")
@@ -90,11 +94,26 @@ def _created(batch: Batch) -> str:
 def _rows(found: Iterable[Batch], storage: Storage) -> Iterator[Row]:
     rest = iter(found)
     while group := list(islice(rest, TOGETHER)):
-        stored = find_stored(storage, [batch.name for batch in group if batch.is_terminal])
-        yield from (_row(batch, is_stored=batch.name in stored) for batch in group)
+        judged = _judge_stored(storage, [batch.name for batch in group if batch.is_terminal])
+        yield from (_row(batch, judged.get(batch.name)) for batch in group)
 
 
-def _row(batch: Batch, *, is_stored: bool) -> Row:
+def _judge_stored(storage: Storage, names: Sequence[str]) -> dict[str, str]:
+    """What is said of those that are stored. Raises StorageError."""
+
+    def judge(name: str) -> str | None:
+        data = read_record(storage, name)
+        try:
+            return None if data is None else judge_manifest(parse_record(name, data)).text
+        except ManifestError:
+            return "stored; its manifest can't be read"
+
+    with ThreadPoolExecutor(STORAGE_THREADS) as pool:
+        found = zip(names, pool.map(judge, names), strict=True)
+        return {name: text for name, text in found if text is not None}
+
+
+def _row(batch: Batch, judgement: str | None) -> Row:
     return Row(
         batch=batch.name,
         state=batch.state,
@@ -105,7 +124,8 @@ def _row(batch: Batch, *, is_stored: bool) -> Row:
         requests=batch.requests,
         succeeded=batch.stats.succeeded,
         failed=batch.stats.failed,
-        stored=is_stored,
+        stored=judgement is not None,
+        judgement=judgement,
     )
 
 
@@ -114,7 +134,7 @@ def _print(rows: Iterator[Row], limit: int) -> None:
     for count, row in enumerate(rows, 1):
         if count == 1:
             done = f"{'done':>7} {'failed':>7} {'all':>7}"
-            click.echo(f"{'batch':<44}  {'state':<9}  {'created':<20}  {done}  stored  {'model':<24}  name")
+            click.echo(f"{'batch':<44}  {'state':<9}  {'created':<20}  {done}  {'stored':<28}  {'model':<24}  name")
         click.echo(_line(row))
     more = "; there may be more: raise --limit" if count == limit else ""
     click.echo(f"{count} batches{more}", err=True)
@@ -125,5 +145,5 @@ def _line(row: Row) -> str:
     created = (row.created or "")[:19] + ("Z" if row.created else "")
     model = printable((row.model or "").removeprefix("models/"))
     where = f"{row.batch:<44}  {printable(row.state):<9}  {created:<20}"
-    stored = "yes" if row.stored else "no"
-    return f"{where}  {counts}  {stored:<6}  {model:<24}  {printable(row.display_name or '')}".rstrip()
+    stored = {None: "no", "stored": "yes"}.get(row.judgement) or str(row.judgement).removeprefix("stored; ")
+    return f"{where}  {counts}  {printable(stored):<28}  {model:<24}  {printable(row.display_name or '')}".rstrip()

@@ -1,6 +1,7 @@
 """`batches show`: what became of every request of a stored batch."""
 
 import json
+from collections.abc import Sequence
 
 import click
 
@@ -10,8 +11,10 @@ from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
-from receiver.manifests import Cost, FormsRecord, Manifest, Source, find_wrong
+from receiver.judgement import Judgement, judge_manifest
+from receiver.manifests import Cost, FormsRecord, Manifest, Source
 from receiver.storage import open_storage
+from receiver.submissions.records import read_resubmitted
 
 SHOWN_KEYS = 10
 
@@ -23,24 +26,35 @@ SHOWN_KEYS = 10
 def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
     """Say what became of every request of a stored BATCH.
 
-    Exit code 0 when it succeeded, its books balance and nothing is missing; 1 otherwise, and the reason is said.
+    Exit code 0 when every request is answered; 1 otherwise, and the reason is said, with what to do next.
     """
     settings = load_settings()
     name = read_name(settings, batch)
-    data = read_record(open_storage(settings.storage_url), name)
+    storage = open_storage(settings.storage_url)
+    data = read_record(storage, name)
     if data is None:
         raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
     manifest = parse_record(name, data)
+    judgement = judge_manifest(manifest)
     if as_json:
         click.echo(data, nl=False)
     else:
-        for label, text in _table(manifest):
+        for label, text in [*_table(manifest), ("judgement", judgement.text)]:
             click.echo(f"{label:<10}{printable(text)}")
-    wrong = find_wrong(manifest)
-    for reason in wrong:
-        click.echo(reason, err=True)
-    if wrong:
+    if not judgement.is_well:
+        _explain(judgement, name, read_resubmitted(storage, manifest.batch))
         ctx.exit(1)
+
+
+def _explain(judgement: Judgement, name: str, followers: Sequence[str]) -> None:
+    """Why the batch is not well, and what to do about it."""
+    for reason in judgement.problems:
+        click.echo(printable(reason), err=True)
+    if followers:
+        command = f"gemini-batch-receiver batches merged {name.removeprefix('batches/')}"
+        click.echo(f"it was sent again: `{command}` says what became of it", err=True)
+    elif judgement.advice:
+        click.echo(judgement.advice, err=True)
 
 
 def _table(manifest: Manifest) -> list[tuple[str, str]]:

@@ -58,8 +58,8 @@ def watch_command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Watch batches, or all unfinished ones, until they are stored.
 
-    Exit code 0 when all succeeded with their books balanced and nothing missing; 1 when one did not, or time ran out;
-    130 after Ctrl-C.
+    Exit code 0 when every request of all of them is answered; 1 when one is not, when a batch did not succeed, or time
+    ran out; 130 after Ctrl-C. With `--until ended` Gemini's own counts decide.
     """
     settings = load_settings()
     wanted = [read_name(settings, name, label) for name in names]
@@ -144,6 +144,8 @@ def _conclude(watch: Watch) -> bool:
     for sight in sights:
         for reason in sight.wrong:
             click.echo(f"{sight.batch}: {printable(reason)}", err=True)
+        if sight.advice:
+            click.echo(f"{sight.batch}: {sight.advice}", err=True)
     well = sum(sight.is_done and not sight.wrong for sight in sights)
     click.echo(f"{well} of {len(sights)} batches are well" if sights else "nothing to watch", err=True)
     return well == len(sights)

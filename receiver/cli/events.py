@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from receiver.cli.conclusions import conclude
+from receiver.cli.entry_lines import entry_lines
 from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
@@ -16,6 +17,7 @@ from receiver.deliveries import Delivery, fetch_deliveries
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.entries import Entry, State
 from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.summaries import judge_summary
 from receiver.remedies import retry
 from receiver.settings import Settings
 
@@ -59,7 +61,13 @@ def list_events(*, state: State | None, deliveries: bool, label: str | None, lim
 
 
 def _described(entry: Entry, now_ms: int) -> dict[str, object]:
-    return asdict(entry) | {"age_s": max(0, now_ms - entry.accepted_ms) // 1000}
+    return _judged(entry) | {"age_s": max(0, now_ms - entry.accepted_ms) // 1000}
+
+
+def _judged(entry: Entry) -> dict[str, object]:
+    """An entry for programs, with what is said of a stored batch."""
+    judgement = judge_summary(entry.summary, entry.batch).text if entry.state == "done" else None
+    return asdict(entry) | {"judgement": judgement}
 
 
 def _list_deliveries(redis_url: str, limit: int, project: str | None, *, as_json: bool) -> None:
@@ -94,12 +102,10 @@ def show_event(batch: str, *, as_json: bool) -> None:
     if entry is None:
         raise click.ClickException(f"the inbox does not know {name}: try `replay --batch {name}`")
     if as_json:
-        click.echo(msgspec.json.encode(entry))
+        click.echo(msgspec.json.encode(_judged(entry)))
         return
-    facts = {name: value for name, value in msgspec.to_builtins(entry).items() if name != "timeline"}
-    for label, value in facts.items():
-        shown = show_moment(value) if label.endswith("_ms") else value
-        click.echo(f"{label.removesuffix('_ms'):<9} {'-' if shown in ('', {}, None) else printable(str(shown))}")
+    for label, text in entry_lines(entry):
+        click.echo(f"{label:<9} {printable(text)}")
     for step in entry.timeline:
         click.echo(f"{show_moment(step.time_ms)}  {step.what:<11} {printable(step.detail)}".rstrip())
 

@@ -7,11 +7,11 @@ from receiver.watch import Sight
 def describe(sight: Sight) -> str:
     """State and counts of one batch."""
     counts = f"{sight.succeeded}/{'?' if sight.requests is None else sight.requests}"
-    failed = f", {sight.failed} failed" if sight.failed else ""
+    failed = f", {sight.failed} failed" if sight.failed and not sight.stored else ""
     return f"{printable(sight.state)} {counts}{failed}{_place(sight)}"
 
 
 def _place(sight: Sight) -> str:
     if sight.stored:
-        return ", stored"
+        return f", {printable(sight.judgement or 'stored')}"
     return ", not stored yet" if sight.has_ended and not sight.is_done else ""

@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from receiver.manifests import Cost, Manifest, Objects, find_wrong
+from receiver.judgement import Again, Judgement, advise, find_again, judge, judge_manifest
+from receiver.manifests import Cost, Manifest, Objects
 from receiver.outcomes import OUTCOMES
 from receiver.tolerant_json import tolerant_reader
 
@@ -25,7 +26,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     balanced: bool | None = None
     cost: Cost | str | None = None  # "unknown" where the list has no price
     objects: Objects = Objects()
-    problems: list[str] = []  # why it is not complete
+    problems: list[str] = []  # why it is not well, as its worker judged
+    again: Again | None = None  # what `resubmit` would send; None where an earlier version wrote this
 
 
 def summarise(manifest: Manifest) -> Summary:
@@ -42,8 +44,14 @@ def summarise(manifest: Manifest) -> Summary:
         balanced=manifest.balanced,
         cost=manifest.cost,
         objects=manifest.objects,
-        problems=find_wrong(manifest),
+        problems=list(judge_manifest(manifest).problems),
+        again=find_again(manifest),
     )
+
+
+def judge_summary(summary: Summary, name: str) -> Judgement:
+    """The judgement of a stored batch; `name` is the one in the inbox. Of older summaries the counts alone decide."""
+    return judge(summary, advise(name, summary.again))
 
 
 def read_summary(text: str) -> Summary:

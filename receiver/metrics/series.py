@@ -119,6 +119,9 @@ MISSED = Metric(
     "gbr_missed_webhooks_total", "counter", "finished batches that a look found and whose callback never came"
 )
 UNBALANCED = Metric("gbr_unbalanced_batches_total", "counter", "stored batches whose source says more than was asked")
+INCOMPLETE = Metric(
+    "gbr_incomplete_batches_total", "counter", "stored batches in which not every request is answered, for any reason"
+)
 RESULTS = Metric("gbr_results_total", "counter", "results of stored batches", ("outcome",), values=OUTCOMES)
 MISSING = Metric("gbr_missing_results_total", "counter", "requests of stored batches that have no result")
 DOWNLOADED = Metric(
@@ -150,7 +153,7 @@ METRICS = (
         OUTBOX,
         OLDEST_NOTICE,
     ),
-    *(DELIVERIES, EVENTS, ATTEMPTS, DEAD_LETTERS, NOTICES, MISSED, UNBALANCED),
+    *(DELIVERIES, EVENTS, ATTEMPTS, DEAD_LETTERS, NOTICES, MISSED, UNBALANCED, INCOMPLETE),
     *(RESULTS, MISSING, DOWNLOADED, STORED_BYTES, STORED_OBJECTS, STAGES),
 )
 

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import UNSET
 
 from receiver.inbox.names import split_inbox_name
+from receiver.judgement import judge_manifest
 from receiver.layout import errors_name, manifest_name
-from receiver.manifests import Manifest, find_wrong
+from receiver.manifests import Manifest
 
 Type = Literal["results.stored", "results.failed", "batch.buried", "receiver.test"]  # the third is the scripts' to make
 MAX_TEXT = 1000  # characters of what others wrote
@@ -31,15 +32,17 @@ class Message(msgspec.Struct, frozen=True):
 
 def describe_manifest(manifest: Manifest) -> Message:
     """That a batch's outputs are durable, or that Gemini gave it up."""
-    wrong = find_wrong(manifest)
+    judgement = judge_manifest(manifest)
     data = {
         "state": manifest.state,
         "display_name": _cut(manifest.display_name),
         "model": _cut(manifest.model),
         "created": manifest.created,
         "ended": manifest.ended,
-        "complete": not wrong,
-        "problems": [_cut(problem) for problem in wrong],
+        "complete": judgement.is_well,
+        "judgement": _cut(judgement.text),
+        "problems": [_cut(problem) for problem in judgement.problems],
+        "advice": judgement.advice,
         "requests": manifest.requests,
         "outcomes": manifest.outcomes,
         "missing": manifest.missing,

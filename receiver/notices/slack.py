@@ -7,7 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from receiver.inbox.names import split_inbox_name
+from receiver.inbox.summaries import Summary
+from receiver.judgement import judge
 
 MAX_QUOTED = 200
 NO_MENTION = "@\u200b"  # Slack asks for <!channel>, but what imitates it takes @channel
@@ -33,24 +37,39 @@ def encode_text(kind: str, batch: str, data: Mapping[str, Any]) -> bytes:
 
 def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
     match kind:
-        case "results.stored":
-            word = "stored" if data.get("complete") else ":warning: stored, but not complete"
-        case "results.failed":
-            word = f":warning: {_word(data.get('state'))}"
+        case "results.stored" | "results.failed":
+            yield from _stored_lines(batch, data)
         case "batch.buried":
-            word = ":warning: given up"
+            yield f"Batch {_name(batch, data)}: *:warning: given up*"
+            yield f"After {data.get('attempts')} attempts: {quote(str(data.get('cause')))}"
+            yield f"Try again: `gemini-batch-receiver events retry {batch}`"
         case _:
             yield "A test of Gemini batch receiver: notices arrive here."
-            return
-    yield f"Batch {_name(batch, data)}: *{word}*"
-    if kind == "batch.buried":
-        yield f"After {data.get('attempts')} attempts: {quote(str(data.get('cause')))}"
-        yield f"Try again: `gemini-batch-receiver events retry {batch}`"
-        return
-    yield _books(data)
+
+
+def _stored_lines(batch: str, data: Mapping[str, Any]) -> Iterator[str]:
+    """Judged here from the counts, since a notice may have been owed by a version that called failures answers."""
+    judgement = judge(_read_books(data))
+    warning = "" if judgement.is_well else ":warning: "
+    yield f"Batch {_name(batch, data)}: *{warning}{_plain(judgement.text)}*"
+    yield _count(data, judgement.answered)
     yield from (quote(str(problem)) for problem in data.get("problems") or ())
     error = data.get("error") or {}
     yield quote(str(error["message"])) if error.get("message") else ""
+    command, _, effect = str(data.get("advice") or "").removeprefix("`").partition("`")
+    yield f"{quote(command)}{_plain(effect)}"
+
+
+def _read_books(data: Mapping[str, Any]) -> Summary:
+    try:
+        return msgspec.convert(dict(data), Summary)
+    except msgspec.ValidationError:
+        return Summary()
+
+
+def _plain(text: str) -> str:
+    """A text of ours, which may name what others wrote."""
+    return "".join(char for char in text[:MAX_QUOTED] if char.isprintable()).translate(ESCAPED)
 
 
 def _name(batch: str, data: Mapping[str, Any]) -> str:
@@ -60,14 +79,8 @@ def _name(batch: str, data: Mapping[str, Any]) -> str:
     return f"{label} ({quote(name)}){of_project}" if label else f"{quote(name)}{of_project}"
 
 
-def _word(state: object) -> str:
-    return {"FAILED": "failed", "EXPIRED": "expired", "CANCELLED": "cancelled"}.get(str(state), "did not succeed")
-
-
-def _books(data: Mapping[str, Any]) -> str:
+def _count(data: Mapping[str, Any], answered: int) -> str:
     requests, cost = data.get("requests"), data.get("cost")
-    counts = [f"{count:,} {name}" for name, count in (data.get("outcomes") or {}).items() if count]
-    counts += [f"{data['missing']:,} missing"] if data.get("missing") else []
     asked = "an unknown number of" if requests is None else f"{requests:,}"
     price = f"; {cost['amount']} {cost['currency']}" if isinstance(cost, Mapping) else ""
-    return f"{asked} requests: {', '.join(counts) or 'no results'}{price}"
+    return f"{asked} requests, {answered:,} answered{price}"

@@ -13,6 +13,7 @@ from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.scripts import DUE
 from receiver.metrics.history import fetch_history
 from receiver.notices.outbox import Notice, Outbox
+from receiver.outcomes import ANSWERED, OUTCOMES
 from receiver.overview import Overview, take_overview
 from receiver.status.charts import Chart, Series, draw
 from receiver.status.rows import Row, make_row
@@ -20,16 +21,14 @@ from receiver.status.rows import Row, make_row
 MOST_ROWS = 12
 MOST_DELIVERIES = MOST_NOTICES = 12
 PAGE_ROWS = 50
-ANSWERS = ("ok", "blocked", "truncated", "empty", "unkeyed")
-BROKEN = ("error", "malformed", "duplicate")
 CHARTS = (
     (
         "Results stored",
-        Series("answers", "good", tuple(f"gbr_results_total:{outcome}" for outcome in ANSWERS)),
+        Series("answers", "good", tuple(f"gbr_results_total:{one}" for one in OUTCOMES if one in ANSWERED)),
         Series(
-            "errors or missing",
+            "no answer, or missing",
             "bad",
-            (*(f"gbr_results_total:{outcome}" for outcome in BROKEN), "gbr_missing_results_total"),
+            (*(f"gbr_results_total:{one}" for one in OUTCOMES if one not in ANSWERED), "gbr_missing_results_total"),
         ),
     ),
     (

@@ -11,6 +11,7 @@ import msgspec
 
 from receiver.errors import ManifestError
 from receiver.inbox.names import split_inbox_name
+from receiver.judgement import Judgement, judge_manifest
 from receiver.layout import batch_folder, errors_name, index_name, manifest_name
 from receiver.manifests import Manifest, read_manifest
 from receiver.status.rows import Part, split_bar
@@ -96,6 +97,7 @@ class Record:
     parts: list[Part]
     errors: Errors | None
     outputs: Outputs | None
+    judgement: Judgement | None = None  # of the manifest
 
 
 def read_record(storage: Storage, name: str, page: int, limits: Limits = LIMITS) -> Record:
@@ -116,6 +118,7 @@ def read_record(storage: Storage, name: str, page: int, limits: Limits = LIMITS)
         parts=split_bar(manifest.outcomes, manifest.missing),
         errors=_read_errors(storage, batch, limits),
         outputs=_read_outputs(storage, batch, page, limits),
+        judgement=judge_manifest(manifest),
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from receiver.inbox.entries import Entry
 from receiver.inbox.names import INBOX_NAME, split_inbox_name
 from receiver.inbox.progress import Progress
+from receiver.inbox.summaries import judge_summary
+from receiver.judgement import Judgement
 from receiver.outcomes import OUTCOMES
 from receiver.projects import DEFAULT
 from receiver.status import words
@@ -70,7 +72,7 @@ class Row:
     took_s: float | None  # at Gemini
     stored_s: float | None  # after Gemini's end, or where that is not known after it was taken in
     cost: str
-    is_flawed: bool
+    judgement: Judgement | None  # of a stored batch
 
 
 def page_path(name: str) -> str | None:
@@ -101,7 +103,7 @@ def make_row(entry: Entry, now_ms: int, due_ms: int | None = None, worker: str =
         took_s=None if created is None or ended is None else max(0, ended - created) / 1000,
         stored_s=max(0, entry.changed_ms - began) / 1000 if entry.state == "done" else None,
         cost=words.money(summary.cost),
-        is_flawed=bool(summary.problems),
+        judgement=judge_summary(summary, entry.batch) if entry.state == "done" else None,
     )
 
 

@@ -87,6 +87,7 @@ def test_mismatch_is_loud(world: World) -> None:
     assert shown.returncode == 1
     assert json.loads(shown.stdout)["balanced"] is False
     assert shown.stderr == "the books don't balance: 1 requests, 2 results, 0 missing\n"
+    assert stored["judgement"] == "stored; the books don't balance"
     assert run(settings, "verify", batch).returncode == 1
 
 
@@ -96,11 +97,14 @@ def test_missing_request_is_loud(world: World) -> None:
     log = process(settings, batch)
     assert '"level": "error", "event": "batch.stored"' in log
     shown = run(settings, "batches", "show", batch)
+    *problems, advice = shown.stderr.splitlines()
     assert shown.returncode == 1
-    assert shown.stderr.splitlines() == [
+    assert problems == [
         "the results look wrong: Gemini says 2 results, 1 came; over minutes, Gemini gave the same again",
         "1 of 2 requests have no result",
     ]
+    assert f"resubmit {batch.removeprefix('batches/')} --input FILE`" in advice
+    assert "judgement stored; 1 missing" in shown.stdout.splitlines()
     assert run(settings, "verify", batch).returncode == 0
 
 
@@ -112,7 +116,8 @@ def test_failed_batch_is_said_in_words(world: World) -> None:
     shown = run(settings, "batches", "show", batch)
     assert shown.returncode == 1
     assert "error     13: it broke" in shown.stdout
-    assert shown.stderr == "the batch did not succeed: Gemini says FAILED\n3 of 3 requests have no result\n"
+    assert shown.stderr.startswith("the batch did not succeed: Gemini says FAILED\n3 of 3 requests have no result\n")
+    assert "judgement stored; failed at Gemini, 3 missing" in shown.stdout.splitlines()
     assert run(settings, "verify", batch).stdout == f"{batch}: proven: 0 lines, 0 objects, 0 bytes\n"
 
 

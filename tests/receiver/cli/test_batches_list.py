@@ -12,6 +12,7 @@ from receiver.cli.group import cli
 from receiver.layout import manifest_name
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, ago, serving
+from tests.receiver.records import put_manifest
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 
@@ -52,8 +53,25 @@ def test_table_says_what_there_is(place: Place) -> None:
     assert head.split() == ["batch", "state", "created", "done", "failed", "all", "stored", "model", "name"]
     assert first.split()[:2] == ["batches/a", "RUNNING"]
     assert first.split()[3:] == ["90", "5", "100", "no", "gemini-3.5-flash", "night??[2J"]
-    assert second.split()[3:] == ["0", "0", "?", "yes"]
+    assert second.split()[3:] == ["0", "0", "?", "its", "manifest", "can't", "be", "read"]
     assert (result.exit_code, result.stderr) == (0, "2 batches\n")
+
+
+@pytest.mark.parametrize(
+    ("record", "words", "judgement"),
+    [
+        ({}, ["yes"], "stored"),
+        ({"outcomes": {"error": 2}}, ["2", "errors"], "stored; 2 errors"),
+        ({"outcomes": {"ok": 1}, "missing": 1}, ["1", "missing"], "stored; 1 missing"),
+    ],
+)
+def test_stored_batch_is_judged(place: Place, record: dict[str, object], words: list[str], judgement: str) -> None:
+    """A batch whose requests all failed is no batch of which nothing is to be said."""
+    place.add("a")
+    put_manifest(place.storage, "batches/a", **record)
+    assert place.list().stdout.splitlines()[1].split()[6:] == words
+    (row,) = json.loads(place.list("--json").stdout)
+    assert (row["stored"], row["judgement"]) == (True, judgement)
 
 
 def test_pages_are_fetched_as_needed(place: Place) -> None:

@@ -73,15 +73,48 @@ def test_stored_batch_ends_the_watch(place: Place) -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        ({"ok": 1, "missing": 1}, "1 of 2 requests have no result"),
-        ({"ok": 3, "balanced": False}, "the books don't balance: 2 requests, 3 results, 0 missing"),
+        ({"outcomes": {"ok": 1}, "missing": 1}, "1 of 2 requests have no result"),
+        (
+            {"outcomes": {"ok": 3}, "balanced": False},
+            "the books don't balance: 2 requests, 3 results, 0 missing",
+        ),
+        ({"outcomes": {"ok": 1, "blocked": 1}}, "1 result is no answer: 1 blocked"),
+        ({"outcomes": {"ok": 1, "truncated": 1}}, "1 result is no answer: 1 truncated"),
     ],
 )
 def test_incomplete_batch_is_a_failure(place: Place, record: dict[str, Any], reason: str) -> None:
-    place.store("a", **record)
+    put_manifest(place.storage, "batches/a", **record)
     place.store("b")
     result = place.watch("a", "b")
-    assert (result.exit_code, result.stderr) == (1, f"batches/a: {reason}\n1 of 2 batches are well\n")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == f"batches/a: {reason}"
+    assert result.stderr.splitlines()[-1] == "1 of 2 batches are well"
+
+
+def test_batch_whose_requests_all_failed_is_not_well(place: Place) -> None:
+    retry = {"name": "a/_retry.jsonl", "sha256": "ab"}
+    put_manifest(place.storage, "batches/a", requests=5, outcomes={"error": 5}, retry=retry)
+    result = place.watch("a")
+    assert (result.exit_code, result.stdout.split("  ")[2]) == (1, "SUCCEEDED 0/5, stored; 5 errors\n")
+    assert "batches/a: `gemini-batch-receiver resubmit a --input FILE` sends again" in result.stderr
+    (seen,) = map(json.loads, place.watch("a", "--json").stdout.splitlines())
+    assert (seen["succeeded"], seen["failed"], seen["judgement"]) == (0, 5, "stored; 5 errors")
+
+
+@pytest.mark.parametrize(
+    ("stats", "code"),
+    [
+        ({"requestCount": "5", "successfulRequestCount": "5"}, 0),
+        ({"requestCount": "5", "failedRequestCount": "5"}, 1),
+        ({"requestCount": "5", "successfulRequestCount": "3", "failedRequestCount": "1"}, 1),
+    ],
+)
+def test_failed_requests_count_without_storage(place: Place, stats: dict[str, str], code: int) -> None:
+    name = place.listing.add("a")
+    place.listing.operations[name]["metadata"]["batchStats"] = stats
+    result = place.watch("a", "--until", "ended")
+    assert result.exit_code == code
+    assert ("Gemini says that" in result.stderr) == bool(code)
 
 
 def test_ended_batch_is_waited_for_until_stored(place: Place) -> None:

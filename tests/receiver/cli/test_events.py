@@ -11,6 +11,8 @@ from receiver.bell import open_queue
 from receiver.cli.group import cli
 from receiver.deliveries import Note, NoteBook, name_delivery
 from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.progress import Progress
+from receiver.inbox.summaries import Summary
 from tests.receiver.inbox.test_backlog import fill
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
@@ -69,6 +71,26 @@ def test_show_prints_all_fields(redis_url: str) -> None:
     assert result.exit_code == 0
     assert {"state     buried", "cause     no such file", "attempts  0"} <= set(result.stdout.splitlines())
     assert json.loads(run(redis_url, "show", "batches/done", "--json").stdout)["summary"]["outcomes"] == {"ok": 3}
+
+
+def test_show_is_for_people(client: "redis.Redis", redis_url: str) -> None:
+    """No value is printed as Python would write it."""
+    inbox = Inbox(client)
+    inbox.accept([Arrival("batches/new", "batch.succeeded", "dynamic", metadata='{"job": "n", "n": 1}')])
+    lease = inbox.claim("batches/new")
+    assert lease is not None
+    inbox.renew(lease, progress=Progress(stage="split", bytes=1200, total_bytes=3000, lines=4, requests=10))
+    running = run(redis_url, "show", "new").stdout
+    assert 'metadata  {"job": "n", "n": 1}' in running.splitlines()
+    assert "progress  split: 1,200 of 3,000 bytes, 4 of 10 results" in running.splitlines()
+    inbox.finish(
+        lease, Summary(state="SUCCEEDED", requests=5, outcomes={"ok": 0, "error": 5}, missing=0, balanced=True)
+    )
+    stored = run(redis_url, "show", "new").stdout
+    assert {"judgement stored; 5 errors", "outcomes  error 5", "cost      unknown"} <= set(stored.splitlines())
+    assert "next      `gemini-batch-receiver batches show new` says what to do" in stored.splitlines()
+    assert not [word for word in ("None", "True", "{'", "Summary(") if word in running + stored]
+    assert json.loads(run(redis_url, "show", "new", "--json").stdout)["judgement"] == "stored; 5 errors"
 
 
 @pytest.mark.usefixtures("client")

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from receiver.manifests import Record
 from receiver.notices.messages import describe_manifest
 from receiver.notices.slack import MAX_QUOTED, encode_text, quote
 from tests.receiver.test_manifests import MANIFEST
@@ -20,20 +21,42 @@ def test_stored_batch_is_told_in_figures() -> None:
         MANIFEST, requests=1000, outcomes={"ok": 990, "error": 10, "empty": 0}, missing=0, input=None
     )
     assert text_of("results.stored", describe_manifest(whole).data).splitlines() == [
-        "Batch `nightly` (`batches/b1`): *stored*",
-        "1,000 requests: 990 ok, 10 error; 1.5 USD",
+        "Batch `nightly` (`batches/b1`): *:warning: stored; 10 errors*",
+        "1,000 requests, 990 answered; 1.5 USD",
+        "`10 results are no answer: 10 errors`",
     ]
+
+
+def test_good_news_is_short() -> None:
+    well = msgspec.structs.replace(MANIFEST, outcomes={"ok": 2}, missing=0)
+    assert text_of("results.stored", describe_manifest(well).data).splitlines() == [
+        "Batch `nightly` (`batches/b1`): *stored*",
+        "2 requests, 2 answered; 1.5 USD",
+    ]
+
+
+def test_what_to_do_is_said() -> None:
+    retry = Record("b1/_retry.jsonl", "ab")
+    failed = msgspec.structs.replace(MANIFEST, outcomes={"error": 1}, retry=retry)
+    last = text_of("results.stored", describe_manifest(failed).data).splitlines()[-1]
+    assert last == "`gemini-batch-receiver resubmit b1` sends again what is worth it"
+
+
+def test_notice_of_an_older_version_is_judged_by_its_counts() -> None:
+    data = {"state": "SUCCEEDED", "complete": True, "problems": [], "requests": 5, "outcomes": {"ok": 0, "error": 5}}
+    text = text_of("results.stored", data | {"missing": 0, "balanced": True, "cost": "unknown", "objects": {}})
+    assert text.splitlines()[0] == "Batch `batches/b1`: *:warning: stored; 5 errors*"
 
 
 def test_what_is_missing_is_loud() -> None:
     text = text_of("results.stored", describe_manifest(MANIFEST).data)
-    assert ":warning: stored, but not complete" in text
+    assert ":warning: stored; 1 missing" in text
     assert "`1 of 2 requests have no result`" in text
 
 
 def test_failure_says_its_error() -> None:
     failed = msgspec.structs.replace(MANIFEST, state="EXPIRED", requests=None, cost="unknown")
-    assert ":warning: expired" in text_of("results.failed", describe_manifest(failed).data)
+    assert ":warning: stored; expired at Gemini" in text_of("results.failed", describe_manifest(failed).data)
     assert "an unknown number of requests" in text_of("results.failed", describe_manifest(failed).data)
 
 

@@ -4,7 +4,8 @@ import redis
 
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.progress import Progress
-from receiver.status.readings import MOST_ROWS, PAGE_ROWS, read_all, read_list, read_row
+from receiver.outcomes import OUTCOMES
+from receiver.status.readings import CHARTS, MOST_ROWS, PAGE_ROWS, read_all, read_list, read_row
 from tests.receiver.inbox.test_backlog import claimed, fill
 
 
@@ -48,6 +49,13 @@ def test_crowd_is_shown_in_part_and_counted(client: "redis.Redis") -> None:
     pages = [read_list(client, "open", page) for page in (1, 2, 3)]
     assert [len(page.rows) for page in pages] == [PAGE_ROWS, 5, 5]
     assert [(page.page, page.pages, page.total) for page in pages[1:]] == [(2, 2, PAGE_ROWS + 5)] * 2
+
+
+def test_failed_request_is_no_answer() -> None:
+    (_, good, bad), _ = CHARTS
+    assert good.fields == ("gbr_results_total:ok",)
+    every = {*(f"gbr_results_total:{outcome}" for outcome in OUTCOMES), "gbr_missing_results_total"}
+    assert {*good.fields, *bad.fields} == every
 
 
 def test_unknown_batch_has_no_row(client: "redis.Redis") -> None:

@@ -71,6 +71,13 @@ def test_manifest_outcomes_and_lone_surrogates_are_read(storage: LocalStorage) -
     assert (found.errors, found.outputs) == (None, None)
 
 
+def test_stored_batch_is_judged(storage: LocalStorage) -> None:
+    keep(storage, "_manifest.json", encode_manifest(manifest()))
+    judgement = read_record(storage, NAME, 1).judgement
+    assert judgement is not None
+    assert (judgement.is_well, judgement.text) == (False, "stored; 1 error")
+
+
 def test_unreadable_manifest_is_said(storage: LocalStorage) -> None:
     keep(storage, "_manifest.json", b"{junk")
     assert read_record(storage, NAME, 1).trouble.startswith("it is not in the form of a manifest")

@@ -46,6 +46,15 @@ def test_row_of_an_earlier_version_is_shown() -> None:
     assert [(part.name, part.width) for part in row.parts] == [("ok", 100)]
 
 
+def test_stored_row_is_judged_by_its_counts() -> None:
+    """A worker of an earlier version saw no problem in failed requests."""
+    failed = Summary(state="SUCCEEDED", requests=5, outcomes={"ok": 0, "error": 5}, missing=0, balanced=True)
+    row = make_row(entry(summary=failed), NOW_MS)
+    assert row.judgement is not None
+    assert (row.judgement.is_well, row.judgement.text) == (False, "stored; 5 errors")
+    assert make_row(entry(state="open", summary=failed), NOW_MS).judgement is None
+
+
 def test_clocks_that_differ_make_no_negative_time() -> None:
     summary = Summary(created="2026-01-22T13:00:00Z", ended="2026-01-22T12:30:00Z")
     row = make_row(entry(summary=summary), NOW_MS - 100_000)
