@@ -27,6 +27,7 @@ __all__ = [
     "manifest_name",
     "oversize_name",
     "retry_name",
+    "signature_name",
     "table_name",
     "unkeyed_name",
     "unmatched_places",
@@ -48,6 +49,11 @@ def manifest_name(batch_id: str) -> str:
 
 def index_name(batch_id: str) -> str:
     return f"{batch_folder(batch_id)}/_index.jsonl.gz"
+
+
+def signature_name(batch_id: str, manifest_sha256: str) -> str:
+    """Where the signature of a manifest lies: each content has its own, so two workers never replace each other's."""
+    return f"{batch_folder(batch_id)}/_manifest.{manifest_sha256[:16]}.sig"
 
 
 def errors_name(batch_id: str) -> str:
@@ -136,11 +142,14 @@ class Template:
             "model": model.removeprefix("models/") if model else None,
             "date": _utc_date(created),
         }
-        for name in self.fields:
-            if name.startswith(META_PREFIX):
-                given[name] = _plain_text((metadata or {}).get(name.removeprefix(META_PREFIX)))
+        given |= {META_PREFIX + name: value for name, value in self.meta_values(metadata).items()}
         values = {name: _component(value) for name, value in given.items()}
         return Namer(self, batch_id, values)
+
+    def meta_values(self, metadata: Mapping[str, object] | None) -> dict[str, str | None]:
+        """What the names take from the webhook's metadata, by name; `bind` takes it in its place."""
+        names = [name.removeprefix(META_PREFIX) for name in self.fields if name.startswith(META_PREFIX)]
+        return {name: _plain_text((metadata or {}).get(name)) for name in names}
 
     def example(self) -> str:
         """A name that this template could make, to show at start."""
@@ -156,6 +165,7 @@ class Namer:
         self.batch_id = batch_id
         self.groups = template.groups  # whether many results share an object
         self.unmatched: int | None = 0 if template.pattern else None  # results so far whose key KEY_PATTERN refused
+        self.folder = _own_folder(template.segments, values)  # of no other batch; None where its names share all
         self._segments = tuple(_fill(segment, values) for segment in template.segments)
         self._pattern = template.pattern
         captured = [name for name in template.fields if name != "key" and name not in values]
@@ -192,6 +202,17 @@ class Namer:
 
 def _fill(segment: Segment, values: Mapping[str, str]) -> Segment:
     return tuple(values.get(piece.name, piece) if isinstance(piece, Field) else piece for piece in segment)
+
+
+def _own_folder(segments: tuple[Segment, ...], values: Mapping[str, str]) -> str | None:
+    """The folders that begin every name of this batch, where one of them is the batch's."""
+    for count, segment in enumerate(segments[:-1], 1):
+        fields = field_names((segment,))
+        if not values.keys() >= set(fields):
+            return None
+        if fields == ("batch",):
+            return _render(segments[:count], values)
+    return None
 
 
 def _render(segments: tuple[Segment, ...], values: Mapping[str, str]) -> str:

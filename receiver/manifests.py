@@ -102,6 +102,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     forms: FormsRecord | msgspec.UnsetType = msgspec.UNSET  # left out where there is raw alone
     error: BatchError | None
     template: str
+    key_pattern: str | msgspec.UnsetType = msgspec.UNSET  # KEY_PATTERN; left out without one
+    meta: dict[str, str | None] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # what the template took from the webhook's metadata, by name; left out where it takes nothing
+    rules: int | msgspec.UnsetType = msgspec.UNSET  # which rules judged the lines; older versions did not say
     version: str  # of the program that wrote it
 
 

@@ -1,6 +1,7 @@
 """Proves the forms of a stored batch: every object that their index names, and the index against the manifest."""
 
 import gzip
+import sqlite3
 import zlib
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ from receiver.layout import forms_name, manifest_name
 from receiver.manifests import FormsRecord, Manifest
 from receiver.storage import Storage
 from receiver.tolerant_json import tolerant_reader
-from workers.digests import digest_of
-from workers.record_checks import check_digest, open_output
+from workers.digests import digest_of, file_sha256
+from workers.record_checks import open_output
 from workers.verify import Finding
 
 READING_THREADS = 16
@@ -36,8 +37,8 @@ class _Row(msgspec.Struct, gc=False, frozen=True):
 _read_row = tolerant_reader(_Row)
 
 
-def check_forms(storage: Storage, manifest: Manifest, scratch: Path) -> Iterator[Finding]:
-    """What is off with the forms, where the batch has any beside raw."""
+def check_forms(storage: Storage, manifest: Manifest, scratch: Path, table: sqlite3.Connection) -> Iterator[Finding]:
+    """What is off with the forms, where the batch has any beside raw. Their names go into the table `forms`."""
     forms = manifest.forms
     if not isinstance(forms, FormsRecord):
         return
@@ -46,14 +47,21 @@ def check_forms(storage: Storage, manifest: Manifest, scratch: Path) -> Iterator
     if not storage.read_to_file(name, path):
         yield Finding(name, None, "it is not there")
         return
-    yield from check_digest(storage, forms.index.name, forms.index.sha256)
+    if (found_sha256 := file_sha256(path)) != forms.index.sha256:
+        yield Finding(name, None, f"its sha256 is {found_sha256}, the manifest says {forms.index.sha256}")
     sums = _Sums()
-    yield from _check_objects(storage, sums.rows(name, path))
+    yield from _check_objects(storage, _noted(table, sums.rows(name, path)))
     yield from sums.findings
     if (sums.objects, sums.failed, sums.size_bytes) != (Counter(forms.objects), Counter(forms.failed), forms.bytes):
         said = f"{forms.objects}, {forms.bytes} bytes, failed {forms.failed}"
         found = f"{dict(sums.objects)}, {sums.size_bytes} bytes, failed {dict(sums.failed)}"
         yield Finding(manifest_name(batch_id), None, f"it says of the forms {said}; their index has {found}")
+
+
+def _noted(table: sqlite3.Connection, rows: Iterator[_Row]) -> Iterator[_Row]:
+    for row in rows:
+        table.execute("INSERT INTO forms VALUES (?)", (row.object,)).close()
+        yield row
 
 
 class _Sums:
@@ -74,6 +82,7 @@ class _Sums:
                     if row.object is None:
                         self.failed[row.form] += 1
                         continue
+                    row.object.encode()  # a name that is no text can't be looked up
                     self.objects[row.form] += 1
                     self.size_bytes += row.bytes
                     yield row

@@ -1,17 +1,20 @@
 """Fills in the manifest: the books of a batch beside what Gemini says of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from msgspec import UNSET
 
 from receiver.gemini.client import Batch
+from receiver.layout import Template
 from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source
 from receiver.outcomes import Outcome
 from receiver.prices import Prices
 from workers.account import Account
 from workers.cost import price_batch
 from workers.known_input import KnownInput
+from workers.rules import RULES
 
 VERSION = version("gemini-batch-receiver")
 
@@ -40,12 +43,13 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
     source: Source,
     account: Account,
     written: Written,
-    template: str,
+    template: Template,
     known: KnownInput | None,
     prices: Prices,
     project: str = "",
+    metadata: Mapping[str, object] | None = None,
 ) -> Manifest:
-    """The manifest of a batch whose lines are all in `account`.
+    """The manifest of a batch whose lines are all in `account`; `metadata` is what the names were made with.
 
     Gemini's count of the requests holds; the input's stands in for it. Where they differ the books don't balance, nor
     do they where requests were made and not one line of the source could be read.
@@ -80,6 +84,9 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         oversize=list(written.oversize),
         forms=written.forms or UNSET,
         error=BatchError(batch.error_code, batch.error_message) if failed else None,
-        template=template,
+        template=template.text,
+        key_pattern=UNSET if template.pattern is None else template.pattern.pattern,
+        meta=template.meta_values(metadata) or UNSET,
+        rules=RULES,
         version=VERSION,
     )

@@ -172,8 +172,8 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
         attempt = Attempt(batch, batch_id, account, known, scratch)
         source, written = _store_results(parts, keeper, attempt)
         settings, project = parts.settings, parts.project.name
-        template = settings.template.text
-        manifest = build_manifest(batch, source, account, written, template, known, settings.prices, project)
+        template, metadata = settings.template, keeper.lease.metadata
+        manifest = build_manifest(batch, source, account, written, template, known, settings.prices, project, metadata)
     keeper.check()
     try:
         with stage("manifest"):

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from receiver.errors import StorageError
-from receiver.layout import manifest_name
-from receiver.manifests import Manifest
+from receiver.layout import forms_name, index_name, input_name, manifest_name, retry_name
+from receiver.manifests import FormsRecord, Manifest
 from receiver.storage import Storage
-from workers.account import key_token
 from workers.digests import digest_of
 from workers.known_input import KnownInput
 from workers.verify import Finding
@@ -37,25 +36,26 @@ def check_records(storage: Storage, manifest: Manifest) -> Iterator[Finding]:
     for record in (manifest.input, manifest.retry, *manifest.oversize):
         if record is not None:
             yield from check_digest(storage, record.name, record.sha256)
+    batch_id = manifest.batch
+    forms = manifest.forms.index if isinstance(manifest.forms, FormsRecord) else None
+    places = (
+        (manifest.index, index_name),
+        (manifest.retry, retry_name),
+        (manifest.input, input_name),
+        (forms, forms_name),
+    )
+    for record, place in places:
+        if record is not None and record.name != place(batch_id):
+            yield Finding(manifest_name(batch_id), None, f"it names {record.name} where {place(batch_id)} belongs")
 
 
-def judge_missing(storage: Storage, manifest: Manifest, scratch: Path, came: set[str | bytes]) -> Iterator[Finding]:
-    """The keys of the input that no row of the index has are those that the manifest calls missing."""
-    batch_id = manifest.batch.removeprefix("batches/")
+def fetch_input(storage: Storage, manifest: Manifest, scratch: Path) -> KnownInput | Finding | None:
+    """The input that the manifest names, or what is off with it; None where it names none."""
+    if manifest.input is None:
+        return None
     try:
-        known = KnownInput.fetch(storage, batch_id, scratch, lambda: None)
+        return KnownInput.fetch(storage, manifest.batch.removeprefix("batches/"), scratch, lambda: None)
     except StorageError as error:
         if error.retryable:
             raise
-        yield Finding(manifest_name(batch_id), None, str(error))
-        return
-    asked = manifest.input
-    if known is None or asked is None or known.about.sha256 != asked.sha256:
-        return  # named by its digest
-    if known.about.requests != asked.requests:
-        message = f"it says {asked.requests} requests of the input, there are {known.about.requests}"
-        yield Finding(manifest_name(batch_id), None, message)
-    missing = dict.fromkeys(key for key in known.keys() if key_token(key) not in came)  # noqa: SIM118 - no mapping
-    if list(missing) != manifest.missing_keys:
-        said = f"it names {len(manifest.missing_keys)} missing keys, input and index leave {len(missing)}"
-        yield Finding(manifest_name(batch_id), None, f"{said}, and they are not the same")
+        return Finding(manifest.input.name, None, str(error))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self
 
 from receiver.layout import errors_name, index_name, retry_name
 from receiver.manifests import Record
@@ -26,14 +26,25 @@ def encode_row(row: dict[str, Any]) -> bytes:
     return json.dumps(row, separators=(",", ":")).encode()
 
 
+class RowSink(Protocol):
+    """Takes the rows of the index."""
+
+    def add(self, rows: list[IndexRow]) -> None:
+        """Take rows, in order."""
+
+    def finish(self) -> str:
+        """All came. Gives the sha256 of what they became, in hex."""
+
+
 class Records:
     """Gathers the three records of one batch, for the length of a `with`."""
 
-    def __init__(self, batch_id: str, scratch: Path) -> None:
+    def __init__(self, batch_id: str, scratch: Path, index: "RowSink | None" = None) -> None:
+        """`index` takes the rows in place of a file."""
         self._names = {"index": index_name(batch_id), "errors": errors_name(batch_id), "retry": retry_name(batch_id)}
         self._paths = {kind: scratch / kind for kind in self._names}
         self._open = ExitStack()
-        self.index = self._open.enter_context(IndexWriter(self._paths["index"]))
+        self.index: RowSink = index or self._open.enter_context(IndexWriter(self._paths["index"]))
         self._errors: IO[bytes] = self._open.enter_context(self._paths["errors"].open("wb"))
         self._retry: IO[bytes] = self._open.enter_context(self._paths["retry"].open("wb"))
         self._doubtful_path = scratch / "doubtful"

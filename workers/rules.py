@@ -64,6 +64,9 @@ class Result(msgspec.Struct, gc=False, frozen=True):
     usage: Usage | None = None
 
 
+# The number of these rules and those of `workers.results`, in every manifest: one more whenever the same line may get
+# another outcome, key, code, message or usage than before. Then `verify` calls no difference a fault.
+RULES = 2
 MESSAGE_CHARACTERS = 2000
 MAX_TOKENS = "MAX_TOKENS"
 BLOCKING_REASONS = frozenset(

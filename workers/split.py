@@ -15,7 +15,7 @@ from workers.forms.forms import Forms
 from workers.index import IndexRow
 from workers.lines import Block, LineSplitter, OversizeLine
 from workers.manifest import Written
-from workers.records import Records
+from workers.records import Records, RowSink
 from workers.results import is_blank, parse_result
 from workers.rules import Result, malformed
 from workers.sinks import GroupSink, ObjectSink, Sink
@@ -58,11 +58,15 @@ class Split:
         check: Callable[[], None],
         scratch: Path,
         forms: Forms | None = None,
+        *,
+        sink: Sink | None = None,
+        index: RowSink | None = None,
     ) -> None:
+        """`sink` takes the outputs and `index` the rows, in place of the storage's."""
         self._batch_id, self._storage, self._namer = batch_id, storage, namer
         self._account, self._check = account, check
-        self._sink: Sink = GroupSink(storage, check, scratch) if namer.groups else ObjectSink(storage, check)
-        self._records = Records(batch_id, scratch)
+        self._sink = sink or (GroupSink(storage, check, scratch) if namer.groups else ObjectSink(storage, check))
+        self._records = Records(batch_id, scratch, index)
         self._forms = forms
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)

@@ -11,15 +11,20 @@ from receiver.storage import Storage
 from workers.verify import Row, read_row
 
 
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of an index that was copied to a file."""
+    with gzip.open(path, "rb") as lines:
+        for line in lines:
+            yield read_row(line)
+
+
 def read_index(storage: Storage, batch_id: str, scratch: Path) -> Iterator[Row]:
     """Every row, in the order of the source; `scratch` is a folder. Raises StorageError when it can't be read whole."""
     name, path = index_name(batch_id), scratch / "index"
     if not storage.read_to_file(name, path):
         raise StorageError(f"{name} is not there: is the batch stored?", retryable=False)
     try:
-        with gzip.open(path, "rb") as lines:
-            for line in lines:
-                yield read_row(line)
+        yield from read_rows(path)
     except (gzip.BadGzipFile, EOFError, zlib.error, ValueError, RecursionError) as error:
         hint = f"`gemini-batch-receiver verify {batch_id}` names what is off"
         raise StorageError(f"{name} can't be read: {error}; {hint}", retryable=False) from error

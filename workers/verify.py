@@ -5,7 +5,8 @@ Everything streams: an object and its rows are walked side by side, and of the i
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -15,7 +16,10 @@ from receiver.manifests import Manifest
 from receiver.outcomes import ERROR_FILE
 from receiver.tolerant_json import tolerant_reader
 
+MOST_FINDINGS = 100
+MOST_NOTES = 100
 NAMED_GAPS = 5
+NOWHERE = -1
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
@@ -29,6 +33,30 @@ class Finding(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         place = self.object if self.line is None else f"{self.object}, line {self.line}"
         return f"{place}: {self.message}"
+
+
+@dataclass
+class Report:
+    """What was found of one batch."""
+
+    batch: str  # "batches/<id>"
+    lines: int = 0  # rows of the index
+    objects: int = 0
+    size_bytes: int = 0  # of the outputs
+    off: int = 0  # how many things are off
+    findings: list[Finding] = field(default_factory=list)  # the first MOST_FINDINGS of them
+    notes: list[str] = field(default_factory=list)  # what could not be checked and why, and what is there besides
+    signed_by: str | None = None  # the public key, of those that were asked for
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self.off += 1
+            if self.off <= MOST_FINDINGS:
+                self.findings.append(finding)
+
+    def note(self, text: str) -> None:
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append(text)
 
 
 class Row(msgspec.Struct, gc=False, frozen=True):
@@ -50,9 +78,11 @@ class Piece(NamedTuple):
     offset: int
     length: int  # without the newline
     sha256: str
+    at: int = NOWHERE  # where it stands in the source, newline included; NOWHERE: that is not asked
 
 
 read_row = tolerant_reader(Row)
+Keep = Callable[[int, Sequence[bytes | memoryview]], None]
 
 
 class IndexJudge:
@@ -115,7 +145,6 @@ class IndexJudge:
         if manifest.objects.bytes != self.size_bytes:
             message = f"it says {manifest.objects.bytes} bytes of outputs, the index has {self.size_bytes}"
             yield Finding(manifest_name, None, message)
-        yield from judge_books(manifest, manifest_name)
 
 
 def judge_books(manifest: Manifest, manifest_name: str) -> Iterator[Finding]:
@@ -160,8 +189,13 @@ class _Reader:
         return sum(len(piece) for piece in self.take(position - self.position))
 
 
-def judge_object(name: str, pieces: Iterable[Piece], chunks: Iterable[bytes]) -> Iterator[Finding]:
-    """Walk an object beside its rows in the order of their offsets; every byte must belong to one line."""
+def judge_object(
+    name: str, pieces: Iterable[Piece], chunks: Iterable[bytes], keep: Keep | None = None
+) -> Iterator[Finding]:
+    """Walk an object beside its rows in the order of their offsets; every byte must belong to one line.
+
+    `keep` takes the bytes of every line, with its newline, and where they stand in the source.
+    """
     reader = _Reader(chunks)
     for piece in pieces:
         expected = reader.position
@@ -170,17 +204,31 @@ def judge_object(name: str, pieces: Iterable[Piece], chunks: Iterable[bytes]) ->
         if piece.offset < expected:
             continue
         reader.skip_to(piece.offset)
-        digest = hashlib.sha256()
-        for part in reader.take(piece.length):
-            digest.update(part)
+        digest = _digest_line(reader, piece, keep)
         ended = reader.position
         newline = b"".join(reader.take(1))
         if ended < piece.offset + piece.length:
             yield Finding(name, piece.line, f"the object ends at byte {ended}, before the line does")
-        elif digest.hexdigest() != piece.sha256:
+        elif digest != piece.sha256:
             yield Finding(name, piece.line, "its bytes are not those that the sha256 of its row was made of")
         elif newline != b"\n":
             yield Finding(name, piece.line, "no newline follows it")
     surplus = reader.skip_to(2**63)
     if surplus:
         yield Finding(name, None, f"it holds {surplus} bytes that no row of the index names")
+
+
+def _digest_line(reader: _Reader, piece: Piece, keep: Keep | None) -> str:
+    """The sha256 of the bytes of a line, in hex; they go to `keep`, the last ones with the newline."""
+    digest, at, waiting = hashlib.sha256(), piece.at, list[bytes | memoryview]()
+    kept = keep if at != NOWHERE else None
+    for part in reader.take(piece.length):
+        digest.update(part)
+        if kept is not None:
+            if waiting:
+                kept(at, waiting)
+                at += len(waiting[0])
+            waiting = [part]
+    if kept is not None:
+        kept(at, [*waiting, b"\n"])
+    return digest.hexdigest()

@@ -215,8 +215,23 @@ class LocalStorage:
             raise _failure("look for", name, error) from error
 
     def list_names(self, folder: str) -> list[str]:
-        top = self.root / folder
-        return sorted(str(path.relative_to(self.root)) for path in top.rglob("*") if path.is_file())
+        return sorted(self.iter_names(folder))
+
+    def iter_names(self, folder: str) -> Iterator[str]:
+        start = len(os.path.join(self.root, ""))  # noqa: PTH118 - a Path drops the slash at its end
+        waiting = [os.fspath(self.root / folder)]
+        while waiting:
+            try:
+                with os.scandir(waiting.pop()) as entries:
+                    for entry in entries:
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(entry.path)
+                        elif entry.is_file():
+                            yield entry.path[start:]
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise _failure("list", folder, error) from error
 
     def delete(self, name: str) -> None:
         try:

@@ -141,10 +141,12 @@ class ObjectStorage:
         return self.read_chunks(name) is not None  # an answer to HEAD can't say that the bucket itself is missing
 
     def list_names(self, folder: str) -> list[str]:
-        def names() -> list[str]:
-            return sorted(one["path"] for page in obstore.list(self._store, prefix=folder) for one in page)
+        return sorted(self.iter_names(folder))
 
-        return self._call("list", folder, names)
+    def iter_names(self, folder: str) -> Iterator[str]:
+        pages = self._call("list", folder, lambda: iter(obstore.list(self._store, prefix=folder)))
+        while (page := self._call("list", folder, lambda: next(pages, None))) is not None:
+            yield from (one["path"] for one in page)
 
     def delete(self, name: str) -> None:
         self._find("delete", name, lambda: obstore.delete(self._store, name))

@@ -30,7 +30,10 @@ class Storage(Protocol):
         """Whether the object is there."""
 
     def list_names(self, folder: str) -> list[str]:
-        """Names of all objects below a folder."""
+        """Names of all objects below a folder, sorted."""
+
+    def iter_names(self, folder: str) -> Iterator[str]:
+        """The same names in any order, in bounded memory."""
 
     def delete(self, name: str) -> None:
         """Remove an object; one that is not there is no error."""

@@ -69,7 +69,7 @@ def store(
             written = split.store(None if known is None else lambda path: known.write_retries(path, account))
         digest = hashlib.sha256(data).hexdigest()
         source = Source("file", batch.result_file, split.size_bytes, account.lines, account.blank, digest)
-        manifest = build_manifest(batch, source, account, written, template.text, known, PRICES)
+        manifest = build_manifest(batch, source, account, written, template, known, PRICES)
     storage.create(manifest_name("b1"), encode_manifest(manifest))
     return manifest
 

@@ -11,7 +11,7 @@ from receiver.layout import input_name, manifest_name
 from receiver.manifests import Source, encode_manifest, read_manifest
 from receiver.storage import LocalStorage
 from tests import nasty
-from tests.workers.storing import BATCH, PRICES, put_input, store
+from tests.workers.storing import BATCH, PER_KEY, PRICES, put_input, store
 from workers.account import Account
 from workers.known_input import KnownInput, read_key
 from workers.manifest import Written, build_manifest
@@ -155,6 +155,6 @@ def test_failed_batch_names_all_requests(storage: LocalStorage, tmp_path: Path) 
     put_input(storage, request("a") + b"\n" + request("b"))
     known = KnownInput.fetch(storage, "b1", tmp_path, lambda: None)
     batch = replace(BATCH, state="FAILED", error_code=13)
-    manifest = build_manifest(batch, Source("none"), Account(), Written(), "{batch}/{key}.json", known, PRICES)
+    manifest = build_manifest(batch, Source("none"), Account(), Written(), PER_KEY, known, PRICES)
     assert (manifest.requests, manifest.missing, manifest.missing_keys) == (2, 2, ["a", "b"])
     assert json.loads(encode_manifest(manifest))["error"] == {"code": 13, "message": None}

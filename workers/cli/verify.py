@@ -1,5 +1,6 @@
 """`verify`: proves stored batches again."""
 
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -7,28 +8,48 @@ import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
+from receiver.cli.printable import printable
 from receiver.cli.progress import show_progress
+from receiver.errors import StorageError
 from receiver.inbox.names import parse_inbox_name, split_inbox_name
+from receiver.proof_keys import PublicKey
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
-from workers.proof import Report, prove_batch
+from workers.proof import Demands, prove_batch
+from workers.verify import Report
+
+
+def _parse_keys(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[PublicKey, ...]:
+    try:
+        return tuple(PublicKey.parse(text) for text in texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @cli.command()
 @click.argument("batches", metavar="BATCH...", nargs=-1, required=True)
+@click.option(
+    "--public-key",
+    "public_keys",
+    metavar="KEY",
+    multiple=True,
+    callback=_parse_keys,
+    help="The manifest must be signed by the PROOF_KEY that this belongs to, or by one of several; see `proof-key`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of reports instead of words.")
 @click.pass_context
-def verify(ctx: click.Context, batches: tuple[str, ...], *, as_json: bool) -> None:
+def verify(ctx: click.Context, batches: tuple[str, ...], *, public_keys: tuple[PublicKey, ...], as_json: bool) -> None:
     """Prove stored batches again from the storage alone: every hash, every count, every line number.
 
-    Exit code 0 when all are proven, 1 when something is off; each thing that is off is named.
+    The lines are judged, named and counted once more, and what that gives is compared with what is stored. Exit code 0
+    when all are proven, 1 when something is off; each thing that is off is named, and so is what could not be checked.
     """
     settings = load_settings()
     names = [split_inbox_name(parse_inbox_name(batch))[1] for batch in batches]
     storage = open_storage(settings.storage_url)
     reports = []
     for name in names:
-        report = _prove(settings, storage, name)
+        report = _prove(settings, storage, name, public_keys)
         reports.append(report)
         if not as_json:
             _print(report)
@@ -40,27 +61,35 @@ def verify(ctx: click.Context, batches: tuple[str, ...], *, as_json: bool) -> No
         ctx.exit(1)
 
 
-def _prove(settings: Settings, storage: Storage, name: str) -> Report:
-    with (
-        tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder,
-        show_progress(f"proving {name}", "objects") as bar,
-    ):
+def _prove(settings: Settings, storage: Storage, name: str, public_keys: tuple[PublicKey, ...]) -> Report:
+    place = settings.scratch_dir or tempfile.gettempdir()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="gbr-", dir=place) as folder,
+            show_progress(f"proving {name}", "objects") as bar,
+        ):
 
-        def hear(objects: int, whole: int) -> None:
-            bar.expect(whole)
-            bar.advance(objects)
+            def hear(objects: int, whole: int) -> None:
+                bar.expect(whole)
+                bar.advance(objects)
 
-        return prove_batch(storage, name, Path(folder), hear)
+            return prove_batch(storage, name, Path(folder), Demands(settings.prices, public_keys, hear))
+    except (OSError, sqlite3.OperationalError) as error:
+        hint = "it takes as much room as the results of a batch: name another folder in SCRATCH_DIR"
+        raise StorageError(f"{place} did not hold what is compared: {error}; {hint}", retryable=False) from error
 
 
 def _print(report: Report) -> None:
-    if not report.off:
-        sizes = f"{report.lines:,} lines, {report.objects:,} objects, {report.size_bytes:,} bytes"
-        click.echo(f"{report.batch}: proven: {sizes}")
-        return
     for finding in report.findings:
-        click.echo(str(finding))
-    unnamed = report.off - len(report.findings)
-    click.echo(
-        f"{report.batch}: {report.off:,} things are off" + (f", {unnamed:,} of them not named" if unnamed else "")
-    )
+        click.echo(printable(str(finding)))
+    if report.off:
+        unnamed = report.off - len(report.findings)
+        click.echo(
+            f"{report.batch}: {report.off:,} things are off" + (f", {unnamed:,} of them not named" if unnamed else "")
+        )
+    else:
+        sizes = f"{report.lines:,} lines, {report.objects:,} objects, {report.size_bytes:,} bytes"
+        signer = f", signed by {report.signed_by}" if report.signed_by else ""
+        click.echo(f"{report.batch}: proven: {sizes}{signer}")
+    for note in report.notes:
+        click.echo(printable(f"{report.batch}: not checked: {note}"))

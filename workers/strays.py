@@ -1,0 +1,132 @@
+"""Finds what lies in a batch's folders and is named by none of its records.
+
+A million names are compared as two sorted streams of a table on disk.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from receiver.layout import (
+    Namer,
+    batch_folder,
+    errors_name,
+    forms_name,
+    index_name,
+    input_name,
+    manifest_name,
+    retry_name,
+)
+from receiver.manifests import FormsRecord, Manifest
+from receiver.storage import Storage
+from receiver.submissions.records import link_name, resubmitted_name
+from workers.verify import Finding, Report
+
+MOST_FOLDERS = 1000
+NAMED_FOLDERS = 3
+
+
+class Folders:
+    """Where a batch's objects lie: its own folder, and those of the template that are of no other batch."""
+
+    def __init__(self, batch_id: str, namer: Namer | None) -> None:
+        """`namer` is None where the names can't be made again: their folders show in the index."""
+        self._own = batch_folder(batch_id)
+        self._part = f"/{self._own}/"
+        self._found = {self._own}
+        if namer is not None and namer.folder is not None:
+            self._found.add(namer.folder)
+        self._starts = tuple(f"{folder}/" for folder in self._found)
+        self.elsewhere = False  # some outputs lie in folders that other batches may share
+
+    def add(self, name: str) -> None:
+        """The name of an output."""
+        if name.startswith(self._starts):
+            return
+        position = name.find(self._part)
+        if position < 0 or len(self._found) >= MOST_FOLDERS:
+            self.elsewhere = True
+            return
+        self._found.add(name[: position + len(self._part) - 1])
+        self._starts = tuple(f"{folder}/" for folder in self._found)
+
+    def listed(self) -> list[str]:
+        """Each folder that is inside none of the others."""
+        return sorted(
+            folder
+            for folder in self._found
+            if not any(folder.startswith(f"{other}/") for other in self._found if other != folder)
+        )
+
+
+def records_of(manifest: Manifest) -> Iterator[str]:
+    """The names beside the outputs and the forms that a batch may have."""
+    batch_id = manifest.batch
+    yield from (manifest_name(batch_id), retry_name(batch_id), input_name(batch_id))
+    yield from (link_name(batch_id), resubmitted_name(batch_id))
+    if manifest.index is not None:
+        yield from (index_name(batch_id), errors_name(batch_id))
+    if isinstance(manifest.forms, FormsRecord):
+        yield forms_name(batch_id)
+    yield from (record.name for record in manifest.oversize)
+
+
+class Strays:
+    """Looks for them once; `table` has `pieces` and `forms`, whose column `object` names what may be there."""
+
+    def __init__(self, table: sqlite3.Connection, folders: Folders, report: Report) -> None:
+        self._table, self._folders, self._report = table, folders, report
+        table.execute("CREATE TABLE listed (object TEXT)")
+
+    def find(self, storage: Storage, manifest: Manifest, signature: str) -> None:
+        """Report what no record names; `signature` is where that of the manifest lies."""
+        table = self._table
+        ours = {*records_of(manifest), signature}
+        table.executemany("INSERT INTO listed VALUES (?)", self._list(storage, manifest, ours))
+        known = table.execute("SELECT object FROM pieces UNION ALL SELECT object FROM forms ORDER BY object")
+        there = table.execute("SELECT object FROM listed ORDER BY object")
+        self._report.add(map(_stray, _surplus((row[0] for row in there), (row[0] for row in known))))
+        if self._folders.elsewhere:
+            searched = _named(self._folders.listed())
+            self._report.note(f"objects that no record names, but in {searched}: other batches share the other folders")
+
+    def _list(self, storage: Storage, manifest: Manifest, ours: set[str]) -> Iterator[tuple[str]]:
+        """What must be named by a row; a manifest that was set aside, and its signature, are notes."""
+        aside = f"{batch_folder(manifest.batch)}/_manifest."
+        for folder in self._folders.listed():
+            for name in storage.iter_names(folder):
+                if name in ours:
+                    continue
+                if not _is_text(name):
+                    self._report.add([_stray(ascii(name))])
+                elif name.startswith(aside):
+                    self._report.note(f"{name}: a manifest that was set aside, or its signature")
+                else:
+                    yield (name,)
+
+
+def _stray(name: str) -> Finding:
+    return Finding(name, None, "no record of the batch names it")
+
+
+def _surplus(names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    """The names that are not known; both come sorted."""
+    expected = iter(known)
+    other = next(expected, None)
+    for name in names:
+        while other is not None and other < name:
+            other = next(expected, None)
+        if name != other:
+            yield name
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a local folder can hold names that are no UTF-8
+        return False
+    return True
+
+
+def _named(folders: list[str]) -> str:
+    more = len(folders) - NAMED_FOLDERS
+    return ", ".join(folders[:NAMED_FOLDERS]) + (f" and {more} more" if more > 0 else "")
