@@ -126,7 +126,9 @@ class Rebuild:
         if said.blank and (size, sha256) != (said.bytes, said.sha256):
             self._report.note("the sha256 of the source: its blank lines are not stored, and may hold white space")
             size, sha256 = said.bytes, said.sha256 or ""
-        return Source(said.kind, said.name, size, self._account.lines, self._account.blank, sha256), written
+        # why it was doubted follows from what Gemini said too, which nothing but the manifest keeps
+        lines, blank = self._account.lines, self._account.blank
+        return Source(said.kind, said.name, size, lines, blank, sha256, said.doubted), written
 
     def _complete_retries(self, path: Path) -> None:
         if self._known is not None:
