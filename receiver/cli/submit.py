@@ -32,7 +32,9 @@ SAID = {
 @batches.command("submit")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="Model that answers, such as gemini-2.5-flash.")
-@click.option("--embeddings", is_flag=True, help="Every request asks for an embedding; found out by itself otherwise.")
+@click.option(
+    "--embeddings", is_flag=True, help="Every request asks for an embedding; an embedding model's name says so too."
+)
 @click.option(
     "--display-name", help="Name of the batch at Gemini. The same requests under another name are a new batch."
 )
@@ -41,6 +43,11 @@ SAID = {
 @click.option("--inline", is_flag=True, help="Send the requests in the call itself, for small inputs (19 MB).")
 @click.option("--max-requests", type=click.IntRange(min=1), help="Split the input into batches of so many requests.")
 @project_option
+@click.option(
+    "--allow-unknown-fields",
+    is_flag=True,
+    help="Send fields that do not fit the API's schema as this version knows it; Gemini judges them.",
+)
 @click.option("--dry-run", is_flag=True, help="Check every line, say what would be sent, and send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def submit(  # noqa: PLR0913 - one parameter an option
@@ -54,6 +61,7 @@ def submit(  # noqa: PLR0913 - one parameter an option
     inline: bool,
     max_requests: int | None,
     label: str | None,
+    allow_unknown_fields: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -66,12 +74,13 @@ def submit(  # noqa: PLR0913 - one parameter an option
     wish = Wish(
         project=read_project(settings, label).name,
         model=model,
-        kind="embed" if embeddings else None,
+        is_embedding=embeddings,
         inline=inline,
         display_name=display_name,
         max_requests=max_requests,
         webhook=_read_url(webhook),
         metadata=_read_metadata(metadata, webhook),
+        allow_unknown_fields=allow_unknown_fields,
     )
     if dry_run:
         _say_plan(_check(file, wish), as_json=as_json)
@@ -99,7 +108,10 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
 
 def _check(file: Path, wish: Wish) -> Plan:
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
-        return check_input(file, wish, bar.advance)
+        plan = check_input(file, wish, bar.advance)
+    for caution in plan.cautions:
+        click.echo(f"note: {caution}", err=True)
+    return plan
 
 
 def _say_plan(plan: Plan, *, as_json: bool) -> None:

@@ -347,11 +347,11 @@ def planned(source: Path, **wishes: Any) -> tuple[Submission, Part, Records]:
 
 def test_embeddings_go_to_their_own_call(gate: Gate, source: Path) -> None:
     source.write_text(json.dumps({"key": uuid.uuid4().hex, "request": {"content": {"parts": [{"text": "Hi"}]}}}))
-    (sent,) = submit(gate, source)
+    (sent,) = submit(gate, source, model="gemini-embedding-001")
     assert gate.count(":asyncBatchEmbedContent") == 1
     assert stored_input(source, sent) == source.read_bytes()
     with pytest.raises(SubmissionError, match="inline embeddings carry no keys"):
-        submit(gate, source, inline=True)
+        submit(gate, source, inline=True, is_embedding=True)
 
 
 def test_own_webhook_hears_of_its_batch(gate: Gate, source: Path) -> None:
