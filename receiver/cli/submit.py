@@ -1,6 +1,7 @@
 """`batches submit`: from a file of requests to batches at Gemini."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ from receiver.cli.batches import batches
 from receiver.cli.group import load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
-from receiver.errors import SubmissionError
+from receiver.errors import SettingsError, SubmissionError
 from receiver.gemini.client import Gemini
 from receiver.inbox.names import inbox_name
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
-from receiver.submissions.orders import Wish, check_input, plan_submission
+from receiver.submissions.model_check import check_model
+from receiver.submissions.orders import Wish, check_input, draft_submission, settle_submission
 from receiver.submissions.plans import Part, Plan
-from receiver.submissions.records import Submission
+from receiver.submissions.records import Records, Submission
 from receiver.submissions.sender import Ears, Sender, Sent
 from receiver.web_urls import parse_web_url
 
@@ -70,9 +72,8 @@ def submit(  # noqa: PLR0913 - one parameter an option
     The same requests for the same model are never sent twice: run it again after any failure, and it goes on where it
     stood.
     """
-    settings = load_settings()
     wish = Wish(
-        project=read_project(settings, label).name,
+        project="",
         model=model,
         is_embedding=embeddings,
         inline=inline,
@@ -83,9 +84,23 @@ def submit(  # noqa: PLR0913 - one parameter an option
         allow_unknown_fields=allow_unknown_fields,
     )
     if dry_run:
-        _say_plan(_check(file, wish), as_json=as_json)
+        _try_out(file, wish, label, as_json=as_json)
     else:
+        settings = load_settings()
+        wish = replace(wish, project=read_project(settings, label).name)
         send_input(settings, file, wish, as_json=as_json)
+
+
+def _try_out(file: Path, wish: Wish, label: str | None, *, as_json: bool) -> None:
+    """A dry run, for which settings are good and not needed."""
+    plan = _check(file, wish)
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        click.echo(f"note: the model {wish.model} was not checked: {error}", err=True)
+    else:
+        _ask_model(settings, replace(wish, project=read_project(settings, label).name))
+    _say_plan(plan, as_json=as_json)
 
 
 def _read_url(webhook: str | None) -> str | None:
@@ -114,6 +129,14 @@ def _check(file: Path, wish: Wish) -> Plan:
     return plan
 
 
+def _ask_model(settings: Settings, wish: Wish) -> None:
+    """Raises SubmissionError where Gemini has no such model; says so where nobody could be asked."""
+    with Gemini(settings.base_url, settings.project(wish.project).api_key, settings.api_version) as gemini:
+        unchecked = check_model(gemini.transport, wish.model, wish.kind)
+    if unchecked is not None:
+        click.echo(f"note: {unchecked}", err=True)
+
+
 def _say_plan(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(plan))
@@ -129,7 +152,10 @@ def send_input(settings: Settings, file: Path, wish: Wish, *, as_json: bool) -> 
     """Check, plan and send; says what became of every part on stdout."""
     storage = open_storage(settings.storage_url)
     plan = _check(file, wish)
-    submission, is_known = plan_submission(storage, file, wish, plan)
+    draft = draft_submission(file, wish, plan)
+    if Records(storage, draft.id).read_plan() is None:  # who goes on with a submission has asked before
+        _ask_model(settings, wish)
+    submission, is_known = settle_submission(storage, file, draft)
     if is_known and len(submission.parts) != len(plan.parts):
         click.echo(f"it was split into {len(submission.parts)} batches before, and stays so", err=True)
     project = settings.project(wish.project)

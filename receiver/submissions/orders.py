@@ -68,8 +68,16 @@ def _heard(lines: Any, read: Callable[[int], None]) -> Any:
         yield line
 
 
-def plan_submission(storage: Storage, path: Path, wish: Wish, plan: Plan) -> tuple[Submission, bool]:
-    """The submission, and whether it was planned before: then what was written down holds, not this plan."""
+def settle_submission(storage: Storage, path: Path, draft: Submission) -> tuple[Submission, bool]:
+    """The submission that holds, written down for good, and whether an earlier one does."""
+    holding, is_known = Records(storage, draft.id).settle_plan(draft)
+    if all(part.sha256 for part in holding.parts):
+        return holding, is_known
+    return with_hashes(holding, path), is_known
+
+
+def draft_submission(path: Path, wish: Wish, plan: Plan) -> Submission:
+    """What would be sent; nothing is written down."""
     name = wish.display_name or f"{path.stem[:60]}-{plan.sha256[:KEY_LENGTH]}"
     order = Order(
         project=wish.project,
@@ -83,8 +91,4 @@ def plan_submission(storage: Storage, path: Path, wish: Wish, plan: Plan) -> tup
         retry_of=wish.retry_of,
         sha256=plan.sha256,
     )
-    planned = Submission(order.id, order, path.name, plan.requests, plan.parts)
-    holding, is_known = Records(storage, order.id).settle_plan(planned)
-    if all(part.sha256 for part in holding.parts):
-        return holding, is_known
-    return with_hashes(holding, path), is_known
+    return Submission(order.id, order, path.name, plan.requests, plan.parts)
