@@ -19,6 +19,7 @@ from deploy.sandbox.faults import Faults
 from deploy.sandbox.files import Files
 from deploy.sandbox.jobs import Jobs
 from deploy.sandbox.ledger import Ledger
+from deploy.sandbox.models import Models
 from deploy.sandbox.signing import DynamicKeys
 from deploy.sandbox.uploads import Uploads
 from deploy.sandbox.webhooks import Webhooks
@@ -43,6 +44,7 @@ def create_app(config: SandboxConfig, faults: Faults | None = None) -> Starlette
         routes=[
             *_file_routes(Files(ledger, faults), Uploads(config, ledger, faults)),
             *_batch_routes(Batches(ledger, jobs, faults)),
+            *_model_routes(Models(faults)),
             *_webhook_routes(Webhooks(config, ledger, courier)),
             *_admin_routes(Admin(ledger, jobs, courier, faults), courier),
         ],
@@ -73,6 +75,13 @@ def _batch_routes(batches: Batches) -> list[Route]:
         Route("/{version}/batches/{batch}", batches.get, methods=["GET"]),
         Route("/{version}/batches/{batch}", batches.delete, methods=["DELETE"]),
         Route("/{version}/batches", batches.list_page, methods=["GET"]),
+    ]
+
+
+def _model_routes(models: Models) -> list[Route]:
+    return [
+        Route("/{version}/models/{model}", models.get, methods=["GET"]),
+        Route("/{version}/models", models.list_page, methods=["GET"]),
     ]
 
 

@@ -72,6 +72,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     create_status: Annotated[StatusFault | None, Meta(description="status instead of creating a batch")] = None
     get_status: Annotated[StatusFault | None, Meta(description="status instead of showing a batch")] = None
     list_status: Annotated[StatusFault | None, Meta(description="status instead of listing batches")] = None
+    model_status: Annotated[StatusFault | None, Meta(description="status instead of showing a model")] = None
     late_output: Annotated[Times, Meta(description="gets that show SUCCEEDED without output")] = 0
     output_in: Annotated[
         Literal["both", "metadata", "response"], Meta(description="where an operation has its output")
@@ -83,6 +84,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     upload_status: Annotated[StatusFault | None, Meta(description="status instead of taking an upload's request")] = (
         None
     )
+    refuse_uploads: Annotated[Times, Meta(description="whole uploads refused with an error under status 200")] = 0
     download_status: Annotated[StatusFault | None, Meta(description="status instead of a result file")] = None
     cut_download_after: Annotated[CutFault | None, Meta(description="bytes after which a download is cut")] = None
     drip_downloads: Annotated[DripFault | None, Meta(description="bytes of a download in a second")] = None

@@ -91,6 +91,9 @@ class Uploads:
             await _write_bytes(request, upload)
         if "finalize" not in command:
             return _status("active")
+        if self._faults.take("refuse_uploads"):
+            refusal = {"code": 400, "message": "The sandbox was told to refuse the file.", "status": "INVALID_ARGUMENT"}
+            return json_answer({"error": refusal}, headers={"x-goog-upload-status": "final"})
         upload.finished = {"file": (await self._finalize(upload)).resource(version_url(request))}
         return json_answer(upload.finished, headers={"x-goog-upload-status": "final"})
 

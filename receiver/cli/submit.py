@@ -1,6 +1,7 @@
 """`batches submit`: from a file of requests to batches at Gemini."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ from receiver.cli.batches import batches
 from receiver.cli.group import load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
-from receiver.errors import SubmissionError
+from receiver.errors import SettingsError, SubmissionError
 from receiver.gemini.client import Gemini
 from receiver.inbox.names import inbox_name
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
-from receiver.submissions.orders import Wish, check_input, plan_submission
+from receiver.submissions.model_check import check_model
+from receiver.submissions.orders import Wish, check_input, draft_submission, settle_submission
 from receiver.submissions.plans import Part, Plan
-from receiver.submissions.records import Submission
+from receiver.submissions.records import Records, Submission
 from receiver.submissions.sender import Ears, Sender, Sent
 from receiver.web_urls import parse_web_url
 
@@ -32,7 +34,9 @@ SAID = {
 @batches.command("submit")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="Model that answers, such as gemini-2.5-flash.")
-@click.option("--embeddings", is_flag=True, help="Every request asks for an embedding; found out by itself otherwise.")
+@click.option(
+    "--embeddings", is_flag=True, help="Every request asks for an embedding; an embedding model's name says so too."
+)
 @click.option(
     "--display-name", help="Name of the batch at Gemini. The same requests under another name are a new batch."
 )
@@ -41,6 +45,11 @@ SAID = {
 @click.option("--inline", is_flag=True, help="Send the requests in the call itself, for small inputs (19 MB).")
 @click.option("--max-requests", type=click.IntRange(min=1), help="Split the input into batches of so many requests.")
 @project_option
+@click.option(
+    "--allow-unknown-fields",
+    is_flag=True,
+    help="Send fields that do not fit the API's schema as this version knows it; Gemini judges them.",
+)
 @click.option("--dry-run", is_flag=True, help="Check every line, say what would be sent, and send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def submit(  # noqa: PLR0913 - one parameter an option
@@ -54,6 +63,7 @@ def submit(  # noqa: PLR0913 - one parameter an option
     inline: bool,
     max_requests: int | None,
     label: str | None,
+    allow_unknown_fields: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -62,21 +72,35 @@ def submit(  # noqa: PLR0913 - one parameter an option
     The same requests for the same model are never sent twice: run it again after any failure, and it goes on where it
     stood.
     """
-    settings = load_settings()
     wish = Wish(
-        project=read_project(settings, label).name,
+        project="",
         model=model,
-        kind="embed" if embeddings else None,
+        is_embedding=embeddings,
         inline=inline,
         display_name=display_name,
         max_requests=max_requests,
         webhook=_read_url(webhook),
         metadata=_read_metadata(metadata, webhook),
+        allow_unknown_fields=allow_unknown_fields,
     )
     if dry_run:
-        _say_plan(_check(file, wish), as_json=as_json)
+        _try_out(file, wish, label, as_json=as_json)
     else:
+        settings = load_settings()
+        wish = replace(wish, project=read_project(settings, label).name)
         send_input(settings, file, wish, as_json=as_json)
+
+
+def _try_out(file: Path, wish: Wish, label: str | None, *, as_json: bool) -> None:
+    """A dry run, for which settings are good and not needed."""
+    plan = _check(file, wish)
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        click.echo(f"note: the model {wish.model} was not checked: {error}", err=True)
+    else:
+        _ask_model(settings, replace(wish, project=read_project(settings, label).name))
+    _say_plan(plan, as_json=as_json)
 
 
 def _read_url(webhook: str | None) -> str | None:
@@ -99,7 +123,18 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
 
 def _check(file: Path, wish: Wish) -> Plan:
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
-        return check_input(file, wish, bar.advance)
+        plan = check_input(file, wish, bar.advance)
+    for caution in plan.cautions:
+        click.echo(f"note: {caution}", err=True)
+    return plan
+
+
+def _ask_model(settings: Settings, wish: Wish) -> None:
+    """Raises SubmissionError where Gemini has no such model; says so where nobody could be asked."""
+    with Gemini(settings.base_url, settings.project(wish.project).api_key, settings.api_version) as gemini:
+        unchecked = check_model(gemini.transport, wish.model, wish.kind)
+    if unchecked is not None:
+        click.echo(f"note: {unchecked}", err=True)
 
 
 def _say_plan(plan: Plan, *, as_json: bool) -> None:
@@ -117,7 +152,10 @@ def send_input(settings: Settings, file: Path, wish: Wish, *, as_json: bool) -> 
     """Check, plan and send; says what became of every part on stdout."""
     storage = open_storage(settings.storage_url)
     plan = _check(file, wish)
-    submission, is_known = plan_submission(storage, file, wish, plan)
+    draft = draft_submission(file, wish, plan)
+    if Records(storage, draft.id).read_plan() is None:  # who goes on with a submission has asked before
+        _ask_model(settings, wish)
+    submission, is_known = settle_submission(storage, file, draft)
     if is_known and len(submission.parts) != len(plan.parts):
         click.echo(f"it was split into {len(submission.parts)} batches before, and stays so", err=True)
     project = settings.project(wish.project)

@@ -17,6 +17,7 @@ import msgspec
 
 from receiver.errors import GeminiError
 from receiver.gemini.batch_tags import split_tag
+from receiver.gemini.models import full_model_name
 from receiver.gemini.transport import Trace, Transport, decode, hide_key
 
 TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
@@ -194,7 +195,7 @@ class Gemini:
         Raises GeminiError; unless it `is_certain`, nobody knows whether Gemini created it.
         """
         call = "asyncBatchEmbedContent" if embeddings else "batchGenerateContent"
-        name = model if "/" in model else f"models/{model}"
+        name = full_model_name(model)
         what = f"a batch for {name}"
         answer = self.transport.send("POST", f"{quote(name)}:{call}", what, {"batch": batch})
         created = _read_operation(decode(answer, _Operation, what))

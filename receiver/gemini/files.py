@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from receiver.errors import GeminiError
-from receiver.gemini.transport import Transport, decode
+from receiver.gemini.transport import Transport, decode, said_under_200
 
 CHUNK_BYTES = 8 * 1024 * 1024  # a multiple of the 256 KiB that the API asks for
 PAGE_SIZE = 100
@@ -133,7 +133,8 @@ class Files:
         answer = self._transport.send_bytes("POST", url, what, msgspec.json.encode({"file": about}), headers)
         address: str = answer.headers.get("x-goog-upload-url", "")
         if not address.startswith("https://") and not self._transport.is_ours(httpx.URL(address)):
-            raise GeminiError(f"Gemini named no address over https for {what}")
+            said = said_under_200(answer.content, self._transport.key)
+            raise GeminiError(f"Gemini named no address over https for {what}{said and f' ({said})'}")
         return address
 
     def get(self, name: str) -> File:
@@ -208,8 +209,8 @@ class _Upload:
 
     def _finished(self, answer: httpx.Response) -> File | None:
         status = answer.headers.get("x-goog-upload-status", "")
-        if status == "final":
-            return _read_file(decode(answer.content, _Uploaded, self.what).file)
-        if status != "active":
-            raise GeminiError(f"Gemini ended {self.what} without a file ({status or 'no status'})")
-        return None
+        said = said_under_200(answer.content, self._transport.key)
+        if said or status not in ("final", "active"):
+            why = said or (f"its status is {status[:40]!r}" if status else "no status")
+            raise GeminiError(f"Gemini ended {self.what} without a file ({why})")
+        return _read_file(decode(answer.content, _Uploaded, self.what).file) if status == "final" else None

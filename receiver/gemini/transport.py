@@ -51,6 +51,15 @@ def _explain(status: int, body: bytes) -> str:
         return f"{status} {httpx.codes.get_reason_phrase(status)}"
 
 
+def said_under_200(body: bytes, key: str) -> str:
+    """The words of an error that comes in the body of an answer that is none; "" where there is none."""
+    try:
+        error = msgspec.json.decode(body)["error"]
+        return hide_key(f"{error.get('status') or error.get('code') or ''}: {error['message']}"[:500], key)
+    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, RecursionError, UnicodeDecodeError):
+        return ""
+
+
 def hide_key(text: str, key: str) -> str:
     """Google repeats an API key in words such as "Consumer 'api_key:…' has been suspended"."""
     return text.replace(key, "[API key]") if key else text

@@ -1,19 +1,24 @@
 """Pure: is every line of an input a request that Gemini will take, under a key of its own?
 
-The form of a line: https://ai.google.dev/gemini-api/docs/batch-api. Gemini itself says nothing of a wrong line before
-the batch has run, and matches nothing for a line without a key.
+The form of a line: https://ai.google.dev/gemini-api/docs/batch-api. Gemini refuses a whole file for one wrong line, and
+matches nothing for a line without a key.
 """
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import Any, Literal
+from itertools import islice
+from typing import Any
 
 import msgspec
 
-Kind = Literal["generate", "embed"]
+from receiver.submissions.request_cautions import IN_CAMEL_CASE, Cautions, find_cautions
+from receiver.submissions.request_faults import MAX_FAULTS, find_faults
+from receiver.submissions.request_schema import Kind, compile_check
+
 CONTENT: dict[Kind, str] = {"generate": "contents", "embed": "content"}
 MAX_LINE_BYTES = 64 * 1024 * 1024  # of a result line, which a worker still reads; an input line is no longer
 SHOWN_CHARACTERS = 60
+TOO_DEEP = "it is nested too deeply"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -22,6 +27,7 @@ class Problem(msgspec.Struct, frozen=True):
 
     line: int  # from 1
     what: str
+    is_field: bool = False  # a field that does not fit the schema, which may be older than the API
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.what}"
@@ -38,12 +44,19 @@ class LineError(ValueError):
     """Why a line is no request; the text says what to do."""
 
 
+class FieldError(LineError):
+    """A request has a field that does not fit the schema."""
+
+
 class LineChecker:
     """Takes the lines of one input in their order; about 100 bytes a key."""
 
-    def __init__(self, kind: Kind | None = None) -> None:
-        """`kind` is what every request must be; by default what the first one is."""
-        self.kind = kind
+    def __init__(self, kind: Kind = "generate", *, allow_unknown_fields: bool = False) -> None:
+        """`allow_unknown_fields`: what does not fit the schema is no problem but a caution."""
+        self.kind, self._allow_unknown_fields = kind, allow_unknown_fields
+        self.cautions = Cautions()
+        self._fits_in_snake_case = compile_check(kind, in_snake_case=True)
+        self._fits = compile_check(kind, in_snake_case=False)
         self._seen: dict[bytes, int] = {}
 
     def check(self, lines: Iterable[bytes]) -> Iterator[Request | Problem]:
@@ -59,7 +72,7 @@ class LineChecker:
             try:
                 self._check_line(number, line)
             except LineError as error:
-                yield Problem(number, str(error))
+                yield Problem(number, str(error), isinstance(error, FieldError))
             else:
                 yield Request(number, line)
 
@@ -68,7 +81,10 @@ class LineChecker:
             raise LineError(f"it has over {MAX_LINE_BYTES >> 20} MiB; split the request")
         row = read_object(line)
         self._check_key(number, row.get("key"))
-        self._check_request(row.get("request"))
+        try:
+            self._check_request(number, row.get("request"))
+        except RecursionError as error:
+            raise LineError(TOO_DEEP) from error
 
     def _check_key(self, number: int, key: object) -> None:
         if not isinstance(key, str) or not key:
@@ -78,18 +94,25 @@ class LineChecker:
         if first != number:
             raise LineError(f"its key {shortened(key)} is that of line {first} too: give every line a key of its own")
 
-    def _check_request(self, request: object) -> None:
+    def _check_request(self, number: int, request: object) -> None:
         if not isinstance(request, dict) or not request:
             raise LineError('it has no "request": write {"key": …, "request": {"contents": […]}}')
-        found: Kind | None = next((kind for kind, field in CONTENT.items() if request.get(field)), None)
-        if found is None:
-            raise LineError(
-                'its request has neither "contents" (for a model that answers) nor "content" (for embeddings)'
-            )
-        if self.kind is None:
-            self.kind = found
-        if found != self.kind:
-            raise LineError(f'its request has "{CONTENT[found]}", and this batch takes "{CONTENT[self.kind]}"')
+        if not self._fits_in_snake_case(request):
+            self._judge_fields(number, request)
+        if not request.get(CONTENT[self.kind]):
+            raise LineError(f'its request has no "{CONTENT[self.kind]}", so there is nothing to answer')
+        for caution in find_cautions(request):
+            self.cautions.add(number, caution)
+
+    def _judge_fields(self, number: int, request: dict[str, Any]) -> None:
+        if self._fits(request):
+            self.cautions.add(number, IN_CAMEL_CASE)
+            return
+        faults = list(islice(find_faults(self.kind, request), MAX_FAULTS))
+        if not self._allow_unknown_fields:
+            raise FieldError("; ".join(faults))
+        for fault in faults:
+            self.cautions.add(number, fault)
 
 
 def read_object(line: bytes) -> dict[str, Any]:
@@ -101,12 +124,18 @@ def read_object(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise LineError(f"it is no UTF-8: {error.reason} at byte {error.start}") from error
     except RecursionError as error:
-        raise LineError("it is nested too deeply") from error
+        raise LineError(TOO_DEEP) from error
     except msgspec.DecodeError as error:
         raise LineError(f"it is no JSON: {error}") from error
     if not isinstance(row, dict):
         raise LineError('it is no JSON object: write {"key": …, "request": …}')
     return row
+
+
+def asks_for_embedding(line: bytes) -> bool:
+    """Whether a line that Gemini took before is a request for an embedding."""
+    request = read_object(line).get("request")
+    return isinstance(request, dict) and "contents" not in request and "content" in request
 
 
 def shortened(key: str) -> str:

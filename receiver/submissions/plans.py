@@ -5,7 +5,9 @@ from hashlib import sha256
 
 import msgspec
 
-from receiver.submissions.checks import Kind, LineChecker, Problem, Request
+from receiver.submissions.checks import LineChecker, Problem, Request
+from receiver.submissions.request_cautions import Caution
+from receiver.submissions.request_schema import Kind
 
 MAX_FILE_BYTES = 2_000_000_000  # "2 GB", by the smaller reading
 MAX_INLINE_BYTES = 19 * 1000 * 1000  # the body must stay under 20 MB, and the requests are not all of it
@@ -31,6 +33,7 @@ class Plan(msgspec.Struct, frozen=True):
     size_bytes: int
     requests: int
     parts: tuple[Part, ...]
+    cautions: tuple[Caution, ...] = ()  # what to know before it is sent
 
 
 class Findings(msgspec.Struct):
@@ -46,10 +49,10 @@ class Findings(msgspec.Struct):
 
 
 def plan_parts(
-    lines: Iterable[bytes], kind: Kind | None = None, max_bytes: int = MAX_FILE_BYTES, max_requests: int | None = None
+    lines: Iterable[bytes], checker: LineChecker, max_bytes: int = MAX_FILE_BYTES, max_requests: int | None = None
 ) -> Plan | Findings:
     """Judge every line and split the input, in its order, into as few batches as the limits allow."""
-    findings, checker, cutter = Findings(), LineChecker(kind), _Cutter(max_bytes, max_requests)
+    findings, cutter = Findings(), _Cutter(max_bytes, max_requests)
     for verdict in checker.check(lines):
         if isinstance(verdict, Problem):
             findings.add(verdict)
@@ -63,7 +66,7 @@ def plan_parts(
             cutter.add(verdict)
     if not findings.count and not cutter.requests:
         findings.add(Problem(1, "the input holds no request"))
-    return findings if findings.count else cutter.plan(checker.kind or "generate")
+    return findings if findings.count else cutter.plan(checker)
 
 
 class _Cutter:
@@ -87,9 +90,10 @@ class _Cutter:
         self._part_bytes, self._part_requests = self._part_bytes + size, self._part_requests + 1
         self._size_bytes, self.requests = self._size_bytes + size, self.requests + 1
 
-    def plan(self, kind: Kind) -> Plan:
+    def plan(self, checker: LineChecker) -> Plan:
         self._close()
-        return Plan(kind, self._whole.hexdigest(), self._size_bytes, self.requests, tuple(self._parts))
+        whole, parts = self._whole.hexdigest(), tuple(self._parts)
+        return Plan(checker.kind, whole, self._size_bytes, self.requests, parts, tuple(checker.cautions))
 
     def _close(self) -> None:
         self._parts.append(

@@ -15,6 +15,7 @@ from receiver.cli.submit import send_input
 from receiver.errors import StorageError
 from receiver.inbox.names import split_inbox_name
 from receiver.storage import Storage, open_storage
+from receiver.submissions.checks import asks_for_embedding
 from receiver.submissions.orders import Wish
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
 from workers.retries import ANSWERS, View, load_manifest, view_retries, write_retries
@@ -63,13 +64,17 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
             click.echo(f"nothing of {name} is worth sending again", err=True)
             return
         order = read_order(storage, batch_id)
+        with requests.open("rb") as lines:
+            is_embedding = asks_for_embedding(lines.readline())
         wish = Wish(
             project=project,
             model=chosen.removeprefix("models/"),
+            is_embedding=is_embedding,
             display_name=display_name or f"retry of {batch_id}",
             webhook=order.webhook if order else None,
             metadata=order.metadata if order else None,
             retry_of=name,
+            allow_unknown_fields=True,  # Gemini took these requests before
         )
         sent = send_input(settings, requests, wish, as_json=as_json)
     _link(storage, batch_id, [one.batch for one in sent])

@@ -1,4 +1,5 @@
 import io
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -69,6 +70,47 @@ def test_upload_address_without_tls_is_refused() -> None:
         pytest.raises(GeminiError, match="no address over https"),
     ):
         Files(gemini.transport).upload(io.BytesIO(DATA), SIZE, "requests")
+
+
+@pytest.mark.parametrize("status", ["final", "active", "cancelled", ""])
+def test_upload_refused_under_200_shows_why(status: str) -> None:
+    error = {"code": 400, "status": "INVALID_ARGUMENT", "message": "Error on line 1: no such field (right-key)"}
+    words = json.dumps({"error": error}).encode()
+
+    def answer(path: str, _: object) -> Answer:
+        begins = {"x-goog-upload-url": f"{url}/bytes", "x-goog-upload-status": "active"}
+        return Answer(200, b"", begins) if "bytes" not in path else Answer(200, words, {"x-goog-upload-status": status})
+
+    with (
+        answering(answer) as url,
+        Gemini(url, "right-key") as gemini,
+        pytest.raises(GeminiError, match="Error on line 1: no such field") as caught,
+    ):
+        Files(gemini.transport, 0.01).upload(io.BytesIO(DATA), 10, "requests")
+    assert "right-key" not in str(caught.value)
+
+
+def test_upload_that_can_not_begin_shows_why() -> None:
+    words = b'{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "20 GB are full"}}'
+    with (
+        answering(lambda _path, _headers: Answer(200, words)) as url,
+        Gemini(url, "right-key") as gemini,
+        pytest.raises(GeminiError, match=r"named no address .*RESOURCE_EXHAUSTED: 20 GB are full"),
+    ):
+        Files(gemini.transport).upload(io.BytesIO(DATA), 10, "requests")
+
+
+def test_unexpected_status_of_an_upload_is_named() -> None:
+    def answer(path: str, _: object) -> Answer:
+        begins = {"x-goog-upload-url": f"{url}/bytes", "x-goog-upload-status": "active"}
+        return Answer(200, b"<html>", begins if "bytes" not in path else {"x-goog-upload-status": "cancelled"})
+
+    with (
+        answering(answer) as url,
+        Gemini(url, "right-key") as gemini,
+        pytest.raises(GeminiError, match=r"without a file \(its status is 'cancelled'\)"),
+    ):
+        Files(gemini.transport).upload(io.BytesIO(DATA), 10, "requests")
 
 
 @pytest.mark.parametrize("name", ["files/../batches/x", "batches/x", "files/batch-" + "a" * 36])

@@ -38,7 +38,8 @@ def test_request_is_taken_as_it_stands() -> None:
         (row(key=7, request=CONTENTS), 'it has no "key"'),
         (row(key="k"), 'it has no "request"'),
         (row(key="k", request="text"), 'it has no "request"'),
-        (row(key="k", request={"content": ""}), 'neither "contents"'),
+        (row(key="k", request={"contents": []}), 'no "contents"'),
+        (row(key="k", request={"system_instruction": {"parts": []}}), 'no "contents"'),
         (row(key="k", contents=[]), 'it has no "request"'),
     ],
 )
@@ -61,21 +62,24 @@ def test_long_key_is_shortened() -> None:
 
 
 def test_blank_line_between_requests_is_named() -> None:
-    assert [str(one) for one in judge(GOOD, b"\n", b" \r\n", EMBED)][1].startswith("line 2: it is blank")
+    assert [str(one) for one in judge(GOOD, b"\n", b" \r\n", row(key="k2", request=CONTENTS))][1].startswith(
+        "line 2: it is blank"
+    )
 
 
 def test_blank_lines_at_the_end_are_nobodys_fault() -> None:
     assert judge(GOOD, b"\n", b"\n") == [Request(1, GOOD)]
 
 
-def test_kinds_do_not_mix() -> None:
-    _, problem = judge(GOOD, EMBED)
-    assert str(problem) == 'line 2: its request has "content", and this batch takes "contents"'
-
-
-def test_stated_kind_holds() -> None:
+def test_embeddings_are_not_taken_for_answers() -> None:
+    (problem,) = judge(EMBED)
+    assert str(problem) == (
+        'line 1: request.content: no such field; did you mean "contents"?'
+        " (for embeddings name a model of theirs, or say --embeddings)"
+    )
+    assert list(LineChecker("embed").check([EMBED])) == [Request(1, EMBED)]
     (problem,) = LineChecker("embed").check([GOOD])
-    assert str(problem) == 'line 1: its request has "contents", and this batch takes "content"'
+    assert str(problem) == 'line 1: request.contents: no such field; did you mean "content"?'
 
 
 def test_line_of_many_megabytes_is_refused() -> None:

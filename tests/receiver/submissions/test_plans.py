@@ -3,15 +3,16 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.submissions.checks import LineChecker
 from receiver.submissions.plans import Findings, Plan, plan_parts
 
 
 def line(number: int, size: int = 0) -> bytes:
-    return b'{"key": "k%d", "request": {"contents": ["%s"]}}\n' % (number, b"x" * size)
+    return b'{"key": "k%d", "request": {"contents": [{"parts": [{"text": "%s"}]}]}}\n' % (number, b"x" * size)
 
 
 def planned(lines: list[bytes], **limits: int) -> Plan:
-    plan = plan_parts(lines, **limits)  # type: ignore[arg-type]
+    plan = plan_parts(lines, LineChecker(), **limits)
     assert isinstance(plan, Plan), plan
     return plan
 
@@ -32,7 +33,7 @@ def test_parts_cover_the_input_in_order(sizes: list[int], max_bytes: int, max_re
 
 
 def test_line_that_fits_no_batch_is_a_problem() -> None:
-    found = plan_parts([line(1), line(2, 500)], max_bytes=400)
+    found = plan_parts([line(1), line(2, 500)], LineChecker(), max_bytes=400)
     assert isinstance(found, Findings)
     assert "bytes, and a batch sent this way takes 400" in str(found.first[0])
 
@@ -47,12 +48,12 @@ def test_input_without_a_newline_at_its_end_is_whole() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    found = plan_parts([b"{}\n"] * 50)
+    found = plan_parts([b"{}\n"] * 50, LineChecker())
     assert isinstance(found, Findings)
     assert (found.count, len(found.first)) == (50, 20)
 
 
 def test_empty_input_is_a_problem() -> None:
-    found = plan_parts([b"\n"])
+    found = plan_parts([b"\n"], LineChecker())
     assert isinstance(found, Findings)
     assert str(found.first[0]) == "line 1: the input holds no request"

@@ -23,7 +23,7 @@ from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.client import Gemini
 from receiver.gemini.files import Files
 from receiver.storage import LocalStorage
-from receiver.submissions.orders import Wish, check_input, plan_submission
+from receiver.submissions.orders import Wish, check_input, draft_submission, settle_submission
 from receiver.submissions.plans import Part
 from receiver.submissions.records import Created, Creating, Records, Submission, Try, Uploaded
 from receiver.submissions.sender import Ears, Sender, Sent
@@ -52,7 +52,7 @@ def source(tmp_path: Path) -> Path:
 
 def submit(gate: Gate, source: Path, unsure_s: float = 90, model: str = MODEL, **wishes: Any) -> list[Sent]:
     storage, wish = LocalStorage(source.parent / "outputs"), Wish("", model, **wishes)
-    submission, _ = plan_submission(storage, source, wish, check_input(source, wish))
+    submission, _ = settle_submission(storage, source, draft_submission(source, wish, check_input(source, wish)))
     scratch = source.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     with Gemini(gate.url, "right-key") as gemini:
@@ -341,17 +341,17 @@ def test_first_plan_holds(source: Path) -> None:
 
 def planned(source: Path, **wishes: Any) -> tuple[Submission, Part, Records]:
     storage, wish = LocalStorage(source.parent / "outputs"), Wish("", MODEL, **wishes)
-    submission, _ = plan_submission(storage, source, wish, check_input(source, wish))
+    submission, _ = settle_submission(storage, source, draft_submission(source, wish, check_input(source, wish)))
     return submission, submission.parts[0], Records(storage, submission.id)
 
 
 def test_embeddings_go_to_their_own_call(gate: Gate, source: Path) -> None:
     source.write_text(json.dumps({"key": uuid.uuid4().hex, "request": {"content": {"parts": [{"text": "Hi"}]}}}))
-    (sent,) = submit(gate, source)
+    (sent,) = submit(gate, source, model="gemini-embedding-001")
     assert gate.count(":asyncBatchEmbedContent") == 1
     assert stored_input(source, sent) == source.read_bytes()
     with pytest.raises(SubmissionError, match="inline embeddings carry no keys"):
-        submit(gate, source, inline=True)
+        submit(gate, source, inline=True, is_embedding=True)
 
 
 def test_own_webhook_hears_of_its_batch(gate: Gate, source: Path) -> None:
@@ -522,6 +522,32 @@ def test_wrong_input_sends_nothing(gate: Gate, source: Path) -> None:
         submit(gate, source)
     assert str(caught.value).endswith("and 10 more")
     assert gate.paths == []
+
+
+def test_misspelt_model_sends_nothing(gate: Gate, source: Path) -> None:
+    for more in ([], ["--dry-run"]):
+        argv = [sys.executable, "-m", "workers", "batches", "submit", str(source), "--model", "gemini-3.8-flsh", *more]
+        done = subprocess.run(argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert "nothing was sent; did you mean gemini-3.8-flash" in done.stderr
+    assert gate.paths == []
+    assert not (source.parent / "outputs" / "_submissions").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"GEMINI_API_KEY": "", "GOOGLE_API_KEY": ""}, "was not checked: these settings are wrong or missing"),
+        ({"GEMINI_BASE_URL": "http://127.0.0.1:9"}, "was not checked: no answer from Gemini"),
+    ],
+)
+def test_dry_run_says_that_the_model_was_not_checked(
+    gate: Gate, source: Path, changes: dict[str, str], words: str
+) -> None:
+    env, argv = settings(gate, source) | changes, [sys.executable, "-m", "workers", *command(source), "--dry-run"]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert words in done.stderr
+    assert done.stdout.endswith("5 requests in 1 batches; nothing was sent\n")
 
 
 def test_dry_run_says_what_would_be_sent(gate: Gate, source: Path) -> None:

@@ -1,0 +1,154 @@
+"""Pure: what is wrong with a request that does not fit the schema, where, and what the user may have meant.
+
+Gemini refuses a whole file for one field that it does not know, and may do so long after the upload.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from receiver.submissions.request_schema import PYTHON_TYPES, ROOTS, Kind, camel, is_scalar, read_schema
+
+MAX_FAULTS = 5  # named for one request
+NEAR_DEPTH, WHOLE_DEPTH = 2, 9
+CLOSE, LOOSE = 0.8, 0.6  # how alike two names are, for difflib
+MAX_LISTED = 8
+EMBEDDINGS_HINT = " (for embeddings name a model of theirs, or say --embeddings)"
+# What other APIs and the SDK call it; names without underscores, in small letters
+ELSEWHERE_CALLED = {
+    "config": "generation_config",
+    "parameters": "generation_config",
+    "prompt": "contents",
+    "messages": "contents",
+    "input": "contents",
+    "system": "system_instruction",
+    "systemprompt": "system_instruction",
+    "maxtokens": "generation_config.max_output_tokens",
+    "stop": "generation_config.stop_sequences",
+    "jsonschema": "generation_config.response_json_schema",
+}
+EXPECTED = {
+    "string": "a text",
+    "integer": "a whole number",
+    "int64": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "enum": "a text",
+}
+
+
+def find_faults(kind: Kind, request: Any) -> Iterator[str]:
+    """Each with its path: fields that are unknown or in the wrong place, and values of the wrong type."""
+    return _Walk(kind).faults(ROOTS[kind], request, "request")
+
+
+class _Walk:
+    def __init__(self, kind: Kind) -> None:
+        self._kind, self._types = kind, read_schema().types
+
+    def faults(self, form: str, value: Any, path: str) -> Iterator[str]:
+        if value is None or form == "any":
+            return
+        if form in PYTHON_TYPES:
+            if not is_scalar(form, value):
+                yield f"{path}: {EXPECTED[form]} is expected, not {_said(value)}"
+        elif form.startswith("["):
+            yield from self._list_faults(form[1:-1], value, path)
+        elif type(value) is not dict:
+            yield f"{path}: an object is expected, not {_said(value)}"
+        elif form.startswith("{"):
+            for name, member in value.items():
+                yield from self.faults(form[1:-1], member, f"{path}.{name}")
+        else:
+            yield from self._object_faults(form, value, path)
+
+    def _list_faults(self, form: str, value: Any, path: str) -> Iterator[str]:
+        if type(value) is not list:
+            yield f"{path}: a list is expected, not {_said(value)}"
+            return
+        for index, item in enumerate(value):
+            yield from self.faults(form, item, f"{path}[{index}]")
+
+    def _object_faults(self, form: str, value: Mapping[str, Any], path: str) -> Iterator[str]:
+        fields = both_casings(form)
+        for name, member in value.items():
+            if name in fields:
+                yield from self.faults(fields[name], member, f"{path}.{name}")
+            else:
+                yield f"{path}.{name}: {self._advise(form, name, path)}"
+
+    def _advise(self, form: str, name: str, path: str) -> str:
+        plain = _plain(name)
+        if any(_plain(one) == plain for one in read_schema().vertex_only.get(form, [])):
+            return "only Vertex AI takes it, not the Gemini API"
+        place = self._place(form, plain, path)
+        if place is not None:
+            return f'it belongs in "{place}"'
+        meant = self._meant(form, plain)
+        if meant is not None:
+            is_embedding = self._kind == "generate" and form == ROOTS["generate"] and name == "content"
+            return f'no such field; did you mean "{meant}"?{EMBEDDINGS_HINT if is_embedding else ""}'
+        known = sorted(self._types[form])
+        return "no such field" + (f"; it takes {', '.join(known)}" if len(known) <= MAX_LISTED else "")
+
+    def _place(self, form: str, plain: str, path: str) -> str | None:
+        """Where a field of this very name is, unless one of its own type is all but called so."""
+        if _closest(plain, _names(form, 1), CLOSE) or self._called_elsewhere(plain):
+            return None
+        near, everywhere = _names(form, NEAR_DEPTH), _names(ROOTS[self._kind], WHOLE_DEPTH)
+        if plain in near:
+            return f"{path}.{near[plain]}"
+        return f"request.{everywhere[plain]}" if plain in everywhere else None
+
+    def _meant(self, form: str, plain: str) -> str | None:
+        """A field that the user may have meant: of the same type without a path, of another one with it."""
+        own, everywhere = _names(form, 1), _names(ROOTS[self._kind], WHOLE_DEPTH)
+        far = self._called_elsewhere(plain)
+        if near := _closest(plain, own, CLOSE) or (None if far else _closest(plain, own, LOOSE)):
+            return near
+        far = far or _closest(plain, everywhere, CLOSE)
+        return far and f"request.{far}"
+
+    def _called_elsewhere(self, plain: str) -> str | None:
+        return ELSEWHERE_CALLED.get(plain) if self._kind == "generate" else None
+
+
+@cache
+def both_casings(form: str) -> Mapping[str, str]:
+    fields = read_schema().types[form]
+    return fields | {camel(name): field for name, field in fields.items()}
+
+
+@cache
+def _names(form: str, depth: int) -> Mapping[str, str]:
+    """Fields at and below a type by their plain names, each with its nearest place: `contents[].parts[].text`."""
+    types, names = read_schema().types, dict[str, str]()
+    open_types, seen = deque([(form, "", depth)]), {form}
+    while open_types:
+        name, prefix, left = open_types.popleft()
+        for field, inner in types[name].items():
+            names.setdefault(_plain(field), f"{prefix}{field}")
+            below = inner.strip("[]{}")
+            if left > 1 and below in types and below not in seen:
+                seen.add(below)
+                open_types.append((below, f"{prefix}{field}{'[]' if inner.startswith('[') else ''}.", left - 1))
+    return names
+
+
+def _closest(plain: str, known: Mapping[str, str], cutoff: float) -> str | None:
+    found = get_close_matches(plain, known, 1, cutoff)
+    return known[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "a text" if isinstance(value, str) else f"{value}"
