@@ -37,6 +37,10 @@ from receiver.notices.messages import Message, encode_data
 Door = Literal["static", "dynamic", "replay", "reconcile", "retry"]
 Reopen = Literal["none", "done", "all"]
 
+SCRIPTS = (
+    *("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "give_up", "due", "purge"),
+    "add_reading",
+)
 COUNTERS = "gbr:counters"  # a hash: what has happened how often
 DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
 DONE_TTL_S = 8 * 86400
@@ -137,9 +141,7 @@ class Inbox:
 
     def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
         self._client = client
-        names = ("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "give_up", "due", "purge")
-        names += ("add_reading",)
-        self._run = Scripts(client, names, targets=targets).run
+        self._run = Scripts(client, SCRIPTS, targets=targets).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
