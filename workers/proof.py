@@ -19,6 +19,7 @@ from pathlib import Path
 from receiver.errors import ManifestError
 from receiver.layout import index_name, manifest_name, retry_name
 from receiver.manifests import Manifest, read_manifest
+from receiver.replaced import find_replaced
 from receiver.storage import Storage
 from workers.account import key_token
 from workers.form_checks import check_forms
@@ -43,6 +44,7 @@ class Report:
     lines: int = 0  # rows of the index
     objects: int = 0
     size_bytes: int = 0  # of the outputs
+    replaced: list[str] = field(default_factory=list)  # older manifests that this one took the place of
     off: int = 0  # how many things are off
     findings: list[Finding] = field(default_factory=list)  # the first MOST_FINDINGS of them
 
@@ -73,6 +75,7 @@ def prove_batch(
         return report
     if manifest.batch != batch:
         report.add([Finding(name, None, f"it is the manifest of {manifest.batch}")])
+    report.replaced = find_replaced(storage, batch_id, data)
     report.add(check_records(storage, manifest))
     report.add(check_forms(storage, manifest, scratch))
     came = None if manifest.input is None else set[str | bytes]()

@@ -11,6 +11,7 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.manifests import Cost, FormsRecord, Manifest, Source, find_wrong
+from receiver.replaced import find_replaced
 from receiver.storage import open_storage
 
 SHOWN_KEYS = 10
@@ -27,15 +28,19 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
     """
     settings = load_settings()
     name = read_name(settings, batch)
-    data = read_record(open_storage(settings.storage_url), name)
+    storage = open_storage(settings.storage_url)
+    data = read_record(storage, name)
     if data is None:
         raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
     manifest = parse_record(name, data)
+    replaced = find_replaced(storage, manifest.batch, data)
     if as_json:
         click.echo(data, nl=False)
     else:
         for label, text in _table(manifest):
             click.echo(f"{label:<10}{printable(text)}")
+        if replaced:
+            click.echo(f"{'replaces':<10}{printable(', '.join(replaced))}")
     wrong = find_wrong(manifest)
     for reason in wrong:
         click.echo(reason, err=True)

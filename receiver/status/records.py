@@ -13,6 +13,7 @@ from receiver.errors import ManifestError
 from receiver.inbox.names import split_inbox_name
 from receiver.layout import batch_folder, errors_name, index_name, manifest_name
 from receiver.manifests import Manifest, read_manifest
+from receiver.replaced import find_replaced
 from receiver.status.rows import Part, split_bar
 from receiver.storage import Storage
 from receiver.tolerant_json import tolerant_reader
@@ -96,6 +97,7 @@ class Record:
     parts: list[Part]
     errors: Errors | None
     outputs: Outputs | None
+    replaced: list[str] = field(default_factory=list)  # older manifests that this one took the place of
 
 
 def read_record(storage: Storage, name: str, page: int, limits: Limits = LIMITS) -> Record:
@@ -116,6 +118,7 @@ def read_record(storage: Storage, name: str, page: int, limits: Limits = LIMITS)
         parts=split_bar(manifest.outcomes, manifest.missing),
         errors=_read_errors(storage, batch, limits),
         outputs=_read_outputs(storage, batch, page, limits),
+        replaced=find_replaced(storage, batch, data),
     )
 
 

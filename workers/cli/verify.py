@@ -54,6 +54,8 @@ def _prove(settings: Settings, storage: Storage, name: str) -> Report:
 
 
 def _print(report: Report) -> None:
+    if report.replaced:
+        click.echo(f"{report.batch}: its manifest replaced {', '.join(report.replaced)}")
     if not report.off:
         sizes = f"{report.lines:,} lines, {report.objects:,} objects, {report.size_bytes:,} bytes"
         click.echo(f"{report.batch}: proven: {sizes}")
