@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from receiver.clashes import require_no_clash
 from receiver.name_codec import ABSENT_COMPONENT, decode_component, encode_component, guard_device, hashed_component
 from receiver.templates import META_PREFIX, Field, Segment, field_names, parse_pattern, parse_segments
 
@@ -108,7 +109,9 @@ class Template:
     def parse(cls, text: str, key_pattern: str | None = None) -> "Template":
         """Read `OUTPUT_TEMPLATE` and `KEY_PATTERN`. Raises LayoutError with what is wrong and what would be right."""
         pattern = parse_pattern(key_pattern)
-        return cls(text, parse_segments(text, pattern), pattern)
+        segments = parse_segments(text, pattern)
+        require_no_clash(segments, pattern, _render)
+        return cls(text, segments, pattern)
 
     @property
     def fields(self) -> tuple[str, ...]:

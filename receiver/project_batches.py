@@ -32,6 +32,11 @@ class ProjectBatches:
         """Take a batch out of Gemini's lists, by its name in the inbox."""
         self._gemini.delete_batch(split_inbox_name(name)[1])
 
+    def probe_file(self, file: str) -> int:
+        """The HTTP status that Gemini gives for a result file, of which nothing is read. Raises GeminiError."""
+        with self._gemini.stream_file(file, {"range": "bytes=0-0"}, lambda _event, _info: None) as response:
+            return response.status_code
+
     @property
     def files(self) -> Files:
         """What the project keeps at Gemini."""

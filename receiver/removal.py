@@ -95,6 +95,8 @@ class Remover:
 
 
 def _judge_books(manifest: Manifest) -> str:
+    if isinstance(manifest.source.doubted, str):
+        return f"its results look wrong ({manifest.source.doubted}): `replay --again` asks anew, --force deletes it"
     if manifest.balanced:
         return ""
     unknown = "nobody knows how many requests there were"

@@ -51,7 +51,7 @@ def parse_segments(text: str, pattern: re.Pattern[str] | None) -> tuple[Segment,
     if "key" in fields:
         _check_key_place(segments)
     else:
-        _check_grouping(segments, fields)
+        _check_grouping(segments)
     return segments
 
 
@@ -123,11 +123,7 @@ def _check_key_place(segments: tuple[Segment, ...]) -> None:
         )
 
 
-def _check_grouping(segments: tuple[Segment, ...], fields: tuple[str, ...]) -> None:
-    if "batch" not in fields:
-        raise LayoutError(
-            "a template without {key} groups results, and needs {batch}: storage can't append to another batch's object"
-        )
+def _check_grouping(segments: tuple[Segment, ...]) -> None:
     last = segments[-1][-1]
     if not isinstance(last, str) or not last.endswith(".jsonl"):
         raise LayoutError("a template without {key} puts many results into one object, and must end with .jsonl")

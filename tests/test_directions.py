@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PURE = {
+    "receiver.clashes",
     "receiver.errors",
     "receiver.events",
     "receiver.metrics.exposition",

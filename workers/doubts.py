@@ -6,7 +6,30 @@ a reading that looks short is asked for again over minutes, and committed as it 
 
 from dataclasses import dataclass
 
+from receiver.outcomes import Outcome
+
 PAUSES = (6, 24, 60)  # between two readings, in units of RETRY_BASE_S: 30 s, 2 min and 5 min by default
+
+
+@dataclass
+class LineCounts:
+    """Lines that may hold no result, counted while a source is read."""
+
+    strays: int = 0  # no JSON object, blank ones and those too long to be read aside
+    bare_errors: int = 0  # objects that hold neither a key nor a response
+    ends_malformed: bool = False  # the last line is a stray
+    is_unterminated: bool = False  # the last line came without its newline
+
+    def add(self, key: str | None, outcome: Outcome, line: bytes) -> None:
+        """Count a line that is no plain answer."""
+        if key is None:
+            self.strays += outcome is Outcome.MALFORMED
+            self.bare_errors += outcome is Outcome.UNKEYED and b'"response"' not in line
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the last line came without its newline, and is no whole line of JSON either."""
+        return self.is_unterminated and self.ends_malformed
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from receiver.log_fields import log_fields
 from receiver.manifests import Manifest, Record, Source, encode_manifest, read_manifest
 from receiver.notices.messages import describe_manifest
 from receiver.projects import Project
+from receiver.replaced import set_aside
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
@@ -33,7 +34,7 @@ from workers.forms.forms import Forms
 from workers.known_input import KnownInput, is_awaited
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
 from workers.manifest import Written, build_manifest
-from workers.readings import DoubtedError, read_counts, require_belief
+from workers.readings import DoubtedError, read_counts, require_belief, require_replacement
 from workers.scratch import open_scratch
 from workers.sources import open_source
 from workers.split import Split
@@ -162,13 +163,17 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
     with stage("ask"):
         batch = _get_ended(parts.gemini, name)
     batch_id = batch.name.removeprefix("batches/")
-    if (stored := _find_stored(parts.storage, batch)) is not None:
+    old = parts.storage.read(manifest_name(batch_id)) if keeper.lease.again else None
+    if old is None and (stored := _find_stored(parts.storage, batch)) is not None:
         return stored
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = Account()
         known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
         if known is None and is_awaited(parts.storage, batch):
             raise NotReadyError("the input is still on its way into the storage")
+        if old is not None:
+            require_replacement(keeper, parts.gemini, batch, known, old, parts.settings.retry_base_s)
+            set_aside(parts.storage, batch_id, old, scratch)
         attempt = Attempt(batch, batch_id, account, known, scratch)
         source, written = _store_results(parts, keeper, attempt)
         settings, project = parts.settings, parts.project.name
@@ -177,12 +182,21 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
     keeper.check()
     try:
         with stage("manifest"):
-            parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
+            _commit(parts.storage, manifest_name(batch_id), encode_manifest(manifest), old)
     except AlreadyStoredError:
         return _find_stored(parts.storage, batch) or manifest
     announce(parts.inbox, manifest)
     parts.tally.end_whole(manifest)
     return manifest
+
+
+def _commit(storage: Storage, name: str, manifest: bytes, old: bytes | None) -> None:
+    """Raises AlreadyStoredError where there is one that nobody asked to replace."""
+    if old is None:
+        storage.create(name, manifest)
+    elif old != manifest:
+        storage.put_many([(name, manifest)])
+        log.warning("batch.replaced")
 
 
 def _find_stored(storage: Storage, batch: Batch) -> Manifest | None:
@@ -225,7 +239,7 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         with stage("split"):
             split.run(parts.tally.count(results.chunks()))
         parts.tally.end_stage("split")
-        reading = read_counts(batch, attempt.known, account, results, split)
+        reading = read_counts(batch, attempt.known, account, results, split.counts)
         doubted = require_belief(keeper, reading, results.sha256, split.size_bytes, parts.settings.retry_base_s)
         with stage("store"):
             written = split.store(attempt.complete_retries)

@@ -20,6 +20,7 @@ from receiver.layout import index_name, manifest_name, retry_name
 from receiver.manifests import Manifest, Record, read_manifest
 from receiver.prices import Prices, default_prices
 from receiver.proof_keys import PublicKey
+from receiver.replaced import find_replaced
 from receiver.storage import Storage
 from workers.digests import file_sha256
 from workers.form_checks import check_forms
@@ -65,6 +66,7 @@ def prove_batch(storage: Storage, batch: str, scratch: Path, demands: Demands | 
     if manifest.batch != batch:
         report.add([Finding(name, None, f"it is the manifest of {manifest.batch}")])
         return report
+    report.replaced = find_replaced(storage, batch, data)
     with closing(sqlite3.connect(scratch / "rows", isolation_level=None)) as table:
         _prepare(table)
         _Proof(storage, manifest, report, scratch, table, demands or Demands()).run(data)
@@ -118,7 +120,7 @@ class _Proof:
         report.add(judge_books(manifest, self._name))
         if self._knows_names:
             signature = own_signature(manifest.batch, data)
-            Strays(self._table, self._folders, report).find(storage, manifest, signature)
+            Strays(self._table, self._folders, report).find(storage, manifest, signature, self._scratch)
         else:
             report.note("objects that no record names: the records that name them are off")
         check_signature(storage, manifest.batch, data, self._demands.public_keys, report)

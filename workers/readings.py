@@ -2,14 +2,16 @@
 
 from msgspec import UNSET, UnsetType
 
-from receiver.errors import ReceiverError
-from receiver.gemini.client import Batch
+from receiver.errors import ManifestError, ReceiverError
+from receiver.gemini.client import Batch, Gemini
+from receiver.manifests import read_manifest
+from receiver.outcomes import Outcome
 from workers.account import Account
-from workers.doubts import Reading, find_doubt, plan_next_reading_s
+from workers.doubts import LineCounts, Reading, find_doubt, plan_next_reading_s
 from workers.known_input import KnownInput
 from workers.lease import LeaseKeeper
-from workers.sources import ResultSource
-from workers.split import Split
+from workers.sources import ResultSource, open_source
+from workers.survey import Survey
 
 
 class DoubtedError(ReceiverError):
@@ -22,8 +24,12 @@ class DoubtedError(ReceiverError):
         self.delay_s = delay_s
 
 
+class FewerResultsError(ReceiverError):
+    """A batch that was stored came again with less in it: what is stored stays."""
+
+
 def read_counts(
-    batch: Batch, known: KnownInput | None, account: Account, results: ResultSource, split: Split
+    batch: Batch, known: KnownInput | None, account: Account, results: ResultSource, counts: LineCounts
 ) -> Reading:
     """The counts of a reading that is complete."""
     is_file = batch.result_file is not None  # inlined rows came inside Gemini's own answer: each is a result
@@ -32,9 +38,9 @@ def read_counts(
         expected=known.about.requests if known and batch.results is None else batch.results,
         failed=batch.stats.failed,
         lines=account.lines - account.blank,
-        strays=split.strays if is_file else 0,
-        bare_errors=split.bare_errors if is_file else 0,
-        is_cut=split.is_cut or (split.is_unterminated and not results.end_proven),
+        strays=counts.strays if is_file else 0,
+        bare_errors=counts.bare_errors if is_file else 0,
+        is_cut=counts.is_cut or (counts.is_unterminated and not results.end_proven),
     )
 
 
@@ -53,3 +59,25 @@ def require_belief(
     if delay_s is None:
         return doubt
     raise DoubtedError(f"the results are doubted (reading {series.readings}): {doubt}", delay_s=delay_s)
+
+
+def require_replacement(  # noqa: PLR0913, PLR0917 - what one more look works with
+    keeper: LeaseKeeper, gemini: Gemini, batch: Batch, known: KnownInput | None, old: bytes, base_s: float
+) -> None:
+    """Read the results of a stored batch once more, and write nothing: may they replace what the manifest `old` says?
+
+    Raises DoubtedError, FewerResultsError and GeminiError.
+    """
+    results, survey = open_source(gemini, batch, keeper.check), Survey()
+    survey.run(results.chunks(), keeper.check)
+    reading = read_counts(batch, known, survey.account, results, survey.counts)
+    require_belief(keeper, reading, results.sha256, survey.size_bytes, base_s)
+    try:
+        outcomes = read_manifest(old).outcomes
+    except ManifestError:
+        return  # anything is better
+    stored = sum(outcomes.values()) - outcomes.get(Outcome.MALFORMED, 0)
+    if reading.results < stored:
+        raise FewerResultsError(
+            f"Gemini gives {reading.results} results now, {stored} are stored: what is stored stays as it is"
+        )

@@ -11,6 +11,7 @@ from receiver.manifests import Objects, Record
 from receiver.outcomes import ERROR_FILE, Outcome
 from receiver.storage import Storage
 from workers.account import Account
+from workers.doubts import LineCounts
 from workers.forms.forms import Forms
 from workers.index import IndexRow
 from workers.lines import Block, LineSplitter, OversizeLine
@@ -70,9 +71,7 @@ class Split:
         self._forms = forms
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)
-        self.strays = 0  # lines that are no JSON object, blank ones and those too long to be read aside
-        self.bare_errors = 0  # objects that hold neither a key nor a response
-        self._ends_malformed = False
+        self.counts = LineCounts()
 
     def __enter__(self) -> Self:
         return self
@@ -88,16 +87,6 @@ class Split:
         """Size of the source so far."""
         return self._splitter.bytes_seen
 
-    @property
-    def is_unterminated(self) -> bool:
-        """Whether the last line came without its newline."""
-        return self._splitter.unterminated
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether the last line came without its newline, and is no whole line of JSON either."""
-        return self._splitter.unterminated and self._ends_malformed
-
     def run(self, chunks: Iterable[bytes]) -> None:
         """Give every line its outcome and its place."""
         number = 0
@@ -111,8 +100,9 @@ class Split:
                     self._forms.add(rows, block.lines, number)
                 number += len(block.lines)
             self._records.index.add(rows)
-            self._ends_malformed = bool(rows) and rows[-1].key is None and rows[-1].outcome == Outcome.MALFORMED
+            self.counts.ends_malformed = bool(rows) and rows[-1].key is None and rows[-1].outcome == Outcome.MALFORMED
             self._check()
+        self.counts.is_unterminated = self._splitter.unterminated
 
     def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
         """One block's rows of the index. `before` lines came before it."""
@@ -136,9 +126,7 @@ class Split:
     def _add_other(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
         """The row of a line that is no plain answer."""
         key = result.key
-        if key is None:
-            self.strays += outcome is Outcome.MALFORMED
-            self.bare_errors += outcome is Outcome.UNKEYED and b'"response"' not in line
+        self.counts.add(key, outcome, line)
         if result.retryable and key is not None and outcome is not Outcome.DUPLICATE:
             self._records.add_retry(key, may_be_answered=outcome is Outcome.MALFORMED)
         if outcome in ERROR_FILE:

@@ -3,8 +3,14 @@
 A million names are compared as two sorted streams of a table on disk.
 """
 
+import gzip
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
 
 from receiver.layout import (
     Namer,
@@ -17,12 +23,23 @@ from receiver.layout import (
     retry_name,
 )
 from receiver.manifests import FormsRecord, Manifest
+from receiver.replaced import replaced_folder
 from receiver.storage import Storage
 from receiver.submissions.records import link_name, resubmitted_name
+from receiver.tolerant_json import tolerant_reader
 from workers.verify import Finding, Report
 
 MOST_FOLDERS = 1000
 NAMED_FOLDERS = 3
+
+
+class _Named(msgspec.Struct, gc=False):
+    """A row of an index, of outputs or of forms."""
+
+    object: str | None = None
+
+
+_read_object = tolerant_reader(_Named)
 
 
 class Folders:
@@ -77,11 +94,12 @@ class Strays:
         self._table, self._folders, self._report = table, folders, report
         table.execute("CREATE TABLE listed (object TEXT)")
 
-    def find(self, storage: Storage, manifest: Manifest, signature: str) -> None:
-        """Report what no record names; `signature` is where that of the manifest lies."""
+    def find(self, storage: Storage, manifest: Manifest, signature: str, scratch: Path) -> None:
+        """Report what no record names; `signature` is where that of the manifest lies, `scratch` a folder."""
         table = self._table
         ours = {*records_of(manifest), signature}
         table.executemany("INSERT INTO listed VALUES (?)", self._list(storage, manifest, ours))
+        table.executemany("INSERT INTO forms VALUES (?)", self._list_replaced(storage, scratch))
         known = table.execute("SELECT object FROM pieces UNION ALL SELECT object FROM forms ORDER BY object")
         there = table.execute("SELECT object FROM listed ORDER BY object")
         self._report.add(map(_stray, _surplus((row[0] for row in there), (row[0] for row in known))))
@@ -89,12 +107,20 @@ class Strays:
             searched = _named(self._folders.listed())
             self._report.note(f"objects that no record names, but in {searched}: other batches share the other folders")
 
+    def _list_replaced(self, storage: Storage, scratch: Path) -> Iterator[tuple[str]]:
+        """Objects that the records of a replaced manifest name; the new ones may name them no longer."""
+        for name in self._report.replaced:
+            folder, path = name.rpartition("/")[0], scratch / "replaced"
+            for record in ("_index.jsonl.gz", "_forms.jsonl.gz"):
+                if storage.read_to_file(f"{folder}/{record}", path):
+                    yield from ((found,) for found in _read_objects(path))
+
     def _list(self, storage: Storage, manifest: Manifest, ours: set[str]) -> Iterator[tuple[str]]:
         """What must be named by a row; a manifest that was set aside, and its signature, are notes."""
-        aside = f"{batch_folder(manifest.batch)}/_manifest."
+        aside, replaced = f"{batch_folder(manifest.batch)}/_manifest.", replaced_folder(manifest.batch)
         for folder in self._folders.listed():
             for name in storage.iter_names(folder):
-                if name in ours:
+                if name in ours or name.startswith(replaced):
                     continue
                 if not _is_text(name):
                     self._report.add([_stray(ascii(name))])
@@ -102,6 +128,14 @@ class Strays:
                     self._report.note(f"{name}: a manifest that was set aside, or its signature")
                 else:
                     yield (name,)
+
+
+def _read_objects(path: Path) -> Iterator[str]:
+    with suppress(gzip.BadGzipFile, EOFError, zlib.error, ValueError), gzip.open(path, "rb") as lines:
+        for line in lines:
+            name = _read_object(line).object
+            if name is not None:
+                yield name
 
 
 def _stray(name: str) -> Finding:

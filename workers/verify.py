@@ -43,6 +43,7 @@ class Report:
     lines: int = 0  # rows of the index
     objects: int = 0
     size_bytes: int = 0  # of the outputs
+    replaced: list[str] = field(default_factory=list)  # older manifests that this one took the place of
     off: int = 0  # how many things are off
     findings: list[Finding] = field(default_factory=list)  # the first MOST_FINDINGS of them
     notes: list[str] = field(default_factory=list)  # what could not be checked and why, and what is there besides

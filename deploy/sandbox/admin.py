@@ -29,6 +29,7 @@ class ReadyBatch(msgspec.Struct, forbid_unknown_fields=True):
     output: dict[str, Any] | None = None  # instead: the raw output, such as `{"inlinedResponses": …}`
     request_count: int = 0
     failed_count: int = 0
+    successful_count: int | None = None  # all the others by default
     display_name: str | None = None
     model: str = "models/gemini-3.5-flash"
     kind: Kind = "generate"
@@ -136,7 +137,8 @@ class Admin:
         )
         if ready.state is State.SUCCEEDED:
             batch.failed = ready.failed_count
-            batch.successful = ready.request_count - ready.failed_count
+            others = ready.request_count - ready.failed_count
+            batch.successful = others if ready.successful_count is None else ready.successful_count
         if ready.result_path is not None:
             path = Path(ready.result_path)
             if not path.is_file():

@@ -13,6 +13,7 @@ from receiver.cli.projects import read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.judgement import Judgement, judge_manifest
 from receiver.manifests import Cost, FormsRecord, Manifest, Source
+from receiver.replaced import find_replaced
 from receiver.storage import open_storage
 from receiver.submissions.records import read_resubmitted
 
@@ -36,11 +37,14 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
         raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
     manifest = parse_record(name, data)
     judgement = judge_manifest(manifest)
+    replaced = find_replaced(storage, manifest.batch, data)
     if as_json:
         click.echo(data, nl=False)
     else:
         for label, text in [*_table(manifest), ("judgement", judgement.text)]:
             click.echo(f"{label:<10}{printable(text)}")
+        if replaced:
+            click.echo(f"{'replaces':<10}{printable(', '.join(replaced))}")
     if not judgement.is_well:
         _explain(judgement, name, read_resubmitted(storage, manifest.batch))
         ctx.exit(1)

@@ -10,6 +10,7 @@ from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import Moment
 from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
+from receiver.cli.replay_again import store_again
 from receiver.gemini.client import Batch
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.ledger import connect
@@ -27,6 +28,13 @@ from receiver.storage import Storage, open_storage
 @click.option("--until", type=Moment(), help="Only batches that ended before this moment.")
 @click.option("--failed", is_flag=True, help="Only batches that were given up (buried).")
 @click.option("--batch", "names", multiple=True, help="Only this batch; may be given several times.")
+@click.option(
+    "--again",
+    "again",
+    metavar="BATCH",
+    multiple=True,
+    help="Store this batch once more, though it is stored; its manifest is set aside once the results came.",
+)
 @project_option
 @click.option("--dry-run", is_flag=True, help="Say what would be queued and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
@@ -38,6 +46,7 @@ def replay_command(  # noqa: PLR0913 - one parameter an option
     until: str | None,
     failed: bool,
     names: tuple[str, ...],
+    again: tuple[str, ...],
     label: str | None,
     dry_run: bool,
     as_json: bool,
@@ -48,7 +57,12 @@ def replay_command(  # noqa: PLR0913 - one parameter an option
     """
     if failed and names:
         raise click.UsageError("--failed and --batch exclude each other")
+    if again and (failed or names or since or until):
+        raise click.UsageError("--again names its batches itself: it goes with --project, --dry-run and --json only")
     settings = load_settings()
+    if again:
+        store_again(settings, [read_name(settings, name, label) for name in again], dry_run=dry_run, as_json=as_json)
+        return
     wanted = [read_name(settings, name, label) for name in names]
     choice = _Choice(Window(since, until), wanted, failed=failed)
     tallies, failures = _replay(settings, label, choice, dry_run=dry_run)

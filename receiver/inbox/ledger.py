@@ -34,9 +34,13 @@ from receiver.inbox.scripts import DUE, Scripts
 from receiver.inbox.summaries import Summary
 from receiver.notices.messages import Message, encode_data
 
-Door = Literal["static", "dynamic", "replay", "reconcile", "retry"]
+Door = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
 Reopen = Literal["none", "done", "all"]
 
+SCRIPTS = (
+    *("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "give_up", "due", "purge"),
+    "add_reading",
+)
 COUNTERS = "gbr:counters"  # a hash: what has happened how often
 DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
 DONE_TTL_S = 8 * 86400
@@ -76,6 +80,7 @@ class Lease:
     waits: int  # times that Gemini was not ready
     metadata: dict[str, Any]  # the webhook's user metadata
     trace: str = ""  # of the delivery that opened the entry
+    again: bool = False  # somebody wants it stored once more, though it may be stored
 
 
 @functools.cache
@@ -137,9 +142,7 @@ class Inbox:
 
     def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
         self._client = client
-        names = ("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "give_up", "due", "purge")
-        names += ("add_reading",)
-        self._run = Scripts(client, names, targets=targets).run
+        self._run = Scripts(client, SCRIPTS, targets=targets).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
@@ -150,9 +153,9 @@ class Inbox:
         found = self._run("claim", batch, _milliseconds(lease_s), MAX_ATTEMPTS, BURIED_TTL_S)
         if found is None:
             return None
-        token, attempts, waits, metadata, trace = found
+        token, attempts, waits, metadata, trace, door = found
         known = msgspec.json.decode(metadata) if metadata else {}
-        return Lease(batch, token.decode(), attempts, waits, known, trace.decode(errors="replace"))
+        return Lease(batch, token.decode(), attempts, waits, known, trace.decode(errors="replace"), door == b"again")
 
     def renew(self, lease: Lease, lease_s: float = LEASE_S, progress: Progress | None = None) -> None:
         """Hold the batch longer, and say how far it is. Raises LeaseLostError when it is no longer ours."""

@@ -94,7 +94,8 @@ EVENTS = Metric(
 ATTEMPTS = Metric(
     "gbr_attempts_total",
     "counter",
-    "attempts at a batch by their end: stored, not_ready (Gemini was not), postponed (an error or a crash), buried,"
+    "attempts at a batch by their end: stored, not_ready (Gemini was not, or its results were doubted), postponed"
+    " (an error or a crash), buried,"
     " handed_back (the worker was stopped), lease_lost (nobody heard of its worker any more)",
     ("result",),
     values=("stored", "not_ready", "postponed", "buried", "handed_back", "lease_lost"),

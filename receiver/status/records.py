@@ -14,6 +14,7 @@ from receiver.inbox.names import split_inbox_name
 from receiver.judgement import Judgement, judge_manifest
 from receiver.layout import batch_folder, errors_name, index_name, manifest_name
 from receiver.manifests import Manifest, read_manifest
+from receiver.replaced import find_replaced
 from receiver.status.rows import Part, split_bar
 from receiver.storage import Storage
 from receiver.tolerant_json import tolerant_reader
@@ -98,6 +99,7 @@ class Record:
     errors: Errors | None
     outputs: Outputs | None
     judgement: Judgement | None = None  # of the manifest
+    replaced: list[str] = field(default_factory=list)  # older manifests that this one took the place of
 
 
 def read_record(storage: Storage, name: str, page: int, limits: Limits = LIMITS) -> Record:
@@ -119,6 +121,7 @@ def read_record(storage: Storage, name: str, page: int, limits: Limits = LIMITS)
         errors=_read_errors(storage, batch, limits),
         outputs=_read_outputs(storage, batch, page, limits),
         judgement=judge_manifest(manifest),
+        replaced=find_replaced(storage, batch, data),
     )
 
 

@@ -21,7 +21,7 @@ STAGES: Mapping[str, str] = {
 STEPS: Mapping[str, str] = {
     "accepted": "taken in",
     "claimed": "a worker took it",
-    "not_ready": "Gemini was not ready",
+    "not_ready": "Gemini is asked again later",
     "postponed": "failed, to be tried again",
     "handed_back": "handed back",
     "lease_lost": "its worker was lost",

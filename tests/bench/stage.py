@@ -40,8 +40,9 @@ class Stage:
 
     def serve(self, results: Results) -> str:
         """A new batch with these results. Gives its name."""
-        path = str(results.path)
-        return ready_batch(self.gemini_url, result_path=path, request_count=results.requests, notify=False)
+        about = {"result_path": str(results.path), "request_count": results.requests}
+        readable = results.requests - results.outcomes.get("malformed", 0)  # fewer than said would be asked for again
+        return ready_batch(self.gemini_url, **about, successful_count=readable, notify=False)
 
     def result_file(self, batch: str) -> str:
         """The `files/…` that holds a batch's results."""

@@ -25,15 +25,14 @@ def bind(text: str, key_pattern: str | None = None) -> Namer:
         ("{batch}/{key}.json", "", "b1x7/!z.json"),
         ("{batch}/{key}.json", "con", "b1x7/!63on.json"),
         ("{batch}/{key}", "request-1", "b1x7/request-1"),
-        ("{key}.json", "request-1", "request-1.json"),
         ("{key}/{batch}.json", "request-1", "request-1/b1x7.json"),
-        ("out/{model}/{date}/{key}.json", "k", "out/gemini-3.5-flash/2026-08-19/k.json"),
-        ("{display_name}/{key}.json", "k", "Nightly!20run!u1/k.json"),
-        ("team={meta.team}/n={meta.n}/{key}.json", "k", "team=blue/n=1/k.json"),
-        ("{meta.absent}/{key}.json", "k", "!n/k.json"),
-        ("r-{key}-{batch}.json", "k", "r-k-b1x7.json"),
-        ("co{key}.json", "n", "!63on.json"),
-        ("{key}n.json", "co", "!63on.json"),
+        ("out/{model}/{date}-{batch}/{key}.json", "k", "out/gemini-3.5-flash/2026-08-19-b1x7/k.json"),
+        ("{display_name}/{batch}/{key}.json", "k", "Nightly!20run!u1/b1x7/k.json"),
+        ("team={meta.team}/n={meta.n}/{batch}/{key}.json", "k", "team=blue/n=1/b1x7/k.json"),
+        ("{meta.absent}/{batch}/{key}.json", "k", "!n/b1x7/k.json"),
+        ("r-{key}-of={batch}.json", "k", "r-k-of=b1x7.json"),
+        ("{batch}/co{key}.json", "n", "b1x7/!63on.json"),
+        ("{batch}/{key}n.json", "co", "b1x7/!63on.json"),
     ],
 )
 def test_template_names_one_object_a_key(text: str, key: str, name: str) -> None:
@@ -89,7 +88,7 @@ def test_more_groups_than_the_cache_holds() -> None:
     ],
 )
 def test_date_is_the_utc_day(created: str | None, date: str) -> None:
-    assert Template.parse("{date}/{key}.json").bind("b", created=created).name("k") == f"{date}/k.json"
+    assert Template.parse("{date}/{batch}/{key}.json").bind("b", created=created).name("k") == f"{date}/b/k.json"
 
 
 @pytest.mark.parametrize(
@@ -97,20 +96,25 @@ def test_date_is_the_utc_day(created: str | None, date: str) -> None:
     [("x/y", "x!2fy"), (1.5, "1.5"), (True, "true"), (["a"], "!5b!22a!22!5d"), (None, "!n"), ("", "!z")],
 )
 def test_metadata_of_any_kind_is_named(value: object, component: str) -> None:
-    namer = Template.parse("{meta.x}/{key}.json").bind("b", metadata={"x": value})
-    assert namer.name("k") == f"{component}/k.json"
+    namer = Template.parse("{meta.x}/{batch}/{key}.json").bind("b", metadata={"x": value})
+    assert namer.name("k") == f"{component}/b/k.json"
 
 
 @given(
     key=st.text(st.characters(exclude_categories=())),
-    text=st.sampled_from(["{batch}/{key}.json", "{key}.json", "{key}/x"]),
+    text=st.sampled_from(["{batch}/{key}.json", "{key}/{batch}.json", "{batch}/{key}/x"]),
 )
 def test_short_way_names_as_the_long_one(key: str, text: str) -> None:
     assert bind(text).name(key) == bind(text, r"(?s:.*)").name(key)
 
 
 @pytest.mark.parametrize(
-    "text", ["{display_name}-{meta.x}-{key}.json", "{display_name}{model}/{key}.json", "b/{key}." + "x" * 80 + ".json"]
+    "text",
+    [
+        "{batch}/{display_name}-{meta.x}-{key}.json",
+        "{batch}/{display_name}{model}/{key}.json",
+        "{batch}/{key}." + "x" * 80 + ".json",
+    ],
 )
 def test_long_values_make_no_long_part(text: str) -> None:
     namer = Template.parse(text).bind("b", "d" * 180, "m" * 180, None, {"x": "y" * 180})
@@ -178,7 +182,7 @@ def test_wrong_key_pattern_is_refused(text: str, pattern: str, words: str) -> No
     [
         ("{batch}/{key}.json", None, "b1x7/request-1.json"),
         ("{batch}/{lang}.jsonl", PATTERN, "b1x7/lang.jsonl"),
-        ("{model}/{date}/{meta.team}/{key}.json", None, "gemini-3.5-flash/2026-01-31/team/request-1.json"),
+        ("{model}/{date}/{batch}/{key}.json", None, "gemini-3.5-flash/2026-01-31/b1x7/request-1.json"),
     ],
 )
 def test_example_shows_the_template(text: str, pattern: str | None, example: str) -> None:

@@ -80,6 +80,8 @@ def _prove(settings: Settings, storage: Storage, name: str, public_keys: tuple[P
 
 
 def _print(report: Report) -> None:
+    if report.replaced:
+        click.echo(f"{report.batch}: its manifest replaced {', '.join(report.replaced)}")
     for finding in report.findings:
         click.echo(printable(str(finding)))
     if report.off:

@@ -1,6 +1,6 @@
--- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or {token, attempts, waits, metadata, trace}
+-- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or {token, attempts, waits, metadata, trace, door}
 local batch, key = ARGV[1], ENTRY .. ARGV[1]
-local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata', 'trace', 'leaving')
+local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata', 'trace', 'leaving', 'door')
 local score = redis.call('ZSCORE', DUE, batch)
 if not score or tonumber(score) > now or (entry[1] ~= 'open' and entry[1] ~= 'leased') then
   return nil
@@ -23,4 +23,4 @@ redis.call('HSET', key, 'state', 'leased', 'token', token, 'changed', now)
 redis.call('HDEL', key, 'again', 'leaving', 'progress')
 note(batch, 'claimed', 'attempt ' .. attempts + 1)
 redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
-return { token, attempts, tonumber(entry[3]), entry[4], entry[5] or '' }
+return { token, attempts, tonumber(entry[3]), entry[4], entry[5] or '', entry[7] or '' }

@@ -11,11 +11,11 @@ from workers.forms.names import FormNames
 TEMPLATES = (
     ("{batch}/{key}.json", None),
     ("{batch}/{key}", None),
-    ("{key}.txt", None),
-    ("{key}/answer.json", None),
+    ("{batch}={key}.txt", None),
+    ("{key}/{batch}/answer.json", None),
     ("{batch}/{key}-v1.json", None),
     ("{batch}/{key}.longextension", None),
-    ("{lang}/{key}.json", "(?P<lang>[a-z]).*"),
+    ("{lang}/{batch}/{key}.json", "(?P<lang>[a-z]).*"),
 )
 keys = st.lists(
     st.text(max_size=6) | st.sampled_from(["a", "a.json", "a.1", "a.txt", "A", "x" * 300, "con"]), unique=True
@@ -42,8 +42,8 @@ def test_no_two_objects_share_a_name(keys: list[str], chosen: tuple[str, str | N
         ("{batch}/{key}.json", "b1/_unkeyed/7.json", "b1/_unkeyed/_text/7.txt"),
         ("{batch}/{key}", "b1/k.json", "b1/_text/k.json.txt"),
         ("{batch}/{key}", "b1/_unkeyed/7.json", "b1/_unkeyed/_text/7.txt"),
-        ("{key}.json", "k.json", "_text/k.txt"),
-        ("{key}/answer.json", "k/answer.json", "k/_text/answer.txt"),
+        ("{batch}={key}.json", "b1=k.json", "_text/b1=k.txt"),
+        ("{key}/{batch}.json", "k/b1.json", "k/_text/b1.txt"),
         ("{batch}/all.jsonl", "b1/all.jsonl", "b1/_text/all.jsonl"),
     ],
 )
