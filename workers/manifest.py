@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.metadata import version
 
 from msgspec import UNSET
 
 from receiver.gemini.client import Batch
-from receiver.layout import Template
-from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source
+from receiver.layout import Template, manifest_name, signature_name
+from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source, encode_manifest
 from receiver.prices import Prices
+from receiver.proof_keys import ProofKey
+from receiver.storage import Storage
 from workers.account import Account
 from workers.cost import price_batch
 from workers.known_input import KnownInput
@@ -28,6 +31,18 @@ class Written:
     oversize: tuple[Record, ...] = ()
     unmatched: int | None = None  # outputs whose key KEY_PATTERN refused; None without a pattern
     forms: FormsRecord | None = None
+
+
+def create_manifest(storage: Storage, manifest: Manifest, key: ProofKey | None) -> None:
+    """Commit a batch. Raises AlreadyStoredError.
+
+    Its signature goes first and has the content in its name: no crash leaves a committed manifest without it, and two
+    workers whose manifests differ don't replace each other's.
+    """
+    data = encode_manifest(manifest)
+    if key is not None:
+        storage.put_many([(signature_name(manifest.batch, sha256(data).hexdigest()), key.sign(data))])
+    storage.create(manifest_name(manifest.batch), data)
 
 
 def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch

@@ -21,7 +21,7 @@ from receiver.inbox.names import split_inbox_name
 from receiver.inbox.summaries import summarise
 from receiver.layout import manifest_name, retry_name
 from receiver.log_fields import log_fields
-from receiver.manifests import Manifest, Record, Source, encode_manifest, read_manifest
+from receiver.manifests import Manifest, Record, Source, read_manifest
 from receiver.notices.messages import describe_manifest
 from receiver.projects import Project
 from receiver.retry import jittered, plan_retry_s, plan_wait_s
@@ -34,7 +34,7 @@ from workers.digests import file_sha256
 from workers.forms.forms import Forms
 from workers.known_input import KnownInput, is_awaited
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
-from workers.manifest import Written, build_manifest
+from workers.manifest import Written, build_manifest, create_manifest
 from workers.scratch import open_scratch
 from workers.sources import ResultSource, open_source
 from workers.split import Split
@@ -170,7 +170,7 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
     keeper.check()
     try:
         with stage("manifest"):
-            parts.storage.create(manifest_name(batch_id), encode_manifest(manifest))
+            create_manifest(parts.storage, manifest, parts.settings.proof_key)
     except AlreadyStoredError:
         return _find_stored(parts.storage, batch) or manifest
     _announce(parts.inbox, manifest)
