@@ -50,6 +50,7 @@ ASKED = b"".join(
 ANSWERS = b"\n".join(
     (used("de-1", "hello", reading.inline(b"picture")), used("fr-1", '{"a": 1}'), used("de-2", "no json"))
 )
+SCHEMA = '{"type": "object", "required": ["a"]}'
 FORMS = "text,json,media,thoughts"
 
 
@@ -81,6 +82,10 @@ def _by_team(storage: LocalStorage) -> None:
 
 def _forms(storage: LocalStorage) -> None:
     store(storage, ANSWERS, 3, OUTPUT_FORMS=FORMS, proof_key=KEY)
+
+
+def _schema(storage: LocalStorage) -> None:
+    store(storage, ANSWERS, 3, OUTPUT_FORMS=FORMS, RESPONSE_SCHEMA=SCHEMA, proof_key=KEY)
 
 
 def _grouped_forms(storage: LocalStorage) -> None:
@@ -115,6 +120,7 @@ KINDS: dict[str, Callable[[LocalStorage], None]] = {
     "shared": _shared,
     "by team": _by_team,
     "forms": _forms,
+    "schema": _schema,
     "grouped forms": _grouped_forms,
     "table": _table,
     "oversize": _oversize,

@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,11 +15,12 @@ from receiver.errors import AlreadyStoredError
 from receiver.layout import Template, signature_name
 from receiver.proof_keys import PublicKey, read_signature
 from receiver.storage import LocalStorage
-from tests.workers.stored_batches import DATA, KEY, OTHER_KEY, Stored, used
+from tests.workers.stored_batches import ANSWERS, DATA, KEY, OTHER_KEY, SCHEMA, Stored, used
 from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.cli import main
+from workers.demands import Demands
 from workers.manifest import create_manifest
-from workers.proof import Demands, prove_batch
+from workers.proof import prove_batch
 from workers.verify import Report
 
 NEW_FIELDS = ("key_pattern", "meta", "rules")
@@ -181,3 +184,23 @@ def test_hostile_name_moves_no_cursor(stored: Stored, tmp_path: Path, monkeypatc
 def run(*args: str) -> tuple[int, list[str]]:
     result = CliRunner().invoke(main, args)
     return result.exit_code, result.output.splitlines()
+
+
+def test_forms_are_made_again_with_their_schema(stored: Stored) -> None:
+    """Where RESPONSE_SCHEMA is the one of the day, what broke it is proven too; with another one that is said."""
+    schema = json.loads(SCHEMA)
+    store(stored.storage, ANSWERS, 3, OUTPUT_FORMS="json", RESPONSE_SCHEMA=SCHEMA)
+    assert stored.manifest["forms"]["failed"] == {"json": 2}
+    report = prove_with_schema(stored, schema)
+    assert (said(report), report.notes) == ([], [])
+    for other in (None, {"type": "array"}):
+        assert [note.split(":")[0] for note in prove_with_schema(stored, other).notes] == [
+            "the content of the form json"
+        ]
+    stored.form("b1/_json/fr-1.json", b"{}")
+    assert len(said(prove_with_schema(stored, schema))) == 1
+
+
+def prove_with_schema(stored: Stored, schema: dict[str, Any] | None) -> Report:
+    with tempfile.TemporaryDirectory() as scratch:
+        return prove_batch(stored.storage, "batches/b1", Path(scratch), Demands(response_schema=schema))

@@ -7,7 +7,8 @@ from receiver.proof_keys import PublicKey
 from tests.workers.stored_batches import KEY, KINDS, OTHER_KEY, Stored
 from tests.workers.tampering.cases import TAMPERINGS
 from tests.workers.tampering.rows import FOUND, NOT, NOTED, Tampering
-from workers.proof import Demands, prove_batch
+from workers.demands import Demands
+from workers.proof import prove_batch
 from workers.verify import Report
 
 THREATS = (Path(__file__).parent.parent.parent / "deploy" / "THREATS.md").read_text()

@@ -28,8 +28,10 @@ from tests.workers.tampering.rows import (
     NOTED,
     OLDER,
     RULES,
+    SCHEMA_FIT,
     SIGNATURE,
     SUMS,
+    TABLE_FIT,
     Tampering,
 )
 
@@ -111,9 +113,22 @@ MANIFEST_TAMPERINGS = (
         lambda s: s.say(forms=s.manifest["forms"] | {"bytes": 1}),
         "it says of the forms",
     ),
-    Tampering("a text changed to fit", "forms", FORMS_FIT, lambda s: s.form("b1/_text/de-1.txt", b"x"), plain=NOT),
-    Tampering("a picture made to fit", "forms", FORMS_FIT, lambda s: s.form("b1/_media/de-1.1.png", b"x"), plain=NOT),
-    Tampering("a table changed to fit", "table", FORMS_FIT, lambda s: s.form("b1/_table.parquet", b"x"), plain=NOT),
+    Tampering("a text made to fit", "forms", FORMS_FIT, lambda s: s.form("b1/_text/de-1.txt", b"x"), "line 1: it has"),
+    Tampering("a picture made to fit", "forms", FORMS_FIT, lambda s: s.form("b1/_media/de-1.1.png", b"x"), "it has"),
+    Tampering("an answer made to fit", "forms", FORMS_FIT, lambda s: s.form("b1/_json/fr-1.json", b"{}"), "it has the"),
+    Tampering("texts made to fit", "grouped forms", FORMS_FIT, lambda s: s.form("b1/_text/de.jsonl", b"x"), "it has"),
+    Tampering(
+        "a text made to fit a schema", "schema", FORMS_FIT, lambda s: s.form("b1/_text/de-1.txt", b"x"), "it has"
+    ),
+    Tampering(
+        "an answer by a schema",
+        "schema",
+        SCHEMA_FIT,
+        lambda s: s.form("b1/_json/fr-1.json", b"{}"),
+        "RESPONSE_SCHEMA",
+        NOTED,
+    ),
+    Tampering("a table made to fit", "table", TABLE_FIT, lambda s: s.form("b1/_table.parquet", b"x"), plain=NOT),
     Tampering("the cost made unknown", "input", COST, lambda s: s.say(cost="unknown"), "the cost", NOTED),
     Tampering(
         "the cost of another day",
