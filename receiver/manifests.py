@@ -64,6 +64,7 @@ class FormsRecord(msgspec.Struct, frozen=True):
     objects: dict[str, int]  # by form
     bytes: int  # of all of them
     failed: dict[str, int]  # answers that could not take a form, and are kept raw; by form
+    schema: str | msgspec.UnsetType = msgspec.UNSET  # sha256 in hex of RESPONSE_SCHEMA; left out without one
 
 
 class BatchError(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ SECRETS = (
     "STATUS_TOKEN",
     "NOTIFY_URL",
     "NOTIFY_SECRET",
+    "PROOF_KEY",
     "SLACK_WEBHOOK_URL",
 )
 MARK = "_FILE"

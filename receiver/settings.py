@@ -13,6 +13,7 @@ from receiver.notices.targets import NOTICE_VARIABLES, NoticeSettings, read_noti
 from receiver.output_forms import NO_FORMS, Form, parse_forms
 from receiver.prices import Prices, default_prices, parse_prices
 from receiver.projects import API_KEY, DEFAULT, Project, read_projects
+from receiver.proof_keys import ProofKey
 from receiver.redis_urls import parse_ca_file, parse_redis_url, with_tls
 from receiver.response_schemas import parse_response_schema
 from receiver.setting_files import read_setting_file
@@ -87,6 +88,12 @@ VARIABLES = (
         "none",
         "JSON Schema that the form `json` is checked against: the name of a file, or the schema itself",
     ),
+    Variable(
+        "PROOF_KEY",
+        "none",
+        "key that workers sign manifests with, 32 bytes in base64, such as `openssl rand -base64 32` gives; see"
+        " [Signed manifests](#signed-manifests)",
+    ),
     Variable("SCRATCH_DIR", "the system's temporary folder", "local folder for results on their way to the storage"),
     Variable(
         "RETRY_BASE_S", "5", "seconds before the first retry after an error; each further one waits four times longer"
@@ -125,6 +132,7 @@ class Settings:
     forms: tuple[Form, ...]  # OUTPUT_FORMS, raw left out
     response_schema: dict[str, Any] | None  # checked
     prices: Prices  # PRICES_FILE
+    proof_key: ProofKey | None  # PROOF_KEY; None: manifests are not signed
     scratch_dir: str | None  # None: the system's temporary folder
     retry_base_s: float  # seconds
     reconcile_interval_s: float  # seconds; 0 is never
@@ -212,6 +220,10 @@ def _parse_prices_file(text: str) -> Prices:
     return parse_prices(read_setting_file(text)) if text else default_prices()
 
 
+def _parse_proof_key(text: str) -> ProofKey | None:
+    return ProofKey.parse(text) if text else None
+
+
 def _parse_template(pattern: str) -> Callable[[str], Template]:
     return lambda text: Template.parse(text, pattern or None)
 
@@ -238,6 +250,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "forms": reader.parsed(parse_forms, NO_FORMS, "OUTPUT_FORMS", default="raw"),
         "response_schema": reader.parsed(_parse_schema(reader.text("OUTPUT_FORMS")), None, "RESPONSE_SCHEMA"),
         "prices": reader.parsed(_parse_prices_file, None, "PRICES_FILE"),
+        "proof_key": reader.parsed(_parse_proof_key, None, "PROOF_KEY"),
         "scratch_dir": reader.text("SCRATCH_DIR") or None,
         "retry_base_s": reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
         "reconcile_interval_s": reader.parsed(_parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"),

@@ -15,7 +15,7 @@ settings.register_profile("noisy machine", deadline=None, suppress_health_check=
 settings.load_profile("noisy machine")  # how fast it is, no test may judge
 PREFIXES = (
     *("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_", "AZURE_"),
-    *("RESPONSE_", "PRICES_", "PUBLIC_", "METRICS_", "STATUS_", "NOTIFY_", "SLACK_", "LOG_", "OTEL_"),
+    *("RESPONSE_", "PRICES_", "PROOF_", "PUBLIC_", "METRICS_", "STATUS_", "NOTIFY_", "SLACK_", "LOG_", "OTEL_"),
 )
 
 

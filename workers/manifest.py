@@ -1,22 +1,28 @@
 """Fills in the manifest: the books of a batch beside what Gemini says of it."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.metadata import version
 
 from msgspec import UNSET
 
 from receiver.gemini.client import Batch
-from receiver.layout import Template
-from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source
+from receiver.layout import Template, manifest_name, signature_name
+from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source, encode_manifest
 from receiver.outcomes import Outcome
 from receiver.prices import Prices
+from receiver.proof_keys import ProofKey
+from receiver.storage import Storage
 from workers.account import Account
 from workers.cost import price_batch
 from workers.known_input import KnownInput
 from workers.rules import RULES
 
 VERSION = version("gemini-batch-receiver")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,22 @@ def _holds_results(account: Account, source: Source) -> bool:
     outcomes = account.outcomes()
     unread = outcomes[Outcome.MALFORMED] + (outcomes[Outcome.UNKEYED] if source.doubted is not UNSET else 0)
     return sum(outcomes.values()) > unread
+
+
+def commit_manifest(storage: Storage, manifest: Manifest, key: ProofKey | None, replaced: bytes | None) -> None:
+    """Commit a batch; `replaced` is the manifest that somebody asked to replace. Raises AlreadyStoredError.
+
+    Its signature goes first and has the content in its name: no crash leaves a committed manifest without it, and two
+    workers whose manifests differ don't replace each other's.
+    """
+    name, data = manifest_name(manifest.batch), encode_manifest(manifest)
+    if key is not None:
+        storage.put_many([(signature_name(manifest.batch, sha256(data).hexdigest()), key.sign(data))])
+    if replaced is None:
+        storage.create(name, data)
+    elif replaced != data:
+        storage.put_many([(name, data)])
+        log.warning("batch.replaced")
 
 
 def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch

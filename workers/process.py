@@ -19,7 +19,7 @@ from receiver.inbox.names import split_inbox_name
 from receiver.inbox.summaries import summarise
 from receiver.layout import manifest_name, retry_name
 from receiver.log_fields import log_fields
-from receiver.manifests import Manifest, Record, Source, encode_manifest, read_manifest
+from receiver.manifests import Manifest, Record, Source, read_manifest
 from receiver.notices.messages import describe_manifest
 from receiver.projects import Project
 from receiver.replaced import set_aside
@@ -33,7 +33,7 @@ from workers.digests import file_sha256
 from workers.forms.forms import Forms
 from workers.known_input import KnownInput, is_awaited
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
-from workers.manifest import Written, build_manifest
+from workers.manifest import Written, build_manifest, commit_manifest
 from workers.readings import DoubtedError, read_counts, require_belief, require_replacement
 from workers.scratch import open_scratch
 from workers.sources import open_source
@@ -182,21 +182,12 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
     keeper.check()
     try:
         with stage("manifest"):
-            _commit(parts.storage, manifest_name(batch_id), encode_manifest(manifest), old)
+            commit_manifest(parts.storage, manifest, parts.settings.proof_key, old)
     except AlreadyStoredError:
         return _find_stored(parts.storage, batch) or manifest
     announce(parts.inbox, manifest)
     parts.tally.end_whole(manifest)
     return manifest
-
-
-def _commit(storage: Storage, name: str, manifest: bytes, old: bytes | None) -> None:
-    """Raises AlreadyStoredError where there is one that nobody asked to replace."""
-    if old is None:
-        storage.create(name, manifest)
-    elif old != manifest:
-        storage.put_many([(name, manifest)])
-        log.warning("batch.replaced")
 
 
 def _find_stored(storage: Storage, batch: Batch) -> Manifest | None:

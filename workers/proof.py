@@ -7,10 +7,9 @@ objects are read in pieces, small ones several at a time.
 import gzip
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -18,10 +17,9 @@ from pathlib import Path
 from receiver.errors import ManifestError
 from receiver.layout import index_name, manifest_name, retry_name
 from receiver.manifests import Manifest, Record, read_manifest
-from receiver.prices import Prices, default_prices
-from receiver.proof_keys import PublicKey
 from receiver.replaced import find_replaced
 from receiver.storage import Storage
+from workers.demands import Demands
 from workers.digests import file_sha256
 from workers.form_checks import check_forms
 from workers.naming import read_naming
@@ -37,17 +35,6 @@ from workers.verify import Finding, IndexJudge, Piece, Report, judge_books, read
 READING_THREADS = 16
 ROWS_TOGETHER = 1000  # an object of more is read while its rows come from the table
 CACHE_KIB = 16 * 1024
-
-
-@dataclass(frozen=True)
-class Demands:
-    """What is asked of a proof beside the storage."""
-
-    prices: Prices = field(default_factory=default_prices)
-    public_keys: tuple[PublicKey, ...] = ()  # one of them must have signed the manifest; none: nobody asks
-    read: Callable[[int, int], None] = lambda _objects, _whole: (
-        None
-    )  # hears how many more objects were read, of how many
 
 
 def prove_batch(storage: Storage, batch: str, scratch: Path, demands: Demands | None = None) -> Report:
@@ -138,9 +125,7 @@ class _Proof:
             self._report.add([known])
             return
         rows = iter(()) if source is None else read_rows(self._scratch / "index")
-        Rebuild(self._manifest, self._naming, known, self._demands.prices, self._scratch, self._report).run(
-            source, rows
-        )
+        Rebuild(self._manifest, self._naming, known, self._demands, self._scratch, self._report).run(source, rows)
 
     def _check_lines(self, record: Record, source: SourceFile) -> None:
         index, report = self._scratch / "index", self._report

@@ -15,9 +15,10 @@ import msgspec
 from receiver.gemini.client import Batch
 from receiver.layout import index_name, manifest_name, retry_name
 from receiver.manifests import Cost, Manifest, Record, Source
-from receiver.prices import Prices
 from workers.account import Account
+from workers.demands import Demands
 from workers.digests import file_sha256
+from workers.form_rebuild import FormRebuild
 from workers.known_input import KnownInput
 from workers.manifest import Written, build_manifest
 from workers.naming import Naming
@@ -73,13 +74,14 @@ class Rebuild:
         manifest: Manifest,
         naming: Naming,
         known: KnownInput | None,
-        prices: Prices,
+        demands: Demands,
         scratch: Path,
         report: Report,
     ) -> None:
         self._manifest, self._naming, self._known = manifest, naming, known
-        self._prices, self._scratch, self._report = prices, scratch / "rebuild", report
+        self._prices, self._scratch, self._report = demands.prices, scratch / "rebuild", report
         self._scratch.mkdir()
+        self._forms = FormRebuild(manifest, naming, demands.response_schema, scratch, report)
         self._name = manifest_name(manifest.batch)
         self._account = Account()
 
@@ -97,6 +99,7 @@ class Rebuild:
             self._report.note(f"what the outcomes of the lines add up to: {words}")
             self._compare(("source",), expected)
             return
+        self._forms.compare()
         self._compare((*COUNTED, *(NAMED if names else ())), expected)
         self._compare_missing(expected)
         self._compare(("usage", "retry", "oversize"), expected, may_differ=not same_rules)
@@ -117,9 +120,11 @@ class Rebuild:
         batch_id = self._manifest.batch.removeprefix("batches/")
         namer = self._naming.bind(self._manifest)
         sink = _CountingSink(groups=namer.groups)
-        with Split(
-            batch_id, Nowhere(), namer, self._account, lambda: None, self._scratch, sink=sink, index=compared
-        ) as split:
+        account, folder = self._account, self._scratch
+        with (
+            self._forms.open(folder) as forms,
+            Split(batch_id, Nowhere(), namer, account, lambda: None, folder, forms, sink=sink, index=compared) as split,
+        ):
             split.run(chunks())
             written = split.store(self._complete_retries)
         size, sha256 = split.size_bytes, digest.hexdigest()

@@ -92,11 +92,13 @@ class SourceFile:
             raise OSError("the scratch folder took only a part of a line")
 
     def finish(self) -> str | None:
-        """All rows came. Gives what is off with the size of the source."""
-        self._fill_blank(self._source.lines)
+        """All rows came. Gives what is off with the size of the source, where nothing else is."""
+        said = self._source.bytes
+        if self.is_whole:
+            self._fill_blank(self._source.lines)
         if not self.is_whole:
-            return None
-        said, size = self._source.bytes, self._size
+            return f"it says {said} bytes of the source, which are not those of its lines"
+        size = self._size
         if size == said + 1:  # its last line came without a newline
             size = said
         os.ftruncate(self._descriptor, size)

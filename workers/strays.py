@@ -78,10 +78,13 @@ class Folders:
 def records_of(manifest: Manifest) -> Iterator[str]:
     """The names beside the outputs and the forms that a batch may have."""
     batch_id = manifest.batch
-    yield from (manifest_name(batch_id), retry_name(batch_id), input_name(batch_id))
-    yield from (link_name(batch_id), resubmitted_name(batch_id))
+    yield from (manifest_name(batch_id), link_name(batch_id), resubmitted_name(batch_id))
     if manifest.index is not None:
         yield from (index_name(batch_id), errors_name(batch_id))
+    if manifest.index is not None or manifest.retry is not None:
+        yield retry_name(batch_id)
+    if manifest.input is not None:
+        yield input_name(batch_id)
     if isinstance(manifest.forms, FormsRecord):
         yield forms_name(batch_id)
     yield from (record.name for record in manifest.oversize)
@@ -124,8 +127,10 @@ class Strays:
                     continue
                 if not _is_text(name):
                     self._report.add([_stray(ascii(name))])
+                elif name == input_name(manifest.batch):  # it may come when the batch is stored already
+                    self._report.note(f"{name}: the manifest does not know it")
                 elif name.startswith(aside):
-                    self._report.note(f"{name}: a manifest that was set aside, or its signature")
+                    self._report.note(f"{name}: another manifest of this batch, or the signature of another")
                 else:
                     yield (name,)
 

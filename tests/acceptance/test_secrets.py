@@ -30,6 +30,7 @@ SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET = (
 )
 API_KEY, ACME_KEY = "canary-api-key-default", "canary-api-key-acme"
 TOKEN, STATUS_TOKEN = "canary-metrics-token", "canary-status-token"
+PROOF = b"canary-proof-key-of-32-bytes-lng"
 HOOK, SLACK = "canary_notify_path", "canary_slack_path"
 HOSTILE = 'evil\n{"event": "forged"}\r\x1b[2J\u2028\x85'
 
@@ -40,7 +41,7 @@ def whsec(secret: bytes) -> str:
 
 def canaries() -> list[bytes]:
     """Every secret in every form that a careless line could have."""
-    secrets = (SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET)
+    secrets = (SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET, PROOF)
     plain = [PASSWORD, API_KEY, ACME_KEY, TOKEN, STATUS_TOKEN, HOOK, SLACK, *(secret.decode() for secret in secrets)]
     forms = [form for text in plain for form in (text, quote(text, safe=""), base64.b64encode(text.encode()).decode())]
     return [form.encode() for form in [*forms, *(text.encode().hex() for text in plain)]]
@@ -88,6 +89,7 @@ def vault(world: World) -> Iterator[Vault]:
         "LOG_LEVEL": "DEBUG",
         "NOTIFY_SECRET": whsec(NOTIFY_SECRET),
         "NOTIFY_PRIVATE": "true",
+        "PROOF_KEY": base64.b64encode(PROOF).decode(),
         "NOTIFY_RETRY_BASE_S": "0.001",
     }
     with receiving() as receiver:
@@ -143,6 +145,7 @@ COMMANDS = (
     ["reconcile"],
     ["replay", "--batch", "nosuchbatch"],
     ["status"],
+    ["proof-key"],
     ["batches", "list"],
     ["batches", "watch", "nosuchbatch", "crash", "--timeout", "0"],
     ["batches", "cancel", "nosuchbatch"],

@@ -11,14 +11,15 @@ from typing import Any
 
 from receiver.gemini.client import Batch
 from receiver.layout import Template, input_name, manifest_name
-from receiver.manifests import Manifest, Source, encode_manifest
+from receiver.manifests import Manifest, Source
 from receiver.prices import default_prices
+from receiver.proof_keys import ProofKey
 from receiver.settings import read_settings
 from receiver.storage import Storage
 from workers.account import Account
 from workers.forms.forms import Forms
 from workers.known_input import KnownInput
-from workers.manifest import build_manifest
+from workers.manifest import build_manifest, commit_manifest
 from workers.split import Split
 
 PER_KEY = Template.parse("{batch}/{key}.json")
@@ -43,13 +44,15 @@ def put_input(storage: Storage, lines: bytes) -> None:
     storage.put_many([(input_name("b1"), gzip.compress(lines, mtime=0))])
 
 
-def store(
+def store(  # noqa: PLR0913 - what a batch may differ in
     storage: Storage,
     data: bytes,
     requests: int | None,
     template: Template = PER_KEY,
     *,
     model: str | None = BATCH.model,
+    metadata: dict[str, object] | None = None,
+    proof_key: ProofKey | None = None,
     **environ: str,
 ) -> Manifest:
     """Store the results `data` of `batches/b1`; the input counts when the storage holds it.
@@ -57,20 +60,26 @@ def store(
     `environ` holds settings such as OUTPUT_FORMS.
     """
     account, batch = Account(), replace(BATCH, requests=requests, model=model)
+    about: dict[str, Any] = {
+        "display_name": batch.display_name,
+        "model": model,
+        "created": batch.created,
+        "metadata": metadata,
+    }
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         known = KnownInput.fetch(storage, "b1", scratch, lambda: None)
         settings = read_settings({"GEMINI_API_KEY": "k", **environ}, template=template)
         with (
             Forms(settings, "b1", storage, lambda: None, scratch) if settings.forms else nullcontext() as forms,
-            Split("b1", storage, template.bind("b1"), account, lambda: None, scratch, forms) as split,
+            Split("b1", storage, template.bind("b1", **about), account, lambda: None, scratch, forms) as split,
         ):
             split.run([data])
             written = split.store(None if known is None else lambda path: known.write_retries(path, account))
         digest = hashlib.sha256(data).hexdigest()
         source = Source("file", batch.result_file, split.size_bytes, account.lines, account.blank, digest)
-        manifest = build_manifest(batch, source, account, written, template, known, PRICES)
-    storage.create(manifest_name("b1"), encode_manifest(manifest))
+        manifest = build_manifest(batch, source, account, written, template, known, PRICES, "", metadata)
+    commit_manifest(storage, manifest, proof_key, None)
     return manifest
 
 

@@ -10,6 +10,7 @@ from receiver.cli import (  # noqa: F401 - they add their commands to the group
     events,
     notices,
     notices_send,
+    proof_key,
     reconcile,
     replay,
     serve,

@@ -15,7 +15,8 @@ from receiver.inbox.names import parse_inbox_name, split_inbox_name
 from receiver.proof_keys import PublicKey
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
-from workers.proof import Demands, prove_batch
+from workers.demands import Demands
+from workers.proof import prove_batch
 from workers.verify import Report
 
 
@@ -73,7 +74,9 @@ def _prove(settings: Settings, storage: Storage, name: str, public_keys: tuple[P
                 bar.expect(whole)
                 bar.advance(objects)
 
-            return prove_batch(storage, name, Path(folder), Demands(settings.prices, public_keys, hear))
+            return prove_batch(
+                storage, name, Path(folder), Demands(settings.prices, public_keys, settings.response_schema, hear)
+            )
     except (OSError, sqlite3.OperationalError) as error:
         hint = "it takes as much room as the results of a batch: name another folder in SCRATCH_DIR"
         raise StorageError(f"{place} did not hold what is compared: {error}; {hint}", retryable=False) from error

@@ -1,15 +1,18 @@
 """The forms of one batch, beside its raw outputs: what OUTPUT_FORMS asks for."""
 
-from collections.abc import Callable, Iterable
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
-from receiver.layout import errors_name, forms_name, table_name
+from msgspec import UNSET
+
+from receiver.layout import Template, errors_name, forms_name, table_name
 from receiver.manifests import FormsRecord, Record
 from receiver.output_forms import Form
 from receiver.response_schemas import build_validator
-from receiver.settings import Settings
 from receiver.storage import Storage
 from workers.forms.answers import NO_ANSWER, read_answer
 from workers.forms.index import FormsIndex
@@ -22,11 +25,29 @@ from workers.index import IndexRow
 from workers.rules import Result
 
 
+class Choices(Protocol):
+    """What a user chose of forms; the settings have it."""
+
+    @property
+    def template(self) -> Template: ...
+
+    @property
+    def forms(self) -> tuple[Form, ...]: ...
+
+    @property
+    def response_schema(self) -> dict[str, Any] | None: ...
+
+
+def schema_sha256(schema: Mapping[str, Any]) -> str:
+    """The sha256 of a schema, in hex, however it was written."""
+    return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()
+
+
 class Forms:
     """Takes the lines of one batch beside their rows of the index, in a `with`; then `store`."""
 
     def __init__(
-        self, settings: Settings, batch_id: str, storage: Storage, check: Callable[[], None], scratch: Path
+        self, settings: Choices, batch_id: str, storage: Storage, check: Callable[[], None], scratch: Path
     ) -> None:
         self._folder = folder = scratch / "forms"
         folder.mkdir()
@@ -94,4 +115,6 @@ class Forms:
         self._storage.put_files([(self._name, index.path)])
         counts: dict[str, int] = {form: index.objects[form] for form in self._settings.forms}
         failed: dict[str, int] = {form: index.failed[form] for form in self._settings.forms if index.failed[form]}
-        return FormsRecord(Record(self._name, digest), counts, index.size_bytes, failed)
+        schema = self._settings.response_schema
+        made_with = UNSET if schema is None else schema_sha256(schema)
+        return FormsRecord(Record(self._name, digest), counts, index.size_bytes, failed, made_with)
