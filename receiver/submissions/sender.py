@@ -163,7 +163,8 @@ class Sender:
             time.sleep(1)
 
     def _inlined(self, part: Part) -> list[dict[str, Any]]:
-        rows = [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in self._read(part).splitlines()]
+        lines = self._read(part).split(b"\n")  # a CR is white space in JSON, and ends no line
+        rows = [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in lines if line.strip()]
         return [{"request": row["request"], "metadata": {"key": row["key"]}} for row in rows]
 
     def _read(self, part: Part) -> bytes:
