@@ -117,7 +117,7 @@ def _follow(storage: Storage, manifest: Manifest, before: Followed, view: View, 
 
 def _add_fates(storage: Storage, manifest: Manifest | None, view: View, followed: Followed) -> None:
     """What became of the requests of one later batch."""
-    rows = {} if manifest is None else {row.key: row for row in _keyed_rows(storage, manifest)}
+    rows = {} if manifest is None else _rows_by_key(storage, manifest)
     asked = _read_input(storage, followed.batch)
     if asked is None and manifest is None:
         followed.requests = None
@@ -136,8 +136,8 @@ def _later(before: Fate | None, after: Fate) -> Fate:
     return before if before is not None and before.is_answer else after
 
 
-def _keyed_rows(storage: Storage, manifest: Manifest) -> Iterable[Row]:
-    return (row for row in _read_rows(storage, manifest) if row.key is not None)
+def _rows_by_key(storage: Storage, manifest: Manifest) -> dict[str, Row]:
+    return {row.key: row for row in _read_rows(storage, manifest) if row.key is not None}
 
 
 def _read_rows(storage: Storage, manifest: Manifest) -> Iterable[Row]:

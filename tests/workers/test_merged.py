@@ -44,7 +44,7 @@ def put_batch(
     balanced = None if requests is None else requests == distinct + (missing or 0) and not counts["duplicate"]
     made = [IndexRow(n, key, outcome, f"{batch_id}/{n}", 0, 2, "00") for n, (key, outcome) in enumerate(rows, 1)]
     storage.put_many([(index_name(batch_id), gzip.compress(encode_rows(made)))])
-    whole = {"requests": requests, "outcomes": counts, "missing": missing, "balanced": balanced}
+    whole: dict[str, object] = {"requests": requests, "outcomes": counts, "missing": missing, "balanced": balanced}
     if asked is not None:
         put_input(storage, batch_id, asked)
         whole["input"] = {"name": input_name(batch_id), "sha256": "00", "requests": len(asked.split())}
