@@ -54,6 +54,12 @@ def cli(*, log_errors: bool) -> None:
     """Receive Gemini batch webhooks, store the results, and find what was missed."""
 
 
+def warn_of_unknown(settings: Settings) -> None:
+    """At the start of a process that runs for long: what looks like a setting and is none."""
+    for text in settings.unknown:
+        log.warning("setting.unknown", extra={"cause": text})
+
+
 def load_settings(**overrides: object) -> Settings:
     """The settings of this process, with its logs set up."""
     given = {name: value for name, value in overrides.items() if value is not None}

@@ -10,7 +10,7 @@ import click
 import uvicorn
 
 from receiver.app import create_app
-from receiver.cli.group import cli, load_settings
+from receiver.cli.group import cli, load_settings, warn_of_unknown
 from receiver.errors import InboxUnavailableError
 from receiver.http_protocol import LimitedProtocol
 from receiver.inbox.ledger import connect
@@ -66,6 +66,7 @@ def serve(host: str | None, port: int | None) -> None:
     """Run the web process: POST /webhooks/gemini, GET /health, GET /ready, GET /metrics, GET /status."""
     settings = load_settings(host=host, port=port)
     log_what_escapes()
+    warn_of_unknown(settings)
     sockets = open_sockets(settings.host, settings.port)
     _check_redis(settings)
     _allow_descriptors()
