@@ -31,6 +31,7 @@ class Reader:
         self.environ = found.environ
         self.problems = list(found.problems.values())
         self._not_had = found.problems.keys()
+        self._files = found.files
 
     def text(self, *names: str, default: str = "") -> str:
         """The first of the variables that is not blank."""
@@ -45,8 +46,13 @@ class Reader:
         try:
             return parse(text)
         except (ValueError, LayoutError) as error:
-            self.problems.append(f"{names[0]}: {error}")
+            self.problems.append(f"{self.stated(*names)}: {error}")
             return fallback
+
+    def stated(self, *names: str) -> str:
+        """The variable that a person has set, of those that `text` reads; the first where none is."""
+        name = next((name for name in names if self.environ.get(name, "").strip()), names[0])
+        return self._files.get(name, name)
 
 
 def parse_switch(text: str) -> bool:

@@ -15,6 +15,10 @@ class SettingsError(ReceiverError):
     """One or more environment variables are missing or wrong; the message names all of them."""
 
 
+class ListenError(ReceiverError):
+    """The web process can't have the port that it is told to listen on."""
+
+
 class UnknownProjectError(ReceiverError):
     """A batch belongs to a Gemini project that this process has no settings of."""
 

@@ -17,6 +17,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 TOO_LARGE = "the request's head is too large"
+TOO_LARGE_FRAMING = "what stands around the body's data is too large"
+SLICE_BYTES = 2048  # are read at once, so that little of what is not given away yet hides behind what was
 log = logging.getLogger(__name__)
 
 
@@ -24,7 +26,8 @@ log = logging.getLogger(__name__)
 class Limits:
     """Bytes, and seconds of each phase of a connection."""
 
-    head_bytes: int = 32 * 1024  # request line and headers; trailers alike
+    head_bytes: int = 32 * 1024  # request line and headers; the extensions of a chunk and the trailers alike
+    framing_bytes: int = 512 * 1024  # all of these together, and the sizes of chunks: 64 KiB in chunks of one byte
     large_body_bytes: int = 64 * 1024  # far more than an event has
     large_bodies_bytes: int = 64 * 1024 * 1024  # of all connections: beyond it, a large body gets 503
     request_s: float = 10  # from the opening, or the first byte on a kept connection, to the last byte of the body
@@ -73,6 +76,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _idle_until = 0.0
     _held_bytes = 0  # came since the parser last gave something away: the rest of a head, chunk extensions, trailers
     _fed_bytes = 0  # the same, with what the parser is reading
+    _framing_bytes = 0  # of this request: all that is no data of its body
     _is_moving = False
     _ticker: asyncio.TimerHandle
 
@@ -125,12 +129,17 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        if self._phase in (Phase.ANSWER, Phase.CLOSING):
-            self._drop_surplus()
-            return
+        for start in range(0, len(data), SLICE_BYTES):
+            if self._phase in (Phase.ANSWER, Phase.CLOSING):
+                self._drop_surplus()
+                return
+            self._feed(data[start : start + SLICE_BYTES])
+
+    def _feed(self, data: bytes) -> None:
         self._begin_head()
         self._is_moving = False
         self._fed_bytes = self._held_bytes + len(data)
+        self._framing_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -140,6 +149,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._held_bytes = 0 if self._is_moving else self._fed_bytes
         if self._held_bytes > self.limits.head_bytes:
             self._refuse(TOO_LARGE, 431)
+        elif self._framing_bytes > self.limits.framing_bytes:
+            self._refuse(TOO_LARGE_FRAMING, 431)
 
     def _begin_head(self) -> None:
         if self._phase is Phase.IDLE:
@@ -151,7 +162,6 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._phase is Phase.ANSWER:
             raise RefusedError("a request came before the last one was answered")
         self._begin_head()
-        self._is_moving = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -159,6 +169,7 @@ class LimitedProtocol(HttpToolsProtocol):
             raise RefusedError(TOO_LARGE, 431)
         self._check_head()
         super().on_headers_complete()
+        self._is_moving = True
         self.headers = []  # trailers come here; the request has the other list
         self._phase = Phase.BODY
 
@@ -181,8 +192,15 @@ class LimitedProtocol(HttpToolsProtocol):
         if coding and (version == "1.0" or coding.lower() != b"chunked"):
             raise RefusedError("the only transfer coding is chunked, in HTTP/1.1")
 
+    def _check_held(self) -> None:
+        """Raise RefusedError where too much came since the parser last gave something away."""
+        if not self._is_moving and self._fed_bytes > self.limits.head_bytes:
+            raise RefusedError(TOO_LARGE, 431)
+
     def on_body(self, body: bytes) -> None:
+        self._check_held()
         self._is_moving = True
+        self._framing_bytes -= len(body)
         if not self.cycle.response_complete:
             self._count_body(len(body))
         super().on_body(body)
@@ -200,7 +218,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._body_bytes = 0
 
     def on_message_complete(self) -> None:
+        self._check_held()
         super().on_message_complete()
+        self._framing_bytes = 0
         if self.cycle.response_complete:
             self._enter_idle()
         else:

@@ -22,7 +22,7 @@ STALE_S = 24 * 3600.0  # how long keys serve beyond their age while the endpoint
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
 
-logger = logging.getLogger("receiver.jwks")
+log = logging.getLogger(__name__)
 
 
 class KeySetCache:
@@ -96,14 +96,13 @@ class KeySetCache:
         else:
             self._keys, self._max_age_s, self._fetched_at = keys, max_age_s, self._clock()
             if self._is_failing:
-                logger.info("the key set is fetched again")
+                log.info("keyset.fetched")
             self._is_failing = False
 
     def _log_failure(self, cause: str) -> None:
         """Warn once an outage; every further minute of it is a debug line."""
         level = logging.DEBUG if self._is_failing else logging.WARNING
-        kept = "none is kept" if self._keys is None else "the kept one serves on"
-        logger.log(level, "the key set can't be fetched (%s); %s", cause, kept)
+        log.log(level, "keyset.failed", extra={"cause": cause, "kept": self._keys is not None})
         self._is_failing = True
 
     async def _fetch_keys(self) -> tuple[KeySet, float]:

@@ -4,7 +4,8 @@ from typing import Literal, get_args
 
 Form = Literal["text", "thoughts", "json", "media", "table"]
 RAW = "raw"
-NO_FORMS: tuple[Form, ...] = ()  # beside raw
+MAX_SHOWN = 40  # characters of a wrong word
+MOST_SHOWN = 5
 FORMS: tuple[Form, ...] = get_args(Form)
 
 
@@ -12,6 +13,10 @@ def parse_forms(text: str) -> tuple[Form, ...]:
     """The forms beside raw that a list such as "raw, text" names, in the order of FORMS. Raises ValueError."""
     named = text.replace(",", " ").split()
     unknown = sorted(set(named) - {RAW, *FORMS})
-    if unknown or not named:
-        raise ValueError(f"expected some of {', '.join((RAW, *FORMS))}, separated by commas")
+    expected = f"expected some of {', '.join((RAW, *FORMS))}, separated by commas"
+    if unknown:
+        wrong = ", ".join(repr(word[:MAX_SHOWN]) for word in unknown[:MOST_SHOWN])
+        raise ValueError(f"{wrong} {'is no form' if len(unknown) == 1 else 'are no forms'}; {expected}")
+    if not named:
+        raise ValueError(expected)
     return tuple(form for form in FORMS if form in named)

@@ -102,7 +102,8 @@ def _refuse_shared(reader: Reader, projects: Iterable[Project]) -> None:
     """What opens one project's door must open no other's."""
     seen: dict[Secret | str, str] = {}  # what opens a door, and the variable that holds it
     for project in projects:
-        held: dict[Secret | str, str] = dict.fromkeys(project.secrets, project.variable(SECRET))
+        variable = reader.stated(project.variable(SECRET), project.variable(OTHER_SECRET))
+        held: dict[Secret | str, str] = dict.fromkeys(project.secrets, variable)
         if project.audience:
             held[project.audience] = project.variable(AUDIENCE)
         for value, variable in held.items():

@@ -22,7 +22,7 @@ from receiver.storage import Storage
 MISSED = "missed_webhooks"  # a field of COUNTERS
 OVERLAP_S = 3600.0  # the list may show an end late
 GRACE_S = 120.0  # within it a callback is not missed but on its way
-EXPIRING_S = 36 * 3600.0  # results are kept for at least 48 hours
+EXPIRING_S = 36 * 3600.0  # how long results are kept is not documented; people saw two days
 EXPIRED_S = 72 * 3600.0  # a warning has nothing left to save
 MOST_NAMED = 20
 log = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ def _tell(report: Report, project: str) -> None:
     if report.missed:
         log.warning("reconcile.missed", extra=_named(report.missed))
     if report.expiring:
-        hint = "Gemini keeps results for 48 hours: see `gemini-batch-receiver events list`"
+        hint = "Gemini does not say how long it keeps results, about two days by reports: see `events list`"
         log.warning("reconcile.expiring", extra=_named(report.expiring) | {"hint": hint})
     if tally.unclear:
         log.warning("reconcile.unclear", extra=_named(tally.unclear))

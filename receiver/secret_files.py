@@ -32,19 +32,21 @@ class WithSecrets:
 
     environ: Mapping[str, str]
     problems: Mapping[str, str]  # by the name of the secret that could not be had; none quotes what a variable holds
+    files: Mapping[str, str]  # the variable that named a file, by the name of the secret
 
 
 def read_secret_files(environ: Mapping[str, str]) -> WithSecrets:
     """Put what the files hold under the secrets' own names."""
-    found, problems = dict(environ), dict[str, str]()
+    found, problems, files = dict(environ), dict[str, str](), dict[str, str]()
     for variable, name in _stated_files(environ):
+        files[name] = variable
         try:
             _require_unset(name, environ)
             found[name] = _read(environ[variable].strip())
         except ValueError as error:
             problems[name] = f"{variable}: {error}"
             found[name] = NOT_HAD
-    return WithSecrets(found, problems)
+    return WithSecrets(found, problems, files)
 
 
 def _stated_files(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:

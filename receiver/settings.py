@@ -1,7 +1,8 @@
 """Settings, read once from the environment; the program starts with all of them right or not at all."""
 
+import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,13 +11,17 @@ from receiver.environment import Reader, Variable, parse_switch, parse_token
 from receiver.errors import SettingsError, UnknownProjectError
 from receiver.layout import Template
 from receiver.notices.targets import NOTICE_VARIABLES, NoticeSettings, read_notice_settings
-from receiver.output_forms import NO_FORMS, Form, parse_forms
+from receiver.output_forms import Form, parse_forms
 from receiver.prices import Prices, default_prices, parse_prices
 from receiver.projects import API_KEY, DEFAULT, Project, read_projects
+from receiver.projects import VARIABLES as PROJECT_VARIABLES
 from receiver.proof_keys import ProofKey
 from receiver.redis_urls import parse_ca_file, parse_redis_url, with_tls
 from receiver.response_schemas import parse_response_schema
+from receiver.secret_files import MARK, SECRETS
 from receiver.setting_files import read_setting_file
+from receiver.templates import parse_pattern
+from receiver.unknown_variables import find_unknown
 from receiver.web_urls import parse_api_url, parse_origin
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
@@ -143,6 +148,7 @@ class Settings:
     port: int
     log_level: str
     log_format: str  # auto, json or text
+    unknown: tuple[str, ...] = ()  # what is said of variables that look like settings and are none
 
     def project(self, name: str) -> Project:
         """Raises UnknownProjectError, retryable: another worker may know it, or this one after a restart."""
@@ -207,13 +213,16 @@ def _parse_log_format(text: str) -> str:
     return text.lower()
 
 
-def _parse_schema(forms: str) -> Callable[[str], dict[str, Any] | None]:
-    def parse(text: str) -> dict[str, Any] | None:
-        if text and "json" not in forms:
+def _read_forms(reader: Reader) -> dict[str, Any]:
+    """OUTPUT_FORMS and RESPONSE_SCHEMA; where the first is wrong, the second is not blamed for it."""
+    forms = reader.parsed(parse_forms, None, "OUTPUT_FORMS", default="raw")
+
+    def parse_schema(text: str) -> dict[str, Any] | None:
+        if text and forms is not None and "json" not in forms:
             raise ValueError("it is of use only where OUTPUT_FORMS has json")
         return parse_response_schema(text) if text else None
 
-    return parse
+    return {"forms": forms, "response_schema": reader.parsed(parse_schema, None, "RESPONSE_SCHEMA")}
 
 
 def _parse_prices_file(text: str) -> Prices:
@@ -224,8 +233,20 @@ def _parse_proof_key(text: str) -> ProofKey | None:
     return ProofKey.parse(text) if text else None
 
 
-def _parse_template(pattern: str) -> Callable[[str], Template]:
-    return lambda text: Template.parse(text, pattern or None)
+def _read_template(reader: Reader) -> Template | None:
+    """OUTPUT_TEMPLATE with KEY_PATTERN; where the second is wrong, nobody knows which fields the first may have."""
+    pattern, before = reader.text("KEY_PATTERN"), len(reader.problems)
+    reader.parsed(lambda text: parse_pattern(text or None), None, "KEY_PATTERN")
+    if len(reader.problems) > before:
+        return None
+    parse = functools.partial(Template.parse, key_pattern=pattern or None)
+    return reader.parsed(parse, None, "OUTPUT_TEMPLATE", default="{batch}/{key}.json")
+
+
+def _known_names() -> set[str]:
+    """The settings without a suffix, and the other names that some have."""
+    described = {variable.name.partition("__")[0] for variable in VARIABLES}
+    return (described | {*PROJECT_VARIABLES, *SECRETS}) - {f"{name}{MARK}" for name in SECRETS}
 
 
 def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
@@ -234,6 +255,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
     Raises SettingsError naming every variable that is missing or wrong, with what was expected.
     """
     reader = Reader(environ)
+    unknown = find_unknown(environ, _known_names(), PROJECT_VARIABLES)
     base_url = reader.parsed(parse_api_url, DEFAULT_BASE_URL, "GEMINI_BASE_URL", default=DEFAULT_BASE_URL)
     jwks_default = f"{base_url}/.well-known/jwks.json"
     values: dict[str, Any] = {
@@ -244,11 +266,8 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "public_url": reader.parsed(parse_origin, None, "PUBLIC_URL"),
         "redis_url": _read_redis_url(reader),
         "storage_url": reader.parsed(_parse_storage_url, "", "STORAGE_URL", default="file:outputs"),
-        "template": reader.parsed(
-            _parse_template(reader.text("KEY_PATTERN")), None, "OUTPUT_TEMPLATE", default="{batch}/{key}.json"
-        ),
-        "forms": reader.parsed(parse_forms, NO_FORMS, "OUTPUT_FORMS", default="raw"),
-        "response_schema": reader.parsed(_parse_schema(reader.text("OUTPUT_FORMS")), None, "RESPONSE_SCHEMA"),
+        "template": _read_template(reader),
+        **_read_forms(reader),
         "prices": reader.parsed(_parse_prices_file, None, "PRICES_FILE"),
         "proof_key": reader.parsed(_parse_proof_key, None, "PROOF_KEY"),
         "scratch_dir": reader.text("SCRATCH_DIR") or None,
@@ -261,7 +280,9 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "port": reader.parsed(_parse_port, 0, "PORT", default="8000"),
         "log_level": reader.parsed(_parse_level, "INFO", "LOG_LEVEL", default="INFO"),
         "log_format": reader.parsed(_parse_log_format, "auto", "LOG_FORMAT", default="auto"),
+        "unknown": tuple(one.text for one in unknown if not one.is_typo),
     }
+    reader.problems += [one.text for one in unknown if one.is_typo]
     if reader.problems:
         raise SettingsError(
             "these settings are wrong or missing:\n" + "\n".join(f"  {line}" for line in reader.problems)

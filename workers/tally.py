@@ -11,7 +11,7 @@ from receiver.errors import InboxUnavailableError
 from receiver.gemini.client import Batch
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.progress import Progress, Stage
-from receiver.judgement import Judgement, judge_manifest
+from receiver.judgement import judge_manifest
 from receiver.manifests import Manifest
 from receiver.metrics import series
 from receiver.metrics.counters import Counters
@@ -89,8 +89,14 @@ class Tally:
 
 
 def announce(inbox: Inbox, manifest: Manifest) -> None:
-    """Say that the batch is stored, and what of it is not well."""
+    """Say that the batch is stored, and what of it is not well.
+
+    An error where a batch that succeeded lacks results, answers nothing, or has books that don't balance.
+    """
     unbalanced, judgement = manifest.balanced is False, judge_manifest(manifest)
+    lacks = manifest.state == "SUCCEEDED" and (bool(manifest.missing) or not judgement.answered)
+    loud = logging.ERROR if lacks or unbalanced else logging.WARNING
+    level = logging.INFO if judgement.is_well else loud
     about: dict[str, object] = {
         "state": manifest.state,
         "judgement": judgement.text,
@@ -98,17 +104,9 @@ def announce(inbox: Inbox, manifest: Manifest) -> None:
         "balanced": manifest.balanced,
         "missing": manifest.missing,
     }
-    log.log(_loudness(manifest, judgement), "batch.stored", extra=about | manifest.outcomes)
+    log.log(level, "batch.stored", extra=about | manifest.outcomes)
     if unbalanced:
         try:
             inbox.count("unbalanced_batches")
         except InboxUnavailableError as error:  # the manifest says it for good; the counter is a convenience
             log.warning("batch.not_counted", extra={"cause": str(error)})
-
-
-def _loudness(manifest: Manifest, judgement: Judgement) -> int:
-    """An error where a batch that succeeded lacks results, answers nothing, or has books that don't balance."""
-    if judgement.is_well:
-        return logging.INFO
-    lacks = manifest.state == "SUCCEEDED" and (bool(manifest.missing) or not judgement.answered)
-    return logging.ERROR if lacks or manifest.balanced is False else logging.WARNING

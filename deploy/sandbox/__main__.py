@@ -81,6 +81,7 @@ def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
     DELETE puts them back as they were at the start.
     """
     faults = read_knobs({name: others.pop(name) for name in KNOBS})
+    _require_free(host, port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again at its end; the folder must go
     with _folder(data) as folder:
         config = SandboxConfig(folder=folder, **others)
@@ -94,6 +95,17 @@ def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         _Server(options).run()
+
+
+def _require_free(host: str, port: int) -> None:
+    """Say in words what uvicorn would say as an error number."""
+    try:
+        family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        cause = str(error.strerror).partition(" (")[0]  # Python adds the address in its own form
+        hint = "end what listens there, or choose another with --port"
+        raise click.ClickException(f"port {port} of {host} can't be had ({cause}): {hint}") from error
 
 
 @contextmanager

@@ -105,4 +105,4 @@ def _print(answers: Sequence[Answer], *, as_json: bool) -> None:
         for one in answers:
             click.echo(f"{one.batch}: {printable(one.said)}", err=not one.deleted)
     if any(one.deleted for one in answers):
-        click.echo("result files can't be deleted: Gemini drops them by itself after 48 hours", err=True)
+        click.echo("result files can't be deleted: Gemini drops them by itself, and does not say when", err=True)

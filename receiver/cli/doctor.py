@@ -166,6 +166,8 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
 
 def _examine(settings: Settings, bar: Progress) -> Iterator[Finding]:
     yield Finding("settings", ok=True, detail="complete")
+    for text in settings.unknown:
+        yield Finding("settings", ok=True, detail=text, warning=True)
     for name, check in CHECKS.items():
         try:
             yield from check(settings)

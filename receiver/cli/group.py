@@ -1,13 +1,16 @@
 """The root of the command line and what its commands share."""
 
+import logging
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from receiver.errors import ReceiverError
+from receiver.errors import ReceiverError, SettingsError
 from receiver.logs import set_up_logs
 from receiver.settings import VARIABLES, Settings, read_settings
+
+log = logging.getLogger(__name__)
 
 
 class Command(click.Command):
@@ -16,8 +19,21 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except ReceiverError as error:
+        except (ReceiverError, click.ClickException) as error:
+            if ctx.find_root().params.get("log_errors"):
+                _log_error(ctx, error)
+            if isinstance(error, click.ClickException):
+                raise
             raise click.ClickException(str(error)) from error
+
+
+def _log_error(ctx: click.Context, error: Exception) -> NoReturn:
+    """Say it as an event: stderr is the log of the worker that started this command."""
+    if isinstance(error, SettingsError):  # then nobody has set the logs up
+        set_up_logs("INFO", "auto")
+    cause = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    log.error("command.failed", extra={"command": ctx.info_name, "cause": cause})
+    ctx.exit(1)
 
 
 class Group(click.Group):
@@ -33,8 +49,15 @@ def _epilog() -> str:
     cls=Group, epilog=_epilog(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.version_option(package_name="gemini-batch-receiver")
-def cli() -> None:
+@click.option("--log-errors", is_flag=True, hidden=True)  # for the commands that a worker starts
+def cli(*, log_errors: bool) -> None:
     """Receive Gemini batch webhooks, store the results, and find what was missed."""
+
+
+def warn_of_unknown(settings: Settings) -> None:
+    """At the start of a process that runs for long: what looks like a setting and is none."""
+    for text in settings.unknown:
+        log.warning("setting.unknown", extra={"cause": text})
 
 
 def load_settings(**overrides: object) -> Settings:

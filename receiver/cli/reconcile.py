@@ -74,7 +74,7 @@ def _describe(report: Report) -> None:
     for name in report.missed:
         click.echo(f"missed {name}", err=True)
     for name in report.expiring:
-        click.echo(f"its results expire soon: {name}", err=True)
+        click.echo(f"its results may be gone soon: {name}", err=True)
     for name in tally.unclear:
         click.echo(f"not shown by Gemini for this API key: {name}", err=True)
     counts = (

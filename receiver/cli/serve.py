@@ -10,10 +10,11 @@ import click
 import uvicorn
 
 from receiver.app import create_app
-from receiver.cli.group import cli, load_settings
+from receiver.cli.group import cli, load_settings, warn_of_unknown
 from receiver.errors import InboxUnavailableError
 from receiver.http_protocol import LimitedProtocol
 from receiver.inbox.ledger import connect
+from receiver.listening import open_sockets
 from receiver.logs import log_what_escapes
 from receiver.redis_health import check_at_start
 from receiver.settings import Settings
@@ -65,6 +66,8 @@ def serve(host: str | None, port: int | None) -> None:
     """Run the web process: POST /webhooks/gemini, GET /health, GET /ready, GET /metrics, GET /status."""
     settings = load_settings(host=host, port=port)
     log_what_escapes()
+    warn_of_unknown(settings)
+    sockets = open_sockets(settings.host, settings.port)
     _check_redis(settings)
     _allow_descriptors()
     app = create_app(settings)
@@ -84,4 +87,4 @@ def serve(host: str | None, port: int | None) -> None:
         timeout_graceful_shutdown=GRACEFUL_S,
     )
     with suppress(KeyboardInterrupt):  # uvicorn passes the signal on once it has stopped
-        _Server(config).run()
+        _Server(config).run(sockets)

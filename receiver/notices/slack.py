@@ -81,6 +81,6 @@ def _name(batch: str, data: Mapping[str, Any]) -> str:
 
 def _count(data: Mapping[str, Any], answered: int) -> str:
     requests, cost = data.get("requests"), data.get("cost")
-    asked = "an unknown number of" if requests is None else f"{requests:,}"
+    asked = "an unknown number of requests" if requests is None else f"{requests:,} requests"
     price = f"; {cost['amount']} {cost['currency']}" if isinstance(cost, Mapping) else ""
-    return f"{asked} requests, {answered:,} answered{price}"
+    return f"{'1 request' if requests == 1 else asked}, {answered:,} answered{price}"

@@ -49,9 +49,9 @@ class Content:
         return gzip.GzipFile(self.path, "rb")
 
     def lines(self) -> list[bytes]:
-        """All requests, each without its newline; for parts that are sent inline, which are small."""
+        """All requests, blank lines left out; a CR ends none. For parts that are sent inline, which are small."""
         with self.open() as data:
-            return data.read().removesuffix(b"\n").split(b"\n")
+            return [line for line in data.read().split(b"\n") if line.strip()]
 
 
 def with_hashes(submission: Submission, source: Path) -> Submission:

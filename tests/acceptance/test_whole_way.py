@@ -50,7 +50,7 @@ def test_requests_are_answered_retried_and_merged(world: World, requests: Path) 
     settings = world.settings
     with running_service(world, settings):
         first = submit(settings, requests, "--display-name", "evening [flaky 3]")
-        do(settings, "batches", "watch", first, "--interval", "1", "--timeout", "60")
+        do(settings, "batches", "watch", first, "--interval", "1", "--timeout", "60", code=1)
         manifest = manifest_of(world, first)
         failed = manifest["outcomes"]["error"]
         assert 0 < failed < REQUESTS

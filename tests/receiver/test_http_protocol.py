@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from receiver.http_protocol import Bodies, LimitedProtocol, Limits
+from receiver.http_protocol import SLICE_BYTES, Bodies, LimitedProtocol, Limits
 from tests.waiting import eventually
 
 QUICK = Limits(request_s=0.3, idle_s=0.4, crowded_idle_s=0.2, linger_s=0.2, stop_s=0.3, tick_s=0.05)
@@ -190,6 +190,58 @@ def test_endless_head_is_cut(door: Door) -> None:
 
 def test_endless_trailer_is_cut(door: Door) -> None:
     assert status(door.talk(POST + CHUNKED + b"\r\n0\r\nX: ", b"a" * 1_000_000)) == 431
+
+
+BEFORE_THE_END = POST + CHUNKED + b"\r\n3\r\nabc\r\n"
+HEAD_BYTES = QUICK.head_bytes
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"0\r\nX: " + b"a" * 40_000 + b"\r\n\r\n",
+        b"0\r\n" + b"X: aaaaaaaaaa\r\n" * 3_000 + b"\r\n",
+        b"0\r\n" + b"X:\r\n" * 9_000 + b"\r\n",
+        b"0;" + b"a" * 40_000 + b"\r\n\r\n",
+        b"3;x=" + b"a" * 40_000 + b"\r\nabc\r\n0\r\n\r\n",
+        (b"1;x=" + b"a" * 20_000 + b"\r\na\r\n") * 30 + b"0\r\n\r\n",
+        b"1\r\na\r\n" * 120_000 + b"0\r\n\r\n",
+    ],
+    ids=["trailer", "trailers", "empty trailers", "last extension", "extension", "extensions", "tiny chunks"],
+)
+@pytest.mark.parametrize("piece_bytes", [1_000_000, 1_460], ids=["at once", "in pieces"])
+def test_framing_is_bounded_like_a_head(door: Door, end: bytes, piece_bytes: int) -> None:
+    """In one segment a trailer of 40 kB came through: the limit held only for what no data came with."""
+    whole = BEFORE_THE_END + end
+    answer = b""
+    with door.connect() as client:
+        with contextlib.suppress(ConnectionError):  # it may be closed before the last piece
+            for start in range(0, len(whole), piece_bytes):
+                client.sendall(whole[start : start + piece_bytes])
+        answer = read_all(client)
+    assert door.whole == []
+    assert piece_bytes < len(whole) or status(answer) == 431
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"0\r\nX: " + b"a" * (HEAD_BYTES - 2 * SLICE_BYTES) + b"\r\n\r\n",
+        b"3;x=" + b"a" * (HEAD_BYTES - 2 * SLICE_BYTES) + b"\r\nabc\r\n0\r\n\r\n",
+        b"1\r\na\r\n" * 65_536 + b"0\r\n\r\n",
+    ],
+)
+def test_framing_within_the_bounds_is_taken(door: Door, end: bytes) -> None:
+    with door.connect() as client:
+        client.sendall(BEFORE_THE_END + end)
+        assert status(read_until(client, b"ok")) == 200
+
+
+def test_bounds_begin_anew_with_each_request(door: Door) -> None:
+    with door.connect() as client:
+        for _ in range(3):
+            client.sendall(BEFORE_THE_END + b"1\r\na\r\n" * 65_536 + b"0\r\n\r\n")
+            assert status(read_until(client, b"ok")) == 200
 
 
 def test_trailers_are_no_headers(door: Door) -> None:

@@ -86,7 +86,7 @@ def test_path_is_never_quoted(path: str) -> None:
 
 def test_what_the_file_holds_is_never_quoted(tmp_path: Path) -> None:
     (told,) = refusal_of({"GEMINI_API_KEY_FILE": keep(tmp_path, f"{CANARY} two words")})
-    assert told.startswith("GEMINI_API_KEY: must be one word")
+    assert told.startswith("GEMINI_API_KEY_FILE: must be one word")
     assert CANARY not in told
 
 

@@ -54,7 +54,11 @@ WRONG = [
     ("STORAGE_URL", "s3:bucket", "s3://bucket/prefix"),
     ("OUTPUT_TEMPLATE", "{batch}/{nokey}.json", "nokey"),
     ("OUTPUT_TEMPLATE", "all.jsonl", "{batch}"),
-    ("KEY_PATTERN", "(", "KEY_PATTERN"),
+    ("KEY_PATTERN", "(", "KEY_PATTERN: it is no regular expression: missing )"),
+    ("KEY_PATTERN", "(?P<key>.*)", "KEY_PATTERN: it names a group key, which is a field already"),
+    ("OUTPUT_FORMS", "raw,txt", "'txt' is no form; expected some of raw, text, thoughts, json, media, table"),
+    ("OUTPUT_FORMS", "jsonl csv", "'csv', 'jsonl' are no forms"),
+    ("OUTPUT_FORMS", "x" * 500, "xxx' is no form"),
     ("RETRY_BASE_S", "soon", "seconds"),
     ("PORT", "65536", "65535"),
     ("METRICS_TOKEN", "short", "at least 16 characters"),
@@ -70,6 +74,22 @@ def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
         read_settings(RIGHT | {name: value})
     assert name in str(told.value)
     assert expected in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "only"),
+    [
+        ({"KEY_PATTERN": "(", "OUTPUT_TEMPLATE": "{batch}/{lang}.jsonl"}, "KEY_PATTERN"),
+        ({"OUTPUT_FORMS": "jsn", "RESPONSE_SCHEMA": "{}"}, "OUTPUT_FORMS"),
+        ({"GEMINI_API_KEY": "", "GOOGLE_API_KEY": "two words"}, "GOOGLE_API_KEY"),
+        ({"GEMINI_WEBHOOK_SECRET": "", "WEBHOOK_SIGNING_SECRET": "hunter2"}, "WEBHOOK_SIGNING_SECRET"),
+    ],
+)
+def test_no_other_variable_is_blamed(environ: dict[str, str], only: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        read_settings(RIGHT | environ)
+    _, *problems = str(told.value).splitlines()
+    assert [problem.strip().partition(":")[0] for problem in problems] == [only]
 
 
 def test_all_wrong_values_come_together() -> None:

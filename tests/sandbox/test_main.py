@@ -1,4 +1,5 @@
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,15 @@ def test_only_named_key_is_accepted(start_sandbox: Callable[..., Sandbox]) -> No
     assert refused.status_code == 400
     assert refused.json()["error"]["details"][0]["reason"] == "API_KEY_INVALID"
     assert sandbox.http.get("/v1/batches", headers={"x-goog-api-key": "right"}).json() == {}
+
+
+def test_taken_port_is_said_in_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        argv = [sys.executable, "-m", "deploy.sandbox", "serve", "--port", port]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: port {port} of 127.0.0.1 can't be had (Address already in use): end what")
 
 
 def test_data_folder_is_kept(tmp_path: Path) -> None:

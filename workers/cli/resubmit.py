@@ -18,7 +18,8 @@ from receiver.storage import Storage, open_storage
 from receiver.submissions.checks import asks_for_embedding
 from receiver.submissions.orders import Wish
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
-from workers.retries import ANSWERS, View, load_manifest, view_retries, write_retries
+from workers.merged import View, view_retries
+from workers.retries import load_manifest, write_retries
 
 SHOWN_KEYS = 10
 
@@ -60,7 +61,7 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("the manifest does not say which model answered: give --model")
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
         requests = Path(folder) / f"retry-of-{batch_id}.jsonl"
-        if not write_retries(storage, batch_id, requests, asked):
+        if not write_retries(storage, manifest, requests, asked):
             click.echo(f"nothing of {name} is worth sending again", err=True)
             return
         order = read_order(storage, batch_id)
@@ -94,29 +95,50 @@ def _link(storage: Storage, batch_id: str, sent: list[str]) -> None:
 def merged(ctx: click.Context, batch: str, *, label: str | None, as_json: bool) -> None:
     """Say which requests of BATCH are answered by now, by itself or by what was resubmitted.
 
-    Exit code 0 when all are, else 1.
+    Each request counts once, by its key: an answer stays one, else its last outcome holds. Exit code 0 when all are
+    answered; 1 when one is not, or not known yet, or nobody knows how many there are.
     """
     settings = load_settings()
     batch_id = split_inbox_name(read_name(settings, batch, label))[1].removeprefix("batches/")
     view = view_retries(open_storage(settings.storage_url), batch_id)
-    if as_json:
-        about = {"batches": view.batches, "requests": view.requests, "answered": view.answered}
-        click.echo(msgspec.json.encode(about | {"keys": list(view.fates.values())}))
-    else:
-        _print(view)
-    if view.answered < view.requests:
+    click.echo(msgspec.json.encode(_describe(view))) if as_json else _print(view)
+    if not view.is_well:
         ctx.exit(1)
+
+
+def _describe(view: View) -> dict[str, object]:
+    """The view for programs."""
+    return {
+        "batches": view.batches,
+        "requests": view.requests,
+        "answered": view.answered,
+        "complete": view.is_well,
+        "outcomes": view.outcomes,
+        "missing": view.missing,
+        "waiting": view.waiting,
+        "keys": list(view.fates.values()),
+    }
 
 
 def _print(view: View) -> None:
     for one in view.batches:
         again = f", {one.sent_again:,} sent again" if one.sent_again else ""
-        state = f"{one.answered:,} answered{again}" if one.stored else "not stored yet"
-        click.echo(f"{one.batch}: {one.requests:,} requests, {state}")
-    click.echo(f"together: {view.answered:,} of {view.requests:,} requests are answered")
-    open_fates = [fate for fate in view.fates.values() if fate.outcome not in ANSWERS]
+        state = f"{one.answered:,} answered{again}; {one.judgement}" if one.stored else "not stored yet"
+        click.echo(printable(f"{one.batch}: {_requests(one.requests)}, {state}"))
+    rest = f"; {', '.join(view.rest)}" if view.rest else ""
+    asked = "an unknown number of" if view.requests is None else f"{view.requests:,}"
+    click.echo(printable(f"together: {view.answered:,} of {asked} requests are answered{rest}"))
+    open_fates = [fate for fate in view.fates.values() if not fate.is_answer]
     for fate in open_fates[:SHOWN_KEYS]:
         why = fate.outcome or "no result yet"
         click.echo(printable(f"  {json.dumps(fate.key)}: {why} in {fate.batch}"), err=True)
     if len(open_fates) > SHOWN_KEYS:
         click.echo(f"  and {len(open_fates) - SHOWN_KEYS:,} more", err=True)
+    for advice in view.advice:
+        click.echo(advice, err=True)
+
+
+def _requests(count: int | None) -> str:
+    if count is None:
+        return "an unknown number of requests"
+    return f"{count:,} {'request' if count == 1 else 'requests'}"

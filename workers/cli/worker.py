@@ -2,7 +2,7 @@
 
 import click
 
-from receiver.cli.group import cli, load_settings
+from receiver.cli.group import cli, load_settings, warn_of_unknown
 from receiver.logs import log_what_escapes
 from workers.configuration import current_settings
 from workers.run import run_worker
@@ -12,6 +12,7 @@ from workers.run import run_worker
 @click.option("--burst", is_flag=True, help="End when nothing is due.")
 def worker(*, burst: bool) -> None:
     """Run a worker: fetch results, split them, store them."""
-    load_settings()
+    settings = load_settings()
     log_what_escapes()
+    warn_of_unknown(settings)
     run_worker(current_settings(), burst=burst)

@@ -20,7 +20,7 @@ from tests.waiting import eventually
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 REQUEST = b'{"key": "k", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}\n'
-NOTE = "result files can't be deleted: Gemini drops them by itself after 48 hours\n"
+NOTE = "result files can't be deleted: Gemini drops them by itself, and does not say when\n"
 
 
 @dataclass(frozen=True)

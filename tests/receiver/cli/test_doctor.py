@@ -51,6 +51,11 @@ def test_all_is_well(settings: dict[str, str]) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
 
 
+def test_unknown_variable_is_a_warning(settings: dict[str, str]) -> None:
+    said = doctor(settings | {"GEMINI_TIMEOUT": "5"}).stdout
+    assert "WARN  settings: GEMINI_TIMEOUT: is no setting, so nothing reads it" in said
+
+
 def test_webhook_that_brings_nothing_is_a_warning(settings: dict[str, str]) -> None:
     project = f"p{uuid.uuid4().hex}"
     result = doctor(settings | {f"GEMINI_API_KEY__{project.upper()}": "right-key"})

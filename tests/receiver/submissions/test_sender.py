@@ -79,6 +79,16 @@ def test_input_becomes_one_batch_and_is_kept(gate: Gate, source: Path) -> None:
     assert not list((source.parent / "outputs" / "_submissions").glob("*.awaited"))
 
 
+def test_carriage_return_is_white_space(gate: Gate, source: Path) -> None:
+    """It was taken for the end of a line, and what stood before it for a request."""
+    source.write_bytes(
+        source.read_bytes().replace(b', "request"', b',\r"request"').replace(b"\n", b"\r\n") + b"\r\n \r\n"
+    )
+    (sent,) = submit(gate, source, inline=True)
+    with Gemini(gate.url, "right-key") as gemini:
+        assert gemini.get_batch(sent.batch).requests == 5
+
+
 def test_large_input_becomes_several(gate: Gate, source: Path) -> None:
     sent = submit(gate, source, max_requests=2, display_name="split")
     assert [one.part.requests for one in sent] == [2, 2, 1]
