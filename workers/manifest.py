@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from msgspec import UNSET
 
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source
 from receiver.prices import Prices
 from workers.account import Account

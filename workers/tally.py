@@ -6,7 +6,7 @@ from typing import Self
 
 import redis
 
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.inbox.progress import Progress, Stage
 from receiver.manifests import Manifest
 from receiver.metrics import series

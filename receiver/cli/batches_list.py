@@ -2,8 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from itertools import islice, takewhile
+from itertools import islice
 
 import click
 import msgspec
@@ -14,11 +13,12 @@ from receiver.cli.moments import Moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, project_option
 from receiver.errors import ReceiverError
-from receiver.gemini.client import TERMINAL_STATES, Batch
+from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
 from receiver.project_batches import ProjectBatches, open_each
 from receiver.replay import find_stored
 from receiver.storage import Storage, open_storage
 
+UNREADABLE = "UNREADABLE"
 STATES = ("PENDING", "RUNNING", *sorted(TERMINAL_STATES))
 TOGETHER = 100  # batches that are looked up and printed together
 
@@ -36,6 +36,7 @@ class Row(msgspec.Struct, frozen=True):
     succeeded: int
     failed: int
     stored: bool  # has a manifest
+    problem: str | None = None  # why it can't be read; then nothing else is known of it
 
 
 @batches.command("list")
@@ -59,7 +60,8 @@ def list_command(*, states: tuple[str, ...], since: str | None, label: str | Non
     storage = open_storage(settings.storage_url)
     failures = list[str]()
     with open_each(settings, choose_projects(settings, label)) as projects:
-        wanted = (batch for batch in _newest_first(projects, since, failures) if not states or batch.state in states)
+        found = _newest_first(projects, since, failures)
+        wanted = (one for one in found if not states or (isinstance(one, Batch) and one.state in states))
         rows = _rows(islice(wanted, limit), storage)
         if as_json:
             click.echo(msgspec.json.encode(list(rows)))
@@ -68,16 +70,23 @@ def list_command(*, states: tuple[str, ...], since: str | None, label: str | Non
     end_with(failures)
 
 
-def _newest_first(projects: Mapping[str, ProjectBatches], since: str | None, failures: list[str]) -> Iterator[Batch]:
+def _newest_first(
+    projects: Mapping[str, ProjectBatches], since: str | None, failures: list[str]
+) -> Iterator[Batch | Unread]:
     """The batches of all projects. Pages are fetched as they are needed; what fails goes to `failures`."""
     lists = [_listed(one, since, failures) for one in projects.values()]
-    return heapq.merge(*lists, key=_created, reverse=True)
+    return (one for _, one in heapq.merge(*lists, key=lambda dated: dated[0], reverse=True))
 
 
-def _listed(project: ProjectBatches, since: str | None, failures: list[str]) -> Iterator[Batch]:
+def _listed(project: ProjectBatches, since: str | None, failures: list[str]) -> Iterator[tuple[str, Batch | Unread]]:
+    """Each with the moment by which it is ordered; what can't be read stands behind what came before it."""
+    created = ""
     try:
-        for batch in takewhile(lambda one: not since or _created(one) >= since, project.list()):
-            yield replace(batch, inlined=None)
+        for one in project.list():
+            created = _created(one) if isinstance(one, Batch) else created
+            if since and isinstance(one, Batch) and created < since:
+                return
+            yield created, one
     except ReceiverError as error:
         failures.append(f"{project.project}: {error}" if project.project else str(error))
 
@@ -87,14 +96,18 @@ def _created(batch: Batch) -> str:
     return (batch.created or "").removesuffix("Z")
 
 
-def _rows(found: Iterable[Batch], storage: Storage) -> Iterator[Row]:
+def _rows(found: Iterable[Batch | Unread], storage: Storage) -> Iterator[Row]:
     rest = iter(found)
     while group := list(islice(rest, TOGETHER)):
-        stored = find_stored(storage, [batch.name for batch in group if batch.is_terminal])
-        yield from (_row(batch, is_stored=batch.name in stored) for batch in group)
+        ended = [one.name for one in group if isinstance(one, Batch) and one.is_terminal]
+        stored = find_stored(storage, ended)
+        yield from (_row(one, is_stored=one.name in stored) for one in group)
 
 
-def _row(batch: Batch, *, is_stored: bool) -> Row:
+def _row(batch: Batch | Unread, *, is_stored: bool) -> Row:
+    if isinstance(batch, Unread):
+        name = batch.name or "(no name)"
+        return Row(name, UNREADABLE, None, None, None, None, None, 0, 0, stored=False, problem=batch.reason)
     return Row(
         batch=batch.name,
         state=batch.state,
@@ -121,6 +134,8 @@ def _print(rows: Iterator[Row], limit: int) -> None:
 
 
 def _line(row: Row) -> str:
+    if row.problem is not None:
+        return f"{printable(row.batch):<44}  can't be read: {printable(row.problem)}"
     counts = f"{row.succeeded:>7} {row.failed:>7} {'?' if row.requests is None else row.requests:>7}"
     created = (row.created or "")[:19] + ("Z" if row.created else "")
     model = printable((row.model or "").removeprefix("models/"))

@@ -98,7 +98,7 @@ def show_event(batch: str, *, as_json: bool) -> None:
         return
     facts = {name: value for name, value in msgspec.to_builtins(entry).items() if name != "timeline"}
     for label, value in facts.items():
-        shown = show_moment(value) if label.endswith("_ms") else value
+        shown = show_moment(value) if label.endswith("_ms") and value is not None else value
         click.echo(f"{label.removesuffix('_ms'):<9} {'-' if shown in ('', {}, None) else printable(str(shown))}")
     for step in entry.timeline:
         click.echo(f"{show_moment(step.time_ms)}  {step.what:<11} {printable(step.detail)}".rstrip())

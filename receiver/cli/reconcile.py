@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
+from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.inbox.ledger import connect
@@ -74,15 +75,17 @@ def _describe(report: Report) -> None:
     for name in report.missed:
         click.echo(f"missed {name}", err=True)
     for name in report.expiring:
-        click.echo(f"its results expire soon: {name}", err=True)
-    for name in tally.unclear:
-        click.echo(f"not shown by Gemini for this API key: {name}", err=True)
+        click.echo(f"not stored, and its results may be gone soon: {name}", err=True)
+    for line in describe_unclear(tally):
+        click.echo(line, err=True)
+    if tally.expired:
+        click.echo(describe_expired(tally), err=True)
     counts = (
         (tally.owed, "already queued"),
         (tally.buried, "given up before"),
         (tally.young, "left for their callbacks"),
         (tally.unfinished, "not finished"),
-        (len(tally.unclear), "not shown by Gemini"),
+        (len(tally.unclear), "unclear"),
     )
     extra = "".join(f", {count} {words}" for count, words in counts if count)
     summary = (

@@ -12,7 +12,7 @@ _decode_fields = tolerant_reader(dict[str, Any])
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A manifest in short; empty where nobody could read it, or the batch is not stored."""
+    """A manifest in short; empty where nobody could read it, or the batch is not stored, but for `expired`."""
 
     state: str = ""  # as Gemini says: SUCCEEDED, FAILED, CANCELLED or EXPIRED
     display_name: str | None = None
@@ -26,6 +26,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost: Cost | str | None = None  # "unknown" where the list has no price
     objects: Objects = Objects()
     problems: list[str] = []  # why it is not complete
+    expired: str = ""  # why it is not stored and never will be: it ended long ago, and its results are gone
 
 
 def summarise(manifest: Manifest) -> Summary:

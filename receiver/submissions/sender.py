@@ -16,6 +16,7 @@ import msgspec
 from receiver.errors import AlreadyStoredError, GeminiError, NotFoundError, SubmissionError
 from receiver.gemini.client import Gemini
 from receiver.gemini.files import Files
+from receiver.gemini.operations import Unread
 from receiver.layout import input_name
 from receiver.storage import Storage
 from receiver.submissions.plans import Part
@@ -103,6 +104,8 @@ class Sender:
         """The batch that was made of a mark's file, or under its name; Gemini lists the newest first."""
         oldest = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(creating.at - CLOCKS_APART_S))
         for batch in self._gemini.list_batches():
+            if isinstance(batch, Unread):
+                continue
             if batch.created is not None and batch.created < oldest:
                 return None
             is_it = batch.input_file == creating.file if creating.file else batch.display_name == creating.display_name
