@@ -18,8 +18,6 @@ JITTER = 0.2
 
 # How long results live at Gemini is documented nowhere; "a couple of days" and "48 hours" are what users report.
 RESULTS_LIVE_S = 48 * 3600.0
-OUTAGE_PATIENCE_S = 7 * 86400.0  # well over that: a late try costs nothing, and a batch that was given up all
-REFUSAL_PATIENCE_S = 24 * 3600.0  # of refusals in a row; within it a person sees them in `status`
 EXPIRED_AFTER = 3  # refusals in a row: a single one may be a passing fault even of old results
 
 
@@ -38,6 +36,19 @@ NOTHING_YET = Past()
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How long a batch waits. A late try costs nothing, and a batch that was given up may cost all of its results."""
+
+    base_s: float = 5  # before the first retry
+    outage_s: float = 7 * 86400.0  # through faults of others: well over RESULTS_LIVE_S
+
+    @property
+    def refusal_s(self) -> float:
+        """Through refusals in a row: a day, within which a person sees them in `status`."""
+        return self.outage_s / 7
+
+
+@dataclass(frozen=True)
 class Next:
     """What becomes of a batch after an error."""
 
@@ -46,22 +57,25 @@ class Next:
     delay_s: float = 0
 
 
-def plan_next(fault: Fault, past: Past, base_s: float, *, retryable: bool = True, asked_s: float | None = None) -> Next:
+def plan_next(
+    fault: Fault, past: Past, patience: Patience, *, retryable: bool = True, asked_s: float | None = None
+) -> Next:
     """Decide by whose fault an error is; `retryable` counts for faults of the batch alone.
 
-    Those count attempts, and the inbox buries at the fifth. An outage waits by the clock for OUTAGE_PATIENCE_S, a
-    refusal for REFUSAL_PATIENCE_S, and results that have expired are let go without an alarm.
+    Those count attempts, and the inbox buries at the fifth. Outages and refusals wait by the clock as long as patience
+    lasts, and results that have expired are let go without an alarm.
     """
+    base_s = patience.base_s
     if fault == "batch":
         delay_s = plan_retry_s(past.attempts, base_s, asked_s)
         return Next("postpone", "attempts", delay_s) if retryable else Next("bury")
     if fault == "outside":
-        if past.outage_s >= OUTAGE_PATIENCE_S:
+        if past.outage_s >= patience.outage_s:
             return Next("bury")
         return Next("postpone", "outages", _double(past.outages, base_s, asked_s))
     if fault == "expired" and past.refusals + 1 >= EXPIRED_AFTER:
         return Next("expire")
-    if past.refused_s >= REFUSAL_PATIENCE_S:
+    if past.refused_s >= patience.refusal_s:
         return Next("bury")
     return Next("postpone", "refusals", _double(past.refusals, base_s, asked_s))
 

@@ -15,6 +15,7 @@ from receiver.prices import Prices, default_prices, parse_prices
 from receiver.projects import API_KEY, DEFAULT, Project, read_projects
 from receiver.redis_urls import parse_ca_file, parse_redis_url, with_tls
 from receiver.response_schemas import parse_response_schema
+from receiver.retry import Patience
 from receiver.setting_files import read_setting_file
 from receiver.web_urls import parse_api_url, parse_origin
 
@@ -89,7 +90,16 @@ VARIABLES = (
     ),
     Variable("SCRATCH_DIR", "the system's temporary folder", "local folder for results on their way to the storage"),
     Variable(
-        "RETRY_BASE_S", "5", "seconds before the first retry after an error; each further one waits four times longer"
+        "RETRY_BASE_S",
+        "5",
+        "seconds before the first retry; after a fault of the batch each further one waits four times longer, "
+        "after a fault of others twice, up to 15 minutes",
+    ),
+    Variable(
+        "OUTAGE_PATIENCE_S",
+        "604800",
+        "seconds that a batch waits through faults of Gemini, the network, the storage or a key before it is buried; "
+        "a seventh of it where Gemini keeps saying that there is no such thing",
     ),
     Variable(
         "RECONCILE_INTERVAL_S",
@@ -126,7 +136,7 @@ class Settings:
     response_schema: dict[str, Any] | None  # checked
     prices: Prices  # PRICES_FILE
     scratch_dir: str | None  # None: the system's temporary folder
-    retry_base_s: float  # seconds
+    patience: Patience  # RETRY_BASE_S and OUTAGE_PATIENCE_S
     reconcile_interval_s: float  # seconds; 0 is never
     notices: NoticeSettings  # NOTIFY_… and SLACK_WEBHOOK_URL
     metrics_token: str = field(repr=False)  # empty: no metrics
@@ -239,7 +249,10 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "response_schema": reader.parsed(_parse_schema(reader.text("OUTPUT_FORMS")), None, "RESPONSE_SCHEMA"),
         "prices": reader.parsed(_parse_prices_file, None, "PRICES_FILE"),
         "scratch_dir": reader.text("SCRATCH_DIR") or None,
-        "retry_base_s": reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
+        "patience": Patience(
+            reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
+            reader.parsed(_parse_seconds, 0.0, "OUTAGE_PATIENCE_S", default="604800"),
+        ),
         "reconcile_interval_s": reader.parsed(_parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"),
         "notices": read_notice_settings(reader),
         "metrics_token": reader.parsed(parse_token, "", "METRICS_TOKEN"),

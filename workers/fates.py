@@ -4,16 +4,16 @@ import logging
 
 from receiver.errors import GeminiError, ReceiverError
 from receiver.inbox.summaries import Summary
-from receiver.retry import Next, jittered, plan_next
+from receiver.retry import Next, Patience, jittered, plan_next
 from workers.lease import LeaseKeeper
 
 log = logging.getLogger(__name__)
 
 
-def settle_error(keeper: LeaseKeeper, error: ReceiverError, base_s: float) -> None:
+def settle_error(keeper: LeaseKeeper, error: ReceiverError, patience: Patience) -> None:
     """Hand the batch back for later, give it up or let it go. Raises LeaseLostError when somebody else has it."""
     asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
-    plan = plan_next(error.fault, keeper.lease.past, base_s, retryable=error.retryable, asked_s=asked_s)
+    plan = plan_next(error.fault, keeper.lease.past, patience, retryable=error.retryable, asked_s=asked_s)
     if plan.action == "expire":
         keeper.expire(Summary(expired=str(error)), str(error))
         log.info("batch.expired", extra={"cause": str(error)})
@@ -24,9 +24,9 @@ def settle_error(keeper: LeaseKeeper, error: ReceiverError, base_s: float) -> No
         _postpone(keeper, plan, str(error))
 
 
-def settle_crash(keeper: LeaseKeeper, error: Exception, base_s: float) -> None:
+def settle_crash(keeper: LeaseKeeper, error: Exception, patience: Patience) -> None:
     """What nobody foresaw is our own fault: an attempt is counted."""
-    plan = plan_next("batch", keeper.lease.past, base_s)
+    plan = plan_next("batch", keeper.lease.past, patience)
     _postpone(keeper, plan, f"unexpected {type(error).__name__}: {error}")
 
 

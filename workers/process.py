@@ -130,10 +130,10 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
         keeper.release(str(error))  # where nobody took it over, Redis was away: that is no fault of the batch
         log.warning("batch.lease_not_kept")
     except ReceiverError as error:
-        settle_error(keeper, error, settings.retry_base_s)
+        settle_error(keeper, error, settings.patience)
     except Exception as error:
         log.exception("batch.crashed")
-        settle_crash(keeper, error, settings.retry_base_s)
+        settle_crash(keeper, error, settings.patience)
 
 
 def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:

@@ -25,8 +25,9 @@ from receiver.settings import Settings
 def reconcile_command(ctx: click.Context, *, if_due: bool, label: str | None, as_json: bool) -> None:
     """Make the look that the web process and the workers make on their schedule, at every project's list.
 
-    It queues what ended since the last complete look and is not stored, and leaves what was given up. Exit code 1 when
-    Gemini, the storage or Redis failed, when a batch was not shown, or when another process is looking right now.
+    It queues what ended since the last complete look and is not stored, and what was given up for an outage that has
+    passed. Exit code 1 when Gemini, the storage or Redis failed, when a batch was not shown or can't be read, or when
+    another process is looking right now.
     """
     reports, failures = _look(load_settings(), label, if_due=if_due)
     report = _add_reports([one for one in reports if one is not None])
@@ -58,6 +59,7 @@ def _add_reports(reports: Sequence[Report]) -> Report | None:
         tally=add_tallies(report.tally for report in reports),
         missed=[name for report in reports for name in report.missed],
         expiring=[name for report in reports for name in report.expiring],
+        reopened=[name for report in reports for name in report.reopened],
     )
 
 
@@ -74,6 +76,8 @@ def _describe(report: Report) -> None:
     tally = report.tally
     for name in report.missed:
         click.echo(f"missed {name}", err=True)
+    for name in report.reopened:
+        click.echo(f"opened again {name}", err=True)
     for name in report.expiring:
         click.echo(f"not stored, and its results may be gone soon: {name}", err=True)
     for line in describe_unclear(tally):
