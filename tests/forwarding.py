@@ -22,6 +22,7 @@ class Gate:
     what: Literal["pass", "lose", "hold", "refuse"] = "pass"
     method: str = ""
     url: str = ""
+    refusal: httpx.Response = REFUSAL
     held: threading.Event = field(default_factory=threading.Event)  # set once a request is held back
     is_over: threading.Event = field(default_factory=threading.Event)
     paths: list[str] = field(default_factory=list)  # of the requests that changed something
@@ -33,7 +34,7 @@ class Gate:
         """What Gemini says; None when nobody hears it."""
         what = self.what if self.where in path and self.method in ("", method) else "pass"
         if what == "refuse":
-            return REFUSAL
+            return self.refusal
         if what == "hold":
             self.held.set()
             self.is_over.wait(60)

@@ -41,7 +41,6 @@ def tell_whereabouts(settings: Settings, name: str) -> str:
             return f"it is leased: a worker is at it now{cause}"
         case "buried":
             return f"it is buried after {entry.attempts} attempts{cause}; {hint} again"
-        case "done" if entry.summary.expired:
-            return f"it has expired: {printable(entry.summary.expired)}"
         case "done":
-            return f"the inbox says done, so its manifest was removed; {hint} again"
+            removed = f"the inbox says done, so its manifest was removed; {hint} again"
+            return f"it has expired{cause}" if entry.summary.expired else removed
