@@ -39,11 +39,6 @@ def _postpone(keeper: LeaseKeeper, plan: Next, cause: str) -> None:
     if plan.counter == "attempts":
         log.warning("batch.postponed", extra=about)
     else:
-        log.log(_loudness(keeper, plan), "batch.waits", extra=about | {"for": plan.counter})
-
-
-def _loudness(keeper: LeaseKeeper, plan: Next) -> int:
-    """The first of a row is worth a warning; what follows says the same."""
-    past = keeper.lease.past
-    is_first = not (past.outages if plan.counter == "outages" else past.refusals)
-    return logging.WARNING if is_first else logging.INFO
+        past = keeper.lease.past
+        is_first = not (past.outages if plan.counter == "outages" else past.refusals)  # what follows says the same
+        log.log(logging.WARNING if is_first else logging.INFO, "batch.waits", extra=about | {"for": plan.counter})

@@ -73,15 +73,12 @@ def test_nothing_but_true_is_done(done: object) -> None:
     assert not read(metadata={"state": "BATCH_STATE_RUNNING"}, done=done).is_terminal
 
 
+ODD_COUNTS: list[object] = [-1, 1.5, 1e300, True, "many", "", "٣", "9" * 5000, [], {}]
+ODD_MOMENTS: list[object] = ["yesterday", "", 1795879169, None, [], "2026-11-22", "0001-01-01T00:00:00+14:00"]
+
+
 @pytest.mark.parametrize(
-    ("count", "requests"),
-    [
-        ("7", 7),
-        (7, 7),
-        ("007", 7),
-        (0, 0),
-        *((odd, None) for odd in (-1, 1.5, 1e300, True, "many", "", "٣", "9" * 5000, [], {})),
-    ],
+    ("count", "requests"), [("7", 7), (7, 7), ("007", 7), (0, 0), *((odd, None) for odd in ODD_COUNTS)]
 )
 def test_absurd_count_is_unknown(count: object, requests: int | None) -> None:
     assert read(metadata={"batchStats": {"requestCount": count}}).requests == requests
@@ -99,7 +96,7 @@ def test_odd_counts_take_nothing_else_with_them(stats: object) -> None:
         ("2026-11-22T12:00:00Z", "2026-11-22T12:00:00Z"),
         ("2026-11-22T12:00:00.123456789Z", "2026-11-22T12:00:00.123456789Z"),
         ("2026-11-22T12:00:00+02:00", "2026-11-22T10:00:00.000000Z"),
-        *((odd, None) for odd in ("yesterday", "", 1795879169, None, [], "2026-11-22", "0001-01-01T00:00:00+14:00")),
+        *((odd, None) for odd in ODD_MOMENTS),
     ],
 )
 def test_odd_moment_is_unknown(written: object, ended: str | None) -> None:
