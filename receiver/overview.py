@@ -149,7 +149,8 @@ def describe_outage(outage: Outage, now_ms: int) -> str:
     count = _count(outage.batches, "batch waits", "batches wait")
     minutes = _seconds_since(outage.since_ms, now_ms) // 60
     for_long = f"{minutes // 60} h {minutes % 60} min" if minutes >= MINUTES else f"{minutes} min"
-    what = "for Gemini or the storage" if outage.kind == "outage" else "since Gemini refuses them"
+    them = "it" if outage.batches == 1 else "them"
+    what = "for Gemini or the storage" if outage.kind == "outage" else f"since Gemini refuses {them}"
     return f"{count} {what}, for {for_long} now: {' '.join(outage.cause.split())[:MOST_CAUSE]}"
 
 

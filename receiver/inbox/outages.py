@@ -28,8 +28,8 @@ def find_outages(client: "redis.Redis") -> list[Outage]:
         rows = [row for names in _groups(client.zrange(DUE, 0, -1)) for row in _read(client, names)]
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-    refusals = [(int(refused), cause) for _, refused, cause in rows if refused]
-    outages = [(int(away), cause) for away, refused, cause in rows if away and not refused]
+    refusals = [(int(refused), cause) for _, refused, cause in rows if refused and refused.isdigit()]
+    outages = [(int(away), cause) for away, refused, cause in rows if not refused and away.isdigit()]
     return [*_sum_up("outage", outages), *_sum_up("refusal", refusals)]
 
 
@@ -41,7 +41,8 @@ def _read(client: "redis.Redis", names: Sequence[bytes]) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
     for name in names:
         pipeline.hmget(ENTRY.encode() + name, "outages_since", "refusals_since", "cause")
-    return [row for row in pipeline.execute() if any(row[:2])]
+    rows = pipeline.execute(raise_on_error=False)  # whatever somebody wrote there, the others are shown
+    return [row for row in rows if isinstance(row, list) and any(row[:2])]
 
 
 def _sum_up(kind: Literal["outage", "refusal"], found: list[tuple[int, bytes | None]]) -> list[Outage]:

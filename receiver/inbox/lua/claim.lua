@@ -26,4 +26,4 @@ redis.call('HDEL', key, 'again', 'leaving', 'progress')
 note(batch, 'claimed', 'attempt ' .. attempts + 1)
 redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
 return { token, attempts, tonumber(entry[3]), entry[4], entry[5] or '',
-  tonumber(entry[7] or 0), now - (entry[8] or now), tonumber(entry[9] or 0), now - (entry[10] or now), entry[11] or entry[12] }
+  tonumber(entry[7] or 0), now - (tonumber(entry[8]) or now), tonumber(entry[9] or 0), now - (tonumber(entry[10]) or now), entry[11] or entry[12] }
