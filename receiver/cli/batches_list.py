@@ -54,6 +54,7 @@ class Row(msgspec.Struct, frozen=True):
 def list_command(*, states: tuple[str, ...], since: str | None, label: str | None, limit: int, as_json: bool) -> None:
     """List the batches that Gemini knows, newest first, and whether they are stored.
 
+    One that can't be read is a row with the reason, and takes no other with it; `--state` leaves it out.
     Exit code 1 when Gemini or the storage failed for a project; the other projects' batches are shown all the same.
     """
     settings = load_settings()

@@ -45,7 +45,8 @@ def replay_command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Ask Gemini for every project's batches and queue the finished ones that are not stored.
 
-    Exit code 1 when Gemini, the storage or Redis failed, or when Gemini did not show one of the batches.
+    Exit code 1 when Gemini, the storage or Redis failed, or when Gemini did not show one of the batches, or
+    not in a form that can be read.
     """
     if failed and names:
         raise click.UsageError("--failed and --batch exclude each other")
