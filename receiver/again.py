@@ -4,7 +4,7 @@ import redis
 
 from receiver.bell import Bell
 from receiver.errors import GeminiError, NotFoundError
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.project_batches import ProjectBatches
 

@@ -1,14 +1,24 @@
 """Every error that this project raises on purpose, in one tree.
 
 A caller needs one `except ReceiverError`; `retryable` says whether the same call can succeed later without anybody
-changing anything.
+changing anything, and `fault` whose fault it is, by which `receiver.retry` decides how long a batch waits.
 """
+
+from typing import Literal
+
+Fault = Literal[
+    "batch",  # of the batch itself, or of our own program: the same happens at each attempt
+    "outside",  # of Gemini, the network, the storage, the credentials or the settings: it hits every batch, and passes
+    "refused",  # Gemini answered that there is no such thing: a verdict when it says so for long, else a passing fault
+    "expired",  # likewise, of results so old that Gemini need not have them any more
+]
 
 
 class ReceiverError(Exception):
     """The root. The message says what happened and what to do about it, and holds no secret."""
 
     retryable = False
+    fault: Fault = "batch"
 
 
 class SettingsError(ReceiverError):
@@ -23,6 +33,7 @@ class UnknownProjectError(ReceiverError):
     """A batch belongs to a Gemini project that this process has no settings of."""
 
     retryable = True
+    fault: Fault = "outside"
 
 
 class SignatureError(ReceiverError):
@@ -51,6 +62,7 @@ class InboxUnavailableError(ReceiverError):
     """Redis could not be asked; nothing was accepted."""
 
     retryable = True
+    fault: Fault = "outside"
 
 
 class LeaseLostError(ReceiverError):
@@ -75,7 +87,7 @@ UNSURE_STATUS = frozenset({408, 499, *range(500, 600)})  # something on the way 
 class GeminiError(ReceiverError):
     """Gemini's API refused or failed a call."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a caller may decide by
         self,
         message: str,
         *,
@@ -83,12 +95,17 @@ class GeminiError(ReceiverError):
         retryable: bool = False,
         retry_after_s: float | None = None,
         is_unsent: bool = False,
+        fault: Fault | None = None,
     ) -> None:
-        """`is_unsent`: no connection came about, so that Gemini never heard of the call."""
+        """`is_unsent`: no connection came about, so that Gemini never heard of the call.
+
+        `fault` is "outside" where a retry may help, else "batch", unless it is given.
+        """
         super().__init__(message)
         self.status = status
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.fault = fault or ("outside" if retryable else "batch")
         self.is_unsent = is_unsent
 
     @property
@@ -99,6 +116,20 @@ class GeminiError(ReceiverError):
 
 class NotFoundError(GeminiError):
     """The configured API key sees no such thing."""
+
+
+class UnreadableBatchError(GeminiError):
+    """Gemini describes a batch in a form that can't be read; it says nothing about other batches."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, fault="refused")
+
+
+class ExpiredError(GeminiError):
+    """A batch ended longer ago than results live, and Gemini does not give them."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, fault="expired")
 
 
 class DownloadError(GeminiError):
@@ -123,9 +154,10 @@ class NoticeError(ReceiverError):
 class StorageError(ReceiverError):
     """The storage refused or failed a call."""
 
-    def __init__(self, message: str, *, retryable: bool = True) -> None:
+    def __init__(self, message: str, *, retryable: bool = True, fault: Fault = "outside") -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.fault = fault
 
 
 class ManifestError(ReceiverError):

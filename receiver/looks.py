@@ -42,6 +42,7 @@ class Look:
     began_ms: int  # Unix time by Redis' clock, as all of these
     complete_ms: int | None  # start of the last look that saw everything; None when there was none
     first_ms: int  # start of the first look ever: before it nobody waited for callbacks
+    unclear: frozenset[str] = frozenset()  # batches that the last complete look gave no verdict on
 
 
 class Looks:
@@ -77,8 +78,9 @@ class Looks:
             raise LookHeldError("another process is looking at Gemini's list right now: try again in a minute")
         if verdict == b"early":
             return None
-        began, complete, first = found
-        return Look(token, began, int(complete) if complete else None, first)
+        began, complete, first, unclear = found
+        names = frozenset(unclear.decode(errors="replace").split())
+        return Look(token, began, int(complete) if complete else None, first, names)
 
     def hold(self, look: Look) -> None:
         """Say that the look goes on. Raises LookHeldError when it was taken over."""
@@ -95,6 +97,9 @@ class Looks:
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
-    def end(self, look: Look, outcome: Outcome) -> None:
-        """Give the turn back. A complete look moves the mark that the next one starts from."""
-        self._run("end_look", look.token, outcome)
+    def end(self, look: Look, outcome: Outcome, unclear: Sequence[str] = ()) -> None:
+        """Give the turn back. A complete look moves the mark that the next one starts from.
+
+        `unclear` are the batches that the next one looks at wherever that mark is.
+        """
+        self._run("end_look", look.token, outcome, " ".join(unclear))

@@ -17,6 +17,7 @@ from receiver.errors import InboxUnavailableError
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.ledger import COUNTERS
+from receiver.inbox.outages import Outage, find_outages
 from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK
 from receiver.looks import WEBHOOK_FAULTS, WebhookFault, read_faults
 from receiver.notices.outbox import Standing, read_standing
@@ -24,6 +25,9 @@ from receiver.projects import DEFAULT
 from receiver.redis_health import Finding, examine
 
 MOST_SHOWN = 5  # deliveries and buried batches
+LONG_S = {"outage": 15 * 60, "refusal": 3600}  # a shorter one is shown, but needs nobody
+MOST_CAUSE = 300
+MINUTES = 60
 
 
 class AliveWorker(msgspec.Struct, frozen=True):
@@ -65,6 +69,7 @@ class LastLook(msgspec.Struct, frozen=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    now_ms: int = 0  # Redis' clock
     open: int
     due: int  # of those that are owed: a worker should be at them
     oldest_due_s: int | None
@@ -78,6 +83,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     looks: list[LastLook]
     notices: Standing
     redis: list[Finding]
+    outages: list[Outage] = []  # what holds up batches that are not at fault
     needs: list[str]  # what a person should do; empty when nothing
 
 
@@ -96,9 +102,10 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
     held = fetch_entries(client, leased)
     lost = fetch_entries(client, buried[:MOST_SHOWN])
     due = int(client.zcount(DUE, "-inf", now_ms))
-    notices, findings = read_standing(client), examine(client)
+    notices, findings, outages = read_standing(client), examine(client), find_outages(client)
     looks = [_read_look(client, project, now_ms) for project in projects]
     return Overview(
+        now_ms=now_ms,
         open=max(0, int(client.zcard(DUE)) - len(leased)),
         due=due,
         oldest_due_s=_oldest_due_s(client, now_ms),
@@ -112,9 +119,11 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
         looks=looks,
         notices=notices,
         redis=findings,
+        outages=outages,
         needs=[
             *(finding.text for finding in findings if finding.level == "refuse"),
             *_lack_of_workers(due, workers),
+            *_long_outages(outages, now_ms),
             *_given_up(len(buried), notices.dead),
             *(need for look in looks for need in _wrong_webhooks(look)),
         ],
@@ -127,6 +136,22 @@ def _lack_of_workers(due: int, workers: list[AliveWorker]) -> list[str]:
     return [
         f"{_count(due, 'batch is', 'batches are')} due and no worker is alive: start `gemini-batch-receiver worker`"
     ]
+
+
+def _long_outages(outages: list[Outage], now_ms: int) -> list[str]:
+    """One line for all that wait: an outage ends by itself, but who owns the storage or the key may end it sooner."""
+    long = [one for one in outages if now_ms - one.since_ms >= LONG_S[one.kind] * 1000]
+    return [f"{describe_outage(one, now_ms)}; nothing is lost, and each is tried again by itself" for one in long]
+
+
+def describe_outage(outage: Outage, now_ms: int) -> str:
+    """What waits for what, for how long, and why."""
+    count = _count(outage.batches, "batch waits", "batches wait")
+    minutes = _seconds_since(outage.since_ms, now_ms) // 60
+    for_long = f"{minutes // 60} h {minutes % 60} min" if minutes >= MINUTES else f"{minutes} min"
+    them = "it" if outage.batches == 1 else "them"
+    what = "for Gemini or the storage" if outage.kind == "outage" else f"since Gemini refuses {them}"
+    return f"{count} {what}, for {for_long} now: {' '.join(outage.cause.split())[:MOST_CAUSE]}"
 
 
 def _given_up(buried: int, dead_notices: int) -> list[str]:

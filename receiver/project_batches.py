@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from receiver.gemini.client import Batch, Gemini
+from receiver.gemini.client import Gemini
 from receiver.gemini.files import Files
+from receiver.gemini.operations import BATCH_NAME, Batch, Unread
 from receiver.inbox.names import inbox_name, split_inbox_name
 from receiver.projects import Project
 from receiver.settings import Settings
@@ -17,12 +18,18 @@ class ProjectBatches:
     def __init__(self, gemini: Gemini, project: str = "") -> None:
         self._gemini, self.project = gemini, project
 
-    def list(self) -> Iterator[Batch]:
+    def list(self) -> Iterator[Batch | Unread]:
+        """Every batch; one that can't be read takes no other with it."""
         return (self._named(batch) for batch in self._gemini.list_batches())
 
     def get(self, name: str) -> Batch:
         """A batch by its name in the inbox. Raises NotFoundError when the project has none of that name."""
-        return self._named(self._gemini.get_batch(split_inbox_name(name)[1]))
+        batch = self._gemini.get_batch(split_inbox_name(name)[1])
+        return replace(batch, name=inbox_name(self.project, batch.name))
+
+    def gives_results(self, batch: Batch) -> bool | None:
+        """Whether Gemini gives the results of a batch that has ended; None where it can't be asked right now."""
+        return self._gemini.gives_results(replace(batch, name=split_inbox_name(batch.name)[1]))
 
     def cancel(self, name: str) -> None:
         """Ask Gemini to stop a batch, by its name in the inbox."""
@@ -42,8 +49,10 @@ class ProjectBatches:
         """What the project keeps at Gemini."""
         return Files(self._gemini.transport)
 
-    def _named(self, batch: Batch) -> Batch:
-        return replace(batch, name=inbox_name(self.project, batch.name))
+    def _named(self, one: Batch | Unread) -> Batch | Unread:
+        if isinstance(one, Unread) and not BATCH_NAME.fullmatch(one.name):
+            return one
+        return replace(one, name=inbox_name(self.project, one.name))
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """What a person does with a batch by hand, on the command line or on the status page."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import redis
 
 from receiver.bell import Bell
-from receiver.gemini.client import Batch
+from receiver.expiry import find_expired
+from receiver.gemini.operations import Batch
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.names import split_inbox_name
 from receiver.project_batches import open_batches
@@ -33,16 +35,22 @@ class Readmission:
         self._inbox, self._bell = Inbox(client), Bell(client)
         self._dry_run = dry_run
 
-    def admit(self, batches: Sequence[Batch]) -> list[Verdict]:
+    def admit(self, batches: Sequence[Batch], gives_results: Callable[[Batch], bool | None]) -> list[Verdict]:
         """Raises InboxUnavailableError when Redis can't be asked."""
-        if self._dry_run:
-            known = self._inbox.entries(batch.name for batch in batches)
-            owed = {name for name, entry in known.items() if entry.state in ("open", "leased")}
-            return ["owed" if batch.name in owed else "queued" for batch in batches]
+        known = self._inbox.entries(batch.name for batch in batches)
+        owed = {name for name, entry in known.items() if entry.state in ("open", "leased")}
+        expired = find_expired([batch for batch in batches if batch.name not in owed], gives_results, time.time())
+        if not self._dry_run:
+            owed |= self._queue([batch for batch in batches if batch.name not in expired])
+        return ["expired" if one.name in expired else "owed" if one.name in owed else "queued" for one in batches]
+
+    def _queue(self, batches: Sequence[Batch]) -> set[str]:
+        """Gives the names of those that are owed already."""
         arrivals = [Arrival(one.name, f"batch.{one.state.lower()}", "replay", reopen="all") for one in batches]
         opened = self._inbox.accept(arrivals)
-        self._bell.ring(batch.name for batch, is_opened in zip(batches, opened, strict=True) if is_opened)
-        return ["queued" if is_opened else "owed" for is_opened in opened]
+        fresh = {batch.name for batch, is_opened in zip(batches, opened, strict=True) if is_opened}
+        self._bell.ring(fresh)
+        return {batch.name for batch in batches} - fresh
 
 
 def replay_one(settings: Settings, client: "redis.Redis", storage: Storage, name: str) -> Tally:
@@ -52,7 +60,13 @@ def replay_one(settings: Settings, client: "redis.Redis", storage: Storage, name
     InboxUnavailableError.
     """
     project = settings.project(split_inbox_name(name)[0])
-    admit = Readmission(client).admit
+    door = Readmission(client)
     with open_batches(settings, project) as batches:
         found = batches.get(name)
-        return replay([found], batches.get, lambda asked: find_stored(storage, asked), admit, Window())
+        return replay(
+            [found],
+            batches.get,
+            lambda asked: find_stored(storage, asked),
+            lambda missing: door.admit(missing, batches.gives_results),
+            Window(),
+        )

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 from receiver.errors import GeminiError, ManifestError, NotFoundError
-from receiver.gemini.client import Batch
 from receiver.gemini.files import FILE_NAME, File, Files
+from receiver.gemini.operations import Batch, Unread, is_older
 from receiver.inbox.names import split_inbox_name
 from receiver.layout import manifest_name
 from receiver.manifests import Manifest, read_manifest
@@ -35,6 +35,7 @@ class Remover:
     def __init__(self, batches: ProjectBatches, storage: Storage) -> None:
         self._batches, self._storage = batches, storage
         self._needed: dict[str, str] | None = None  # input files of unfinished batches
+        self._unread: Unread | None = None  # one of the list that may need any of them
 
     def plan(self, name: str, *, force: bool) -> Removal:
         """Decide on a batch. `force` lets one go whose books don't balance."""
@@ -77,13 +78,20 @@ class Remover:
             return replace(removal, kept_input=f"{name} was not uploaded, but is {file.source}")
         if user := self._needed_inputs().get(name):
             return replace(removal, kept_input=f"{user} still needs {name}")
+        if self._unread is not None:
+            batch_name = self._unread.name or "a batch without a name"
+            return replace(removal, kept_input=f"{batch_name} may need {name}: it can't be read")
         return replace(removal, input=file)
 
     def _needed_inputs(self) -> dict[str, str]:
         if self._needed is None:
             oldest = (datetime.now(UTC) - INPUTS_LIVE).strftime("%Y-%m-%dT%H:%M:%S")
-            young = takewhile(lambda batch: not batch.created or batch.created >= oldest, self._batches.list())
-            self._needed = {one.input_file: one.name for one in young if one.input_file and not one.is_terminal}
+            self._needed = {}
+            for one in takewhile(lambda one: not is_older(one, oldest), self._batches.list()):
+                if isinstance(one, Unread):
+                    self._unread = one
+                elif one.input_file and not one.is_terminal:
+                    self._needed[one.input_file] = one.name
         return self._needed
 
     def remove(self, removal: Removal) -> None:

@@ -7,13 +7,14 @@ from itertools import islice
 from typing import Literal
 
 from receiver.errors import GeminiError
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch, Unread
 from receiver.inbox.names import split_inbox_name
 from receiver.layout import manifest_name
 from receiver.storage import Storage
 
-Verdict = Literal["queued", "owed", "buried", "young"]
+Verdict = Literal["queued", "owed", "buried", "young", "expired"]
 TOGETHER = 100  # batches looked up at once
+MOST_FAULTS = 3  # of Gemini in a row, when batches are asked for one by one: then it is away, and not one batch odd
 STORAGE_THREADS = 8  # a bucket answers in tens of milliseconds; several questions overlap
 
 
@@ -28,7 +29,14 @@ class Tally:
     buried: int = 0  # given up before, and left so
     young: int = 0  # so fresh that the callback may still be on its way
     unfinished: int = 0  # still pending or running at Gemini
-    unclear: list[str] = field(default_factory=list)  # Gemini did not show them: no verdict
+    expired: list[str] = field(default_factory=list)  # ended longer ago than results live, and have none any more
+    unclear: list[str] = field(default_factory=list)  # Gemini did not show them, or not readably: no verdict
+    reasons: list[str] = field(default_factory=list)  # why, for each of them
+
+    def note_unclear(self, name: str, reason: str) -> None:
+        """Count what gets no verdict."""
+        self.unclear.append(name or "(no name)")
+        self.reasons.append(reason)
 
 
 def add_tallies(tallies: Iterable[Tally]) -> Tally:
@@ -46,11 +54,12 @@ class Window:
 
     since: str | None = None  # inclusive
     until: str | None = None  # exclusive
+    also: frozenset[str] = frozenset()  # batches that are looked at whenever they ended
 
     def holds(self, batch: Batch) -> bool:
         is_early = batch.ended and self.since and batch.ended < self.since
         is_late = batch.ended and self.until and batch.ended >= self.until
-        return not (is_early or is_late)
+        return batch.name in self.also or not (is_early or is_late)
 
 
 def find_stored(storage: Storage, names: Sequence[str]) -> set[str]:
@@ -64,7 +73,7 @@ def find_stored(storage: Storage, names: Sequence[str]) -> set[str]:
 
 
 def replay(
-    listed: Iterable[Batch],
+    listed: Iterable[Batch | Unread],
     get_batch: Callable[[str], Batch],
     stored_among: Callable[[Sequence[str]], set[str]],
     admit: Callable[[Sequence[Batch]], Sequence[Verdict]],
@@ -72,14 +81,16 @@ def replay(
 ) -> Tally:
     """Look at every listed batch and admit the terminal ones that have no manifest.
 
-    A batch that is listed as unfinished may have ended since, so it is asked for by name. One that Gemini refuses to
-    show gets no verdict; any other error of Gemini, the storage or `admit` ends the replay.
+    A batch that is listed as unfinished may have ended since, so it is asked for by name. One that Gemini does not
+    show, or that can't be read, gets no verdict. The replay ends with an error of the storage or of `admit`, and with
+    one of Gemini that says nothing about a single batch.
     """
     tally = Tally()
-    candidates = _candidates(listed, window)
+    candidates = _candidates(listed, window, tally)
+    ask = Asking(get_batch, tally)
     while group := list(islice(candidates, TOGETHER)):
         stored = stored_among([batch.name for batch in group])
-        ended = [_settled(batch, get_batch, tally) for batch in group if batch.name not in stored]
+        ended = [_settled(batch, ask, tally) for batch in group if batch.name not in stored]
         missing = [batch for batch in ended if batch is not None and window.holds(batch)]
         tally.stored += len(stored)
         tally.found += len(stored) + len(missing)
@@ -88,42 +99,53 @@ def replay(
     return tally
 
 
-def _candidates(listed: Iterable[Batch], window: Window) -> Iterator[Batch]:
+def _candidates(listed: Iterable[Batch | Unread], window: Window, tally: Tally) -> Iterator[Batch]:
     seen = set[str]()
     for batch in listed:
-        if batch.name not in seen and window.holds(batch):
+        if isinstance(batch, Unread):
+            tally.note_unclear(batch.name, f"can't be read: {batch.reason}")
+        elif batch.name not in seen and window.holds(batch):
             seen.add(batch.name)
             yield replace(batch, inlined=None)  # a group of them would not fit in memory
 
 
-def ask_each(names: Iterable[str], get_batch: Callable[[str], Batch], unclear: list[str]) -> Iterator[Batch]:
-    """The batches of these names; those that Gemini refuses to show are added to `unclear`. Raises GeminiError."""
-    for name in names:
+class Asking:
+    """Asks for batches by name; one that Gemini does not show, or not readably, is unclear and ends nothing."""
+
+    def __init__(self, get_batch: Callable[[str], Batch], tally: Tally) -> None:
+        self._get_batch, self._tally = get_batch, tally
+        self._faults = 0  # in a row
+
+    def get(self, name: str) -> Batch | None:
+        """The batch; None where it is unclear. Raises GeminiError once Gemini itself is away."""
         try:
-            yield get_batch(name)
+            batch = self._get_batch(name)
         except GeminiError as error:
-            if error.retryable:
+            self._faults += error.fault == "outside"
+            if self._faults >= MOST_FAULTS:
                 raise
-            unclear.append(name)
+            self._tally.note_unclear(name, str(error))
+            return None
+        self._faults = 0
+        return batch
 
 
-def _settled(batch: Batch, get_batch: Callable[[str], Batch], tally: Tally) -> Batch | None:
+def _settled(batch: Batch, asking: Asking, tally: Tally) -> Batch | None:
     """The batch once it is terminal; otherwise it is counted and None."""
     if batch.is_terminal:
         return batch
-    for latest in ask_each([batch.name], get_batch, tally.unclear):
-        if latest.is_terminal:
-            return replace(latest, inlined=None)
-        tally.unfinished += 1
+    latest = asking.get(batch.name)
+    if latest is None:
+        return None
+    if latest.is_terminal:
+        return replace(latest, inlined=None)
+    tally.unfinished += 1
     return None
 
 
 def _count(tally: Tally, batch: Batch, verdict: Verdict) -> None:
-    if verdict == "queued":
-        tally.queued.append(batch.name)
-    elif verdict == "owed":
-        tally.owed += 1
-    elif verdict == "buried":
-        tally.buried += 1
+    if verdict in ("queued", "expired"):
+        names: list[str] = getattr(tally, verdict)
+        names.append(batch.name)
     else:
-        tally.young += 1
+        setattr(tally, verdict, getattr(tally, verdict) + 1)

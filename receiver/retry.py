@@ -1,11 +1,90 @@
-"""When to try again: pure decisions, tested as a table."""
+"""When to try again, and when to give up: pure decisions, tested as a table."""
 
 import random
+from dataclasses import dataclass
+from typing import Literal
+
+from receiver.errors import Fault
+
+Counter = Literal["attempts", "waits", "outages", "refusals"]
 
 WAIT_BASE_S = 1.0
 WAIT_CAP_S = 600.0
 ERROR_CAP_S = 3600.0
+OUTAGE_CAP_S = 900.0
+GROWN = 180  # delays stop growing at so many times RETRY_BASE_S, if not before
+LEAST_BASE_S = 0.05  # who sets RETRY_BASE_S to 0 must not ask without pause for days
 JITTER = 0.2
+
+# How long results live at Gemini is documented nowhere; "a couple of days" and "48 hours" are what users report.
+RESULTS_LIVE_S = 48 * 3600.0
+EXPIRED_AFTER = 3  # refusals in a row: a single one may be a passing fault even of old results
+
+
+@dataclass(frozen=True)
+class Past:
+    """What has become of a batch so far. Seconds are by Redis' clock."""
+
+    attempts: int = 0  # crashes, and faults of the batch itself
+    outages: int = 0  # faults of others in a row
+    outage_s: float = 0  # since the first of them
+    refusals: int = 0  # in a row
+    refused_s: float = 0  # since the first of them
+
+
+NOTHING_YET = Past()
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a batch waits. A late try costs nothing, and a batch that was given up may cost all of its results."""
+
+    base_s: float = 5  # before the first retry
+    outage_s: float = 7 * 86400.0  # through faults of others: well over RESULTS_LIVE_S
+
+    @property
+    def refusal_s(self) -> float:
+        """Through refusals in a row: a day, within which a person sees them in `status`."""
+        return self.outage_s / 7
+
+
+@dataclass(frozen=True)
+class Next:
+    """What becomes of a batch after an error."""
+
+    action: Literal["postpone", "bury", "expire"]
+    counter: Counter = "attempts"  # what is counted where it is postponed
+    delay_s: float = 0
+
+
+def plan_next(
+    fault: Fault, past: Past, patience: Patience, *, retryable: bool = True, asked_s: float | None = None
+) -> Next:
+    """Decide by whose fault an error is; `retryable` counts for faults of the batch alone.
+
+    Those count attempts, and the inbox buries at the fifth. Outages and refusals wait by the clock as long as patience
+    lasts, and results that have expired are let go without an alarm.
+    """
+    base_s = patience.base_s
+    if fault == "batch":
+        delay_s = plan_retry_s(past.attempts, base_s, asked_s)
+        return Next("postpone", "attempts", delay_s) if retryable else Next("bury")
+    if fault == "outside":
+        if past.outage_s >= patience.outage_s:
+            return Next("bury")
+        return Next("postpone", "outages", _double(past.outages, base_s, asked_s))
+    if fault == "expired" and past.refusals + 1 >= EXPIRED_AFTER:
+        return Next("expire")
+    if past.refused_s >= patience.refusal_s:
+        return Next("bury")
+    return Next("postpone", "refusals", _double(past.refusals, base_s, asked_s))
+
+
+def _double(before: int, base_s: float, asked_s: float | None) -> float:
+    """Delay after so many faults before this one: doubles from the base, never less than the other side asked."""
+    base_s = max(base_s, LEAST_BASE_S)
+    longest_s = min(base_s * GROWN, max(base_s, OUTAGE_CAP_S))
+    return float(max(min(base_s * 2 ** min(before, 20), longest_s), asked_s or 0))
 
 
 def plan_wait_s(waits: int) -> float:

@@ -18,6 +18,7 @@ from receiver.projects import VARIABLES as PROJECT_VARIABLES
 from receiver.proof_keys import ProofKey
 from receiver.redis_urls import parse_ca_file, parse_redis_url, with_tls
 from receiver.response_schemas import parse_response_schema
+from receiver.retry import Patience
 from receiver.secret_files import MARK, SECRETS
 from receiver.setting_files import read_setting_file
 from receiver.templates import parse_pattern
@@ -101,7 +102,16 @@ VARIABLES = (
     ),
     Variable("SCRATCH_DIR", "the system's temporary folder", "local folder for results on their way to the storage"),
     Variable(
-        "RETRY_BASE_S", "5", "seconds before the first retry after an error; each further one waits four times longer"
+        "RETRY_BASE_S",
+        "5",
+        "seconds before the first retry; after a fault of the batch each further one waits four times longer, "
+        "after a fault of others twice, up to 15 minutes",
+    ),
+    Variable(
+        "OUTAGE_PATIENCE_S",
+        "604800",
+        "seconds that a batch waits through faults of Gemini, the network, the storage or a key before it is buried; "
+        "a seventh of it where Gemini keeps saying that there is no such thing",
     ),
     Variable(
         "RECONCILE_INTERVAL_S",
@@ -139,7 +149,7 @@ class Settings:
     prices: Prices  # PRICES_FILE
     proof_key: ProofKey | None  # PROOF_KEY; None: manifests are not signed
     scratch_dir: str | None  # None: the system's temporary folder
-    retry_base_s: float  # seconds
+    patience: Patience  # RETRY_BASE_S and OUTAGE_PATIENCE_S
     reconcile_interval_s: float  # seconds; 0 is never
     notices: NoticeSettings  # NOTIFY_… and SLACK_WEBHOOK_URL
     metrics_token: str = field(repr=False)  # empty: no metrics
@@ -271,7 +281,10 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "prices": reader.parsed(_parse_prices_file, None, "PRICES_FILE"),
         "proof_key": reader.parsed(_parse_proof_key, None, "PROOF_KEY"),
         "scratch_dir": reader.text("SCRATCH_DIR") or None,
-        "retry_base_s": reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
+        "patience": Patience(
+            reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
+            reader.parsed(_parse_seconds, 0.0, "OUTAGE_PATIENCE_S", default="604800"),
+        ),
         "reconcile_interval_s": reader.parsed(_parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"),
         "notices": read_notice_settings(reader),
         "metrics_token": reader.parsed(parse_token, "", "METRICS_TOKEN"),

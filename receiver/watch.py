@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
-from receiver.errors import InboxUnavailableError, ManifestError, NotFoundError
-from receiver.gemini.client import PAGE_SIZE, Batch
+from receiver.errors import InboxUnavailableError, ManifestError, NotFoundError, UnreadableBatchError
+from receiver.gemini.client import PAGE_SIZE
+from receiver.gemini.operations import Batch
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.names import split_inbox_name
 from receiver.judgement import judge_manifest
@@ -21,6 +22,7 @@ from receiver.storage import Storage
 
 UNKNOWN = "UNKNOWN"  # nobody was asked yet
 Until = Literal["stored", "ended"]
+GONE_AFTER = 3  # answers in a row that there is no such batch: one may be a passing fault
 FEW = 3  # batches of a project that are asked for one by one; for more a page of the list comes first
 
 
@@ -41,6 +43,7 @@ class Sight:
     wrong: tuple[str, ...] = ()  # why it did not end well; only of one that is done
     judgement: str | None = None  # of a stored one, in words
     advice: str | None = None  # what to do about one that is stored and not well
+    unseen: int = 0  # how often in a row Gemini said that there is no such batch
 
 
 @dataclass
@@ -116,6 +119,8 @@ class Watch:
             return
         for sight in sights:
             entry = entries.get(sight.batch)
+            if entry is not None and entry.summary.expired:
+                self._note([replace(sight, is_done=True, wrong=(f"it is not stored: {entry.summary.expired}",))])
             if entry is not None and entry.state == "buried":
                 hint = f"`gemini-batch-receiver events retry {sight.batch}` tries again"
                 self._note([replace(sight, is_done=True, wrong=(f"it was given up: {entry.cause}; {hint}",))])
@@ -124,7 +129,7 @@ class Watch:
 def _ask_project(batches: ProjectBatches, sights: Sequence[Sight]) -> Iterator[Sight]:
     wanted = {sight.batch for sight in sights}
     listed = islice(batches.list(), PAGE_SIZE) if len(wanted) > FEW else ()
-    found = {batch.name: _seen(batch) for batch in listed if batch.name in wanted}
+    found = {one.name: _seen(one) for one in listed if isinstance(one, Batch) and one.name in wanted}
     for sight in sights:
         yield found.get(sight.batch) or _ask(batches, sight)
 
@@ -132,7 +137,12 @@ def _ask_project(batches: ProjectBatches, sights: Sequence[Sight]) -> Iterator[S
 def _ask(batches: ProjectBatches, sight: Sight) -> Sight:
     try:
         return _seen(batches.get(sight.batch))
+    except UnreadableBatchError as error:
+        return replace(sight, state="UNREADABLE", is_done=True, wrong=(str(error),))
     except NotFoundError as error:
+        unseen = sight.unseen + 1
+        if unseen < GONE_AFTER:
+            return replace(sight, unseen=unseen)
         return replace(sight, state="GONE", is_done=True, wrong=(str(error),))
 
 

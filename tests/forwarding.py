@@ -22,6 +22,7 @@ class Gate:
     what: Literal["pass", "lose", "drop", "hold", "refuse"] = "pass"  # "drop": the request never arrives
     method: str = ""
     url: str = ""
+    refusal: httpx.Response = REFUSAL
     held: threading.Event = field(default_factory=threading.Event)  # set once a request is held back
     is_over: threading.Event = field(default_factory=threading.Event)
     hear: Callable[[str], None] = lambda _path: (
@@ -36,7 +37,7 @@ class Gate:
         """What Gemini says; None when nobody hears it."""
         what = self.what if self.where in path and self.method in ("", method) else "pass"
         if what == "refuse":
-            return REFUSAL
+            return self.refusal
         if what == "drop":
             return None
         if what == "hold":

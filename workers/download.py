@@ -185,7 +185,8 @@ class Download:
         if codings in (["gzip"], ["x-gzip"]):
             self._trusts_parts = False  # ranges and lengths would count packed bytes
             return self._unseen(gunzip(raw, self._name), self.offset, _Version(None, None))
-        raise DownloadError(f"{self._name} arrived encoded as {', '.join(codings)[:80]}, which was not asked for")
+        words = f"{self._name} arrived encoded as {', '.join(codings)[:80]}, which was not asked for"
+        raise DownloadError(words, fault="outside")
 
     def _part(self, response: httpx.Response, raw: Iterator[bytes], start: int) -> Iterator[bytes]:
         span = parse_span(response)

@@ -7,16 +7,10 @@ from typing import NamedTuple
 
 import httpx
 
-from receiver.errors import DownloadError, GeminiError
-from receiver.gemini.transport import read_error
+from receiver.errors import GeminiError
+from receiver.gemini.transport import MAX_REFUSAL_BYTES, read_file_error
 
-MAX_REFUSAL_BYTES = 64 * 1024
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
-GONE: dict[int | None, str] = {
-    httpx.codes.FORBIDDEN: "the result file can't be read any more with this key: expired, or of another project",
-    httpx.codes.NOT_FOUND: "the result file has expired or was deleted",
-    httpx.codes.GONE: "the result file has expired or was deleted",
-}
 
 
 class Span(NamedTuple):
@@ -64,9 +58,5 @@ def read_refusal(response: httpx.Response, raw: Iterable[bytes], name: str) -> G
             if len(body) > MAX_REFUSAL_BYTES:
                 break
     headers = {name: value for name, value in response.headers.items() if name == "retry-after"}
-    error = read_error(
-        httpx.Response(response.status_code, headers=headers, content=body, request=response.request), name
-    )
-    if error.status in GONE:
-        return DownloadError(f"{error}; {GONE[error.status]}", status=error.status)
-    return error
+    answer = httpx.Response(response.status_code, headers=headers, content=body, request=response.request)
+    return read_file_error(answer, name)

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from receiver.errors import StorageError
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.layout import input_name
 from receiver.manifests import Input
 from receiver.storage import Storage
@@ -87,7 +87,7 @@ class KnownInput:
             requests = sum(1 for _ in _read_lines(path, check))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             hint = "store it again or delete it, then replay the batch"
-            raise StorageError(f"{name} is no whole gzip file: {hint}", retryable=False) from error
+            raise StorageError(f"{name} is no whole gzip file: {hint}", retryable=False, fault="batch") from error
         return cls(path, Input(name, file_sha256(path), requests), check)
 
     def keys(self) -> Iterator[str]:

@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable
 from threading import Event
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
-from receiver.errors import InboxUnavailableError, LeaseLostError, ReceiverError
+from receiver.errors import Fault, InboxUnavailableError, LeaseLostError, ReceiverError
 from receiver.inbox.entries import State
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
 from receiver.log_fields import FollowingThread
 from receiver.notices.messages import Message
+from receiver.retry import Counter
 from workers.doubts import Series
 from workers.held import breathe, forget_lease, remember_lease
 from workers.shutdown import is_out_of_time, is_shutting_down
@@ -90,7 +91,11 @@ class LeaseKeeper:
         """Mark the batch as stored, and owe the message. False when somebody else has it, which harms nothing."""
         return self._insist(lambda: self._inbox.finish(self.lease, summary, message))
 
-    def postpone(self, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
+    def expire(self, summary: Summary, cause: str) -> bool:
+        """Let the batch go, whose results are gone for good. False when somebody else has it, which harms nothing."""
+        return self._insist(lambda: self._inbox.expire(self.lease, summary, cause))
+
+    def postpone(self, delay_s: float, cause: str, counter: Counter) -> State:
         """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
         return self._insist(lambda: self._inbox.postpone(self.lease, delay_s, cause, counter))
 
@@ -102,9 +107,9 @@ class LeaseKeeper:
         """Hand the batch back at once, uncounted. Raises LeaseLostError when somebody else has it."""
         self._insist(lambda: self._inbox.release(self.lease, cause))
 
-    def bury(self, cause: str) -> None:
+    def bury(self, cause: str, fault: Fault = "batch") -> None:
         """Give the batch up. Raises LeaseLostError when somebody else has it."""
-        self._insist(lambda: self._inbox.bury(self.lease, cause))
+        self._insist(lambda: self._inbox.bury(self.lease, cause, fault))
 
     def _insist(self, step: Callable[[], T]) -> T:
         """Redis may be away just now; an end that it never hears of would count as a crash."""

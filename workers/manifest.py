@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from msgspec import UNSET
 
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.layout import Template, manifest_name, signature_name
 from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source, encode_manifest
 from receiver.outcomes import Outcome

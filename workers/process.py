@@ -1,6 +1,7 @@
 """The job: from a batch's name to its outputs and its manifest. Read it from the top down."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from typing import Literal
 
 from receiver.errors import (
     AlreadyStoredError,
+    ExpiredError,
     GeminiError,
     LeaseLostError,
     ReceiverError,
 )
-from receiver.gemini.client import Batch, Gemini
-from receiver.inbox.ledger import Inbox, connect
+from receiver.gemini.client import Gemini
+from receiver.gemini.operations import Batch
+from receiver.inbox.ledger import Inbox, Lease, connect
 from receiver.inbox.names import split_inbox_name
 from receiver.inbox.summaries import summarise
 from receiver.layout import manifest_name, retry_name
@@ -23,13 +26,15 @@ from receiver.manifests import Manifest, Record, Source, read_manifest
 from receiver.notices.messages import describe_manifest
 from receiver.projects import Project
 from receiver.replaced import set_aside
-from receiver.retry import jittered, plan_retry_s, plan_wait_s
+from receiver.retention import has_outlived
+from receiver.retry import jittered, plan_wait_s
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 from receiver.tracing import job_span, stage
 from workers.account import Account
 from workers.configuration import current_settings
 from workers.digests import file_sha256
+from workers.fates import settle_crash, settle_error
 from workers.forms.forms import Forms
 from workers.known_input import KnownInput, is_awaited
 from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
@@ -127,35 +132,16 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
         keeper.release(str(error))  # where nobody took it over, Redis was away: that is no fault of the batch
         log.warning("batch.lease_not_kept")
     except ReceiverError as error:
-        _fail(settings, keeper, error)
+        settle_error(keeper, error, settings.patience)
     except Exception as error:
         log.exception("batch.crashed")
-        _postpone(settings, keeper, f"unexpected {type(error).__name__}: {error}", None)
+        settle_crash(keeper, error, settings.patience)
 
 
 def _read_again_later(keeper: LeaseKeeper, error: DoubtedError) -> None:
     delay_s = jittered(error.delay_s)
     keeper.postpone(delay_s, str(error), "waits")
     log.warning("batch.doubted", extra={"cause": str(error), "delay_s": round(delay_s, 1)})
-
-
-def _fail(settings: Settings, keeper: LeaseKeeper, error: ReceiverError) -> None:
-    if error.retryable:
-        asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
-        _postpone(settings, keeper, str(error), asked_s)
-    else:
-        keeper.bury(str(error))
-        log.error("batch.buried", extra={"cause": str(error)})
-
-
-def _postpone(settings: Settings, keeper: LeaseKeeper, cause: str, asked_s: float | None) -> None:
-    lease = keeper.lease
-    delay_s = jittered(plan_retry_s(lease.attempts, settings.retry_base_s, asked_s))
-    state = keeper.postpone(delay_s, cause, "attempts")
-    if state == "buried":
-        log.error("batch.buried", extra={"cause": cause})
-    else:
-        log.warning("batch.postponed", extra={"cause": cause, "delay_s": round(delay_s, 1)})
 
 
 def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
@@ -172,10 +158,11 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
         if known is None and is_awaited(parts.storage, batch):
             raise NotReadyError("the input is still on its way into the storage")
         if old is not None:
-            require_replacement(keeper, parts.gemini, batch, known, old, parts.settings.retry_base_s)
+            require_replacement(keeper, parts.gemini, batch, known, old, parts.settings.patience.base_s)
             set_aside(parts.storage, batch_id, old, scratch)
         attempt = Attempt(batch, batch_id, account, known, scratch)
-        source, written = _store_results(parts, keeper, attempt)
+        with _telling_the_expired(batch, keeper.lease):
+            source, written = _store_results(parts, keeper, attempt)
         settings, project = parts.settings, parts.project.name
         template, metadata = settings.template, keeper.lease.metadata
         manifest = build_manifest(batch, source, account, written, template, known, settings.prices, project, metadata)
@@ -204,14 +191,27 @@ def _get_ended(gemini: Gemini, name: str) -> Batch:
     batch = gemini.get_batch(name)
     if not batch.is_terminal:
         raise NotReadyError(f"Gemini says {batch.state}")
-    if batch.state == "SUCCEEDED" and not batch.has_output:
-        raise NotReadyError("Gemini says SUCCEEDED but does not name the results yet")
+    if batch.lacks_output and not has_outlived(batch.ended, time.time()):
+        raise NotReadyError(f"Gemini says {batch.state} but does not name the results yet")
     return batch
+
+
+@contextmanager
+def _telling_the_expired(batch: Batch, lease: Lease) -> Iterator[None]:
+    """What Gemini refuses of results so old that they had outlived their time when we first heard of the batch."""
+    try:
+        yield
+    except GeminiError as error:
+        if error.fault == "refused" and has_outlived(batch.ended, lease.first_ms / 1000):
+            raise ExpiredError(f"it ended at {batch.ended}, and its results are gone: {error}") from error
+        raise
 
 
 def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple[Source, Written]:
     """Split the results into outputs and records; where a batch has none, only what to send again is left to say."""
     batch, account = attempt.batch, attempt.account
+    if batch.lacks_output:
+        raise GeminiError(f"Gemini says {batch.state}, but names no results", fault="refused")
     if not batch.has_output:
         return Source("none"), Written(retry=_store_retries(parts.storage, attempt))
     namer = parts.settings.template.bind(
@@ -231,7 +231,7 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
             split.run(parts.tally.count(results.chunks()))
         parts.tally.end_stage("split")
         reading = read_counts(batch, attempt.known, account, results, split.counts)
-        doubted = require_belief(keeper, reading, results.sha256, split.size_bytes, parts.settings.retry_base_s)
+        doubted = require_belief(keeper, reading, results.sha256, split.size_bytes, parts.settings.patience.base_s)
         with stage("store"):
             written = split.store(attempt.complete_retries)
         parts.tally.end_stage("store")

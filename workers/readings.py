@@ -3,7 +3,8 @@
 from msgspec import UNSET, UnsetType
 
 from receiver.errors import ManifestError, ReceiverError
-from receiver.gemini.client import Batch, Gemini
+from receiver.gemini.client import Gemini
+from receiver.gemini.operations import Batch
 from receiver.manifests import read_manifest
 from receiver.outcomes import Outcome
 from workers.account import Account

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.layout import index_name, manifest_name, retry_name
 from receiver.manifests import Cost, Manifest, Record, Source
 from workers.account import Account

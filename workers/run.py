@@ -36,7 +36,7 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         template = settings.template
         log.info("worker.started", extra={"template": template.text, "example": template.example()})
         clear_old_scratch(settings, storage)
-        worker = BatchWorker(settings.redis_url, settings.retry_base_s, settings.notices.digests)
+        worker = BatchWorker(settings.redis_url, settings.patience.base_s, settings.notices.digests)
         share_with_horses()
         if burst:
             _burst(worker, inbox, bell)

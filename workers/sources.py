@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from receiver.gemini.client import Batch, Gemini
+from receiver.gemini.client import Gemini
+from receiver.gemini.operations import Batch
 from workers.download import Download
 
 

@@ -8,7 +8,7 @@ from typing import Self
 import redis
 
 from receiver.errors import InboxUnavailableError
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.progress import Progress, Stage
 from receiver.judgement import judge_manifest

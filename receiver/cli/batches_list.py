@@ -3,8 +3,7 @@
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from itertools import islice, takewhile
+from itertools import islice
 
 import click
 import msgspec
@@ -16,12 +15,13 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, project_option
 from receiver.cli.stored import parse_record, read_record
 from receiver.errors import ManifestError, ReceiverError
-from receiver.gemini.client import TERMINAL_STATES, Batch
+from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
 from receiver.judgement import judge_manifest
 from receiver.project_batches import ProjectBatches, open_each
 from receiver.replay import STORAGE_THREADS
 from receiver.storage import Storage, open_storage
 
+UNREADABLE = "UNREADABLE"
 STATES = ("PENDING", "RUNNING", *sorted(TERMINAL_STATES))
 TOGETHER = 100  # batches that are looked up and printed together
 
@@ -40,6 +40,7 @@ class Row(msgspec.Struct, frozen=True):
     failed: int
     stored: bool  # has a manifest
     judgement: str | None = None  # of a stored one: "stored", or "stored; 35 errors, 2 missing"
+    problem: str | None = None  # why it can't be read; then nothing else is known of it
 
 
 @batches.command("list")
@@ -57,13 +58,15 @@ class Row(msgspec.Struct, frozen=True):
 def list_command(*, states: tuple[str, ...], since: str | None, label: str | None, limit: int, as_json: bool) -> None:
     """List the batches that Gemini knows, newest first, and whether they are stored.
 
+    One that can't be read is a row with the reason, and takes no other with it; `--state` leaves it out.
     Exit code 1 when Gemini or the storage failed for a project; the other projects' batches are shown all the same.
     """
     settings = load_settings()
     storage = open_storage(settings.storage_url)
     failures = list[str]()
     with open_each(settings, choose_projects(settings, label)) as projects:
-        wanted = (batch for batch in _newest_first(projects, since, failures) if not states or batch.state in states)
+        found = _newest_first(projects, since, failures)
+        wanted = (one for one in found if not states or (isinstance(one, Batch) and one.state in states))
         rows = _rows(islice(wanted, limit), storage)
         if as_json:
             click.echo(msgspec.json.encode(list(rows)))
@@ -72,16 +75,23 @@ def list_command(*, states: tuple[str, ...], since: str | None, label: str | Non
     end_with(failures)
 
 
-def _newest_first(projects: Mapping[str, ProjectBatches], since: str | None, failures: list[str]) -> Iterator[Batch]:
+def _newest_first(
+    projects: Mapping[str, ProjectBatches], since: str | None, failures: list[str]
+) -> Iterator[Batch | Unread]:
     """The batches of all projects. Pages are fetched as they are needed; what fails goes to `failures`."""
     lists = [_listed(one, since, failures) for one in projects.values()]
-    return heapq.merge(*lists, key=_created, reverse=True)
+    return (one for _, one in heapq.merge(*lists, key=lambda dated: dated[0], reverse=True))
 
 
-def _listed(project: ProjectBatches, since: str | None, failures: list[str]) -> Iterator[Batch]:
+def _listed(project: ProjectBatches, since: str | None, failures: list[str]) -> Iterator[tuple[str, Batch | Unread]]:
+    """Each with the moment by which it is ordered; what can't be read stands behind what came before it."""
+    created = ""
     try:
-        for batch in takewhile(lambda one: not since or _created(one) >= since, project.list()):
-            yield replace(batch, inlined=None)
+        for one in project.list():
+            created = _created(one) if isinstance(one, Batch) else created
+            if since and isinstance(one, Batch) and created < since:
+                return
+            yield created, one
     except ReceiverError as error:
         failures.append(f"{project.project}: {error}" if project.project else str(error))
 
@@ -91,11 +101,11 @@ def _created(batch: Batch) -> str:
     return (batch.created or "").removesuffix("Z")
 
 
-def _rows(found: Iterable[Batch], storage: Storage) -> Iterator[Row]:
+def _rows(found: Iterable[Batch | Unread], storage: Storage) -> Iterator[Row]:
     rest = iter(found)
     while group := list(islice(rest, TOGETHER)):
-        judged = _judge_stored(storage, [batch.name for batch in group if batch.is_terminal])
-        yield from (_row(batch, judged.get(batch.name)) for batch in group)
+        judged = _judge_stored(storage, [one.name for one in group if isinstance(one, Batch) and one.is_terminal])
+        yield from (_row(one, judged.get(one.name)) for one in group)
 
 
 def _judge_stored(storage: Storage, names: Sequence[str]) -> dict[str, str]:
@@ -113,7 +123,10 @@ def _judge_stored(storage: Storage, names: Sequence[str]) -> dict[str, str]:
         return {name: text for name, text in found if text is not None}
 
 
-def _row(batch: Batch, judgement: str | None) -> Row:
+def _row(batch: Batch | Unread, judgement: str | None) -> Row:
+    if isinstance(batch, Unread):
+        name = batch.name or "(no name)"
+        return Row(name, UNREADABLE, None, None, None, None, None, 0, 0, stored=False, problem=batch.reason)
     return Row(
         batch=batch.name,
         state=batch.state,
@@ -141,6 +154,8 @@ def _print(rows: Iterator[Row], limit: int) -> None:
 
 
 def _line(row: Row) -> str:
+    if row.problem is not None:
+        return f"{printable(row.batch):<44}  can't be read: {printable(row.problem)}"
     counts = f"{row.succeeded:>7} {row.failed:>7} {'?' if row.requests is None else row.requests:>7}"
     created = (row.created or "")[:19] + ("Z" if row.created else "")
     model = printable((row.model or "").removeprefix("models/"))

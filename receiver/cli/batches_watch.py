@@ -17,6 +17,7 @@ from receiver.cli.projects import choose_projects, project_of, project_option, p
 from receiver.cli.watch_views import View, open_view
 from receiver.cli.watch_words import describe
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
+from receiver.gemini.operations import Unread, is_older
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.names import split_inbox_name
@@ -84,8 +85,11 @@ def _find_unfinished(
     """What has not ended at Gemini, and what has but waits in the inbox."""
     oldest = (datetime.now(UTC) - OLDEST).strftime("%Y-%m-%dT%H:%M:%S")
     for one in projects.values():
-        young = takewhile(lambda batch: not batch.created or batch.created >= oldest, one.list())
-        yield from (batch.name for batch in young if not batch.is_terminal)
+        for found in takewhile(lambda batch: not is_older(batch, oldest), one.list()):
+            if isinstance(found, Unread):
+                click.echo(f"{found.name or 'a batch without a name'} can't be read: {found.reason}", err=True)
+            elif not found.is_terminal:
+                yield found.name
     backlog = Backlog(client)
     try:
         owed = [*backlog.names("leased", project), *backlog.names("open", project)]
@@ -127,7 +131,7 @@ def _look_until_done(watch: Watch, pace: _Pace, view: View) -> None:
             view.show(list(watch.sights.values()), changed)
             fault = None
         except ReceiverError as error:
-            if is_first or not error.retryable:
+            if is_first or error.fault == "batch":
                 raise
             fault = error
             view.say(str(error))

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
+from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.inbox.ledger import connect
@@ -24,8 +25,9 @@ from receiver.settings import Settings
 def reconcile_command(ctx: click.Context, *, if_due: bool, label: str | None, as_json: bool) -> None:
     """Make the look that the web process and the workers make on their schedule, at every project's list.
 
-    It queues what ended since the last complete look and is not stored, and leaves what was given up. Exit code 1 when
-    Gemini, the storage or Redis failed, when a batch was not shown, or when another process is looking right now.
+    It queues what ended since the last complete look and is not stored, and what was given up for an outage that has
+    passed. Exit code 1 when Gemini, the storage or Redis failed, when a batch was not shown or can't be read, or when
+    another process is looking right now.
     """
     reports, failures = _look(load_settings(), label, if_due=if_due)
     report = _add_reports([one for one in reports if one is not None])
@@ -57,6 +59,7 @@ def _add_reports(reports: Sequence[Report]) -> Report | None:
         tally=add_tallies(report.tally for report in reports),
         missed=[name for report in reports for name in report.missed],
         expiring=[name for report in reports for name in report.expiring],
+        reopened=[name for report in reports for name in report.reopened],
     )
 
 
@@ -73,16 +76,20 @@ def _describe(report: Report) -> None:
     tally = report.tally
     for name in report.missed:
         click.echo(f"missed {name}", err=True)
+    for name in report.reopened:
+        click.echo(f"opened again {name}", err=True)
     for name in report.expiring:
         click.echo(f"its results may be gone soon: {name}", err=True)
-    for name in tally.unclear:
-        click.echo(f"not shown by Gemini for this API key: {name}", err=True)
+    for line in describe_unclear(tally):
+        click.echo(line, err=True)
+    if tally.expired:
+        click.echo(describe_expired(tally), err=True)
     counts = (
         (tally.owed, "already queued"),
         (tally.buried, "given up before"),
         (tally.young, "left for their callbacks"),
         (tally.unfinished, "not finished"),
-        (len(tally.unclear), "not shown by Gemini"),
+        (len(tally.unclear), "unclear"),
     )
     extra = "".join(f", {count} {words}" for count, words in counts if count)
     summary = (

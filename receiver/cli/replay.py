@@ -7,18 +7,19 @@ import click
 import msgspec
 
 from receiver.cli.group import cli, load_settings
+from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.moments import Moment
 from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
 from receiver.cli.replay_again import store_again
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch, Unread
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.ledger import connect
 from receiver.inbox.names import split_inbox_name
 from receiver.project_batches import ProjectBatches, open_batches
 from receiver.projects import DEFAULT, Project
 from receiver.remedies import Readmission
-from receiver.replay import Tally, Window, add_tallies, ask_each, find_stored, replay
+from receiver.replay import Asking, Tally, Window, add_tallies, find_stored, replay
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 
@@ -53,7 +54,8 @@ def replay_command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Ask Gemini for every project's batches and queue the finished ones that are not stored.
 
-    Exit code 1 when Gemini, the storage or Redis failed, or when Gemini did not show one of the batches.
+    Exit code 1 when Gemini, the storage or Redis failed, or when Gemini did not show one of the batches, or
+    not in a form that can be read.
     """
     if failed and names:
         raise click.UsageError("--failed and --batch exclude each other")
@@ -92,14 +94,16 @@ class _Choice:
 def _print(tally: Tally, *, dry_run: bool) -> None:
     for name in tally.queued:
         click.echo(f"{'would queue' if dry_run else 'queued'} {name}", err=True)
-    for name in tally.unclear:
-        click.echo(f"not shown by Gemini for this API key: {name}", err=True)
+    for line in describe_unclear(tally):
+        click.echo(line, err=True)
     counts = (
         (tally.owed, "already queued"),
         (tally.unfinished, "not finished"),
-        (len(tally.unclear), "not shown by Gemini"),
+        (len(tally.unclear), "unclear"),
     )
     extra = "".join(f", {count} {words}" for count, words in counts if count)
+    if tally.expired:
+        click.echo(describe_expired(tally), err=True)
     verb = "to queue" if dry_run else "queued"
     click.echo(f"{tally.found} found, {tally.stored} already stored, {len(tally.queued)} {verb}{extra}")
 
@@ -125,7 +129,7 @@ def _replay(settings: Settings, label: str | None, choice: _Choice, *, dry_run: 
     return tallies, failures
 
 
-def _counted(listed: Iterable[Batch], bar: Progress) -> Iterator[Batch]:
+def _counted(listed: Iterable[Batch | Unread], bar: Progress) -> Iterator[Batch | Unread]:
     for batch in listed:
         bar.advance()
         yield batch
@@ -135,17 +139,24 @@ def _look(
     batches: ProjectBatches, storage: Storage, door: Readmission, names: Sequence[str] | None, choice: _Choice
 ) -> Tally:
     """Look at these batches of one project, or at all that Gemini lists."""
-    unclear = list[str]()
+    before = Tally()
+    listed: Iterable[Batch | Unread]
     if names is None:
         listed = batches.list()
     elif choice.failed:
-        listed = ask_each(names, batches.get, unclear)
+        asking = Asking(batches.get, before)
+        listed = (batch for name in names if (batch := asking.get(name)) is not None)
     else:
         listed = (batches.get(name) for name in names)
     with show_progress(
         f"looking at {batches.project or DEFAULT}", "batches", None if names is None else len(names)
     ) as bar:
         heard = _counted(listed, bar)
-        tally = replay(heard, batches.get, lambda asked: find_stored(storage, asked), door.admit, choice.window)
-    tally.unclear += unclear
-    return tally
+        tally = replay(
+            heard,
+            batches.get,
+            lambda asked: find_stored(storage, asked),
+            lambda missing: door.admit(missing, batches.gives_results),
+            choice.window,
+        )
+    return add_tallies([tally, before])

@@ -10,7 +10,7 @@ from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.inbox.ledger import connect
 from receiver.notices.outbox import Standing
-from receiver.overview import AliveWorker, LastLook, Overview, take_overview
+from receiver.overview import AliveWorker, LastLook, Overview, describe_outage, take_overview
 from receiver.projects import DEFAULT
 
 MAX_CAUSE = 80
@@ -22,8 +22,8 @@ MAX_CAUSE = 80
 def status(ctx: click.Context, *, as_json: bool) -> None:
     """Show the inbox, the workers, the last deliveries and looks, and what was given up.
 
-    Exit code 1 when something needs a person: a batch or a notice was given up, batches are due and no worker is alive,
-    a look found a webhook wrong, or Redis may lose what it is given.
+    Exit code 1 when something needs a person: a batch or a notice was given up, an outage lasts, batches are due and no
+    worker is alive, a look found a webhook wrong, or Redis may lose what it is given.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:
@@ -50,6 +50,8 @@ def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
     for one in overview.deliveries:
         about = one.batch or one.cause or one.event
         yield "delivery", f"{show_moment(one.time_ms)} {one.verdict} {one.scheme or '-'} {about}"
+    for outage in overview.outages:
+        yield "waiting", describe_outage(outage, overview.now_ms)
     for lost in overview.last_buried:
         cause = " ".join(lost.cause.split())[:MAX_CAUSE]
         yield "buried", f"{lost.batch} {_age(lost.age_s)} ago, after {lost.attempts} attempts: {cause}"

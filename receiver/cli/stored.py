@@ -42,4 +42,5 @@ def tell_whereabouts(settings: Settings, name: str) -> str:
         case "buried":
             return f"it is buried after {entry.attempts} attempts{cause}; {hint} again"
         case "done":
-            return f"the inbox says done, so its manifest was removed; {hint} again"
+            removed = f"the inbox says done, so its manifest was removed; {hint} again"
+            return f"it has expired{cause}" if entry.summary.expired else removed

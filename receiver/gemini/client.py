@@ -1,13 +1,8 @@
-"""Gemini's batches: what they are, what becomes of them, and their result files.
+"""The calls of Gemini's Batch API, and the download of result files: see https://ai.google.dev/api/batch-api."""
 
-What the API answers is described in https://ai.google.dev/api/batch-api; fields can be strings, numbers or absent, so
-everything is read with tolerance.
-"""
-
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -16,146 +11,28 @@ import httpx
 import msgspec
 
 from receiver.errors import GeminiError
-from receiver.gemini.batch_tags import split_tag
 from receiver.gemini.models import full_model_name
-from receiver.gemini.transport import Trace, Transport, decode, hide_key
+from receiver.gemini.operations import BATCH_NAME, Batch, Unread, read_batch, read_listed
+from receiver.gemini.transport import (
+    MAX_REFUSAL_BYTES,
+    AnswerTooLargeError,
+    Trace,
+    Transport,
+    decode,
+    hide_key,
+    read_file_error,
+)
 
-TERMINAL_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 PAGE_SIZE = 100
-BATCH_NAME = re.compile(r"batches/[A-Za-z0-9_-]{1,128}")
-FILE_NAME = re.compile(r"files/[A-Za-z0-9_-]{1,128}")
 
 
-@dataclass(frozen=True)
-class Stats:
-    """Requests of a batch by what became of them, as far as Gemini says; while a batch runs it may say nothing."""
-
-    succeeded: int = 0
-    failed: int = 0
-    pending: int = 0
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch job as Gemini describes it."""
-
-    name: str  # "batches/<id>"
-    state: str  # "SUCCEEDED", without the prefix that differs between the service and its guide
-    display_name: str | None  # as the user gave it
-    model: str | None  # "models/gemini-3.5-flash"
-    created: str | None  # RFC 3339 with up to nine fraction digits
-    ended: str | None
-    requests: int | None  # batchStats.requestCount
-    result_file: str | None  # "files/batch-<id>"
-    inlined: tuple[bytes, ...] | None  # one compact JSON object a response, numbers and escapes as sent
-    error_code: int | None
-    error_message: str | None
-    stats: Stats = Stats()  # how far it is
-    input_file: str | None = None  # "files/<id>"; None for inline requests
-    tag: str | None = None  # of the call of `batches submit` that created it
-
-    @property
-    def is_terminal(self) -> bool:
-        return self.state in TERMINAL_STATES
-
-    @property
-    def results(self) -> int | None:
-        """Results that Gemini says there are: succeeded and failed requests, or all where it counts neither."""
-        return self.stats.succeeded + self.stats.failed or self.requests
-
-    @property
-    def has_output(self) -> bool:
-        return self.result_file is not None or self.inlined is not None
-
-
-class _Status(msgspec.Struct):
-    code: int | None = None
-    message: str | None = None
-
-
-class _InlinedResponses(msgspec.Struct, rename="camel"):
-    inlined_responses: list[msgspec.Raw] = []
-
-
-class _Output(msgspec.Struct, rename="camel"):
-    responses_file: str | None = None
-    inlined_responses: _InlinedResponses | None = None
-
-
-class _Stats(msgspec.Struct, rename="camel"):
-    request_count: str | int | None = None
-    successful_request_count: str | int | None = None
-    failed_request_count: str | int | None = None
-    pending_request_count: str | int | None = None
-
-
-class _InputConfig(msgspec.Struct, rename="camel"):
-    file_name: str | None = None
-
-
-class _Metadata(msgspec.Struct, rename="camel"):
-    state: str = ""
-    display_name: str | None = None
-    model: str | None = None
-    create_time: str | None = None
-    end_time: str | None = None
-    batch_stats: _Stats | None = None
-    input_config: _InputConfig | None = None
-    output: _Output | None = None
-    error: _Status | None = None
-
-
-class _Operation(msgspec.Struct):
-    name: str = ""
-    metadata: _Metadata | None = None
-    response: _Output | None = None
-    error: _Status | None = None
+def _ignore(_event: str, _about: Mapping[str, object]) -> None:
+    """A trace that nobody reads: with it a download gets a connection of its own, which may be left half read."""
 
 
 class _Page(msgspec.Struct, rename="camel"):
-    operations: list[_Operation] = []
+    operations: list[msgspec.Raw] = []
     next_page_token: str = ""
-
-
-def _compact(row: msgspec.Raw) -> bytes:
-    """A row on one line: the API prints with indentation. Only white space between tokens changes."""
-    return msgspec.json.format(bytes(row), indent=-1)
-
-
-def _count(text: str | int | None) -> int | None:
-    return int(text) if text is not None and str(text).isdecimal() else None
-
-
-def _read_stats(stats: _Stats) -> Stats:
-    succeeded, failed = _count(stats.successful_request_count), _count(stats.failed_request_count)
-    return Stats(succeeded or 0, failed or 0, _count(stats.pending_request_count) or 0)
-
-
-def _read_operation(operation: _Operation) -> Batch:
-    metadata = operation.metadata or _Metadata()
-    outputs = [output for output in (metadata.output, operation.response) if output]
-    file = next((output.responses_file for output in outputs if output.responses_file), None)
-    if file is not None and not FILE_NAME.fullmatch(file):
-        raise GeminiError(f"{operation.name} names a result file that is no file name; nothing was fetched")
-    inlined = next((output.inlined_responses for output in outputs if output.inlined_responses is not None), None)
-    error, stats = operation.error or metadata.error, metadata.batch_stats or _Stats()
-    display_name, tag = split_tag(metadata.display_name)
-    return Batch(
-        name=operation.name,
-        state=metadata.state.rpartition("STATE_")[2] or "UNSPECIFIED",
-        display_name=display_name,
-        model=metadata.model,
-        created=metadata.create_time,
-        ended=metadata.end_time,
-        requests=_count(stats.request_count),
-        stats=_read_stats(stats),
-        input_file=metadata.input_config.file_name if metadata.input_config else None,
-        result_file=file,
-        inlined=None if inlined is None else tuple(_compact(row) for row in inlined.inlined_responses),
-        error_code=error.code if error else None,
-        error_message=error.message if error else None,
-        tag=tag,
-    )
 
 
 class Gemini:
@@ -183,11 +60,28 @@ class Gemini:
             yield response
 
     def get_batch(self, name: str) -> Batch:
-        """One batch (`batches/<id>`), with its inlined responses. Raises NotFoundError or GeminiError."""
+        """One batch (`batches/<id>`), with its inlined responses.
+
+        Raises NotFoundError, UnreadableBatchError where it alone can't be read, or another GeminiError.
+        """
         path = require_batch_name(name)
-        batch = _read_operation(decode(self.transport.get(path, name), _Operation, name))
+        batch = read_batch(decode(self.transport.get(path, name), msgspec.Raw, name), name)
         said = batch.error_message
         return replace(batch, name=name, error_message=said and hide_key(said, self.transport.key))
+
+    def gives_results(self, batch: Batch) -> bool | None:
+        """Whether Gemini gives the results of a batch that has ended; None where it can't be asked right now."""
+        try:
+            if batch.result_file is None:
+                return not self.get_batch(batch.name).lacks_output
+            with self.stream_file(batch.result_file, {}, _ignore) as response:
+                if response.status_code in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
+                    return True
+                body = next(response.iter_raw(MAX_REFUSAL_BYTES), b"")
+            refused = httpx.Response(response.status_code, content=body, request=response.request)
+            raise read_file_error(refused, batch.result_file)
+        except GeminiError as error:
+            return False if error.fault == "refused" else None
 
     def create_batch(self, model: str, batch: Mapping[str, object], *, embeddings: bool = False) -> Batch:
         """Create a batch of the API's form. There is no key that makes a second call harmless: it makes a second batch.
@@ -198,7 +92,7 @@ class Gemini:
         name = full_model_name(model)
         what = f"a batch for {name}"
         answer = self.transport.send("POST", f"{quote(name)}:{call}", what, {"batch": batch})
-        created = _read_operation(decode(answer, _Operation, what))
+        created = read_batch(decode(answer, msgspec.Raw, what), what)
         if not BATCH_NAME.fullmatch(created.name):
             said = hide_key(created.error_message or "no name of a batch", self.transport.key)
             raise GeminiError(f"Gemini's answer on {what} names none: {said}")
@@ -212,19 +106,34 @@ class Gemini:
         """Take a batch out of Gemini's lists."""
         self.transport.send("DELETE", require_batch_name(name), name)
 
-    def list_batches(self) -> Iterator[Batch]:
-        """Every batch of the project, newest first, page by page; inlined responses may be left out."""
-        token, seen = "", set[str]()
+    def list_batches(self) -> Iterator[Batch | Unread]:
+        """Every batch of the project, newest first, page by page, without inlined responses.
+
+        One that can't be read takes no other with it.
+        """
+        token, seen, size = "", set[str](), PAGE_SIZE
         while True:
-            query = f"batches?pageSize={PAGE_SIZE}" + (f"&pageToken={quote(token, safe='')}" if token else "")
-            page = decode(self.transport.get(query, "the list of batches"), _Page, "the list of batches")
-            yield from (_read_operation(operation) for operation in page.operations)
+            page, size = self._list_page(token, size)
+            yield from (read_listed(operation) for operation in page.operations)
             token = page.next_page_token
             if not token:
                 return
             if token in seen:
                 raise GeminiError("Gemini's list of batches goes in circles", retryable=True)
             seen.add(token)
+
+    def _list_page(self, token: str, size: int) -> tuple[_Page, int]:
+        """A page of at most so many batches, of fewer where inlined responses make it too large; and how many."""
+        query = f"&pageToken={quote(token, safe='')}" if token else ""
+        while True:
+            try:
+                body = self.transport.get(f"batches?pageSize={size}{query}", "the list of batches")
+            except AnswerTooLargeError:
+                if size == 1:
+                    raise
+                size = max(1, size // 4)
+            else:
+                return decode(body, _Page, "the list of batches"), size
 
 
 def require_batch_name(name: str) -> str:

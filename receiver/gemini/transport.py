@@ -15,19 +15,34 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
-from receiver.errors import GeminiError, NotFoundError
+from receiver.errors import DownloadError, GeminiError, NotFoundError
 
 KEY_HEADER = "x-goog-api-key"
 MAX_ANSWER_BYTES = 256 * 1024 * 1024  # inlined responses come twice in one answer
 ANSWER_DEADLINE_S = 120.0
 MAX_REDIRECTS = 3
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+NOT_OF_GEMINI = frozenset({402, 407})  # a bill or a proxy stands between
+KEY_SIGNS = ("API key", "has not been used in project", "is disabled", "has been suspended", "leaked")
+GONE: dict[int | None, str] = {
+    httpx.codes.FORBIDDEN: "the result file can't be read any more with this key: expired, or of another project",
+    httpx.codes.NOT_FOUND: "the result file has expired or was deleted",
+    httpx.codes.GONE: "the result file has expired or was deleted",
+}
+MAX_REFUSAL_BYTES = 64 * 1024
 MAX_RETRY_AFTER_S = 3600.0
 USUAL = httpx.Timeout(30, connect=10)
 SLOW = httpx.Timeout(120, connect=10)  # for a chunk of an upload
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # there was no connection to send it over
 T = TypeVar("T")
 Trace = Callable[[str, Mapping[str, Any]], None]
+
+
+class AnswerTooLargeError(GeminiError):
+    """An answer is larger than anything that the API sends on purpose."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"Gemini's answer on {what} is over {MAX_ANSWER_BYTES >> 20} MiB", fault="refused")
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -65,21 +80,36 @@ def hide_key(text: str, key: str) -> str:
     return text.replace(key, "[API key]") if key else text
 
 
+def blames_key(said: str) -> bool:
+    """Whether a refusal is of the key or its project, and so not of the one thing that was asked for."""
+    return any(sign in said for sign in KEY_SIGNS)
+
+
 def read_error(response: httpx.Response, what: str) -> GeminiError:
     """The error that a refused call means. The response must have its request, and its body must have been read."""
     status, key = response.status_code, response.request.headers.get(KEY_HEADER, "")
     said = hide_key(_explain(status, response.content), key)
     if status == httpx.codes.NOT_FOUND:
-        return NotFoundError(f"Gemini knows no {what} for this API key ({said})", status=status)
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or "API key" in said:
+        return NotFoundError(f"Gemini knows no {what} for this API key ({said})", status=status, fault="refused")
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or blames_key(said):
         hint = "check that GEMINI_API_KEY is right and of the project that made the batch (a named one has its own)"
         return GeminiError(f"Gemini refused {what} ({said}): {hint}", status=status, retryable=True)
+    is_passing = status in RETRYABLE_STATUS or status >= httpx.codes.INTERNAL_SERVER_ERROR
     return GeminiError(
         f"Gemini did not give {what} ({said})",
         status=status,
-        retryable=status in RETRYABLE_STATUS,
+        retryable=is_passing,
         retry_after_s=retry_after_s(response.headers),
+        fault="outside" if is_passing or status in NOT_OF_GEMINI else "refused",
     )
+
+
+def read_file_error(response: httpx.Response, name: str) -> GeminiError:
+    """Likewise, of a result file: a 403 may well mean that it has expired. What blames the key says nothing of it."""
+    error = read_error(response, name)
+    if error.status not in GONE or (error.status == httpx.codes.FORBIDDEN and blames_key(str(error))):
+        return error
+    return DownloadError(f"{error}; {GONE[error.status]}", status=error.status, fault="refused")
 
 
 @functools.cache
@@ -145,11 +175,12 @@ class Transport:
                     response.close()
                 next_request = response.next_request
                 if next_request is None or not self.is_ours(next_request.url):
-                    raise GeminiError(f"Gemini redirected {what} to another origin; the API key does not follow there")
+                    words = f"Gemini redirected {what} to another origin; the API key does not follow there"
+                    raise GeminiError(words, fault="outside")
                 request = next_request
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise GeminiError(f"no answer from Gemini for {what}: {error!r}", retryable=True) from error
-        raise GeminiError(f"Gemini redirected {what} more than {MAX_REDIRECTS} times")
+        raise GeminiError(f"Gemini redirected {what} more than {MAX_REDIRECTS} times", fault="outside")
 
     def get(self, path: str, what: str) -> bytes:
         """The body of a GET below the API's version, of bounded size and within a deadline."""
@@ -163,7 +194,7 @@ class Transport:
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise GeminiError(f"Gemini's answer on {what} is over {MAX_ANSWER_BYTES >> 20} MiB")
+                    raise AnswerTooLargeError(what)
                 if time.monotonic() > deadline:
                     raise GeminiError(f"Gemini's answer on {what} took over {ANSWER_DEADLINE_S:.0f} s", retryable=True)
         plain = _plain(response.headers)
@@ -182,7 +213,7 @@ class Transport:
         try:
             with httpx.Client(verify=trusted_certificates(), timeout=SLOW, trust_env=False) as client:
                 response = client.post(url, content=content, headers=dict(headers))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise GeminiError(f"no answer from Gemini for {what}: {error!r}", retryable=True) from error
         if not response.is_success:
             raise read_error(response, what)
@@ -195,7 +226,7 @@ class Transport:
         sent = {"content-type": "application/json", **headers}
         try:
             response = self._client.request(method, url, content=content, headers=sent)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             is_unsent = isinstance(error, UNSENT)
             words = f"no answer from Gemini for {what}: {error!r}"
             raise GeminiError(words, retryable=True, is_unsent=is_unsent) from error

@@ -35,6 +35,11 @@ class Entry:
     metadata: dict[str, Any]  # the webhook's user metadata
     progress: Progress | None  # of a batch that a worker has had for some seconds
     timeline: tuple[Step, ...]
+    outages: int = 0  # faults of Gemini, the network or the storage in a row
+    outage_ms: int | None = None  # since when
+    refusals: int = 0  # answers of Gemini in a row that there is no such thing
+    refused_ms: int | None = None  # since when
+    fault: str = ""  # whose fault a buried batch is, as `burials` reads it; empty of the version before
 
 
 def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, Entry]:
@@ -70,4 +75,13 @@ def _read_entry(batch: str, row: dict[bytes, bytes]) -> Entry:
         metadata=msgspec.json.decode(fields.get("metadata") or "{}"),
         progress=read_progress(fields.get("progress", "")),
         timeline=read_timeline(fields.get("timeline", "")),
+        outages=int(fields.get("outages", "0")),
+        outage_ms=_moment(fields.get("outages_since")),
+        refusals=int(fields.get("refusals", "0")),
+        refused_ms=_moment(fields.get("refusals_since")),
+        fault=fields.get("fault", ""),
     )
+
+
+def _moment(text: str | None) -> int | None:
+    return None if text is None else int(text)

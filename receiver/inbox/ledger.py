@@ -27,18 +27,19 @@ from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
 from receiver.deliveries import MOST_LOGGED
-from receiver.errors import InboxUnavailableError, LeaseLostError
+from receiver.errors import Fault, InboxUnavailableError, LeaseLostError
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.progress import Progress
 from receiver.inbox.scripts import DUE, Scripts
 from receiver.inbox.summaries import Summary
 from receiver.notices.messages import Message, encode_data
+from receiver.retry import NOTHING_YET, Counter, Past
 
 Door = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
 Reopen = Literal["none", "done", "all"]
 
 SCRIPTS = (
-    *("accept", "claim", "renew", "leave", "finish", "postpone", "bury", "give_up", "due", "purge"),
+    *("accept", "claim", "renew", "leave", "finish", "expire", "postpone", "bury", "give_up", "due", "purge"),
     "add_reading",
 )
 COUNTERS = "gbr:counters"  # a hash: what has happened how often
@@ -50,7 +51,8 @@ LEAVE_S = 6.0  # what is left of the lease of a worker that was told to end: it 
 RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
 MAX_ATTEMPTS = 5
 MOST_LOOKED_AT = 1000  # by one sweep
-MAX_WAITS = 300  # at up to ten minutes each: two days, as long as Gemini lets a job live
+MAX_WAITS = 1000  # at up to ten minutes each: a week; Gemini lets a job live for two days, as it says
+LIMITS = {"attempts": (MAX_ATTEMPTS, "batch"), "waits": (MAX_WAITS, "outside")}  # and whose fault it is then
 MAX_CAUSE = 2000
 REDIS_TIMEOUT_S = 2.0
 CLOSING_ERRORS = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)  # the last: after a failover
@@ -81,6 +83,8 @@ class Lease:
     metadata: dict[str, Any]  # the webhook's user metadata
     trace: str = ""  # of the delivery that opened the entry
     again: bool = False  # somebody wants it stored once more, though it may be stored
+    past: Past = NOTHING_YET
+    first_ms: int = 0  # when the batch was accepted for the first time, in Unix time by Redis' clock
 
 
 @functools.cache
@@ -153,9 +157,19 @@ class Inbox:
         found = self._run("claim", batch, _milliseconds(lease_s), MAX_ATTEMPTS, BURIED_TTL_S)
         if found is None:
             return None
-        token, attempts, waits, metadata, trace, door = found
+        token, attempts, waits, metadata, trace, outages, outage_ms, refusals, refused_ms, first, door = found
         known = msgspec.json.decode(metadata) if metadata else {}
-        return Lease(batch, token.decode(), attempts, waits, known, trace.decode(errors="replace"), door == b"again")
+        return Lease(
+            batch,
+            token.decode(),
+            attempts,
+            waits,
+            known,
+            trace.decode(errors="replace"),
+            again=door == b"again",
+            past=Past(attempts, outages, outage_ms / 1000, refusals, refused_ms / 1000),
+            first_ms=int(first),
+        )
 
     def renew(self, lease: Lease, lease_s: float = LEASE_S, progress: Progress | None = None) -> None:
         """Hold the batch longer, and say how far it is. Raises LeaseLostError when it is no longer ours."""
@@ -179,13 +193,16 @@ class Inbox:
         told = (message.type, encode_data(message.data)) if message else ()
         return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *told))
 
-    def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Literal["attempts", "waits"]) -> State:
-        """Hand the batch back for later: `attempts` counts errors, `waits` Gemini's not being ready.
+    def expire(self, lease: Lease, summary: Summary, cause: str) -> bool:
+        """Let a batch go whose results are gone for good: it is done, and nobody is told. False when it is lost."""
+        return bool(self._run("expire", lease.batch, lease.token, _encode(summary), _encodable(cause), DONE_TTL_S))
 
-        At the counter's limit the batch is buried instead. Raises LeaseLostError when it is no longer ours.
+    def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Counter) -> State:
+        """Hand the batch back for later, and count why: see `receiver.retry`.
+
+        At the limit of attempts or waits it is buried instead. Raises LeaseLostError when it is no longer ours.
         """
-        limit = MAX_ATTEMPTS if counter == "attempts" else MAX_WAITS
-        return self._hand_back(lease, delay_s, cause, counter, limit)
+        return self._hand_back(lease, delay_s, cause, counter)
 
     def add_reading(self, lease: Lease, size_bytes: int, sha256: str) -> tuple[int, int, float]:
         """Remember a reading of the batch's results that is doubted, for as long as the entry lives.
@@ -201,18 +218,19 @@ class Inbox:
 
     def release(self, lease: Lease, cause: str) -> None:
         """Hand the batch back at once, with nothing counted: the worker is shutting down."""
-        self._hand_back(lease, 0, cause, "", 0)
+        self._hand_back(lease, 0, cause, "")
 
-    def _hand_back(self, lease: Lease, delay_s: float, cause: str, counter: str, limit: int) -> State:
+    def _hand_back(self, lease: Lease, delay_s: float, cause: str, counter: str) -> State:
+        limit, fault = LIMITS.get(counter, (0, ""))
         args = (lease.batch, lease.token, _milliseconds(delay_s), _encodable(cause), counter, limit, BURIED_TTL_S)
-        state: str = self._run("postpone", *args).decode()
+        state: str = self._run("postpone", *args, fault).decode()
         if state == "lost":
             raise LeaseLostError(f"{lease.batch} is no longer ours")
         return "buried" if state == "buried" else "open"
 
-    def bury(self, lease: Lease, cause: str) -> None:
+    def bury(self, lease: Lease, cause: str, fault: Fault = "batch") -> None:
         """Give the batch up for a person to look at. Raises LeaseLostError when it is no longer ours."""
-        if not self._run("bury", lease.batch, lease.token, _encodable(cause), BURIED_TTL_S):
+        if not self._run("bury", lease.batch, lease.token, _encodable(cause), BURIED_TTL_S, fault):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
     def give_up(self, batches: Sequence[str], cause: str) -> list[str]:

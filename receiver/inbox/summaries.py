@@ -13,7 +13,7 @@ _decode_fields = tolerant_reader(dict[str, Any])
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A manifest in short; empty where nobody could read it, or the batch is not stored."""
+    """A manifest in short; empty where nobody could read it, or the batch is not stored, but for `expired`."""
 
     state: str = ""  # as Gemini says: SUCCEEDED, FAILED, CANCELLED or EXPIRED
     display_name: str | None = None
@@ -28,6 +28,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     objects: Objects = Objects()
     problems: list[str] = []  # why it is not well, as its worker judged
     again: Again | None = None  # what `resubmit` would send; None where an earlier version wrote this
+    expired: str = ""  # why it is not stored and never will be: it ended long ago, and its results are gone
 
 
 def summarise(manifest: Manifest) -> Summary:

@@ -8,7 +8,7 @@ class Step:
     """One step of a batch in the inbox."""
 
     time_ms: int  # Unix time by Redis' clock
-    what: str  # accepted, claimed, not_ready, postponed, handed_back, lease_lost, buried or stored
+    what: str  # accepted, claimed, handed_back, lease_lost, what a wait was for (see postpone.lua), or how it ended
     detail: str  # its event and door, or the cause
 
 

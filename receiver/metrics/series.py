@@ -94,11 +94,21 @@ EVENTS = Metric(
 ATTEMPTS = Metric(
     "gbr_attempts_total",
     "counter",
-    "attempts at a batch by their end: stored, not_ready (Gemini was not, or its results were doubted), postponed"
-    " (an error or a crash), buried,"
-    " handed_back (the worker was stopped), lease_lost (nobody heard of its worker any more)",
+    "attempts at a batch by their end: stored, not_ready (Gemini was not, or its results were doubted), outage"
+    " (Gemini or the storage was away), refused (Gemini knew no such thing), expired (its results are gone for good),"
+    " postponed (a crash, or a fault of the batch), buried, handed_back (the worker was stopped), lease_lost (nobody heard of its worker any more)",
     ("result",),
-    values=("stored", "not_ready", "postponed", "buried", "handed_back", "lease_lost"),
+    values=(
+        "stored",
+        "not_ready",
+        "outage",
+        "refused",
+        "expired",
+        "postponed",
+        "buried",
+        "handed_back",
+        "lease_lost",
+    ),
 )
 DEAD_LETTERS = Metric("gbr_dead_letters_total", "counter", "batches that were given up")
 NOTICES = Metric(

@@ -33,6 +33,7 @@ SAYINGS: Mapping[str, Saying] = {
     "stored": Saying(True, "It is stored already: there is nothing to do."),
     "owed": Saying(True, "It is queued already."),
     "unfinished": Saying(False, "Gemini has not finished it yet: a callback or a look will bring it."),
+    "expired": Saying(False, "It ended longer ago than results live, and its results are gone at Gemini."),
     "unclear": Saying(False, "Gemini does not show it for this project's API key."),
 }
 
@@ -54,4 +55,6 @@ def _told(tally: Tally) -> str:
         return "stored"
     if tally.owed:
         return "owed"
+    if tally.expired:
+        return "expired"
     return "unclear" if tally.unclear else "unfinished"

@@ -14,6 +14,8 @@ _HINTS = {
     errno.EPERM: "check its permissions",
 }
 
+OF_A_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR})  # another object would be taken
+
 
 def explain(error: OSError) -> str:
     """What happened and what to do about it."""

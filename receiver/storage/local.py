@@ -12,7 +12,7 @@ from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from receiver.errors import AlreadyStoredError, StorageError
-from receiver.storage.disk_errors import explain
+from receiver.storage.disk_errors import OF_A_NAME, explain
 
 TEMPORARY = ".tmp"  # no output's name begins with a dot
 CHUNK_BYTES = 256 * 1024
@@ -27,7 +27,8 @@ def local_root(url: str) -> Path:
 
 
 def _failure(what: str, name: str, error: OSError) -> StorageError:
-    return StorageError(f"the storage did not {what} {name}: {explain(error)}; it is tried again by itself")
+    words = f"the storage did not {what} {name}: {explain(error)}; it is tried again by itself"
+    return StorageError(words, fault="batch" if error.errno in OF_A_NAME else "outside")
 
 
 def _chunks_of(file: IO[bytes], name: str) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from receiver.errors import StorageError
 CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 BODY = re.compile(r": *(<\?xml|<|\{).*$")  # of the server's answer; it may repeat an access key
 MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
+OF_A_NAME = frozenset({"KeyTooLongError", "KeyTooLong", "InvalidObjectName"})  # another object would be taken
 
 # what it asks the machine that it runs on, for want of credentials
 TOKEN_SIGNS = ("token request", "/latest/api/token", "169.254.169.254")
@@ -67,4 +68,5 @@ def unusable(error: BaseException, platform: Platform) -> StorageError:
 
 def trouble(what: str, name: str, error: BaseException, platform: Platform) -> StorageError:
     said = [f"the storage did not {what} {name}", first_line(error), _code(error), _hint(error, platform)]
-    return StorageError(": ".join(part for part in said if part))
+    words = ": ".join(part for part in said if part)
+    return StorageError(words, fault="batch" if _code(error) in OF_A_NAME else "outside")

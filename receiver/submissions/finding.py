@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from receiver.errors import SubmissionError
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.submissions.records import Creating
 
 CLOCKS_APART_S = 300.0  # how far our clock and Gemini's may differ where only the time tells two batches apart

@@ -17,6 +17,7 @@ from receiver.errors import AlreadyStoredError, GeminiError, NotFoundError, Stor
 from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.client import Gemini
 from receiver.gemini.files import File, Files
+from receiver.gemini.operations import Batch
 from receiver.layout import input_name
 from receiver.storage import Storage
 from receiver.submissions.claims import open_calls, read_claims
@@ -113,7 +114,8 @@ class Sender:
         deadline = time.monotonic() + min(left_s, self._unsure_s)  # a clock that is ahead makes nobody wait longer
         while True:
             left_s = deadline - time.monotonic()
-            found = find_batch(self._gemini.list_batches(), calls, lambda: self._read_claims(part))
+            listed = (batch for batch in self._gemini.list_batches() if isinstance(batch, Batch))
+            found = find_batch(listed, calls, lambda: self._read_claims(part))
             if found is not None or left_s <= 0:
                 return found
             self._ears.waiting(part, left_s)

@@ -47,7 +47,11 @@ def deliveries(samples: Samples) -> dict[tuple[str, str], float]:
 @contextmanager
 def running_service(world: World, *, reconcile_interval_s: int) -> Iterator[list[str]]:
     """Two web processes and a worker that have looked at Gemini's list; the stand-in delivers to the first one."""
-    settings = world.settings | {"METRICS_TOKEN": TOKEN, "RECONCILE_INTERVAL_S": str(reconcile_interval_s)}
+    settings = world.settings | {
+        "METRICS_TOKEN": TOKEN,
+        "RECONCILE_INTERVAL_S": str(reconcile_interval_s),
+        "OUTAGE_PATIENCE_S": "7",
+    }
     ports = [world.port, allocate_port()]
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     with ExitStack() as stack:

@@ -46,7 +46,7 @@ def knock(client: "redis.Redis", batch: str) -> None:
 def test_every_end_is_told_and_verified(world: World, client: "redis.Redis") -> None:
     """Stored, incomplete, failed, expired and given up; then the receiver is dead for an hour of the schedule."""
     port, file = allocate_port(), world.folder / "heard"
-    told = telling(world, f"http://127.0.0.1:{port}/notices", NOTIFY_RETRY_BASE_S=str(BASE_S))
+    told = telling(world, f"http://127.0.0.1:{port}/notices", NOTIFY_RETRY_BASE_S=str(BASE_S), OUTAGE_PATIENCE_S="7")
 
     def heard() -> dict[str, dict[str, Any]]:
         return {one["data"]["batch"]: one for one in read_heard(file)}

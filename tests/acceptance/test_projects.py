@@ -78,7 +78,8 @@ def test_no_event_steers_anothers_batch(projects: Projects) -> None:
     """Acme's event names the default project's batch: before that one's own event, and after it is stored."""
     world = projects.world
     set_faults(world.gemini_url, drop_deliveries="all")
-    with running_service(world, projects.settings), redis.Redis.from_url(world.redis_url) as client:
+    settings = projects.settings | {"OUTAGE_PATIENCE_S": "7"}
+    with running_service(world, settings), redis.Redis.from_url(world.redis_url) as client:
         ours = submit_inline(world.gemini_url, {"one": "Hello"})
         assert projects.deliver(ACME_PATH, "GEMINI_WEBHOOK_SECRET__ACME", ours) == 202
         eventually(lambda: client.zscore("gbr:buried", f"acme/{ours}"), 20, "the burial")
@@ -143,5 +144,5 @@ def test_worker_without_the_key_keeps_the_batch(projects: Projects) -> None:
     assert run(old, "worker", "--burst").returncode == 0
     with redis.Redis.from_url(world.redis_url) as client:
         entry = Inbox(client).entries([f"acme/{theirs}"])[f"acme/{theirs}"]
-    assert (entry.state, entry.attempts) == ("open", 1)
+    assert (entry.state, entry.attempts, entry.outages) == ("open", 0, 1)
     assert "set GEMINI_API_KEY__ACME and restart" in entry.cause

@@ -40,7 +40,7 @@ def told_nowhere() -> dict[str, str]:
 
 def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis") -> None:
     """R23: batches stored, waited for, buried and missed; deliveries accepted and refused; notices; a foreign job."""
-    settings = world.settings | told_nowhere() | {"RECONCILE_INTERVAL_S": "2"}
+    settings = world.settings | told_nowhere() | {"RECONCILE_INTERVAL_S": "2", "OUTAGE_PATIENCE_S": "7"}
     with ExitStack() as stack:
         stack.enter_context(running_program(world.folder, settings, "serve"))
         stack.enter_context(running_program(world.folder, settings, "worker"))

@@ -101,8 +101,8 @@ class Place:
         if not is_tidying(call) and [*(self.outputs / ".tmp").glob("*")]:
             problems.append("a temporary is left")
         entry = self._entry()
-        if entry.state != "done" and (entry.state, entry.attempts) != ("open", 1):
-            problems.append(f"the batch is {entry.state} after {entry.attempts} attempts")
+        if entry.state != "done" and (entry.state, entry.attempts, entry.outages) != ("open", 0, 1):
+            problems.append(f"the batch is {entry.state} after {entry.attempts} attempts, {entry.outages} outages")
         if entry.state != "done" and ("unexpected" in entry.cause or os.strerror(code) not in entry.cause):
             problems.append(f"the cause is unclear: {entry.cause}")
         problems += self._after_second_try()

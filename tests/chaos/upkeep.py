@@ -100,7 +100,11 @@ def buried(options: Options) -> Report:
     """R22: what was given up is listed, survives Redis' end, is done once its cause is gone, and can be purged."""
     report = Report("R22", options.seed)
     count = options.size(100, 10)
-    with running_system(options.folder, options.seed, workers=2) as system, Watcher(system.outputs) as watcher:
+    impatient = {"OUTAGE_PATIENCE_S": "7"}
+    with (
+        running_system(options.folder, options.seed, workers=2, settings=impatient) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         names = [f"batches/{batch_id(options.seed, number)}" for number in range(count)]
         for name in names:  # Gemini knows none of them yet
             report.hold("2xx", post(system, name, f"msg_{name[8:]}").status == 202)

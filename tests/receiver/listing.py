@@ -24,15 +24,21 @@ class Listing:
         self.page_size = 3
         self.latest: dict[str, str] = {}  # states that `get` knows and the list does not yet
         self.hidden = set[str]()  # `get` answers 404
+        self.files: dict[str, list[int]] = {}  # statuses that a download answers in turn, the last one for ever
         self.broken_page: int | None = None  # number of a list page that answers 503
         self.asked: list[str] = []  # names that were asked for one by one
         self.pages: list[int] = []  # pages that were asked for
 
-    def add(self, batch_id: str, state: str = "SUCCEEDED", ended: str | None = None) -> str:
+    def add(
+        self, batch_id: str, state: str = "SUCCEEDED", ended: str | None = None, file: list[int] | None = None
+    ) -> str:
         name = f"batches/{batch_id}"
-        metadata = {"state": f"BATCH_STATE_{state}", "createTime": ago(days=1)}
+        metadata: dict[str, Any] = {"state": f"BATCH_STATE_{state}", "createTime": ago(days=1)}
         if state not in ("PENDING", "RUNNING"):
             metadata["endTime"] = ended or ago(hours=2)
+        if file is not None:
+            self.files[f"files/batch-{batch_id}"] = file
+            metadata["output"] = {"responsesFile": f"files/batch-{batch_id}"}
         self.operations[name] = {"name": name, "metadata": metadata}
         return name
 
@@ -50,6 +56,9 @@ class Listing:
 
     def _one(self, name: str) -> tuple[int, dict[str, Any]]:
         self.asked.append(name)
+        if (file := name.removesuffix(":download")) in self.files:
+            statuses = self.files[file]
+            return statuses.pop(0) if len(statuses) > 1 else statuses[0], {}
         if name in self.hidden or name not in self.operations:
             return 404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "no such batch"}}
         row = self.operations[name]

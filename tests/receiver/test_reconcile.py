@@ -1,62 +1,29 @@
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
-import redis
 
 from receiver.bell import open_queue
 from receiver.errors import GeminiError, InboxUnavailableError, LookHeldError, StorageError
 from receiver.gemini.client import Gemini
 from receiver.inbox.entries import ENTRY
-from receiver.inbox.ledger import COUNTERS, Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, connect
 from receiver.inbox.scripts import LOOK
 from receiver.inbox.summaries import Summary
-from receiver.layout import manifest_name
 from receiver.looks import Looks
 from receiver.project_batches import ProjectBatches
-from receiver.reconcile import MISSED, Reconciliation, Report
+from receiver.reconcile import Reconciliation
 from receiver.reconciler import look_at_each
 from receiver.settings import read_settings
-from receiver.storage import Storage, open_storage
 from tests.key_router import routing_keys
 from tests.receiver.listing import Listing, ago, serving
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Gemini's list, the inbox and the storage, with a look that can be made at any time."""
-
-    listing: Listing
-    client: "redis.Redis"
-    storage: Storage
-    batches: ProjectBatches
-
-    @property
-    def inbox(self) -> Inbox:
-        return Inbox(self.client)
-
-    def store(self, name: str) -> None:
-        self.storage.create(manifest_name(name.removeprefix("batches/")), b"{}")
-
-    def look(self, batches: ProjectBatches | None = None) -> Report:
-        report = Reconciliation(self.client, batches or self.batches, self.storage, 900).run(even_early=True)
-        assert report is not None
-        return report
-
-    def missed(self) -> int:
-        return int(self.client.hget(COUNTERS, MISSED) or 0)
-
-    def age_first_look(self) -> None:
-        """As if the first look had been made three days ago."""
-        self.client.hincrby(LOOK, "first", -3 * 86400 * 1000)
+from tests.receiver.looking import Stage, staging
 
 
 @pytest.fixture
 def stage(redis_url: str, storage_url: str) -> Iterator[Stage]:
-    listing = Listing()
-    with serving(listing) as url, Gemini(url, "right-key") as gemini, connect(redis_url) as client:
-        yield Stage(listing, client, open_storage(storage_url), ProjectBatches(gemini))
+    with staging(redis_url, storage_url) as stage:
+        yield stage
 
 
 @pytest.fixture
@@ -174,13 +141,14 @@ def test_list_that_stops_moves_no_mark(stage: Stage) -> None:
 
 def test_invisible_batch_gets_no_verdict(stage: Stage) -> None:
     stage.look()
-    mark = stage.client.hget(LOOK, "complete")
     name = stage.listing.add("one", state="RUNNING")
     stage.listing.hidden.add(name)
     other = stage.listing.add("two", ended=ago(minutes=10))
     report = stage.look()
     assert (report.tally.unclear, report.tally.queued) == ([name], [other])
-    assert stage.client.hget(LOOK, "complete") == mark
+    stage.listing.hidden.clear()
+    stage.listing.add("one", ended=ago(days=1))  # long before the look that could not tell
+    assert stage.look().tally.queued == [name]
 
 
 def test_stale_list_is_asked_again(stage: Stage) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from receiver.errors import GeminiError, NotFoundError
-from receiver.gemini.client import Batch
-from receiver.replay import TOGETHER, Tally, Verdict, Window, ask_each, replay
+from receiver.gemini.operations import Batch, Unread
+from receiver.replay import MOST_FAULTS, TOGETHER, Asking, Tally, Verdict, Window, replay
 
 
 def batch(name: str, state: str = "SUCCEEDED", ended: str | None = "2026-11-22T12:00:00.5Z") -> Batch:
@@ -23,7 +23,7 @@ def queue_all(batches: Sequence[Batch]) -> list[Verdict]:
 
 
 def run(
-    listed: list[Batch],
+    listed: Sequence[Batch | Unread],
     known: dict[str, Batch] | None = None,
     stored: set[str] | None = None,
     window: Window | None = None,
@@ -87,14 +87,37 @@ def test_refused_batch_is_unclear() -> None:
             raise NotFoundError("no such batch", status=404)
         return batch(name)
 
-    unclear = list[str]()
-    assert [one.name for one in ask_each(["batches/a", "batches/b"], get_batch, unclear)] == ["batches/b"]
-    assert unclear == ["batches/a"]
+    tally = Tally()
+    asking = Asking(get_batch, tally)
+    assert [asking.get("batches/a"), asking.get("batches/b")] == [None, batch("batches/b")]
+    assert (tally.unclear, tally.reasons) == (["batches/a"], ["no such batch"])
 
 
-def test_failing_gemini_ends_the_replay() -> None:
+def test_one_failing_batch_leaves_the_others_theirs() -> None:
+    def get_batch(name: str) -> Batch:
+        if name == "batches/a":
+            raise GeminiError("try again", status=503, retryable=True)
+        return batch(name)
+
+    running = [batch(f"batches/{name}", "RUNNING", None) for name in ("a", "b", "c")]
+    tally = Tally()
+    asking = Asking(get_batch, tally)
+    found = [asking.get(one.name) for one in running * 3]
+    assert [one.name for one in found if one] == ["batches/b", "batches/c"] * 3
+    assert tally.unclear == ["batches/a"] * 3
+
+
+def test_gemini_that_is_away_ends_the_replay() -> None:
     def get_batch(_: str) -> Batch:
         raise GeminiError("try again", status=503, retryable=True)
 
+    asking = Asking(get_batch, Tally())
+    assert [asking.get("batches/a") for _ in range(MOST_FAULTS - 1)] == [None] * (MOST_FAULTS - 1)
     with pytest.raises(GeminiError):
-        list(ask_each(["batches/a"], get_batch, []))
+        asking.get("batches/a")
+
+
+def test_what_cant_be_read_takes_no_other_with_it() -> None:
+    tally = run([Unread("batches/odd", "no sense"), batch("batches/a"), Unread("", "no name")])
+    assert (tally.queued, tally.unclear) == (["batches/a"], ["batches/odd", "(no name)"])
+    assert tally.reasons == ["can't be read: no sense", "can't be read: no name"]

@@ -1,6 +1,19 @@
 import pytest
 
-from receiver.retry import jittered, plan_retry_s, plan_wait_s
+from receiver.errors import Fault
+from receiver.retry import (
+    Next,
+    Past,
+    Patience,
+    jittered,
+    plan_next,
+    plan_retry_s,
+    plan_wait_s,
+)
+
+HOUR = 3600.0
+WEEK = 168 * HOUR
+USUAL = Patience()
 
 
 @pytest.mark.parametrize(
@@ -33,3 +46,51 @@ def test_jitter_adds_up_to_a_fifth() -> None:
     delays = {jittered(10) for _ in range(100)}
     assert len(delays) > 1
     assert all(10 <= delay <= 12 for delay in delays)
+
+
+@pytest.mark.parametrize(
+    ("fault", "past", "next_one"),
+    [
+        ("batch", Past(), Next("postpone", "attempts", 5)),
+        ("batch", Past(attempts=3, outages=9, outage_s=99 * HOUR), Next("postpone", "attempts", 320)),
+        ("outside", Past(), Next("postpone", "outages", 5)),
+        ("outside", Past(attempts=4), Next("postpone", "outages", 5)),
+        ("outside", Past(outages=1, outage_s=6), Next("postpone", "outages", 10)),
+        ("outside", Past(outages=6, outage_s=400), Next("postpone", "outages", 320)),
+        ("outside", Past(outages=8, outage_s=2 * HOUR), Next("postpone", "outages", 900)),
+        ("outside", Past(outages=999, outage_s=WEEK - 1), Next("postpone", "outages", 900)),
+        ("outside", Past(outages=999, outage_s=WEEK), Next("bury")),
+        ("refused", Past(), Next("postpone", "refusals", 5)),
+        ("refused", Past(outages=999, outage_s=WEEK), Next("postpone", "refusals", 5)),
+        ("refused", Past(refusals=20, refused_s=WEEK / 7 - 1), Next("postpone", "refusals", 900)),
+        ("refused", Past(refusals=20, refused_s=WEEK / 7), Next("bury")),
+        ("expired", Past(), Next("postpone", "refusals", 5)),
+        ("expired", Past(refusals=1, refused_s=5), Next("postpone", "refusals", 10)),
+        ("expired", Past(refusals=2, refused_s=15), Next("expire")),
+    ],
+)
+def test_fault_decides_what_comes_next(fault: Fault, past: Past, next_one: Next) -> None:
+    assert plan_next(fault, past, USUAL) == next_one
+
+
+def test_what_no_retry_can_help_is_buried_at_once() -> None:
+    assert plan_next("batch", Past(), USUAL, retryable=False) == Next("bury")
+
+
+@pytest.mark.parametrize(("asked_s", "delay_s"), [(None, 10), (3.0, 10), (120.0, 120)])
+@pytest.mark.parametrize(("fault", "past"), [("outside", Past(outages=1)), ("refused", Past(refusals=1))])
+def test_wait_is_never_shorter_than_asked(fault: Fault, past: Past, asked_s: float | None, delay_s: float) -> None:
+    assert plan_next(fault, past, USUAL, asked_s=asked_s).delay_s == delay_s
+
+
+@pytest.mark.parametrize(("base_s", "longest_s"), [(0, 9), (0.2, 36), (5, 900), (60, 900), (1200, 1200)])
+def test_longest_wait_keeps_its_proportion_to_the_first(base_s: float, longest_s: float) -> None:
+    assert plan_next("outside", Past(outages=50), Patience(base_s)).delay_s == longest_s
+
+
+def test_an_outage_of_a_week_costs_few_questions() -> None:
+    past, asked = Past(), 0
+    while (plan := plan_next("outside", past, USUAL)).action == "postpone":
+        asked += 1
+        past = Past(outages=asked, outage_s=past.outage_s + plan.delay_s)
+    assert 600 < asked < 700

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.layout import Template, input_name, manifest_name
 from receiver.manifests import Manifest, Source
 from receiver.prices import default_prices

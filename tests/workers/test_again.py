@@ -8,7 +8,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.inbox.ledger import Arrival
-from receiver.manifests import find_wrong
+from receiver.judgement import judge_manifest
 from receiver.replaced import find_replaced, set_aside
 from tests.workers.lying import NAME, PAGE, Liar, lines_of, open_liar
 from workers.cli import main
@@ -46,7 +46,7 @@ def test_wrong_answer_that_was_stored_is_replaced(liar: Liar) -> None:
     said = run("replay", "--again", "b1")
     assert (said.exit_code, said.stdout) == (0, f"queued {NAME} to be stored again\n")
     assert liar.work() == "done"
-    assert (liar.manifest.outcomes["ok"], find_wrong(liar.manifest)) == (3, [])
+    assert (liar.manifest.outcomes["ok"], judge_manifest(liar.manifest).problems) == (3, ())
     (kept,) = replaced(liar)
     assert read(liar, kept) == old
     assert read(liar, kept.replace("_manifest.json", "_errors.jsonl")) == old_errors

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from receiver.manifests import find_wrong
+from receiver.judgement import judge_manifest
 from tests.workers.lying import NAME, PAGE, REFUSAL, SHORT_REFUSAL, Liar, lines_of, open_liar, row
 from workers.configuration import current_settings
 from workers.doubts import PAUSES
@@ -51,7 +51,7 @@ def test_lie_is_not_committed(liar: Liar, lie: bytes) -> None:
     liar.bodies = [lie, WHOLE]
     manifest = liar.store()
     assert liar.readings == 2
-    assert (manifest.outcomes["ok"], manifest.missing, find_wrong(manifest)) == (3, 0, [])
+    assert (manifest.outcomes["ok"], manifest.missing, judge_manifest(manifest).problems) == (3, 0, ())
     assert names(liar) == STORED
 
 
@@ -61,7 +61,7 @@ def test_lie_that_stays_is_committed_loudly(liar: Liar, lie: bytes) -> None:
     manifest = liar.store()
     assert liar.readings == ENOUGH
     assert isinstance(manifest.source.doubted, str)
-    assert find_wrong(manifest)
+    assert not judge_manifest(manifest).is_well
     if not any(manifest.outcomes[name] for name in ("ok", "error")):
         assert manifest.balanced is False
 
@@ -69,7 +69,7 @@ def test_lie_that_stays_is_committed_loudly(liar: Liar, lie: bytes) -> None:
 def test_truth_is_asked_for_once(liar: Liar) -> None:
     liar.bodies = [WHOLE]
     manifest = liar.store()
-    assert (liar.readings, find_wrong(manifest)) == (1, [])
+    assert (liar.readings, judge_manifest(manifest).problems) == (1, ())
     assert b"doubted" not in (liar.storage.root / "b1/_manifest.json").read_bytes()
 
 

@@ -5,17 +5,17 @@ local delivery_ttl, ring_grace, most_logged = ARGV[1], tonumber(ARGV[2]), ARGV[3
 local verdicts, rows = {}, {}
 
 local function open(batch, event, door, metadata, trace, is_known)
-  local key, timeline = ENTRY .. batch, false
+  local key, timeline, first = ENTRY .. batch, false, now
   if is_known then
-    local before = redis.call('HMGET', key, 'metadata', 'timeline')
-    timeline = before[2]
+    local before = redis.call('HMGET', key, 'metadata', 'timeline', 'first', 'accepted')
+    timeline, first = before[2], before[3] or before[4]
     if metadata == '' then -- a replay brings none: what a delivery brought once still names the outputs
       metadata = before[1] or ''
     end
     redis.call('DEL', key)
   end
   redis.call('HSET', key, 'state', 'open', 'event', event, 'door', door, 'metadata', metadata, 'attempts', 0, 'waits', 0,
-    'accepted', now, 'changed', now, 'rung_until', now + ring_grace,
+    'accepted', now, 'first', first, 'changed', now, 'rung_until', now + ring_grace,
     'trace', trace, 'timeline', add_step(timeline, 'accepted', event .. ' ' .. door))
   redis.call('ZREM', BURIED, batch)
   redis.call('ZREM', DONE, batch)

@@ -1,6 +1,8 @@
--- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or {token, attempts, waits, metadata, trace, door}
+-- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or
+-- {token, attempts, waits, metadata, trace, outages, ms since the first, refusals, ms since the first, first accepted at, door}
 local batch, key = ARGV[1], ENTRY .. ARGV[1]
-local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata', 'trace', 'leaving', 'door')
+local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata', 'trace', 'leaving',
+  'outages', 'outages_since', 'refusals', 'refusals_since', 'first', 'accepted', 'door')
 local score = redis.call('ZSCORE', DUE, batch)
 if not score or tonumber(score) > now or (entry[1] ~= 'open' and entry[1] ~= 'leased') then
   return nil
@@ -13,7 +15,7 @@ end
 if entry[1] == 'leased' and not entry[6] then -- and had not been told to
   attempts = redis.call('HINCRBY', key, 'attempts', 1)
   if attempts >= tonumber(ARGV[3]) then
-    bury(batch, 'its worker died ' .. attempts .. ' times while it held this batch', ARGV[4])
+    bury(batch, 'its worker died ' .. attempts .. ' times while it held this batch', ARGV[4], 'batch')
     return nil
   end
 end
@@ -23,4 +25,5 @@ redis.call('HSET', key, 'state', 'leased', 'token', token, 'changed', now)
 redis.call('HDEL', key, 'again', 'leaving', 'progress')
 note(batch, 'claimed', 'attempt ' .. attempts + 1)
 redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
-return { token, attempts, tonumber(entry[3]), entry[4], entry[5] or '', entry[7] or '' }
+return { token, attempts, tonumber(entry[3]), entry[4], entry[5] or '',
+  tonumber(entry[7] or 0), now - (tonumber(entry[8]) or now), tonumber(entry[9] or 0), now - (tonumber(entry[10]) or now), entry[11] or entry[12], entry[13] or '' }

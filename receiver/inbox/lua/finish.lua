@@ -7,6 +7,7 @@ if ARGV[5] then
 end
 redis.call('HSET', ENTRY .. ARGV[1], 'state', 'done', 'summary', ARGV[3], 'changed', now)
 redis.call('HDEL', ENTRY .. ARGV[1], 'token', 'cause', 'progress')
+forget_faults(ARGV[1])
 note(ARGV[1], 'stored', '')
 redis.call('EXPIRE', ENTRY .. ARGV[1], ARGV[4])
 redis.call('ZREM', DUE, ARGV[1])

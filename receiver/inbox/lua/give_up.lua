@@ -3,7 +3,7 @@ local given_up = {}
 for i = 3, #ARGV do
   local state = redis.call('HGET', ENTRY .. ARGV[i], 'state')
   if state == 'open' or state == 'leased' then
-    bury(ARGV[i], ARGV[1], ARGV[2])
+    bury(ARGV[i], ARGV[1], ARGV[2], 'person')
     given_up[#given_up + 1] = ARGV[i]
   end
   if state == 'leased' then

@@ -1,14 +1,25 @@
--- ARGV: batch, token, delay ms, cause, counter ('attempts', 'waits' or ''), most of that counter, buried ttl s
+-- ARGV: batch, token, delay ms, cause, counter, most of that counter or 0, buried ttl s, whose fault it is
+-- Counters are 'attempts', 'waits', 'outages' and 'refusals'; '' counts nothing. The last two count those in a row, and
+-- remember when the row began.
 -- Gives the state it has now, or 'lost' when the lease is not held.
-local RESULTS = { attempts = 'postponed', waits = 'not_ready' }
+local RESULTS = { attempts = 'postponed', waits = 'not_ready', outages = 'outage', refusals = 'refused' }
 local batch, key = ARGV[1], ENTRY .. ARGV[1]
 if not holds(batch, ARGV[2]) then
   return 'lost'
 end
-if ARGV[5] ~= '' and redis.call('HINCRBY', key, ARGV[5], 1) >= tonumber(ARGV[6]) then
-  bury(batch, ARGV[4], ARGV[7])
+local count, most = ARGV[5] ~= '' and redis.call('HINCRBY', key, ARGV[5], 1), tonumber(ARGV[6])
+if count and most > 0 and count >= most then
+  bury(batch, ARGV[4], ARGV[7], ARGV[8])
   end_attempt('buried')
   return 'buried'
+end
+if ARGV[5] == 'waits' then
+  forget_faults(batch)
+elseif ARGV[5] == 'outages' or ARGV[5] == 'refusals' then
+  redis.call('HSETNX', key, ARGV[5] .. '_since', now)
+end
+if ARGV[5] == 'outages' then -- it says nothing for or against the refusals before it
+  redis.call('HDEL', key, 'refusals', 'refusals_since')
 end
 local due = redis.call('HDEL', key, 'again') == 1 and now or now + tonumber(ARGV[3])
 redis.call('HSET', key, 'state', 'open', 'cause', ARGV[4], 'changed', now, 'rung_until', 0)

@@ -72,9 +72,9 @@ local function notify_of_burial(batch, cause)
     event = entry[3], door = entry[4], accepted_ms = tonumber(entry[5]) }))
 end
 
-local function bury(batch, cause, ttl_s)
+local function bury(batch, cause, ttl_s, fault)
   notify_of_burial(batch, cause)
-  redis.call('HSET', ENTRY .. batch, 'state', 'buried', 'cause', cause, 'changed', now)
+  redis.call('HSET', ENTRY .. batch, 'state', 'buried', 'cause', cause, 'fault', fault, 'changed', now)
   redis.call('HDEL', ENTRY .. batch, 'token', 'progress')
   note(batch, 'buried', cause)
   redis.call('EXPIRE', ENTRY .. batch, ttl_s)
@@ -82,6 +82,10 @@ local function bury(batch, cause, ttl_s)
   redis.call('ZADD', BURIED, now, batch)
   redis.call('EXPIRE', BURIED, ttl_s)
   count('gbr_dead_letters_total')
+end
+
+local function forget_faults(batch) -- the other side answered as it should: what comes later is another outage
+  redis.call('HDEL', ENTRY .. batch, 'outages', 'outages_since', 'refusals', 'refusals_since')
 end
 
 local function holds(batch, token)

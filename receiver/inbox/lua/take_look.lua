@@ -1,6 +1,7 @@
 -- ARGV: token, ms between two looks, ms after a failed one, ms to hold, 'due' or 'now'
--- Gives {'held'} or {'early'}, or {'taken', now, start of the last complete look or '', start of the first one ever}.
-local look = redis.call('HMGET', LOOK, 'held_until', 'began', 'complete', 'failed')
+-- Gives {'held'} or {'early'}, or {'taken', now, start of the last complete look or '', start of the first one ever,
+-- names that the last complete one gave no verdict on}.
+local look = redis.call('HMGET', LOOK, 'held_until', 'began', 'complete', 'failed', 'unclear')
 local pause = look[4] == '1' and ARGV[3] or ARGV[2]
 if tonumber(look[1] or 0) > now then
   return { 'held' }
@@ -10,4 +11,4 @@ if ARGV[5] == 'due' and tonumber(look[2] or 0) + tonumber(pause) > now then
 end
 redis.call('HSETNX', LOOK, 'first', now)
 redis.call('HSET', LOOK, 'failed', 1, 'began', now, 'holder', ARGV[1], 'held_until', now + tonumber(ARGV[4]))
-return { 'taken', now, look[3] or '', tonumber(redis.call('HGET', LOOK, 'first')) }
+return { 'taken', now, look[3] or '', tonumber(redis.call('HGET', LOOK, 'first')), look[5] or '' }

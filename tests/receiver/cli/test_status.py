@@ -12,9 +12,12 @@ from click.testing import CliRunner, Result
 from deploy.sandbox.valkey import running_valkey
 from receiver.cli.group import cli
 from receiver.deliveries import Note, NoteBook, name_delivery
+from receiver.inbox.entries import ENTRY
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import DUE
 from receiver.looks import Looks, WebhookFault
+from receiver.overview import take_overview
+from receiver.retry import Counter
 from tests.answering import Answer, answering
 from tests.receiver.inbox.test_backlog import fill
 from tests.running import running_program
@@ -126,3 +129,38 @@ def test_unfit_redis_needs_a_person(tmp_path: Path) -> None:
 def test_absent_redis_is_said() -> None:
     result = status("redis://127.0.0.1:9/0")
     assert (result.exit_code, "Error: Redis did not answer" in result.stderr) == (1, True)
+
+
+def wait_for(client: "redis.Redis", name: str, cause: str, counter: Counter, *, minutes: int) -> None:
+    """A batch that met a fault of others so long ago, and waits."""
+    inbox = Inbox(client)
+    inbox.accept([Arrival(name, "batch.succeeded", "static")])
+    lease = inbox.claim(name)
+    assert lease is not None
+    inbox.postpone(lease, 60, cause, counter)
+    client.hincrby(ENTRY + name, f"{counter}_since", -minutes * 60_000)
+
+
+def test_outage_is_one_line_and_needs_nobody_at_first(client: "redis.Redis", redis_url: str) -> None:
+    for number in range(3):
+        wait_for(
+            client, f"batches/{number}", f"no answer from Gemini for batches/{number}", "outages", minutes=10 + number
+        )
+    result = status(redis_url)
+    waiting = [line for line in result.stdout.splitlines() if line.startswith("waiting")]
+    assert waiting == [
+        "waiting    3 batches wait for Gemini or the storage, for 12 min now: no answer from Gemini for batches/2"
+    ]
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_outage_that_lasts_is_said_once(client: "redis.Redis") -> None:
+    for number in range(3):
+        wait_for(client, f"batches/{number}", "the storage did not write x: No space left", "outages", minutes=150)
+    wait_for(client, "batches/foreign", "Gemini knows no batches/foreign", "refusals", minutes=61)
+    away, refused = (need.partition("; nothing is lost")[0] for need in take_overview(client, []).needs)
+    assert (
+        away
+        == "3 batches wait for Gemini or the storage, for 2 h 30 min now: the storage did not write x: No space left"
+    )
+    assert refused == "1 batch waits since Gemini refuses it, for 1 h 1 min now: Gemini knows no batches/foreign"

@@ -6,17 +6,12 @@ from email.utils import formatdate
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import GeminiError, NotFoundError
-from receiver.gemini.client import (
-    Batch,
-    Gemini,
-    _Operation,
-    _read_operation,
-)
+from receiver.gemini.client import Gemini
+from receiver.gemini.operations import Batch, read_batch
 from receiver.gemini.transport import KEY_HEADER, MAX_RETRY_AFTER_S, read_error, retry_after_s
 from tests.receiver.key_server import serving_calls
 from tests.running import ready_batch, set_faults
@@ -36,7 +31,7 @@ def _no_faults(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def read(**operation: Any) -> Batch:
-    return _read_operation(msgspec.json.decode(json.dumps({"name": "batches/x"} | operation), type=_Operation))
+    return read_batch(json.dumps({"name": "batches/x"} | operation).encode(), "batches/x")
 
 
 OUTPUT = {"responsesFile": "files/batch-x"}
@@ -88,7 +83,7 @@ def test_strange_file_name_is_refused(name: str) -> None:
 def test_inlined_rows_keep_their_numbers() -> None:
     row = '{\n  "response": {"n": 1.10, "big": 123456789012345678901234567890, "text": "\\u00e9  x"}\n}'
     body = f'{{"name": "batches/x", "response": {{"inlinedResponses": {{"inlinedResponses": [{row}]}}}}}}'
-    batch = _read_operation(msgspec.json.decode(body, type=_Operation))
+    batch = read_batch(body.encode(), "batches/x")
     assert batch.inlined == (b'{"response":{"n":1.10,"big":123456789012345678901234567890,"text":"\\u00e9  x"}}',)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from receiver.errors import SubmissionError
 from receiver.gemini.batch_tags import add_tag, new_tag, split_tag
-from receiver.gemini.client import Batch
+from receiver.gemini.operations import Batch
 from receiver.submissions.finding import LISTED_BACK_S, Call, Claims, find_batch
 from receiver.submissions.records import Creating
 

@@ -1,0 +1,35 @@
+"""What waits is told in one row for each kind, whatever somebody else wrote into Redis."""
+
+import redis
+
+from receiver.inbox.entries import ENTRY
+from receiver.inbox.outages import Outage, find_outages
+from receiver.inbox.scripts import DUE
+
+
+def put(client: "redis.Redis", name: str, **fields: str | int) -> None:
+    client.zadd(DUE, {name: 1e15})
+    for field, value in fields.items():
+        client.hset(ENTRY + name, field, value)
+
+
+def test_nothing_waits_in_an_empty_inbox(client: "redis.Redis") -> None:
+    assert find_outages(client) == []
+
+
+def test_each_kind_is_one_row(client: "redis.Redis") -> None:
+    put(client, "batches/a", outages_since=2000, cause="503")
+    put(client, "batches/b", outages_since=1000, cause="the oldest")
+    put(client, "batches/c", refusals_since=3000, cause="404")
+    put(client, "batches/d", outages_since=500, refusals_since=4000, cause="404 after an outage")
+    put(client, "batches/e", cause="boom")
+    assert find_outages(client) == [Outage("outage", 2, 1000, "the oldest"), Outage("refusal", 2, 3000, "404")]
+
+
+def test_foreign_members_hide_nothing(client: "redis.Redis") -> None:
+    client.zadd(DUE, {b"\xff\xfe": 1})
+    client.zadd(DUE, {"batches/text": 1})
+    client.set(ENTRY + "batches/text", "of another type")
+    put(client, "batches/junk", outages_since="soon")
+    put(client, "batches/a", outages_since=2000, cause="503")
+    assert find_outages(client) == [Outage("outage", 1, 2000, "503")]

@@ -1,0 +1,53 @@
+"""A look at Gemini's list that can be made at any time; Redis and the storage are real."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import redis
+
+from receiver.gemini.client import Gemini
+from receiver.inbox.ledger import COUNTERS, Inbox, connect
+from receiver.inbox.scripts import LOOK
+from receiver.layout import manifest_name
+from receiver.project_batches import ProjectBatches
+from receiver.reconcile import MISSED, Reconciliation, Report
+from receiver.storage import Storage, open_storage
+from tests.receiver.listing import Listing, serving
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Gemini's list, the inbox and the storage, with a look that can be made at any time."""
+
+    listing: Listing
+    client: "redis.Redis"
+    storage: Storage
+    batches: ProjectBatches
+
+    @property
+    def inbox(self) -> Inbox:
+        return Inbox(self.client)
+
+    def store(self, name: str) -> None:
+        self.storage.create(manifest_name(name.removeprefix("batches/")), b"{}")
+
+    def look(self, batches: ProjectBatches | None = None) -> Report:
+        report = Reconciliation(self.client, batches or self.batches, self.storage, 900).run(even_early=True)
+        assert report is not None
+        return report
+
+    def missed(self) -> int:
+        return int(self.client.hget(COUNTERS, MISSED) or 0)
+
+    def age_first_look(self) -> None:
+        """As if the first look had been made three days ago."""
+        self.client.hincrby(LOOK, "first", -3 * 86400 * 1000)
+
+
+@contextmanager
+def staging(redis_url: str, storage_url: str) -> Iterator[Stage]:
+    """With an empty list, inbox and storage."""
+    listing = Listing()
+    with serving(listing) as url, Gemini(url, "right-key") as gemini, connect(redis_url) as client:
+        yield Stage(listing, client, open_storage(storage_url), ProjectBatches(gemini))
