@@ -42,10 +42,14 @@ PURE = {
     "receiver.web_urls",
     "receiver.webhooks.checks",
     "workers.account",
+    "workers.candidates",
     "workers.cost",
     "workers.lines",
+    "workers.openai_lines",
     "workers.rules",
     "workers.results",
+    "workers.shapes",
+    "workers.values",
     "workers.verify",
 }
 

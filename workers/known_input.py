@@ -22,7 +22,7 @@ from receiver.submissions.records import awaited_name
 from workers.account import Account, key_token
 from workers.digests import file_sha256
 from workers.results import is_blank
-from workers.rules import find_key
+from workers.shapes import find_key
 
 LINES_BETWEEN_CHECKS = 4096
 PATIENCE_S = 3600

@@ -20,6 +20,8 @@ from workers.results import is_blank, parse_result
 from workers.rules import Result, malformed
 from workers.sinks import GroupSink, ObjectSink, Sink
 
+_OK, _MALFORMED = Outcome.OK, Outcome.MALFORMED  # names of ours are found sooner than members of an enum
+
 
 class _OversizeFile:
     """Takes the bytes of lines that are too long to hold, one after the other."""
@@ -108,12 +110,12 @@ class Split:
         rows = []
         for number, line in enumerate(block.lines, before + 1):
             result = parse_result(line, valid_utf8=valid_utf8)
-            if result.outcome is Outcome.MALFORMED and is_blank(line):
+            if result.outcome is _MALFORMED and is_blank(line):
                 self._account.add_blank()
                 continue
             outcome = enter(result)
             key = result.key
-            if outcome is not Outcome.OK or key is None:
+            if outcome is not _OK or key is None:
                 rows.append(self._add_other(number, result, outcome, line))
                 continue
             name = name_of(key)
