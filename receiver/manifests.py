@@ -101,6 +101,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     forms: FormsRecord | msgspec.UnsetType = msgspec.UNSET  # left out where there is raw alone
     error: BatchError | None
     template: str
+    result_key: str | msgspec.UnsetType = msgspec.UNSET  # RESULT_KEY; left out where it was not set
     version: str  # of the program that wrote it
 
 

@@ -23,6 +23,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("auto", "json", "text")
 STORAGE_SCHEMES = ("file", "s3", "gs", "az")
 MAX_PORT = 65535
+_MEMBERS = ("response", "error", "metadata", "request", "body")  # of a line, by Gemini's or OpenAI's form
 
 
 VARIABLES = (
@@ -71,6 +72,12 @@ VARIABLES = (
     Variable("STORAGE_URL", "file:outputs", "where outputs go: `file:`, `s3://`, `gs://` or `az://`"),
     Variable("OUTPUT_TEMPLATE", "{batch}/{key}.json", "name of an output below STORAGE_URL"),
     Variable("KEY_PATTERN", "none", "regular expression on the key; its named groups are template fields"),
+    Variable(
+        "RESULT_KEY",
+        "key",
+        "member that holds the key of a request, such as `request_id`, in a line's `metadata` or beside it; a line that"
+        " lacks it has its usual key",
+    ),
     Variable(
         "PRICES_FILE",
         "the built-in list",
@@ -122,6 +129,7 @@ class Settings:
     redis_url: str = field(repr=False)  # with the TLS options of its connections; may carry a password
     storage_url: str  # file:, s3://, gs:// or az://
     template: Template  # OUTPUT_TEMPLATE with KEY_PATTERN
+    result_key: str  # RESULT_KEY; empty: `key`
     forms: tuple[Form, ...]  # OUTPUT_FORMS, raw left out
     response_schema: dict[str, Any] | None  # checked
     prices: Prices  # PRICES_FILE
@@ -199,6 +207,12 @@ def _parse_log_format(text: str) -> str:
     return text.lower()
 
 
+def _parse_result_key(text: str) -> str:
+    if text in _MEMBERS:
+        raise ValueError(f"{text} holds no key: expected the name of a member of your own, such as request_id")
+    return "" if text == "key" else text
+
+
 def _parse_schema(forms: str) -> Callable[[str], dict[str, Any] | None]:
     def parse(text: str) -> dict[str, Any] | None:
         if text and "json" not in forms:
@@ -235,6 +249,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "template": reader.parsed(
             _parse_template(reader.text("KEY_PATTERN")), None, "OUTPUT_TEMPLATE", default="{batch}/{key}.json"
         ),
+        "result_key": reader.parsed(_parse_result_key, "", "RESULT_KEY"),
         "forms": reader.parsed(parse_forms, NO_FORMS, "OUTPUT_FORMS", default="raw"),
         "response_schema": reader.parsed(_parse_schema(reader.text("OUTPUT_FORMS")), None, "RESPONSE_SCHEMA"),
         "prices": reader.parsed(_parse_prices_file, None, "PRICES_FILE"),

@@ -36,6 +36,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
     known: KnownInput | None,
     prices: Prices,
     project: str = "",
+    result_key: str = "",
 ) -> Manifest:
     """The manifest of a batch whose lines are all in `account`.
 
@@ -71,5 +72,6 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         forms=written.forms or UNSET,
         error=BatchError(batch.error_code, batch.error_message) if failed else None,
         template=template,
+        result_key=result_key or UNSET,
         version=VERSION,
     )

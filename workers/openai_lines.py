@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from workers.values import as_list, as_object
+from workers.values import as_list, as_object, as_text
 
 _ENVELOPE = frozenset({"status_code", "statusCode", "body"})
 _GEMINI = frozenset({"candidates", "promptFeedback", "prompt_feedback", "embedding", "embeddings"})
 _CLEAN_ENDS = frozenset({"stop", "tool_calls", "function_call"})
-_FAILURE_STATUS = 400
+_INT32_MAX = 2**31 - 1
 _SUCCESSES = range(200, 300)
 # What a message says of itself; any other member that holds something is content.
 _NO_CONTENT = frozenset({"role", "name", "content", "tool_calls", "function_call", "refusal", "annotations"})
@@ -39,7 +39,7 @@ def is_openai_line(row: dict[str, Any]) -> bool:
     if error is None or "key" in row:
         return False
     code = as_object(error).get("code")  # Gemini's codes are numbers
-    return "response" in row or (isinstance(code, str) and not _is_number(code))
+    return "response" in row or (isinstance(code, str) and _number(code) is None)
 
 
 def translate_line(row: dict[str, Any]) -> dict[str, Any]:
@@ -51,29 +51,34 @@ def translate_line(row: dict[str, Any]) -> dict[str, Any]:
     if isinstance(body, list) and body and isinstance(body[0], dict):
         body = body[0]  # Gemini wraps the errors of this interface in a list
     error = as_object(body).get("error")
-    if error or not (status is None or _is_success(status)):
+    if error or not (status is None or _number(status) in _SUCCESSES):
         return {"error": _translate_error(error or body, status)}
     return {"response": _translate_body(body) if isinstance(body, dict) else body}
 
 
-def _is_number(value: object) -> bool:
-    """Decoders may give numbers as the text that they were written as."""
-    return isinstance(value, int | float) or (isinstance(value, str) and value.lstrip("-").isdigit())
-
-
-def _is_success(status: object) -> bool:
-    return _is_number(status) and float(str(status)) in _SUCCESSES
+def _number(value: object) -> int | None:
+    """A whole number that is not negative; decoders may give numbers as the text that they were written as."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if 0 <= value <= _INT32_MAX else None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(_INT32_MAX)):
+        return int(value)
+    return None
 
 
 def _translate_error(error: object, status: object) -> dict[str, Any]:
     """The error's own code, else the HTTP status; where both are there the status helps to judge the code."""
     detail = as_object(error)
-    code, told = detail.get("code"), None if status is None else str(status)
+    code, told = _as_code(detail.get("code")), _as_code(status)
     message = detail.get("message") or (error if isinstance(error, str) else None)
+    name = detail.get("status") or detail.get("type")
     if code is None:
-        return {"code": told, "status": detail.get("status"), "message": message}
-    status_name = told if told is not None and str(code) != told else detail.get("status", detail.get("type"))
-    return {"code": str(code), "status": status_name, "message": message}
+        return {"code": told, "status": name, "message": message}
+    return {"code": code, "status": name if told in (None, code) else told, "message": message}
+
+
+def _as_code(value: object) -> str | None:
+    number = _number(value)
+    return str(number) if number is not None else as_text(value)
 
 
 def _translate_body(body: dict[str, Any]) -> dict[str, Any]:
@@ -193,9 +198,6 @@ def translate_usage(usage: object) -> dict[str, str] | None:
 
 
 def _count(fields: dict[str, Any], *names: str) -> int | None:
-    """The first of these counts that is one; numbers may have been decoded as text."""
-    for name in names:
-        text = str(fields.get(name))
-        if text.isascii() and text.isdigit() and len(text) <= len(str(2**31)):
-            return int(text)
-    return None
+    """The first of these counts that is one."""
+    found = (_number(fields.get(name)) for name in names)
+    return next((count for count in found if count is not None), None)

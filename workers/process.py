@@ -159,14 +159,14 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
         return stored
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = Account()
-        known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
+        known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check, parts.settings.result_key)
         if known is None and is_awaited(parts.storage, batch):
             raise NotReadyError("the input is still on its way into the storage")
         attempt = Attempt(batch, batch_id, account, known, scratch)
         source, written = _store_results(parts, keeper, attempt)
         settings, project = parts.settings, parts.project.name
-        template = settings.template.text
-        manifest = build_manifest(batch, source, account, written, template, known, settings.prices, project)
+        about = (settings.template.text, known, settings.prices, project, settings.result_key)
+        manifest = build_manifest(batch, source, account, written, *about)
     keeper.check()
     try:
         with stage("manifest"):
@@ -202,7 +202,8 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
     batch, account = attempt.batch, attempt.account
     if not batch.has_output:
         return Source("none"), Written(retry=_store_retries(parts.storage, attempt))
-    namer = parts.settings.template.bind(
+    settings = parts.settings
+    namer = settings.template.bind(
         attempt.batch_id,
         display_name=batch.display_name,
         model=batch.model,
@@ -213,7 +214,9 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
     parts.tally.follow(batch, results, account)
     with (
         _open_forms(parts, keeper, attempt) as forms,
-        Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms) as split,
+        Split(
+            attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms, settings.result_key
+        ) as split,
     ):
         with stage("split"):
             split.run(parts.tally.count(results.chunks()))

@@ -43,7 +43,7 @@ def judge_missing(storage: Storage, manifest: Manifest, scratch: Path, came: set
     """The keys of the input that no row of the index has are those that the manifest calls missing."""
     batch_id = manifest.batch.removeprefix("batches/")
     try:
-        known = KnownInput.fetch(storage, batch_id, scratch, lambda: None)
+        known = KnownInput.fetch(storage, batch_id, scratch, lambda: None, manifest.result_key or "")
     except StorageError as error:
         if error.retryable:
             raise

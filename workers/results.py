@@ -7,6 +7,8 @@ surrogates, NaN, wrong types, broken JSON) goes the tolerant way, and `workers.r
 
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -93,6 +95,35 @@ def parse_result(line: bytes, *, valid_utf8: bool = True) -> Result:
     return _clear_answer(row, line) or _parse_tolerantly(line)
 
 
+def line_parser(key_member: str) -> Callable[..., Result]:
+    """`parse_result`, or its like where RESULT_KEY names the member that holds the keys."""
+    if not key_member:
+        return parse_result
+    decode = msgspec.json.Decoder(_named_row(key_member)).decode
+
+    def parse(line: bytes, *, valid_utf8: bool = True) -> Result:
+        if not valid_utf8 and not is_utf8(line):
+            return _parse_tolerantly(line, key_member)
+        try:
+            row = decode(line)
+        except (ValueError, RecursionError):
+            return _parse_tolerantly(line, key_member)
+        named = None if row.metadata is None else row.metadata.named
+        named = row.named if named is None else named
+        row.key = row.key if named is None else named
+        return _clear_answer(row, line) or _parse_tolerantly(line, key_member)
+
+    return parse
+
+
+def _named_row(key_member: str) -> Any:
+    """A `_Row` that has the member too, beside its metadata and in them."""
+    options: Any = {"rename": {"named": key_member}, "gc": False}
+    named = ("named", str | None, None)
+    metadata: Any = msgspec.defstruct("_NamedMetadata", [named], bases=(_Metadata,), **options)
+    return msgspec.defstruct("_NamedRow", [named, ("metadata", metadata | None, None)], bases=(_Row,), **options)
+
+
 def _clear_answer(row: _Row, line: bytes) -> Result | None:
     """The result when the first candidate answers beyond doubt, as most do; None sends the row the tolerant way.
 
@@ -140,7 +171,7 @@ def _clear_embedding(response: _Response, key: str, line: bytes) -> Result | Non
     return Result(key, _OK, usage=usage)
 
 
-def _parse_tolerantly(line: bytes) -> Result:
+def _parse_tolerantly(line: bytes, key_member: str = "") -> Result:
     try:
         row = _decode_tolerantly(line.decode().removeprefix(_BOM))
     except UnicodeDecodeError as error:
@@ -151,4 +182,4 @@ def _parse_tolerantly(line: bytes) -> Result:
         return malformed("nesting", "the line is nested too deeply to be read")
     if not isinstance(row, dict):
         return malformed("json", "the line is JSON, but not an object")
-    return judge_row(row)
+    return judge_row(row, key_member)

@@ -97,9 +97,15 @@ def _add_fates(storage: Storage, batch_id: str, view: View, followed: Followed) 
 
 def _input_keys(storage: Storage, batch_id: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
-        known = KnownInput.fetch(storage, batch_id, Path(folder), lambda: None)
+        known = KnownInput.fetch(storage, batch_id, Path(folder), lambda: None, _result_key(storage, batch_id))
         if known is not None:
             yield from known.keys()
+
+
+def _result_key(storage: Storage, batch_id: str) -> str:
+    """RESULT_KEY as the batch was stored with it."""
+    manifest = load_manifest(storage, batch_id)
+    return (manifest.result_key or "") if manifest is not None else ""
 
 
 def load_manifest(storage: Storage, batch_id: str) -> Manifest | None:
@@ -123,14 +129,20 @@ def write_retries(storage: Storage, batch_id: str, target: Path, asked: Path | N
         with path.open("rb") as rows:
             again = {str(json.loads(row)["key"]) for row in rows}
         came = {row.key for row in read_index(storage, batch_id, Path(folder))}
-    return _select(asked, target, lambda key: key in again or key not in came)
+    result_key = _result_key(storage, batch_id)
+    return _select(asked, target, result_key, lambda key: key in again or key not in came)
 
 
 def _copy_whole(path: Path, target: Path, batch_id: str) -> int:
     count = 0
     with path.open("rb") as rows, target.open("wb") as lines:
         for row in rows:
-            if "request" not in json.loads(row):
+            request = json.loads(row)
+            if "body" in request and "request" not in request:
+                raise SubmissionError(
+                    f"batches/{batch_id} was sent in OpenAI's form: send its _retry.jsonl with the client that sent it"
+                )
+            if "request" not in request:
                 raise SubmissionError(
                     f"only the keys of batches/{batch_id}'s requests are in the storage: name their file with --input"
                 )
@@ -139,11 +151,11 @@ def _copy_whole(path: Path, target: Path, batch_id: str) -> int:
     return count
 
 
-def _select(asked: Path, target: Path, is_wanted: Callable[[str], bool]) -> int:
+def _select(asked: Path, target: Path, result_key: str, is_wanted: Callable[[str], bool]) -> int:
     count = 0
     with asked.open("rb") as lines, target.open("wb") as chosen:
         for line in lines:
-            key = read_key(line)
+            key = read_key(line, result_key)
             if key is not None and is_wanted(key):
                 chosen.write(line if line.endswith(b"\n") else line + b"\n")
                 count += 1

@@ -16,7 +16,7 @@ from workers.index import IndexRow
 from workers.lines import Block, LineSplitter, OversizeLine
 from workers.manifest import Written
 from workers.records import Records
-from workers.results import is_blank, parse_result
+from workers.results import is_blank, line_parser
 from workers.rules import Result, malformed
 from workers.sinks import GroupSink, ObjectSink, Sink
 
@@ -60,12 +60,14 @@ class Split:
         check: Callable[[], None],
         scratch: Path,
         forms: Forms | None = None,
+        result_key: str = "",
     ) -> None:
         self._batch_id, self._storage, self._namer = batch_id, storage, namer
         self._account, self._check = account, check
         self._sink: Sink = GroupSink(storage, check, scratch) if namer.groups else ObjectSink(storage, check)
         self._records = Records(batch_id, scratch)
         self._forms = forms
+        self._parse = line_parser(result_key)
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)
 
@@ -106,10 +108,10 @@ class Split:
     def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
         """One block's rows of the index. `before` lines came before it."""
         enter, name_of, write, sha256 = self._account.add, self._namer.name, self._sink.write, hashlib.sha256
-        valid_utf8 = block.valid_utf8
+        parse, valid_utf8 = self._parse, block.valid_utf8
         rows = []
         for number, line in enumerate(block.lines, before + 1):
-            result = parse_result(line, valid_utf8=valid_utf8)
+            result = parse(line, valid_utf8=valid_utf8)
             if result.outcome is _MALFORMED and is_blank(line):
                 self._account.add_blank()
                 continue

@@ -59,17 +59,20 @@ def store(
     account, batch = Account(), replace(BATCH, requests=requests, model=model)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        known = KnownInput.fetch(storage, "b1", scratch, lambda: None)
         settings = read_settings({"GEMINI_API_KEY": "k", **environ}, template=template)
+        known = KnownInput.fetch(storage, "b1", scratch, lambda: None, settings.result_key)
         with (
             Forms(settings, "b1", storage, lambda: None, scratch) if settings.forms else nullcontext() as forms,
-            Split("b1", storage, template.bind("b1"), account, lambda: None, scratch, forms) as split,
+            Split(
+                "b1", storage, template.bind("b1"), account, lambda: None, scratch, forms, settings.result_key
+            ) as split,
         ):
             split.run([data])
             written = split.store(None if known is None else lambda path: known.write_retries(path, account))
         digest = hashlib.sha256(data).hexdigest()
         source = Source("file", batch.result_file, split.size_bytes, account.lines, account.blank, digest)
-        manifest = build_manifest(batch, source, account, written, template.text, known, PRICES)
+        about = (template.text, known, PRICES, "", settings.result_key)
+        manifest = build_manifest(batch, source, account, written, *about)
     storage.create(manifest_name("b1"), encode_manifest(manifest))
     return manifest
 
