@@ -44,6 +44,7 @@ PURE = {
     "workers.account",
     "workers.candidates",
     "workers.cost",
+    "workers.large_lines",
     "workers.lines",
     "workers.openai_lines",
     "workers.rules",

@@ -14,6 +14,7 @@ import msgspec
 
 from receiver.outcomes import Outcome
 from workers.candidates import MAX_TOKENS
+from workers.large_lines import KEPT_BYTES, LARGE_LINE_BYTES, find_excess, shorten
 from workers.lines import is_utf8
 from workers.rules import Result, Usage, judge_row, malformed, token_usage
 
@@ -88,6 +89,8 @@ def parse_result(line: bytes, *, valid_utf8: bool = True) -> Result:
     """
     if not valid_utf8 and not is_utf8(line):
         return _parse_tolerantly(line)
+    if len(line) > LARGE_LINE_BYTES and (excess := find_excess(line)):
+        return malformed("size", excess)
     try:
         row = _decode_row(line)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
@@ -104,6 +107,8 @@ def line_parser(key_member: str) -> Callable[..., Result]:
     def parse(line: bytes, *, valid_utf8: bool = True) -> Result:
         if not valid_utf8 and not is_utf8(line):
             return _parse_tolerantly(line, key_member)
+        if len(line) > LARGE_LINE_BYTES and (excess := find_excess(line)):
+            return malformed("size", excess)
         try:
             row = decode(line)
         except (ValueError, RecursionError):
@@ -172,6 +177,10 @@ def _clear_embedding(response: _Response, key: str, line: bytes) -> Result | Non
 
 
 def _parse_tolerantly(line: bytes, key_member: str = "") -> Result:
+    return _parse_large(line, key_member) if len(line) > LARGE_LINE_BYTES else _decode_and_judge(line, key_member)
+
+
+def _decode_and_judge(line: bytes, key_member: str) -> Result:
     try:
         row = _decode_tolerantly(line.decode().removeprefix(_BOM))
     except UnicodeDecodeError as error:
@@ -183,3 +192,20 @@ def _parse_tolerantly(line: bytes, key_member: str = "") -> Result:
     if not isinstance(row, dict):
         return malformed("json", "the line is JSON, but not an object")
     return judge_row(row, key_member)
+
+
+def _parse_large(line: bytes, key_member: str) -> Result:
+    """The result of a line whose long texts are shortened first: how they go on tells nothing of what became of it."""
+    if excess := find_excess(line):
+        return malformed("size", excess)
+    if not is_utf8(line):
+        return malformed("utf-8", "the line is not UTF-8")
+    short = shorten(line)
+    if short is None:
+        return malformed("size", f"a line of {len(line)} bytes that is no plain answer is not read")
+    result = _decode_and_judge(short, key_member)
+    if result.code == "json":
+        return malformed("json", "the line is not JSON, or no object")  # where, is not known of the shortened one
+    if result.key is not None and len(result.key) >= KEPT_BYTES // 16:
+        return malformed("size", "the key of a large line is too long to be read")
+    return result

@@ -13,7 +13,7 @@ from receiver.storage import Storage
 from workers.account import Account
 from workers.forms.forms import Forms
 from workers.index import IndexRow
-from workers.lines import Block, LineSplitter, OversizeLine
+from workers.lines import BlankLines, Block, LineSplitter, OversizeLine
 from workers.manifest import Written
 from workers.records import Records
 from workers.results import is_blank, line_parser
@@ -94,7 +94,11 @@ class Split:
         """Give every line its outcome and its place."""
         number = 0
         for block in self._splitter.split(chunks):
-            if isinstance(block, OversizeLine):
+            if isinstance(block, BlankLines):
+                self._account.add_blank(block.count)
+                number += block.count
+                rows: list[IndexRow] = []
+            elif isinstance(block, OversizeLine):
                 rows = [self._add_oversize(number + 1, block)]
                 number += 1
             else:

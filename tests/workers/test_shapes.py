@@ -36,7 +36,7 @@ def snake(value: Any) -> Any:
 
 def gemini(reason: str | None = "STOP", parts: Any = ({"text": "x"},), **more: Any) -> dict[str, Any]:
     candidate = {"content": {"parts": list(parts)}, "finishReason": reason, "finishMessage": "why"}
-    usage = {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}
+    usage: dict[str, Any] = {"promptTokenCount": 5, "candidatesTokenCount": 2, "totalTokenCount": 7}
     usage |= {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": 5}]}
     return {"response": {"candidates": [candidate], "usageMetadata": usage} | more, "key": "k"}
 

@@ -10,6 +10,7 @@ import msgspec
 
 from receiver.output_forms import Form
 from workers.candidates import End, end_of, holds_answer, parts_of
+from workers.large_lines import find_excess, find_wide_text
 from workers.shapes import unify_row
 from workers.values import as_list, as_object, as_text
 
@@ -76,7 +77,12 @@ NO_ANSWER = Answer()
 
 
 def read_answer(line: bytes) -> Answer:
-    """The answer that a line of a result file holds; an empty one when there is none. Never raises."""
+    """The answer that a line of a result file holds; an empty one when there is none. Never raises.
+
+    What would take more memory than a worker has is not decoded, and listed as left out.
+    """
+    if excess := find_excess(line) or find_wide_text(line):
+        return Answer(unshown=((excess, 1),))
     answer = _read(line, None)
     if any(candidate.calls for candidate in answer.candidates):
         return _read(line, Decimal)  # the arguments of calls keep their digits

@@ -172,7 +172,8 @@ class ParquetTable:
 
 def _texts(row: Row) -> Iterator[str | None]:
     """What makes a row large."""
-    for one in (row, *row.further_candidates):
+    yield from (row.text, row.function_calls, row.code, row.code_output)
+    for one in row.further_candidates:
         yield from (one.text, one.function_calls, one.code, one.code_output)
 
 
