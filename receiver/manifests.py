@@ -108,6 +108,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.UNSET
     )  # what the template took from the webhook's metadata, by name; left out where it takes nothing
     rules: int | msgspec.UnsetType = msgspec.UNSET  # which rules judged the lines; older versions did not say
+    result_key: str | msgspec.UnsetType = msgspec.UNSET  # RESULT_KEY; left out where it was not set
     version: str  # of the program that wrote it
 
 

@@ -30,6 +30,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("auto", "json", "text")
 STORAGE_SCHEMES = ("file", "s3", "gs", "az")
 MAX_PORT = 65535
+_MEMBERS = ("response", "error", "metadata", "request", "body")  # of a line, by Gemini's or OpenAI's form
 
 
 VARIABLES = (
@@ -78,6 +79,12 @@ VARIABLES = (
     Variable("STORAGE_URL", "file:outputs", "where outputs go: `file:`, `s3://`, `gs://` or `az://`"),
     Variable("OUTPUT_TEMPLATE", "{batch}/{key}.json", "name of an output below STORAGE_URL"),
     Variable("KEY_PATTERN", "none", "regular expression on the key; its named groups are template fields"),
+    Variable(
+        "RESULT_KEY",
+        "key",
+        "member that holds the key of a request, such as `request_id`, in a line's `metadata` or beside it; a line that"
+        " lacks it has its usual key",
+    ),
     Variable(
         "PRICES_FILE",
         "the built-in list",
@@ -144,6 +151,7 @@ class Settings:
     redis_url: str = field(repr=False)  # with the TLS options of its connections; may carry a password
     storage_url: str  # file:, s3://, gs:// or az://
     template: Template  # OUTPUT_TEMPLATE with KEY_PATTERN
+    result_key: str  # RESULT_KEY; empty: `key`
     forms: tuple[Form, ...]  # OUTPUT_FORMS, raw left out
     response_schema: dict[str, Any] | None  # checked
     prices: Prices  # PRICES_FILE
@@ -223,6 +231,12 @@ def _parse_log_format(text: str) -> str:
     return text.lower()
 
 
+def _parse_result_key(text: str) -> str:
+    if text in _MEMBERS:
+        raise ValueError(f"{text} holds no key: expected the name of a member of your own, such as request_id")
+    return "" if text == "key" else text
+
+
 def _read_forms(reader: Reader) -> dict[str, Any]:
     """OUTPUT_FORMS and RESPONSE_SCHEMA; where the first is wrong, the second is not blamed for it."""
     forms = reader.parsed(parse_forms, None, "OUTPUT_FORMS", default="raw")
@@ -277,6 +291,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         "redis_url": _read_redis_url(reader),
         "storage_url": reader.parsed(_parse_storage_url, "", "STORAGE_URL", default="file:outputs"),
         "template": _read_template(reader),
+        "result_key": reader.parsed(_parse_result_key, "", "RESULT_KEY"),
         **_read_forms(reader),
         "prices": reader.parsed(_parse_prices_file, None, "PRICES_FILE"),
         "proof_key": reader.parsed(_parse_proof_key, None, "PROOF_KEY"),

@@ -53,12 +53,17 @@ PURE = {
     "receiver.web_urls",
     "receiver.webhooks.checks",
     "workers.account",
+    "workers.candidates",
     "workers.cost",
     "workers.doubts",
+    "workers.large_lines",
     "workers.lines",
     "workers.naming",
+    "workers.openai_lines",
     "workers.rules",
     "workers.results",
+    "workers.shapes",
+    "workers.values",
     "workers.verify",
 }
 

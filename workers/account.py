@@ -91,9 +91,9 @@ class Account:
             self._silent_answers += 1
         return outcome
 
-    def add_blank(self) -> None:
-        """Enter a line of white space, which answers nothing."""
-        self.blank += 1
+    def add_blank(self, lines: int = 1) -> None:
+        """Enter lines of white space, which answer nothing."""
+        self.blank += lines
 
     def came(self, key: str) -> bool:
         """Whether any line carried this key."""

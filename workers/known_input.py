@@ -22,7 +22,7 @@ from receiver.submissions.records import awaited_name
 from workers.account import Account, key_token
 from workers.digests import file_sha256
 from workers.results import is_blank
-from workers.rules import find_key
+from workers.shapes import find_key
 
 LINES_BETWEEN_CHECKS = 4096
 PATIENCE_S = 3600
@@ -39,25 +39,30 @@ class _Request(msgspec.Struct, gc=False):
 
 
 _decode_request = msgspec.json.Decoder(_Request).decode
+_decode_tolerantly = json.JSONDecoder(parse_int=str, parse_float=str).decode  # as that of results
 
 
-def read_key(line: bytes) -> str | None:
-    """The key of an input line, by the rule that holds for results; None when it has none."""
+def read_key(line: bytes, key_member: str = "") -> str | None:
+    """The key of an input line, by the rule that holds for results; None when it has none.
+
+    `key_member` is RESULT_KEY.
+    """
+    if key_member:
+        return _read_tolerantly(line, key_member)
     try:
         row = _decode_request(line)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return _read_tolerantly(line)
-    if row.key is None and row.metadata is not None:
-        return row.metadata.key
-    return row.key
+    key = row.metadata.key if row.key is None and row.metadata is not None else row.key
+    return _read_tolerantly(line) if key is None or b'"custom_id"' in line else key
 
 
-def _read_tolerantly(line: bytes) -> str | None:
+def _read_tolerantly(line: bytes, key_member: str = "") -> str | None:
     try:
-        row = json.loads(line.decode().removeprefix(_BOM))
+        row = _decode_tolerantly(line.decode().removeprefix(_BOM))
     except (ValueError, RecursionError):
         return None
-    return find_key(row) if isinstance(row, dict) else None
+    return find_key(row, key_member) if isinstance(row, dict) else None
 
 
 def is_awaited(storage: Storage, batch: Batch) -> bool:
@@ -71,14 +76,17 @@ def is_awaited(storage: Storage, batch: Batch) -> bool:
 class KnownInput:
     """The input of one batch in a scratch file. Make it with `fetch`."""
 
-    def __init__(self, path: Path, about: Input, check: Callable[[], None]) -> None:
-        self._path, self.about, self._check = path, about, check
+    def __init__(self, path: Path, about: Input, check: Callable[[], None], result_key: str = "") -> None:
+        self._path, self.about, self._check, self._result_key = path, about, check, result_key
 
     @classmethod
-    def fetch(cls, storage: Storage, batch_id: str, scratch: Path, check: Callable[[], None]) -> "KnownInput | None":
+    def fetch(
+        cls, storage: Storage, batch_id: str, scratch: Path, check: Callable[[], None], result_key: str = ""
+    ) -> "KnownInput | None":
         """Copy the input into `scratch` and read it once; None when the storage has none.
 
-        `check` is called now and then in every pass. Raises StorageError when the object is no whole gzip file.
+        `check` is called now and then in every pass; `result_key` is RESULT_KEY. Raises StorageError when the object is
+        no whole gzip file.
         """
         name, path = input_name(batch_id), scratch / "input"
         if not storage.read_to_file(name, path):
@@ -88,12 +96,12 @@ class KnownInput:
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             hint = "store it again or delete it, then replay the batch"
             raise StorageError(f"{name} is no whole gzip file: {hint}", retryable=False, fault="batch") from error
-        return cls(path, Input(name, file_sha256(path), requests), check)
+        return cls(path, Input(name, file_sha256(path), requests), check, result_key)
 
     def keys(self) -> Iterator[str]:
         """The keys of all requests in their order; those without one are left out."""
         for line in _read_lines(self._path, self._check):
-            key = read_key(line)
+            key = read_key(line, self._result_key)
             if key is not None:
                 yield key
 
@@ -107,7 +115,7 @@ class KnownInput:
             again = {key_token(json.loads(row)["key"]) for row in file}
         with path.open("wb") as file:
             for line in _read_lines(self._path, self._check):
-                key = read_key(line)
+                key = read_key(line, self._result_key)
                 if key is not None and (key_token(key) in again or not account.came(key)):
                     file.write(line if line.endswith(b"\n") else line + b"\n")
 

@@ -4,6 +4,7 @@ r"""Chunks of a result file become lines: cut at b"\n" only, with bounded memory
 a trailing b"\r" included: the stored objects repeat it byte for byte.
 """
 
+import re
 from codecs import utf_8_decode
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from typing import NamedTuple
 # malloc maps fresh pages for what is over 128 KiB, which halves the speed of everything that touches them.
 BLOCK_BYTES = 64 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024
+CROWDED_LINES = BLOCK_BYTES // 16  # no block of results has so many
+_find_blank_runs = re.compile(rb"(?m:^)\s{31,}\n").finditer  # whole lines of white space
 # Text outside the basic plane takes 4 bytes a character once decoded: 16 KiB of it stay under those 128 KiB.
 _CHECK_BYTES = 16 * 1024
 
@@ -22,10 +25,19 @@ class Block(NamedTuple):
     valid_utf8: bool  # False: at least one line may be broken, so each one needs its own check
 
 
+class BlankLines(NamedTuple):
+    """Many lines of white space in a row, counted and not given one by one."""
+
+    count: int
+
+
 class OversizeLine(NamedTuple):
     """A line that was too long to hold; its bytes went to the sink before this marker is given."""
 
     size_bytes: int  # without the newline
+
+
+Piece = Block | BlankLines | OversizeLine
 
 
 def is_utf8(data: bytes) -> bool:
@@ -55,6 +67,22 @@ def _decodable_bytes(data: bytes, *, final: bool) -> int:
     return position
 
 
+def _count_blank(lines: list[bytes], *, valid_utf8: bool) -> Iterator[Piece]:
+    """A block of very short lines, its runs of white space counted together."""
+    if len(lines[0]) > BLOCK_BYTES:  # it began in blocks before
+        yield Block([lines.pop(0)], valid_utf8)
+    joined = b"\n".join(lines) + b"\n"
+    position = 0
+    for run in _find_blank_runs(joined):
+        start, end = run.span()
+        if position < start:
+            yield Block(joined[position : start - 1].split(b"\n"), valid_utf8)
+        yield BlankLines(joined.count(b"\n", start, end))
+        position = end
+    if position < len(joined):
+        yield Block(joined[position:-1].split(b"\n"), valid_utf8)
+
+
 class LineSplitter:
     """Splits one file. `split` may be called once; the attributes are final when its iterator is used up."""
 
@@ -72,7 +100,7 @@ class LineSplitter:
         self._spilled_bytes = 0  # of the unfinished line, once it is too long
         self._partial_character = b""
 
-    def split(self, chunks: Iterable[bytes]) -> Iterator[Block | OversizeLine]:
+    def split(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
         """Give every line once, the last one also when its newline is missing."""
         for chunk in chunks:
             if len(chunk) <= BLOCK_BYTES:
@@ -86,7 +114,7 @@ class LineSplitter:
         elif self._carry:
             yield Block([self._take_line()], self._carry_valid and not self._partial_character)
 
-    def _split_block(self, block: bytes) -> Iterator[Block | OversizeLine]:
+    def _split_block(self, block: bytes) -> Iterator[Piece]:
         self.bytes_seen += len(block)
         valid = self._check(block)
         lines = block.split(b"\n")
@@ -101,8 +129,11 @@ class LineSplitter:
                     yield self._take_oversize()
                 else:
                     lines[0] = self._take_line()
-            if lines:
-                yield Block(lines, valid and self._carry_valid)
+            valid_lines = valid and self._carry_valid
+            if len(lines) > CROWDED_LINES:
+                yield from _count_blank(lines, valid_utf8=valid_lines)
+            elif lines:
+                yield Block(lines, valid_lines)
             self._carry_valid = valid
         if tail:
             self._hold(tail)

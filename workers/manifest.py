@@ -70,6 +70,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
     prices: Prices,
     project: str = "",
     metadata: Mapping[str, object] | None = None,
+    result_key: str = "",
 ) -> Manifest:
     """The manifest of a batch whose lines are all in `account`; `metadata` is what the names were made with.
 
@@ -110,5 +111,6 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         key_pattern=UNSET if template.pattern is None else template.pattern.pattern,
         meta=template.meta_values(metadata) or UNSET,
         rules=RULES,
+        result_key=result_key or UNSET,
         version=VERSION,
     )

@@ -118,7 +118,7 @@ def _follow(storage: Storage, manifest: Manifest, before: Followed, view: View, 
 def _add_fates(storage: Storage, manifest: Manifest | None, view: View, followed: Followed) -> None:
     """What became of the requests of one later batch."""
     rows = {} if manifest is None else _rows_by_key(storage, manifest)
-    asked = _read_input(storage, followed.batch)
+    asked = _read_input(storage, followed.batch, (manifest and manifest.result_key) or "")
     if asked is None and manifest is None:
         followed.requests = None
         return
@@ -150,16 +150,16 @@ def _read_rows(storage: Storage, manifest: Manifest) -> Iterable[Row]:
                 yield row
 
 
-def _read_input(storage: Storage, batch: str) -> Sequence[str] | None:
+def _read_input(storage: Storage, batch: str, result_key: str) -> Sequence[str] | None:
     """The keys of the requests of a batch, each once; None where the storage does not know them."""
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
-        known = KnownInput.fetch(storage, batch.removeprefix("batches/"), Path(folder), lambda: None)
+        known = KnownInput.fetch(storage, batch.removeprefix("batches/"), Path(folder), lambda: None, result_key)
         return None if known is None else list(dict.fromkeys(known.keys()))
 
 
 def _count(storage: Storage, manifest: Manifest, view: View) -> None:
     """Count each request of the first batch once, by its last outcome."""
-    asked = _read_input(storage, manifest.batch)
+    asked = _read_input(storage, manifest.batch, manifest.result_key or "")
     tokens = None if asked is None else {key_token(key) for key in asked}
     own, plain, keyless = _read_first(storage, manifest, view, tokens)
     fates = {key: fate for key, fate in view.fates.items() if tokens is None or key_token(key) in tokens}

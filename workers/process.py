@@ -154,18 +154,18 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
         return stored
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = Account()
-        known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check)
+        known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check, parts.settings.result_key)
         if known is None and is_awaited(parts.storage, batch):
             raise NotReadyError("the input is still on its way into the storage")
         if old is not None:
-            require_replacement(keeper, parts.gemini, batch, known, old, parts.settings.patience.base_s)
+            require_replacement(keeper, parts.gemini, batch, known, old, parts.settings)
             set_aside(parts.storage, batch_id, old, scratch)
         attempt = Attempt(batch, batch_id, account, known, scratch)
         with _telling_the_expired(batch, keeper.lease):
             source, written = _store_results(parts, keeper, attempt)
         settings, project = parts.settings, parts.project.name
-        template, metadata = settings.template, keeper.lease.metadata
-        manifest = build_manifest(batch, source, account, written, template, known, settings.prices, project, metadata)
+        inputs = (settings.template, known, settings.prices, project, keeper.lease.metadata, settings.result_key)
+        manifest = build_manifest(batch, source, account, written, *inputs)
     keeper.check()
     try:
         with stage("manifest"):
@@ -214,7 +214,8 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
         raise GeminiError(f"Gemini says {batch.state}, but names no results", fault="refused")
     if not batch.has_output:
         return Source("none"), Written(retry=_store_retries(parts.storage, attempt))
-    namer = parts.settings.template.bind(
+    settings = parts.settings
+    namer = settings.template.bind(
         attempt.batch_id,
         display_name=batch.display_name,
         model=batch.model,
@@ -225,7 +226,16 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
     parts.tally.follow(batch, results, account)
     with (
         _open_forms(parts, keeper, attempt) as forms,
-        Split(attempt.batch_id, parts.storage, namer, account, keeper.check, attempt.scratch, forms) as split,
+        Split(
+            attempt.batch_id,
+            parts.storage,
+            namer,
+            account,
+            keeper.check,
+            attempt.scratch,
+            forms,
+            result_key=settings.result_key,
+        ) as split,
     ):
         with stage("split"):
             split.run(parts.tally.count(results.chunks()))

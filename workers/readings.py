@@ -7,6 +7,7 @@ from receiver.gemini.client import Gemini
 from receiver.gemini.operations import Batch
 from receiver.manifests import read_manifest
 from receiver.outcomes import Outcome
+from receiver.settings import Settings
 from workers.account import Account
 from workers.doubts import LineCounts, Reading, find_doubt, plan_next_reading_s
 from workers.known_input import KnownInput
@@ -63,16 +64,16 @@ def require_belief(
 
 
 def require_replacement(  # noqa: PLR0913, PLR0917 - what one more look works with
-    keeper: LeaseKeeper, gemini: Gemini, batch: Batch, known: KnownInput | None, old: bytes, base_s: float
+    keeper: LeaseKeeper, gemini: Gemini, batch: Batch, known: KnownInput | None, old: bytes, settings: Settings
 ) -> None:
     """Read the results of a stored batch once more, and write nothing: may they replace what the manifest `old` says?
 
     Raises DoubtedError, FewerResultsError and GeminiError.
     """
-    results, survey = open_source(gemini, batch, keeper.check), Survey()
+    results, survey = open_source(gemini, batch, keeper.check), Survey(settings.result_key)
     survey.run(results.chunks(), keeper.check)
     reading = read_counts(batch, known, survey.account, results, survey.counts)
-    require_belief(keeper, reading, results.sha256, survey.size_bytes, base_s)
+    require_belief(keeper, reading, results.sha256, survey.size_bytes, settings.patience.base_s)
     try:
         outcomes = read_manifest(old).outcomes
     except ManifestError:

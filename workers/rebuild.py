@@ -123,7 +123,18 @@ class Rebuild:
         account, folder = self._account, self._scratch
         with (
             self._forms.open(folder) as forms,
-            Split(batch_id, Nowhere(), namer, account, lambda: None, folder, forms, sink=sink, index=compared) as split,
+            Split(
+                batch_id,
+                Nowhere(),
+                namer,
+                account,
+                lambda: None,
+                folder,
+                forms,
+                sink=sink,
+                index=compared,
+                result_key=self._manifest.result_key or "",
+            ) as split,
         ):
             split.run(chunks())
             written = split.store(self._complete_retries)

@@ -54,7 +54,8 @@ def fetch_input(storage: Storage, manifest: Manifest, scratch: Path) -> KnownInp
     if manifest.input is None:
         return None
     try:
-        return KnownInput.fetch(storage, manifest.batch.removeprefix("batches/"), scratch, lambda: None)
+        batch_id = manifest.batch.removeprefix("batches/")
+        return KnownInput.fetch(storage, batch_id, scratch, lambda: None, manifest.result_key or "")
     except StorageError as error:
         if error.retryable:
             raise

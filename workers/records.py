@@ -6,7 +6,8 @@ They gather in scratch files, and their bytes depend on the source alone.
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Callable
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,10 @@ from receiver.outcomes import Outcome
 from receiver.storage import Storage
 from workers.digests import file_sha256
 from workers.index import IndexRow, IndexWriter
+from workers.lines import is_utf8
 from workers.rules import Result
+
+PIECE_BYTES = 48 * 1024  # of a line; three bytes are four characters of base64
 
 
 def encode_row(row: dict[str, Any]) -> bytes:
@@ -34,6 +38,22 @@ class RowSink(Protocol):
 
     def finish(self) -> str:
         """All came. Gives the sha256 of what they became, in hex."""
+
+
+def _encode_error(row: dict[str, Any], line: bytes) -> Iterator[bytes]:
+    """A row with its line, as text or as base64, in pieces: no copy of a long line is made."""
+    start = encode_row(row).removesuffix(b"}")
+    if is_utf8(line):
+        yield start + b',"raw":"'
+        decode = getincrementaldecoder("utf-8")().decode
+        for position in range(0, len(line), PIECE_BYTES):
+            yield json.dumps(decode(line[position : position + PIECE_BYTES]))[1:-1].encode()
+        yield b'","raw_base64":null}'
+    else:
+        yield start + b',"raw":null,"raw_base64":"'
+        for position in range(0, len(line), PIECE_BYTES):
+            yield b64encode(line[position : position + PIECE_BYTES])
+        yield b'"}'
 
 
 class Records:
@@ -68,15 +88,14 @@ class Records:
             "code": result.code,
             "message": result.message,
         }
-        try:
-            row |= {"raw": line.decode(), "raw_base64": None}
-        except UnicodeDecodeError:
-            row |= {"raw": None, "raw_base64": b64encode(line).decode()}
-        data = encode_row(row)
-        self._errors.write(data + b"\n")
-        offset, self._errors_size = self._errors_size, self._errors_size + len(data) + 1
-        digest = hashlib.sha256(data).hexdigest()
-        return IndexRow(number, result.key, outcome, self._names["errors"], offset, len(data), digest)
+        digest, length = hashlib.sha256(), 0
+        for piece in _encode_error(row, line):
+            self._errors.write(piece)
+            digest.update(piece)
+            length += len(piece)
+        self._errors.write(b"\n")
+        offset, self._errors_size = self._errors_size, self._errors_size + length + 1
+        return IndexRow(number, result.key, outcome, self._names["errors"], offset, length, digest.hexdigest())
 
     def add_retry(self, key: str, *, may_be_answered: bool = False) -> None:
         """Note a request that is worth sending again; `may_be_answered` unless a later line answers it."""

@@ -1,18 +1,22 @@
 """A line of a result file, or one inlined response, becomes a Result: key, outcome, usage.
 
 Two ways lead to the same result. The fast one is a typed decoder that skips what nobody asks for; it only ever says
-"there is an answer under this key". Whatever it can't say that of (errors, blocks, lone surrogates, NaN, wrong types,
-broken JSON) goes the tolerant way, and `workers.rules` holds every rule of it.
+"there is an answer under this key". Whatever it can't say that of (errors, blocks, snake_case, OpenAI's form, lone
+surrogates, NaN, wrong types, broken JSON) goes the tolerant way, and `workers.rules` holds every rule of it.
 """
 
 import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from receiver.outcomes import Outcome
+from workers.candidates import MAX_TOKENS
+from workers.large_lines import KEPT_BYTES, LARGE_LINE_BYTES, find_excess, shorten
 from workers.lines import is_utf8
-from workers.rules import MAX_TOKENS, Result, Usage, answer_outcome, judge_row, malformed, token_usage
+from workers.rules import Result, Usage, judge_row, malformed, token_usage
 
 _ABSENT = msgspec.Raw()
 
@@ -31,6 +35,7 @@ class _Content(msgspec.Struct, gc=False):
 class _Candidate(msgspec.Struct, gc=False, rename="camel"):
     content: _Content | None = None
     finish_reason: str | None = None
+    finish_message: msgspec.Raw = _ABSENT
 
 
 class _Embedding(msgspec.Struct, gc=False):
@@ -59,11 +64,16 @@ _decode_row = msgspec.json.Decoder(_Row).decode
 # Numbers stay the text that they were written as: the key 1.0 is "1.0", and 5,000 digits cost nothing.
 _decode_tolerantly = json.JSONDecoder(parse_int=str, parse_float=str).decode
 _starts_with_number = re.compile(rb"\[\s*-?[0-9]").match
+# Text whose first character, line breaks and spaces aside, surely leaves a mark: ASCII, or a lead byte of UTF-8 under
+# which no white space and no format character lies.
+_starts_visibly = re.compile(
+    rb'"(?:\\[nrt]|[ ])*+(?:[!#-\[\]-~]|\\["\\/]|[\xc3-\xd7\xd9\xda\xdd-\xdf\xe4-\xed]|\xd8[\xa0-\xbf]|\xe0[\xa4-\xbf]'
+    rb"|\xe3[\x81-\xbf]|\xf0\x9f)"
+).match
+_OK, _TRUNCATED = Outcome.OK, Outcome.TRUNCATED  # a name of ours is found ten times sooner than an enum's member
 _BOM = "\ufeff"
 _BRACE = ord("{")
 _NULL_BYTES = len(b"null")
-# What a finish means for an answer, where nothing else has to be asked.
-_CLEAR_OUTCOMES = {reason: answer_outcome(reason) for reason in (None, "FINISH_REASON_UNSPECIFIED", "STOP", MAX_TOKENS)}
 
 
 def is_blank(line: bytes) -> bool:
@@ -79,55 +89,98 @@ def parse_result(line: bytes, *, valid_utf8: bool = True) -> Result:
     """
     if not valid_utf8 and not is_utf8(line):
         return _parse_tolerantly(line)
+    if len(line) > LARGE_LINE_BYTES and (excess := find_excess(line)):
+        return malformed("size", excess)
     try:
         row = _decode_row(line)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return _parse_tolerantly(line)
-    return _clear_answer(row) or _parse_tolerantly(line)
+    return _clear_answer(row, line) or _parse_tolerantly(line)
 
 
-def _clear_answer(row: _Row) -> Result | None:
-    """The result when the first candidate answers beyond doubt, as most do; None sends the row the tolerant way."""
+def line_parser(key_member: str) -> Callable[..., Result]:
+    """`parse_result`, or its like where RESULT_KEY names the member that holds the keys."""
+    if not key_member:
+        return parse_result
+    decode = msgspec.json.Decoder(_named_row(key_member)).decode
+
+    def parse(line: bytes, *, valid_utf8: bool = True) -> Result:
+        if not valid_utf8 and not is_utf8(line):
+            return _parse_tolerantly(line, key_member)
+        if len(line) > LARGE_LINE_BYTES and (excess := find_excess(line)):
+            return malformed("size", excess)
+        try:
+            row = decode(line)
+        except (ValueError, RecursionError):
+            return _parse_tolerantly(line, key_member)
+        named = None if row.metadata is None else row.metadata.named
+        named = row.named if named is None else named
+        row.key = row.key if named is None else named
+        return _clear_answer(row, line) or _parse_tolerantly(line, key_member)
+
+    return parse
+
+
+def _named_row(key_member: str) -> Any:
+    """A `_Row` that has the member too, beside its metadata and in them."""
+    options: Any = {"rename": {"named": key_member}, "gc": False}
+    named = ("named", str | None, None)
+    metadata: Any = msgspec.defstruct("_NamedMetadata", [named], bases=(_Metadata,), **options)
+    return msgspec.defstruct("_NamedRow", [named, ("metadata", metadata | None, None)], bases=(_Row,), **options)
+
+
+def _clear_answer(row: _Row, line: bytes) -> Result | None:
+    """The result when the first candidate answers beyond doubt, as most do; None sends the row the tolerant way.
+
+    What is absent may stand there in snake_case: then the line is searched for it.
+    """
     response, key = row.response, row.key
     if key is None and row.metadata is not None:
         key = row.metadata.key
     if response is None or key is None or row.error is not _ABSENT:
         return None
     if not response.candidates:
-        return _clear_embedding(response, key)
-    candidate = response.candidates[0]
+        return _clear_embedding(response, key, line)
+    candidate, usage = response.candidates[0], response.usage_metadata
     reason = candidate.finish_reason
-    outcome = _CLEAR_OUTCOMES.get(reason)
-    if outcome is None or candidate.content is None:
+    if reason == "STOP":
+        outcome = _OK
+    elif reason == MAX_TOKENS and candidate.finish_message is _ABSENT and len(response.candidates) == 1:
+        outcome = _TRUNCATED
+    elif reason is None and b"finish_reason" not in line:
+        outcome = _OK
+    else:
+        return None
+    if candidate.content is None or (not usage.prompt if usage is not None else b"usage_metadata" in line):
         return None
     for part in candidate.content.parts or ():
-        if not part.thought and (len(part.text) > _NULL_BYTES or _has_content(part)):
-            return Result(key, outcome, reason, None, False, response.usage_metadata)
+        if not part.thought and (_starts_visibly(part.text) or _has_content(part)):
+            return Result(key, outcome, reason, None, False, usage)
     return None
 
 
 def _has_content(part: _Part) -> bool:
-    """Whether a part surely holds something; a Raw is as long as its JSON: `""` takes 2 bytes, `null` 4."""
-    size = len(part.text)
-    if size > len(b'""'):
-        return size != _NULL_BYTES or bytes(part.text) != b"null"
+    """Whether a part without text surely holds something; a Raw is as long as its JSON: `null` takes 4 bytes."""
     return len(part.inline_data) > _NULL_BYTES or len(part.function_call) > _NULL_BYTES
 
 
-def _clear_embedding(response: _Response, key: str) -> Result | None:
+def _clear_embedding(response: _Response, key: str, line: bytes) -> Result | None:
     embedding = response.embedding
     if embedding is None or not _starts_with_number(bytes(memoryview(embedding.values)[:16])):
         return None
-    return Result(key, Outcome.OK, usage=_usage(response))
+    usage = response.usage_metadata
+    if usage is None and response.token_count is not None:
+        usage = token_usage(str(response.token_count))
+    if usage is None and (b"usage_metadata" in line or b"token_count" in line):
+        return None
+    return Result(key, _OK, usage=usage)
 
 
-def _usage(response: _Response) -> Usage | None:
-    if response.usage_metadata is not None or response.token_count is None:
-        return response.usage_metadata
-    return token_usage(str(response.token_count))
+def _parse_tolerantly(line: bytes, key_member: str = "") -> Result:
+    return _parse_large(line, key_member) if len(line) > LARGE_LINE_BYTES else _decode_and_judge(line, key_member)
 
 
-def _parse_tolerantly(line: bytes) -> Result:
+def _decode_and_judge(line: bytes, key_member: str) -> Result:
     try:
         row = _decode_tolerantly(line.decode().removeprefix(_BOM))
     except UnicodeDecodeError as error:
@@ -138,4 +191,21 @@ def _parse_tolerantly(line: bytes) -> Result:
         return malformed("nesting", "the line is nested too deeply to be read")
     if not isinstance(row, dict):
         return malformed("json", "the line is JSON, but not an object")
-    return judge_row(row)
+    return judge_row(row, key_member)
+
+
+def _parse_large(line: bytes, key_member: str) -> Result:
+    """The result of a line whose long texts are shortened first: how they go on tells nothing of what became of it."""
+    if excess := find_excess(line):
+        return malformed("size", excess)
+    if not is_utf8(line):
+        return malformed("utf-8", "the line is not UTF-8")
+    short = shorten(line)
+    if short is None:
+        return malformed("size", f"a line of {len(line)} bytes that is no plain answer is not read")
+    result = _decode_and_judge(short, key_member)
+    if result.code == "json":
+        return malformed("json", "the line is not JSON, or no object")  # where, is not known of the shortened one
+    if result.key is not None and len(result.key) >= KEPT_BYTES // 16:
+        return malformed("size", "the key of a large line is too long to be read")
+    return result

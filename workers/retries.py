@@ -4,6 +4,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from receiver.errors import SubmissionError
 from receiver.judgement import find_again
 from receiver.layout import manifest_name, retry_name
@@ -25,7 +27,7 @@ def write_retries(storage: Storage, manifest: Manifest, target: Path, asked: Pat
     `asked` is the input of the batch where the storage does not know it: then those that no line of the results carries
     are worth it too. Raises SubmissionError where the requests themselves are not known.
     """
-    batch_id = manifest.batch.removeprefix("batches/")
+    batch_id, result_key = manifest.batch.removeprefix("batches/"), manifest.result_key or ""
     if asked is None and find_again(manifest) == "keys":
         raise SubmissionError(
             f"the storage does not hold the requests of {manifest.batch} themselves: name their file with --input"
@@ -34,32 +36,38 @@ def write_retries(storage: Storage, manifest: Manifest, target: Path, asked: Pat
         path = Path(folder) / "retry"
         has_rows = storage.read_to_file(retry_name(batch_id), path)
         if asked is None:
-            return _copy_whole(path, target) if has_rows else 0
-        again = _read_keys(path) if has_rows else set[str]()
+            return _copy_whole(path, target, manifest.batch) if has_rows else 0
+        again = _read_keys(path, result_key) if has_rows else set[str]()
         came = {row.key for row in read_index(storage, batch_id, Path(folder))} if manifest.index else set()
-    return _select(asked, target, lambda key: key in again or key not in came)
+    return _select(asked, target, result_key, lambda key: key in again or key not in came)
 
 
-def _read_keys(path: Path) -> set[str]:
+def _read_keys(path: Path, result_key: str) -> set[str]:
     """The keys of `_retry.jsonl`, whichever of its two forms it has."""
     with path.open("rb") as rows:
-        return {key for key in map(read_key, rows) if key is not None}
+        keys = (read_key(row, result_key) for row in rows)
+        return {key for key in keys if key is not None}
 
 
-def _copy_whole(path: Path, target: Path) -> int:
+def _copy_whole(path: Path, target: Path, batch: str) -> int:
     count = 0
     with path.open("rb") as rows, target.open("wb") as lines:
         for row in rows:
+            request = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
+            if "body" in request and "request" not in request:
+                raise SubmissionError(
+                    f"{batch} was sent in OpenAI's form: send its _retry.jsonl with the client that sent it"
+                )
             lines.write(row)
             count += 1
     return count
 
 
-def _select(asked: Path, target: Path, is_wanted: Callable[[str], bool]) -> int:
+def _select(asked: Path, target: Path, result_key: str, is_wanted: Callable[[str], bool]) -> int:
     count = 0
     with asked.open("rb") as lines, target.open("wb") as chosen:
         for line in lines:
-            key = read_key(line)
+            key = read_key(line, result_key)
             if key is not None and is_wanted(key):
                 chosen.write(line if line.endswith(b"\n") else line + b"\n")
                 count += 1

@@ -1,16 +1,18 @@
 """What became of a request: every rule, on a decoded row of any shape.
 
-A row with candidates: the first one that holds an answer and was not blocked decides. An answer is a part with text
-that is no thought, or a part with other content, such as an image or a function call. Where no candidate has one, a cut
-at MAX_TOKENS counts before a refusal: a budget spent on thoughts is truncated too.
+A row with candidates: the first one that ended by itself and holds an answer decides. An answer is a part with text
+that can be seen and is no thought, or a part with other content, such as an image or a function call. Where none has
+one, a cut at MAX_TOKENS counts first (a budget spent on thoughts is a cut too), then a refusal, then any other end.
 """
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
 
 from receiver.outcomes import Outcome
+from workers.candidates import End, candidates_of, end_of, find_odd, holds_answer
+from workers.shapes import find_key, unify_row
+from workers.values import as_list, as_object, as_text
 
 _INT32_MAX = 2**31 - 1
 _Count = Annotated[int, msgspec.Meta(ge=0, le=_INT32_MAX)]  # the API's counts are int32; what is larger is noise
@@ -68,13 +70,11 @@ class Result(msgspec.Struct, gc=False, frozen=True):
 # another outcome, key, code, message or usage than before. Then `verify` calls no difference a fault.
 RULES = 2
 MESSAGE_CHARACTERS = 2000
-MAX_TOKENS = "MAX_TOKENS"
-BLOCKING_REASONS = frozenset(
-    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"}
-    | {"IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
+_KNOWN_MEMBERS = frozenset(
+    {"candidates", "promptFeedback", "embedding", "embeddings", "usageMetadata", "tokenCount"}
+    | {"modelVersion", "responseId", "createTime", "modelStatus"}
 )
 _REFUSALS = ("RECITATION", "PROHIBITED_CONTENT", "SAFETY", "BLOCKLIST", "SPII")
-_NO_CONTENT = frozenset({"text", "thought", "thoughtSignature", "partMetadata", "videoMetadata", "mediaResolution"})
 # google.rpc.Code by number and name, and HTTP statuses; a code in neither set counts as UNKNOWN, which is transient.
 _TRANSIENT = frozenset(
     {"1", "2", "4", "8", "10", "13", "14", "408", "429", "499", "500", "502", "503", "504"}
@@ -88,20 +88,17 @@ _PERMANENT = (
 )
 
 
-def malformed(code: str, message: str, *, key: str | None = None) -> Result:
-    return Result(key, Outcome.MALFORMED, code, message, retryable=True)
+def malformed(code: str, message: str, *, key: str | None = None, usage: Usage | None = None) -> Result:
+    return Result(key, Outcome.MALFORMED, code, message, retryable=True, usage=usage)
 
 
-def find_key(row: dict[str, Any]) -> str | None:
-    """The key of a decoded request or result: its own, else that of its metadata; None when there is none in text."""
-    key = _text(row.get("key"))
-    return _text(_object(row.get("metadata")).get("key")) if key is None else key
+def judge_row(row: dict[str, Any], key_member: str = "") -> Result:
+    """The result that a decoded JSON object stands for; its numbers must be decoded as text (`parse_int=str`).
 
-
-def judge_row(row: dict[str, Any]) -> Result:
-    """The result that a decoded JSON object stands for; its numbers must be decoded as text (`parse_int=str`)."""
-    key = find_key(row)
-    result = _judge_content(row, key)
+    `key_member` is RESULT_KEY.
+    """
+    key = find_key(row, key_member)
+    result = _judge_content(unify_row(row), key)
     if key is None:
         return Result(None, Outcome.UNKEYED, result.code, result.message, usage=result.usage)
     return result
@@ -109,22 +106,22 @@ def judge_row(row: dict[str, Any]) -> Result:
 
 def _judge_content(row: dict[str, Any], key: str | None) -> Result:
     """An error wins over a response; a `status` counts only without one, since lines echo the user's own fields."""
-    error, response, status = row.get("error"), row.get("response"), _object(row.get("status"))
+    error, response, status = row.get("error"), row.get("response"), as_object(row.get("status"))
     if error is not None:
         return _judge_error(error, key)
     if isinstance(response, dict):
         return _judge_response(response, key)
     if response is not None:
         return malformed("shape", "the response is not an object", key=key)
-    if (_text(status.get("code")) or "0") != "0" or _text(status.get("status")):
+    if (as_text(status.get("code")) or "0") != "0" or as_text(status.get("status")):
         return _judge_error(status, key)
     return malformed("shape", "the object holds neither a response nor an error", key=key)
 
 
 def _judge_error(error: object, key: str | None) -> Result:
-    detail = _object(error)
-    code, status = _text(detail.get("code")), _text(detail.get("status"))
-    message = _text(detail.get("message")) if detail else _text(error)
+    detail = as_object(error)
+    code, status = as_text(detail.get("code")), as_text(detail.get("status"))
+    message = as_text(detail.get("message")) if detail else as_text(error)
     retryable = _is_transient(code, status, message or "")
     return Result(key, Outcome.ERROR, code or status, _shorten(message), retryable)
 
@@ -142,56 +139,49 @@ def _is_transient(code: str | None, status: str | None, message: str) -> bool:
 
 
 def _judge_response(response: dict[str, Any], key: str | None) -> Result:
-    usage = _read_usage(response)
-    answering = answering_candidate(response)
-    if answering is not None:
-        reason = _text(answering.get("finishReason"))
-        return Result(key, answer_outcome(reason), reason, usage=usage)
-    candidates = _candidates(response)
-    reasons = [_text(candidate.get("finishReason")) for candidate in candidates]
-    if _list(_object(response.get("embedding")).get("values")):
-        return Result(key, Outcome.OK, usage=usage)
-    if MAX_TOKENS in reasons:
-        return Result(key, Outcome.TRUNCATED, MAX_TOKENS, usage=usage)
-    feedback = _object(response.get("promptFeedback"))
-    if prompt_reason := _text(feedback.get("blockReason")):
-        message = _text(feedback.get("blockReasonMessage"))
+    usage, candidates = _read_usage(response), candidates_of(response)
+    answering = next((one for one in candidates if end_of(one) is End.CLEAN and holds_answer(one)), None)
+    if answering is not None or as_list(as_object(response.get("embedding")).get("values")):
+        return Result(key, Outcome.OK, as_text((answering or {}).get("finishReason")), usage=usage)
+    return _judge_ends(response, candidates, key, usage) or _judge_silence(response, candidates, key, usage)
+
+
+def _judge_ends(
+    response: dict[str, Any], candidates: list[dict[str, Any]], key: str | None, usage: Usage | None
+) -> Result | None:
+    """What a response without an answer says of its end; None when it ended by itself."""
+    first = {end_of(candidate): candidate for candidate in reversed(candidates)}
+    if End.CUT in first:
+        return _end_as(Outcome.TRUNCATED, first[End.CUT], key, usage)
+    feedback = as_object(response.get("promptFeedback"))
+    if prompt_reason := as_text(feedback.get("blockReason")):
+        message = as_text(feedback.get("blockReasonMessage"))
         return Result(key, Outcome.BLOCKED, prompt_reason, _shorten(message), usage=usage)
-    for candidate, reason in zip(candidates, reasons, strict=True):
-        if reason in BLOCKING_REASONS:
-            message = _text(candidate.get("finishMessage"))
-            return Result(key, Outcome.BLOCKED, reason, _shorten(message), usage=usage)
-    return Result(key, Outcome.EMPTY, next(iter(reasons), None), retryable=True, usage=usage)
+    if End.BLOCKED in first:
+        return _end_as(Outcome.BLOCKED, first[End.BLOCKED], key, usage)
+    if End.BROKEN not in first:
+        return None
+    reason, said = (as_text(first[End.BROKEN].get(name)) for name in ("finishReason", "finishMessage"))
+    message = said or reason or "the finishReason is no text"
+    return Result(key, Outcome.ERROR, _shorten(reason), _shorten(message), retryable=True, usage=usage)
 
 
-def answering_candidate(response: dict[str, Any]) -> dict[str, Any] | None:
-    """The first candidate that holds an answer and was not blocked."""
-    for candidate in _candidates(response):
-        if _text(candidate.get("finishReason")) not in BLOCKING_REASONS and _holds_answer(candidate):
-            return candidate
-    return None
+def _judge_silence(
+    response: dict[str, Any], candidates: list[dict[str, Any]], key: str | None, usage: Usage | None
+) -> Result:
+    """An empty answer, unless something is there that is in no known shape."""
+    odd = find_odd(response)
+    if odd is None and response and _KNOWN_MEMBERS.isdisjoint(response):
+        odd = f"the response holds nothing that is known, only {', '.join(response)}"
+    if odd is not None:
+        return malformed("shape", _shorten(odd) or "", key=key, usage=usage)
+    return _end_as(Outcome.EMPTY, candidates[0] if candidates else {}, key, usage)
 
 
-def _candidates(response: dict[str, Any]) -> list[dict[str, Any]]:
-    return [item for item in _list(response.get("candidates")) if isinstance(item, dict)]
-
-
-def answer_outcome(finish_reason: str | None) -> Outcome:
-    """What an answer is worth that was not blocked; unknown reasons to finish don't devalue it."""
-    return Outcome.TRUNCATED if finish_reason == MAX_TOKENS else Outcome.OK
-
-
-def _holds_answer(candidate: dict[str, Any]) -> bool:
-    parts: Iterable[Any] = _list(_object(candidate.get("content")).get("parts"))
-    return any(_is_answer(part) for part in parts if isinstance(part, dict))
-
-
-def _is_answer(part: dict[str, Any]) -> bool:
-    if part.get("thought") is True:
-        return False
-    if part.get("text") not in (None, ""):
-        return True
-    return any(value is not None for name, value in part.items() if name not in _NO_CONTENT)
+def _end_as(outcome: Outcome, candidate: dict[str, Any], key: str | None, usage: Usage | None) -> Result:
+    """A candidate that is no answer, with what it says of its end."""
+    code, message = as_text(candidate.get("finishReason")), as_text(candidate.get("finishMessage"))
+    return Result(key, outcome, code, _shorten(message), outcome is Outcome.EMPTY, usage)
 
 
 def _read_usage(response: dict[str, Any]) -> Usage | None:
@@ -217,7 +207,7 @@ def _modality_counts(raw: object) -> list[ModalityCount] | None:
         return None
     entries = [entry for entry in raw if isinstance(entry, dict)]
     return [
-        ModalityCount(_text(entry.get("modality", _UNSPECIFIED)) or "", _count(entry.get("tokenCount")))
+        ModalityCount(as_text(entry.get("modality", _UNSPECIFIED)) or "", _count(entry.get("tokenCount")))
         for entry in entries
     ]
 
@@ -233,15 +223,3 @@ def _shorten(message: str | None) -> str | None:
     if message is None:
         return None
     return message[:MESSAGE_CHARACTERS].encode(errors="replace").decode()
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -14,12 +14,14 @@ from workers.account import Account
 from workers.doubts import LineCounts
 from workers.forms.forms import Forms
 from workers.index import IndexRow
-from workers.lines import Block, LineSplitter, OversizeLine
+from workers.lines import BlankLines, Block, LineSplitter, OversizeLine
 from workers.manifest import Written
 from workers.records import Records, RowSink
-from workers.results import is_blank, parse_result
+from workers.results import is_blank, line_parser
 from workers.rules import Result, malformed
 from workers.sinks import GroupSink, ObjectSink, Sink
+
+_OK, _MALFORMED = Outcome.OK, Outcome.MALFORMED  # names of ours are found sooner than members of an enum
 
 
 class _OversizeFile:
@@ -62,6 +64,7 @@ class Split:
         *,
         sink: Sink | None = None,
         index: RowSink | None = None,
+        result_key: str = "",
     ) -> None:
         """`sink` takes the outputs and `index` the rows, in place of the storage's."""
         self._batch_id, self._storage, self._namer = batch_id, storage, namer
@@ -69,6 +72,7 @@ class Split:
         self._sink = sink or (GroupSink(storage, check, scratch) if namer.groups else ObjectSink(storage, check))
         self._records = Records(batch_id, scratch, index)
         self._forms = forms
+        self._parse = line_parser(result_key)
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)
         self.counts = LineCounts()
@@ -91,7 +95,11 @@ class Split:
         """Give every line its outcome and its place."""
         number = 0
         for block in self._splitter.split(chunks):
-            if isinstance(block, OversizeLine):
+            if isinstance(block, BlankLines):
+                self._account.add_blank(block.count)
+                number += block.count
+                rows: list[IndexRow] = []
+            elif isinstance(block, OversizeLine):
                 rows = [self._add_oversize(number + 1, block)]
                 number += 1
             else:
@@ -107,16 +115,16 @@ class Split:
     def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
         """One block's rows of the index. `before` lines came before it."""
         enter, name_of, write, sha256 = self._account.add, self._namer.name, self._sink.write, hashlib.sha256
-        valid_utf8 = block.valid_utf8
+        parse, valid_utf8 = self._parse, block.valid_utf8
         rows = []
         for number, line in enumerate(block.lines, before + 1):
-            result = parse_result(line, valid_utf8=valid_utf8)
-            if result.outcome is Outcome.MALFORMED and is_blank(line):
+            result = parse(line, valid_utf8=valid_utf8)
+            if result.outcome is _MALFORMED and is_blank(line):
                 self._account.add_blank()
                 continue
             outcome = enter(result)
             key = result.key
-            if outcome is not Outcome.OK or key is None:
+            if outcome is not _OK or key is None:
                 rows.append(self._add_other(number, result, outcome, line))
                 continue
             name = name_of(key)

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterable
 from receiver.outcomes import Outcome
 from workers.account import Account
 from workers.doubts import LineCounts
-from workers.lines import LineSplitter, OversizeLine
-from workers.results import is_blank, parse_result
+from workers.lines import BlankLines, LineSplitter, OversizeLine
+from workers.results import is_blank, line_parser
 from workers.rules import malformed
 
 
 class Survey:
     """One pass over one batch's results; counts as `Split` does."""
 
-    def __init__(self) -> None:
+    def __init__(self, result_key: str = "") -> None:
+        self._parse = line_parser(result_key)
         self.account, self.counts = Account(), LineCounts()
         self._splitter = LineSplitter(oversize_sink=lambda _: None)
 
@@ -23,7 +24,10 @@ class Survey:
 
     def run(self, chunks: Iterable[bytes], check: Callable[[], None]) -> None:
         for block in self._splitter.split(chunks):
-            if isinstance(block, OversizeLine):
+            if isinstance(block, BlankLines):
+                self.account.add_blank(block.count)
+                self.counts.ends_malformed = False
+            elif isinstance(block, OversizeLine):
                 self.account.add(malformed("oversize", ""))
                 self.counts.ends_malformed = True
             else:
@@ -33,7 +37,7 @@ class Survey:
 
     def _add_lines(self, lines: list[bytes], *, valid_utf8: bool) -> None:
         for line in lines:
-            result = parse_result(line, valid_utf8=valid_utf8)
+            result = self._parse(line, valid_utf8=valid_utf8)
             self.counts.ends_malformed = result.key is None and result.outcome is Outcome.MALFORMED
             if result.outcome is Outcome.MALFORMED and is_blank(line):
                 self.account.add_blank()

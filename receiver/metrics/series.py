@@ -96,7 +96,8 @@ ATTEMPTS = Metric(
     "counter",
     "attempts at a batch by their end: stored, not_ready (Gemini was not, or its results were doubted), outage"
     " (Gemini or the storage was away), refused (Gemini knew no such thing), expired (its results are gone for good),"
-    " postponed (a crash, or a fault of the batch), buried, handed_back (the worker was stopped), lease_lost (nobody heard of its worker any more)",
+    " postponed (a crash, or a fault of the batch), buried, handed_back (the worker was stopped),"
+    " lease_lost (nobody heard of its worker any more)",
     ("result",),
     values=(
         "stored",

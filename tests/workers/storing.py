@@ -68,17 +68,27 @@ def store(  # noqa: PLR0913 - what a batch may differ in
     }
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        known = KnownInput.fetch(storage, "b1", scratch, lambda: None)
         settings = read_settings({"GEMINI_API_KEY": "k", **environ}, template=template)
+        known = KnownInput.fetch(storage, "b1", scratch, lambda: None, settings.result_key)
         with (
             Forms(settings, "b1", storage, lambda: None, scratch) if settings.forms else nullcontext() as forms,
-            Split("b1", storage, template.bind("b1", **about), account, lambda: None, scratch, forms) as split,
+            Split(
+                "b1",
+                storage,
+                template.bind("b1", **about),
+                account,
+                lambda: None,
+                scratch,
+                forms,
+                result_key=settings.result_key,
+            ) as split,
         ):
             split.run([data])
             written = split.store(None if known is None else lambda path: known.write_retries(path, account))
         digest = hashlib.sha256(data).hexdigest()
         source = Source("file", batch.result_file, split.size_bytes, account.lines, account.blank, digest)
-        manifest = build_manifest(batch, source, account, written, template, known, PRICES, "", metadata)
+        inputs = (template, known, PRICES, "", metadata, settings.result_key)
+        manifest = build_manifest(batch, source, account, written, *inputs)
     commit_manifest(storage, manifest, proof_key, None)
     return manifest
 

@@ -6,21 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.lines import BLOCK_BYTES, Block, LineSplitter, OversizeLine, is_utf8
+from workers.lines import BLOCK_BYTES, BlankLines, Block, LineSplitter, OversizeLine, Piece, is_utf8
 
 MIB = 1024 * 1024
 
 
-def split(
-    chunks: Iterable[bytes], *, max_line_bytes: int = MIB
-) -> tuple[list[Block | OversizeLine], LineSplitter, bytes]:
+def split(chunks: Iterable[bytes], *, max_line_bytes: int = MIB) -> tuple[list[Piece], LineSplitter, bytes]:
     sink = io.BytesIO()
     splitter = LineSplitter(oversize_sink=sink.write, max_line_bytes=max_line_bytes)
     return list(splitter.split(chunks)), splitter, sink.getvalue()
 
 
-def lines_of(blocks: Iterable[Block | OversizeLine]) -> list[bytes]:
-    return [line for block in blocks if isinstance(block, Block) for line in block.lines]
+def lines_of(blocks: Iterable[Piece]) -> list[bytes]:
+    found: list[bytes] = []
+    for block in blocks:
+        if isinstance(block, BlankLines):
+            found += [b""] * block.count
+        elif isinstance(block, Block):
+            found += block.lines
+    return found
 
 
 def cut(data: bytes, size: int) -> list[bytes]:
@@ -111,6 +115,28 @@ def test_thirty_megabytes_are_one_line() -> None:
     line = b"x" * (30 * MIB)
     blocks, _, _ = split([*cut(line, 1000), b"\nnext\n"], max_line_bytes=64 * MIB)
     assert lines_of(blocks) == [line, b"next"]
+
+
+@given(
+    runs=st.lists(
+        st.tuples(st.sampled_from([b"\n", b" \n", b"\r\n", b"x\n", b"\xff\n", b" x \n"]), st.integers(1, 9000))
+    ),
+    size=st.integers(1000, BLOCK_BYTES),
+)
+def test_runs_of_blank_lines_are_counted(runs: list[tuple[bytes, int]], size: int) -> None:
+    data = b"".join(line * count for line, count in runs)
+    blocks, _, _ = split(cut(data, size))
+    assert [line.strip() for line in lines_of(blocks)] == [line.strip() for line in data.split(b"\n")[:-1]]
+    assert all(
+        not isinstance(block, Block) or not block.valid_utf8 or is_utf8(b"".join(block.lines)) for block in blocks
+    )
+
+
+@pytest.mark.parametrize("unit", [b"\n", b" \r\n", b"\n" * 60_000 + b"x\n"])
+def test_millions_of_blank_lines_are_few_pieces(unit: bytes) -> None:
+    blocks, _, _ = split(cut(unit * (4 * MIB // len(unit)), BLOCK_BYTES))
+    assert len(lines_of(blocks)) == unit.count(b"\n") * (4 * MIB // len(unit))
+    assert sum(len(block.lines) for block in blocks if isinstance(block, Block)) < 10 * 4 * MIB // BLOCK_BYTES
 
 
 def test_oversize_line_goes_to_the_sink() -> None:

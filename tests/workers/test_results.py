@@ -3,12 +3,14 @@ import threading
 from typing import Any
 
 import pytest
+from google.genai.types import FinishReason
 from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.outcomes import Outcome
-from workers.results import is_blank, parse_result
-from workers.rules import BLOCKING_REASONS, ModalityCount, Result, Usage, judge_row
+from workers.candidates import BLOCKING_REASONS, is_unseen
+from workers.results import _starts_visibly, is_blank, parse_result
+from workers.rules import ModalityCount, Result, Usage, judge_row
 
 ANSWER: dict[str, Any] = {
     "content": {"parts": [{"text": "Des Moines"}], "role": "model"},
@@ -39,9 +41,17 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "text": (candidates(ANSWER), OK, "STOP", False),
     "thought, then text": (candidates(answer({"text": "plan", "thought": True}, {"text": "x"})), OK, "STOP", False),
     "one letter": (candidates(answer({"text": "A"})), OK, "STOP", False),
-    "white space": (candidates(answer({"text": " "})), OK, "STOP", False),
     "no finish reason": (candidates(answer({"text": "x"}, reason=None)), OK, None, False),
-    "unknown finish reason": (candidates(answer({"text": "x"}, reason="NEW_ONE")), OK, "NEW_ONE", False),
+    "unspecified finish reason": (
+        candidates(answer({"text": "x"}, reason="FINISH_REASON_UNSPECIFIED")),
+        OK,
+        "FINISH_REASON_UNSPECIFIED",
+        False,
+    ),
+    "finish reason null": (candidates(ANSWER | {"finishReason": None}), OK, None, False),
+    "lower case": (candidates(answer({"text": "x"}, reason="stop")), OK, "stop", False),
+    "line breaks, then text": (candidates(answer({"text": "\n \u00a0x"})), OK, "STOP", False),
+    "empty part, then text": (candidates(answer({"text": "\n"}, {"text": "x"})), OK, "STOP", False),
     "function call": (candidates(answer({"functionCall": {"name": "f", "args": {"a": 1}}})), OK, "STOP", False),
     "image alone": (candidates(answer({"inlineData": {"mimeType": "image/png", "data": "aaaa"}})), OK, "STOP", False),
     "file": (candidates(answer({"fileData": {"fileUri": "u"}})), OK, "STOP", False),
@@ -54,16 +64,25 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "embedding in exponents": (line({"embedding": {"values": [1e-9]}}), OK, None, False),
     "error null": (candidates(ANSWER, error=None), OK, "STOP", False),
     "echoed status": (candidates(ANSWER, status={"code": 3}), OK, "STOP", False),
-    # several candidates: the first whole answer decides
+    # several candidates: the first finished answer decides
     "second answers": (candidates({"finishReason": "SAFETY"}, ANSWER), OK, "STOP", False),
-    "first is cut, second is not": (
-        candidates(answer({"text": "x"}, reason="MAX_TOKENS"), ANSWER),
+    "first is cut, second is not": (candidates(answer({"text": "x"}, reason="MAX_TOKENS"), ANSWER), OK, "STOP", False),
+    "first broke, second did not": (candidates(answer({"text": "x"}, reason="OTHER"), ANSWER), OK, "STOP", False),
+    "first is empty, second is not": (candidates(NOTHING, ANSWER), OK, "STOP", False),
+    "first is blank, second is cut": (
+        candidates(answer({"text": " "}), answer({"text": "x"}, reason="MAX_TOKENS")),
         TRUNCATED,
         "MAX_TOKENS",
         False,
     ),
-    "file and cut, then text": (
-        candidates(answer({"fileData": {"fileUri": "u"}}, reason="MAX_TOKENS"), ANSWER),
+    "broken, then refused": (
+        candidates(answer({"text": "x"}, reason="OTHER"), {"finishReason": "SAFETY"}),
+        BLOCKED,
+        "SAFETY",
+        False,
+    ),
+    "broken, then cut": (
+        candidates(answer({"text": "x"}, reason="OTHER"), {"finishReason": "MAX_TOKENS"}),
         TRUNCATED,
         "MAX_TOKENS",
         False,
@@ -93,12 +112,7 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "no parts": (candidates(NOTHING), EMPTY, "STOP", True),
     "no candidates": (line({"usageMetadata": {"promptTokenCount": 1}}), EMPTY, None, True),
     "candidates empty": (candidates(), EMPTY, None, True),
-    "broken function call": (
-        candidates({"finishReason": "MALFORMED_FUNCTION_CALL"}),
-        EMPTY,
-        "MALFORMED_FUNCTION_CALL",
-        True,
-    ),
+    "signature and white space": (candidates(answer({"thoughtSignature": "EpgC", "text": "\n"})), EMPTY, "STOP", True),
     "embedding empty": (line({"embedding": {"values": []}}), EMPTY, None, True),
     "response empty": (line({}), EMPTY, None, True),
     # refusals
@@ -110,6 +124,9 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
         "RECITATION",
         False,
     ),
+    # ends that are none
+    "finish reason of no text": (candidates(ANSWER | {"finishReason": ["STOP"]}), ERROR, None, True),
+    "finish reason as number": (candidates(ANSWER | {"finishReason": 1}), ERROR, "1", True),
     # errors
     "error 3": (line(error={"code": 3, "message": "bad"}), ERROR, "3", False),
     "error 8": (line(error={"code": 8, "message": "quota", "details": [{"@type": "t"}]}), ERROR, "8", True),
@@ -135,6 +152,12 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "status of success": (line(status={"code": 0}), MALFORMED, "shape", True),
     "response as text": (line("x"), MALFORMED, "shape", True),
     "response as list": (line([]), MALFORMED, "shape", True),
+    "response of another kind": (line({"output": [{"type": "message"}]}), MALFORMED, "shape", True),
+    "candidates as object": (line({"candidates": {"content": {}}}), MALFORMED, "shape", True),
+    "candidates as text": (candidates("x"), MALFORMED, "shape", True),
+    "content as text": (candidates({"content": "x", "finishReason": "STOP"}), MALFORMED, "shape", True),
+    "parts as text": (candidates({"content": {"parts": "x"}}), MALFORMED, "shape", True),
+    "part as text": (candidates({"content": {"parts": ["x"]}}), MALFORMED, "shape", True),
 }
 
 
@@ -157,6 +180,56 @@ def test_row_without_key_is_unkeyed(name: str) -> None:
 @pytest.mark.parametrize("reason", sorted(BLOCKING_REASONS))
 def test_every_blocking_reason_blocks(reason: str) -> None:
     assert parse_result(candidates(ANSWER | {"finishReason": reason})).outcome is BLOCKED
+
+
+BROKEN_ENDS = (
+    *("MALFORMED_FUNCTION_CALL", "OTHER", "MALFORMED_RESPONSE", "NO_IMAGE", "IMAGE_OTHER", "UNEXPECTED_TOOL_CALL"),
+    *("TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE", "CONTINUATION", "A_NEW_ONE", "stopped", "\u00e4"),
+)
+
+
+@pytest.mark.parametrize("parts", [[{"text": "The first of"}], [{"functionCall": {"name": "f"}}], []])
+@pytest.mark.parametrize("reason", BROKEN_ENDS)
+def test_any_other_end_is_worth_another_try(reason: str, parts: list[Any]) -> None:
+    result = parse_result(candidates(answer(*parts, reason=reason)))
+    assert (result.outcome, result.code, result.message, result.retryable) == (ERROR, reason, reason, True)
+    told = parse_result(candidates(answer(*parts, reason=reason) | {"finishMessage": "why"}))
+    assert (told.outcome, told.code, told.message) == (ERROR, reason, "why")
+
+
+def test_every_reason_of_the_sdk_is_decided() -> None:
+    """What the SDK calls neither STOP nor unspecified is no answer, whatever came."""
+    ends = {reason.value: parse_result(candidates(ANSWER | {"finishReason": reason.value})) for reason in FinishReason}
+    assert {reason for reason, result in ends.items() if result.outcome is OK} == {"STOP", "FINISH_REASON_UNSPECIFIED"}
+    assert {reason for reason, result in ends.items() if result.outcome is BLOCKED} == BLOCKING_REASONS & set(ends)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "\n", "\t\r\n ", "\n" * 9999, "\u00a0", "\u2028\u2029", "\u3000", "\u200b", "\ufeff", "\x00", "\x1f"],
+)
+@pytest.mark.parametrize("escaped", [False, True])
+def test_text_that_nobody_sees_is_empty(text: str, *, escaped: bool) -> None:
+    row = {"response": {"candidates": [answer({"text": text})]}, "key": "k"}
+    result = parse_result(json.dumps(row, ensure_ascii=escaped).encode())
+    assert (result.outcome, result.retryable) == (EMPTY, True)
+
+
+def test_fast_way_calls_no_unseen_character_text() -> None:
+    characters = [chr(number) for number in range(0x110000) if not 0xD800 <= number < 0xE000]
+    unseen = [character for character in characters if is_unseen(character)]
+    assert len(unseen) > 200
+    assert [one for one in unseen if _starts_visibly(json.dumps(one, ensure_ascii=False).encode())] == []
+    assert [one for one in unseen if _starts_visibly(json.dumps(one).encode())] == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"), [("MAX_TOKENS", TRUNCATED), ("SAFETY", BLOCKED), ("STOP", EMPTY), ("OTHER", ERROR)]
+)
+@pytest.mark.parametrize("name", ["finishMessage", "finish_message"])
+def test_message_of_an_end_is_kept(name: str, reason: str, outcome: Outcome) -> None:
+    result = parse_result(candidates({"finishReason": reason, name: "why"}))
+    assert (result.outcome, result.message) == (outcome, "why")
 
 
 @pytest.mark.parametrize(
@@ -256,10 +329,6 @@ def test_message_is_short_and_writable() -> None:
     assert len(message.encode()) == 2000
 
 
-def test_block_message_is_kept() -> None:
-    assert parse_result(candidates({"finishReason": "SAFETY", "finishMessage": "no"})).message == "no"
-
-
 USAGE = {
     "promptTokenCount": 15,
     "cachedContentTokenCount": 5,
@@ -333,6 +402,12 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return [(value, name) for name in names] + [place for name in names for place in places(value[name])]
 
 
+NAMES = (
+    *("key", "error", "text", "thought", "finishReason", "finish_reason", "embedding", "parts", "usage_metadata"),
+    *("candidates", "inline_data", "finishMessage", "custom_id", "body", "status_code"),
+)
+
+
 @st.composite
 def rows(draw: st.DrawFn) -> dict[str, Any]:
     """A known row with a field or two replaced, dropped or added."""
@@ -343,7 +418,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
         container, name = draw(st.sampled_from(places(row) or [(row, "key")]))
         if isinstance(container, dict) and draw(st.booleans()):
             container.pop(name, None)
-            name = draw(st.sampled_from(["key", "error", "text", "thought", "finishReason", "embedding", "parts"]))
+            name = draw(st.sampled_from(NAMES))
         container[name] = json.loads(json.dumps(draw(ODD)))
     return row
 

@@ -1,41 +1,118 @@
-"""What the forms take from a line: the words, the thoughts, the media and the numbers of its answer."""
+"""What the forms take from a line: the words, the thoughts, the media, the calls and the numbers of its answer."""
 
 import json
+from collections import Counter
+from collections.abc import Collection
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
 
-from workers.rules import BLOCKING_REASONS, answering_candidate
+from receiver.output_forms import Form
+from workers.candidates import End, end_of, holds_answer, parts_of
+from workers.large_lines import find_excess, find_wide_text
+from workers.shapes import unify_row
+from workers.values import as_list, as_object, as_text
 
-
-class Answer(NamedTuple):
-    """The parts of one answer. Text can hold lone surrogates, which `plain_text` makes writable."""
-
-    text: str | None = None  # all of it together, without thoughts
-    thoughts: str | None = None
-    media: tuple[dict[str, Any], ...] = ()  # `inlineData` of each part that has some, as it came
-    embedding: list[Any] | None = None  # `values` as they came
-    finish_reasons: tuple[str, ...] = ()  # of all candidates
-
-
-NO_ANSWER = Answer()
+MAX_KINDS = 10
+KIND_CHARACTERS = 40
+# The forms that hold a part of a kind; what is not here is in none. Text and thoughts are left out by wish alone.
+_HOLDERS: dict[str, frozenset[Form]] = {
+    "inlineData": frozenset({"media"}),
+    "functionCall": frozenset({"json", "table"}),
+    "executableCode": frozenset({"table"}),
+    "codeExecutionResult": frozenset({"table"}),
+}
+_SILENT = frozenset({"text", "thought", "thoughtSignature"})
+_SUCCESS = "OUTCOME_OK"
 _BOM = "\ufeff"
 
 
+class Candidate(NamedTuple):
+    """One candidate that is shown. Text can hold lone surrogates, which `plain_text` makes writable."""
+
+    number: int = 0  # its place among the candidates, from 0
+    finish_reason: str | None = None
+    text: str | None = None  # all of it together, without thoughts
+    thoughts: str | None = None
+    media: tuple[dict[str, Any], ...] = ()  # `inlineData` of each part that has some, as it came
+    calls: tuple[dict[str, Any], ...] = ()  # `functionCall` of each part, numbers with fractions as Decimal
+    code: str | None = None  # that the model wrote to be run
+    code_output: str | None = None  # what came of it
+
+
+NO_CANDIDATE = Candidate()
+
+
+class Answer(NamedTuple):
+    """What a line holds: the candidate that decides its outcome, and those beside it that are shown too."""
+
+    chosen: Candidate | None = None
+    further: tuple[Candidate, ...] = ()  # by number
+    embedding: list[Any] | None = None  # `values` as they came
+    finish_reasons: tuple[str, ...] = ()  # of all candidates
+    unshown: tuple[tuple[str, int], ...] = ()  # kinds of parts that some form may hold, or none; how many
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """All that are shown, by number."""
+        shown = self.further if self.chosen is None else (self.chosen, *self.further)
+        return sorted(shown, key=lambda candidate: candidate.number)
+
+    @property
+    def text(self) -> str | None:
+        """The words of the chosen candidate."""
+        return None if self.chosen is None else self.chosen.text
+
+    def left_out(self, forms: Collection[Form]) -> str | None:
+        """What none of these forms holds, in words; None when they hold all there is."""
+        left = [
+            f"{count} {kind}" for kind, count in self.unshown if not _HOLDERS.get(kind, frozenset()).intersection(forms)
+        ]
+        more = f" and {len(left) - MAX_KINDS} more kinds" if len(left) > MAX_KINDS else ""
+        return f"in the raw line alone: {', '.join(left[:MAX_KINDS])}{more}" if left else None
+
+
+NO_ANSWER = Answer()
+
+
 def read_answer(line: bytes) -> Answer:
-    """The answer that a line of a result file holds; an empty one when there is none. Never raises."""
+    """The answer that a line of a result file holds; an empty one when there is none. Never raises.
+
+    What would take more memory than a worker has is not decoded, and listed as left out.
+    """
+    if excess := find_excess(line) or find_wide_text(line):
+        return Answer(unshown=((excess, 1),))
+    answer = _read(line, None)
+    if any(candidate.calls for candidate in answer.candidates):
+        return _read(line, Decimal)  # the arguments of calls keep their digits
+    return answer
+
+
+def _read(line: bytes, float_hook: Any) -> Answer:
     try:
-        row = msgspec.json.decode(line)
+        row = msgspec.json.Decoder(float_hook=float_hook).decode(line)
     except (ValueError, RecursionError):  # lone surrogates and NaN are more than it reads
-        row = _decode_tolerantly(line)
-    response = _object(_object(row).get("response"))
-    candidate = answering_candidate(response)
-    parts = _parts(candidate)
-    spoken = [part for part in parts if part.get("thought") is not True]
-    thinking = [part for part in parts if part.get("thought") is True] if candidate else _thoughts_alone(response)
-    media = tuple(part["inlineData"] for part in spoken if isinstance(part.get("inlineData"), dict))
-    values = _list(_object(response.get("embedding")).get("values"))
-    return Answer(_join(spoken), _join(thinking), media, values or None, _finish_reasons(response))
+        row = _decode_tolerantly(line, float_hook)
+    unified = unify_row(as_object(row))
+    response = as_object(unified.get("response"))
+    if unified.get("error") is not None:
+        return NO_ANSWER
+    numbered = enumerate(as_list(response.get("candidates")))
+    candidates = [(number, candidate) for number, candidate in numbered if isinstance(candidate, dict)]
+    shown = _in_order([(number, one, end_of(one)) for number, one in candidates])
+    read = [_read_candidate(number, candidate) for number, candidate, _ in shown]
+    embedding = as_list(as_object(response.get("embedding")).get("values")) or None
+    reasons = [as_text(candidate.get("finishReason")) for _, candidate in candidates]
+    return Answer(
+        read[0] if read else None,
+        tuple(
+            one for one in read[1:] if one != NO_CANDIDATE._replace(number=one.number, finish_reason=one.finish_reason)
+        ),
+        embedding,
+        tuple(plain_text(reason) for reason in reasons if reason is not None),
+        tuple(_count_unshown(response, candidates, {number for number, _, _ in shown}).items()),
+    )
 
 
 def plain_text(text: str) -> str:
@@ -47,38 +124,83 @@ def plain_text(text: str) -> str:
     return text
 
 
-def _decode_tolerantly(line: bytes) -> object:
+def _decode_tolerantly(line: bytes, float_hook: Any) -> object:
     try:
-        return json.loads(line.decode().removeprefix(_BOM))
+        return json.loads(line.decode().removeprefix(_BOM), parse_float=float_hook)
     except (ValueError, RecursionError):
         return None
 
 
-def _thoughts_alone(response: dict[str, Any]) -> list[dict[str, Any]]:
-    """The thoughts of an answer that never came, because they took the whole budget."""
-    for candidate in _list(response.get("candidates")):
-        if isinstance(candidate, dict) and candidate.get("finishReason") not in BLOCKING_REASONS:
-            return [part for part in _parts(candidate) if part.get("thought") is True]
-    return []
+_Shown = tuple[int, dict[str, Any], End]
 
 
-def _finish_reasons(response: dict[str, Any]) -> tuple[str, ...]:
-    reasons = (_object(candidate).get("finishReason") for candidate in _list(response.get("candidates")))
-    return tuple(plain_text(reason) for reason in reasons if isinstance(reason, str))
+def _in_order(candidates: list[_Shown]) -> list[_Shown]:
+    """Those that are shown: as the rules say, then one that is cut, then one of thoughts alone.
+
+    The candidate that decides is the first. What was blocked or broke is not shown.
+    """
+
+    def rank(one: _Shown) -> tuple[bool, bool, int]:
+        number, candidate, end = one
+        return not holds_answer(candidate), end is not End.CLEAN, number
+
+    return sorted((one for one in candidates if one[2] in {End.CLEAN, End.CUT}), key=rank)
 
 
-def _parts(candidate: dict[str, Any] | None) -> list[dict[str, Any]]:
-    parts = _list(_object(_object(candidate).get("content")).get("parts"))
-    return [part for part in parts if isinstance(part, dict)]
+def _read_candidate(number: int, candidate: dict[str, Any]) -> Candidate:
+    parts = parts_of(candidate)
+    spoken = [part for part in parts if part.get("thought") is not True]
+    thinking = [part for part in parts if part.get("thought") is True]
+    code = [as_text(as_object(part.get("executableCode")).get("code")) for part in spoken]
+    return Candidate(
+        number,
+        as_text(candidate.get("finishReason")),
+        _join([as_text(part.get("text")) for part in spoken]),
+        _join([as_text(part.get("text")) for part in thinking]),
+        tuple(part["inlineData"] for part in spoken if isinstance(part.get("inlineData"), dict)),
+        tuple(part["functionCall"] for part in spoken if isinstance(part.get("functionCall"), dict)),
+        _join(code, "\n"),
+        _join([_read_output(as_object(part.get("codeExecutionResult"))) for part in spoken], "\n"),
+    )
 
 
-def _join(parts: list[dict[str, Any]]) -> str | None:
-    return "".join(part["text"] for part in parts if isinstance(part.get("text"), str)) or None
+def _read_output(result: dict[str, Any]) -> str | None:
+    """The output of code that ran; a run that failed says so before it."""
+    output, outcome = as_text(result.get("output")), as_text(result.get("outcome"))
+    if outcome in (None, _SUCCESS):
+        return output
+    return f"{outcome}: {output or ''}"
 
 
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _join(texts: list[str | None], between: str = "") -> str | None:
+    return between.join(text for text in texts if text) or None
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _count_unshown(
+    response: dict[str, Any], candidates: list[tuple[int, dict[str, Any]]], shown: set[int]
+) -> Counter[str]:
+    """What is no text and no thought in words, by kind; of candidates that are not shown, their number."""
+    kinds = Counter[str]()
+    for number, candidate in candidates:
+        parts = as_list(as_object(candidate.get("content")).get("parts"))
+        if number not in shown:
+            kinds[f"candidate that ended with {_name(candidate.get('finishReason'))}"] += bool(parts and shown)
+            continue
+        for part in parts:
+            if not isinstance(part, dict):
+                kinds["part of an unknown shape"] += 1
+                continue
+            thought = "thought " if part.get("thought") is True else ""
+            kinds.update(f"{thought}{_name(name)}" for name, value in part.items() if _is_listed(name, value))
+    vectors = len(as_list(response.get("embeddings"))) - 1
+    if vectors > 0:
+        kinds["further embedding"] = vectors
+    return +kinds
+
+
+def _is_listed(name: str, value: object) -> bool:
+    return value is not None and (name not in _SILENT or (name == "text" and not isinstance(value, str)))
+
+
+def _name(name: object) -> str:
+    return plain_text(str(name))[:KIND_CHARACTERS]

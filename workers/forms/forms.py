@@ -11,11 +11,12 @@ from msgspec import UNSET
 
 from receiver.layout import Template, errors_name, forms_name, table_name
 from receiver.manifests import FormsRecord, Record
+from receiver.outcomes import Outcome
 from receiver.output_forms import Form
 from receiver.response_schemas import build_validator
 from receiver.storage import Storage
 from workers.forms.answers import NO_ANSWER, read_answer
-from workers.forms.index import FormsIndex
+from workers.forms.index import LEFT_OUT, FormsIndex
 from workers.forms.names import FormNames
 from workers.forms.outputs import FormOutputs
 from workers.forms.structured import StructuredAnswers
@@ -23,6 +24,8 @@ from workers.forms.table import Table, open_table
 from workers.forms.writers import Entry, JsonWriter, MediaWriter, Place, TableWriter, TextWriter, Writer
 from workers.index import IndexRow
 from workers.rules import Result
+
+_WITHOUT_ANSWER = frozenset({Outcome.MALFORMED, Outcome.DUPLICATE})
 
 
 class Choices(Protocol):
@@ -75,9 +78,9 @@ class Forms:
                 named = media if "media" in self._settings.forms else None
                 return TableWriter(self._place, table, self._table_name, named)
             case "thoughts":
-                return TextWriter(form, self._place, lambda answer: answer.thoughts)
+                return TextWriter(form, self._place, lambda candidate: candidate.thoughts)
             case _:
-                return TextWriter(form, self._place, lambda answer: answer.text)
+                return TextWriter(form, self._place, lambda candidate: candidate.text)
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +96,9 @@ class Forms:
         """Take a block: its rows, and all its lines, before which `before` came."""
         for row in rows:
             line = lines[row.line - before - 1]
-            answer = NO_ANSWER if row.object == self._errors_name else read_answer(line)
+            answer = NO_ANSWER if row.outcome in _WITHOUT_ANSWER else read_answer(line)
+            if row.object != self._errors_name and (left := answer.left_out(self._settings.forms)):
+                self._index.add_failure(LEFT_OUT, row.line, row.key, left)
             self._give(Entry(row, line, answer))
 
     def add_unread(self, row: IndexRow, result: Result) -> None:
@@ -114,7 +119,7 @@ class Forms:
         self._check()
         self._storage.put_files([(self._name, index.path)])
         counts: dict[str, int] = {form: index.objects[form] for form in self._settings.forms}
-        failed: dict[str, int] = {form: index.failed[form] for form in self._settings.forms if index.failed[form]}
+        failed = {form: index.failed[form] for form in (*self._settings.forms, LEFT_OUT) if index.failed[form]}
         schema = self._settings.response_schema
         made_with = UNSET if schema is None else schema_sha256(schema)
         return FormsRecord(Record(self._name, digest), counts, index.size_bytes, failed, made_with)

@@ -14,6 +14,7 @@ from workers.records import encode_row
 
 LEVEL = 1  # as that of the index
 ERROR_CHARACTERS = 300
+LEFT_OUT = "left_out"  # in place of a form: what no form that was asked for holds
 
 
 class FormsIndex:
@@ -28,15 +29,24 @@ class FormsIndex:
         self.size_bytes = 0  # of all objects
 
     def add_object(  # noqa: PLR0913 - the fields of a row
-        self, form: Form, name: str, size: int, sha256: str, *, line: int | None = None, key: str | None = None
+        self,
+        form: Form,
+        name: str,
+        size: int,
+        sha256: str,
+        *,
+        line: int | None = None,
+        key: str | None = None,
+        mime_type: str | None = None,
     ) -> None:
-        """An object; `line` and `key` where it holds one answer alone."""
+        """An object; `line` and `key` where it holds one answer alone, `mime_type` as the line says it."""
         self.objects[form] += 1
         self.size_bytes += size
-        self._write({"form": form, "line": line, "key": key, "object": name, "bytes": size, "sha256": sha256})
+        row = {"form": form, "line": line, "key": key, "object": name, "bytes": size, "sha256": sha256}
+        self._write(row if mime_type is None else row | {"mime_type": mime_type})
 
-    def add_failure(self, form: Form, line: int, key: str | None, error: str) -> None:
-        """An answer that is kept raw only, and why."""
+    def add_failure(self, form: str, line: int, key: str | None, error: str) -> None:
+        """An answer that is kept raw only, or that part of it, and why; `form` may be LEFT_OUT."""
         self.failed[form] += 1
         self._write({"form": form, "line": line, "key": key, "object": None, "error": error[:ERROR_CHARACTERS]})
 

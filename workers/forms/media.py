@@ -5,19 +5,27 @@ What a line says of a type chooses among the endings that are listed here, and n
 
 import binascii
 import hashlib
+import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from workers.forms.answers import plain_text
 from workers.forms.structured import BrokenAnswerError
 
 CHARACTERS_TOGETHER = 1024 * 1024  # a multiple of four: so many characters of base64 are whole bytes
 UNKNOWN = ".bin"
+PCM_TYPES = frozenset({"audio/l16", "audio/pcm"})
+SAMPLE_BYTES = 2
+MAX_RATE_HZ = 768_000
+MAX_CHANNELS = 32
+MAX_WAV_BYTES = 2**32 - 1 - 36
+MIME_CHARACTERS = 200
 EXTENSIONS = {
     "application/json": ".json",
     "application/pdf": ".pdf",
     "audio/aac": ".aac",
     "audio/flac": ".flac",
-    "audio/l16": ".pcm",  # samples without any header, as speech models give them
+    "audio/l16": ".pcm",  # samples without any header, where the type does not say their rate
     "audio/mp3": ".mp3",
     "audio/mp4": ".m4a",
     "audio/mpeg": ".mp3",
@@ -54,6 +62,8 @@ class Decoded(NamedTuple):
 
     size_bytes: int
     sha256: str  # hex
+    extension: str = UNKNOWN  # with its dot
+    mime_type: str | None = None  # as the part says it, shortened
 
 
 def extension_of(mime_type: object) -> str:
@@ -61,6 +71,31 @@ def extension_of(mime_type: object) -> str:
     if not isinstance(mime_type, str):
         return UNKNOWN
     return EXTENSIONS.get(mime_type.partition(";")[0].strip().lower(), UNKNOWN)
+
+
+def pcm_header(mime_type: object, size_bytes: int) -> bytes:
+    """The header that makes a `.wav` of raw samples of 16 bits; empty where the type does not say their rate.
+
+    `audio/L16;codec=pcm;rate=24000` is what speech models give: little-endian, and of one channel unless it says more.
+    """
+    if not isinstance(mime_type, str):
+        return b""
+    name, *parameters = (part.strip().lower() for part in mime_type.split(";"))
+    if name not in PCM_TYPES:
+        return b""
+    told = {key.strip(): value.strip(' "') for key, _, value in (one.partition("=") for one in parameters)}
+    rate, channels = told.get("rate", ""), told.get("channels", "1")
+    if not (_is_count(rate, MAX_RATE_HZ) and _is_count(channels, MAX_CHANNELS)) or size_bytes > MAX_WAV_BYTES:
+        return b""
+    frame = SAMPLE_BYTES * int(channels)
+    about = (1, int(channels), int(rate), int(rate) * frame, frame, 8 * SAMPLE_BYTES)
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size_bytes, b"WAVE", b"fmt ", 16, *about, b"data", size_bytes
+    )
+
+
+def _is_count(text: str, most: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 0 < int(text) <= most
 
 
 def decode_media(part: dict[str, Any], path: Path) -> Decoded:
@@ -71,9 +106,12 @@ def decode_media(part: dict[str, Any], path: Path) -> Decoded:
     padding = data.find("=")
     if 0 <= padding < len(data) - 2:
         raise BrokenAnswerError("the data is not base64: it goes on after its end")
-    digest, size = hashlib.sha256(), 0
+    mime_type = part.get("mimeType")
+    header = pcm_header(mime_type, len(data) // 4 * 3 - data[-2:].count("="))
+    digest, size = hashlib.sha256(header), len(header)
     try:
         with path.open("wb") as file:
+            file.write(header)
             for start in range(0, len(data), CHARACTERS_TOGETHER):
                 piece = binascii.a2b_base64(data[start : start + CHARACTERS_TOGETHER], strict_mode=True)
                 file.write(piece)
@@ -82,4 +120,6 @@ def decode_media(part: dict[str, Any], path: Path) -> Decoded:
     except ValueError as error:  # binascii's errors are ValueErrors
         path.unlink()
         raise BrokenAnswerError(f"the data is not base64: {error}") from error
-    return Decoded(size, digest.hexdigest())
+    extension = ".wav" if header else extension_of(mime_type)
+    told = plain_text(mime_type)[:MIME_CHARACTERS] if isinstance(mime_type, str) else None
+    return Decoded(size, digest.hexdigest(), extension, told)

@@ -1,7 +1,8 @@
 """Where the forms of an answer lie: beside its raw line, in a folder that no template can make.
 
-`abc/k1.json` has its text in `abc/_text/k1.txt` and its second picture in `abc/_media/k1.2.png`; the group
-`abc/de.jsonl` has the texts of its answers in `abc/_text/de.jsonl`. Two raw names never share a name of a form: within
+`abc/k1.json` has its text in `abc/_text/k1.txt`, that of a further candidate 1 in `abc/_text/_candidate-1/k1.txt`, and
+its second picture in `abc/_media/k1.2.png`; the group `abc/de.jsonl` has the texts of its answers in
+`abc/_text/de.jsonl`. Two raw names never share a name of a form: within
 a folder all of them end alike, so that nothing but this ending is replaced.
 """
 
@@ -20,12 +21,17 @@ class FormNames:
         self.groups = groups
         self._batch_id, self._ending = batch_id, ending
 
-    def name(self, form: Form, raw: str, extension: str) -> str:
-        """The object of a form; `extension` with its dot. Many answers share it when many share the raw one."""
+    def name(self, form: Form, raw: str, extension: str, candidate: int | None = None) -> str:
+        """The object of a form; `extension` with its dot. Many answers share it when many share the raw one.
+
+        `candidate` is the number of one beside the candidate that decides.
+        """
         folder, slash, last = raw.rpartition("/")
         if not self.groups:
             own = folder.rpartition("/")[2] in OWN_FOLDERS
             last = last.removesuffix(RAW_ENDING if own else self._ending) + extension
+            if candidate is not None:
+                last = f"_candidate-{candidate}/{last}"
         return f"{folder}{slash}_{form}/{last}"
 
     def media(self, raw: str, number: int, key: str | None, part: int, extension: str) -> str:

@@ -48,7 +48,9 @@ class FormOutputs:
         self, form: Form, name: str, path: Path, decoded: Decoded, line: int | None, key: str | None
     ) -> None:
         """An object that is in a scratch file, which is moved away."""
-        self.index.add_object(form, name, decoded.size_bytes, decoded.sha256, line=line, key=key)
+        self.index.add_object(
+            form, name, decoded.size_bytes, decoded.sha256, line=line, key=key, mime_type=decoded.mime_type
+        )
         self._files.append((name, path))
         self._files_bytes += decoded.size_bytes
         if len(self._files) >= FILES_TOGETHER or self._files_bytes >= FILES_BYTES:

@@ -1,13 +1,28 @@
 """Structured answers: JSON that came as text, checked against a schema."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import msgspec
 
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
 
 class BrokenAnswerError(Exception):
     """An answer can't take a form; the message says why."""
+
+
+def encode_calls(calls: Iterable[dict[str, Any]]) -> bytes:
+    """`functionCall` parts as a JSON list of `{"name", "args"}`; in ASCII where they hold what UTF-8 can't.
+
+    Numbers that came as Decimal keep their digits.
+    """
+    rows = [{"name": call.get("name"), "args": call.get("args")} for call in calls]
+    try:
+        return _encode(rows)
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(rows, default=float, separators=(",", ":")).encode()
 
 
 class StructuredAnswers:

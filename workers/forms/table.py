@@ -7,7 +7,7 @@ import gzip
 import importlib
 import importlib.util
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,19 @@ ROWS_TOGETHER = 8192
 BYTES_TOGETHER = 4 * 1024 * 1024
 ROW_BYTES = 256  # about, of a row without its text and its embedding
 FLOAT_BYTES = 4
+ANSWER_TEXTS = ("function_calls", "code", "code_output")
+EMBEDDING, FURTHER = "embedding", "further_candidates"
+
+
+class FurtherCandidate(msgspec.Struct, gc=False):
+    """A candidate beside the one whose text the row has."""
+
+    candidate: int  # its place among the candidates, from 0
+    finish_reason: str | None
+    text: str | None
+    function_calls: str | None
+    code: str | None
+    code_output: str | None
 
 
 class Row(msgspec.Struct, gc=False):
@@ -41,6 +54,11 @@ class Row(msgspec.Struct, gc=False):
     total_tokens: int | None = None
     media: list[str] = []  # names of objects, from the storage root
     embedding: list[float] | None = None
+    candidate: int | None = None  # whose text it is; its place among the candidates, from 0
+    function_calls: str | None = None  # JSON: a list of {"name", "args"}
+    code: str | None = None  # that the model wrote to be run
+    code_output: str | None = None  # what came of it
+    further_candidates: list[FurtherCandidate] = []
 
 
 class Table(Protocol):
@@ -108,7 +126,7 @@ class ParquetTable:
         self._sizes: set[int] = set()
 
     def add(self, row: Row) -> None:
-        self._bytes += ROW_BYTES + len(row.text or "")
+        self._bytes += ROW_BYTES + sum(len(text or "") for text in _texts(row))
         if row.embedding is not None:
             self._bytes += FLOAT_BYTES * len(row.embedding)
             self._sizes.add(len(row.embedding))
@@ -119,11 +137,17 @@ class ParquetTable:
             self._flush()
 
     def _flush(self) -> None:
-        *fields, _ = self._schema
-        columns = [self._arrow.array([getattr(row, field.name) for row in self._rows], field.type) for field in fields]
-        columns.append(self._embeddings.take(self._arrow))
+        columns = [self._column(field) for field in self._schema]
         self._waiting.write_batch(self._arrow.record_batch(columns, schema=self._schema))
         self._rows, self._bytes = [], 0
+
+    def _column(self, field: Any) -> Any:
+        if field.name == EMBEDDING:
+            return self._embeddings.take(self._arrow)
+        values = [getattr(row, field.name) for row in self._rows]
+        if field.name == FURTHER:
+            values = [[msgspec.structs.asdict(one) for one in some] for some in values]
+        return self._arrow.array(values, field.type)
 
     def finish(self) -> None:
         if self._rows:
@@ -144,6 +168,13 @@ class ParquetTable:
 
     def close(self) -> None:
         self._waiting.close()
+
+
+def _texts(row: Row) -> Iterator[str | None]:
+    """What makes a row large."""
+    yield from (row.text, row.function_calls, row.code, row.code_output)
+    for one in row.further_candidates:
+        yield from (one.text, one.function_calls, one.code, one.code_output)
 
 
 class _Embeddings:
@@ -169,6 +200,8 @@ class _Embeddings:
 def _schema(arrow: Any, embedding_size: int = -1) -> Any:
     """The columns of the table; embeddings of any size by default."""
     text, count = arrow.string(), arrow.int64()
+    texts = ("finish_reason", "text", *ANSWER_TEXTS)
+    further = arrow.struct([("candidate", count), *((name, text) for name in texts)])
     return arrow.schema(
         [
             arrow.field("batch", text, nullable=False),
@@ -178,7 +211,10 @@ def _schema(arrow: Any, embedding_size: int = -1) -> Any:
             *((name, text) for name in ("text", "finish_reason", "error_code", "error_message")),
             *((f"{name}_tokens", count) for name in COUNTS),
             ("media", arrow.list_(text)),
-            ("embedding", arrow.list_(arrow.float32(), embedding_size)),
+            (EMBEDDING, arrow.list_(arrow.float32(), embedding_size)),
+            ("candidate", count),
+            *((name, text) for name in ANSWER_TEXTS),
+            (FURTHER, arrow.list_(further)),
         ]
     )
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, Protocol
 from receiver.outcomes import Outcome
 from receiver.output_forms import Form
 from workers.digests import file_sha256
-from workers.forms.answers import Answer, plain_text
-from workers.forms.media import Decoded, decode_media, extension_of
+from workers.forms.answers import NO_CANDIDATE, Answer, Candidate, plain_text
+from workers.forms.media import Decoded, decode_media
 from workers.forms.names import FormNames
 from workers.forms.outputs import FormOutputs
-from workers.forms.structured import BrokenAnswerError, StructuredAnswers
-from workers.forms.table import COUNTS, Row, Table, read_embedding
+from workers.forms.structured import BrokenAnswerError, StructuredAnswers, encode_calls
+from workers.forms.table import COUNTS, FurtherCandidate, Row, Table, read_embedding
 from workers.index import IndexRow
 from workers.records import encode_row
 from workers.results import parse_result
@@ -55,24 +55,32 @@ def _row_start(place: Place, row: IndexRow) -> dict[str, Any]:
 
 
 class TextWriter:
-    """`text` and `thoughts`: an object of UTF-8, or rows with the words."""
+    """`text` and `thoughts`: an object of UTF-8 for each candidate, or rows with the words."""
 
-    def __init__(self, form: Form, place: Place, read: Callable[[Answer], str | None]) -> None:
+    def __init__(self, form: Form, place: Place, read: Callable[[Candidate], str | None]) -> None:
         self._form, self._place, self._read = form, place, read
 
     def add(self, entry: Entry) -> None:
-        words = self._read(entry.answer)
-        if words is None:
-            return
-        place, row, words = self._place, entry.row, plain_text(words)
-        name = place.names.name(self._form, row.object, ".txt")
-        if place.names.groups:
-            place.outputs.put_row(self._form, name, encode_row(_row_start(place, row) | {self._form: words}))
-        else:
-            place.outputs.put(self._form, name, words.encode(), row.line, row.key)
+        place, row = self._place, entry.row
+        for candidate in entry.answer.candidates:
+            words = self._read(candidate)
+            if words is None:
+                continue
+            words = plain_text(words)
+            name = place.names.name(self._form, row.object, ".txt", _further_number(entry, candidate))
+            if place.names.groups:
+                about = _row_start(place, row) | {"candidate": candidate.number, self._form: words}
+                place.outputs.put_row(self._form, name, encode_row(about))
+            else:
+                place.outputs.put(self._form, name, words.encode(), row.line, row.key)
 
     def close(self) -> None:
         """Nothing waits here."""
+
+
+def _further_number(entry: Entry, candidate: Candidate) -> int | None:
+    """The number that names a candidate; None for the one that decides, whose name needs none."""
+    return None if candidate is entry.answer.chosen else candidate.number
 
 
 class MediaWriter:
@@ -86,7 +94,8 @@ class MediaWriter:
     def add(self, entry: Entry) -> None:
         place, row = self._place, entry.row
         self.names = []
-        for number, part in enumerate(entry.answer.media, 1):
+        parts = [part for candidate in entry.answer.candidates for part in candidate.media]
+        for number, part in enumerate(parts, 1):
             self._count += 1
             path = self._scratch / f"media-{self._count}"
             try:
@@ -94,7 +103,7 @@ class MediaWriter:
             except BrokenAnswerError as error:
                 place.outputs.index.add_failure("media", row.line, row.key, f"part {number}: {error}")
                 continue
-            name = place.names.media(row.object, row.line, row.key, number, extension_of(part.get("mimeType")))
+            name = place.names.media(row.object, row.line, row.key, number, decoded.extension)
             place.outputs.put_file("media", name, path, decoded, row.line, row.key)
             self.names.append(name)
 
@@ -131,37 +140,74 @@ def _table_row(place: Place, entry: Entry, media: list[str]) -> Row:
         written.error_message = SECOND_LINE
         return written
     code = None if result.code is None else plain_text(result.code)
+    chosen = answer.chosen or NO_CANDIDATE
     if code in answer.finish_reasons:
         written.finish_reason = code
-    else:
+    if code not in answer.finish_reasons or row.outcome == Outcome.ERROR:
         written.error_code = code
     written.error_message = result.message
-    written.text = None if answer.text is None else plain_text(answer.text)
+    written.text, written.code, written.code_output = (
+        _plain(chosen.text),
+        _plain(chosen.code),
+        _plain(chosen.code_output),
+    )
+    written.function_calls = _calls_of(chosen)
     written.embedding = read_embedding(answer.embedding)
+    written.candidate = None if answer.chosen is None else answer.chosen.number
+    written.further_candidates = [
+        FurtherCandidate(
+            one.number,
+            _plain(one.finish_reason),
+            _plain(one.text),
+            _calls_of(one),
+            _plain(one.code),
+            _plain(one.code_output),
+        )
+        for one in answer.further
+    ]
     return written
 
 
+def _plain(text: str | None) -> str | None:
+    return None if text is None else plain_text(text)
+
+
+def _calls_of(candidate: Candidate) -> str | None:
+    return encode_calls(candidate.calls).decode() if candidate.calls else None
+
+
 class JsonWriter:
-    """`json`: an object with the structured answer, or rows with it as `value`."""
+    """`json`: an object with the structured answer of each candidate, or rows with it as `value`.
+
+    An answer that calls functions has its calls there, as `{"function_calls": [{"name", "args"}]}`.
+    """
 
     def __init__(self, place: Place, answers: StructuredAnswers) -> None:
         self._place, self._answers = place, answers
 
     def add(self, entry: Entry) -> None:
-        text, row, place = entry.answer.text, entry.row, self._place
-        if text is None:
-            return
-        try:
-            data = self._answers.parse(text)
-        except BrokenAnswerError as error:
-            place.outputs.index.add_failure("json", row.line, row.key, str(error))
-            return
-        name = place.names.name("json", row.object, ".json")
-        if place.names.groups:
-            start = encode_row(_row_start(place, row)).removesuffix(b"}")
-            place.outputs.put_row("json", name, start + b',"value":' + data + b"}")
-        else:
-            place.outputs.put("json", name, data + b"\n", row.line, row.key)
+        row, place = entry.row, self._place
+        for candidate in entry.answer.candidates:
+            if candidate.text is None and not candidate.calls:
+                continue
+            try:
+                data = self._encode(candidate)
+            except BrokenAnswerError as error:
+                number = _further_number(entry, candidate)
+                about = "" if number is None else f"candidate {number}: "
+                place.outputs.index.add_failure("json", row.line, row.key, f"{about}{error}")
+                continue
+            name = place.names.name("json", row.object, ".json", _further_number(entry, candidate))
+            if place.names.groups:
+                start = encode_row(_row_start(place, row) | {"candidate": candidate.number}).removesuffix(b"}")
+                place.outputs.put_row("json", name, start + b',"value":' + data + b"}")
+            else:
+                place.outputs.put("json", name, data + b"\n", row.line, row.key)
+
+    def _encode(self, candidate: Candidate) -> bytes:
+        if candidate.calls:
+            return b'{"function_calls":' + encode_calls(candidate.calls) + b"}"
+        return self._answers.parse(candidate.text or "")
 
     def close(self) -> None:
         """Nothing waits here."""

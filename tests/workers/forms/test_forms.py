@@ -83,7 +83,7 @@ def test_each_answer_has_its_forms(storage: LocalStorage) -> None:
 def test_groups_share_an_object(storage: LocalStorage) -> None:
     manifest = store(storage, DATA, 8, GROUPED, OUTPUT_FORMS=WORDS)
     made = {name: rows(data) for name, data in beside(storage, "text", "thoughts", "json").items()}
-    start: dict[str, Any] = {"batch": "batches/b1", "key": "de-1", "line": 1, "outcome": "ok"}
+    start: dict[str, Any] = {"batch": "batches/b1", "key": "de-1", "line": 1, "outcome": "ok", "candidate": 0}
     assert made["b1/_text/de.jsonl"] == [
         start | {"text": '{"n": 1}'},
         start | {"key": "de-2", "line": 2, "text": "no json"},
@@ -92,10 +92,10 @@ def test_groups_share_an_object(storage: LocalStorage) -> None:
     assert made["b1/_thoughts/de.jsonl"] == [start | {"thoughts": "hm"}]
     assert made["b1/_json/de.jsonl"] == [start | {"value": {"n": 1}}]
     assert made["b1/_json/_unmatched.jsonl"] == [
-        {"batch": "batches/b1", "key": "FR/3", "line": 3, "outcome": "truncated", "value": [2.5]}
+        {"batch": "batches/b1", "key": "FR/3", "line": 3, "outcome": "truncated", "candidate": 0, "value": [2.5]}
     ]
     assert made["b1/_json/_unkeyed.jsonl"] == [
-        {"batch": "batches/b1", "key": None, "line": 6, "outcome": "unkeyed", "value": "unkeyed"}
+        {"batch": "batches/b1", "key": None, "line": 6, "outcome": "unkeyed", "candidate": 0, "value": "unkeyed"}
     ]
     assert forms_of(manifest).objects == {"text": 3, "thoughts": 1, "json": 3}
 

@@ -48,7 +48,7 @@ def test_any_bytes_come_back(tmp_path_factory: pytest.TempPathFactory, data: byt
         return
     decoded = decode_media({"data": b64encode(data).decode()}, path)
     assert path.read_bytes() == data
-    assert decoded == (len(data), hashlib.sha256(data).hexdigest())
+    assert decoded == (len(data), hashlib.sha256(data).hexdigest(), UNKNOWN, None)
 
 
 @pytest.mark.parametrize("surplus", [-1, 0, 1, 2])

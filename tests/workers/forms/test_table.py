@@ -17,7 +17,8 @@ from workers.lines import MAX_LINE_BYTES
 COLUMNS = [
     *("batch", "key", "line", "outcome", "text", "finish_reason", "error_code", "error_message"),
     *("prompt_tokens", "cached_tokens", "candidates_tokens", "thoughts_tokens", "tool_use_prompt_tokens"),
-    *("total_tokens", "media", "embedding"),
+    *("total_tokens", "media", "embedding", "candidate", "function_calls", "code", "code_output"),
+    "further_candidates",
 ]
 
 
