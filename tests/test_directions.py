@@ -44,8 +44,10 @@ PURE = {
     "workers.account",
     "workers.cost",
     "workers.lines",
+    "workers.meter",
     "workers.rules",
     "workers.results",
+    "workers.usages",
     "workers.verify",
 }
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from msgspec import UNSET
 
 from receiver.gemini.client import Batch
-from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source
+from receiver.manifests import BatchError, Cost, FormsRecord, Manifest, Objects, Priced, Record, Source
 from receiver.prices import Prices
 from workers.account import Account
 from workers.cost import price_batch
@@ -45,6 +45,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
     requests = asked.requests if asked and batch.requests is None else batch.requests
     balance = account.balance(requests, known.keys() if known else None)
     differs = asked is not None and asked.requests != requests
+    cost = price_batch(prices, batch.model, batch.ended or batch.created, account.metered(), balance.missing)
     failed = batch.error_code is not None or batch.error_message is not None
     return Manifest(
         batch=batch.name,
@@ -63,7 +64,8 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         missing_keys=balance.missing_keys or [],
         balanced=False if differs else balance.balanced,
         usage=account.usage(),
-        cost=price_batch(prices, batch.model, batch.ended or batch.created, account.metered()),
+        cost=cost if isinstance(cost, Cost) else "unknown",
+        priced=cost if isinstance(cost, Priced) else UNSET,
         objects=written.objects,
         index=written.index,
         retry=written.retry,

@@ -12,7 +12,8 @@ import msgspec
 
 from receiver.outcomes import Outcome
 from workers.lines import is_utf8
-from workers.rules import MAX_TOKENS, Result, Usage, answer_outcome, judge_row, malformed, token_usage
+from workers.rules import MAX_TOKENS, Result, answer_outcome, judge_row, malformed
+from workers.usages import Usage, token_usage
 
 _ABSENT = msgspec.Raw()
 
@@ -42,6 +43,7 @@ class _Response(msgspec.Struct, gc=False, rename="camel"):
     usage_metadata: Usage | None = None
     embedding: _Embedding | None = None
     token_count: str | int | None = None
+    model_version: str | None = None
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -102,7 +104,7 @@ def _clear_answer(row: _Row) -> Result | None:
         return None
     for part in candidate.content.parts or ():
         if not part.thought and (len(part.text) > _NULL_BYTES or _has_content(part)):
-            return Result(key, outcome, reason, None, False, response.usage_metadata)
+            return Result(key, outcome, reason, None, False, response.usage_metadata, response.model_version)
     return None
 
 
@@ -118,13 +120,17 @@ def _clear_embedding(response: _Response, key: str) -> Result | None:
     embedding = response.embedding
     if embedding is None or not _starts_with_number(bytes(memoryview(embedding.values)[:16])):
         return None
-    return Result(key, Outcome.OK, usage=_usage(response))
+    return Result(key, Outcome.OK, usage=_embedding_usage(response), model=response.model_version)
 
 
-def _usage(response: _Response) -> Usage | None:
-    if response.usage_metadata is not None or response.token_count is None:
-        return response.usage_metadata
-    return token_usage(str(response.token_count))
+def _embedding_usage(response: _Response) -> Usage | None:
+    """No candidates are counted where none can come."""
+    usage = response.usage_metadata
+    if usage is None:
+        return None if response.token_count is None else token_usage(str(response.token_count))
+    if usage.candidates is None:
+        usage.candidates = 0
+    return usage
 
 
 def _parse_tolerantly(line: bytes) -> Result:

@@ -10,7 +10,7 @@ from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
-from receiver.manifests import Cost, FormsRecord, Manifest, Source, find_wrong
+from receiver.manifests import Cost, FormsRecord, Manifest, Priced, Source, find_wrong
 from receiver.storage import open_storage
 
 SHOWN_KEYS = 10
@@ -92,7 +92,7 @@ def _missing(manifest: Manifest) -> str:
 def _cost(manifest: Manifest) -> str:
     cost = manifest.cost
     if not isinstance(cost, Cost):
-        return "unknown"
+        return f"unknown: {manifest.priced}" if isinstance(manifest.priced, Priced) else "unknown"
     parts = f"input {cost.input}, cached {cost.cached}, output {cost.output}"
     return f"{cost.amount} {cost.currency} ({parts}; prices of {cost.prices})"
 

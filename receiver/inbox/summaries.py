@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.manifests import Cost, Manifest, Objects, find_wrong
+from receiver.manifests import Cost, Manifest, Objects, Priced, find_wrong
 from receiver.outcomes import OUTCOMES
 from receiver.tolerant_json import tolerant_reader
 
@@ -23,7 +23,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcomes: dict[str, int] = {}
     missing: int | None = None
     balanced: bool | None = None
-    cost: Cost | str | None = None  # "unknown" where the list has no price
+    cost: Cost | str | None = None  # "unknown" where that is so
+    priced: Priced | None = None  # how much of it is known then
     objects: Objects = Objects()
     problems: list[str] = []  # why it is not complete
 
@@ -41,6 +42,7 @@ def summarise(manifest: Manifest) -> Summary:
         missing=manifest.missing,
         balanced=manifest.balanced,
         cost=manifest.cost,
+        priced=manifest.priced if isinstance(manifest.priced, Priced) else None,
         objects=manifest.objects,
         problems=find_wrong(manifest),
     )

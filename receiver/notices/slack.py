@@ -65,9 +65,17 @@ def _word(state: object) -> str:
 
 
 def _books(data: Mapping[str, Any]) -> str:
-    requests, cost = data.get("requests"), data.get("cost")
+    requests = data.get("requests")
     counts = [f"{count:,} {name}" for name, count in (data.get("outcomes") or {}).items() if count]
     counts += [f"{data['missing']:,} missing"] if data.get("missing") else []
     asked = "an unknown number of" if requests is None else f"{requests:,}"
-    price = f"; {cost['amount']} {cost['currency']}" if isinstance(cost, Mapping) else ""
-    return f"{asked} requests: {', '.join(counts) or 'no results'}{price}"
+    return f"{asked} requests: {', '.join(counts) or 'no results'}{_price(data)}"
+
+
+def _price(data: Mapping[str, Any]) -> str:
+    cost, priced = data.get("cost"), data.get("priced")
+    if isinstance(cost, Mapping):
+        return f"; {cost['amount']} {cost['currency']}"
+    if isinstance(priced, Mapping):
+        return f"; cost unknown: {priced['answers']:,} of {priced['of']:,} answers are priced"
+    return ""

@@ -70,6 +70,7 @@ class Row:
     took_s: float | None  # at Gemini
     stored_s: float | None  # after Gemini's end, or where that is not known after it was taken in
     cost: str
+    priced: str  # how much of an unknown cost is known
     is_flawed: bool
 
 
@@ -101,6 +102,7 @@ def make_row(entry: Entry, now_ms: int, due_ms: int | None = None, worker: str =
         took_s=None if created is None or ended is None else max(0, ended - created) / 1000,
         stored_s=max(0, entry.changed_ms - began) / 1000 if entry.state == "done" else None,
         cost=words.money(summary.cost),
+        priced="" if summary.priced is None else str(summary.priced),
         is_flawed=bool(summary.problems),
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from receiver.manifests import Priced
 from receiver.notices.messages import describe_manifest
 from receiver.notices.slack import MAX_QUOTED, encode_text, quote
 from tests.receiver.test_manifests import MANIFEST
@@ -23,6 +24,13 @@ def test_stored_batch_is_told_in_figures() -> None:
         "Batch `nightly` (`batches/b1`): *stored*",
         "1,000 requests: 990 ok, 10 error; 1.5 USD",
     ]
+
+
+def test_unknown_cost_says_how_much_of_it_is_known() -> None:
+    unknown = msgspec.structs.replace(MANIFEST, cost="unknown", priced=Priced(3, 5, "2 lines could not be read"))
+    data = describe_manifest(unknown).data
+    assert data["priced"] == {"answers": 3, "of": 5, "why": "2 lines could not be read"}
+    assert text_of("results.stored", data).splitlines()[1].endswith("; cost unknown: 3 of 5 answers are priced")
 
 
 def test_what_is_missing_is_loud() -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from receiver.inbox.entries import Entry, State
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
+from receiver.manifests import Priced
 from receiver.outcomes import OUTCOMES
 from receiver.status.rows import NARROWEST, advance, make_row, page_path, split_bar
 
@@ -44,6 +45,12 @@ def test_row_of_an_earlier_version_is_shown() -> None:
     row = make_row(entry(summary=Summary(outcomes={"ok": 3})), NOW_MS)
     assert (row.took_s, row.stored_s, row.cost, row.display_name) == (None, 40, "", "")
     assert [(part.name, part.width) for part in row.parts] == [("ok", 100)]
+
+
+def test_unknown_cost_says_how_much_of_it_is_known() -> None:
+    priced = Priced(3, 5, "2 lines could not be read")
+    row = make_row(entry(summary=Summary(cost="unknown", priced=priced)), NOW_MS)
+    assert (row.cost, row.priced) == ("unknown", "3 of 5 answers are priced: 2 lines could not be read")
 
 
 def test_clocks_that_differ_make_no_negative_time() -> None:
