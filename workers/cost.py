@@ -94,7 +94,7 @@ def _price_usage(usage: Mapping[str, Any], rates: Rates) -> _Parts | None:
     return prompt + tools, cached, answers + thoughts
 
 
-def _price_fresh(usage: Mapping[str, Any], rate: Rate) -> Decimal | None:
+def _price_fresh(usage: Mapping[str, Any], rate: Rate | None) -> Decimal | None:
     """What the prompt cost beside its cached part. What lacks in either's modalities must not make up for the other."""
     prompt, cached, modalities = usage["prompt"], usage["cached"], usage["by_modality"]
     is_told = (sum(modalities["prompt"].values()), sum(modalities["cached"].values())) == (prompt, cached)
@@ -113,7 +113,13 @@ def _price_tokens(tokens: int, by_modality: _Tokens, rate: Rate | None) -> Decim
     told = {name: count for name, count in by_modality.items() if count}
     if sum(told.values()) != tokens or any(count < 0 or name not in MODALITIES for name, count in told.items()):
         return None
-    return sum((count * rate.get(name, rate[ANY_MODALITY]) for name, count in told.items()), Decimal(0))
+    price = Decimal(0)
+    for name, count in told.items():
+        own = rate.get(name, rate[ANY_MODALITY])
+        if own is None:
+            return None
+        price += count * own
+    return price
 
 
 def _subtract(whole: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:

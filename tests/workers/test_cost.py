@@ -39,7 +39,7 @@ def price(model: str, *usages: Usage | None, moment: str | None = DAY) -> Cost |
 
 def parts(cost: Cost | Priced) -> tuple[str, str, str, str]:
     assert isinstance(cost, Cost)
-    assert (cost.currency, cost.prices) == ("USD", "2026-10-07")
+    assert (cost.currency, cost.prices) == ("USD", default_prices().date)
     return cost.amount, cost.input, cost.cached, cost.output
 
 
@@ -50,8 +50,8 @@ def parts(cost: Cost | Priced) -> tuple[str, str, str, str]:
         ("gemini-3.5-flash", used(candidates=MILLION), ("4.5", "0", "0", "4.5")),
         ("gemini-3.5-flash", used(thoughts=MILLION), ("4.5", "0", "0", "4.5")),
         ("gemini-3.5-flash", used(tool_use_prompt=MILLION), ("0.75", "0.75", "0", "0")),
-        ("gemini-3.5-flash", used(prompt=MILLION, cached=MILLION), ("0.075", "0", "0.075", "0")),
-        ("gemini-3.5-flash", used(prompt=MILLION, cached=MILLION // 2), ("0.4125", "0.375", "0.0375", "0")),
+        ("gemini-3.8-flash", used(prompt=MILLION, cached=MILLION), ("0.0375", "0", "0.0375", "0")),
+        ("gemini-3.8-flash", used(prompt=MILLION, cached=MILLION // 2), ("0.20625", "0.1875", "0.01875", "0")),
         ("gemini-embedding-001", used(prompt=MILLION, total=MILLION), ("0.075", "0.075", "0", "0")),
         ("gemini-3.5-flash", used(prompt=1), ("0.00000075", "0.00000075", "0", "0")),
         ("gemini-3.5-flash", used(), ("0", "0", "0", "0")),
@@ -74,6 +74,13 @@ def test_cached_audio_is_no_fresh_audio() -> None:
 def test_images_in_answers_cost_more() -> None:
     usage = used(candidates=2 * MILLION, thoughts=MILLION, candidates_details=told(text=MILLION, image=MILLION))
     assert parts(price("gemini-3.1-flash-image-preview", usage))[3] == "33"  # 1.50 + 30.00, thoughts 1.50
+
+
+def test_modality_without_a_price_is_unknown() -> None:
+    text = used(MILLION, MILLION, prompt_details=told(text=MILLION), candidates_details=told(text=MILLION))
+    assert parts(price("gemini-2.5-flash-image", text))[0] == "1.4"
+    image = used(MILLION, MILLION, prompt_details=told(text=MILLION), candidates_details=told(image=MILLION))
+    assert isinstance(price("gemini-2.5-flash-image", image), Priced)
 
 
 @pytest.mark.parametrize("above", [0, 1])

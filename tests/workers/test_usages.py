@@ -147,7 +147,7 @@ UNKNOWN = {
     "embedding of no count": (line(embedding={"values": [0.1]}), UNCOUNTED),
     "embedding of 0": (line(tokenCount="0", embedding={"values": [0.1]}), UNCOUNTED),
     "error beside an answer": (
-        json.dumps({"error": {"code": 4}, "response": {"candidates": [TEXT], "usageMetadata": WHOLE}, "key": "k"}),
+        json.dumps({"error": {"code": 4}, "response": {"candidates": [TEXT], "usageMetadata": WHOLE}}).encode(),
         UNCOUNTED,
     ),
     "no JSON": (b"<html>", UNREAD),
@@ -167,7 +167,6 @@ def test_told_counts_have_a_price(name: str) -> None:
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_untold_counts_make_the_cost_unknown(name: str) -> None:
     source, why = UNKNOWN[name]
-    source = source.encode() if isinstance(source, str) else source
     assert price(source) == Priced(0, 1, why)
     assert price(line(WHOLE, TEXT, key="before"), source, line(WHOLE, TEXT, key="after")) == Priced(2, 3, why)
 
