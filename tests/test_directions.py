@@ -16,6 +16,8 @@ PURE = {
     "receiver.layout",
     "receiver.manifests",
     "receiver.metrics.series",
+    "receiver.model_table",
+    "receiver.models",
     "receiver.name_codec",
     "receiver.outcomes",
     "receiver.notices.addresses",

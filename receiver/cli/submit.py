@@ -1,6 +1,7 @@
 """`batches submit`: from a file of requests to batches at Gemini."""
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from receiver.cli.projects import project_option, read_project
 from receiver.errors import SubmissionError
 from receiver.gemini.client import Gemini
 from receiver.inbox.names import inbox_name
+from receiver.models import model_warnings
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 from receiver.submissions.orders import Wish, check_input, plan_submission
@@ -31,7 +33,7 @@ SAID = {
 
 @batches.command("submit")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--model", required=True, help="Model that answers, such as gemini-2.5-flash.")
+@click.option("--model", required=True, help="Model that answers, such as gemini-3.8-flash.")
 @click.option("--embeddings", is_flag=True, help="Every request asks for an embedding; found out by itself otherwise.")
 @click.option(
     "--display-name", help="Name of the batch at Gemini. The same requests under another name are a new batch."
@@ -98,6 +100,8 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
 
 
 def _check(file: Path, wish: Wish) -> Plan:
+    for warning in model_warnings(wish.model, datetime.now(UTC).date()):
+        click.echo(f"warning: {warning}", err=True)
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
         return check_input(file, wish, bar.advance)
 
