@@ -6,6 +6,7 @@ input. Not in it, since no result tells: the storage of caches, and searches. Ex
 """
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -29,7 +30,7 @@ def price_batch(
     A line's own model has the price, since that of the batch may be an alias; where a line names none, the batch's has.
     Gemini may have billed the `missing` requests too, which have no result.
     """
-    day = (moment or "")[: len("2026-01-31")]
+    day = _read_day(moment)
     doubts = [f"{_count_lines(count)} {doubt}" for doubt, count in sorted(metered.doubts.items())]
     known, answers, of = list[_Parts](), 0, sum(metered.doubts.values())
     for line_model, usage in metered.models.items():
@@ -48,6 +49,15 @@ def price_batch(
         paid, cached, output = (sum(sums, Decimal(0)) / _MILLION for sums in zip(_NOTHING, *known, strict=True))
         total = paid + cached + output
     return Cost(CURRENCY, _plain(total), prices.date, _plain(paid), _plain(cached), _plain(output))
+
+
+def _read_day(moment: str | None) -> str:
+    """The day of an RFC 3339 time; empty for what is none."""
+    day = (moment or "")[: len("2026-01-31")]
+    try:
+        return date.fromisoformat(day).isoformat()
+    except ValueError:
+        return ""
 
 
 def _count_lines(count: int) -> str:

@@ -116,8 +116,9 @@ def test_what_is_not_known_is_said(model: str, usage: Usage | None) -> None:
     assert isinstance(price(model, used(), usage), Priced)
 
 
-def test_batch_without_a_day_is_unknown() -> None:
-    assert price("gemini-3.5-flash", used(prompt=1), moment=None) == Priced(0, 1, "1 line came without a day")
+@pytest.mark.parametrize("moment", [None, "", "soon", "2026-13-01T00:00:00Z", "9"])
+def test_batch_without_a_day_is_unknown(moment: str | None) -> None:
+    assert price("gemini-3.5-flash", used(prompt=1), moment=moment) == Priced(0, 1, "1 line came without a day")
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 2**31 - 1)] * 3), min_size=1, max_size=5))
