@@ -57,6 +57,22 @@ class Cost(msgspec.Struct, frozen=True):
     output: str  # thoughts included
 
 
+class Priced(msgspec.Struct, frozen=True):
+    """How many answers have a price, where the cost of the whole batch is not known."""
+
+    answers: int
+    of: int  # all that Gemini may have billed: answers, lines that nobody can read, requests without a result
+    why: str
+
+    def __str__(self) -> str:
+        """For people.
+
+        >>> print(Priced(3, 5, "2 requests have no result"))
+        3 of 5 answers are priced: 2 requests have no result
+        """
+        return f"{self.answers:,} of {self.of:,} answers are priced: {self.why}"
+
+
 class FormsRecord(msgspec.Struct, frozen=True):
     """What lies beside the raw outputs, where OUTPUT_FORMS asks for more."""
 
@@ -96,6 +112,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     balanced: bool | None  # None: the number of requests is not known
     usage: dict[str, Any]  # tokens
     cost: Cost | Literal["unknown"]
+    priced: Priced | msgspec.UnsetType = msgspec.UNSET  # left out where the cost is known
     objects: Objects
     index: Record | None
     retry: Record | None = None

@@ -19,7 +19,6 @@ class Outcome(StrEnum):
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
 ANSWERED = frozenset({Outcome.OK})  # the request has what it was sent for
-METERED = frozenset({Outcome.OK, Outcome.TRUNCATED})  # Gemini generated tokens, and bills them
 FINAL = frozenset({Outcome.OK, Outcome.BLOCKED})  # no other try can end differently
 # Lines of these go to `_errors.jsonl`, from the least telling about their key to the most.
 ERROR_FILE = (Outcome.DUPLICATE, Outcome.MALFORMED, Outcome.ERROR)

@@ -16,21 +16,21 @@ LONG_PROMPT_TOKENS = 200_000  # above, a request pays the prices under `long`, w
 ANY_MODALITY = "*"
 MODALITIES = frozenset({"TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT"})
 _Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")]
-Rate = Decimal | dict[str, Decimal]  # one price, or one a modality, `*` for those that are not named
+Rate = Decimal | dict[str, Decimal | None]  # one price, or one a modality, `*` for those that are not named
 
 
 class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a million tokens cost. None: the price is not known, and so isn't the cost of a batch with such tokens."""
 
-    input: Rate
+    input: Rate | None
     output: Rate | None = None  # thoughts included
     cached: Rate | None = None
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from"}):
-    """What a model costs from a day on."""
+    """What a model costs from a day on; None where that is not known."""
 
-    input: Rate
+    input: Rate | None
     output: Rate | None = None
     cached: Rate | None = None
     long: Rates | None = None  # for requests with a prompt of over LONG_PROMPT_TOKENS

@@ -96,4 +96,4 @@ def test_example_environment_knows_its_names() -> None:
 
 def test_price_list_in_the_readme_can_be_read() -> None:
     text = README.partition("```json\n")[2].partition("```")[0]
-    assert list(parse_prices(text.encode()).models) == ["gemini-2.5-pro", "gemini-2.5-flash"]
+    assert list(parse_prices(text.encode()).models) == ["gemini-3.1-pro-preview", "gemini-3.1-flash-lite"]

@@ -17,13 +17,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from receiver.outcomes import METERED, Outcome
-from receiver.prices import LONG_PROMPT_TOKENS
-from workers.rules import ModalityCount, Result, Usage
+from receiver.outcomes import Outcome
+from workers.meter import Meter, Metered
+from workers.rules import Result
 
-MAX_MODALITIES = 16
-OTHER_MODALITIES = "OTHER"
-USAGES_TOGETHER = 512
+METERED_TOGETHER = 512
 # Memory of a million keys, beside the set's own 34 MB: a text of up to 31 ASCII characters takes 80 bytes, a digest of
 # 15 bytes takes 48. Two of a million keys sharing 120 bits by accident: one case in 10^24.
 _KEPT_CHARACTERS = 31
@@ -41,15 +39,6 @@ class Balance:
     balanced: bool | None
 
 
-@dataclass(frozen=True)
-class Metered:
-    """What a batch is billed by; usages have the form of `Account.usage`."""
-
-    total: dict[str, Any]  # of all results
-    long: dict[str, Any]  # of those with a prompt of over LONG_PROMPT_TOKENS, which cost more with some models
-    silent_answers: int  # answers that came without any count of tokens
-
-
 class Account:
     """Accumulates one pass over a source; about 100 bytes a distinct key."""
 
@@ -59,10 +48,8 @@ class Account:
         self._others = dict.fromkeys(Outcome, 0)
         self._seen: set[str | bytes] = set()
         self._spoiled: set[str | bytes] = set()
-        self._usage = _UsageTotals()
-        self._long_usage = _UsageTotals()
-        self._silent_answers = 0
-        self._waiting: list[Usage] = []
+        self._meter = Meter()
+        self._waiting: list[Result] = []  # to be metered
 
     def add(self, result: Result) -> Outcome:
         """Enter a result; gives its outcome, which is DUPLICATE when an earlier line had its key.
@@ -83,12 +70,12 @@ class Account:
             self._ok += 1
         else:
             self._others[outcome] += 1
-        if result.usage is not None:
-            self._waiting.append(result.usage)
-            if len(self._waiting) >= USAGES_TOGETHER:
-                self._add_usages()
-        elif result.outcome in METERED:
-            self._silent_answers += 1
+        if outcome is _DUPLICATE:
+            self._meter.add_repeated(result)
+        else:
+            self._waiting.append(result)
+            if len(self._waiting) >= METERED_TOGETHER:
+                self._meter_waiting()
         return outcome
 
     def add_blank(self, lines: int = 1) -> None:
@@ -115,19 +102,16 @@ class Account:
 
     def usage(self) -> dict[str, Any]:
         """Token sums as Gemini reported them; `by_modality` holds what it broke down, by name."""
-        self._add_usages()
-        return self._usage.summary()
+        self._meter_waiting()
+        return self._meter.usage()
 
     def metered(self) -> Metered:
         """What the batch is billed by."""
-        self._add_usages()
-        return Metered(self._usage.summary(), self._long_usage.summary(), self._silent_answers)
+        self._meter_waiting()
+        return self._meter.metered()
 
-    def _add_usages(self) -> None:
-        self._usage.add(self._waiting)
-        long = [usage for usage in self._waiting if usage.prompt > LONG_PROMPT_TOKENS]
-        if long:
-            self._long_usage.add(long)
+    def _meter_waiting(self) -> None:
+        self._meter.add(self._waiting)
         self._waiting.clear()
 
     def balance(self, requests: int | None, input_keys: Iterable[str] | None = None) -> Balance:
@@ -164,63 +148,3 @@ def key_token(key: str) -> str | bytes:
 
 def _digest(key: str) -> bytes:
     return blake2b(key.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).digest()
-
-
-class _UsageTotals:
-    def __init__(self) -> None:
-        self.prompt = self.cached = self.candidates = self.thoughts = self.tool_use_prompt = self.total = 0
-        self.modalities: dict[str, dict[str, int]] = {
-            "prompt": {},
-            "cached": {},
-            "candidates": {},
-            "tool_use_prompt": {},
-        }
-        self._by_prompt, self._by_cached, self._by_candidates, self._by_tool_use_prompt = self.modalities.values()
-
-    def add(self, usages: list[Usage]) -> None:
-        """Add many together: sums in local names cost a third of sums in attributes."""
-        prompt = cached = candidates = thoughts = tool_use_prompt = total = 0
-        for usage in usages:
-            prompt += usage.prompt
-            cached += usage.cached
-            candidates += usage.candidates
-            thoughts += usage.thoughts
-            tool_use_prompt += usage.tool_use_prompt
-            total += usage.total
-            if usage.prompt_details:
-                _add_modalities(self._by_prompt, usage.prompt_details)
-            if usage.cached_details:
-                _add_modalities(self._by_cached, usage.cached_details)
-            if usage.candidates_details:
-                _add_modalities(self._by_candidates, usage.candidates_details)
-            if usage.tool_use_prompt_details:
-                _add_modalities(self._by_tool_use_prompt, usage.tool_use_prompt_details)
-        self.prompt += prompt
-        self.cached += cached
-        self.candidates += candidates
-        self.thoughts += thoughts
-        self.tool_use_prompt += tool_use_prompt
-        self.total += total
-
-    def summary(self) -> dict[str, Any]:
-        return {
-            "prompt": self.prompt,
-            "cached": self.cached,
-            "candidates": self.candidates,
-            "thoughts": self.thoughts,
-            "tool_use_prompt": self.tool_use_prompt,
-            "total": self.total,
-            "by_modality": {kind: dict(sorted(sums.items())) for kind, sums in self.modalities.items()},
-        }
-
-
-def _add_modalities(sums: dict[str, int], counts: list[ModalityCount]) -> None:
-    """Add by name; past 16 names, which no service needs, the rest shares one so that memory stays bounded."""
-    for count in counts:
-        name = count.modality
-        if name in sums:
-            sums[name] += count.token_count
-        elif len(sums) < MAX_MODALITIES:
-            sums[name] = count.token_count
-        else:
-            sums[OTHER_MODALITIES] = sums.get(OTHER_MODALITIES, 0) + count.token_count

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from receiver.gemini.operations import Batch
 from receiver.layout import Template, manifest_name, signature_name
-from receiver.manifests import BatchError, FormsRecord, Manifest, Objects, Record, Source, encode_manifest
+from receiver.manifests import BatchError, Cost, FormsRecord, Manifest, Objects, Priced, Record, Source, encode_manifest
 from receiver.outcomes import Outcome
 from receiver.prices import Prices
 from receiver.proof_keys import ProofKey
@@ -82,6 +82,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
     balance = account.balance(requests, known.keys() if known else None)
     differs = asked is not None and asked.requests != requests
     is_off = differs or (bool(requests) and source.kind != "none" and not _holds_results(account, source))
+    cost = price_batch(prices, batch.model, batch.ended or batch.created, account.metered(), balance.missing)
     failed = batch.error_code is not None or batch.error_message is not None
     return Manifest(
         batch=batch.name,
@@ -100,7 +101,8 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         missing_keys=balance.missing_keys or [],
         balanced=False if is_off else balance.balanced,
         usage=account.usage(),
-        cost=price_batch(prices, batch.model, batch.ended or batch.created, account.metered()),
+        cost=cost if isinstance(cost, Cost) else "unknown",
+        priced=cost if isinstance(cost, Priced) else UNSET,
         objects=written.objects,
         index=written.index,
         retry=written.retry,

@@ -16,7 +16,8 @@ from receiver.outcomes import Outcome
 from workers.candidates import MAX_TOKENS
 from workers.large_lines import KEPT_BYTES, LARGE_LINE_BYTES, find_excess, shorten
 from workers.lines import is_utf8
-from workers.rules import Result, Usage, judge_row, malformed, token_usage
+from workers.rules import Result, judge_row, malformed
+from workers.usages import Usage, token_usage
 
 _ABSENT = msgspec.Raw()
 
@@ -47,6 +48,7 @@ class _Response(msgspec.Struct, gc=False, rename="camel"):
     usage_metadata: Usage | None = None
     embedding: _Embedding | None = None
     token_count: str | int | None = None
+    model_version: str | None = None
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -129,6 +131,10 @@ def _named_row(key_member: str) -> Any:
     return msgspec.defstruct("_NamedRow", [named, ("metadata", metadata | None, None)], bases=(_Row,), **options)
 
 
+def _may_name_model(response: _Response, line: bytes) -> bool:
+    return response.model_version is None and b"model_version" in line
+
+
 def _clear_answer(row: _Row, line: bytes) -> Result | None:
     """The result when the first candidate answers beyond doubt, as most do; None sends the row the tolerant way.
 
@@ -137,7 +143,7 @@ def _clear_answer(row: _Row, line: bytes) -> Result | None:
     response, key = row.response, row.key
     if key is None and row.metadata is not None:
         key = row.metadata.key
-    if response is None or key is None or row.error is not _ABSENT:
+    if response is None or key is None or row.error is not _ABSENT or _may_name_model(response, line):
         return None
     if not response.candidates:
         return _clear_embedding(response, key, line)
@@ -155,7 +161,7 @@ def _clear_answer(row: _Row, line: bytes) -> Result | None:
         return None
     for part in candidate.content.parts or ():
         if not part.thought and (_starts_visibly(part.text) or _has_content(part)):
-            return Result(key, outcome, reason, None, False, usage)
+            return Result(key, outcome, reason, None, False, usage, response.model_version)
     return None
 
 
@@ -173,7 +179,9 @@ def _clear_embedding(response: _Response, key: str, line: bytes) -> Result | Non
         usage = token_usage(str(response.token_count))
     if usage is None and (b"usage_metadata" in line or b"token_count" in line):
         return None
-    return Result(key, _OK, usage=usage)
+    if usage is not None and usage.candidates is None:
+        usage.candidates = 0  # none are counted where none can come
+    return Result(key, _OK, usage=usage, model=response.model_version)
 
 
 def _parse_tolerantly(line: bytes, key_member: str = "") -> Result:

@@ -5,52 +5,15 @@ that can be seen and is no thought, or a part with other content, such as an ima
 one, a cut at MAX_TOKENS counts first (a budget spent on thoughts is a cut too), then a refusal, then any other end.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from receiver.outcomes import Outcome
 from workers.candidates import End, candidates_of, end_of, find_odd, holds_answer
 from workers.shapes import find_key, unify_row
+from workers.usages import Usage, read_usage
 from workers.values import as_list, as_object, as_text
-
-_INT32_MAX = 2**31 - 1
-_Count = Annotated[int, msgspec.Meta(ge=0, le=_INT32_MAX)]  # the API's counts are int32; what is larger is noise
-_UNSPECIFIED = "MODALITY_UNSPECIFIED"
-_COUNTS = {
-    "prompt": "promptTokenCount",
-    "cached": "cachedContentTokenCount",
-    "candidates": "candidatesTokenCount",
-    "thoughts": "thoughtsTokenCount",
-    "tool_use_prompt": "toolUsePromptTokenCount",
-    "total": "totalTokenCount",
-}
-_DETAILS = {
-    "prompt_details": "promptTokensDetails",
-    "cached_details": "cacheTokensDetails",
-    "candidates_details": "candidatesTokensDetails",
-    "tool_use_prompt_details": "toolUsePromptTokensDetails",
-}
-
-
-class ModalityCount(msgspec.Struct, gc=False, rename="camel"):
-    modality: str = _UNSPECIFIED
-    token_count: _Count = 0
-
-
-class Usage(msgspec.Struct, gc=False, rename=_COUNTS | _DETAILS):
-    """Tokens as `usageMetadata` reports them; absent or absurd counts are 0."""
-
-    prompt: _Count = 0  # the cached ones included
-    cached: _Count = 0
-    candidates: _Count = 0
-    thoughts: _Count = 0
-    tool_use_prompt: _Count = 0
-    total: _Count = 0
-    prompt_details: list[ModalityCount] | None = None
-    cached_details: list[ModalityCount] | None = None
-    candidates_details: list[ModalityCount] | None = None
-    tool_use_prompt_details: list[ModalityCount] | None = None
 
 
 class Result(msgspec.Struct, gc=False, frozen=True):
@@ -64,6 +27,8 @@ class Result(msgspec.Struct, gc=False, frozen=True):
     message: str | None = None  # for people; at most MESSAGE_CHARACTERS
     retryable: bool = False  # the same request, sent again, may end better
     usage: Usage | None = None
+    model: str | None = None  # that answered, as the line says: an alias has become a name
+    billed: bool = True  # False: the request failed, and Gemini charges nothing for it
 
 
 # The number of these rules and those of `workers.results`, in every manifest: one more whenever the same line may get
@@ -97,10 +62,14 @@ def judge_row(row: dict[str, Any], key_member: str = "") -> Result:
 
     `key_member` is RESULT_KEY.
     """
-    key = find_key(row, key_member)
-    result = _judge_content(unify_row(row), key)
+    key, unified = find_key(row, key_member), unify_row(row)
+    result = _judge_content(unified, key)
+    response = as_object(unified.get("response"))
+    model = as_text(response.get("modelVersion"))
+    billed = result.outcome is not Outcome.ERROR or "usageMetadata" in response or "candidates" in response
+    result = msgspec.structs.replace(result, model=model, billed=billed)
     if key is None:
-        return Result(None, Outcome.UNKEYED, result.code, result.message, usage=result.usage)
+        return msgspec.structs.replace(result, outcome=Outcome.UNKEYED, retryable=False)
     return result
 
 
@@ -139,7 +108,8 @@ def _is_transient(code: str | None, status: str | None, message: str) -> bool:
 
 
 def _judge_response(response: dict[str, Any], key: str | None) -> Result:
-    usage, candidates = _read_usage(response), candidates_of(response)
+    candidates = candidates_of(response)
+    usage = read_usage(response, holds_answer=any(map(holds_answer, candidates)))
     answering = next((one for one in candidates if end_of(one) is End.CLEAN and holds_answer(one)), None)
     if answering is not None or as_list(as_object(response.get("embedding")).get("values")):
         return Result(key, Outcome.OK, as_text((answering or {}).get("finishReason")), usage=usage)
@@ -182,40 +152,6 @@ def _end_as(outcome: Outcome, candidate: dict[str, Any], key: str | None, usage:
     """A candidate that is no answer, with what it says of its end."""
     code, message = as_text(candidate.get("finishReason")), as_text(candidate.get("finishMessage"))
     return Result(key, outcome, code, _shorten(message), outcome is Outcome.EMPTY, usage)
-
-
-def _read_usage(response: dict[str, Any]) -> Usage | None:
-    raw = response.get("usageMetadata")
-    if isinstance(raw, dict):
-        usage = Usage()
-        for name, wire in _COUNTS.items():
-            setattr(usage, name, _count(raw.get(wire)))
-        for name, wire in _DETAILS.items():
-            setattr(usage, name, _modality_counts(raw.get(wire)))
-        return usage
-    return token_usage(response.get("tokenCount"))
-
-
-def token_usage(token_count: object) -> Usage | None:
-    """The usage of an embedding: the service writes its `tokenCount` as text, and it is all prompt."""
-    tokens = _count(token_count)
-    return Usage(prompt=tokens, total=tokens) if tokens else None
-
-
-def _modality_counts(raw: object) -> list[ModalityCount] | None:
-    if not isinstance(raw, list):
-        return None
-    entries = [entry for entry in raw if isinstance(entry, dict)]
-    return [
-        ModalityCount(as_text(entry.get("modality", _UNSPECIFIED)) or "", _count(entry.get("tokenCount")))
-        for entry in entries
-    ]
-
-
-def _count(raw: object) -> int:
-    if isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) <= len(str(_INT32_MAX)):
-        return min(int(raw), _INT32_MAX)
-    return 0
 
 
 def _shorten(message: str | None) -> str | None:

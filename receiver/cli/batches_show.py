@@ -12,7 +12,7 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.judgement import Judgement, judge_manifest
-from receiver.manifests import Cost, FormsRecord, Manifest, Source
+from receiver.manifests import Cost, FormsRecord, Manifest, Priced, Source
 from receiver.replaced import find_replaced
 from receiver.storage import open_storage
 from receiver.submissions.records import read_resubmitted
@@ -110,7 +110,7 @@ def _missing(manifest: Manifest) -> str:
 def _cost(manifest: Manifest) -> str:
     cost = manifest.cost
     if not isinstance(cost, Cost):
-        return "unknown"
+        return f"unknown: {manifest.priced}" if isinstance(manifest.priced, Priced) else "unknown"
     parts = f"input {cost.input}, cached {cost.cached}, output {cost.output}"
     return f"{cost.amount} {cost.currency} ({parts}; prices of {cost.prices})"
 

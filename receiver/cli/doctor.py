@@ -3,7 +3,9 @@
 import platform
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import islice
 from typing import Any
 
 import click
@@ -15,8 +17,10 @@ from receiver.cli.printable import printable
 from receiver.cli.progress import Progress, show_progress
 from receiver.errors import AlreadyStoredError, GeminiError, NoticeError, ReceiverError, StorageError, UnfitRedisError
 from receiver.gemini.client import Gemini
+from receiver.gemini.operations import Batch
 from receiver.gemini.probe import probe_gemini
 from receiver.inbox.ledger import connect
+from receiver.models import model_warnings
 from receiver.notices.posting import find_addresses
 from receiver.projects import API_KEY, Project
 from receiver.redis_health import MAX_OFFSET_S, examine
@@ -25,6 +29,8 @@ from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.webhooks.checks import find_problems
 from receiver.webhooks.projects import open_webhooks, wanted_of
+
+LATEST_BATCHES = 100  # one page of the list
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -92,6 +98,21 @@ def _judge_clock(offset_s: float | None) -> Finding:
     return Finding("clock", ok=True, detail=f"{abs(offset_s):.0f} s {side} Gemini's: {fix}", warning=True)
 
 
+def _check_models(settings: Settings) -> Iterator[Finding]:
+    """The models of each project's latest batches; that one can't be asked is a finding about its key."""
+    today = datetime.now(UTC).date()
+    for project in settings.projects.values():
+        try:
+            with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
+                listed = islice(gemini.list_batches(), LATEST_BATCHES)
+                models = {one.model for one in listed if isinstance(one, Batch)}
+        except GeminiError:
+            continue
+        for model in sorted(model for model in models if model):
+            for warning in model_warnings(model, today):
+                yield Finding("model", ok=True, detail=f"{project.label}: {warning}", warning=True)
+
+
 def _check_secrets(settings: Settings) -> Iterator[Finding]:
     said = "; ".join(_secrets_of(project) for project in settings.projects.values())
     yield Finding("webhook secret", ok=True, detail=said)
@@ -156,6 +177,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "redis": _check_redis,
     "storage": _check_storage,
     "gemini key": _check_gemini,
+    "model": _check_models,
     "webhook secret": _check_secrets,
     "webhook": _check_webhooks,
     "notices": _check_notices,

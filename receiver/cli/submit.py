@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from receiver.cli.projects import project_option, read_project
 from receiver.errors import SettingsError, SubmissionError
 from receiver.gemini.client import Gemini
 from receiver.inbox.names import inbox_name
+from receiver.models import model_warnings
 from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 from receiver.submissions.model_check import check_model
@@ -33,7 +35,7 @@ SAID = {
 
 @batches.command("submit")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--model", required=True, help="Model that answers, such as gemini-2.5-flash.")
+@click.option("--model", required=True, help="Model that answers, such as gemini-3.8-flash.")
 @click.option(
     "--embeddings", is_flag=True, help="Every request asks for an embedding; an embedding model's name says so too."
 )
@@ -122,6 +124,8 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
 
 
 def _check(file: Path, wish: Wish) -> Plan:
+    for warning in model_warnings(wish.model, datetime.now(UTC).date()):
+        click.echo(f"warning: {warning}", err=True)
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
         plan = check_input(file, wish, bar.advance)
     for caution in plan.cautions:

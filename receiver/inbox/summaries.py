@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from receiver.judgement import Again, Judgement, advise, find_again, judge, judge_manifest
-from receiver.manifests import Cost, Manifest, Objects
+from receiver.manifests import Cost, Manifest, Objects, Priced
 from receiver.outcomes import OUTCOMES
 from receiver.tolerant_json import tolerant_reader
 
@@ -24,7 +24,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcomes: dict[str, int] = {}
     missing: int | None = None
     balanced: bool | None = None
-    cost: Cost | str | None = None  # "unknown" where the list has no price
+    cost: Cost | str | None = None  # "unknown" where that is so
+    priced: Priced | None = None  # how much of it is known then
     objects: Objects = Objects()
     problems: list[str] = []  # why it is not well, as its worker judged
     again: Again | None = None  # what `resubmit` would send; None where an earlier version wrote this
@@ -44,6 +45,7 @@ def summarise(manifest: Manifest) -> Summary:
         missing=manifest.missing,
         balanced=manifest.balanced,
         cost=manifest.cost,
+        priced=manifest.priced if isinstance(manifest.priced, Priced) else None,
         objects=manifest.objects,
         problems=list(judge_manifest(manifest).problems),
         again=find_again(manifest),

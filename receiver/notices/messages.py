@@ -49,6 +49,7 @@ def describe_manifest(manifest: Manifest) -> Message:
         "missing_keys": [key for key in manifest.missing_keys[:MOST_KEYS] if len(key) <= MAX_KEY],
         "balanced": manifest.balanced,
         "cost": msgspec.to_builtins(manifest.cost),
+        "priced": None if manifest.priced is UNSET else msgspec.to_builtins(manifest.priced),
         "objects": _name_objects(manifest),
         "error": {"code": manifest.error.code, "message": _cut(manifest.error.message)} if manifest.error else None,
     }

@@ -80,7 +80,15 @@ def _name(batch: str, data: Mapping[str, Any]) -> str:
 
 
 def _count(data: Mapping[str, Any], answered: int) -> str:
-    requests, cost = data.get("requests"), data.get("cost")
+    requests = data.get("requests")
     asked = "an unknown number of requests" if requests is None else f"{requests:,} requests"
-    price = f"; {cost['amount']} {cost['currency']}" if isinstance(cost, Mapping) else ""
-    return f"{'1 request' if requests == 1 else asked}, {answered:,} answered{price}"
+    return f"{'1 request' if requests == 1 else asked}, {answered:,} answered{_price(data)}"
+
+
+def _price(data: Mapping[str, Any]) -> str:
+    cost, priced = data.get("cost"), data.get("priced")
+    if isinstance(cost, Mapping):
+        return f"; {cost['amount']} {cost['currency']}"
+    if isinstance(priced, Mapping):
+        return f"; cost unknown: {priced['answers']:,} of {priced['of']:,} answers are priced"
+    return ""

@@ -76,6 +76,7 @@ class Row:
     stored_s: float | None  # after Gemini's end, or where that is not known after it was taken in
     cost: str
     judgement: Judgement | None  # of a stored batch
+    priced: str  # how much of an unknown cost is known
 
 
 def page_path(name: str) -> str | None:
@@ -107,6 +108,7 @@ def make_row(entry: Entry, now_ms: int, due_ms: int | None = None, worker: str =
         stored_s=max(0, entry.changed_ms - began) / 1000 if entry.state == "done" else None,
         cost=words.money(summary.cost),
         judgement=judge_summary(summary, entry.batch) if entry.state == "done" else None,
+        priced="" if summary.priced is None else str(summary.priced),
     )
 
 

@@ -28,7 +28,7 @@ def test_commands_show_how_far_they_are(world: World) -> None:
             assert not terminal.screen.cursor.hidden
             return done.stdout, terminal.raw.decode()
 
-    submit = ("batches", "submit", str(requests), "--model", "gemini-2.5-flash")
+    submit = ("batches", "submit", str(requests), "--model", "gemini-3.8-flash")
     out, bars = shown(*submit, "--json")
     (batch,) = (row["batch"] for row in json.loads(out)["batches"])
     assert "checking" in bars

@@ -48,12 +48,13 @@ def _answer(response: Any) -> Row:
 
 def _candidates(parts: list[Any], generator: random.Random, reason: str = "STOP") -> dict[str, Any]:
     candidate = {"content": {"parts": parts, "role": "model"}, "finishReason": reason, "index": 0}
+    prompt, answer, thoughts = generator.randint(5, 900), generator.randint(1, 700), generator.randint(10, 300)
     usage = {
-        "promptTokenCount": generator.randint(5, 900),
-        "candidatesTokenCount": generator.randint(1, 700),
-        "totalTokenCount": generator.randint(100, 2000),
-        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 15}],
-        "thoughtsTokenCount": generator.randint(10, 300),
+        "promptTokenCount": prompt,
+        "candidatesTokenCount": answer,
+        "totalTokenCount": prompt + answer + thoughts,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
+        "thoughtsTokenCount": thoughts,
         "serviceTier": "SERVICE_TIER_STANDARD",
     }
     identity = base64.urlsafe_b64encode(generator.randbytes(16)).decode().rstrip("=")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import SettingsError
+from receiver.price_table import PRICES
 from receiver.prices import Price, default_prices, parse_prices
 from receiver.settings import read_settings
 
@@ -15,7 +16,8 @@ def listed(**price: object) -> bytes:
 
 def test_default_list_is_dated() -> None:
     prices = default_prices()
-    assert prices.date == "2026-10-07"
+    assert prices.date == PRICES["date"] >= "2026-11-28"
+    assert prices.source == "litellm 1.110.2 and genai-prices 0.2.3"
     assert prices.find("models/gemini-2.5-pro", "2026-10-07") == Price(
         Decimal("0.625"),
         Decimal("5.00"),
@@ -31,7 +33,21 @@ def test_price_is_that_of_the_day(day: str, price: str) -> None:
     assert found.input == Decimal(price)
 
 
-@pytest.mark.parametrize("model", ["gemini-9", "", "models/", "gemini-2.5-flash-001", "tunedModels/gemini-2.5-flash"])
+def test_price_that_ends_is_unknown_from_then_on() -> None:
+    prices = parse_prices(
+        json.dumps(
+            {"date": "2026-11-01", "models": {"m": [{"input": 1}, {"from": "2027-01-01", "input": None}]}}
+        ).encode()
+    )
+    found = prices.find("m", "2027-01-01")
+    assert found is not None
+    assert found.input is None
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["gemini-9", "", "models/", "gemini-2.5-flash-001", "tunedModels/gemini-2.5-flash", "gemini-flash-latest"],
+)
 def test_stranger_has_no_price(model: str) -> None:
     assert default_prices().find(model, "2026-10-07") is None
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from receiver.outcomes import Outcome
 from workers.account import Account, Balance
-from workers.rules import ModalityCount, Result, Usage
+from workers.rules import Result
+from workers.usages import ModalityCount, Usage
 
 OK, ERROR, MALFORMED, UNKEYED = Outcome.OK, Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from receiver.outcomes import Outcome
 from workers.candidates import BLOCKING_REASONS, is_unseen
 from workers.results import _starts_visibly, is_blank, parse_result
-from workers.rules import ModalityCount, Result, Usage, judge_row
+from workers.rules import Result, judge_row
+from workers.usages import Doubt, ModalityCount, Usage
 
 ANSWER: dict[str, Any] = {
     "content": {"parts": [{"text": "Des Moines"}], "role": "model"},
@@ -353,6 +354,7 @@ READ_USAGE = Usage(
     cached_details=[ModalityCount("TEXT", 5)],
     candidates_details=[ModalityCount("TEXT", 0)],
     tool_use_prompt_details=[ModalityCount("MODALITY_UNSPECIFIED", 3)],
+    service_tier="standard",
 )
 
 
@@ -363,17 +365,32 @@ def test_usage_is_read_whatever_came(item: dict[str, Any]) -> None:
     assert parse_result(line(response, key=...)).usage == READ_USAGE
 
 
-@pytest.mark.parametrize("count", [-1, 2**31, 1.5, None, "x", [], 10**5000 // 10**4990])
-def test_absurd_count_is_zero(count: Any) -> None:
-    result = parse_result(line({"candidates": [ANSWER], "usageMetadata": {"promptTokenCount": count}}))
+@pytest.mark.parametrize("count", [-1, 2**31, 1.5, "x", [], 10**5000 // 10**4990])
+@pytest.mark.parametrize("name", ["promptTokenCount", "thoughtsTokenCount", "totalTokenCount"])
+def test_absurd_count_is_none(name: str, count: Any) -> None:
+    counts = {"promptTokenCount": 7, "candidatesTokenCount": 9} | {name: count}
+    result = parse_result(line({"candidates": [ANSWER], "usageMetadata": counts}))
     assert result.outcome is OK
-    assert result.usage in (Usage(), Usage(prompt=2**31 - 1))
+    assert result.usage == Usage(prompt=None if name == "promptTokenCount" else 7, candidates=9, doubt=Doubt.UNCOUNTED)
+
+
+def test_absent_count_is_not_zero() -> None:
+    usage = parse_result(line({"candidates": [ANSWER], "usageMetadata": {"thoughtsTokenCount": 3}})).usage
+    assert usage is not None
+    assert (usage.prompt, usage.candidates, usage.total, usage.thoughts) == (None, None, None, 3)
+
+
+@pytest.mark.parametrize("row", [{"candidates": [ANSWER]}, {"candidates": [{"finishReason": "SAFETY"}]}])
+def test_line_says_which_model_answered(row: dict[str, Any]) -> None:
+    assert parse_result(line(row | {"modelVersion": "gemini-3.8-flash"})).model == "gemini-3.8-flash"
+    assert parse_result(line(row | {"modelVersion": ["gemini-3.8-flash"]})).model is None
+    assert parse_result(line(row)).model is None
 
 
 @pytest.mark.parametrize("count", ["7", 7])
 def test_embedding_tokens_are_prompt(count: Any) -> None:
     response = {"embedding": {"values": [0.1]}, "tokenCount": count}
-    assert parse_result(line(response)).usage == Usage(prompt=7, total=7)
+    assert parse_result(line(response)).usage == Usage(prompt=7, candidates=0, total=7)
 
 
 @pytest.mark.parametrize("blank", [b"", b" ", b"\r", b"\t \r", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r"])

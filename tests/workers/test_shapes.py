@@ -18,8 +18,9 @@ from workers.forms.answers import read_answer
 from workers.known_input import read_key
 from workers.openai_lines import translate_usage
 from workers.results import line_parser, parse_result
-from workers.rules import Result, Usage
+from workers.rules import Result
 from workers.shapes import camel_case
+from workers.usages import Usage
 
 OK, BLOCKED, TRUNCATED, EMPTY = Outcome.OK, Outcome.BLOCKED, Outcome.TRUNCATED, Outcome.EMPTY
 ERROR, MALFORMED, UNKEYED = Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED

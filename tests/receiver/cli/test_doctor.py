@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from receiver.cli.group import cli
 from receiver.gemini.client import Gemini
 from receiver.gemini.probe import probe_gemini
-from tests.running import register_webhook
+from tests.running import ready_batch, register_webhook, running_sandbox
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 
@@ -91,6 +91,16 @@ def test_wrong_key_is_named_by_its_variable(settings: dict[str, str]) -> None:
     assert not found["GEMINI_API_KEY__ACME:"]["ok"]
     assert "API key not valid" in found["GEMINI_API_KEY__ACME:"]["detail"]
     assert (result.exit_code, "hunter2" in result.stdout + result.stderr) == (1, False)
+
+
+def test_model_of_a_late_batch_that_is_shut_is_a_warning(settings: dict[str, str], tmp_path: Path) -> None:
+    with running_sandbox(tmp_path, "--api-key", "right-key") as url:
+        for model in ("models/gemini-3-pro-image-preview", "models/gemini-3.5-flash"):
+            ready_batch(url, request_count=1, model=model, notify=False)
+        result = doctor(settings | {"GEMINI_BASE_URL": url})
+    assert "WARN  model: default: gemini-3-pro-image-preview is shut since 2026-06-25: Gemini will" in result.stdout
+    assert result.stdout.count(" model: ") == 1
+    assert result.exit_code == 0
 
 
 def test_absent_gemini_leaves_the_other_checks(settings: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from receiver.manifests import Record
+from receiver.manifests import Priced, Record
 from receiver.notices.messages import describe_manifest
 from receiver.notices.slack import MAX_QUOTED, encode_text, quote
 from tests.receiver.test_manifests import MANIFEST
@@ -46,6 +46,13 @@ def test_notice_of_an_older_version_is_judged_by_its_counts() -> None:
     data = {"state": "SUCCEEDED", "complete": True, "problems": [], "requests": 5, "outcomes": {"ok": 0, "error": 5}}
     text = text_of("results.stored", data | {"missing": 0, "balanced": True, "cost": "unknown", "objects": {}})
     assert text.splitlines()[0] == "Batch `batches/b1`: *:warning: stored; 5 errors*"
+
+
+def test_unknown_cost_says_how_much_of_it_is_known() -> None:
+    unknown = msgspec.structs.replace(MANIFEST, cost="unknown", priced=Priced(3, 5, "2 lines could not be read"))
+    data = describe_manifest(unknown).data
+    assert data["priced"] == {"answers": 3, "of": 5, "why": "2 lines could not be read"}
+    assert text_of("results.stored", data).splitlines()[1].endswith("; cost unknown: 3 of 5 answers are priced")
 
 
 def test_what_is_missing_is_loud() -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from receiver.inbox.entries import Entry, State
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
+from receiver.manifests import Priced
 from receiver.outcomes import OUTCOMES
 from receiver.status.rows import NARROWEST, advance, make_row, page_path, split_bar
 
@@ -53,6 +54,12 @@ def test_stored_row_is_judged_by_its_counts() -> None:
     assert row.judgement is not None
     assert (row.judgement.is_well, row.judgement.text) == (False, "stored; 5 errors")
     assert make_row(entry(state="open", summary=failed), NOW_MS).judgement is None
+
+
+def test_unknown_cost_says_how_much_of_it_is_known() -> None:
+    priced = Priced(3, 5, "2 lines could not be read")
+    row = make_row(entry(summary=Summary(cost="unknown", priced=priced)), NOW_MS)
+    assert (row.cost, row.priced) == ("unknown", "3 of 5 answers are priced: 2 lines could not be read")
 
 
 def test_clocks_that_differ_make_no_negative_time() -> None:
