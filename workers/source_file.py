@@ -64,7 +64,7 @@ class SourceFile:
 
     def place(self, row: Row) -> tuple[int, Finding | None]:
         """Where the row's line begins, NOWHERE when nothing is left to write of it; and what is off with it."""
-        if self.is_whole:
+        if self.is_whole and row.line != self._last + 1:
             self._fill_blank(row.line - 1)
         if not self.is_whole:
             return NOWHERE, None
@@ -88,7 +88,7 @@ class SourceFile:
 
     def write(self, at: int, parts: "Sequence[bytes | memoryview]") -> None:
         """Write bytes of a line at their place; from any thread."""
-        if os.pwritev(self._descriptor, parts, at) < sum(map(len, parts)):
+        if os.pwritev(self._descriptor, parts, at) != sum(map(len, parts)):
             raise OSError("the scratch folder took only a part of a line")
 
     def finish(self) -> str | None:

@@ -10,6 +10,14 @@ MORE = used("zz", "more") + b"\n"
 INDEX, ERRORS, RETRY, INPUT = "b1/_index.jsonl.gz", "b1/_errors.jsonl", "b1/_retry.jsonl", "b1/_input.jsonl.gz"
 
 
+def in_turn(*acts: Callable[[Stored], object]) -> Callable[[Stored], None]:
+    def spoil(stored: Stored) -> None:
+        for act in acts:
+            act(stored)
+
+    return spoil
+
+
 def flip(data: bytes) -> bytes:
     return data[:20] + bytes([data[20] ^ 1]) + data[21:]
 

@@ -10,6 +10,7 @@ from tests.workers.tampering.acts import (
     edit_errors,
     first_line_lost,
     flip,
+    in_turn,
     move_to_other_group,
     part,
     rename,
@@ -58,50 +59,52 @@ LINE_TAMPERINGS = (
         "a group renamed",
         "grouped",
         KEYS,
-        lambda s: [
-            s.put("b1/it.jsonl", s.read("b1/fr.jsonl")),
-            s.delete("b1/fr.jsonl"),
-            s.index(lambda rows: [row | {"object": row["object"].replace("fr.jsonl", "it.jsonl")} for row in rows]),
-        ],
+        in_turn(
+            lambda s: s.put("b1/it.jsonl", s.read("b1/fr.jsonl")),
+            lambda s: s.delete("b1/fr.jsonl"),
+            lambda s: s.index(
+                lambda rows: [row | {"object": row["object"].replace("fr.jsonl", "it.jsonl")} for row in rows]
+            ),
+        ),
         "belongs in b1/fr.jsonl",
     ),
     Tampering(
         "a shared name changed",
         "shared",
         KEYS,
-        lambda s: [
-            s.put("it/b1.jsonl", s.read("fr/b1.jsonl")),
-            s.delete("fr/b1.jsonl"),
-            s.index(lambda rows: [row | {"object": row["object"].replace("fr/", "it/")} for row in rows]),
-        ],
+        in_turn(
+            lambda s: s.put("it/b1.jsonl", s.read("fr/b1.jsonl")),
+            lambda s: s.delete("fr/b1.jsonl"),
+            lambda s: s.index(lambda rows: [row | {"object": row["object"].replace("fr/", "it/")} for row in rows]),
+        ),
         "belongs in fr/b1.jsonl",
     ),
     Tampering(
         "an outcome bettered",
         "plain",
         KEYS,
-        lambda s: [s.row(6, outcome="ok"), part("outcomes", ok=5, truncated=0)(s)],
+        in_turn(lambda s: s.row(6, outcome="ok"), part("outcomes", ok=5, truncated=0)),
         "the line is truncated",
     ),
     Tampering(
         "an answer called empty",
         "plain",
         KEYS,
-        lambda s: [s.row(1, outcome="empty"), part("outcomes", ok=3, empty=2)(s)],
+        in_turn(lambda s: s.row(1, outcome="empty"), part("outcomes", ok=3, empty=2)),
         "the line is ok",
     ),
     Tampering(
         "an error called malformed",
         "plain",
         KEYS,
-        lambda s: [s.row(3, outcome="malformed"), part("outcomes", error=1, malformed=2)(s)],
+        in_turn(lambda s: s.row(3, outcome="malformed"), part("outcomes", error=1, malformed=2)),
         "the line is error",
     ),
     Tampering(
         "a first line bettered",
         "twice",
         KEYS,
-        lambda s: [s.row(2, outcome="malformed"), part("outcomes", duplicate=0, malformed=1)(s)],
+        in_turn(lambda s: s.row(2, outcome="malformed"), part("outcomes", duplicate=0, malformed=1)),
         "the line is duplicate",
     ),
     Tampering("a duplicate without a first line", "twice", KEYS, first_line_lost, "the line is ok"),
@@ -120,10 +123,12 @@ LINE_TAMPERINGS = (
         "a long line forged",
         "oversize",
         LINES,
-        lambda s: [
-            s.edit("b1/_oversize/2.jsonl", flip),
-            s.say(oversize=[{"name": "b1/_oversize/2.jsonl", "sha256": sha256(s.read("b1/_oversize/2.jsonl"))}]),
-        ],
+        in_turn(
+            lambda s: s.edit("b1/_oversize/2.jsonl", flip),
+            lambda s: s.say(
+                oversize=[{"name": "b1/_oversize/2.jsonl", "sha256": sha256(s.read("b1/_oversize/2.jsonl"))}]
+            ),
+        ),
         "it says source",
     ),
     Tampering(
@@ -180,7 +185,7 @@ LINE_TAMPERINGS = (
         "an index elsewhere",
         "plain",
         RECORDS,
-        lambda s: [s.put("b1/other", s.read(INDEX)), part("index", name="b1/other")(s)],
+        in_turn(lambda s: s.put("b1/other", s.read(INDEX)), part("index", name="b1/other")),
         "belongs",
     ),
 )
