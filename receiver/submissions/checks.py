@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
+from receiver.submissions.parts import Kind
 from receiver.submissions.request_cautions import IN_CAMEL_CASE, Cautions, find_cautions
 from receiver.submissions.request_faults import MAX_FAULTS, find_faults
-from receiver.submissions.request_schema import Kind, compile_check
+from receiver.submissions.request_schema import compile_check
 
 CONTENT: dict[Kind, str] = {"generate": "contents", "embed": "content"}
 MAX_LINE_BYTES = 64 * 1024 * 1024  # of a result line, which a worker still reads; an input line is no longer

@@ -24,7 +24,7 @@ from receiver.gemini.client import Gemini
 from receiver.gemini.files import Files
 from receiver.storage import LocalStorage
 from receiver.submissions.orders import Wish, check_input, draft_submission, settle_submission
-from receiver.submissions.plans import Part
+from receiver.submissions.parts import Part
 from receiver.submissions.records import Created, Creating, Records, Submission, Try, Uploaded
 from receiver.submissions.sender import Ears, Sender, Sent
 from tests.answering import Answer, answering
