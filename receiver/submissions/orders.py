@@ -41,7 +41,7 @@ class Wish:
 def check_input(path: Path, wish: Wish, read: Callable[[int], None] = lambda _: None) -> Plan:
     """Read the whole input once. Raises SubmissionError that names wrong lines; `read` hears sizes of lines."""
     max_bytes = MAX_INLINE_BYTES if wish.inline else MAX_FILE_BYTES
-    checker = LineChecker(wish.kind, allow_unknown_fields=wish.allow_unknown_fields)
+    checker = LineChecker(wish.kind, inline=wish.inline, allow_unknown_fields=wish.allow_unknown_fields)
     try:
         with path.open("rb") as lines:
             plan = plan_parts(_heard(lines, read), checker, max_bytes, wish.max_requests)

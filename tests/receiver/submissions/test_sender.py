@@ -243,6 +243,21 @@ def test_answer_without_a_batch_is_a_doubt(source: Path, answer: str) -> None:
     assert [one.is_refused for one in records.tries(part)] == [False]
 
 
+@pytest.mark.parametrize(
+    ("status", "is_doubt"),
+    [(400, False), (404, False), (429, False), (302, True), (408, True), (499, True), (503, True)],
+)
+def test_status_says_whether_a_batch_may_be_made(source: Path, status: int, is_doubt: bool) -> None:  # noqa: FBT001 - a case
+    submission, part, records = planned(source, inline=True)
+    with (
+        answering(lambda _path, _headers: Answer(status, b"", {"location": "/elsewhere"})) as url,
+        Gemini(url, "right-key") as gemini,
+        pytest.raises(SubmissionError if is_doubt else GeminiError),
+    ):
+        sender_of(gemini, submission, source).send(part, source.parent)
+    assert [one.is_refused for one in records.tries(part)] == [not is_doubt]
+
+
 def settings(gate: Gate, source: Path) -> dict[str, str]:
     outputs = (source.parent / "outputs").as_uri()
     return {**os.environ, "GEMINI_API_KEY": "right-key", "GEMINI_BASE_URL": gate.url, "STORAGE_URL": outputs}
