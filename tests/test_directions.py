@@ -44,6 +44,7 @@ PURE = {
     "receiver.status.sessions",
     "receiver.status.words",
     "receiver.submissions.checks",
+    "receiver.submissions.parts",
     "receiver.submissions.plans",
     "receiver.submissions.request_cautions",
     "receiver.submissions.request_faults",

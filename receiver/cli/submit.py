@@ -21,7 +21,8 @@ from receiver.settings import Settings
 from receiver.storage import Storage, open_storage
 from receiver.submissions.model_check import check_model
 from receiver.submissions.orders import Wish, check_input, draft_submission, settle_submission
-from receiver.submissions.plans import Part, Plan
+from receiver.submissions.parts import Part
+from receiver.submissions.plans import Plan
 from receiver.submissions.records import Records, Submission
 from receiver.submissions.sender import Ears, Sender, Sent
 from receiver.web_urls import parse_web_url

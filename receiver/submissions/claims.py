@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from receiver.storage import Storage
 from receiver.submissions.finding import Call, Claims
-from receiver.submissions.plans import Part
+from receiver.submissions.parts import Part
 from receiver.submissions.records import FOLDER, Records, Submission
 
 

@@ -13,7 +13,7 @@ from typing import IO
 import msgspec
 
 from receiver.errors import SubmissionError
-from receiver.submissions.plans import Part
+from receiver.submissions.parts import Part
 from receiver.submissions.records import Submission
 
 GZIP_LEVEL = 3

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from receiver.errors import GeminiError, NotFoundError, SubmissionError
 from receiver.gemini.models import MODEL_NAME, Models, full_model_name
 from receiver.gemini.transport import Transport
-from receiver.submissions.request_schema import Kind
+from receiver.submissions.parts import Kind
 
 # A model that takes single requests of a kind may take batches of them, whether Gemini lists that method or not.
 METHODS: dict[Kind, frozenset[str]] = {

@@ -9,9 +9,10 @@ from receiver.errors import SubmissionError
 from receiver.storage import Storage
 from receiver.submissions.checks import LineChecker
 from receiver.submissions.content import with_hashes
+from receiver.submissions.parts import Kind
 from receiver.submissions.plans import MAX_FILE_BYTES, MAX_INLINE_BYTES, Findings, Plan, plan_parts
 from receiver.submissions.records import Order, Records, Submission
-from receiver.submissions.request_schema import Kind, read_schema
+from receiver.submissions.request_schema import read_schema
 
 FIELD_HINT = "\nFields are those that {sdk} knows; for a newer one say --allow-unknown-fields, and Gemini judges it."
 KEY_LENGTH = 8  # characters of the content's hash in a name that nobody chose
@@ -40,7 +41,7 @@ class Wish:
 def check_input(path: Path, wish: Wish, read: Callable[[int], None] = lambda _: None) -> Plan:
     """Read the whole input once. Raises SubmissionError that names wrong lines; `read` hears sizes of lines."""
     max_bytes = MAX_INLINE_BYTES if wish.inline else MAX_FILE_BYTES
-    checker = LineChecker(wish.kind, allow_unknown_fields=wish.allow_unknown_fields)
+    checker = LineChecker(wish.kind, inline=wish.inline, allow_unknown_fields=wish.allow_unknown_fields)
     try:
         with path.open("rb") as lines:
             plan = plan_parts(_heard(lines, read), checker, max_bytes, wish.max_requests)

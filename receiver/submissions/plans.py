@@ -6,23 +6,12 @@ from hashlib import sha256
 import msgspec
 
 from receiver.submissions.checks import LineChecker, Problem, Request
+from receiver.submissions.parts import Kind, Part
 from receiver.submissions.request_cautions import Caution
-from receiver.submissions.request_schema import Kind
 
 MAX_FILE_BYTES = 2_000_000_000  # "2 GB", by the smaller reading
 MAX_INLINE_BYTES = 19 * 1000 * 1000  # the body must stay under 20 MB, and the requests are not all of it
 NAMED_PROBLEMS = 20
-
-
-class Part(msgspec.Struct, frozen=True):
-    """The lines of one batch: a range of the input's bytes."""
-
-    number: int  # from 1
-    first_line: int
-    offset: int  # bytes
-    size_bytes: int
-    requests: int
-    sha256: str = ""  # hex; empty in a plan of the version before
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -15,8 +15,7 @@ import msgspec
 from receiver.errors import AlreadyStoredError, SubmissionError
 from receiver.layout import batch_folder, encode_component
 from receiver.storage import Storage
-from receiver.submissions.plans import Part
-from receiver.submissions.request_schema import Kind
+from receiver.submissions.parts import Kind, Part
 from receiver.tolerant_json import tolerant_reader
 
 FOLDER = "_submissions"

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from receiver.submissions.request_schema import PYTHON_TYPES, ROOTS, Kind, camel, is_scalar, read_schema
+from receiver.submissions.parts import Kind
+from receiver.submissions.request_schema import PYTHON_TYPES, ROOTS, camel, is_scalar, read_schema
 
 MAX_FAULTS = 5  # named for one request
 NEAR_DEPTH, WHOLE_DEPTH = 2, 9

@@ -6,12 +6,13 @@ what its forms mean. Gemini takes names in snake_case and in camelCase.
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.resources import files
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
-Kind = Literal["generate", "embed"]
+from receiver.submissions.parts import Kind
+
 ROOTS: dict[Kind, str] = {"generate": "GenerateContentRequest", "embed": "EmbedContentRequest"}
 Fits = Callable[[Any], bool]
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
@@ -45,8 +46,7 @@ def camel(name: str) -> str:
 
 @cache
 def read_schema() -> Schema:
-    data = files("receiver.submissions").joinpath("request_schema.json").read_bytes()
-    return msgspec.json.decode(data, type=Schema)
+    return msgspec.json.decode(Path(__file__).with_suffix(".json").read_bytes(), type=Schema)
 
 
 def is_scalar(form: str, value: Any) -> bool:

@@ -23,7 +23,7 @@ from receiver.storage import Storage
 from receiver.submissions.claims import open_calls, read_claims
 from receiver.submissions.content import Content
 from receiver.submissions.finding import Call, Claims, find_batch
-from receiver.submissions.plans import Part
+from receiver.submissions.parts import Part
 from receiver.submissions.records import (
     Created,
     Creating,

@@ -7,7 +7,7 @@ from receiver.errors import SubmissionError
 from receiver.gemini.client import Gemini
 from receiver.gemini.models import Models
 from receiver.submissions.model_check import check_model
-from receiver.submissions.request_schema import Kind
+from receiver.submissions.parts import Kind
 from tests.answering import Answer, answering
 
 

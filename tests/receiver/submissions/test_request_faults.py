@@ -1,5 +1,6 @@
 """What a user is told of a field that Gemini would refuse the whole file for."""
 
+import time
 from typing import Any
 
 import pytest
@@ -7,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.submissions.checks import LineChecker, Problem, Request
+from receiver.submissions.parts import Kind
 from receiver.submissions.request_cautions import Caution
 from receiver.submissions.request_faults import find_faults
-from receiver.submissions.request_schema import Kind, compile_check
+from receiver.submissions.request_schema import compile_check
 from tests.receiver.submissions.test_checks import row
 
 CONTENTS = [{"parts": [{"text": "x"}]}]
@@ -113,6 +115,18 @@ def test_deep_request_ends_no_check(depth: int) -> None:
     assert isinstance(verdict, Request) or "nested too deeply" in str(verdict)
 
 
+def test_many_wrong_lines_are_counted_quickly() -> None:
+    """Each with a name of its own, for which something like it would be looked for."""
+    lines = [row(key=str(n), request={"contents": CONTENTS, f"unheard_of_{n}": 1}) for n in range(20_000)]
+    started = time.process_time()
+    problems = list(LineChecker().check(lines))
+    assert time.process_time() - started < 5
+    assert (len(problems), str(problems[-1])) == (
+        20_000,
+        "line 20000: it has fields that do not fit the schema, as lines before it",
+    )
+
+
 def cautions(*requests: dict[str, Any], allow_unknown_fields: bool = False) -> list[Caution]:
     checker = LineChecker(allow_unknown_fields=allow_unknown_fields)
     verdicts = list(checker.check([row(key=str(number), request=request) for number, request in enumerate(requests)]))
@@ -136,8 +150,12 @@ def test_deprecated_sampling_is_a_caution() -> None:
 
 
 def test_camel_case_is_a_caution_and_no_more() -> None:
-    (caution,) = cautions({"contents": CONTENTS, "generationConfig": {"seed": 1}})
+    request = {"contents": CONTENTS, "generationConfig": {"seed": 1}}
+    (caution,) = cautions(request)
     assert "names in camelCase" in str(caution)
+    checker = LineChecker(inline=True)  # only files are in doubt
+    assert len(list(checker.check([row(key="k", request=request)]))) == 1
+    assert list(checker.cautions) == []
 
 
 def test_tool_that_fails_every_row_is_a_caution() -> None:

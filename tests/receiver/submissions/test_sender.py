@@ -25,7 +25,7 @@ from receiver.gemini.files import Files
 from receiver.gemini.operations import Batch
 from receiver.storage import LocalStorage
 from receiver.submissions.orders import Wish, check_input, draft_submission, settle_submission
-from receiver.submissions.plans import Part
+from receiver.submissions.parts import Part
 from receiver.submissions.records import Created, Creating, Records, Submission, Try, Uploaded
 from receiver.submissions.sender import Ears, Sender, Sent
 from tests.answering import Answer, answering
@@ -254,6 +254,21 @@ def test_answer_without_a_batch_is_a_doubt(source: Path, answer: str) -> None:
         sender_of(gemini, submission, source).send(part, source.parent)
     assert records.created(part) is None
     assert [one.is_refused for one in records.tries(part)] == [False]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_doubt"),
+    [(400, False), (404, False), (429, False), (302, True), (408, True), (499, True), (503, True)],
+)
+def test_status_says_whether_a_batch_may_be_made(source: Path, status: int, is_doubt: bool) -> None:  # noqa: FBT001 - a case
+    submission, part, records = planned(source, inline=True)
+    with (
+        answering(lambda _path, _headers: Answer(status, b"", {"location": "/elsewhere"})) as url,
+        Gemini(url, "right-key") as gemini,
+        pytest.raises(SubmissionError if is_doubt else GeminiError),
+    ):
+        sender_of(gemini, submission, source).send(part, source.parent)
+    assert [one.is_refused for one in records.tries(part)] == [not is_doubt]
 
 
 def settings(gate: Gate, source: Path) -> dict[str, str]:
