@@ -35,7 +35,7 @@ def breaths() -> int:
 
 
 def remember_lease(lease: Lease) -> None:
-    """Leave a note of the lease; its metadata stays out, they may be long."""
+    """Leave a note of what a crash is booked by; the metadata stays out, they may be long."""
     note = msgspec.json.encode((lease.batch, lease.token, lease.attempts, lease.waits))
     _page[: len(note) + 1] = note + b"\0"
 
