@@ -1,37 +1,17 @@
 """Whose turn it is to look at a project's list: of many processes one, at a pace, on Redis' own clock."""
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
 import redis
 
 from receiver.errors import InboxUnavailableError, LookHeldError
 from receiver.inbox.scripts import LOOK, Scripts
 
 Outcome = Literal["complete", "unclear", "failed"]
-WEBHOOK_FAULTS = "webhooks"  # a field of the hash
 HOLD_S = 180.0  # a holder that says nothing for so long has died; one answer of Gemini may take 120
 FAILED_PAUSE_S = 60.0  # before a look that failed is made again
-
-
-class WebhookFault(msgspec.Struct, frozen=True):
-    """What a look found wrong with a project's webhook."""
-
-    kind: str  # as `webhooks doctor` names it
-    webhook: str | None  # its id; None where there is none
-    detail: str
-    advice: str
-
-
-def read_faults(data: bytes | str) -> list[WebhookFault]:
-    """Undo what `note_webhooks` keeps; empty where it can't be read."""
-    try:
-        return msgspec.json.decode(data, type=list[WebhookFault])
-    except msgspec.MsgspecError:
-        return []
 
 
 @dataclass(frozen=True)
@@ -84,16 +64,6 @@ class Looks:
         """Say that the look goes on. Raises LookHeldError when it was taken over."""
         if not self._run("hold_look", look.token, int(HOLD_S * 1000)):
             raise LookHeldError("this look took too long without a sign of life; another process looks now")
-
-    def note_webhooks(self, faults: Sequence[WebhookFault] | None) -> None:
-        """Remember what is wrong with the project's webhooks; None where nobody could see it."""
-        try:
-            if faults is None:
-                self._client.hdel(self._key, WEBHOOK_FAULTS)
-            else:
-                self._client.hset(self._key, WEBHOOK_FAULTS, msgspec.json.encode(faults))
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
     def end(self, look: Look, outcome: Outcome) -> None:
         """Give the turn back. A complete look moves the mark that the next one starts from."""

@@ -18,12 +18,18 @@ from receiver.inbox.backlog import Backlog
 from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.ledger import COUNTERS
 from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK
-from receiver.looks import WEBHOOK_FAULTS, WebhookFault, read_faults
+from receiver.next_steps import find_process_steps, find_unknown_webhooks, find_webhook_steps
 from receiver.notices.outbox import Standing, read_standing
 from receiver.projects import DEFAULT
 from receiver.redis_health import Finding, examine
+from receiver.redis_writes import find_write_obstacle
+from receiver.web_presence import read_web_processes
+from receiver.webhooks.reports import WebhookFault, WebProcess
 
 MOST_SHOWN = 5  # deliveries and buried batches
+MOST_ASKED = 200  # deliveries that show whether dynamic webhooks are in use
+DYNAMIC = ("v1a", "jwt")  # schemes of their deliveries
+STALE_S = 2 * 3600  # after so long without a complete reconcile run, nobody knows what ended at Gemini
 
 
 class AliveWorker(msgspec.Struct, frozen=True):
@@ -61,7 +67,9 @@ class LastLook(msgspec.Struct, frozen=True):
     began_s: int | None  # seconds ago; None when there was none
     complete_s: int | None  # since the last one that saw everything
     failed: bool
-    webhooks: list[WebhookFault] | None = None  # what was wrong with them then; None where nobody could see them
+    webhooks: list[WebhookFault] | None = None  # as the web processes see them now; None where none could look
+    is_registered: bool | None = None  # whether Gemini has a webhook for it; None: unknown
+    has_secret: bool | None = None  # whether every web process has one for it; None: none is running
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,12 +81,21 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     last_buried: list[Lost]
     done: int
     workers: list[AliveWorker]
+    web: list[WebProcess]
     deliveries: list[Delivery]
     counters: dict[str, int]
     looks: list[LastLook]
     notices: Standing
     redis: list[Finding]
-    needs: list[str]  # what a person should do; empty when nothing
+    steps: list[str]  # that are next until batches arrive and are stored
+    needs: list[str]  # what a person should do, these steps among it; empty when nothing
+    unknown: list[str]  # what nobody can tell now, so that it is neither well nor wrong
+
+    @property
+    def headline(self) -> str:
+        if self.needs:
+            return "One thing needs you" if len(self.needs) == 1 else f"{len(self.needs)} things need you"
+        return "Nothing is known to be wrong, but not all is known" if self.unknown else "All is well"
 
 
 def take_overview(client: "redis.Redis", projects: Iterable[str]) -> Overview:
@@ -92,12 +109,19 @@ def take_overview(client: "redis.Redis", projects: Iterable[str]) -> Overview:
 def _read(client: "redis.Redis", projects: list[str]) -> Overview:
     backlog = Backlog(client)
     now_ms, leased, buried = backlog.now_ms(), backlog.names("leased"), backlog.names("buried")
-    workers = find_workers(client, now_ms)
+    workers, web = find_workers(client, now_ms), read_web_processes(client)
     held = fetch_entries(client, leased)
     lost = fetch_entries(client, buried[:MOST_SHOWN])
     due = int(client.zcount(DUE, "-inf", now_ms))
     notices, findings = read_standing(client), examine(client)
-    looks = [_read_look(client, project, now_ms) for project in projects]
+    deliveries = fetch_deliveries(client, MOST_ASKED)
+    dynamic = {one.project for one in deliveries if one.verdict in ("accepted", "known") and one.scheme in DYNAMIC}
+    looks = [_read_look(client, project, web, now_ms) for project in projects]
+    obstacle = find_write_obstacle(client)
+    steps = [
+        *([] if obstacle else find_process_steps(web, len(workers), due)),
+        *find_webhook_steps(projects, web, dynamic),
+    ]
     return Overview(
         open=max(0, int(client.zcard(DUE)) - len(leased)),
         due=due,
@@ -107,26 +131,36 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
         last_buried=[_read_lost(entry, now_ms) for entry in lost.values()],
         done=int(client.zcard(DONE)),
         workers=workers,
-        deliveries=fetch_deliveries(client, MOST_SHOWN),
+        web=web,
+        deliveries=deliveries[:MOST_SHOWN],
         counters=_read_counters(client),
         looks=looks,
         notices=notices,
         redis=findings,
+        steps=steps,
         needs=[
+            *([obstacle] if obstacle else []),
+            *steps,
             *(finding.text for finding in findings if finding.level == "refuse"),
-            *_lack_of_workers(due, workers),
             *_given_up(len(buried), notices.dead),
-            *(need for look in looks for need in _wrong_webhooks(look)),
+        ],
+        unknown=[
+            *(["which processes run: they can't say so while Redis takes no writes"] if obstacle else []),
+            *find_unknown_webhooks(projects, web),
+            *(unknown for look in looks for unknown in _unseen(look)),
         ],
     )
 
 
-def _lack_of_workers(due: int, workers: list[AliveWorker]) -> list[str]:
-    if not due or workers:
-        return []
-    return [
-        f"{_count(due, 'batch is', 'batches are')} due and no worker is alive: start `gemini-batch-receiver worker`"
-    ]
+def _unseen(look: LastLook) -> list[str]:
+    """What may have ended at Gemini without anybody here knowing."""
+    project = look.project or DEFAULT
+    if look.complete_s is None:
+        return [f"what there is at Gemini in the project {project}: no reconcile run has seen its whole list yet"]
+    if look.complete_s > STALE_S:
+        since = f"{look.complete_s // 3600} hours"
+        return [f"what ended at Gemini in the project {project}: no reconcile run has seen its whole list for {since}"]
+    return []
 
 
 def _given_up(buried: int, dead_notices: int) -> list[str]:
@@ -138,11 +172,6 @@ def _given_up(buried: int, dead_notices: int) -> list[str]:
         hint = "`gemini-batch-receiver notices list --dead` says why, `notices retry --all-dead` sends them again"
         needs.append(f"{_count(dead_notices, 'notice was', 'notices were')} given up: {hint}")
     return needs
-
-
-def _wrong_webhooks(look: LastLook) -> list[str]:
-    about = f"the webhook of {look.project or DEFAULT}"
-    return [f"{about}: {fault.detail}; {fault.advice}" for fault in look.webhooks or []]
 
 
 def _count(number: int, one: str, many: str) -> str:
@@ -193,12 +222,22 @@ def _read_lost(entry: Entry, now_ms: int) -> Lost:
     return Lost(entry.batch, _seconds_since(entry.changed_ms, now_ms), entry.attempts, entry.cause)
 
 
-def _read_look(client: "redis.Redis", project: str, now_ms: int) -> LastLook:
+def _read_look(client: "redis.Redis", project: str, web: list[WebProcess], now_ms: int) -> LastLook:
     key = f"{LOOK}:{project}" if project else LOOK
-    began, complete, failed, faults = client.hmget(key, "began", "complete", "failed", WEBHOOK_FAULTS)
-    ages = [None if moment is None else _seconds_since(int(moment), now_ms) for moment in (began, complete)]
-    webhooks = None if faults is None else read_faults(faults)
-    return LastLook(project, ages[0], ages[1], failed=failed == b"1", webhooks=webhooks)
+    began, complete, failed = client.hmget(key, "began", "complete", "failed")
+    began_s, complete_s = (None if ms is None else _seconds_since(int(ms), now_ms) for ms in (began, complete))
+    served = [one for process in web if (one := process.serves(project)) is not None]
+    seen = [one.faults for one in served if one.faults is not None]
+    webhooks = list(dict.fromkeys(fault for faults in seen for fault in faults)) if seen else None
+    return LastLook(
+        project,
+        began_s,
+        complete_s,
+        failed=failed == b"1",
+        webhooks=webhooks,
+        is_registered=next((one.is_registered for one in served if one.is_registered is not None), None),
+        has_secret=all(one.secrets for one in served) if served else None,
+    )
 
 
 def _seconds_since(moment_ms: int, now_ms: int) -> int:

@@ -41,6 +41,8 @@ PURE = {
     "receiver.tolerant_json",
     "receiver.web_urls",
     "receiver.webhooks.checks",
+    "receiver.webhooks.evidence",
+    "receiver.webhooks.reports",
     "workers.account",
     "workers.cost",
     "workers.lines",

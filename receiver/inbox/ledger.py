@@ -231,13 +231,6 @@ class Inbox:
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not count {name}: {error}") from error
 
-    def ping(self) -> None:
-        """Raises InboxUnavailableError unless Redis answers."""
-        try:
-            self._client.ping()
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-
     def entries(self, batches: Iterable[str]) -> dict[str, Entry]:
         """What the inbox knows of these batches; unknown ones are left out."""
         return fetch_entries(self._client, batches)

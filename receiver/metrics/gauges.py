@@ -10,12 +10,13 @@ from receiver.bell import open_queue
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.ledger import COUNTERS
 from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK, METRICS
-from receiver.looks import WEBHOOK_FAULTS, read_faults
 from receiver.metrics import series
 from receiver.metrics.counters import read_counts
 from receiver.notices.outbox import read_standing
 from receiver.overview import find_workers
 from receiver.projects import Project
+from receiver.web_presence import read_web_processes
+from receiver.webhooks.reports import WebProcess
 
 VERSION = version("gemini-batch-receiver")
 
@@ -46,7 +47,7 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     pipeline.zrange(DUE, 0, 0, withscores=True)
     pipeline.llen(open_queue(client).key)
     for project in projects:
-        pipeline.hmget(f"{LOOK}:{project.name}" if project.name else LOOK, "began", "complete", WEBHOOK_FAULTS)
+        pipeline.hmget(f"{LOOK}:{project.name}" if project.name else LOOK, "began", "complete")
     (seconds, microseconds), counted, older, owed, buried, done, oldest, queued, *looks = pipeline.execute()
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     first_ms = min((score for _, score in oldest), default=now_ms)
@@ -63,6 +64,7 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         **_count_workers(client, now_ms),
         **_read_outbox(client),
         **_read_looks(projects, looks),
+        **_count_faults(projects, read_web_processes(client)),
     }
 
 
@@ -82,11 +84,20 @@ def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
 
 def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
     found = {}
-    for project, fields in zip(projects, looks, strict=True):
-        *moments, faults = fields
+    for project, moments in zip(projects, looks, strict=True):
         for metric, moment in zip((series.LOOKED, series.LOOKED_COMPLETELY), moments, strict=True):
             if moment is not None:
                 found[metric.field(project.label)] = int(moment) / 1000
-        if faults is not None:
-            found[series.WEBHOOK_FAULTS.field(project.label)] = len(read_faults(faults))
+    return found
+
+
+def _count_faults(projects: list[Project], web: list[WebProcess]) -> dict[str, float]:
+    """Of each project whose webhooks some web process could look at; what several of them say counts once."""
+    found = dict[str, float]()
+    for project in projects:
+        served = [one for process in web if (one := process.serves(project.name)) is not None]
+        seen = [one.faults for one in served if one.faults is not None]
+        if seen:
+            faults = {fault for faults in seen for fault in faults}
+            found[series.WEBHOOK_FAULTS.field(project.label)] = len(faults)
     return found

@@ -74,8 +74,8 @@ LOOKED_COMPLETELY = Metric(
 WEBHOOK_FAULTS = Metric(
     "gbr_webhook_faults",
     "gauge",
-    "what the last look found wrong with the project's webhooks, as `webhooks doctor` names it; left out where it could"
-    " not see them",
+    "what the web processes find wrong with the project's webhooks now, as `webhooks doctor` names it; left out where"
+    " none of them could look",
     ("project",),
 )
 DELIVERIES = Metric(
