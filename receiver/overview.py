@@ -23,6 +23,7 @@ from receiver.notices.outbox import Standing, read_standing
 from receiver.projects import DEFAULT
 from receiver.redis_health import Finding, examine
 from receiver.redis_writes import find_write_obstacle
+from receiver.running_batches import RunningNow, find_overdue, read_running
 from receiver.web_presence import read_web_processes
 from receiver.webhooks.reports import WebhookFault, WebProcess
 
@@ -85,6 +86,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: list[Delivery]
     counters: dict[str, int]
     looks: list[LastLook]
+    running: list[RunningNow]  # at Gemini, by project, as of the last reconcile run
     notices: Standing
     redis: list[Finding]
     steps: list[str]  # that are next until batches arrive and are stored
@@ -116,6 +118,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
     notices, findings = read_standing(client), examine(client)
     deliveries = fetch_deliveries(client, MOST_ASKED)
     dynamic = {one.project for one in deliveries if one.verdict in ("accepted", "known") and one.scheme in DYNAMIC}
+    running = read_running(client, projects, now_ms)
     looks = [_read_look(client, project, web, now_ms) for project in projects]
     obstacle = find_write_obstacle(client)
     steps = [
@@ -135,6 +138,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
         deliveries=deliveries[:MOST_SHOWN],
         counters=_read_counters(client),
         looks=looks,
+        running=running,
         notices=notices,
         redis=findings,
         steps=steps,
@@ -143,6 +147,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
             *steps,
             *(finding.text for finding in findings if finding.level == "refuse"),
             *_given_up(len(buried), notices.dead),
+            *find_overdue(running),
         ],
         unknown=[
             *(["which processes run: they can't say so while Redis takes no writes"] if obstacle else []),

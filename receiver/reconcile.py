@@ -17,6 +17,7 @@ from receiver.inbox.ledger import COUNTERS, Arrival, Inbox
 from receiver.looks import Look, Looks
 from receiver.project_batches import ProjectBatches
 from receiver.replay import Tally, Verdict, Window, find_stored, replay
+from receiver.running_batches import RunningWatch
 from receiver.storage import Storage
 
 MISSED = "missed_webhooks"  # a field of COUNTERS
@@ -46,6 +47,7 @@ class Reconciliation:
     storage: Storage
     interval_s: float
     heard: Callable[[int], None] = lambda _: None  # how many more batches of the list were seen
+    targets: Sequence[str] = ()  # digests of whom to tell of overdue batches
 
     def run(self, *, even_early: bool) -> Report | None:
         """Look when it is our turn; None when it is early.
@@ -68,7 +70,7 @@ class Reconciliation:
         return report
 
     def _look(self, looks: Looks, look: Look) -> Report:
-        report = Report()
+        report, running = Report(), RunningWatch()
         register = _Register(self, look, report)
 
         def stored_among(names: Sequence[str]) -> set[str]:
@@ -77,11 +79,12 @@ class Reconciliation:
 
         def get_batch(name: str) -> Batch:
             looks.hold(look)
-            return self.batches.get(name)
+            return running.see(self.batches.get(name))
 
-        listed = register.watch(_holding(self._listed(), lambda: looks.hold(look)))
+        listed = register.watch(_holding(running.watch(self._listed()), lambda: looks.hold(look)))
         since = None if look.complete_ms is None else _moment(look.complete_ms - OVERLAP_S * 1000)
         report.tally = replay(listed, get_batch, stored_among, register.admit, Window(since=since))
+        running.note(self.client, self.batches.project, look.began_ms, self.interval_s, self.targets)
         return report
 
     def _listed(self) -> Iterator[Batch]:

@@ -83,5 +83,7 @@ def look_at(
     """
     with open_batches(settings, project) as batches:
         storage = open_storage(settings.storage_url)
-        reconciliation = Reconciliation(client, batches, storage, settings.reconcile_interval_s, heard)
+        reconciliation = Reconciliation(
+            client, batches, storage, settings.reconcile_interval_s, heard, settings.notices.digests
+        )
         return reconciliation.run(even_early=even_early)

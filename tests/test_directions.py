@@ -18,6 +18,7 @@ PURE = {
     "receiver.metrics.series",
     "receiver.name_codec",
     "receiver.outcomes",
+    "receiver.overdue",
     "receiver.notices.addresses",
     "receiver.notices.messages",
     "receiver.notices.schedule",

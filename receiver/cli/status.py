@@ -12,6 +12,7 @@ from receiver.inbox.ledger import connect
 from receiver.notices.outbox import Standing
 from receiver.overview import AliveWorker, LastLook, Overview, take_overview
 from receiver.projects import DEFAULT
+from receiver.running_batches import RunningNow
 from receiver.webhooks.reports import ServedProject, WebProcess
 
 MAX_CAUSE = 80
@@ -56,6 +57,8 @@ def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
     yield "counters", counted or "nothing was missed, and all books balance"
     for look in overview.looks:
         yield "reconcile", _look(look)
+    for running in overview.running:
+        yield "at Gemini", _running(running)
     if overview.notices.waiting or overview.notices.dead:
         yield "notices", _notices(overview.notices)
     yield from _verdict_lines(overview)
@@ -111,6 +114,17 @@ def _look(look: LastLook) -> str:
     complete = "none saw everything yet" if look.complete_s is None else f"all was seen {_age(look.complete_s)} ago"
     ended = ", which failed or still goes on" if look.failed else ""
     return f"{project}: the last look was {_age(look.began_s)} ago{ended}; {complete}"
+
+
+def _running(running: RunningNow) -> str:
+    """What has not ended, as of the last reconcile run."""
+    project = running.project or DEFAULT
+    seen = f"{running.count:,} not ended when the list was seen {_age(running.seen_s)} ago"
+    if not running.batches:
+        return f"{project}: {seen}"
+    oldest = running.batches[0]
+    age = "of unknown age" if oldest.age_s is None else f"for {_age(oldest.age_s)}"
+    return f"{project}: {seen}, {running.overdue:,} overdue; the oldest is {oldest.batch}, {oldest.state} {age}"
 
 
 def _notices(notices: Standing) -> str:

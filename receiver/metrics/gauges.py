@@ -15,6 +15,8 @@ from receiver.metrics.counters import read_counts
 from receiver.notices.outbox import read_standing
 from receiver.overview import find_workers
 from receiver.projects import Project
+from receiver.redis_writes import find_write_obstacle
+from receiver.running_batches import read_running
 from receiver.web_presence import read_web_processes
 from receiver.webhooks.reports import WebProcess
 
@@ -55,6 +57,7 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         **read_counts(counted),
         **{f"gbr_{name}_total": value for name, value in read_counts(older).items()},
         series.REDIS_UP.field(): 1,
+        series.REDIS_WRITABLE.field(): float(find_write_obstacle(client) is None),
         series.ENTRIES.field("owed"): owed,
         series.ENTRIES.field("buried"): buried,
         series.ENTRIES.field("done"): done,
@@ -64,6 +67,7 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         **_count_workers(client, now_ms),
         **_read_outbox(client),
         **_read_looks(projects, looks),
+        **_read_running(client, projects, now_ms),
         **_count_faults(projects, read_web_processes(client)),
     }
 
@@ -88,6 +92,16 @@ def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
         for metric, moment in zip((series.LOOKED, series.LOOKED_COMPLETELY), moments, strict=True):
             if moment is not None:
                 found[metric.field(project.label)] = int(moment) / 1000
+    return found
+
+
+def _read_running(client: "redis.Redis", projects: list[Project], now_ms: int) -> dict[str, float]:
+    found = dict[str, float]()
+    labels = {project.name: project.label for project in projects}
+    for running in read_running(client, list(labels), now_ms):
+        label = labels[running.project]
+        found[series.RUNNING.field(label)] = running.count
+        found[series.OLDEST_RUNNING.field(label)] = running.oldest_s or 0
     return found
 
 

@@ -15,7 +15,7 @@ from receiver.inbox.names import split_inbox_name
 from receiver.layout import errors_name, manifest_name
 from receiver.manifests import Manifest, find_wrong
 
-Type = Literal["results.stored", "results.failed", "batch.buried", "receiver.test"]  # the third is the scripts' to make
+Type = Literal["results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"]
 MAX_TEXT = 1000  # characters of what others wrote
 MOST_KEYS = 20
 MAX_KEY = 200

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from receiver.inbox.names import split_inbox_name
+from receiver.overdue import EXPIRES_H
 
 MAX_QUOTED = 200
 NO_MENTION = "@\u200b"  # Slack asks for <!channel>, but what imitates it takes @channel
@@ -39,6 +40,8 @@ def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
             word = f":warning: {_word(data.get('state'))}"
         case "batch.buried":
             word = ":warning: given up"
+        case "batch.overdue":
+            word = f":warning: not ended after {data.get('hours')} hours"
         case _:
             yield "A test of Gemini batch receiver: notices arrive here."
             return
@@ -46,6 +49,11 @@ def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
     if kind == "batch.buried":
         yield f"After {data.get('attempts')} attempts: {quote(str(data.get('cause')))}"
         yield f"Try again: `gemini-batch-receiver events retry {batch}`"
+        return
+    if kind == "batch.overdue":
+        state, created = quote(str(data.get("state"))), quote(str(data.get("created")))
+        yield f"Gemini says {state}, created {created}. It may let a batch expire {EXPIRES_H} hours after that."
+        yield f"Look at it: `gemini-batch-receiver batches show {batch}`"
         return
     yield _books(data)
     yield from (quote(str(problem)) for problem in data.get("problems") or ())

@@ -46,20 +46,24 @@ local function queue_notice(queue, name, due)
   redis.call('EXPIRE', queue, NOTICE_TTL_S)
 end
 
--- Owe one notice to each target, whose queues are the keys from the eighth on. In the step that it tells of: nothing
--- can fall between. One that says the same has the same name.
+-- Owe one notice to the target of a queue. One that says the same has the same name.
+local function owe(queue, batch, kind, data)
+  local target = string.sub(queue, #QUEUE + 1)
+  local name = target .. '/msg_' .. redis.sha1hex(table.concat({ kind, batch, data }, '\n'))
+  redis.call('DEL', NOTICE .. name)
+  redis.call('HSET', NOTICE .. name, 'type', kind, 'batch', batch, 'data', data, 'owed', now, 'tries', 0)
+  redis.call('EXPIRE', NOTICE .. name, NOTICE_TTL_S)
+  redis.call('ZREM', DEAD_NOTICES, name)
+  queue_notice(queue, name, now)
+  redis.call('SADD', TARGETS, target)
+  redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
+end
+
+-- Owe it to each target, whose queues are the keys from the eighth on. In the step that it tells of: nothing can fall
+-- between.
 local function notify(batch, kind, data)
-  local message = 'msg_' .. redis.sha1hex(table.concat({ kind, batch, data }, '\n'))
   for i = 8, #KEYS do
-    local target = string.sub(KEYS[i], #QUEUE + 1)
-    local name = target .. '/' .. message
-    redis.call('DEL', NOTICE .. name)
-    redis.call('HSET', NOTICE .. name, 'type', kind, 'batch', batch, 'data', data, 'owed', now, 'tries', 0)
-    redis.call('EXPIRE', NOTICE .. name, NOTICE_TTL_S)
-    redis.call('ZREM', DEAD_NOTICES, name)
-    queue_notice(KEYS[i], name, now)
-    redis.call('SADD', TARGETS, target)
-    redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
+    owe(KEYS[i], batch, kind, data)
   end
 end
 
