@@ -96,6 +96,25 @@ def test_created_webhook_delivers(owner: Owner) -> None:
         eventually(lambda: "  ignored  " in run(owner.settings, *listed).stdout, 20, "the ping's line")
 
 
+def test_probe_of_the_doctor_is_no_refused_delivery(owner: Owner) -> None:
+    """And nothing that a forger could write makes his own look like one: all of these are refused and seen."""
+    registered(owner)
+    disguises = [
+        {"user-agent": "gemini-batch-receiver"},
+        {"content-type": "application/json; charset=x", "x-probe": "1"},
+    ]
+    with ExitStack() as stack:
+        owner.serve(stack)
+        assert owner.findings() == [("none", "ok")]
+        listed = ("events", "list", "--deliveries", "--json")
+        for number, headers in enumerate(disguises, start=1):
+            forged = {"content-type": "application/json"} | headers
+            assert CLIENT.post(owner.url, content=b"{}", headers=forged).status_code == 401
+            eventually(lambda count=number: len(json.loads(run(owner.settings, *listed).stdout)) == count, 20)
+        assert {one["verdict"] for one in json.loads(run(owner.settings, *listed).stdout)} == {"refused"}
+    assert '"event": "delivery.refused"' in (owner.world.folder / "serve.log").read_text()
+
+
 def test_rotation_loses_no_delivery(owner: Owner) -> None:
     """Old process, old secret; then the new one; then a day later without the old one."""
     webhook = registered(owner)
