@@ -2,11 +2,12 @@
 
 import secrets
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import redis
 
 from receiver.errors import InboxUnavailableError, LookHeldError
+from receiver.inbox.foreign import read_number, read_or
 from receiver.inbox.scripts import LOOK, Scripts
 
 Outcome = Literal["complete", "unclear", "failed"]
@@ -36,13 +37,14 @@ class Looks:
     def is_due(self) -> bool:
         """Whether `take` might succeed now; cheap."""
         try:
-            held_until, began, failed = self._client.hmget(self._key, "held_until", "began", "failed")
+            found: list[Any] = read_or([], lambda: self._client.hmget(self._key, "held_until", "began", "failed"))
             seconds, microseconds = self._client.time()
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        held_until, began, failed = found or [None, None, None]
         now = seconds * 1000 + microseconds // 1000
         pause_s = self._failed_pause_s if failed == b"1" else self._interval_s
-        return int(held_until or 0) <= now and int(began or 0) + pause_s * 1000 <= now
+        return (read_number(held_until) or 0) <= now and (read_number(began) or 0) + pause_s * 1000 <= now
 
     @property
     def _failed_pause_s(self) -> float:

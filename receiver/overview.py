@@ -11,13 +11,14 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from receiver.bell import open_queue
+from receiver.bell import QUEUE
 from receiver.deliveries import Delivery, fetch_deliveries
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.entries import Entry, fetch_entries
-from receiver.inbox.ledger import COUNTERS
-from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK
+from receiver.inbox.foreign import find_foreign, read_number, read_or, read_texts
+from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK
+from receiver.metrics.counters import read_counts
 from receiver.next_steps import find_process_steps, find_unknown_webhooks, find_webhook_steps
 from receiver.notices.outbox import Standing, read_standing
 from receiver.projects import DEFAULT
@@ -27,6 +28,7 @@ from receiver.running_batches import RunningNow, find_overdue, read_running
 from receiver.web_presence import read_web_processes
 from receiver.webhooks.reports import WebhookFault, WebProcess
 
+WORKERS = "rq:workers"  # and a queue: RQ's set of those that listen to it
 MOST_SHOWN = 5  # deliveries and buried batches
 MOST_ASKED = 200  # deliveries that show whether dynamic webhooks are in use
 DYNAMIC = ("v1a", "jwt")  # schemes of their deliveries
@@ -114,7 +116,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
     workers, web = find_workers(client, now_ms), read_web_processes(client)
     held = fetch_entries(client, leased)
     lost = fetch_entries(client, buried[:MOST_SHOWN])
-    due = int(client.zcount(DUE, "-inf", now_ms))
+    due = read_or(0, lambda: int(client.zcount(DUE, "-inf", now_ms)))
     notices, findings = read_standing(client), examine(client)
     deliveries = fetch_deliveries(client, MOST_ASKED)
     dynamic = {one.project for one in deliveries if one.verdict in ("accepted", "known") and one.scheme in DYNAMIC}
@@ -126,13 +128,13 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
         *find_webhook_steps(projects, web, dynamic),
     ]
     return Overview(
-        open=max(0, int(client.zcard(DUE)) - len(leased)),
+        open=max(0, _size(client, DUE) - len(leased)),
         due=due,
         oldest_due_s=_oldest_due_s(client, now_ms),
         leased=[_read_held(entry, workers, now_ms) for entry in held.values()],
-        buried=int(client.zcard(BURIED)),
+        buried=_size(client, BURIED),
         last_buried=[_read_lost(entry, now_ms) for entry in lost.values()],
-        done=int(client.zcard(DONE)),
+        done=_size(client, DONE),
         workers=workers,
         web=web,
         deliveries=deliveries[:MOST_SHOWN],
@@ -146,6 +148,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
             *([obstacle] if obstacle else []),
             *steps,
             *(finding.text for finding in findings if finding.level == "refuse"),
+            *find_foreign(client),
             *_given_up(len(buried), notices.dead),
             *find_overdue(running),
         ],
@@ -184,26 +187,39 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def _read_counters(client: "redis.Redis") -> dict[str, int]:
-    counted: dict[Any, Any] = client.hgetall(COUNTERS)
-    return {name.decode(): int(count) for name, count in sorted(counted.items())}
+    counted = read_counts(read_or(dict[Any, Any](), lambda: client.hgetall(COUNTERS)))
+    return {name: int(count) for name, count in sorted(counted.items())}
+
+
+def _size(client: "redis.Redis", key: str) -> int:
+    return read_or(0, lambda: int(client.zcard(key)))
 
 
 def _oldest_due_s(client: "redis.Redis", now_ms: int) -> int | None:
-    first: list[Any] = client.zrange(DUE, 0, 0, withscores=True)
+    first: list[Any] = read_or([], lambda: client.zrange(DUE, 0, 0, withscores=True))
     due_ms = min((int(score) for _, score in first), default=now_ms + 1)
     return None if due_ms > now_ms else (now_ms - due_ms) // 1000
 
 
 def find_workers(client: "redis.Redis", now_ms: int) -> list[AliveWorker]:
     """Those that are alive by Redis' clock, by name. Raises redis.RedisError."""
-    found = Worker.all(queue=open_queue(client), serializer=JSONSerializer)
-    alive = [(worker, worker.get_current_job_id()) for worker in found]
-    return sorted((_read_worker(client, worker, job_id, now_ms) for worker, job_id in alive), key=lambda one: one.name)
+    keys: set[Any] = read_or(set[Any](), lambda: client.smembers(f"{WORKERS}:{QUEUE}"))
+    found = [worker for key in read_texts(keys) if (worker := _find_worker(client, key, now_ms)) is not None]
+    return sorted(found, key=lambda one: one.name)
+
+
+def _find_worker(client: "redis.Redis", key: str, now_ms: int) -> AliveWorker | None:
+    """None for one that is gone, and for what is none."""
+    try:
+        worker = Worker.find_by_key(key, connection=client, serializer=JSONSerializer)
+        return None if worker is None else _read_worker(client, worker, worker.get_current_job_id(), now_ms)
+    except (redis.ResponseError, ValueError, TypeError, LookupError):
+        return None
 
 
 def _read_worker(client: "redis.Redis", worker: BaseWorker, job_id: str | None, now_ms: int) -> AliveWorker:
     heard = worker.last_heartbeat
-    batch: Any = client.hget(Job.key_for(job_id), "description") if job_id else None
+    batch: Any = read_or(None, lambda: client.hget(Job.key_for(job_id), "description")) if job_id else None
     return AliveWorker(
         name=worker.name,
         host=worker.hostname,
@@ -229,8 +245,10 @@ def _read_lost(entry: Entry, now_ms: int) -> Lost:
 
 def _read_look(client: "redis.Redis", project: str, web: list[WebProcess], now_ms: int) -> LastLook:
     key = f"{LOOK}:{project}" if project else LOOK
-    began, complete, failed = client.hmget(key, "began", "complete", "failed")
-    began_s, complete_s = (None if ms is None else _seconds_since(int(ms), now_ms) for ms in (began, complete))
+    found: list[Any] = read_or([], lambda: client.hmget(key, "began", "complete", "failed"))
+    began, complete, failed = found or [None, None, None]
+    moments = (read_number(began), read_number(complete))
+    began_s, complete_s = (None if ms is None else _seconds_since(ms, now_ms) for ms in moments)
     served = [one for process in web if (one := process.serves(project)) is not None]
     seen = [one.faults for one in served if one.faults is not None]
     webhooks = list(dict.fromkeys(fault for faults in seen for fault in faults)) if seen else None

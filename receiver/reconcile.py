@@ -13,7 +13,8 @@ from receiver.errors import InboxUnavailableError, ReceiverError
 from receiver.gemini.client import Batch
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.entries import Entry
-from receiver.inbox.ledger import COUNTERS, Arrival, Inbox
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.scripts import COUNTERS
 from receiver.looks import Look, Looks
 from receiver.project_batches import ProjectBatches
 from receiver.replay import Tally, Verdict, Window, find_stored, replay

@@ -1,12 +1,15 @@
 """Which batches have not ended at Gemini: noted by each reconcile run, and told where it takes too long."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any
 
 import msgspec
 import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.gemini.client import Batch
+from receiver.inbox.foreign import read_or
 from receiver.inbox.scripts import DONE, Scripts
 from receiver.notices.messages import encode_data
 from receiver.overdue import MAX_TEXT, RunningBatch, describe_overdue, find_threshold_h, is_overdue, sort_by_age
@@ -129,8 +132,8 @@ def _read_note(data: object) -> RunningNote | None:
 
 def _read_now(client: "redis.Redis", project: str, note: RunningNote, now_ms: int) -> RunningNow:
     names = [batch.batch for batch in note.batches]
-    stored = client.zmscore(DONE, names) if names else []
-    left = [batch for batch, moment in zip(note.batches, stored, strict=True) if moment is None]
+    stored: list[Any] = read_or([], lambda: client.zmscore(DONE, names)) if names else []
+    left = [batch for batch, moment in zip_longest(note.batches, stored) if moment is None]
     ages = [batch.age_ms(now_ms) for batch in left]
     return RunningNow(
         project=project,

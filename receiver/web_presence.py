@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import redis
 
+from receiver.inbox.foreign import read_or
 from receiver.settings import Settings
 from receiver.webhooks.evidence import Evidence
 from receiver.webhooks.projects import look_at_webhooks
@@ -34,8 +35,8 @@ def read_web_processes(client: "redis.Redis") -> list[WebProcess]:
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
     pipeline.hgetall(WEB)
-    (seconds, _), rows = pipeline.execute()
-    return _alive(rows, seconds * 1000)
+    (seconds, _), rows = pipeline.execute(raise_on_error=False)
+    return _alive(rows, seconds * 1000) if isinstance(rows, dict) else []
 
 
 def _alive(rows: Mapping[Any, Any], now_ms: int) -> list[WebProcess]:
@@ -102,7 +103,10 @@ class Presence:
             seen_ms=now_ms,
             projects=list(self._projects.values()),
         )
-        rows: Any = self._client.hgetall(WEB)
+        rows: Any = read_or(None, lambda: self._client.hgetall(WEB))
+        if rows is None:  # another program wrote there
+            self._client.delete(WEB)
+            rows = {}
         gone = [field for field, data in rows.items() if not _alive({field: data}, now_ms)]
         pipeline = self._client.pipeline(transaction=False)
         pipeline.hset(WEB, self._field, msgspec.json.encode(process))

@@ -8,8 +8,8 @@ import redis
 
 from receiver.bell import open_queue
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import COUNTERS
-from receiver.inbox.scripts import BURIED, DONE, DUE, LOOK, METRICS
+from receiver.inbox.foreign import read_number, read_or
+from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK, METRICS
 from receiver.metrics import series
 from receiver.metrics.counters import read_counts
 from receiver.notices.outbox import read_standing
@@ -50,20 +50,25 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     pipeline.llen(open_queue(client).key)
     for project in projects:
         pipeline.hmget(f"{LOOK}:{project.name}" if project.name else LOOK, "began", "complete")
-    (seconds, microseconds), counted, older, owed, buried, done, oldest, queued, *looks = pipeline.execute()
+    (seconds, microseconds), counted, older, owed, buried, done, oldest, queued, *looks = pipeline.execute(
+        raise_on_error=False
+    )
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
-    first_ms = min((score for _, score in oldest), default=now_ms)
+    first_ms = min((score for _, score in oldest), default=now_ms) if isinstance(oldest, list) else now_ms
+    sizes = {
+        series.ENTRIES.field("owed"): owed,
+        series.ENTRIES.field("buried"): buried,
+        series.ENTRIES.field("done"): done,
+        series.DUE_ENTRIES.field(): read_or(None, lambda: client.zcount(DUE, "-inf", now_ms)),
+        series.QUEUED_JOBS.field(): queued,
+    }
     return {
         **read_counts(counted),
         **{f"gbr_{name}_total": value for name, value in read_counts(older).items()},
         series.REDIS_UP.field(): 1,
         series.REDIS_WRITABLE.field(): float(find_write_obstacle(client) is None),
-        series.ENTRIES.field("owed"): owed,
-        series.ENTRIES.field("buried"): buried,
-        series.ENTRIES.field("done"): done,
-        series.DUE_ENTRIES.field(): client.zcount(DUE, "-inf", now_ms),
+        **{field: size for field, size in sizes.items() if isinstance(size, int)},  # else somebody else's: unknown
         series.OLDEST_DUE.field(): max(0.0, (now_ms - first_ms) / 1000),
-        series.QUEUED_JOBS.field(): queued,
         **_count_workers(client, now_ms),
         **_read_outbox(client),
         **_read_looks(projects, looks),
@@ -89,9 +94,10 @@ def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
 def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
     found = {}
     for project, moments in zip(projects, looks, strict=True):
-        for metric, moment in zip((series.LOOKED, series.LOOKED_COMPLETELY), moments, strict=True):
-            if moment is not None:
-                found[metric.field(project.label)] = int(moment) / 1000
+        known = moments if isinstance(moments, list) else [None, None]
+        for metric, moment in zip((series.LOOKED, series.LOOKED_COMPLETELY), known, strict=True):
+            if (moment_ms := read_number(moment)) is not None:
+                found[metric.field(project.label)] = moment_ms / 1000
     return found
 
 

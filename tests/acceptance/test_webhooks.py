@@ -1,5 +1,6 @@
 """The webhook's whole life with every process real: registered into an .env file, rotated, broken, found, mended."""
 
+import functools
 import json
 import subprocess
 from contextlib import ExitStack
@@ -107,10 +108,14 @@ def test_probe_of_the_doctor_is_no_refused_delivery(owner: Owner) -> None:
         owner.serve(stack)
         assert owner.findings() == [("none", "ok")]
         listed = ("events", "list", "--deliveries", "--json")
+
+        def has_deliveries(count: int) -> bool:
+            return len(json.loads(run(owner.settings, *listed).stdout)) == count
+
         for number, headers in enumerate(disguises, start=1):
             forged = {"content-type": "application/json"} | headers
             assert CLIENT.post(owner.url, content=b"{}", headers=forged).status_code == 401
-            eventually(lambda count=number: len(json.loads(run(owner.settings, *listed).stdout)) == count, 20)
+            eventually(functools.partial(has_deliveries, number), 20)
         assert {one["verdict"] for one in json.loads(run(owner.settings, *listed).stdout)} == {"refused"}
     assert '"event": "delivery.refused"' in (owner.world.folder / "serve.log").read_text()
 

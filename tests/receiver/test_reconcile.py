@@ -9,8 +9,8 @@ from receiver.bell import open_queue
 from receiver.errors import GeminiError, InboxUnavailableError, LookHeldError, StorageError
 from receiver.gemini.client import Gemini
 from receiver.inbox.entries import ENTRY
-from receiver.inbox.ledger import COUNTERS, Arrival, Inbox, connect
-from receiver.inbox.scripts import LOOK
+from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.scripts import COUNTERS, LOOK
 from receiver.inbox.summaries import Summary
 from receiver.layout import manifest_name
 from receiver.looks import Looks

@@ -38,12 +38,16 @@ end
 local QUEUE, NOTICE, TARGETS, DEAD_NOTICES = 'gbr:notices:', 'gbr:notice:', 'gbr:notices', 'gbr:dead_notices'
 local NOTICE_TTL_S = 30 * 86400 -- longer than the whole schedule
 
-local function queue_notice(queue, name, due)
-  if type(redis.pcall('ZADD', queue, due, name)) == 'table' then -- no sorted set: somebody else wrote there
-    redis.call('DEL', queue)
-    redis.call('ZADD', queue, due, name)
+local function put(key, score, member, ttl_s)
+  if type(redis.pcall('ZADD', key, score, member)) == 'table' then -- no sorted set: somebody else wrote there
+    redis.call('DEL', key)
+    redis.call('ZADD', key, score, member)
   end
-  redis.call('EXPIRE', queue, NOTICE_TTL_S)
+  redis.call('EXPIRE', key, ttl_s)
+end
+
+local function queue_notice(queue, name, due)
+  put(queue, due, name, NOTICE_TTL_S)
 end
 
 -- Owe one notice to the target of a queue. One that says the same has the same name.
@@ -83,8 +87,7 @@ local function bury(batch, cause, ttl_s)
   note(batch, 'buried', cause)
   redis.call('EXPIRE', ENTRY .. batch, ttl_s)
   redis.call('ZREM', DUE, batch)
-  redis.call('ZADD', BURIED, now, batch)
-  redis.call('EXPIRE', BURIED, ttl_s)
+  put(BURIED, now, batch, ttl_s)
   count('gbr_dead_letters_total')
 end
 
