@@ -3,8 +3,8 @@
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 from starlette.applications import Starlette
@@ -15,7 +15,6 @@ from starlette.routing import Route
 from receiver.bell import Bell
 from receiver.deliveries import NoteBook
 from receiver.doors import Parts, Webhook
-from receiver.errors import InboxUnavailableError
 from receiver.inbox.acceptor import Acceptor
 from receiver.inbox.ledger import Inbox, connect
 from receiver.intake import Intake
@@ -24,14 +23,16 @@ from receiver.metrics.counters import Counters
 from receiver.metrics.scrape import Meter, Scrape
 from receiver.notices.sender import Sender
 from receiver.projects import SECRET, Project
+from receiver.readiness import Readiness, ready
 from receiver.reconciler import Reconciler, look_at_each
 from receiver.settings import Settings
 from receiver.status.routes import StatusPage
 from receiver.sweep import Sweeper
 from receiver.tracing import OwnTraces, is_traced
+from receiver.web_presence import Presence
+from receiver.webhooks.evidence import Evidence
 
 MAX_BODY_BYTES = 1024 * 1024
-READY_TIMEOUT_S = 2.5
 log = logging.getLogger(__name__)
 
 
@@ -40,17 +41,8 @@ async def health(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def ready(request: Request) -> Response:
-    """GET /ready: a delivery would be accepted now; 503 while Redis is away."""
-    parts: Parts = request.app.state.parts
-    with suppress(InboxUnavailableError, TimeoutError):
-        await asyncio.wait_for(asyncio.to_thread(parts.inbox.ping), READY_TIMEOUT_S)
-        return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": "not ready", "cause": "Redis does not answer"}, status_code=503)
-
-
 @asynccontextmanager
-async def _open_parts(settings: Settings) -> AsyncIterator[Parts]:
+async def _open_parts(settings: Settings, evidence: Mapping[str, Evidence]) -> AsyncIterator[Parts]:
     """Start what runs beside the endpoints, and stop it in reverse order."""
     async with AsyncExitStack() as stack:
         redis_client = stack.enter_context(connect(settings.redis_url))
@@ -70,10 +62,14 @@ async def _open_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.callback(sweeper.stop)
         reconciler.start()
         stack.callback(reconciler.stop)
+        presence = Presence(redis_client, settings, evidence)
+        presence.start()
+        stack.push_async_callback(asyncio.to_thread, presence.stop)
         sender = Sender(settings.notices, redis_client)
         sender.start()
         stack.push_async_callback(asyncio.to_thread, sender.stop)
-        yield Parts(inbox, intake, KeySetCache(settings.jwks_url, client=http), counters, meter, redis_client)
+        keys, readiness = KeySetCache(settings.jwks_url, client=http), Readiness(redis_client)
+        yield Parts(intake, keys, counters, meter, readiness, redis_client)
 
 
 def _warn_of_no_secret(project: Project) -> None:
@@ -83,10 +79,11 @@ def _warn_of_no_secret(project: Project) -> None:
 
 def create_app(settings: Settings) -> Starlette:
     """The ASGI application of the web process."""
+    evidence = {name: Evidence() for name in settings.projects}
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with _open_parts(settings) as parts:
+        async with _open_parts(settings, evidence) as parts:
             app.state.parts = parts
             for project in settings.projects.values():
                 if not project.secrets:
@@ -94,8 +91,8 @@ def create_app(settings: Settings) -> Starlette:
             yield
 
     doors = [
-        Route(project.path, Webhook(project).post, methods=["POST"], max_body_size=MAX_BODY_BYTES)
-        for project in settings.projects.values()
+        Route(project.path, Webhook(project, evidence[name]).post, methods=["POST"], max_body_size=MAX_BODY_BYTES)
+        for name, project in settings.projects.items()
     ]
     if settings.metrics_token:
         doors.append(Route("/metrics", Scrape(settings.metrics_token).get))

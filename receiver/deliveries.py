@@ -7,15 +7,16 @@ here, best effort and apart: a flood of forged deliveries costs Redis one write 
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+import msgspec
 import redis
 
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.scripts import DELIVERIES
+from receiver.inbox.foreign import read_or
+from receiver.inbox.scripts import DELIVERIES, REFUSALS
 
 Verdict = Literal["accepted", "known", "ignored", "refused", "malformed"]
-REFUSALS = "gbr:refusals"
 MOST_LOGGED = 1000
 MOST_AT_ONCE = 50
 FLUSH_EVERY_S = 1.0
@@ -95,26 +96,36 @@ def fetch_deliveries(client: "redis.Redis", most: int, project: str | None = Non
     """The last deliveries, newest first, of one project or of all. Raises InboxUnavailableError without Redis."""
     asked = most if project is None else MOST_LOGGED
     try:
-        taken: list[Any] = client.lrange(DELIVERIES, 0, asked - 1)
-        refused = client.xrevrange(REFUSALS, count=asked) or []
+        taken: list[Any] = read_or([], lambda: client.lrange(DELIVERIES, 0, asked - 1))
+        refused: list[Any] = read_or([], lambda: client.xrevrange(REFUSALS, count=asked) or [])
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
     read = [*(_read_taken(row) for row in taken), *(_read_refused(*row) for row in refused)]
-    found = [one for one in read if project in (None, one.project)]
+    found = [one for one in read if one is not None and project in (None, one.project)]
     return sorted(found, key=lambda one: one.time_ms, reverse=True)[:most]
 
 
-def _read_taken(row: bytes) -> Delivery:
-    """A line of the accept script."""
-    time_ms, verdict, delivery, event, batch = row.decode(errors="replace").split("\n")
-    return Delivery(int(time_ms), _verdict(verdict), *_split_delivery(delivery), event, batch, "")
+def _read_taken(row: bytes) -> Delivery | None:
+    """A line of the accept script; None where it is none."""
+    try:
+        time_ms, verdict, delivery, event, batch = row.decode(errors="replace").split("\n")
+        return Delivery(int(time_ms), _verdict(verdict), *_split_delivery(delivery), event, batch, "")
+    except ValueError:
+        return None
 
 
-def _read_refused(row_id: Any, row: Any) -> Delivery:
-    note = Note(**{name.decode(): value.decode(errors="replace") for name, value in row.items()})
-    time_ms = int(row_id.partition(b"-")[0])
-    return Delivery(time_ms, note.verdict, *_split_delivery(note.delivery), note.event, "", note.cause)
+def _read_refused(row_id: Any, row: Any) -> Delivery | None:
+    """A note; None where it is none."""
+    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in row.items()}
+    delivery, event, cause = (fields.get(name, "") for name in ("delivery", "event", "cause"))
+    try:
+        verdict, time_ms = _verdict(fields.get("verdict", "")), int(row_id.partition(b"-")[0])
+    except ValueError:
+        return None
+    return Delivery(time_ms, verdict, *_split_delivery(delivery), event, "", cause)
 
 
 def _verdict(text: str) -> Verdict:
-    return next(one for one in get_args(Verdict) if one == text)
+    """Raises ValueError."""
+    verdict: Verdict = msgspec.convert(text, Verdict)
+    return verdict

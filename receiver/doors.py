@@ -23,7 +23,7 @@ from receiver.errors import (
     UnknownKeyError,
 )
 from receiver.events import BatchEvent, OtherEvent, check_claims, parse_event
-from receiver.inbox.ledger import Arrival, Door, Inbox
+from receiver.inbox.ledger import Arrival, Door
 from receiver.inbox.names import inbox_name
 from receiver.intake import Intake
 from receiver.jwks import KeySetCache
@@ -32,8 +32,10 @@ from receiver.metrics import series
 from receiver.metrics.counters import Counters
 from receiver.metrics.scrape import Meter
 from receiver.projects import Project
+from receiver.readiness import Readiness
 from receiver.signatures import KeySet, Scheme, Verified
 from receiver.tracing import carry_trace
+from receiver.webhooks.evidence import Evidence
 
 RETRY_AFTER_S = 5
 METADATA_DROPPED = "its user metadata is over 8 KiB or no clean JSON: {meta.<name>} of its outputs will be `!n`"
@@ -44,19 +46,19 @@ log = logging.getLogger(__name__)
 class Parts:
     """What the endpoints work with; made once a process."""
 
-    inbox: Inbox
     intake: Intake
     keys: KeySetCache
     counters: Counters
     meter: Meter
+    readiness: Readiness
     redis: "redis.Redis"
 
 
 class Webhook:
     """The door of one project: nothing but its own secrets and its own audience opens it."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, project: Project, evidence: Evidence) -> None:
+        self._project, self._evidence = project, evidence
         self._about = {"project": project.name} if project.name else {}  # of every log line
 
     async def post(self, request: Request) -> Response:
@@ -82,6 +84,8 @@ class Webhook:
         """The straight line of one delivery. Raises ReceiverError with the reason of a refusal."""
         body = await request.body()
         verified = await self._verify(parts, request, body)
+        if verified.scheme is Scheme.STATIC:
+            self._evidence.accepted()
         event = parse_event(body)
         if verified.claims is not None:
             check_claims(verified.claims, event)
@@ -147,6 +151,8 @@ class Webhook:
         if isinstance(error, SignatureError):
             log.warning("delivery.refused", extra=about)
             note("refused")
+            if scheme == Scheme.STATIC:
+                self._evidence.refused()
             return JSONResponse({"error": "the delivery is not proven to come from Gemini"}, status_code=401)
         if isinstance(error, EventError):
             log.warning("delivery.malformed", extra=about)

@@ -3,35 +3,17 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import msgspec
 import redis
 
 from receiver.errors import InboxUnavailableError, LookHeldError
+from receiver.inbox.foreign import read_number, read_or
 from receiver.inbox.scripts import LOOK, Scripts
 
 Outcome = Literal["complete", "unclear", "failed"]
-WEBHOOK_FAULTS = "webhooks"  # a field of the hash
 HOLD_S = 180.0  # a holder that says nothing for so long has died; one answer of Gemini may take 120
 FAILED_PAUSE_S = 60.0  # before a look that failed is made again
-
-
-class WebhookFault(msgspec.Struct, frozen=True):
-    """What a look found wrong with a project's webhook."""
-
-    kind: str  # as `webhooks doctor` names it
-    webhook: str | None  # its id; None where there is none
-    detail: str
-    advice: str
-
-
-def read_faults(data: bytes | str) -> list[WebhookFault]:
-    """Undo what `note_webhooks` keeps; empty where it can't be read."""
-    try:
-        return msgspec.json.decode(data, type=list[WebhookFault])
-    except msgspec.MsgspecError:
-        return []
 
 
 @dataclass(frozen=True)
@@ -57,13 +39,14 @@ class Looks:
     def is_due(self) -> bool:
         """Whether `take` might succeed now; cheap."""
         try:
-            held_until, began, failed = self._client.hmget(self._key, "held_until", "began", "failed")
+            found: list[Any] = read_or([], lambda: self._client.hmget(self._key, "held_until", "began", "failed"))
             seconds, microseconds = self._client.time()
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        held_until, began, failed = found or [None, None, None]
         now = seconds * 1000 + microseconds // 1000
         pause_s = self._failed_pause_s if failed == b"1" else self._interval_s
-        return int(held_until or 0) <= now and int(began or 0) + pause_s * 1000 <= now
+        return (read_number(held_until) or 0) <= now and (read_number(began) or 0) + pause_s * 1000 <= now
 
     @property
     def _failed_pause_s(self) -> float:
@@ -86,16 +69,6 @@ class Looks:
         """Say that the look goes on. Raises LookHeldError when it was taken over."""
         if not self._run("hold_look", look.token, int(HOLD_S * 1000)):
             raise LookHeldError("this look took too long without a sign of life; another process looks now")
-
-    def note_webhooks(self, faults: Sequence[WebhookFault] | None) -> None:
-        """Remember what is wrong with the project's webhooks; None where nobody could see it."""
-        try:
-            if faults is None:
-                self._client.hdel(self._key, WEBHOOK_FAULTS)
-            else:
-                self._client.hset(self._key, WEBHOOK_FAULTS, msgspec.json.encode(faults))
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
     def end(self, look: Look, outcome: Outcome, unclear: Sequence[str] = ()) -> None:
         """Give the turn back. A complete look moves the mark that the next one starts from.

@@ -38,10 +38,15 @@ class Project:
 
     def variable(self, name: str) -> str:
         """What one of its variables is called."""
-        return _variable(name, self.name)
+        return variable_of(name, self.name)
 
 
-def _variable(name: str, project: str) -> str:
+def variable_of(name: str, project: str) -> str:
+    """What a variable is called for a project.
+
+    >>> variable_of("GEMINI_API_KEY", "acme"), variable_of("GEMINI_API_KEY", "")
+    ('GEMINI_API_KEY__ACME', 'GEMINI_API_KEY')
+    """
     return f"{name}__{project.upper()}" if project else name
 
 
@@ -76,13 +81,13 @@ def _stated_names(reader: Reader) -> tuple[list[str], bool]:
 
 
 def _read_project(reader: Reader, name: str) -> Project:
-    key, other_key = _variable(API_KEY, name), _variable(OTHER_API_KEY, name)
-    secrets = (_variable(SECRET, name), _variable(OTHER_SECRET, name))
+    key, other_key = variable_of(API_KEY, name), variable_of(OTHER_API_KEY, name)
+    secrets = (variable_of(SECRET, name), variable_of(OTHER_SECRET, name))
     return Project(
         name=name,
         api_key=reader.parsed(lambda text: _parse_key(text, other_key), "", key, other_key),
         secrets=reader.parsed(_parse_secrets, tuple[Secret, ...](), *secrets),
-        audience=reader.text(_variable(AUDIENCE, name)) or None,
+        audience=reader.text(variable_of(AUDIENCE, name)) or None,
     )
 
 

@@ -14,13 +14,15 @@ from receiver.gemini.operations import Batch, Unread
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.burials import may_pass
 from receiver.inbox.entries import Entry
-from receiver.inbox.ledger import COUNTERS, Arrival, Inbox, Reopen
+from receiver.inbox.ledger import Arrival, Inbox, Reopen
 from receiver.inbox.names import INBOX_NAME
+from receiver.inbox.scripts import COUNTERS
 from receiver.looks import Look, Looks
 from receiver.project_batches import ProjectBatches
 from receiver.replay import TOGETHER, Tally, Verdict, Window, find_stored, replay
 from receiver.retention import moment
 from receiver.retry import RESULTS_LIVE_S
+from receiver.running_batches import RunningWatch
 from receiver.storage import Storage
 
 MISSED = "missed_webhooks"  # a field of COUNTERS
@@ -52,6 +54,7 @@ class Reconciliation:
     storage: Storage
     interval_s: float
     heard: Callable[[int], None] = lambda _: None  # how many more batches of the list were seen
+    targets: Sequence[str] = ()  # digests of whom to tell of overdue batches
 
     def run(self, *, even_early: bool) -> Report | None:
         """Look when it is our turn; None when it is early.
@@ -75,7 +78,7 @@ class Reconciliation:
         return report
 
     def _look(self, looks: Looks, look: Look) -> Report:
-        report = Report()
+        report, running = Report(), RunningWatch()
 
         def gives_results(batch: Batch) -> bool | None:
             looks.hold(look)
@@ -89,11 +92,12 @@ class Reconciliation:
 
         def get_batch(name: str) -> Batch:
             looks.hold(look)
-            return self.batches.get(name)
+            return running.see(self.batches.get(name))
 
-        listed = register.watch(_holding(self._listed(), lambda: looks.hold(look)))
+        listed = register.watch(_holding(running.watch(self._listed()), lambda: looks.hold(look)))
         since = None if look.complete_ms is None else moment(look.complete_ms / 1000 - OVERLAP_S)
         report.tally = replay(listed, get_batch, stored_among, register.admit, register.window(since))
+        running.note(self.client, self.batches.project, look.began_ms, self.interval_s, self.targets)
         return report
 
     def _listed(self) -> Iterator[Batch | Unread]:

@@ -17,7 +17,6 @@ from receiver.projects import Project
 from receiver.reconcile import Reconciliation, Report
 from receiver.settings import Settings
 from receiver.storage import open_storage
-from receiver.webhooks.projects import warn_of_webhooks
 
 ASK_EVERY_S = 5.0  # how soon a look follows a wiped Redis
 log = logging.getLogger(__name__)
@@ -78,15 +77,13 @@ def look_at(
     even_early: bool,
     heard: Callable[[int], None] = lambda _: None,
 ) -> Report | None:
-    """Look at one project's list, and at its webhooks; None when it is early. `heard` is told of batches seen.
+    """Look at one project's list; None when it is early. `heard` is told of batches seen.
 
     Raises what `Reconciliation.run` does, and StorageError.
     """
     with open_batches(settings, project) as batches:
         storage = open_storage(settings.storage_url)
-        reconciliation = Reconciliation(client, batches, storage, settings.reconcile_interval_s, heard)
-        report = reconciliation.run(even_early=even_early)
-    if report is not None:
-        faults = warn_of_webhooks(settings, project)
-        Looks(client, settings.reconcile_interval_s, project.name).note_webhooks(faults)
-    return report
+        reconciliation = Reconciliation(
+            client, batches, storage, settings.reconcile_interval_s, heard, settings.notices.digests
+        )
+        return reconciliation.run(even_early=even_early)

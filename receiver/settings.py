@@ -65,7 +65,7 @@ VARIABLES = (
         "PUBLIC_URL",
         "none",
         "where Gemini reaches the web process, such as `https://batches.example.com`, without a path: `webhooks create`"
-        " and `doctor` take it, and every look checks that each project's webhook is there",
+        " and `doctor` take it, and the web process checks that each project's webhook is there",
     ),
     Variable("REDIS_URL", "redis://127.0.0.1:6379/0", "Redis or Valkey that holds the inbox"),
     Variable(

@@ -77,3 +77,35 @@ def test_prometheus_itself_reads_every_expression(tmp_path: Path) -> None:
     argv = ["promtool", "check", "rules", "--lint-fatal", str(ALERTS), str(shown)]
     checked = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_overdue_batch_raises_its_alert_and_no_other_does(tmp_path: Path) -> None:
+    """Prometheus' own test of rules: a batch that gets older, and one of another project that ends in time."""
+    require("promtool", "prometheus")
+    series = {
+        'gbr_running_oldest_age_seconds{job="web", project="default"}': "82800+1800x4",
+        'gbr_running_oldest_age_seconds{job="web", project="acme"}': "84600 86399 0 0 0",
+        'gbr_redis_writable{job="web"}': "1x4",
+    }
+    name = "GeminiBatchReceiverOverdueBatch"
+    alert = next(rule for rule in rules() if rule["alert"] == name)
+    raised = {
+        "exp_labels": {"job": "web", "project": "default", "severity": "warning"},
+        "exp_annotations": {
+            "summary": "A batch of project default has not ended at Gemini for 1d 0h 0m 0s.",
+            "action": alert["annotations"]["action"],
+        },
+    }
+    checks = [
+        {"alertname": name, "eval_time": "59m", "exp_alerts": []},
+        {"alertname": name, "eval_time": "60m", "exp_alerts": [raised]},
+        {"alertname": "GeminiBatchReceiverRedisTakesNoWrites", "eval_time": "60m", "exp_alerts": []},
+    ]
+    inputs = [{"series": one, "values": values} for one, values in series.items()]
+    case = {"interval": "30m", "input_series": inputs, "alert_rule_test": checks}
+    file = tmp_path / "case.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "30m", "tests": [case]}))
+    tested = subprocess.run(
+        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr

@@ -15,16 +15,26 @@ import redis
 from receiver.cli.group import cli, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.progress import Progress, show_progress
-from receiver.errors import AlreadyStoredError, GeminiError, NoticeError, ReceiverError, StorageError, UnfitRedisError
+from receiver.errors import (
+    AlreadyStoredError,
+    GeminiError,
+    InboxUnavailableError,
+    NoticeError,
+    ReceiverError,
+    StorageError,
+    UnfitRedisError,
+)
 from receiver.gemini.client import Gemini
 from receiver.gemini.operations import Batch
 from receiver.gemini.probe import probe_gemini
 from receiver.inbox.ledger import connect
 from receiver.models import model_warnings
 from receiver.notices.posting import find_addresses
+from receiver.overview import take_overview
 from receiver.projects import API_KEY, Project
 from receiver.redis_health import MAX_OFFSET_S, examine
 from receiver.redis_urls import is_checked
+from receiver.redis_writes import find_write_obstacle
 from receiver.settings import Settings
 from receiver.storage import open_storage
 from receiver.webhooks.checks import find_problems
@@ -42,15 +52,36 @@ class Finding(msgspec.Struct, frozen=True):
 
 def _check_redis(settings: Settings) -> Iterator[Finding]:
     with connect(settings.redis_url) as client:
-        findings = examine(client)
-    refusal = next((finding.text for finding in findings if finding.level == "refuse"), None)
+        findings, obstacle = examine(client), _find_write_obstacle(client)
+    refusal = next((finding.text for finding in findings if finding.level == "refuse"), obstacle)
     if refusal:
         raise UnfitRedisError(refusal)
     said = [finding.text for finding in findings]
     if not is_checked(settings.redis_url):
         said.append("its certificate is not checked")
     warns = any(finding.level == "warn" for finding in findings)
-    yield Finding("redis", ok=True, detail="; but ".join(["answers", *said]), warning=warns)
+    yield Finding("redis", ok=True, detail="; but ".join(["answers and takes writes", *said]), warning=warns)
+
+
+def _find_write_obstacle(client: "redis.Redis") -> str | None:
+    try:
+        return find_write_obstacle(client)
+    except redis.RedisError as error:
+        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+
+
+def _check_processes(settings: Settings) -> Iterator[Finding]:
+    """Who runs, and what is to be started next. No reason to stop a deployment, which may well be what starts it."""
+    try:
+        with connect(settings.redis_url) as client:
+            overview = take_overview(client, settings.projects)
+    except InboxUnavailableError:
+        yield Finding("processes", ok=True, detail="not known: Redis does not answer", warning=True)
+        return
+    for step in overview.steps:
+        yield Finding("next step", ok=True, detail=step, warning=True)
+    running = f"{len(overview.web)} web, {len(overview.workers)} worker"
+    yield Finding("processes", ok=True, detail=f"{running} running", warning=not (overview.web and overview.workers))
 
 
 def _check_storage(settings: Settings) -> Iterator[Finding]:
@@ -119,8 +150,8 @@ def _check_secrets(settings: Settings) -> Iterator[Finding]:
 
 
 def _secrets_of(project: Project) -> str:
-    count = f"{len(project.secrets)} secret(s)" if project.secrets else "none yet: registered webhooks are refused"
-    return f"{count} at {project.path}"
+    count = f"{len(project.secrets)} secret(s)" if project.secrets else "none in this environment"
+    return f"{count} for {project.path}"
 
 
 def _check_webhooks(settings: Settings) -> Iterator[Finding]:
@@ -134,7 +165,8 @@ def _check_webhooks(settings: Settings) -> Iterator[Finding]:
         else:
             wrong = [problem.detail for problem in problems if not problem.is_note]
         hint = "; `gemini-batch-receiver webhooks doctor` says what to do"
-        said = "; ".join(wrong) + hint if wrong else "as it should be"
+        fine = "as it should be" if project.secrets else "as it should be, but for its secret, which is not known here"
+        said = "; ".join(wrong) + hint if wrong else fine
         yield Finding("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
 
 
@@ -175,6 +207,7 @@ def _redis_version(settings: Settings) -> str:
 # In the order in which they are said; one that fails is a finding under its name, and the others go on.
 CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "redis": _check_redis,
+    "processes": _check_processes,
     "storage": _check_storage,
     "gemini key": _check_gemini,
     "model": _check_models,
@@ -202,7 +235,7 @@ def _examine(settings: Settings, bar: Progress) -> Iterator[Finding]:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
-    """Check settings, Redis, storage, the Gemini keys and the clock, and name the versions.
+    """Check settings, Redis, the processes, storage, the Gemini keys and the clock, and name the versions.
 
     Exit code 1 when something is wrong; a warning alone changes nothing.
     """

@@ -15,7 +15,7 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import project_of, project_option, read_name
 from receiver.deliveries import Delivery, fetch_deliveries
 from receiver.inbox.backlog import Backlog
-from receiver.inbox.entries import Entry, State
+from receiver.inbox.entries import ENTRY, Entry, State
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.summaries import judge_summary
 from receiver.remedies import retry
@@ -99,6 +99,9 @@ def show_event(batch: str, *, as_json: bool) -> None:
     name = read_name(settings, batch)
     with connect(settings.redis_url) as client:
         entry = Inbox(client).entries([name]).get(name)
+        is_spoilt = entry is None and client.exists(ENTRY + name)
+    if is_spoilt:
+        raise click.ClickException(f"the entry of {name} is not as the inbox writes it: `events purge {name} --yes`")
     if entry is None:
         raise click.ClickException(f"the inbox does not know {name}: try `replay --batch {name}`")
     if as_json:

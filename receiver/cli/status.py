@@ -12,6 +12,8 @@ from receiver.inbox.ledger import connect
 from receiver.notices.outbox import Standing
 from receiver.overview import AliveWorker, LastLook, Overview, describe_outage, take_overview
 from receiver.projects import DEFAULT
+from receiver.running_batches import RunningNow
+from receiver.webhooks.reports import ServedProject, WebProcess
 
 MAX_CAUSE = 80
 
@@ -22,8 +24,9 @@ MAX_CAUSE = 80
 def status(ctx: click.Context, *, as_json: bool) -> None:
     """Show the inbox, the workers, the last deliveries and looks, and what was given up.
 
-    Exit code 1 when something needs a person: a batch or a notice was given up, an outage lasts, batches are due and no
-    worker is alive, a look found a webhook wrong, or Redis may lose what it is given.
+    Exit code 1 when something needs a person: no worker or no web process is running, no webhook or no secret is there
+    for a project, a webhook is not as it should be, a batch or a notice was given up, an outage lasts, or Redis
+    takes no writes or may lose what it is given. What is not known is said to be unknown, and changes no exit code.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:
@@ -43,10 +46,7 @@ def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
     yield "inbox", _inbox(overview)
     for held in overview.leased:
         yield "leased", f"{held.batch} for {_age(held.for_s)} by {held.worker or 'a worker that is gone or quite new'}"
-    for worker in overview.workers:
-        yield "worker", _worker(worker)
-    if not overview.workers:
-        yield "worker", "none is alive"
+    yield from _process_lines(overview)
     for one in overview.deliveries:
         about = one.batch or one.cause or one.event
         yield "delivery", f"{show_moment(one.time_ms)} {one.verdict} {one.scheme or '-'} {about}"
@@ -59,10 +59,30 @@ def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
     yield "counters", counted or "nothing was missed, and all books balance"
     for look in overview.looks:
         yield "reconcile", _look(look)
+    for running in overview.running:
+        yield "at Gemini", _running(running)
     if overview.notices.waiting or overview.notices.dead:
         yield "notices", _notices(overview.notices)
+    yield from _verdict_lines(overview)
+
+
+def _process_lines(overview: Overview) -> Iterator[tuple[str, str]]:
+    for process in overview.web:
+        yield "web", _web(process)
+    if not overview.web:
+        yield "web", "none is running"
+    for worker in overview.workers:
+        yield "worker", _worker(worker)
+    if not overview.workers:
+        yield "worker", "none is running"
+
+
+def _verdict_lines(overview: Overview) -> Iterator[tuple[str, str]]:
     for finding in overview.redis:
         yield "redis", finding.text
+    for unknown in overview.unknown:
+        yield "unknown", unknown
+    yield "in short", overview.headline
 
 
 def _inbox(overview: Overview) -> str:
@@ -78,6 +98,17 @@ def _worker(worker: AliveWorker) -> str:
     return f"{worker.name} on {worker.host} (process {worker.pid}): {worker.state}{batch}{heard}"
 
 
+def _web(process: WebProcess) -> str:
+    served = ", ".join(_served(one) for one in process.projects)
+    return f"on {process.host} (process {process.pid}): {served}"
+
+
+def _served(one: ServedProject) -> str:
+    registered = {True: "a webhook is registered", False: "no webhook is registered", None: "webhook unknown"}
+    secrets = "no secret" if not one.secrets else f"{one.secrets} secret{'s' if one.secrets > 1 else ''}"
+    return f"{one.project or DEFAULT} with {secrets}, {registered[one.is_registered]}"
+
+
 def _look(look: LastLook) -> str:
     project = look.project or DEFAULT
     if look.began_s is None:
@@ -85,6 +116,17 @@ def _look(look: LastLook) -> str:
     complete = "none saw everything yet" if look.complete_s is None else f"all was seen {_age(look.complete_s)} ago"
     ended = ", which failed or still goes on" if look.failed else ""
     return f"{project}: the last look was {_age(look.began_s)} ago{ended}; {complete}"
+
+
+def _running(running: RunningNow) -> str:
+    """What has not ended, as of the last reconcile run."""
+    project = running.project or DEFAULT
+    seen = f"{running.count:,} not ended when the list was seen {_age(running.seen_s)} ago"
+    if not running.batches:
+        return f"{project}: {seen}"
+    oldest = running.batches[0]
+    age = "of unknown age" if oldest.age_s is None else f"for {_age(oldest.age_s)}"
+    return f"{project}: {seen}, {running.overdue:,} overdue; the oldest is {oldest.batch}, {oldest.state} {age}"
 
 
 def _notices(notices: Standing) -> str:

@@ -1,6 +1,6 @@
 """The inbox as a person looks at it: what is in it, batch by batch."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -9,6 +9,7 @@ import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.entries import ENTRY, Entry, State, fetch_entries
+from receiver.inbox.foreign import read_or, read_texts
 from receiver.inbox.names import split_inbox_name
 from receiver.inbox.scripts import BURIED, DONE, DUE
 
@@ -41,27 +42,33 @@ class Backlog:
     def _names(self, state: State) -> list[str]:
         try:
             if state == "buried":
-                return _texts(self._client.zrevrange(BURIED, 0, -1))
+                return read_texts(self._members(lambda: self._client.zrevrange(BURIED, 0, -1)))
             if state == "done":
-                return _texts(self._client.zrevrange(DONE, 0, -1))
+                return read_texts(self._members(lambda: self._client.zrevrange(DONE, 0, -1)))
             return [name for name, found in self._due_states() if found == state]
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
     def _due_states(self) -> list[tuple[str, str]]:
-        names = iter(_texts(self._client.zrange(DUE, 0, -1)))
+        names = iter(read_texts(self._members(lambda: self._client.zrange(DUE, 0, -1))))
         found = []
         while group := list(islice(names, TOGETHER)):
             pipeline = self._client.pipeline(transaction=False)
             for name in group:
                 pipeline.hget(ENTRY + name, "state")
-            found += [(name, (state or b"").decode()) for name, state in zip(group, pipeline.execute(), strict=True)]
+            states = pipeline.execute(raise_on_error=False)
+            found += [
+                (name, state.decode(errors="replace"))
+                for name, state in zip(group, states, strict=True)
+                if isinstance(state, bytes)
+            ]
         return found
 
     def unsettled(self) -> set[str]:
         """All batches that are owed or buried."""
         try:
-            return {*_texts(self._client.zrange(DUE, 0, -1)), *_texts(self._client.zrange(BURIED, 0, -1))}
+            due = self._members(lambda: self._client.zrange(DUE, 0, -1))
+            return set(read_texts([*due, *self._members(lambda: self._client.zrange(BURIED, 0, -1))]))
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
@@ -75,7 +82,8 @@ class Backlog:
     def latest(self, state: Literal["buried", "done"], most: int) -> list[Entry]:
         """The last entries that ended so, newest first."""
         try:
-            names = _texts(self._client.zrevrange(BURIED if state == "buried" else DONE, 0, most - 1))
+            key = BURIED if state == "buried" else DONE
+            names = read_texts(self._members(lambda: self._client.zrevrange(key, 0, most - 1)))
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
         return list(fetch_entries(self._client, names).values())
@@ -88,6 +96,6 @@ class Backlog:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
         return int(seconds) * 1000 + int(microseconds) // 1000
 
-
-def _texts(values: Iterable[Any]) -> list[str]:
-    return [value.decode() for value in values]
+    @staticmethod
+    def _members(question: Callable[[], Any]) -> list[Any]:
+        return read_or([], question)

@@ -52,14 +52,23 @@ def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, En
         pipeline = client.pipeline(transaction=False)
         for name in names:
             pipeline.hgetall(ENTRY + name)
-        rows = pipeline.execute()
+        rows = pipeline.execute(raise_on_error=False)
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-    return {name: _read_entry(name, row) for name, row in zip(names, rows, strict=True) if row}
+    entries = {name: _read_entry(name, row) for name, row in zip(names, rows, strict=True)}
+    return {name: entry for name, entry in entries.items() if entry is not None}
 
 
-def _read_entry(batch: str, row: dict[bytes, bytes]) -> Entry:
-    fields = {name.decode(): value.decode(errors="replace") for name, value in row.items()}
+def _read_entry(batch: str, row: object) -> Entry | None:
+    """None where there is none, or where somebody else wrote something that is none."""
+    try:
+        return _read_fields(batch, row) if isinstance(row, dict) and row else None
+    except (LookupError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return None
+
+
+def _read_fields(batch: str, row: dict[bytes, bytes]) -> Entry:
+    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in row.items()}
     return Entry(
         batch=batch,
         project=split_inbox_name(batch)[0],
@@ -72,7 +81,7 @@ def _read_entry(batch: str, row: dict[bytes, bytes]) -> Entry:
         changed_ms=int(fields["changed"]),
         cause=fields.get("cause", ""),
         summary=read_summary(fields.get("summary", "")),
-        metadata=msgspec.json.decode(fields.get("metadata") or "{}"),
+        metadata=msgspec.json.decode(fields.get("metadata") or "{}", type=dict[str, Any]),
         progress=read_progress(fields.get("progress", "")),
         timeline=read_timeline(fields.get("timeline", "")),
         outages=int(fields.get("outages", "0")),

@@ -29,8 +29,9 @@ from redis.retry import Retry
 from receiver.deliveries import MOST_LOGGED
 from receiver.errors import Fault, InboxUnavailableError, LeaseLostError
 from receiver.inbox.entries import Entry, State, fetch_entries
+from receiver.inbox.foreign import read_texts
 from receiver.inbox.progress import Progress
-from receiver.inbox.scripts import DUE, Scripts
+from receiver.inbox.scripts import COUNTERS, DUE, Scripts
 from receiver.inbox.summaries import Summary
 from receiver.notices.messages import Message, encode_data
 from receiver.retry import NOTHING_YET, Counter, Past
@@ -42,7 +43,6 @@ SCRIPTS = (
     *("accept", "claim", "renew", "leave", "finish", "expire", "postpone", "bury", "give_up", "due", "purge"),
     "add_reading",
 )
-COUNTERS = "gbr:counters"  # a hash: what has happened how often
 DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
 DONE_TTL_S = 8 * 86400
 BURIED_TTL_S = 30 * 86400
@@ -235,7 +235,7 @@ class Inbox:
 
     def give_up(self, batches: Sequence[str], cause: str) -> list[str]:
         """Bury these batches by hand. Gives those that were open or leased: whoever held one has lost it."""
-        return [batch.decode() for batch in self._run("give_up", _encodable(cause), BURIED_TTL_S, *batches)]
+        return read_texts(self._run("give_up", _encodable(cause), BURIED_TTL_S, *batches))
 
     def take_due(self, most: int = MOST_LOOKED_AT) -> list[str]:
         """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on.
@@ -243,11 +243,11 @@ class Inbox:
         At most `most`, among the MOST_LOOKED_AT that have been due for longest.
         """
         args = (most, _milliseconds(RING_GRACE_S), DONE_TTL_S, BURIED_TTL_S, MOST_LOOKED_AT)
-        return [batch.decode() for batch in self._run("due", *args)]
+        return read_texts(self._run("due", *args))
 
     def purge(self, batches: Sequence[str]) -> list[str]:
         """Forget these batches, even one that is being worked on. Gives those that were known."""
-        return [batch.decode() for batch in self._run("purge", *batches)]
+        return read_texts(self._run("purge", *batches))
 
     def has_due(self) -> bool:
         """Whether anything is due now, rung or not."""
@@ -264,13 +264,6 @@ class Inbox:
             self._client.hincrby(COUNTERS, name, 1)
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not count {name}: {error}") from error
-
-    def ping(self) -> None:
-        """Raises InboxUnavailableError unless Redis answers."""
-        try:
-            self._client.ping()
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
     def entries(self, batches: Iterable[str]) -> dict[str, Entry]:
         """What the inbox knows of these batches; unknown ones are left out."""

@@ -8,6 +8,7 @@ import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.entries import ENTRY
+from receiver.inbox.foreign import read_or
 from receiver.inbox.scripts import DUE
 
 TOGETHER = 1000  # entries asked for in one go
@@ -25,7 +26,8 @@ class Outage(msgspec.Struct, frozen=True):
 def find_outages(client: "redis.Redis") -> list[Outage]:
     """One for each kind that there is. Raises InboxUnavailableError when Redis can't be asked."""
     try:
-        rows = [row for names in _groups(client.zrange(DUE, 0, -1)) for row in _read(client, names)]
+        due: list[Any] = read_or([], lambda: client.zrange(DUE, 0, -1))
+        rows = [row for names in _groups(due) for row in _read(client, names)]
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
     refusals = [(int(refused), cause) for _, refused, cause in rows if refused and refused.isdigit()]

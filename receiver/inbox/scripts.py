@@ -10,6 +10,8 @@ from receiver.errors import InboxUnavailableError
 
 DUE, BURIED, DONE, FENCE = "gbr:due", "gbr:buried", "gbr:done", "gbr:fence"
 DELIVERIES, METRICS, LOOK = "gbr:deliveries", "gbr:metrics", "gbr:reconcile"
+COUNTERS = "gbr:counters"  # a hash: what has happened how often
+REFUSALS = "gbr:refusals"
 NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target
 KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
 

@@ -49,6 +49,9 @@ class Metric:
 REDIS_UP = Metric(
     "gbr_redis_up", "gauge", "1 when Redis answered this scrape, else 0: all but `gbr_build_info` is left out then"
 )
+REDIS_WRITABLE = Metric(
+    "gbr_redis_writable", "gauge", "1 when Redis took a trial write at this scrape; 0 when it is full or a replica, say"
+)
 BUILD = Metric("gbr_build_info", "gauge", "1; the label names the version", ("version",))
 ENTRIES = Metric(
     "gbr_inbox_entries",
@@ -71,11 +74,24 @@ LOOKED_COMPLETELY = Metric(
     "when the last look that saw everything began",
     ("project",),
 )
+RUNNING = Metric(
+    "gbr_running_batches",
+    "gauge",
+    "batches of the project that had not ended at Gemini when the last reconcile run saw its list; left out where none"
+    " did lately",
+    ("project",),
+)
+OLDEST_RUNNING = Metric(
+    "gbr_running_oldest_age_seconds",
+    "gauge",
+    "how long ago the oldest of them was created, by Gemini's clock; 0 when none runs or none says when",
+    ("project",),
+)
 WEBHOOK_FAULTS = Metric(
     "gbr_webhook_faults",
     "gauge",
-    "what the last look found wrong with the project's webhooks, as `webhooks doctor` names it; left out where it could"
-    " not see them",
+    "what the web processes find wrong with the project's webhooks now, as `webhooks doctor` names it; left out where"
+    " none of them could look",
     ("project",),
 )
 DELIVERIES = Metric(
@@ -153,6 +169,7 @@ STAGES = Metric(
 METRICS = (
     *(
         REDIS_UP,
+        REDIS_WRITABLE,
         BUILD,
         ENTRIES,
         DUE_ENTRIES,
@@ -161,6 +178,8 @@ METRICS = (
         WORKERS,
         LOOKED,
         LOOKED_COMPLETELY,
+        RUNNING,
+        OLDEST_RUNNING,
         WEBHOOK_FAULTS,
         OUTBOX,
         OLDEST_NOTICE,

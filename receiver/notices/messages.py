@@ -16,7 +16,7 @@ from receiver.judgement import judge_manifest
 from receiver.layout import errors_name, manifest_name
 from receiver.manifests import Manifest
 
-Type = Literal["results.stored", "results.failed", "batch.buried", "receiver.test"]  # the third is the scripts' to make
+Type = Literal["results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"]
 MAX_TEXT = 1000  # characters of what others wrote
 MOST_KEYS = 20
 MAX_KEY = 200

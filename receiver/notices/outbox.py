@@ -14,10 +14,11 @@ import msgspec
 import redis
 
 from receiver.errors import InboxUnavailableError
+from receiver.inbox.foreign import DEAD_NOTICES, NOTICE_TARGETS, read_or, read_text, read_texts
 from receiver.inbox.scripts import NOTICE_QUEUE, Scripts
 from receiver.notices.messages import Message, encode_data
 
-TARGETS, DEAD, NOTICE = "gbr:notices", "gbr:dead_notices", "gbr:notice:"
+TARGETS, DEAD, NOTICE = NOTICE_TARGETS, DEAD_NOTICES, "gbr:notice:"
 TOGETHER = 1000  # notices that one script changes
 State = Literal["waiting", "sending", "dead"]
 
@@ -56,21 +57,27 @@ def read_standing(client: "redis.Redis") -> Standing:
     for queue in queues:
         pipeline.zcard(queue)
         pipeline.zrange(queue, 0, 0, withscores=True)
-    (seconds, microseconds), dead, *found = pipeline.execute()
+    (seconds, microseconds), dead, *found = pipeline.execute(raise_on_error=False)
     now_ms = seconds * 1000 + microseconds // 1000
-    first_ms = min((score for rows in found[1::2] for _, score in rows), default=now_ms + 1)
+    first = [row for rows in found[1::2] if isinstance(rows, list) for row in rows]
+    first_ms = min((score for _, score in first), default=now_ms + 1)
     oldest_due_s = None if first_ms > now_ms else int(now_ms - first_ms) // 1000
-    return Standing(sum(found[::2]), dead, oldest_due_s)
+    return Standing(sum(map(_count, found[::2])), _count(dead), oldest_due_s)
+
+
+def _count(answer: object) -> int:
+    """Nothing where another program has put something else under the key."""
+    return answer if isinstance(answer, int) else 0
 
 
 def _queues(client: "redis.Redis") -> list[str]:
-    found: Any = client.smembers(TARGETS)
-    return sorted(NOTICE_QUEUE + target.decode(errors="replace") for target in found)
+    found: set[Any] = read_or(set[Any](), lambda: client.smembers(TARGETS))
+    return sorted(NOTICE_QUEUE + target for target in read_texts(found))
 
 
 def _scored(client: "redis.Redis", key: str) -> list[tuple[str, int]]:
-    found: list[Any] = client.zrange(key, 0, -1, withscores=True)
-    return [(name.decode(errors="replace"), int(score)) for name, score in found]
+    found: list[Any] = read_or([], lambda: client.zrange(key, 0, -1, withscores=True))
+    return [(text, int(score)) for name, score in found if (text := read_text(name)) is not None]
 
 
 class Outbox:
@@ -96,7 +103,7 @@ class Outbox:
     def _change(self, script: str, names: Sequence[str]) -> list[str]:
         """In steps: Redis serves nobody else while a script runs."""
         groups = (names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER))
-        return [name.decode() for group in groups for name in self._run(script, *group)]
+        return read_texts(name for group in groups for name in self._run(script, *group))
 
     def names(self, *, dead: bool = False) -> dict[str, int | None]:
         """All of them with the time of their next try: first what waits, by that, then what is dead, newest first.

@@ -12,6 +12,7 @@ import msgspec
 from receiver.inbox.names import split_inbox_name
 from receiver.inbox.summaries import Summary
 from receiver.judgement import judge
+from receiver.overdue import EXPIRES_H
 
 MAX_QUOTED = 200
 NO_MENTION = "@\u200b"  # Slack asks for <!channel>, but what imitates it takes @channel
@@ -43,6 +44,11 @@ def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
             yield f"Batch {_name(batch, data)}: *:warning: given up*"
             yield f"After {data.get('attempts')} attempts: {quote(str(data.get('cause')))}"
             yield f"Try again: `gemini-batch-receiver events retry {batch}`"
+        case "batch.overdue":
+            state, created = quote(str(data.get("state"))), quote(str(data.get("created")))
+            yield f"Batch {_name(batch, data)}: *:warning: not ended after {data.get('hours')} hours*"
+            yield f"Gemini says {state}, created {created}. It may let a batch expire {EXPIRES_H} hours after that."
+            yield f"Look at it: `gemini-batch-receiver batches show {batch}`"
         case _:
             yield "A test of Gemini batch receiver: notices arrive here."
 

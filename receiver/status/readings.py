@@ -9,7 +9,8 @@ import redis
 from receiver.deliveries import Delivery, fetch_deliveries
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.backlog import Backlog
-from receiver.inbox.entries import Entry, State, fetch_entries
+from receiver.inbox.entries import ENTRY, Entry, State, fetch_entries
+from receiver.inbox.foreign import read_or
 from receiver.inbox.scripts import DUE
 from receiver.metrics.history import fetch_history
 from receiver.notices.outbox import Notice, Outbox
@@ -103,7 +104,8 @@ def _running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[Row
 
 def _waiting(client: "redis.Redis", leased: Sequence[str], now_ms: int) -> list[Row]:
     try:
-        found: list[Any] = client.zrange(DUE, 0, MOST_ROWS + len(leased) - 1, withscores=True)
+        last = MOST_ROWS + len(leased) - 1
+        found: list[Any] = read_or([], lambda: client.zrange(DUE, 0, last, withscores=True))
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
     due = {name.decode(errors="replace"): int(score) for name, score in found}
@@ -127,14 +129,16 @@ def read_list(client: "redis.Redis", state: State, page: int) -> Listing:
 def _due_of(client: "redis.Redis", names: Sequence[str]) -> dict[str, int]:
     """When each is due, in Unix milliseconds; one that was taken meanwhile is left out."""
     try:
-        scores = client.zmscore(DUE, list(names)) if names else []
+        scores: list[Any] = read_or([], lambda: client.zmscore(DUE, list(names))) if names else []
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-    return {name: int(score) for name, score in zip(names, scores, strict=True) if score is not None}
+    return {name: int(score) for name, score in zip(names, scores, strict=False) if score is not None}
 
 
 def read_row(client: "redis.Redis", name: str) -> tuple[int, Row | None]:
     """Redis' time, and what the inbox knows of one batch. Raises InboxUnavailableError when Redis can't be asked."""
     now_ms = Backlog(client).now_ms()
     entry: Entry | None = fetch_entries(client, [name]).get(name)
+    if entry is None and client.exists(ENTRY + name):
+        raise ValueError(f"the entry of {name} is not as the inbox writes it")
     return now_ms, make_row(entry, now_ms) if entry else None

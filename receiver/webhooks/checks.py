@@ -6,14 +6,16 @@ since a project may have webhooks of other systems.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from receiver.signing_keys import Secret
 from receiver.web_urls import is_same_url, origin_of, path_of
 from receiver.webhooks.registered import BATCH_EVENTS, DISABLED, ENABLED, FAILED_DELIVERIES, SigningSecret, Webhook
 
-Kind = Literal["missing", "misplaced", "disabled", "events", "secret", "unreachable", "twice", "stranger", "leftover"]
-NOTES: tuple[Kind, ...] = ("twice", "stranger", "leftover")  # worth a line, and no fault
+Fault = Literal["missing", "misplaced", "disabled", "events", "secret", "unreachable"]
+Note = Literal["unjudged", "twice", "stranger", "leftover"]  # worth a line, and no fault
+Kind = Literal[Fault, Note]
+NOTES = get_args(Note)
 DOORS = "/webhooks/gemini"  # what the paths of all our doors begin with
 COMMAND = "gemini-batch-receiver webhooks"
 
@@ -24,9 +26,10 @@ class Wanted:
 
     path: str  # of the project's door
     url: str | None  # the whole address; None where nobody stated it
-    secrets: tuple[Secret, ...] = field(repr=False)  # that the door knows
+    secrets: tuple[Secret, ...] = field(repr=False)  # that this process has; without any it judges no secret
     variable: str  # that holds them
     option: str = ""  # " --project acme", for the commands that are named
+    is_proven: bool = False  # deliveries that were accepted lately show that a secret fits, whatever is shown of it
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,10 @@ def choose_ours(webhooks: Sequence[Webhook], wanted: Wanted) -> list[Webhook]:
         at_home = [one for one in webhooks if is_same_url(one.uri, url)]
         known = [one for one in webhooks if _knows(one, wanted)]
         return at_home or (known + [one for one in webhooks if _is_at_a_door_of(one, url)])[:1]
-    return [one for one in webhooks if path_of(one.uri).endswith(wanted.path) or _knows(one, wanted)]
+    found = [one for one in webhooks if path_of(one.uri).endswith(wanted.path) or _knows(one, wanted)]
+    if any(_knows(one, wanted) for one in found):  # one that surely signs with another secret is another installation's
+        return [one for one in found if _knows(one, wanted) or not _unknown_secrets(one, wanted)]
+    return found
 
 
 def find_problems(webhooks: Sequence[Webhook], wanted: Wanted) -> list[Problem]:
@@ -68,7 +74,7 @@ def find_problems(webhooks: Sequence[Webhook], wanted: Wanted) -> list[Problem]:
 
 def judge(webhook: Webhook, wanted: Wanted) -> list[Problem]:
     """What is wrong with one webhook of ours."""
-    parts = (_misplaced, _disabled, _lacking, _drifted)
+    parts = (_misplaced, _disabled, _lacking, _drifted, _unjudged)
     return [problem for part in parts if (problem := part(webhook, wanted)) is not None]
 
 
@@ -78,6 +84,15 @@ def _knows(webhook: Webhook, wanted: Wanted) -> bool:
 
 def _is_known(shown: SigningSecret, wanted: Wanted) -> bool:
     return any(shown.may_be(secret) for secret in wanted.secrets)
+
+
+def _unknown_secrets(webhook: Webhook, wanted: Wanted) -> list[SigningSecret]:
+    """Those that are surely none of ours; what is shown in no known form may be."""
+    return [
+        shown
+        for shown in webhook.secrets
+        if wanted.secrets and all(shown.may_be(secret) is False for secret in wanted.secrets)
+    ]
 
 
 def _is_at_a_door_of(webhook: Webhook, url: str) -> bool:
@@ -133,27 +148,49 @@ def _lacking(webhook: Webhook, wanted: Wanted) -> Problem | None:
 
 
 def _drifted(webhook: Webhook, wanted: Wanted) -> Problem | None:
-    """Deliveries that the door refuses, now or once the old secret ends. Where nothing is shown, nothing is said."""
-    unknown = [shown for shown in webhook.secrets if not _is_known(shown, wanted)]
-    known = [shown for shown in webhook.secrets if shown not in unknown]
+    """Deliveries that the endpoint refuses, now or once the old secret ends.
+
+    Any one secret that is known is enough, since all of them sign. What is not shown, or can't be compared without a
+    secret of our own, is not judged.
+    """
+    unknown = _unknown_secrets(webhook, wanted)
     lasting = [shown for shown in unknown if shown.expires is None]
-    if not unknown or (known and not lasting):
+    others = [shown for shown in webhook.secrets if shown not in unknown]
+    if not unknown or any(shown.expires is None for shown in others) or (others and not lasting):
         return None
+    shown, variable = (lasting or unknown)[0].truncated, wanted.variable
+    if others:
+        if not all(_is_known(one, wanted) for one in others):
+            return None
+        ends = max(one.expires or "" for one in others)
+        detail = (
+            f"it signs with {shown} too, but {variable} holds only the old one, which ends {ends}: its deliveries are"
+            " refused from then on"
+        )
+        advice = f"set {variable} to both secrets, the new one first, and restart the web process"
+        return Problem("secret", webhook.id, detail, advice)
+    if wanted.is_proven:
+        return None
+    detail = f"it signs with {shown}, but {variable} holds another one, with which its deliveries are refused"
     advice = (
-        f"set {wanted.variable} to its secret and restart the web process; where nobody has it,"
-        f" `{COMMAND} rotate {webhook.id}{wanted.option}` gives another one"
+        f"set {variable} to the secret that `{COMMAND} create` or `rotate` gave last, and restart the web process; only"
+        f" where nobody has kept it, `{COMMAND} rotate {webhook.id}{wanted.option}` gives another one"
     )
-    shown = (lasting or unknown)[0].truncated
-    held = f"{wanted.variable} holds another one" if wanted.secrets else f"{wanted.variable} is not set"
-    if known:
-        ends = known[0].expires or "once the old one ends"
-        held = f"{wanted.variable} holds only the old one, which ends {ends}"
-    return Problem("secret", webhook.id, f"it signs with {shown}, but {held}: its deliveries are refused", advice)
+    return Problem("secret", webhook.id, detail, advice)
+
+
+def _unjudged(webhook: Webhook, wanted: Wanted) -> Problem | None:
+    """What a process without a secret can't tell."""
+    if wanted.secrets:
+        return None
+    detail = f"whether the web process knows its secret can't be told here, where {wanted.variable} is not set"
+    advice = "`gemini-batch-receiver status` shows what the web process says"
+    return Problem("unjudged", webhook.id, detail, advice)
 
 
 def _twice(webhook: Webhook, wanted: Wanted) -> Problem:
     advice = f"`{COMMAND} delete {webhook.id} --yes{wanted.option}` if nobody needs it"
-    return Problem("twice", webhook.id, "it sends every event to the same door once more", advice)
+    return Problem("twice", webhook.id, "it sends every event to the same endpoint once more", advice)
 
 
 def _stranger(webhook: Webhook, wanted: Wanted) -> Problem:
@@ -164,7 +201,7 @@ def _stranger(webhook: Webhook, wanted: Wanted) -> Problem:
 def _leftovers(webhooks: Sequence[Webhook], wanted: Wanted) -> Iterator[Problem]:
     """Secrets that open the door although no webhook signs with them any more."""
     shown = [secret for webhook in webhooks for secret in webhook.secrets]
-    unused = [secret for secret in wanted.secrets if not any(one.may_be(secret) for one in shown)]
+    unused = [secret for secret in wanted.secrets if all(one.may_be(secret) is False for one in shown)]
     if shown and unused:
         detail = f"{len(unused)} secret(s) of {wanted.variable} are of no webhook of this project"
         yield Problem("leftover", None, detail, "remove them after a rotation's 24 hours, and restart the web process")

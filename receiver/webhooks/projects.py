@@ -3,15 +3,19 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+
+from msgspec import structs
 
 from receiver.errors import ReceiverError
 from receiver.gemini.transport import Transport
 from receiver.gemini.webhooks import Webhooks
-from receiver.looks import WebhookFault
 from receiver.projects import SECRET, Project
 from receiver.settings import Settings
 from receiver.web_urls import complete_url
-from receiver.webhooks.checks import Wanted, find_problems
+from receiver.webhooks.checks import Wanted, choose_ours, find_problems
+from receiver.webhooks.evidence import Evidence
+from receiver.webhooks.reports import ServedProject, WebhookFault
 
 log = logging.getLogger(__name__)
 
@@ -31,24 +35,29 @@ def wanted_of(settings: Settings, project: Project, stated: str | None = None) -
     return Wanted(project.path, whole, project.secrets, project.variable(SECRET), option)
 
 
-def warn_of_webhooks(settings: Settings, project: Project) -> list[WebhookFault] | None:
-    """Log what is wrong with a project's webhooks. Gives what that is; None where it can't be seen.
+def look_at_webhooks(settings: Settings, project: Project, evidence: Evidence) -> ServedProject:
+    """Ask Gemini for a project's webhooks, and log what is wrong with them. For the process that serves the endpoint.
 
-    It raises nothing: it keeps nobody from working.
-
-    A project without secrets need not have one: dynamic webhooks do without.
+    It raises nothing: it keeps nobody from working. A project without secrets need not have a webhook: dynamic ones do
+    without. Where deliveries are accepted, their secret is right, whatever Gemini shows of it.
     """
-    about = {"project": project.label}
+    wanted = replace(wanted_of(settings, project), is_proven=evidence.shows_that_the_secret_fits)
+    served = ServedProject(project=project.name, secrets=len(project.secrets))
     try:
         with open_webhooks(settings, project) as webhooks:
-            problems = find_problems(list(webhooks.list()), wanted_of(settings, project))
+            registered = list(webhooks.list())
     except ReceiverError as error:
         is_expected = project.secrets or settings.public_url  # else a key may be for batches alone
         level = logging.WARNING if is_expected else logging.INFO
-        log.log(level, "webhook.unchecked", extra=about | {"cause": str(error)})
-        return None
+        log.log(level, "webhook.unchecked", extra={"project": project.label, "cause": str(error)})
+        return structs.replace(served, why_unknown=str(error))
+    problems = find_problems(registered, wanted)
     faults = [one for one in problems if not one.is_note and (one.kind != "missing" or project.secrets)]
     for fault in faults:
-        extra = about | {"webhook": fault.webhook, "cause": fault.detail, "hint": fault.advice}
+        extra = {"project": project.label, "webhook": fault.webhook, "cause": fault.detail, "hint": fault.advice}
         log.warning(f"webhook.{fault.kind}", extra=extra)  # noqa: G004 - the kinds are few, and each is an event
-    return [WebhookFault(one.kind, one.webhook, one.detail, one.advice) for one in faults]
+    return structs.replace(
+        served,
+        is_registered=bool(choose_ours(registered, wanted)),
+        faults=[WebhookFault(one.kind, one.webhook, one.detail, one.advice) for one in faults],
+    )

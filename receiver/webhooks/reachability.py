@@ -1,6 +1,7 @@
-"""Whether a door of ours answers at the address that Gemini was told, asked the way Gemini would reach it.
+"""Whether a webhook endpoint of ours answers at the address that Gemini was told, asked the way Gemini would reach it.
 
-No key and no signature goes there: a door that is ours refuses what is not signed.
+No key and no signature goes there. What is posted is no JSON, and so no delivery: our endpoint says so with a 415
+before it judges anything, and counts and logs nothing. A header that would mark a probe could also hide forgeries.
 """
 
 import httpx
@@ -9,7 +10,8 @@ from receiver.gemini.transport import trusted_certificates
 from receiver.web_urls import is_private_on_its_way, origin_of
 
 TIMEOUT = httpx.Timeout(10)
-BODY = b"{}"
+PROBE, PROBE_TYPE = b"a probe of gemini-batch-receiver", "text/plain"
+OURS = (httpx.codes.UNSUPPORTED_MEDIA_TYPE, httpx.codes.UNAUTHORIZED)  # the second where a proxy rewrites the type
 
 
 def find_obstacle(url: str, path: str) -> str | None:
@@ -22,27 +24,27 @@ def find_obstacle(url: str, path: str) -> str | None:
     ) as client:
         try:
             alive = _status_of(client, "GET", health)
-            refused = _status_of(client, "POST", url)
+            answered = _status_of(client, "POST", url)
         except httpx.HTTPError as error:
             return f"no answer: {error!r}"[:300]
-    return _judge(refused) or (None if alive == httpx.codes.OK else f"GET {health} gives {alive} instead of 200")
+    return _judge(answered) or (None if alive == httpx.codes.OK else f"GET {health} gives {alive} instead of 200")
 
 
 def _status_of(client: httpx.Client, method: str, url: str) -> int:
     """The status alone; the body is left unread, whatever its size."""
-    content = BODY if method == "POST" else None
-    headers = {"content-type": "application/json"} if content else {}
+    content = PROBE if method == "POST" else None
+    headers = {"content-type": PROBE_TYPE} if content else {}
     with client.stream(method, url, content=content, headers=headers) as answer:
         return answer.status_code
 
 
 def _judge(status: int) -> str | None:
-    """What the answer to an unsigned delivery says."""
-    if status == httpx.codes.UNAUTHORIZED:
+    """What the answer to a POST that is no delivery says."""
+    if status in OURS:
         return None
-    said = f"an unsigned POST gives {status} instead of 401"
+    said = f"an unsigned POST gives {status} instead of 401 or 415"
     if status == httpx.codes.NOT_FOUND:
-        return f"{said}: the web process that runs there has no such door; look at the path, or restart it"
+        return f"{said}: the web process that runs there has no such endpoint; look at the path, or restart it"
     if httpx.codes.is_success(status):
         return f"{said}: what answers there accepts anything, so it is not this receiver"
     if httpx.codes.is_redirect(status):

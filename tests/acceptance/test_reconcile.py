@@ -8,8 +8,7 @@ import httpx
 import pytest
 import redis
 
-from receiver.inbox.ledger import COUNTERS
-from receiver.inbox.scripts import LOOK
+from receiver.inbox.scripts import COUNTERS, LOOK
 from receiver.reconcile import MISSED
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run

@@ -1,5 +1,6 @@
 """The webhook's whole life with every process real: registered into an .env file, rotated, broken, found, mended."""
 
+import functools
 import json
 import subprocess
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.inbox.scripts import LOOK
-from receiver.looks import WEBHOOK_FAULTS, read_faults
+from receiver.web_presence import read_web_processes
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import run
 from tests.running import CLIENT, HEADERS, answers, ready_batch, running_program, running_sandbox
@@ -96,6 +97,29 @@ def test_created_webhook_delivers(owner: Owner) -> None:
         eventually(lambda: "  ignored  " in run(owner.settings, *listed).stdout, 20, "the ping's line")
 
 
+def test_probe_of_the_doctor_is_no_refused_delivery(owner: Owner) -> None:
+    """And nothing that a forger could write makes his own look like one: all of these are refused and seen."""
+    registered(owner)
+    disguises = [
+        {"user-agent": "gemini-batch-receiver"},
+        {"content-type": "application/json; charset=x", "x-probe": "1"},
+    ]
+    with ExitStack() as stack:
+        owner.serve(stack)
+        assert owner.findings() == [("none", "ok")]
+        listed = ("events", "list", "--deliveries", "--json")
+
+        def has_deliveries(count: int) -> bool:
+            return len(json.loads(run(owner.settings, *listed).stdout)) == count
+
+        for number, headers in enumerate(disguises, start=1):
+            forged = {"content-type": "application/json"} | headers
+            assert CLIENT.post(owner.url, content=b"{}", headers=forged).status_code == 401
+            eventually(functools.partial(has_deliveries, number), 20)
+        assert {one["verdict"] for one in json.loads(run(owner.settings, *listed).stdout)} == {"refused"}
+    assert '"event": "delivery.refused"' in (owner.world.folder / "serve.log").read_text()
+
+
 def test_rotation_loses_no_delivery(owner: Owner) -> None:
     """Old process, old secret; then the new one; then a day later without the old one."""
     webhook = registered(owner)
@@ -119,9 +143,51 @@ def test_immediate_rotation_is_found_until_the_restart(owner: Owner) -> None:
         assert owner.run("rotate", webhook["id"], "--immediately", "--env-file", str(owner.file)).returncode == 0
         result = run(before, "webhooks", "doctor")
         assert result.returncode == 1
-        assert "GEMINI_WEBHOOK_SECRET holds another one: its deliveries are refused" in result.stdout
+        assert "GEMINI_WEBHOOK_SECRET holds another one, with which its deliveries are refused" in result.stdout
         assert f"gemini-batch-receiver webhooks rotate {webhook['id']}" in result.stdout
         assert owner.findings() == [("none", "ok")]
+
+
+def test_worker_without_the_secret_raises_no_alarm(owner: Owner) -> None:
+    """As in compose and Kubernetes: the web process alone has the secret, and the worker makes reconcile runs too."""
+    owner.environ["RECONCILE_INTERVAL_S"] = "1"
+    registered(owner)
+    without = {name: value for name, value in owner.settings.items() if "SECRET" not in name and name != "PUBLIC_URL"}
+    folder = owner.world.folder
+    with ExitStack() as stack:
+        client = stack.enter_context(redis.Redis.from_url(owner.world.redis_url))
+        stack.enter_context(running_program(folder, without, "worker"))
+        eventually(lambda: '"event": "reconcile.done"' in (folder / "worker.log").read_text(), 20, "the worker's run")
+        alone = run(without, "status")
+        assert (alone.returncode, "no web process is running: start" in alone.stderr) == (1, True)
+        assert "unknown    how the webhook of default is: only a web process looks at it" in alone.stdout
+        owner.serve(stack)
+        eventually(lambda: kinds_of_faults(client) == [], 20, "what the web process sees")
+        before = int(client.hget(LOOK, "began") or 0)
+        eventually(lambda: int(client.hget(LOOK, "began") or 0) > before + 3000, 20, "more runs")
+        for settings in (without, owner.settings):
+            said = run(settings, "status")
+            assert (said.returncode, said.stderr, said.stdout.splitlines()[-1]) == (0, "", "in short   All is well")
+        doctor = run(without, "webhooks", "doctor")
+        assert (doctor.returncode, "refused" in doctor.stdout + doctor.stderr) == (0, False)
+    assert [event for event in (folder / "worker.log").read_text().splitlines() if "webhook." in event] == []
+
+
+def test_created_webhook_is_a_step_until_the_secret_is_set(owner: Owner) -> None:
+    owner.environ["RECONCILE_INTERVAL_S"] = "1"
+    with ExitStack() as stack:
+        stack.enter_context(running_program(owner.world.folder, owner.settings, "worker"))
+        owner.serve(stack)
+
+        def needs(words: str) -> bool:
+            said = run(owner.environ, "status")
+            return said.returncode == 1 and words in said.stderr and "rotate" not in said.stderr
+
+        create = f"`gemini-batch-receiver webhooks create --url {owner.world.web_url}` registers one"
+        eventually(lambda: needs(create), 20, "the step that registers a webhook")
+        registered(owner)
+        eventually(lambda: needs("the web process has no GEMINI_WEBHOOK_SECRET"), 20, "the step that sets the secret")
+        assert '"event": "webhook.' not in (owner.world.folder / "serve.log").read_text()
 
 
 def test_doctor_mends_what_it_can(owner: Owner) -> None:
@@ -193,9 +259,9 @@ def test_two_projects_have_two_doors(owner: Owner) -> None:
 
 
 def kinds_of_faults(client: "redis.Redis") -> list[str] | None:
-    """What the last look found; None where it kept nothing."""
-    kept = client.hget(LOOK, WEBHOOK_FAULTS)
-    return None if kept is None else [fault.kind for fault in read_faults(kept)]
+    """What the web process says of its only project; None where it could not look."""
+    served = [one for process in read_web_processes(client) for one in process.projects]
+    return None if not served or served[0].faults is None else [fault.kind for fault in served[0].faults]
 
 
 def test_schedule_warns_of_a_disabled_webhook(owner: Owner) -> None:
@@ -211,6 +277,7 @@ def test_schedule_warns_of_a_disabled_webhook(owner: Owner) -> None:
         owner.patch(state="disabled")
         eventually(lambda: '"event": "webhook.disabled"' in log.read_text(), 20, "the warning")
         eventually(lambda: kinds_of_faults(client) == ["disabled"], 20, "what the look found")
+        assert run(owner.settings, "status").stderr.startswith("no worker is running: start")
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     warning = next(line for line in lines if line["event"] == "webhook.disabled")
     assert (warning["level"], warning["webhook"], warning["project"]) == ("warning", webhook["id"], "default")

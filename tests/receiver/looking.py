@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import redis
 
 from receiver.gemini.client import Gemini
-from receiver.inbox.ledger import COUNTERS, Inbox, connect
-from receiver.inbox.scripts import LOOK
+from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.scripts import COUNTERS, LOOK
 from receiver.layout import manifest_name
 from receiver.project_batches import ProjectBatches
 from receiver.reconcile import MISSED, Reconciliation, Report

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
+from deploy.sandbox.valkey import running_valkey
 from receiver.bell import open_queue
 from receiver.inbox.entries import ENTRY
 from tests.receiver import forging
@@ -120,6 +121,30 @@ def test_dynamic_webhook_is_verified(web_url: str, sandbox_url: str, redis_url: 
 
 def test_health_needs_nothing(web_url: str) -> None:
     assert httpx.get(f"{web_url}/health").json() == {"status": "ok"}
+
+
+def test_redis_that_takes_no_writes_is_not_ready(sandbox_url: str, tmp_path: Path) -> None:
+    """It answers every PING; a delivery would get a 503. A flood of questions writes no more than one a second."""
+    port = allocate_port()
+    with running_valkey(tmp_path) as redis_url, redis.Redis.from_url(redis_url) as client:
+        settings = settings_of(redis_url, sandbox_url, (tmp_path / "outputs").as_uri(), port)
+        with running_program(tmp_path, settings, "serve"):
+            url = f"http://127.0.0.1:{port}"
+            eventually(lambda: answers(f"{url}/ready"), 20)
+            client.config_set("maxmemory", "1mb")
+            eventually(lambda: not answers(f"{url}/ready"), 5)
+            said = httpx.get(f"{url}/ready")
+            assert (said.status_code, said.json()["status"], deliver(url).status_code) == (503, "not ready", 503)
+            assert said.json()["cause"].startswith("Redis is full and takes no writes")
+            client.config_set("maxmemory", "0")
+            eventually(lambda: answers(f"{url}/ready"), 5)
+            client.config_resetstat()
+            began = time.monotonic()
+            with httpx.Client() as http:
+                assert all(http.get(f"{url}/ready").is_success for _ in range(200))
+            seconds = time.monotonic() - began
+            assert client.info("commandstats").get("cmdstat_sadd", {"calls": 0})["calls"] <= 2 + seconds
+            assert client.keys("*probe*") == []
 
 
 def test_absent_redis_is_no_acceptance(sandbox_url: str, tmp_path: Path) -> None:

@@ -2,10 +2,10 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
-from receiver.deliveries import MOST_AT_ONCE, MOST_LOGGED, REFUSALS, Note, NoteBook, fetch_deliveries
+from receiver.deliveries import MOST_AT_ONCE, MOST_LOGGED, Note, NoteBook, fetch_deliveries
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.inbox.scripts import DELIVERIES
+from receiver.inbox.scripts import DELIVERIES, REFUSALS
 
 
 def deliver(client: "redis.Redis", *ids: str) -> None:

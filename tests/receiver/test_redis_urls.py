@@ -27,7 +27,7 @@ def tls_url(redis_url: str, certificates: Certificates) -> Iterator[str]:
 
 def ping(**environ: str) -> None:
     with connect(read_settings(RIGHT | environ).redis_url) as client:
-        Inbox(client).ping()
+        Inbox(client).has_due()
 
 
 def test_private_ca_is_trusted(tls_url: str, certificates: Certificates) -> None:

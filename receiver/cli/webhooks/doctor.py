@@ -55,7 +55,7 @@ class _Patient:
 @json_option
 @click.pass_context
 def doctor_webhooks(ctx: click.Context, *, url: str | None, fix: bool, label: str | None, as_json: bool) -> None:
-    """Compare every project's webhooks with what they should be, and knock at their doors.
+    """Compare every project's webhooks with what they should be, and try their addresses.
 
     Where the web process is says --url, or PUBLIC_URL; with neither, a webhook is known by its path or its secret.
     Exit code 1 when something is wrong and was not fixed.
@@ -100,7 +100,8 @@ def _examine(settings: Settings, project: Project, url: str | None, *, fix: bool
 
 def _treat(patient: _Patient, webhook: Webhook) -> None:
     """Judge one webhook of ours, mend what can be mended, and say what is left."""
-    before = judge(webhook, patient.wanted)
+    judged = judge(webhook, patient.wanted)
+    before = [problem for problem in judged if not problem.is_note]
     obstacle = _find_obstacle(webhook, patient)
     if obstacle is not None:
         patient.note(obstacle, "wrong")
@@ -116,6 +117,9 @@ def _treat(patient: _Patient, webhook: Webhook) -> None:
     if not before and obstacle is None:
         detail = f"{webhook.uri} is {webhook.state}, is told of every event, and answers"
         patient.found.append(Finding(patient.project.label, "none", webhook.id, "ok", detail, ""))
+    for problem in judged:
+        if problem.is_note:
+            patient.note(problem, "note")
 
 
 def _mend(patient: _Patient, webhook: Webhook, changes: Mapping[str, object]) -> tuple[set[str], GeminiError | None]:

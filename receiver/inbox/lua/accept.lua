@@ -17,8 +17,8 @@ local function open(batch, event, door, metadata, trace, is_known)
   redis.call('HSET', key, 'state', 'open', 'event', event, 'door', door, 'metadata', metadata, 'attempts', 0, 'waits', 0,
     'accepted', now, 'first', first, 'changed', now, 'rung_until', now + ring_grace,
     'trace', trace, 'timeline', add_step(timeline, 'accepted', event .. ' ' .. door))
-  redis.call('ZREM', BURIED, batch)
-  redis.call('ZREM', DONE, batch)
+  redis.pcall('ZREM', BURIED, batch)
+  redis.pcall('ZREM', DONE, batch)
   redis.call('ZADD', DUE, now, batch)
   return 'accepted'
 end
@@ -27,7 +27,11 @@ local function accept(batch, delivery, event, door, metadata, reopen, trace)
   if delivery ~= '' and not redis.call('SET', DELIVERY .. delivery, batch, 'NX', 'EX', delivery_ttl) then
     return 'known'
   end
-  local state = redis.call('HGET', ENTRY .. batch, 'state')
+  local state = redis.pcall('HGET', ENTRY .. batch, 'state')
+  if type(state) == 'table' then -- no hash: somebody else wrote there
+    redis.call('DEL', ENTRY .. batch)
+    state = false
+  end
   if not state or (state == 'done' and reopen ~= 'none') or (state == 'buried' and reopen == 'all') then
     return open(batch, event, door, metadata, trace, state)
   end
@@ -52,7 +56,7 @@ for i = 4, #ARGV, 7 do
   end
 end
 if #rows > 0 then -- together, and as text: a stream costs every delivery a third more of Redis' time
-  redis.call('LPUSH', DELIVERIES, unpack(rows))
-  redis.call('LTRIM', DELIVERIES, 0, most_logged - 1)
+  redis.pcall('LPUSH', DELIVERIES, unpack(rows)) -- pcall: whatever somebody wrote there, no delivery must fail at it
+  redis.pcall('LTRIM', DELIVERIES, 0, most_logged - 1)
 end
 return verdicts

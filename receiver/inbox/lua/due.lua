@@ -1,14 +1,14 @@
 -- ARGV: most to give, ring grace ms, done ttl s, buried ttl s, most to look at
 -- Gives the batches that are due and not rung lately, and marks them as rung. Tidies what points to no entry.
-redis.call('ZREMRANGEBYSCORE', DONE, '-inf', now - ARGV[3] * 1000)
-redis.call('ZREMRANGEBYSCORE', BURIED, '-inf', now - ARGV[4] * 1000)
+redis.pcall('ZREMRANGEBYSCORE', DONE, '-inf', now - ARGV[3] * 1000)
+redis.pcall('ZREMRANGEBYSCORE', BURIED, '-inf', now - ARGV[4] * 1000)
 local due = {}
 for _, batch in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, ARGV[5])) do
   if #due >= tonumber(ARGV[1]) then
     break
   end
-  local entry = redis.call('HMGET', ENTRY .. batch, 'state', 'rung_until')
-  if not entry[1] then
+  local entry = redis.pcall('HMGET', ENTRY .. batch, 'state', 'rung_until')
+  if entry.err or not entry[1] then -- it is gone, or was never ours
     redis.call('ZREM', DUE, batch)
   elseif tonumber(entry[2] or 0) <= now then
     redis.call('HSET', ENTRY .. batch, 'rung_until', now + tonumber(ARGV[2]))

@@ -11,7 +11,6 @@ forget_faults(ARGV[1])
 note(ARGV[1], 'stored', '')
 redis.call('EXPIRE', ENTRY .. ARGV[1], ARGV[4])
 redis.call('ZREM', DUE, ARGV[1])
-redis.call('ZADD', DONE, now, ARGV[1])
-redis.call('EXPIRE', DONE, ARGV[4])
+put(DONE, now, ARGV[1], ARGV[4])
 end_attempt('stored')
 return 1

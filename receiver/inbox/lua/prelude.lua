@@ -38,28 +38,36 @@ end
 local QUEUE, NOTICE, TARGETS, DEAD_NOTICES = 'gbr:notices:', 'gbr:notice:', 'gbr:notices', 'gbr:dead_notices'
 local NOTICE_TTL_S = 30 * 86400 -- longer than the whole schedule
 
-local function queue_notice(queue, name, due)
-  if type(redis.pcall('ZADD', queue, due, name)) == 'table' then -- no sorted set: somebody else wrote there
-    redis.call('DEL', queue)
-    redis.call('ZADD', queue, due, name)
+local function put(key, score, member, ttl_s)
+  if type(redis.pcall('ZADD', key, score, member)) == 'table' then -- no sorted set: somebody else wrote there
+    redis.call('DEL', key)
+    redis.call('ZADD', key, score, member)
   end
-  redis.call('EXPIRE', queue, NOTICE_TTL_S)
+  redis.call('EXPIRE', key, ttl_s)
 end
 
--- Owe one notice to each target, whose queues are the keys from the eighth on. In the step that it tells of: nothing
--- can fall between. One that says the same has the same name.
+local function queue_notice(queue, name, due)
+  put(queue, due, name, NOTICE_TTL_S)
+end
+
+-- Owe one notice to the target of a queue. One that says the same has the same name.
+local function owe(queue, batch, kind, data)
+  local target = string.sub(queue, #QUEUE + 1)
+  local name = target .. '/msg_' .. redis.sha1hex(table.concat({ kind, batch, data }, '\n'))
+  redis.call('DEL', NOTICE .. name)
+  redis.call('HSET', NOTICE .. name, 'type', kind, 'batch', batch, 'data', data, 'owed', now, 'tries', 0)
+  redis.call('EXPIRE', NOTICE .. name, NOTICE_TTL_S)
+  redis.call('ZREM', DEAD_NOTICES, name)
+  queue_notice(queue, name, now)
+  redis.call('SADD', TARGETS, target)
+  redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
+end
+
+-- Owe it to each target, whose queues are the keys from the eighth on. In the step that it tells of: nothing can fall
+-- between.
 local function notify(batch, kind, data)
-  local message = 'msg_' .. redis.sha1hex(table.concat({ kind, batch, data }, '\n'))
   for i = 8, #KEYS do
-    local target = string.sub(KEYS[i], #QUEUE + 1)
-    local name = target .. '/' .. message
-    redis.call('DEL', NOTICE .. name)
-    redis.call('HSET', NOTICE .. name, 'type', kind, 'batch', batch, 'data', data, 'owed', now, 'tries', 0)
-    redis.call('EXPIRE', NOTICE .. name, NOTICE_TTL_S)
-    redis.call('ZREM', DEAD_NOTICES, name)
-    queue_notice(KEYS[i], name, now)
-    redis.call('SADD', TARGETS, target)
-    redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
+    owe(KEYS[i], batch, kind, data)
   end
 end
 
@@ -79,8 +87,7 @@ local function bury(batch, cause, ttl_s, fault)
   note(batch, 'buried', cause)
   redis.call('EXPIRE', ENTRY .. batch, ttl_s)
   redis.call('ZREM', DUE, batch)
-  redis.call('ZADD', BURIED, now, batch)
-  redis.call('EXPIRE', BURIED, ttl_s)
+  put(BURIED, now, batch, ttl_s)
   count('gbr_dead_letters_total')
 end
 

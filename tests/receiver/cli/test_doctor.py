@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from deploy.sandbox.valkey import running_valkey
 from receiver.cli.group import cli
 from receiver.gemini.client import Gemini
 from receiver.gemini.probe import probe_gemini
@@ -39,6 +40,9 @@ def test_all_is_well(settings: dict[str, str]) -> None:
     assert checks == [
         "ok    settings",
         "ok    redis",
+        "WARN  next step",
+        "WARN  next step",
+        "WARN  processes",
         "ok    storage",
         "ok    gemini key",
         "ok    clock",
@@ -48,7 +52,23 @@ def test_all_is_well(settings: dict[str, str]) -> None:
         "ok    output template",
         "ok    versions",
     ]
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, "")  # a deployment may be what starts the processes
+    assert "WARN  next step: no worker is running: start `gemini-batch-receiver worker`\n" in result.stdout
+
+
+def test_full_redis_is_wrong(settings: dict[str, str], tmp_path: Path) -> None:
+    with running_valkey(tmp_path, "--maxmemory", "1mb") as url:
+        result = doctor(settings | {"REDIS_URL": url})
+    assert (result.exit_code, "WRONG redis: Redis is full and takes no writes" in result.stdout) == (1, True)
+
+
+def test_process_without_the_secret_does_not_judge_it(settings: dict[str, str]) -> None:
+    origin = f"https://{uuid.uuid4()}.example"
+    register_webhook(settings["GEMINI_BASE_URL"], f"{origin}/webhooks/gemini")
+    said = doctor(settings | {"PUBLIC_URL": origin}).stdout
+    assert "ok    webhook secret: none in this environment for /webhooks/gemini\n" in said
+    assert "ok    webhook: default: as it should be, but for its secret, which is not known here\n" in said
+    assert "refused" not in said
 
 
 def test_unknown_variable_is_a_warning(settings: dict[str, str]) -> None:

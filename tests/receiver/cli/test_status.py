@@ -5,24 +5,32 @@ import threading
 from email.message import Message
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 from click.testing import CliRunner, Result
+from rq import Worker
+from rq.serializers import JSONSerializer
 
 from deploy.sandbox.valkey import running_valkey
+from receiver.bell import open_queue
 from receiver.cli.group import cli
 from receiver.deliveries import Note, NoteBook, name_delivery
 from receiver.inbox.entries import ENTRY
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import DUE
-from receiver.looks import Looks, WebhookFault
+from receiver.looks import Looks
 from receiver.overview import take_overview
 from receiver.retry import Counter
+from receiver.web_presence import WEB
+from receiver.webhooks.reports import ServedProject, WebhookFault, WebProcess
 from tests.answering import Answer, answering
 from tests.receiver.inbox.test_backlog import fill
 from tests.running import running_program
 from tests.waiting import eventually
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
+
+NO_WEB = "no web process is running: start `gemini-batch-receiver serve`"
 
 
 def status(redis_url: str, *args: str, **more: str) -> Result:
@@ -30,16 +38,43 @@ def status(redis_url: str, *args: str, **more: str) -> Result:
 
 
 @pytest.mark.usefixtures("client")
-def test_empty_inbox_needs_nobody(redis_url: str) -> None:
+def test_empty_installation_is_told_its_next_steps(redis_url: str) -> None:
     result = status(redis_url, GEMINI_API_KEY__ACME="key-acme")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.splitlines() == [
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "no web process is running: start `gemini-batch-receiver serve`",
+        "no worker is running: start `gemini-batch-receiver worker`",
+    ]
+    look = "only a web process looks at it (`gemini-batch-receiver webhooks doctor` looks"
+    unseen = "no reconcile run has seen its whole list yet"
+    assert [line.partition(", `gemini-batch-receiver webhooks create`")[0] for line in result.stdout.splitlines()] == [
         "inbox      0 open, 0 leased (0 due), 0 buried, 0 done",
-        "worker     none is alive",
+        "web        none is running",
+        "worker     none is running",
         "counters   nothing was missed, and all books balance",
         "reconcile  default: nobody has looked at Gemini's list yet",
         "reconcile  acme: nobody has looked at Gemini's list yet",
+        f"unknown    how the webhook of default is: {look}",
+        f"unknown    how the webhook of acme is: {look}",
+        f"unknown    what there is at Gemini in the project default: {unseen}",
+        f"unknown    what there is at Gemini in the project acme: {unseen}",
+        "in short   2 things need you",
     ]
+
+
+def say(client: "redis.Redis", *served: ServedProject) -> None:
+    """As a web process would."""
+    seconds, _ = client.time()
+    process = WebProcess(host="h", pid=1, seen_ms=seconds * 1000, projects=list(served))
+    client.hset(WEB, "one", msgspec.json.encode(process))
+
+
+def test_nothing_wrong_is_not_well_while_something_is_unknown(client: "redis.Redis", redis_url: str) -> None:
+    say(client, ServedProject(project="", secrets=1))
+    Worker([open_queue(client)], serializer=JSONSerializer).register_birth()  # type: ignore[no-untyped-call] # RQ's
+    result = status(redis_url)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-1] == "in short   Nothing is known to be wrong, but not all is known"
 
 
 def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
@@ -51,8 +86,9 @@ def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
     assert said[1] == "leased     batches/leased for 0s by a worker that is gone or quite new"
     assert "buried     batches/buried 0s ago, after 0 attempts: no such file" in said
     assert result.exit_code == 1
-    due, buried = result.stderr.splitlines()
-    assert due == "1 batch is due and no worker is alive: start `gemini-batch-receiver worker`"
+    web, due, buried = result.stderr.splitlines()
+    assert web.startswith("no web process is running")
+    assert due == "1 batch is due and no worker is running: start `gemini-batch-receiver worker`"
     assert buried.startswith("1 batch was given up: `gemini-batch-receiver events list --state buried` says why")
 
 
@@ -75,10 +111,21 @@ def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_ur
 
 def test_faults_of_webhooks_need_a_person(client: "redis.Redis", redis_url: str) -> None:
     fault = WebhookFault("disabled", "webhooks/1", "it is disabled", "`webhooks update 1 --state enabled`")
-    Looks(client, 900, "acme").note_webhooks([fault])
+    served = ServedProject(project="acme", secrets=1, is_registered=True, faults=[fault])
+    say(client, ServedProject(project="", secrets=1, is_registered=True, faults=[]), served)
     result = status(redis_url, GEMINI_API_KEY__ACME="key-acme")
     assert result.exit_code == 1
-    assert result.stderr == "the webhook of acme: it is disabled; `webhooks update 1 --state enabled`\n"
+    assert "the webhook of acme: it is disabled; `webhooks update 1 --state enabled`" in result.stderr.splitlines()
+
+
+def test_full_redis_is_not_well(tmp_path: Path) -> None:
+    """Nor is it known who runs: they can't say so."""
+    with running_valkey(tmp_path, "--maxmemory", "1mb") as url:
+        result = status(url)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Redis is full and takes no writes")
+    assert "no worker is running: start" not in result.stderr
+    assert "unknown    which processes run: they can't say so" in result.stdout
 
 
 def test_json_holds_all_of_it(client: "redis.Redis", redis_url: str) -> None:
@@ -87,7 +134,7 @@ def test_json_holds_all_of_it(client: "redis.Redis", redis_url: str) -> None:
     assert (found["open"], found["due"], found["buried"], found["done"]) == (1, 1, 1, 1)
     assert [one["batch"] for one in found["leased"]] == ["batches/leased"]
     assert found["last_buried"] == [{"batch": "batches/buried", "age_s": 0, "attempts": 0, "cause": "no such file"}]
-    assert len(found["needs"]) == 2
+    assert len(found["needs"]) == 3
 
 
 def test_worker_is_seen_at_its_batch(client: "redis.Redis", redis_url: str, tmp_path: Path) -> None:
@@ -112,7 +159,7 @@ def test_worker_is_seen_at_its_batch(client: "redis.Redis", redis_url: str, tmp_
             found = json.loads(status(redis_url, "--json").stdout)
             released.set()
     (worker,) = found["workers"]
-    assert (worker["state"], worker["batch"], found["needs"]) == ("busy", "batches/abc", [])
+    assert (worker["state"], worker["batch"], found["needs"]) == ("busy", "batches/abc", [NO_WEB])
     assert found["leased"] == [{"batch": "batches/abc", "for_s": found["leased"][0]["for_s"], "worker": worker["name"]}]
 
 

@@ -31,6 +31,11 @@ def only(webhook: Webhook, wanted: Wanted = WANTED) -> Problem:
     return problem
 
 
+def only_fault(webhook: Webhook) -> Problem:
+    (problem,) = [one for one in find_problems([webhook], WANTED) if not one.is_note]
+    return problem
+
+
 def test_examples_hold() -> None:
     assert doctest.testmod(registered_webhooks).failed == 0
 
@@ -99,8 +104,63 @@ def test_unfinished_rotation_is_drift() -> None:
     assert f"holds only the old one, which ends {ENDING}" in problem.detail
 
 
-def test_no_secret_at_all_is_drift() -> None:
-    assert "GEMINI_WEBHOOK_SECRET is not set" in only(RIGHT, replace(WANTED, secrets=())).detail
+def test_process_without_a_secret_judges_none() -> None:
+    """A worker of compose or Kubernetes: only the web process has the secret."""
+    problem = only(RIGHT, replace(WANTED, secrets=()))
+    assert (problem.kind, problem.is_note, problem.changes) == ("unjudged", True, EMPTY)
+    assert "refused" not in problem.detail + problem.advice
+    assert "rotate" not in problem.advice
+
+
+@pytest.mark.parametrize("truncated", ["", "whsec_", "whsec_...", "(hidden)", "...====", "whsec_..==..x"])
+def test_secret_shown_in_no_known_form_is_not_judged(truncated: str) -> None:
+    assert [
+        kind for kind in kinds([replace(RIGHT, secrets=(SigningSecret(truncated, None),))]) if kind == "secret"
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "truncated",
+    [
+        f"...{SECRET_TEXT[-4:]}",
+        f"{SECRET_TEXT[:10]}...",
+        f"{SECRET_TEXT[:9]}…{SECRET_TEXT[-2:]}",
+        f"whsec_****{SECRET_TEXT[-6:]}",
+    ],
+)
+def test_other_ways_to_shorten_a_secret_are_read(truncated: str) -> None:
+    assert kinds([replace(RIGHT, secrets=(SigningSecret(truncated, None),))]) == []
+
+
+def test_one_lasting_secret_that_is_known_is_enough() -> None:
+    assert kinds([replace(RIGHT, secrets=(UNKNOWN, SHOWN))]) == []
+    assert kinds([replace(RIGHT, secrets=(UNKNOWN, SigningSecret("", None)))]) == []
+
+
+def test_accepted_deliveries_outweigh_what_is_shown() -> None:
+    webhook = replace(RIGHT, secrets=(UNKNOWN,))
+    assert [kind for kind in kinds([webhook], replace(WANTED, is_proven=True)) if kind == "secret"] == []
+    rotating = replace(RIGHT, secrets=(UNKNOWN, replace(SHOWN, expires=ENDING)))
+    assert kinds([rotating], replace(WANTED, is_proven=True)) == [
+        "secret"
+    ]  # the old secret says nothing of the new one
+
+
+def test_good_secret_is_not_rotated_away() -> None:
+    """Its owner has it, and only has to set it: to rotate is for a secret that nobody has kept."""
+    problem = only_fault(replace(RIGHT, secrets=(UNKNOWN,)))
+    assert problem.advice.startswith("set GEMINI_WEBHOOK_SECRET to the secret that")
+    assert problem.advice.index("restart the web process") < problem.advice.index("only where nobody has kept it")
+    rotating = only_fault(replace(RIGHT, secrets=(UNKNOWN, replace(SHOWN, expires=ENDING))))
+    assert "rotate" not in rotating.advice
+    assert "refused from then on" in rotating.detail
+
+
+def test_other_installation_of_the_same_project_is_a_stranger() -> None:
+    """Two installations share a Gemini project, and neither states its address: each knows its own by the secret."""
+    other = replace(RIGHT, id="two", uri="https://staging.example" + PATH, secrets=(UNKNOWN,))
+    for webhooks in ([RIGHT, other], [other, RIGHT]):
+        assert [(one.kind, one.webhook) for one in find_problems(webhooks, NOWHERE)] == [("stranger", "two")]
 
 
 def test_what_gemini_does_not_show_is_not_judged() -> None:

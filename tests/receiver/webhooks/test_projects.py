@@ -11,7 +11,8 @@ from receiver.gemini.webhooks import Webhooks
 from receiver.inbox.ledger import connect
 from receiver.reconciler import look_at
 from receiver.settings import Settings, read_settings
-from receiver.webhooks.projects import warn_of_webhooks
+from receiver.webhooks.evidence import Evidence
+from receiver.webhooks.projects import look_at_webhooks
 from receiver.webhooks.registered import BATCH_EVENTS, show_secret
 from tests.receiver.forging import SECRET_TEXT
 from tests.receiver.listing import Listing, serving
@@ -35,7 +36,7 @@ class Place:
         """The events that are logged now, and whose they are."""
         self.caplog.clear()
         for project in settings.projects.values():
-            warn_of_webhooks(settings, project)
+            look_at_webhooks(settings, project, Evidence())
         assert all(record.levelno == logging.WARNING for record in self.caplog.records)
         return [(record.getMessage(), vars(record)["project"]) for record in self.caplog.records]
 
@@ -75,7 +76,8 @@ def test_each_project_is_asked_with_its_key(place: Place) -> None:
     assert "another-key" not in str([vars(record) for record in place.caplog.records])
 
 
-def test_unlisted_webhooks_fail_no_look(place: Place, redis_url: str, storage_url: str) -> None:
+def test_reconcile_run_judges_no_webhook(place: Place, redis_url: str, storage_url: str) -> None:
+    """Whoever makes it may know neither secret nor address."""
     listing = Listing()
     name = listing.add("one")
     with serving(listing) as url, connect(redis_url) as client:
@@ -84,16 +86,48 @@ def test_unlisted_webhooks_fail_no_look(place: Place, redis_url: str, storage_ur
         report = look_at(settings, settings.project(""), client, even_early=False)
         assert report is not None
         assert report.tally.queued == [name]
-        events = [record.getMessage() for record in place.caplog.records if record.levelno >= logging.WARNING]
-        assert events == ["webhook.unchecked"]
-        place.caplog.clear()
-        assert look_at(settings, settings.project(""), client, even_early=False) is None
-        assert place.caplog.records == []  # no look, no question
+    assert [record.getMessage() for record in place.caplog.records if "webhook" in record.getMessage()] == []
+
+
+def test_what_gemini_does_not_show_is_unknown(place: Place) -> None:
+    settings = place.settings(GEMINI_API_KEY="another-key", GEMINI_WEBHOOK_SECRET=SECRET_TEXT)
+    served = look_at_webhooks(settings, settings.project(""), Evidence())
+    assert (served.is_registered, served.faults, served.secrets) == (None, None, 1)
+    assert "API key" in served.why_unknown
+
+
+def test_registered_webhook_without_our_secret_is_no_fault_but_a_step(place: Place) -> None:
+    """Just after `webhooks create`: nothing is wrong with the webhook."""
+    place.webhooks.create(URL, BATCH_EVENTS, None)
+    settings = place.settings(PUBLIC_URL=ORIGIN)
+    served = look_at_webhooks(settings, settings.project(""), Evidence())
+    assert (served.is_registered, served.faults, served.secrets) == (True, [], 0)
+    assert place.warnings(settings) == []
+
+
+def test_accepted_delivery_proves_the_secret(place: Place) -> None:
+    place.webhooks.create(URL, BATCH_EVENTS, None)
+    settings, now = place.settings(PUBLIC_URL=ORIGIN, GEMINI_WEBHOOK_SECRET=SECRET_TEXT), [0.0]
+    evidence = Evidence(clock=lambda: now[0])
+
+    def kinds() -> list[str]:
+        return [fault.kind for fault in look_at_webhooks(settings, settings.project(""), evidence).faults or []]
+
+    assert kinds() == ["secret"]
+    evidence.accepted()
+    now[0] = 600.0
+    assert kinds() == []
+    evidence.refused()
+    assert kinds() == ["secret"]
+    now[0] = 610.0
+    evidence.accepted()
+    now[0] = 2000.0
+    assert kinds() == ["secret"]  # that was long ago
 
 
 def test_key_that_may_not_list_is_no_warning_without_need(place: Place) -> None:
     settings = place.settings(GEMINI_API_KEY="another-key")
     with place.caplog.at_level(logging.INFO):
-        warn_of_webhooks(settings, settings.project(""))
+        look_at_webhooks(settings, settings.project(""), Evidence())
     unchecked = [record.levelno for record in place.caplog.records if record.getMessage() == "webhook.unchecked"]
     assert unchecked == [logging.INFO]

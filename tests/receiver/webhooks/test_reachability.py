@@ -7,7 +7,7 @@ from receiver.webhooks.reachability import find_obstacle
 from tests.answering import Answer, answering
 
 PATH = "/webhooks/gemini"
-OK, REFUSED = Answer(200, b"{}"), Answer(401, b"{}")
+OK, NO_DELIVERY = Answer(200, b"{}"), Answer(415, b"{}")
 
 
 def knock(health: Answer, door: Answer, before: str = "") -> tuple[str | None, list[tuple[str, Message]]]:
@@ -23,8 +23,9 @@ def knock(health: Answer, door: Answer, before: str = "") -> tuple[str | None, l
 
 
 @pytest.mark.parametrize("before", ["", "/below/a/proxy"])
-def test_door_that_refuses_is_well(before: str) -> None:
-    words, asked = knock(OK, REFUSED, before)
+@pytest.mark.parametrize("answer", [NO_DELIVERY, Answer(401, b"{}")])
+def test_endpoint_that_refuses_is_well(before: str, answer: Answer) -> None:
+    words, asked = knock(OK, answer, before)
     assert words is None
     assert [path for path, _ in asked] == [f"{before}/health", f"{before}{PATH}"]
 
@@ -32,11 +33,11 @@ def test_door_that_refuses_is_well(before: str) -> None:
 @pytest.mark.parametrize(
     ("health", "status", "words"),
     [
-        (200, 404, "has no such door"),
+        (200, 404, "has no such endpoint"),
         (200, 202, "it is not this receiver"),
         (200, 308, "a delivery must not have to follow"),
-        (200, 503, "an unsigned POST gives 503 instead of 401"),
-        (404, 401, "gives 404 instead of 200"),
+        (200, 503, "an unsigned POST gives 503 instead of 401 or 415"),
+        (404, 415, "gives 404 instead of 200"),
     ],
 )
 def test_other_answers_are_named(health: int, status: int, words: str) -> None:
@@ -47,7 +48,7 @@ def test_other_answers_are_named(health: int, status: int, words: str) -> None:
 
 
 def test_key_and_signature_stay_here() -> None:
-    _, asked = knock(OK, REFUSED)
+    _, asked = knock(OK, NO_DELIVERY)
     for _, headers in asked:
         assert {name.lower() for name in headers} <= {
             *("host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length")

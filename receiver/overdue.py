@@ -1,0 +1,78 @@
+"""Batches that stay pending or running at Gemini: how old they are, and from when on that is too old. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+HOUR_MS = 3600 * 1000
+OVERDUE_H = 24  # Gemini aims at answering within these hours
+LAST_CALL_H = 44  # some hours before it may let the batch expire, at 48
+EXPIRES_H = 48
+MAX_SKEW_MS = 5 * 60 * 1000  # by which Gemini's clock may be ahead of ours
+MAX_AGE_MS = 366 * 24 * HOUR_MS  # beyond it a date is more likely to be wrong
+MAX_TEXT = 200
+
+
+class RunningBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A batch that had not ended when Gemini's list was read."""
+
+    batch: str  # its name in the inbox
+    state: str  # PENDING, RUNNING, or whatever Gemini calls it
+    created: str | None = None  # RFC 3339, by Gemini's clock
+    display_name: str | None = None
+    model: str | None = None
+    requests: int | None = None
+
+    def age_ms(self, now_ms: int) -> int | None:
+        """Since it was created; None where that is not known."""
+        return read_age_ms(self.created, now_ms)
+
+
+def read_age_ms(created: str | None, now_ms: int) -> int | None:
+    """How long ago a moment of Gemini's was; None for what is no moment, has no time zone or can't be right.
+
+    >>> read_age_ms("1970-01-02T00:00:00.000000001Z", 90_000_000), read_age_ms("1970-01-02T00:00:00", 90_000_000)
+    (3600000, None)
+    """
+    try:
+        moment = datetime.fromisoformat(created or "")
+        if moment.tzinfo is None:
+            return None
+        age_ms = now_ms - int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+    return max(0, age_ms) if -MAX_SKEW_MS <= age_ms <= MAX_AGE_MS else None
+
+
+def is_overdue(age_ms: int | None) -> bool:
+    return age_ms is not None and age_ms >= OVERDUE_H * HOUR_MS
+
+
+def find_threshold_h(age_ms: int | None) -> int | None:
+    """The last of the hours at which it is told that a batch is overdue; None before the first, or of no known age."""
+    passed = [hours for hours in (OVERDUE_H, LAST_CALL_H) if age_ms is not None and age_ms >= hours * HOUR_MS]
+    return max(passed, default=None)
+
+
+def describe_overdue(batch: RunningBatch, hours: int) -> dict[str, Any]:
+    """The data of a `batch.overdue` notice. Without the age, so that it is the same one when it comes again."""
+    return {
+        "state": batch.state,
+        "created": batch.created,
+        "hours": hours,
+        "display_name": batch.display_name,
+        "model": batch.model,
+        "requests": batch.requests,
+    }
+
+
+def sort_by_age(batches: Iterable[RunningBatch], now_ms: int) -> list[RunningBatch]:
+    """The oldest first, those of no known age last."""
+
+    def key(batch: RunningBatch) -> tuple[bool, int]:
+        age_ms = batch.age_ms(now_ms)
+        return age_ms is None, -(age_ms or 0)
+
+    return sorted(batches, key=key)

@@ -1,0 +1,141 @@
+"""Another program has written into our Redis: one bad member or key, and every view shows the rest."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+import redis
+from click.testing import CliRunner, Result
+
+from receiver.bell import QUEUE, Bell
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.scripts import BURIED, COUNTERS, DELIVERIES, DONE, DUE, LOOK, METRICS, REFUSALS
+from receiver.looks import Looks
+from receiver.metrics.gauges import read_fields
+from receiver.notices.outbox import DEAD, TARGETS
+from receiver.settings import read_settings
+from receiver.status.pages import Pages
+from receiver.status.readings import read_all, read_list
+from receiver.sweep import sweep
+from receiver.web_presence import WEB
+from tests.receiver.inbox.test_backlog import fill
+from workers.cli import main
+
+ODD = b"batches/\xff\xfe"
+Spoil = Callable[["redis.Redis"], object]
+SPOILS: dict[str, Spoil] = {
+    "due": lambda client: client.zadd(DUE, {ODD: 1}),
+    "buried": lambda client: client.zadd(BURIED, {ODD: 9e15}),
+    "done": lambda client: client.zadd(DONE, {ODD: 9e15}),
+    "entry of bytes": lambda client: (client.zadd(DUE, {ODD: 1}), client.hset(b"gbr:entry:" + ODD, "state", "open")),
+    "entry of no hash": lambda client: (
+        client.zadd(BURIED, {"batches/odd": 9e15}),
+        client.set("gbr:entry:batches/odd", 1),
+    ),
+    "owed entry of no hash": lambda client: (
+        client.zadd(DUE, {"batches/odd": 1}),
+        client.set("gbr:entry:batches/odd", 1),
+    ),
+    "entry without fields": lambda client: (
+        client.zadd(DONE, {"batches/odd": 9e15}),
+        client.hset("gbr:entry:batches/odd", mapping={b"\xff": b"\xff", "state": "sleeping"}),
+    ),
+    "delivery": lambda client: client.lpush(DELIVERIES, b"\xff", b"a\nb\nc\nd\ne"),
+    "refusal": lambda client: client.xadd(REFUSALS, {b"\xff": b"\xff"}),
+    "counter": lambda client: client.hset(COUNTERS, mapping={b"\xff": 1, "unbalanced_batches": b"\xff"}),
+    "metric": lambda client: client.hset(METRICS, mapping={b"\xff": b"\xff"}),
+    "look": lambda client: client.hset(LOOK, mapping={"began": b"\xff", "complete": "soon"}),
+    "web": lambda client: client.hset(WEB, b"\xff", b"\xff"),
+    "target": lambda client: client.sadd(TARGETS, b"\xff"),
+    "dead notice": lambda client: client.zadd(DEAD, {b"\xff": 1}),
+    "queue": lambda client: client.lpush(f"rq:queue:{QUEUE}", b"\xff"),
+    "worker": lambda client: client.sadd(f"rq:workers:{QUEUE}", b"\xff", "rq:worker:junk", "junk"),
+    "worker of no hash": lambda client: (
+        client.sadd(f"rq:workers:{QUEUE}", "rq:worker:x"),
+        client.set("rq:worker:x", 1),
+    ),
+}
+TYPES = [BURIED, DONE, DELIVERIES, REFUSALS, COUNTERS, METRICS, LOOK, WEB, TARGETS, DEAD, DUE, f"rq:workers:{QUEUE}"]
+
+
+def junk_at(key: str) -> Spoil:
+    return lambda client: (client.delete(key), client.set(key, "junk"))
+
+
+SPOILS |= {f"type of {key}": junk_at(key) for key in TYPES}
+
+
+def run(redis_url: str, *args: str) -> Result:
+    return CliRunner().invoke(main, args, env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url})
+
+
+@pytest.fixture(params=SPOILS)
+def spoilt(client: "redis.Redis", request: pytest.FixtureRequest) -> str:
+    """An inbox with a batch in each state, and one spoilt place."""
+    fill(client)
+    SPOILS[request.param](client)
+    name: str = request.param
+    return name
+
+
+def left(spoilt: str) -> set[str]:
+    """The states whose batches can still be known."""
+    lost = {f"type of {DUE}": {"open", "leased"}, f"type of {BURIED}": {"buried"}, f"type of {DONE}": {"done"}}
+    return {"open", "leased", "buried", "done"} - lost.get(spoilt, set())
+
+
+def test_commands_show_the_rest(spoilt: str, redis_url: str) -> None:
+    overview = json.loads(run(redis_url, "status", "--json").stdout)
+    assert (overview["buried"] >= 1) is ("buried" in left(spoilt))
+    assert "in short" in run(redis_url, "status").stdout
+    listed = run(redis_url, "events", "list", "--json")
+    assert {one["batch"] for one in json.loads(listed.stdout)} == {f"batches/{state}" for state in left(spoilt)}
+    for args in (["events", "list"], ["events", "list", "--deliveries"], ["notices", "list"]):
+        result = run(redis_url, *args)
+        assert (result.exit_code, result.exception) == (0, None), args
+
+
+def test_page_and_metrics_show_the_rest(spoilt: str, client: "redis.Redis") -> None:
+    fields = read_fields(client, read_settings({"GEMINI_API_KEY": "k"}).projects.values())
+    assert fields["gbr_redis_up"] == 1
+    reading = read_all(client, [""], {})
+    shown = {row.name for rows in (reading.buried, reading.stored, reading.waiting) for row in rows}
+    assert shown == {f"batches/{state}" for state in left(spoilt) - {"leased"}}
+    Pages()._env.get_template("overview.html").render(reading=reading, visitor=None, here="", layout="part.html")  # noqa: SLF001 - the page without a browser
+    for state in ("open", "buried", "done"):
+        read_list(client, state, 1)
+
+
+def test_sweep_and_delivery_go_on(spoilt: str, client: "redis.Redis") -> None:
+    if spoilt == f"type of {DUE}":
+        pytest.skip("nothing can be accepted there: the sender is told to come again")
+    inbox = Inbox(client)
+    assert inbox.accept([Arrival("batches/new", "batch.succeeded", "static", "v1:msg_new")]) == [True]
+    client.hdel("gbr:entry:batches/new", "rung_until")
+    sweep(inbox, Bell(client))
+    assert client.hexists("gbr:entry:batches/new", "rung_until")
+    Backlog(client).unsettled()
+    looks = Looks(client, 900)
+    assert looks.is_due()
+    assert looks.take() is not None
+
+
+@pytest.mark.parametrize("place", ["due", "buried", "done"])
+def test_odd_member_is_named(client: "redis.Redis", redis_url: str, place: str) -> None:
+    SPOILS[place](client)
+    result = run(redis_url, "status")
+    assert result.exit_code == 1
+    assert f"gbr:{place} in Redis has 1 member(s) that are no text, such as batches/\\xff\\xfe" in result.stderr
+
+
+@pytest.mark.parametrize("key", [DUE, BURIED, DELIVERIES, LOOK])
+def test_key_of_another_type_is_named(client: "redis.Redis", redis_url: str, key: str) -> None:
+    client.set(key, "junk")
+    assert f"the key {key} in Redis is a string instead of a" in run(redis_url, "status").stderr
+
+
+def test_delivery_heals_an_entry_of_no_hash(client: "redis.Redis") -> None:
+    client.set("gbr:entry:batches/odd", "junk")
+    assert Inbox(client).accept([Arrival("batches/odd", "batch.succeeded", "static")]) == [True]
+    assert client.hget("gbr:entry:batches/odd", "state") == b"open"
