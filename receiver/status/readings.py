@@ -27,7 +27,7 @@ CHARTS = (
         "Results stored",
         Series("answers", "good", tuple(f"gbr_results_total:{one}" for one in OUTCOMES if one in ANSWERED)),
         Series(
-            "no answer, or missing",
+            "without an answer",
             "bad",
             (*(f"gbr_results_total:{one}" for one in OUTCOMES if one not in ANSWERED), "gbr_missing_results_total"),
         ),

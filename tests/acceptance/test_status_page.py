@@ -223,7 +223,9 @@ def test_charts_say_what_they_draw(world: World, browser: Browser) -> None:
         counters.add(series.RESULTS, "error", amount=2)
         assert counters.flush()
         with window(browser, world) as page:
-            drawing = page.get_by_role("img", name="Results stored by half hours. In the last day: 7 answers, 2 errors")
+            drawing = page.get_by_role(
+                "img", name="Results stored by half hours. In the last day: 7 answers, 2 without an answer"
+            )
             expect(drawing.locator(".box")).to_have_count(2)
             page.locator("#numbers-1 summary").click()
             expect(page.locator("#numbers-1 tbody td")).to_have_text(["7", "2"])
