@@ -28,7 +28,7 @@ class Block(NamedTuple):
 class BlankLines(NamedTuple):
     """Many lines of white space in a row, counted and not given one by one."""
 
-    count: int
+    lines: int
 
 
 class OversizeLine(NamedTuple):

@@ -22,7 +22,7 @@ print(parse_result(line, valid_utf8=False).outcome)
 print(next(row for row in open("/proc/self/status") if row.startswith("VmHWM")).split()[1])
 """
 PARTS = '[{"inline_data":{"data":"%s"}}]'
-PICTURE = f"""b'{{"response":{{"candidates":[{{"content":{{"parts":{PARTS}}}}}]}},"key":"k"}}' % (b'A' * 60_000_000)"""'
+PICTURE = f"""b'{{"response":{{"candidates":[{{"content":{{"parts":{PARTS}}}}}]}},"key":"k"}}' % (b'A' * 60_000_000)"""
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_key_is_never_cut() -> None:
 
 
 def test_shortened_line_is_as_good() -> None:
-    row = {"a": '\\"' * MIB, "b": "ä€\U0001f600" * 99_999, "c": [1, "x"]}
+    row: dict[str, Any] = {"a": '\\"' * MIB, "b": "ä€\U0001f600" * 99_999, "c": [1, "x"]}
     for escaped in (False, True):
         short = shorten(json.dumps(row, ensure_ascii=escaped).encode())
         assert short is not None

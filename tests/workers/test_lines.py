@@ -21,7 +21,7 @@ def lines_of(blocks: Iterable[Piece]) -> list[bytes]:
     found: list[bytes] = []
     for block in blocks:
         if isinstance(block, BlankLines):
-            found += [b""] * block.count
+            found += [b""] * block.lines
         elif isinstance(block, Block):
             found += block.lines
     return found

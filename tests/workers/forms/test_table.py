@@ -176,7 +176,9 @@ def test_tables_of_all_kinds_join(tmp_path: Path) -> None:
     schemas = {str(parquet.read_schema(str(path))) for path in paths}
     assert len(schemas) == 1
     assert pl.concat([pl.read_parquet(path) for path in paths]).height == len(TABLES)
-    found = duckdb.sql(f"SELECT count(*), count(function_calls) FROM read_parquet({[str(path) for path in paths]})")
+    found: Any = duckdb.sql(
+        f"SELECT count(*), count(function_calls) FROM read_parquet({[str(path) for path in paths]})"
+    )
     assert found.fetchall() == [(len(TABLES), 1)]
 
 
@@ -190,7 +192,7 @@ def test_tables_of_lines_join(tmp_path: Path) -> None:
         paths.append(table.path)
     frames = [pl.read_ndjson(path) for path in paths]
     assert pl.concat(frames, how="diagonal_relaxed")["media"].to_list() == [[], ["m"]]
-    found = duckdb.sql(
+    found: Any = duckdb.sql(
         f"SELECT media FROM read_json({[str(path) for path in paths]}, union_by_name=true) ORDER BY text"
     )
     assert sorted(found.fetchall()) == [([],), (["m"],)]
