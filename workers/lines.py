@@ -28,7 +28,7 @@ class Block(NamedTuple):
 class BlankLines(NamedTuple):
     """Many lines of white space in a row, counted and not given one by one."""
 
-    count: int
+    lines: int
 
 
 class OversizeLine(NamedTuple):
@@ -116,6 +116,10 @@ class LineSplitter:
 
     def _split_block(self, block: bytes) -> Iterator[Piece]:
         self.bytes_seen += len(block)
+        if len(block) > CROWDED_LINES and block.isspace() and b"\n" in block and self._is_between_lines():
+            yield BlankLines(block.count(b"\n"))
+            self._carry[:] = block[block.rfind(b"\n") + 1 :]
+            return
         valid = self._check(block)
         lines = block.split(b"\n")
         tail = lines.pop()
@@ -137,6 +141,11 @@ class LineSplitter:
             self._carry_valid = valid
         if tail:
             self._hold(tail)
+
+    def _is_between_lines(self) -> bool:
+        """Whether nothing but a little white space came of the unfinished line."""
+        few = len(self._carry) < CROWDED_LINES and not self._spilled_bytes and not self._partial_character
+        return few and not self._carry.strip()
 
     def _check(self, block: bytes) -> bool:
         """Check a block together with the character that the block before left unfinished."""

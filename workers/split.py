@@ -96,8 +96,8 @@ class Split:
         number = 0
         for block in self._splitter.split(chunks):
             if isinstance(block, BlankLines):
-                self._account.add_blank(block.count)
-                number += block.count
+                self._account.add_blank(block.lines)
+                number += block.lines
                 rows: list[IndexRow] = []
             elif isinstance(block, OversizeLine):
                 rows = [self._add_oversize(number + 1, block)]

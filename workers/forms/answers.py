@@ -15,6 +15,7 @@ from workers.shapes import unify_row
 from workers.values import as_list, as_object, as_text
 
 MAX_KINDS = 10
+MAX_TEXT_CHARACTERS = 8 * 1024 * 1024  # a hundred times what models write
 KIND_CHARACTERS = 40
 # The forms that hold a part of a kind; what is not here is in none. Text and thoughts are left out by wish alone.
 _HOLDERS: dict[str, frozenset[Form]] = {
@@ -152,6 +153,8 @@ def _read_candidate(number: int, candidate: dict[str, Any]) -> Candidate:
     spoken = [part for part in parts if part.get("thought") is not True]
     thinking = [part for part in parts if part.get("thought") is True]
     code = [as_text(as_object(part.get("executableCode")).get("code")) for part in spoken]
+    if _text_length(parts) > MAX_TEXT_CHARACTERS:
+        spoken, thinking = [part | {"text": None} for part in spoken], []
     return Candidate(
         number,
         as_text(candidate.get("finishReason")),
@@ -162,6 +165,10 @@ def _read_candidate(number: int, candidate: dict[str, Any]) -> Candidate:
         _join(code, "\n"),
         _join([_read_output(as_object(part.get("codeExecutionResult"))) for part in spoken], "\n"),
     )
+
+
+def _text_length(parts: list[dict[str, Any]]) -> int:
+    return sum(len(part["text"]) for part in parts if isinstance(part.get("text"), str))
 
 
 def _read_output(result: dict[str, Any]) -> str | None:
@@ -186,6 +193,8 @@ def _count_unshown(
         if number not in shown:
             kinds[f"candidate that ended with {_name(candidate.get('finishReason'))}"] += bool(parts and shown)
             continue
+        if (length := _text_length(parts_of(candidate))) > MAX_TEXT_CHARACTERS:
+            kinds[f"text of {length} characters"] += 1
         for part in parts:
             if not isinstance(part, dict):
                 kinds["part of an unknown shape"] += 1

@@ -1,4 +1,6 @@
 import hashlib
+import json
+import wave
 from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 
@@ -139,3 +141,45 @@ def test_changed_picture_is_named(storage: LocalStorage) -> None:
     storage.put_many([("b1/_media/k.1.png", PICTURE[:-1] + b"#")])
     (finding,) = findings(storage)
     assert finding.startswith("b1/_media/k.1.png: ")
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "rate", "channels"),
+    [
+        ("audio/L16;codec=pcm;rate=24000", 24000, 1),
+        ("audio/l16; rate=16000; channels=2", 16000, 2),
+        ('audio/pcm;rate="44100"', 44100, 1),
+    ],
+)
+def test_samples_become_a_wav(tmp_path: Path, mime_type: str, rate: int, channels: int) -> None:
+    samples = bytes(range(240))
+    decoded = decode_media({"data": b64encode(samples).decode(), "mimeType": mime_type}, tmp_path / "decoded")
+    with wave.open(str(tmp_path / "decoded")) as sound:
+        assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (rate, channels, 2)
+        assert sound.readframes(sound.getnframes()) == samples
+    data = (tmp_path / "decoded").read_bytes()
+    assert decoded == (len(data), hashlib.sha256(data).hexdigest(), ".wav", mime_type)
+
+
+@pytest.mark.parametrize(
+    "mime_type", ["audio/L16", "audio/L16;rate=fast", "audio/L16;rate=0", "audio/L16;rate=9999999"]
+)
+def test_samples_of_unknown_rate_stay_samples(tmp_path: Path, mime_type: str) -> None:
+    decoded = decode_media({"data": "AAAA", "mimeType": mime_type}, tmp_path / "decoded")
+    assert (decoded.extension, decoded.size_bytes) == (".pcm", 3)
+
+
+def test_two_candidates_have_two_pictures(storage: LocalStorage) -> None:
+    contents = [{"content": {"parts": [inline(data)]}, "finishReason": "STOP"} for data in (b"one", b"two")]
+    data = json.dumps({"response": {"candidates": contents}, "key": "k"}).encode() + b"\n"
+    store(storage, data, 1, OUTPUT_FORMS="media")
+    assert media_of(storage) == {"b1/_media/k.1.png": b"one", "b1/_media/k.2.png": b"two"}
+
+
+def test_left_out_parts_are_counted(storage: LocalStorage) -> None:
+    manifest = store(storage, line("k", "a", {"fileData": {"fileUri": "u"}}), 1, OUTPUT_FORMS="text,media")
+    assert isinstance(manifest.forms, FormsRecord)
+    assert manifest.forms.failed == {"left_out": 1}
+    (row,) = [row for row in listed(storage) if row["object"] is None]
+    assert (row["form"], row["key"], row["error"]) == ("left_out", "k", "in the raw line alone: 1 fileData")
+    assert findings(storage) == []

@@ -3,6 +3,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import polars as pl
 import pytest
 from pyarrow import fs, parquet
 
@@ -150,3 +152,54 @@ def test_many_rows_make_many_groups(tmp_path: Path) -> None:
     assert file.num_row_groups == 5
     column = file.read(["line", "embedding"])
     assert [row[0] for row in column.column("embedding").to_pylist()] == column.column("line").to_pylist()
+
+
+TABLES = {
+    "text": line("k", "a"),
+    "nothing": nasty.failure("k", 8) + b"\n",
+    "picture": line("k", {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}),
+    "call": line("k", {"functionCall": {"name": "f", "args": {"a": 1}}}),
+    "candidates": json.dumps(
+        {"response": {"candidates": [{"content": {"parts": [{"text": text}]}} for text in "ab"]}, "key": "k"}
+    ).encode()
+    + b"\n",
+}
+
+
+def test_tables_of_all_kinds_join(tmp_path: Path) -> None:
+    """Every column has its full type, whatever a batch holds."""
+    paths = []
+    for name, data in TABLES.items():
+        storage = LocalStorage(tmp_path / name)
+        store(storage, data, 1, OUTPUT_FORMS="table,media")
+        paths.append(storage.root / "b1" / "_table.parquet")
+    schemas = {str(parquet.read_schema(str(path))) for path in paths}
+    assert len(schemas) == 1
+    assert pl.concat([pl.read_parquet(path) for path in paths]).height == len(TABLES)
+    found: Any = duckdb.sql(
+        f"SELECT count(*), count(function_calls) FROM read_parquet({[str(path) for path in paths]})"
+    )
+    assert found.fetchall() == [(len(TABLES), 1)]
+
+
+def test_tables_of_lines_join(tmp_path: Path) -> None:
+    """JSON names no types: polars is told to find the common one, DuckDB finds it."""
+    paths = []
+    for number, more in enumerate((Row("b", "k", 1, "ok"), Row("b", "k", 1, "ok", "a", media=["m"], embedding=[0.5]))):
+        table = JsonTable(tmp_path / f"table{number}.jsonl.gz")
+        table.add(more)
+        table.finish()
+        paths.append(table.path)
+    frames = [pl.read_ndjson(path) for path in paths]
+    assert pl.concat(frames, how="diagonal_relaxed")["media"].to_list() == [[], ["m"]]
+    found: Any = duckdb.sql(
+        f"SELECT media FROM read_json({[str(path) for path in paths]}, union_by_name=true) ORDER BY text"
+    )
+    assert sorted(found.fetchall()) == [([],), (["m"],)]
+
+
+def test_further_candidates_are_in_the_row(storage: LocalStorage) -> None:
+    store(storage, TABLES["candidates"], 1, OUTPUT_FORMS="table")
+    (row,) = rows_of(storage)
+    assert parts(row, "text", "candidate") == ("a", 0)
+    assert [(one["candidate"], one["text"]) for one in row["further_candidates"]] == [(1, "b")]

@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from receiver.outcomes import Outcome
+from workers.forms.answers import read_answer
+from workers.large_lines import MAX_VALUES, find_excess, find_wide_text, shorten
+from workers.results import parse_result
+
+MIB = 1024 * 1024
+LIMIT_KIB = 256 * 1024
+PARSE = """
+import sys
+from workers.results import parse_result
+from workers.forms.answers import read_answer
+line = eval(sys.argv[1])
+read_answer(line)
+print(parse_result(line, valid_utf8=False).outcome)
+print(next(row for row in open("/proc/self/status") if row.startswith("VmHWM")).split()[1])
+"""
+PARTS = '[{"inline_data":{"data":"%s"}}]'
+PICTURE = f"""b'{{"response":{{"candidates":[{{"content":{{"parts":{PARTS}}}}}]}},"key":"k"}}' % (b'A' * 60_000_000)"""
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        (PICTURE, "ok"),
+        ("b'[' + b'[],' * 20_000_000", "malformed"),
+        ("b'{' + b'\"' * 60_000_000", "malformed"),
+        ('b\'{"key":"k","response":{"candidates":[\' + b\'{},\' * 20_000_000 + b\'{}]}}\'', "malformed"),
+        ("b'{\"key\":\"' + b'x' * 60_000_000", "malformed"),
+        ('\'{"key":"k","error":"\U0001f600\'.encode() + b\'x\' * 60_000_000 + b\'"}\'', "error"),
+    ],
+    ids=["picture", "lists", "quotes", "candidates", "cut", "wide text"],
+)
+def test_sixty_megabytes_are_judged_in_bounds(line: str, outcome: str) -> None:
+    done = subprocess.run([sys.executable, "-c", PARSE, line], capture_output=True, check=True, text=True, timeout=120)
+    found, peak_kib = done.stdout.split()
+    assert found == outcome
+    assert int(peak_kib) < LIMIT_KIB
+
+
+def large(**response: Any) -> bytes:
+    return json.dumps({"response": response, "key": "k", "note": "n" * MIB}).encode()
+
+
+def candidate(text: str, **more: Any) -> list[dict[str, Any]]:
+    return [{"content": {"parts": [{"text": text}]}} | more]
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        ({"candidates": candidate("x" * MIB, finish_reason="STOP")}, Outcome.OK),
+        ({"candidates": candidate("x" * MIB, finishReason="SAFETY")}, Outcome.BLOCKED),
+        ({"candidates": candidate("\U0001f600\n" * 99_999, finishReason="OTHER")}, Outcome.ERROR),
+        ({"candidates": candidate("", finishReason="STOP")}, Outcome.EMPTY),
+        ({"candidates": candidate("\ud800" * 99_999, finishReason="STOP")}, Outcome.OK),
+    ],
+)
+def test_large_line_is_judged_as_a_small_one(response: dict[str, Any], outcome: Outcome) -> None:
+    result = parse_result(large(**response))
+    assert (result.key, result.outcome) == ("k", outcome)
+
+
+def test_key_is_never_cut() -> None:
+    result = parse_result(json.dumps({"error": {"code": 3}, "key": "k" * 2 * MIB}).encode())
+    assert (result.key, result.outcome, result.code) == (None, Outcome.MALFORMED, "size")
+
+
+def test_shortened_line_is_as_good() -> None:
+    row: dict[str, Any] = {"a": '\\"' * MIB, "b": "ä€\U0001f600" * 99_999, "c": [1, "x"]}
+    for escaped in (False, True):
+        short = shorten(json.dumps(row, ensure_ascii=escaped).encode())
+        assert short is not None
+        assert len(short) < MIB
+        found = json.loads(short)
+        assert (found["c"], row["a"].startswith(found["a"])) == ([1, "x"], True)
+
+
+def test_commas_in_a_text_are_no_values() -> None:
+    assert find_excess(json.dumps({"text": "[{," * MAX_VALUES}).encode()) is None
+    assert find_excess(json.dumps(["a"] * (MAX_VALUES + 9)).encode()) is not None
+
+
+def test_wide_text_is_left_out_of_forms() -> None:
+    text = "a" * 9 * MIB
+    assert find_wide_text(json.dumps({"text": text}).encode()) is None
+    data = json.dumps({"response": {"candidates": candidate(text + "\U0001f600")}}).encode()
+    assert "is not decoded" in str(read_answer(data).left_out(["text"]))
+    plain = json.dumps({"response": {"candidates": candidate(text)}}).encode()
+    assert (read_answer(plain).text, read_answer(plain).left_out(["text"])) == (
+        None,
+        f"in the raw line alone: 1 text of {len(text)} characters",
+    )
