@@ -14,7 +14,7 @@ import msgspec
 
 from receiver.gemini.operations import Batch
 from receiver.layout import index_name, manifest_name, retry_name
-from receiver.manifests import Cost, Manifest, Record, Source
+from receiver.manifests import Cost, Manifest, Priced, Record, Source
 from workers.account import Account
 from workers.demands import Demands
 from workers.digests import file_sha256
@@ -181,13 +181,21 @@ class Rebuild:
         if isinstance(said, Cost) and not _adds_up(said):
             self._report.add([Finding(self._name, None, f"the parts of its cost are not {said.amount} together")])
         elif said == made:
-            return
+            self._compare_priced(expected)
         elif isinstance(said, Cost) and said.prices == self._prices.date:
             self._compare(("cost",), expected)
         else:
             day = said.prices if isinstance(said, Cost) else "another day"
             self._report.note(
                 f"the cost: it may come from a price list of {day}, the one here is of {self._prices.date}"
+            )
+
+    def _compare_priced(self, expected: Manifest) -> None:
+        """It depends on the price list, whose day an unknown cost does not name; older versions did not say it."""
+        said, made = self._manifest.priced, expected.priced
+        if isinstance(said, Priced) and said != made:
+            self._report.note(
+                f"how much of the unknown cost is priced: it says {said}, the price list here gives {made}"
             )
 
 

@@ -25,7 +25,7 @@ class Survey:
     def run(self, chunks: Iterable[bytes], check: Callable[[], None]) -> None:
         for block in self._splitter.split(chunks):
             if isinstance(block, BlankLines):
-                self.account.add_blank(block.count)
+                self.account.add_blank(block.lines)
                 self.counts.ends_malformed = False
             elif isinstance(block, OversizeLine):
                 self.account.add(malformed("oversize", ""))

@@ -113,7 +113,7 @@ def test_source_with_any_ending_is_proven(stored: Stored, data: bytes) -> None:
 def test_two_workers_leave_one_manifest_with_its_signature(stored: Stored) -> None:
     """Their price lists differ, say: whoever comes second replaces no signature of the first."""
     first = store(stored.storage, DATA, 10)
-    second = msgspec.structs.replace(first, cost="unknown")
+    second = msgspec.structs.replace(first, cost="unknown", priced=msgspec.UNSET)
     assert first != second
     stored.delete("b1/_manifest.json")
     commit_manifest(stored.storage, first, KEY, None)
@@ -190,7 +190,7 @@ def test_forms_are_made_again_with_their_schema(stored: Stored) -> None:
     """Where RESPONSE_SCHEMA is the one of the day, what broke it is proven too; with another one that is said."""
     schema = json.loads(SCHEMA)
     store(stored.storage, ANSWERS, 3, OUTPUT_FORMS="json", RESPONSE_SCHEMA=SCHEMA)
-    assert stored.manifest["forms"]["failed"] == {"json": 2}
+    assert stored.manifest["forms"]["failed"] == {"json": 2, "left_out": 1}
     report = prove_with_schema(stored, schema)
     assert (said(report), report.notes) == ([], [])
     for other in (None, {"type": "array"}):

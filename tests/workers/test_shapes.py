@@ -192,7 +192,7 @@ def test_absent_counts_stay_absent() -> None:
     assert translate_usage({"total_tokens": 5, "prompt_tokens": None}) == {"totalTokenCount": "5"}
     assert translate_usage(None) is None
     vector = openai({"data": [{"embedding": [0.1]}], "usage": {"prompt_tokens": 3, "total_tokens": 3}})
-    assert parse_result(json.dumps(vector).encode()).usage == Usage(prompt=3, total=3)
+    assert parse_result(json.dumps(vector).encode()).usage == Usage(prompt=3, candidates=0, total=3)
 
 
 @pytest.mark.parametrize(

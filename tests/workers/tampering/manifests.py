@@ -86,8 +86,8 @@ MANIFEST_TAMPERINGS = (
     Tampering(
         "a manifest of nothing", "plain", SUMS, lambda s: s.put("b1/_manifest.json", b"{}"), "form of a manifest"
     ),
-    Tampering("a part of the cost", "input", SUMS, other_cost(input="0"), "its cost"),
-    Tampering("the cost", "input", SUMS, other_cost(amount="1", input="1", cached="0", output="0"), "it says cost"),
+    Tampering("a part of the cost", "forms", SUMS, other_cost(input="0"), "its cost"),
+    Tampering("the cost", "forms", SUMS, other_cost(amount="1", input="1", cached="0", output="0"), "it says cost"),
     Tampering("a text changed", "forms", FORMS, lambda s: s.put("b1/_text/de-1.txt", b"x"), "index of the forms"),
     Tampering("a text deleted", "forms", FORMS, lambda s: s.delete("b1/_text/de-1.txt"), "it is not there"),
     Tampering("a picture changed", "forms", FORMS, lambda s: s.put("b1/_media/de-1.1.png", b"x"), "index of the forms"),
@@ -129,10 +129,11 @@ MANIFEST_TAMPERINGS = (
         NOTED,
     ),
     Tampering("a table made to fit", "table", TABLE_FIT, lambda s: s.form("b1/_table.parquet", b"x"), plain=NOT),
-    Tampering("the cost made unknown", "input", COST, lambda s: s.say(cost="unknown"), "the cost", NOTED),
+    Tampering("how much is priced", "input", COST, part("priced", answers=99), "priced", NOTED),
+    Tampering("the cost made unknown", "forms", COST, lambda s: s.say(cost="unknown"), "the cost", NOTED),
     Tampering(
         "the cost of another day",
-        "input",
+        "forms",
         COST,
         other_cost(amount="1", input="1", cached="0", output="0", prices="2020-01-01"),
         "the cost",
