@@ -82,5 +82,5 @@ def test_schema_without_json_stops_the_start() -> None:
 
 @pytest.mark.parametrize("forms", ["word", "raw,word", ",", "TEXT"])
 def test_unknown_form_stops_the_start(forms: str) -> None:
-    with pytest.raises(SettingsError, match="OUTPUT_FORMS: .*expected some of raw, text"):
+    with pytest.raises(SettingsError, match=r"OUTPUT_FORMS: .*expected some of raw, text"):
         read_settings({"GEMINI_API_KEY": "k", "OUTPUT_FORMS": forms})
