@@ -151,7 +151,7 @@ def _check_secrets(settings: Settings) -> Iterator[Finding]:
 
 def _secrets_of(project: Project) -> str:
     count = f"{len(project.secrets)} secret(s)" if project.secrets else "none in this environment"
-    return f"{count} for {project.path}"
+    return f"{count} at {project.path}"
 
 
 def _check_webhooks(settings: Settings) -> Iterator[Finding]:
