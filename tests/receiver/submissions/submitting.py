@@ -1,0 +1,54 @@
+"""What the tests of submissions share: one way to submit, and what became of it."""
+
+import gzip
+import os
+from pathlib import Path
+from typing import Any
+
+from receiver.gemini.client import Gemini
+from receiver.storage import LocalStorage
+from receiver.submissions.orders import Wish, check_input, draft_submission, settle_submission
+from receiver.submissions.parts import Part
+from receiver.submissions.records import Records, Submission
+from receiver.submissions.sender import Ears, Sender, Sent
+from tests.forwarding import Gate
+
+MODEL = "gemini-3.5-flash"
+
+
+def submit(gate: Gate, source: Path, unsure_s: float = 90, model: str = MODEL, **wishes: Any) -> list[Sent]:
+    storage, wish = LocalStorage(source.parent / "outputs"), Wish("", model, **wishes)
+    submission, _ = settle_submission(storage, source, draft_submission(source, wish, check_input(source, wish)))
+    scratch = source.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    with Gemini(gate.url, "right-key") as gemini:
+        sender = Sender(gemini, storage, submission, source, Ears(), unsure_s)
+        return [sender.send(part, scratch) for part in submission.parts]
+
+
+def made(gate: Gate) -> int:
+    return gate.count("GenerateContent") + gate.count("EmbedContent")
+
+
+def stored_input(source: Path, sent: Sent) -> bytes:
+    folder = source.parent / "outputs" / sent.batch.removeprefix("batches/")
+    return gzip.decompress((folder / "_input.jsonl.gz").read_bytes())
+
+
+def planned(source: Path, **wishes: Any) -> tuple[Submission, Part, Records]:
+    storage, wish = LocalStorage(source.parent / "outputs"), Wish("", MODEL, **wishes)
+    submission, _ = settle_submission(storage, source, draft_submission(source, wish, check_input(source, wish)))
+    return submission, submission.parts[0], Records(storage, submission.id)
+
+
+def sender_of(gemini: Gemini, submission: Submission, source: Path) -> Sender:
+    return Sender(gemini, LocalStorage(source.parent / "outputs"), submission, source, Ears())
+
+
+def settings(gate: Gate, source: Path) -> dict[str, str]:
+    outputs = (source.parent / "outputs").as_uri()
+    return {**os.environ, "GEMINI_API_KEY": "right-key", "GEMINI_BASE_URL": gate.url, "STORAGE_URL": outputs}
+
+
+def command(source: Path) -> list[str]:
+    return ["batches", "submit", str(source), "--model", MODEL]
