@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from receiver.environment import Variable
 from receiver.prices import parse_prices
-from receiver.settings import VARIABLES
+from receiver.variables import VARIABLES
 from workers.cli import main
 
 ROOT = Path(__file__).parent.parent

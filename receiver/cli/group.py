@@ -8,7 +8,8 @@ import click
 
 from receiver.errors import ReceiverError, SettingsError
 from receiver.logs import set_up_logs
-from receiver.settings import VARIABLES, Settings, read_settings
+from receiver.settings import Settings, read_settings
+from receiver.variables import VARIABLES
 
 log = logging.getLogger(__name__)
 

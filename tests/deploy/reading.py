@@ -9,7 +9,8 @@ import click
 import yaml
 
 from receiver.secret_files import SECRETS
-from receiver.settings import VARIABLES, read_settings
+from receiver.settings import read_settings
+from receiver.variables import VARIABLES
 from workers.cli import main
 
 ROOT = Path(__file__).parent.parent.parent

@@ -2,7 +2,8 @@ import pytest
 
 from receiver.errors import SettingsError
 from receiver.projects import Project
-from receiver.settings import VARIABLES, read_settings
+from receiver.settings import read_settings
+from receiver.variables import VARIABLES
 from tests.receiver.forging import SECRET, SECRET_TEXT
 
 RIGHT = {"GEMINI_API_KEY": "key-1", "GEMINI_WEBHOOK_SECRET": SECRET_TEXT}

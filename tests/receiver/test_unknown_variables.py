@@ -3,7 +3,8 @@
 import pytest
 
 from receiver.errors import SettingsError
-from receiver.settings import VARIABLES, read_settings
+from receiver.settings import read_settings
+from receiver.variables import VARIABLES
 
 RIGHT = {"GEMINI_API_KEY": "key-1"}
 
