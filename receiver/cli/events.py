@@ -66,8 +66,8 @@ def _described(entry: Entry, now_ms: int) -> dict[str, object]:
 
 def _judged(entry: Entry) -> dict[str, object]:
     """An entry for programs, with what is said of a stored batch."""
-    judgement = judge_summary(entry.summary, entry.batch).text if entry.state == "done" else None
-    return asdict(entry) | {"judgement": judgement}
+    judgement = judge_summary(entry.summary, entry.batch) if entry.state == "done" else None
+    return asdict(entry) | {"judgement": judgement and judgement.text}
 
 
 def _list_deliveries(redis_url: str, limit: int, project: str | None, *, as_json: bool) -> None:
