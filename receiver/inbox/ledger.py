@@ -242,7 +242,10 @@ class Inbox:
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
     def give_up(self, batches: Sequence[str], cause: str) -> list[str]:
-        """Bury these batches by hand. Gives those that were open or leased: whoever held one has lost it."""
+        """Bury these batches by hand: no reconcile run opens them. Gives those that it was news for.
+
+        Whoever held one has lost it.
+        """
         return read_texts(self._run("give_up", _encodable(cause), BURIED_TTL_S, *batches))
 
     def take_due(self, most: int = MOST_LOOKED_AT) -> list[str]:
