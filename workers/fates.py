@@ -1,19 +1,38 @@
 """What becomes of a batch whose attempt ended in an error: `receiver.retry` decides, and the inbox is told."""
 
 import logging
+from collections.abc import Callable
 
-from receiver.errors import GeminiError, ReceiverError
-from receiver.inbox.summaries import Summary
-from receiver.retry import Next, Patience, jittered, plan_next
+from receiver.errors import GeminiError, ManifestError, ReceiverError, StorageError
+from receiver.inbox.summaries import Summary, summarise
+from receiver.manifests import Manifest
+from receiver.retry import OUTAGE_CAP_S, Next, Patience, jittered, plan_next
 from workers.lease import LeaseKeeper
 
 log = logging.getLogger(__name__)
 
 
-def settle_error(keeper: LeaseKeeper, error: ReceiverError, patience: Patience) -> None:
-    """Hand the batch back for later, give it up or let it go. Raises LeaseLostError when somebody else has it."""
+def settle_error(
+    keeper: LeaseKeeper, error: ReceiverError, patience: Patience, find_stored: Callable[[], Manifest | None]
+) -> None:
+    """Hand the batch back for later, give it up or let it go. Raises LeaseLostError when somebody else has it.
+
+    A batch that is stored and can't be stored again is none to give up: `find_stored` is asked for its manifest.
+    """
     asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
     plan = plan_next(error.fault, keeper.lease.past, patience, retryable=error.retryable, asked_s=asked_s)
+    if plan.action != "postpone" and keeper.lease.again:
+        try:
+            stored = find_stored()
+        except ManifestError:
+            stored = None  # nobody can read what is stored: that needs a person
+        except StorageError:
+            _postpone(keeper, Next("postpone", "outages", OUTAGE_CAP_S), str(error))
+            return
+        if stored is not None:
+            keeper.keep(summarise(stored), str(error))
+            log.warning("batch.kept", extra={"cause": str(error)})
+            return
     if plan.action == "expire":
         keeper.expire(Summary(expired=str(error)), str(error))
         log.info("batch.expired", extra={"cause": str(error)})

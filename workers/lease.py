@@ -95,6 +95,10 @@ class LeaseKeeper:
         """Let the batch go, whose results are gone for good. False when somebody else has it, which harms nothing."""
         return self._insist(lambda: self._inbox.expire(self.lease, summary, cause))
 
+    def keep(self, summary: Summary, cause: str) -> bool:
+        """Leave the batch as it was stored before. False when somebody else has it, which harms nothing."""
+        return self._insist(lambda: self._inbox.keep(self.lease, summary, cause))
+
     def postpone(self, delay_s: float, cause: str, counter: Counter) -> State:
         """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
         return self._insist(lambda: self._inbox.postpone(self.lease, delay_s, cause, counter))

@@ -132,7 +132,7 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
         keeper.release(str(error))  # where nobody took it over, Redis was away: that is no fault of the batch
         log.warning("batch.lease_not_kept")
     except ReceiverError as error:
-        settle_error(keeper, error, settings.patience)
+        settle_error(keeper, error, settings.patience, lambda: _read_stored(open_storage(settings.storage_url), batch))
     except Exception as error:
         log.exception("batch.crashed")
         settle_crash(keeper, error, settings.patience)
@@ -179,11 +179,15 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
 
 def _find_stored(storage: Storage, batch: Batch) -> Manifest | None:
     """What an earlier attempt committed, which may have died before it could say so. Raises ManifestError."""
-    data = storage.read(manifest_name(batch.name))
-    if data is None:
-        return None
-    log.info("batch.already_stored")
-    return read_manifest(data)
+    stored = _read_stored(storage, batch.name)
+    if stored is not None:
+        log.info("batch.already_stored")
+    return stored
+
+
+def _read_stored(storage: Storage, name: str) -> Manifest | None:
+    data = storage.read(manifest_name(name))
+    return None if data is None else read_manifest(data)
 
 
 def _get_ended(gemini: Gemini, name: str) -> Batch:

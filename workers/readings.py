@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, UnsetType
 
-from receiver.errors import ManifestError, ReceiverError
+from receiver.errors import GeminiError, ManifestError, ReceiverError
 from receiver.gemini.client import Gemini
 from receiver.gemini.operations import Batch
 from receiver.manifests import read_manifest
@@ -14,6 +14,8 @@ from workers.known_input import KnownInput
 from workers.lease import LeaseKeeper
 from workers.sources import ResultSource, open_source
 from workers.survey import Survey
+
+MAX_READINGS = 20  # that differ; over an hour and a half by default
 
 
 class DoubtedError(ReceiverError):
@@ -51,7 +53,8 @@ def require_belief(
 ) -> str | UnsetType:
     """Why the results look wrong, where they do though the same came over minutes; UNSET where they look right.
 
-    Raises DoubtedError while they are to be asked for again.
+    Raises DoubtedError while they are to be asked for again, and GeminiError once they differ for so long that it is
+    an outage.
     """
     doubt = find_doubt(reading)
     if doubt is None:
@@ -60,6 +63,9 @@ def require_belief(
     delay_s = plan_next_reading_s(series, base_s)
     if delay_s is None:
         return doubt
+    if series.readings > MAX_READINGS:
+        words = f"Gemini gives wrong results, other ones at each of {series.readings} readings: {doubt}"
+        raise GeminiError(words, retryable=True, retry_after_s=delay_s)
     raise DoubtedError(f"the results are doubted (reading {series.readings}): {doubt}", delay_s=delay_s)
 
 

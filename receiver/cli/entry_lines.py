@@ -34,6 +34,9 @@ def entry_lines(entry: Entry) -> Iterator[tuple[str, str]]:
 
 def _summary_lines(summary: Summary, name: str) -> Iterator[tuple[str, str]]:
     judgement = judge_summary(summary, name)
+    if judgement is None:
+        yield "expired", summary.expired
+        return
     counts = ", ".join(f"{outcome} {count:,}" for outcome, count in summary.outcomes.items() if count)
     yield "judgement", judgement.text
     yield "gemini", summary.state or UNKNOWN

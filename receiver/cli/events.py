@@ -66,8 +66,8 @@ def _described(entry: Entry, now_ms: int) -> dict[str, object]:
 
 def _judged(entry: Entry) -> dict[str, object]:
     """An entry for programs, with what is said of a stored batch."""
-    judgement = judge_summary(entry.summary, entry.batch).text if entry.state == "done" else None
-    return asdict(entry) | {"judgement": judgement}
+    judgement = judge_summary(entry.summary, entry.batch) if entry.state == "done" else None
+    return asdict(entry) | {"judgement": judgement and judgement.text}
 
 
 def _list_deliveries(redis_url: str, limit: int, project: str | None, *, as_json: bool) -> None:
@@ -148,12 +148,14 @@ def retry_events(batches: tuple[str, ...], *, all_buried: bool, label: str | Non
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_json: bool) -> None:
-    """Give these batches up for now, even ones that a worker is at; exit code 1 when one is neither open nor leased."""
+    """Give these batches up until a retry, even leased ones or those of an outage; exit code 1 when one had ended."""
     settings = load_settings()
     asked = list(dict.fromkeys(read_name(settings, batch, label) for batch in batches))
     with connect(settings.redis_url) as client:
         buried = Inbox(client, settings.notices.digests).give_up(asked, cause)
-    conclude(buried, asked, "buried", lambda name: f"{name} is neither open nor leased", as_json=as_json)
+    conclude(
+        buried, asked, "buried", lambda name: f"{name} has ended, was buried by hand or is not known", as_json=as_json
+    )
 
 
 @events.command("purge")

@@ -40,7 +40,7 @@ Door = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
 Reopen = Literal["none", "done", "all"]
 
 SCRIPTS = (
-    *("accept", "claim", "renew", "leave", "finish", "expire", "postpone", "bury", "give_up", "due", "purge"),
+    *("accept", "claim", "renew", "leave", "finish", "let_go", "postpone", "bury", "give_up", "due", "purge"),
     "add_reading",
 )
 DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
@@ -195,7 +195,15 @@ class Inbox:
 
     def expire(self, lease: Lease, summary: Summary, cause: str) -> bool:
         """Let a batch go whose results are gone for good: it is done, and nobody is told. False when it is lost."""
-        return bool(self._run("expire", lease.batch, lease.token, _encode(summary), _encodable(cause), DONE_TTL_S))
+        return self._let_go(lease, summary, cause, "expired")
+
+    def keep(self, lease: Lease, summary: Summary, cause: str) -> bool:
+        """Leave a batch as it was stored before: it can't be stored again for this cause. False when it is lost."""
+        return self._let_go(lease, summary, cause, "kept")
+
+    def _let_go(self, lease: Lease, summary: Summary, cause: str, step: str) -> bool:
+        args = (lease.batch, lease.token, _encode(summary), _encodable(cause), DONE_TTL_S, step)
+        return bool(self._run("let_go", *args))
 
     def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Counter) -> State:
         """Hand the batch back for later, and count why: see `receiver.retry`.
@@ -234,7 +242,10 @@ class Inbox:
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
     def give_up(self, batches: Sequence[str], cause: str) -> list[str]:
-        """Bury these batches by hand. Gives those that were open or leased: whoever held one has lost it."""
+        """Bury these batches by hand: no reconcile run opens them. Gives those that it was news for.
+
+        Whoever held one has lost it.
+        """
         return read_texts(self._run("give_up", _encodable(cause), BURIED_TTL_S, *batches))
 
     def take_due(self, most: int = MOST_LOOKED_AT) -> list[str]:

@@ -52,9 +52,12 @@ def summarise(manifest: Manifest) -> Summary:
     )
 
 
-def judge_summary(summary: Summary, name: str) -> Judgement:
-    """The judgement of a stored batch; `name` is the one in the inbox. Of older summaries the counts alone decide."""
-    return judge(summary, advise(name, summary.again))
+def judge_summary(summary: Summary, name: str) -> Judgement | None:
+    """The judgement of a stored batch; `name` is the one in the inbox. Of older summaries the counts alone decide.
+
+    None where it expired instead.
+    """
+    return None if summary.expired else judge(summary, advise(name, summary.again))
 
 
 def read_summary(text: str) -> Summary:

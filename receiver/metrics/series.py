@@ -112,6 +112,7 @@ ATTEMPTS = Metric(
     "counter",
     "attempts at a batch by their end: stored, not_ready (Gemini was not, or its results were doubted), outage"
     " (Gemini or the storage was away), refused (Gemini knew no such thing), expired (its results are gone for good),"
+    " kept (a batch that should be stored again stays as it was),"
     " postponed (a crash, or a fault of the batch), buried, handed_back (the worker was stopped),"
     " lease_lost (nobody heard of its worker any more)",
     ("result",),
@@ -121,6 +122,7 @@ ATTEMPTS = Metric(
         "outage",
         "refused",
         "expired",
+        "kept",
         "postponed",
         "buried",
         "handed_back",

@@ -25,6 +25,7 @@ STEPS: Mapping[str, str] = {
     "outage": "waits for Gemini or the storage",
     "refused": "Gemini refused it, to be asked again",
     "expired": "its results are gone at Gemini",
+    "kept": "stays as it was stored",
     "postponed": "failed, to be tried again",
     "handed_back": "handed back",
     "lease_lost": "its worker was lost",

@@ -74,6 +74,16 @@ def test_what_a_person_buried_stays(stage: Stage) -> None:
     assert (report.reopened, report.tally.buried) == ([], 3)
 
 
+@pytest.mark.parametrize("fault", ["outside", None])
+def test_what_a_person_buried_after_an_outage_stays(stage: Stage, fault: Fault | None) -> None:
+    name = stage.listing.add("one", ended=ago(hours=5), file=[200])
+    bury(stage, name, "Gemini did not give batches/one (503 UNAVAILABLE: try again)", fault)
+    assert stage.inbox.give_up([name], "wrong prompt") == [name]
+    assert stage.inbox.entries([name])[name].cause == "wrong prompt"
+    assert stage.inbox.give_up([name], "wrong prompt") == []
+    assert (stage.look().reopened, state(stage, name)) == ([], "buried")
+
+
 @pytest.mark.parametrize("is_old", [True, False])
 def test_what_crashed_stays(stage: Stage, *, is_old: bool) -> None:
     name = stage.listing.add("one", ended=ago(hours=5), file=[200])

@@ -52,15 +52,22 @@ class Liar:
     inlined: list[dict[str, Any]] | None = None
     packed: bool = False
     gone: int = 0  # the status of a file that is no more
+    gone_after: int | None = None  # so many readings
+    ended: str | None = None
     readings: int = 0  # times that the file was asked for
 
     def answer(self, path: str, headers: Message) -> Answer:
         if ":download" not in path:
-            return Answer(200, json.dumps(self._operation()).encode())
+            is_list = "/batches?" in path
+            return Answer(
+                200, json.dumps({"operations": [self._operation()]} if is_list else self._operation()).encode()
+            )
         if self.gone:
             return Answer(self.gone, b"{}")
         if headers.get("range"):  # only whether it is there
             return Answer(206, b"{", {"content-range": "bytes 0-0/*"})
+        if self.readings == self.gone_after:
+            return Answer(404, b"{}")
         self.readings += 1
         body = self.bodies.pop(0) if len(self.bodies) > 1 else self.bodies[0]
         if self.packed:
@@ -71,6 +78,7 @@ class Liar:
         rows = {"inlinedResponses": {"inlinedResponses": self.inlined}}
         output = {"responsesFile": "files/batch-b1"} if self.inlined is None else rows
         about = {"state": f"BATCH_STATE_{self.state}", "batchStats": self.stats, "output": output}
+        about |= {"endTime": self.ended} if self.ended else {}
         return {"name": NAME, "metadata": about, "done": True}
 
     @property

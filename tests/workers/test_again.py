@@ -7,11 +7,15 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from receiver.inbox.entries import ENTRY
 from receiver.inbox.ledger import Arrival
+from receiver.inbox.scripts import DUE, METRICS
 from receiver.judgement import judge_manifest
 from receiver.replaced import find_replaced, set_aside
+from tests.receiver.listing import ago
 from tests.workers.lying import NAME, PAGE, Liar, lines_of, open_liar
 from workers.cli import main
+from workers.process import process_batch
 
 WHOLE = lines_of("a", "b", "c")
 MANIFEST = "b1/_manifest.json"
@@ -105,10 +109,70 @@ def test_wrong_answer_replaces_nothing(liar: Liar) -> None:
     names, before = liar.storage.list_names("b1"), read(liar)
     liar.bodies = [PAGE, b"", lines_of("a")]
     assert run("replay", "--again", "b1").exit_code == 0
-    assert liar.work() == "buried"
-    assert "Gemini gives 1 results now, 3 are stored: what is stored stays as it is" in liar.entry.cause
+    assert liar.work() == "done"
+    cause = "Gemini gives 1 results now, 3 are stored: what is stored stays as it is"
+    assert (liar.entry.cause, liar.entry.timeline[-1].what) == (cause, "kept")
     assert (liar.storage.list_names("b1"), read(liar)) == (names, before)
     assert run("verify", "b1").exit_code == 0
+    shown = run("events", "show", "b1").stdout.splitlines()
+    assert {f"cause     {cause}", "judgement stored", "state     done"} <= set(shown)
+
+
+def refuse_late(liar: Liar) -> None:
+    """A file that is gone once the order is queued, and has been refused for days."""
+    assert run("replay", "--again", "b1").exit_code == 0
+    liar.gone = 404
+    process_batch(NAME)
+    assert (liar.entry.state, liar.entry.refusals) == ("open", 1)
+    liar.client.hincrby(ENTRY + NAME, "refusals_since", -2 * 86_400_000)
+    assert liar.work() == "done"
+
+
+def test_refusal_that_the_job_finds_leaves_the_batch_stored(liar: Liar) -> None:
+    liar.bodies = [WHOLE]
+    liar.store()
+    before = read(liar)
+    refuse_late(liar)
+    assert (read(liar), liar.entry.summary.outcomes["ok"], liar.entry.summary.expired) == (before, 3, "")
+    assert "the result file has expired or was deleted" in liar.entry.cause
+    assert liar.client.hget(METRICS, "gbr_dead_letters_total") is None
+    assert run("replay", "--again", "b1").exit_code == 1
+
+
+def test_results_that_expire_in_between_leave_the_batch_stored(liar: Liar) -> None:
+    """Old ones, of which the first reading came and the second did not."""
+    liar.bodies, liar.ended = [WHOLE], ago(days=9)
+    liar.store()
+    assert run("replay", "--again", "b1").exit_code == 0
+    liar.gone_after = liar.readings + 1
+    for _ in range(3):
+        liar.readings = liar.gone_after - 1
+        liar.client.zadd(DUE, {NAME: 0}, xx=True)
+        process_batch(NAME)
+    assert (liar.entry.state, liar.entry.summary.expired, liar.entry.timeline[-1].what) == ("done", "", "kept")
+
+
+def test_lost_manifest_of_refused_results_is_given_up(liar: Liar) -> None:
+    """Then nothing is stored, and a person must hear of it."""
+    liar.bodies = [WHOLE]
+    liar.store()
+    liar.storage.delete(MANIFEST)
+    assert run("replay", "--again", "b1").exit_code == 0
+    liar.gone = 404
+    process_batch(NAME)
+    liar.client.hincrby(ENTRY + NAME, "refusals_since", -2 * 86_400_000)
+    assert liar.work() == "buried"
+
+
+def test_wiped_redis_leaves_the_batch_stored(liar: Liar) -> None:
+    liar.bodies = [WHOLE]
+    liar.store()
+    before, liar.bodies = read(liar), [PAGE]
+    assert run("replay", "--again", "b1").exit_code == 0
+    process_batch(NAME)
+    liar.client.flushall()
+    assert "1 already stored" in run("reconcile").stdout
+    assert (read(liar), run("verify", "b1").exit_code) == (before, 0)
 
 
 def test_better_short_results_replace_worse_ones(liar: Liar) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.cli.entry_lines import entry_lines
 from receiver.inbox.entries import ENTRY, Entry
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import DUE, METRICS
 from receiver.notices.outbox import read_standing
+from receiver.status.rows import make_row
 from tests.answering import Answer, answering
 from tests.receiver.listing import ago
 from workers.configuration import current_settings
@@ -197,6 +199,9 @@ def test_history_without_results_expires_in_silence(stage: Stage, status: int) -
     assert read_standing(stage.client).waiting == 0
     assert stage.client.hget(METRICS, "gbr_dead_letters_total") is None
     assert stage.client.hget(METRICS, "gbr_attempts_total:expired") == b"1"
+    assert make_row(entry, 0).judgement is None
+    said = dict(entry_lines(entry))
+    assert ("judgement" in said, said["expired"]) == (False, entry.summary.expired)
 
 
 def test_history_without_named_results_expires_in_silence(stage: Stage) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from receiver.inbox.outages import find_outages
+from receiver.inbox.scripts import DUE
 from receiver.judgement import judge_manifest
 from tests.workers.lying import NAME, PAGE, REFUSAL, SHORT_REFUSAL, Liar, lines_of, open_liar, row
 from workers.configuration import current_settings
 from workers.doubts import PAUSES
 from workers.process import process_batch
+from workers.readings import MAX_READINGS
 
 ENOUGH = len(PAUSES) + 1  # readings of the same bytes
 WHOLE = lines_of("a", "b", "c")
@@ -163,3 +166,18 @@ def test_second_storing_gives_the_same_manifest(liar: Liar) -> None:
     path.unlink()
     liar.store()
     assert path.read_bytes() == first
+
+
+def test_wrong_results_that_never_stay_the_same_are_an_outage(liar: Liar) -> None:
+    """A page with the time in it: it is neither stored nor given up for a number of readings, and `status` shows it."""
+    liar.bodies = [PAGE + str(number).encode() for number in range(MAX_READINGS + 8)]
+    liar.accept()
+    for _ in range(MAX_READINGS + 5):
+        liar.client.zadd(DUE, {NAME: 0}, xx=True)
+        process_batch(NAME)
+    assert (liar.entry.state, liar.entry.waits, liar.entry.outages) == ("open", MAX_READINGS, 5)
+    (outage,) = find_outages(liar.client)
+    assert outage.cause.startswith(f"Gemini gives wrong results, other ones at each of {MAX_READINGS + 5} readings: ")
+    liar.bodies = [WHOLE]
+    liar.client.zadd(DUE, {NAME: 0}, xx=True)
+    assert (liar.work(), liar.manifest.outcomes["ok"]) == ("done", 3)

@@ -119,7 +119,7 @@ def test_retry_takes_all_buried(client: "redis.Redis", redis_url: str) -> None:
 def test_bury_takes_what_is_owed(client: "redis.Redis", redis_url: str) -> None:
     result = run(redis_url, "bury", "open", "leased", "done", "--cause", "wrong prompt")
     assert (result.exit_code, result.stdout) == (1, "2 of 3 buried\n")
-    assert result.stderr == "batches/done is neither open nor leased\n"
+    assert result.stderr == "batches/done has ended, was buried by hand or is not known\n"
     entries = Inbox(client).entries(["batches/open", "batches/leased", "batches/done"])
     assert [entry.state for entry in entries.values()] == ["buried", "buried", "done"]
     assert entries["batches/leased"].cause == "wrong prompt"

@@ -141,6 +141,7 @@ def end_attempts(inbox: Inbox) -> None:
     inbox.postpone(take(inbox, "batches/away"), 60, "503", "outages")
     inbox.postpone(take(inbox, "batches/unknown"), 60, "404", "refusals")
     inbox.expire(take(inbox, "batches/old"), Summary(expired="404"), "404")
+    inbox.keep(take(inbox, "batches/again"), Summary(), "404")
     inbox.release(take(inbox, "batches/back"), "shut down")
     inbox.bury(take(inbox, "batches/lost"), "no such file")
     for _ in range(MAX_ATTEMPTS - 1):
@@ -159,7 +160,7 @@ def end_attempts(inbox: Inbox) -> None:
 def test_inbox_counts_every_end_once(client: "redis.Redis") -> None:
     end_attempts(Inbox(client))
     ends = {"stored": 2, "not_ready": 1, "postponed": MAX_ATTEMPTS, "handed_back": 1, "buried": 2, "lease_lost": 1}
-    ends |= {"outage": 1, "refused": 1, "expired": 1}
+    ends |= {"outage": 1, "refused": 1, "expired": 1, "kept": 1}
     assert kept(client) == {f"gbr_attempts_total:{result}": count for result, count in ends.items()} | {
         "gbr_dead_letters_total": 2
     }
