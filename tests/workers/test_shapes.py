@@ -70,6 +70,27 @@ def test_snake_case_says_the_same(name: str) -> None:
         assert parse_result(json.dumps(mixed).encode()) == expected
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"cachedContentTokenCount": 4},
+        {"thoughtsTokenCount": 9},
+        {"serviceTier": "flex"},
+        {"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 5}]},
+    ],
+)
+@pytest.mark.parametrize("reason", ["STOP", "MAX_TOKENS"])
+def test_single_members_in_snake_case_count_too(usage: dict[str, Any], reason: str) -> None:
+    row, mixed = gemini(reason), gemini(reason)
+    for one, added in ((row, usage), (mixed, snake(usage))):
+        one["response"]["usageMetadata"].pop("promptTokensDetails")
+        one["response"]["usageMetadata"] |= added
+    mixed["response"]["candidates"] = [snake(gemini(reason)["response"]["candidates"][0]) | {"finishReason": reason}]
+    plain, expected = parse_result(json.dumps(mixed).encode()), parse_result(json.dumps(row).encode())
+    assert plain == expected
+    assert expected.message == ("why" if reason == "MAX_TOKENS" else None)
+
+
 def test_names_of_a_user_stay() -> None:
     part = {"function_call": {"name": "f", "args": {"a_b": {"c_d": 1}}}}
     (candidate,) = read_answer(json.dumps(gemini(parts=[part])).encode()).candidates
