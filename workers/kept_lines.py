@@ -19,7 +19,8 @@ _AS_TEXT, _AS_BASE64 = b',"raw":"', b',"raw":null,"raw_base64":"'
 _TEXT_END, _BASE64_END = b'","raw_base64":null}', b'"}'
 # Escapes as a whole, and never half of a character that takes two of them.
 _whole_escapes = re.compile(
-    rb'(?:[^"\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\[^u])*+', re.DOTALL
+    rb'(?:[^"\\]++|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\[^u])*+',
+    re.DOTALL,
 ).match
 _MOST_ESCAPE_BYTES = len(r"\ud83d\ude00")
 
