@@ -19,6 +19,7 @@ _ENVELOPE = frozenset({"status_code", "statusCode", "body"})
 _GEMINI = frozenset({"candidates", "promptFeedback", "prompt_feedback", "embedding", "embeddings"})
 _CLEAN_ENDS = frozenset({"stop", "tool_calls", "function_call"})
 _INT32_MAX = 2**31 - 1
+_MAX_ARGUMENTS = 1024 * 1024  # characters; whatever they say, their values take tens of megabytes at most
 _SUCCESSES = range(200, 300)
 # What a message says of itself; any other member that holds something is content.
 _NO_CONTENT = frozenset({"role", "name", "content", "tool_calls", "function_call", "refusal", "annotations"})
@@ -157,10 +158,10 @@ def _translate_part(part: object) -> object:
 
 
 def _translate_call(function: object) -> dict[str, Any]:
-    """A call whose arguments came as JSON in text; what is none stays text."""
+    """A call whose arguments came as JSON in text; what is none, or too much to be decoded, stays text."""
     fields = as_object(function)
     arguments = fields.get("arguments")
-    if isinstance(arguments, str):
+    if isinstance(arguments, str) and len(arguments) <= _MAX_ARGUMENTS:
         with suppress(ValueError, RecursionError):  # msgspec's errors are ValueErrors
             arguments = _decode_arguments(arguments)
     return {"functionCall": {"name": fields.get("name"), "args": arguments}}
