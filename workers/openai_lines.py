@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from workers.candidates import holds_answer
 from workers.values import as_list, as_object, as_text
 
 _ENVELOPE = frozenset({"status_code", "statusCode", "body"})
@@ -69,7 +70,7 @@ def _number(value: object) -> int | None:
 def _translate_error(error: object, status: object) -> dict[str, Any]:
     """The error's own code, else the HTTP status; where both are there the status helps to judge the code."""
     detail = as_object(error)
-    code, told = _as_code(detail.get("code")), _as_code(status)
+    code, told = _as_code(detail.get("code")), None if _number(status) in _SUCCESSES else _as_code(status)
     message = detail.get("message") or (error if isinstance(error, str) else None)
     name = detail.get("status") or detail.get("type")
     if code is None:
@@ -118,9 +119,10 @@ def _translate_choice(choice: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(message, dict):
         return candidate | {"content": message}
     parts = _translate_message(message)
-    if isinstance(refusal := message.get("refusal"), str) and refusal and not parts:
+    candidate["content"] = {"parts": parts}
+    if isinstance(refusal := message.get("refusal"), str) and refusal and not holds_answer(candidate):
         return candidate | {"finishReason": "content_filter", "finishMessage": refusal}
-    return candidate | {"content": {"parts": parts}}
+    return candidate
 
 
 def _translate_reason(reason: object) -> object:

@@ -42,6 +42,7 @@ def gemini(reason: str | None = "STOP", parts: Any = ({"text": "x"},), **more: A
     return {"response": {"candidates": [candidate], "usageMetadata": usage} | more, "key": "k"}
 
 
+FAILURE = {"error": {"code": 400, "message": "Invalid JSON payload", "status": "INVALID_ARGUMENT"}}
 SNAKES = {
     "ok": gemini(),
     "no reason": gemini(None),
@@ -68,6 +69,23 @@ def test_snake_case_says_the_same(name: str) -> None:
         del mixed["response"][member]
         mixed["response"] |= snake({member: response[member]})
         assert parse_result(json.dumps(mixed).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"error": FAILURE},
+        {"error": [FAILURE]},
+        {"error": [FAILURE["error"]]},
+        {"response": FAILURE},
+        {"error": None, "response": FAILURE},
+        {"error": FAILURE, "response": None},
+    ],
+)
+def test_error_in_the_body_of_an_answer_is_read(row: dict[str, Any]) -> None:
+    expected = parse_result(json.dumps(FAILURE | {"key": "k"}).encode())
+    assert parse_result(json.dumps(row | {"key": "k"}).encode()) == expected
+    assert (expected.code, expected.message, expected.retryable) == ("400", "Invalid JSON payload", False)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +130,6 @@ def choices(*messages: Any, reason: Any = "stop") -> dict[str, Any]:
 
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1.50}'}}
-FAILURE = {"error": {"code": 400, "message": "Invalid JSON payload", "status": "INVALID_ARGUMENT"}}
 OPENAI: dict[str, tuple[dict[str, Any], Outcome, str | None, str | None, bool]] = {
     "answer": (openai(choices({"content": "Hi"})), OK, "STOP", None, False),
     "without a status": ({"custom_id": "c", "response": {"body": choices({"content": "Hi"})}}, OK, "STOP", None, False),
@@ -144,6 +161,14 @@ OPENAI: dict[str, tuple[dict[str, Any], Outcome, str | None, str | None, bool]] 
         "I can't.",
         False,
     ),
+    "refusal beside no text": (
+        openai(choices({"content": "", "refusal": "I can't.", "reasoning_content": "Hm."})),
+        BLOCKED,
+        "content_filter",
+        "I can't.",
+        False,
+    ),
+    "error without a code under 200": (openai({"error": {"message": "no"}}), ERROR, None, "no", True),
     "blank": (openai(choices({"content": "\n"})), EMPTY, "STOP", None, True),
     "nothing": (openai(choices({"role": "assistant", "content": None})), EMPTY, "STOP", None, True),
     "no choices": (openai({"choices": []}), EMPTY, None, None, True),

@@ -11,7 +11,7 @@ import msgspec
 from receiver.output_forms import Form
 from workers.candidates import End, end_of, holds_answer, parts_of
 from workers.large_lines import find_excess, find_wide_text
-from workers.shapes import unify_row
+from workers.shapes import find_error, unify_row
 from workers.values import as_list, as_object, as_text
 
 MAX_KINDS = 10
@@ -98,7 +98,7 @@ def _read(line: bytes, float_hook: Any) -> Answer:
         row = _decode_tolerantly(line, float_hook)
     unified = unify_row(as_object(row))
     response = as_object(unified.get("response"))
-    if unified.get("error") is not None:
+    if find_error(unified) is not None:
         return NO_ANSWER
     numbered = enumerate(as_list(response.get("candidates")))
     candidates = [(number, candidate) for number, candidate in numbered if isinstance(candidate, dict)]
