@@ -70,8 +70,8 @@ class Account:
             self._ok += 1
         else:
             self._others[outcome] += 1
-        if outcome is _DUPLICATE:
-            self._meter.add_repeated(result)
+        if outcome is _DUPLICATE or outcome is _MALFORMED:
+            self._meter.add_apart(result)
         else:
             self._waiting.append(result)
             if len(self._waiting) >= METERED_TOGETHER:

@@ -46,7 +46,10 @@ class Meter:
         self._doubtful = _UsageTotals()  # what the lines in doubt told all the same
 
     def add(self, results: Sequence[Result]) -> None:
-        """Add results whose keys are new. Many together: sums in local names cost a third of sums in attributes."""
+        """Add results that were understood, whose keys are new.
+
+        Many together: sums in local names cost a third of sums in attributes.
+        """
         if not results:
             return
         model = results[0].model
@@ -59,12 +62,17 @@ class Meter:
             else:
                 self._totals_of(result.model).add(usage)
 
-    def add_repeated(self, result: Result) -> None:
-        """Add a result under a key that came before: no line tells whether Gemini answered once or twice."""
+    def add_apart(self, result: Result) -> None:
+        """Add a result that may have cost something else than it tells.
+
+        That is one of a line that was not understood, or under a key that came before: no line tells whether Gemini
+        answered once or twice.
+        """
         if result.usage is None:
             self._add_uncounted(result)
         else:
-            self._add_doubtful(result.usage, Doubt.REPEATED)
+            is_unread = result.outcome is Outcome.MALFORMED
+            self._add_doubtful(result.usage, Doubt.UNREAD if is_unread else Doubt.REPEATED)
 
     def _add_doubtful(self, usage: Usage, doubt: Doubt) -> None:
         self._doubts[doubt] += 1

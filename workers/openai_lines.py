@@ -13,12 +13,14 @@ from typing import Any
 
 import msgspec
 
+from workers.candidates import holds_answer
 from workers.values import as_list, as_object, as_text
 
 _ENVELOPE = frozenset({"status_code", "statusCode", "body"})
 _GEMINI = frozenset({"candidates", "promptFeedback", "prompt_feedback", "embedding", "embeddings"})
 _CLEAN_ENDS = frozenset({"stop", "tool_calls", "function_call"})
 _INT32_MAX = 2**31 - 1
+_MAX_ARGUMENTS = 1024 * 1024  # characters; whatever they say, their values take tens of megabytes at most
 _SUCCESSES = range(200, 300)
 # What a message says of itself; any other member that holds something is content.
 _NO_CONTENT = frozenset({"role", "name", "content", "tool_calls", "function_call", "refusal", "annotations"})
@@ -68,7 +70,7 @@ def _number(value: object) -> int | None:
 def _translate_error(error: object, status: object) -> dict[str, Any]:
     """The error's own code, else the HTTP status; where both are there the status helps to judge the code."""
     detail = as_object(error)
-    code, told = _as_code(detail.get("code")), _as_code(status)
+    code, told = _as_code(detail.get("code")), None if _number(status) in _SUCCESSES else _as_code(status)
     message = detail.get("message") or (error if isinstance(error, str) else None)
     name = detail.get("status") or detail.get("type")
     if code is None:
@@ -117,9 +119,10 @@ def _translate_choice(choice: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(message, dict):
         return candidate | {"content": message}
     parts = _translate_message(message)
-    if isinstance(refusal := message.get("refusal"), str) and refusal and not parts:
+    candidate["content"] = {"parts": parts}
+    if isinstance(refusal := message.get("refusal"), str) and refusal and not holds_answer(candidate):
         return candidate | {"finishReason": "content_filter", "finishMessage": refusal}
-    return candidate | {"content": {"parts": parts}}
+    return candidate
 
 
 def _translate_reason(reason: object) -> object:
@@ -157,10 +160,10 @@ def _translate_part(part: object) -> object:
 
 
 def _translate_call(function: object) -> dict[str, Any]:
-    """A call whose arguments came as JSON in text; what is none stays text."""
+    """A call whose arguments came as JSON in text; what is none, or too much to be decoded, stays text."""
     fields = as_object(function)
     arguments = fields.get("arguments")
-    if isinstance(arguments, str):
+    if isinstance(arguments, str) and len(arguments) <= _MAX_ARGUMENTS:
         with suppress(ValueError, RecursionError):  # msgspec's errors are ValueErrors
             arguments = _decode_arguments(arguments)
     return {"functionCall": {"name": fields.get("name"), "args": arguments}}

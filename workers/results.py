@@ -76,6 +76,7 @@ _OK, _TRUNCATED = Outcome.OK, Outcome.TRUNCATED  # a name of ours is found ten t
 _BOM = "\ufeff"
 _BRACE = ord("{")
 _NULL_BYTES = len(b"null")
+_SNAKE_COUNTS = (b"token_count", b"_tokens_details", b"service_tier")  # parts of all such names in a usage
 
 
 def is_blank(line: bytes) -> bool:
@@ -138,7 +139,7 @@ def _may_name_model(response: _Response, line: bytes) -> bool:
 def _clear_answer(row: _Row, line: bytes) -> Result | None:
     """The result when the first candidate answers beyond doubt, as most do; None sends the row the tolerant way.
 
-    What is absent may stand there in snake_case: then the line is searched for it.
+    What is absent may stand there in snake_case: then the line is searched for it. So may single counts.
     """
     response, key = row.response, row.key
     if key is None and row.metadata is not None:
@@ -151,18 +152,29 @@ def _clear_answer(row: _Row, line: bytes) -> Result | None:
     reason = candidate.finish_reason
     if reason == "STOP":
         outcome = _OK
-    elif reason == MAX_TOKENS and candidate.finish_message is _ABSENT and len(response.candidates) == 1:
+    elif reason == MAX_TOKENS and len(response.candidates) == 1 and not _has_finish_message(candidate, line):
         outcome = _TRUNCATED
     elif reason is None and b"finish_reason" not in line:
         outcome = _OK
     else:
         return None
-    if candidate.content is None or (not usage.prompt if usage is not None else b"usage_metadata" in line):
+    if candidate.content is None or not _is_plain(usage, line):
         return None
     for part in candidate.content.parts or ():
         if not part.thought and (_starts_visibly(part.text) or _has_content(part)):
             return Result(key, outcome, reason, None, False, usage, response.model_version)
     return None
+
+
+def _has_finish_message(candidate: _Candidate, line: bytes) -> bool:
+    return candidate.finish_message is not _ABSENT or b"finish_message" in line
+
+
+def _is_plain(usage: Usage | None, line: bytes) -> bool:
+    """Whether nothing of the usage can stand elsewhere in the line, in snake_case."""
+    if usage is None:
+        return b"usage_metadata" not in line
+    return bool(usage.prompt) and not any(name in line for name in _SNAKE_COUNTS)
 
 
 def _has_content(part: _Part) -> bool:
@@ -177,7 +189,7 @@ def _clear_embedding(response: _Response, key: str, line: bytes) -> Result | Non
     usage = response.usage_metadata
     if usage is None and response.token_count is not None:
         usage = token_usage(str(response.token_count))
-    if usage is None and (b"usage_metadata" in line or b"token_count" in line):
+    if not _is_plain(usage, line) or (usage is None and b"token_count" in line):
         return None
     if usage is not None and usage.candidates is None:
         usage.candidates = 0  # none are counted where none can come

@@ -11,7 +11,7 @@ import msgspec
 
 from receiver.outcomes import Outcome
 from workers.candidates import End, candidates_of, end_of, find_odd, holds_answer
-from workers.shapes import find_key, unify_row
+from workers.shapes import find_error, find_key, unify_row
 from workers.usages import Usage, read_usage
 from workers.values import as_list, as_object, as_text
 
@@ -75,7 +75,7 @@ def judge_row(row: dict[str, Any], key_member: str = "") -> Result:
 
 def _judge_content(row: dict[str, Any], key: str | None) -> Result:
     """An error wins over a response; a `status` counts only without one, since lines echo the user's own fields."""
-    error, response, status = row.get("error"), row.get("response"), as_object(row.get("status"))
+    error, response, status = find_error(row), row.get("response"), as_object(row.get("status"))
     if error is not None:
         return _judge_error(error, key)
     if isinstance(response, dict):

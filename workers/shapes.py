@@ -42,6 +42,20 @@ def unify_row(row: dict[str, Any]) -> dict[str, Any]:
     return unified | {"response": _unify_response(response)} if isinstance(response, dict) else unified
 
 
+def find_error(row: dict[str, Any]) -> object:
+    """The error of a row, also where it stands as the body of an HTTP answer does; None when there is none.
+
+    That body is `{"error": {...}}`, or a list of it.
+    """
+    error, response = row.get("error"), as_object(row.get("response"))
+    if error is None and not response.keys() - {"error"}:
+        error = response.get("error")
+    if isinstance(error, list) and error:
+        error = error[0]
+    inner = as_object(error).get("error")
+    return error if inner is None else inner
+
+
 def _unify_response(response: dict[str, Any]) -> dict[str, Any]:
     unified = camel_case(response)
     replaced: dict[str, Any] = {}

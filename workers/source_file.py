@@ -1,37 +1,24 @@
 """Puts the source of a batch together again from its stored lines, in a scratch file."""
 
-import hashlib
 import os
-from base64 import b64decode
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from receiver.layout import errors_name, oversize_name
 from receiver.manifests import Manifest
 from receiver.storage import Storage
-from receiver.tolerant_json import tolerant_reader
+from workers.kept_lines import is_as_told, read_line
 from workers.verify import NOWHERE, Finding, Row
 
 NEWLINES_TOGETHER = 64 * 1024
 CHUNK_BYTES = 256 * 1024
 
 
-class _ErrorRow(msgspec.Struct, frozen=True):
-    """What a row of `_errors.jsonl` keeps of its line."""
-
-    raw: str | None
-    raw_base64: str | None = None
-
-
 class _SpoiltError(Exception):
     """The bytes are not those of the index, which is found where all objects are read."""
-
-
-_read_error_row = tolerant_reader(_ErrorRow)
 
 
 class SourceFile:
@@ -76,9 +63,7 @@ class SourceFile:
             if oversize_name(self._batch_id, row.line) in self._oversize:
                 self._grow(self._copy_oversize(row.line, at) - 1)
             else:
-                raw = self._read_error(row)
-                self._grow(len(raw))
-                self.write(at, [raw, b"\n"])
+                self._grow(self._copy_error(row, at) - 1)
         except _SpoiltError:
             self.is_whole = False
         except (ValueError, RecursionError) as error:
@@ -128,15 +113,15 @@ class SourceFile:
         self._size += count
         self._last = last
 
-    def _read_error(self, row: Row) -> bytes:
-        if self._errors is None:
+    def _copy_error(self, row: Row, at: int) -> int:
+        """Copy a line that a row of `_errors.jsonl` keeps, with its newline. Gives how many bytes these are."""
+        if self._errors is None or not is_as_told(self._errors, row.offset, row.length, row.sha256):
             raise _SpoiltError
-        self._errors.seek(row.offset)
-        data = self._errors.read(row.length)
-        if hashlib.sha256(data).hexdigest() != row.sha256:
-            raise _SpoiltError
-        kept = _read_error_row(data)
-        return b64decode(kept.raw_base64 or "", validate=True) if kept.raw is None else kept.raw.encode()
+        size = 0
+        for piece in chain(read_line(self._errors, row.offset, row.length), [b"\n"]):
+            self.write(at + size, [piece])
+            size += len(piece)
+        return size
 
     def _copy_oversize(self, line: int, at: int) -> int:
         """Copy a line that was too long, with its newline. Gives how many bytes these are."""

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from receiver.outcomes import Outcome
-from workers.forms.answers import read_answer
+from workers.forms.answers import Candidate, read_answer
+from workers.forms.structured import BrokenAnswerError, StructuredAnswers
 from workers.large_lines import MAX_VALUES, find_excess, find_wide_text, shorten
 from workers.results import parse_result
 
@@ -15,7 +16,8 @@ LIMIT_KIB = 256 * 1024
 PARSE = """
 import sys
 from workers.results import parse_result
-from workers.forms.answers import read_answer
+from workers.forms.answers import Candidate, read_answer
+from workers.forms.structured import BrokenAnswerError, StructuredAnswers
 line = eval(sys.argv[1])
 read_answer(line)
 print(parse_result(line, valid_utf8=False).outcome)
@@ -42,6 +44,15 @@ def test_sixty_megabytes_are_judged_in_bounds(line: str, outcome: str) -> None:
     found, peak_kib = done.stdout.split()
     assert found == outcome
     assert int(peak_kib) < LIMIT_KIB
+
+
+CALL = '{"custom_id":"k","response":{"body":{"choices":[{"message":{"tool_calls":[{"function":{"arguments":"'
+
+
+def test_arguments_in_text_are_decoded_in_bounds() -> None:
+    """Values inside a text are none of the line."""
+    line = f"b'{CALL}[' + b'[],' * 20_000_000 + b'[]]\"}}}}]}}}}]}}}}}}'"
+    test_sixty_megabytes_are_judged_in_bounds(line, "ok")
 
 
 def large(**response: Any) -> bytes:
@@ -97,3 +108,25 @@ def test_wide_text_is_left_out_of_forms() -> None:
         None,
         f"in the raw line alone: 1 text of {len(text)} characters",
     )
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"functionCall": {"name": "f", "args": {"x": 1.5, "y": ["a" * 9 * MIB]}}},
+        {"executable_code": {"code": "a" * 9 * MIB}},
+        {"codeExecutionResult": {"output": "a" * 9 * MIB}},
+    ],
+)
+def test_large_calls_and_code_are_left_out_of_forms(part: dict[str, Any]) -> None:
+    picture = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
+    content = {"parts": [{"text": "x"}, part, picture]}
+    answer = read_answer(json.dumps({"response": {"candidates": [{"content": content}]}}).encode())
+    assert answer.candidates == [Candidate(media=(picture["inlineData"],))]
+    assert "1 text of 94" in str(answer.left_out(["text", "json", "media", "table"]))
+
+
+def test_answer_of_too_many_values_has_no_json_form() -> None:
+    text = json.dumps([[]] * (MAX_VALUES + 9))
+    with pytest.raises(BrokenAnswerError, match=f"with over {MAX_VALUES} values is not read"):
+        StructuredAnswers(None).parse(text)

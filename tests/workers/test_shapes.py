@@ -42,6 +42,7 @@ def gemini(reason: str | None = "STOP", parts: Any = ({"text": "x"},), **more: A
     return {"response": {"candidates": [candidate], "usageMetadata": usage} | more, "key": "k"}
 
 
+FAILURE = {"error": {"code": 400, "message": "Invalid JSON payload", "status": "INVALID_ARGUMENT"}}
 SNAKES = {
     "ok": gemini(),
     "no reason": gemini(None),
@@ -70,6 +71,44 @@ def test_snake_case_says_the_same(name: str) -> None:
         assert parse_result(json.dumps(mixed).encode()) == expected
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"error": FAILURE},
+        {"error": [FAILURE]},
+        {"error": [FAILURE["error"]]},
+        {"response": FAILURE},
+        {"error": None, "response": FAILURE},
+        {"error": FAILURE, "response": None},
+    ],
+)
+def test_error_in_the_body_of_an_answer_is_read(row: dict[str, Any]) -> None:
+    expected = parse_result(json.dumps(FAILURE | {"key": "k"}).encode())
+    assert parse_result(json.dumps(row | {"key": "k"}).encode()) == expected
+    assert (expected.code, expected.message, expected.retryable) == ("400", "Invalid JSON payload", False)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"cachedContentTokenCount": 4},
+        {"thoughtsTokenCount": 9},
+        {"serviceTier": "flex"},
+        {"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 5}]},
+    ],
+)
+@pytest.mark.parametrize("reason", ["STOP", "MAX_TOKENS"])
+def test_single_members_in_snake_case_count_too(usage: dict[str, Any], reason: str) -> None:
+    row, mixed = gemini(reason), gemini(reason)
+    for one, added in ((row, usage), (mixed, snake(usage))):
+        one["response"]["usageMetadata"].pop("promptTokensDetails")
+        one["response"]["usageMetadata"] |= added
+    mixed["response"]["candidates"] = [snake(gemini(reason)["response"]["candidates"][0]) | {"finishReason": reason}]
+    plain, expected = parse_result(json.dumps(mixed).encode()), parse_result(json.dumps(row).encode())
+    assert plain == expected
+    assert expected.message == ("why" if reason == "MAX_TOKENS" else None)
+
+
 def test_names_of_a_user_stay() -> None:
     part = {"function_call": {"name": "f", "args": {"a_b": {"c_d": 1}}}}
     (candidate,) = read_answer(json.dumps(gemini(parts=[part])).encode()).candidates
@@ -91,7 +130,6 @@ def choices(*messages: Any, reason: Any = "stop") -> dict[str, Any]:
 
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1.50}'}}
-FAILURE = {"error": {"code": 400, "message": "Invalid JSON payload", "status": "INVALID_ARGUMENT"}}
 OPENAI: dict[str, tuple[dict[str, Any], Outcome, str | None, str | None, bool]] = {
     "answer": (openai(choices({"content": "Hi"})), OK, "STOP", None, False),
     "without a status": ({"custom_id": "c", "response": {"body": choices({"content": "Hi"})}}, OK, "STOP", None, False),
@@ -123,6 +161,14 @@ OPENAI: dict[str, tuple[dict[str, Any], Outcome, str | None, str | None, bool]] 
         "I can't.",
         False,
     ),
+    "refusal beside no text": (
+        openai(choices({"content": "", "refusal": "I can't.", "reasoning_content": "Hm."})),
+        BLOCKED,
+        "content_filter",
+        "I can't.",
+        False,
+    ),
+    "error without a code under 200": (openai({"error": {"message": "no"}}), ERROR, None, "no", True),
     "blank": (openai(choices({"content": "\n"})), EMPTY, "STOP", None, True),
     "nothing": (openai(choices({"role": "assistant", "content": None})), EMPTY, "STOP", None, True),
     "no choices": (openai({"choices": []}), EMPTY, None, None, True),

@@ -153,6 +153,8 @@ UNKNOWN = {
     "no JSON": (b"<html>", UNREAD),
     "cut line": (line(WHOLE, TEXT)[:-9], UNREAD),
     "no known shape": (b'{"key": "k"}', UNREAD),
+    "no known shape, but counts": (line(WHOLE, candidates={}), UNREAD),
+    "no known part, but counts": (line(WHOLE, {"content": {"parts": ["x"]}}), UNREAD),
 }
 
 

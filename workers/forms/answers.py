@@ -11,7 +11,7 @@ import msgspec
 from receiver.output_forms import Form
 from workers.candidates import End, end_of, holds_answer, parts_of
 from workers.large_lines import find_excess, find_wide_text
-from workers.shapes import unify_row
+from workers.shapes import find_error, unify_row
 from workers.values import as_list, as_object, as_text
 
 MAX_KINDS = 10
@@ -25,6 +25,7 @@ _HOLDERS: dict[str, frozenset[Form]] = {
     "codeExecutionResult": frozenset({"table"}),
 }
 _SILENT = frozenset({"text", "thought", "thoughtSignature"})
+_TEXTS = ("text", "functionCall", "executableCode", "codeExecutionResult")
 _SUCCESS = "OUTCOME_OK"
 _BOM = "\ufeff"
 
@@ -97,7 +98,7 @@ def _read(line: bytes, float_hook: Any) -> Answer:
         row = _decode_tolerantly(line, float_hook)
     unified = unify_row(as_object(row))
     response = as_object(unified.get("response"))
-    if unified.get("error") is not None:
+    if find_error(unified) is not None:
         return NO_ANSWER
     numbered = enumerate(as_list(response.get("candidates")))
     candidates = [(number, candidate) for number, candidate in numbered if isinstance(candidate, dict)]
@@ -154,7 +155,7 @@ def _read_candidate(number: int, candidate: dict[str, Any]) -> Candidate:
     thinking = [part for part in parts if part.get("thought") is True]
     code = [as_text(as_object(part.get("executableCode")).get("code")) for part in spoken]
     if _text_length(parts) > MAX_TEXT_CHARACTERS:
-        spoken, thinking = [part | {"text": None} for part in spoken], []
+        spoken, thinking, code = [{"inlineData": part.get("inlineData")} for part in spoken], [], []
     return Candidate(
         number,
         as_text(candidate.get("finishReason")),
@@ -168,7 +169,22 @@ def _read_candidate(number: int, candidate: dict[str, Any]) -> Candidate:
 
 
 def _text_length(parts: list[dict[str, Any]]) -> int:
-    return sum(len(part["text"]) for part in parts if isinstance(part.get("text"), str))
+    """Characters of all texts, code and arguments."""
+    return sum(_count_characters(part.get(name)) for part in parts for name in _TEXTS)
+
+
+def _count_characters(value: object) -> int:
+    """Those of all texts in a decoded value, names of members included."""
+    count, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            count += len(one)
+        elif isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+    return count
 
 
 def _read_output(result: dict[str, Any]) -> str | None:

@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from workers.large_lines import MAX_VALUES, find_excess
+
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -34,8 +36,11 @@ class StructuredAnswers:
     def parse(self, text: str) -> bytes:
         """The JSON of an answer, compact, every number as it was written. Raises BrokenAnswerError."""
         try:
+            data = text.encode()
+            if find_excess(data):
+                raise BrokenAnswerError(f"an answer of {len(data)} bytes with over {MAX_VALUES} values is not read")
             value = json.loads(text, parse_constant=_refuse_constant)
-            compact = msgspec.json.format(text.encode(), indent=-1)
+            compact = msgspec.json.format(data, indent=-1)
         except (UnicodeEncodeError, msgspec.DecodeError) as error:  # a lone surrogate, or the escape of one
             raise BrokenAnswerError("the answer holds what UTF-8 can't") from error
         except json.JSONDecodeError as error:
