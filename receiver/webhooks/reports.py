@@ -26,6 +26,11 @@ class ServedProject(msgspec.Struct, frozen=True, kw_only=True):
     faults: list[WebhookFault] | None = None  # None: nobody could look
     why_unknown: str = "it was not looked at yet"  # where `is_registered` is None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left for a person to do, so that nothing is about to change."""
+        return bool(self.is_registered and self.secrets and not self.faults)
+
 
 class WebProcess(msgspec.Struct, frozen=True, kw_only=True):
     """One web process, as it said itself a few seconds ago."""
