@@ -96,6 +96,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     running: list[RunningNow]  # at Gemini, by project, as of the last reconcile run
     notices: Standing
     redis: list[Finding]
+    dynamic: list[str] = []  # projects to which deliveries of dynamic webhooks come, which need nothing registered
     outages: list[Outage] = []  # what holds up batches that are not at fault
     steps: list[str]  # that are next until batches arrive and are stored
     needs: list[str]  # what a person should do, these steps among it; empty when nothing
@@ -150,6 +151,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
         running=running,
         notices=notices,
         redis=findings,
+        dynamic=sorted(dynamic),
         outages=outages,
         steps=steps,
         needs=[

@@ -26,7 +26,7 @@ WEB = "gbr:web"
 BEAT_S = 5.0
 GONE_AFTER_S = 30.0
 WEB_TTL_S = 300
-UNKNOWN_PAUSE_S = 60.0  # before Gemini is asked again that did not answer
+UNSETTLED_PAUSE_S = 60.0  # before the next look while Gemini does not answer, or a person is to mend something
 log = logging.getLogger(__name__)
 
 
@@ -46,11 +46,22 @@ def _alive(rows: Mapping[Any, Any], now_ms: int) -> list[WebProcess]:
 
 
 class Presence:
-    """Writes this process's field until stopped, and looks at the webhooks every `reconcile_interval_s`; 0 is never."""
+    """Writes this process's field until stopped, and looks at the webhooks every `reconcile_interval_s`; 0 is never.
 
-    def __init__(self, client: "redis.Redis", settings: Settings, evidence: Mapping[str, Evidence]) -> None:
+    It looks every `unsettled_pause_s` while a project lacks something: who has just done it should not be told to.
+    """
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        settings: Settings,
+        evidence: Mapping[str, Evidence],
+        unsettled_pause_s: float = UNSETTLED_PAUSE_S,
+    ) -> None:
         """`evidence` is what the deliveries of each project show."""
         self._client, self._settings, self._evidence = client, settings, evidence
+        self._unsettled_pause_s = unsettled_pause_s
+        self._logged_s = dict.fromkeys(settings.projects, float("-inf"))
         self._field = secrets.token_hex(8)
         self._projects = {
             name: ServedProject(project=name, secrets=len(project.secrets), why_unknown=self._why_not_looked)
@@ -126,11 +137,15 @@ class Presence:
     def _look(self, name: str) -> float:
         """Look at one project's webhooks. Gives the seconds until the next look."""
         project, interval_s = self._settings.projects[name], self._settings.reconcile_interval_s
+        is_logged = time.monotonic() < self._logged_s[name] + interval_s
+        known = self._projects[name].faults if is_logged else None
         try:
-            seen = look_at_webhooks(self._settings, project, self._evidence[name])
+            seen = look_at_webhooks(self._settings, project, self._evidence[name], known or ())
         except Exception:
             log.exception("webhook.crashed", extra={"project": project.label})
             return interval_s
         self._projects[name] = seen
         self._changed.set()
-        return interval_s if seen.is_registered is not None else min(interval_s, UNKNOWN_PAUSE_S)
+        if not is_logged:
+            self._logged_s[name] = time.monotonic()
+        return interval_s if seen.is_settled else min(interval_s, self._unsettled_pause_s)

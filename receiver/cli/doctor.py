@@ -2,7 +2,7 @@
 
 import platform
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -29,6 +29,7 @@ from receiver.gemini.operations import Batch
 from receiver.gemini.probe import probe_gemini
 from receiver.inbox.ledger import connect
 from receiver.models import model_warnings
+from receiver.next_steps import find_process_steps, find_webhook_steps
 from receiver.notices.posting import find_addresses
 from receiver.overview import take_overview
 from receiver.projects import API_KEY, Project
@@ -74,11 +75,15 @@ def _check_processes(settings: Settings) -> Iterator[Finding]:
     """Who runs, and what is to be started next. No reason to stop a deployment, which may well be what starts it."""
     try:
         with connect(settings.redis_url) as client:
-            overview = take_overview(client, settings.projects)
+            overview, obstacle = take_overview(client, settings.projects), _find_write_obstacle(client)
     except InboxUnavailableError:
         yield Finding("processes", ok=True, detail="not known: Redis does not answer", warning=True)
         return
-    for step in overview.steps:
+    if obstacle:
+        detail = "not known: they can't say that they run while Redis takes no writes"
+        yield Finding("processes", ok=True, detail=detail, warning=True)
+        return
+    for step in find_process_steps(overview.web, len(overview.workers), overview.due):
         yield Finding("next step", ok=True, detail=step, warning=True)
     running = f"{len(overview.web)} web, {len(overview.workers)} worker"
     yield Finding("processes", ok=True, detail=f"{running} running", warning=not (overview.web and overview.workers))
@@ -161,13 +166,33 @@ def _check_webhooks(settings: Settings) -> Iterator[Finding]:
             with open_webhooks(settings, project) as client:
                 problems = find_problems(list(client.list()), wanted_of(settings, project, None))
         except GeminiError as error:
-            wrong = [f"could not be looked at: {error}"]
+            wrong, kinds = [f"could not be looked at: {error}"], None
         else:
             wrong = [problem.detail for problem in problems if not problem.is_note]
+            kinds = {problem.kind for problem in problems}
+        yield from _webhook_steps(settings, project, kinds)
         hint = "; `gemini-batch-receiver webhooks doctor` says what to do"
         fine = "as it should be" if project.secrets else "as it should be, but for its secret, which is not known here"
         said = "; ".join(wrong) + hint if wrong else fine
         yield Finding("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
+
+
+def _webhook_steps(settings: Settings, project: Project, kinds: Collection[str] | None) -> Iterator[Finding]:
+    """What the web processes lack for one project; what was just seen at Gemini outweighs what they saw a while ago.
+
+    `kinds` are those of the problems that were seen; None where Gemini did not answer.
+    """
+    try:
+        with connect(settings.redis_url) as client:
+            overview = take_overview(client, settings.projects)
+    except InboxUnavailableError:  # another check says so
+        return
+    web = overview.web
+    if kinds is not None:  # a process that was told another address judges by that
+        url = settings.public_url
+        web = [one.as_seen_now(project.name, kinds) if one.url == url else one for one in web]
+    for step in find_webhook_steps([project.name], web, overview.dynamic):
+        yield Finding("next step", ok=True, detail=step, warning=True)
 
 
 def _check_notices(settings: Settings) -> Iterator[Finding]:

@@ -56,7 +56,7 @@ def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
         cause = " ".join(lost.cause.split())[:MAX_CAUSE]
         yield "buried", f"{lost.batch} {_age(lost.age_s)} ago, after {lost.attempts} attempts: {cause}"
     counted = ", ".join(f"{name} {count:,}" for name, count in overview.counters.items())
-    yield "counters", counted or "nothing was missed, and all books balance"
+    yield "counters", counted or "no batch was counted as missed or unbalanced"
     for look in overview.looks:
         yield "reconcile", _look(look)
     for running in overview.running:
@@ -70,11 +70,11 @@ def _process_lines(overview: Overview) -> Iterator[tuple[str, str]]:
     for process in overview.web:
         yield "web", _web(process)
     if not overview.web:
-        yield "web", "none is running"
+        yield "web", "none was heard of lately"
     for worker in overview.workers:
         yield "worker", _worker(worker)
     if not overview.workers:
-        yield "worker", "none is running"
+        yield "worker", "none was heard of lately"
 
 
 def _verdict_lines(overview: Overview) -> Iterator[tuple[str, str]]:

@@ -150,7 +150,8 @@ def _say_plan(plan: Plan, *, as_json: bool) -> None:
         click.echo(
             f"part {part.number}: {part.requests:,} requests from line {part.first_line}, {part.size_bytes:,} bytes"
         )
-    click.echo(f"{plan.requests:,} requests in {len(plan.parts)} batches; nothing was sent")
+    batches = "1 batch" if len(plan.parts) == 1 else f"{len(plan.parts)} batches"
+    click.echo(f"{plan.requests:,} requests in {batches}; nothing was sent")
 
 
 def send_input(settings: Settings, file: Path, wish: Wish, *, as_json: bool) -> list[Sent]:

@@ -20,8 +20,8 @@ NOTICE_VARIABLES = (
     Variable(
         "NOTIFY_URL",
         "none",
-        "where signed notices of stored, failed and buried batches go: one address or several, separated by spaces or"
-        " commas; see [Notices](#notices)",
+        "where signed notices of stored, failed, buried and overdue batches go: one address or several,"
+        " separated by spaces or commas; see [Notices](#notices)",
     ),
     Variable(
         "NOTIFY_SECRET",

@@ -4,7 +4,7 @@ The form of a line: https://ai.google.dev/gemini-api/docs/batch-api. Gemini refu
 matches nothing for a line without a key.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -13,7 +13,7 @@ import msgspec
 
 from receiver.submissions.parts import Kind
 from receiver.submissions.request_cautions import IN_CAMEL_CASE, Cautions, find_cautions
-from receiver.submissions.request_faults import MAX_FAULTS, find_faults
+from receiver.submissions.request_faults import MAX_FAULTS, find_faults, find_misplaced
 from receiver.submissions.request_schema import compile_check
 
 CONTENT: dict[Kind, str] = {"generate": "contents", "embed": "content"}
@@ -85,6 +85,7 @@ class LineChecker:
             raise LineError(f"it has over {MAX_LINE_BYTES >> 20} MiB; split the request")
         row = read_object(line)
         self._check_key(number, row.get("key"))
+        self._check_members(number, row)
         try:
             self._check_request(number, row.get("request"))
         except RecursionError as error:
@@ -92,11 +93,21 @@ class LineChecker:
 
     def _check_key(self, number: int, key: object) -> None:
         if not isinstance(key, str) or not key:
-            raise LineError('it has no "key": give every line one, a text, or nobody can tell whose its answer is')
+            has = 'its "key" is no text' if isinstance(key, int | float | list | dict) else 'it has no "key"'
+            raise LineError(f"{has}: give every line one, a text, or nobody can tell whose its answer is")
         token = blake2b(key.encode(), digest_size=16).digest()
         first = self._seen.setdefault(token, number)
         if first != number:
             raise LineError(f"its key {shortened(key)} is that of line {first} too: give every line a key of its own")
+
+    def _check_members(self, number: int, row: Mapping[str, Any]) -> None:
+        if "request" not in row or len(row) == len(("key", "request")):
+            return
+        misplaced = sorted(find_misplaced(self.kind, row))
+        if misplaced and not self._allow_unknown_fields:
+            raise FieldError("; ".join(misplaced))
+        for fault in misplaced:
+            self.cautions.add(number, fault)
 
     def _check_request(self, number: int, request: object) -> None:
         if not isinstance(request, dict) or not request:

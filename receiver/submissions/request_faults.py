@@ -45,6 +45,21 @@ def find_faults(kind: Kind, request: Any) -> Iterator[str]:
     return _Walk(kind).faults(ROOTS[kind], request, "request")
 
 
+def find_misplaced(kind: Kind, line: Mapping[str, Any]) -> Iterator[str]:
+    """Each member that stands beside a line's request, where nothing reads it, and belongs into it."""
+    fields = _names(ROOTS[kind], 1)
+    settings = _names(read_schema().types[ROOTS[kind]]["generation_config"], 1) if kind == "generate" else {}
+    called = ELSEWHERE_CALLED if kind == "generate" else {}
+    for name in line.keys() - {"key", "request"}:
+        plain = _plain(name)
+        if plain in fields:
+            yield f'{name}: it belongs in "request.{fields[plain]}"'
+        elif plain in settings:
+            yield f'{name}: it belongs in "request.generation_config.{settings[plain]}"'
+        elif plain in called:
+            yield f'{name}: no such field; did you mean "request.{called[plain]}"?'
+
+
 class _Walk:
     def __init__(self, kind: Kind) -> None:
         self._kind, self._types = kind, read_schema().types

@@ -1,7 +1,7 @@
 """A project's webhooks at Gemini, and what they should be like by our settings."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -35,8 +35,12 @@ def wanted_of(settings: Settings, project: Project, stated: str | None = None) -
     return Wanted(project.path, whole, project.secrets, project.variable(SECRET), option)
 
 
-def look_at_webhooks(settings: Settings, project: Project, evidence: Evidence) -> ServedProject:
+def look_at_webhooks(
+    settings: Settings, project: Project, evidence: Evidence, known: Collection[WebhookFault] = ()
+) -> ServedProject:
     """Ask Gemini for a project's webhooks, and log what is wrong with them. For the process that serves the endpoint.
+
+    Faults that are `known` were logged a short while ago, and are not logged again.
 
     It raises nothing: it keeps nobody from working. A project without secrets need not have a webhook: dynamic ones do
     without. Where deliveries are accepted, their secret is right, whatever Gemini shows of it.
@@ -52,12 +56,15 @@ def look_at_webhooks(settings: Settings, project: Project, evidence: Evidence) -
         log.log(level, "webhook.unchecked", extra={"project": project.label, "cause": str(error)})
         return structs.replace(served, why_unknown=str(error))
     problems = find_problems(registered, wanted)
-    faults = [one for one in problems if not one.is_note and (one.kind != "missing" or project.secrets)]
+    wrong = [one for one in problems if not one.is_note and (one.kind != "missing" or project.secrets)]
+    faults = [WebhookFault(one.kind, one.webhook, one.detail, one.advice) for one in wrong]
     for fault in faults:
+        if fault in known:
+            continue
         extra = {"project": project.label, "webhook": fault.webhook, "cause": fault.detail, "hint": fault.advice}
         log.warning(f"webhook.{fault.kind}", extra=extra)  # noqa: G004 - the kinds are few, and each is an event
     return structs.replace(
         served,
         is_registered=bool(choose_ours(registered, wanted)),
-        faults=[WebhookFault(one.kind, one.webhook, one.detail, one.advice) for one in faults],
+        faults=faults,
     )

@@ -49,7 +49,8 @@ def check_environment(variables: Mapping[str, str | None]) -> None:
 
 
 def require_secrets(process: str, variables: Iterable[str]) -> None:
-    """The web process alone knows the signing secret; the key and Redis are of use to both."""
+    """The web process alone knows the signing secret, workers alone sign; key and Redis are of use to both."""
     names = {name.removesuffix("_FILE") for name in variables}
     assert {"GEMINI_API_KEY", "REDIS_URL", "STORAGE_URL"} <= names
     assert ("GEMINI_WEBHOOK_SECRET" in names) == (process in {"web", "serve"})
+    assert "PROOF_KEY" not in names or process == "worker"

@@ -122,6 +122,12 @@ def test_compose_starts_our_processes(name: str) -> None:
     assert set(service["secrets"]) <= read_yaml("docker/compose.yaml")["secrets"].keys()
 
 
+def test_compose_hands_the_key_of_proofs_to_the_worker_alone() -> None:
+    ours = [(name, service["environment"]) for name, service in services().items() if name != "redis"]
+    handed = {name: variables.get("PROOF_KEY", "none") for name, variables in ours}
+    assert handed == {"web": "none", "worker": None}  # None: as it is set where compose runs, or not at all
+
+
 def test_compose_keeps_what_redis_holds() -> None:
     redis = services()["redis"]
     command = redis["command"]

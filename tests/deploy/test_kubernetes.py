@@ -45,7 +45,7 @@ def test_pod_starts_our_process(name: str) -> None:
     assert check_command(container["command"]) == {"web": "serve", "worker": "worker"}[name]
     (source,) = container["envFrom"]
     assert source["configMapRef"]["name"] == read_yaml("kubernetes/kustomization.yaml")["configMapGenerator"][0]["name"]
-    variables = settings() | {entry["name"]: entry["value"] for entry in container["env"]}
+    variables = settings() | {entry["name"]: entry.get("value") for entry in container["env"]}
     check_environment(variables)
     require_secrets(name, variables)
 
@@ -71,6 +71,12 @@ def test_worker_sees_no_signing_secret() -> None:
     pod = found("Deployment", "gemini-batch-worker")["spec"]["template"]["spec"]
     (secret,) = [volume["secret"] for volume in pod["volumes"] if volume["name"] == "secrets"]
     assert {item["key"] for item in secret["items"]} == {"gemini_api_key", "redis_url"}
+
+
+def test_worker_signs_where_the_secret_has_a_key_for_it() -> None:
+    (container,) = found("Deployment", "gemini-batch-worker")["spec"]["template"]["spec"]["containers"]
+    (proof_key,) = [entry["valueFrom"] for entry in container["env"] if entry["name"] == "PROOF_KEY"]
+    assert proof_key == {"secretKeyRef": {"name": "gemini-batch-secrets", "key": "proof_key", "optional": True}}
 
 
 def test_pods_have_time_to_stop() -> None:

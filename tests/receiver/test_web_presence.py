@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
+import pytest
 import redis
 
+from receiver.gemini.transport import Transport
+from receiver.gemini.webhooks import Webhooks
 from receiver.settings import Settings, read_settings
 from receiver.web_presence import GONE_AFTER_S, WEB, Presence, read_web_processes
 from receiver.webhooks.evidence import Evidence
-from receiver.webhooks.reports import WebProcess
+from receiver.webhooks.registered import BATCH_EVENTS
+from receiver.webhooks.reports import ServedProject, WebProcess
 from tests.receiver.forging import SECRET_TEXT
+from tests.running import CLIENT
 from tests.waiting import eventually
 
 
@@ -20,7 +25,8 @@ def settings_of(**more: str) -> Settings:
 
 @contextmanager
 def present(client: "redis.Redis", settings: Settings) -> Iterator[None]:
-    presence = Presence(client, settings, {name: Evidence() for name in settings.projects})
+    evidence = {name: Evidence() for name in settings.projects}
+    presence = Presence(client, settings, evidence, unsettled_pause_s=0.2)
     presence.start()
     try:
         yield
@@ -57,3 +63,29 @@ def test_wiped_redis_hears_of_it_again(client: "redis.Redis") -> None:
         eventually(lambda: read_web_processes(client))
         client.flushall()
         eventually(lambda: read_web_processes(client))
+
+
+def served_by(client: "redis.Redis") -> ServedProject:
+    (process,) = eventually(lambda: read_web_processes(client))
+    return process.projects[0]
+
+
+def test_what_a_person_mends_is_seen_long_before_the_next_look(
+    client: "redis.Redis", sandbox_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody is told to register what was registered a moment ago, and each fault is logged once a look."""
+    CLIENT.delete(f"{sandbox_url}/sandbox/state").raise_for_status()
+    origin, key = "https://batches.example.com", "right-key"
+    more = {"GEMINI_API_KEY": key, "GEMINI_BASE_URL": sandbox_url, "PUBLIC_URL": origin, "RECONCILE_INTERVAL_S": "900"}
+    with Transport(sandbox_url, key, "v1beta") as transport:
+        webhooks = Webhooks(transport)
+        with present(client, settings_of(**more)):
+            eventually(lambda: served_by(client).is_registered is False)
+            webhook, _ = webhooks.create(f"{origin}/webhooks/gemini", BATCH_EVENTS, None)
+            eventually(lambda: served_by(client).is_registered)
+            webhooks.update(webhook.id, {"state": "disabled"})
+            eventually(lambda: served_by(client).faults)
+            webhooks.update(webhook.id, {"state": "enabled"})
+            eventually(lambda: not served_by(client).faults)
+    logged = [record.getMessage() for record in caplog.records if record.getMessage().startswith("webhook.")]
+    assert logged == ["webhook.disabled"]

@@ -11,13 +11,17 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import pytest
+import redis
 from click.testing import CliRunner, Result
 
 from deploy.sandbox.valkey import running_valkey
 from receiver.cli.group import cli
 from receiver.gemini.client import Gemini
 from receiver.gemini.probe import probe_gemini
+from receiver.web_presence import WEB
+from receiver.webhooks.reports import ServedProject, WebhookFault, WebProcess
 from tests.running import ready_batch, register_webhook, running_sandbox
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
@@ -60,6 +64,23 @@ def test_full_redis_is_wrong(settings: dict[str, str], tmp_path: Path) -> None:
     with running_valkey(tmp_path, "--maxmemory", "1mb") as url:
         result = doctor(settings | {"REDIS_URL": url})
     assert (result.exit_code, "WRONG redis: Redis is full and takes no writes" in result.stdout) == (1, True)
+    unknown = "WARN  processes: not known: they can't say that they run while Redis takes no writes\n"
+    assert (unknown in result.stdout, "next step" in result.stdout) == (True, False)
+
+
+@pytest.mark.parametrize(("is_registered", "fault"), [(False, "missing"), (True, "disabled")])
+def test_its_own_look_outweighs_what_a_web_process_saw_before(
+    settings: dict[str, str], client: "redis.Redis", fault: str, *, is_registered: bool
+) -> None:
+    """Such as right after `webhooks create` or `webhooks doctor --fix`."""
+    origin = f"https://{uuid.uuid4()}.example"
+    register_webhook(settings["GEMINI_BASE_URL"], f"{origin}/webhooks/gemini")
+    old = WebhookFault(fault, None, "what was wrong", "mend it")
+    served = ServedProject(project="", secrets=1, is_registered=is_registered, faults=[old])
+    process = WebProcess(host="h", pid=1, url=origin, seen_ms=client.time()[0] * 1000, projects=[served])
+    client.hset(WEB, "one", msgspec.json.encode(process))
+    assert "mend it" not in doctor(settings | {"PUBLIC_URL": origin}).stdout
+    assert "mend it" in doctor(settings).stdout  # by which address the web process judges is not known here
 
 
 def test_process_without_the_secret_does_not_judge_it(settings: dict[str, str]) -> None:

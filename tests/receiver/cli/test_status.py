@@ -49,9 +49,9 @@ def test_empty_installation_is_told_its_next_steps(redis_url: str) -> None:
     unseen = "no reconcile run has seen its whole list yet"
     assert [line.partition(", `gemini-batch-receiver webhooks create`")[0] for line in result.stdout.splitlines()] == [
         "inbox      0 open, 0 leased (0 due), 0 buried, 0 done",
-        "web        none is running",
-        "worker     none is running",
-        "counters   nothing was missed, and all books balance",
+        "web        none was heard of lately",
+        "worker     none was heard of lately",
+        "counters   no batch was counted as missed or unbalanced",
         "reconcile  default: nobody has looked at Gemini's list yet",
         "reconcile  acme: nobody has looked at Gemini's list yet",
         f"unknown    how the webhook of default is: {look}",
@@ -198,7 +198,7 @@ def test_outage_is_one_line_and_needs_nobody_at_first(client: "redis.Redis", red
     assert waiting == [
         "waiting    3 batches wait for Gemini or the storage, for 12 min now: no answer from Gemini for batches/2"
     ]
-    assert "wait" not in result.stderr
+    assert "batches wait" not in result.stderr
 
 
 def test_outage_that_lasts_is_said_once(client: "redis.Redis") -> None:

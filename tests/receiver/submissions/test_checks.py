@@ -35,12 +35,21 @@ def test_request_is_taken_as_it_stands() -> None:
         (b'{"key": "\\ud800", "request": {}}', "it is no JSON: "),
         (row(request=CONTENTS), 'it has no "key"'),
         (row(key="", request=CONTENTS), 'it has no "key"'),
-        (row(key=7, request=CONTENTS), 'it has no "key"'),
+        (row(key=7, request=CONTENTS), 'its "key" is no text'),
         (row(key="k"), 'it has no "request"'),
         (row(key="k", request="text"), 'it has no "request"'),
         (row(key="k", request={"contents": []}), 'no "contents"'),
         (row(key="k", request={"system_instruction": {"parts": []}}), 'no "contents"'),
         (row(key="k", contents=[]), 'it has no "request"'),
+        (
+            row(key="k", request=CONTENTS, generationConfig={}),
+            'generationConfig: it belongs in "request.generation_config"',
+        ),
+        (
+            row(key="k", request=CONTENTS, temperature=1, tools=[]),
+            'temperature: it belongs in "request.generation_config.temperature"; tools: it belongs in "request.tools"',
+        ),
+        (row(key="k", request=CONTENTS, config={}), 'config: no such field; did you mean "request.generation_config"?'),
     ],
 )
 def test_line_that_is_no_request_is_named(line: bytes, words: str) -> None:
@@ -48,6 +57,12 @@ def test_line_that_is_no_request_is_named(line: bytes, words: str) -> None:
     assert isinstance(problem, Problem)
     assert words in str(problem)
     assert str(problem).startswith("line 1: ")
+
+
+@pytest.mark.parametrize("beside", [{"metadata": {"team": "blue"}}, {"request_id": "7"}, {"custom_id": "c"}])
+def test_what_is_no_field_of_a_request_may_stand_beside_it(beside: dict[str, object]) -> None:
+    (one,) = judge(row(key="k", request=CONTENTS, **beside))
+    assert isinstance(one, Request)
 
 
 def test_second_line_of_a_key_names_the_first() -> None:

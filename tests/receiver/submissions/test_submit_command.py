@@ -89,7 +89,7 @@ def test_dry_run_says_that_the_model_was_not_checked(
     env, argv = settings(gate, source) | changes, [sys.executable, "-m", "workers", *command(source), "--dry-run"]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=True)
     assert words in done.stderr
-    assert done.stdout.endswith("5 requests in 1 batches; nothing was sent\n")
+    assert done.stdout.endswith("5 requests in 1 batch; nothing was sent\n")
 
 
 def test_dry_run_says_what_would_be_sent(gate: Gate, source: Path) -> None:
