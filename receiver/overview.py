@@ -188,10 +188,12 @@ def _long_outages(outages: list[Outage], now_ms: int) -> list[str]:
 
 def describe_outage(outage: Outage, now_ms: int) -> str:
     """What waits for what, for how long, and why."""
-    count = _count(outage.batches, "batch waits", "batches wait")
+    count = (
+        _count(outage.batches, "batch waits", "batches wait") if outage.is_all else f"at least {outage.batches:,} wait"
+    )
     minutes = _seconds_since(outage.since_ms, now_ms) // 60
     for_long = f"{minutes // 60} h {minutes % 60} min" if minutes >= MINUTES else f"{minutes} min"
-    them = "it" if outage.batches == 1 else "them"
+    them = "it" if outage.batches == 1 and outage.is_all else "them"
     what = "for Gemini or the storage" if outage.kind == "outage" else f"since Gemini refuses {them}"
     return f"{count} {what}, for {for_long} now: {' '.join(outage.cause.split())[:MOST_CAUSE]}"
 

