@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from receiver.errors import ManifestError
 from receiver.layout import (
     Namer,
     batch_folder,
@@ -22,7 +23,7 @@ from receiver.layout import (
     manifest_name,
     retry_name,
 )
-from receiver.manifests import FormsRecord, Manifest
+from receiver.manifests import FormsRecord, Manifest, read_manifest
 from receiver.replaced import replaced_folder
 from receiver.storage import Storage
 from receiver.submissions.records import link_name, resubmitted_name
@@ -111,8 +112,10 @@ class Strays:
             self._report.note(f"objects that no record names, but in {searched}: other batches share the other folders")
 
     def _list_replaced(self, storage: Storage, scratch: Path) -> Iterator[tuple[str]]:
-        """Objects that the records of a replaced manifest name; the new ones may name them no longer."""
+        """Records of a replaced manifest, and objects that they name; the new ones may name them no longer."""
         for name in self._report.replaced:
+            with suppress(ManifestError):
+                yield from ((found,) for found in records_of(read_manifest(storage.read(name) or b"")))
             folder, path = name.rpartition("/")[0], scratch / "replaced"
             for record in ("_index.jsonl.gz", "_forms.jsonl.gz"):
                 if storage.read_to_file(f"{folder}/{record}", path):

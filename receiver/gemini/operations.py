@@ -82,6 +82,7 @@ class Unread:
 
     name: str  # as far as Gemini says it: "batches/<id>", something else, or empty
     reason: str
+    tag: str | None = None  # as that of a Batch, where its display name shows one
 
 
 def is_older(one: Batch | Unread, oldest: str) -> bool:
@@ -135,11 +136,12 @@ def read_listed(operation: msgspec.Raw | bytes) -> Batch | Unread:
     try:
         return _read(_decode(bytes(operation), name), name, None)
     except UnreadableBatchError as error:
-        return Unread(name, str(error)[: 2 * MAX_SHOWN])
+        return Unread(name, str(error)[: 2 * MAX_SHOWN], _find_tag(bytes(operation)))
 
 
 class _Named(msgspec.Struct):
     name: Any = None
+    metadata: Any = None
 
 
 def _find_name(operation: bytes) -> str:
@@ -148,6 +150,14 @@ def _find_name(operation: bytes) -> str:
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return ""
     return name if isinstance(name, str) else ""
+
+
+def _find_tag(operation: bytes) -> str | None:
+    try:
+        metadata = msgspec.json.decode(operation, type=_Named).metadata
+    except (ValueError, RecursionError):
+        return None
+    return split_tag(_text(_Fields(metadata).get("displayName")))[1]
 
 
 def _decode(operation: bytes, name: str) -> _Operation:

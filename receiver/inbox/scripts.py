@@ -13,6 +13,7 @@ DELIVERIES, METRICS, LOOK = "gbr:deliveries", "gbr:metrics", "gbr:reconcile"
 COUNTERS = "gbr:counters"  # a hash: what has happened how often
 REFUSALS = "gbr:refusals"
 NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target
+READING = frozenset({"due_in_state", "outages"})  # scripts that change nothing
 KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
 
 
@@ -37,4 +38,5 @@ class Scripts:
         try:
             return self._scripts[name](keys=self._keys, args=args)
         except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not {name.replace('_', ' ')}: {error}") from error
+            what = "answer" if name in READING else name.replace("_", " ")
+            raise InboxUnavailableError(f"Redis did not {what}: {error}") from error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from receiver.errors import SubmissionError
-from receiver.gemini.operations import Batch
+from receiver.gemini.operations import Batch, Unread
 from receiver.submissions.records import Creating
 
 CLOCKS_APART_S = 300.0  # how far our clock and Gemini's may differ where only the time tells two batches apart
@@ -55,6 +55,15 @@ def find_batch(batches: Iterable[Batch], calls: Sequence[Call], read_claims: Cal
         if any(_may_make(rival, batch) for rival in claims.calls):
             raise SubmissionError(f"{batch.name} may be this one or that of another submission of this name: {HINT}")
     return _only(unclaimed, calls)
+
+
+def find_unread(unread: Iterable[Unread], calls: Sequence[Call]) -> str | None:
+    """The batch that bears the tag of one of the calls, though Gemini describes it in a form that can't be read."""
+    tags = {call.creating.tag for call in calls} - {None}
+    names = [one.name for one in unread if one.tag in tags]
+    if len(names) > 1:
+        raise SubmissionError(f"{' and '.join(names)} may both be this one: {HINT}")
+    return names[0] if names else None
 
 
 def _since(batches: Iterable[Batch], oldest: str) -> Iterator[Batch]:

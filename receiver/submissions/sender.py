@@ -6,7 +6,7 @@ before he makes one.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +17,12 @@ from receiver.errors import AlreadyStoredError, GeminiError, NotFoundError, Stor
 from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.client import Gemini
 from receiver.gemini.files import File, Files
-from receiver.gemini.operations import Batch
+from receiver.gemini.operations import Batch, Unread
 from receiver.layout import input_name
 from receiver.storage import Storage
 from receiver.submissions.claims import open_calls, read_claims
 from receiver.submissions.content import Content
-from receiver.submissions.finding import Call, Claims, find_batch
+from receiver.submissions.finding import Call, Claims, find_batch, find_unread
 from receiver.submissions.parts import Part
 from receiver.submissions.records import (
     Created,
@@ -114,12 +114,21 @@ class Sender:
         deadline = time.monotonic() + min(left_s, self._unsure_s)  # a clock that is ahead makes nobody wait longer
         while True:
             left_s = deadline - time.monotonic()
-            listed = (batch for batch in self._gemini.list_batches() if isinstance(batch, Batch))
-            found = find_batch(listed, calls, lambda: self._read_claims(part))
+            unread = list[Unread]()
+            found = find_batch(self._readable(unread), calls, lambda: self._read_claims(part))
+            found = found or find_unread(unread, calls)
             if found is not None or left_s <= 0:
                 return found
             self._ears.waiting(part, left_s)
             time.sleep(min(LOOK_AGAIN_S, left_s))
+
+    def _readable(self, unread: list[Unread]) -> Iterator[Batch]:
+        """Gemini's list; what can't be read of it goes to `unread`."""
+        for one in self._gemini.list_batches():
+            if isinstance(one, Batch):
+                yield one
+            else:
+                unread.append(one)
 
     def _read_claims(self, part: Part) -> Claims:
         return read_claims(self._storage, self._submission.id, part)

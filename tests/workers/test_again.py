@@ -15,6 +15,7 @@ from receiver.replaced import find_replaced, set_aside
 from tests.receiver.listing import ago
 from tests.workers.lying import NAME, PAGE, Liar, lines_of, open_liar
 from workers.cli import main
+from workers.configuration import current_settings
 from workers.process import process_batch
 
 WHOLE = lines_of("a", "b", "c")
@@ -221,3 +222,23 @@ def test_dry_run_queues_nothing(liar: Liar) -> None:
     liar.store()
     said = run("replay", "--again", "b1", "--dry-run")
     assert (said.stdout, liar.entry.state) == (f"would queue {NAME} to be stored again\n", "done")
+
+
+def test_what_only_a_replaced_manifest_names_is_no_stray(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forms that are no longer asked for, and outputs of a template that was changed in between."""
+    monkeypatch.setenv("OUTPUT_FORMS", "text,table")
+    monkeypatch.setenv("OUTPUT_TEMPLATE", "{batch}/all.jsonl")
+    current_settings.cache_clear()
+    liar.bodies = [WHOLE]
+    liar.store()
+    assert run("verify", "b1").exit_code == 0
+    monkeypatch.delenv("OUTPUT_FORMS")
+    monkeypatch.delenv("OUTPUT_TEMPLATE")
+    current_settings.cache_clear()
+    assert run("replay", "--again", "b1").exit_code == 0
+    assert liar.work() == "done"
+    assert {"b1/all.jsonl", "b1/_forms.jsonl.gz", "b1/a.json"} <= set(liar.storage.list_names("b1"))
+    verified = run("verify", "b1")
+    assert verified.exit_code == 0, verified.stdout + verified.stderr
+    liar.storage.put_many([("b1/more.json", b"x")])
+    assert "b1/more.json: no record of the batch names it" in run("verify", "b1").stdout

@@ -119,6 +119,18 @@ def test_mark_of_the_older_version_leaves_a_named_batch(gate: Gate, source: Path
     assert submit(gate, source, unsure_s=0.2, inline=True, display_name=name_of(source))[0].status == "created"
 
 
+def test_lost_batch_that_cant_be_read_is_found_by_its_tag(source: Path) -> None:
+    """Gemini says of it what no version of ours understands: it is made all the same, and is not made twice."""
+    submission, part, records = planned(source, inline=True)
+    tag = new_tag(submission.id, part.number)
+    records.begin_try(part, 1, Creating(None, "evening", time.time(), tag))
+    metadata = {"displayName": add_tag("evening", tag), "output": {"responsesFile": "gs://bucket/x"}}
+    odd = json.dumps({"operations": [{"name": "batches/odd", "metadata": metadata}]}).encode()
+    with answering(lambda _path, _headers: Answer(200, odd)) as url, Gemini(url, "right-key") as gemini:
+        sent = sender_of(gemini, submission, source).send(part, source.parent)
+    assert (sent.status, sent.batch, records.created(part)) == ("found", "batches/odd", Created("batches/odd"))
+
+
 def test_two_marks_of_the_older_version_are_a_doubt(gate: Gate, source: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text(source.read_text().replace("Hi", "Ho"))
