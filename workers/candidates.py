@@ -1,5 +1,6 @@
 """The candidates of a response: how each one ended, and whether it holds anything. In Gemini's own shape."""
 
+import re
 from enum import Enum
 from typing import Any
 from unicodedata import category
@@ -28,6 +29,7 @@ NO_CONTENT = frozenset(
     {"text", "thought", "thoughtSignature", "partMetadata", "videoMetadata", "mediaResolution", "mediaProcessing"}
     | {"speechMetadata", "documentMetadata", "spreadsheetMetadata", "audioMetadata"}
 )
+_starts_with_number = re.compile(r"-?[0-9]").match
 _UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})  # categories of Unicode that leave no mark
 
 
@@ -67,7 +69,22 @@ def _is_answer(part: dict[str, Any]) -> bool:
     text = part.get("text")
     if text is not None and not (isinstance(text, str) and is_unseen(text)):
         return True
-    return any(value is not None for name, value in part.items() if name not in NO_CONTENT)
+    return any(_holds_content(name, value) for name, value in part.items() if name not in NO_CONTENT)
+
+
+def _holds_content(name: str, value: object) -> bool:
+    """Whether a member of a part holds anything; a picture without data does not."""
+    return bool(as_object(value).get("data")) if name == "inlineData" else value is not None
+
+
+def holds_vector(response: dict[str, Any]) -> bool:
+    """Whether there is an embedding of numbers, which may be decoded as text."""
+    values = as_list(as_object(response.get("embedding")).get("values"))
+    return bool(values) and _is_number(values[0])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, str) and _starts_with_number(value) is not None)
 
 
 def is_unseen(text: str) -> bool:
@@ -76,8 +93,18 @@ def is_unseen(text: str) -> bool:
 
 
 def find_odd(response: dict[str, Any]) -> str | None:
-    """What about the candidates is in no known shape; None when they are as they should be."""
-    candidates = response.get("candidates")
+    """What about the response is in no known shape; None when all is as it should be."""
+    for name in ("promptFeedback", "embedding"):
+        if not isinstance(response.get(name), dict | None):
+            return f"{name} is no object"
+    if not isinstance(response.get("embeddings"), list | None):
+        return "embeddings is no list"
+    if as_object(response.get("embedding")).get("values"):  # and `holds_vector` says no
+        return "the embedding holds no numbers"
+    return _find_odd_candidate(response.get("candidates"))
+
+
+def _find_odd_candidate(candidates: object) -> str | None:
     if not isinstance(candidates, list | None):
         return "candidates is no list"
     for number, candidate in enumerate(candidates or ()):

@@ -22,11 +22,19 @@ from workers.usages import Usage, token_usage
 _ABSENT = msgspec.Raw()
 
 
+class _Blob(msgspec.Struct, gc=False):
+    data: msgspec.Raw = _ABSENT
+
+
+class _Call(msgspec.Struct, gc=False):
+    name: msgspec.Raw = _ABSENT
+
+
 class _Part(msgspec.Struct, gc=False, rename="camel"):
     text: msgspec.Raw = _ABSENT  # raw: neither copied nor decoded
     thought: bool = False
-    inline_data: msgspec.Raw = _ABSENT
-    function_call: msgspec.Raw = _ABSENT
+    inline_data: _Blob | None = None
+    function_call: _Call | None = None
 
 
 class _Content(msgspec.Struct, gc=False):
@@ -74,7 +82,7 @@ _starts_visibly = re.compile(
 ).match
 _OK, _TRUNCATED = Outcome.OK, Outcome.TRUNCATED  # a name of ours is found ten times sooner than an enum's member
 _BOM = "\ufeff"
-_BRACE = ord("{")
+_BRACE, _QUOTE = ord("{"), ord('"')
 _NULL_BYTES = len(b"null")
 _SNAKE_COUNTS = (b"token_count", b"_tokens_details", b"service_tier")  # parts of all such names in a usage
 
@@ -179,7 +187,10 @@ def _is_plain(usage: Usage | None, line: bytes) -> bool:
 
 def _has_content(part: _Part) -> bool:
     """Whether a part without text surely holds something; a Raw is as long as its JSON: `null` takes 4 bytes."""
-    return len(part.inline_data) > _NULL_BYTES or len(part.function_call) > _NULL_BYTES
+    blob, call = part.inline_data, part.function_call
+    if blob is not None and len(blob.data) > _NULL_BYTES and memoryview(blob.data)[0] == _QUOTE:
+        return True
+    return call is not None and len(call.name) > _NULL_BYTES
 
 
 def _clear_embedding(response: _Response, key: str, line: bytes) -> Result | None:

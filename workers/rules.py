@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from receiver.outcomes import Outcome
-from workers.candidates import End, candidates_of, end_of, find_odd, holds_answer
+from workers.candidates import End, candidates_of, end_of, find_odd, holds_answer, holds_vector
 from workers.shapes import find_error, find_key, unify_row
 from workers.usages import Usage, read_usage
-from workers.values import as_list, as_object, as_text
+from workers.values import as_object, as_text
 
 
 class Result(msgspec.Struct, gc=False, frozen=True):
@@ -111,7 +111,7 @@ def _judge_response(response: dict[str, Any], key: str | None) -> Result:
     candidates = candidates_of(response)
     usage = read_usage(response, holds_answer=any(map(holds_answer, candidates)))
     answering = next((one for one in candidates if end_of(one) is End.CLEAN and holds_answer(one)), None)
-    if answering is not None or as_list(as_object(response.get("embedding")).get("values")):
+    if answering is not None or holds_vector(response):
         return Result(key, Outcome.OK, as_text((answering or {}).get("finishReason")), usage=usage)
     return _judge_ends(response, candidates, key, usage) or _judge_silence(response, candidates, key, usage)
 

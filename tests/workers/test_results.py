@@ -114,6 +114,12 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "no candidates": (line({"usageMetadata": {"promptTokenCount": 1}}), EMPTY, None, True),
     "candidates empty": (candidates(), EMPTY, None, True),
     "signature and white space": (candidates(answer({"thoughtSignature": "EpgC", "text": "\n"})), EMPTY, "STOP", True),
+    "picture without data": (
+        candidates(answer({"inlineData": {"mimeType": "image/png", "data": ""}})),
+        EMPTY,
+        "STOP",
+        True,
+    ),
     "embedding empty": (line({"embedding": {"values": []}}), EMPTY, None, True),
     "response empty": (line({}), EMPTY, None, True),
     # refusals
@@ -158,6 +164,11 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "candidates as text": (candidates("x"), MALFORMED, "shape", True),
     "content as text": (candidates({"content": "x", "finishReason": "STOP"}), MALFORMED, "shape", True),
     "parts as text": (candidates({"content": {"parts": "x"}}), MALFORMED, "shape", True),
+    "embedding of no numbers": (line({"embedding": {"values": ["many"]}}), MALFORMED, "shape", True),
+    "embedding of nulls": (line({"embedding": {"values": [None]}}), MALFORMED, "shape", True),
+    "embedding as list": (line({"embedding": [0.1]}), MALFORMED, "shape", True),
+    "embeddings as object": (line({"embeddings": {"values": [0.1]}}), MALFORMED, "shape", True),
+    "feedback as text": (line({"promptFeedback": "SAFETY"}), MALFORMED, "shape", True),
     "part as text": (candidates({"content": {"parts": ["x"]}}), MALFORMED, "shape", True),
 }
 
