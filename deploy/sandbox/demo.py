@@ -26,7 +26,7 @@ from deploy.sandbox.processes import allocate_port, start, stop
 from deploy.sandbox.valkey import start_valkey
 
 REQUESTS = Path(__file__).with_name("requests.jsonl")
-MODEL = "gemini-3.5-flash"
+MODEL = "gemini-3.8-flash"
 API_KEY = "sandbox-key"
 START_TIMEOUT_S = 20.0
 JOB_TIMEOUT_S = 60.0

@@ -140,6 +140,12 @@ def _look_until_done(watch: Watch, pace: _Pace, view: View) -> None:
             return
 
 
+NOTHING = (
+    "nothing to watch: no batch runs at Gemini or waits in the inbox;"
+    " `gemini-batch-receiver batches list` shows what is not stored"
+)
+
+
 def _conclude(watch: Watch) -> bool:
     """Say what is not well; True when everything is."""
     sights = watch.sights.values()
@@ -151,5 +157,5 @@ def _conclude(watch: Watch) -> bool:
         if sight.advice:
             click.echo(f"{sight.batch}: {sight.advice}", err=True)
     well = sum(sight.is_done and not sight.wrong for sight in sights)
-    click.echo(f"{well} of {len(sights)} batches are well" if sights else "nothing to watch", err=True)
+    click.echo(f"{well} of {len(sights)} batches are well" if sights else NOTHING, err=True)
     return well == len(sights)

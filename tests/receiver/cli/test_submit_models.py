@@ -20,7 +20,7 @@ def test_shut_model_is_a_warning_and_no_refusal(sandbox_url: str, tmp_path: Path
     def submit(model: str, *options: str) -> Result:
         return CliRunner().invoke(cli, ["batches", "submit", str(source), "--model", model, *options], env=settings)
 
-    warned = submit("models/gemini-2.0-flash", *options)
+    warned = submit("models/gemini-3-pro-image-preview", *options)  # shut by the list, and the stand-in has it yet
     assert warned.exit_code == 0
-    assert warned.stderr.startswith("warning: gemini-2.0-flash is shut since 2026-06-01: ")
+    assert warned.stderr.startswith("warning: gemini-3-pro-image-preview is shut since 2026-06-25: ")
     assert "warning" not in submit("gemini-3.8-flash", "--dry-run").stderr
