@@ -1,10 +1,12 @@
 """The same batch through every door (R13 to R16)."""
 
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from tests import nasty
 from tests.chaos.batches import add_batches, batch_id, ledger, wait_for_stored
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.clocks import restart_valkey_at
@@ -96,7 +98,11 @@ def every_order(options: Options) -> Report:
         for number, order in enumerate(chosen):
             state = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")[number % 4]
             identity = batch_id(options.seed, number)
-            answered: dict[str, object] = {"output": {"inlinedResponses": {"inlinedResponses": []}}}
+            rows = [json.loads(nasty.answer("one"))]
+            answered: dict[str, object] = {
+                "output": {"inlinedResponses": {"inlinedResponses": rows}},
+                "request_count": 1,
+            }
             content: dict[str, object] = answered if state == "SUCCEEDED" else ENDING
             name = ready_batch(system.gemini_url, id=identity, state=state, notify=False, **content)
             names.append(name)

@@ -128,6 +128,7 @@ def notices(options: Options) -> Report:
         "NOTIFY_SECRET": SECRET_TEXT,
         "NOTIFY_PRIVATE": "true",
         "NOTIFY_RETRY_BASE_S": str(BASE_S),
+        "OUTAGE_PATIENCE_S": "7",  # a batch that nobody knows is given up after a second of refusals
     }
     with running_system(options.folder, options.seed, settings=told) as system, Watcher(system.outputs) as watcher:
         source = prepare(system)

@@ -15,6 +15,7 @@ import httpx
 
 from deploy.sandbox.processes import start, stop
 from receiver.inbox.ledger import Inbox, connect
+from tests import nasty
 from tests.chaos.batches import add_batches, attempts_of, ledger, wait_for_stored
 from tests.chaos.checker import Watcher
 from tests.chaos.posts import post
@@ -162,7 +163,7 @@ class Change:
         eventually(lambda: self.failures(failed) == 1, 30, "the batch that failed once")
         set_faults(system.gemini_url, drip_downloads={"bytes_per_s": 2000, "times": "all"})
         source = system.folder / "results.jsonl"
-        source.write_text("".join(f'{{"key":"k{n}","response":{{"pad":"{"x" * 2000}"}}}}\n' for n in range(LONG_ROWS)))
+        source.write_bytes(b"".join(nasty.answer(f"k{n}", "x" * 2000) + b"\n" for n in range(LONG_ROWS)))
         held = ready_batch(system.gemini_url, result_path=str(source), request_count=LONG_ROWS)
         eventually(lambda: self.state(held) == "leased", 30, "the batch that a worker has")
 
