@@ -1,3 +1,4 @@
+import compileall
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,13 @@ PREFIXES = (
     *("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_", "AZURE_"),
     *("RESPONSE_", "PRICES_", "PROOF_", "PUBLIC_", "METRICS_", "STATUS_", "NOTIFY_", "SLACK_", "LOG_", "OTEL_"),
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile once: the tests start thousands of processes, and where byte code is not written each compiles anew."""
+    if not hasattr(config, "workerinput"):
+        for package in ("receiver", "workers", "deploy", "tests"):
+            compileall.compile_dir(Path(__file__).parent.parent / package, quiet=2)
 
 
 @pytest.fixture(scope="session", autouse=True)
