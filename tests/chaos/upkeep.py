@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import redis
 
+from deploy.sandbox.processes import allocate_port
 from receiver.bell import QUEUE, open_queue
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.summaries import Summary
@@ -36,7 +37,7 @@ def unfit(options: Options) -> Report:
         refused = 0
         for policy in EVICTING:
             client.config_set("maxmemory-policy", policy)
-            for command in (("serve", "--port", str(system.web_port + 1)), ("worker",)):
+            for command in (("serve", "--port", str(allocate_port())), ("worker",)):
                 done = system.command(*command, timeout_s=30)
                 refused += done.returncode == 1 and "maxmemory-policy noeviction" in done.stderr
         report.note(refused=f"{refused} of {2 * len(EVICTING)} starts")
