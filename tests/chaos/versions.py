@@ -170,8 +170,8 @@ class Change:
     def failures(self, name: str) -> int:
         """The version before counts an error of Gemini as an attempt."""
         with connect(self.system.redis_url) as client:
-            entry = Inbox(client).entries([name])[name]
-        return entry.attempts + entry.outages
+            entry = Inbox(client).entries([name]).get(name)
+        return entry.attempts + entry.outages if entry else 0  # its delivery may still be under way
 
     def state(self, name: str) -> str:
         with connect(self.system.redis_url) as client:
