@@ -8,9 +8,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from receiver.environment import Variable
-from receiver.prices import parse_prices
-from receiver.variables import VARIABLES
+from receiver.outputs.prices import parse_prices
+from receiver.settings.environment import Variable
+from receiver.settings.variables import VARIABLES
 from workers.cli import main
 
 ROOT = Path(__file__).parent.parent

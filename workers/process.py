@@ -17,33 +17,33 @@ from receiver.errors import (
 )
 from receiver.gemini.client import Gemini
 from receiver.gemini.operations import Batch
+from receiver.gemini.retention import has_outlived
 from receiver.inbox.ledger import Inbox, Lease, connect
 from receiver.inbox.names import split_inbox_name
 from receiver.inbox.summaries import summarise
-from receiver.layout import manifest_name, retry_name
-from receiver.log_fields import log_fields
-from receiver.manifests import Manifest, Record, Source, read_manifest
 from receiver.notices.messages import describe_manifest
-from receiver.projects import Project
-from receiver.replaced import set_aside
-from receiver.retention import has_outlived
+from receiver.outputs.layout import manifest_name, retry_name
+from receiver.outputs.manifests import Manifest, Record, Source, read_manifest
 from receiver.retry import jittered, plan_wait_s
-from receiver.settings import Settings
+from receiver.settings.projects import Project
+from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
-from receiver.tracing import job_span, stage
-from workers.account import Account
-from workers.configuration import current_settings
-from workers.digests import file_sha256
-from workers.fates import settle_crash, settle_error
+from receiver.storage.replaced import set_aside
+from receiver.telemetry.log_fields import log_fields
+from receiver.telemetry.tracing import job_span, stage
+from workers.download.sources import open_source
 from workers.forms.forms import Forms
-from workers.known_input import KnownInput, is_awaited
-from workers.lease import LeaseKeeper, ShuttingDownError, clock_s
-from workers.manifest import Written, build_manifest, commit_manifest
-from workers.readings import DoubtedError, read_counts, require_belief, require_replacement
-from workers.scratch import open_scratch
-from workers.sources import open_source
-from workers.split import Split
-from workers.tally import Tally, announce
+from workers.job.configuration import current_settings
+from workers.job.fates import settle_crash, settle_error
+from workers.job.lease import LeaseKeeper, ShuttingDownError, clock_s
+from workers.job.readings import DoubtedError, read_counts, require_belief, require_replacement
+from workers.job.scratch import open_scratch
+from workers.job.split import Split
+from workers.job.tally import Tally, announce
+from workers.results.account import Account
+from workers.store.digests import file_sha256
+from workers.store.known_input import KnownInput, is_awaited
+from workers.store.manifest import Written, build_manifest, commit_manifest
 
 log = logging.getLogger(__name__)
 

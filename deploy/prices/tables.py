@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-PRICES, MODELS = ROOT / "receiver/price_table.py", ROOT / "receiver/model_table.py"
+PRICES, MODELS = ROOT / "receiver/outputs/price_table.py", ROOT / "receiver/outputs/model_table.py"
 MAX_AGE_DAYS = 30
 _NOTE = "Made by `python -m deploy.prices`."
 _PRICES = f'''"""The price list that comes with the program; PRICES_FILE names a newer one. {_NOTE}
@@ -24,12 +24,12 @@ from typing import Any
 
 
 def render_prices(table: dict[str, Any]) -> str:
-    """The text of `receiver/price_table.py`."""
+    """The text of `receiver/outputs/price_table.py`."""
     return f"{_PRICES}\nPRICES: dict[str, Any] = {_literal(table)}\n"
 
 
 def render_models(table: dict[str, Any]) -> str:
-    """The text of `receiver/model_table.py`."""
+    """The text of `receiver/outputs/model_table.py`."""
     return f"{_MODELS}\nMODELS: dict[str, Any] = {_literal(table)}\n"
 
 

@@ -9,7 +9,7 @@ from receiver.errors import ReceiverError
 from receiver.inbox.backlog import Backlog
 from receiver.inbox.entries import State
 from receiver.inbox.ledger import connect
-from receiver.settings import read_settings
+from receiver.settings.settings import read_settings
 
 MOST_OFFERED = 200
 STATES: tuple[State, ...] = ("leased", "open", "buried", "done")

@@ -24,22 +24,22 @@ from receiver.errors import (
     StorageError,
     UnfitRedisError,
 )
+from receiver.gemini.checks import find_problems
 from receiver.gemini.client import Gemini
 from receiver.gemini.operations import Batch
 from receiver.gemini.probe import probe_gemini
+from receiver.gemini.projects import open_webhooks, wanted_of
 from receiver.inbox.ledger import connect
-from receiver.models import model_warnings
-from receiver.next_steps import find_process_steps, find_webhook_steps
+from receiver.inbox.redis_health import MAX_OFFSET_S, examine
+from receiver.inbox.redis_writes import find_write_obstacle
 from receiver.notices.posting import find_addresses
-from receiver.overview import take_overview
-from receiver.projects import API_KEY, Project
-from receiver.redis_health import MAX_OFFSET_S, examine
-from receiver.redis_urls import is_checked
-from receiver.redis_writes import find_write_obstacle
-from receiver.settings import Settings
+from receiver.outputs.models import model_warnings
+from receiver.settings.projects import API_KEY, Project
+from receiver.settings.redis_urls import is_checked
+from receiver.settings.settings import Settings
+from receiver.status.next_steps import find_process_steps, find_webhook_steps
+from receiver.status.overview import take_overview
 from receiver.storage import open_storage
-from receiver.webhooks.checks import find_problems
-from receiver.webhooks.projects import open_webhooks, wanted_of
 
 LATEST_BATCHES = 100  # one page of the list
 

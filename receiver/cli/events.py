@@ -13,13 +13,13 @@ from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_of, project_option, read_name
-from receiver.deliveries import Delivery, fetch_deliveries
 from receiver.inbox.backlog import Backlog
+from receiver.inbox.deliveries import Delivery, fetch_deliveries
 from receiver.inbox.entries import ENTRY, Entry, State
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.summaries import judge_summary
-from receiver.remedies import retry
-from receiver.settings import Settings
+from receiver.recovery.remedies import retry
+from receiver.settings.settings import Settings
 
 MAX_CAUSE = 80
 

@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 import click
 
 from receiver.errors import ReceiverError, SettingsError
-from receiver.logs import set_up_logs
-from receiver.settings import Settings, read_settings
-from receiver.variables import VARIABLES
+from receiver.settings.settings import Settings, read_settings
+from receiver.settings.variables import VARIABLES
+from receiver.telemetry.logs import set_up_logs
 
 log = logging.getLogger(__name__)
 

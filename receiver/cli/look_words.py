@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from receiver.cli.printable import printable
-from receiver.replay import Tally
+from receiver.recovery.replay import Tally
 from receiver.retry import RESULTS_LIVE_S
 
 

@@ -16,8 +16,8 @@ from receiver.notices.messages import describe_manifest
 from receiver.notices.outbox import Outbox
 from receiver.notices.queues import Claimed
 from receiver.notices.sender import send, send_due
-from receiver.notices.targets import NoticeSettings, Target
-from receiver.settings import Settings
+from receiver.settings.settings import Settings
+from receiver.settings.targets import NoticeSettings, Target
 from receiver.storage import open_storage
 
 

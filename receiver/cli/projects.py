@@ -7,8 +7,8 @@ import click
 
 from receiver.errors import ReceiverError
 from receiver.inbox.names import parse_inbox_name, split_inbox_name
-from receiver.projects import DEFAULT, Project
-from receiver.settings import Settings
+from receiver.settings.projects import DEFAULT, Project
+from receiver.settings.settings import Settings
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.inbox.ledger import connect
-from receiver.projects import Project
-from receiver.reconcile import Report
-from receiver.reconciler import look_at
-from receiver.replay import add_tallies
-from receiver.settings import Settings
+from receiver.recovery.reconcile import Report
+from receiver.recovery.reconciler import look_at
+from receiver.recovery.replay import add_tallies
+from receiver.settings.projects import Project
+from receiver.settings.settings import Settings
 
 
 @cli.command("reconcile")

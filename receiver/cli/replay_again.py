@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from receiver.again import ask_again
 from receiver.cli.projects import end_with, go_through, names_of, projects_of
+from receiver.gemini.project_batches import open_batches
 from receiver.inbox.ledger import connect
-from receiver.project_batches import open_batches
-from receiver.projects import Project
-from receiver.settings import Settings
+from receiver.recovery.again import ask_again
+from receiver.settings.projects import Project
+from receiver.settings.settings import Settings
 
 
 def store_again(settings: Settings, names: Sequence[str], *, dry_run: bool, as_json: bool) -> None:

@@ -9,16 +9,16 @@ from contextlib import suppress
 import click
 import uvicorn
 
-from receiver.app import create_app
 from receiver.cli.group import cli, load_settings, warn_of_unknown
 from receiver.errors import InboxUnavailableError
-from receiver.http_protocol import LimitedProtocol
 from receiver.inbox.ledger import connect
-from receiver.listening import open_sockets
-from receiver.logs import log_what_escapes
-from receiver.redis_health import check_at_start
-from receiver.settings import Settings
-from receiver.tracing import hand_over
+from receiver.inbox.redis_health import check_at_start
+from receiver.settings.settings import Settings
+from receiver.telemetry.logs import log_what_escapes
+from receiver.telemetry.tracing import hand_over
+from receiver.web.app import create_app
+from receiver.web.http_protocol import LimitedProtocol
+from receiver.web.listening import open_sockets
 
 if sys.platform != "win32":
     import resource

@@ -8,12 +8,12 @@ import msgspec
 from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
+from receiver.gemini.reports import ServedProject, WebProcess
 from receiver.inbox.ledger import connect
 from receiver.notices.outbox import Standing
-from receiver.overview import AliveWorker, LastLook, Overview, describe_outage, take_overview
-from receiver.projects import DEFAULT
-from receiver.running_batches import RunningNow
-from receiver.webhooks.reports import ServedProject, WebProcess
+from receiver.recovery.running_batches import RunningNow
+from receiver.settings.projects import DEFAULT
+from receiver.status.overview import AliveWorker, LastLook, Overview, describe_outage, take_overview
 
 MAX_CAUSE = 80
 

@@ -4,9 +4,9 @@ from receiver.cli.printable import printable
 from receiver.errors import InboxUnavailableError, ManifestError
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.names import split_inbox_name
-from receiver.layout import manifest_name
-from receiver.manifests import Manifest, read_manifest
-from receiver.settings import Settings
+from receiver.outputs.layout import manifest_name
+from receiver.outputs.manifests import Manifest, read_manifest
+from receiver.settings.settings import Settings
 from receiver.storage import Storage
 
 

@@ -26,8 +26,8 @@ from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
-from receiver.deliveries import MOST_LOGGED
 from receiver.errors import Fault, InboxUnavailableError, LeaseLostError
+from receiver.inbox.deliveries import MOST_LOGGED
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_texts
 from receiver.inbox.progress import Progress

@@ -6,7 +6,7 @@ Pure.
 
 import re
 
-from receiver.events import normalise_batch_name
+from receiver.verification.events import normalise_batch_name
 
 PROJECT = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
 INBOX_NAME = re.compile(rf"(?:{PROJECT.pattern}/)?batches/[A-Za-z0-9_-]{{1,128}}")

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from receiver.judgement import Again, Judgement, advise, find_again, judge, judge_manifest
-from receiver.manifests import Cost, Manifest, Objects, Priced
-from receiver.outcomes import OUTCOMES
+from receiver.outputs.judgement import Again, Judgement, advise, find_again, judge, judge_manifest
+from receiver.outputs.manifests import Cost, Manifest, Objects, Priced
+from receiver.outputs.outcomes import OUTCOMES
 from receiver.tolerant_json import tolerant_reader
 
 _decode_fields = tolerant_reader(dict[str, Any])

@@ -13,7 +13,7 @@ from typing import Any
 import httpcore
 
 from receiver.errors import NoticeError
-from receiver.notices.addresses import find_refusal, parse_address
+from receiver.settings.addresses import find_refusal, parse_address
 
 CONNECT_S = 5.0  # to one of the addresses
 MOST_ADDRESSES = 3

@@ -12,9 +12,9 @@ import msgspec
 from msgspec import UNSET
 
 from receiver.inbox.names import split_inbox_name
-from receiver.judgement import judge_manifest
-from receiver.layout import errors_name, manifest_name
-from receiver.manifests import Manifest
+from receiver.outputs.judgement import judge_manifest
+from receiver.outputs.layout import errors_name, manifest_name
+from receiver.outputs.manifests import Manifest
 
 Type = Literal["results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"]
 MAX_TEXT = 1000  # characters of what others wrote

@@ -13,7 +13,7 @@ import httpx
 from receiver.errors import NoticeError
 from receiver.gemini.transport import retry_after_s
 from receiver.notices.connections import JudgedBackend, resolve
-from receiver.notices.targets import Target
+from receiver.settings.targets import Target
 
 DEADLINE_S = 15.0  # from the question for the addresses on
 MAX_WORD = 40  # bytes of an answer: Slack says in a word what is wrong

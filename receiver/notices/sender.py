@@ -1,7 +1,7 @@
 """Sends what is owed, target by target.
 
 In the web process a thread a target does so all the time. A worker forks, and what another thread of it held at that
-moment (the resolver's locks, for one) would stay locked in its work-horse for ever: see `workers.notices`.
+moment (the resolver's locks, for one) would stay locked in its work-horse for ever: see `workers.worker.notices`.
 """
 
 import logging
@@ -20,8 +20,8 @@ from receiver.notices.queues import Claimed, NoticeQueue, Result
 from receiver.notices.schedule import plan_next_s
 from receiver.notices.signing import sign
 from receiver.notices.slack import encode_text
-from receiver.notices.targets import NoticeSettings, Target
 from receiver.retry import jittered
+from receiver.settings.targets import NoticeSettings, Target
 
 IDLE_S = 1.0
 AWAY_S = 5.0  # while Redis is away

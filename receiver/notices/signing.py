@@ -4,7 +4,7 @@ import base64
 import hmac
 from collections.abc import Sequence
 
-from receiver.signing_keys import Secret
+from receiver.verification.signing_keys import Secret
 
 
 def sign(secrets: Sequence[Secret], message_id: str, now: float, body: bytes) -> dict[str, str]:

@@ -11,8 +11,8 @@ import msgspec
 
 from receiver.inbox.names import split_inbox_name
 from receiver.inbox.summaries import Summary
-from receiver.judgement import judge
-from receiver.overdue import EXPIRES_H
+from receiver.notices.overdue import EXPIRES_H
+from receiver.outputs.judgement import judge
 
 MAX_QUOTED = 200
 NO_MENTION = "@\u200b"  # Slack asks for <!channel>, but what imitates it takes @channel

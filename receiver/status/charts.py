@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from receiver.metrics.slots import SLOT_S, Slot
 from receiver.status.words import count
+from receiver.telemetry.metrics.slots import SLOT_S, Slot
 
 WIDTH, HEIGHT = 360, 132  # of the drawing
 LEFT, RIGHT, TOP, BOTTOM = 40, 4, 8, 20  # around the bars

@@ -7,9 +7,9 @@ from typing import Literal
 import redis
 
 from receiver.inbox.ledger import Inbox
-from receiver.remedies import replay_one, retry
-from receiver.replay import Tally
-from receiver.settings import Settings
+from receiver.recovery.remedies import replay_one, retry
+from receiver.recovery.replay import Tally
+from receiver.settings.settings import Settings
 from receiver.storage import Storage
 
 Deed = Literal["retry", "bury", "replay"]

@@ -4,7 +4,7 @@ import redis
 
 from receiver.errors import InboxUnavailableError, ReceiverError, StorageError
 from receiver.inbox.entries import State
-from receiver.settings import Settings
+from receiver.settings.settings import Settings
 from receiver.status.deeds import Deed, do
 from receiver.status.readings import Listing, Reading, read_all, read_list, read_row
 from receiver.status.records import Record, read_record

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from receiver.settings.web_urls import origin_of
 from receiver.status.guesses import Guesses
 from receiver.status.sessions import LASTS_S, Sessions
-from receiver.web_urls import origin_of
 
 COOKIE = "gbr_status"
 SECURE_COOKIE = f"__Host-{COOKIE}"  # a browser takes it from this very host over TLS, and from nobody else

@@ -6,18 +6,18 @@ from typing import Any
 
 import redis
 
-from receiver.deliveries import Delivery, fetch_deliveries
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.backlog import Backlog
+from receiver.inbox.deliveries import Delivery, fetch_deliveries
 from receiver.inbox.entries import ENTRY, Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or
 from receiver.inbox.scripts import DUE
-from receiver.metrics.history import fetch_history
 from receiver.notices.outbox import Notice, Outbox
-from receiver.outcomes import ANSWERED, OUTCOMES
-from receiver.overview import Overview, take_overview
+from receiver.outputs.outcomes import ANSWERED, OUTCOMES
 from receiver.status.charts import Chart, Series, draw
+from receiver.status.overview import Overview, take_overview
 from receiver.status.rows import Row, make_row
+from receiver.telemetry.metrics.history import fetch_history
 
 MOST_ROWS = 12
 MOST_DELIVERIES = MOST_NOTICES = 12

@@ -11,12 +11,12 @@ import msgspec
 
 from receiver.errors import ManifestError
 from receiver.inbox.names import split_inbox_name
-from receiver.judgement import Judgement, judge_manifest
-from receiver.layout import batch_folder, errors_name, index_name, manifest_name
-from receiver.manifests import Manifest, read_manifest
-from receiver.replaced import find_replaced
+from receiver.outputs.judgement import Judgement, judge_manifest
+from receiver.outputs.layout import batch_folder, errors_name, index_name, manifest_name
+from receiver.outputs.manifests import Manifest, read_manifest
 from receiver.status.rows import Part, split_bar
 from receiver.storage import Storage
+from receiver.storage.replaced import find_replaced
 from receiver.tolerant_json import tolerant_reader
 
 PAGE_ROWS = 50

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.entries import State
 from receiver.inbox.names import INBOX_NAME, inbox_name
-from receiver.settings import Settings
+from receiver.settings.settings import Settings
 from receiver.status.deeds import SAYINGS, Deed
 from receiver.status.desk import Desk
 from receiver.status.gate import Gate, Refusal, Visitor

@@ -7,9 +7,9 @@ from receiver.inbox.entries import Entry
 from receiver.inbox.names import INBOX_NAME, split_inbox_name
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import judge_summary
-from receiver.judgement import Judgement
-from receiver.outcomes import OUTCOMES
-from receiver.projects import DEFAULT
+from receiver.outputs.judgement import Judgement
+from receiver.outputs.outcomes import OUTCOMES
+from receiver.settings.projects import DEFAULT
 from receiver.status import words
 
 STATES: Mapping[str, str] = {"open": "waiting", "leased": "running", "buried": "buried", "done": "stored"}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 
-from receiver.manifests import Cost
+from receiver.outputs.manifests import Cost
 
 JOINERS = "\u200c\u200d"  # of Persian words and of emoji
 UNKNOWN = "unknown"

@@ -18,7 +18,7 @@ from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.client import Gemini
 from receiver.gemini.files import File, Files
 from receiver.gemini.operations import Batch, Unread
-from receiver.layout import input_name
+from receiver.outputs.layout import input_name
 from receiver.storage import Storage
 from receiver.submissions.claims import open_calls, read_claims
 from receiver.submissions.content import Content

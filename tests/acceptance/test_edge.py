@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import httpx
 import redis
 
-from receiver.deliveries import fetch_deliveries
-from receiver.signatures import Secret
+from receiver.inbox.deliveries import fetch_deliveries
+from receiver.verification.signatures import Secret
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, running_service
 from tests.receiver import forging

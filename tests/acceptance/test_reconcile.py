@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from receiver.inbox.scripts import COUNTERS, LOOK
-from receiver.reconcile import MISSED
+from receiver.recovery.reconcile import MISSED
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
 from tests.running import answers, ready_batch, running_program, set_faults, submit_inline

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, expect
 
 from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.metrics import series
-from receiver.metrics.counters import Counters
+from receiver.telemetry.metrics import series
+from receiver.telemetry.metrics.counters import Counters
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
 from tests.browsers import running_browser

@@ -16,7 +16,7 @@ from receiver.errors import GeminiError
 from receiver.gemini.client import Gemini
 from tests.fault_proxy import Fault, FaultProxy, Kind, fault_proxy
 from tests.result_server import Answer, AnswerFault, Framing, ResultServer, Seen, result_server
-from workers.download import Download, Patience
+from workers.download.download import Download, Patience
 
 MAX_FAULTS = 8
 MAX_ATTEMPTS = 30  # of a whole download, as the inbox repeats it

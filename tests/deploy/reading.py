@@ -8,9 +8,9 @@ from typing import Any
 import click
 import yaml
 
-from receiver.secret_files import SECRETS
-from receiver.settings import read_settings
-from receiver.variables import VARIABLES
+from receiver.settings.secret_files import SECRETS
+from receiver.settings.settings import read_settings
+from receiver.settings.variables import VARIABLES
 from workers.cli import main
 
 ROOT = Path(__file__).parent.parent.parent

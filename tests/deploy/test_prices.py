@@ -11,7 +11,7 @@ import pytest
 from deploy.prices.agreement import agree_on
 from deploy.prices.sources import Dated, Offer, Prices, read_genai_prices, read_litellm
 from deploy.prices.tables import MODELS, PRICES, find_old, read_tables, render_models, render_prices
-from receiver.prices import LONG_PROMPT_TOKENS, default_prices
+from receiver.outputs.prices import LONG_PROMPT_TOKENS, default_prices
 
 TODAY = date(2026, 11, 28)
 
@@ -184,7 +184,7 @@ def test_tiers_of_another_length_are_no_price() -> None:
 
 
 def test_tables_are_as_they_were_made() -> None:
-    """Nobody edited them: what is not in the packages belongs into PRICES_FILE, or into receiver/models.py."""
+    """Nobody edited them: what is not in the packages belongs into PRICES_FILE, or into receiver/outputs/models.py."""
     tables = read_tables()
     assert render_prices(tables[PRICES]) == PRICES.read_text()
     assert render_models(tables[MODELS]) == MODELS.read_text()

@@ -13,9 +13,9 @@ from random import Random
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from receiver.app import create_app
-from receiver.log_formats import JsonFormatter
-from receiver.settings import read_settings
+from receiver.settings.settings import read_settings
+from receiver.telemetry.log_formats import JsonFormatter
+from receiver.web.app import create_app
 from tests.chaos.report import Report
 from tests.fuzz.mutations import mutate
 from tests.fuzz.originals import SCHEMES, Delivery, is_genuine, make_original

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from deploy.sandbox.processes import allocate_port
-from receiver.jwks import KeySetCache
+from receiver.verification.jwks import KeySetCache
 from tests.receiver.forging import KID, ed25519_jwk, jwks, rsa_jwk
 
 OLD = jwks(rsa_jwk())

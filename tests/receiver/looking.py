@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import redis
 
 from receiver.gemini.client import Gemini
+from receiver.gemini.project_batches import ProjectBatches
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.scripts import COUNTERS, LOOK
-from receiver.layout import manifest_name
-from receiver.project_batches import ProjectBatches
-from receiver.reconcile import MISSED, Reconciliation, Report
+from receiver.outputs.layout import manifest_name
+from receiver.recovery.reconcile import MISSED, Reconciliation, Report
 from receiver.storage import Storage, open_storage
 from tests.receiver.listing import Listing, serving
 

@@ -7,18 +7,18 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from receiver.bell import QUEUE, Bell
 from receiver.inbox.backlog import Backlog
+from receiver.inbox.bell import QUEUE, Bell
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import BURIED, COUNTERS, DELIVERIES, DONE, DUE, LOOK, METRICS, REFUSALS
-from receiver.looks import Looks
-from receiver.metrics.gauges import read_fields
+from receiver.inbox.sweep import sweep
+from receiver.inbox.web_presence import WEB
 from receiver.notices.outbox import DEAD, TARGETS
-from receiver.settings import read_settings
+from receiver.recovery.looks import Looks
+from receiver.settings.settings import read_settings
 from receiver.status.pages import Pages
 from receiver.status.readings import read_all, read_list
-from receiver.sweep import sweep
-from receiver.web_presence import WEB
+from receiver.telemetry.metrics.gauges import read_fields
 from tests.receiver.inbox.test_backlog import fill
 from workers.cli import main
 

@@ -10,7 +10,7 @@ from receiver.errors import GeminiError
 from receiver.gemini.client import Gemini
 from tests.fault_proxy import FaultProxy, fault_proxy
 from tests.result_server import Answer, AnswerFault, ResultServer, Seen, result_server
-from workers.download import Download, Patience
+from workers.download.download import Download, Patience
 
 NAME = "files/batch-abc"
 KEY = "key-of-the-test"

@@ -14,11 +14,11 @@ import redis
 
 from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.manifests import Manifest, read_manifest
+from receiver.outputs.manifests import Manifest, read_manifest
 from receiver.storage.local import LocalStorage
 from tests.answering import Answer, answering
 from tests.waiting import eventually
-from workers.configuration import current_settings
+from workers.job.configuration import current_settings
 from workers.process import process_batch
 
 NAME = "batches/b1"

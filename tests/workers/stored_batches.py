@@ -10,13 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from receiver.layout import Template
-from receiver.proof_keys import ProofKey
+from receiver.outputs.layout import Template
+from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import LocalStorage
 from tests import nasty
 from tests.workers.forms import reading
 from tests.workers.storing import GROUPED, put_input, store
-from workers.lines import MAX_LINE_BYTES
+from workers.results.lines import MAX_LINE_BYTES
 
 KEY = ProofKey(bytes(range(32)))
 OTHER_KEY = ProofKey(bytes(range(1, 33)))

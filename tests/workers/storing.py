@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from receiver.gemini.operations import Batch
-from receiver.layout import Template, input_name, manifest_name
-from receiver.manifests import Manifest, Source
-from receiver.prices import default_prices
-from receiver.proof_keys import ProofKey
-from receiver.settings import read_settings
+from receiver.outputs.layout import Template, input_name, manifest_name
+from receiver.outputs.manifests import Manifest, Source
+from receiver.outputs.prices import default_prices
+from receiver.outputs.proof_keys import ProofKey
+from receiver.settings.settings import read_settings
 from receiver.storage import Storage
-from workers.account import Account
 from workers.forms.forms import Forms
-from workers.known_input import KnownInput
-from workers.manifest import build_manifest, commit_manifest
-from workers.split import Split
+from workers.job.split import Split
+from workers.results.account import Account
+from workers.store.known_input import KnownInput
+from workers.store.manifest import build_manifest, commit_manifest
 
 PER_KEY = Template.parse("{batch}/{key}.json")
 GROUPED = Template.parse("{batch}/{group}.jsonl", "(?P<group>[a-z]+)-.*")

@@ -10,12 +10,12 @@ from click.testing import CliRunner, Result
 from receiver.inbox.entries import ENTRY
 from receiver.inbox.ledger import Arrival
 from receiver.inbox.scripts import DUE, METRICS
-from receiver.judgement import judge_manifest
-from receiver.replaced import find_replaced, set_aside
+from receiver.outputs.judgement import judge_manifest
+from receiver.storage.replaced import find_replaced, set_aside
 from tests.receiver.listing import ago
 from tests.workers.lying import NAME, PAGE, Liar, lines_of, open_liar
 from workers.cli import main
-from workers.configuration import current_settings
+from workers.job.configuration import current_settings
 from workers.process import process_batch
 
 WHOLE = lines_of("a", "b", "c")

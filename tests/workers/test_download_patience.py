@@ -11,7 +11,7 @@ from receiver.gemini.client import Gemini
 from tests.fault_proxy import Fault
 from tests.result_server import result_server
 from tests.workers.downloading import CONTENT, KEY, NAME, QUICK, Route, says
-from workers.download import Download, Patience
+from workers.download.download import Download, Patience
 
 
 def test_many_breaks_with_progress_pass(route: Route) -> None:

@@ -12,16 +12,16 @@ import pytest
 from click.testing import CliRunner
 
 from receiver.errors import AlreadyStoredError
-from receiver.layout import Template, signature_name
-from receiver.proof_keys import PublicKey, read_signature
+from receiver.outputs.layout import Template, signature_name
+from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import LocalStorage
 from tests.workers.stored_batches import ANSWERS, DATA, KEY, OTHER_KEY, SCHEMA, Stored, used
 from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.cli import main
-from workers.demands import Demands
-from workers.manifest import commit_manifest
-from workers.proof import prove_batch
-from workers.verify import Report
+from workers.store.manifest import commit_manifest
+from workers.verification.demands import Demands
+from workers.verification.proof import prove_batch
+from workers.verification.verify import Report
 
 NEW_FIELDS = ("key_pattern", "meta", "rules")
 PUBLIC = PublicKey.parse(KEY.public_key)

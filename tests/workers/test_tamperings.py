@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from receiver.proof_keys import PublicKey
+from receiver.outputs.proof_keys import PublicKey
 from tests.workers.stored_batches import KEY, KINDS, OTHER_KEY, Stored
 from tests.workers.tampering.cases import TAMPERINGS
 from tests.workers.tampering.rows import FOUND, NOT, NOTED, Tampering
-from workers.demands import Demands
-from workers.proof import prove_batch
-from workers.verify import Report
+from workers.verification.demands import Demands
+from workers.verification.proof import prove_batch
+from workers.verification.verify import Report
 
 THREATS = (Path(__file__).parent.parent.parent / "deploy" / "THREATS.md").read_text()
 PUBLIC, OTHER = PublicKey.parse(KEY.public_key), PublicKey.parse(OTHER_KEY.public_key)

@@ -7,19 +7,19 @@ from pathlib import Path
 import click
 import msgspec
 
-from receiver.cli.batches import batches
+from receiver.cli.batches.group import batches
+from receiver.cli.batches.submit import send_input
 from receiver.cli.group import cli, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, read_name
-from receiver.cli.submit import send_input
 from receiver.errors import StorageError
 from receiver.inbox.names import split_inbox_name
 from receiver.storage import Storage, open_storage
 from receiver.submissions.checks import asks_for_embedding
 from receiver.submissions.orders import Wish
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
-from workers.merged import View, view_retries
-from workers.retries import load_manifest, write_retries
+from workers.store.merged import View, view_retries
+from workers.store.retries import load_manifest, write_retries
 
 SHOWN_KEYS = 10
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from receiver.cli.batches import batches
+from receiver.cli.batches.group import batches
 from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.inbox.names import split_inbox_name
-from receiver.outcomes import ERROR_FILE
+from receiver.outputs.outcomes import ERROR_FILE
 from receiver.storage import open_storage
 from workers.forms.answers import plain_text, read_answer
-from workers.lookup import explain_absence, find_row, read_line
-from workers.verify import Row
+from workers.store.lookup import explain_absence, find_row, read_line
+from workers.verification.verify import Row
 
 
 @batches.command("results")

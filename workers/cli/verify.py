@@ -12,12 +12,12 @@ from receiver.cli.printable import printable
 from receiver.cli.progress import show_progress
 from receiver.errors import StorageError
 from receiver.inbox.names import parse_inbox_name, split_inbox_name
-from receiver.proof_keys import PublicKey
-from receiver.settings import Settings
+from receiver.outputs.proof_keys import PublicKey
+from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
-from workers.demands import Demands
-from workers.proof import prove_batch
-from workers.verify import Report
+from workers.verification.demands import Demands
+from workers.verification.proof import prove_batch
+from workers.verification.verify import Report
 
 
 def _parse_keys(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[PublicKey, ...]:

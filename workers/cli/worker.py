@@ -3,9 +3,9 @@
 import click
 
 from receiver.cli.group import cli, load_settings, warn_of_unknown
-from receiver.logs import log_what_escapes
-from workers.configuration import current_settings
-from workers.run import run_worker
+from receiver.telemetry.logs import log_what_escapes
+from workers.job.configuration import current_settings
+from workers.worker.run import run_worker
 
 
 @cli.command()

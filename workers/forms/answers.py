@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from receiver.output_forms import Form
-from workers.candidates import End, end_of, holds_answer, parts_of
-from workers.large_lines import find_excess, find_wide_text
-from workers.shapes import find_error, unify_row
-from workers.values import as_list, as_object, as_text
+from receiver.outputs.output_forms import Form
+from workers.results.candidates import End, end_of, holds_answer, parts_of
+from workers.results.large_lines import find_excess, find_wide_text
+from workers.results.shapes import find_error, unify_row
+from workers.results.values import as_list, as_object, as_text
 
 MAX_KINDS = 10
 MAX_TEXT_CHARACTERS = 8 * 1024 * 1024  # a hundred times what models write

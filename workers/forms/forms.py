@@ -9,11 +9,11 @@ from typing import Any, Protocol, Self
 
 from msgspec import UNSET
 
-from receiver.layout import Template, errors_name, forms_name, table_name
-from receiver.manifests import FormsRecord, Record
-from receiver.outcomes import Outcome
-from receiver.output_forms import Form
-from receiver.response_schemas import build_validator
+from receiver.outputs.layout import Template, errors_name, forms_name, table_name
+from receiver.outputs.manifests import FormsRecord, Record
+from receiver.outputs.outcomes import Outcome
+from receiver.outputs.output_forms import Form
+from receiver.settings.response_schemas import build_validator
 from receiver.storage import Storage
 from workers.forms.answers import NO_ANSWER, read_answer
 from workers.forms.index import LEFT_OUT, FormsIndex
@@ -22,8 +22,8 @@ from workers.forms.outputs import FormOutputs
 from workers.forms.structured import StructuredAnswers
 from workers.forms.table import Table, open_table
 from workers.forms.writers import Entry, JsonWriter, MediaWriter, Place, TableWriter, TextWriter, Writer
-from workers.index import IndexRow
-from workers.rules import Result
+from workers.results.rules import Result
+from workers.store.index import IndexRow
 
 _WITHOUT_ANSWER = frozenset({Outcome.MALFORMED, Outcome.DUPLICATE})
 

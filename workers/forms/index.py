@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from receiver.output_forms import Form
-from workers.digests import file_sha256
-from workers.records import encode_row
+from receiver.outputs.output_forms import Form
+from workers.store.digests import file_sha256
+from workers.store.records import encode_row
 
 LEVEL = 1  # as that of the index
 ERROR_CHARACTERS = 300

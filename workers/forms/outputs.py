@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from receiver.output_forms import Form
+from receiver.outputs.output_forms import Form
 from receiver.storage import Storage
 from workers.forms.index import FormsIndex
 from workers.forms.media import Decoded
-from workers.sinks import FILES_TOGETHER, GroupSink
+from workers.store.sinks import FILES_TOGETHER, GroupSink
 
 OBJECTS_TOGETHER = 512
 BYTES_TOGETHER = 16 * 1024 * 1024

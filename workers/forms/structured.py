@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from workers.large_lines import MAX_VALUES, find_excess
+from workers.results.large_lines import MAX_VALUES, find_excess
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -28,7 +28,7 @@ def encode_calls(calls: Iterable[dict[str, Any]]) -> bytes:
 
 
 class StructuredAnswers:
-    """Checks answers, by the validator of `receiver.response_schemas` where there is one."""
+    """Checks answers, by the validator of `receiver.settings.response_schemas` where there is one."""
 
     def __init__(self, validator: Any | None) -> None:
         self._validator = validator

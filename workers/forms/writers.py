@@ -4,19 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from receiver.outcomes import Outcome
-from receiver.output_forms import Form
-from workers.digests import file_sha256
+from receiver.outputs.outcomes import Outcome
+from receiver.outputs.output_forms import Form
 from workers.forms.answers import NO_CANDIDATE, Answer, Candidate, plain_text
 from workers.forms.media import Decoded, decode_media
 from workers.forms.names import FormNames
 from workers.forms.outputs import FormOutputs
 from workers.forms.structured import BrokenAnswerError, StructuredAnswers, encode_calls
 from workers.forms.table import COUNTS, FurtherCandidate, Row, Table, read_embedding
-from workers.index import IndexRow
-from workers.records import encode_row
-from workers.results import parse_result
-from workers.rules import Result
+from workers.results.results import parse_result
+from workers.results.rules import Result
+from workers.store.digests import file_sha256
+from workers.store.index import IndexRow
+from workers.store.records import encode_row
 
 SECOND_LINE = "its key had an earlier line"
 

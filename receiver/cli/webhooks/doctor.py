@@ -12,13 +12,13 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.cli.webhooks.group import WebUrl, json_option, webhooks
 from receiver.errors import GeminiError
+from receiver.gemini.checks import Problem, Wanted, choose_ours, find_problems, judge
+from receiver.gemini.projects import open_webhooks, wanted_of
+from receiver.gemini.reachability import find_obstacle
+from receiver.gemini.registered import Webhook
 from receiver.gemini.webhooks import Webhooks
-from receiver.projects import Project
-from receiver.settings import Settings
-from receiver.webhooks.checks import Problem, Wanted, choose_ours, find_problems, judge
-from receiver.webhooks.projects import open_webhooks, wanted_of
-from receiver.webhooks.reachability import find_obstacle
-from receiver.webhooks.registered import Webhook
+from receiver.settings.projects import Project
+from receiver.settings.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import msgspec
 
 from receiver.cli.group import Group, cli
 from receiver.cli.printable import printable
-from receiver.projects import Project
-from receiver.web_urls import parse_web_url
-from receiver.webhooks.registered import Webhook
+from receiver.gemini.registered import Webhook
+from receiver.settings.projects import Project
+from receiver.settings.web_urls import parse_web_url
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
 

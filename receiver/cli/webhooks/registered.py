@@ -9,11 +9,11 @@ from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option, read_project
 from receiver.cli.webhooks.group import Events, WebUrl, bare, described, json_option, say, webhooks
-from receiver.projects import Project
-from receiver.settings import Settings
-from receiver.web_urls import complete_url
-from receiver.webhooks.projects import open_webhooks
-from receiver.webhooks.registered import Webhook
+from receiver.gemini.projects import open_webhooks
+from receiver.gemini.registered import Webhook
+from receiver.settings.projects import Project
+from receiver.settings.settings import Settings
+from receiver.settings.web_urls import complete_url
 
 
 @webhooks.command("list")

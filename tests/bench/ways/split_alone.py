@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from receiver.layout import Template
+from receiver.outputs.layout import Template
 from receiver.storage import LocalStorage
-from workers.account import Account
-from workers.split import Split
+from workers.job.split import Split
+from workers.results.account import Account
 
 CHUNK_BYTES = 64 * 1024  # as the network gives them
 BATCH_ID = "bench"

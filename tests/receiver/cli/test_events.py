@@ -7,9 +7,9 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from receiver.bell import open_queue
 from receiver.cli.group import cli
-from receiver.deliveries import Note, NoteBook, name_delivery
+from receiver.inbox.bell import open_queue
+from receiver.inbox.deliveries import Note, NoteBook, name_delivery
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary

@@ -14,7 +14,7 @@ HOSTILE = "night [red]\x1b[2J\u202e\n\rend"
 WORK = """
 import logging, sys, threading, click
 from receiver.cli.progress import show_progress
-from receiver.logs import set_up_logs
+from receiver.telemetry.logs import set_up_logs
 set_up_logs("INFO", "auto")
 with show_progress(sys.argv[1], "bytes", 10_000_000) as bar:
     bar.advance(2_500_000)

@@ -13,17 +13,17 @@ from rq import Worker
 from rq.serializers import JSONSerializer
 
 from deploy.sandbox.valkey import running_valkey
-from receiver.bell import open_queue
 from receiver.cli.group import cli
-from receiver.deliveries import Note, NoteBook, name_delivery
+from receiver.gemini.reports import ServedProject, WebhookFault, WebProcess
+from receiver.inbox.bell import open_queue
+from receiver.inbox.deliveries import Note, NoteBook, name_delivery
 from receiver.inbox.entries import ENTRY
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import DUE
-from receiver.looks import Looks
-from receiver.overview import take_overview
+from receiver.inbox.web_presence import WEB
+from receiver.recovery.looks import Looks
 from receiver.retry import Counter
-from receiver.web_presence import WEB
-from receiver.webhooks.reports import ServedProject, WebhookFault, WebProcess
+from receiver.status.overview import take_overview
 from tests.answering import Answer, answering
 from tests.receiver.inbox.test_backlog import fill
 from tests.running import running_program

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
+from receiver.gemini.registered import BATCH_EVENTS
 from receiver.gemini.transport import Transport
 from receiver.gemini.webhooks import Webhooks
-from receiver.settings import read_settings
-from receiver.webhooks.registered import BATCH_EVENTS
+from receiver.settings.settings import read_settings
 from tests.answering import Answer, answering
 from tests.forwarding import gate_before
 from tests.receiver.forging import SECRET_TEXT

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.errors import GeminiError, NotFoundError
+from receiver.gemini.registered import BATCH_EVENTS
 from receiver.gemini.transport import Transport
 from receiver.gemini.webhooks import Webhooks, is_unsure
-from receiver.webhooks.registered import BATCH_EVENTS
 from tests.answering import Answer, answering
 from tests.forwarding import gate_before
 from tests.receiver.forging import SECRET_TEXT

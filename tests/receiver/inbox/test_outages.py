@@ -5,7 +5,7 @@ import redis
 from receiver.inbox.entries import ENTRY
 from receiver.inbox.outages import MAX_READ, TOGETHER, Outage, find_outages
 from receiver.inbox.scripts import DUE
-from receiver.overview import describe_outage
+from receiver.status.overview import describe_outage
 
 
 def put(client: "redis.Redis", name: str, **fields: str | int) -> None:

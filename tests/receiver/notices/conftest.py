@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.notices.messages import Message
-from receiver.notices.targets import NoticeSettings, Target, make_target
+from receiver.settings.targets import NoticeSettings, Target, make_target
 from tests.notice_receiver import Receiver, receiving
 from tests.receiver.forging import SECRET
 

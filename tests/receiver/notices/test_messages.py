@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from receiver.manifests import BatchError, FormsRecord, Record
 from receiver.notices.messages import MAX_KEY, MOST_KEYS, describe_manifest, encode_data, encode_payload
-from tests.receiver.test_manifests import MANIFEST
+from receiver.outputs.manifests import BatchError, FormsRecord, Record
+from tests.receiver.outputs.test_manifests import MANIFEST
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
 WHOLE = msgspec.structs.replace(MANIFEST, requests=1, missing=0, missing_keys=[], input=None)

@@ -16,7 +16,7 @@ from receiver.errors import NoticeError
 from receiver.gemini.transport import trusted_certificates
 from receiver.notices.connections import JudgedBackend, resolve
 from receiver.notices.posting import Heard, post
-from receiver.notices.targets import Target, make_target
+from receiver.settings.targets import Target, make_target
 from tests.notice_receiver import Receiver
 from tests.tls_proxy import make_certificates, running_tls_proxy
 

@@ -8,9 +8,9 @@ from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.ledger import connect
 from receiver.inbox.scripts import METRICS, NOTICE_QUEUE
-from receiver.metrics.series import NOTICES
 from receiver.notices.outbox import Outbox, read_standing
 from receiver.notices.queues import PRESENT_S, Claimed, NoticeQueue
+from receiver.telemetry.metrics.series import NOTICES
 from tests.receiver.notices.conftest import BATCH, STORED
 from tests.waiting import eventually
 

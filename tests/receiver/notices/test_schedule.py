@@ -4,7 +4,7 @@ import pytest
 
 from receiver.notices.queues import LEASE_S
 from receiver.notices.schedule import DELAYS_S, plan_next_s
-from receiver.notices.targets import MAX_BASE_S
+from receiver.settings.targets import MAX_BASE_S
 
 MINUTE, HOUR = 60, 3600
 TABLE = [

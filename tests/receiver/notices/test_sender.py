@@ -20,8 +20,8 @@ from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.queues import NoticeQueue
 from receiver.notices.schedule import DELAYS_S
 from receiver.notices.sender import Courier, Sender, send_due
-from receiver.notices.targets import NoticeSettings, Target, make_target
-from receiver.signing_keys import Secret
+from receiver.settings.targets import NoticeSettings, Target, make_target
+from receiver.verification.signing_keys import Secret
 from tests.notice_receiver import OK, Answer, Heard, Receiver, receiving
 from tests.receiver.forging import SECRET, SECRET_TEXT
 from tests.receiver.notices.conftest import BATCH, STORED, telling

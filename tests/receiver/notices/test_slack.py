@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from receiver.manifests import Priced, Record
 from receiver.notices.messages import describe_manifest
 from receiver.notices.slack import MAX_QUOTED, encode_text, quote
-from tests.receiver.test_manifests import MANIFEST
+from receiver.outputs.manifests import Priced, Record
+from tests.receiver.outputs.test_manifests import MANIFEST
 
 
 def text_of(kind: str, data: Mapping[str, Any], batch: str = "batches/b1") -> str:

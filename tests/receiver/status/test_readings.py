@@ -4,7 +4,7 @@ import redis
 
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.progress import Progress
-from receiver.outcomes import OUTCOMES
+from receiver.outputs.outcomes import OUTCOMES
 from receiver.status.readings import CHARTS, MOST_ROWS, PAGE_ROWS, read_all, read_list, read_row
 from tests.receiver.inbox.test_backlog import claimed, fill
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from receiver.manifests import BatchError, Manifest, Objects, Source, encode_manifest
+from receiver.outputs.manifests import BatchError, Manifest, Objects, Source, encode_manifest
 from receiver.status.records import PAGE_ROWS, Limits, read_record
 from receiver.storage import LocalStorage
 

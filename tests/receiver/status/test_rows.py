@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from receiver.inbox.entries import Entry, State
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
-from receiver.manifests import Priced
-from receiver.outcomes import OUTCOMES
+from receiver.outputs.manifests import Priced
+from receiver.outputs.outcomes import OUTCOMES
 from receiver.status.rows import NARROWEST, advance, make_row, page_path, split_bar
 
 NOW_MS = 1_769_083_200_000  # 2026-01-22T12:00:00Z

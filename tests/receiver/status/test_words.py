@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.manifests import Cost
+from receiver.outputs.manifests import Cost
 from receiver.status import words
 
 

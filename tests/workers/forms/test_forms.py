@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
-from receiver.manifests import FormsRecord, Manifest
-from receiver.settings import read_settings
+from receiver.outputs.manifests import FormsRecord, Manifest
+from receiver.settings.settings import read_settings
 from receiver.storage import LocalStorage, ObjectStorage
 from tests import nasty
 from tests.workers.forms.reading import findings, inline, line, listed, objects, read, rows, thought
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store
 from workers.forms.forms import Forms
-from workers.index import IndexRow
-from workers.lease import ShuttingDownError
-from workers.proof import prove_batch
+from workers.job.lease import ShuttingDownError
+from workers.store.index import IndexRow
+from workers.verification.proof import prove_batch
 
 WORDS = "raw,text,thoughts,json"
 DATA = b"".join(

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.errors import SettingsError
-from receiver.response_schemas import build_validator
-from receiver.settings import read_settings
+from receiver.settings.response_schemas import build_validator
+from receiver.settings.settings import read_settings
 from workers.forms.structured import BrokenAnswerError, StructuredAnswers
 
 SCHEMA = {

@@ -13,8 +13,8 @@ from tests import nasty
 from tests.workers.forms.reading import findings, line, objects, read, thought
 from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.forms.table import COUNTS, JsonTable, ParquetTable, Row, read_embedding
-from workers.lease import ShuttingDownError
-from workers.lines import MAX_LINE_BYTES
+from workers.job.lease import ShuttingDownError
+from workers.results.lines import MAX_LINE_BYTES
 
 COLUMNS = [
     *("batch", "key", "line", "outcome", "text", "finish_reason", "error_code", "error_message"),

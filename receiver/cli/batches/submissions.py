@@ -1,0 +1,80 @@
+"""`batches submissions`: what was sent with `batches submit`, and how far it is."""
+
+import click
+import msgspec
+
+from receiver.cli.batches.group import batches
+from receiver.cli.group import load_settings
+from receiver.cli.printable import printable
+from receiver.inbox.names import inbox_name
+from receiver.outputs.layout import input_name, manifest_name
+from receiver.storage import Storage, open_storage
+from receiver.submissions.claims import list_submissions
+from receiver.submissions.records import Records, Submission
+
+
+class Batch(msgspec.Struct):
+    """One part of a submission."""
+
+    batch: str | None  # its name in the inbox; None while it is not created
+    requests: int
+    stored: bool
+    kept: bool  # whether the storage has its input
+
+
+class Row(msgspec.Struct):
+    """One submission."""
+
+    submission: str  # its id
+    file: str
+    display_name: str
+    model: str
+    requests: int
+    batches: list[Batch]
+
+
+@batches.command("submissions")
+@click.argument("submission", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
+def submissions(submission: str | None, *, as_json: bool) -> None:
+    """List what `batches submit` sent, or one SUBMISSION by its id: its batches, and which of them are stored."""
+    storage = open_storage(load_settings().storage_url)
+    rows = [_row(storage, one) for one in list_submissions(storage, submission)]
+    if submission is not None and not rows:
+        raise click.ClickException(f"no submission {printable(submission)} is known to the storage")
+    if as_json:
+        click.echo(msgspec.json.encode(rows))
+        return
+    for row in rows:
+        click.echo(_describe(row))
+        for number, batch in enumerate(row.batches, 1):
+            click.echo(f"  part {number}: {_describe_batch(batch)}")
+
+
+def _row(storage: Storage, submission: Submission) -> Row:
+    records, order = Records(storage, submission.id), submission.order
+    found = []
+    for part in submission.parts:
+        created = records.created(part)
+        is_stored = created is not None and storage.exists(manifest_name(created.batch))
+        is_kept = created is not None and storage.exists(input_name(created.batch))
+        name = inbox_name(order.project, created.batch) if created else None
+        found.append(Batch(name, part.requests, is_stored, is_kept))
+    return Row(submission.id, submission.file, order.display_name, order.model, submission.requests, found)
+
+
+def _describe_batch(batch: Batch) -> str:
+    if batch.batch is None:
+        return "not sent: submit it again"
+    state = "stored" if batch.stored else "not stored yet"
+    unkept = "" if batch.kept else "; its input is not kept: submit it again, nothing is sent twice"
+    return f"{batch.batch}: {batch.requests:,} requests, {state}{unkept}"
+
+
+def _describe(row: Row) -> str:
+    sent, stored = sum(one.batch is not None for one in row.batches), sum(one.stored for one in row.batches)
+    count = len(row.batches)
+    return printable(
+        f"{row.submission} {row.display_name} ({row.file}, {row.model}): {row.requests:,} requests,"
+        f" {sent} of {count} batches sent, {stored} stored"
+    )

@@ -1,0 +1,161 @@
+"""`batches watch`: waits for batches, and ends by what became of them."""
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from typing import get_args
+
+import click
+import redis
+
+from receiver.cli.batches.group import batches
+from receiver.cli.batches.watch_views import View, open_view
+from receiver.cli.batches.watch_words import describe
+from receiver.cli.completion import complete_batch
+from receiver.cli.group import load_settings
+from receiver.cli.printable import printable
+from receiver.cli.projects import choose_projects, project_of, project_option, projects_of, read_name
+from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
+from receiver.gemini.operations import Unread, is_older
+from receiver.gemini.project_batches import ProjectBatches, open_each
+from receiver.inbox.backlog import Backlog
+from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.names import split_inbox_name
+from receiver.recovery.watch import Sight, Until, Watch
+from receiver.retry import jittered
+from receiver.storage import open_storage
+
+MOST_PAUSE_S = 300.0
+OLDEST = timedelta(days=3)  # a batch expires after two
+INTERRUPTED = 130  # what a shell expects after Ctrl-C
+
+
+@batches.command("watch")
+@click.argument("names", metavar="[BATCH]...", nargs=-1, shell_complete=complete_batch)
+@click.option(
+    "--until",
+    type=click.Choice(get_args(Until)),
+    default="stored",
+    show_default=True,
+    help="Wait until a batch is stored, or only until it has ended at Gemini.",
+)
+@click.option(
+    "--interval", type=click.FloatRange(min=0.1), default=10, show_default=True, help="Seconds between looks."
+)
+@click.option("--timeout", type=click.FloatRange(min=0), help="Give up after so many seconds.  [default: never]")
+@project_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a change.")
+@click.pass_context
+def watch_command(  # noqa: PLR0913 - one parameter an option
+    ctx: click.Context,
+    *,
+    names: tuple[str, ...],
+    until: Until,
+    interval: float,
+    timeout: float | None,
+    label: str | None,
+    as_json: bool,
+) -> None:
+    """Watch batches, or all unfinished ones, until they are stored.
+
+    Exit code 0 when every request of all of them is answered; 1 when one is not, when a batch did not succeed, or time
+    ran out; 130 after Ctrl-C. With `--until ended` Gemini's own counts decide.
+    """
+    settings = load_settings()
+    wanted = [read_name(settings, name, label) for name in names]
+    projects = projects_of(settings, wanted) if wanted else choose_projects(settings, label)
+    try:
+        with connect(settings.redis_url) as client, open_each(settings, projects) as asked:
+            chosen = dict.fromkeys(wanted or _find_unfinished(asked, client, project_of(label)))
+            sights = {name: Sight(name) for name in chosen}
+            watch = Watch(sights, asked, open_storage(settings.storage_url), Inbox(client), until)
+            with open_view(as_json=as_json) as view:
+                _look_until_done(watch, _Pace(interval, timeout), view)
+    except KeyboardInterrupt:
+        click.echo("stopped watching; the batches go on", err=True)
+        ctx.exit(INTERRUPTED)
+    if not _conclude(watch):
+        ctx.exit(1)
+
+
+def _find_unfinished(
+    projects: Mapping[str, ProjectBatches], client: "redis.Redis", project: str | None
+) -> Iterator[str]:
+    """What has not ended at Gemini, and what has but waits in the inbox."""
+    oldest = (datetime.now(UTC) - OLDEST).strftime("%Y-%m-%dT%H:%M:%S")
+    for one in projects.values():
+        for found in takewhile(lambda batch: not is_older(batch, oldest), one.list()):
+            if isinstance(found, Unread):
+                click.echo(f"{found.name or 'a batch without a name'} can't be read: {found.reason}", err=True)
+            elif not found.is_terminal:
+                yield found.name
+    backlog = Backlog(client)
+    try:
+        owed = [*backlog.names("leased", project), *backlog.names("open", project)]
+    except InboxUnavailableError as error:
+        click.echo(f"{error}: watching only what runs at Gemini", err=True)
+        return
+    yield from (name for name in owed if split_inbox_name(name)[0] in projects)
+
+
+class _Pace:
+    """How long to wait between looks."""
+
+    def __init__(self, interval_s: float, timeout_s: float | None) -> None:
+        self._interval_s = interval_s
+        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._faults = 0
+
+    def rest(self, fault: ReceiverError | None) -> bool:
+        """Wait, longer after faults in a row. False when time is over."""
+        self._faults = self._faults + 1 if fault else 0
+        asked_s = fault.retry_after_s if isinstance(fault, GeminiError) else None
+        longest_s = max(MOST_PAUSE_S, self._interval_s)
+        pause_s = jittered(max(min(self._interval_s * 2 ** min(self._faults, 20), longest_s), asked_s or 0))
+        if self._deadline is None:
+            time.sleep(pause_s)
+            return True
+        left_s = self._deadline - time.monotonic()
+        time.sleep(max(0, min(pause_s, left_s)))
+        return left_s > 0
+
+
+def _look_until_done(watch: Watch, pace: _Pace, view: View) -> None:
+    """Look again and again. What fails at the first look ends it; later it is waited out if that can help."""
+    fault: ReceiverError | None = None
+    is_first = True
+    while True:
+        try:
+            changed = watch.look()
+            view.show(list(watch.sights.values()), changed)
+            fault = None
+        except ReceiverError as error:
+            if is_first or error.fault == "batch":
+                raise
+            fault = error
+            view.say(str(error))
+        is_first = False
+        if not watch.open or not pace.rest(fault):
+            return
+
+
+NOTHING = (
+    "nothing to watch: no batch runs at Gemini or waits in the inbox;"
+    " `gemini-batch-receiver batches list` shows what is not stored"
+)
+
+
+def _conclude(watch: Watch) -> bool:
+    """Say what is not well; True when everything is."""
+    sights = watch.sights.values()
+    for sight in watch.open:
+        click.echo(f"{sight.batch}: not done yet: {describe(sight)}", err=True)
+    for sight in sights:
+        for reason in sight.wrong:
+            click.echo(f"{sight.batch}: {printable(reason)}", err=True)
+        if sight.advice:
+            click.echo(f"{sight.batch}: {sight.advice}", err=True)
+    well = sum(sight.is_done and not sight.wrong for sight in sights)
+    click.echo(f"{well} of {len(sights)} batches are well" if sights else NOTHING, err=True)
+    return well == len(sights)

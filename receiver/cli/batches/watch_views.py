@@ -1,0 +1,70 @@
+"""What is seen of watched batches: bars on a terminal, plain lines in a pipe, objects for programs."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Protocol
+
+import click
+import msgspec
+
+from receiver.cli.batches.watch_words import describe
+from receiver.cli.progress import is_lively
+from receiver.recovery.watch import Sight
+
+
+class View(Protocol):
+    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:
+        """Show a look: everything that is watched, and what has changed."""
+
+    def say(self, words: str) -> None:
+        """Say something beside it."""
+
+
+@contextmanager
+def open_view(*, as_json: bool) -> Iterator[View]:
+    """Bars on stderr where it is a terminal, and lines on stdout where that leads elsewhere."""
+    if as_json:
+        yield _Objects()
+    elif is_lively():
+        from receiver.cli.batches.watch_board import open_board  # noqa: PLC0415 - it loads rich
+
+        with open_board() as board:
+            yield board if sys.stdout.isatty() else _Both(board)
+    else:
+        yield _Lines()
+
+
+class _Lines:
+    """One line a change."""
+
+    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:  # noqa: ARG002 - the signature of all
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for sight in changed:
+            click.echo(f"{now}  {sight.batch}  {describe(sight)}")
+        sys.stdout.flush()
+
+    def say(self, words: str) -> None:
+        click.echo(words, err=True)
+
+
+class _Objects(_Lines):
+    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:  # noqa: ARG002 - likewise
+        for sight in changed:
+            click.echo(msgspec.json.encode(sight))
+        sys.stdout.flush()
+
+
+class _Both(_Lines):
+    """Lines for who reads the pipe, bars for who waits."""
+
+    def __init__(self, board: View) -> None:
+        self._board = board
+
+    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:
+        super().show(sights, changed)
+        self._board.show(sights, changed)
+
+    def say(self, words: str) -> None:
+        self._board.say(words)

@@ -1,0 +1,276 @@
+"""Where a batch's objects lie: names below the storage root, made from OUTPUT_TEMPLATE and KEY_PATTERN.
+
+`{batch}/{key}.json` gives every result its own object, `{batch}/{lang}.jsonl` groups the results by a named group of
+KEY_PATTERN, `{batch}/all.jsonl` puts them into one. Our own objects begin with `_`, which no template can make.
+Every value passes through `encode_component`, so a hostile key stays one harmless component.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from receiver.outputs.clashes import require_no_clash
+from receiver.outputs.name_codec import (
+    ABSENT_COMPONENT,
+    decode_component,
+    encode_component,
+    guard_device,
+    hashed_component,
+)
+from receiver.outputs.templates import META_PREFIX, Field, Segment, field_names, parse_pattern, parse_segments
+
+__all__ = [
+    "Namer",
+    "Template",
+    "batch_folder",
+    "decode_component",
+    "encode_component",
+    "errors_name",
+    "forms_name",
+    "index_name",
+    "input_name",
+    "manifest_name",
+    "oversize_name",
+    "retry_name",
+    "signature_name",
+    "table_name",
+    "unkeyed_name",
+    "unmatched_places",
+]
+
+MAX_SEGMENT_CHARACTERS = 240  # file systems allow 255, and a temporary name needs a few more
+CACHED_GROUPS = 4096
+_extension = re.compile(r"(?:\.[a-z0-9]{1,8})?\Z").search
+
+
+def batch_folder(batch_id: str) -> str:
+    """The folder of a batch's own objects; the id comes with or without `batches/`."""
+    return encode_component(batch_id.removeprefix("batches/"))
+
+
+def manifest_name(batch_id: str) -> str:
+    return f"{batch_folder(batch_id)}/_manifest.json"
+
+
+def index_name(batch_id: str) -> str:
+    return f"{batch_folder(batch_id)}/_index.jsonl.gz"
+
+
+def signature_name(batch_id: str, manifest_sha256: str) -> str:
+    """Where the signature of a manifest lies: each content has its own, so two workers never replace each other's."""
+    return f"{batch_folder(batch_id)}/_manifest.{manifest_sha256[:16]}.sig"
+
+
+def errors_name(batch_id: str) -> str:
+    return f"{batch_folder(batch_id)}/_errors.jsonl"
+
+
+def forms_name(batch_id: str) -> str:
+    """Where the objects of the batch's forms are listed."""
+    return f"{batch_folder(batch_id)}/_forms.jsonl.gz"
+
+
+def table_name(batch_id: str) -> str:
+    """Where the table of a batch goes, without the ending that its form gives it."""
+    return f"{batch_folder(batch_id)}/_table"
+
+
+def input_name(batch_id: str) -> str:
+    """Where the requests of a batch are kept as they were sent: gzip of JSON lines."""
+    return f"{batch_folder(batch_id)}/_input.jsonl.gz"
+
+
+def retry_name(batch_id: str) -> str:
+    return f"{batch_folder(batch_id)}/_retry.jsonl"
+
+
+def unmatched_places(batch_id: str) -> tuple[str, str]:
+    """Where results go whose key KEY_PATTERN refuses: the object of a grouping template, the folder of another."""
+    folder = batch_folder(batch_id)
+    return f"{folder}/_unmatched.jsonl", f"{folder}/_unmatched/"
+
+
+def unkeyed_name(batch_id: str, number: int, *, groups: bool) -> str:
+    """Where the result of line or index `number` goes when it has no key; `groups` as the template's."""
+    folder = batch_folder(batch_id)
+    return f"{folder}/_unkeyed.jsonl" if groups else f"{folder}/_unkeyed/{number}.json"
+
+
+def oversize_name(batch_id: str, number: int) -> str:
+    """Where the line of that number goes, whole, when it is too long to be read."""
+    return f"{batch_folder(batch_id)}/_oversize/{number}.jsonl"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A checked OUTPUT_TEMPLATE. Make it with `parse`."""
+
+    text: str
+    segments: tuple[Segment, ...]  # what stands between slashes
+    pattern: re.Pattern[str] | None  # must match a whole key
+
+    @classmethod
+    def parse(cls, text: str, key_pattern: str | None = None) -> "Template":
+        """Read `OUTPUT_TEMPLATE` and `KEY_PATTERN`. Raises LayoutError with what is wrong and what would be right."""
+        pattern = parse_pattern(key_pattern)
+        segments = parse_segments(text, pattern)
+        require_no_clash(segments, pattern, _render)
+        return cls(text, segments, pattern)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field in its order, repeats included."""
+        return field_names(self.segments)
+
+    @property
+    def groups(self) -> bool:
+        """Whether many results share an object."""
+        return "key" not in self.fields
+
+    @property
+    def ending(self) -> str:
+        """What every name ends with, ".json" with its dot; empty when the template has no such ending."""
+        last = self.segments[-1][-1]
+        found = _extension(last) if isinstance(last, str) else None
+        return found[0] if found else ""
+
+    def bind(
+        self,
+        batch_id: str,
+        display_name: str | None = None,
+        model: str | None = None,
+        created: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+    ) -> "Namer":
+        """The names of one batch: `batch_id` and `model` with or without their prefix, `created` in RFC 3339."""
+        given = {
+            "batch": batch_id.removeprefix("batches/"),
+            "display_name": display_name,
+            "model": model.removeprefix("models/") if model else None,
+            "date": _utc_date(created),
+        }
+        given |= {META_PREFIX + name: value for name, value in self.meta_values(metadata).items()}
+        values = {name: _component(value) for name, value in given.items()}
+        return Namer(self, batch_id, values)
+
+    def meta_values(self, metadata: Mapping[str, object] | None) -> dict[str, str | None]:
+        """What the names take from the webhook's metadata, by name; `bind` takes it in its place."""
+        names = [name.removeprefix(META_PREFIX) for name in self.fields if name.startswith(META_PREFIX)]
+        return {name: _plain_text((metadata or {}).get(name)) for name in names}
+
+    def example(self) -> str:
+        """A name that this template could make, to show at start."""
+        known = {"batch": "b1x7", "key": "request-1", "date": "2026-01-31", "model": "gemini-3.5-flash"}
+        values = {name: known.get(name, name.rpartition(".")[2]) for name in self.fields}
+        return _render(self.segments, {name: encode_component(value) for name, value in values.items()})
+
+
+class Namer:
+    """Names the results of one batch."""
+
+    def __init__(self, template: Template, batch_id: str, values: Mapping[str, str]) -> None:
+        self.batch_id = batch_id
+        self.groups = template.groups  # whether many results share an object
+        self.unmatched: int | None = 0 if template.pattern else None  # results so far whose key KEY_PATTERN refused
+        self.folder = _own_folder(template.segments, values)  # of no other batch; None where its names share all
+        self._segments = tuple(_fill(segment, values) for segment in template.segments)
+        self._pattern = template.pattern
+        captured = [name for name in template.fields if name != "key" and name not in values]
+        self._captured = tuple(dict.fromkeys(captured))
+        self._grouped: dict[object, str] = {}
+        self._around_key = None if self._pattern else _around_key(self._segments)
+
+    def name(self, key: str) -> str:
+        """The object of one result under `key`, from the storage root. Keys that KEY_PATTERN refuses share a place."""
+        if self._around_key is not None:
+            return f"{self._around_key[0]}{encode_component(key)}{self._around_key[1]}"
+        match = self._pattern.fullmatch(key) if self._pattern else None
+        if self._pattern and not match:
+            return self._name_unmatched(key)
+        if not self.groups:
+            return self._render(match, key)
+        group = match.group(*self._captured) if match and self._captured else ""
+        name = self._grouped.get(group)
+        if name is None:
+            if len(self._grouped) >= CACHED_GROUPS:
+                self._grouped.clear()
+            name = self._grouped[group] = self._render(match, "")
+        return name
+
+    def _name_unmatched(self, key: str) -> str:
+        self.unmatched = (self.unmatched or 0) + 1
+        shared, folder = unmatched_places(self.batch_id)
+        return shared if self.groups else f"{folder}{encode_component(key)}.json"
+
+    def _render(self, match: re.Match[str] | None, key: str) -> str:
+        values = {name: _component(match[name]) for name in self._captured} if match else {}
+        return _render(self._segments, values | {"key": encode_component(key)})
+
+
+def _fill(segment: Segment, values: Mapping[str, str]) -> Segment:
+    return tuple(values.get(piece.name, piece) if isinstance(piece, Field) else piece for piece in segment)
+
+
+def _own_folder(segments: tuple[Segment, ...], values: Mapping[str, str]) -> str | None:
+    """The folders that begin every name of this batch, where one of them is the batch's."""
+    for count, segment in enumerate(segments[:-1], 1):
+        fields = field_names((segment,))
+        if not values.keys() >= set(fields):
+            return None
+        if fields == ("batch",):
+            return _render(segments[:count], values)
+    return None
+
+
+def _render(segments: tuple[Segment, ...], values: Mapping[str, str]) -> str:
+    return "/".join(
+        _whole_segment("".join(piece if isinstance(piece, str) else values[piece.name] for piece in segment))
+        for segment in segments
+    )
+
+
+def _whole_segment(text: str) -> str:
+    """Values that are safe alone can make a device's name together, or be too long together."""
+    if len(text) <= MAX_SEGMENT_CHARACTERS:
+        return guard_device(text)
+    extension = _extension(text)
+    return hashed_component(guard_device(text), text) + (extension[0] if extension else "")
+
+
+def _around_key(segments: tuple[Segment, ...]) -> tuple[str, str] | None:
+    """What stands before and after the key, when that is all it takes to name a result; so for most templates."""
+    marked = [index for index, segment in enumerate(segments) if any(isinstance(piece, Field) for piece in segment)]
+    if len(marked) != 1:
+        return None
+    (index,) = marked
+    key, *rest = segments[index]
+    suffix = "".join(piece for piece in rest if isinstance(piece, str))
+    room = MAX_SEGMENT_CHARACTERS - len(encode_component("x" * 180))
+    if isinstance(key, str) or any(isinstance(piece, Field) for piece in rest) or len(suffix) > room:
+        return None
+    if suffix and not suffix.startswith("."):
+        return None
+    before, after = _render(segments[:index], {}), _render(segments[index + 1 :], {})
+    return f"{before}/" if before else "", f"{suffix}/{after}" if after else suffix
+
+
+def _component(value: str | None) -> str:
+    return ABSENT_COMPONENT if value is None else encode_component(value)
+
+
+def _plain_text(value: object) -> str | None:
+    """A metadata value as text: strings as they are, everything else as compact JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _utc_date(created: str | None) -> str | None:
+    try:
+        moment = datetime.fromisoformat(created or "")
+        in_utc = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return in_utc.date().isoformat()

@@ -1,0 +1,82 @@
+"""The key that signs manifests (PROOF_KEY), and the public one that proves them: Ed25519, RFC 8032."""
+
+import base64
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from receiver.verification.signing_keys import ED25519_KEY_BYTES, decode_base64
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """What lies beside a signed manifest, as JSON. Only a public key that you know makes it worth anything."""
+
+    algorithm: Literal["Ed25519"]
+    public_key: str  # base64
+    signature: str  # base64, of the manifest's bytes
+
+
+@dataclass(frozen=True)
+class ProofKey:
+    """A private key. It stays out of `repr`."""
+
+    seed: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "ProofKey":
+        """Read PROOF_KEY. Raises ValueError, whose words never repeat it."""
+        seed = decode_base64(text)
+        if seed is None or len(seed) != ED25519_KEY_BYTES:
+            raise ValueError("expected 32 bytes in padded base64, such as `openssl rand -base64 32` gives")
+        if len(set(seed)) == 1:
+            raise ValueError("a key of one repeated byte can be guessed: `openssl rand -base64 32` gives a better one")
+        return cls(seed)
+
+    @property
+    def public_key(self) -> str:
+        """In base64, for everybody who is to verify."""
+        return _encode(self._private.public_key().public_bytes_raw())
+
+    @property
+    def _private(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
+
+    def sign(self, data: bytes) -> bytes:
+        """The object that proves `data`; the same for the same bytes."""
+        signature = Signature("Ed25519", self.public_key, _encode(self._private.sign(data)))
+        return msgspec.json.encode(signature) + b"\n"
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """The public half of a PROOF_KEY."""
+
+    text: str  # base64
+
+    @classmethod
+    def parse(cls, text: str) -> "PublicKey":
+        """Raises ValueError with what was expected."""
+        raw = decode_base64(text.strip())
+        if raw is None or len(raw) != ED25519_KEY_BYTES:
+            raise ValueError("expected 32 bytes in padded base64, as `gemini-batch-receiver proof-key` prints them")
+        return cls(text.strip())
+
+    def has_signed(self, data: bytes, signature: Signature) -> bool:
+        raw = decode_base64(signature.signature)
+        try:
+            Ed25519PublicKey.from_public_bytes(decode_base64(self.text) or b"").verify(raw or b"", data)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+def read_signature(data: bytes) -> Signature:
+    """Raises ValueError for what is none."""
+    return msgspec.json.decode(data, type=Signature)
+
+
+def _encode(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()

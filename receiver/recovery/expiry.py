@@ -1,0 +1,28 @@
+"""Finds batches that ended longer ago than results live, and whose results are gone: there is nothing left to store."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from receiver.gemini.operations import Batch
+from receiver.gemini.retention import has_outlived
+
+ROUNDS = 3  # a single refusal may be a passing fault, also of old results
+PAUSE_S = 1.0
+
+
+def find_expired(
+    batches: Sequence[Batch],
+    gives_results: Callable[[Batch], bool | None],
+    at_s: float,
+    pause_s: float = PAUSE_S,
+) -> set[str]:
+    """The names of those whose results Gemini refuses in every round; `at_s` is the present as Unix time.
+
+    What may still live is not asked for, and what Gemini can't say right now counts as living.
+    """
+    left = [one for one in batches if has_outlived(one.ended, at_s) and (one.result_file or one.lacks_output)]
+    for number in range(ROUNDS):
+        if number and left:
+            time.sleep(pause_s)
+        left = [one for one in left if gives_results(one) is False]
+    return {one.name for one in left}

@@ -1,0 +1,166 @@
+"""Which batches have not ended at Gemini: noted by each reconcile run, and told where it takes too long."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import msgspec
+import redis
+
+from receiver.errors import InboxUnavailableError
+from receiver.gemini.operations import Batch, Unread
+from receiver.inbox.foreign import read_or
+from receiver.inbox.scripts import DONE, Scripts
+from receiver.notices.messages import encode_data
+from receiver.notices.overdue import MAX_TEXT, RunningBatch, describe_overdue, find_threshold_h, is_overdue, sort_by_age
+from receiver.tolerant_json import tolerant_reader
+
+RUNNING = "gbr:running"
+MOST_NOTED = 100  # the oldest ones; Gemini runs no more than so many of a project at once
+KEEP_RUNS, KEEP_LEAST_S = 3, 2 * 3600  # after so many intervals without a run nobody knows what still runs
+TOLD_TTL_S = 30 * 86400
+
+
+class RunningNote(msgspec.Struct, frozen=True):
+    """What one reconcile run saw of one project."""
+
+    seen_ms: int  # Unix time by Redis' clock
+    count: int
+    batches: list[RunningBatch]  # the oldest first, MOST_NOTED at most
+
+
+class RunningRow(msgspec.Struct, frozen=True):
+    """One of them now."""
+
+    batch: str
+    state: str
+    age_s: int | None  # by Gemini's createTime; None where that is unknown
+    is_overdue: bool
+    display_name: str | None
+
+
+class RunningNow(msgspec.Struct, frozen=True):
+    """Those of one project, as of its last reconcile run."""
+
+    project: str
+    seen_s: int  # seconds ago
+    count: int
+    overdue: int
+    batches: list[RunningRow]  # the oldest first
+
+    @property
+    def oldest_s(self) -> int | None:
+        """None where none runs, or none says since when."""
+        return self.batches[0].age_s if self.batches else None
+
+
+_decode = tolerant_reader(RunningNote)
+
+
+def running_key(project: str) -> str:
+    return f"{RUNNING}:{project}" if project else RUNNING
+
+
+class RunningWatch:
+    """Gathers in one reconcile run what has not ended. The last sight of a batch counts."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, RunningBatch] = {}
+
+    def watch(self, listed: Iterable[Batch | Unread]) -> Iterator[Batch | Unread]:
+        for batch in listed:
+            yield self.see(batch) if isinstance(batch, Batch) else batch
+
+    def see(self, batch: Batch) -> Batch:
+        if batch.is_terminal:
+            self._found.pop(batch.name, None)
+        else:
+            self._found[batch.name] = RunningBatch(
+                batch=batch.name,
+                state=batch.state,
+                created=batch.created,
+                display_name=_cut(batch.display_name),
+                model=_cut(batch.model),
+                requests=batch.requests,
+            )
+        return batch
+
+    def note(
+        self, client: "redis.Redis", project: str, now_ms: int, interval_s: float, targets: Sequence[str] = ()
+    ) -> None:
+        """Keep it, and owe each target (a digest) a notice of what is overdue. Raises InboxUnavailableError."""
+        batches = sort_by_age(self._found.values(), now_ms)
+        kept = RunningNote(now_ms, len(batches), batches[:MOST_NOTED])
+        ttl_s = int(max(KEEP_RUNS * interval_s, KEEP_LEAST_S))
+        try:
+            client.set(running_key(project), msgspec.json.encode(kept), ex=ttl_s)
+        except redis.RedisError as error:
+            raise InboxUnavailableError(f"Redis did not take what runs at Gemini: {error}") from error
+        passed = [(batch, find_threshold_h(batch.age_ms(now_ms))) for batch in kept.batches]
+        args = [
+            part
+            for batch, hours in passed
+            if hours
+            for part in (batch.batch, hours, encode_data(describe_overdue(batch, hours)))
+        ]
+        if args and targets:  # who tells nobody must not keep it from the targets of another process
+            Scripts(client, ("owe_overdue",), targets=targets).run("owe_overdue", TOLD_TTL_S, *args)
+
+
+def _cut(text: str | None) -> str | None:
+    """As UTF-8 and Redis take it."""
+    return None if text is None else text[:MAX_TEXT].encode(errors="replace").decode()
+
+
+def read_running(client: "redis.Redis", projects: Sequence[str], now_ms: int) -> list[RunningNow]:
+    """Of each project that a reconcile run has seen lately, less what is stored by now. Raises redis.RedisError."""
+    pipeline = client.pipeline(transaction=False)
+    for project in projects:
+        pipeline.get(running_key(project))
+    rows = pipeline.execute(raise_on_error=False)
+    notes = [(project, _read_note(row)) for project, row in zip(projects, rows, strict=True)]
+    return [_read_now(client, project, note, now_ms) for project, note in notes if note is not None]
+
+
+def _read_note(data: object) -> RunningNote | None:
+    """Undo its encoding; None for what is none, whoever wrote it."""
+    try:
+        return _decode(data) if isinstance(data, bytes) else None
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and so are json's
+        return None
+
+
+def _read_now(client: "redis.Redis", project: str, note: RunningNote, now_ms: int) -> RunningNow:
+    names = [batch.batch for batch in note.batches]
+    stored: list[Any] = read_or([], lambda: client.zmscore(DONE, names)) if names else []
+    left = [batch for batch, moment in zip_longest(note.batches, stored) if moment is None]
+    ages = [batch.age_ms(now_ms) for batch in left]
+    return RunningNow(
+        project=project,
+        seen_s=max(0, now_ms - note.seen_ms) // 1000,
+        count=max(len(left), note.count - (len(names) - len(left))),
+        overdue=sum(is_overdue(age_ms) for age_ms in ages),
+        batches=[
+            RunningRow(one.batch, one.state, None if age is None else age // 1000, is_overdue(age), one.display_name)
+            for one, age in zip(left, ages, strict=True)
+        ],
+    )
+
+
+def find_overdue(running: Sequence[RunningNow]) -> list[str]:
+    """In words for a person, one for each project."""
+    return [_say_overdue(one) for one in running if one.overdue]
+
+
+def _say_overdue(running: RunningNow) -> str:
+    oldest = running.batches[0]
+    of_project = f" of project {running.project}" if running.project else ""
+    which = f"{oldest.batch}, {oldest.state} for {(oldest.age_s or 0) // 3600} hours"
+    if running.overdue == 1:
+        count = f"1 batch{of_project} has not ended at Gemini within 24 hours ({which})"
+    else:
+        count = (
+            f"{running.overdue:,} batches{of_project} have not ended at Gemini within 24 hours (the oldest is {which})"
+        )
+    look = f"`gemini-batch-receiver batches show {oldest.batch}`"
+    return f"{count}: {look} shows how far it is, `batches cancel` and `batches submit` start over"

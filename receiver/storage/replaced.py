@@ -1,0 +1,48 @@
+"""Manifests that were replaced because somebody asked Gemini again: each is kept, with the records that it proves by.
+
+They lie in `{batch}/_replaced/<start of the manifest's sha256>/`. Outputs are overwritten under their names; those that
+the new manifest no longer names stay where they are, named by the old index beside the old manifest.
+"""
+
+from hashlib import sha256
+from pathlib import Path
+
+from receiver.outputs.layout import batch_folder, errors_name, forms_name, index_name, manifest_name, retry_name
+from receiver.storage import Storage
+
+DIGEST_CHARACTERS = 16
+
+
+def _place(batch_id: str, manifest: bytes) -> str:
+    return f"{replaced_folder(batch_id)}{sha256(manifest).hexdigest()[:DIGEST_CHARACTERS]}"
+
+
+def set_aside(storage: Storage, batch_id: str, manifest: bytes, scratch: Path) -> None:
+    """Copy a stored manifest and its records, the manifest last: once it is there, the records beside it are its own.
+
+    Raises StorageError.
+    """
+    place, copy = _place(batch_id, manifest), scratch / "aside"
+    target = f"{place}/{_file_of(manifest_name(batch_id))}"
+    if storage.exists(target):
+        return
+    for name in (index_name(batch_id), errors_name(batch_id), retry_name(batch_id), forms_name(batch_id)):
+        if storage.read_to_file(name, copy):
+            storage.put_files([(f"{place}/{_file_of(name)}", copy)])
+    storage.put_many([(target, manifest)])
+
+
+def replaced_folder(batch_id: str) -> str:
+    """Where everything lies that was set aside, with a slash at its end."""
+    return f"{batch_folder(batch_id)}/_replaced/"
+
+
+def find_replaced(storage: Storage, batch_id: str, current: bytes) -> list[str]:
+    """Names of the manifests that the current one took the place of. Raises StorageError."""
+    ending, own = f"/{_file_of(manifest_name(batch_id))}", _place(batch_id, current)
+    names = storage.list_names(replaced_folder(batch_id).removesuffix("/"))
+    return [name for name in names if name.endswith(ending) and not name.startswith(f"{own}/")]
+
+
+def _file_of(name: str) -> str:
+    return name.rpartition("/")[2]

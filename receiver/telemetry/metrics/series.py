@@ -1,0 +1,196 @@
+"""Every metric by its name, once: what counts, what reads and what shows them agree here.
+
+A value is kept under a field, `<name>:<label>:<label>`, whatever it is: the fields of the counters are those of a hash
+in Redis. A histogram has a field for each bucket and one for the sum: `<name>:<label>:2.5`, `<name>:<label>:sum`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from receiver.outputs.outcomes import OUTCOMES
+
+BEYOND, SUM = "+Inf", "sum"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One name. Labels have few values, all known to us: never a batch's name or a key."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    meaning: str
+    labels: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()  # of the only label, where all of them are known; they are shown from 0 on
+    buckets: tuple[float, ...] = ()
+
+    def field(self, *labels: str) -> str:
+        """Where a value is kept."""
+        assert len(labels) == len(self.labels), f"{self.name} has the labels {self.labels}"  # noqa: S101 - our own mistake
+        return ":".join((self.name, *labels))
+
+    def observed(self, seconds: float, *labels: str) -> dict[str, float]:
+        """What one observation adds to the fields of a histogram."""
+        place = bisect_left(self.buckets, seconds)
+        bound = str(self.buckets[place]) if place < len(self.buckets) else BEYOND
+        field = self.field(*labels)
+        return {f"{field}:{bound}": 1, f"{field}:{SUM}": seconds}
+
+    def from_zero(self) -> list[str]:
+        """Fields that are shown though nothing has happened: a rate needs the step from 0 to 1."""
+        if self.kind == "gauge" or len(self.labels) > (1 if self.values else 0):
+            return []
+        fields = [self.field(*labels) for labels in product(*([self.values] if self.labels else []))]
+        return fields if self.kind == "counter" else [f"{field}:{SUM}" for field in fields]
+
+
+REDIS_UP = Metric(
+    "gbr_redis_up", "gauge", "1 when Redis answered this scrape, else 0: all but `gbr_build_info` is left out then"
+)
+REDIS_WRITABLE = Metric(
+    "gbr_redis_writable", "gauge", "1 when Redis took a trial write at this scrape; 0 when it is full or a replica, say"
+)
+BUILD = Metric("gbr_build_info", "gauge", "1; the label names the version", ("version",))
+ENTRIES = Metric(
+    "gbr_inbox_entries",
+    "gauge",
+    "batches in the inbox: owed (open or leased), done in the last 8 days, buried in the last 30",
+    ("state",),
+)
+DUE_ENTRIES = Metric("gbr_inbox_due_entries", "gauge", "owed batches that a worker should be at")
+OLDEST_DUE = Metric(
+    "gbr_inbox_oldest_due_age_seconds", "gauge", "how long the oldest owed batch has been due; 0 when none is"
+)
+QUEUED_JOBS = Metric("gbr_queue_jobs", "gauge", "jobs that wait in RQ's queue")
+WORKERS = Metric("gbr_workers", "gauge", "workers that RQ heard of in the last 90 seconds: idle or busy", ("state",))
+LOOKED = Metric(
+    "gbr_reconcile_look_timestamp_seconds", "gauge", "when the last look at the project's list began", ("project",)
+)
+LOOKED_COMPLETELY = Metric(
+    "gbr_reconcile_complete_look_timestamp_seconds",
+    "gauge",
+    "when the last look that saw everything began",
+    ("project",),
+)
+RUNNING = Metric(
+    "gbr_running_batches",
+    "gauge",
+    "batches of the project that had not ended at Gemini when the last reconcile run saw its list; left out where none"
+    " did lately",
+    ("project",),
+)
+OLDEST_RUNNING = Metric(
+    "gbr_running_oldest_age_seconds",
+    "gauge",
+    "how long ago the oldest of them was created, by Gemini's clock; 0 when none runs or none says when",
+    ("project",),
+)
+WEBHOOK_FAULTS = Metric(
+    "gbr_webhook_faults",
+    "gauge",
+    "what the web processes find wrong with the project's webhooks now, as `webhooks doctor` names it; left out where"
+    " none of them could look",
+    ("project",),
+)
+DELIVERIES = Metric(
+    "gbr_deliveries_total",
+    "counter",
+    "deliveries that were judged: accepted, known, ignored, refused, malformed, or unavailable (answered 503). What is"
+    " not proven has the scheme that it claims",
+    ("project", "scheme", "verdict"),
+)
+EVENTS = Metric(
+    "gbr_events_total",
+    "counter",
+    "events that proven deliveries brought, again or for the first time",
+    ("project", "type"),
+)
+ATTEMPTS = Metric(
+    "gbr_attempts_total",
+    "counter",
+    "attempts at a batch by their end: stored, not_ready (Gemini was not, or its results were doubted), outage"
+    " (Gemini or the storage was away), refused (Gemini knew no such thing), expired (its results are gone for good),"
+    " kept (a batch that should be stored again stays as it was),"
+    " postponed (a crash, or a fault of the batch), buried, handed_back (the worker was stopped),"
+    " lease_lost (nobody heard of its worker any more)",
+    ("result",),
+    values=(
+        "stored",
+        "not_ready",
+        "outage",
+        "refused",
+        "expired",
+        "kept",
+        "postponed",
+        "buried",
+        "handed_back",
+        "lease_lost",
+    ),
+)
+DEAD_LETTERS = Metric("gbr_dead_letters_total", "counter", "batches that were given up")
+NOTICES = Metric(
+    "gbr_notices_total",
+    "counter",
+    "tries to send a notice by their end: delivered, failed (it is sent again), dead (it was given up)",
+    ("type", "result"),
+)
+OUTBOX = Metric(
+    "gbr_outbox_notices",
+    "gauge",
+    "notices that others are owed: waiting for a try, or dead (given up in the last 30 days)",
+    ("state",),
+)
+OLDEST_NOTICE = Metric(
+    "gbr_outbox_oldest_due_age_seconds", "gauge", "how long the oldest notice has been due; 0 when none is"
+)
+MISSED = Metric(
+    "gbr_missed_webhooks_total", "counter", "finished batches that a look found and whose callback never came"
+)
+UNBALANCED = Metric("gbr_unbalanced_batches_total", "counter", "stored batches whose source says more than was asked")
+INCOMPLETE = Metric(
+    "gbr_incomplete_batches_total", "counter", "stored batches in which not every request is answered, for any reason"
+)
+RESULTS = Metric("gbr_results_total", "counter", "results of stored batches", ("outcome",), values=OUTCOMES)
+MISSING = Metric("gbr_missing_results_total", "counter", "requests of stored batches that have no result")
+DOWNLOADED = Metric(
+    "gbr_downloaded_bytes_total", "counter", "bytes of results that workers read, of attempts that failed too"
+)
+STORED_BYTES = Metric("gbr_stored_bytes_total", "counter", "bytes of the outputs of stored batches")
+STORED_OBJECTS = Metric("gbr_stored_objects_total", "counter", "outputs of stored batches")
+STAGES = Metric(
+    "gbr_stage_duration_seconds",
+    "histogram",
+    "time that a stage of an attempt took: ask (claim to first byte), split (download and split), store (the rest of"
+    " the outputs and the records), whole (claim to manifest)",
+    ("stage",),
+    values=("ask", "split", "store", "whole"),
+    buckets=(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0),
+)
+METRICS = (
+    *(
+        REDIS_UP,
+        REDIS_WRITABLE,
+        BUILD,
+        ENTRIES,
+        DUE_ENTRIES,
+        OLDEST_DUE,
+        QUEUED_JOBS,
+        WORKERS,
+        LOOKED,
+        LOOKED_COMPLETELY,
+        RUNNING,
+        OLDEST_RUNNING,
+        WEBHOOK_FAULTS,
+        OUTBOX,
+        OLDEST_NOTICE,
+    ),
+    *(DELIVERIES, EVENTS, ATTEMPTS, DEAD_LETTERS, NOTICES, MISSED, UNBALANCED, INCOMPLETE),
+    *(RESULTS, MISSING, DOWNLOADED, STORED_BYTES, STORED_OBJECTS, STAGES),
+)
+
+
+def zeros(metrics: Iterable[Metric] = METRICS) -> dict[str, float]:
+    """The fields that are shown from the start."""
+    return {field: 0.0 for metric in metrics for field in metric.from_zero()}

@@ -1,0 +1,92 @@
+"""Traces: what a delivery began goes on in the job. Without an SDK of OpenTelemetry all of this does nothing.
+
+Only its API is called; `opentelemetry-instrument` brings the SDK, and the spans of requests and of calls to Gemini.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from opentelemetry import trace
+from opentelemetry._logs import get_logger_provider
+from opentelemetry.context import Context
+from opentelemetry.propagate import get_global_textmap
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from receiver.telemetry.log_fields import current_fields
+
+CARRIED = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])")  # as W3C Trace Context writes `traceparent`
+FLUSH_S = 1.0  # a collector that is away takes no more than this of an attempt
+_tracer = trace.get_tracer("gemini-batch-receiver")
+
+
+def is_traced() -> bool:
+    """Whether this process has an SDK."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def current_ids() -> dict[str, str]:
+    """`trace_id` and `span_id` in hex; nothing outside of a span."""
+    span = trace.get_current_span().get_span_context()
+    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"} if span.is_valid else {}
+
+
+def carry_trace() -> str:
+    """The current span, for whoever goes on with it; empty outside of a span."""
+    span = trace.get_current_span().get_span_context()
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & 1:02x}" if span.is_valid else ""
+
+
+def _parent(carried: str) -> Context:
+    """Whatever stands in Redis: what is no trace gives none."""
+    match = CARRIED.fullmatch(carried)
+    if match is None:
+        return Context()
+    trace_id, span_id, flags = (int(part, 16) for part in match.groups())
+    remote = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    return trace.set_span_in_context(NonRecordingSpan(remote), Context())
+
+
+def _attributes() -> dict[str, str | int]:
+    return {f"gbr.{name}": value for name, value in current_fields().items()}
+
+
+@contextmanager
+def job_span(carried: str) -> Iterator[None]:
+    """The span of one attempt: a child of the delivery's that opened the entry, else the first of a trace."""
+    with _tracer.start_as_current_span(
+        "batch.process", context=_parent(carried), kind=SpanKind.CONSUMER, attributes=_attributes()
+    ):
+        yield
+
+
+def stage(name: str) -> AbstractContextManager[Span]:
+    """A span of one stage of a job, with what its log lines carry as attributes."""
+    return _tracer.start_as_current_span(f"batch.{name}", attributes=_attributes())
+
+
+def hand_over() -> None:
+    """Send what was traced, where the process ends without the farewell that would send it. Takes FLUSH_S at most."""
+    deadline = time.monotonic() + FLUSH_S
+    sends = [getattr(one, "force_flush", None) for one in (trace.get_tracer_provider(), get_logger_provider())]
+    senders = [threading.Thread(target=send, name="hand-over", daemon=True) for send in sends if send]  # an SDK's
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(max(0.0, deadline - time.monotonic()))
+
+
+class OwnTraces:
+    """ASGI middleware: nobody outside decides which trace a request belongs to, or what it carries on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._foreign = {name.lower().encode() for name in get_global_textmap().fields}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["headers"] = [field for field in scope["headers"] if field[0] not in self._foreign]
+        await self._app(scope, receive, send)

@@ -1,0 +1,105 @@
+"""The web process: doors for deliveries, what runs beside them, and how it says that it is well."""
+
+import asyncio
+import functools
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from receiver.gemini.evidence import Evidence
+from receiver.inbox.acceptor import Acceptor
+from receiver.inbox.bell import Bell
+from receiver.inbox.deliveries import NoteBook
+from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.sweep import Sweeper
+from receiver.inbox.web_presence import Presence
+from receiver.notices.sender import Sender
+from receiver.recovery.reconciler import Reconciler, look_at_each
+from receiver.settings.projects import SECRET, Project
+from receiver.settings.settings import Settings
+from receiver.status.routes import StatusPage
+from receiver.telemetry.metrics.counters import Counters
+from receiver.telemetry.tracing import OwnTraces, is_traced
+from receiver.verification.jwks import KeySetCache
+from receiver.web.doors import Parts, Webhook
+from receiver.web.intake import Intake
+from receiver.web.readiness import Readiness, ready
+from receiver.web.scrape import Meter, Scrape
+
+MAX_BODY_BYTES = 1024 * 1024
+log = logging.getLogger(__name__)
+
+
+async def health(_request: Request) -> Response:
+    """GET /health: the process serves."""
+    return JSONResponse({"status": "ok"})
+
+
+@asynccontextmanager
+async def _open_parts(settings: Settings, evidence: Mapping[str, Evidence]) -> AsyncIterator[Parts]:
+    """Start what runs beside the endpoints, and stop it in reverse order."""
+    async with AsyncExitStack() as stack:
+        redis_client = stack.enter_context(connect(settings.redis_url))
+        inbox, bell = Inbox(redis_client), Bell(redis_client)
+        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        acceptor = await stack.enter_async_context(Acceptor(settings.redis_url))
+        intake, sweeper = Intake(acceptor, bell, NoteBook(redis_client)), Sweeper(inbox, bell)
+        counters = Counters(redis_client)
+        meter = Meter(redis_client, counters, list(settings.projects.values()))
+        look = functools.partial(look_at_each, settings, redis_client)
+        reconciler = Reconciler(redis_client, settings, look)
+        counters.start()
+        stack.callback(counters.stop)
+        intake.start()
+        stack.push_async_callback(intake.stop)
+        sweeper.start()
+        stack.callback(sweeper.stop)
+        reconciler.start()
+        stack.callback(reconciler.stop)
+        presence = Presence(redis_client, settings, evidence)
+        presence.start()
+        stack.push_async_callback(asyncio.to_thread, presence.stop)
+        sender = Sender(settings.notices, redis_client)
+        sender.start()
+        stack.push_async_callback(asyncio.to_thread, sender.stop)
+        keys, readiness = KeySetCache(settings.jwks_url, client=http), Readiness(redis_client)
+        yield Parts(intake, keys, counters, meter, readiness, redis_client)
+
+
+def _warn_of_no_secret(project: Project) -> None:
+    hint = f"set {project.variable(SECRET)}: until then deliveries of a registered webhook are refused"
+    log.warning("secret.missing", extra={"hint": hint})
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The ASGI application of the web process."""
+    evidence = {name: Evidence() for name in settings.projects}
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with _open_parts(settings, evidence) as parts:
+            app.state.parts = parts
+            for project in settings.projects.values():
+                if not project.secrets:
+                    _warn_of_no_secret(project)
+            yield
+
+    doors = [
+        Route(project.path, Webhook(project, evidence[name]).post, methods=["POST"], max_body_size=MAX_BODY_BYTES)
+        for name, project in settings.projects.items()
+    ]
+    if settings.metrics_token:
+        doors.append(Route("/metrics", Scrape(settings.metrics_token).get))
+    if settings.status_token:
+        doors += StatusPage(settings, lambda request: request.app.state.parts.redis).routes()
+    app = Starlette(routes=[*doors, Route("/health", health), Route("/ready", ready)], lifespan=lifespan)
+    if is_traced():
+        app.add_middleware(OwnTraces)  # before the one that OpenTelemetry has added
+    app.router.redirect_slashes = False  # a redirect would repeat the Host that the sender wrote
+    return app

@@ -1,0 +1,44 @@
+"""GET /ready: would a delivery be accepted now? Redis is asked to take a write, at most once a second."""
+
+import redis
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from receiver.inbox.redis_writes import OURS, REASONS, find_write_obstacle
+from receiver.status.threads import Shared, Threads
+
+TIMEOUT_S = 2.5
+AWAY = "Redis does not answer"
+OTHER = "Redis takes no writes: `gemini-batch-receiver doctor` says why"  # not in its own words: anybody may ask
+
+
+class _Recent(Shared[str | None]):
+    PAUSE = 0  # a load balancer should hear soon that Redis is back
+
+
+class Readiness:
+    """One process's; a flood of questions costs Redis one small script a second, and one thread."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+        self._threads, self._recent = Threads(1, TIMEOUT_S), _Recent(self._ask)
+
+    async def find_obstacle(self) -> str | None:
+        """In words why no delivery would be accepted; None where one would. Within seconds."""
+        return await self._recent.get()
+
+    async def _ask(self) -> str | None:
+        try:
+            obstacle = await self._threads.run(lambda: find_write_obstacle(self._client, OURS))
+        except (redis.RedisError, TimeoutError, OSError):
+            return AWAY
+        return obstacle if obstacle is None or obstacle in REASONS.values() else OTHER
+
+
+async def ready(request: Request) -> Response:
+    """200 when a delivery would be accepted now, else 503 with the cause."""
+    readiness: Readiness = request.app.state.parts.readiness
+    cause = await readiness.find_obstacle()
+    if cause is None:
+        return JSONResponse({"status": "ready"})
+    return JSONResponse({"status": "not ready", "cause": cause}, status_code=503)

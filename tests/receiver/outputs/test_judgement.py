@@ -1,0 +1,90 @@
+"""What is said of a stored batch: complete means that every request is answered."""
+
+import msgspec
+import pytest
+
+from receiver.outputs.judgement import NOTHING_SHA256, judge_manifest
+from receiver.outputs.manifests import Input, Manifest, Record
+from receiver.outputs.outcomes import ANSWERED, OUTCOMES
+from tests.receiver.outputs.test_manifests import MANIFEST
+
+FULL, EMPTY = Record("b1/_retry.jsonl", "ab"), Record("b1/_retry.jsonl", NOTHING_SHA256)
+
+
+def made(requests: int | None = 2, missing: int | None = 0, **more: object) -> Manifest:
+    """A manifest that balances; words that name no field of it are outcomes."""
+    outcomes = {name: more.pop(name, 0) for name in (*OUTCOMES, "later")}
+    fields = {"input": None, "missing_keys": [], "balanced": None if requests is None else True} | more
+    whole = {"requests": requests, "missing": missing, "outcomes": outcomes} | fields
+    return msgspec.structs.replace(MANIFEST, **whole)
+
+
+def test_every_request_answered_is_well() -> None:
+    judgement = judge_manifest(made(ok=2))
+    assert (judgement.is_well, judgement.text, judgement.problems, judgement.advice) == (True, "stored", (), None)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "text"),
+    [
+        (made(37, 2, error=35), "stored; 35 errors, 2 missing"),
+        (made(5, error=5), "stored; 5 errors"),
+        (made(2, ok=1, error=1), "stored; 1 error"),
+        (made(3, truncated=3), "stored; 3 truncated"),
+        (made(4, ok=1, blocked=1, truncated=1, empty=1), "stored; 1 blocked, 1 truncated, 1 empty"),
+        (made(6, malformed=1, unkeyed=5), "stored; 1 malformed, 5 without a key"),
+        (made(2, ok=2, duplicate=2, balanced=False), "stored; 2 duplicates"),
+        (made(2, ok=2, duplicate=1, balanced=False), "stored; 1 duplicate"),
+        (made(2, ok=2, balanced=False), "stored; the books don't balance"),
+        (made(2, ok=3), "stored; the books don't balance"),
+        (made(2, ok=2, input=Input("b1/_input.jsonl.gz", "cd", 3)), "stored; the books don't balance"),
+        (made(None, None, ok=2), "stored; unknown how many missing"),
+        (made(None, None, ok=2, error=1), "stored; 1 error, unknown how many missing"),
+        (made(2, None, ok=2), "stored; unknown how many missing"),
+        (made(2, ok=2, state="FAILED"), "stored; failed at Gemini"),
+        (made(3, 3, state="CANCELLED"), "stored; cancelled at Gemini, 3 missing"),
+        (made(3, 1, ok=2, state="EXPIRED"), "stored; expired at Gemini, 1 missing"),
+        (made(2, ok=2, state="PAUSED"), "stored; Gemini says PAUSED"),
+        (made(0), "stored; no answer"),
+        (made(3, ok=1, later=2), "stored; 2 later"),
+        (made(12345, 11111, ok=1234), "stored; 11,111 missing"),
+    ],
+)
+def test_anything_else_is_not(manifest: Manifest, text: str) -> None:
+    judgement = judge_manifest(manifest)
+    assert (judgement.is_well, judgement.text) == (False, text)
+    assert judgement.problems
+
+
+@pytest.mark.parametrize("outcome", [name for name in OUTCOMES if name not in ANSWERED])
+def test_batch_without_an_answer_is_never_complete(outcome: str) -> None:
+    problems = judge_manifest(made(3, **{outcome: 3})).problems
+    assert problems[-1] == "not one request is answered"
+
+
+def test_problems_are_sentences() -> None:
+    assert judge_manifest(made(5, 1, ok=1, error=2, blocked=1)).problems == (
+        "3 results are no answer: 1 blocked, 2 errors",
+        "1 of 5 requests have no result",
+    )
+
+
+@pytest.mark.parametrize(
+    ("manifest", "advice"),
+    [
+        (made(2, ok=1, error=1, retry=FULL), "resubmit b1 --input FILE`"),
+        (made(2, ok=1, error=1, retry=FULL, input=Input("b1/_input.jsonl.gz", "cd", 2)), "resubmit b1`"),
+        (made(2, ok=1, empty=1, retry=FULL, project="acme"), "resubmit acme/batches/b1 --input FILE`"),
+        (made(2, 1, ok=1, retry=EMPTY), "resubmit b1 --input FILE`"),
+        (made(2, ok=1, unkeyed=1, retry=EMPTY), "resubmit b1 --input FILE`"),
+        (made(2, 2, state="FAILED", retry=None), "resubmit b1 --input FILE`"),
+        (made(None, None, state="FAILED", retry=None), "resubmit b1 --input FILE`"),
+        (made(2, ok=1, blocked=1, retry=EMPTY), None),
+        (made(2, ok=1, truncated=1, retry=EMPTY, input=Input("b1/_input.jsonl.gz", "cd", 2)), None),
+        (made(2, ok=1, error=1, retry=EMPTY), None),  # an error that no retry heals
+        (made(None, None, ok=2, retry=EMPTY), None),
+    ],
+)
+def test_resubmit_is_named_where_it_would_send_something(manifest: Manifest, advice: str | None) -> None:
+    said = judge_manifest(manifest).advice
+    assert said is None if advice is None else said is not None and f"`gemini-batch-receiver {advice}" in said

@@ -1,0 +1,250 @@
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from receiver.errors import GeminiError, InboxUnavailableError, LookHeldError, StorageError
+from receiver.gemini.client import Gemini
+from receiver.gemini.project_batches import ProjectBatches
+from receiver.inbox.bell import open_queue
+from receiver.inbox.entries import ENTRY
+from receiver.inbox.ledger import Arrival, connect
+from receiver.inbox.scripts import LOOK
+from receiver.inbox.summaries import Summary
+from receiver.recovery.looks import Looks
+from receiver.recovery.reconcile import Reconciliation
+from receiver.recovery.reconciler import look_at_each
+from receiver.settings.settings import read_settings
+from tests.key_router import routing_keys
+from tests.receiver.listing import Listing, ago, serving
+from tests.receiver.looking import Stage, staging
+
+
+@pytest.fixture
+def stage(redis_url: str, storage_url: str) -> Iterator[Stage]:
+    with staging(redis_url, storage_url) as stage:
+        yield stage
+
+
+@pytest.fixture
+def acme() -> Iterator[tuple[Listing, ProjectBatches]]:
+    """A second project with a list of its own."""
+    listing = Listing()
+    with serving(listing) as url, Gemini(url, "key-acme") as gemini:
+        yield listing, ProjectBatches(gemini, "acme")
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.getMessage() == event]
+
+
+def test_wiped_redis_is_restored(stage: Stage) -> None:
+    stage.listing.page_size = 100
+    stored = [stage.listing.add(f"stored{n}") for n in range(500)]
+    for name in stored:
+        stage.store(name)
+    opened = [stage.listing.add(f"open{n}", ended=ago(seconds=n)) for n in range(200)]
+    report = stage.look()
+    assert (report.tally.found, report.tally.stored, sorted(report.tally.queued)) == (700, 500, sorted(opened))
+    assert all(entry.state == "open" for entry in stage.inbox.entries(opened).values())
+    assert stage.inbox.entries(stored) == {}
+    assert open_queue(stage.client).count == len(opened)
+
+
+def test_wipe_counts_no_missed_webhook(stage: Stage) -> None:
+    stage.listing.add("one")
+    assert stage.look().missed == []
+    assert stage.missed() == 0
+
+
+def test_missed_webhook_is_counted_once(stage: Stage) -> None:
+    stage.look()
+    stage.age_first_look()
+    name = stage.listing.add("one", ended=ago(minutes=10))
+    assert stage.look().missed == [name]
+    assert stage.look().missed == []
+    assert stage.missed() == 1
+
+
+def test_fresh_batch_is_left_to_its_webhook(stage: Stage) -> None:
+    stage.look()
+    stage.age_first_look()
+    name = stage.listing.add("one", ended=ago(seconds=10))
+    assert stage.look().tally.young == 1
+    assert stage.inbox.entries([name]) == {}
+    stage.listing.add("one", ended=ago(minutes=10))
+    assert stage.look().missed == [name]
+
+
+def test_delivered_batch_is_not_missed(stage: Stage) -> None:
+    stage.look()
+    stage.age_first_look()
+    name = stage.listing.add("one", ended=ago(minutes=10))
+    stage.inbox.accept([Arrival(name, "batch.succeeded", "static", "static:msg_1")])
+    report = stage.look()
+    assert (report.tally.owed, report.missed, stage.missed()) == (1, [], 0)
+
+
+def test_owed_batch_keeps_its_wait(stage: Stage) -> None:
+    name = stage.listing.add("one")
+    stage.inbox.accept([Arrival(name, "batch.succeeded", "static")])
+    lease = stage.inbox.claim(name)
+    assert lease is not None
+    stage.inbox.postpone(lease, 3600, "Gemini is down", "attempts")
+    stage.look()
+    assert not stage.inbox.has_due()
+
+
+def test_buried_batch_stays_buried(stage: Stage) -> None:
+    name = stage.listing.add("one")
+    stage.inbox.accept([Arrival(name, "batch.succeeded", "static")])
+    lease = stage.inbox.claim(name)
+    assert lease is not None
+    stage.inbox.bury(lease, "no such file")
+    assert stage.look().tally.buried == 1
+    assert stage.inbox.entries([name])[name].state == "buried"
+
+
+def test_done_batch_without_manifest_is_queued(stage: Stage) -> None:
+    stage.look()
+    stage.age_first_look()
+    name = stage.listing.add("one", ended=ago(minutes=10))
+    stage.inbox.accept([Arrival(name, "batch.succeeded", "static", metadata='{"tenant":"acme"}')])
+    lease = stage.inbox.claim(name)
+    assert lease is not None
+    stage.inbox.finish(lease, Summary())
+    report = stage.look()
+    assert (report.tally.queued, report.missed) == ([name], [])
+    assert stage.inbox.entries([name])[name].metadata == {"tenant": "acme"}
+
+
+def test_only_recent_ends_are_looked_at(stage: Stage) -> None:
+    stage.look()
+    stage.listing.add("old", ended=ago(hours=2))
+    recent = stage.listing.add("recent", ended=ago(minutes=50))
+    assert stage.look().tally.queued == [recent]
+
+
+def test_list_that_stops_moves_no_mark(stage: Stage) -> None:
+    stage.look()
+    mark = stage.client.hget(LOOK, "complete")
+    for number in range(7):
+        stage.listing.add(f"b{number}", ended=ago(minutes=10))
+    stage.listing.broken_page = 2
+    with pytest.raises(GeminiError):
+        stage.look()
+    assert stage.client.hget(LOOK, "complete") == mark
+    stage.listing.broken_page = None
+    assert len(stage.look().tally.queued) == 7
+    assert stage.client.hget(LOOK, "complete") != mark
+
+
+def test_invisible_batch_gets_no_verdict(stage: Stage) -> None:
+    stage.look()
+    name = stage.listing.add("one", state="RUNNING")
+    stage.listing.hidden.add(name)
+    other = stage.listing.add("two", ended=ago(minutes=10))
+    report = stage.look()
+    assert (report.tally.unclear, report.tally.queued) == ([name], [other])
+    stage.listing.hidden.clear()
+    stage.listing.add("one", ended=ago(days=1))  # long before the look that could not tell
+    assert stage.look().tally.queued == [name]
+
+
+def test_stale_list_is_asked_again(stage: Stage) -> None:
+    stage.look()
+    name = stage.listing.add("one", state="RUNNING")
+    assert stage.look().tally.unfinished == 1
+    stage.listing.latest[name] = "SUCCEEDED"
+    assert stage.look().tally.queued == [name]
+
+
+def test_unreadable_storage_makes_no_verdict(stage: Stage) -> None:
+    class Unreadable:
+        def exists(self, name: str) -> bool:
+            raise StorageError(f"the storage did not look for {name}")
+
+    stage.listing.add("one")
+    look = Reconciliation(stage.client, stage.batches, Unreadable(), 900)  # type: ignore[arg-type] # a look only asks `exists`
+    with pytest.raises(StorageError):
+        look.run(even_early=True)
+    assert stage.client.hget(LOOK, "complete") is None
+    assert not stage.client.exists(ENTRY + "batches/one")
+
+
+def test_expiring_results_are_named(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    owed = stage.listing.add("owed", ended=ago(hours=40))
+    stage.look()
+    stage.listing.add("gone", ended=ago(days=9))
+    stage.store(stage.listing.add("stored", ended=ago(hours=40)))
+    stage.listing.add("recent", ended=ago(hours=3))
+    assert stage.look().expiring == [owed]
+    assert [vars(record)["names"] for record in warnings_of(caplog, "reconcile.expiring")] == [owed, owed]
+
+
+def test_one_look_at_a_time(stage: Stage) -> None:
+    looks = Looks(stage.client, 900)
+    assert looks.take() is not None
+    with pytest.raises(LookHeldError):
+        stage.look()
+
+
+def test_wiped_turn_ends_the_look(stage: Stage) -> None:
+    """A holder that lost its turn must not move the mark of the one that has it now."""
+    looks = Looks(stage.client, 900)
+    look = looks.take()
+    assert look is not None
+    stage.client.flushall()
+    with pytest.raises(LookHeldError):
+        looks.hold(look)
+    looks.end(look, "complete")
+    assert stage.client.hget(LOOK, "complete") is None
+
+
+def test_absent_redis_is_said_in_words(stage: Stage) -> None:
+    with connect("redis://127.0.0.1:9/0") as nowhere, pytest.raises(InboxUnavailableError):
+        Reconciliation(nowhere, stage.batches, stage.storage, 900).run(even_early=False)
+
+
+def test_each_project_has_its_own_turn_and_mark(stage: Stage, acme: tuple[Listing, ProjectBatches]) -> None:
+    stage.look()
+    assert Looks(stage.client, 900, "acme").is_due()
+    listing, batches = acme
+    old = listing.add("old", ended=ago(hours=2))
+    report = stage.look(batches)  # acme's first look takes everything, whatever the default project has seen
+    assert report.tally.queued == [f"acme/{old}"]
+    assert not Looks(stage.client, 900, "acme").is_due()
+    assert stage.client.exists(LOOK, f"{LOOK}:acme") == 2
+
+
+def test_projects_meet_only_their_own_entries(stage: Stage, acme: tuple[Listing, ProjectBatches]) -> None:
+    """What an event at acme's door said of the default project's batch keeps no look from finding it."""
+    name = stage.listing.add("one")
+    stage.inbox.accept([Arrival(f"acme/{name}", "batch.succeeded", "dynamic", "acme/v1a:msg_1")])
+    lease = stage.inbox.claim(f"acme/{name}")
+    assert lease is not None
+    stage.inbox.bury(lease, "Gemini knows no such batch")
+    assert stage.look().tally.queued == [name]
+    assert stage.look(acme[1]).tally.found == 0
+    assert {one.state for one in stage.inbox.entries([name, f"acme/{name}"]).values()} == {"open", "buried"}
+
+
+def test_stored_batch_of_a_project_is_known(stage: Stage, acme: tuple[Listing, ProjectBatches]) -> None:
+    listing, batches = acme
+    stage.store(listing.add("stored"))
+    running = listing.add("running", state="RUNNING")
+    listing.latest[running] = "SUCCEEDED"
+    tally = stage.look(batches).tally
+    assert (tally.stored, tally.queued) == (1, [f"acme/{running}"])
+    assert listing.asked == [running]  # Gemini hears its own name of the batch
+
+
+def test_failing_project_leaves_others_their_look(
+    stage: Stage, redis_url: str, storage_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = stage.listing.add("one")
+    with serving(stage.listing) as url, routing_keys({"key-acme": url}) as router:
+        environ = {"GEMINI_API_KEY": "revoked", "GEMINI_API_KEY__ACME": "key-acme", "GEMINI_BASE_URL": router.url}
+        look_at_each(read_settings(environ | {"REDIS_URL": redis_url, "STORAGE_URL": storage_url}), stage.client)
+    assert stage.inbox.entries([f"acme/{name}"])[f"acme/{name}"].state == "open"
+    assert [vars(record)["project"] for record in warnings_of(caplog, "reconcile.failed")] == ["default"]

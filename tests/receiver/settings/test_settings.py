@@ -1,0 +1,112 @@
+import pytest
+
+from receiver.errors import SettingsError
+from receiver.settings.projects import Project
+from receiver.settings.settings import read_settings
+from receiver.settings.variables import VARIABLES
+from tests.receiver.forging import SECRET, SECRET_TEXT
+
+RIGHT = {"GEMINI_API_KEY": "key-1", "GEMINI_WEBHOOK_SECRET": SECRET_TEXT}
+
+
+def test_key_alone_is_enough() -> None:
+    settings = read_settings({"GEMINI_API_KEY": "key-1"})
+    assert settings.base_url == "https://generativelanguage.googleapis.com"
+    assert settings.jwks_url == "https://generativelanguage.googleapis.com/.well-known/jwks.json"
+    assert settings.template.text == "{batch}/{key}.json"
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.projects == {"": Project("", "key-1", (), None)}
+
+
+def test_googles_own_names_are_read() -> None:
+    settings = read_settings({"GOOGLE_API_KEY": "key-2", "WEBHOOK_SIGNING_SECRET": SECRET_TEXT})
+    assert settings.project("") == Project("", "key-2", (SECRET,), None)
+
+
+def test_our_names_win_over_googles() -> None:
+    assert read_settings(RIGHT | {"GOOGLE_API_KEY": "key-2"}).project("").api_key == "key-1"
+
+
+@pytest.mark.parametrize("separator", [" ", ",", "\n", ", "])
+def test_several_secrets_are_read(separator: str) -> None:
+    assert (
+        len(read_settings(RIGHT | {"GEMINI_WEBHOOK_SECRET": separator.join([SECRET_TEXT] * 2)}).project("").secrets)
+        == 2
+    )
+
+
+def test_overrides_win() -> None:
+    assert read_settings(RIGHT | {"PORT": "1"}, port=2).port == 2
+
+
+WRONG = [
+    ("GEMINI_API_KEY", "two words", "one word"),
+    ("GEMINI_WEBHOOK_SECRET", "hunter2", "whsec_"),
+    ("GEMINI_WEBHOOK_SECRET", "whsec_c2hvcnQ=", "bytes"),
+    ("GEMINI_BASE_URL", "generativelanguage.googleapis.com", "expected an address"),
+    ("GEMINI_BASE_URL", "http://generativelanguage.googleapis.com", "expected https"),
+    ("GEMINI_API_VERSION", "v1/..", "v1beta"),
+    ("GEMINI_JWKS_URL", "ftp://x", "expected an address"),
+    ("PUBLIC_URL", "http://batches.example.com", "expected https"),
+    ("PUBLIC_URL", "https://batches.example.com/webhooks/gemini", "without a path"),
+    ("REDIS_URL", "localhost:6379", "redis://"),
+    ("STORAGE_URL", "/var/outputs", "file:/path"),
+    ("STORAGE_URL", "file://var/outputs", "did you mean file:var/outputs"),
+    ("STORAGE_URL", "s3:bucket", "s3://bucket/prefix"),
+    ("OUTPUT_TEMPLATE", "{batch}/{nokey}.json", "nokey"),
+    ("OUTPUT_TEMPLATE", "all.jsonl", "{batch}"),
+    ("KEY_PATTERN", "(", "KEY_PATTERN: it is no regular expression: missing )"),
+    ("KEY_PATTERN", "(?P<key>.*)", "KEY_PATTERN: it names a group key, which is a field already"),
+    ("OUTPUT_FORMS", "raw,txt", "'txt' is no form; expected some of raw, text, thoughts, json, media, table"),
+    ("OUTPUT_FORMS", "jsonl csv", "'csv', 'jsonl' are no forms"),
+    ("OUTPUT_FORMS", "x" * 500, "xxx' is no form"),
+    ("RETRY_BASE_S", "soon", "seconds"),
+    ("PORT", "65536", "65535"),
+    ("METRICS_TOKEN", "short", "at least 16 characters"),
+    ("METRICS_TOKEN", "sixteen and words", "without spaces"),
+    ("LOG_LEVEL", "LOUD", "WARNING"),
+    ("LOG_FORMAT", "xml", "auto, json, text"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), WRONG)
+def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        read_settings(RIGHT | {name: value})
+    assert name in str(told.value)
+    assert expected in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "only"),
+    [
+        ({"KEY_PATTERN": "(", "OUTPUT_TEMPLATE": "{batch}/{lang}.jsonl"}, "KEY_PATTERN"),
+        ({"OUTPUT_FORMS": "jsn", "RESPONSE_SCHEMA": "{}"}, "OUTPUT_FORMS"),
+        ({"GEMINI_API_KEY": "", "GOOGLE_API_KEY": "two words"}, "GOOGLE_API_KEY"),
+        ({"GEMINI_WEBHOOK_SECRET": "", "WEBHOOK_SIGNING_SECRET": "hunter2"}, "WEBHOOK_SIGNING_SECRET"),
+    ],
+)
+def test_no_other_variable_is_blamed(environ: dict[str, str], only: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        read_settings(RIGHT | environ)
+    _, *problems = str(told.value).splitlines()
+    assert [problem.strip().partition(":")[0] for problem in problems] == [only]
+
+
+def test_all_wrong_values_come_together() -> None:
+    with pytest.raises(SettingsError) as told:
+        read_settings({"PORT": "x", "REDIS_URL": "x", "LOG_LEVEL": "x"})
+    assert all(name in str(told.value) for name in ("GEMINI_API_KEY", "PORT", "REDIS_URL", "LOG_LEVEL"))
+
+
+def test_secrets_are_never_shown() -> None:
+    settings = read_settings(RIGHT | {"REDIS_URL": "redis://:hunter2@localhost/0"})
+    assert not any(secret in repr(settings) for secret in ("key-1", SECRET_TEXT, "hunter2", "0123456789abcdef"))
+    with pytest.raises(SettingsError) as told:
+        read_settings({"GEMINI_API_KEY": "my secret key", "GEMINI_WEBHOOK_SECRET": "whsec_hunter2"})
+    assert not any(secret in str(told.value) for secret in ("my secret key", "hunter2"))
+
+
+def test_every_variable_is_described() -> None:
+    assert len({variable.name for variable in VARIABLES}) == len(VARIABLES)
+    assert {name for name, _, _ in WRONG} <= {variable.name for variable in VARIABLES}

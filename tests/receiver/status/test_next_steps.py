@@ -1,0 +1,70 @@
+"""Which step an installation lacks, from what its web processes say of themselves."""
+
+import pytest
+
+from receiver.gemini.reports import ServedProject, WebhookFault, WebProcess
+from receiver.status.next_steps import find_process_steps, find_unknown_webhooks, find_webhook_steps
+
+CREATE = "`gemini-batch-receiver webhooks create --url https://a.example"
+FAULT = WebhookFault("disabled", "one", "it is disabled", "`webhooks update one --state enabled`")
+FINE = ServedProject(project="", secrets=1, is_registered=True, faults=[])
+
+
+def web(*served: ServedProject, pid: int = 1) -> WebProcess:
+    return WebProcess(host="h", pid=pid, url="https://a.example", seen_ms=0, projects=list(served))
+
+
+def steps(*processes: WebProcess, dynamic: tuple[str, ...] = ()) -> list[str]:
+    return find_webhook_steps([""], processes, dynamic)
+
+
+def test_whole_installation_lacks_nothing() -> None:
+    assert find_process_steps([web(FINE)], workers=1, due=5) == []
+    assert steps(web(FINE)) == find_unknown_webhooks([""], [web(FINE)]) == []
+
+
+def test_processes_that_do_not_run_are_to_be_started() -> None:
+    said = find_process_steps([], workers=0, due=0)
+    assert said == [
+        "no web process is running: start `gemini-batch-receiver serve`",
+        "no worker is running: start `gemini-batch-receiver worker`",
+    ]
+    assert find_process_steps([web(FINE)], workers=0, due=2)[0].startswith("2 batches are due and no worker is running")
+
+
+def test_webhook_comes_before_its_secret() -> None:
+    (said,) = steps(web(ServedProject(project="", is_registered=False, faults=[])))
+    assert said.startswith(f"no webhook is registered for the project default: {CREATE}` registers one; then set")
+    (said,) = steps(web(ServedProject(project="", is_registered=True, faults=[])))
+    assert said.startswith("the webhook of default is registered, but the web process has no GEMINI_WEBHOOK_SECRET")
+    assert "rotate" not in said
+
+
+def test_named_project_has_its_own_variables() -> None:
+    (said,) = find_webhook_steps(["acme"], [web(ServedProject(project="acme", is_registered=False, faults=[]))], ())
+    assert (f"{CREATE} --project acme`" in said, "GEMINI_WEBHOOK_SECRET__ACME" in said) == (True, True)
+    (said,) = find_webhook_steps(["acme"], [web(FINE)], ())
+    assert said.startswith("no web process serves the project acme: set GEMINI_API_KEY__ACME there")
+
+
+@pytest.mark.parametrize("is_registered", [False, None])
+def test_dynamic_webhooks_need_nothing_registered(*, is_registered: bool | None) -> None:
+    assert steps(web(ServedProject(project="", is_registered=is_registered)), dynamic=("",)) == []
+
+
+def test_processes_that_disagree_are_counted() -> None:
+    """Such as during a deployment: one of them has the secret already."""
+    (said,) = steps(web(FINE), web(ServedProject(project="", is_registered=True, faults=[]), pid=2))
+    assert said.endswith("(so say 1 of 2 web processes)")
+    faulty = ServedProject(project="", secrets=1, is_registered=True, faults=[FAULT])
+    (said,) = steps(web(faulty), web(faulty, pid=2))
+    assert said == "the webhook of default: it is disabled; `webhooks update one --state enabled`"
+
+
+def test_what_nobody_could_look_at_is_unknown() -> None:
+    blind = ServedProject(project="", secrets=1, why_unknown="no answer from Gemini")
+    assert steps(web(blind)) == []
+    (said,) = find_unknown_webhooks([""], [web(blind)])
+    assert said.startswith("how the webhook of default is: no answer from Gemini (")
+    (said,) = find_unknown_webhooks([""], [])
+    assert said.startswith("how the webhook of default is: only a web process looks at it (")

@@ -1,0 +1,284 @@
+"""The doors of two projects as they run: one process, one key set that we hold, and a port that nobody may call."""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import redis
+
+from deploy.sandbox.processes import allocate_port
+from receiver.inbox.entries import ENTRY
+from receiver.settings.projects import WEBHOOK_PATH
+from receiver.verification.signatures import Secret
+from tests.receiver import forging
+from tests.receiver.key_server import CallLog, serving_calls
+from tests.receiver.verification.test_jwts import ATTACKER_JWK, ATTACKS
+from tests.running import CLIENT, answers, running_program
+from tests.waiting import eventually
+
+DEFAULT_SECRETS = [Secret(bytes(range(first, first + 32))) for first in (1, 2, 3)]
+ACME_SECRET = forging.SECRET
+ACME = f"{WEBHOOK_PATH}/acme"
+AUDIENCES = {WEBHOOK_PATH: "aud-default", ACME: "aud-acme"}
+REFUSED = {"error": "the delivery is not proven to come from Gemini"}
+
+
+@dataclass(frozen=True)
+class Doors:
+    url: str
+    log: Path
+    redis_url: str
+    keys: CallLog
+    trap: CallLog  # every URL of a forged delivery leads here
+    started_s: float
+
+    def post(self, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
+        return CLIENT.post(self.url + path, headers={"content-type": "application/json", **headers}, content=body)
+
+    def logged(self, name: str) -> list[dict[str, Any]]:
+        """The log lines of one event."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if line["event"] == name]
+
+    def refusal(self, delivery_id: str) -> dict[str, Any]:
+        """The log line of a refused delivery."""
+
+        def find() -> dict[str, Any]:
+            lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+            return next((one for one in lines if one.get("webhook_id") == delivery_id), {})
+
+        return eventually(find)
+
+
+def whsec(secret: Secret) -> str:
+    return "whsec_" + base64.b64encode(secret.key).decode()
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Doors]:
+    folder, port = tmp_path_factory.mktemp("doors"), allocate_port()
+    with serving_calls(forging.jwks(forging.rsa_jwk(), forging.ed25519_jwk())) as keys, serving_calls() as trap:
+        settings = {
+            "GEMINI_API_KEY": "key-default",
+            "GEMINI_WEBHOOK_SECRET": " ".join(map(whsec, DEFAULT_SECRETS)),
+            "GEMINI_WEBHOOK_AUDIENCE": AUDIENCES[WEBHOOK_PATH],
+            "GEMINI_API_KEY__ACME": "key-acme",
+            "GEMINI_WEBHOOK_SECRET__ACME": whsec(ACME_SECRET),
+            "GEMINI_WEBHOOK_AUDIENCE__ACME": AUDIENCES[ACME],
+            "GEMINI_BASE_URL": trap.url,
+            "GEMINI_JWKS_URL": f"{keys.url}/keys",
+            "REDIS_URL": valkey_url,
+            "STORAGE_URL": (folder / "outputs").as_uri(),
+            "PORT": str(port),
+            "RECONCILE_INTERVAL_S": "0",
+        }
+        started_s = time.monotonic()
+        with running_program(folder, settings, "serve"):
+            url = f"http://127.0.0.1:{port}"
+            eventually(lambda: answers(f"{url}/ready"), 20)
+            yield Doors(url, folder / "serve.log", valkey_url, keys, trap, started_s)
+
+
+def new_id() -> str:
+    return f"msg_{secrets.token_hex(8)}"
+
+
+def event(batch: str = "batches/abc", **data: str) -> bytes:
+    return json.dumps({"type": "batch.succeeded", "data": {"id": batch, **data}}).encode()
+
+
+def static(
+    secret: Secret, body: bytes, delivery_id: str = "", *, timestamp: int | str | None = None, before: str = ""
+) -> dict[str, str]:
+    """Headers of a static delivery; other entries may stand before its own."""
+    moment, name = int(time.time()) if timestamp is None else timestamp, delivery_id or new_id()
+    entry = forging.static_entry(secret.key, forging.signed_bytes(body, moment, name))
+    return forging.headers(before + entry, moment, name)
+
+
+def token(header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+    """A token of this moment that is good at the default project's door."""
+    now = int(time.time())
+    return forging.token(header, **({"aud": AUDIENCES[WEBHOOK_PATH], "iat": now, "exp": now + 300} | claims))
+
+
+def dynamic(signature: str) -> dict[str, str]:
+    return forging.headers(signature, int(time.time()), new_id())
+
+
+@pytest.mark.parametrize("path", [WEBHOOK_PATH, ACME])
+def test_no_secret_opens_anothers_door(doors: Doors, path: str) -> None:
+    body = event()
+    for secret in (*DEFAULT_SECRETS, ACME_SECRET):
+        opens = (secret is ACME_SECRET) is (path == ACME)
+        answer = doors.post(path, static(secret, body), body)
+        assert answer.is_success is opens
+        assert opens or (answer.status_code, answer.json()) == (401, REFUSED)
+
+
+@pytest.mark.parametrize("path", AUDIENCES)
+@pytest.mark.parametrize("audience", AUDIENCES.values())
+def test_no_audience_opens_anothers_door(doors: Doors, path: str, audience: str) -> None:
+    answer = doors.post(path, dynamic(token(aud=audience)), event())
+    assert answer.is_success is (AUDIENCES[path] == audience)
+    assert answer.status_code in (200, 202, 401)
+
+
+def test_dropped_metadata_is_said(doors: Doors) -> None:
+    """The batch is kept, and whoever routes by its metadata can see why it lands elsewhere."""
+    body = json.dumps(
+        {"type": "batch.succeeded", "data": {"id": "batches/m"}, "user_metadata": {"a": "x" * 9000}}
+    ).encode()
+    assert doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body), body).is_success
+    (warning,) = eventually(lambda: doors.logged("delivery.metadata_dropped"))
+    assert (warning["batch"], warning["level"]) == ("batches/m", "warning")
+
+
+@pytest.mark.parametrize("name", ["globex", "ACME", "acme/", "default", "acme/x", "..", "%61cme%00", "acme%2f"])
+def test_unknown_project_is_a_plain_404(doors: Doors, name: str) -> None:
+    body, path = event(), f"{WEBHOOK_PATH}/{name}"
+    answer, plain = doors.post(path, static(ACME_SECRET, body), body), doors.post("/nowhere", {}, body)
+    assert (answer.status_code, answer.content) == (404, plain.content)
+    assert answer.headers.keys() == plain.headers.keys()
+    assert httpx.get(doors.url + path).status_code == 404
+
+
+def test_doors_remember_deliveries_apart(doors: Doors) -> None:
+    """A webhook-id that came to one door must not swallow another project's event."""
+    body, delivery_id, batch = event("batches/apart"), new_id(), "batches/apart"
+    assert doors.post(ACME, static(ACME_SECRET, body, delivery_id), body).status_code == 202
+    assert doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body, delivery_id), body).status_code == 202
+    assert doors.post(ACME, static(ACME_SECRET, body, delivery_id), body).status_code == 200
+    with redis.Redis.from_url(doors.redis_url) as client:
+        assert all(client.hget(ENTRY + name, "state") == b"open" for name in (batch, f"acme/{batch}"))
+
+
+def test_rotation_with_many_secrets_drops_nothing(doors: Doors) -> None:
+    body, other = event(), "v1," + base64.b64encode(bytes(32)).decode()
+    for secret in DEFAULT_SECRETS:
+        assert doors.post(WEBHOOK_PATH, static(secret, body), body).is_success
+        assert doors.post(WEBHOOK_PATH, static(secret, body, before=f"{other} "), body).is_success
+
+
+def causes() -> dict[str, tuple[dict[str, str], str]]:
+    """Headers of refused deliveries to the default door with the body `event()`, and what the log must say."""
+    body, now, secret = event(), int(time.time()), DEFAULT_SECRETS[0]
+    return {
+        "no signature": (static(secret, body) | {"webhook-signature": ""}, "missing webhook-signature"),
+        "no timestamp": (static(secret, body) | {"webhook-timestamp": ""}, "missing webhook-timestamp"),
+        "foreign secret": (static(ACME_SECRET, body), "no signature matches"),
+        "other body": (static(secret, body + b" "), "no signature matches"),
+        "too old": (static(secret, body, timestamp=now - 400), "s in the past: check the clock of this machine"),
+        "too new": (static(secret, body, timestamp=now + 400), "s in the future: check the clock of this machine"),
+        "odd timestamp": (static(secret, body, timestamp=f"0{now}"), "not a plain number of seconds"),
+        "unknown version": (static(secret, body) | {"webhook-signature": "v9,abc"}, "no version that is known"),
+        "many entries": (static(secret, body, before="v1,x " * 16), "more than 16 entries"),
+        "mixed": (static(secret, body, before=f"{token()} "), "mixes a token"),
+        "v1a": (dynamic("v1a," + base64.b64encode(bytes(64)).decode()), "any Ed25519 key"),
+        "none": (dynamic(token({"alg": "none"})), "alg is not RS256"),
+        "kid": (dynamic(token({"kid": "other"})), "no RSA key with the token's kid"),
+        "aud": (dynamic(token(aud="other")), "aud is not GEMINI_WEBHOOK_AUDIENCE"),
+        "expired": (dynamic(token(exp=now - 100)), "check the clock of this machine"),
+        "no kid": (dynamic(token({"kid": None})), "header"),
+        "other type": (dynamic(token(type="batch.failed")), "type is not the body's"),
+        "other batch": (dynamic(token(data={"id": "batches/x"})), "data.id is not the body's"),
+    }
+
+
+def answer_of(response: httpx.Response) -> tuple[int, bytes, tuple[tuple[str, str], ...]]:
+    """All that a sender can tell two answers apart by."""
+    headers = sorted((name, value) for name, value in response.headers.items() if name != "date")
+    return response.status_code, response.content, tuple(headers)
+
+
+def test_every_cause_gets_one_answer(doors: Doors) -> None:
+    """R37: the sender learns nothing; the log has the scheme, the webhook-id and the cause."""
+    found = causes()
+    answers_seen = {answer_of(doors.post(WEBHOOK_PATH, headers, event())) for headers, _ in found.values()}
+    ((status, content, _),) = answers_seen
+    assert (status, json.loads(content)) == (401, REFUSED)
+    for name, (headers, reason) in found.items():
+        line = doors.refusal(headers["webhook-id"])
+        assert (line["event"], line["level"]) == ("delivery.refused", "warning")
+        assert reason in line["cause"], name
+    assert {doors.refusal(headers["webhook-id"])["scheme"] for headers, _ in found.values()} == {"v1", "v1a", "jwt", ""}
+
+
+def test_refusals_name_their_project(doors: Doors) -> None:
+    headers = static(DEFAULT_SECRETS[0], event())
+    doors.post(ACME, headers, event())
+    assert doors.refusal(headers["webhook-id"])["project"] == "acme"
+
+
+def luring_tokens(trap: str) -> list[str]:
+    """Tokens that point to a server of the sender's, signed by nobody, by the sender and by the real key."""
+    headers: list[dict[str, Any]] = [
+        {"jku": f"{trap}/jku"},
+        {"x5u": f"{trap}/x5u"},
+        {"kid": f"{trap}/kid"},
+        {"jwk": ATTACKER_JWK | {"kid": f"{trap}/jwk"}},
+        {"jku": f"{trap}/jku", "kid": "other"},
+        {"iss": trap, "alg": "none"},
+    ]
+    claims: list[dict[str, Any]] = [{"iss": f"{trap}/iss", "aud": f"{trap}/aud"}, {"jku": trap, "aud": trap}]
+    by_sender = [forging.rs256(token(one).rpartition(".")[0], forging.rsa_key("attacker")) for one in headers]
+    return [*map(token, headers), *by_sender, *(token(**one) for one in claims)]
+
+
+def test_attacks_reach_only_the_key_set(doors: Doors) -> None:
+    """R35 and R38: each is a 401, and nobody is asked but the configured key set."""
+    forged = [attack for attack, _ in ATTACKS.values()] + luring_tokens(doors.trap.url)
+    assert len(forged) >= 70
+    refused = {answer_of(doors.post(WEBHOOK_PATH, dynamic(one), event())) for one in forged}
+    assert [status for status, _, _ in refused] == [401]
+    assert doors.trap.calls == []
+    assert set(doors.keys.calls) == {"/keys"}
+
+
+def test_random_kids_cost_no_requests(doors: Doors) -> None:
+    """R36 through the real door; with 10,000 tokens and a clock of its own it is in the tests of the key set."""
+    for number in range(300):
+        assert doors.post(WEBHOOK_PATH, dynamic(token({"kid": f"kid-{number}"})), event()).status_code == 401
+    assert 1 <= len(doors.keys.calls) <= 1 + (time.monotonic() - doors.started_s) / 60
+
+
+def test_urls_in_an_event_steer_nothing(doors: Doors) -> None:
+    """R38: Gemini is not even asked by the web process, and what the payload names never."""
+    lures = {name: f"{doors.trap.url}/{name}" for name in ("output_file_uri", "callback", "jku")}
+    body = event("batches/lure", **lures)
+    assert doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body), body).status_code == 202
+    assert doors.trap.calls == []
+    with redis.Redis.from_url(doors.redis_url) as client:
+        stored = client.hgetall(f"{ENTRY}batches/lure")
+    assert not any(doors.trap.url.encode() in value for value in stored.values())
+
+
+HOSTILE = [b'x\t{"event": "forged"}', b"x\x85\xe2\x80\xa8{}", b"x\x1b[2J", b"x" * 3000]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_header_forges_a_log_line(doors: Doors, text: bytes) -> None:
+    """R41: one delivery, at most one line, whatever it carries."""
+    before = len(doors.log.read_text().splitlines())
+    port = urlsplit(doors.url).port
+    with closing(HTTPConnection("127.0.0.1", port or 0)) as connection:
+        hostile: dict[str, str | bytes] = {"content-type": "application/json", "webhook-id": text}
+        connection.request("POST", WEBHOOK_PATH, event(), hostile | {"webhook-signature": text})
+        assert connection.getresponse().status in (400, 401)  # the HTTP parser refuses control characters itself
+    headers = static(ACME_SECRET, event())
+    doors.post(WEBHOOK_PATH, headers, event())
+    doors.refusal(headers["webhook-id"])
+    fresh = doors.log.read_text().splitlines()[before:]
+    assert 1 <= len(fresh) <= 2
+    assert all(line.isascii() and "event" in json.loads(line) for line in fresh)
+    assert "forged" not in {json.loads(line)["event"] for line in fresh}

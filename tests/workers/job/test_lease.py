@@ -1,0 +1,135 @@
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import redis
+
+from deploy.sandbox.processes import allocate_port, stop
+from deploy.sandbox.valkey import start_valkey
+from receiver.errors import LeaseLostError
+from receiver.inbox.ledger import LEASE_S, Arrival, Inbox, Lease, connect
+from receiver.inbox.scripts import DUE
+from receiver.notices.messages import Message
+from tests.waiting import eventually
+from workers.job.held import find_lease
+from workers.job.lease import RENEW_EVERY_S, LeaseKeeper, clock_s
+
+BATCH = "batches/abc"
+
+
+@pytest.fixture
+def inbox(client: "redis.Redis") -> Inbox:
+    return Inbox(client)
+
+
+def claim(inbox: Inbox, lease_s: float = LEASE_S) -> Lease:
+    inbox.accept([Arrival(BATCH, "batch.succeeded", "static")])
+    lease = inbox.claim(BATCH, lease_s)
+    assert lease is not None
+    return lease
+
+
+def raises_lost(keeper: LeaseKeeper) -> bool:
+    try:
+        keeper.check()
+    except LeaseLostError:
+        return True
+    return False
+
+
+def test_held_lease_lets_the_job_write(inbox: Inbox) -> None:
+    with LeaseKeeper(inbox, claim(inbox), clock_s()) as keeper:
+        keeper.check()
+
+
+def test_lease_is_renewed_in_time(inbox: Inbox, client: "redis.Redis") -> None:
+    with LeaseKeeper(inbox, claim(inbox, lease_s=RENEW_EVERY_S + 2), clock_s()):
+        first = client.zscore(DUE, BATCH)
+        eventually(lambda: client.zscore(DUE, BATCH) != first, 2 * RENEW_EVERY_S)
+        assert inbox.claim(BATCH) is None
+
+
+def test_job_stops_when_another_has_the_batch(inbox: Inbox) -> None:
+    lease = claim(inbox, lease_s=0.01)
+    eventually(lambda: inbox.claim(BATCH) is not None)
+    with LeaseKeeper(inbox, lease, clock_s()) as keeper:
+        eventually(lambda: raises_lost(keeper), 2 * RENEW_EVERY_S)
+
+
+def test_job_stops_when_its_batch_is_buried_by_hand(inbox: Inbox) -> None:
+    with LeaseKeeper(inbox, claim(inbox), clock_s()) as keeper:
+        inbox.give_up([BATCH], "wrong prompt")
+        eventually(lambda: raises_lost(keeper), 2 * RENEW_EVERY_S)
+    assert inbox.entries([BATCH])[BATCH].state == "buried"
+
+
+def test_pause_before_the_first_renewal_counts(inbox: Inbox) -> None:
+    """The lease began when the claim was sent, not when we got to read the answer."""
+    keeper = LeaseKeeper(inbox, claim(inbox), clock_s() - LEASE_S)
+    with pytest.raises(LeaseLostError, match="could not be renewed"):
+        keeper.check()
+
+
+def test_parent_can_read_what_is_held(inbox: Inbox) -> None:
+    lease = claim(inbox)
+    with LeaseKeeper(inbox, lease, clock_s()):
+        assert find_lease() == Lease(lease.batch, lease.token, lease.attempts, lease.waits, {})
+    assert find_lease() is None
+
+
+def test_end_waits_for_redis(tmp_path: Path) -> None:
+    port = allocate_port()
+    valkey = start_valkey(tmp_path, port)
+    try:
+        with connect(f"redis://127.0.0.1:{port}/0") as client:
+            inbox = Inbox(client)
+            keeper = LeaseKeeper(inbox, claim(inbox), clock_s())
+            stop(valkey)
+            ending = threading.Thread(target=keeper.finish, args=({"ok": 1}, Message("results.stored", {})))
+            ending.start()
+            ending.join(1)
+            assert ending.is_alive()
+            valkey = start_valkey(tmp_path, port)
+            ending.join(10)
+            assert inbox.entries([BATCH])[BATCH].state == "done"
+    finally:
+        stop(valkey)
+
+
+@pytest.mark.parametrize(("wish", "error"), [("shutdown", "ShuttingDownError"), ("timeout", "OutOfTimeError")])
+def test_wish_to_stop_is_heard(redis_url: str, wish: str, error: str) -> None:
+    script = f"""
+from receiver.inbox.ledger import Arrival, Inbox, connect
+from workers.job.lease import LeaseKeeper, clock_s
+from workers.job.shutdown import request_{wish}
+inbox = Inbox(connect("{redis_url}"))
+inbox.accept([Arrival("{BATCH}", "batch.succeeded", "static")])
+keeper = LeaseKeeper(inbox, inbox.claim("{BATCH}"), clock_s())
+request_{wish}()
+try:
+    keeper.check()
+except Exception as error:
+    print(type(error).__name__)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert result.stdout.strip() == error
+
+
+@pytest.mark.parametrize(("wish", "attempts"), [("shutdown", 0), ("timeout", 1)])
+def test_hanging_job_is_cut_off(redis_url: str, inbox: Inbox, wish: str, attempts: int) -> None:
+    script = f"""
+import time
+from receiver.inbox.ledger import Arrival, Inbox, connect
+from workers.job.lease import LeaseKeeper, clock_s
+from workers.job.shutdown import request_{wish}
+inbox = Inbox(connect("{redis_url}"))
+inbox.accept([Arrival("{BATCH}", "batch.succeeded", "static")])
+with LeaseKeeper(inbox, inbox.claim("{BATCH}"), clock_s()):
+    request_{wish}()
+    time.sleep(60)
+"""
+    subprocess.run([sys.executable, "-c", script], timeout=20, check=True)
+    entry = inbox.entries([BATCH])[BATCH]
+    assert (entry.state, entry.attempts) == ("open", attempts)

@@ -1,0 +1,70 @@
+import pytest
+
+from workers.results.doubts import PAUSES, Reading, Series, find_doubt, plan_next_reading_s
+
+BASE_S = 5.0
+WHOLE_S = sum(PAUSES) * BASE_S
+
+
+@pytest.mark.parametrize(
+    ("state", "expected", "failed", "lines", "strays", "bare_errors", "is_cut", "doubt"),
+    [
+        ("SUCCEEDED", 3, 0, 3, 0, 0, False, None),
+        ("SUCCEEDED", 3, 0, 4, 0, 0, False, None),
+        ("SUCCEEDED", 0, 0, 0, 0, 0, False, None),
+        ("SUCCEEDED", None, 0, 3, 0, 0, False, None),
+        ("SUCCEEDED", 3, 0, 2, 0, 0, False, "Gemini says 3 results, 2 came"),
+        ("SUCCEEDED", 3, 0, 0, 0, 0, False, "Gemini says 3 results, 0 came"),
+        ("SUCCEEDED", 3, 3, 0, 0, 0, False, "Gemini says 3 results, 0 came"),
+        ("SUCCEEDED", None, 0, 0, 0, 0, False, "it is empty"),
+        ("SUCCEEDED", 3, 0, 3, 3, 0, False, "not one of its 3 lines is a result"),
+        ("SUCCEEDED", 3, 0, 40, 40, 0, False, "not one of its 40 lines is a result"),
+        ("SUCCEEDED", None, 0, 40, 40, 0, True, "not one of its 40 lines is a result"),
+        ("SUCCEEDED", 0, 0, 6, 6, 0, False, "not one of its 6 lines is a result"),
+        ("SUCCEEDED", None, 0, 40, 39, 0, False, "39 of its 40 lines are no results"),
+        ("SUCCEEDED", 100, 0, 110, 50, 0, False, "Gemini says 100 results, 60 came"),
+        ("SUCCEEDED", 100, 0, 105, 5, 0, False, None),
+        ("SUCCEEDED", 1, 0, 1, 0, 1, False, "not one of its 1 lines is a result"),
+        ("SUCCEEDED", 1, 1, 1, 0, 1, False, None),
+        ("SUCCEEDED", 5, 2, 5, 0, 2, False, None),
+        ("SUCCEEDED", 5, 1, 5, 0, 2, False, "Gemini says 5 results, 4 came"),
+        ("SUCCEEDED", 3, 0, 3, 1, 0, True, "it ends within a line"),
+        ("CANCELLED", 3, 0, 2, 0, 0, False, None),
+        ("EXPIRED", 3, 0, 0, 0, 0, False, None),
+        ("FAILED", None, 0, 0, 0, 0, False, None),
+        ("CANCELLED", 3, 0, 3, 1, 0, True, "it ends within a line"),
+        ("EXPIRED", 3, 0, 8, 8, 0, False, "not one of its 8 lines is a result"),
+    ],
+)
+def test_reading_that_looks_wrong_is_doubted(  # noqa: PLR0913, PLR0917 - a row of the table
+    state: str,
+    expected: int | None,
+    failed: int,
+    lines: int,
+    strays: int,
+    bare_errors: int,
+    is_cut: bool,  # noqa: FBT001 - a row of the table
+    doubt: str | None,
+) -> None:
+    assert find_doubt(Reading(state, expected, failed, lines, strays, bare_errors, is_cut)) == doubt
+
+
+@pytest.mark.parametrize(
+    ("readings", "same", "same_s", "delay_s"),
+    [
+        (1, 1, 0, 30),
+        (2, 2, 30, 120),
+        (3, 3, 150, 300),
+        (4, 4, WHOLE_S, None),
+        (4, 4, WHOLE_S - 1, 300),  # a second delivery made it due early
+        (9, 9, 20, 300),
+        (3, 3, 5000, 300),  # no worker was there for long
+        (2, 1, 0, 120),  # another content: the first was wrong
+        (5, 4, WHOLE_S, None),
+        (200, 1, 0, 300),
+    ],
+)
+def test_same_bytes_must_come_often_and_for_long(
+    readings: int, same: int, same_s: float, delay_s: float | None
+) -> None:
+    assert plan_next_reading_s(Series(readings, same, same_s), BASE_S) == delay_s

@@ -1,0 +1,164 @@
+"""Keeps a lease alive while a job works, tells the job when to stop, and brings its end home to the inbox."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from threading import Event
+from types import TracebackType
+from typing import Self, TypeVar
+
+from receiver.errors import Fault, InboxUnavailableError, LeaseLostError, ReceiverError
+from receiver.inbox.entries import State
+from receiver.inbox.ledger import LEASE_S, Inbox, Lease
+from receiver.inbox.progress import Progress
+from receiver.inbox.summaries import Summary
+from receiver.notices.messages import Message
+from receiver.retry import Counter
+from receiver.telemetry.log_fields import FollowingThread
+from workers.job.held import breathe, forget_lease, remember_lease
+from workers.job.shutdown import is_out_of_time, is_shutting_down
+from workers.results.doubts import Series
+
+RENEW_EVERY_S = LEASE_S / 4
+LOOK_EVERY_S = 0.25
+STOP_GRACE_S = 3.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
+INSIST_S = 300.0  # how long the end of a job waits for Redis to come back
+INSIST_EVERY_S = 0.5
+TIMEOUT_RETRY_S = 60.0
+SHUTDOWN_CAUSE = "its worker was shut down"
+TIMEOUT_CAUSE = "the job took longer than its time limit"
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+def clock_s() -> float:
+    """Seconds that pass in every state of the machine: a laptop that sleeps must not believe in its old lease."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class ShuttingDownError(ReceiverError):
+    """The process was asked to stop; the batch goes back uncounted."""
+
+    retryable = True
+
+
+class OutOfTimeError(ReceiverError):
+    """The job ran into its time limit; the batch goes back as an error."""
+
+    retryable = True
+
+
+class LeaseKeeper:
+    """Renews in a thread of its own for the length of a `with`; `check` raises once the job must stop."""
+
+    def __init__(
+        self, inbox: Inbox, lease: Lease, claimed_s: float, progress: Callable[[], Progress | None] = lambda: None
+    ) -> None:
+        """`claimed_s` is what `clock_s` said before the claim was sent; `progress` is told with every renewal."""
+        self._inbox, self.lease, self._progress = inbox, lease, progress
+        self._held_until = claimed_s + LEASE_S
+        self._lost = False
+        self._stop_seen_s: float | None = None
+        self._ended = Event()
+        self._thread = FollowingThread(target=self._keep, name="lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        remember_lease(self.lease)
+        breathe()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        forget_lease()
+
+    def check(self) -> None:
+        """Call before every write. Raises LeaseLostError, ShuttingDownError or OutOfTimeError."""
+        if self._lost:
+            raise LeaseLostError(f"{self.lease.batch} is no longer ours")
+        if clock_s() > self._held_until:
+            raise LeaseLostError(f"the lease on {self.lease.batch} could not be renewed")
+        if is_shutting_down():
+            raise ShuttingDownError(SHUTDOWN_CAUSE)
+        if is_out_of_time():
+            raise OutOfTimeError(TIMEOUT_CAUSE)
+
+    def finish(self, summary: Summary, message: Message) -> bool:
+        """Mark the batch as stored, and owe the message. False when somebody else has it, which harms nothing."""
+        return self._insist(lambda: self._inbox.finish(self.lease, summary, message))
+
+    def expire(self, summary: Summary, cause: str) -> bool:
+        """Let the batch go, whose results are gone for good. False when somebody else has it, which harms nothing."""
+        return self._insist(lambda: self._inbox.expire(self.lease, summary, cause))
+
+    def keep(self, summary: Summary, cause: str) -> bool:
+        """Leave the batch as it was stored before. False when somebody else has it, which harms nothing."""
+        return self._insist(lambda: self._inbox.keep(self.lease, summary, cause))
+
+    def postpone(self, delay_s: float, cause: str, counter: Counter) -> State:
+        """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
+        return self._insist(lambda: self._inbox.postpone(self.lease, delay_s, cause, counter))
+
+    def add_reading(self, size_bytes: int, sha256: str) -> Series:
+        """Remember a doubted reading. Gives all of them. Raises LeaseLostError when somebody else has the batch."""
+        return Series(*self._insist(lambda: self._inbox.add_reading(self.lease, size_bytes, sha256)))
+
+    def release(self, cause: str) -> None:
+        """Hand the batch back at once, uncounted. Raises LeaseLostError when somebody else has it."""
+        self._insist(lambda: self._inbox.release(self.lease, cause))
+
+    def bury(self, cause: str, fault: Fault = "batch") -> None:
+        """Give the batch up. Raises LeaseLostError when somebody else has it."""
+        self._insist(lambda: self._inbox.bury(self.lease, cause, fault))
+
+    def _insist(self, step: Callable[[], T]) -> T:
+        """Redis may be away just now; an end that it never hears of would count as a crash."""
+        deadline_s = clock_s() + INSIST_S
+        while True:
+            try:
+                return step()
+            except InboxUnavailableError as error:
+                if clock_s() > deadline_s:
+                    raise
+                log.info("lease.redis_away", extra={"cause": str(error)})
+            time.sleep(INSIST_EVERY_S)
+
+    def _keep(self) -> None:
+        renewed = clock_s()
+        while not self._ended.wait(LOOK_EVERY_S):
+            breathe()
+            if is_shutting_down() or is_out_of_time():
+                self._cut_off_late()
+            elif not self._lost and clock_s() - renewed >= RENEW_EVERY_S:
+                renewed = clock_s()
+                self._renew(renewed)
+
+    def _renew(self, asked: float) -> None:
+        try:
+            self._inbox.renew(self.lease, progress=self._progress())
+        except LeaseLostError:
+            self._lost = True
+            log.warning("lease.lost")
+        except InboxUnavailableError as error:
+            log.warning("lease.not_renewed", extra={"cause": str(error)})
+        else:
+            self._held_until = asked + LEASE_S
+
+    def _cut_off_late(self) -> None:
+        """A job that has not ended by itself after STOP_GRACE_S: hand its batch back and end the process."""
+        if self._stop_seen_s is None:
+            self._stop_seen_s = clock_s()
+        if clock_s() - self._stop_seen_s < STOP_GRACE_S:
+            return
+        try:
+            if is_shutting_down():
+                self._inbox.release(self.lease, SHUTDOWN_CAUSE)
+            else:
+                self._inbox.postpone(self.lease, TIMEOUT_RETRY_S, TIMEOUT_CAUSE, "attempts")
+        except ReceiverError as error:
+            log.warning("lease.not_released", extra={"cause": str(error)})
+        os._exit(0)

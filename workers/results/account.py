@@ -1,0 +1,150 @@
+"""The books of one batch: how many results of each outcome, what they used, and whether any request has none.
+
+The counts that a stranger can check in a manifest:
+
+* `lines` = `blank` + the sum of all outcomes;
+* `distinct` = the sum of all outcomes except duplicate: what can answer a request each;
+* `missing` = `requests` - `distinct`, and 0 when that is negative;
+* `balanced` = `requests` == `distinct` + `missing`, and there is no duplicate, and no key that nobody asked for.
+  So it is false exactly when the source says *more* than was asked. What it says less is `missing`. A manifest also
+  says false where not one line could be read: see `workers.store.manifest`.
+
+Where the number of requests is unknown, `missing` and `balanced` are None.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from receiver.outputs.outcomes import Outcome
+from workers.results.meter import Meter, Metered
+from workers.results.rules import Result
+
+METERED_TOGETHER = 512
+# Memory of a million keys, beside the set's own 34 MB: a text of up to 31 ASCII characters takes 80 bytes, a digest of
+# 15 bytes takes 48. Two of a million keys sharing 120 bits by accident: one case in 10^24.
+_KEPT_CHARACTERS = 31
+_DIGEST_BYTES = 15
+_OK, _MALFORMED, _DUPLICATE = Outcome.OK, Outcome.MALFORMED, Outcome.DUPLICATE
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What was asked for, against what came."""
+
+    missing: int | None  # requests without a result
+    missing_keys: list[str] | None  # asked for, and no line carries them; None when the input is not known
+    unexpected: int | None  # keys that came though nobody asked for them; None when the input is not known
+    balanced: bool | None
+
+
+class Account:
+    """Accumulates one pass over a source; about 100 bytes a distinct key."""
+
+    def __init__(self) -> None:
+        self.blank = 0
+        self._ok = 0
+        self._others = dict.fromkeys(Outcome, 0)
+        self._seen: set[str | bytes] = set()
+        self._spoiled: set[str | bytes] = set()
+        self._meter = Meter()
+        self._waiting: list[Result] = []  # to be metered
+
+    def add(self, result: Result) -> Outcome:
+        """Enter a result; gives its outcome, which is DUPLICATE when an earlier line had its key.
+
+        A malformed line doesn't take its key: a whole answer may still follow under it.
+        """
+        outcome = result.outcome
+        key = result.key
+        if key is not None:
+            token = key if len(key) <= _KEPT_CHARACTERS and key.isascii() else _digest(key)
+            if token in self._seen:
+                outcome = _DUPLICATE
+            elif outcome is _MALFORMED:
+                self._spoiled.add(token)
+            else:
+                self._seen.add(token)
+        if outcome is _OK:
+            self._ok += 1
+        else:
+            self._others[outcome] += 1
+        if outcome is _DUPLICATE or outcome is _MALFORMED:
+            self._meter.add_apart(result)
+        else:
+            self._waiting.append(result)
+            if len(self._waiting) >= METERED_TOGETHER:
+                self._meter_waiting()
+        return outcome
+
+    def add_blank(self, lines: int = 1) -> None:
+        """Enter lines of white space, which answer nothing."""
+        self.blank += lines
+
+    def came(self, key: str) -> bool:
+        """Whether any line carried this key."""
+        token = key_token(key)
+        return token in self._seen or token in self._spoiled
+
+    def answered(self, key: str) -> bool:
+        """Whether a line that could be read carried this key."""
+        return key_token(key) in self._seen
+
+    @property
+    def lines(self) -> int:
+        """Lines entered, blank ones included."""
+        return self.blank + sum(self.outcomes().values())
+
+    def outcomes(self) -> dict[str, int]:
+        """All eight outcomes with their counts, in the manifest's order."""
+        return {outcome.value: self._ok if outcome is _OK else count for outcome, count in self._others.items()}
+
+    def usage(self) -> dict[str, Any]:
+        """Token sums as Gemini reported them; `by_modality` holds what it broke down, by name."""
+        self._meter_waiting()
+        return self._meter.usage()
+
+    def metered(self) -> Metered:
+        """What the batch is billed by."""
+        self._meter_waiting()
+        return self._meter.metered()
+
+    def _meter_waiting(self) -> None:
+        self._meter.add(self._waiting)
+        self._waiting.clear()
+
+    def balance(self, requests: int | None, input_keys: Iterable[str] | None = None) -> Balance:
+        """Compare with the number of requests, and with the keys of the input where they can be read once more.
+
+        Results without a readable key answer requests too, but nobody can say which: `missing_keys` may be longer than
+        `missing` by the number of unkeyed and broken lines. They keep the input's order and name each key once.
+        """
+        missing = None if requests is None else max(0, requests - self._distinct())
+        missing_keys, unexpected = (None, None) if input_keys is None else self._compare(input_keys)
+        if missing is None:
+            return Balance(None, missing_keys, unexpected, None)
+        surplus = self._others[_DUPLICATE] or unexpected or requests != self._distinct() + missing
+        return Balance(missing, missing_keys, unexpected, not surplus)
+
+    def _compare(self, input_keys: Iterable[str]) -> tuple[list[str], int]:
+        unexpected = self._seen | self._spoiled
+        missing: dict[str, None] = {}
+        for key in input_keys:
+            token = key_token(key)
+            unexpected.discard(token)
+            if token not in self._seen and token not in self._spoiled:
+                missing[key] = None
+        return list(missing), len(unexpected)
+
+    def _distinct(self) -> int:
+        return self.lines - self.blank - self._others[_DUPLICATE]
+
+
+def key_token(key: str) -> str | bytes:
+    """What stands for a key in memory: itself where that is small, else a digest."""
+    return key if len(key) <= _KEPT_CHARACTERS and key.isascii() else _digest(key)
+
+
+def _digest(key: str) -> bytes:
+    return blake2b(key.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).digest()

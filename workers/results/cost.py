@@ -1,0 +1,145 @@
+"""What a batch cost, from the tokens that Gemini counted and a price list.
+
+As Gemini bills them: cached tokens at their own price and not as input too, thoughts as output, what tools fed back as
+input. Not in it, since no result tells: the storage of caches, and searches. Exact decimals; what can't be known is
+"unknown", never a guess and never 0.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, localcontext
+from typing import Any
+
+from receiver.outputs.manifests import Cost, Priced
+from receiver.outputs.prices import ANY_MODALITY, MODALITIES, Prices, Rate, Rates
+from workers.results.meter import Metered, ModelUsage
+
+CURRENCY = "USD"
+_MILLION = Decimal(1_000_000)
+_DIGITS = 60  # more than any sum here needs: no rounding
+_Tokens = Mapping[str, int]  # by modality
+_Parts = tuple[Decimal, Decimal, Decimal]  # input, cached input and output, times a million
+_NOTHING: _Parts = (Decimal(0), Decimal(0), Decimal(0))
+
+
+def price_batch(
+    prices: Prices, model: str | None, moment: str | None, metered: Metered, missing: int | None
+) -> Cost | Priced:
+    """The cost of a batch of `model` that ended at `moment` (RFC 3339), or of how many answers it is known.
+
+    A line's own model has the price, since that of the batch may be an alias; where a line names none, the batch's has.
+    Gemini may have billed the `missing` requests too, which have no result.
+    """
+    day = _read_day(moment)
+    doubts = [f"{_count_lines(count)} {doubt}" for doubt, count in sorted(metered.doubts.items())]
+    known, answers, of = list[_Parts](), 0, sum(metered.doubts.values())
+    for line_model, usage in metered.models.items():
+        parts = _price_model(prices, line_model or model, day, usage)
+        of += usage.lines
+        if isinstance(parts, str):
+            doubts.append(parts)
+        else:
+            answers += usage.lines
+            known.append(parts)
+    if missing or (missing is None and not of):
+        doubts.append(_tell_missing(missing))
+    if doubts:
+        return Priced(answers, of + (missing or 0), "; ".join(doubts))
+    with localcontext(prec=_DIGITS):
+        paid, cached, output = (sum(sums, Decimal(0)) / _MILLION for sums in zip(_NOTHING, *known, strict=True))
+        total = paid + cached + output
+    return Cost(CURRENCY, _plain(total), prices.date, _plain(paid), _plain(cached), _plain(output))
+
+
+def _read_day(moment: str | None) -> str:
+    """The day of an RFC 3339 time; empty for what is none."""
+    day = (moment or "")[: len("2026-01-31")]
+    try:
+        return date.fromisoformat(day).isoformat()
+    except ValueError:
+        return ""
+
+
+def _count_lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
+
+
+def _tell_missing(missing: int | None) -> str:
+    if missing is None:
+        return "how many requests there were is not known"
+    return "1 request has no result" if missing == 1 else f"{missing:,} requests have no result"
+
+
+def _price_model(prices: Prices, model: str | None, day: str, usage: ModelUsage) -> _Parts | str:
+    """Input, cached input and output of one model's lines, times a million; or why that is not known."""
+    if not model or not day:
+        return f"{_count_lines(usage.lines)} came without {'a day' if model else 'a model'}"
+    price = prices.find(model, day)
+    if price is None:
+        return f"the price list has no price of {model.removeprefix('models/')} on {day}"
+    with localcontext(prec=_DIGITS):
+        if price.long is None:
+            parts = _price_usage(usage.total, price.rates)
+        else:
+            usual = _price_usage(_subtract(usage.total, usage.long), price.rates)
+            long = _price_usage(usage.long, price.long)
+            parts = _add(usual, long) if usual and long else None
+    return parts or f"the price list does not price every kind of token of {model.removeprefix('models/')}"
+
+
+def _add(one: _Parts, other: _Parts) -> _Parts:
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+
+def _price_usage(usage: Mapping[str, Any], rates: Rates) -> _Parts | None:
+    """None when one of the parts can't be known."""
+    modalities = usage["by_modality"]
+    prompt = _price_fresh(usage, rates.input)
+    tools = _price_tokens(usage["tool_use_prompt"], modalities["tool_use_prompt"], rates.input)
+    cached = _price_tokens(usage["cached"], modalities["cached"], rates.cached)
+    answers = _price_tokens(usage["candidates"], modalities["candidates"], rates.output)
+    thoughts = _price_tokens(usage["thoughts"], {"TEXT": usage["thoughts"]}, rates.output)
+    if prompt is None or tools is None or cached is None or answers is None or thoughts is None:
+        return None
+    return prompt + tools, cached, answers + thoughts
+
+
+def _price_fresh(usage: Mapping[str, Any], rate: Rate | None) -> Decimal | None:
+    """What the prompt cost beside its cached part. What lacks in either's modalities must not make up for the other."""
+    prompt, cached, modalities = usage["prompt"], usage["cached"], usage["by_modality"]
+    is_told = (sum(modalities["prompt"].values()), sum(modalities["cached"].values())) == (prompt, cached)
+    fresh = _subtract(modalities["prompt"], modalities["cached"]) if is_told else {}
+    return _price_tokens(prompt - cached, fresh, rate)
+
+
+def _price_tokens(tokens: int, by_modality: _Tokens, rate: Rate | None) -> Decimal | None:
+    """Where prices differ by modality, every token's modality must be told."""
+    if tokens == 0:
+        return Decimal(0)
+    if tokens < 0 or rate is None:
+        return None
+    if isinstance(rate, Decimal):
+        return tokens * rate
+    told = {name: count for name, count in by_modality.items() if count}
+    if sum(told.values()) != tokens or any(count < 0 or name not in MODALITIES for name, count in told.items()):
+        return None
+    price = Decimal(0)
+    for name, count in told.items():
+        own = rate.get(name, rate[ANY_MODALITY])
+        if own is None:
+            return None
+        price += count * own
+    return price
+
+
+def _subtract(whole: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts less counts, in whatever depth they stand."""
+    left = dict(whole)
+    for name, value in part.items():
+        nested = isinstance(value, Mapping)
+        left[name] = _subtract(whole.get(name, {}), value) if nested else whole.get(name, 0) - value
+    return left
+
+
+def _plain(amount: Decimal) -> str:
+    return format(amount.normalize(), "f")

@@ -1,0 +1,75 @@
+"""The index of a batch: one row a line of its source.
+
+Its bytes depend on the rows alone: no clock and no file name is in the gzip header.
+"""
+
+import gzip
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from workers.store.digests import file_sha256
+
+LEVEL = 1  # hashes don't shrink, and the rest shrinks well at any level
+ROWS_TOGETHER = 512
+
+
+class IndexRow(msgspec.Struct, gc=False):
+    """One line of the source, and the bytes that it became."""
+
+    line: int  # from 1
+    key: str | None
+    outcome: str
+    object: str  # from the storage root
+    offset: int  # bytes
+    length: int  # bytes, without the newline
+    sha256: str  # hex, of those bytes
+
+
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+def encode_rows(rows: list[IndexRow]) -> bytes:
+    """One line of JSON a row; in ASCII where a key holds what UTF-8 can't."""
+    try:
+        return _encode_lines(rows)
+    except UnicodeEncodeError:
+        return b"".join(json.dumps(msgspec.structs.asdict(row), separators=(",", ":")).encode() + b"\n" for row in rows)
+
+
+class IndexWriter:
+    """Writes rows to a gzip file, for the length of a `with`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("wb")
+        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0)
+        self._rows: list[IndexRow] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, rows: list[IndexRow]) -> None:
+        """Write rows, in order."""
+        self._rows += rows
+        if len(self._rows) >= ROWS_TOGETHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._gzip.write(encode_rows(self._rows))
+        self._rows.clear()
+
+    def finish(self) -> str:
+        """Complete the file. Gives its sha256 in hex."""
+        self._flush()
+        self._gzip.close()
+        self._file.close()
+        return file_sha256(self._path)

@@ -1,0 +1,73 @@
+"""Finds one result among those of a stored batch, by its key."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from receiver.errors import StorageError
+from receiver.outputs.manifests import Manifest
+from receiver.outputs.outcomes import ERROR_FILE, Outcome
+from receiver.storage import Storage
+from workers.store.stored_index import read_index
+from workers.verification.verify import Row
+
+
+def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> Row | None:
+    """The row of the index for a key: its answer's, else what tells most of why there is none; None without any.
+
+    `scratch` is a folder. Raises StorageError.
+    """
+    telling: Row | None = None
+    for row in read_index(storage, batch_id, scratch):
+        if row.key != key:
+            continue
+        if row.outcome not in ERROR_FILE:
+            return row
+        if telling is None or _telling(row) > _telling(telling):
+            telling = row
+    return telling
+
+
+def _telling(row: Row) -> int:
+    return ERROR_FILE.index(Outcome(row.outcome))
+
+
+def read_line(storage: Storage, row: Row) -> bytes:
+    """The bytes that a row names, without the newline. Raises StorageError unless they are those that were written."""
+    line = _read_piece(storage, row)
+    if hashlib.sha256(line).hexdigest() != row.sha256:
+        raise StorageError(f"{row.object} has changed since it was written: see `verify`", retryable=False)
+    return line
+
+
+def _read_piece(storage: Storage, row: Row) -> bytes:
+    chunks = storage.read_chunks(row.object)
+    if chunks is None:
+        raise StorageError(f"{row.object} is not there, though the index names it", retryable=False)
+    return b"".join(_cut(chunks, row.offset, row.length))
+
+
+def _cut(chunks: Iterable[bytes], offset: int, length: int) -> Iterator[bytes]:
+    """So many bytes from an offset on; nothing is read after them."""
+    left, skip = length, offset
+    for chunk in chunks:
+        part = chunk[skip : skip + left]
+        skip = max(0, skip - len(chunk))
+        left -= len(part)
+        yield part
+        if not left:
+            return
+
+
+def explain_absence(manifest: Manifest, key: str) -> str:
+    """Why no result has this key, as far as anybody knows."""
+    if key in manifest.missing_keys:
+        return f"it was asked for, and Gemini sent no result: `resubmit {manifest.batch}` sends it again"
+    if manifest.input is not None:
+        return f"none of the {manifest.input.requests:,} requests had it"
+    reasons = []
+    if manifest.missing:
+        reasons.append(f"{manifest.missing:,} requests have no result, and without the input nobody knows their keys")
+    if unkeyed := manifest.outcomes.get("unkeyed"):
+        reasons.append(f"{unkeyed:,} results came without a key")
+    return "; ".join(reasons) or f"the batch has {sum(manifest.outcomes.values()):,} results, under other keys"

@@ -1,0 +1,216 @@
+"""What became of the requests of a batch by now: by its own results, and by the batches that they were sent again in.
+
+Each request counts once, by its key: an answer stays one, whatever came later; else the last outcome holds.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from receiver.errors import StorageError
+from receiver.outputs.judgement import judge_manifest, name_unanswered
+from receiver.outputs.manifests import Manifest
+from receiver.outputs.outcomes import ANSWERED, Outcome
+from receiver.storage import Storage
+from receiver.submissions.records import read_resubmitted
+from workers.results.account import key_token
+from workers.store.known_input import KnownInput
+from workers.store.retries import load_manifest
+from workers.store.stored_index import read_index
+from workers.verification.verify import Row
+
+MISSING = "missing"  # its batch is stored, and no line carries the key
+
+
+class Fate(msgspec.Struct, frozen=True):
+    """What became of one request that was sent again."""
+
+    key: str
+    batch: str  # "batches/<id>": the one that answered it, else the last one that it went into
+    outcome: str | None  # there; "missing" where no line carries the key, None while that batch is not stored
+    object: str | None  # from the storage root
+
+    @property
+    def is_answer(self) -> bool:
+        return self.outcome in ANSWERED
+
+
+class Followed(msgspec.Struct):
+    """One batch of the view."""
+
+    batch: str
+    stored: bool
+    requests: int | None = 0  # the first batch's all, a later one's those that it took over; None: not known
+    answered: int = 0
+    sent_again: int = 0
+    judgement: str | None = None  # of a stored one, in words
+
+
+@dataclass
+class View:
+    """A batch and all that followed it, in the order in which they were sent."""
+
+    batches: list[Followed] = field(default_factory=list)
+    fates: dict[str, Fate] = field(default_factory=dict)  # by key: the requests that were sent again
+    requests: int | None = None  # None: not known
+    outcomes: dict[str, int] = field(default_factory=dict)  # of the requests, each counted once
+    missing: int | None = None  # requests without a result in any batch that is stored
+    waiting: int = 0  # sent again in a batch that is not stored yet
+    surplus: int = 0  # keys that nobody asked for, as far as the counts tell
+    advice: list[str] = field(default_factory=list)
+
+    @property
+    def answered(self) -> int:
+        return sum(count for outcome, count in self.outcomes.items() if outcome in ANSWERED)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether every request is answered by now."""
+        return bool(self.requests) and self.answered == self.requests and not self.surplus
+
+    @property
+    def rest(self) -> list[str]:
+        """What is not answered, in words."""
+        words = name_unanswered(self.outcomes, self.missing)
+        words += [f"{self.waiting:,} sent again and not known yet"] if self.waiting else []
+        return words + (
+            [f"{self.surplus:,} more {'key' if self.surplus == 1 else 'keys'} than requests"] if self.surplus else []
+        )
+
+
+def view_retries(storage: Storage, batch_id: str) -> View:
+    """Follow a stored batch through everything that took its requests over. Raises StorageError."""
+    manifest = load_manifest(storage, batch_id)
+    if manifest is None:
+        raise StorageError(f"batches/{batch_id} is not stored yet", retryable=False)
+    first = Followed(f"batches/{batch_id}", stored=True, judgement=judge_manifest(manifest).text)
+    view, ends = View([first]), list[Manifest]()
+    _follow(storage, manifest, first, view, ends)
+    _count(storage, manifest, view)
+    open_in = {fate.batch for fate in view.fates.values() if not fate.is_answer} | {first.batch}
+    advice = [judge_manifest(end).advice for end in ends if end.batch in open_in]
+    view.advice = [] if view.is_well else [one for one in advice if one]
+    return view
+
+
+def _follow(storage: Storage, manifest: Manifest, before: Followed, view: View, ends: list[Manifest]) -> None:
+    """Add what took requests of a stored batch over; `ends` gets the stored ones that nothing followed."""
+    names = read_resubmitted(storage, manifest.batch)
+    if not names:
+        ends.append(manifest)
+    for name in names:
+        if any(one.batch == name for one in view.batches):
+            continue
+        found = load_manifest(storage, name.removeprefix("batches/"))
+        followed = Followed(name, stored=found is not None)
+        view.batches.append(followed)
+        _add_fates(storage, found, view, followed)
+        before.sent_again += followed.requests or 0
+        if found is not None:
+            followed.judgement = judge_manifest(found).text
+            _follow(storage, found, followed, view, ends)
+
+
+def _add_fates(storage: Storage, manifest: Manifest | None, view: View, followed: Followed) -> None:
+    """What became of the requests of one later batch."""
+    rows = {} if manifest is None else _rows_by_key(storage, manifest)
+    asked = _read_input(storage, followed.batch, (manifest and manifest.result_key) or "")
+    if asked is None and manifest is None:
+        followed.requests = None
+        return
+    keys = list(rows) if asked is None else asked
+    followed.requests = len(keys)
+    for key in keys:
+        row = rows.get(key)
+        outcome = row.outcome if row else None if manifest is None else MISSING
+        fate = Fate(key, followed.batch, outcome, row.object if row else None)
+        followed.answered += fate.is_answer
+        view.fates[key] = _later(view.fates.get(key), fate)
+
+
+def _later(before: Fate | None, after: Fate) -> Fate:
+    return before if before is not None and before.is_answer else after
+
+
+def _rows_by_key(storage: Storage, manifest: Manifest) -> dict[str, Row]:
+    return {row.key: row for row in _read_rows(storage, manifest) if row.key is not None}
+
+
+def _read_rows(storage: Storage, manifest: Manifest) -> Iterable[Row]:
+    """The rows of the index without second lines of a key; none where a batch ended without results."""
+    if manifest.index is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
+        for row in read_index(storage, manifest.batch.removeprefix("batches/"), Path(folder)):
+            if row.outcome != Outcome.DUPLICATE:
+                yield row
+
+
+def _read_input(storage: Storage, batch: str, result_key: str) -> Sequence[str] | None:
+    """The keys of the requests of a batch, each once; None where the storage does not know them."""
+    with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
+        known = KnownInput.fetch(storage, batch.removeprefix("batches/"), Path(folder), lambda: None, result_key)
+        return None if known is None else list(dict.fromkeys(known.keys()))
+
+
+def _count(storage: Storage, manifest: Manifest, view: View) -> None:
+    """Count each request of the first batch once, by its last outcome."""
+    asked = _read_input(storage, manifest.batch, manifest.result_key or "")
+    tokens = None if asked is None else {key_token(key) for key in asked}
+    own, plain, keyless = _read_first(storage, manifest, view, tokens)
+    fates = {key: fate for key, fate in view.fates.items() if tokens is None or key_token(key) in tokens}
+    last = own | {key: _later(own.get(key), fate) for key, fate in fates.items()}
+    view.fates |= {key: last[key] for key in fates}
+    counts = Counter(fate.outcome for fate in last.values())
+    counts[Outcome.OK] += plain
+    first = view.batches[0]
+    first.answered = plain + sum(fate.is_answer for fate in own.values())
+    first.requests = view.requests = _requests_of(manifest)
+    view.waiting, view.missing = counts.pop(None, 0), counts.pop(MISSING, 0)
+    _add_keyless(view, counts, keyless, len(last) + plain)
+
+
+def _requests_of(manifest: Manifest) -> int | None:
+    """How many were asked: by the input where it is known, else by Gemini."""
+    return manifest.input.requests if manifest.input else manifest.requests
+
+
+def _read_first(
+    storage: Storage, manifest: Manifest, view: View, tokens: set[str | bytes] | None
+) -> tuple[dict[str, Fate], int, Counter[str]]:
+    """The first batch's own lines: fates by key, plain answers that nothing followed, and lines without a key.
+
+    Lines under keys that nobody asked for are left out.
+    """
+    own, plain, keyless = dict[str, Fate](), 0, Counter[str]()
+    for row in _read_rows(storage, manifest):
+        key = row.key
+        if key is None:
+            keyless[row.outcome] += 1
+        elif tokens is not None and key_token(key) not in tokens:
+            continue
+        elif row.outcome in ANSWERED and key not in own and key not in view.fates:
+            plain += 1
+        else:
+            own[key] = _later(own.get(key), Fate(key, manifest.batch, row.outcome, row.object))
+    return own, plain, keyless
+
+
+def _add_keyless(view: View, counts: Counter[str | None], keyless: Counter[str], keyed: int) -> None:
+    """Lines without a key stand for requests that no key stands for; what is left of the requests is missing."""
+    if view.requests is None:
+        counts.update(keyless)
+        view.missing = None
+    else:
+        left = view.requests - keyed
+        view.surplus, left = max(0, -left), max(0, left)
+        for outcome, count in keyless.items():
+            taken = min(count, left)
+            counts[outcome] += taken
+            left -= taken
+        view.missing = (view.missing or 0) + left
+    view.outcomes = {str(outcome): count for outcome, count in counts.items() if count}

@@ -1,0 +1,119 @@
+"""Proves the forms of a stored batch: every object that their index names, and the index against the manifest."""
+
+import gzip
+import sqlite3
+import zlib
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from receiver.outputs.layout import forms_name, manifest_name
+from receiver.outputs.manifests import FormsRecord, Manifest
+from receiver.storage import Storage
+from receiver.tolerant_json import tolerant_reader
+from workers.store.digests import digest_of, file_sha256
+from workers.verification.record_checks import open_output
+from workers.verification.verify import Finding
+
+READING_THREADS = 16
+OBJECTS_TOGETHER = 32  # that one thread reads, one after the other
+WAITING_TASKS = 64
+
+
+class _Row(msgspec.Struct, gc=False, frozen=True):
+    """A row of the index of the forms."""
+
+    form: str
+    object: str | None  # None: the answer could not take the form
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=2**62)] = 0
+    sha256: str = ""
+
+
+_read_row = tolerant_reader(_Row)
+
+
+def check_forms(storage: Storage, manifest: Manifest, scratch: Path, table: sqlite3.Connection) -> Iterator[Finding]:
+    """What is off with the forms, where the batch has any beside raw. Their names go into the table `forms`."""
+    forms = manifest.forms
+    if not isinstance(forms, FormsRecord):
+        return
+    batch_id = manifest.batch.removeprefix("batches/")
+    name, path = forms_name(batch_id), scratch / "forms"
+    if not storage.read_to_file(name, path):
+        yield Finding(name, None, "it is not there")
+        return
+    if (found_sha256 := file_sha256(path)) != forms.index.sha256:
+        yield Finding(name, None, f"its sha256 is {found_sha256}, the manifest says {forms.index.sha256}")
+    sums = _Sums()
+    yield from _check_objects(storage, _noted(table, sums.rows(name, path)))
+    yield from sums.findings
+    if (sums.objects, sums.failed, sums.size_bytes) != (Counter(forms.objects), Counter(forms.failed), forms.bytes):
+        said = f"{forms.objects}, {forms.bytes} bytes, failed {forms.failed}"
+        found = f"{dict(sums.objects)}, {sums.size_bytes} bytes, failed {dict(sums.failed)}"
+        yield Finding(manifest_name(batch_id), None, f"it says of the forms {said}; their index has {found}")
+
+
+def _noted(table: sqlite3.Connection, rows: Iterator[_Row]) -> Iterator[_Row]:
+    for row in rows:
+        table.execute("INSERT INTO forms VALUES (?)", (row.object,)).close()
+        yield row
+
+
+class _Sums:
+    """What the rows of the index add up to."""
+
+    def __init__(self) -> None:
+        self.objects: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.size_bytes = 0
+        self.findings: list[Finding] = []
+
+    def rows(self, name: str, path: Path) -> Iterator[_Row]:
+        """The rows that name an object."""
+        try:
+            with gzip.open(path, "rb") as lines:
+                for line in lines:
+                    row = _read_row(line)
+                    if row.object is None:
+                        self.failed[row.form] += 1
+                        continue
+                    row.object.encode()  # a name that is no text can't be looked up
+                    self.objects[row.form] += 1
+                    self.size_bytes += row.bytes
+                    yield row
+        except (gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
+            self.findings.append(Finding(name, None, f"it can't be read: {error}"))
+
+
+def _check_objects(storage: Storage, rows: Iterator[_Row]) -> Iterator[Finding]:
+    """Read every object, several at a time; what is found keeps the order of the rows."""
+    running: deque[Future[list[Finding]]] = deque()
+    with ThreadPoolExecutor(READING_THREADS) as pool:
+        while work := list(islice(rows, OBJECTS_TOGETHER)):
+            if len(running) >= WAITING_TASKS:
+                yield from running.popleft().result()
+            running.append(pool.submit(_check_all, storage, work))
+        for task in running:
+            yield from task.result()
+
+
+def _check_all(storage: Storage, rows: list[_Row]) -> list[Finding]:
+    return [finding for row in rows for finding in _check_object(storage, row)]
+
+
+def _check_object(storage: Storage, row: _Row) -> Iterator[Finding]:
+    name = row.object or ""
+    chunks = open_output(storage, name)
+    if isinstance(chunks, Finding):
+        yield chunks
+        return
+    sha256, size = digest_of(chunks)
+    if (sha256, size) != (row.sha256, row.bytes):
+        yield Finding(
+            name, None, f"its {size} bytes are not the {row.bytes} that the index of the forms has a sha256 of"
+        )

@@ -1,0 +1,224 @@
+"""Makes a batch's records once more from its stored lines, by the code that wrote them, and compares.
+
+What a line says of itself (key, outcome, tokens) and what follows from all of them together (names, offsets, sums, what
+is missing, what to send again) need no rules of their own here. Where a batch was judged by other rules than today's,
+differences in outcomes are told as notes: they may be no fault.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import msgspec
+
+from receiver.gemini.operations import Batch
+from receiver.outputs.layout import index_name, manifest_name, retry_name
+from receiver.outputs.manifests import Cost, Manifest, Priced, Record, Source
+from workers.job.split import Split
+from workers.results.account import Account
+from workers.results.rules import RULES
+from workers.store.digests import file_sha256
+from workers.store.known_input import KnownInput
+from workers.store.manifest import Written, build_manifest
+from workers.verification.demands import Demands
+from workers.verification.form_rebuild import FormRebuild
+from workers.verification.naming import Naming
+from workers.verification.nowhere import Nowhere
+from workers.verification.row_checks import Rows, shortened
+from workers.verification.source_file import SourceFile
+from workers.verification.verify import Finding, Report, Row
+
+COUNTED = (
+    "source",
+    "input",
+    "requests",
+    "outcomes",
+    "missing",
+    "balanced",
+)  # these follow from keys and outcomes alone
+NAMED = ("unmatched", "objects")  # these from names too
+
+
+class _CountingSink:
+    """Offsets and sums of outputs, without the outputs."""
+
+    def __init__(self, *, groups: bool) -> None:
+        self._groups = groups
+        self._sizes: dict[str, int] = {}
+        self.objects = self.size_bytes = 0
+
+    def write(self, name: str, line: bytes) -> int:
+        size = len(line) + 1
+        self.size_bytes += size
+        if not self._groups:
+            self.objects += 1
+            return 0
+        offset = self._sizes.get(name, 0)
+        self._sizes[name] = offset + size
+        self.objects = len(self._sizes)
+        return offset
+
+    def close(self) -> None:
+        """Nothing waits here."""
+
+    def stop(self) -> None:
+        """Nothing is under way."""
+
+
+class Rebuild:
+    """One batch, whose stored bytes are proven to be those of its index."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is known of a stored batch
+        self,
+        manifest: Manifest,
+        naming: Naming,
+        known: KnownInput | None,
+        demands: Demands,
+        scratch: Path,
+        report: Report,
+    ) -> None:
+        self._manifest, self._naming, self._known = manifest, naming, known
+        self._prices, self._scratch, self._report = demands.prices, scratch / "rebuild", report
+        self._scratch.mkdir()
+        self._forms = FormRebuild(manifest, naming, demands.response_schema, scratch, report)
+        self._name = manifest_name(manifest.batch)
+        self._account = Account()
+
+    def run(self, source: SourceFile | None, rows: Iterator[Row]) -> None:
+        """Compare everything; `source` is None for a batch without results."""
+        manifest, names = self._manifest, self._naming.unknown is None
+        same_rules = manifest.rules == RULES
+        compared = Rows(rows, self._report, index_name(manifest.batch), names=names, same_rules=same_rules)
+        made, written = self._make_again(source, compared)
+        expected = build_manifest(
+            _batch_of(manifest), made, self._account, written, self._naming.template, self._known, self._prices
+        )
+        if compared.judged_otherwise:
+            words = f"{compared.judged_otherwise} lines are judged otherwise by today's rules, {compared.first}"
+            self._report.note(f"what the outcomes of the lines add up to: {words}")
+            self._compare(("source",), expected)
+            return
+        self._forms.compare()
+        self._compare((*COUNTED, *(NAMED if names else ())), expected)
+        self._compare_missing(expected)
+        self._compare(("usage", "retry", "oversize"), expected, may_differ=not same_rules)
+        if manifest.usage == expected.usage:
+            self._compare_cost(expected)
+
+    def _make_again(self, source: SourceFile | None, compared: Rows) -> tuple[Source, Written]:
+        said = self._manifest.source
+        if source is None:
+            return Source("none"), Written(retry=self._retry_without_results())
+        digest = hashlib.sha256()
+
+        def chunks() -> Iterator[bytes]:
+            for chunk in source.chunks():
+                digest.update(chunk)
+                yield chunk
+
+        batch_id = self._manifest.batch.removeprefix("batches/")
+        namer = self._naming.bind(self._manifest)
+        sink = _CountingSink(groups=namer.groups)
+        account, folder = self._account, self._scratch
+        with (
+            self._forms.open(folder) as forms,
+            Split(
+                batch_id,
+                Nowhere(),
+                namer,
+                account,
+                lambda: None,
+                folder,
+                forms,
+                sink=sink,
+                index=compared,
+                result_key=self._manifest.result_key or "",
+            ) as split,
+        ):
+            split.run(chunks())
+            written = split.store(self._complete_retries)
+        size, sha256 = split.size_bytes, digest.hexdigest()
+        if said.blank and (size, sha256) != (said.bytes, said.sha256):
+            self._report.note("the sha256 of the source: its blank lines are not stored, and may hold white space")
+            size, sha256 = said.bytes, said.sha256 or ""
+        # why it was doubted follows from what Gemini said too, which nothing but the manifest keeps
+        lines, blank = self._account.lines, self._account.blank
+        return Source(said.kind, said.name, size, lines, blank, sha256, said.doubted), written
+
+    def _complete_retries(self, path: Path) -> None:
+        if self._known is not None:
+            self._known.write_retries(path, self._account)
+
+    def _retry_without_results(self) -> Record | None:
+        if self._known is None:
+            return None
+        path = self._scratch / "retry"
+        path.touch()
+        self._complete_retries(path)
+        return Record(retry_name(self._manifest.batch), file_sha256(path))
+
+    def _compare(self, fields: Sequence[str], expected: Manifest, *, may_differ: bool = False) -> None:
+        for name in fields:
+            said, made = getattr(self._manifest, name), getattr(expected, name)
+            if said == made or (name == "retry" and said is None and self._manifest.index is not None):
+                continue
+            said, made = (shortened(msgspec.to_builtins(value)) for value in (said, made))
+            words = f"it says {name} {said}, the lines give {made}"
+            if may_differ:
+                self._report.note(f"{name}: other rules judged the lines; {words}")
+            else:
+                self._report.add([Finding(self._name, None, words)])
+
+    def _compare_missing(self, expected: Manifest) -> None:
+        said, made = self._manifest.missing_keys, expected.missing_keys
+        if said != made:
+            words = f"it names {len(said)} missing keys, input and index leave {len(made)}, and they are not the same"
+            self._report.add([Finding(self._name, None, words)])
+
+    def _compare_cost(self, expected: Manifest) -> None:
+        said, made = self._manifest.cost, expected.cost
+        if isinstance(said, Cost) and not _adds_up(said):
+            self._report.add([Finding(self._name, None, f"the parts of its cost are not {said.amount} together")])
+        elif said == made:
+            self._compare_priced(expected)
+        elif isinstance(said, Cost) and said.prices == self._prices.date:
+            self._compare(("cost",), expected)
+        else:
+            day = said.prices if isinstance(said, Cost) else "another day"
+            self._report.note(
+                f"the cost: it may come from a price list of {day}, the one here is of {self._prices.date}"
+            )
+
+    def _compare_priced(self, expected: Manifest) -> None:
+        """It depends on the price list, whose day an unknown cost does not name; older versions did not say it."""
+        said, made = self._manifest.priced, expected.priced
+        if isinstance(said, Priced) and said != made:
+            self._report.note(
+                f"how much of the unknown cost is priced: it says {said}, the price list here gives {made}"
+            )
+
+
+def _batch_of(manifest: Manifest) -> Batch:
+    """What Gemini said of a batch, as far as its manifest repeats it."""
+    error = manifest.error
+    return Batch(
+        name=manifest.batch,
+        state=manifest.state,
+        display_name=manifest.display_name,
+        model=manifest.model,
+        created=manifest.created,
+        ended=manifest.ended,
+        requests=manifest.requests,
+        result_file=None,
+        inlined=None,
+        error_code=error.code if error else None,
+        error_message=error.message if error else None,
+    )
+
+
+def _adds_up(cost: Cost) -> bool:
+    try:
+        return Decimal(cost.amount) == Decimal(cost.input) + Decimal(cost.cached) + Decimal(cost.output)
+    except InvalidOperation:
+        return False

@@ -1,0 +1,64 @@
+"""Compares the rows of an index with those that the lines themselves make."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from receiver.outputs.outcomes import ERROR_FILE
+from workers.store.index import IndexRow
+from workers.verification.verify import Finding, Report, Row
+
+NAMED_CHARACTERS = 160
+
+
+def shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= NAMED_CHARACTERS else f"{text[:NAMED_CHARACTERS]}…"
+
+
+class Rows:
+    """Compares the rows that the lines make with those that are stored."""
+
+    def __init__(self, stored: Iterator[Row], report: Report, index: str, *, names: bool, same_rules: bool) -> None:
+        """`names`: whether the names are known, and so the offsets."""
+        self._stored, self._report, self._index = stored, report, index
+        self._names, self._same_rules = names, same_rules
+        self.judged_otherwise = 0
+        self.first: str | None = None
+
+    def add(self, rows: list[IndexRow]) -> None:
+        for made in rows:
+            stored = next(self._stored, None)
+            if stored is None:
+                self._report.add([Finding(self._index, made.line, "the line has no row")])
+            elif not self._is_same(stored, made):
+                self._compare(stored, made)
+
+    def _is_same(self, stored: Row, made: IndexRow) -> bool:
+        same = stored.key == made.key and stored.outcome == made.outcome and stored.line == made.line
+        if not self._names:
+            return same and (stored.outcome in ERROR_FILE or stored.sha256 == made.sha256)
+        place = stored.object == made.object and stored.offset == made.offset
+        return same and place and stored.length == made.length and stored.sha256 == made.sha256
+
+    def _compare(self, stored: Row, made: IndexRow) -> None:
+        if stored.key != made.key and (self._same_rules or stored.key is not None):
+            self._find(stored, f"its row has the key {shortened(stored.key)}, the line itself {shortened(made.key)}")
+        elif stored.outcome != made.outcome or stored.key != made.key:
+            words = f"its row says {stored.outcome}, the line is {made.outcome}"
+            if self._same_rules:
+                self._find(stored, words)
+            else:
+                self.judged_otherwise += 1
+                self.first = self.first or f"line {stored.line}: {words}"
+        elif stored.object != made.object:
+            self._find(stored, f"its row names {stored.object}, a result of its key belongs in {made.object}")
+        elif self._same_rules or not (self.judged_otherwise or stored.outcome in ERROR_FILE):
+            self._find(stored, "its place or its bytes are not those that the line makes")
+
+    def _find(self, row: Row, words: str) -> None:
+        self._report.add([Finding(self._index, row.line, words)])
+
+    def finish(self) -> str:
+        for row in self._stored:
+            self._find(row, "no line of the source makes this row")
+        return ""

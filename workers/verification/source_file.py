@@ -1,0 +1,132 @@
+"""Puts the source of a batch together again from its stored lines, in a scratch file."""
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from receiver.outputs.layout import errors_name, oversize_name
+from receiver.outputs.manifests import Manifest
+from receiver.storage import Storage
+from workers.verification.kept_lines import is_as_told, read_line
+from workers.verification.verify import NOWHERE, Finding, Row
+
+NEWLINES_TOGETHER = 64 * 1024
+CHUNK_BYTES = 256 * 1024
+
+
+class _SpoiltError(Exception):
+    """The bytes are not those of the index, which is found where all objects are read."""
+
+
+class SourceFile:
+    """Takes the rows of an index in their order, then the bytes of their lines in any order; in a `with`.
+
+    Lines of white space are stored nowhere: empty ones stand in for them.
+    """
+
+    def __init__(self, storage: Storage, manifest: Manifest, scratch: Path) -> None:
+        self.path = scratch / "source"
+        self.is_whole = True  # so far: every line has its place, and is there
+        self._storage, self._source = storage, manifest.source
+        self._errors_name = errors_name(manifest.batch)
+        self._oversize = {record.name for record in manifest.oversize}
+        self._batch_id = manifest.batch
+        self._size = self._last = self._blank = 0
+        errors = scratch / "error-rows"
+        self._errors = errors.open("rb") if storage.read_to_file(self._errors_name, errors) else None
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+        if self._errors is not None:
+            self._errors.close()
+
+    def place(self, row: Row) -> tuple[int, Finding | None]:
+        """Where the row's line begins, NOWHERE when nothing is left to write of it; and what is off with it."""
+        if self.is_whole and row.line != self._last + 1:
+            self._fill_blank(row.line - 1)
+        if not self.is_whole:
+            return NOWHERE, None
+        at = self._size
+        if row.object != self._errors_name:
+            self._grow(row.length)
+            return (at, None) if self.is_whole else (NOWHERE, None)
+        try:
+            if oversize_name(self._batch_id, row.line) in self._oversize:
+                self._grow(self._copy_oversize(row.line, at) - 1)
+            else:
+                self._grow(self._copy_error(row, at) - 1)
+        except _SpoiltError:
+            self.is_whole = False
+        except (ValueError, RecursionError) as error:
+            self.is_whole = False
+            return NOWHERE, Finding(self._errors_name, row.line, f"its row does not hold the line: {error}")
+        return NOWHERE, None
+
+    def write(self, at: int, parts: "Sequence[bytes | memoryview]") -> None:
+        """Write bytes of a line at their place; from any thread."""
+        if os.pwritev(self._descriptor, parts, at) != sum(map(len, parts)):
+            raise OSError("the scratch folder took only a part of a line")
+
+    def finish(self) -> str | None:
+        """All rows came. Gives what is off with the size of the source, where nothing else is."""
+        said = self._source.bytes
+        if self.is_whole:
+            self._fill_blank(self._source.lines)
+        if not self.is_whole:
+            return f"it says {said} bytes of the source, which are not those of its lines"
+        size = self._size
+        if size == said + 1:  # its last line came without a newline
+            size = said
+        os.ftruncate(self._descriptor, size)
+        if size == said or (self._source.blank and size < said):
+            return None
+        return f"it says {said} bytes of the source, its lines make {self._size}"
+
+    def chunks(self) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+
+    def _grow(self, length: int) -> None:
+        self._size += length + 1
+        self._last += 1
+        self.is_whole = self.is_whole and self._size <= self._source.bytes + 1
+
+    def _fill_blank(self, last: int) -> None:
+        """Lines up to this one have no row: they are blank, as far as the manifest allows that."""
+        count = last - self._last
+        self._blank += count
+        if count < 0 or self._blank > self._source.blank:
+            self.is_whole = False
+            return
+        for start in range(0, count, NEWLINES_TOGETHER):
+            self.write(self._size + start, [b"\n" * min(count - start, NEWLINES_TOGETHER)])
+        self._size += count
+        self._last = last
+
+    def _copy_error(self, row: Row, at: int) -> int:
+        """Copy a line that a row of `_errors.jsonl` keeps, with its newline. Gives how many bytes these are."""
+        if self._errors is None or not is_as_told(self._errors, row.offset, row.length, row.sha256):
+            raise _SpoiltError
+        size = 0
+        for piece in chain(read_line(self._errors, row.offset, row.length), [b"\n"]):
+            self.write(at + size, [piece])
+            size += len(piece)
+        return size
+
+    def _copy_oversize(self, line: int, at: int) -> int:
+        """Copy a line that was too long, with its newline. Gives how many bytes these are."""
+        size = 0
+        for chunk in self._storage.read_chunks(oversize_name(self._batch_id, line)) or ():
+            self.write(at + size, [chunk])
+            size += len(chunk)
+        return size
