@@ -2,7 +2,7 @@
 
 import redis
 
-from receiver.inbox.bell import QUEUE
+from receiver.inbox.job_queue import QUEUE
 
 OURS = {"gbr:due", "gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:counters", "gbr:metrics", "gbr:reconcile"}
 RQ = {"rq:queues", "rq:workers", f"rq:workers:{QUEUE}", f"rq:queue:{QUEUE}", f"rq:queue:{QUEUE}:intermediate"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from receiver.telemetry.metrics.series import METRICS
+from receiver.telemetry.metrics.definitions import METRICS
 from tests.programs import require
 
 ROOT = Path(__file__).parent.parent

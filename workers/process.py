@@ -15,15 +15,15 @@ from receiver.errors import (
     LeaseLostError,
     ReceiverError,
 )
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.gemini.retention import has_outlived
 from receiver.inbox.ledger import Inbox, Lease, connect
 from receiver.inbox.names import split_inbox_name
 from receiver.inbox.summaries import summarise
-from receiver.notices.messages import describe_manifest
-from receiver.outputs.layout import manifest_name, retry_name
-from receiver.outputs.manifests import Manifest, Record, Source, read_manifest
+from receiver.notices.payloads import describe_manifest
+from receiver.outputs.manifest import Manifest, Record, Source, read_manifest
+from receiver.outputs.paths import manifest_name, retry_name
 from receiver.retry import jittered, plan_wait_s
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
@@ -35,14 +35,14 @@ from workers.download.sources import open_source
 from workers.forms.forms import Forms
 from workers.job.configuration import current_settings
 from workers.job.fates import settle_crash, settle_error
+from workers.job.job_telemetry import Tally, announce
 from workers.job.lease import LeaseKeeper, ShuttingDownError, clock_s
 from workers.job.readings import DoubtedError, read_counts, require_belief, require_replacement
 from workers.job.scratch import open_scratch
 from workers.job.split import Split
-from workers.job.tally import Tally, announce
-from workers.results.account import Account
+from workers.results.result_counts import Account
+from workers.store.batch_input import KnownInput, is_awaited
 from workers.store.digests import file_sha256
-from workers.store.known_input import KnownInput, is_awaited
 from workers.store.manifest import Written, build_manifest, commit_manifest
 
 log = logging.getLogger(__name__)

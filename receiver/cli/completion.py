@@ -6,9 +6,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from receiver.errors import ReceiverError
-from receiver.inbox.backlog import Backlog
 from receiver.inbox.entries import State
 from receiver.inbox.ledger import connect
+from receiver.inbox.queries import Backlog
 from receiver.settings.settings import read_settings
 
 MOST_OFFERED = 200

@@ -24,15 +24,15 @@ from receiver.errors import (
     StorageError,
     UnfitRedisError,
 )
-from receiver.gemini.checks import find_problems
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.gemini.probe import probe_gemini
-from receiver.gemini.projects import open_webhooks, wanted_of
+from receiver.gemini.webhook_diagnosis import find_problems
+from receiver.gemini.webhook_setup import open_webhooks, wanted_of
 from receiver.inbox.ledger import connect
 from receiver.inbox.redis_health import MAX_OFFSET_S, examine
 from receiver.inbox.redis_writes import find_write_obstacle
-from receiver.notices.posting import find_addresses
+from receiver.notices.http_client import find_addresses
 from receiver.outputs.models import model_warnings
 from receiver.settings.projects import API_KEY, Project
 from receiver.settings.redis_urls import is_checked

@@ -8,7 +8,7 @@ from receiver.cli.moments import show_moment
 from receiver.inbox.entries import Entry
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary, judge_summary
-from receiver.outputs.manifests import Cost
+from receiver.outputs.manifest import Cost
 
 NOTHING = "-"
 UNKNOWN = "unknown"

@@ -13,12 +13,12 @@ from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_of, project_option, read_name
-from receiver.inbox.backlog import Backlog
-from receiver.inbox.deliveries import Delivery, fetch_deliveries
+from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import ENTRY, Entry, State
 from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.queries import Backlog
 from receiver.inbox.summaries import judge_summary
-from receiver.recovery.remedies import retry
+from receiver.recovery.manual_actions import retry
 from receiver.settings.settings import Settings
 
 MAX_CAUSE = 80

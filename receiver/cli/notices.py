@@ -11,8 +11,8 @@ from receiver.cli.conclusions import conclude
 from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
-from receiver.inbox.backlog import Backlog
 from receiver.inbox.ledger import connect
+from receiver.inbox.queries import Backlog
 from receiver.notices.outbox import Notice, Outbox
 
 MAX_CAUSE = 80

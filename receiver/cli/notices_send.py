@@ -12,12 +12,12 @@ from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.errors import NoticeError, SettingsError
 from receiver.inbox.ledger import connect
-from receiver.notices.messages import describe_manifest
+from receiver.notices.dispatcher import send, send_due
 from receiver.notices.outbox import Outbox
-from receiver.notices.queues import Claimed
-from receiver.notices.sender import send, send_due
+from receiver.notices.payloads import describe_manifest
+from receiver.notices.queue import Claimed
+from receiver.settings.notice_targets import NoticeSettings, Target
 from receiver.settings.settings import Settings
-from receiver.settings.targets import NoticeSettings, Target
 from receiver.storage import open_storage
 
 

@@ -11,8 +11,8 @@ from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.inbox.ledger import connect
 from receiver.recovery.reconcile import Report
-from receiver.recovery.reconciler import look_at
 from receiver.recovery.replay import add_tallies
+from receiver.recovery.scheduler import look_at
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 

@@ -13,11 +13,11 @@ from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
 from receiver.cli.replay_again import store_again
 from receiver.gemini.operations import Batch, Unread
-from receiver.gemini.project_batches import ProjectBatches, open_batches
-from receiver.inbox.backlog import Backlog
+from receiver.gemini.project_client import ProjectBatches, open_batches
 from receiver.inbox.ledger import connect
 from receiver.inbox.names import split_inbox_name
-from receiver.recovery.remedies import Readmission
+from receiver.inbox.queries import Backlog
+from receiver.recovery.manual_actions import Readmission
 from receiver.recovery.replay import Asking, Tally, Window, add_tallies, find_stored, replay
 from receiver.settings.projects import DEFAULT, Project
 from receiver.settings.settings import Settings

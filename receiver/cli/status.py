@@ -8,7 +8,7 @@ import msgspec
 from receiver.cli.group import cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
-from receiver.gemini.reports import ServedProject, WebProcess
+from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.ledger import connect
 from receiver.notices.outbox import Standing
 from receiver.recovery.running_batches import RunningNow

@@ -4,8 +4,8 @@ from receiver.cli.printable import printable
 from receiver.errors import InboxUnavailableError, ManifestError
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.names import split_inbox_name
-from receiver.outputs.layout import manifest_name
-from receiver.outputs.manifests import Manifest, read_manifest
+from receiver.outputs.manifest import Manifest, read_manifest
+from receiver.outputs.paths import manifest_name
 from receiver.settings.settings import Settings
 from receiver.storage import Storage
 

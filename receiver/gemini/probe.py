@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 
 DATE_ROUNDS_S = 0.5  # on average: the header is in whole seconds, rounded down
 

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from receiver.errors import GeminiError
-from receiver.gemini.registered import SigningSecret, Webhook
+from receiver.gemini.registered_webhooks import SigningSecret, Webhook
 from receiver.gemini.transport import Transport, decode
-from receiver.verification.signing_keys import Secret
+from receiver.verification.keys import Secret
 
 PAGE_SIZE = 100
 WEBHOOK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")

@@ -27,13 +27,13 @@ from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
 from receiver.errors import Fault, InboxUnavailableError, LeaseLostError
-from receiver.inbox.deliveries import MOST_LOGGED
+from receiver.inbox.delivery_log import MOST_LOGGED
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_texts
 from receiver.inbox.progress import Progress
 from receiver.inbox.scripts import COUNTERS, DUE, Scripts
 from receiver.inbox.summaries import Summary
-from receiver.notices.messages import Message, encode_data
+from receiver.notices.payloads import Message, encode_data
 from receiver.retry import NOTHING_YET, Counter, Past
 
 Door = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]

@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from rq.job import Job
 
 from receiver.errors import InboxUnavailableError, UnfitRedisError
-from receiver.inbox.bell import open_queue
+from receiver.inbox.job_queue import open_queue
 
 MAX_OFFSET_S = 5.0
 JOBS_LOOKED_AT = 100

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from receiver.outputs.judgement import Again, Judgement, advise, find_again, judge, judge_manifest
-from receiver.outputs.manifests import Cost, Manifest, Objects, Priced
+from receiver.outputs.manifest import Cost, Manifest, Objects, Priced
 from receiver.outputs.outcomes import OUTCOMES
 from receiver.tolerant_json import tolerant_reader
 

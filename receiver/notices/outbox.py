@@ -16,7 +16,7 @@ import redis
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.foreign import DEAD_NOTICES, NOTICE_TARGETS, read_or, read_text, read_texts
 from receiver.inbox.scripts import NOTICE_QUEUE, Scripts
-from receiver.notices.messages import Message, encode_data
+from receiver.notices.payloads import Message, encode_data
 
 TARGETS, DEAD, NOTICE = NOTICE_TARGETS, DEAD_NOTICES, "gbr:notice:"
 TOGETHER = 1000  # notices that one script changes

@@ -4,7 +4,7 @@ import base64
 import hmac
 from collections.abc import Sequence
 
-from receiver.verification.signing_keys import Secret
+from receiver.verification.keys import Secret
 
 
 def sign(secrets: Sequence[Secret], message_id: str, now: float, body: bytes) -> dict[str, str]:

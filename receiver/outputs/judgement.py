@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from receiver.inbox.names import inbox_name
-from receiver.outputs.manifests import Manifest
+from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES, Outcome
 
 Again = Literal["", "whole", "keys"]  # what `resubmit` can send: nothing, whole requests, or keys that need --input

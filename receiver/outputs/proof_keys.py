@@ -8,7 +8,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from receiver.verification.signing_keys import ED25519_KEY_BYTES, decode_base64
+from receiver.verification.keys import ED25519_KEY_BYTES, decode_base64
 
 
 class Signature(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The text of OUTPUT_TEMPLATE and KEY_PATTERN, read and checked; `receiver.outputs.layout` makes names of it.
+"""The text of OUTPUT_TEMPLATE and KEY_PATTERN, read and checked; `receiver.outputs.paths` makes names of it.
 
 Refused is what could lose a result: names that clash, that lead out of the storage root, that some storage can't hold.
 """

@@ -4,8 +4,8 @@ import redis
 
 from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.operations import Batch
-from receiver.gemini.project_batches import ProjectBatches
-from receiver.inbox.bell import Bell
+from receiver.gemini.project_client import ProjectBatches
+from receiver.inbox.job_queue import Bell
 from receiver.inbox.ledger import Arrival, Inbox
 
 GONE = frozenset({403, 404, 410})

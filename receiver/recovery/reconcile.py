@@ -9,17 +9,17 @@ import redis
 
 from receiver.errors import InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Batch, Unread
-from receiver.gemini.project_batches import ProjectBatches
+from receiver.gemini.project_client import ProjectBatches
 from receiver.gemini.retention import moment
-from receiver.inbox.backlog import Backlog
-from receiver.inbox.bell import Bell
 from receiver.inbox.burials import may_pass
 from receiver.inbox.entries import Entry
+from receiver.inbox.job_queue import Bell
 from receiver.inbox.ledger import Arrival, Inbox, Reopen
 from receiver.inbox.names import INBOX_NAME
+from receiver.inbox.queries import Backlog
 from receiver.inbox.scripts import COUNTERS
 from receiver.recovery.expiry import find_expired
-from receiver.recovery.looks import Look, Looks
+from receiver.recovery.reconcile_lock import Look, Looks
 from receiver.recovery.replay import TOGETHER, Tally, Verdict, Window, find_stored, replay
 from receiver.recovery.running_batches import RunningWatch
 from receiver.retry import RESULTS_LIVE_S

@@ -9,7 +9,7 @@ from typing import Literal
 from receiver.errors import GeminiError
 from receiver.gemini.operations import Batch, Unread
 from receiver.inbox.names import split_inbox_name
-from receiver.outputs.layout import manifest_name
+from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
 
 Verdict = Literal["queued", "owed", "buried", "young", "expired"]

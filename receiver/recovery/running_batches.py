@@ -11,8 +11,8 @@ from receiver.errors import InboxUnavailableError
 from receiver.gemini.operations import Batch, Unread
 from receiver.inbox.foreign import read_or
 from receiver.inbox.scripts import DONE, Scripts
-from receiver.notices.messages import encode_data
 from receiver.notices.overdue import MAX_TEXT, RunningBatch, describe_overdue, find_threshold_h, is_overdue, sort_by_age
+from receiver.notices.payloads import encode_data
 from receiver.tolerant_json import tolerant_reader
 
 RUNNING = "gbr:running"

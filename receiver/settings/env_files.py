@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from receiver.errors import EnvFileError
-from receiver.gemini.registered import show_secret
-from receiver.verification.signing_keys import Secret
+from receiver.gemini.registered_webhooks import show_secret
+from receiver.verification.keys import Secret
 
 MAX_BYTES = 1024 * 1024
 

@@ -8,20 +8,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from receiver.errors import SettingsError, UnknownProjectError
-from receiver.outputs.layout import Template
-from receiver.outputs.output_forms import Form, parse_forms
+from receiver.outputs.forms import Form, parse_forms
+from receiver.outputs.paths import Template
 from receiver.outputs.prices import Prices, default_prices, parse_prices
 from receiver.outputs.proof_keys import ProofKey
 from receiver.outputs.templates import parse_pattern
 from receiver.retry import Patience
 from receiver.settings.environment import Reader, parse_switch, parse_token
+from receiver.settings.notice_targets import NoticeSettings, read_notice_settings
 from receiver.settings.projects import API_KEY, DEFAULT, Project, read_projects
 from receiver.settings.projects import VARIABLES as PROJECT_VARIABLES
 from receiver.settings.redis_urls import parse_ca_file, parse_redis_url, with_tls
 from receiver.settings.response_schemas import parse_response_schema
 from receiver.settings.secret_files import MARK, SECRETS
 from receiver.settings.setting_files import read_setting_file
-from receiver.settings.targets import NoticeSettings, read_notice_settings
 from receiver.settings.unknown_variables import find_unknown
 from receiver.settings.variables import DEFAULT_BASE_URL, VARIABLES
 from receiver.settings.web_urls import parse_api_url, parse_origin

@@ -1,7 +1,7 @@
 """Every setting that the program reads, with its default and meaning as the README and `--help` show them."""
 
 from receiver.settings.environment import Variable
-from receiver.settings.targets import NOTICE_VARIABLES
+from receiver.settings.notice_targets import NOTICE_VARIABLES
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 

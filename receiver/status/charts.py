@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from receiver.status.words import count
+from receiver.status.formatting import count
 from receiver.telemetry.metrics.slots import SLOT_S, Slot
 
 WIDTH, HEIGHT = 360, 132  # of the drawing

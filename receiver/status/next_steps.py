@@ -6,7 +6,7 @@ A step is said only where somebody knows that it is missing; the rest is said to
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from receiver.gemini.reports import ServedProject, WebProcess
+from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.settings.projects import API_KEY, DEFAULT, SECRET, variable_of
 
 COMMAND = "gemini-batch-receiver"

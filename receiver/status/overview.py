@@ -12,13 +12,13 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from receiver.errors import InboxUnavailableError
-from receiver.gemini.reports import WebhookFault, WebProcess
-from receiver.inbox.backlog import Backlog
-from receiver.inbox.bell import QUEUE
-from receiver.inbox.deliveries import Delivery, fetch_deliveries
+from receiver.gemini.webhook_reports import WebhookFault, WebProcess
+from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.foreign import find_foreign, read_number, read_or, read_texts
+from receiver.inbox.job_queue import QUEUE
 from receiver.inbox.outages import Outage, find_outages
+from receiver.inbox.queries import Backlog
 from receiver.inbox.redis_health import Finding, examine
 from receiver.inbox.redis_writes import find_write_obstacle
 from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK

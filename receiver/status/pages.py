@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from receiver.status import rows, words
+from receiver.status import formatting, view_models
 
 PACKAGE = "receiver.status"
 STATIC: Mapping[str, str] = {
@@ -31,12 +31,12 @@ PART = "x-status-part"  # a header of our own script, which no form and no link 
 
 def _finalize(value: Any) -> Any:
     """Every text that a template shows is cleaned; Markup is ours."""
-    return words.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return formatting.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def coded(text: str) -> Markup:
     """A text of ours in which commands stand between backticks."""
-    parts = words.clean(text).split("`")
+    parts = formatting.clean(text).split("`")
     tagged = (f"<code>{escape(part)}</code>" if number % 2 else str(escape(part)) for number, part in enumerate(parts))
     return Markup("".join(tagged))  # noqa: S704 - each part is escaped above
 
@@ -57,8 +57,13 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._env.globals |= {"words": words, "states": rows.STATES, "steps": rows.STEPS, "version": digest[:12]}
-        self._env.globals["page_path"] = rows.page_path
+        self._env.globals |= {
+            "formatting": formatting,
+            "states": view_models.STATES,
+            "steps": view_models.STEPS,
+            "version": digest[:12],
+        }
+        self._env.globals["page_path"] = view_models.page_path
         self._env.filters["coded"] = coded
         for name in self._env.list_templates():
             self._env.get_template(name)  # compiled now: while a delivery waits is a bad time

@@ -14,11 +14,11 @@ from receiver.errors import InboxUnavailableError
 from receiver.inbox.entries import State
 from receiver.inbox.names import INBOX_NAME, inbox_name
 from receiver.settings.settings import Settings
-from receiver.status.deeds import SAYINGS, Deed
-from receiver.status.desk import Desk
-from receiver.status.gate import Gate, Refusal, Visitor
+from receiver.status.actions import SAYINGS, Deed
+from receiver.status.auth import Gate, Refusal, Visitor
+from receiver.status.backend import Desk
 from receiver.status.pages import Pages
-from receiver.status.rows import page_path
+from receiver.status.view_models import page_path
 
 HOME = "/status"
 MOST_FORM_BYTES = 8 * 1024

@@ -1,7 +1,7 @@
 """Where outputs are kept, chosen by STORAGE_URL. Names are paths below the storage root, separated by `/`."""
 
 from receiver.storage.local import LocalStorage, local_root
-from receiver.storage.objects import ObjectStorage
+from receiver.storage.object_store import ObjectStorage
 from receiver.storage.protocol import Storage
 
 __all__ = ["LocalStorage", "ObjectStorage", "Storage", "open_storage"]

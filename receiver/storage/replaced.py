@@ -7,7 +7,7 @@ the new manifest no longer names stay where they are, named by the old index bes
 from hashlib import sha256
 from pathlib import Path
 
-from receiver.outputs.layout import batch_folder, errors_name, forms_name, index_name, manifest_name, retry_name
+from receiver.outputs.paths import batch_folder, errors_name, forms_name, index_name, manifest_name, retry_name
 from receiver.storage import Storage
 
 DIGEST_CHARACTERS = 16

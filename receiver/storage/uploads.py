@@ -11,7 +11,7 @@ from pathlib import Path
 
 from obstore.exceptions import GenericError
 
-from receiver.storage.troubles import is_missing_bucket
+from receiver.storage.errors import is_missing_bucket
 
 if sys.platform == "win32":
     from asyncio import run

@@ -5,9 +5,9 @@ from hashlib import sha256
 
 import msgspec
 
-from receiver.submissions.checks import LineChecker, Problem, Request
 from receiver.submissions.parts import Kind, Part
 from receiver.submissions.request_cautions import Caution
+from receiver.submissions.validation import LineChecker, Problem, Request
 
 MAX_FILE_BYTES = 2_000_000_000  # "2 GB", by the smaller reading
 MAX_INLINE_BYTES = 19 * 1000 * 1000  # the body must stay under 20 MB, and the requests are not all of it

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import httpx
 
 from receiver.errors import KeySetUnavailableError
-from receiver.verification.signing_keys import MAX_KEY_SET_BYTES, KeySet, parse_key_set
+from receiver.verification.keys import MAX_KEY_SET_BYTES, KeySet, parse_key_set
 
 FETCH_TIMEOUT_S = 5.0  # for the whole answer, since httpx limits each read only
 COOLDOWN_S = 60.0  # between two fetches, also after a failed one: unknown keys cost the sender of them nothing

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from receiver.errors import SignatureError, UnknownKeyError
 from receiver.verification import jwts
 from receiver.verification.freshness import require_fresh
-from receiver.verification.signing_keys import KeySet, Secret, decode_base64, parse_key_set
+from receiver.verification.keys import KeySet, Secret, decode_base64, parse_key_set
 
 __all__ = ["KeySet", "Scheme", "Secret", "Verified", "detect_scheme", "parse_key_set", "verify"]
 

@@ -12,25 +12,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from receiver.gemini.evidence import Evidence
-from receiver.inbox.acceptor import Acceptor
-from receiver.inbox.bell import Bell
-from receiver.inbox.deliveries import NoteBook
+from receiver.gemini.webhook_evidence import Evidence
+from receiver.inbox.async_ledger import Acceptor
+from receiver.inbox.delivery_log import NoteBook
+from receiver.inbox.job_queue import Bell
 from receiver.inbox.ledger import Inbox, connect
-from receiver.inbox.sweep import Sweeper
+from receiver.inbox.redispatch import Sweeper
 from receiver.inbox.web_presence import Presence
-from receiver.notices.sender import Sender
-from receiver.recovery.reconciler import Reconciler, look_at_each
+from receiver.notices.dispatcher import Sender
+from receiver.recovery.scheduler import Reconciler, look_at_each
 from receiver.settings.projects import SECRET, Project
 from receiver.settings.settings import Settings
 from receiver.status.routes import StatusPage
 from receiver.telemetry.metrics.counters import Counters
 from receiver.telemetry.tracing import OwnTraces, is_traced
 from receiver.verification.jwks import KeySetCache
-from receiver.web.doors import Parts, Webhook
-from receiver.web.intake import Intake
+from receiver.web.accept_batcher import Intake
+from receiver.web.metrics_endpoint import Meter, Scrape
 from receiver.web.readiness import Readiness, ready
-from receiver.web.scrape import Meter, Scrape
+from receiver.web.webhook_endpoint import Parts, Webhook
 
 MAX_BODY_BYTES = 1024 * 1024
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import httpx
 import redis
 
-from receiver.inbox.deliveries import fetch_deliveries
+from receiver.inbox.delivery_log import fetch_deliveries
 from receiver.verification.signatures import Secret
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, running_service

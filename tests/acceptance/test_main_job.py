@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from deploy.sandbox.demo import REQUESTS
-from receiver.outputs.layout import encode_component
+from receiver.outputs.paths import encode_component
 from tests import nasty
 from tests.acceptance.conftest import World
 from tests.running import answers, ready_batch, running_program, set_faults, submit_file, submit_inline

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.telemetry.metrics.series import METRICS
+from receiver.telemetry.metrics.definitions import METRICS
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
 from tests.notice_receiver import receiving

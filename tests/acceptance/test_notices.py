@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
-from receiver.inbox.bell import Bell
+from receiver.inbox.job_queue import Bell
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.notices.outbox import Outbox
 from receiver.notices.schedule import DELAYS_S

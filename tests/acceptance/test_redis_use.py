@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
-from receiver.inbox.bell import QUEUE
+from receiver.inbox.job_queue import QUEUE
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.notices.outbox import read_standing
 from tests.acceptance.conftest import World

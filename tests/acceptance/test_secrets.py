@@ -15,7 +15,7 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.bell import Bell
+from receiver.inbox.job_queue import Bell
 from receiver.inbox.ledger import Inbox, connect
 from receiver.notices.outbox import Outbox
 from tests.acceptance.conftest import World

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, expect
 
 from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.telemetry.metrics import series
+from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
@@ -219,8 +219,8 @@ def look_closely(page: Page, path: str) -> None:
 def test_charts_say_what_they_draw(world: World, browser: Browser) -> None:
     with serving(world, worker=False), connect(world.redis_url) as client:
         counters = Counters(client)
-        counters.add(series.RESULTS, "ok", amount=7)
-        counters.add(series.RESULTS, "error", amount=2)
+        counters.add(definitions.RESULTS, "ok", amount=7)
+        counters.add(definitions.RESULTS, "error", amount=2)
         assert counters.flush()
         with window(browser, world) as page:
             drawing = page.get_by_role(

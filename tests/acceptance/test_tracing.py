@@ -14,7 +14,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port, start, stop
 from deploy.sandbox.signing import sign_v1
-from receiver.inbox.bell import Bell
+from receiver.inbox.job_queue import Bell
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of

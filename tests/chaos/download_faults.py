@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from receiver.errors import GeminiError
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from tests.fault_proxy import Fault, FaultProxy, Kind, fault_proxy
 from tests.result_server import Answer, AnswerFault, Framing, ResultServer, Seen, result_server
 from workers.download.download import Download, Patience

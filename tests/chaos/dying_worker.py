@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from receiver.inbox.ledger import Inbox, Lease
-from receiver.outputs.layout import manifest_name
+from receiver.outputs.paths import manifest_name
 from receiver.storage.local import LocalStorage
 from workers.cli import main
 from workers.download.download import Download
 from workers.job.lease import LeaseKeeper
-from workers.worker.worker import BatchWorker
+from workers.worker.rq_worker import BatchWorker
 
 RENAMES = {"rename-1": 1, "rename-middle": 700}
 PERCENTS = {"download-1": 1, "download-50": 50, "download-99": 99}

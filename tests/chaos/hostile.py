@@ -15,7 +15,7 @@ from pathlib import Path
 
 import redis
 
-from receiver.inbox.bell import FUNCTION, QUEUE
+from receiver.inbox.job_queue import FUNCTION, QUEUE
 from tests.chaos.batches import add_batches, wait_for_stored
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.report import Options, Report

@@ -10,7 +10,7 @@ from contextlib import suppress
 import redis
 
 from deploy.sandbox.processes import allocate_port
-from receiver.inbox.bell import QUEUE, open_queue
+from receiver.inbox.job_queue import QUEUE, open_queue
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.summaries import Summary
 from tests.chaos.batches import ROWS, add_steadily, batch_id, is_stored, ledger, output_of, wait_for_stored

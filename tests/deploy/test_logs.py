@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from receiver.gemini.checks import NOTES, Kind
+from receiver.gemini.webhook_diagnosis import NOTES, Kind
 from tests.deploy.reading import DEPLOY, ROOT
 
 LEVELS = ("debug", "info", "warning", "error", "critical")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import redis
 
-from receiver.gemini.client import Gemini
-from receiver.gemini.project_batches import ProjectBatches
+from receiver.gemini.batches import Gemini
+from receiver.gemini.project_client import ProjectBatches
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.scripts import COUNTERS, LOOK
-from receiver.outputs.layout import manifest_name
+from receiver.outputs.paths import manifest_name
 from receiver.recovery.reconcile import MISSED, Reconciliation, Report
 from receiver.storage import Storage, open_storage
 from tests.receiver.listing import Listing, serving

@@ -2,7 +2,7 @@
 
 import json
 
-from receiver.outputs.layout import manifest_name
+from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
 
 

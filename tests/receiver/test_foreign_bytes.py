@@ -7,19 +7,19 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from receiver.inbox.backlog import Backlog
-from receiver.inbox.bell import QUEUE, Bell
+from receiver.inbox.job_queue import QUEUE, Bell
 from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.queries import Backlog
+from receiver.inbox.redispatch import sweep
 from receiver.inbox.scripts import BURIED, COUNTERS, DELIVERIES, DONE, DUE, LOOK, METRICS, REFUSALS
-from receiver.inbox.sweep import sweep
 from receiver.inbox.web_presence import WEB
 from receiver.notices.outbox import DEAD, TARGETS
-from receiver.recovery.looks import Looks
+from receiver.recovery.reconcile_lock import Looks
 from receiver.settings.settings import read_settings
 from receiver.status.pages import Pages
-from receiver.status.readings import read_all, read_list
+from receiver.status.queries import read_all, read_list
 from receiver.telemetry.metrics.gauges import read_fields
-from tests.receiver.inbox.test_backlog import fill
+from tests.receiver.inbox.test_queries import fill
 from workers.cli import main
 
 ODD = b"batches/\xff\xfe"

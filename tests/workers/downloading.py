@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from receiver.errors import GeminiError
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from tests.fault_proxy import FaultProxy, fault_proxy
 from tests.result_server import Answer, AnswerFault, ResultServer, Seen, result_server
 from workers.download.download import Download, Patience

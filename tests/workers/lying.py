@@ -14,7 +14,7 @@ import redis
 
 from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.outputs.manifests import Manifest, read_manifest
+from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.storage.local import LocalStorage
 from tests.answering import Answer, answering
 from tests.waiting import eventually

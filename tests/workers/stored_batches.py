@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from receiver.outputs.layout import Template
+from receiver.outputs.paths import Template
 from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import LocalStorage
 from tests import nasty

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from receiver.gemini.operations import Batch
-from receiver.outputs.layout import Template, input_name, manifest_name
-from receiver.outputs.manifests import Manifest, Source
+from receiver.outputs.manifest import Manifest, Source
+from receiver.outputs.paths import Template, input_name, manifest_name
 from receiver.outputs.prices import default_prices
 from receiver.outputs.proof_keys import ProofKey
 from receiver.settings.settings import read_settings
 from receiver.storage import Storage
 from workers.forms.forms import Forms
 from workers.job.split import Split
-from workers.results.account import Account
-from workers.store.known_input import KnownInput
+from workers.results.result_counts import Account
+from workers.store.batch_input import KnownInput
 from workers.store.manifest import build_manifest, commit_manifest
 
 PER_KEY = Template.parse("{batch}/{key}.json")

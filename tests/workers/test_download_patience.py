@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from tests.fault_proxy import Fault
 from tests.result_server import result_server
 from tests.workers.downloading import CONTENT, KEY, NAME, QUICK, Route, says

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from receiver.errors import AlreadyStoredError
-from receiver.outputs.layout import Template, signature_name
+from receiver.outputs.paths import Template, signature_name
 from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import LocalStorage
 from tests.workers.stored_batches import ANSWERS, DATA, KEY, OTHER_KEY, SCHEMA, Stored, used
@@ -20,8 +20,8 @@ from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.cli import main
 from workers.store.manifest import commit_manifest
 from workers.verification.demands import Demands
-from workers.verification.proof import prove_batch
-from workers.verification.verify import Report
+from workers.verification.rules import Report
+from workers.verification.verify_batch import prove_batch
 
 NEW_FIELDS = ("key_pattern", "meta", "rules")
 PUBLIC = PublicKey.parse(KEY.public_key)

@@ -8,8 +8,8 @@ from tests.workers.stored_batches import KEY, KINDS, OTHER_KEY, Stored
 from tests.workers.tampering.cases import TAMPERINGS
 from tests.workers.tampering.rows import FOUND, NOT, NOTED, Tampering
 from workers.verification.demands import Demands
-from workers.verification.proof import prove_batch
-from workers.verification.verify import Report
+from workers.verification.rules import Report
+from workers.verification.verify_batch import prove_batch
 
 THREATS = (Path(__file__).parent.parent.parent / "deploy" / "THREATS.md").read_text()
 PUBLIC, OTHER = PublicKey.parse(KEY.public_key), PublicKey.parse(OTHER_KEY.public_key)

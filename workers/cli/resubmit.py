@@ -15,11 +15,11 @@ from receiver.cli.projects import project_option, read_name
 from receiver.errors import StorageError
 from receiver.inbox.names import split_inbox_name
 from receiver.storage import Storage, open_storage
-from receiver.submissions.checks import asks_for_embedding
-from receiver.submissions.orders import Wish
+from receiver.submissions.planning import Wish
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
+from receiver.submissions.validation import asks_for_embedding
 from workers.store.merged import View, view_retries
-from workers.store.retries import load_manifest, write_retries
+from workers.store.resubmission import load_manifest, write_retries
 
 SHOWN_KEYS = 10
 

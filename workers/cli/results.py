@@ -17,7 +17,7 @@ from receiver.outputs.outcomes import ERROR_FILE
 from receiver.storage import open_storage
 from workers.forms.answers import plain_text, read_answer
 from workers.store.lookup import explain_absence, find_row, read_line
-from workers.verification.verify import Row
+from workers.verification.rules import Row
 
 
 @batches.command("results")

@@ -16,8 +16,8 @@ from receiver.outputs.proof_keys import PublicKey
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 from workers.verification.demands import Demands
-from workers.verification.proof import prove_batch
-from workers.verification.verify import Report
+from workers.verification.rules import Report
+from workers.verification.verify_batch import prove_batch
 
 
 def _parse_keys(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[PublicKey, ...]:

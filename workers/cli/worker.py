@@ -5,7 +5,7 @@ import click
 from receiver.cli.group import cli, load_settings, warn_of_unknown
 from receiver.telemetry.logs import log_what_escapes
 from workers.job.configuration import current_settings
-from workers.worker.run import run_worker
+from workers.worker.main import run_worker
 
 
 @cli.command()

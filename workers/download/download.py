@@ -15,12 +15,12 @@ from typing import NamedTuple
 import httpx
 
 from receiver.errors import DownloadError, GeminiError
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.transport import RETRYABLE_STATUS
 from receiver.retry import jittered
-from workers.download.file_answers import parse_codings, parse_span, parse_strong_etag, read_refusal, shows_its_end
 from workers.download.gunzip import gunzip
-from workers.download.stall_watch import StallWatch
+from workers.download.response_headers import parse_codings, parse_span, parse_strong_etag, read_refusal, shows_its_end
+from workers.download.stall_timeout import StallWatch
 
 OVERLAP_BYTES = 4096
 LOOK_EVERY_S = 0.25

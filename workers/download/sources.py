@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from workers.download.download import Download
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from receiver.outputs.output_forms import Form
+from receiver.outputs.forms import Form
 from workers.results.candidates import End, end_of, holds_answer, parts_of
 from workers.results.large_lines import find_excess, find_wide_text
 from workers.results.shapes import find_error, unify_row

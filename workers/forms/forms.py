@@ -9,10 +9,10 @@ from typing import Any, Protocol, Self
 
 from msgspec import UNSET
 
-from receiver.outputs.layout import Template, errors_name, forms_name, table_name
-from receiver.outputs.manifests import FormsRecord, Record
+from receiver.outputs.forms import Form
+from receiver.outputs.manifest import FormsRecord, Record
 from receiver.outputs.outcomes import Outcome
-from receiver.outputs.output_forms import Form
+from receiver.outputs.paths import Template, errors_name, forms_name, table_name
 from receiver.settings.response_schemas import build_validator
 from receiver.storage import Storage
 from workers.forms.answers import NO_ANSWER, read_answer

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from receiver.outputs.output_forms import Form
+from receiver.outputs.forms import Form
 from workers.store.digests import file_sha256
 from workers.store.records import encode_row
 

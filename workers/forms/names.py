@@ -6,8 +6,8 @@ its second picture in `abc/_media/k1.2.png`; the group `abc/de.jsonl` has the te
 a folder all of them end alike, so that nothing but this ending is replaced.
 """
 
-from receiver.outputs.layout import batch_folder, encode_component, unkeyed_name
-from receiver.outputs.output_forms import Form
+from receiver.outputs.forms import Form
+from receiver.outputs.paths import batch_folder, encode_component, unkeyed_name
 
 RAW_ENDING = ".json"  # of our own folders, whatever the template
 OWN_FOLDERS = ("_unkeyed", "_unmatched")

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from receiver.outputs.output_forms import Form
+from receiver.outputs.forms import Form
 from receiver.storage import Storage
 from workers.forms.index import FormsIndex
 from workers.forms.media import Decoded

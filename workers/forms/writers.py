@@ -4,15 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from receiver.outputs.forms import Form
 from receiver.outputs.outcomes import Outcome
-from receiver.outputs.output_forms import Form
 from workers.forms.answers import NO_CANDIDATE, Answer, Candidate, plain_text
 from workers.forms.media import Decoded, decode_media
 from workers.forms.names import FormNames
 from workers.forms.outputs import FormOutputs
 from workers.forms.structured import BrokenAnswerError, StructuredAnswers, encode_calls
 from workers.forms.table import COUNTS, FurtherCandidate, Row, Table, read_embedding
-from workers.results.results import parse_result
+from workers.results.parser import parse_result
 from workers.results.rules import Result
 from workers.store.digests import file_sha256
 from workers.store.index import IndexRow

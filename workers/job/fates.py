@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from receiver.errors import GeminiError, ManifestError, ReceiverError, StorageError
 from receiver.inbox.summaries import Summary, summarise
-from receiver.outputs.manifests import Manifest
+from receiver.outputs.manifest import Manifest
 from receiver.retry import OUTAGE_CAP_S, Next, Patience, jittered, plan_next
 from workers.job.lease import LeaseKeeper
 

@@ -13,10 +13,10 @@ from receiver.inbox.entries import State
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
-from receiver.notices.messages import Message
+from receiver.notices.payloads import Message
 from receiver.retry import Counter
 from receiver.telemetry.log_fields import FollowingThread
-from workers.job.held import breathe, forget_lease, remember_lease
+from workers.job.shared_memory import breathe, forget_lease, remember_lease
 from workers.job.shutdown import is_out_of_time, is_shutting_down
 from workers.results.doubts import Series
 

@@ -3,17 +3,17 @@
 from msgspec import UNSET, UnsetType
 
 from receiver.errors import GeminiError, ManifestError, ReceiverError
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
-from receiver.outputs.manifests import read_manifest
+from receiver.outputs.manifest import read_manifest
 from receiver.outputs.outcomes import Outcome
 from receiver.settings.settings import Settings
 from workers.download.sources import ResultSource, open_source
 from workers.job.lease import LeaseKeeper
 from workers.job.survey import Survey
-from workers.results.account import Account
 from workers.results.doubts import LineCounts, Reading, find_doubt, plan_next_reading_s
-from workers.store.known_input import KnownInput
+from workers.results.result_counts import Account
+from workers.store.batch_input import KnownInput
 
 MAX_READINGS = 20  # that differ; over an hour and a half by default
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from receiver.errors import StorageError
 from receiver.settings.settings import Settings
 from receiver.storage import Storage
+from receiver.storage.cleanup import clear_leftovers
 from receiver.storage.disk_errors import explain
-from receiver.storage.leftovers import clear_leftovers
 
 PREFIX = "gbr-"
 log = logging.getLogger(__name__)

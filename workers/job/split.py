@@ -6,15 +6,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from receiver.outputs.layout import Namer, oversize_name, unkeyed_name
-from receiver.outputs.manifests import Objects, Record
+from receiver.outputs.manifest import Objects, Record
 from receiver.outputs.outcomes import ERROR_FILE, Outcome
+from receiver.outputs.paths import Namer, oversize_name, unkeyed_name
 from receiver.storage import Storage
 from workers.forms.forms import Forms
-from workers.results.account import Account
 from workers.results.doubts import LineCounts
 from workers.results.lines import BlankLines, Block, LineSplitter, OversizeLine
-from workers.results.results import is_blank, line_parser
+from workers.results.parser import is_blank, line_parser
+from workers.results.result_counts import Account
 from workers.results.rules import Result, malformed
 from workers.store.index import IndexRow
 from workers.store.manifest import Written

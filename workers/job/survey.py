@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable
 
 from receiver.outputs.outcomes import Outcome
-from workers.results.account import Account
 from workers.results.doubts import LineCounts
 from workers.results.lines import BlankLines, LineSplitter, OversizeLine
-from workers.results.results import is_blank, line_parser
+from workers.results.parser import is_blank, line_parser
+from workers.results.result_counts import Account
 from workers.results.rules import malformed
 
 

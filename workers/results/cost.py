@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal, localcontext
 from typing import Any
 
-from receiver.outputs.manifests import Cost, Priced
+from receiver.outputs.manifest import Cost, Priced
 from receiver.outputs.prices import ANY_MODALITY, MODALITIES, Prices, Rate, Rates
 from workers.results.meter import Metered, ModelUsage
 

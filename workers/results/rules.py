@@ -31,7 +31,7 @@ class Result(msgspec.Struct, gc=False, frozen=True):
     billed: bool = True  # False: the request failed, and Gemini charges nothing for it
 
 
-# The number of these rules and those of `workers.results.results`, in every manifest: one more
+# The number of these rules and those of `workers.results.parser`, in every manifest: one more
 # whenever the same line may get another outcome, key, code, message or usage than before. Then
 # `verify` calls no difference a fault.
 RULES = 2

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from receiver.errors import StorageError
-from receiver.outputs.manifests import Manifest
+from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ERROR_FILE, Outcome
 from receiver.storage import Storage
 from workers.store.stored_index import read_index
-from workers.verification.verify import Row
+from workers.verification.rules import Row
 
 
 def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> Row | None:

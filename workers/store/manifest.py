@@ -9,8 +9,7 @@ from importlib.metadata import version
 from msgspec import UNSET
 
 from receiver.gemini.operations import Batch
-from receiver.outputs.layout import Template, manifest_name, signature_name
-from receiver.outputs.manifests import (
+from receiver.outputs.manifest import (
     BatchError,
     Cost,
     FormsRecord,
@@ -22,13 +21,14 @@ from receiver.outputs.manifests import (
     encode_manifest,
 )
 from receiver.outputs.outcomes import Outcome
+from receiver.outputs.paths import Template, manifest_name, signature_name
 from receiver.outputs.prices import Prices
 from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import Storage
-from workers.results.account import Account
 from workers.results.cost import price_batch
+from workers.results.result_counts import Account
 from workers.results.rules import RULES
-from workers.store.known_input import KnownInput
+from workers.store.batch_input import KnownInput
 
 VERSION = version("gemini-batch-receiver")
 

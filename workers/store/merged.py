@@ -13,15 +13,15 @@ import msgspec
 
 from receiver.errors import StorageError
 from receiver.outputs.judgement import judge_manifest, name_unanswered
-from receiver.outputs.manifests import Manifest
+from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ANSWERED, Outcome
 from receiver.storage import Storage
 from receiver.submissions.records import read_resubmitted
-from workers.results.account import key_token
-from workers.store.known_input import KnownInput
-from workers.store.retries import load_manifest
+from workers.results.result_counts import key_token
+from workers.store.batch_input import KnownInput
+from workers.store.resubmission import load_manifest
 from workers.store.stored_index import read_index
-from workers.verification.verify import Row
+from workers.verification.rules import Row
 
 MISSING = "missing"  # its batch is stored, and no line carries the key
 

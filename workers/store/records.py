@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
-from receiver.outputs.layout import errors_name, index_name, retry_name
-from receiver.outputs.manifests import Record
+from receiver.outputs.manifest import Record
 from receiver.outputs.outcomes import Outcome
+from receiver.outputs.paths import errors_name, index_name, retry_name
 from receiver.storage import Storage
 from workers.results.lines import is_utf8
 from workers.results.rules import Result

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from receiver.errors import StorageError
-from receiver.outputs.layout import index_name
+from receiver.outputs.paths import index_name
 from receiver.storage import Storage
-from workers.verification.verify import Row, read_row
+from workers.verification.rules import Row, read_row
 
 
 def read_rows(path: Path) -> Iterator[Row]:

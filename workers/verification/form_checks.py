@@ -12,13 +12,13 @@ from typing import Annotated
 
 import msgspec
 
-from receiver.outputs.layout import forms_name, manifest_name
-from receiver.outputs.manifests import FormsRecord, Manifest
+from receiver.outputs.manifest import FormsRecord, Manifest
+from receiver.outputs.paths import forms_name, manifest_name
 from receiver.storage import Storage
 from receiver.tolerant_json import tolerant_reader
 from workers.store.digests import digest_of, file_sha256
 from workers.verification.record_checks import open_output
-from workers.verification.verify import Finding
+from workers.verification.rules import Finding
 
 READING_THREADS = 16
 OBJECTS_TOGETHER = 32  # that one thread reads, one after the other

@@ -11,15 +11,15 @@ from typing import Any, get_args
 
 import msgspec
 
-from receiver.outputs.layout import Template, forms_name
-from receiver.outputs.manifests import FormsRecord, Manifest
-from receiver.outputs.output_forms import Form
+from receiver.outputs.forms import Form
+from receiver.outputs.manifest import FormsRecord, Manifest
+from receiver.outputs.paths import Template, forms_name
 from workers.forms.forms import Forms, schema_sha256
 from workers.results.rules import RULES
 from workers.verification.naming import Naming
 from workers.verification.nowhere import Nowhere
 from workers.verification.row_checks import shortened
-from workers.verification.verify import Finding, Report
+from workers.verification.rules import Finding, Report
 
 
 @dataclass(frozen=True)

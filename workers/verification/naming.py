@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import msgspec
 
 from receiver.errors import LayoutError
-from receiver.outputs.layout import Namer, Template
-from receiver.outputs.manifests import Manifest
+from receiver.outputs.manifest import Manifest
+from receiver.outputs.paths import Namer, Template
 
 DEFAULT = Template.parse("{batch}/{key}.json")
 

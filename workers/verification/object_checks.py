@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from receiver.storage import Storage
 from workers.verification.record_checks import open_output
-from workers.verification.verify import Finding, Keep, Piece, Report, judge_object
+from workers.verification.rules import Finding, Keep, Piece, Report, judge_object
 
 OBJECTS_TOGETHER = 32  # that one thread reads, one after the other
 WAITING_TASKS = 64

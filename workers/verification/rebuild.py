@@ -13,21 +13,21 @@ from pathlib import Path
 import msgspec
 
 from receiver.gemini.operations import Batch
-from receiver.outputs.layout import index_name, manifest_name, retry_name
-from receiver.outputs.manifests import Cost, Manifest, Priced, Record, Source
+from receiver.outputs.manifest import Cost, Manifest, Priced, Record, Source
+from receiver.outputs.paths import index_name, manifest_name, retry_name
 from workers.job.split import Split
-from workers.results.account import Account
+from workers.results.result_counts import Account
 from workers.results.rules import RULES
+from workers.store.batch_input import KnownInput
 from workers.store.digests import file_sha256
-from workers.store.known_input import KnownInput
 from workers.store.manifest import Written, build_manifest
 from workers.verification.demands import Demands
 from workers.verification.form_rebuild import FormRebuild
 from workers.verification.naming import Naming
 from workers.verification.nowhere import Nowhere
 from workers.verification.row_checks import Rows, shortened
+from workers.verification.rules import Finding, Report, Row
 from workers.verification.source_file import SourceFile
-from workers.verification.verify import Finding, Report, Row
 
 COUNTED = (
     "source",

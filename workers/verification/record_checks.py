@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from receiver.errors import StorageError
-from receiver.outputs.layout import forms_name, index_name, input_name, manifest_name, retry_name
-from receiver.outputs.manifests import FormsRecord, Manifest
+from receiver.outputs.manifest import FormsRecord, Manifest
+from receiver.outputs.paths import forms_name, index_name, input_name, manifest_name, retry_name
 from receiver.storage import Storage
+from workers.store.batch_input import KnownInput
 from workers.store.digests import digest_of
-from workers.store.known_input import KnownInput
-from workers.verification.verify import Finding
+from workers.verification.rules import Finding
 
 
 def open_output(storage: Storage, name: str) -> Iterator[bytes] | Finding:

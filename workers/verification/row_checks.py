@@ -5,7 +5,7 @@ from typing import Any
 
 from receiver.outputs.outcomes import ERROR_FILE
 from workers.store.index import IndexRow
-from workers.verification.verify import Finding, Report, Row
+from workers.verification.rules import Finding, Report, Row
 
 NAMED_CHARACTERS = 160
 

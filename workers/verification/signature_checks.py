@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from hashlib import sha256
 
-from receiver.outputs.layout import manifest_name, signature_name
+from receiver.outputs.paths import manifest_name, signature_name
 from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import Storage
-from workers.verification.verify import Finding, Report
+from workers.verification.rules import Finding, Report
 
 
 def own_signature(batch_id: str, data: bytes) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from receiver.outputs.layout import errors_name, oversize_name
-from receiver.outputs.manifests import Manifest
+from receiver.outputs.manifest import Manifest
+from receiver.outputs.paths import errors_name, oversize_name
 from receiver.storage import Storage
 from workers.verification.kept_lines import is_as_told, read_line
-from workers.verification.verify import NOWHERE, Finding, Row
+from workers.verification.rules import NOWHERE, Finding, Row
 
 NEWLINES_TOGETHER = 64 * 1024
 CHUNK_BYTES = 256 * 1024

@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from receiver.errors import ManifestError
-from receiver.outputs.layout import (
+from receiver.outputs.manifest import FormsRecord, Manifest, read_manifest
+from receiver.outputs.paths import (
     Namer,
     batch_folder,
     errors_name,
@@ -23,12 +24,11 @@ from receiver.outputs.layout import (
     manifest_name,
     retry_name,
 )
-from receiver.outputs.manifests import FormsRecord, Manifest, read_manifest
 from receiver.storage import Storage
 from receiver.storage.replaced import replaced_folder
 from receiver.submissions.records import link_name, resubmitted_name
 from receiver.tolerant_json import tolerant_reader
-from workers.verification.verify import Finding, Report
+from workers.verification.rules import Finding, Report
 
 MOST_FOLDERS = 1000
 NAMED_FOLDERS = 3

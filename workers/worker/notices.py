@@ -12,9 +12,9 @@ import time
 import redis
 
 from receiver.errors import InboxUnavailableError
-from receiver.notices.queues import NoticeQueue
+from receiver.notices.queue import NoticeQueue
 from receiver.settings.settings import Settings
-from workers.worker.children import run_command
+from workers.worker.commands import run_command
 
 ASK_EVERY_S = 2.0
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from receiver.cli.completion import complete_batch
 from receiver.cli.group import load_settings
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
-from receiver.gemini.project_batches import ProjectBatches, open_each
+from receiver.gemini.project_client import ProjectBatches, open_each
 from receiver.inbox.names import split_inbox_name
 
 

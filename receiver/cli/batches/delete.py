@@ -12,9 +12,9 @@ from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
-from receiver.gemini.project_batches import open_each
+from receiver.gemini.project_client import open_each
 from receiver.inbox.names import split_inbox_name
-from receiver.recovery.removal import Removal, Remover
+from receiver.recovery.batch_deletion import Removal, Remover
 from receiver.storage import open_storage
 
 

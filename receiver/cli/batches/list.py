@@ -16,7 +16,7 @@ from receiver.cli.projects import choose_projects, end_with, project_option
 from receiver.cli.stored import parse_record, read_record
 from receiver.errors import ManifestError, ReceiverError
 from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
-from receiver.gemini.project_batches import ProjectBatches, open_each
+from receiver.gemini.project_client import ProjectBatches, open_each
 from receiver.outputs.judgement import judge_manifest
 from receiver.recovery.replay import STORAGE_THREADS
 from receiver.storage import Storage, open_storage

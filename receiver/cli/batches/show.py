@@ -12,7 +12,7 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.outputs.judgement import Judgement, judge_manifest
-from receiver.outputs.manifests import Cost, FormsRecord, Manifest, Priced, Source
+from receiver.outputs.manifest import Cost, FormsRecord, Manifest, Priced, Source
 from receiver.storage import open_storage
 from receiver.storage.replaced import find_replaced
 from receiver.submissions.records import read_resubmitted

@@ -7,7 +7,7 @@ from receiver.cli.batches.group import batches
 from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.inbox.names import inbox_name
-from receiver.outputs.layout import input_name, manifest_name
+from receiver.outputs.paths import input_name, manifest_name
 from receiver.storage import Storage, open_storage
 from receiver.submissions.claims import list_submissions
 from receiver.submissions.records import Records, Submission

@@ -14,18 +14,18 @@ from receiver.cli.group import load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
 from receiver.errors import SettingsError, SubmissionError
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.inbox.names import inbox_name
 from receiver.outputs.models import model_warnings
 from receiver.settings.settings import Settings
 from receiver.settings.web_urls import parse_web_url
 from receiver.storage import Storage, open_storage
 from receiver.submissions.model_check import check_model
-from receiver.submissions.orders import Wish, check_input, draft_submission, settle_submission
 from receiver.submissions.parts import Part
+from receiver.submissions.planning import Wish, check_input, draft_submission, settle_submission
 from receiver.submissions.plans import Plan
 from receiver.submissions.records import Records, Submission
-from receiver.submissions.sender import Ears, Sender, Sent
+from receiver.submissions.submitter import Ears, Sender, Sent
 
 SAID = {
     "created": "created {batch}",

@@ -18,11 +18,11 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, project_of, project_option, projects_of, read_name
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Unread, is_older
-from receiver.gemini.project_batches import ProjectBatches, open_each
-from receiver.inbox.backlog import Backlog
+from receiver.gemini.project_client import ProjectBatches, open_each
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.names import split_inbox_name
-from receiver.recovery.watch import Sight, Until, Watch
+from receiver.inbox.queries import Backlog
+from receiver.recovery.batch_watch import Sight, Until, Watch
 from receiver.retry import jittered
 from receiver.storage import open_storage
 

@@ -12,7 +12,7 @@ from receiver.cli.bars import open_console
 from receiver.cli.batches.watch_words import describe
 from receiver.cli.moments import show_age
 from receiver.cli.printable import printable
-from receiver.recovery.watch import Sight
+from receiver.recovery.batch_watch import Sight
 
 BAR, NARROW_BAR = 20, 10  # columns
 NARROW = 80  # columns of a terminal

@@ -11,7 +11,7 @@ import msgspec
 
 from receiver.cli.batches.watch_words import describe
 from receiver.cli.progress import is_lively
-from receiver.recovery.watch import Sight
+from receiver.recovery.batch_watch import Sight
 
 
 class View(Protocol):

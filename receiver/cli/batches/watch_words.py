@@ -1,7 +1,7 @@
 """What is said of a watched batch."""
 
 from receiver.cli.printable import printable
-from receiver.recovery.watch import Sight
+from receiver.recovery.batch_watch import Sight
 
 
 def describe(sight: Sight) -> str:

@@ -12,10 +12,10 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.cli.webhooks.group import WebUrl, json_option, webhooks
 from receiver.errors import GeminiError
-from receiver.gemini.checks import Problem, Wanted, choose_ours, find_problems, judge
-from receiver.gemini.projects import open_webhooks, wanted_of
 from receiver.gemini.reachability import find_obstacle
-from receiver.gemini.registered import Webhook
+from receiver.gemini.registered_webhooks import Webhook
+from receiver.gemini.webhook_diagnosis import Problem, Wanted, choose_ours, find_problems, judge
+from receiver.gemini.webhook_setup import open_webhooks, wanted_of
 from receiver.gemini.webhooks import Webhooks
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings

@@ -8,7 +8,7 @@ import msgspec
 
 from receiver.cli.group import Group, cli
 from receiver.cli.printable import printable
-from receiver.gemini.registered import Webhook
+from receiver.gemini.registered_webhooks import Webhook
 from receiver.settings.projects import Project
 from receiver.settings.web_urls import parse_web_url
 

@@ -13,13 +13,13 @@ from receiver.cli.moments import show_moment
 from receiver.cli.projects import project_option, read_project
 from receiver.cli.webhooks.group import Events, WebUrl, bare, described, json_option, webhooks
 from receiver.errors import EnvFileError, GeminiError
-from receiver.gemini.projects import open_webhooks, wanted_of
-from receiver.gemini.registered import BATCH_EVENTS, SigningSecret, Webhook, show_secret
+from receiver.gemini.registered_webhooks import BATCH_EVENTS, SigningSecret, Webhook, show_secret
+from receiver.gemini.webhook_setup import open_webhooks, wanted_of
 from receiver.gemini.webhooks import Webhooks, is_unsure
 from receiver.settings.env_files import find_secrets, put_secrets, read_env_file, require_writable, write_env_file
 from receiver.settings.projects import OTHER_SECRET, SECRET, Project
 from receiver.settings.web_urls import is_same_url
-from receiver.verification.signing_keys import Secret
+from receiver.verification.keys import Secret
 
 DAY_MS = 24 * 3600 * 1000  # how long Gemini keeps an old secret
 env_file_option = click.option(

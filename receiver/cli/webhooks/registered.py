@@ -9,8 +9,8 @@ from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option, read_project
 from receiver.cli.webhooks.group import Events, WebUrl, bare, described, json_option, say, webhooks
-from receiver.gemini.projects import open_webhooks
-from receiver.gemini.registered import Webhook
+from receiver.gemini.registered_webhooks import Webhook
+from receiver.gemini.webhook_setup import open_webhooks
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 from receiver.settings.web_urls import complete_url

@@ -16,7 +16,7 @@ import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.scripts import Scripts
-from receiver.telemetry.metrics.series import Metric
+from receiver.telemetry.metrics.definitions import Metric
 
 FLUSH_EVERY_S = 1.0
 SENT_TTL_S = 600

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from receiver.telemetry.metrics.series import BEYOND, METRICS, SUM, Metric
+from receiver.telemetry.metrics.definitions import BEYOND, METRICS, SUM, Metric
 
 Values = dict[tuple[str, ...], float]  # by what follows the name in the field
 

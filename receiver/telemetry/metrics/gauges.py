@@ -7,9 +7,9 @@ from typing import Any
 import redis
 
 from receiver.errors import InboxUnavailableError
-from receiver.gemini.reports import WebProcess
-from receiver.inbox.bell import open_queue
+from receiver.gemini.webhook_reports import WebProcess
 from receiver.inbox.foreign import read_number, read_or
+from receiver.inbox.job_queue import open_queue
 from receiver.inbox.redis_writes import find_write_obstacle
 from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK, METRICS
 from receiver.inbox.web_presence import read_web_processes
@@ -17,7 +17,7 @@ from receiver.notices.outbox import read_standing
 from receiver.recovery.running_batches import read_running
 from receiver.settings.projects import Project
 from receiver.status.overview import find_workers
-from receiver.telemetry.metrics import series
+from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import read_counts
 
 VERSION = version("gemini-batch-receiver")
@@ -25,7 +25,7 @@ VERSION = version("gemini-batch-receiver")
 
 def read_without_redis() -> dict[str, float]:
     """What is known while Redis is away."""
-    return {series.REDIS_UP.field(): 0, series.BUILD.field(VERSION): 1}
+    return {definitions.REDIS_UP.field(): 0, definitions.BUILD.field(VERSION): 1}
 
 
 def read_fields(client: "redis.Redis", projects: Iterable[Project]) -> dict[str, float]:
@@ -34,7 +34,7 @@ def read_fields(client: "redis.Redis", projects: Iterable[Project]) -> dict[str,
     Raises InboxUnavailableError when Redis can't be asked.
     """
     try:
-        return read_without_redis() | series.zeros() | _read(client, list(projects))
+        return read_without_redis() | definitions.zeros() | _read(client, list(projects))
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
@@ -56,19 +56,19 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     first_ms = min((score for _, score in oldest), default=now_ms) if isinstance(oldest, list) else now_ms
     sizes = {
-        series.ENTRIES.field("owed"): owed,
-        series.ENTRIES.field("buried"): buried,
-        series.ENTRIES.field("done"): done,
-        series.DUE_ENTRIES.field(): read_or(None, lambda: client.zcount(DUE, "-inf", now_ms)),
-        series.QUEUED_JOBS.field(): queued,
+        definitions.ENTRIES.field("owed"): owed,
+        definitions.ENTRIES.field("buried"): buried,
+        definitions.ENTRIES.field("done"): done,
+        definitions.DUE_ENTRIES.field(): read_or(None, lambda: client.zcount(DUE, "-inf", now_ms)),
+        definitions.QUEUED_JOBS.field(): queued,
     }
     return {
         **read_counts(counted),
         **{f"gbr_{name}_total": value for name, value in read_counts(older).items()},
-        series.REDIS_UP.field(): 1,
-        series.REDIS_WRITABLE.field(): float(find_write_obstacle(client) is None),
+        definitions.REDIS_UP.field(): 1,
+        definitions.REDIS_WRITABLE.field(): float(find_write_obstacle(client) is None),
         **{field: size for field, size in sizes.items() if isinstance(size, int)},  # else somebody else's: unknown
-        series.OLDEST_DUE.field(): max(0.0, (now_ms - first_ms) / 1000),
+        definitions.OLDEST_DUE.field(): max(0.0, (now_ms - first_ms) / 1000),
         **_count_workers(client, now_ms),
         **_read_outbox(client),
         **_read_looks(projects, looks),
@@ -80,22 +80,22 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
 def _read_outbox(client: "redis.Redis") -> dict[str, float]:
     standing = read_standing(client)
     return {
-        series.OUTBOX.field("waiting"): standing.waiting,
-        series.OUTBOX.field("dead"): standing.dead,
-        series.OLDEST_NOTICE.field(): standing.oldest_due_s or 0,
+        definitions.OUTBOX.field("waiting"): standing.waiting,
+        definitions.OUTBOX.field("dead"): standing.dead,
+        definitions.OLDEST_NOTICE.field(): standing.oldest_due_s or 0,
     }
 
 
 def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
     states = ["busy" if worker.state == "busy" else "idle" for worker in find_workers(client, now_ms)]
-    return {series.WORKERS.field(state): states.count(state) for state in ("idle", "busy")}
+    return {definitions.WORKERS.field(state): states.count(state) for state in ("idle", "busy")}
 
 
 def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
     found = {}
     for project, moments in zip(projects, looks, strict=True):
         known = moments if isinstance(moments, list) else [None, None]
-        for metric, moment in zip((series.LOOKED, series.LOOKED_COMPLETELY), known, strict=True):
+        for metric, moment in zip((definitions.LOOKED, definitions.LOOKED_COMPLETELY), known, strict=True):
             if (moment_ms := read_number(moment)) is not None:
                 found[metric.field(project.label)] = moment_ms / 1000
     return found
@@ -106,8 +106,8 @@ def _read_running(client: "redis.Redis", projects: list[Project], now_ms: int) -
     labels = {project.name: project.label for project in projects}
     for running in read_running(client, list(labels), now_ms):
         label = labels[running.project]
-        found[series.RUNNING.field(label)] = running.count
-        found[series.OLDEST_RUNNING.field(label)] = running.oldest_s or 0
+        found[definitions.RUNNING.field(label)] = running.count
+        found[definitions.OLDEST_RUNNING.field(label)] = running.oldest_s or 0
     return found
 
 
@@ -119,5 +119,5 @@ def _count_faults(projects: list[Project], web: list[WebProcess]) -> dict[str, f
         seen = [one.faults for one in served if one.faults is not None]
         if seen:
             faults = {fault for faults in seen for fault in faults}
-            found[series.WEBHOOK_FAULTS.field(project.label)] = len(faults)
+            found[definitions.WEBHOOK_FAULTS.field(project.label)] = len(faults)
     return found

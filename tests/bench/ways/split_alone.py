@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from receiver.outputs.layout import Template
+from receiver.outputs.paths import Template
 from receiver.storage import LocalStorage
 from workers.job.split import Split
-from workers.results.account import Account
+from workers.results.result_counts import Account
 
 CHUNK_BYTES = 64 * 1024  # as the network gives them
 BATCH_ID = "bench"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from receiver.inbox.ledger import Arrival, Inbox, connect
-from tests.receiver.inbox.test_backlog import fill
+from tests.receiver.inbox.test_queries import fill
 
 VARIABLE = "_GEMINI_BATCH_RECEIVER_COMPLETE"
 

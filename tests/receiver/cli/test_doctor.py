@@ -18,9 +18,9 @@ from click.testing import CliRunner, Result
 
 from deploy.sandbox.valkey import running_valkey
 from receiver.cli.group import cli
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.probe import probe_gemini
-from receiver.gemini.reports import ServedProject, WebhookFault, WebProcess
+from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.inbox.web_presence import WEB
 from tests.running import ready_batch, register_webhook, running_sandbox
 from workers.cli import main  # noqa: F401 - it brings the commands into the group

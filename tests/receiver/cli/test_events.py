@@ -8,12 +8,12 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
-from receiver.inbox.bell import open_queue
-from receiver.inbox.deliveries import Note, NoteBook, name_delivery
+from receiver.inbox.delivery_log import Note, NoteBook, name_delivery
+from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
-from tests.receiver.inbox.test_backlog import fill
+from tests.receiver.inbox.test_queries import fill
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 

@@ -9,15 +9,15 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
-from receiver.notices.messages import describe_manifest
 from receiver.notices.outbox import Outbox, read_standing
-from receiver.notices.queues import NoticeQueue
-from receiver.outputs.manifests import encode_manifest
-from receiver.settings.targets import make_target
+from receiver.notices.payloads import describe_manifest
+from receiver.notices.queue import NoticeQueue
+from receiver.outputs.manifest import encode_manifest
+from receiver.settings.notice_targets import make_target
 from tests.notice_receiver import Receiver, receiving
 from tests.receiver.forging import SECRET_TEXT
 from tests.receiver.notices.conftest import BATCH, STORED
-from tests.receiver.outputs.test_manifests import MANIFEST
+from tests.receiver.outputs.test_manifest import MANIFEST
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 REMOVED = make_target("webhook", "https://removed.example/hunter2")

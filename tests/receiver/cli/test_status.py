@@ -14,18 +14,18 @@ from rq.serializers import JSONSerializer
 
 from deploy.sandbox.valkey import running_valkey
 from receiver.cli.group import cli
-from receiver.gemini.reports import ServedProject, WebhookFault, WebProcess
-from receiver.inbox.bell import open_queue
-from receiver.inbox.deliveries import Note, NoteBook, name_delivery
+from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
+from receiver.inbox.delivery_log import Note, NoteBook, name_delivery
 from receiver.inbox.entries import ENTRY
+from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import DUE
 from receiver.inbox.web_presence import WEB
-from receiver.recovery.looks import Looks
+from receiver.recovery.reconcile_lock import Looks
 from receiver.retry import Counter
 from receiver.status.overview import take_overview
 from tests.answering import Answer, answering
-from tests.receiver.inbox.test_backlog import fill
+from tests.receiver.inbox.test_queries import fill
 from tests.running import running_program
 from tests.waiting import eventually
 from workers.cli import main  # noqa: F401 - it brings the commands into the group

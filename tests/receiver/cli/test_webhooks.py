@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
-from receiver.gemini.registered import BATCH_EVENTS
+from receiver.gemini.registered_webhooks import BATCH_EVENTS
 from receiver.gemini.transport import Transport
 from receiver.gemini.webhooks import Webhooks
 from receiver.settings.settings import read_settings

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.errors import GeminiError
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.files import CHUNK_BYTES, Files
 from tests.answering import Answer, answering
 from tests.fault_proxy import Fault, FaultProxy, fault_proxy

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.errors import GeminiError, NotFoundError
-from receiver.gemini.registered import BATCH_EVENTS
+from receiver.gemini.registered_webhooks import BATCH_EVENTS
 from receiver.gemini.transport import Transport
 from receiver.gemini.webhooks import Webhooks, is_unsure
 from tests.answering import Answer, answering

@@ -14,7 +14,7 @@ from rq import Queue
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.errors import InboxUnavailableError, UnfitRedisError
-from receiver.inbox.bell import QUEUE, Bell
+from receiver.inbox.job_queue import QUEUE, Bell
 from receiver.inbox.ledger import connect
 from receiver.inbox.redis_health import check_at_start, examine
 

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 import redis
 
-from receiver.gemini.evidence import Evidence
-from receiver.gemini.registered import BATCH_EVENTS
-from receiver.gemini.reports import ServedProject, WebProcess
+from receiver.gemini.registered_webhooks import BATCH_EVENTS
 from receiver.gemini.transport import Transport
+from receiver.gemini.webhook_evidence import Evidence
+from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.gemini.webhooks import Webhooks
 from receiver.inbox.web_presence import GONE_AFTER_S, WEB, Presence, read_web_processes
 from receiver.settings.settings import Settings, read_settings

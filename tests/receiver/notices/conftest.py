@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.notices.messages import Message
-from receiver.settings.targets import NoticeSettings, Target, make_target
+from receiver.notices.payloads import Message
+from receiver.settings.notice_targets import NoticeSettings, Target, make_target
 from tests.notice_receiver import Receiver, receiving
 from tests.receiver.forging import SECRET
 

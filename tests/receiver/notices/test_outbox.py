@@ -3,14 +3,14 @@ import json
 import pytest
 import redis
 
-from receiver.inbox.bell import open_queue
+from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease
 from receiver.inbox.summaries import Summary
-from receiver.notices.messages import describe_manifest
 from receiver.notices.outbox import Notice, Outbox, read_standing
-from receiver.notices.queues import NoticeQueue
+from receiver.notices.payloads import describe_manifest
+from receiver.notices.queue import NoticeQueue
 from tests.receiver.notices.conftest import BATCH, STORED
-from tests.receiver.outputs.test_manifests import MANIFEST
+from tests.receiver.outputs.test_manifest import MANIFEST
 from tests.waiting import eventually
 
 TARGETS = ["aaaaaaaaaaaa", "bbbbbbbbbbbb"]

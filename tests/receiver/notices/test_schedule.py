@@ -2,9 +2,9 @@
 
 import pytest
 
-from receiver.notices.queues import LEASE_S
+from receiver.notices.queue import LEASE_S
 from receiver.notices.schedule import DELAYS_S, plan_next_s
-from receiver.settings.targets import MAX_BASE_S
+from receiver.settings.notice_targets import MAX_BASE_S
 
 MINUTE, HOUR = 60, 3600
 TABLE = [

@@ -7,8 +7,8 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from receiver.notices.signing import sign
+from receiver.verification.keys import KeySet, Secret
 from receiver.verification.signatures import verify
-from receiver.verification.signing_keys import KeySet, Secret
 from tests.receiver.forging import BODY, ID, NOW, SECRET, SECRET_TEXT, STATIC_ENTRY
 
 OTHER_TEXT = "whsec_" + base64.b64encode(bytes(range(40))).decode()

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from receiver.notices.messages import describe_manifest
+from receiver.notices.payloads import describe_manifest
 from receiver.notices.slack import MAX_QUOTED, encode_text, quote
-from receiver.outputs.manifests import Priced, Record
-from tests.receiver.outputs.test_manifests import MANIFEST
+from receiver.outputs.manifest import Priced, Record
+from tests.receiver.outputs.test_manifest import MANIFEST
 
 
 def text_of(kind: str, data: Mapping[str, Any], batch: str = "batches/b1") -> str:

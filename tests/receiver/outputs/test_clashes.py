@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from receiver.errors import LayoutError
 from receiver.outputs.clashes import require_no_clash
-from receiver.outputs.layout import Template
+from receiver.outputs.paths import Template
 from receiver.outputs.templates import parse_segments
 
 PATTERN = "(?P<lang>[a-z]+)-.*"

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from receiver.outputs.judgement import NOTHING_SHA256, judge_manifest
-from receiver.outputs.manifests import Input, Manifest, Record
+from receiver.outputs.manifest import Input, Manifest, Record
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES
-from tests.receiver.outputs.test_manifests import MANIFEST
+from tests.receiver.outputs.test_manifest import MANIFEST
 
 FULL, EMPTY = Record("b1/_retry.jsonl", "ab"), Record("b1/_retry.jsonl", NOTHING_SHA256)
 

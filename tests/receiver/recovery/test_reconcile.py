@@ -4,16 +4,16 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.errors import GeminiError, InboxUnavailableError, LookHeldError, StorageError
-from receiver.gemini.client import Gemini
-from receiver.gemini.project_batches import ProjectBatches
-from receiver.inbox.bell import open_queue
+from receiver.gemini.batches import Gemini
+from receiver.gemini.project_client import ProjectBatches
 from receiver.inbox.entries import ENTRY
+from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, connect
 from receiver.inbox.scripts import LOOK
 from receiver.inbox.summaries import Summary
-from receiver.recovery.looks import Looks
 from receiver.recovery.reconcile import Reconciliation
-from receiver.recovery.reconciler import look_at_each
+from receiver.recovery.reconcile_lock import Looks
+from receiver.recovery.scheduler import look_at_each
 from receiver.settings.settings import read_settings
 from tests.key_router import routing_keys
 from tests.receiver.listing import Listing, ago, serving

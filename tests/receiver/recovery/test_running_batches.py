@@ -9,8 +9,8 @@ import redis
 from click.testing import CliRunner
 
 from receiver.cli.group import cli
-from receiver.gemini.client import Gemini
-from receiver.gemini.project_batches import ProjectBatches
+from receiver.gemini.batches import Gemini
+from receiver.gemini.project_client import ProjectBatches
 from receiver.inbox.ledger import connect
 from receiver.inbox.scripts import DONE
 from receiver.notices.outbox import Notice, Outbox

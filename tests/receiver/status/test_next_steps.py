@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.gemini.reports import ServedProject, WebhookFault, WebProcess
+from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.status.next_steps import find_process_steps, find_unknown_webhooks, find_webhook_steps
 
 CREATE = "`gemini-batch-receiver webhooks create --url https://a.example"

@@ -12,13 +12,13 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.notices.messages import Message
 from receiver.notices.outbox import Outbox
-from receiver.notices.queues import NoticeQueue
-from receiver.status.gate import COOKIE, SECURE_COOKIE
-from receiver.status.guesses import BURST
+from receiver.notices.payloads import Message
+from receiver.notices.queue import NoticeQueue
+from receiver.status.auth import COOKIE, SECURE_COOKIE
 from receiver.status.pages import SECURITY
-from tests.receiver.inbox.test_backlog import fill
+from receiver.status.rate_limit import BURST
+from tests.receiver.inbox.test_queries import fill
 from tests.running import CLIENT, answers, running_program
 from tests.waiting import eventually
 

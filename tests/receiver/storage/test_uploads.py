@@ -10,7 +10,7 @@ from obstore.store import from_url
 
 from receiver.errors import StorageError
 from receiver.storage import open_storage
-from receiver.storage.objects import PART_BYTES, PARTS_IN_FLIGHT
+from receiver.storage.object_store import PART_BYTES, PARTS_IN_FLIGHT
 from tests.storage_servers import BUCKET, Bucket, s3_client
 
 

@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.storage import LocalStorage
-from receiver.submissions.orders import Wish, check_input, draft_submission, settle_submission
 from receiver.submissions.parts import Part
+from receiver.submissions.planning import Wish, check_input, draft_submission, settle_submission
 from receiver.submissions.records import Records, Submission
-from receiver.submissions.sender import Ears, Sender, Sent
+from receiver.submissions.submitter import Ears, Sender, Sent
 from tests.forwarding import Gate
 
 MODEL = "gemini-3.5-flash"

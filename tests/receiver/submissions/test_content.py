@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import SubmissionError
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.files import Files
 from receiver.submissions.records import Uploaded
-from receiver.submissions.sender import Sent
+from receiver.submissions.submitter import Sent
 from tests.forwarding import Gate
 from tests.receiver.submissions.submitting import (
     made,

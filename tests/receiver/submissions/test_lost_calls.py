@@ -12,7 +12,7 @@ import pytest
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError
 from receiver.gemini.batch_tags import add_tag, new_tag
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.submissions.records import Created, Creating, Try
 from tests.answering import Answer, answering

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.errors import SubmissionError
-from receiver.gemini.client import Gemini
+from receiver.gemini.batches import Gemini
 from receiver.gemini.models import Models
 from receiver.submissions.model_check import check_model
 from receiver.submissions.parts import Kind

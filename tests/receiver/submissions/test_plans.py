@@ -3,8 +3,8 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.submissions.checks import LineChecker
 from receiver.submissions.plans import Findings, Plan, plan_parts
+from receiver.submissions.validation import LineChecker
 
 
 def line(number: int, size: int = 0) -> bytes:

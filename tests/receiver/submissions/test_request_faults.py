@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.submissions.checks import LineChecker, Problem, Request
 from receiver.submissions.parts import Kind
 from receiver.submissions.request_cautions import Caution
 from receiver.submissions.request_faults import find_faults
 from receiver.submissions.request_schema import compile_check
-from tests.receiver.submissions.test_checks import row
+from receiver.submissions.validation import LineChecker, Problem, Request
+from tests.receiver.submissions.test_validation import row
 
 CONTENTS = [{"parts": [{"text": "x"}]}]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from receiver.outputs.layout import index_name, manifest_name
+from receiver.outputs.paths import index_name, manifest_name
 from receiver.storage import LocalStorage
 from tests import nasty
 from tests.workers.storing import GROUPED, PER_KEY, put_input, store

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.storage import LocalStorage
-from workers.verification.proof import prove_batch
+from workers.verification.verify_batch import prove_batch
 
 
 def objects(storage: LocalStorage) -> dict[str, bytes]:

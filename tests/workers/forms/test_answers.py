@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.outputs.output_forms import FORMS, Form
+from receiver.outputs.forms import FORMS, Form
 from tests import nasty
 from tests.workers.forms.reading import inline, line, thought
 from workers.forms.answers import Answer, Candidate, plain_text, read_answer

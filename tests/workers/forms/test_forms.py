@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
-from receiver.outputs.manifests import FormsRecord, Manifest
+from receiver.outputs.manifest import FormsRecord, Manifest
 from receiver.settings.settings import read_settings
 from receiver.storage import LocalStorage, ObjectStorage
 from tests import nasty
@@ -16,7 +16,7 @@ from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store
 from workers.forms.forms import Forms
 from workers.job.lease import ShuttingDownError
 from workers.store.index import IndexRow
-from workers.verification.proof import prove_batch
+from workers.verification.verify_batch import prove_batch
 
 WORDS = "raw,text,thoughts,json"
 DATA = b"".join(

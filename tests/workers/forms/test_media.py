@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.outputs.layout import Template
-from receiver.outputs.manifests import FormsRecord
+from receiver.outputs.manifest import FormsRecord
+from receiver.outputs.paths import Template
 from receiver.storage import LocalStorage
 from tests.workers.forms.reading import findings, inline, line, listed, objects
 from tests.workers.storing import GROUPED, PER_KEY, store

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.outputs.layout import Template, unkeyed_name
-from receiver.outputs.output_forms import FORMS
+from receiver.outputs.forms import FORMS
+from receiver.outputs.paths import Template, unkeyed_name
 from workers.forms.names import FormNames
 
 TEMPLATES = (

@@ -15,7 +15,7 @@ from receiver.inbox.entries import ENTRY, Entry
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import DUE, METRICS
 from receiver.notices.outbox import read_standing
-from receiver.status.rows import make_row
+from receiver.status.view_models import make_row
 from tests.answering import Answer, answering
 from tests.receiver.listing import ago
 from workers.job.configuration import current_settings

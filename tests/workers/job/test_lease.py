@@ -11,10 +11,10 @@ from deploy.sandbox.valkey import start_valkey
 from receiver.errors import LeaseLostError
 from receiver.inbox.ledger import LEASE_S, Arrival, Inbox, Lease, connect
 from receiver.inbox.scripts import DUE
-from receiver.notices.messages import Message
+from receiver.notices.payloads import Message
 from tests.waiting import eventually
-from workers.job.held import find_lease
 from workers.job.lease import RENEW_EVERY_S, LeaseKeeper, clock_s
+from workers.job.shared_memory import find_lease
 
 BATCH = "batches/abc"
 

@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from receiver.storage.leftovers import LEFT_S
+from receiver.storage.cleanup import LEFT_S
 
 
 def leave(folder: Path, name: str, age_s: float) -> Path:

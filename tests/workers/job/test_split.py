@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from receiver.errors import LeaseLostError
-from receiver.outputs.layout import Template
+from receiver.outputs.paths import Template
 from receiver.storage import LocalStorage
 from workers.job.split import Split
-from workers.results.account import Account
+from workers.results.result_counts import Account
 
 ANSWER = b'{"response":{"candidates":[{"content":{"parts":[{"text":"%s"}]},"finishReason":"STOP"}]},"key":"%s"}'
 PER_KEY = Template.parse("{batch}/{key}.json")

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.outputs.manifests import Cost, Priced
+from receiver.outputs.manifest import Cost, Priced
 from receiver.outputs.outcomes import Outcome
 from receiver.outputs.prices import LONG_PROMPT_TOKENS, default_prices, parse_prices
 from receiver.storage import LocalStorage
 from tests import nasty
 from tests.workers.storing import store
-from workers.results.account import Account
 from workers.results.cost import price_batch
+from workers.results.result_counts import Account
 from workers.results.rules import Result
 from workers.results.usages import ModalityCount, Usage
 

@@ -9,13 +9,13 @@ from receiver.outputs.outcomes import Outcome
 from workers.forms.answers import Candidate, read_answer
 from workers.forms.structured import BrokenAnswerError, StructuredAnswers
 from workers.results.large_lines import MAX_VALUES, find_excess, find_wide_text, shorten
-from workers.results.results import parse_result
+from workers.results.parser import parse_result
 
 MIB = 1024 * 1024
 LIMIT_KIB = 256 * 1024
 PARSE = """
 import sys
-from workers.results.results import parse_result
+from workers.results.parser import parse_result
 from workers.forms.answers import Candidate, read_answer
 from workers.forms.structured import BrokenAnswerError, StructuredAnswers
 line = eval(sys.argv[1])

@@ -16,11 +16,11 @@ from tests.workers.forms.reading import findings, objects
 from tests.workers.storing import put_input, store
 from workers.forms.answers import read_answer
 from workers.results.openai_lines import translate_usage
-from workers.results.results import line_parser, parse_result
+from workers.results.parser import line_parser, parse_result
 from workers.results.rules import Result
 from workers.results.shapes import camel_case
 from workers.results.usages import Usage
-from workers.store.known_input import read_key
+from workers.store.batch_input import read_key
 
 OK, BLOCKED, TRUNCATED, EMPTY = Outcome.OK, Outcome.BLOCKED, Outcome.TRUNCATED, Outcome.EMPTY
 ERROR, MALFORMED, UNKEYED = Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from receiver.outputs.manifests import Cost, Priced
+from receiver.outputs.manifest import Cost, Priced
 from receiver.outputs.prices import parse_prices
-from workers.results.account import Account
 from workers.results.cost import price_batch
-from workers.results.results import parse_result
+from workers.results.parser import parse_result
+from workers.results.result_counts import Account
 from workers.results.rules import malformed
 
 DAY = "2026-11-28T10:00:00Z"

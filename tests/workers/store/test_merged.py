@@ -11,15 +11,15 @@ from click.testing import CliRunner
 
 from receiver.cli.group import cli
 from receiver.errors import SubmissionError
-from receiver.outputs.layout import index_name, input_name, retry_name
-from receiver.outputs.manifests import read_manifest
+from receiver.outputs.manifest import read_manifest
+from receiver.outputs.paths import index_name, input_name, retry_name
 from receiver.storage import LocalStorage
 from receiver.submissions.records import resubmitted_name
 from tests.receiver.records import put_manifest
 from workers.cli import main  # noqa: F401 - it brings the commands into the group
 from workers.store.index import IndexRow, encode_rows
 from workers.store.merged import View, view_retries
-from workers.store.retries import load_manifest, write_retries
+from workers.store.resubmission import load_manifest, write_retries
 
 Rows = Sequence[tuple[str | None, str]]  # key and outcome of each line
 

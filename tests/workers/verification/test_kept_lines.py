@@ -9,7 +9,7 @@ from workers.results.rules import Result, malformed
 from workers.store.index import IndexRow
 from workers.store.records import Records
 from workers.verification.kept_lines import LARGE_ROW_BYTES, PIECE_BYTES, is_as_told, read_line
-from workers.verification.proof import prove_batch
+from workers.verification.verify_batch import prove_batch
 
 MIB = 1024 * 1024
 PAIR = "\U0001f600".encode()  # twelve bytes as JSON

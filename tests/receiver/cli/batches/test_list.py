@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli.group import cli
-from receiver.outputs.layout import manifest_name
+from receiver.outputs.paths import manifest_name
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, ago, serving
 from tests.receiver.records import put_manifest

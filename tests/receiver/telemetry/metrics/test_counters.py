@@ -20,10 +20,10 @@ from receiver.errors import LeaseLostError
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease, connect
 from receiver.inbox.scripts import METRICS
 from receiver.inbox.summaries import Summary
-from receiver.notices.messages import Message
 from receiver.notices.outbox import Outbox
-from receiver.notices.queues import NoticeQueue
-from receiver.telemetry.metrics import series
+from receiver.notices.payloads import Message
+from receiver.notices.queue import NoticeQueue
+from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
 from receiver.telemetry.metrics.exposition import expose
 from receiver.telemetry.metrics.gauges import read_fields
@@ -57,7 +57,7 @@ def test_threads_lose_no_count(client: "redis.Redis") -> None:
 
     def work(_number: int) -> None:
         for _ in range(10_000):
-            counters.add(series.DELIVERIES, *ACCEPTED)
+            counters.add(definitions.DELIVERIES, *ACCEPTED)
 
     with ThreadPoolExecutor(4) as pool:
         flushing = pool.submit(flush)
@@ -71,9 +71,9 @@ def test_threads_lose_no_count(client: "redis.Redis") -> None:
 def test_background_writes_within_seconds(client: "redis.Redis") -> None:
     counters = Counters(client)
     counters.start()
-    counters.add(series.STORED_BYTES, amount=5_000_000_000)
+    counters.add(definitions.STORED_BYTES, amount=5_000_000_000)
     eventually(lambda: kept(client) == {"gbr_stored_bytes_total": 5_000_000_000}, 5)
-    counters.add(series.STORED_BYTES)
+    counters.add(definitions.STORED_BYTES)
     counters.stop()
     assert kept(client) == {"gbr_stored_bytes_total": 5_000_000_001}
 
@@ -81,7 +81,7 @@ def test_background_writes_within_seconds(client: "redis.Redis") -> None:
 def test_histogram_counts_up_to_each_bound(client: "redis.Redis") -> None:
     counters = Counters(client)
     for seconds in (0.0625, 0.25, 0.3125, 9999.0):
-        counters.observe(series.STAGES, seconds, "ask")
+        counters.observe(definitions.STAGES, seconds, "ask")
     counters.flush()
     text = expose(kept(client)).decode()
     at = 'gbr_stage_duration_seconds_bucket{le="%s",stage="ask"} %s\n'
@@ -96,7 +96,7 @@ def test_counts_wait_for_redis_and_one_line_says_so(tmp_path: Path, caplog: pyte
     with connect(f"redis://127.0.0.1:{port}/0") as client, caplog.at_level(logging.INFO):
         counters = Counters(client)
         for _ in range(3):
-            counters.add(series.MISSING)
+            counters.add(definitions.MISSING)
             assert not counters.flush()
         valkey = start_valkey(tmp_path, port)
         try:
@@ -113,11 +113,11 @@ def test_write_whose_answer_was_lost_counts_once(tmp_path: Path) -> None:
     try:
         with connect(f"redis://127.0.0.1:{port}/0", timeout_s=0.3) as client:
             counters = Counters(client)
-            counters.add(series.MISSING)
+            counters.add(definitions.MISSING)
             assert counters.flush()
             os.kill(valkey.pid, signal.SIGSTOP)
             for _ in range(3):
-                counters.add(series.MISSING)
+                counters.add(definitions.MISSING)
                 assert not counters.flush()
             os.kill(valkey.pid, signal.SIGCONT)
             eventually(counters.flush)
@@ -164,7 +164,7 @@ def test_inbox_counts_every_end_once(client: "redis.Redis") -> None:
     assert kept(client) == {f"gbr_attempts_total:{result}": count for result, count in ends.items()} | {
         "gbr_dead_letters_total": 2
     }
-    assert set(ends) == set(series.ATTEMPTS.values)
+    assert set(ends) == set(definitions.ATTEMPTS.values)
 
 
 @pytest.mark.parametrize("spoilt", ["text", "field"])
@@ -175,7 +175,7 @@ def test_spoilt_counters_stop_nothing(client: "redis.Redis", spoilt: str) -> Non
         client.hset(METRICS, mapping={"gbr_attempts_total:stored": "junk", "gbr_dead_letters_total": "nan", "x": 1})
     end_attempts(Inbox(client))
     counters = Counters(client)
-    counters.add(series.MISSING)
+    counters.add(definitions.MISSING)
     assert counters.flush()
     if spoilt == "field":
         assert client.hget(METRICS, "gbr_missing_results_total") == b"1"

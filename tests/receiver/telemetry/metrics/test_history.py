@@ -4,7 +4,7 @@ import redis
 
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.summaries import Summary
-from receiver.telemetry.metrics import series
+from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
 from receiver.telemetry.metrics.history import HISTORY, SLOTS, fetch_history
 from receiver.telemetry.metrics.slots import SLOT_S, Slot
@@ -20,9 +20,9 @@ def test_counts_and_ends_are_in_the_running_half_hour(client: "redis.Redis") -> 
     lease = inbox.claim("batches/a")
     assert lease is not None
     inbox.finish(lease, Summary())
-    counters.add(series.RESULTS, "ok", amount=7)
-    counters.add(series.RESULTS, "error", amount=2)
-    counters.observe(series.STAGES, 1.5, "ask")
+    counters.add(definitions.RESULTS, "ok", amount=7)
+    counters.add(definitions.RESULTS, "error", amount=2)
+    counters.observe(definitions.STAGES, 1.5, "ask")
     assert counters.flush()
     slots = fetch_history(client)
     assert len(slots) == SLOTS
@@ -36,7 +36,7 @@ def test_counts_and_ends_are_in_the_running_half_hour(client: "redis.Redis") -> 
 
 def test_half_hours_are_gone_after_the_day(client: "redis.Redis") -> None:
     counters = Counters(client)
-    counters.add(series.MISSING)
+    counters.add(definitions.MISSING)
     assert counters.flush()
     kept = list(client.scan_iter(f"{HISTORY}:*"))
     assert len(kept) == 1
@@ -49,7 +49,7 @@ def test_spoilt_half_hour_is_empty(client: "redis.Redis") -> None:
         client.set(f"{HISTORY}:{spoilt}", "junk")
     client.hset(f"{HISTORY}:{number - 2}", mapping={b"\xff": 1, "gbr_missing_results_total": "nan", "x": 3})
     counters = Counters(client)
-    counters.add(series.MISSING)
+    counters.add(definitions.MISSING)
     assert counters.flush()
     slots = fetch_history(client)
     assert totals(slots, "gbr_missing_results_total") == 0

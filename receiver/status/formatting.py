@@ -1,0 +1,111 @@
+"""Numbers, times and texts of others as the page shows them. Pure."""
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from itertools import pairwise
+
+from receiver.outputs.manifest import Cost
+
+JOINERS = "\u200c\u200d"  # of Persian words and of emoji
+UNKNOWN = "unknown"
+SIZES = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+SPANS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+SHOWN_DIGITS = 4
+LAST_MS = 253_402_300_799_000  # the end of the year 9999
+
+
+def clean(text: str) -> str:
+    r"""A text on one line, without what no font shows: controls, marks that turn the direction, halves of characters.
+
+    >>> clean("a\n\x1b[2Jb")
+    'a �[2Jb'
+    """
+    return "".join(one if one.isprintable() or one in JOINERS else "�" for one in " ".join(text.split()))
+
+
+def count(number: float | None) -> str:
+    """With a comma every three digits.
+
+    >>> count(1234567), count(None)
+    ('1,234,567', 'unknown')
+    """
+    return UNKNOWN if number is None else f"{number:,.0f}"
+
+
+def size(number: float | None) -> str:
+    """Bytes.
+
+    >>> [size(number) for number in (None, 999, 1_000, 123_456, 2_340_000_000)]
+    ['unknown', '999 B', '1.0 kB', '123 kB', '2.3 GB']
+    """
+    if number is None:
+        return UNKNOWN
+    for unit, step in SIZES:
+        if number >= step:
+            return f"{number / step:.0f} {unit}" if number >= 100 * step else f"{number / step:.1f} {unit}"
+    return f"{number:.0f} B"
+
+
+def span(seconds: float | None) -> str:
+    """In its two largest units.
+
+    >>> [span(seconds) for seconds in (None, 0, 41, 600, 11_523, 200_000)]
+    ['unknown', '0s', '41s', '10m', '3h 12m', '2d 7h']
+    """
+    if seconds is None:
+        return UNKNOWN
+    left = max(0, int(seconds))
+    for (unit, step), (lower, low) in pairwise(SPANS):
+        if left >= step:
+            rest = left % step // low
+            return f"{left // step}{unit} {rest}{lower}" if rest else f"{left // step}{unit}"
+    return f"{left}s"
+
+
+def moment(ms: float) -> str:
+    """Unix time in milliseconds as RFC 3339 in UTC."""
+    return _utc(ms).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def date_and_time(ms: float) -> str:
+    """The same for people."""
+    return _utc(ms).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock(ms: float) -> str:
+    return _utc(ms).strftime("%H:%M:%S UTC")
+
+
+def _utc(ms: float) -> datetime:
+    return datetime.fromtimestamp(min(max(0.0, ms), LAST_MS) / 1000, UTC)  # anybody may have written it
+
+
+def read_moment(text: str | None) -> int | None:
+    """RFC 3339 as Unix time in milliseconds; None for what is none.
+
+    >>> read_moment("1970-01-01T00:00:01.500000000Z"), read_moment("soon")
+    (1500, None)
+    """
+    try:
+        found = datetime.fromisoformat(text or "")
+        return max(0, int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000))
+    except (ValueError, OverflowError):
+        return None
+
+
+def money(cost: Cost | str | None) -> str:
+    """A price rounded to what a person compares; empty where nobody has said one.
+
+    >>> money(Cost("USD", "0.000043719", "2026-10-07", "0", "0", "0"))
+    '$0.00004372'
+    """
+    if not isinstance(cost, Cost):
+        return cost or ""
+    try:
+        amount = Decimal(cost.amount)
+        digits = 2 if amount == 0 or amount >= 1 else SHOWN_DIGITS - 1 - amount.adjusted()
+        shown = f"{amount:,.{digits}f}"
+    except (InvalidOperation, ValueError):  # no number, or one that no list of prices gives
+        return UNKNOWN
+    shown = shown.rstrip("0").ljust(shown.index(".") + 3, "0") if "." in shown else shown
+    return f"${shown}" if cost.currency == "USD" else f"{shown} {cost.currency}"

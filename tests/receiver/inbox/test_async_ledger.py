@@ -1,0 +1,65 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+import redis
+
+from deploy.sandbox.processes import allocate_port
+from deploy.sandbox.valkey import running_valkey
+from receiver.errors import InboxUnavailableError
+from receiver.inbox.async_ledger import Acceptor
+from receiver.inbox.ledger import Arrival, Inbox, connect
+
+
+def arrival(number: int) -> Arrival:
+    return Arrival(f"batches/b{number}", "batch.succeeded", "static", f"msg_{number}")
+
+
+def test_verdicts_are_those_of_the_inbox(redis_url: str) -> None:
+    async def accept() -> list[bool]:
+        async with Acceptor(redis_url) as acceptor:
+            return [*await acceptor.accept([arrival(1), arrival(2)]), *await acceptor.accept([arrival(2), arrival(3)])]
+
+    assert asyncio.run(accept()) == [True, True, False, True]
+    with connect(redis_url) as client:
+        assert len(Inbox(client).entries([f"batches/b{number}" for number in (1, 2, 3)])) == 3
+
+
+def test_connection_that_redis_closed_is_replaced(redis_url: str) -> None:
+    """Managed services close what is idle for minutes; the next delivery must not pay for it with a 503."""
+
+    async def accept() -> list[bool]:
+        async with Acceptor(redis_url) as acceptor:
+            await acceptor.accept([arrival(1)])
+            with redis.Redis.from_url(redis_url) as other:
+                assert other.client_kill_filter(_type="normal", skipme=True) >= 1
+            return await acceptor.accept([arrival(2)])
+
+    assert asyncio.run(accept()) == [True]
+
+
+def test_connection_to_a_replica_is_replaced(tmp_path: Path) -> None:
+    """After a failover the address leads elsewhere; whoever kept the old connection could write nothing any more."""
+
+    async def accept(url: str) -> None:
+        async with Acceptor(url) as acceptor:
+            with pytest.raises(InboxUnavailableError, match="ReadOnlyError"):
+                await acceptor.accept([arrival(1)])
+            assert len(client.client_list()) == 1  # that of the question itself
+
+    with running_valkey(tmp_path) as url, connect(url) as client:
+        old = client.client_id()
+        client.replicaof("127.0.0.1", str(allocate_port()))
+        with pytest.raises(InboxUnavailableError, match="read only replica"):
+            Inbox(client).accept([arrival(1)])
+        assert client.client_id() != old
+        asyncio.run(accept(url))
+
+
+def test_absent_redis_is_said_in_words() -> None:
+    async def accept() -> None:
+        async with Acceptor(f"redis://127.0.0.1:{allocate_port()}/0") as acceptor:
+            await acceptor.accept([arrival(1)])
+
+    with pytest.raises(InboxUnavailableError, match="Redis did not accept"):
+        asyncio.run(accept())

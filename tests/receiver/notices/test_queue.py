@@ -1,0 +1,176 @@
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+import redis
+
+from deploy.sandbox.processes import allocate_port
+from receiver.errors import InboxUnavailableError
+from receiver.inbox.ledger import connect
+from receiver.inbox.scripts import METRICS, NOTICE_QUEUE
+from receiver.notices.outbox import Outbox, read_standing
+from receiver.notices.queue import PRESENT_S, Claimed, NoticeQueue
+from receiver.telemetry.metrics.definitions import NOTICES
+from tests.receiver.notices.conftest import BATCH, STORED
+from tests.waiting import eventually
+
+TARGET = "0123456789ab"
+
+
+@pytest.fixture
+def queue(client: "redis.Redis") -> NoticeQueue:
+    Outbox(client, [TARGET]).owe(BATCH, STORED)
+    return NoticeQueue(client, TARGET)
+
+
+def claim(queue: NoticeQueue, lease_s: float = 60) -> Claimed:
+    notice = queue.claim(lease_s)
+    assert notice is not None
+    return notice
+
+
+def waits(queue: NoticeQueue) -> bool:
+    return queue.claim() is None
+
+
+def test_owed_notice_is_claimed_whole(queue: NoticeQueue) -> None:
+    notice = claim(queue)
+    assert (notice.type, notice.batch, notice.data, notice.tries) == ("results.stored", BATCH, {"complete": True}, 0)
+    assert notice.message_id.startswith("msg_")
+    assert notice.owed_ms > 0
+
+
+def test_only_one_claim_wins(queue: NoticeQueue) -> None:
+    claim(queue)
+    assert waits(queue)
+
+
+def test_two_senders_at_once_share_the_work(client: "redis.Redis", redis_url: str) -> None:
+    outbox = Outbox(client, [TARGET])
+    for number in range(40):
+        outbox.owe(f"batches/b{number}", STORED)
+    claimed, barrier = list[str](), Barrier(2)
+
+    def take() -> None:
+        with connect(redis_url) as own:
+            queue = NoticeQueue(own, TARGET)
+            barrier.wait()
+            claimed.extend(notice.name for notice in iter(queue.claim, None) if notice is not None)
+
+    threads = [Thread(target=take) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len(set(claimed)) == 40
+
+
+def test_dead_senders_notice_comes_again(queue: NoticeQueue) -> None:
+    lost = claim(queue, lease_s=0.01)
+    heir = eventually(queue.claim)
+    assert heir is not None
+    assert (heir.name, heir.tries) == (lost.name, 0)
+    queue.delivered(lost)  # too late: it is the heir's to say
+    queue.postpone(heir, 0, "no")
+    assert claim(queue).tries == 1
+
+
+def test_delivered_notice_leaves_nothing(queue: NoticeQueue, client: "redis.Redis") -> None:
+    notice = claim(queue)
+    queue.delivered(notice)
+    assert waits(queue)
+    assert not client.exists(f"gbr:notice:{notice.name}")
+    assert client.hget(METRICS, NOTICES.field("results.stored", "delivered")) == b"1"
+
+
+def test_failed_try_waits_its_time(queue: NoticeQueue, client: "redis.Redis") -> None:
+    queue.postpone(claim(queue), 60, "it was asleep")
+    assert waits(queue)
+    (notice,) = Outbox(client).listing()
+    assert (notice.state, notice.tries, notice.cause) == ("waiting", 1, "it was asleep")
+    assert client.hget(METRICS, NOTICES.field("results.stored", "failed")) == b"1"
+
+
+def test_dead_notice_is_kept(queue: NoticeQueue, client: "redis.Redis") -> None:
+    notice = claim(queue)
+    queue.give_up(notice, "gone")
+    assert waits(queue)
+    assert read_standing(client).dead == 1
+    assert client.ttl(f"gbr:notice:{notice.name}") > 29 * 86400
+
+
+def test_every_key_expires(queue: NoticeQueue, client: "redis.Redis") -> None:
+    Outbox(client, [TARGET]).owe("batches/b2", STORED)
+    queue.give_up(claim(queue), "gone")
+    claim(queue)
+    keys = list(client.scan_iter("gbr:*notice*"))
+    assert len(keys) == 6
+    assert all(client.ttl(key) > 0 for key in keys)
+
+
+def test_expired_notice_is_left_out(queue: NoticeQueue, client: "redis.Redis") -> None:
+    client.delete(*client.scan_iter("gbr:notice:*"))
+    assert waits(queue)
+    assert client.zcard(NOTICE_QUEUE + TARGET) == 0
+
+
+def test_one_targets_notices_are_no_other_ones(client: "redis.Redis") -> None:
+    Outbox(client, [TARGET, "other"]).owe(BATCH, STORED)
+    one, other = claim(NoticeQueue(client, TARGET)), claim(NoticeQueue(client, "other"))
+    assert one.message_id == other.message_id
+    assert one.name != other.name
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"type": "evil", "batch": BATCH, "data": "{}", "owed": "1", "tries": "0"},
+        {"type": "results.stored", "batch": BATCH, "data": "[1]", "owed": "1", "tries": "0"},
+        {"type": "results.stored", "batch": BATCH, "data": "{" * 100_000, "owed": "1", "tries": "0"},
+        {"type": "results.stored", "batch": BATCH, "data": "{}", "owed": "soon", "tries": "0"},
+        {"type": "results.stored", "batch": BATCH, "data": b"\xff", "owed": "1", "tries": "0"},
+        {"type": "results.stored", "url": "http://evil.example"},
+    ],
+)
+def test_what_others_wrote_has_no_type(client: "redis.Redis", planted: Any) -> None:
+    client.hset(f"gbr:notice:{TARGET}/x", mapping=planted)
+    client.zadd(NOTICE_QUEUE + TARGET, {f"{TARGET}/x": 1})
+    queue = NoticeQueue(client, TARGET)
+    notice = claim(queue)
+    assert notice.type is None
+    queue.give_up(notice, "it is none of ours")
+    assert waits(queue)
+
+
+def test_what_is_no_hash_is_left_out(queue: NoticeQueue, client: "redis.Redis") -> None:
+    client.set(f"gbr:notice:{TARGET}/x", "text")
+    client.zadd(NOTICE_QUEUE + TARGET, {f"{TARGET}/x": 1})
+    assert claim(queue).type == "results.stored"
+    assert waits(queue)
+
+
+def test_spoilt_queue_stops_no_batch(client: "redis.Redis") -> None:
+    client.set(NOTICE_QUEUE + TARGET, "text")
+    Outbox(client, [TARGET]).owe(BATCH, STORED)
+    assert claim(NoticeQueue(client, TARGET)).batch == BATCH
+
+
+def test_presence_is_seen(queue: NoticeQueue, client: "redis.Redis") -> None:
+    assert queue.is_unattended()
+    notice = claim(queue)
+    queue.postpone(notice, 0, "no")
+    assert not queue.is_unattended()  # whoever claimed it is there
+    assert client.pttl(f"{NOTICE_QUEUE}{TARGET}:served") > PRESENT_S * 1000  # for as long as a try may take
+    client.delete(f"{NOTICE_QUEUE}{TARGET}:served")
+    assert queue.is_unattended()
+    queue.delivered(claim(queue))
+    client.delete(f"{NOTICE_QUEUE}{TARGET}:served")
+    assert not queue.is_unattended()  # nothing is due
+
+
+def test_absent_redis_is_said_in_words() -> None:
+    with connect(f"redis://127.0.0.1:{allocate_port()}/0") as client:
+        queue = NoticeQueue(client, TARGET)
+        for call in (queue.claim, queue.is_unattended, Outbox(client).listing):
+            with pytest.raises(InboxUnavailableError, match="Redis did not"):
+                call()

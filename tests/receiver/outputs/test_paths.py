@@ -1,0 +1,205 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.errors import LayoutError
+from receiver.outputs import paths
+from receiver.outputs.paths import Namer, Template
+
+CREATED = "2026-08-19T23:34:12.267870162Z"
+PATTERN = r"(?P<lang>[a-z]{2})-(?P<kind>[^-]*)-.*"
+
+
+def bind(text: str, key_pattern: str | None = None) -> Namer:
+    template = Template.parse(text, key_pattern)
+    return template.bind("batches/b1x7", "Nightly run", "models/gemini-3.5-flash", CREATED, {"team": "blue", "n": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "name"),
+    [
+        ("{batch}/{key}.json", "request-1", "b1x7/request-1.json"),
+        ("{batch}/{key}.json", "../x", "b1x7/!2e.!2fx.json"),
+        ("{batch}/{key}.json", "", "b1x7/!z.json"),
+        ("{batch}/{key}.json", "con", "b1x7/!63on.json"),
+        ("{batch}/{key}", "request-1", "b1x7/request-1"),
+        ("{key}/{batch}.json", "request-1", "request-1/b1x7.json"),
+        ("out/{model}/{date}-{batch}/{key}.json", "k", "out/gemini-3.5-flash/2026-08-19-b1x7/k.json"),
+        ("{display_name}/{batch}/{key}.json", "k", "Nightly!20run!u1/b1x7/k.json"),
+        ("team={meta.team}/n={meta.n}/{batch}/{key}.json", "k", "team=blue/n=1/b1x7/k.json"),
+        ("{meta.absent}/{batch}/{key}.json", "k", "!n/b1x7/k.json"),
+        ("r-{key}-of={batch}.json", "k", "r-k-of=b1x7.json"),
+        ("{batch}/co{key}.json", "n", "b1x7/!63on.json"),
+        ("{batch}/{key}n.json", "co", "b1x7/!63on.json"),
+    ],
+)
+def test_template_names_one_object_a_key(text: str, key: str, name: str) -> None:
+    namer = bind(text)
+    assert not namer.groups
+    assert namer.name(key) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "name"),
+    [
+        ("{batch}/{lang}.jsonl", "en-a-1", "b1x7/en.jsonl"),
+        ("{batch}/{lang}-{kind}.jsonl", "en-a/b-1", "b1x7/en-a!2fb.jsonl"),
+        ("{batch}/{lang}/{kind}.jsonl", "en--1", "b1x7/en/!z.jsonl"),
+        ("{batch}/{lang}.jsonl", "other", "b1x7/_unmatched.jsonl"),
+        ("{batch}.jsonl", "en-a-1", "b1x7.jsonl"),
+        ("{batch}/all.jsonl", "other", "b1x7/_unmatched.jsonl"),
+        ("{batch}/{lang}/{key}.json", "en-a-1", "b1x7/en/en-a-1.json"),
+        ("{batch}/{lang}/{key}.json", "Other", "b1x7/_unmatched/Other!u1.json"),
+        ("{batch}/{key}.json", "other", "b1x7/_unmatched/other.json"),
+    ],
+)
+def test_key_pattern_names_groups(text: str, key: str, name: str) -> None:
+    namer = bind(text, PATTERN)
+    assert namer.groups is name.endswith(".jsonl")
+    assert [namer.name(key), namer.name(key)] == [name, name]
+
+
+def test_grouping_without_pattern_takes_all() -> None:
+    assert {bind("{batch}/all.jsonl").name(key) for key in ("a", "b", "")} == {"b1x7/all.jsonl"}
+
+
+def test_group_that_took_no_part_is_absent() -> None:
+    assert bind("{batch}/{lang}.jsonl", r"(?:(?P<lang>[a-z]+)-)?\d+").name("7") == "b1x7/!n.jsonl"
+
+
+def test_more_groups_than_the_cache_holds() -> None:
+    namer = bind("{batch}/{all}.jsonl", "(?P<all>.*)")
+    names = [namer.name(str(number)) for number in range(paths.CACHED_GROUPS + 5)]
+    assert len(set(names)) == len(names)
+    assert namer.name("0") == names[0]
+
+
+@pytest.mark.parametrize(
+    ("created", "date"),
+    [
+        (CREATED, "2026-08-19"),
+        ("2026-08-19T23:34:12Z", "2026-08-19"),
+        ("2026-08-19T23:34:12.267-02:00", "2026-08-20"),
+        ("0001-01-01T00:00:00+02:00", "!n"),
+        ("yesterday", "!n"),
+        (None, "!n"),
+    ],
+)
+def test_date_is_the_utc_day(created: str | None, date: str) -> None:
+    assert Template.parse("{date}/{batch}/{key}.json").bind("b", created=created).name("k") == f"{date}/b/k.json"
+
+
+@pytest.mark.parametrize(
+    ("value", "component"),
+    [("x/y", "x!2fy"), (1.5, "1.5"), (True, "true"), (["a"], "!5b!22a!22!5d"), (None, "!n"), ("", "!z")],
+)
+def test_metadata_of_any_kind_is_named(value: object, component: str) -> None:
+    namer = Template.parse("{meta.x}/{batch}/{key}.json").bind("b", metadata={"x": value})
+    assert namer.name("k") == f"{component}/b/k.json"
+
+
+@given(
+    key=st.text(st.characters(exclude_categories=())),
+    text=st.sampled_from(["{batch}/{key}.json", "{key}/{batch}.json", "{batch}/{key}/x"]),
+)
+def test_short_way_names_as_the_long_one(key: str, text: str) -> None:
+    assert bind(text).name(key) == bind(text, r"(?s:.*)").name(key)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{batch}/{display_name}-{meta.x}-{key}.json",
+        "{batch}/{display_name}{model}/{key}.json",
+        "{batch}/{key}." + "x" * 80 + ".json",
+    ],
+)
+def test_long_values_make_no_long_part(text: str) -> None:
+    namer = Template.parse(text).bind("b", "d" * 180, "m" * 180, None, {"x": "y" * 180})
+    names = [namer.name("k" * 180), namer.name("k" * 179)]
+    assert names[0] != names[1]
+    assert max(len(part) for name in names for part in name.split("/")) <= 240
+    assert all(name.endswith(".json") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("{batch}/\n{key}", "control characters"),
+        ("{batch}/{nope}", "{nope} is unknown; known: batch, key, display_name, model, date, meta.<name>"),
+        ("{batch}/{}", "{} is unknown"),
+        ("{meta.}/{key}.json", "{meta.} is unknown"),
+        ("{batch}/{key", "pair up"),
+        ("{batch}/key}", "pair up"),
+        ("{batch}/{a{key}}", "pair up"),
+        ("/{batch}/{key}", "empty part"),
+        ("{batch}//{key}", "empty part"),
+        ("{batch}/{key}/", "empty part"),
+        ("{batch}/../{key}", "can't begin with '.'"),
+        ("./{key}.json", "can't begin with '.'"),
+        ("{batch}/_{key}.json", "can't begin with '_'"),
+        ("{batch}./{key}.json", "end with a dot"),
+        ("nul.d/{key}.json", "device"),
+        ("{batch}/{key} .json", "can't hold ' '"),
+        ("{batch}\\{key}.json", "can't hold '\\\\'"),
+        ("ü/{key}.json", "can't hold 'ü'"),
+        ("a!/{key}.json", "can't hold '!'"),
+        ("{key}", "ending such as .json"),
+        ("{key}x", "ending such as .json"),
+        ("{date}/all.jsonl", "needs {batch}"),
+        ("all.jsonl", "needs {batch}"),
+        ("{batch}/all.json", "end with .jsonl"),
+        ("{batch}/{model}", "end with .jsonl"),
+        ("{batch}/{key}/{key}/{key}/{key}/{key}.json", "too long"),
+        ("{key}/" + "x" * 100 + ".json", "too long"),
+    ],
+)
+def test_template_that_could_lose_is_refused(text: str, words: str) -> None:
+    with pytest.raises(LayoutError, match=re.escape(words)):
+        Template.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "words"),
+    [
+        ("{batch}/{key}.json", "(", "no regular expression"),
+        ("{batch}/{key}.json", "(?P<key>.*)", "a group key"),
+        ("{batch}/{key}.json", "(?P<meta>.*)", "a group meta"),
+        ("{batch}/{nope}.jsonl", PATTERN, "meta.<name>, lang, kind"),
+        ("{batch}/{lang}-{key}.json", PATTERN, "slash between"),
+    ],
+)
+def test_wrong_key_pattern_is_refused(text: str, pattern: str, words: str) -> None:
+    with pytest.raises(LayoutError, match=re.escape(words)):
+        Template.parse(text, pattern)
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "example"),
+    [
+        ("{batch}/{key}.json", None, "b1x7/request-1.json"),
+        ("{batch}/{lang}.jsonl", PATTERN, "b1x7/lang.jsonl"),
+        ("{model}/{date}/{batch}/{key}.json", None, "gemini-3.5-flash/2026-01-31/b1x7/request-1.json"),
+    ],
+)
+def test_example_shows_the_template(text: str, pattern: str | None, example: str) -> None:
+    assert Template.parse(text, pattern).example() == example
+
+
+@pytest.mark.parametrize("batch", ["b1x7", "batches/b1x7"])
+def test_own_objects_lie_in_the_batch_folder(batch: str) -> None:
+    assert paths.batch_folder(batch) == "b1x7"
+    assert paths.manifest_name(batch) == "b1x7/_manifest.json"
+    assert paths.index_name(batch) == "b1x7/_index.jsonl.gz"
+    assert paths.errors_name(batch) == "b1x7/_errors.jsonl"
+    assert paths.retry_name(batch) == "b1x7/_retry.jsonl"
+    assert paths.unkeyed_name(batch, 12, groups=False) == "b1x7/_unkeyed/12.json"
+    assert paths.unkeyed_name(batch, 12, groups=True) == "b1x7/_unkeyed.jsonl"
+    assert paths.oversize_name(batch, 12) == "b1x7/_oversize/12.jsonl"
+
+
+def test_hostile_batch_id_stays_one_folder() -> None:
+    assert paths.manifest_name("batches/../x") == "!2e.!2fx/_manifest.json"

@@ -1,0 +1,64 @@
+"""What the page reads, in a real Valkey."""
+
+import redis
+
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.progress import Progress
+from receiver.outputs.outcomes import OUTCOMES
+from receiver.status.queries import CHARTS, MOST_ROWS, PAGE_ROWS, read_all, read_list, read_row
+from tests.receiver.inbox.test_queries import claimed, fill
+
+
+def test_each_state_has_its_rows(client: "redis.Redis") -> None:
+    fill(client)
+    found = read_all(client, [""], {})
+    rows = (found.running, found.waiting, found.buried, found.stored)
+    assert [[row.name for row in some] for some in rows] == [
+        ["batches/leased"],
+        ["batches/open"],
+        ["batches/buried"],
+        ["batches/done"],
+    ]
+    assert found.buried[0].entry.cause == "no such file"
+    assert found.waiting[0].due_ms is not None
+    assert found.waiting[0].due_ms <= found.now_ms
+    assert [total.count for total in found.charts[1].totals] == [1, 1]
+
+
+def test_waiting_ones_come_by_the_time_they_are_due(client: "redis.Redis") -> None:
+    inbox = Inbox(client)
+    inbox.postpone(claimed(inbox, "batches/later"), 600, "no space", "attempts")
+    inbox.postpone(claimed(inbox, "batches/soon"), 60, "no space", "attempts")
+    for number in range(2):
+        inbox.renew(
+            claimed(inbox, f"batches/running{number}"), progress=Progress(stage="split", display_name="evening")
+        )
+    found = read_all(client, [""], {})
+    assert [row.name for row in found.waiting] == ["batches/soon", "batches/later"]
+    listing = read_list(client, "open", 1)
+    assert [(row.name, row.due_ms) for row in listing.rows] == [(row.name, row.due_ms) for row in found.waiting]
+    assert [row.display_name for row in found.running] == ["evening", "evening"]
+
+
+def test_crowd_is_shown_in_part_and_counted(client: "redis.Redis") -> None:
+    inbox = Inbox(client)
+    inbox.accept([Arrival(f"batches/w{number}", "batch.succeeded", "static") for number in range(PAGE_ROWS + 5)])
+    claimed(inbox, "batches/running")
+    found = read_all(client, [""], {})
+    assert (len(found.waiting), found.overview.open) == (MOST_ROWS, PAGE_ROWS + 5)
+    pages = [read_list(client, "open", page) for page in (1, 2, 3)]
+    assert [len(page.rows) for page in pages] == [PAGE_ROWS, 5, 5]
+    assert [(page.page, page.pages, page.total) for page in pages[1:]] == [(2, 2, PAGE_ROWS + 5)] * 2
+
+
+def test_failed_request_is_no_answer() -> None:
+    (_, good, bad), _ = CHARTS
+    assert good.fields == ("gbr_results_total:ok",)
+    every = {*(f"gbr_results_total:{outcome}" for outcome in OUTCOMES), "gbr_missing_results_total"}
+    assert {*good.fields, *bad.fields} == every
+
+
+def test_unknown_batch_has_no_row(client: "redis.Redis") -> None:
+    now_ms, row = read_row(client, "batches/nosuch")
+    assert now_ms > 0
+    assert row is None

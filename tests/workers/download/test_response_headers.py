@@ -1,0 +1,122 @@
+import time
+
+import httpx
+import pytest
+
+from receiver.errors import DownloadError
+from tests.fault_proxy import Fault
+from tests.result_server import result_server
+from tests.workers.downloading import CONTENT, KEY, NAME, QUICK, Route, as_sent, says
+from workers.download.response_headers import Span, parse_codings, parse_span, parse_strong_etag, shows_its_end
+
+GONE = [(403, "expired, or of another project"), (404, "expired or was deleted"), (410, "expired or was deleted")]
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("bytes 5-9/10", Span(5, 10, 10)),
+        ("bytes 5-9/*", Span(5, 10, None)),
+        ("bytes 5-4/10", None),
+        ("bytes 5-9/9", None),
+        ("bytes */10", None),
+        ("bytes=5-9/10", None),
+        ("bytes 5-9", None),
+        ("", None),
+        (f"bytes 0-{'9' * 5000}/*", None),
+    ],
+)
+def test_span_is_read_strictly(text: str, span: Span | None) -> None:
+    assert parse_span(httpx.Response(206, headers={"content-range": text})) == span
+
+
+@pytest.mark.parametrize(("text", "etag"), [('"a"', '"a"'), ('W/"a"', None), ("a", None), ("", None)])
+def test_only_strong_etags_count(text: str, etag: str | None) -> None:
+    assert parse_strong_etag(httpx.Response(200, headers={"etag": text})) == etag
+
+
+@pytest.mark.parametrize(
+    ("text", "codings"), [("", []), ("Identity", []), ("GZIP", ["gzip"]), ("br, gzip", ["br", "gzip"])]
+)
+def test_codings_are_listed(text: str, codings: list[str]) -> None:
+    assert parse_codings(httpx.Response(200, headers={"content-encoding": text})) == codings
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "shows"),
+    [
+        (200, {"content-length": "5"}, True),
+        (200, {"transfer-encoding": "chunked"}, True),
+        (200, {"content-encoding": "gzip"}, True),
+        (200, {}, False),
+        (206, {"content-length": "5"}, False),
+    ],
+)
+def test_frame_shows_the_end(status: int, headers: dict[str, str], *, shows: bool) -> None:
+    assert shows_its_end(httpx.Response(status, headers=headers)) == shows
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_passing_status_is_tried_again(route: Route, status: int) -> None:
+    route.server.faults.append(says(status))
+    assert route.read() == CONTENT
+    assert len(route.server.seen) == 2
+
+
+@pytest.mark.parametrize("starts_well", [True, False])
+@pytest.mark.parametrize(("status", "words"), GONE)
+def test_gone_file_is_a_lasting_error(route: Route, *, status: int, words: str, starts_well: bool) -> None:
+    if starts_well:
+        route.server.faults.append(as_sent)
+        route.proxy.reset(Fault("reset", 100_000))
+    body = b'{"error":{"code":%d,"message":"No such thing.","status":"NAMED"}}' % status
+    route.server.faults.append(says(status, body=body))
+    error = route.failure()
+    assert isinstance(error, DownloadError)
+    assert (error.status, error.retryable) == (status, False)
+    assert all(part in str(error) for part in (NAME, words, "NAMED: No such thing."))
+
+
+@pytest.mark.parametrize("after_bytes", [150, 100_000])
+def test_broken_refusal_keeps_its_status(route: Route, after_bytes: int) -> None:
+    route.server.faults.append(says(404, body=b"x" * 20_000_000))
+    route.proxy.reset(Fault("reset", after_bytes))
+    assert route.failure().status == 404
+
+
+def test_long_refusal_is_not_read_to_its_end(route: Route) -> None:
+    route.server.faults.append(says(404, body=b"x" * 1_000_000))
+    route.proxy.reset(Fault("stall", 200_000))
+    began = time.monotonic()
+    assert route.failure().status == 404
+    assert time.monotonic() - began < QUICK.stall_s
+
+
+def test_unknown_encoding_is_refused(route: Route) -> None:
+    route.server.encoding = "br"
+    error = route.failure()
+    assert not error.retryable
+    assert "encoded as br" in str(error)
+
+
+def test_other_origin_gets_no_request(route: Route) -> None:
+    with result_server(CONTENT) as thief:
+        route.server.faults.append(says(302, location=f"{thief.url}/v1beta/{NAME}:download?alt=media"))
+        error = route.failure()
+        assert not thief.seen
+    assert not error.retryable
+    assert "another origin" in str(error)
+    assert KEY not in str(error)
+
+
+def test_redirect_within_the_origin_is_followed(route: Route) -> None:
+    route.server.faults.extend([as_sent, says(307, location="/elsewhere?alt=media")])
+    route.proxy.reset(Fault("reset", 100_000))
+    assert route.read() == CONTENT
+    assert route.server.seen[2].path == "/elsewhere?alt=media"
+    assert route.starts()[2] == route.starts()[1] > 0
+
+
+def test_redirects_in_a_circle_end(route: Route) -> None:
+    route.server.faults.extend([says(302, location="/again")] * 20)
+    assert "redirected" in str(route.failure())

@@ -1,0 +1,179 @@
+import tracemalloc
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.outputs.outcomes import Outcome
+from workers.results.result_counts import Account, Balance
+from workers.results.rules import Result
+from workers.results.usages import ModalityCount, Usage
+
+OK, ERROR, MALFORMED, UNKEYED = Outcome.OK, Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED
+
+
+def booked(*results: Result) -> Account:
+    account = Account()
+    for result in results:
+        account.add(result)
+    return account
+
+
+def ok(*keys: str) -> list[Result]:
+    return [Result(key, OK) for key in keys]
+
+
+def test_empty_account_has_every_outcome() -> None:
+    assert list(Account().outcomes().items()) == [
+        ("ok", 0),
+        ("blocked", 0),
+        ("truncated", 0),
+        ("empty", 0),
+        ("error", 0),
+        ("malformed", 0),
+        ("unkeyed", 0),
+        ("duplicate", 0),
+    ]
+
+
+@pytest.mark.parametrize("key", ["k", "", "x" * 31, "x" * 32, "ä", "\ud800", "x" * 10_000])
+@pytest.mark.parametrize("first", [OK, ERROR, Outcome.BLOCKED])
+def test_second_line_of_a_key_is_duplicate(key: str, first: Outcome) -> None:
+    account = Account()
+    assert account.add(Result(key, first)) is first
+    assert account.add(Result(key, OK)) is Outcome.DUPLICATE
+    assert account.add(Result(key, MALFORMED)) is Outcome.DUPLICATE
+    assert account.add(Result(key + "x", OK)) is OK
+    assert account.outcomes()["duplicate"] == 2
+
+
+def test_malformed_line_leaves_its_key_free() -> None:
+    account = Account()
+    assert account.add(Result("k", MALFORMED)) is MALFORMED
+    assert account.add(Result("k", OK)) is OK
+    assert account.add(Result("k", OK)) is Outcome.DUPLICATE
+
+
+def test_results_without_key_never_clash() -> None:
+    account = booked(Result(None, UNKEYED), Result(None, UNKEYED), Result(None, MALFORMED), Result(None, MALFORMED))
+    assert (account.outcomes()["unkeyed"], account.outcomes()["malformed"]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("results", "requests", "missing", "balanced"),
+    [
+        ([], 0, 0, True),
+        ([], 2, 2, True),
+        (ok("a", "b"), 2, 0, True),
+        (ok("a", "b"), 3, 1, True),
+        (ok("a", "b"), 1, 0, False),
+        (ok("a", "a"), 2, 1, False),
+        (ok("a", "b", "a"), 2, 0, False),
+        ([*ok("a"), Result(None, UNKEYED)], 2, 0, True),
+        ([*ok("a"), Result(None, MALFORMED)], 2, 0, True),
+        ([Result("a", MALFORMED), *ok("a")], 1, 0, False),
+        (ok("a"), None, None, None),
+    ],
+)
+def test_balance_follows_its_definition(
+    results: list[Result], requests: int | None, missing: int | None, *, balanced: bool | None
+) -> None:
+    assert booked(*results).balance(requests) == Balance(missing, None, None, balanced)
+
+
+@pytest.mark.parametrize(
+    ("results", "asked", "expected"),
+    [
+        (ok("a", "b"), ["a", "b"], Balance(0, [], 0, balanced=True)),
+        (ok("b"), ["c", "b", "a"], Balance(2, ["c", "a"], 0, balanced=True)),
+        (ok("a", "x"), ["a", "b"], Balance(0, ["b"], 1, balanced=False)),
+        ([*ok("a"), Result(None, UNKEYED)], ["a", "b"], Balance(0, ["b"], 0, balanced=True)),
+        ([*ok("a"), Result("b", MALFORMED)], ["a", "b"], Balance(0, [], 0, balanced=True)),
+        (ok("a"), ["a", "b", "b"], Balance(2, ["b"], 0, balanced=True)),
+        (ok("l" * 50), ["l" * 50, "m" * 50], Balance(1, ["m" * 50], 0, balanced=True)),
+    ],
+)
+def test_missing_keys_are_named(results: list[Result], asked: list[str], expected: Balance) -> None:
+    assert booked(*results).balance(len(asked), asked) == expected
+
+
+def test_missing_keys_need_no_request_count() -> None:
+    assert booked(*ok("a")).balance(None, ["a", "b"]) == Balance(None, ["b"], 0, None)
+
+
+@given(
+    results=st.lists(
+        st.builds(Result, st.none() | st.text(max_size=2), st.sampled_from([o for o in Outcome if o != "duplicate"]))
+    ),
+    blank=st.integers(0, 3),
+    requests=st.integers(0, 30),
+)
+def test_every_line_is_conserved(results: list[Result], blank: int, requests: int) -> None:
+    account = booked(*results)
+    for _ in range(blank):
+        account.add_blank()
+    outcomes, balance = account.outcomes(), account.balance(requests)
+    distinct = sum(outcomes.values()) - outcomes["duplicate"]
+    assert account.lines == len(results) + blank == sum(outcomes.values()) + account.blank
+    assert balance.balanced is (requests == distinct + (balance.missing or 0) and not outcomes["duplicate"])
+
+
+def usage_of(*usages: Usage) -> dict[str, Any]:
+    return booked(*(Result(None, UNKEYED, usage=usage) for usage in usages)).usage()
+
+
+NO_MODALITIES: dict[str, Any] = {"prompt": {}, "cached": {}, "candidates": {}, "tool_use_prompt": {}}
+
+
+def test_usage_is_summed_by_field() -> None:
+    usage = usage_of(*[Usage(1, 2, 3, 4, 5, 6)] * 1300, Usage(prompt=7))
+    assert usage == {
+        "prompt": 1307,
+        "cached": 2600,
+        "candidates": 3900,
+        "thoughts": 5200,
+        "tool_use_prompt": 6500,
+        "total": 7800,
+        "by_modality": NO_MODALITIES,
+    }
+
+
+def test_usage_can_be_asked_twice() -> None:
+    account = booked(Result("a", OK, usage=Usage(prompt=1)))
+    assert account.usage() == account.usage()
+    account.add(Result("b", OK, usage=Usage(prompt=1)))
+    assert account.usage()["prompt"] == 2
+
+
+def test_modalities_are_summed_by_name() -> None:
+    text, image = ModalityCount("TEXT", 2), ModalityCount("IMAGE", 3)
+    usage = usage_of(
+        Usage(prompt_details=[text, image], cached_details=[image], candidates_details=[text]),
+        Usage(prompt_details=[image], tool_use_prompt_details=[text]),
+    )
+    assert usage["by_modality"] == {
+        "prompt": {"IMAGE": 6, "TEXT": 2},
+        "cached": {"IMAGE": 3},
+        "candidates": {"TEXT": 2},
+        "tool_use_prompt": {"TEXT": 2},
+    }
+    assert list(usage["by_modality"]["prompt"]) == ["IMAGE", "TEXT"]
+
+
+def test_invented_modalities_take_bounded_memory() -> None:
+    usage = usage_of(*(Usage(prompt_details=[ModalityCount(f"M{number}", 1)]) for number in range(2000)))
+    names = usage["by_modality"]["prompt"]
+    assert len(names) == 17
+    assert (names["OTHER"], sum(names.values())) == (2000 - 16, 2000)
+
+
+@pytest.mark.parametrize("width", [31, 36])
+def test_distinct_keys_take_little_memory(width: int) -> None:
+    account, keys = Account(), 19_000
+    tracemalloc.start()
+    for number in range(keys):
+        account.add(Result(f"{number:0{width}}", OK))
+    current, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert current / keys < 115

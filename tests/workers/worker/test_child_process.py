@@ -1,0 +1,79 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from workers.worker.child_process import explain_death
+
+
+@pytest.mark.parametrize(
+    ("wait_status", "said"),
+    [
+        (signal.SIGKILL, "its work-horse was killed by SIGKILL: out of memory?"),
+        (signal.SIGSEGV, "its work-horse was killed by SIGSEGV"),
+        (3 << 8, "its work-horse ended with exit code 3"),
+    ],
+)
+def test_death_has_a_cause(wait_status: int, said: str) -> None:
+    assert explain_death(wait_status) == said
+
+
+def run(script: str) -> str:
+    """In a process of its own: wishes to stop are never taken back."""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    return result.stdout.strip()
+
+
+def test_time_limit_only_sets_a_flag() -> None:
+    script = """
+import time
+from rq.timeouts import JobTimeoutException
+from workers.worker.child_process import FlagAtTimeout
+from workers.job.shutdown import is_out_of_time
+with FlagAtTimeout(1, JobTimeoutException):
+    while not is_out_of_time():
+        time.sleep(0.01)
+print("reached")
+"""
+    assert run(script) == "reached"
+
+
+def test_monitor_still_gets_its_exception() -> None:
+    script = """
+import time
+from rq.timeouts import HorseMonitorTimeoutException
+from workers.worker.child_process import FlagAtTimeout
+try:
+    with FlagAtTimeout(1, HorseMonitorTimeoutException):
+        time.sleep(30)
+except HorseMonitorTimeoutException:
+    print("raised")
+"""
+    assert run(script) == "raised"
+
+
+def test_orphan_ends_at_once() -> None:
+    script = """
+import os
+from workers.worker.child_process import prepare_horse
+if os.fork() == 0:
+    prepare_horse(parent_pid=1 << 30)
+    print("survived", flush=True)
+else:
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    assert run(script) == "1"
+
+
+def test_horses_inherit_what_every_job_reads() -> None:
+    script = """
+import gc, os
+os.environ |= {"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:1/0", "STORAGE_URL": "file:///tmp"}
+from receiver.gemini.transport import trusted_certificates
+from workers.job.configuration import current_settings
+from workers.worker.child_process import share_with_horses
+share_with_horses()
+print(trusted_certificates.cache_info().currsize, current_settings.cache_info().currsize, gc.get_freeze_count() > 0)
+"""
+    assert run(script) == "1 1 True"

@@ -1,0 +1,112 @@
+"""What one attempt tells: the counters how its stages went, the inbox how far it is, the log how it ended."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Self
+
+import redis
+
+from receiver.errors import InboxUnavailableError
+from receiver.gemini.operations import Batch
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.progress import Progress, Stage
+from receiver.outputs.judgement import judge_manifest
+from receiver.outputs.manifest import Manifest
+from receiver.telemetry.metrics import definitions
+from receiver.telemetry.metrics.counters import Counters
+from workers.download.sources import ResultSource
+from workers.job.lease import clock_s
+from workers.results.result_counts import Account
+
+log = logging.getLogger(__name__)
+
+NEXT: Mapping[Stage, Stage] = {"ask": "split", "split": "store", "store": "store"}
+
+
+class Tally:
+    """Gathers during a `with`, and writes once at its end, whatever became of the attempt."""
+
+    def __init__(self, client: "redis.Redis", began_s: float) -> None:
+        """`began_s` is what `clock_s` said before the claim."""
+        self._counters = Counters(client)
+        self._began_s = self._stage_began_s = began_s
+        self._read_bytes = 0
+        self._stage: Stage = "ask"
+        self._batch: Batch | None = None
+        self._source: ResultSource | None = None
+        self._account: Account | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._read_bytes:
+            self._counters.add(definitions.DOWNLOADED, amount=self._read_bytes)
+        self._counters.flush()
+
+    def follow(self, batch: Batch, source: ResultSource, account: Account) -> None:
+        """From now on, `progress` tells of these."""
+        self._batch, self._source, self._account = batch, source, account
+
+    def progress(self) -> Progress:
+        """How far the attempt is; from any thread."""
+        return Progress(
+            stage=self._stage,
+            bytes=self._read_bytes,
+            total_bytes=self._source.total_bytes if self._source else None,
+            lines=self._account.lines if self._account else 0,
+            requests=self._batch.requests if self._batch else None,
+            display_name=self._batch.display_name if self._batch else None,
+        )
+
+    def count(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The same chunks; the first one ends the stage `ask`."""
+        for chunk in chunks:
+            if not self._read_bytes:
+                self.end_stage("ask")
+            self._read_bytes += len(chunk)
+            yield chunk
+
+    def end_stage(self, stage: Stage) -> None:
+        now_s = clock_s()
+        self._counters.observe(definitions.STAGES, now_s - self._stage_began_s, stage)
+        self._stage_began_s, self._stage = now_s, NEXT[stage]
+
+    def end_whole(self, manifest: Manifest) -> None:
+        """The batch is stored: this attempt wrote its manifest."""
+        counters = self._counters
+        counters.observe(definitions.STAGES, clock_s() - self._began_s, "whole")
+        if not judge_manifest(manifest).is_well:
+            counters.add(definitions.INCOMPLETE)
+        for outcome, count in manifest.outcomes.items():
+            counters.add(definitions.RESULTS, outcome, amount=count)
+        counters.add(definitions.MISSING, amount=manifest.missing or 0)
+        counters.add(definitions.STORED_OBJECTS, amount=manifest.objects.count)
+        counters.add(definitions.STORED_BYTES, amount=manifest.objects.bytes)
+
+
+def announce(inbox: Inbox, manifest: Manifest) -> None:
+    """Say that the batch is stored, and what of it is not well.
+
+    An error where a batch that succeeded lacks results, answers nothing, or has books that don't balance.
+    """
+    unbalanced, judgement = manifest.balanced is False, judge_manifest(manifest)
+    lacks = manifest.state == "SUCCEEDED" and (bool(manifest.missing) or not judgement.answered)
+    loud = logging.ERROR if lacks or unbalanced else logging.WARNING
+    level = logging.INFO if judgement.is_well else loud
+    about: dict[str, object] = {
+        "state": manifest.state,
+        "judgement": judgement.text,
+        "requests": manifest.requests,
+        "balanced": manifest.balanced,
+        "missing": manifest.missing,
+    }
+    log.log(level, "batch.stored", extra=about | manifest.outcomes)
+    if unbalanced:
+        try:
+            inbox.count("unbalanced_batches")
+        except InboxUnavailableError as error:  # the manifest says it for good; the counter is a convenience
+            log.warning("batch.not_counted", extra={"cause": str(error)})

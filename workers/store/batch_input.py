@@ -1,0 +1,130 @@
+"""The requests of a batch as they were sent, where the storage holds them as `_input.jsonl.gz`.
+
+With them the missing requests have names, and what is worth sending again can be written in the input's own form.
+The input may be as large as the results: it is streamed from a scratch file, once for every question.
+"""
+
+import gzip
+import json
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from receiver.errors import StorageError
+from receiver.gemini.operations import Batch
+from receiver.outputs.manifest import Input
+from receiver.outputs.paths import input_name
+from receiver.storage import Storage
+from receiver.submissions.records import awaited_name
+from workers.results.parser import is_blank
+from workers.results.result_counts import Account, key_token
+from workers.results.shapes import find_key
+from workers.store.digests import file_sha256
+
+LINES_BETWEEN_CHECKS = 4096
+PATIENCE_S = 3600
+_BOM = "\ufeff"
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    key: str | None = None
+
+
+class _Request(msgspec.Struct, gc=False):
+    key: str | None = None
+    metadata: _Metadata | None = None
+
+
+_decode_request = msgspec.json.Decoder(_Request).decode
+_decode_tolerantly = json.JSONDecoder(parse_int=str, parse_float=str).decode  # as that of results
+
+
+def read_key(line: bytes, key_member: str = "") -> str | None:
+    """The key of an input line, by the rule that holds for results; None when it has none.
+
+    `key_member` is RESULT_KEY.
+    """
+    if key_member:
+        return _read_tolerantly(line, key_member)
+    try:
+        row = _decode_request(line)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return _read_tolerantly(line)
+    key = row.metadata.key if row.key is None and row.metadata is not None else row.key
+    return _read_tolerantly(line) if key is None or b'"custom_id"' in line else key
+
+
+def _read_tolerantly(line: bytes, key_member: str = "") -> str | None:
+    try:
+        row = _decode_tolerantly(line.decode().removeprefix(_BOM))
+    except (ValueError, RecursionError):
+        return None
+    return find_key(row, key_member) if isinstance(row, dict) else None
+
+
+def is_awaited(storage: Storage, batch: Batch) -> bool:
+    """Whether `batches submit` has yet to store the input of a batch; who has not done so for an hour never will."""
+    if batch.input_file is None or not storage.exists(awaited_name(batch.input_file)):
+        return False
+    patience_ends = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - PATIENCE_S))
+    return (batch.ended or "") > patience_ends
+
+
+class KnownInput:
+    """The input of one batch in a scratch file. Make it with `fetch`."""
+
+    def __init__(self, path: Path, about: Input, check: Callable[[], None], result_key: str = "") -> None:
+        self._path, self.about, self._check, self._result_key = path, about, check, result_key
+
+    @classmethod
+    def fetch(
+        cls, storage: Storage, batch_id: str, scratch: Path, check: Callable[[], None], result_key: str = ""
+    ) -> "KnownInput | None":
+        """Copy the input into `scratch` and read it once; None when the storage has none.
+
+        `check` is called now and then in every pass; `result_key` is RESULT_KEY. Raises StorageError when the object is
+        no whole gzip file.
+        """
+        name, path = input_name(batch_id), scratch / "input"
+        if not storage.read_to_file(name, path):
+            return None
+        try:
+            requests = sum(1 for _ in _read_lines(path, check))
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            hint = "store it again or delete it, then replay the batch"
+            raise StorageError(f"{name} is no whole gzip file: {hint}", retryable=False, fault="batch") from error
+        return cls(path, Input(name, file_sha256(path), requests), check, result_key)
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all requests in their order; those without one are left out."""
+        for line in _read_lines(self._path, self._check):
+            key = read_key(line, self._result_key)
+            if key is not None:
+                yield key
+
+    def write_retries(self, path: Path, account: Account) -> None:
+        """Replace a file of `{"key": …}` rows by the whole requests of these keys and of those that no line carries.
+
+        They keep the bytes and the order of the input. A request without a key is left out: no result can be told to
+        be its own.
+        """
+        with path.open("rb") as file:
+            again = {key_token(json.loads(row)["key"]) for row in file}
+        with path.open("wb") as file:
+            for line in _read_lines(self._path, self._check):
+                key = read_key(line, self._result_key)
+                if key is not None and (key_token(key) in again or not account.came(key)):
+                    file.write(line if line.endswith(b"\n") else line + b"\n")
+
+
+def _read_lines(path: Path, check: Callable[[], None]) -> Iterator[bytes]:
+    """The lines that are not blank, each with the newline that it has."""
+    with gzip.open(path, "rb") as lines:
+        for number, line in enumerate(lines):
+            if number % LINES_BETWEEN_CHECKS == 0:
+                check()
+            if not is_blank(line.rstrip(b"\n")):
+                yield line

@@ -1,0 +1,74 @@
+"""Which requests of a stored batch are worth sending again, as an input of their own."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from receiver.errors import SubmissionError
+from receiver.outputs.judgement import find_again
+from receiver.outputs.manifest import Manifest, read_manifest
+from receiver.outputs.paths import manifest_name, retry_name
+from receiver.storage import Storage
+from workers.store.batch_input import read_key
+from workers.store.stored_index import read_index
+
+
+def load_manifest(storage: Storage, batch_id: str) -> Manifest | None:
+    """The manifest; None when the batch is not stored."""
+    data = storage.read(manifest_name(batch_id))
+    return None if data is None else read_manifest(data)
+
+
+def write_retries(storage: Storage, manifest: Manifest, target: Path, asked: Path | None) -> int:
+    """Write the requests of a stored batch that are worth sending again as an input. Gives how many they are.
+
+    `asked` is the input of the batch where the storage does not know it: then those that no line of the results carries
+    are worth it too. Raises SubmissionError where the requests themselves are not known.
+    """
+    batch_id, result_key = manifest.batch.removeprefix("batches/"), manifest.result_key or ""
+    if asked is None and find_again(manifest) == "keys":
+        raise SubmissionError(
+            f"the storage does not hold the requests of {manifest.batch} themselves: name their file with --input"
+        )
+    with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
+        path = Path(folder) / "retry"
+        has_rows = storage.read_to_file(retry_name(batch_id), path)
+        if asked is None:
+            return _copy_whole(path, target, manifest.batch) if has_rows else 0
+        again = _read_keys(path, result_key) if has_rows else set[str]()
+        came = {row.key for row in read_index(storage, batch_id, Path(folder))} if manifest.index else set()
+    return _select(asked, target, result_key, lambda key: key in again or key not in came)
+
+
+def _read_keys(path: Path, result_key: str) -> set[str]:
+    """The keys of `_retry.jsonl`, whichever of its two forms it has."""
+    with path.open("rb") as rows:
+        keys = (read_key(row, result_key) for row in rows)
+        return {key for key in keys if key is not None}
+
+
+def _copy_whole(path: Path, target: Path, batch: str) -> int:
+    count = 0
+    with path.open("rb") as rows, target.open("wb") as lines:
+        for row in rows:
+            request = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
+            if "body" in request and "request" not in request:
+                raise SubmissionError(
+                    f"{batch} was sent in OpenAI's form: send its _retry.jsonl with the client that sent it"
+                )
+            lines.write(row)
+            count += 1
+    return count
+
+
+def _select(asked: Path, target: Path, result_key: str, is_wanted: Callable[[str], bool]) -> int:
+    count = 0
+    with asked.open("rb") as lines, target.open("wb") as chosen:
+        for line in lines:
+            key = read_key(line, result_key)
+            if key is not None and is_wanted(key):
+                chosen.write(line if line.endswith(b"\n") else line + b"\n")
+                count += 1
+    return count

@@ -1,0 +1,49 @@
+"""A worker process: our RQ worker, and what runs beside it."""
+
+import logging
+import time
+
+from receiver.inbox.job_queue import Bell
+from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.redis_health import check_at_start
+from receiver.inbox.redispatch import Sweeper, sweep
+from receiver.settings.settings import Settings
+from receiver.storage import open_storage
+from workers.job.scratch import clear_old_scratch
+from workers.worker.child_process import share_with_horses
+from workers.worker.notices import send_what_is_due, start_courier
+from workers.worker.reconcile_runs import start_reconciler
+from workers.worker.rq_worker import RECONNECT_S, BatchWorker
+
+log = logging.getLogger(__name__)
+
+
+def _burst(worker: BatchWorker, inbox: Inbox, bell: Bell) -> None:
+    """Work until nothing is due; what is postponed stays for the next run."""
+    while inbox.has_due() and not worker.is_stopping:
+        sweep(inbox, bell)
+        worker.run(burst=True)
+        if inbox.has_due() and not worker.is_stopping:
+            time.sleep(RECONNECT_S)
+
+
+def run_worker(settings: Settings, *, burst: bool = False) -> None:
+    """Work until SIGTERM, or in a burst until nothing is due. Raises ReceiverError at start when Redis is unfit."""
+    with connect(settings.redis_url) as client:
+        inbox, bell = Inbox(client), Bell(client)
+        check_at_start(client)
+        storage = open_storage(settings.storage_url)  # one that can't be used stops the start
+        template = settings.template
+        log.info("worker.started", extra={"template": template.text, "example": template.example()})
+        clear_old_scratch(settings, storage)
+        worker = BatchWorker(settings.redis_url, settings.patience.base_s, settings.notices.digests)
+        share_with_horses()
+        if burst:
+            _burst(worker, inbox, bell)
+            send_what_is_due(settings)
+        else:
+            Sweeper(inbox, bell).start()
+            start_reconciler(settings, client)
+            start_courier(settings, client)
+            worker.run()
+        log.info("worker.stopped")

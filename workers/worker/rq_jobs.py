@@ -1,0 +1,94 @@
+"""What comes out of the queue: only our own function, whatever somebody wrote into Redis.
+
+RQ's own Job imports the function and the callbacks that its hash names, and repeats, retries and calls webhooks as the
+hash says. Here nothing of a hash is used but the batch's name, and a hash that asks for more is refused.
+"""
+
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from rq.job import Job
+
+from receiver.inbox.job_queue import FAILURE_TTL_S, FUNCTION, JOB_TIMEOUT_S, QUEUE
+from receiver.inbox.names import INBOX_NAME
+from workers.process import process_batch
+
+MAX_DATA_BYTES = 4096  # ours take 120; this is looked at before anything is decompressed or parsed
+READ_FIELDS = ("data", "status", "created_at", "enqueued_at", "started_at", "ended_at", "worker_name")
+FOREIGN_FIELDS = (
+    "success_callback_name",
+    "failure_callback_name",
+    "stopped_callback_name",
+    "webhooks",
+    "retries_left",
+    "retry_intervals",
+    "repeats_left",
+    "repeat_intervals",
+    "dependency_id",
+    "dependency_ids",
+    "group_id",
+    "rate_limit_key",
+)
+
+
+class ForeignJobError(Exception):
+    """A job in our queue is not one of ours; it is refused."""
+
+
+def _call_of(data: bytes) -> Any:
+    """`[function, instance, args, kwargs]` as RQ's JSON serializer writes it. Raises ValueError."""
+    if len(data) > MAX_DATA_BYTES:
+        raise ValueError("too large")
+    with suppress(zlib.error):  # RQ also reads what is not compressed
+        data = zlib.decompressobj().decompress(data, MAX_DATA_BYTES)
+    try:
+        return msgspec.json.decode(data)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+
+
+def find_refusal(fields: Mapping[bytes, bytes]) -> str:
+    """Why a job's hash is none of ours; empty when it is."""
+    foreign = [name for name in FOREIGN_FIELDS if fields.get(name.encode())]
+    if foreign:
+        return f"it carries {', '.join(foreign)}"
+    try:
+        call = _call_of(fields.get(b"data", b""))
+    except ValueError:
+        return "its call is not readable as JSON"
+    match call:
+        case [function, None, [str(batch)], named] if (
+            function == FUNCTION and not named and INBOX_NAME.fullmatch(batch)
+        ):
+            return ""
+        case [str(function), *_] if function != FUNCTION:
+            return f"it names {function[:200]!r}: only {FUNCTION} runs here"
+    return "its arguments are not one batch's name"
+
+
+class OwnJob(Job):
+    """A job that can only run our function, with our time limits."""
+
+    refusal = ""  # why it must not run
+
+    def restore(self, raw_data: dict[bytes, bytes]) -> None:
+        self.refusal = find_refusal(raw_data)
+        kept = {name: raw_data[name] for name in (field.encode() for field in READ_FIELDS) if name in raw_data}
+        try:
+            super().restore(kept if not self.refusal else {b"data": b""})
+        except (ValueError, TypeError, ArithmeticError) as error:
+            self.refusal = f"its hash is not readable: {error}"
+            super().restore({b"data": b""})
+        self.origin = QUEUE
+        self.timeout, self.result_ttl, self.failure_ttl = JOB_TIMEOUT_S, 0, FAILURE_TTL_S
+
+    @property
+    def func(self) -> Any:
+        if self.refusal or self.func_name != FUNCTION:
+            raise ForeignJobError(f"refused: {self.refusal or 'another function'}")
+        return process_batch
+
+    success_callback = failure_callback = stopped_callback = None
