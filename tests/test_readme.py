@@ -8,10 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from receiver.cli import main
 from receiver.outputs.prices import parse_prices
 from receiver.settings.environment import Variable
 from receiver.settings.variables import VARIABLES
-from workers.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,7 +29,9 @@ def test_settings_are_in_the_help() -> None:
 
 def all_commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
     """Every command with its words, those of groups included."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from all_commands(command, f"{before}{name} ")
         else:

@@ -1,5 +1,5 @@
 """`python -m workers` is `gemini-batch-receiver`."""
 
-from workers.cli import main
+from receiver.cli import main
 
 main(prog_name="gemini-batch-receiver")

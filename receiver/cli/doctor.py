@@ -12,7 +12,7 @@ import click
 import msgspec
 import redis
 
-from receiver.cli.group import cli, load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.progress import Progress, show_progress
 from receiver.errors import (
@@ -256,7 +256,7 @@ def _examine(settings: Settings, bar: Progress) -> Iterator[Finding]:
         bar.advance()
 
 
-@cli.command()
+@command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:

@@ -7,9 +7,9 @@ from typing import get_args
 import click
 import msgspec
 
+from receiver.cli.command import command, load_settings
 from receiver.cli.conclusions import conclude
 from receiver.cli.entry_lines import entry_lines
-from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_of, project_option, read_name
@@ -24,11 +24,6 @@ from receiver.settings.settings import Settings
 MAX_CAUSE = 80
 
 
-@cli.group(cls=Group)
-def events() -> None:
-    """List, show, retry and purge the batches and deliveries that the inbox knows."""
-
-
 def _row(entry: Entry, now_ms: int) -> str:
     age = show_age(now_ms - entry.accepted_ms)
     cause = printable(" ".join(entry.cause.split()))[:MAX_CAUSE]
@@ -36,7 +31,7 @@ def _row(entry: Entry, now_ms: int) -> str:
     return f"{entry.batch:<44}  {entry.state:<6}  {age:>4}  {counts}  {entry.door:<9}  {cause}".rstrip()
 
 
-@events.command("list")
+@command("list")
 @click.option("--state", type=click.Choice(get_args(State)), help="Only batches in this state.")
 @click.option("--deliveries", is_flag=True, help="The last deliveries with their verdicts, instead of the batches.")
 @project_option
@@ -90,7 +85,7 @@ def _matter(one: Delivery) -> str:
     return one.batch or (f"{one.project}: {words}" if one.project else words)
 
 
-@events.command("show")
+@command("show")
 @click.argument("batch")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def show_event(batch: str, *, as_json: bool) -> None:
@@ -128,7 +123,7 @@ def _unknown(name: str) -> str:
     return f"the inbox does not know {name}: try `replay --batch {name}`"
 
 
-@events.command("retry")
+@command("retry")
 @click.argument("batches", nargs=-1)
 @click.option("--all-buried", is_flag=True, help="Every batch that was given up.")
 @project_option
@@ -142,7 +137,7 @@ def retry_events(batches: tuple[str, ...], *, all_buried: bool, label: str | Non
     conclude(known, asked, "queued", _unknown, as_json=as_json)
 
 
-@events.command("bury")
+@command("bury")
 @click.argument("batches", nargs=-1, required=True)
 @click.option("--cause", default="by hand", show_default=True, help="Why, for whoever looks at it later.")
 @project_option
@@ -158,7 +153,7 @@ def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_j
     )
 
 
-@events.command("purge")
+@command("purge")
 @click.argument("batches", nargs=-1)
 @click.option("--buried", is_flag=True, help="Every batch that was given up.")
 @click.option("--done", is_flag=True, help="Every batch that is stored.")

@@ -7,8 +7,8 @@ from itertools import islice
 import click
 import msgspec
 
+from receiver.cli.command import command, load_settings
 from receiver.cli.conclusions import conclude
-from receiver.cli.group import Group, cli, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.inbox.ledger import connect
@@ -19,11 +19,6 @@ MAX_CAUSE = 80
 GONE = "not in the settings"
 
 
-@cli.group(cls=Group)
-def notices() -> None:
-    """List, show, retry, purge, replay, send and test the notices that others are owed."""
-
-
 def _is_dead(notice: Notice) -> bool:
     return notice.state == "dead"
 
@@ -32,7 +27,7 @@ def _described(notice: Notice, hosts: Mapping[str, str]) -> dict[str, object]:
     return {**asdict(notice), "host": hosts.get(notice.target)}
 
 
-@notices.command("list")
+@command("list")
 @click.option("--dead", is_flag=True, help="Only those that were given up.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Show at most so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
@@ -63,7 +58,7 @@ def _row(notice: Notice, hosts: Mapping[str, str], now_ms: int) -> str:
     return printable(what)
 
 
-@notices.command("show")
+@command("show")
 @click.argument("notice")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def show_notice(notice: str, *, as_json: bool) -> None:
@@ -97,7 +92,7 @@ def _unknown(name: str) -> str:
     return f"no notice is called {printable(name)}: `notices list` names them"
 
 
-@notices.command("retry")
+@command("retry")
 @click.argument("names", metavar="[NOTICES]...", nargs=-1)
 @click.option("--all-dead", is_flag=True, help="Every notice that was given up.")
 @click.option("--all-waiting", is_flag=True, help="Every notice that waits for its next try.")
@@ -112,7 +107,7 @@ def retry_notices(names: tuple[str, ...], *, all_dead: bool, all_waiting: bool, 
     conclude(queued, asked, "queued", _unknown, as_json=as_json)
 
 
-@notices.command("purge")
+@command("purge")
 @click.argument("names", metavar="[NOTICES]...", nargs=-1)
 @click.option("--all-dead", is_flag=True, help="Every notice that was given up.")
 @click.option("--stale", is_flag=True, help="Every notice to somebody who is no longer in the settings.")

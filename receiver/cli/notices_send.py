@@ -5,8 +5,7 @@ import time
 import click
 import msgspec
 
-from receiver.cli.group import load_settings
-from receiver.cli.notices import notices
+from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
@@ -37,7 +36,7 @@ def _load_with_targets() -> Settings:
     return settings
 
 
-@notices.command("replay")
+@command("replay")
 @click.argument("batches", nargs=-1, required=True)
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
@@ -70,7 +69,7 @@ def replay_notices(ctx: click.Context, batches: tuple[str, ...], *, label: str |
         ctx.exit(1)
 
 
-@notices.command("send")
+@command("send")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def send_notices(*, as_json: bool) -> None:
     """Send what is due now, and end: what the web process does all the time, and workers where there is none."""
@@ -83,7 +82,7 @@ def send_notices(*, as_json: bool) -> None:
         click.echo(f"{results['delivered']} delivered, {results['failed']} failed, {results['dead']} given up")
 
 
-@notices.command("test")
+@command("test")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
 @click.pass_context
 def try_targets(ctx: click.Context, *, as_json: bool) -> None:

@@ -2,11 +2,11 @@
 
 import click
 
-from receiver.cli.group import cli, load_settings
+from receiver.cli.command import command, load_settings
 from receiver.errors import SettingsError
 
 
-@cli.command("proof-key")
+@command("proof-key")
 def proof_key() -> None:
     """Print the public key of PROOF_KEY, for `verify --public-key`. It is no secret.
 

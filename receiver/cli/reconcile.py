@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from receiver.cli.group import cli, load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
@@ -17,7 +17,7 @@ from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 
 
-@cli.command("reconcile")
+@command("reconcile")
 @click.option("--if-due", is_flag=True, help="Do nothing when the last look is younger than RECONCILE_INTERVAL_S.")
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")

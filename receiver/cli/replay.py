@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
-from receiver.cli.group import cli, load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.moments import Moment
 from receiver.cli.progress import Progress, show_progress
@@ -24,7 +24,7 @@ from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 
 
-@cli.command("replay")
+@command("replay")
 @click.option("--since", type=Moment(), help="Only batches that ended at or after this moment: 36h, 7d or RFC 3339.")
 @click.option("--until", type=Moment(), help="Only batches that ended before this moment.")
 @click.option("--failed", is_flag=True, help="Only batches that were given up (buried).")

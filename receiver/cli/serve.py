@@ -9,7 +9,7 @@ from contextlib import suppress
 import click
 import uvicorn
 
-from receiver.cli.group import cli, load_settings, warn_of_unknown
+from receiver.cli.command import command, load_settings, warn_of_unknown
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.ledger import connect
 from receiver.inbox.redis_health import check_at_start
@@ -59,7 +59,7 @@ class _Server(uvicorn.Server):
         hand_over()  # the signal that uvicorn passes on ends the process at once
 
 
-@cli.command()
+@command("serve")
 @click.option("--host", help="Address to listen on.  [env HOST, default 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [env PORT, default 8000]")
 def serve(host: str | None, port: int | None) -> None:

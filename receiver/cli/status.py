@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from receiver.cli.group import cli, load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
@@ -18,7 +18,7 @@ from receiver.status.overview import AliveWorker, LastLook, Overview, describe_o
 MAX_CAUSE = 80
 
 
-@cli.command()
+@command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:

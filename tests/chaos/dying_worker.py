@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from receiver.cli import main
 from receiver.inbox.ledger import Inbox, Lease
 from receiver.outputs.paths import manifest_name
 from receiver.storage.local import LocalStorage
-from workers.cli import main
 from workers.download.download import Download
 from workers.job.lease import LeaseKeeper
 from workers.worker.rq_worker import BatchWorker

@@ -8,10 +8,10 @@ from typing import Any
 import click
 import yaml
 
+from receiver.cli import main
 from receiver.settings.secret_files import SECRETS
 from receiver.settings.settings import read_settings
 from receiver.settings.variables import VARIABLES
-from workers.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -35,7 +35,8 @@ def check_command(command: str | Iterable[str]) -> str:
     """Fail when our program would not take this command line. Gives the command's name."""
     program, name, *arguments = shlex.split(command) if isinstance(command, str) else command
     assert program == "gemini-batch-receiver"
-    found = main.commands[name]
+    found = main.get_command(click.Context(main), name)
+    assert found is not None
     assert not isinstance(found, click.Group)
     found.make_context(name, arguments)
     return name

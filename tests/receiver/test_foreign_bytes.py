@@ -7,6 +7,7 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from receiver.cli import main
 from receiver.inbox.job_queue import QUEUE, Bell
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.queries import Backlog
@@ -20,7 +21,6 @@ from receiver.status.pages import Pages
 from receiver.status.queries import read_all, read_list
 from receiver.telemetry.metrics.gauges import read_fields
 from tests.receiver.inbox.test_queries import fill
-from workers.cli import main
 
 ODD = b"batches/\xff\xfe"
 Spoil = Callable[["redis.Redis"], object]

@@ -7,6 +7,7 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from receiver.cli import main
 from receiver.inbox.entries import ENTRY
 from receiver.inbox.ledger import Arrival
 from receiver.inbox.scripts import DUE, METRICS
@@ -14,7 +15,6 @@ from receiver.outputs.judgement import judge_manifest
 from receiver.storage.replaced import find_replaced, set_aside
 from tests.receiver.listing import ago
 from tests.workers.lying import NAME, PAGE, Liar, lines_of, open_liar
-from workers.cli import main
 from workers.job.configuration import current_settings
 from workers.process import process_batch
 

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from receiver.cli import main
 from receiver.errors import AlreadyStoredError
 from receiver.outputs.paths import Template, signature_name
 from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import LocalStorage
 from tests.workers.stored_batches import ANSWERS, DATA, KEY, OTHER_KEY, SCHEMA, Stored, used
 from tests.workers.storing import GROUPED, PER_KEY, store
-from workers.cli import main
 from workers.store.manifest import commit_manifest
 from workers.verification.demands import Demands
 from workers.verification.rules import Report

@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from receiver.cli.batches.group import batches
 from receiver.cli.batches.submit import send_input
-from receiver.cli.group import cli, load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, read_name
 from receiver.errors import StorageError
@@ -24,7 +23,7 @@ from workers.store.resubmission import load_manifest, write_retries
 SHOWN_KEYS = 10
 
 
-@cli.command()
+@command("resubmit")
 @click.argument("batch")
 @click.option("--model", help="Another model than the first time's.")
 @click.option("--display-name", help="Name of the new batch at Gemini; `retry of <id>` by default.")
@@ -87,7 +86,7 @@ def _link(storage: Storage, batch_id: str, sent: list[str]) -> None:
     storage.put_many([(resubmitted_name(batch_id), msgspec.json.encode(names))])
 
 
-@batches.command("merged")
+@command("merged")
 @click.argument("batch")
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every key that was sent again.")

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from receiver.cli.batches.group import batches
+from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
-from receiver.cli.group import load_settings
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.inbox.names import split_inbox_name
@@ -20,7 +19,7 @@ from workers.store.lookup import explain_absence, find_row, read_line
 from workers.verification.rules import Row
 
 
-@batches.command("results")
+@command("results")
 @click.argument("batch", shell_complete=complete_batch)
 @click.argument("key")
 @click.option("--text", "as_text", is_flag=True, help="Print the words of the answer alone, without its thoughts.")

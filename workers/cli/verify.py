@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from receiver.cli.group import cli, load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.progress import show_progress
 from receiver.errors import StorageError
@@ -27,7 +27,7 @@ def _parse_keys(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, 
         raise click.BadParameter(str(error)) from error
 
 
-@cli.command()
+@command("verify")
 @click.argument("batches", metavar="BATCH...", nargs=-1, required=True)
 @click.option(
     "--public-key",

@@ -2,13 +2,13 @@
 
 import click
 
-from receiver.cli.group import cli, load_settings, warn_of_unknown
+from receiver.cli.command import command, load_settings, warn_of_unknown
 from receiver.telemetry.logs import log_what_escapes
 from workers.job.configuration import current_settings
 from workers.worker.main import run_worker
 
 
-@cli.command()
+@command("worker")
 @click.option("--burst", is_flag=True, help="End when nothing is due.")
 def worker(*, burst: bool) -> None:
     """Run a worker: fetch results, split them, store them."""

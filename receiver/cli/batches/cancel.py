@@ -3,9 +3,8 @@
 import click
 import msgspec
 
-from receiver.cli.batches.group import batches
+from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
-from receiver.cli.group import load_settings
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
 from receiver.gemini.project_client import ProjectBatches, open_each
@@ -21,7 +20,7 @@ class Answer(msgspec.Struct, frozen=True):
     said: str
 
 
-@batches.command("cancel")
+@command("cancel")
 @click.argument("names", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch)
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 import click
 import msgspec
 
-from receiver.cli.batches.group import batches
+from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
-from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
@@ -27,7 +26,7 @@ class Answer(msgspec.Struct, frozen=True):
     said: str
 
 
-@batches.command("delete")
+@command("delete")
 @click.argument("names", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch)
 @project_option
 @click.option("--yes", is_flag=True, help="Really do it, without a question.")

@@ -8,8 +8,7 @@ from itertools import islice
 import click
 import msgspec
 
-from receiver.cli.batches.group import batches
-from receiver.cli.group import load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.moments import Moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, project_option
@@ -43,7 +42,7 @@ class Row(msgspec.Struct, frozen=True):
     problem: str | None = None  # why it can't be read; then nothing else is known of it
 
 
-@batches.command("list")
+@command("list")
 @click.option(
     "--state",
     "states",

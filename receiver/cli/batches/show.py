@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import click
 
-from receiver.cli.batches.group import batches
+from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
-from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
@@ -20,7 +19,7 @@ from receiver.submissions.records import read_resubmitted
 SHOWN_KEYS = 10
 
 
-@batches.command("show")
+@command("show")
 @click.argument("batch", shell_complete=complete_batch)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest itself.")
 @click.pass_context

@@ -3,8 +3,7 @@
 import click
 import msgspec
 
-from receiver.cli.batches.group import batches
-from receiver.cli.group import load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.inbox.names import inbox_name
 from receiver.outputs.paths import input_name, manifest_name
@@ -33,7 +32,7 @@ class Row(msgspec.Struct):
     batches: list[Batch]
 
 
-@batches.command("submissions")
+@command("submissions")
 @click.argument("submission", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
 def submissions(submission: str | None, *, as_json: bool) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from receiver.cli.batches.group import batches
-from receiver.cli.group import load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
 from receiver.errors import SettingsError, SubmissionError
@@ -34,7 +33,7 @@ SAID = {
 }
 
 
-@batches.command("submit")
+@command("submit")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="Model that answers, such as gemini-3.8-flash.")
 @click.option(

@@ -9,11 +9,10 @@ from typing import get_args
 import click
 import redis
 
-from receiver.cli.batches.group import batches
 from receiver.cli.batches.watch_views import View, open_view
 from receiver.cli.batches.watch_words import describe
+from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
-from receiver.cli.group import load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, project_of, project_option, projects_of, read_name
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
@@ -31,7 +30,7 @@ OLDEST = timedelta(days=3)  # a batch expires after two
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
 
-@batches.command("watch")
+@command("watch")
 @click.argument("names", metavar="[BATCH]...", nargs=-1, shell_complete=complete_batch)
 @click.option(
     "--until",

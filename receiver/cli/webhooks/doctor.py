@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from receiver.cli.group import load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
-from receiver.cli.webhooks.group import WebUrl, json_option, webhooks
+from receiver.cli.webhooks.options import WebUrl, json_option
 from receiver.errors import GeminiError
 from receiver.gemini.reachability import find_obstacle
 from receiver.gemini.registered_webhooks import Webhook
@@ -48,7 +48,7 @@ class _Patient:
         self.found.append(Finding(*about, problem.detail, problem.advice))
 
 
-@webhooks.command("doctor")
+@command("doctor")
 @click.option("--url", type=WebUrl(), help="Where the web process is; an origin gets the project's path.")
 @click.option("--fix", is_flag=True, help="Switch on, add events, put the address right. Secrets stay as they are.")
 @project_option

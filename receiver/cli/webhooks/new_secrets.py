@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from receiver.cli.group import load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.moments import show_moment
 from receiver.cli.projects import project_option, read_project
-from receiver.cli.webhooks.group import Events, WebUrl, bare, described, json_option, webhooks
+from receiver.cli.webhooks.options import Events, WebUrl, bare, described, json_option
 from receiver.errors import EnvFileError, GeminiError
 from receiver.gemini.registered_webhooks import BATCH_EVENTS, SigningSecret, Webhook, show_secret
 from receiver.gemini.webhook_setup import open_webhooks, wanted_of
@@ -29,7 +29,7 @@ env_file_option = click.option(
 )
 
 
-@webhooks.command("create")
+@command("create")
 @click.option("--url", type=WebUrl(), help="Where it sends; an origin gets the project's path.  [default: PUBLIC_URL]")
 @click.option("--name", default="gemini-batch-receiver", show_default=True, help="What it is called at Gemini.")
 @click.option("--events", type=Events(), default=BATCH_EVENTS, help="What it is told of.  [default: all of batches]")
@@ -79,7 +79,7 @@ def _refuse_second(client: Webhooks, url: str, option: str) -> None:
         )
 
 
-@webhooks.command("rotate")
+@command("rotate")
 @click.argument("webhook_id", metavar="ID")
 @click.option("--immediately", is_flag=True, help="End the old secrets now: for one that others may have seen.")
 @env_file_option

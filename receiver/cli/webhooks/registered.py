@@ -5,10 +5,10 @@ from typing import Literal
 import click
 import msgspec
 
-from receiver.cli.group import load_settings
+from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option, read_project
-from receiver.cli.webhooks.group import Events, WebUrl, bare, described, json_option, say, webhooks
+from receiver.cli.webhooks.options import Events, WebUrl, bare, described, json_option, say
 from receiver.gemini.registered_webhooks import Webhook
 from receiver.gemini.webhook_setup import open_webhooks
 from receiver.settings.projects import Project
@@ -16,7 +16,7 @@ from receiver.settings.settings import Settings
 from receiver.settings.web_urls import complete_url
 
 
-@webhooks.command("list")
+@command("list")
 @project_option
 @json_option
 def list_webhooks(*, label: str | None, as_json: bool) -> None:
@@ -46,7 +46,7 @@ def _print_table(found: list[tuple[Project, Webhook]]) -> None:
     click.echo(f"{len(found)} webhooks", err=True)
 
 
-@webhooks.command("show")
+@command("show")
 @click.argument("webhook_id", metavar="ID")
 @project_option
 @json_option
@@ -58,7 +58,7 @@ def show_webhook(*, webhook_id: str, label: str | None, as_json: bool) -> None:
         say(project, client.get(bare(webhook_id)), as_json=as_json)
 
 
-@webhooks.command("update")
+@command("update")
 @click.argument("webhook_id", metavar="ID")
 @click.option("--url", type=WebUrl(), help="Where it sends; an origin gets the project's path.")
 @click.option("--name", help="What it is called at Gemini.")
@@ -92,7 +92,7 @@ def update_webhook(  # noqa: PLR0913 - one parameter an option
         say(project, client.update(bare(webhook_id), changes), as_json=as_json)
 
 
-@webhooks.command("ping")
+@command("ping")
 @click.argument("webhook_id", metavar="ID")
 @project_option
 @json_option
@@ -103,7 +103,7 @@ def ping_webhook(*, webhook_id: str, label: str | None, as_json: bool) -> None:
     _conclude({"project": project.label, "pinged": bare(webhook_id)}, f"Gemini sends it: {seen}", as_json=as_json)
 
 
-@webhooks.command("delete")
+@command("delete")
 @click.argument("webhook_id", metavar="ID")
 @project_option
 @click.option("--yes", is_flag=True, help="Really do it.")

@@ -17,13 +17,12 @@ import redis
 from click.testing import CliRunner, Result
 
 from deploy.sandbox.valkey import running_valkey
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.gemini.batches import Gemini
 from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.inbox.web_presence import WEB
 from tests.running import ready_batch, register_webhook, running_sandbox
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def settings(sandbox_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]
 
 
 def doctor(settings: Mapping[str, str], *args: str) -> Result:
-    return CliRunner().invoke(cli, ["doctor", *args], env=settings)
+    return CliRunner().invoke(main, ["doctor", *args], env=settings)
 
 
 def test_all_is_well(settings: dict[str, str]) -> None:
@@ -163,7 +162,7 @@ def test_clocks_are_compared(sandbox_url: str, offset_s: float) -> None:
 def test_skewed_clock_is_a_warning(settings: dict[str, str], offset_s: int, said: str) -> None:
     """In a process whose clock is off."""
     program = (
-        f"import time; real = time.time; time.time = lambda: real() + {offset_s}; from workers.cli import main; main()"
+        f"import time; real = time.time; time.time = lambda: real() + {offset_s}; from receiver.cli import main; main()"
     )
     argv = [sys.executable, "-c", program, "doctor"]
     done = subprocess.run(argv, env=os.environ | settings, capture_output=True, text=True, timeout=30, check=False)

@@ -7,14 +7,13 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.inbox.delivery_log import Note, NoteBook, name_delivery
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.inbox.progress import Progress
 from receiver.inbox.summaries import Summary
 from tests.receiver.inbox.test_queries import fill
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def client(redis_url: str) -> "Iterator[redis.Redis]":
 
 
 def run(redis_url: str, *args: str) -> Result:
-    return CliRunner().invoke(cli, ["events", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url})
+    return CliRunner().invoke(main, ["events", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url})
 
 
 def test_list_shows_every_batch(client: "redis.Redis", redis_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.notices.outbox import Outbox, read_standing
 from receiver.notices.payloads import describe_manifest
 from receiver.notices.queue import NoticeQueue
@@ -18,7 +18,6 @@ from tests.notice_receiver import Receiver, receiving
 from tests.receiver.forging import SECRET_TEXT
 from tests.receiver.notices.conftest import BATCH, STORED
 from tests.receiver.outputs.test_manifest import MANIFEST
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 REMOVED = make_target("webhook", "https://removed.example/hunter2")
 
@@ -44,7 +43,7 @@ def mine(client: "redis.Redis", receiver: Receiver) -> str:
 
 
 def run(settings: Mapping[str, str], *args: str) -> Result:
-    result = CliRunner().invoke(cli, ["notices", *args], env=settings)
+    result = CliRunner().invoke(main, ["notices", *args], env=settings)
     assert "hunter2" not in result.stdout + result.stderr
     return result
 
@@ -158,9 +157,9 @@ def test_nobody_to_tell_is_said(settings: dict[str, str], args: list[str]) -> No
 
 def test_status_needs_a_person_for_dead_ones(settings: dict[str, str], client: "redis.Redis", mine: str) -> None:
     kill(client, mine)
-    result = CliRunner().invoke(cli, ["status"], env=settings)
+    result = CliRunner().invoke(main, ["status"], env=settings)
     assert "notices    1 waiting, the oldest due for 0s, 1 dead\n" in result.stdout
     assert "1 notice was given up: `gemini-batch-receiver notices list --dead` says why" in result.stderr
     assert result.exit_code == 1
-    assert json.loads(CliRunner().invoke(cli, ["status", "--json"], env=settings).stdout)["notices"]["dead"] == 1
+    assert json.loads(CliRunner().invoke(main, ["status", "--json"], env=settings).stdout)["notices"]["dead"] == 1
     assert read_standing(client).dead == 1

@@ -10,12 +10,11 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.inbox.ledger import Inbox
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, ago, serving
 from tests.receiver.records import put_manifest
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 ODD: dict[str, Any] = {
     "batches/elsewhere": {
@@ -36,7 +35,7 @@ class Place:
     environ: dict[str, str]
 
     def run(self, *args: str) -> Result:
-        return CliRunner().invoke(cli, args, env=self.environ)
+        return CliRunner().invoke(main, args, env=self.environ)
 
     def owed(self, *names: str) -> list[str]:
         return [name for name, entry in Inbox(self.client).entries(names).items() if entry.state == "open"]

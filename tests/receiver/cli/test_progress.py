@@ -79,7 +79,7 @@ def test_pipe_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_processes_do_without_rich() -> None:
     """httpx would load it too."""
-    code = "import sys, workers.cli; sys.exit(', '.join({'rich', 'pygments'} & set(sys.modules)))"
+    code = "import sys, receiver.cli; sys.exit(', '.join({'rich', 'pygments'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=dict(os.environ), capture_output=True, text=True, check=False
     )

@@ -9,10 +9,9 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from tests.receiver.listing import Listing, serving
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 ACME = {"GEMINI_API_KEY__ACME": "key-acme"}
 BOTH = ACME | {"GEMINI_API_KEY": "key-default"}
@@ -25,7 +24,7 @@ class Place:
     environ: dict[str, str]
 
     def replay(self, keys: dict[str, str], *args: str) -> Result:
-        return CliRunner().invoke(cli, ["replay", *args], env=self.environ | keys)
+        return CliRunner().invoke(main, ["replay", *args], env=self.environ | keys)
 
     def bury(self, name: str) -> None:
         inbox = Inbox(self.client)

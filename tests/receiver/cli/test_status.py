@@ -13,7 +13,7 @@ from rq import Worker
 from rq.serializers import JSONSerializer
 
 from deploy.sandbox.valkey import running_valkey
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.inbox.delivery_log import Note, NoteBook, name_delivery
 from receiver.inbox.entries import ENTRY
@@ -28,13 +28,12 @@ from tests.answering import Answer, answering
 from tests.receiver.inbox.test_queries import fill
 from tests.running import running_program
 from tests.waiting import eventually
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 NO_WEB = "no web process is running: start `gemini-batch-receiver serve`"
 
 
 def status(redis_url: str, *args: str, **more: str) -> Result:
-    return CliRunner().invoke(cli, ["status", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url} | more)
+    return CliRunner().invoke(main, ["status", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url} | more)
 
 
 @pytest.mark.usefixtures("client")

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from receiver.cli.group import cli
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
+from receiver.cli import main
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
@@ -18,7 +17,7 @@ def test_shut_model_is_a_warning_and_no_refusal(sandbox_url: str, tmp_path: Path
     settings = {"GEMINI_API_KEY": "right-key", "GEMINI_BASE_URL": sandbox_url, "STORAGE_URL": tmp_path.as_uri()}
 
     def submit(model: str, *options: str) -> Result:
-        return CliRunner().invoke(cli, ["batches", "submit", str(source), "--model", model, *options], env=settings)
+        return CliRunner().invoke(main, ["batches", "submit", str(source), "--model", model, *options], env=settings)
 
     warned = submit("models/gemini-3-pro-image-preview", *options)  # shut by the list, and the stand-in has it yet
     assert warned.exit_code == 0

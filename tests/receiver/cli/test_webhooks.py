@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.gemini.registered_webhooks import BATCH_EVENTS
 from receiver.gemini.transport import Transport
 from receiver.gemini.webhooks import Webhooks
@@ -21,7 +21,6 @@ from tests.answering import Answer, answering
 from tests.forwarding import gate_before
 from tests.receiver.forging import SECRET_TEXT
 from tests.running import CLIENT
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 ORIGIN = "https://batches.example.com"
 URL = f"{ORIGIN}/webhooks/gemini"
@@ -38,7 +37,7 @@ class Place:
         return self.folder / ".env"
 
     def run(self, *args: str, **environ: str) -> Result:
-        return CliRunner().invoke(cli, ["webhooks", *args], env=self.environ | environ)
+        return CliRunner().invoke(main, ["webhooks", *args], env=self.environ | environ)
 
     def created(self, *args: str, **environ: str) -> dict[str, Any]:
         result = self.run("create", "--json", *args, **environ)

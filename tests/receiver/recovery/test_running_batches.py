@@ -8,7 +8,7 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.gemini.batches import Gemini
 from receiver.gemini.project_client import ProjectBatches
 from receiver.inbox.ledger import connect
@@ -21,7 +21,6 @@ from receiver.settings.settings import read_settings
 from receiver.storage import Storage, open_storage
 from receiver.telemetry.metrics.gauges import read_fields
 from tests.receiver.listing import Listing, ago, serving
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 OLD, OLDER = 25.5, 45.5  # hours
 
@@ -157,7 +156,7 @@ def test_status_and_metrics_say_so(stage: Stage) -> None:
     stage.add("two", 30)
     stage.run()
     environ = {"GEMINI_API_KEY": "k", "REDIS_URL": stage.redis_url}
-    result = CliRunner().invoke(cli, ["status"], env=environ)
+    result = CliRunner().invoke(main, ["status"], env=environ)
     assert result.exit_code == 1
     assert "2 batches have not ended at Gemini within 24 hours (the oldest is batches/two, RUNNING" in result.stderr
     seen = "at Gemini  default: 2 not ended when the list was seen 0s ago, 2 overdue"

@@ -7,10 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.sandbox.processes import allocate_port
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.errors import ListenError
 from receiver.web.listening import open_sockets
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 
 def test_free_port_is_taken_once() -> None:
@@ -32,7 +31,7 @@ def test_taken_port_is_one_line_of_words() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
         environ = {"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:9/0", "PORT": str(port)}
-        done = CliRunner().invoke(cli, ["serve"], env=environ)
+        done = CliRunner().invoke(main, ["serve"], env=environ)
     assert done.exit_code == 1
     assert done.output.startswith(f"Error: port {port} of 127.0.0.1 is taken by another program")
     assert "PORT or --port" in done.output

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from receiver.cli import main
 from receiver.outputs.paths import index_name, manifest_name
 from receiver.storage import LocalStorage
 from tests import nasty
 from tests.workers.storing import GROUPED, PER_KEY, put_input, store
-from workers.cli import main
 
 
 @pytest.fixture(params=[PER_KEY, GROUPED], ids=["per key", "grouped"])

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.errors import SubmissionError
 from receiver.outputs.manifest import read_manifest
 from receiver.outputs.paths import index_name, input_name, retry_name
 from receiver.storage import LocalStorage
 from receiver.submissions.records import resubmitted_name
 from tests.receiver.records import put_manifest
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 from workers.store.index import IndexRow, encode_rows
 from workers.store.merged import View, view_retries
 from workers.store.resubmission import load_manifest, write_retries
@@ -202,7 +201,7 @@ def test_command_says_the_sum_and_what_to_do(storage: LocalStorage, tmp_path: Pa
     put_batch(storage, "b", [("k2", "error")], 1, "k2", retry=retry)
     follow(storage, "a", "b")
     environ = {"GEMINI_API_KEY": "k", "STORAGE_URL": tmp_path.as_uri()}
-    done = CliRunner().invoke(cli, ["batches", "merged", "a"], env=environ)
+    done = CliRunner().invoke(main, ["batches", "merged", "a"], env=environ)
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
         "batches/a: 2 requests, 1 answered, 1 sent again; stored; 1 error",
@@ -213,7 +212,7 @@ def test_command_says_the_sum_and_what_to_do(storage: LocalStorage, tmp_path: Pa
         '  "k2": error in batches/b',
         "`gemini-batch-receiver resubmit b` sends again what is worth it",
     ]
-    found = json.loads(CliRunner().invoke(cli, ["batches", "merged", "a", "--json"], env=environ).stdout)
+    found = json.loads(CliRunner().invoke(main, ["batches", "merged", "a", "--json"], env=environ).stdout)
     assert (found["answered"], found["requests"], found["complete"], found["outcomes"]) == (
         1,
         2,

@@ -12,12 +12,11 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.storage import LocalStorage
 from tests.receiver.records import put_manifest
 from tests.running import CLIENT, HEADERS, ready_batch, submit_file, submit_inline
 from tests.waiting import eventually
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 REQUEST = b'{"key": "k", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}\n'
 NOTE = "result files can't be deleted: Gemini drops them by itself, and does not say when\n"
@@ -34,7 +33,7 @@ class Place:
         return {"GEMINI_API_KEY": "right-key", "REDIS_URL": "redis://127.0.0.1:9/0"} | urls
 
     def run(self, *args: str) -> Result:
-        return CliRunner().invoke(cli, ["batches", *args], env=self.environ)
+        return CliRunner().invoke(main, ["batches", *args], env=self.environ)
 
     def ask(self, name: str) -> httpx.Response:
         return CLIENT.get(f"{self.url}/v1beta/{name}", headers=HEADERS)

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.outputs.paths import manifest_name
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, ago, serving
 from tests.receiver.records import put_manifest
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Place:
     storage: LocalStorage
 
     def list(self, *args: str, **more: str) -> Result:
-        return CliRunner().invoke(cli, ["batches", "list", *args], env=self.environ | more)
+        return CliRunner().invoke(main, ["batches", "list", *args], env=self.environ | more)
 
     def add(self, batch_id: str, state: str = "SUCCEEDED", hours: float = 1, **metadata: object) -> None:
         """A batch that was created so many hours ago."""

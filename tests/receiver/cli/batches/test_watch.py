@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from receiver.cli.group import cli
+from receiver.cli import main
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, serving
 from tests.receiver.records import put_manifest
 from tests.waiting import eventually
-from workers.cli import main  # noqa: F401 - it brings the commands into the group
 
 
 class Flaky(Listing):
@@ -42,7 +41,7 @@ class Place:
 
     def watch(self, *args: str, **more: str) -> Result:
         argv = ["batches", "watch", "--interval", "0.1", *args]
-        return CliRunner().invoke(cli, argv, env=self.environ | more)
+        return CliRunner().invoke(main, argv, env=self.environ | more)
 
     def store(self, batch_id: str, *, ok: int = 2, **fields: object) -> None:
         put_manifest(self.storage, f"batches/{batch_id}", outcomes={"ok": ok}, **fields)

@@ -1,7 +1,8 @@
-"""The root of the command line and what its commands share."""
+"""What every command shares: how it says our own errors, and the settings of its process."""
 
 import logging
 import os
+from functools import partial
 from typing import Any, NoReturn
 
 import click
@@ -28,6 +29,9 @@ class Command(click.Command):
             raise click.ClickException(str(error)) from error
 
 
+command = partial(click.command, cls=Command)
+
+
 def _log_error(ctx: click.Context, error: Exception) -> NoReturn:
     """Say it as an event: stderr is the log of the worker that started this command."""
     if isinstance(error, SettingsError):  # then nobody has set the logs up
@@ -37,22 +41,10 @@ def _log_error(ctx: click.Context, error: Exception) -> NoReturn:
     ctx.exit(1)
 
 
-class Group(click.Group):
-    command_class = Command
-
-
-def _epilog() -> str:
+def describe_settings() -> str:
+    """Every setting with its meaning and default, for the end of the program's help."""
     lines = [f"{variable.name}\n  {variable.meaning} (default: {variable.default})" for variable in VARIABLES]
     return "\b\nSettings come from the environment:\n" + "\n".join(lines)
-
-
-@click.group(
-    cls=Group, epilog=_epilog(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
-@click.version_option(package_name="gemini-batch-receiver")
-@click.option("--log-errors", is_flag=True, hidden=True)  # for the commands that a worker starts
-def cli(*, log_errors: bool) -> None:
-    """Receive Gemini batch webhooks, store the results, and find what was missed."""
 
 
 def warn_of_unknown(settings: Settings) -> None:

@@ -6,18 +6,12 @@ from dataclasses import asdict
 import click
 import msgspec
 
-from receiver.cli.group import Group, cli
 from receiver.cli.printable import printable
 from receiver.gemini.registered_webhooks import Webhook
 from receiver.settings.projects import Project
 from receiver.settings.web_urls import parse_web_url
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
-
-
-@cli.group(cls=Group)
-def webhooks() -> None:
-    """Register the web process with Gemini, and keep what is registered right."""
 
 
 class WebUrl(click.ParamType[str]):

@@ -1,0 +1,40 @@
+import subprocess
+import sys
+
+import click
+import pytest
+
+from receiver.cli import main
+from receiver.cli.lazy_group import LazyGroup
+
+
+def all_lazy(group: LazyGroup) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, target in group.lazy.items():
+        found |= all_lazy(target) if isinstance(target, LazyGroup) else {f"{group.name} {name}": target}
+    return found
+
+
+TARGETS = all_lazy(main)
+
+
+@pytest.mark.parametrize("words", TARGETS)
+def test_command_is_called_what_the_table_calls_it(words: str) -> None:
+    module, _, attribute = TARGETS[words].partition(":")
+    __import__(module)
+    command = getattr(sys.modules[module], attribute)
+    assert isinstance(command, click.Command)
+    assert words.endswith(f" {command.name}")
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["batches", "--nonsense"]])
+def test_start_loads_no_command(arguments: list[str]) -> None:
+    code = (
+        "import atexit, sys;"
+        "from receiver.cli import main;"
+        "ours = lambda: sorted(one for one in sys.modules if one.startswith(('receiver.', 'workers.')));"
+        "atexit.register(lambda: print(*ours()));"
+        f"main({arguments!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines()[-1] == "receiver.cli receiver.cli.lazy_group"
