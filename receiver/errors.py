@@ -71,7 +71,7 @@ class LeaseLostError(ReceiverError):
     retryable = True
 
 
-class LookHeldError(ReceiverError):
+class ReconcileLockedError(ReceiverError):
     """Another process is looking at Gemini's list of batches."""
 
     retryable = True
@@ -81,7 +81,9 @@ class UnfitRedisError(ReceiverError):
     """Redis answers, but is set up to lose what it is given."""
 
 
-UNSURE_STATUS = frozenset({408, 499, *range(500, 600)})  # something on the way gave up; Gemini may have done the work
+UNSURE_STATUS = frozenset(
+    {408, 499, *range(500, 600)}
+)  # something on the way gave up; Gemini may have done the work
 
 
 class GeminiError(ReceiverError):
@@ -145,7 +147,9 @@ class NoticeError(ReceiverError):
 
     retryable = True
 
-    def __init__(self, message: str, *, is_final: bool = False, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, is_final: bool = False, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.retryable = not is_final
         self.retry_after_s = retry_after_s

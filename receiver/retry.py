@@ -58,7 +58,12 @@ class Next:
 
 
 def plan_next(
-    fault: Fault, past: Past, patience: Patience, *, retryable: bool = True, asked_s: float | None = None
+    fault: Fault,
+    past: Past,
+    patience: Patience,
+    *,
+    retryable: bool = True,
+    asked_s: float | None = None,
 ) -> Next:
     """Decide by whose fault an error is; `retryable` counts for faults of the batch alone.
 

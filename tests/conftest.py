@@ -10,13 +10,32 @@ from hypothesis import HealthCheck, settings
 from deploy.sandbox.valkey import running_valkey
 from receiver.inbox.ledger import connect
 from tests.object_server.running import ObjectServer, running_object_server
-from tests.storage_servers import Bucket, running_azurite, running_fake_gcs, running_moto, running_seaweedfs
+from tests.storage_servers import (
+    Bucket,
+    running_azurite,
+    running_fake_gcs,
+    running_moto,
+    running_seaweedfs,
+)
 
-settings.register_profile("noisy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "noisy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("noisy machine")  # how fast it is, no test may judge
 PREFIXES = (
     *("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_", "AZURE_"),
-    *("RESPONSE_", "PRICES_", "PROOF_", "PUBLIC_", "METRICS_", "STATUS_", "NOTIFY_", "SLACK_", "LOG_", "OTEL_"),
+    *(
+        "RESPONSE_",
+        "PRICES_",
+        "PROOF_",
+        "PUBLIC_",
+        "METRICS_",
+        "STATUS_",
+        "NOTIFY_",
+        "SLACK_",
+        "LOG_",
+        "OTEL_",
+    ),
 )
 
 
@@ -92,7 +111,9 @@ def started_object_server() -> Iterator[ObjectServer]:
 
 
 @pytest.fixture
-def object_server(started_object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
+def object_server(
+    started_object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> ObjectServer:
     """An empty bucket that does as it is told, named by the environment."""
     for name, value in started_object_server.environment().items():
         monkeypatch.setenv(name, value)

@@ -46,7 +46,9 @@ class FaultProxy:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         fault = self.plan.popleft() if self.plan else Fault()
-        writer.transport.set_write_buffer_limits(0)  # drain() means then that the kernel has every byte
+        writer.transport.set_write_buffer_limits(
+            0
+        )  # drain() means then that the kernel has every byte
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self.upstream_port)
         upward = asyncio.create_task(_pump(reader, to_server))
         try:
@@ -64,7 +66,10 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def _pump_with_fault(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault, client_gone: "asyncio.Task[None]"
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    fault: Fault,
+    client_gone: "asyncio.Task[None]",
 ) -> None:
     left = fault.after_bytes
     while data := await reader.read(BLOCK_BYTES):
@@ -90,7 +95,9 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def _drip(rest: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause_s: float) -> None:
+async def _drip(
+    rest: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause_s: float
+) -> None:
     while rest:
         for position in range(len(rest)):
             writer.write(rest[position : position + 1])
@@ -104,7 +111,9 @@ def serving(handler: Handler, port: int) -> Iterator[None]:
     """An asyncio server of loopback in a thread of its own, for the length of a `with`."""
     loop = asyncio.new_event_loop()
     started, stop = threading.Event(), asyncio.Event()
-    handlers = set["asyncio.Task[None] | None"]()  # asyncio itself may forget one whose peer has half closed
+    handlers = set[
+        "asyncio.Task[None] | None"
+    ]()  # asyncio itself may forget one whose peer has half closed
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handlers.add(task := asyncio.current_task())

@@ -9,7 +9,17 @@ from typing import Literal
 
 import httpx
 
-HOP = frozenset({"host", "content-length", "connection", "transfer-encoding", "content-encoding", "date", "server"})
+HOP = frozenset(
+    {
+        "host",
+        "content-length",
+        "connection",
+        "transfer-encoding",
+        "content-encoding",
+        "date",
+        "server",
+    }
+)
 REFUSAL = httpx.Response(429, json={"error": {"status": "RESOURCE_EXHAUSTED", "message": "full"}})
 
 
@@ -19,11 +29,15 @@ class Gate:
 
     upstream: str
     where: str = ":batchGenerateContent"
-    what: Literal["pass", "lose", "drop", "hold", "refuse"] = "pass"  # "drop": the request never arrives
+    what: Literal["pass", "lose", "drop", "hold", "refuse"] = (
+        "pass"  # "drop": the request never arrives
+    )
     method: str = ""
     url: str = ""
     refusal: httpx.Response = REFUSAL
-    held: threading.Event = field(default_factory=threading.Event)  # set once a request is held back
+    held: threading.Event = field(
+        default_factory=threading.Event
+    )  # set once a request is held back
     is_over: threading.Event = field(default_factory=threading.Event)
     hear: Callable[[str], None] = lambda _path: (
         None
@@ -33,7 +47,9 @@ class Gate:
     def count(self, part: str) -> int:
         return sum(part in path for path in self.paths)
 
-    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response | None:
+    def answer(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> httpx.Response | None:
         """What Gemini says; None when nobody hears it."""
         what = self.what if self.where in path and self.method in ("", method) else "pass"
         if what == "refuse":
@@ -48,7 +64,9 @@ class Gate:
             self.hear(path)
             self.paths.append(path)
         sent = {name: value for name, value in headers.items() if name.lower() not in HOP}
-        said = httpx.request(method, self.upstream + path, content=body, headers=sent, trust_env=False, timeout=30)
+        said = httpx.request(
+            method, self.upstream + path, content=body, headers=sent, trust_env=False, timeout=30
+        )
         return None if what == "lose" else said
 
 

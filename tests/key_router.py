@@ -23,10 +23,14 @@ class KeyRouter:
         key = headers.get("x-goog-api-key", "")
         self.calls.append((key, path))
         if key not in self.stand_ins:
-            return Answer(403, b'{"error":{"code":403,"status":"PERMISSION_DENIED","message":"no"}}')
+            return Answer(
+                403, b'{"error":{"code":403,"status":"PERMISSION_DENIED","message":"no"}}'
+            )
         if key in self.broken:
             return Answer(503, b'{"error":{"code":503,"status":"UNAVAILABLE","message":"later"}}')
-        found = httpx.get(self.stand_ins[key] + path, headers={"x-goog-api-key": key}, trust_env=False)
+        found = httpx.get(
+            self.stand_ins[key] + path, headers={"x-goog-api-key": key}, trust_env=False
+        )
         kind = found.headers.get("content-type", "application/octet-stream")
         return Answer(found.status_code, found.content, {"content-type": kind})
 

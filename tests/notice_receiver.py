@@ -75,7 +75,9 @@ def make_handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            heard = Heard(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            heard = Heard(
+                self.path, {name.lower(): value for name, value in self.headers.items()}, body
+            )
             receiver.heard.append(heard)
             status, headers, content = receiver.answer(heard)
             self.send_response(status)

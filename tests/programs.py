@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-NODE_PROGRAMS = Path(__file__).parent.parent / ".node" / "node_modules" / ".bin"  # where .ci/run installs
+NODE_PROGRAMS = (
+    Path(__file__).parent.parent / ".node" / "node_modules" / ".bin"
+)  # where .ci/run installs
 
 
 def give_up(what: str, remedy: str) -> None:

@@ -96,11 +96,18 @@ async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:
         headers.setdefault("content-length", str(len(answer.body)))
     elif answer.framing == "chunked":
         headers["transfer-encoding"] = "chunked"
-    lines = [f"HTTP/1.1 {answer.status} Said", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    lines = [
+        f"HTTP/1.1 {answer.status} Said",
+        *(f"{name}: {value}" for name, value in headers.items()),
+        "",
+        "",
+    ]
     writer.write("\r\n".join(lines).encode())
     for start in range(0, len(answer.body), PIECE_BYTES):
         piece = answer.body[start : start + PIECE_BYTES]
-        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.framing == "chunked" else piece)
+        writer.write(
+            b"%x\r\n%b\r\n" % (len(piece), piece) if answer.framing == "chunked" else piece
+        )
         await writer.drain()
     if answer.framing == "chunked":
         writer.write(b"0\r\n\r\n")

@@ -26,7 +26,16 @@ def running_sandbox(folder: Path, *options: str) -> Iterator[str]:
     """The stand-in of Gemini as a process; gives its URL."""
     port = allocate_port()
     url = f"http://127.0.0.1:{port}"
-    argv = [sys.executable, "-m", "deploy.sandbox", "serve", "--port", str(port), "--data", str(folder / "gemini")]
+    argv = [
+        sys.executable,
+        "-m",
+        "deploy.sandbox",
+        "serve",
+        "--port",
+        str(port),
+        "--data",
+        str(folder / "gemini"),
+    ]
     with (folder / "gemini.log").open("ab") as log:
         process = start([*argv, *options], stdout=log)
     try:
@@ -40,7 +49,9 @@ def running_sandbox(folder: Path, *options: str) -> Iterator[str]:
 def running_program(folder: Path, settings: Mapping[str, str], *args: str) -> Iterator[int]:
     """`gemini-batch-receiver …` as a process; gives its process id. Its log is `<command>.log` in the folder."""
     with (folder / f"{args[0]}.log").open("ab") as log:
-        process = start([sys.executable, "-m", "workers", *args], env={**os.environ, **settings}, stdout=log)
+        process = start(
+            [sys.executable, "-m", "workers", *args], env={**os.environ, **settings}, stdout=log
+        )
     try:
         yield process.pid
     finally:
@@ -72,9 +83,15 @@ def submit_file(gemini_url: str, data: bytes, display_name: str = "test") -> str
     """Upload a requests file and create a batch from it. Gives its name."""
     begin = {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
     about = {"file": {"display_name": "requests", "mime_type": "jsonl"}}
-    started = CLIENT.post(f"{gemini_url}/upload/v1beta/files", json=about, headers=HEADERS | begin).raise_for_status()
+    started = CLIENT.post(
+        f"{gemini_url}/upload/v1beta/files", json=about, headers=HEADERS | begin
+    ).raise_for_status()
     finish = {"x-goog-upload-offset": "0", "x-goog-upload-command": "upload, finalize"}
-    file = CLIENT.post(started.headers["x-goog-upload-url"], content=data, headers=finish).raise_for_status().json()
+    file = (
+        CLIENT.post(started.headers["x-goog-upload-url"], content=data, headers=finish)
+        .raise_for_status()
+        .json()
+    )
     return _create(gemini_url, {"fileName": file["file"]["name"]}, display_name)
 
 
@@ -87,7 +104,9 @@ def _create(gemini_url: str, source: Mapping[str, object], display_name: str) ->
 
 def ready_batch(gemini_url: str, **fields: object) -> str:
     """A batch that has ended already, at the stand-in's own door. Gives its name."""
-    name: str = CLIENT.post(f"{gemini_url}/sandbox/batches", json=fields).raise_for_status().json()["name"]
+    name: str = (
+        CLIENT.post(f"{gemini_url}/sandbox/batches", json=fields).raise_for_status().json()["name"]
+    )
     return name
 
 

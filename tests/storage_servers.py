@@ -45,11 +45,17 @@ class Bucket:
 
 
 @contextmanager
-def _running(argv: Sequence[str], log: Path, ready: Callable[[], bool], **environment: str) -> Iterator[None]:
+def _running(
+    argv: Sequence[str], log: Path, ready: Callable[[], bool], **environment: str
+) -> Iterator[None]:
     with log.open("wb") as output:
         process = start(argv, env={**os.environ, **environment}, stdout=output)
     try:
-        eventually(lambda: ready() or process.poll() is not None, START_TIMEOUT_S, f"the start of {argv[0]}")
+        eventually(
+            lambda: ready() or process.poll() is not None,
+            START_TIMEOUT_S,
+            f"the start of {argv[0]}",
+        )
         assert process.poll() is None, log.read_text()
         yield
     finally:
@@ -120,10 +126,14 @@ def running_seaweedfs(folder: Path) -> Iterator[Bucket]:
     argv = [find("weed", TEST_EXTRA), "-logtostderr=true", "server"]
     argv += [f"-{name}={value}" for name, value in options.items()]
     few = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}  # volumes for a new bucket: each takes its time
-    with _running(argv, folder / "seaweedfs.log", lambda: answers(f"http://127.0.0.1:{port}/status"), **few):
+    with _running(
+        argv, folder / "seaweedfs.log", lambda: answers(f"http://127.0.0.1:{port}/status"), **few
+    ):
         yield _s3_bucket(port)
     for number in ports.values():
-        for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{number}.sock"):  # where it puts them can't be set
+        for left in Path("/tmp").glob(
+            f"seaweedfs-*-grpc-{number}.sock"
+        ):  # where it puts them can't be set
             left.unlink()
 
 
@@ -158,9 +168,13 @@ def running_azurite(folder: Path) -> Iterator[Bucket]:
         unreachable={"AZURE_STORAGE_ENDPOINT": f"http://127.0.0.1:9/{USER}"},
     )
     ready = b"successfully listens"
-    with _running(argv, log, lambda: ready in log.read_bytes(), AZURITE_ACCOUNTS=f"{USER}:{AZURE_KEY}"):
+    with _running(
+        argv, log, lambda: ready in log.read_bytes(), AZURITE_ACCOUNTS=f"{USER}:{AZURE_KEY}"
+    ):
         key = {"account_name": USER, "account_key": AZURE_KEY}
-        with ContainerClient(environment["AZURE_STORAGE_ENDPOINT"], BUCKET, credential=key) as container:
+        with ContainerClient(
+            environment["AZURE_STORAGE_ENDPOINT"], BUCKET, credential=key
+        ) as container:
             container.create_container()
         yield bucket
 
@@ -175,8 +189,24 @@ def running_fake_gcs(folder: Path) -> Iterator[Bucket]:
     port = allocate_port()
     url = f"http://127.0.0.1:{port}"
     argv = [str(_server._get_binary_path()), "-scheme", "http", "-backend", "memory"]  # noqa: SLF001 - no public way
-    argv += ["-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}", "-external-url", url]
+    argv += [
+        "-host",
+        "127.0.0.1",
+        "-port",
+        str(port),
+        "-public-host",
+        f"127.0.0.1:{port}",
+        "-external-url",
+        url,
+    ]
     environment = {"GOOGLE_BASE_URL": url, "GOOGLE_BEARER_TOKEN": PASSWORD}
-    with _running(argv, folder / "fake-gcs.log", lambda: answers(f"{url}/storage/v1/b?project=test")):
+    with _running(
+        argv, folder / "fake-gcs.log", lambda: answers(f"{url}/storage/v1/b?project=test")
+    ):
         CLIENT.post(f"{url}/storage/v1/b?project=test", json={"name": BUCKET}).raise_for_status()
-        yield Bucket(f"gs://{BUCKET}", environment, wrong={}, unreachable={"GOOGLE_BASE_URL": "http://127.0.0.1:9"})
+        yield Bucket(
+            f"gs://{BUCKET}",
+            environment,
+            wrong={},
+            unreachable={"GOOGLE_BASE_URL": "http://127.0.0.1:9"},
+        )

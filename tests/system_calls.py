@@ -20,14 +20,36 @@ import pytest
 from receiver.errors import ReceiverError
 from tests.programs import require
 
-CHANGING = ("?rename", "renameat", "renameat2", "?link", "linkat", "?mkdir", "mkdirat", "?unlink", "unlinkat", "?rmdir")
-WRITING = ("?open", "openat", "write", "pwrite64", "sendfile", "?copy_file_range", "fsync", "fdatasync")
+CHANGING = (
+    "?rename",
+    "renameat",
+    "renameat2",
+    "?link",
+    "linkat",
+    "?mkdir",
+    "mkdirat",
+    "?unlink",
+    "unlinkat",
+    "?rmdir",
+)
+WRITING = (
+    "?open",
+    "openat",
+    "write",
+    "pwrite64",
+    "sendfile",
+    "?copy_file_range",
+    "fsync",
+    "fdatasync",
+)
 TRACED = ",".join(CHANGING + WRITING)
 START = re.compile(r"^(?P<thread>\d+) +(?P<name>\w+)\((?P<what>.*)", re.MULTILINE)
 LIMIT_S = 60.0
 MEMORY = Path("/dev/shm")
 PR_SET_PTRACER = 0x59616D61
-_FORKS = multiprocessing.get_context("forkserver")  # what strace stops there holds no lock and no server of the tests
+_FORKS = multiprocessing.get_context(
+    "forkserver"
+)  # what strace stops there holds no lock and no server of the tests
 _FORKS.set_forkserver_preload(["pytest", "tests.system_calls", "workers.process", "receiver.cli"])
 
 
@@ -65,7 +87,9 @@ def folder_in_memory() -> Iterator[Path]:
 def require_strace() -> None:
     """Skip here where nothing can be traced; in CI, which installs strace and may trace, fail."""
     require("strace")
-    if subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["strace", "-o", os.devnull, "true"], capture_output=True, check=False
+    ).returncode:
         explain = pytest.fail if os.environ.get("CI") else pytest.skip
         explain("strace is not permitted to trace: allow ptrace")
 
@@ -73,13 +97,19 @@ def require_strace() -> None:
 def _work(pipe: Connection, function: Callable[..., object], args: tuple[Any, ...]) -> None:
     """The forked process: waits until it is watched, and tells how it went."""
     told: tuple[str, str, bool | None] | None = None
-    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1))  # strace is no parent of ours: Ubuntu asks for leave
+    ctypes.CDLL(None).prctl(
+        PR_SET_PTRACER, ctypes.c_ulong(-1)
+    )  # strace is no parent of ours: Ubuntu asks for leave
     pipe.send("ready")
     pipe.recv()
     try:
         function(*args)
     except Exception as error:  # noqa: BLE001 - it is judged by who reads it
-        told = type(error).__name__, str(error), error.retryable if isinstance(error, ReceiverError) else None
+        told = (
+            type(error).__name__,
+            str(error),
+            error.retryable if isinstance(error, ReceiverError) else None,
+        )
     try:
         pipe.send(told)
     except OSError:  # a fault that was meant for another thread, and comes once
@@ -117,7 +147,9 @@ def _read_calls(log: str) -> list[Call]:
 
 
 @contextmanager
-def _forked(function: Callable[..., object], args: tuple[Any, ...]) -> Iterator[tuple[BaseProcess, Connection]]:
+def _forked(
+    function: Callable[..., object], args: tuple[Any, ...]
+) -> Iterator[tuple[BaseProcess, Connection]]:
     """A process that runs the function once it is told to go; it has ended when this has."""
     ours, theirs = _FORKS.Pipe()
     process = _FORKS.Process(target=_work, args=(theirs, function, args), daemon=True)
@@ -150,7 +182,9 @@ def run_traced(function: Callable[..., object], *args: Any, inject: tuple[str, .
                 kind, error, retryable = _go(pipe)
         assert process.exitcode is not None
         seen = log.read_text(errors="replace")
-        return Run(_read_calls(seen), seen.count("(INJECTED)"), process.exitcode, error, kind, retryable)
+        return Run(
+            _read_calls(seen), seen.count("(INJECTED)"), process.exitcode, error, kind, retryable
+        )
 
 
 def run_alone(function: Callable[..., object], *args: Any) -> None:

@@ -25,7 +25,11 @@ class Terminal:
     def environment(self) -> dict[str, str]:
         """For a process before it; a developer's own NO_COLOR does not count."""
         size = {"COLUMNS": str(self.screen.columns), "LINES": str(self.screen.lines)}
-        return {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"} | size
+        return (
+            {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+            | {"TERM": "xterm"}
+            | size
+        )
 
     def text(self) -> str:
         """The lines that are seen now."""
@@ -50,16 +54,24 @@ def open_terminal(columns: int = 120, lines: int = 20) -> Iterator[Terminal]:
 
 
 @contextmanager
-def on_terminal(terminal: Terminal, settings: Mapping[str, str], *argv: str) -> "Iterator[subprocess.Popen[bytes]]":
+def on_terminal(
+    terminal: Terminal, settings: Mapping[str, str], *argv: str
+) -> "Iterator[subprocess.Popen[bytes]]":
     """A Python process with all of its output on the terminal."""
-    process = start([sys.executable, *argv], env=terminal.environment() | dict(settings), stdout=terminal.follower)
+    process = start(
+        [sys.executable, *argv],
+        env=terminal.environment() | dict(settings),
+        stdout=terminal.follower,
+    )
     try:
         yield process
     finally:
         stop(process)
 
 
-def run_before(terminal: Terminal, settings: Mapping[str, str], *argv: str) -> "subprocess.CompletedProcess[str]":
+def run_before(
+    terminal: Terminal, settings: Mapping[str, str], *argv: str
+) -> "subprocess.CompletedProcess[str]":
     """A Python process with its stderr on the terminal, and its stdout caught."""
     return subprocess.run(
         [sys.executable, *argv],

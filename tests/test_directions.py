@@ -110,21 +110,33 @@ def imports_package(imports: set[str], package: str) -> bool:
 def test_packages_import_in_one_direction(package: str, forbidden: tuple[str, ...]) -> None:
     modules = modules_of(package)
     assert modules
-    wrong = [(name, other) for name, found in modules.items() for other in forbidden if imports_package(found, other)]
+    wrong = [
+        (name, other)
+        for name, found in modules.items()
+        for other in forbidden
+        if imports_package(found, other)
+    ]
     assert wrong == []
 
 
 def test_pure_modules_import_pure_ones() -> None:
     modules = modules_of("receiver") | modules_of("workers")
     assert set(modules) >= PURE
-    packages = {name for name in modules if (ROOT / name.replace(".", "/")).is_dir()}  # these are empty
+    packages = {
+        name for name in modules if (ROOT / name.replace(".", "/")).is_dir()
+    }  # these are empty
     ours = set(modules) - PURE - packages
-    assert [(name, found & ours) for name, found in modules.items() if name in PURE and found & ours] == []
+    assert [
+        (name, found & ours) for name, found in modules.items() if name in PURE and found & ours
+    ] == []
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
     modules = modules_of("receiver") | modules_of("workers") | modules_of("deploy")
-    edges = {name: {other for other in found if other in modules and other != name} for name, found in modules.items()}
+    edges = {
+        name: {other for other in found if other in modules and other != name}
+        for name, found in modules.items()
+    }
     open_names, done = set[str](), set[str]()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:

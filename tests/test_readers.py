@@ -17,7 +17,11 @@ from tests.workers.forms.reading import line, thought
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SECTION = README.partition("## Read the tables\n")[2].partition("\n## ")[0]
-LINES = [text for block in SECTION.split("```python\n")[1:] for text in block.partition("```")[0].splitlines()]
+LINES = [
+    text
+    for block in SECTION.split("```python\n")[1:]
+    for text in block.partition("```")[0].splitlines()
+]
 KEYS = [
     "../../x",
     "a/b",
@@ -61,7 +65,9 @@ def run(code: str, folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "cache")}
     environ = os.environ | offline | {"PYTHONPATH": str(Path(__file__).parent.parent)}
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=folder, env=environ, input=stdin, capture_output=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environ, input=stdin, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 

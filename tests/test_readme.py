@@ -85,7 +85,9 @@ def test_ci_runs_the_readmes_command() -> None:
 
 
 def test_requirements_pin_what_runs() -> None:
-    pinned = {line.partition("==")[0].lower() for line in (ROOT / "requirements.txt").read_text().split()}
+    pinned = {
+        line.partition("==")[0].lower() for line in (ROOT / "requirements.txt").read_text().split()
+    }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {text.partition(">")[0].partition(";")[0].strip() for text in project["dependencies"]}
     assert needed <= pinned
@@ -98,4 +100,7 @@ def test_example_environment_knows_its_names() -> None:
 
 def test_price_list_in_the_readme_can_be_read() -> None:
     text = README.partition("```json\n")[2].partition("```")[0]
-    assert list(parse_prices(text.encode()).models) == ["gemini-3.1-pro-preview", "gemini-3.1-flash-lite"]
+    assert list(parse_prices(text.encode()).models) == [
+        "gemini-3.1-pro-preview",
+        "gemini-3.1-flash-lite",
+    ]

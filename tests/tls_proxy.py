@@ -24,9 +24,13 @@ class Certificates:
     server_file: Path
 
 
-def _build(subject: str, issuer: str, key: ec.EllipticCurvePublicKey, *, is_ca: bool) -> x509.CertificateBuilder:
+def _build(
+    subject: str, issuer: str, key: ec.EllipticCurvePublicKey, *, is_ca: bool
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
-    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (subject, issuer)]
+    names = [
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in (subject, issuer)
+    ]
     return (
         x509.CertificateBuilder()
         .subject_name(names[0])
@@ -40,13 +44,20 @@ def _build(subject: str, issuer: str, key: ec.EllipticCurvePublicKey, *, is_ca: 
 
 
 def make_certificates(folder: Path) -> Certificates:
-    ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = _build("private CA", "private CA", ca_key.public_key(), is_ca=True).sign(ca_key, hashes.SHA256())
+    ca_key, server_key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
+    ca = _build("private CA", "private CA", ca_key.public_key(), is_ca=True).sign(
+        ca_key, hashes.SHA256()
+    )
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     builder = _build("redis", "private CA", server_key.public_key(), is_ca=False)
     server = builder.add_extension(address, critical=False).sign(ca_key, hashes.SHA256())
     pem = serialization.Encoding.PEM
-    secret = server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    secret = server_key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     found = Certificates(folder / "ca.pem", folder / "server.pem")
     found.ca_file.write_bytes(ca.public_bytes(pem))
     found.server_file.write_bytes(server.public_bytes(pem) + secret)

@@ -35,13 +35,13 @@ from workers.download.sources import open_source
 from workers.forms.forms import Forms
 from workers.job.configuration import current_settings
 from workers.job.fates import settle_crash, settle_error
-from workers.job.job_telemetry import Tally, announce
+from workers.job.job_telemetry import JobTelemetry, announce
 from workers.job.lease import LeaseKeeper, ShuttingDownError, clock_s
 from workers.job.readings import DoubtedError, read_counts, require_belief, require_replacement
 from workers.job.scratch import open_scratch
 from workers.job.split import Split
-from workers.results.result_counts import Account
-from workers.store.batch_input import KnownInput, is_awaited
+from workers.results.result_counts import ResultCounts
+from workers.store.batch_input import BatchInput, is_awaited
 from workers.store.digests import file_sha256
 from workers.store.manifest import Written, build_manifest, commit_manifest
 
@@ -55,7 +55,7 @@ class NotReadyError(ReceiverError):
 
 
 @dataclass(frozen=True)
-class Parts:
+class JobContext:
     """What a job works with."""
 
     settings: Settings
@@ -63,7 +63,7 @@ class Parts:
     inbox: Inbox
     gemini: Gemini
     storage: Storage
-    tally: Tally
+    tally: JobTelemetry
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Attempt:
 
     batch: Batch
     batch_id: str  # without `batches/`
-    account: Account
-    known: KnownInput | None
+    account: ResultCounts
+    known: BatchInput | None
     scratch: Path
 
     def complete_retries(self, path: Path) -> None:
@@ -83,11 +83,13 @@ class Attempt:
 
 
 @contextmanager
-def _open_parts(settings: Settings, inbox: Inbox, tally: Tally, project: str) -> Iterator[Parts]:
+def _open_parts(
+    settings: Settings, inbox: Inbox, tally: JobTelemetry, project: str
+) -> Iterator[JobContext]:
     """Gemini is asked with the key of the project whose door the batch came to."""
     asking = settings.project(project)
     with Gemini(settings.base_url, asking.api_key, settings.api_version) as gemini:
-        yield Parts(settings, asking, inbox, gemini, open_storage(settings.storage_url), tally)
+        yield JobContext(settings, asking, inbox, gemini, open_storage(settings.storage_url), tally)
 
 
 def process_batch(name: str) -> None:
@@ -102,7 +104,7 @@ def process_batch(name: str) -> None:
         with (
             log_fields(attempt=lease.attempts + 1),
             job_span(lease.trace),
-            Tally(client, asked_s) as tally,
+            JobTelemetry(client, asked_s) as tally,
             LeaseKeeper(inbox, lease, asked_s, tally.progress) as keeper,
         ):
             try:
@@ -111,7 +113,7 @@ def process_batch(name: str) -> None:
                 log.warning("batch.lease_lost")
 
 
-def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper) -> None:
+def _settle(settings: Settings, inbox: Inbox, tally: JobTelemetry, keeper: LeaseKeeper) -> None:
     """Store the batch, or say in the inbox when to come back, or why never."""
     lease = keeper.lease
     project, batch = split_inbox_name(lease.batch)
@@ -129,10 +131,17 @@ def _settle(settings: Settings, inbox: Inbox, tally: Tally, keeper: LeaseKeeper)
         keeper.release(str(error))
         log.info("batch.handed_back")
     except LeaseLostError as error:
-        keeper.release(str(error))  # where nobody took it over, Redis was away: that is no fault of the batch
+        keeper.release(
+            str(error)
+        )  # where nobody took it over, Redis was away: that is no fault of the batch
         log.warning("batch.lease_not_kept")
     except ReceiverError as error:
-        settle_error(keeper, error, settings.patience, lambda: _read_stored(open_storage(settings.storage_url), batch))
+        settle_error(
+            keeper,
+            error,
+            settings.patience,
+            lambda: _read_stored(open_storage(settings.storage_url), batch),
+        )
     except Exception as error:
         log.exception("batch.crashed")
         settle_crash(keeper, error, settings.patience)
@@ -144,7 +153,7 @@ def _read_again_later(keeper: LeaseKeeper, error: DoubtedError) -> None:
     log.warning("batch.doubted", extra={"cause": str(error), "delay_s": round(delay_s, 1)})
 
 
-def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
+def _store(parts: JobContext, keeper: LeaseKeeper, name: str) -> Manifest:
     """Everything of one batch, the manifest last, which it gives."""
     with stage("ask"):
         batch = _get_ended(parts.gemini, name)
@@ -153,8 +162,10 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
     if old is None and (stored := _find_stored(parts.storage, batch)) is not None:
         return stored
     with open_scratch(parts.settings, parts.storage) as scratch:
-        account = Account()
-        known = KnownInput.fetch(parts.storage, batch_id, scratch, keeper.check, parts.settings.result_key)
+        account = ResultCounts()
+        known = BatchInput.fetch(
+            parts.storage, batch_id, scratch, keeper.check, parts.settings.result_key
+        )
         if known is None and is_awaited(parts.storage, batch):
             raise NotReadyError("the input is still on its way into the storage")
         if old is not None:
@@ -164,7 +175,14 @@ def _store(parts: Parts, keeper: LeaseKeeper, name: str) -> Manifest:
         with _telling_the_expired(batch, keeper.lease):
             source, written = _store_results(parts, keeper, attempt)
         settings, project = parts.settings, parts.project.name
-        inputs = (settings.template, known, settings.prices, project, keeper.lease.metadata, settings.result_key)
+        inputs = (
+            settings.template,
+            known,
+            settings.prices,
+            project,
+            keeper.lease.metadata,
+            settings.result_key,
+        )
         manifest = build_manifest(batch, source, account, written, *inputs)
     keeper.check()
     try:
@@ -207,11 +225,15 @@ def _telling_the_expired(batch: Batch, lease: Lease) -> Iterator[None]:
         yield
     except GeminiError as error:
         if error.fault == "refused" and has_outlived(batch.ended, lease.first_ms / 1000):
-            raise ExpiredError(f"it ended at {batch.ended}, and its results are gone: {error}") from error
+            raise ExpiredError(
+                f"it ended at {batch.ended}, and its results are gone: {error}"
+            ) from error
         raise
 
 
-def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple[Source, Written]:
+def _store_results(
+    parts: JobContext, keeper: LeaseKeeper, attempt: Attempt
+) -> tuple[Source, Written]:
     """Split the results into outputs and records; where a batch has none, only what to send again is left to say."""
     batch, account = attempt.batch, attempt.account
     if batch.lacks_output:
@@ -245,16 +267,28 @@ def _store_results(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> tuple
             split.run(parts.tally.count(results.chunks()))
         parts.tally.end_stage("split")
         reading = read_counts(batch, attempt.known, account, results, split.counts)
-        doubted = require_belief(keeper, reading, results.sha256, split.size_bytes, parts.settings.patience.base_s)
+        doubted = require_belief(
+            keeper, reading, results.sha256, split.size_bytes, parts.settings.patience.base_s
+        )
         with stage("store"):
             written = split.store(attempt.complete_retries)
         parts.tally.end_stage("store")
     kind: Literal["file", "inline"] = "file" if batch.result_file else "inline"
-    source = Source(kind, batch.result_file, split.size_bytes, account.lines, account.blank, results.sha256, doubted)
+    source = Source(
+        kind,
+        batch.result_file,
+        split.size_bytes,
+        account.lines,
+        account.blank,
+        results.sha256,
+        doubted,
+    )
     return source, written
 
 
-def _open_forms(parts: Parts, keeper: LeaseKeeper, attempt: Attempt) -> AbstractContextManager[Forms | None]:
+def _open_forms(
+    parts: JobContext, keeper: LeaseKeeper, attempt: Attempt
+) -> AbstractContextManager[Forms | None]:
     """What OUTPUT_FORMS asks for beside the raw lines; None when that is nothing."""
     if not parts.settings.forms:
         return nullcontext()

@@ -29,13 +29,19 @@ def main(arguments: list[str]) -> int:
     litellm, about = load_litellm(), {"date": today.isoformat(), "source": package_versions()}
     prices = _list_prices(litellm, today)
     PRICES.write_text(render_prices({**about, "models": prices}))
-    ends = {name: model["deprecation_date"] for name, model in sorted(litellm.items()) if "deprecation_date" in model}
+    ends = {
+        name: model["deprecation_date"]
+        for name, model in sorted(litellm.items())
+        if "deprecation_date" in model
+    }
     MODELS.write_text(render_models({**about, "ends": ends}))
     print(f"{len(prices)} models have a price that both know; {len(ends)} have an end")
     return 0
 
 
-def _list_prices(litellm: dict[str, dict[str, Any]], today: date) -> dict[str, list[dict[str, Any]]]:
+def _list_prices(
+    litellm: dict[str, dict[str, Any]], today: date
+) -> dict[str, list[dict[str, Any]]]:
     models, found = load_genai_prices(), {}
     for name, model in sorted(litellm.items()):
         dated = None if name.endswith(_ALIAS) else read_genai_prices(models, name, today)

@@ -31,7 +31,10 @@ def agree_on(litellm: Offer, genai_prices: Dated) -> list[dict[str, Any]]:
 
 
 def _later_entry(offer: Offer) -> dict[str, Any]:
-    halves = all(offer.batch.get((kind, "*")) == _half_of(offer.standard, (kind, "*")) for kind in ("input", "output"))
+    halves = all(
+        offer.batch.get((kind, "*")) == _half_of(offer.standard, (kind, "*"))
+        for kind in ("input", "output")
+    )
     return _entry(_Agreement(offer, offer)) if offer.batch and halves else {"input": None}
 
 
@@ -51,7 +54,8 @@ class _Agreement:
     def tells_apart(self, what: str, modality: str) -> bool:
         """Whether anybody has another price for this modality."""
         return any(
-            (what, modality) in prices and prices[what, modality] != prices.get((what, "*")) for prices in self._lists
+            (what, modality) in prices and prices[what, modality] != prices.get((what, "*"))
+            for prices in self._lists
         )
 
     def price(self, what: str, modality: str) -> Decimal | None:
@@ -78,8 +82,12 @@ def _rates(agreement: _Agreement, prefix: str) -> dict[str, Any]:
         price = agreement.price(prefix + kind, "*")
         if price is None:
             continue
-        own = [modality for modality in _MODALITIES if agreement.tells_apart(prefix + kind, modality)]
-        by_modality = {modality: _text(agreement.price(prefix + kind, modality)) for modality in own}
+        own = [
+            modality for modality in _MODALITIES if agreement.tells_apart(prefix + kind, modality)
+        ]
+        by_modality = {
+            modality: _text(agreement.price(prefix + kind, modality)) for modality in own
+        }
         rates[kind] = {"*": _text(price), **by_modality} if by_modality else _text(price)
     return rates
 

@@ -15,7 +15,9 @@ _MILLION = 1_000_000
 _PREFIX = "gemini/"  # of the Gemini Developer API, in litellm's names
 _LONG = "_above_200k_tokens"
 
-Kind = tuple[str, str]  # ("input", "*"), ("long output", "IMAGE"): what is priced, and the modality, `*` for the rest
+Kind = tuple[
+    str, str
+]  # ("input", "*"), ("long output", "IMAGE"): what is priced, and the modality, `*` for the rest
 _LITELLM: dict[Kind, str] = {
     ("input", "*"): "input_cost_per_token",
     ("input", "AUDIO"): "input_cost_per_audio_token",
@@ -59,7 +61,9 @@ class Dated:
     """What genai-prices says of one model: now, and from days to come."""
 
     now: Offer
-    later: dict[str, Offer] = field(default_factory=dict)  # by the day from which it holds; no batch: it says none
+    later: dict[str, Offer] = field(
+        default_factory=dict
+    )  # by the day from which it holds; no batch: it says none
 
 
 def package_versions() -> str:
@@ -73,9 +77,14 @@ def load_litellm() -> dict[str, dict[str, Any]]:
     if spec is None or spec.origin is None:
         raise SystemExit("litellm is not installed: pip install --no-deps litellm")
     data = json.loads(
-        (Path(spec.origin).parent / "model_prices_and_context_window_backup.json").read_bytes(), parse_float=Decimal
+        (Path(spec.origin).parent / "model_prices_and_context_window_backup.json").read_bytes(),
+        parse_float=Decimal,
     )
-    return {name.removeprefix(_PREFIX): model for name, model in data.items() if name.startswith(_PREFIX)}
+    return {
+        name.removeprefix(_PREFIX): model
+        for name, model in data.items()
+        if name.startswith(_PREFIX)
+    }
 
 
 def read_litellm(model: dict[str, Any]) -> Offer:
@@ -93,8 +102,15 @@ def load_genai_prices() -> list[Any]:
     try:
         module = importlib.import_module("genai_prices.data")
     except ImportError as error:
-        raise SystemExit(f"genai-prices is not installed: pip install genai-prices ({error})") from error
-    return [model for provider in module.providers if provider.id == "google" for model in provider.models]
+        raise SystemExit(
+            f"genai-prices is not installed: pip install genai-prices ({error})"
+        ) from error
+    return [
+        model
+        for provider in module.providers
+        if provider.id == "google"
+        for model in provider.models
+    ]
 
 
 def read_genai_prices(models: list[Any], name: str, today: date) -> Dated | None:
@@ -102,7 +118,9 @@ def read_genai_prices(models: list[Any], name: str, today: date) -> Dated | None
     model = next((model for model in models if model.is_match(name)), None)
     if model is None:
         return None
-    variants = [variant for variant in model.price_variants or () if variant.when == {"processing": "batch"}]
+    variants = [
+        variant for variant in model.price_variants or () if variant.when == {"processing": "batch"}
+    ]
     conditions = model.prices if isinstance(model.prices, list) else []
     starts = {_start_of(one) for one in (*variants, *conditions)} - {None}
     stated = {_start_of(variant) for variant in variants}
@@ -123,7 +141,12 @@ def _read_day(model: Any, day: date, *, speaks_of_batches: bool) -> Offer:
     """For a model without a batch variant the package gives the full price, so that this is asked before."""
     moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
     standard = _read_fields(model.get_prices(moment))
-    return Offer(standard, _read_fields(model.get_prices(moment, {"processing": "batch"})) if speaks_of_batches else {})
+    return Offer(
+        standard,
+        _read_fields(model.get_prices(moment, {"processing": "batch"}))
+        if speaks_of_batches
+        else {},
+    )
 
 
 def _read_fields(prices: Any) -> Prices:

@@ -36,18 +36,25 @@ def render_models(table: dict[str, Any]) -> str:
 def _literal(table: dict[str, Any]) -> str:
     """As the formatter leaves it."""
     lines = json.dumps(table, indent=4).splitlines()
-    text = "\n".join(line if line.rstrip().endswith((",", "{", "[")) else f"{line}," for line in lines)
+    text = "\n".join(
+        line if line.rstrip().endswith((",", "{", "[")) else f"{line}," for line in lines
+    )
     return text.removesuffix(",").replace(": null", ": None")
 
 
 def read_tables() -> dict[Path, dict[str, Any]]:
     """What the repository holds, by file."""
-    return {PRICES: runpy.run_path(str(PRICES))["PRICES"], MODELS: runpy.run_path(str(MODELS))["MODELS"]}
+    return {
+        PRICES: runpy.run_path(str(PRICES))["PRICES"],
+        MODELS: runpy.run_path(str(MODELS))["MODELS"],
+    }
 
 
 def find_old(tables: dict[Path, dict[str, Any]], today: date) -> list[str]:
     """Which tables are too old for a release, in words."""
-    ages = {path: (today - date.fromisoformat(table["date"])).days for path, table in tables.items()}
+    ages = {
+        path: (today - date.fromisoformat(table["date"])).days for path, table in tables.items()
+    }
     return [
         f"{path.relative_to(ROOT)} is {age} days old, more than {MAX_AGE_DAYS}: make it anew"
         for path, age in ages.items()

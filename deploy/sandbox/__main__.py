@@ -59,19 +59,39 @@ main.add_command(trigger)
 @main.command(cls=ServeCommand, context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1")
 @click.option("--port", default=0, show_default="a free one", type=click.IntRange(0, 65535))
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of files; kept at exit.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of files; kept at exit.",
+)
 @click.option("--pending", "pending_s", default=0.2, help="Seconds that a job stays PENDING.")
-@click.option("--running", "running_s", default=0.5, help="Seconds that a job stays RUNNING at least.")
+@click.option(
+    "--running", "running_s", default=0.5, help="Seconds that a job stays RUNNING at least."
+)
 @click.option("--seed", default=0, help="The same seed and request give the same answer.")
 @click.option("--api-key", help="Accept this key only.  [default: any]")
-@click.option("--retry-base", "retry_base_s", default=1.0, help="Seconds before a delivery's second attempt.")
-@click.option("--retry-for", "retry_for_s", default=DAY_S, help="Seconds after which a delivery is given up.")
 @click.option(
-    "--delivery-timeout", "delivery_timeout_s", default=5.0, help="Seconds that a webhook may take to answer."
+    "--retry-base", "retry_base_s", default=1.0, help="Seconds before a delivery's second attempt."
+)
+@click.option(
+    "--retry-for", "retry_for_s", default=DAY_S, help="Seconds after which a delivery is given up."
+)
+@click.option(
+    "--delivery-timeout",
+    "delivery_timeout_s",
+    default=5.0,
+    help="Seconds that a webhook may take to answer.",
 )
 @click.option("--disable-after", default=20, help="Failed attempts that switch a webhook off.")
-@click.option("--secret-overlap", "secret_overlap_s", default=DAY_S, help="Seconds that a rotated secret still signs.")
-@click.option("--file-ttl", "file_ttl_s", default=2 * DAY_S, help="Seconds until an uploaded file is gone.")
+@click.option(
+    "--secret-overlap",
+    "secret_overlap_s",
+    default=DAY_S,
+    help="Seconds that a rotated secret still signs.",
+)
+@click.option(
+    "--file-ttl", "file_ttl_s", default=2 * DAY_S, help="Seconds until an uploaded file is gone."
+)
 @knob_options
 def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
     """
@@ -82,7 +102,9 @@ def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
     """
     faults = read_knobs({name: others.pop(name) for name in KNOBS})
     _require_free(host, port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again at its end; the folder must go
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # uvicorn raises it again at its end; the folder must go
     with _folder(data) as folder:
         config = SandboxConfig(folder=folder, **others)
         options = uvicorn.Config(
@@ -105,7 +127,9 @@ def _require_free(host: str, port: int) -> None:
     except OSError as error:
         cause = str(error.strerror).partition(" (")[0]  # Python adds the address in its own form
         hint = "end what listens there, or choose another with --port"
-        raise click.ClickException(f"port {port} of {host} can't be had ({cause}): {hint}") from error
+        raise click.ClickException(
+            f"port {port} of {host} can't be had ({cause}): {hint}"
+        ) from error
 
 
 @contextmanager

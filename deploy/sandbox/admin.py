@@ -16,7 +16,15 @@ from deploy.sandbox.jobs import Jobs
 from deploy.sandbox.ledger import Batch, Kind, Ledger, State
 from deploy.sandbox.operations import operation_of
 from deploy.sandbox.signing import DynamicKeys
-from deploy.sandbox.wire import ApiError, Json, encode_compact, json_answer, new_id, pick, read_object
+from deploy.sandbox.wire import (
+    ApiError,
+    Json,
+    encode_compact,
+    json_answer,
+    new_id,
+    pick,
+    read_object,
+)
 
 ADMIN_LIMIT_BYTES = 1 << 30
 
@@ -26,7 +34,9 @@ class ReadyBatch(msgspec.Struct, forbid_unknown_fields=True):
 
     state: State = State.SUCCEEDED
     result_path: str | None = None  # an existing file on this machine, served as the result file
-    output: dict[str, Any] | None = None  # instead: the raw output, such as `{"inlinedResponses": …}`
+    output: dict[str, Any] | None = (
+        None  # instead: the raw output, such as `{"inlinedResponses": …}`
+    )
     request_count: int = 0
     failed_count: int = 0
     successful_count: int | None = None  # all the others by default
@@ -60,7 +70,9 @@ class Admin:
     async def add_batch(self, request: Request) -> Response:
         """POST a ReadyBatch; answers its operation."""
         try:
-            ready = msgspec.convert(await read_object(request, limit_bytes=ADMIN_LIMIT_BYTES), ReadyBatch)
+            ready = msgspec.convert(
+                await read_object(request, limit_bytes=ADMIN_LIMIT_BYTES), ReadyBatch
+            )
         except msgspec.ValidationError as error:
             raise ApiError(400, f"No such batch can be made: {error}") from error
         if not ready.state.is_terminal:

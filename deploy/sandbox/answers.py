@@ -27,7 +27,16 @@ MESSAGES = {
     14: "The service is not available at the moment.",
 }
 LINE_MARKERS = ("missing", "duplicate", "nokey", "metadata-key")
-KNOWN_MARKERS = (*LINE_MARKERS, "blocked", "blocked-candidate", "truncated", "empty", "error", "status", "image")
+KNOWN_MARKERS = (
+    *LINE_MARKERS,
+    "blocked",
+    "blocked-candidate",
+    "truncated",
+    "empty",
+    "error",
+    "status",
+    "image",
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,12 @@ def answer_generate(request: Json, model: str, seed: int) -> tuple[Json, Marker 
     if failure is not None:
         return failure, marker
     if not contents:
-        return error_body(RPC_INVALID_ARGUMENT, "* GenerateContentRequest.contents: contents is not specified"), marker
-    ask = _Ask(request, pick(request, "generationConfig") or {}, prompt, marker, _rng(seed, request))
+        return error_body(
+            RPC_INVALID_ARGUMENT, "* GenerateContentRequest.contents: contents is not specified"
+        ), marker
+    ask = _Ask(
+        request, pick(request, "generationConfig") or {}, prompt, marker, _rng(seed, request)
+    )
     return {"response": _response(ask, model)}, marker
 
 
@@ -72,12 +85,19 @@ def answer_embed(request: Json, seed: int) -> tuple[Json, Marker | None]:
     if failure is not None:
         return failure, marker
     if not content:
-        return error_body(RPC_INVALID_ARGUMENT, "* EmbedContentRequest.content: content is not specified"), marker
+        return error_body(
+            RPC_INVALID_ARGUMENT, "* EmbedContentRequest.content: content is not specified"
+        ), marker
     rng = _rng(seed, content)
-    values = [rng.gauss(0, 1) for _ in range(int(pick(request, "outputDimensionality") or DEFAULT_DIMENSIONS))]
+    values = [
+        rng.gauss(0, 1)
+        for _ in range(int(pick(request, "outputDimensionality") or DEFAULT_DIMENSIONS))
+    ]
     length = math.sqrt(sum(value * value for value in values)) or 1.0
     embedding = {"values": [round(value / length, 9) for value in values]}
-    return {"response": _shuffled({"tokenCount": str(_tokens(text)), "embedding": embedding}, rng)}, marker
+    return {
+        "response": _shuffled({"tokenCount": str(_tokens(text)), "embedding": embedding}, rng)
+    }, marker
 
 
 def error_body(code: int, message: str | None = None, name: str = "error") -> Json:
@@ -88,26 +108,36 @@ def _failure_for(marker: Marker | None) -> Json | None:
     if marker is None:
         return None
     if marker.name in ("error", "status"):
-        return error_body(RPC_INTERNAL if marker.number is None else marker.number, name=marker.name)
+        return error_body(
+            RPC_INTERNAL if marker.number is None else marker.number, name=marker.name
+        )
     if marker.name not in KNOWN_MARKERS:
-        return error_body(RPC_INVALID_ARGUMENT, f"The sandbox knows no marker {marker.name}: see markers.py.")
+        return error_body(
+            RPC_INVALID_ARGUMENT, f"The sandbox knows no marker {marker.name}: see markers.py."
+        )
     return None
 
 
 def _response(ask: _Ask, model: str) -> Json:
     details = _prompt_details(ask)
     usage: Json = {"promptTokenCount": sum(details.values()), "serviceTier": "standard"}
-    usage["promptTokensDetails"] = [{"modality": name, "tokenCount": count} for name, count in details.items()]
+    usage["promptTokensDetails"] = [
+        {"modality": name, "tokenCount": count} for name, count in details.items()
+    ]
     response: Json = {"modelVersion": model.rpartition("/")[2], "responseId": _response_id(ask.rng)}
     if ask.asks("blocked"):
         response["promptFeedback"] = {"blockReason": "PROHIBITED_CONTENT"}
     else:
         count = int(pick(ask.config, "candidateCount") or 1)
         response["candidates"] = [_candidate(ask, index) for index in range(count)]
-        usage["candidatesTokenCount"] = sum(_produced_tokens(candidate) for candidate in response["candidates"])
+        usage["candidatesTokenCount"] = sum(
+            _produced_tokens(candidate) for candidate in response["candidates"]
+        )
         if pick(ask.config, "thinkingConfig") is not None:
             usage["thoughtsTokenCount"] = ask.rng.randint(20, 200)
-    usage["totalTokenCount"] = sum(count for name, count in usage.items() if name.endswith("TokenCount"))
+    usage["totalTokenCount"] = sum(
+        count for name, count in usage.items() if name.endswith("TokenCount")
+    )
     if pick(ask.request, "cachedContent"):  # these are a part of the prompt's
         usage["cachedContentTokenCount"] = CACHED_TOKENS
         usage["cacheTokensDetails"] = [{"modality": "TEXT", "tokenCount": CACHED_TOKENS}]
@@ -121,7 +151,11 @@ def _candidate(ask: _Ask, index: int) -> Json:
     if ask.asks("truncated"):
         return {"content": {"role": "model"}, "finishReason": "MAX_TOKENS", "index": index}
     parts = [{"text": ""}] if ask.asks("empty") else [*_thoughts(ask), *_parts(ask)]
-    candidate: Json = {"content": {"parts": parts, "role": "model"}, "finishReason": "STOP", "index": index}
+    candidate: Json = {
+        "content": {"parts": parts, "role": "model"},
+        "finishReason": "STOP",
+        "index": index,
+    }
     if ask.tool("googleSearch") is not None or ask.tool("googleSearchRetrieval") is not None:
         candidate["groundingMetadata"] = _grounding(ask.prompt, parts[-1].get("text", ""))
     return _shuffled(candidate, ask.rng)
@@ -137,7 +171,9 @@ def _parts(ask: _Ask) -> list[Json]:
     functions = ask.tool("functionDeclarations")
     if functions:
         chosen = ask.rng.choice(functions)
-        schema = pick(chosen, "parameters") or pick(chosen, "parametersJsonSchema") or {"type": "object"}
+        schema = (
+            pick(chosen, "parameters") or pick(chosen, "parametersJsonSchema") or {"type": "object"}
+        )
         return [{"functionCall": {"name": chosen["name"], "args": make_value(schema, ask.rng)}}]
     if ask.asks("image") or "IMAGE" in (pick(ask.config, "responseModalities") or []):
         side = ask.marker.number if ask.marker else None
@@ -179,7 +215,9 @@ def _text_of(contents: Any) -> str:
 
 def _prompt_details(ask: _Ask) -> dict[str, int]:
     """Tokens by modality."""
-    details = {"TEXT": _tokens(ask.prompt) + (CACHED_TOKENS if pick(ask.request, "cachedContent") else 0)}
+    details = {
+        "TEXT": _tokens(ask.prompt) + (CACHED_TOKENS if pick(ask.request, "cachedContent") else 0)
+    }
     for part in _parts_of(pick(ask.request, "contents")):
         media = pick(part, "inlineData") or pick(part, "fileData")
         kind = str(pick(media, "mimeType") or "").partition("/")[0].upper()
@@ -202,7 +240,9 @@ def _response_id(rng: random.Random) -> str:
 
 
 def _rng(seed: int, request: Any) -> random.Random:
-    digest = hashlib.blake2b(encode_compact(request), digest_size=8, key=str(seed).encode()).digest()
+    digest = hashlib.blake2b(
+        encode_compact(request), digest_size=8, key=str(seed).encode()
+    ).digest()
     return random.Random(digest)
 
 

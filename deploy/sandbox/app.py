@@ -67,11 +67,25 @@ def _file_routes(files: Files, uploads: Uploads) -> list[Route]:
 
 def _batch_routes(batches: Batches) -> list[Route]:
     return [
-        Route("/{version}/{collection}/{model}:batchGenerateContent", batches.create_generate, methods=["POST"]),
-        Route("/{version}/{collection}/{model}:asyncBatchEmbedContent", batches.create_embed, methods=["POST"]),
+        Route(
+            "/{version}/{collection}/{model}:batchGenerateContent",
+            batches.create_generate,
+            methods=["POST"],
+        ),
+        Route(
+            "/{version}/{collection}/{model}:asyncBatchEmbedContent",
+            batches.create_embed,
+            methods=["POST"],
+        ),
         Route("/{version}/batches/{batch}:cancel", batches.cancel, methods=["POST"]),
-        Route("/{version}/batches/{batch}:updateGenerateContentBatch", batches.update, methods=["PATCH"]),
-        Route("/{version}/batches/{batch}:updateEmbedContentBatch", batches.update, methods=["PATCH"]),
+        Route(
+            "/{version}/batches/{batch}:updateGenerateContentBatch",
+            batches.update,
+            methods=["PATCH"],
+        ),
+        Route(
+            "/{version}/batches/{batch}:updateEmbedContentBatch", batches.update, methods=["PATCH"]
+        ),
         Route("/{version}/batches/{batch}", batches.get, methods=["GET"]),
         Route("/{version}/batches/{batch}", batches.delete, methods=["DELETE"]),
         Route("/{version}/batches", batches.list_page, methods=["GET"]),
@@ -88,7 +102,9 @@ def _model_routes(models: Models) -> list[Route]:
 def _webhook_routes(webhooks: Webhooks) -> list[Route]:
     return [
         Route("/{version}/webhooks/{webhook}:ping", webhooks.ping, methods=["POST"]),
-        Route("/{version}/webhooks/{webhook}:rotateSigningSecret", webhooks.rotate, methods=["POST"]),
+        Route(
+            "/{version}/webhooks/{webhook}:rotateSigningSecret", webhooks.rotate, methods=["POST"]
+        ),
         Route("/{version}/webhooks/{webhook}/rotate_secret", webhooks.rotate, methods=["POST"]),
         Route("/{version}/webhooks/{webhook}", webhooks.get, methods=["GET"]),
         Route("/{version}/webhooks/{webhook}", webhooks.update, methods=["PATCH"]),
@@ -139,8 +155,13 @@ class _KeyCheck:
         if not key:
             return ApiError(403, "The call has no API key: send one in the x-goog-api-key header.")
         if self._accepted is not None and key != self._accepted:
-            reason = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
-            return ApiError(400, "API key not valid.", details=[{**reason, "domain": "googleapis.com"}])
+            reason = {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "API_KEY_INVALID",
+            }
+            return ApiError(
+                400, "API key not valid.", details=[{**reason, "domain": "googleapis.com"}]
+            )
         return None
 
 

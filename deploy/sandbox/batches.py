@@ -58,7 +58,9 @@ class Batches:
         self._faults.raise_status("list_status")
         query = request.query_params
         batches = list(self._ledger.batches.values())
-        page, token = page_of(batches, query.get("pageSize"), query.get("pageToken"), limit=PAGE_LIMIT)
+        page, token = page_of(
+            batches, query.get("pageSize"), query.get("pageToken"), limit=PAGE_LIMIT
+        )
         body = {"operations": [self._listed(batch) for batch in page], "nextPageToken": token}
         return json_answer({name: value for name, value in body.items() if value})
 
@@ -78,7 +80,11 @@ class Batches:
         body = await read_object(request)
         refuse_unknown(body, BATCH_FIELDS, "batch")
         mask = request.query_params.get("updateMask") or request.query_params.get("update_mask")
-        names = {snake(name.strip()) for name in mask.split(",")} if mask else {snake(name) for name in body}
+        names = (
+            {snake(name.strip()) for name in mask.split(",")}
+            if mask
+            else {snake(name) for name in body}
+        )
         if not names <= {"display_name", "priority"}:
             raise ApiError(400, "Only displayName and priority of a batch can be changed.")
         if "display_name" in names:
@@ -108,7 +114,9 @@ class Batches:
             kind=kind,
             model=f"{request.path_params['collection']}/{request.path_params['model']}",
             display_name=_text(pick(holder, "displayName"), "displayName"),
-            request_count=self._ledger.files[file_name[6:]].line_count if file_name else len(requests),
+            request_count=self._ledger.files[file_name[6:]].line_count
+            if file_name
+            else len(requests),
             input_file=file_name,
             requests=requests,
             hook=hook_of(pick(holder, "webhookConfig")),
@@ -141,7 +149,9 @@ class Batches:
 
     def _shown(self, batch: Batch, output: Json | None) -> Json:
         faults = self._faults
-        return operation_of(batch, output=output, output_in=faults.output_in, state_prefix=faults.state_prefix)
+        return operation_of(
+            batch, output=output, output_in=faults.output_in, state_prefix=faults.state_prefix
+        )
 
     def _find(self, request: Request) -> Batch:
         batch = self._ledger.batches.get(request.path_params["batch"])
@@ -163,7 +173,10 @@ def hook_of(config: Any) -> DynamicHook | None:
 def _inlined_requests(inlined: Any, kind: Kind) -> list[Json]:
     entries = pick(inlined, "requests")
     if not isinstance(entries, list) or not entries:
-        raise ApiError(400, "Invalid value at 'batch.input_config.requests.requests': a list of requests is needed.")
+        raise ApiError(
+            400,
+            "Invalid value at 'batch.input_config.requests.requests': a list of requests is needed.",
+        )
     for index, entry in enumerate(entries):
         if not pick(pick(entry, "request"), CONTENT_FIELD[kind]):
             place = f"batch.input_config.requests.requests[{index}].request.{CONTENT_FIELD[kind]}"

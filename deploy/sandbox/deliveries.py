@@ -25,7 +25,9 @@ Sign = Callable[[str, int, bytes], str]  # (webhook-id, timestamp, body) -> webh
 
 
 class Courier:
-    def __init__(self, config: SandboxConfig, ledger: Ledger, faults: Faults, keys: DynamicKeys) -> None:
+    def __init__(
+        self, config: SandboxConfig, ledger: Ledger, faults: Faults, keys: DynamicKeys
+    ) -> None:
         self._config = config
         self._ledger = ledger
         self._faults = faults
@@ -106,7 +108,9 @@ class Courier:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _in_turn(self, delivery: Delivery, body: bytes, sign: Sign, webhook: Webhook | None) -> None:
+    async def _in_turn(
+        self, delivery: Delivery, body: bytes, sign: Sign, webhook: Webhook | None
+    ) -> None:
         """Deliver, or change places with the next delivery: after that one's end this one's turn comes."""
         held = self._held
         if held is None and self._faults.take("reorder_deliveries"):
@@ -121,18 +125,24 @@ class Courier:
             if held is not None:
                 held.set()
 
-    async def _deliver(self, delivery: Delivery, body: bytes, sign: Sign, webhook: Webhook | None) -> None:
+    async def _deliver(
+        self, delivery: Delivery, body: bytes, sign: Sign, webhook: Webhook | None
+    ) -> None:
         await asyncio.sleep(self._faults.delay_deliveries_s)
         copies = 2 if self._faults.take("duplicate_deliveries") else 1
         for _ in range(copies):
             await self._until_accepted(delivery, body, sign, webhook)
 
-    async def _until_accepted(self, delivery: Delivery, body: bytes, sign: Sign, webhook: Webhook | None) -> None:
+    async def _until_accepted(
+        self, delivery: Delivery, body: bytes, sign: Sign, webhook: Webhook | None
+    ) -> None:
         give_up_at = time.monotonic() + self._config.retry_for_s
         for number in itertools.count():
             attempt = await self._attempt(delivery, body, sign)
             delivery.attempts.append(attempt)
-            delivery.accepted = attempt.status is not None and httpx.codes.is_success(attempt.status)
+            delivery.accepted = attempt.status is not None and httpx.codes.is_success(
+                attempt.status
+            )
             if webhook is not None:
                 self._note_health(webhook, accepted=delivery.accepted)
             wait_s = min(self._config.retry_base_s * 2**number, LONGEST_WAIT_S)
@@ -168,7 +178,9 @@ def _envelope(event_type: str, data: Json) -> Json:
     return {"type": event_type, "version": "v1", "timestamp": timestamp, "data": data}
 
 
-def _new_delivery(event: Json, url: str, scheme: str, batch: Batch | None, webhook: Webhook | None) -> Delivery:
+def _new_delivery(
+    event: Json, url: str, scheme: str, batch: Batch | None, webhook: Webhook | None
+) -> Delivery:
     return Delivery(
         id=f"msg_{uuid.uuid4()}",
         type=event["type"],

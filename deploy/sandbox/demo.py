@@ -31,7 +31,10 @@ API_KEY = "sandbox-key"
 START_TIMEOUT_S = 20.0
 JOB_TIMEOUT_S = 60.0
 SHOWN_NAMES = 8
-SKY = {"request": {"contents": [{"parts": [{"text": "Why is the sky blue?"}]}]}, "metadata": {"key": "sky"}}
+SKY = {
+    "request": {"contents": [{"parts": [{"text": "Why is the sky blue?"}]}]},
+    "metadata": {"key": "sky"},
+}
 INLINE_EXAMPLE = json.dumps({"batch": {"input_config": {"requests": {"requests": [SKY]}}}})
 
 
@@ -61,7 +64,9 @@ def _wait(what: str, condition: Callable[[], Any], timeout_s: float) -> Any:
         if found := condition():
             return found
         time.sleep(0.05)
-    raise DemoError(f"{what} did not happen within {timeout_s:.0f} s; the logs are in the demo's folder (use --keep)")
+    raise DemoError(
+        f"{what} did not happen within {timeout_s:.0f} s; the logs are in the demo's folder (use --keep)"
+    )
 
 
 def _answers(url: str) -> bool:
@@ -71,7 +76,9 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _launch(stack: ExitStack, folder: Path, name: str, argv: list[str], env: dict[str, str]) -> None:
+def _launch(
+    stack: ExitStack, folder: Path, name: str, argv: list[str], env: dict[str, str]
+) -> None:
     with (folder / f"{name}.log").open("ab") as log:
         process = start([sys.executable, "-m", *argv], env=env, stdout=log)
     stack.callback(stop, process)
@@ -81,15 +88,30 @@ def _launch(stack: ExitStack, folder: Path, name: str, argv: list[str], env: dic
 def _running(folder: Path, port: int | None) -> Iterator[Running]:
     """Valkey, the stand-in of Gemini, the web process and a worker; all end with the `with`."""
     with ExitStack() as stack:
-        gemini_port, web_port, redis_port = allocate_port(), port or allocate_port(), allocate_port()
+        gemini_port, web_port, redis_port = (
+            allocate_port(),
+            port or allocate_port(),
+            allocate_port(),
+        )
         gemini_url, web_url = f"http://127.0.0.1:{gemini_port}", f"http://127.0.0.1:{web_port}"
         redis_url = f"redis://127.0.0.1:{redis_port}/0"
         data = folder / "valkey"
         data.mkdir()
         stack.callback(stop, start_valkey(data, redis_port))
-        serve = ["deploy.sandbox", "serve", "--port", str(gemini_port), "--data", str(folder / "gemini")]
+        serve = [
+            "deploy.sandbox",
+            "serve",
+            "--port",
+            str(gemini_port),
+            "--data",
+            str(folder / "gemini"),
+        ]
         _launch(stack, folder, "gemini", serve, dict(os.environ))
-        _wait("the stand-in's start", lambda: _answers(f"{gemini_url}/.well-known/jwks.json"), START_TIMEOUT_S)
+        _wait(
+            "the stand-in's start",
+            lambda: _answers(f"{gemini_url}/.well-known/jwks.json"),
+            START_TIMEOUT_S,
+        )
         click.echo(f"  Valkey          {redis_url}\n  Gemini stand-in {gemini_url}")
         environment = dict(os.environ) | {
             "GEMINI_API_KEY": API_KEY,
@@ -109,7 +131,9 @@ def _running(folder: Path, port: int | None) -> Iterator[Running]:
 
 
 def _call(method: str, url: str, **options: Any) -> Any:
-    response = httpx.request(method, url, headers={"x-goog-api-key": API_KEY} | options.pop("headers", {}), **options)
+    response = httpx.request(
+        method, url, headers={"x-goog-api-key": API_KEY} | options.pop("headers", {}), **options
+    )
     response.raise_for_status()
     return response.json() if response.content else response.headers
 
@@ -119,7 +143,12 @@ def _register_webhook(gemini_url: str, uri: str) -> str:
     body = {
         "name": "demo",
         "uri": uri,
-        "subscribed_events": ["batch.succeeded", "batch.failed", "batch.cancelled", "batch.expired"],
+        "subscribed_events": [
+            "batch.succeeded",
+            "batch.failed",
+            "batch.cancelled",
+            "batch.expired",
+        ],
     }
     secret: str = _call("POST", f"{gemini_url}/v1beta/webhooks", json=body)["new_signing_secret"]
     return secret
@@ -134,7 +163,9 @@ def _submit(gemini_url: str, requests: Path) -> str:
     finish = {"x-goog-upload-offset": "0", "x-goog-upload-command": "upload, finalize"}
     file = _call("POST", started["x-goog-upload-url"], content=data, headers=finish)["file"]["name"]
     batch = {"batch": {"display_name": "demo", "input_config": {"file_name": file}}}
-    name: str = _call("POST", f"{gemini_url}/v1beta/models/{MODEL}:batchGenerateContent", json=batch)["name"]
+    name: str = _call(
+        "POST", f"{gemini_url}/v1beta/models/{MODEL}:batchGenerateContent", json=batch
+    )["name"]
     return name
 
 
@@ -145,14 +176,18 @@ def _watch(running: Running, batch: str) -> dict[str, Any]:
     columns = (TextColumn("  {task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
     is_quiet = not console.is_terminal or console.is_dumb_terminal
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=is_quiet) as progress:
+    with Progress(
+        *columns, console=console, transient=True, redirect_stdout=False, disable=is_quiet
+    ) as progress:
         task = progress.add_task("", total=None)
 
         def look() -> bool:
             about = _call("GET", f"{running.gemini_url}/v1beta/{batch}")["metadata"]
             stats = {name: int(count) for name, count in about["batchStats"].items()}
             done = stats["requestCount"] - stats.get("pendingRequestCount", 0)
-            progress.update(task, description=about["state"], completed=done, total=stats["requestCount"])
+            progress.update(
+                task, description=about["state"], completed=done, total=stats["requestCount"]
+            )
             seen[about["state"]] = None
             return manifest.exists()
 
@@ -170,10 +205,14 @@ def _check_keys(requests: Path, outputs: Path, batch: str) -> list[str]:
     for path in folder.glob("*.json"):
         if not path.name.startswith("_"):
             stored[json.loads(path.read_bytes())["key"]] += 1
-    failed = Counter(json.loads(line)["key"] for line in (folder / "_errors.jsonl").read_text().splitlines())
+    failed = Counter(
+        json.loads(line)["key"] for line in (folder / "_errors.jsonl").read_text().splitlines()
+    )
     together = stored + failed
     problems = [f"{key} was asked for and did not arrive" for key in asked if key not in together]
-    problems += [f"{key} arrived {count} times" for key, count in together.items() if count != asked[key]]
+    problems += [
+        f"{key} arrived {count} times" for key, count in together.items() if count != asked[key]
+    ]
     return problems
 
 
@@ -186,10 +225,14 @@ def _show(running: Running, batch: str, manifest: dict[str, Any]) -> None:
         click.echo(f"  {name}")
     click.echo(f"  … and {len(plain) - SHOWN_NAMES} more\n")
     outcomes = {name: count for name, count in manifest["outcomes"].items() if count}
-    click.echo(f"manifest: {manifest['requests']} requests, {outcomes}, missing {manifest['missing']}")
+    click.echo(
+        f"manifest: {manifest['requests']} requests, {outcomes}, missing {manifest['missing']}"
+    )
     shown = folder / next(name for name in plain if name.startswith("text"))
     row = json.loads(shown.read_bytes())
-    click.echo(f"answer to {row['key']}: {row['response']['candidates'][0]['content']['parts'][0]['text'][:200]}")
+    click.echo(
+        f"answer to {row['key']}: {row['response']['candidates'][0]['content']['parts'][0]['text'][:200]}"
+    )
 
 
 def _explain(running: Running) -> None:
@@ -211,7 +254,9 @@ def _stop_on_sigterm(_signum: int, _frame: object) -> NoReturn:
 
 
 @click.command()
-@click.option("--keep", is_flag=True, help="Leave everything running until Ctrl-C and print how to use it.")
+@click.option(
+    "--keep", is_flag=True, help="Leave everything running until Ctrl-C and print how to use it."
+)
 @click.option("--port", type=int, help="Port of the web process (default: a free one).")
 def demo(*, keep: bool, port: int | None) -> None:
     """Run the whole system against a stand-in of Gemini: no account, no network."""

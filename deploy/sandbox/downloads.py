@@ -28,7 +28,9 @@ class _EnoughError(Exception):
 class _Wrapped(Response):
     """Another response whose messages pass through `change` on their way out."""
 
-    def __init__(self, inner: Response, change: Callable[[Send], Send], *, range_hidden: bool = False) -> None:
+    def __init__(
+        self, inner: Response, change: Callable[[Send], Send], *, range_hidden: bool = False
+    ) -> None:
         super().__init__()
         self._inner = inner
         self._change = change
@@ -52,7 +54,9 @@ def download_answer(request: Request, path: Path, faults: Faults) -> Response:
     if "gzip" in request.headers.get("accept-encoding", "") and faults.take("gzip_downloads"):
         headers = {**HEADERS, "content-encoding": "gzip"}
         return StreamingResponse(_gzip_blocks(path), headers=headers, media_type=MEDIA_TYPE)
-    answer: Response = _Blocks(path, headers=HEADERS, media_type=MEDIA_TYPE, stat_result=path.stat())
+    answer: Response = _Blocks(
+        path, headers=HEADERS, media_type=MEDIA_TYPE, stat_result=path.stat()
+    )
     if "range" in request.headers:
         if faults.take("ignore_range"):
             answer = _Wrapped(answer, lambda send: send, range_hidden=True)
@@ -108,7 +112,10 @@ def _drip(send: Send, bytes_per_s: int) -> Send:
 def _drop_length(send: Send) -> Send:
     async def without_length(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [pair for pair in message["headers"] if pair[0] != b"content-length"]}
+            message = {
+                **message,
+                "headers": [pair for pair in message["headers"] if pair[0] != b"content-length"],
+            }
         await send(message)
 
     return without_length

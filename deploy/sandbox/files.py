@@ -42,7 +42,9 @@ class Files:
         path = self._ledger.results.get(file_id)
         if path is None:
             if file_id in self._ledger.files:
-                raise ApiError(400, f"files/{file_id} was uploaded: only generated files can be downloaded.")
+                raise ApiError(
+                    400, f"files/{file_id} was uploaded: only generated files can be downloaded."
+                )
             raise _no_such_file(file_id)
         return download_answer(request, path, self._faults)
 
@@ -51,7 +53,8 @@ class Files:
         if len(file_id) > ID_LIMIT:
             # The service refuses its own names of result files here.
             raise ApiError(
-                400, f"* {message}.name: File ID (name excluding 'files/') cannot be more than {ID_LIMIT} characters.\n"
+                400,
+                f"* {message}.name: File ID (name excluding 'files/') cannot be more than {ID_LIMIT} characters.\n",
             )
         stored = self._ledger.files.get(file_id)
         if stored is None or stored.expires_ns <= now_ns():

@@ -20,7 +20,10 @@ log = logging.getLogger(__name__)
 UPDATE_LAG_NS = 26  # a recorded `updateTime` lay so much before its `endTime`
 ERRORS = {
     State.FAILED: {"code": 13, "message": "The batch failed inside the service."},
-    State.EXPIRED: {"code": 4, "message": "The batch was not done within its time and has expired."},
+    State.EXPIRED: {
+        "code": 4,
+        "message": "The batch was not done within its time and has expired.",
+    },
     # A probe of the service saw code 13 for a cancelled job; the reference promises 1.
     State.CANCELLED: {"code": 13, "message": "The batch failed without error."},
 }
@@ -30,7 +33,9 @@ ERRORS = {
 class _Run:
     task: "asyncio.Task[None] | None" = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-    halt: threading.Event = field(default_factory=threading.Event)  # tells the generating thread to stop
+    halt: threading.Event = field(
+        default_factory=threading.Event
+    )  # tells the generating thread to stop
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,11 @@ class Jobs:
 
     async def close(self, batch_ids: list[str] | None = None) -> None:
         """Stop the named jobs, or all, without an end state and without a word to anybody."""
-        runs = [run for batch_id, run in self._runs.items() if batch_ids is None or batch_id in batch_ids]
+        runs = [
+            run
+            for batch_id, run in self._runs.items()
+            if batch_ids is None or batch_id in batch_ids
+        ]
         tasks = [run.task for run in runs if run.task is not None]
         for run in runs:
             run.halt.set()
@@ -116,7 +125,9 @@ class Jobs:
     def _produce(self, batch: Batch, halt: threading.Event, plan: Plan) -> _Produced:
         """The job's output, written to disk for a file job. A partial one stops after half of the requests."""
         count = Count()
-        rows = self._rows_of(batch, Recipe(batch.kind, batch.model, self._config.seed, plan), count, halt)
+        rows = self._rows_of(
+            batch, Recipe(batch.kind, batch.model, self._config.seed, plan), count, halt
+        )
         if plan.partial:
             rows = itertools.islice(rows, (batch.request_count + 1) // 2)
         if plan.shuffle:
@@ -127,7 +138,9 @@ class Jobs:
         write_rows(rows, path)
         return _Produced(count, {"responsesFile": f"files/{batch.result_id}"}, path)
 
-    def _rows_of(self, batch: Batch, recipe: Recipe, count: Count, halt: threading.Event) -> Iterator[Json]:
+    def _rows_of(
+        self, batch: Batch, recipe: Recipe, count: Count, halt: threading.Event
+    ) -> Iterator[Json]:
         if batch.input_file is None:
             return inline_rows(batch.requests, recipe, count, halt)
         source = self._ledger.files.get(batch.input_file.removeprefix("files/"))

@@ -49,19 +49,31 @@ def _knobs() -> dict[str, Knob]:
 def _knob_of(field: inspect.Field) -> Knob:
     described = field.type
     assert isinstance(described, inspect.Metadata)  # noqa: S101 - every knob has its meaning
-    return Knob(field.name, (described.extra_json_schema or {})["description"], _form(described.type))
+    return Knob(
+        field.name, (described.extra_json_schema or {})["description"], _form(described.type)
+    )
 
 
 def _form(shape: inspect.Type) -> str:
     """`N|all`, `A|B`, or for a fault with members `STATUS[,times=N|all]…`: the first one stands without its name."""
     if isinstance(shape, inspect.UnionType):
-        return "|".join(_form(part) for part in shape.types if not isinstance(part, inspect.NoneType))
+        return "|".join(
+            _form(part) for part in shape.types if not isinstance(part, inspect.NoneType)
+        )
     if isinstance(shape, inspect.LiteralType):
         return "|".join(str(value) or '""' for value in shape.values)
     if isinstance(shape, inspect.StructType):
         first, *others = shape.fields
-        return first.name.upper() + "".join(f"[,{other.name}={_form(other.type)}]" for other in others)
-    return "N" if isinstance(shape, inspect.IntType) else "S" if isinstance(shape, inspect.FloatType) else "TEXT"
+        return first.name.upper() + "".join(
+            f"[,{other.name}={_form(other.type)}]" for other in others
+        )
+    return (
+        "N"
+        if isinstance(shape, inspect.IntType)
+        else "S"
+        if isinstance(shape, inspect.FloatType)
+        else "TEXT"
+    )
 
 
 KNOBS = _knobs()
@@ -70,7 +82,9 @@ KNOBS = _knobs()
 def knob_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add an option for every knob; what was given arrives as keyword arguments, the rest as None."""
     for knob in reversed(KNOBS.values()):
-        option = click.option(knob.flag, knob.name, metavar=knob.form, help=f"{knob.meaning}.", cls=KnobOption)
+        option = click.option(
+            knob.flag, knob.name, metavar=knob.form, help=f"{knob.meaning}.", cls=KnobOption
+        )
         command = option(command)
     return command
 
@@ -88,7 +102,9 @@ def _read(knob: Knob, text: str) -> Any:
     try:
         read = msgspec.convert({knob.name: _value(knob, text)}, Faults, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
-        raise click.BadParameter(f"{text} is not {knob.form}: {error}", param_hint=knob.flag) from error
+        raise click.BadParameter(
+            f"{text} is not {knob.form}: {error}", param_hint=knob.flag
+        ) from error
     return getattr(read, knob.name)
 
 

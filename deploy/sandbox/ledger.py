@@ -47,7 +47,9 @@ class StoredFile:
             "createTime": utc_text(self.created_ns),
             "updateTime": utc_text(self.created_ns),
             "expirationTime": utc_text(self.expires_ns),
-            "sha256Hash": base64.b64encode(self.sha256.encode()).decode(),  # of the hex text, as the service does it
+            "sha256Hash": base64.b64encode(
+                self.sha256.encode()
+            ).decode(),  # of the hex text, as the service does it
             "uri": f"{base_url}/files/{self.id}",
             "state": "ACTIVE",
             "source": "UPLOADED",
@@ -117,7 +119,11 @@ class Webhook:
     failures_in_a_row: int = 0
 
     def live_secrets(self) -> list[Secret]:
-        return [secret for secret in self.secrets if secret.expires_ns is None or secret.expires_ns > now_ns()]
+        return [
+            secret
+            for secret in self.secrets
+            if secret.expires_ns is None or secret.expires_ns > now_ns()
+        ]
 
 
 @dataclass

@@ -46,11 +46,15 @@ class Model:
 class Models:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._known = [Model(len(METHODS) - index, model_id) for index, model_id in enumerate(METHODS)]
+        self._known = [
+            Model(len(METHODS) - index, model_id) for index, model_id in enumerate(METHODS)
+        ]
 
     async def list_page(self, request: Request) -> Response:
         query = request.query_params
-        page, token = page_of(self._known, query.get("pageSize"), query.get("pageToken"), limit=PAGE_LIMIT)
+        page, token = page_of(
+            self._known, query.get("pageSize"), query.get("pageToken"), limit=PAGE_LIMIT
+        )
         body = {"models": [model.resource() for model in page], "nextPageToken": token}
         return json_answer({name: value for name, value in body.items() if value})
 
@@ -59,5 +63,7 @@ class Models:
         model_id = request.path_params["model"]
         found = next((model for model in self._known if model.id == model_id), None)
         if found is None:
-            raise ApiError(404, f"models/{model_id} is not found for API version v1, or is not supported.")
+            raise ApiError(
+                404, f"models/{model_id} is not found for API version v1, or is not supported."
+            )
         return json_answer(found.resource())

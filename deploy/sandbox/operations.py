@@ -12,7 +12,11 @@ OutputPlace = Literal["both", "metadata", "response"]
 
 
 def operation_of(
-    batch: Batch, *, output: Json | None, output_in: OutputPlace = "both", state_prefix: str = "BATCH_STATE_"
+    batch: Batch,
+    *,
+    output: Json | None,
+    output_in: OutputPlace = "both",
+    state_prefix: str = "BATCH_STATE_",
 ) -> Json:
     """The envelope; `output` is what this answer may show of the batch's output."""
     metadata = metadata_of(batch, output if output_in != "response" else None, state_prefix)
@@ -47,7 +51,11 @@ def metadata_of(batch: Batch, output: Json | None, state_prefix: str) -> Json:
 
 def stats_of(batch: Batch) -> Json:
     """Counts as strings, zeros left out. While a job runs, all of its requests count as pending."""
-    open_requests = 0 if batch.state is State.SUCCEEDED else batch.request_count - batch.successful - batch.failed
+    open_requests = (
+        0
+        if batch.state is State.SUCCEEDED
+        else batch.request_count - batch.successful - batch.failed
+    )
     counts = {
         "requestCount": batch.request_count,
         "pendingRequestCount": open_requests,

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-PORTS = range(21000, 32000)  # below Linux's ephemeral range (32768 up), so no outgoing connection takes one
+PORTS = range(
+    21000, 32000
+)  # below Linux's ephemeral range (32768 up), so no outgoing connection takes one
 PR_SET_PDEATHSIG = 1
 
 
@@ -81,4 +83,6 @@ def allocate_port() -> int:
                 file.truncate()
                 file.write(str(port))
                 return port
-    raise RuntimeError(f"no free port between {PORTS.start} and {PORTS.stop - 1}: stop some servers and try again")
+    raise RuntimeError(
+        f"no free port between {PORTS.start} and {PORTS.stop - 1}: stop some servers and try again"
+    )

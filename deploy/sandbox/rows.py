@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.sandbox.answers import RPC_INVALID_ARGUMENT, RPC_UNAVAILABLE, answer_embed, answer_generate, error_body
+from deploy.sandbox.answers import (
+    RPC_INVALID_ARGUMENT,
+    RPC_UNAVAILABLE,
+    answer_embed,
+    answer_generate,
+    error_body,
+)
 from deploy.sandbox.ledger import Kind
 from deploy.sandbox.markers import Marker, Plan
 from deploy.sandbox.wire import Json, decode, encode_compact
@@ -45,13 +51,20 @@ class Recipe:
             else:
                 body, marker = answer_generate(request, self.model, self.seed)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            body, marker = error_body(RPC_INVALID_ARGUMENT, f"The request has the wrong shape: {error!r}"), None
+            body, marker = (
+                error_body(RPC_INVALID_ARGUMENT, f"The request has the wrong shape: {error!r}"),
+                None,
+            )
         if self.plan.error_details and "error" in body:
-            body["error"]["details"] = [{"@type": "type.googleapis.com/google.rpc.DebugInfo", "detail": "made up"}]
+            body["error"]["details"] = [
+                {"@type": "type.googleapis.com/google.rpc.DebugInfo", "detail": "made up"}
+            ]
         return body, marker
 
 
-def inline_rows(requests: Iterable[Json], recipe: Recipe, count: Count, halt: threading.Event) -> Iterator[Json]:
+def inline_rows(
+    requests: Iterable[Json], recipe: Recipe, count: Count, halt: threading.Event
+) -> Iterator[Json]:
     """The rows of `inlinedResponses`; a row's `metadata` is its request's, and comes last."""
     for entry in requests:
         if halt.is_set():
@@ -80,7 +93,9 @@ def _file_row(line: bytes, recipe: Recipe, count: Count) -> Iterator[Json]:
     except ValueError as error:
         entry = error
     if not isinstance(entry, dict):
-        body = error_body(RPC_INVALID_ARGUMENT, f"Line {count.requests + 1} of the input is not a JSON object.")
+        body = error_body(
+            RPC_INVALID_ARGUMENT, f"Line {count.requests + 1} of the input is not a JSON object."
+        )
         _tally(count, body)
         yield body
         return
@@ -89,7 +104,9 @@ def _file_row(line: bytes, recipe: Recipe, count: Count) -> Iterator[Json]:
     _tally(count, body)
     row = dict(body)
     if wrapped:
-        row |= {name: _emptied(value) for name, value in entry.items() if name not in ("key", "request")}
+        row |= {
+            name: _emptied(value) for name, value in entry.items() if name not in ("key", "request")
+        }
     if "key" in entry and not _is(marker, "nokey"):
         if _is(marker, "metadata-key"):
             row["metadata"] = {"key": entry["key"]}

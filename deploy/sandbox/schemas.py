@@ -5,12 +5,32 @@ from typing import Any
 
 from deploy.sandbox.wire import Json, pick
 
-WORDS = ("amber", "basil", "cedar", "ember", "fern", "grove", "harbor", "iris", "juniper", "kelp", "lantern", "maple")
+WORDS = (
+    "amber",
+    "basil",
+    "cedar",
+    "ember",
+    "fern",
+    "grove",
+    "harbor",
+    "iris",
+    "juniper",
+    "kelp",
+    "lantern",
+    "maple",
+)
 DEPTH_LIMIT = 12
-FORMATS = {"date-time": "2026-01-22T12:00:00Z", "date": "2026-01-22", "time": "12:00:00", "email": "a@example.com"}
+FORMATS = {
+    "date-time": "2026-01-22T12:00:00Z",
+    "date": "2026-01-22",
+    "time": "12:00:00",
+    "email": "a@example.com",
+}
 
 
-def make_value(schema: Any, rng: random.Random, definitions: Json | None = None, depth: int = 0) -> Any:
+def make_value(
+    schema: Any, rng: random.Random, definitions: Json | None = None, depth: int = 0
+) -> Any:
     """
     A value for an OpenAPI style schema (`"type": "OBJECT"`) or a JSON schema (`"type": "object"`, `$ref`).
 
@@ -28,8 +48,15 @@ def make_value(schema: Any, rng: random.Random, definitions: Json | None = None,
         return make_value(other, rng, definitions, depth + 1)
     kind = _type_name(schema)
     if kind == "object":
-        return {name: make_value(schema["properties"][name], rng, definitions, depth + 1) for name in _ordered(schema)}
-    return _make_array(schema, rng, definitions, depth) if kind == "array" else _make_scalar(kind, schema, rng)
+        return {
+            name: make_value(schema["properties"][name], rng, definitions, depth + 1)
+            for name in _ordered(schema)
+        }
+    return (
+        _make_array(schema, rng, definitions, depth)
+        if kind == "array"
+        else _make_scalar(kind, schema, rng)
+    )
 
 
 def _stands_for(schema: Json, definitions: Json) -> Any:
@@ -67,7 +94,10 @@ def _make_array(schema: Json, rng: random.Random, definitions: Json, depth: int)
     fixed = pick(schema, "prefixItems")
     if fixed:
         return [make_value(item, rng, definitions, depth + 1) for item in fixed]
-    return [make_value(schema.get("items"), rng, definitions, depth + 1) for _ in range(rng.randint(least, most))]
+    return [
+        make_value(schema.get("items"), rng, definitions, depth + 1)
+        for _ in range(rng.randint(least, most))
+    ]
 
 
 def _make_scalar(kind: str, schema: Json, rng: random.Random) -> Any:
@@ -78,7 +108,11 @@ def _make_scalar(kind: str, schema: Json, rng: random.Random) -> Any:
     if kind in ("integer", "number"):
         low = schema.get("minimum", 0)
         high = schema.get("maximum", low + 100)
-        return rng.randint(int(low), int(high)) if kind == "integer" else round(rng.uniform(low, high), 2)
+        return (
+            rng.randint(int(low), int(high))
+            if kind == "integer"
+            else round(rng.uniform(low, high), 2)
+        )
     if schema.get("format") in FORMATS:
         return FORMATS[schema["format"]]
     least, most = int(pick(schema, "minLength") or 0), pick(schema, "maxLength")

@@ -30,7 +30,10 @@ def new_secret() -> str:
 def is_secret(text: str) -> bool:
     """Whether it is `whsec_` and the base64 of at least one byte."""
     try:
-        return text.startswith(SECRET_PREFIX) and base64.b64decode(text[len(SECRET_PREFIX) :], validate=True) != b""
+        return (
+            text.startswith(SECRET_PREFIX)
+            and base64.b64decode(text[len(SECRET_PREFIX) :], validate=True) != b""
+        )
     except ValueError:
         return False
 
@@ -59,7 +62,14 @@ class DynamicKeys:
 
     def jwks(self) -> Json:
         keys: list[Json] = [
-            {"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": _b64url(_raw_public(key))}
+            {
+                "kty": "OKP",
+                "crv": "Ed25519",
+                "use": "sig",
+                "alg": "EdDSA",
+                "kid": kid,
+                "x": _b64url(_raw_public(key)),
+            }
             for kid, key in zip(self._kids, self._ed25519, strict=False)
         ]
         numbers = self._rsa.public_key().public_numbers()

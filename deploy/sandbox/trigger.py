@@ -39,15 +39,30 @@ def event_of(event_type: str, subject: str) -> Json:
         data |= {"output_file_uri": f"files/{new_id(12)}", "file_name": "video.mp4"}
     if event_type.endswith(".failed"):
         data |= FAILURE
-    return {"type": event_type, "version": "v1", "timestamp": time.strftime(MOMENT, time.gmtime()), "data": data}
+    return {
+        "type": event_type,
+        "version": "v1",
+        "timestamp": time.strftime(MOMENT, time.gmtime()),
+        "data": data,
+    }
 
 
 def _signature(event: Json, message_id: str, timestamp: int, url: str, signer: "_Signer") -> str:
     body = encode_compact(event)
     if signer.dynamic is None:
         return sign_v1([signer.secret], message_id, timestamp, body)
-    asked = {"scheme": signer.dynamic, "id": message_id, "timestamp": timestamp, "audience": signer.audience or url}
-    answer = _post(f"{signer.sandbox}/sandbox/keys:sign", encode_compact({**asked, "event": event}), {}, "the sandbox")
+    asked = {
+        "scheme": signer.dynamic,
+        "id": message_id,
+        "timestamp": timestamp,
+        "audience": signer.audience or url,
+    }
+    answer = _post(
+        f"{signer.sandbox}/sandbox/keys:sign",
+        encode_compact({**asked, "event": event}),
+        {},
+        "the sandbox",
+    )
     if not answer.is_success:
         raise _UnansweredError(f"the sandbox would not sign: {_shown(answer)}")
     signature: str = answer.json()["signature"]
@@ -69,7 +84,9 @@ class _Signer:
         if self.dynamic and not self.sandbox:
             raise click.UsageError(KEYS_HELP)
         if not self.dynamic and not is_secret(self.secret):
-            raise click.UsageError("the secret is not whsec_ and base64: take it from the webhook's creation")
+            raise click.UsageError(
+                "the secret is not whsec_ and base64: take it from the webhook's creation"
+            )
 
 
 def _check_url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
@@ -94,33 +111,57 @@ def _post(url: str, body: bytes, headers: dict[str, str], whom: str) -> httpx.Re
     """One POST that follows nothing. Raises _UnansweredError when no answer comes."""
     try:
         with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
-            return client.post(url, content=body, headers={"content-type": "application/json", **headers})
+            return client.post(
+                url, content=body, headers={"content-type": "application/json", **headers}
+            )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise _UnansweredError(f"{whom} did not answer at {url}: {error!r}") from error
 
 
 def _shown(answer: httpx.Response) -> str:
     """The answer for a terminal: nothing in it can steer one."""
-    text = "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in answer.text)
+    text = "".join(
+        letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in answer.text
+    )
     return f"{answer.status_code} {answer.reason_phrase}\n{text[:SHOWN_CHARACTERS]}".strip()
 
 
 @click.command()
 @click.argument("event")
-@click.option("--url", required=True, callback=_check_url, help="Where to: https, or http on loopback.")
 @click.option(
-    "--secret", envvar="GEMINI_WEBHOOK_SECRET", help="`whsec_…` of a static webhook; or the variable of that name."
+    "--url", required=True, callback=_check_url, help="Where to: https, or http on loopback."
 )
-@click.option("--dynamic", type=click.Choice(["v1a", "jwt"]), help="Sign as for a job's own `webhook_config.uris`.")
 @click.option(
-    "--sandbox", callback=_check_url, help="Address of the running sandbox whose keys sign a dynamic delivery."
+    "--secret",
+    envvar="GEMINI_WEBHOOK_SECRET",
+    help="`whsec_…` of a static webhook; or the variable of that name.",
+)
+@click.option(
+    "--dynamic",
+    type=click.Choice(["v1a", "jwt"]),
+    help="Sign as for a job's own `webhook_config.uris`.",
+)
+@click.option(
+    "--sandbox",
+    callback=_check_url,
+    help="Address of the running sandbox whose keys sign a dynamic delivery.",
 )
 @click.option("--audience", help="`aud` of a JWT.  [default: the URL]")
 @click.option("--batch", help="`data.id` of the event.  [default: made up]")
-@click.option("--user-metadata", callback=lambda *given: _read_json(given[2]), help="JSON object for `user_metadata`.")
+@click.option(
+    "--user-metadata",
+    callback=lambda *given: _read_json(given[2]),
+    help="JSON object for `user_metadata`.",
+)
 @click.pass_context
 def trigger(
-    context: click.Context, /, event: str, url: str, batch: str | None, user_metadata: Any, **_: object
+    context: click.Context,
+    /,
+    event: str,
+    url: str,
+    batch: str | None,
+    user_metadata: Any,
+    **_: object,
 ) -> None:
     """
     Send one signed delivery of EVENT to a URL and print what was answered; exit code 0 for a 2xx.

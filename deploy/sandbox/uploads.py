@@ -12,7 +12,16 @@ from starlette.responses import Response
 from deploy.sandbox.config import SandboxConfig
 from deploy.sandbox.faults import Faults
 from deploy.sandbox.ledger import Ledger, StoredFile
-from deploy.sandbox.wire import HEADERS, ApiError, Json, json_answer, new_id, now_ns, pick, read_object
+from deploy.sandbox.wire import (
+    HEADERS,
+    ApiError,
+    Json,
+    json_answer,
+    new_id,
+    now_ns,
+    pick,
+    read_object,
+)
 
 FILE_LIMIT_BYTES = 2 * 1024**3
 CHOSEN_NAME = re.compile(r"files/([a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)")
@@ -27,7 +36,9 @@ class Upload:
     display_name: str | None
     declared_bytes: int | None
     received_bytes: int = 0
-    finished: Json | None = None  # the answer of a finalize, for a client that lost it and asks again
+    finished: Json | None = (
+        None  # the answer of a finalize, for a client that lost it and asks again
+    )
 
 
 class Uploads:
@@ -50,14 +61,22 @@ class Uploads:
 
     async def _start(self, request: Request) -> Response:
         if request.headers.get("x-goog-upload-protocol") != "resumable":
-            raise ApiError(400, "Only resumable uploads are offered: send x-goog-upload-protocol: resumable.")
+            raise ApiError(
+                400, "Only resumable uploads are offered: send x-goog-upload-protocol: resumable."
+            )
         if request.headers.get("x-goog-upload-command") != "start":
-            raise ApiError(400, "The first request of an upload needs x-goog-upload-command: start.")
+            raise ApiError(
+                400, "The first request of an upload needs x-goog-upload-command: start."
+            )
         meta = pick(await read_object(request), "file") or {}
-        declared = request.headers.get("x-goog-upload-header-content-length") or pick(meta, "sizeBytes")
+        declared = request.headers.get("x-goog-upload-header-content-length") or pick(
+            meta, "sizeBytes"
+        )
         size = _size_of(declared)
         file_id = self._free_id(pick(meta, "name"))
-        mime_type = pick(meta, "mimeType") or request.headers.get("x-goog-upload-header-content-type")
+        mime_type = pick(meta, "mimeType") or request.headers.get(
+            "x-goog-upload-header-content-type"
+        )
         upload = Upload(
             file_id=file_id,
             path=self._config.folder / f"upload-{file_id}",
@@ -69,14 +88,19 @@ class Uploads:
         upload_id = new_id()
         self._open[upload_id] = upload
         url = request.url.replace(query=f"upload_id={upload_id}&upload_protocol=resumable")
-        return _status("active", {"x-goog-upload-url": str(url), "x-goog-upload-chunk-granularity": "262144"})
+        return _status(
+            "active", {"x-goog-upload-url": str(url), "x-goog-upload-chunk-granularity": "262144"}
+        )
 
     def _free_id(self, name: str | None) -> str:
         if not name:
             return new_id(12)
         match = CHOSEN_NAME.fullmatch(name if name.startswith("files/") else f"files/{name}")
         if match is None:
-            raise ApiError(400, f"{name} is not a file name: up to 40 lowercase letters, digits and inner dashes.")
+            raise ApiError(
+                400,
+                f"{name} is not a file name: up to 40 lowercase letters, digits and inner dashes.",
+            )
         if match[1] in self._ledger.files:
             raise ApiError(409, f"Requested entity {name} already exists.")
         return match[1]
@@ -92,7 +116,11 @@ class Uploads:
         if "finalize" not in command:
             return _status("active")
         if self._faults.take("refuse_uploads"):
-            refusal = {"code": 400, "message": "The sandbox was told to refuse the file.", "status": "INVALID_ARGUMENT"}
+            refusal = {
+                "code": 400,
+                "message": "The sandbox was told to refuse the file.",
+                "status": "INVALID_ARGUMENT",
+            }
             return json_answer({"error": refusal}, headers={"x-goog-upload-status": "final"})
         upload.finished = {"file": (await self._finalize(upload)).resource(version_url(request))}
         return json_answer(upload.finished, headers={"x-goog-upload-status": "final"})

@@ -31,7 +31,9 @@ def wait_for_ping(process: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"Valkey ended at once with exit code {process.returncode}: see valkey.log")
+            raise RuntimeError(
+                f"Valkey ended at once with exit code {process.returncode}: see valkey.log"
+            )
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")

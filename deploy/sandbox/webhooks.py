@@ -9,7 +9,16 @@ from deploy.sandbox.config import SandboxConfig
 from deploy.sandbox.deliveries import Courier
 from deploy.sandbox.ledger import Ledger, Secret, Webhook
 from deploy.sandbox.signing import new_secret
-from deploy.sandbox.wire import ApiError, Json, json_answer, new_id, now_ns, page_of, read_object, utc_text
+from deploy.sandbox.wire import (
+    ApiError,
+    Json,
+    json_answer,
+    new_id,
+    now_ns,
+    page_of,
+    read_object,
+    utc_text,
+)
 
 PAGE_LIMIT = 1000
 CHANGEABLE = ("name", "uri", "subscribed_events", "state")
@@ -47,7 +56,9 @@ class Webhooks:
     async def list_page(self, request: Request) -> Response:
         query = request.query_params
         webhooks = list(self._ledger.webhooks.values())
-        page, token = page_of(webhooks, query.get("page_size"), query.get("page_token"), limit=PAGE_LIMIT)
+        page, token = page_of(
+            webhooks, query.get("page_size"), query.get("page_token"), limit=PAGE_LIMIT
+        )
         body = {"webhooks": [_resource(webhook) for webhook in page], "next_page_token": token}
         return json_answer({name: value for name, value in body.items() if value})
 
@@ -58,7 +69,9 @@ class Webhooks:
         names = [name.strip() for name in mask.split(",")] if mask else list(body)
         for name in names:
             if name not in CHANGEABLE:
-                raise ApiError(400, f"{name} of a webhook cannot be changed: only {', '.join(CHANGEABLE)}.")
+                raise ApiError(
+                    400, f"{name} of a webhook cannot be changed: only {', '.join(CHANGEABLE)}."
+                )
         changes = {name: _checked(name, body.get(name)) for name in names}
         for name, value in changes.items():
             setattr(webhook, name, value)
@@ -105,7 +118,11 @@ def _resource(webhook: Webhook) -> Json:
 
 def _shortened(secret: Secret) -> Json:
     shown = {"truncated_secret": f"whsec_...{secret.text[-4:]}"}
-    return shown if secret.expires_ns is None else {**shown, "expire_time": utc_text(secret.expires_ns)}
+    return (
+        shown
+        if secret.expires_ns is None
+        else {**shown, "expire_time": utc_text(secret.expires_ns)}
+    )
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -131,6 +148,10 @@ def _uri(value: Any) -> str:
 
 
 def _events(value: Any) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(event, str) for event in value):
+    if (
+        not isinstance(value, list)
+        or not value
+        or not all(isinstance(event, str) for event in value)
+    ):
         raise ApiError(400, "subscribed_events must name at least one event.")
     return value

@@ -37,7 +37,12 @@ class ApiError(Exception):
     """A refusal in the shape that Google's APIs give it: an HTTP status, its gRPC name and a sentence."""
 
     def __init__(
-        self, code: int, message: str, *, details: Sequence[Json] = (), headers: Mapping[str, str] | None = None
+        self,
+        code: int,
+        message: str,
+        *,
+        details: Sequence[Json] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -46,7 +51,11 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def answer(self) -> Response:
-        error: Json = {"code": self.code, "message": self.message, "status": STATUS_NAMES.get(self.code, "UNKNOWN")}
+        error: Json = {
+            "code": self.code,
+            "message": self.message,
+            "status": STATUS_NAMES.get(self.code, "UNKNOWN"),
+        }
         if self.details:
             error["details"] = self.details
         return json_answer({"error": error}, status=self.code, headers=self.headers)
@@ -71,10 +80,14 @@ def decode(text: bytes) -> Any:
             raise ValueError("nested too deeply") from error
 
 
-def json_answer(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_answer(
+    value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     """Pretty printed with two spaces and sent chunked, as the service does."""
     body = msgspec.json.format(encode_compact(value), indent=2) + b"\n"
-    answer = Response(body, status, {**HEADERS, **(headers or {})}, media_type="application/json; charset=UTF-8")
+    answer = Response(
+        body, status, {**HEADERS, **(headers or {})}, media_type="application/json; charset=UTF-8"
+    )
     del answer.headers["content-length"]
     return answer
 
@@ -85,7 +98,10 @@ async def read_object(request: Request, *, limit_bytes: int = INLINE_LIMIT_BYTES
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit_bytes:
-            raise ApiError(400, f"The request payload exceeds the limit of {limit_bytes} bytes: use an input file.")
+            raise ApiError(
+                400,
+                f"The request payload exceeds the limit of {limit_bytes} bytes: use an input file.",
+            )
     if not body.strip():
         return {}
     try:
@@ -129,7 +145,10 @@ def refuse_unknown(holder: Json, names: Sequence[str], where: str) -> None:
     known = {*names, *map(snake, names)}
     for name in holder:
         if name not in known:
-            raise ApiError(400, f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': no such field.")
+            raise ApiError(
+                400,
+                f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': no such field.",
+            )
 
 
 def new_id(length: int = 36) -> str:
@@ -154,7 +173,9 @@ class Numbered(Protocol):
 Item = TypeVar("Item", bound=Numbered)
 
 
-def page_of(items: Sequence[Item], size: str | None, token: str | None, *, limit: int) -> tuple[list[Item], str | None]:
+def page_of(
+    items: Sequence[Item], size: str | None, token: str | None, *, limit: int
+) -> tuple[list[Item], str | None]:
     """One page, newest first, and the token of the next. Deletions between two pages shift nothing."""
     try:
         wanted = int(size) if size else 50

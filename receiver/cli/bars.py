@@ -48,7 +48,11 @@ class _Bar:
 def open_bar(label: str, unit: Unit, whole: int | None) -> Iterator[_Bar]:
     """A bar on stderr for as long as the `with` lasts; a moving one while nobody knows of how much."""
     with Progress(
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis"),
+        ),
         BarColumn(BAR_COLUMNS),
         _Amount(unit),
         console=open_console(),

@@ -43,7 +43,10 @@ def _log_error(ctx: click.Context, error: Exception) -> NoReturn:
 
 def describe_settings() -> str:
     """Every setting with its meaning and default, for the end of the program's help."""
-    lines = [f"{variable.name}\n  {variable.meaning} (default: {variable.default})" for variable in VARIABLES]
+    lines = [
+        f"{variable.name}\n  {variable.meaning} (default: {variable.default})"
+        for variable in VARIABLES
+    ]
     return "\b\nSettings come from the environment:\n" + "\n".join(lines)
 
 

@@ -7,7 +7,12 @@ import msgspec
 
 
 def conclude(
-    done: Sequence[str], asked: Sequence[str], verb: str, explain: Callable[[str], str], *, as_json: bool
+    done: Sequence[str],
+    asked: Sequence[str],
+    verb: str,
+    explain: Callable[[str], str],
+    *,
+    as_json: bool,
 ) -> None:
     """Say n of m, and of each of the rest why not; exit code 1 when there is a rest."""
     left = [name for name in asked if name not in set(done)]

@@ -44,14 +44,14 @@ from receiver.storage import open_storage
 LATEST_BATCHES = 100  # one page of the list
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Check(msgspec.Struct, frozen=True):
     check: str
     ok: bool
     detail: str
     warning: bool = False  # it works, and a person should know something
 
 
-def _check_redis(settings: Settings) -> Iterator[Finding]:
+def _check_redis(settings: Settings) -> Iterator[Check]:
     with connect(settings.redis_url) as client:
         findings, obstacle = examine(client), _find_write_obstacle(client)
     refusal = next((finding.text for finding in findings if finding.level == "refuse"), obstacle)
@@ -61,7 +61,9 @@ def _check_redis(settings: Settings) -> Iterator[Finding]:
     if not is_checked(settings.redis_url):
         said.append("its certificate is not checked")
     warns = any(finding.level == "warn" for finding in findings)
-    yield Finding("redis", ok=True, detail="; but ".join(["answers and takes writes", *said]), warning=warns)
+    yield Check(
+        "redis", ok=True, detail="; but ".join(["answers and takes writes", *said]), warning=warns
+    )
 
 
 def _find_write_obstacle(client: "redis.Redis") -> str | None:
@@ -71,25 +73,33 @@ def _find_write_obstacle(client: "redis.Redis") -> str | None:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
 
-def _check_processes(settings: Settings) -> Iterator[Finding]:
+def _check_processes(settings: Settings) -> Iterator[Check]:
     """Who runs, and what is to be started next. No reason to stop a deployment, which may well be what starts it."""
     try:
         with connect(settings.redis_url) as client:
-            overview, obstacle = take_overview(client, settings.projects), _find_write_obstacle(client)
+            overview, obstacle = (
+                take_overview(client, settings.projects),
+                _find_write_obstacle(client),
+            )
     except InboxUnavailableError:
-        yield Finding("processes", ok=True, detail="not known: Redis does not answer", warning=True)
+        yield Check("processes", ok=True, detail="not known: Redis does not answer", warning=True)
         return
     if obstacle:
         detail = "not known: they can't say that they run while Redis takes no writes"
-        yield Finding("processes", ok=True, detail=detail, warning=True)
+        yield Check("processes", ok=True, detail=detail, warning=True)
         return
     for step in find_process_steps(overview.web, len(overview.workers), overview.due):
-        yield Finding("next step", ok=True, detail=step, warning=True)
+        yield Check("next step", ok=True, detail=step, warning=True)
     running = f"{len(overview.web)} web, {len(overview.workers)} worker"
-    yield Finding("processes", ok=True, detail=f"{running} running", warning=not (overview.web and overview.workers))
+    yield Check(
+        "processes",
+        ok=True,
+        detail=f"{running} running",
+        warning=not (overview.web and overview.workers),
+    )
 
 
-def _check_storage(settings: Settings) -> Iterator[Finding]:
+def _check_storage(settings: Settings) -> Iterator[Check]:
     """Write, create once, read and delete a probe object."""
     storage = open_storage(settings.storage_url)
     name, data = f"_doctor/{secrets.token_hex(8)}", b"probe\n"
@@ -99,16 +109,18 @@ def _check_storage(settings: Settings) -> Iterator[Finding]:
     except AlreadyStoredError:
         pass
     else:
-        raise StorageError("the storage created one object twice: two workers could commit one batch")
+        raise StorageError(
+            "the storage created one object twice: two workers could commit one batch"
+        )
     try:
         if storage.read(name) != data:
             raise StorageError("the storage did not give back what was written")
     finally:
         storage.delete(name)
-    yield Finding("storage", ok=True, detail="writes, reads, creates once and deletes")
+    yield Check("storage", ok=True, detail="writes, reads, creates once and deletes")
 
 
-def _check_gemini(settings: Settings) -> Iterator[Finding]:
+def _check_gemini(settings: Settings) -> Iterator[Check]:
     """The key of every project, and our clock beside Gemini's."""
     offsets = list[float]()
     for project in settings.projects.values():
@@ -117,24 +129,26 @@ def _check_gemini(settings: Settings) -> Iterator[Finding]:
             with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
                 offset_s = probe_gemini(gemini)
         except GeminiError as error:
-            yield Finding("gemini key", ok=False, detail=f"{variable}: {error}")
+            yield Check("gemini key", ok=False, detail=f"{variable}: {error}")
             continue
-        yield Finding("gemini key", ok=True, detail=f"{variable} is accepted")
+        yield Check("gemini key", ok=True, detail=f"{variable} is accepted")
         offsets += [] if offset_s is None else [offset_s]
     yield _judge_clock(min(offsets, key=abs, default=None))
 
 
-def _judge_clock(offset_s: float | None) -> Finding:
+def _judge_clock(offset_s: float | None) -> Check:
     if offset_s is None:
-        return Finding("clock", ok=True, detail="could not be compared with Gemini's", warning=True)
+        return Check("clock", ok=True, detail="could not be compared with Gemini's", warning=True)
     if abs(offset_s) <= MAX_OFFSET_S:
-        return Finding("clock", ok=True, detail=f"within {MAX_OFFSET_S:.0f} s of Gemini's")
+        return Check("clock", ok=True, detail=f"within {MAX_OFFSET_S:.0f} s of Gemini's")
     side = "ahead of" if offset_s > 0 else "behind"
     fix = "set the clock of this machine by NTP; signatures are judged by it"
-    return Finding("clock", ok=True, detail=f"{abs(offset_s):.0f} s {side} Gemini's: {fix}", warning=True)
+    return Check(
+        "clock", ok=True, detail=f"{abs(offset_s):.0f} s {side} Gemini's: {fix}", warning=True
+    )
 
 
-def _check_models(settings: Settings) -> Iterator[Finding]:
+def _check_models(settings: Settings) -> Iterator[Check]:
     """The models of each project's latest batches; that one can't be asked is a finding about its key."""
     today = datetime.now(UTC).date()
     for project in settings.projects.values():
@@ -146,12 +160,12 @@ def _check_models(settings: Settings) -> Iterator[Finding]:
             continue
         for model in sorted(model for model in models if model):
             for warning in model_warnings(model, today):
-                yield Finding("model", ok=True, detail=f"{project.label}: {warning}", warning=True)
+                yield Check("model", ok=True, detail=f"{project.label}: {warning}", warning=True)
 
 
-def _check_secrets(settings: Settings) -> Iterator[Finding]:
+def _check_secrets(settings: Settings) -> Iterator[Check]:
     said = "; ".join(_secrets_of(project) for project in settings.projects.values())
-    yield Finding("webhook secret", ok=True, detail=said)
+    yield Check("webhook secret", ok=True, detail=said)
 
 
 def _secrets_of(project: Project) -> str:
@@ -159,7 +173,7 @@ def _secrets_of(project: Project) -> str:
     return f"{count} at {project.path}"
 
 
-def _check_webhooks(settings: Settings) -> Iterator[Finding]:
+def _check_webhooks(settings: Settings) -> Iterator[Check]:
     """What Gemini has registered. Nothing here stops a deployment, which may well be what mends it."""
     for project in settings.projects.values():
         try:
@@ -172,12 +186,18 @@ def _check_webhooks(settings: Settings) -> Iterator[Finding]:
             kinds = {problem.kind for problem in problems}
         yield from _webhook_steps(settings, project, kinds)
         hint = "; `gemini-batch-receiver webhooks doctor` says what to do"
-        fine = "as it should be" if project.secrets else "as it should be, but for its secret, which is not known here"
+        fine = (
+            "as it should be"
+            if project.secrets
+            else "as it should be, but for its secret, which is not known here"
+        )
         said = "; ".join(wrong) + hint if wrong else fine
-        yield Finding("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
+        yield Check("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
 
 
-def _webhook_steps(settings: Settings, project: Project, kinds: Collection[str] | None) -> Iterator[Finding]:
+def _webhook_steps(
+    settings: Settings, project: Project, kinds: Collection[str] | None
+) -> Iterator[Check]:
     """What the web processes lack for one project; what was just seen at Gemini outweighs what they saw a while ago.
 
     `kinds` are those of the problems that were seen; None where Gemini did not answer.
@@ -192,31 +212,45 @@ def _webhook_steps(settings: Settings, project: Project, kinds: Collection[str] 
         url = settings.public_url
         web = [one.as_seen_now(project.name, kinds) if one.url == url else one for one in web]
     for step in find_webhook_steps([project.name], web, overview.dynamic):
-        yield Finding("next step", ok=True, detail=step, warning=True)
+        yield Check("next step", ok=True, detail=step, warning=True)
 
 
-def _check_notices(settings: Settings) -> Iterator[Finding]:
+def _check_notices(settings: Settings) -> Iterator[Check]:
     """Where notices would go; nothing is sent there."""
     if not settings.notices.targets:
-        yield Finding("notices", ok=True, detail="nobody is told: NOTIFY_URL and SLACK_WEBHOOK_URL are not set")
+        yield Check(
+            "notices",
+            ok=True,
+            detail="nobody is told: NOTIFY_URL and SLACK_WEBHOOK_URL are not set",
+        )
     for target in settings.notices.targets:
         try:
             addresses = find_addresses(target, private=settings.notices.private)
         except NoticeError as error:
-            yield Finding("notices", ok=True, detail=str(error), warning=True)
+            yield Check("notices", ok=True, detail=str(error), warning=True)
         else:
-            yield Finding("notices", ok=True, detail=f"{target.kind} at {target.host} ({', '.join(addresses)})")
+            yield Check(
+                "notices",
+                ok=True,
+                detail=f"{target.kind} at {target.host} ({', '.join(addresses)})",
+            )
 
 
-def _check_template(settings: Settings) -> Iterator[Finding]:
+def _check_template(settings: Settings) -> Iterator[Check]:
     template = settings.template
-    yield Finding("output template", ok=True, detail=f"{template.text} gives {template.example()}")
+    yield Check("output template", ok=True, detail=f"{template.text} gives {template.example()}")
 
 
-def _check_versions(settings: Settings) -> Iterator[Finding]:
-    ours = [f"{name} {version(name)}" for name in ("gemini-batch-receiver", "rq", "redis", "obstore")]
+def _check_versions(settings: Settings) -> Iterator[Check]:
+    ours = [
+        f"{name} {version(name)}" for name in ("gemini-batch-receiver", "rq", "redis", "obstore")
+    ]
     server = _redis_version(settings)
-    yield Finding("versions", ok=True, detail=", ".join([*ours, f"Python {platform.python_version()}", server]))
+    yield Check(
+        "versions",
+        ok=True,
+        detail=", ".join([*ours, f"Python {platform.python_version()}", server]),
+    )
 
 
 def _redis_version(settings: Settings) -> str:
@@ -226,11 +260,15 @@ def _redis_version(settings: Settings) -> str:
     except redis.RedisError:
         return "a Redis that does not tell"
     valkey = about.get("valkey_version")
-    return f"Valkey {valkey}" if valkey else f"Redis {about.get('redis_version', 'that does not tell')}"
+    return (
+        f"Valkey {valkey}"
+        if valkey
+        else f"Redis {about.get('redis_version', 'that does not tell')}"
+    )
 
 
 # In the order in which they are said; one that fails is a finding under its name, and the others go on.
-CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
     "redis": _check_redis,
     "processes": _check_processes,
     "storage": _check_storage,
@@ -244,15 +282,15 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
 }
 
 
-def _examine(settings: Settings, bar: Progress) -> Iterator[Finding]:
-    yield Finding("settings", ok=True, detail="complete")
+def _examine(settings: Settings, bar: Progress) -> Iterator[Check]:
+    yield Check("settings", ok=True, detail="complete")
     for text in settings.unknown:
-        yield Finding("settings", ok=True, detail=text, warning=True)
+        yield Check("settings", ok=True, detail=text, warning=True)
     for name, check in CHECKS.items():
         try:
             yield from check(settings)
         except ReceiverError as error:
-            yield Finding(name, ok=False, detail=str(error))
+            yield Check(name, ok=False, detail=str(error))
         bar.advance()
 
 
@@ -276,7 +314,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
         ctx.exit(1)
 
 
-def _mark(finding: Finding) -> str:
+def _mark(finding: Check) -> str:
     if not finding.ok:
         return "WRONG"
     return "WARN " if finding.warning else "ok   "

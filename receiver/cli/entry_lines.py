@@ -6,7 +6,7 @@ from typing import Any
 
 from receiver.cli.moments import show_moment
 from receiver.inbox.entries import Entry
-from receiver.inbox.progress import Progress
+from receiver.inbox.progress import JobProgress
 from receiver.inbox.summaries import Summary, judge_summary
 from receiver.outputs.manifest import Cost
 
@@ -37,7 +37,9 @@ def _summary_lines(summary: Summary, name: str) -> Iterator[tuple[str, str]]:
     if judgement is None:
         yield "expired", summary.expired
         return
-    counts = ", ".join(f"{outcome} {count:,}" for outcome, count in summary.outcomes.items() if count)
+    counts = ", ".join(
+        f"{outcome} {count:,}" for outcome, count in summary.outcomes.items() if count
+    )
     yield "judgement", judgement.text
     yield "gemini", summary.state or UNKNOWN
     yield "name", summary.display_name or NOTHING
@@ -47,13 +49,18 @@ def _summary_lines(summary: Summary, name: str) -> Iterator[tuple[str, str]]:
     yield "requests", _number(summary.requests)
     yield "outcomes", counts or "none"
     yield "missing", _number(summary.missing)
-    yield "cost", f"{summary.cost.amount} {summary.cost.currency}" if isinstance(summary.cost, Cost) else UNKNOWN
+    yield (
+        "cost",
+        f"{summary.cost.amount} {summary.cost.currency}"
+        if isinstance(summary.cost, Cost)
+        else UNKNOWN,
+    )
     yield "objects", f"{summary.objects.count:,}, {summary.objects.bytes:,} bytes"
     if judgement.advice:
         yield "next", judgement.advice
 
 
-def _progress(progress: Progress) -> str:
+def _progress(progress: JobProgress) -> str:
     size = f" of {progress.total_bytes:,}" if progress.total_bytes else ""
     asked = f" of {progress.requests:,}" if progress.requests else ""
     return f"{progress.stage}: {progress.bytes:,}{size} bytes, {progress.lines:,}{asked} results"

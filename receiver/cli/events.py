@@ -16,7 +16,7 @@ from receiver.cli.projects import project_of, project_option, read_name
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import ENTRY, Entry, State
 from receiver.inbox.ledger import Inbox, connect
-from receiver.inbox.queries import Backlog
+from receiver.inbox.queries import InboxQueries
 from receiver.inbox.summaries import judge_summary
 from receiver.recovery.manual_actions import retry
 from receiver.settings.settings import Settings
@@ -33,20 +33,34 @@ def _row(entry: Entry, now_ms: int) -> str:
 
 @command("list")
 @click.option("--state", type=click.Choice(get_args(State)), help="Only batches in this state.")
-@click.option("--deliveries", is_flag=True, help="The last deliveries with their verdicts, instead of the batches.")
+@click.option(
+    "--deliveries",
+    is_flag=True,
+    help="The last deliveries with their verdicts, instead of the batches.",
+)
 @project_option
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Show at most so many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="Show at most so many.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
-def list_events(*, state: State | None, deliveries: bool, label: str | None, limit: int, as_json: bool) -> None:
+def list_events(
+    *, state: State | None, deliveries: bool, label: str | None, limit: int, as_json: bool
+) -> None:
     """List batches (open, leased, buried, done), or the last deliveries."""
     settings = load_settings()
     if deliveries:
         _list_deliveries(settings.redis_url, limit, project_of(label), as_json=as_json)
         return
     with connect(settings.redis_url) as client:
-        found = Backlog(client).listing(state, limit, project_of(label))
+        found = InboxQueries(client).listing(state, limit, project_of(label))
     if as_json:
-        click.echo(msgspec.json.encode([_described(entry, found.now_ms) for entry in found.entries]))
+        click.echo(
+            msgspec.json.encode([_described(entry, found.now_ms) for entry in found.entries])
+        )
         return
     if found.entries:
         click.echo(f"{'batch':<44}  {'state':<6}  {'age':>4}  attempts  waits  {'door':<9}  cause")
@@ -72,7 +86,9 @@ def _list_deliveries(redis_url: str, limit: int, project: str | None, *, as_json
         click.echo(msgspec.json.encode(found))
         return
     if found:
-        click.echo(f"{'time':<20}  {'verdict':<9}  {'scheme':<7}  {'webhook-id':<36}  batch or cause")
+        click.echo(
+            f"{'time':<20}  {'verdict':<9}  {'scheme':<7}  {'webhook-id':<36}  batch or cause"
+        )
     for one in found:
         what = f"{printable(one.delivery_id):<36}  {printable(_matter(one))}"
         click.echo(f"{show_moment(one.time_ms)}  {one.verdict:<9}  {one.scheme:<7}  {what}")
@@ -96,7 +112,9 @@ def show_event(batch: str, *, as_json: bool) -> None:
         entry = Inbox(client).entries([name]).get(name)
         is_spoilt = entry is None and client.exists(ENTRY + name)
     if is_spoilt:
-        raise click.ClickException(f"the entry of {name} is not as the inbox writes it: `events purge {name} --yes`")
+        raise click.ClickException(
+            f"the entry of {name} is not as the inbox writes it: `events purge {name} --yes`"
+        )
     if entry is None:
         raise click.ClickException(f"the inbox does not know {name}: try `replay --batch {name}`")
     if as_json:
@@ -105,11 +123,17 @@ def show_event(batch: str, *, as_json: bool) -> None:
     for label, text in entry_lines(entry):
         click.echo(f"{label:<9} {printable(text)}")
     for step in entry.timeline:
-        click.echo(f"{show_moment(step.time_ms)}  {step.what:<11} {printable(step.detail)}".rstrip())
+        click.echo(
+            f"{show_moment(step.time_ms)}  {step.what:<11} {printable(step.detail)}".rstrip()
+        )
 
 
 def _chosen(
-    settings: Settings, backlog: Backlog, batches: Sequence[str], states: Sequence[State], label: str | None
+    settings: Settings,
+    backlog: InboxQueries,
+    batches: Sequence[str],
+    states: Sequence[State],
+    label: str | None,
 ) -> list[str]:
     """What the arguments and flags name, each once. Raises UsageError when they name nothing."""
     if not batches and not states:
@@ -128,18 +152,24 @@ def _unknown(name: str) -> str:
 @click.option("--all-buried", is_flag=True, help="Every batch that was given up.")
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
-def retry_events(batches: tuple[str, ...], *, all_buried: bool, label: str | None, as_json: bool) -> None:
+def retry_events(
+    batches: tuple[str, ...], *, all_buried: bool, label: str | None, as_json: bool
+) -> None:
     """Work on these batches again, from the first attempt; exit code 1 when one is not known."""
     settings = load_settings()
     with connect(settings.redis_url) as client:
-        asked = _chosen(settings, Backlog(client), batches, ["buried"] if all_buried else [], label)
+        asked = _chosen(
+            settings, InboxQueries(client), batches, ["buried"] if all_buried else [], label
+        )
         known = retry(client, asked)
     conclude(known, asked, "queued", _unknown, as_json=as_json)
 
 
 @command("bury")
 @click.argument("batches", nargs=-1, required=True)
-@click.option("--cause", default="by hand", show_default=True, help="Why, for whoever looks at it later.")
+@click.option(
+    "--cause", default="by hand", show_default=True, help="Why, for whoever looks at it later."
+)
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_json: bool) -> None:
@@ -149,7 +179,11 @@ def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_j
     with connect(settings.redis_url) as client:
         buried = Inbox(client, settings.notices.digests).give_up(asked, cause)
     conclude(
-        buried, asked, "buried", lambda name: f"{name} has ended, was buried by hand or is not known", as_json=as_json
+        buried,
+        asked,
+        "buried",
+        lambda name: f"{name} has ended, was buried by hand or is not known",
+        as_json=as_json,
     )
 
 
@@ -161,15 +195,23 @@ def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_j
 @click.option("--yes", is_flag=True, help="Really do it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def purge_events(  # noqa: PLR0913 - one parameter an option
-    batches: tuple[str, ...], *, buried: bool, done: bool, label: str | None, yes: bool, as_json: bool
+    batches: tuple[str, ...],
+    *,
+    buried: bool,
+    done: bool,
+    label: str | None,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Forget these batches; exit code 1 when one is not known. Outputs stay, and a replay can find a batch again."""
     flags: dict[State, bool] = {"buried": buried, "done": done}
     states = [state for state, is_meant in flags.items() if is_meant]
     settings = load_settings()
     with connect(settings.redis_url) as client:
-        asked = _chosen(settings, Backlog(client), batches, states, label)
+        asked = _chosen(settings, InboxQueries(client), batches, states, label)
         if not yes:
-            raise click.UsageError(f"this would make the inbox forget {len(asked)} batch(es): add --yes to do it")
+            raise click.UsageError(
+                f"this would make the inbox forget {len(asked)} batch(es): add --yes to do it"
+            )
         purged = Inbox(client).purge(asked)
     conclude(purged, asked, "purged", _unknown, as_json=as_json)

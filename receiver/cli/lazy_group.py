@@ -39,7 +39,9 @@ class LazyGroup(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names alone: what a command does stands in its own file, and there are twenty."""
         options = click.Command.shell_complete(self, ctx, incomplete)
-        return [CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)] + options
+        return [
+            CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)
+        ] + options
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.help_epilog is not None:

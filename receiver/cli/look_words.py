@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 
 from receiver.cli.printable import printable
-from receiver.recovery.replay import Tally
+from receiver.recovery.replay import ReplayCounts
 from receiver.retry import RESULTS_LIVE_S
 
 
-def describe_unclear(tally: Tally) -> Iterator[str]:
+def describe_unclear(tally: ReplayCounts) -> Iterator[str]:
     """A line for each batch without a verdict."""
     for name, reason in zip(tally.unclear, tally.reasons, strict=True):
         yield printable(f"unclear: {name}: {reason}")
 
 
-def describe_expired(tally: Tally) -> str:
+def describe_expired(tally: ReplayCounts) -> str:
     """One line for all of them: nobody can do anything about them."""
     ended = f"ended more than {RESULTS_LIVE_S / 3600:.0f} hours ago"
     gone = "and its results are gone" if len(tally.expired) == 1 else "and their results are gone"

@@ -20,7 +20,9 @@ class Moment(click.ParamType[str]):
             try:
                 moment = datetime.fromisoformat(value)
             except ValueError:
-                self.fail(f"{value!r} is no moment: expected 36h, 7d or 2026-11-22T18:00:00Z", param, ctx)
+                self.fail(
+                    f"{value!r} is no moment: expected 36h, 7d or 2026-11-22T18:00:00Z", param, ctx
+                )
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 

@@ -12,7 +12,7 @@ from receiver.cli.conclusions import conclude
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.inbox.ledger import connect
-from receiver.inbox.queries import Backlog
+from receiver.inbox.queries import InboxQueries
 from receiver.notices.outbox import Notice, Outbox
 
 MAX_CAUSE = 80
@@ -29,13 +29,19 @@ def _described(notice: Notice, hosts: Mapping[str, str]) -> dict[str, object]:
 
 @command("list")
 @click.option("--dead", is_flag=True, help="Only those that were given up.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Show at most so many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="Show at most so many.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def list_notices(*, dead: bool, limit: int, as_json: bool) -> None:
     """List the notices that wait, by the time of their next try, and those that were given up."""
     settings = load_settings()
     with connect(settings.redis_url) as client:
-        outbox, now_ms = Outbox(client), Backlog(client).now_ms()
+        outbox, now_ms = Outbox(client), InboxQueries(client).now_ms()
         names = outbox.names(dead=dead)
         shown = outbox.read(dict(islice(names.items(), limit)))
     hosts = settings.notices.hosts
@@ -43,7 +49,9 @@ def list_notices(*, dead: bool, limit: int, as_json: bool) -> None:
         click.echo(msgspec.json.encode([_described(notice, hosts) for notice in shown]))
         return
     if shown:
-        click.echo(f"{'notice':<57}  {'state':<7}  {'type':<14}  {'next':>4}  tries  {'to':<24}  about")
+        click.echo(
+            f"{'notice':<57}  {'state':<7}  {'type':<14}  {'next':>4}  tries  {'to':<24}  about"
+        )
     for notice in shown:
         click.echo(_row(notice, hosts, now_ms))
     click.echo(f"{len(shown)} of {len(names)} notices", err=True)
@@ -66,7 +74,9 @@ def show_notice(notice: str, *, as_json: bool) -> None:
     settings = load_settings()
     with connect(settings.redis_url) as client:
         outbox = Outbox(client)
-        found = outbox.read({name: due_ms for name, due_ms in outbox.names().items() if name == notice})
+        found = outbox.read(
+            {name: due_ms for name, due_ms in outbox.names().items() if name == notice}
+        )
     if not found:
         raise click.ClickException(f"no notice is called {notice}: `notices list` names them")
     described = _described(found[0], settings.notices.hosts)
@@ -75,10 +85,14 @@ def show_notice(notice: str, *, as_json: bool) -> None:
         return
     for label, value in (described | {"host": described["host"] or GONE}).items():
         shown = show_moment(value) if label.endswith("_ms") and isinstance(value, int) else value
-        click.echo(f"{label.removesuffix('_ms'):<7} {printable(str(shown)) if shown not in ('', None) else '-'}")
+        click.echo(
+            f"{label.removesuffix('_ms'):<7} {printable(str(shown)) if shown not in ('', None) else '-'}"
+        )
 
 
-def _chosen(outbox: Outbox, names: Sequence[str], *flags: tuple[bool, Callable[[Notice], bool]]) -> list[str]:
+def _chosen(
+    outbox: Outbox, names: Sequence[str], *flags: tuple[bool, Callable[[Notice], bool]]
+) -> list[str]:
     """What the arguments and flags name, each once. Raises UsageError when they name nothing."""
     meant = [is_meant for is_set, is_meant in flags if is_set]
     if not names and not meant:
@@ -97,12 +111,19 @@ def _unknown(name: str) -> str:
 @click.option("--all-dead", is_flag=True, help="Every notice that was given up.")
 @click.option("--all-waiting", is_flag=True, help="Every notice that waits for its next try.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
-def retry_notices(names: tuple[str, ...], *, all_dead: bool, all_waiting: bool, as_json: bool) -> None:
+def retry_notices(
+    names: tuple[str, ...], *, all_dead: bool, all_waiting: bool, as_json: bool
+) -> None:
     """Send these notices again, now, with the whole schedule before them; exit code 1 when one is not there."""
     settings = load_settings()
     with connect(settings.redis_url) as client:
         outbox = Outbox(client)
-        asked = _chosen(outbox, names, (all_dead, _is_dead), (all_waiting, lambda notice: notice.state == "waiting"))
+        asked = _chosen(
+            outbox,
+            names,
+            (all_dead, _is_dead),
+            (all_waiting, lambda notice: notice.state == "waiting"),
+        )
         queued = outbox.retry(asked)
     conclude(queued, asked, "queued", _unknown, as_json=as_json)
 
@@ -110,16 +131,22 @@ def retry_notices(names: tuple[str, ...], *, all_dead: bool, all_waiting: bool, 
 @command("purge")
 @click.argument("names", metavar="[NOTICES]...", nargs=-1)
 @click.option("--all-dead", is_flag=True, help="Every notice that was given up.")
-@click.option("--stale", is_flag=True, help="Every notice to somebody who is no longer in the settings.")
+@click.option(
+    "--stale", is_flag=True, help="Every notice to somebody who is no longer in the settings."
+)
 @click.option("--yes", is_flag=True, help="Really do it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
-def purge_notices(names: tuple[str, ...], *, all_dead: bool, stale: bool, yes: bool, as_json: bool) -> None:
+def purge_notices(
+    names: tuple[str, ...], *, all_dead: bool, stale: bool, yes: bool, as_json: bool
+) -> None:
     """Forget these notices; exit code 1 when one is not there. `notices replay` makes those of a stored batch again."""
     settings = load_settings()
     with connect(settings.redis_url) as client:
         outbox = Outbox(client)
         known = settings.notices.hosts
-        asked = _chosen(outbox, names, (all_dead, _is_dead), (stale, lambda notice: notice.target not in known))
+        asked = _chosen(
+            outbox, names, (all_dead, _is_dead), (stale, lambda notice: notice.target not in known)
+        )
         if not yes:
             raise click.UsageError(f"this would forget {len(asked)} notice(s): add --yes to do it")
         purged = outbox.purge(asked)

@@ -41,7 +41,9 @@ def _load_with_targets() -> Settings:
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 @click.pass_context
-def replay_notices(ctx: click.Context, batches: tuple[str, ...], *, label: str | None, as_json: bool) -> None:
+def replay_notices(
+    ctx: click.Context, batches: tuple[str, ...], *, label: str | None, as_json: bool
+) -> None:
     """Owe every target the notices of these stored batches again; exit code 1 when one is not stored.
 
     For what was lost with Redis. They are made of the manifests and have the `webhook-id` of the first time, so that
@@ -79,7 +81,9 @@ def send_notices(*, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(results))
     else:
-        click.echo(f"{results['delivered']} delivered, {results['failed']} failed, {results['dead']} given up")
+        click.echo(
+            f"{results['delivered']} delivered, {results['failed']} failed, {results['dead']} given up"
+        )
 
 
 @command("test")
@@ -96,7 +100,9 @@ def try_targets(ctx: click.Context, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(trials))
     else:
         for trial in trials:
-            click.echo(f"{'ok   ' if trial.ok else 'WRONG'} {trial.host} ({trial.target}): {printable(trial.answer)}")
+            click.echo(
+                f"{'ok   ' if trial.ok else 'WRONG'} {trial.host} ({trial.target}): {printable(trial.answer)}"
+            )
     if not all(trial.ok for trial in trials):
         ctx.exit(1)
 
@@ -108,4 +114,9 @@ def _try(settings: NoticeSettings, target: Target) -> Trial:
         heard = send(settings, target, notice)
     except NoticeError as error:
         return Trial(target.host, target.digest, ok=False, answer=str(error))
-    return Trial(target.host, target.digest, ok=True, answer=f"{heard.status} in {heard.took_s * 1000:.0f} ms")
+    return Trial(
+        target.host,
+        target.digest,
+        ok=True,
+        answer=f"{heard.status} in {heard.took_s * 1000:.0f} ms",
+    )

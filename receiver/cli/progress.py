@@ -54,7 +54,9 @@ class _Lines:
         self._done += count
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + EVERY_S
-            click.echo(f"{self._label}: {show_amount(self._done, self._whole, self._unit)}", err=True)
+            click.echo(
+                f"{self._label}: {show_amount(self._done, self._whole, self._unit)}", err=True
+            )
 
     def expect(self, whole: int) -> None:
         self._whole = whole

@@ -13,7 +13,10 @@ from receiver.settings.settings import Settings
 T = TypeVar("T")
 
 project_option = click.option(
-    "--project", "label", metavar="NAME", help="Only this Gemini project; the one without a suffix is `default`."
+    "--project",
+    "label",
+    metavar="NAME",
+    help="Only this Gemini project; the one without a suffix is `default`.",
 )
 
 
@@ -47,7 +50,9 @@ def projects_of(settings: Settings, names: Sequence[str]) -> list[Project]:
     stated = {split_inbox_name(name)[0] for name in names}
     if unknown := sorted(stated - set(settings.projects)):
         known = ", ".join(project.label for project in settings.projects.values())
-        raise click.UsageError(f"no project is called {unknown[0] or DEFAULT} here: expected one of {known}")
+        raise click.UsageError(
+            f"no project is called {unknown[0] or DEFAULT} here: expected one of {known}"
+        )
     return [project for project in settings.projects.values() if project.name in stated]
 
 
@@ -56,7 +61,9 @@ def names_of(project: Project, names: Sequence[str]) -> list[str]:
     return [name for name in names if split_inbox_name(name)[0] == project.name]
 
 
-def go_through(projects: Sequence[Project], work: Callable[[Project], T]) -> tuple[list[T], list[str]]:
+def go_through(
+    projects: Sequence[Project], work: Callable[[Project], T]
+) -> tuple[list[T], list[str]]:
     """What `work` gave for each project, and in words what failed: one project's failure leaves the others theirs."""
     results, failures = list[T](), list[str]()
     for project in projects:

@@ -14,5 +14,7 @@ def proof_key() -> None:
     """
     key = load_settings().proof_key
     if key is None:
-        raise SettingsError("PROOF_KEY is not set: make one with `openssl rand -base64 32`, and give it to the workers")
+        raise SettingsError(
+            "PROOF_KEY is not set: make one with `openssl rand -base64 32`, and give it to the workers"
+        )
     click.echo(key.public_key)

@@ -10,19 +10,25 @@ from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.inbox.ledger import connect
-from receiver.recovery.reconcile import Report
-from receiver.recovery.replay import add_tallies
+from receiver.recovery.reconcile import ReconcileReport
+from receiver.recovery.replay import add_counts
 from receiver.recovery.scheduler import look_at
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 
 
 @command("reconcile")
-@click.option("--if-due", is_flag=True, help="Do nothing when the last look is younger than RECONCILE_INTERVAL_S.")
+@click.option(
+    "--if-due",
+    is_flag=True,
+    help="Do nothing when the last look is younger than RECONCILE_INTERVAL_S.",
+)
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 @click.pass_context
-def reconcile_command(ctx: click.Context, *, if_due: bool, label: str | None, as_json: bool) -> None:
+def reconcile_command(
+    ctx: click.Context, *, if_due: bool, label: str | None, as_json: bool
+) -> None:
     """Make the look that the web process and the workers make on their schedule, at every project's list.
 
     It queues what ended since the last complete look and is not stored, and what was given up for an outage that has
@@ -38,11 +44,13 @@ def reconcile_command(ctx: click.Context, *, if_due: bool, label: str | None, as
         ctx.exit(1)
 
 
-def _look(settings: Settings, label: str | None, *, if_due: bool) -> tuple[list[Report | None], list[str]]:
+def _look(
+    settings: Settings, label: str | None, *, if_due: bool
+) -> tuple[list[ReconcileReport | None], list[str]]:
     projects = choose_projects(settings, label)
     with connect(settings.redis_url) as client:
 
-        def look(project: Project) -> Report | None:
+        def look(project: Project) -> ReconcileReport | None:
             if if_due:  # stderr is the log of whoever has the schedule
                 return look_at(settings, project, client, even_early=False)
             with show_progress(f"looking at {project.label}", "batches") as bar:
@@ -51,19 +59,19 @@ def _look(settings: Settings, label: str | None, *, if_due: bool) -> tuple[list[
         return go_through(projects, look)
 
 
-def _add_reports(reports: Sequence[Report]) -> Report | None:
+def _add_reports(reports: Sequence[ReconcileReport]) -> ReconcileReport | None:
     """What was seen of all projects; None where no look was due."""
     if not reports:
         return None
-    return Report(
-        tally=add_tallies(report.tally for report in reports),
+    return ReconcileReport(
+        tally=add_counts(report.tally for report in reports),
         missed=[name for report in reports for name in report.missed],
         expiring=[name for report in reports for name in report.expiring],
         reopened=[name for report in reports for name in report.reopened],
     )
 
 
-def _print(report: Report | None, *, as_json: bool) -> None:
+def _print(report: ReconcileReport | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(report))
     elif report is None:
@@ -72,7 +80,7 @@ def _print(report: Report | None, *, as_json: bool) -> None:
         _describe(report)
 
 
-def _describe(report: Report) -> None:
+def _describe(report: ReconcileReport) -> None:
     tally = report.tally
     for name in report.missed:
         click.echo(f"missed {name}", err=True)
@@ -92,7 +100,5 @@ def _describe(report: Report) -> None:
         (len(tally.unclear), "unclear"),
     )
     extra = "".join(f", {count} {words}" for count, words in counts if count)
-    summary = (
-        f"{tally.found} found, {tally.stored} already stored, {len(tally.queued)} queued, {len(report.missed)} missed"
-    )
+    summary = f"{tally.found} found, {tally.stored} already stored, {len(tally.queued)} queued, {len(report.missed)} missed"
     click.echo(summary + extra)

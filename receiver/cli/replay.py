@@ -10,25 +10,38 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.moments import Moment
 from receiver.cli.progress import Progress, show_progress
-from receiver.cli.projects import choose_projects, end_with, go_through, names_of, project_option, read_name
+from receiver.cli.projects import (
+    choose_projects,
+    end_with,
+    go_through,
+    names_of,
+    project_option,
+    read_name,
+)
 from receiver.cli.replay_again import store_again
 from receiver.gemini.operations import Batch, Unread
-from receiver.gemini.project_client import ProjectBatches, open_batches
+from receiver.gemini.project_client import ProjectClient, open_batches
 from receiver.inbox.ledger import connect
 from receiver.inbox.names import split_inbox_name
-from receiver.inbox.queries import Backlog
+from receiver.inbox.queries import InboxQueries
 from receiver.recovery.manual_actions import Readmission
-from receiver.recovery.replay import Asking, Tally, Window, add_tallies, find_stored, replay
+from receiver.recovery.replay import Asking, ReplayCounts, Window, add_counts, find_stored, replay
 from receiver.settings.projects import DEFAULT, Project
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 
 
 @command("replay")
-@click.option("--since", type=Moment(), help="Only batches that ended at or after this moment: 36h, 7d or RFC 3339.")
+@click.option(
+    "--since",
+    type=Moment(),
+    help="Only batches that ended at or after this moment: 36h, 7d or RFC 3339.",
+)
 @click.option("--until", type=Moment(), help="Only batches that ended before this moment.")
 @click.option("--failed", is_flag=True, help="Only batches that were given up (buried).")
-@click.option("--batch", "names", multiple=True, help="Only this batch; may be given several times.")
+@click.option(
+    "--batch", "names", multiple=True, help="Only this batch; may be given several times."
+)
 @click.option(
     "--again",
     "again",
@@ -60,15 +73,22 @@ def replay_command(  # noqa: PLR0913 - one parameter an option
     if failed and names:
         raise click.UsageError("--failed and --batch exclude each other")
     if again and (failed or names or since or until):
-        raise click.UsageError("--again names its batches itself: it goes with --project, --dry-run and --json only")
+        raise click.UsageError(
+            "--again names its batches itself: it goes with --project, --dry-run and --json only"
+        )
     settings = load_settings()
     if again:
-        store_again(settings, [read_name(settings, name, label) for name in again], dry_run=dry_run, as_json=as_json)
+        store_again(
+            settings,
+            [read_name(settings, name, label) for name in again],
+            dry_run=dry_run,
+            as_json=as_json,
+        )
         return
     wanted = [read_name(settings, name, label) for name in names]
     choice = _Choice(Window(since, until), wanted, failed=failed)
     tallies, failures = _replay(settings, label, choice, dry_run=dry_run)
-    tally = add_tallies(tallies)
+    tally = add_counts(tallies)
     if tallies and as_json:
         click.echo(msgspec.json.encode(tally))
     elif tallies:
@@ -91,7 +111,7 @@ class _Choice:
         return self.failed or bool(self.names)
 
 
-def _print(tally: Tally, *, dry_run: bool) -> None:
+def _print(tally: ReplayCounts, *, dry_run: bool) -> None:
     for name in tally.queued:
         click.echo(f"{'would queue' if dry_run else 'queued'} {name}", err=True)
     for line in describe_unclear(tally):
@@ -105,20 +125,28 @@ def _print(tally: Tally, *, dry_run: bool) -> None:
     if tally.expired:
         click.echo(describe_expired(tally), err=True)
     verb = "to queue" if dry_run else "queued"
-    click.echo(f"{tally.found} found, {tally.stored} already stored, {len(tally.queued)} {verb}{extra}")
+    click.echo(
+        f"{tally.found} found, {tally.stored} already stored, {len(tally.queued)} {verb}{extra}"
+    )
 
 
-def _replay(settings: Settings, label: str | None, choice: _Choice, *, dry_run: bool) -> tuple[list[Tally], list[str]]:
+def _replay(
+    settings: Settings, label: str | None, choice: _Choice, *, dry_run: bool
+) -> tuple[list[ReplayCounts], list[str]]:
     """What was seen of each project, and what failed."""
     projects, storage = choose_projects(settings, label), open_storage(settings.storage_url)
     with connect(settings.redis_url) as client:
         door = Readmission(client, dry_run=dry_run)
-        names = Backlog(client).names("buried") if choice.failed else choice.names
-        strangers = [name for name in names if split_inbox_name(name)[0] not in {one.name for one in projects}]
+        names = InboxQueries(client).names("buried") if choice.failed else choice.names
+        strangers = [
+            name
+            for name in names
+            if split_inbox_name(name)[0] not in {one.name for one in projects}
+        ]
         if strangers and not choice.failed:
             raise click.UsageError(f"of no project that is asked for: {', '.join(strangers)}")
 
-        def look(project: Project) -> Tally:
+        def look(project: Project) -> ReplayCounts:
             own = names_of(project, names) if choice.is_named else None
             with open_batches(settings, project) as batches:
                 return _look(batches, storage, door, own, choice)
@@ -136,10 +164,14 @@ def _counted(listed: Iterable[Batch | Unread], bar: Progress) -> Iterator[Batch 
 
 
 def _look(
-    batches: ProjectBatches, storage: Storage, door: Readmission, names: Sequence[str] | None, choice: _Choice
-) -> Tally:
+    batches: ProjectClient,
+    storage: Storage,
+    door: Readmission,
+    names: Sequence[str] | None,
+    choice: _Choice,
+) -> ReplayCounts:
     """Look at these batches of one project, or at all that Gemini lists."""
-    before = Tally()
+    before = ReplayCounts()
     listed: Iterable[Batch | Unread]
     if names is None:
         listed = batches.list()
@@ -159,4 +191,4 @@ def _look(
             lambda missing: door.admit(missing, batches.gives_results),
             choice.window,
         )
-    return add_tallies([tally, before])
+    return add_counts([tally, before])

@@ -61,7 +61,9 @@ class _Server(uvicorn.Server):
 
 @command("serve")
 @click.option("--host", help="Address to listen on.  [env HOST, default 127.0.0.1]")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [env PORT, default 8000]")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Port to listen on.  [env PORT, default 8000]"
+)
 def serve(host: str | None, port: int | None) -> None:
     """Run the web process: POST /webhooks/gemini, GET /health, GET /ready, GET /metrics, GET /status."""
     settings = load_settings(host=host, port=port)

@@ -10,7 +10,7 @@ from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.ledger import connect
-from receiver.notices.outbox import Standing
+from receiver.notices.outbox import OutboxStatus
 from receiver.recovery.running_batches import RunningNow
 from receiver.settings.projects import DEFAULT
 from receiver.status.overview import AliveWorker, LastLook, Overview, describe_outage, take_overview
@@ -45,7 +45,10 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
     yield "inbox", _inbox(overview)
     for held in overview.leased:
-        yield "leased", f"{held.batch} for {_age(held.for_s)} by {held.worker or 'a worker that is gone or quite new'}"
+        yield (
+            "leased",
+            f"{held.batch} for {_age(held.for_s)} by {held.worker or 'a worker that is gone or quite new'}",
+        )
     yield from _process_lines(overview)
     for one in overview.deliveries:
         about = one.batch or one.cause or one.event
@@ -54,7 +57,10 @@ def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
         yield "waiting", describe_outage(outage, overview.now_ms)
     for lost in overview.last_buried:
         cause = " ".join(lost.cause.split())[:MAX_CAUSE]
-        yield "buried", f"{lost.batch} {_age(lost.age_s)} ago, after {lost.attempts} attempts: {cause}"
+        yield (
+            "buried",
+            f"{lost.batch} {_age(lost.age_s)} ago, after {lost.attempts} attempts: {cause}",
+        )
     counted = ", ".join(f"{name} {count:,}" for name, count in overview.counters.items())
     yield "counters", counted or "no batch was counted as missed or unbalanced"
     for look in overview.looks:
@@ -86,7 +92,9 @@ def _verdict_lines(overview: Overview) -> Iterator[tuple[str, str]]:
 
 
 def _inbox(overview: Overview) -> str:
-    oldest = "" if overview.oldest_due_s is None else f", the oldest for {_age(overview.oldest_due_s)}"
+    oldest = (
+        "" if overview.oldest_due_s is None else f", the oldest for {_age(overview.oldest_due_s)}"
+    )
     due = f"{overview.due:,} due{oldest}"
     owed = f"{overview.open:,} open, {len(overview.leased):,} leased ({due})"
     return f"{owed}, {overview.buried:,} buried, {overview.done:,} done"
@@ -104,8 +112,14 @@ def _web(process: WebProcess) -> str:
 
 
 def _served(one: ServedProject) -> str:
-    registered = {True: "a webhook is registered", False: "no webhook is registered", None: "webhook unknown"}
-    secrets = "no secret" if not one.secrets else f"{one.secrets} secret{'s' if one.secrets > 1 else ''}"
+    registered = {
+        True: "a webhook is registered",
+        False: "no webhook is registered",
+        None: "webhook unknown",
+    }
+    secrets = (
+        "no secret" if not one.secrets else f"{one.secrets} secret{'s' if one.secrets > 1 else ''}"
+    )
     return f"{one.project or DEFAULT} with {secrets}, {registered[one.is_registered]}"
 
 
@@ -113,7 +127,11 @@ def _look(look: LastLook) -> str:
     project = look.project or DEFAULT
     if look.began_s is None:
         return f"{project}: nobody has looked at Gemini's list yet"
-    complete = "none saw everything yet" if look.complete_s is None else f"all was seen {_age(look.complete_s)} ago"
+    complete = (
+        "none saw everything yet"
+        if look.complete_s is None
+        else f"all was seen {_age(look.complete_s)} ago"
+    )
     ended = ", which failed or still goes on" if look.failed else ""
     return f"{project}: the last look was {_age(look.began_s)} ago{ended}; {complete}"
 
@@ -129,8 +147,10 @@ def _running(running: RunningNow) -> str:
     return f"{project}: {seen}, {running.overdue:,} overdue; the oldest is {oldest.batch}, {oldest.state} {age}"
 
 
-def _notices(notices: Standing) -> str:
-    late = "" if notices.oldest_due_s is None else f", the oldest due for {_age(notices.oldest_due_s)}"
+def _notices(notices: OutboxStatus) -> str:
+    late = (
+        "" if notices.oldest_due_s is None else f", the oldest due for {_age(notices.oldest_due_s)}"
+    )
     return f"{notices.waiting:,} waiting{late}, {notices.dead:,} dead"
 
 

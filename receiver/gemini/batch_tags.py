@@ -8,7 +8,9 @@ created and split off where Gemini's answer is read, so that nobody else here ev
 import re
 import secrets
 
-_TAGGED = re.compile(r"(?P<name>.*) \[gbr:(?P<tag>[0-9a-f]{20}\.[0-9]{1,6}\.[0-9a-f]{12})\]", re.DOTALL)
+_TAGGED = re.compile(
+    r"(?P<name>.*) \[gbr:(?P<tag>[0-9a-f]{20}\.[0-9]{1,6}\.[0-9a-f]{12})\]", re.DOTALL
+)
 
 
 def new_tag(submission_id: str, part: int) -> str:

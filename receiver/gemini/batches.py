@@ -45,12 +45,17 @@ class Gemini:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.transport.__exit__(kind, error, trace)
 
     @contextmanager
-    def stream_file(self, name: str, headers: Mapping[str, str], trace: Trace) -> Iterator[httpx.Response]:
+    def stream_file(
+        self, name: str, headers: Mapping[str, str], trace: Trace
+    ) -> Iterator[httpx.Response]:
         """The open download of a result file (`files/…`); status and body are the caller's to read.
 
         `trace` is httpx's extension of that name: it is told of the connection while it comes about.
@@ -83,7 +88,9 @@ class Gemini:
         except GeminiError as error:
             return False if error.fault == "refused" else None
 
-    def create_batch(self, model: str, batch: Mapping[str, object], *, embeddings: bool = False) -> Batch:
+    def create_batch(
+        self, model: str, batch: Mapping[str, object], *, embeddings: bool = False
+    ) -> Batch:
         """Create a batch of the API's form. There is no key that makes a second call harmless: it makes a second batch.
 
         Raises GeminiError; unless it `is_certain`, nobody knows whether Gemini created it.

@@ -127,14 +127,22 @@ class Files:
             "x-goog-upload-header-content-length": str(size_bytes),
             "x-goog-upload-header-content-type": "application/jsonl",
         }
-        about = {"display_name": display_name, "mime_type": "application/jsonl", "size_bytes": size_bytes}
+        about = {
+            "display_name": display_name,
+            "mime_type": "application/jsonl",
+            "size_bytes": size_bytes,
+        }
         url = f"{self._transport.base_url}/upload/{self._transport.api_version}/files"
         what = f"the upload of {display_name}"
-        answer = self._transport.send_bytes("POST", url, what, msgspec.json.encode({"file": about}), headers)
+        answer = self._transport.send_bytes(
+            "POST", url, what, msgspec.json.encode({"file": about}), headers
+        )
         address: str = answer.headers.get("x-goog-upload-url", "")
         if not address.startswith("https://") and not self._transport.is_ours(httpx.URL(address)):
             said = said_under_200(answer.content, self._transport.key)
-            raise GeminiError(f"Gemini named no address over https for {what}{said and f' ({said})'}")
+            raise GeminiError(
+                f"Gemini named no address over https for {what}{said and f' ({said})'}"
+            )
         return address
 
     def get(self, name: str) -> File:
@@ -146,8 +154,12 @@ class Files:
         token, seen = "", set[str]()
         while token not in seen:
             seen.add(token)
-            query = f"files?pageSize={PAGE_SIZE}" + (f"&pageToken={quote(token, safe='')}" if token else "")
-            page = decode(self._transport.get(query, "the list of files"), _Page, "the list of files")
+            query = f"files?pageSize={PAGE_SIZE}" + (
+                f"&pageToken={quote(token, safe='')}" if token else ""
+            )
+            page = decode(
+                self._transport.get(query, "the list of files"), _Page, "the list of files"
+            )
             yield from (_read_file(file) for file in page.files)
             token = page.next_page_token
             if not token:
@@ -168,7 +180,9 @@ def _path(name: str) -> str:
 class _Upload:
     """The bytes of one upload, which its address remembers."""
 
-    def __init__(self, transport: Transport, url: str, display_name: str, first_wait_s: float) -> None:
+    def __init__(
+        self, transport: Transport, url: str, display_name: str, first_wait_s: float
+    ) -> None:
         self._transport, self._url, self.what = transport, url, f"the upload of {display_name}"
         self._first_wait_s = first_wait_s
         self.received: int | None = None  # what the API has, where it had to be asked
@@ -193,7 +207,9 @@ class _Upload:
         for attempt in range(TRIES):
             time.sleep(error.retry_after_s or self._first_wait_s * 2**attempt)
             try:
-                answer = self._transport.send_keyless(self._url, self.what, b"", {"x-goog-upload-command": "query"})
+                answer = self._transport.send_keyless(
+                    self._url, self.what, b"", {"x-goog-upload-command": "query"}
+                )
             except GeminiError as again:
                 if not again.retryable:
                     raise
@@ -203,7 +219,9 @@ class _Upload:
             if received.isdecimal():
                 self.received = int(received)
             elif answer.headers.get("x-goog-upload-status") != "final":
-                raise GeminiError(f"Gemini does not say how far {self.what} is; submit again", retryable=True)
+                raise GeminiError(
+                    f"Gemini does not say how far {self.what} is; submit again", retryable=True
+                )
             return self._finished(answer)
         raise error
 
@@ -213,4 +231,8 @@ class _Upload:
         if said or status not in ("final", "active"):
             why = said or (f"its status is {status[:40]!r}" if status else "no status")
             raise GeminiError(f"Gemini ended {self.what} without a file ({why})")
-        return _read_file(decode(answer.content, _Uploaded, self.what).file) if status == "final" else None
+        return (
+            _read_file(decode(answer.content, _Uploaded, self.what).file)
+            if status == "final"
+            else None
+        )

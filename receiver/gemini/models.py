@@ -51,7 +51,9 @@ class Models:
         """The models, page by page; those that a project tuned are not among them."""
         token, what = "", "the list of models"
         for _ in range(MAX_PAGES):
-            query = f"models?pageSize={PAGE_SIZE}" + (f"&pageToken={quote(token, safe='')}" if token else "")
+            query = f"models?pageSize={PAGE_SIZE}" + (
+                f"&pageToken={quote(token, safe='')}" if token else ""
+            )
             page = decode(self._transport.get(query, what), _Page, what)
             yield from (_read(model) for model in page.models)
             token = page.next_page_token

@@ -47,7 +47,9 @@ class Batch:
     ended: str | None
     requests: int | None  # batchStats.requestCount
     result_file: str | None  # "files/batch-<id>"
-    inlined: tuple[bytes, ...] | None  # one compact JSON object a response, numbers and escapes as sent
+    inlined: (
+        tuple[bytes, ...] | None
+    )  # one compact JSON object a response, numbers and escapes as sent
     error_code: int | None
     error_message: str | None
     stats: Stats = Stats()  # how far it is
@@ -72,7 +74,9 @@ class Batch:
     def lacks_output(self) -> bool:
         """Whether it has ended so that results must be there, but names none."""
         has_error = self.error_code is not None or self.error_message is not None
-        is_without = self.state in STATES_WITHOUT_OUTPUT or (has_error and "SUCCEEDED" not in self.state)
+        is_without = self.state in STATES_WITHOUT_OUTPUT or (
+            has_error and "SUCCEEDED" not in self.state
+        )
         return self.is_terminal and not self.has_output and not is_without
 
 
@@ -164,7 +168,9 @@ def _decode(operation: bytes, name: str) -> _Operation:
     try:
         return msgspec.json.decode(operation, type=_Operation)
     except (ValueError, RecursionError) as error:
-        raise UnreadableBatchError(f"Gemini's answer on {name} has an unexpected form: {error}") from error
+        raise UnreadableBatchError(
+            f"Gemini's answer on {name} has an unexpected form: {error}"
+        ) from error
 
 
 def _read(found: _Operation, name: str, inlined: tuple[bytes, ...] | None) -> Batch:
@@ -197,16 +203,22 @@ def _read(found: _Operation, name: str, inlined: tuple[bytes, ...] | None) -> Ba
 
 def _outputs(found: _Operation) -> list[_Output]:
     """Gemini says where results are in two places, or in one of them."""
-    return [output for output in (found.metadata and found.metadata.output, found.response) if output]
+    return [
+        output for output in (found.metadata and found.metadata.output, found.response) if output
+    ]
 
 
 def _find_file(found: _Operation, name: str) -> str | None:
     said = {output.responses_file for output in _outputs(found) if output.responses_file}
     files = {file for file in said if FILE_NAME.fullmatch(file)}
     if len(files) > 1:
-        raise UnreadableBatchError(f"{name} names two result files: {_shown(files)}; nothing was fetched")
+        raise UnreadableBatchError(
+            f"{name} names two result files: {_shown(files)}; nothing was fetched"
+        )
     if said and not files:
-        words = f"{name} names a result file that is no file name: {_shown(said)}; nothing was fetched"
+        words = (
+            f"{name} names a result file that is no file name: {_shown(said)}; nothing was fetched"
+        )
         raise UnreadableBatchError(words)
     return next(iter(files), None)
 
@@ -216,7 +228,9 @@ def _find_inlined(found: _Operation, name: str) -> list[msgspec.Raw] | None:
     rows = [_read_rows(one, name) for one in held if one != b"null"]
     if len({len(one) for one in rows}) > 1:
         counts = " and ".join(str(len(one)) for one in rows)
-        raise UnreadableBatchError(f"{name} holds its {INLINED} twice, but {counts} of them; nothing was taken")
+        raise UnreadableBatchError(
+            f"{name} holds its {INLINED} twice, but {counts} of them; nothing was taken"
+        )
     return rows[0] if rows else None
 
 
@@ -227,7 +241,9 @@ def _read_rows(inlined: bytes, name: str) -> list[msgspec.Raw]:
             return msgspec.json.decode(inlined, type=list[msgspec.Raw])
         return msgspec.json.decode(inlined, type=_Inlined).inlined_responses
     except (ValueError, RecursionError) as error:
-        raise UnreadableBatchError(f"{name} holds {INLINED} in an unexpected form: {error}") from error
+        raise UnreadableBatchError(
+            f"{name} holds {INLINED} in an unexpected form: {error}"
+        ) from error
 
 
 def _compact(row: msgspec.Raw) -> bytes:
@@ -275,4 +291,6 @@ def _read_moment(value: object) -> str | None:
 def _read_error(value: object) -> tuple[int | None, str | None]:
     error = _Fields(value)
     code = error.get("code")
-    return code if isinstance(code, int) and not isinstance(code, bool) else None, _text(error.get("message"))
+    return code if isinstance(code, int) and not isinstance(code, bool) else None, _text(
+        error.get("message")
+    )

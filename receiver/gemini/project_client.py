@@ -12,7 +12,7 @@ from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 
 
-class ProjectBatches:
+class ProjectClient:
     """What one project's API key shows. Every call raises GeminiError."""
 
     def __init__(self, gemini: Gemini, project: str = "") -> None:
@@ -41,7 +41,9 @@ class ProjectBatches:
 
     def probe_file(self, file: str) -> int:
         """The HTTP status that Gemini gives for a result file, of which nothing is read. Raises GeminiError."""
-        with self._gemini.stream_file(file, {"range": "bytes=0-0"}, lambda _event, _info: None) as response:
+        with self._gemini.stream_file(
+            file, {"range": "bytes=0-0"}, lambda _event, _info: None
+        ) as response:
             return response.status_code
 
     @property
@@ -56,14 +58,19 @@ class ProjectBatches:
 
 
 @contextmanager
-def open_batches(settings: Settings, project: Project) -> Iterator[ProjectBatches]:
+def open_batches(settings: Settings, project: Project) -> Iterator[ProjectClient]:
     """Ask Gemini with this project's key, and no other."""
     with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
-        yield ProjectBatches(gemini, project.name)
+        yield ProjectClient(gemini, project.name)
 
 
 @contextmanager
-def open_each(settings: Settings, projects: Iterable[Project]) -> Iterator[dict[str, ProjectBatches]]:
+def open_each(
+    settings: Settings, projects: Iterable[Project]
+) -> Iterator[dict[str, ProjectClient]]:
     """Several projects by name, each asked with its own key."""
     with ExitStack() as stack:
-        yield {project.name: stack.enter_context(open_batches(settings, project)) for project in projects}
+        yield {
+            project.name: stack.enter_context(open_batches(settings, project))
+            for project in projects
+        }

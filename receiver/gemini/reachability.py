@@ -11,7 +11,10 @@ from receiver.settings.web_urls import is_private_on_its_way, origin_of
 
 TIMEOUT = httpx.Timeout(10)
 PROBE, PROBE_TYPE = b"a probe of gemini-batch-receiver", "text/plain"
-OURS = (httpx.codes.UNSUPPORTED_MEDIA_TYPE, httpx.codes.UNAUTHORIZED)  # the second where a proxy rewrites the type
+OURS = (
+    httpx.codes.UNSUPPORTED_MEDIA_TYPE,
+    httpx.codes.UNAUTHORIZED,
+)  # the second where a proxy rewrites the type
 
 
 def find_obstacle(url: str, path: str) -> str | None:
@@ -27,7 +30,9 @@ def find_obstacle(url: str, path: str) -> str | None:
             answered = _status_of(client, "POST", url)
         except httpx.HTTPError as error:
             return f"no answer: {error!r}"[:300]
-    return _judge(answered) or (None if alive == httpx.codes.OK else f"GET {health} gives {alive} instead of 200")
+    return _judge(answered) or (
+        None if alive == httpx.codes.OK else f"GET {health} gives {alive} instead of 200"
+    )
 
 
 def _status_of(client: httpx.Client, method: str, url: str) -> int:

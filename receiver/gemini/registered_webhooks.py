@@ -10,7 +10,9 @@ BATCH_EVENTS = ("batch.succeeded", "batch.failed", "batch.cancelled", "batch.exp
 ENABLED, DISABLED, FAILED_DELIVERIES = "enabled", "disabled", "disabled_due_to_failed_deliveries"
 PREFIX = "whsec_"
 _BASE64 = "[A-Za-z0-9+/]"
-SHORTENED = re.compile(rf"((?:{PREFIX})?{_BASE64}*)(?:\.{{2,}}|\u2026|\*{{2,}})({_BASE64}*={{0,2}})")
+SHORTENED = re.compile(
+    rf"((?:{PREFIX})?{_BASE64}*)(?:\.{{2,}}|\u2026|\*{{2,}})({_BASE64}*={{0,2}})"
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class SigningSecret:
 
 
 @dataclass(frozen=True)
-class Webhook:
+class RegisteredWebhook:
     """One registered webhook of a project. It holds no secret."""
 
     id: str

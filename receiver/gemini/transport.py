@@ -23,7 +23,13 @@ ANSWER_DEADLINE_S = 120.0
 MAX_REDIRECTS = 3
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 NOT_OF_GEMINI = frozenset({402, 407})  # a bill or a proxy stands between
-KEY_SIGNS = ("API key", "has not been used in project", "is disabled", "has been suspended", "leaked")
+KEY_SIGNS = (
+    "API key",
+    "has not been used in project",
+    "is disabled",
+    "has been suspended",
+    "leaked",
+)
 GONE: dict[int | None, str] = {
     httpx.codes.FORBIDDEN: "the result file can't be read any more with this key: expired, or of another project",
     httpx.codes.NOT_FOUND: "the result file has expired or was deleted",
@@ -33,7 +39,11 @@ MAX_REFUSAL_BYTES = 64 * 1024
 MAX_RETRY_AFTER_S = 3600.0
 USUAL = httpx.Timeout(30, connect=10)
 SLOW = httpx.Timeout(120, connect=10)  # for a chunk of an upload
-UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # there was no connection to send it over
+UNSENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+)  # there was no connection to send it over
 T = TypeVar("T")
 Trace = Callable[[str, Mapping[str, Any]], None]
 
@@ -42,7 +52,9 @@ class AnswerTooLargeError(GeminiError):
     """An answer is larger than anything that the API sends on purpose."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"Gemini's answer on {what} is over {MAX_ANSWER_BYTES >> 20} MiB", fault="refused")
+        super().__init__(
+            f"Gemini's answer on {what} is over {MAX_ANSWER_BYTES >> 20} MiB", fault="refused"
+        )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -70,8 +82,17 @@ def said_under_200(body: bytes, key: str) -> str:
     """The words of an error that comes in the body of an answer that is none; "" where there is none."""
     try:
         error = msgspec.json.decode(body)["error"]
-        return hide_key(f"{error.get('status') or error.get('code') or ''}: {error['message']}"[:500], key)
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, RecursionError, UnicodeDecodeError):
+        return hide_key(
+            f"{error.get('status') or error.get('code') or ''}: {error['message']}"[:500], key
+        )
+    except (
+        msgspec.MsgspecError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        UnicodeDecodeError,
+    ):
         return ""
 
 
@@ -90,7 +111,9 @@ def read_error(response: httpx.Response, what: str) -> GeminiError:
     status, key = response.status_code, response.request.headers.get(KEY_HEADER, "")
     said = hide_key(_explain(status, response.content), key)
     if status == httpx.codes.NOT_FOUND:
-        return NotFoundError(f"Gemini knows no {what} for this API key ({said})", status=status, fault="refused")
+        return NotFoundError(
+            f"Gemini knows no {what} for this API key ({said})", status=status, fault="refused"
+        )
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or blames_key(said):
         hint = "check that GEMINI_API_KEY is right and of the project that made the batch (a named one has its own)"
         return GeminiError(f"Gemini refused {what} ({said}): {hint}", status=status, retryable=True)
@@ -107,7 +130,9 @@ def read_error(response: httpx.Response, what: str) -> GeminiError:
 def read_file_error(response: httpx.Response, name: str) -> GeminiError:
     """Likewise, of a result file: a 403 may well mean that it has expired. What blames the key says nothing of it."""
     error = read_error(response, name)
-    if error.status not in GONE or (error.status == httpx.codes.FORBIDDEN and blames_key(str(error))):
+    if error.status not in GONE or (
+        error.status == httpx.codes.FORBIDDEN and blames_key(str(error))
+    ):
         return error
     return DownloadError(f"{error}; {GONE[error.status]}", status=error.status, fault="refused")
 
@@ -120,7 +145,11 @@ def trusted_certificates() -> ssl.SSLContext:
 
 def _open_client(api_key: str, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.Client:
     return httpx.Client(
-        headers={KEY_HEADER: api_key, "accept-encoding": "identity", "user-agent": "gemini-batch-receiver"},
+        headers={
+            KEY_HEADER: api_key,
+            "accept-encoding": "identity",
+            "user-agent": "gemini-batch-receiver",
+        },
         verify=tls,
         limits=limits,
         timeout=USUAL,
@@ -145,14 +174,21 @@ class Transport:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._client.close()
         self._downloads.close()
 
     def is_ours(self, url: httpx.URL) -> bool:
         """Whether the key may travel there."""
-        return (url.scheme, url.host, url.port) == (self._origin.scheme, self._origin.host, self._origin.port)
+        return (url.scheme, url.host, url.port) == (
+            self._origin.scheme,
+            self._origin.host,
+            self._origin.port,
+        )
 
     @contextmanager
     def stream(
@@ -163,7 +199,9 @@ class Transport:
         `trace` is httpx's extension of that name: it is told of the connection while it comes about.
         """
         client = self._downloads if trace else self._client
-        request = client.build_request("GET", url, headers=dict(headers), extensions={"trace": trace} if trace else {})
+        request = client.build_request(
+            "GET", url, headers=dict(headers), extensions={"trace": trace} if trace else {}
+        )
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 response = client.send(request, stream=True)
@@ -179,8 +217,12 @@ class Transport:
                     raise GeminiError(words, fault="outside")
                 request = next_request
         except httpx.RequestError as error:
-            raise GeminiError(f"no answer from Gemini for {what}: {error!r}", retryable=True) from error
-        raise GeminiError(f"Gemini redirected {what} more than {MAX_REDIRECTS} times", fault="outside")
+            raise GeminiError(
+                f"no answer from Gemini for {what}: {error!r}", retryable=True
+            ) from error
+        raise GeminiError(
+            f"Gemini redirected {what} more than {MAX_REDIRECTS} times", fault="outside"
+        )
 
     def get(self, path: str, what: str) -> bytes:
         """The body of a GET below the API's version, of bounded size and within a deadline."""
@@ -196,9 +238,14 @@ class Transport:
                 if len(body) > MAX_ANSWER_BYTES:
                     raise AnswerTooLargeError(what)
                 if time.monotonic() > deadline:
-                    raise GeminiError(f"Gemini's answer on {what} took over {ANSWER_DEADLINE_S:.0f} s", retryable=True)
+                    raise GeminiError(
+                        f"Gemini's answer on {what} took over {ANSWER_DEADLINE_S:.0f} s",
+                        retryable=True,
+                    )
         plain = _plain(response.headers)
-        answer = httpx.Response(response.status_code, headers=plain, content=bytes(body), request=response.request)
+        answer = httpx.Response(
+            response.status_code, headers=plain, content=bytes(body), request=response.request
+        )
         if answer.status_code != httpx.codes.OK:
             raise read_error(answer, what)
         return answer
@@ -208,13 +255,19 @@ class Transport:
         content = b"" if body is None else msgspec.json.encode(body)
         return self.send_bytes(method, f"{self.root}/{path}", what, content, {}).content
 
-    def send_keyless(self, url: str, what: str, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    def send_keyless(
+        self, url: str, what: str, content: bytes, headers: Mapping[str, str]
+    ) -> httpx.Response:
         """POST to an address that the API named, which needs no key and so gets none."""
         try:
-            with httpx.Client(verify=trusted_certificates(), timeout=SLOW, trust_env=False) as client:
+            with httpx.Client(
+                verify=trusted_certificates(), timeout=SLOW, trust_env=False
+            ) as client:
                 response = client.post(url, content=content, headers=dict(headers))
         except httpx.RequestError as error:
-            raise GeminiError(f"no answer from Gemini for {what}: {error!r}", retryable=True) from error
+            raise GeminiError(
+                f"no answer from Gemini for {what}: {error!r}", retryable=True
+            ) from error
         if not response.is_success:
             raise read_error(response, what)
         return response
@@ -231,7 +284,9 @@ class Transport:
             words = f"no answer from Gemini for {what}: {error!r}"
             raise GeminiError(words, retryable=True, is_unsent=is_unsent) from error
         if response.is_redirect:
-            raise GeminiError(f"Gemini redirected {what}; what changes something is not sent elsewhere")
+            raise GeminiError(
+                f"Gemini redirected {what}; what changes something is not sent elsewhere"
+            )
         if not response.is_success:
             raise read_error(response, what)
         return response
@@ -239,7 +294,11 @@ class Transport:
 
 def _plain(headers: httpx.Headers) -> dict[str, str]:
     """Headers of a body that is already decoded."""
-    return {name: value for name, value in headers.items() if name not in ("content-encoding", "transfer-encoding")}
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in ("content-encoding", "transfer-encoding")
+    }
 
 
 def decode(body: bytes, kind: type[T], what: str) -> T:
@@ -247,4 +306,6 @@ def decode(body: bytes, kind: type[T], what: str) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise GeminiError(f"Gemini's answer on {what} has an unexpected form: {error}", retryable=True) from error
+        raise GeminiError(
+            f"Gemini's answer on {what} has an unexpected form: {error}", retryable=True
+        ) from error

@@ -13,8 +13,8 @@ from receiver.gemini.registered_webhooks import (
     DISABLED,
     ENABLED,
     FAILED_DELIVERIES,
+    RegisteredWebhook,
     SigningSecret,
-    Webhook,
 )
 from receiver.settings.web_urls import is_same_url, origin_of, path_of
 from receiver.verification.keys import Secret
@@ -33,21 +33,25 @@ class Wanted:
 
     path: str  # of the project's door
     url: str | None  # the whole address; None where nobody stated it
-    secrets: tuple[Secret, ...] = field(repr=False)  # that this process has; without any it judges no secret
+    secrets: tuple[Secret, ...] = field(
+        repr=False
+    )  # that this process has; without any it judges no secret
     variable: str  # that holds them
     option: str = ""  # " --project acme", for the commands that are named
     is_proven: bool = False  # deliveries that were accepted lately show that a secret fits, whatever is shown of it
 
 
 @dataclass(frozen=True)
-class Problem:
+class WebhookProblem:
     """One thing about a project's webhooks, and what to do about it."""
 
     kind: Kind
     webhook: str | None  # its id; None where there is none
     detail: str
     advice: str
-    changes: Mapping[str, object] = field(default_factory=dict)  # that mend it at Gemini; empty where a person must
+    changes: Mapping[str, object] = field(
+        default_factory=dict
+    )  # that mend it at Gemini; empty where a person must
     afterwards: str = ""  # what is left to do once they are made
 
     @property
@@ -55,37 +59,45 @@ class Problem:
         return self.kind in NOTES
 
 
-def choose_ours(webhooks: Sequence[Webhook], wanted: Wanted) -> list[Webhook]:
+def choose_ours(webhooks: Sequence[RegisteredWebhook], wanted: Wanted) -> list[RegisteredWebhook]:
     """The webhooks that are meant for the project's door: those at its address, else those that look like it."""
     if wanted.url is not None:
         url = wanted.url
         at_home = [one for one in webhooks if is_same_url(one.uri, url)]
         known = [one for one in webhooks if _knows(one, wanted)]
         return at_home or (known + [one for one in webhooks if _is_at_a_door_of(one, url)])[:1]
-    found = [one for one in webhooks if path_of(one.uri).endswith(wanted.path) or _knows(one, wanted)]
-    if any(_knows(one, wanted) for one in found):  # one that surely signs with another secret is another installation's
+    found = [
+        one for one in webhooks if path_of(one.uri).endswith(wanted.path) or _knows(one, wanted)
+    ]
+    if any(
+        _knows(one, wanted) for one in found
+    ):  # one that surely signs with another secret is another installation's
         return [one for one in found if _knows(one, wanted) or not _unknown_secrets(one, wanted)]
     return found
 
 
-def find_problems(webhooks: Sequence[Webhook], wanted: Wanted) -> list[Problem]:
+def find_problems(webhooks: Sequence[RegisteredWebhook], wanted: Wanted) -> list[WebhookProblem]:
     """What is wrong with a project's webhooks, and what is worth a note."""
     ours = choose_ours(webhooks, wanted)
     found = [problem for webhook in ours for problem in judge(webhook, wanted)]
     if not ours:
         found.append(_missing(wanted))
     found += [_twice(webhook, wanted) for webhook in ours[1:]]
-    found += [_stranger(one, wanted) for one in webhooks if one not in ours and set(one.events) & set(BATCH_EVENTS)]
+    found += [
+        _stranger(one, wanted)
+        for one in webhooks
+        if one not in ours and set(one.events) & set(BATCH_EVENTS)
+    ]
     return found + list(_leftovers(webhooks, wanted))
 
 
-def judge(webhook: Webhook, wanted: Wanted) -> list[Problem]:
+def judge(webhook: RegisteredWebhook, wanted: Wanted) -> list[WebhookProblem]:
     """What is wrong with one webhook of ours."""
     parts = (_misplaced, _disabled, _lacking, _drifted, _unjudged)
     return [problem for part in parts if (problem := part(webhook, wanted)) is not None]
 
 
-def _knows(webhook: Webhook, wanted: Wanted) -> bool:
+def _knows(webhook: RegisteredWebhook, wanted: Wanted) -> bool:
     return any(_is_known(shown, wanted) for shown in webhook.secrets)
 
 
@@ -93,7 +105,7 @@ def _is_known(shown: SigningSecret, wanted: Wanted) -> bool:
     return any(shown.may_be(secret) for secret in wanted.secrets)
 
 
-def _unknown_secrets(webhook: Webhook, wanted: Wanted) -> list[SigningSecret]:
+def _unknown_secrets(webhook: RegisteredWebhook, wanted: Wanted) -> list[SigningSecret]:
     """Those that are surely none of ours; what is shown in no known form may be."""
     return [
         shown
@@ -102,14 +114,16 @@ def _unknown_secrets(webhook: Webhook, wanted: Wanted) -> list[SigningSecret]:
     ]
 
 
-def _is_at_a_door_of(webhook: Webhook, url: str) -> bool:
+def _is_at_a_door_of(webhook: RegisteredWebhook, url: str) -> bool:
     return origin_of(webhook.uri) == origin_of(url) and path_of(webhook.uri).startswith(DOORS)
 
 
-def _missing(wanted: Wanted) -> Problem:
+def _missing(wanted: Wanted) -> WebhookProblem:
     url = wanted.url or "https://YOUR-HOST"
-    where = wanted.url or f"any host's {wanted.path}, and none signs with a secret of {wanted.variable}"
-    return Problem(
+    where = (
+        wanted.url or f"any host's {wanted.path}, and none signs with a secret of {wanted.variable}"
+    )
+    return WebhookProblem(
         "missing",
         None,
         f"no webhook is registered for {where}",
@@ -117,7 +131,7 @@ def _missing(wanted: Wanted) -> Problem:
     )
 
 
-def _misplaced(webhook: Webhook, wanted: Wanted) -> Problem | None:
+def _misplaced(webhook: RegisteredWebhook, wanted: Wanted) -> WebhookProblem | None:
     if wanted.url is not None:
         is_right = is_same_url(webhook.uri, wanted.url)
     else:
@@ -126,11 +140,15 @@ def _misplaced(webhook: Webhook, wanted: Wanted) -> Problem | None:
         return None
     url = wanted.url or (origin_of(webhook.uri) or "https://YOUR-HOST") + wanted.path
     advice = f"`{COMMAND} update {webhook.id} --url {url}{wanted.option}`"
-    changes = {"uri": wanted.url} if wanted.url else {}  # what nobody stated is a guess, which only a person may follow
-    return Problem("misplaced", webhook.id, f"it sends to {webhook.uri} instead of {url}", advice, changes)
+    changes = (
+        {"uri": wanted.url} if wanted.url else {}
+    )  # what nobody stated is a guess, which only a person may follow
+    return WebhookProblem(
+        "misplaced", webhook.id, f"it sends to {webhook.uri} instead of {url}", advice, changes
+    )
 
 
-def _disabled(webhook: Webhook, wanted: Wanted) -> Problem | None:
+def _disabled(webhook: RegisteredWebhook, wanted: Wanted) -> WebhookProblem | None:
     if webhook.state in (ENABLED, ""):
         return None
     enable = f"`{COMMAND} update {webhook.id} --state enabled{wanted.option}`"
@@ -141,20 +159,27 @@ def _disabled(webhook: Webhook, wanted: Wanted) -> Problem | None:
     }
     detail = who.get(webhook.state, f"its state is {webhook.state!r}, which is not known here")
     first = "see that its address answers, " if webhook.state == FAILED_DELIVERIES else ""
-    return Problem("disabled", webhook.id, detail, f"{first}{enable}, then {replay}", {"state": ENABLED}, replay)
+    return WebhookProblem(
+        "disabled",
+        webhook.id,
+        detail,
+        f"{first}{enable}, then {replay}",
+        {"state": ENABLED},
+        replay,
+    )
 
 
-def _lacking(webhook: Webhook, wanted: Wanted) -> Problem | None:
+def _lacking(webhook: RegisteredWebhook, wanted: Wanted) -> WebhookProblem | None:
     missing = [event for event in BATCH_EVENTS if event not in webhook.events]
     if not missing:
         return None
     events = [*webhook.events, *missing]
     advice = f"`{COMMAND} update {webhook.id} --events {','.join(events)}{wanted.option}`"
     detail = f"it is not told of {', '.join(missing)}"
-    return Problem("events", webhook.id, detail, advice, {"subscribed_events": events})
+    return WebhookProblem("events", webhook.id, detail, advice, {"subscribed_events": events})
 
 
-def _drifted(webhook: Webhook, wanted: Wanted) -> Problem | None:
+def _drifted(webhook: RegisteredWebhook, wanted: Wanted) -> WebhookProblem | None:
     """Deliveries that the endpoint refuses, now or once the old secret ends.
 
     Any one secret that is known is enough, since all of them sign. What is not shown, or can't be compared without a
@@ -175,7 +200,7 @@ def _drifted(webhook: Webhook, wanted: Wanted) -> Problem | None:
             " refused from then on"
         )
         advice = f"set {variable} to both secrets, the new one first, and restart the web process"
-        return Problem("secret", webhook.id, detail, advice)
+        return WebhookProblem("secret", webhook.id, detail, advice)
     if wanted.is_proven:
         return None
     detail = f"it signs with {shown}, but {variable} holds another one, with which its deliveries are refused"
@@ -183,32 +208,43 @@ def _drifted(webhook: Webhook, wanted: Wanted) -> Problem | None:
         f"set {variable} to the secret that `{COMMAND} create` or `rotate` gave last, and restart the web process; only"
         f" where nobody has kept it, `{COMMAND} rotate {webhook.id}{wanted.option}` gives another one"
     )
-    return Problem("secret", webhook.id, detail, advice)
+    return WebhookProblem("secret", webhook.id, detail, advice)
 
 
-def _unjudged(webhook: Webhook, wanted: Wanted) -> Problem | None:
+def _unjudged(webhook: RegisteredWebhook, wanted: Wanted) -> WebhookProblem | None:
     """What a process without a secret can't tell."""
     if wanted.secrets:
         return None
     detail = f"whether the web process knows its secret can't be told here, where {wanted.variable} is not set"
     advice = "`gemini-batch-receiver status` shows what the web process says"
-    return Problem("unjudged", webhook.id, detail, advice)
+    return WebhookProblem("unjudged", webhook.id, detail, advice)
 
 
-def _twice(webhook: Webhook, wanted: Wanted) -> Problem:
+def _twice(webhook: RegisteredWebhook, wanted: Wanted) -> WebhookProblem:
     advice = f"`{COMMAND} delete {webhook.id} --yes{wanted.option}` if nobody needs it"
-    return Problem("twice", webhook.id, "it sends every event to the same endpoint once more", advice)
+    return WebhookProblem(
+        "twice", webhook.id, "it sends every event to the same endpoint once more", advice
+    )
 
 
-def _stranger(webhook: Webhook, wanted: Wanted) -> Problem:
+def _stranger(webhook: RegisteredWebhook, wanted: Wanted) -> WebhookProblem:
     advice = f"if it should come here: `{COMMAND} update {webhook.id} --url https://YOUR-HOST{wanted.option}`"
-    return Problem("stranger", webhook.id, f"it sends batch events to {webhook.uri}, which is not ours", advice)
+    return WebhookProblem(
+        "stranger", webhook.id, f"it sends batch events to {webhook.uri}, which is not ours", advice
+    )
 
 
-def _leftovers(webhooks: Sequence[Webhook], wanted: Wanted) -> Iterator[Problem]:
+def _leftovers(webhooks: Sequence[RegisteredWebhook], wanted: Wanted) -> Iterator[WebhookProblem]:
     """Secrets that open the door although no webhook signs with them any more."""
     shown = [secret for webhook in webhooks for secret in webhook.secrets]
-    unused = [secret for secret in wanted.secrets if all(one.may_be(secret) is False for one in shown)]
+    unused = [
+        secret for secret in wanted.secrets if all(one.may_be(secret) is False for one in shown)
+    ]
     if shown and unused:
         detail = f"{len(unused)} secret(s) of {wanted.variable} are of no webhook of this project"
-        yield Problem("leftover", None, detail, "remove them after a rotation's 24 hours, and restart the web process")
+        yield WebhookProblem(
+            "leftover",
+            None,
+            detail,
+            "remove them after a rotation's 24 hours, and restart the web process",
+        )

@@ -25,7 +25,9 @@ class ServedProject(msgspec.Struct, frozen=True, kw_only=True):
 
     project: str  # empty for the default project
     secrets: int = 0  # that the process verifies deliveries with; how many, never which
-    is_registered: bool | None = None  # whether Gemini has a webhook for this endpoint; None: not known
+    is_registered: bool | None = (
+        None  # whether Gemini has a webhook for this endpoint; None: not known
+    )
     faults: list[WebhookFault] | None = None  # None: nobody could look
     why_unknown: str = "it was not looked at yet"  # where `is_registered` is None
 
@@ -37,7 +39,11 @@ class ServedProject(msgspec.Struct, frozen=True, kw_only=True):
     def as_seen_now(self, kinds: Collection[str]) -> "ServedProject":
         """The same after a later look that found problems of these kinds, by somebody who may not know the secrets."""
         is_registered = "missing" not in kinds
-        lasting = [one for one in self.faults or [] if one.kind in kinds or (one.kind == "secret" and is_registered)]
+        lasting = [
+            one
+            for one in self.faults or []
+            if one.kind in kinds or (one.kind == "secret" and is_registered)
+        ]
         return replace(self, is_registered=is_registered, faults=lasting)
 
 
@@ -55,7 +61,9 @@ class WebProcess(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_seen_now(self, project: str, kinds: Collection[str]) -> "WebProcess":
         """The same with a later look at one project's webhooks, which found problems of these kinds."""
-        projects = [one.as_seen_now(kinds) if one.project == project else one for one in self.projects]
+        projects = [
+            one.as_seen_now(kinds) if one.project == project else one for one in self.projects
+        ]
         return replace(self, projects=projects)
 
 

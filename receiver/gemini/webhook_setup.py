@@ -56,12 +56,19 @@ def look_at_webhooks(
         log.log(level, "webhook.unchecked", extra={"project": project.label, "cause": str(error)})
         return structs.replace(served, why_unknown=str(error))
     problems = find_problems(registered, wanted)
-    wrong = [one for one in problems if not one.is_note and (one.kind != "missing" or project.secrets)]
+    wrong = [
+        one for one in problems if not one.is_note and (one.kind != "missing" or project.secrets)
+    ]
     faults = [WebhookFault(one.kind, one.webhook, one.detail, one.advice) for one in wrong]
     for fault in faults:
         if fault in known:
             continue
-        extra = {"project": project.label, "webhook": fault.webhook, "cause": fault.detail, "hint": fault.advice}
+        extra = {
+            "project": project.label,
+            "webhook": fault.webhook,
+            "cause": fault.detail,
+            "hint": fault.advice,
+        }
         log.warning(f"webhook.{fault.kind}", extra=extra)  # noqa: G004 - the kinds are few, and each is an event
     return structs.replace(
         served,

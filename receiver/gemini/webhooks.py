@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from receiver.errors import GeminiError
-from receiver.gemini.registered_webhooks import SigningSecret, Webhook
+from receiver.gemini.registered_webhooks import RegisteredWebhook, SigningSecret
 from receiver.gemini.transport import Transport, decode
 from receiver.verification.keys import Secret
 
@@ -48,10 +48,12 @@ class _Page(msgspec.Struct):
     next_page_token: str = ""
 
 
-def _read_webhook(webhook: _Webhook) -> Webhook:
-    secrets = tuple(SigningSecret(one.truncated_secret, one.expire_time) for one in webhook.signing_secrets)
+def _read_webhook(webhook: _Webhook) -> RegisteredWebhook:
+    secrets = tuple(
+        SigningSecret(one.truncated_secret, one.expire_time) for one in webhook.signing_secrets
+    )
     events = tuple(webhook.subscribed_events)
-    return Webhook(webhook.id, webhook.name, webhook.uri, events, webhook.state, secrets)
+    return RegisteredWebhook(webhook.id, webhook.name, webhook.uri, events, webhook.state, secrets)
 
 
 def _read_secret(text: str | None, webhook_id: str) -> Secret:
@@ -75,12 +77,14 @@ class Webhooks:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self) -> Iterator[Webhook]:
+    def list(self) -> Iterator[RegisteredWebhook]:
         """Every webhook of the project, page by page."""
         token, seen = "", set[str]()
         while token not in seen:
             seen.add(token)
-            query = f"webhooks?page_size={PAGE_SIZE}" + (f"&page_token={quote(token, safe='')}" if token else "")
+            query = f"webhooks?page_size={PAGE_SIZE}" + (
+                f"&page_token={quote(token, safe='')}" if token else ""
+            )
             page = decode(self._transport.get(query, THE_LIST), _Page, THE_LIST)
             yield from (_read_webhook(webhook) for webhook in page.webhooks)
             token = page.next_page_token
@@ -88,11 +92,13 @@ class Webhooks:
                 return
         raise GeminiError("Gemini's list of webhooks goes in circles", retryable=True)
 
-    def get(self, webhook_id: str) -> Webhook:
+    def get(self, webhook_id: str) -> RegisteredWebhook:
         path, what = _address(webhook_id)
         return _read_webhook(decode(self._transport.get(path, what), _Webhook, what))
 
-    def create(self, uri: str, events: Sequence[str], name: str | None) -> tuple[Webhook, Secret]:
+    def create(
+        self, uri: str, events: Sequence[str], name: str | None
+    ) -> tuple[RegisteredWebhook, Secret]:
         """Register an address. Gives its secret, which is never shown again; see `is_unsure` for its errors."""
         body: dict[str, object] = {"uri": uri, "subscribed_events": list(events)}
         body |= {"name": name} if name else {}
@@ -100,11 +106,13 @@ class Webhooks:
         created = decode(self._transport.send("POST", "webhooks", what, body), _Created, what)
         return _read_webhook(created), _read_secret(created.new_signing_secret, created.id)
 
-    def update(self, webhook_id: str, changes: Mapping[str, object]) -> Webhook:
+    def update(self, webhook_id: str, changes: Mapping[str, object]) -> RegisteredWebhook:
         """Change `name`, `uri`, `subscribed_events` or `state`, and nothing else."""
         path, what = _address(webhook_id)
         query = urlencode({"update_mask": ",".join(changes)})
-        return _read_webhook(decode(self._transport.send("PATCH", f"{path}?{query}", what, changes), _Webhook, what))
+        return _read_webhook(
+            decode(self._transport.send("PATCH", f"{path}?{query}", what, changes), _Webhook, what)
+        )
 
     def ping(self, webhook_id: str) -> None:
         """Have Gemini send a delivery of no batch."""
@@ -115,7 +123,9 @@ class Webhooks:
         """A new secret; the old ones sign for 24 hours more, unless they must end now."""
         path, what = _address(webhook_id)
         body = {"revocation_behavior": AT_ONCE if immediately else AFTER_24_HOURS}
-        rotated = decode(self._transport.send("POST", f"{path}:rotateSigningSecret", what, body), _Rotated, what)
+        rotated = decode(
+            self._transport.send("POST", f"{path}:rotateSigningSecret", what, body), _Rotated, what
+        )
         return _read_secret(rotated.secret, webhook_id)
 
     def delete(self, webhook_id: str) -> None:
@@ -126,5 +136,7 @@ class Webhooks:
 def _address(webhook_id: str) -> tuple[str, str]:
     """The path of a webhook, and what it is called in errors. Raises GeminiError: an id becomes part of a path."""
     if not WEBHOOK_ID.fullmatch(webhook_id):
-        raise GeminiError(f"{webhook_id!r} is no id of a webhook: `gemini-batch-receiver webhooks list` shows them")
+        raise GeminiError(
+            f"{webhook_id!r} is no id of a webhook: `gemini-batch-receiver webhooks list` shows them"
+        )
     return f"webhooks/{webhook_id}", f"webhook {webhook_id}"

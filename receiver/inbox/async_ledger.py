@@ -11,11 +11,18 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import CLOSING_ERRORS, REDIS_TIMEOUT_S, Arrival, accept_args, driver_info, read_verdicts
+from receiver.inbox.ledger import (
+    CLOSING_ERRORS,
+    REDIS_TIMEOUT_S,
+    Arrival,
+    accept_args,
+    driver_info,
+    read_verdicts,
+)
 from receiver.inbox.scripts import KEYS, LOOK, read_script
 
 
-class Acceptor:
+class AsyncInbox:
     """Records arrivals over one connection, one call at a time. Use as an async context manager."""
 
     def __init__(self, url: str) -> None:
@@ -23,7 +30,9 @@ class Acceptor:
             url,
             socket_timeout=REDIS_TIMEOUT_S,
             socket_connect_timeout=REDIS_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1, CLOSING_ERRORS),  # on a new connection; to accept twice is harmless
+            retry=Retry(
+                NoBackoff(), 1, CLOSING_ERRORS
+            ),  # on a new connection; to accept twice is harmless
             health_check_interval=0,
             driver_info=driver_info(),
         )
@@ -33,7 +42,10 @@ class Acceptor:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._client.aclose()
 
@@ -44,6 +56,8 @@ class Acceptor:
         """
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
-                return read_verdicts(await self._script(keys=(*KEYS, LOOK), args=accept_args(arrivals)))
+                return read_verdicts(
+                    await self._script(keys=(*KEYS, LOOK), args=accept_args(arrivals))
+                )
         except (redis.RedisError, TimeoutError, OSError) as error:
             raise InboxUnavailableError(f"Redis did not accept: {error!r}") from error

@@ -17,8 +17,8 @@ from receiver.inbox.foreign import read_or
 from receiver.inbox.scripts import DELIVERIES, REFUSALS
 
 Verdict = Literal["accepted", "known", "ignored", "refused", "malformed"]
-MOST_LOGGED = 1000
-MOST_AT_ONCE = 50
+MAX_LOGGED = 1000
+MAX_AT_ONCE = 50
 FLUSH_EVERY_S = 1.0
 MAX_VALUE = 300  # characters; a refused delivery's fields are whatever its sender wrote
 
@@ -38,7 +38,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Note:
+class RejectedDelivery:
     """A delivery that left nothing in the inbox."""
 
     verdict: Verdict
@@ -65,15 +65,15 @@ def _split_delivery(name: str) -> tuple[str, str, str]:
     return project, scheme, delivery_id
 
 
-class NoteBook:
+class DeliveryLog:
     """Gathers notes and writes them at most once a second; the oldest give way."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
-        self._notes: deque[Note] = deque(maxlen=MOST_AT_ONCE)
+        self._notes: deque[RejectedDelivery] = deque(maxlen=MAX_AT_ONCE)
         self._flushed = 0.0
 
-    def add(self, note: Note) -> None:
+    def add(self, note: RejectedDelivery) -> None:
         """Takes a note, from any thread; never waits."""
         self._notes.append(note)
 
@@ -85,16 +85,22 @@ class NoteBook:
         pipeline = self._client.pipeline(transaction=False)
         while self._notes:
             note = self._notes.popleft()
-            pipeline.xadd(REFUSALS, {name: text[:MAX_VALUE] for name, text in asdict(note).items()}, maxlen=MOST_LOGGED)
+            pipeline.xadd(
+                REFUSALS,
+                {name: text[:MAX_VALUE] for name, text in asdict(note).items()},
+                maxlen=MAX_LOGGED,
+            )
         try:
             pipeline.execute()
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not take the notes: {error}") from error
 
 
-def fetch_deliveries(client: "redis.Redis", most: int, project: str | None = None) -> list[Delivery]:
+def fetch_deliveries(
+    client: "redis.Redis", most: int, project: str | None = None
+) -> list[Delivery]:
     """The last deliveries, newest first, of one project or of all. Raises InboxUnavailableError without Redis."""
-    asked = most if project is None else MOST_LOGGED
+    asked = most if project is None else MAX_LOGGED
     try:
         taken: list[Any] = read_or([], lambda: client.lrange(DELIVERIES, 0, asked - 1))
         refused: list[Any] = read_or([], lambda: client.xrevrange(REFUSALS, count=asked) or [])
@@ -109,14 +115,18 @@ def _read_taken(row: bytes) -> Delivery | None:
     """A line of the accept script; None where it is none."""
     try:
         time_ms, verdict, delivery, event, batch = row.decode(errors="replace").split("\n")
-        return Delivery(int(time_ms), _verdict(verdict), *_split_delivery(delivery), event, batch, "")
+        return Delivery(
+            int(time_ms), _verdict(verdict), *_split_delivery(delivery), event, batch, ""
+        )
     except ValueError:
         return None
 
 
 def _read_refused(row_id: Any, row: Any) -> Delivery | None:
     """A note; None where it is none."""
-    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in row.items()}
+    fields = {
+        name.decode(errors="replace"): value.decode(errors="replace") for name, value in row.items()
+    }
     delivery, event, cause = (fields.get(name, "") for name in ("delivery", "event", "cause"))
     try:
         verdict, time_ms = _verdict(fields.get("verdict", "")), int(row_id.partition(b"-")[0])

@@ -9,7 +9,7 @@ import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.names import split_inbox_name
-from receiver.inbox.progress import Progress, read_progress
+from receiver.inbox.progress import JobProgress, read_progress
 from receiver.inbox.summaries import Summary, read_summary
 from receiver.inbox.timelines import Step, read_timeline
 
@@ -33,13 +33,15 @@ class Entry:
     cause: str  # why it was postponed or buried
     summary: Summary  # of a stored batch
     metadata: dict[str, Any]  # the webhook's user metadata
-    progress: Progress | None  # of a batch that a worker has had for some seconds
+    progress: JobProgress | None  # of a batch that a worker has had for some seconds
     timeline: tuple[Step, ...]
     outages: int = 0  # faults of Gemini, the network or the storage in a row
     outage_ms: int | None = None  # since when
     refusals: int = 0  # answers of Gemini in a row that there is no such thing
     refused_ms: int | None = None  # since when
-    fault: str = ""  # whose fault a buried batch is, as `burials` reads it; empty of the version before
+    fault: str = (
+        ""  # whose fault a buried batch is, as `burials` reads it; empty of the version before
+    )
 
 
 def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, Entry]:
@@ -68,7 +70,9 @@ def _read_entry(batch: str, row: object) -> Entry | None:
 
 
 def _read_fields(batch: str, row: dict[bytes, bytes]) -> Entry:
-    fields = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in row.items()}
+    fields = {
+        name.decode(errors="replace"): value.decode(errors="replace") for name, value in row.items()
+    }
     return Entry(
         batch=batch,
         project=split_inbox_name(batch)[0],

@@ -19,8 +19,8 @@ TYPES: Mapping[str, str] = {
     REFUSALS: "stream",
     NOTICE_TARGETS: "set",
 }
-MOST_MEMBERS = 1000
-MOST_SHOWN = 60  # characters
+MAX_MEMBERS = 1000
+MAX_SHOWN = 60  # characters
 
 
 def read_texts(values: Iterable[Any]) -> list[str]:
@@ -61,14 +61,18 @@ def find_foreign(client: "redis.Redis") -> list[str]:
     for key in TYPES:
         pipeline.type(key)
     kinds = [kind.decode() for kind in pipeline.execute()]
-    wrong = {key: kind for key, kind in zip(TYPES, kinds, strict=True) if kind not in (TYPES[key], "none")}
+    wrong = {
+        key: kind
+        for key, kind in zip(TYPES, kinds, strict=True)
+        if kind not in (TYPES[key], "none")
+    }
     found = [
         f"the key {key} in Redis is a {kind} instead of a {TYPES[key]}: another program wrote it; delete it"
         f" (`redis-cli DEL {key}`), and a reconcile run restores what is owed"
         for key, kind in wrong.items()
     ]
     for key in (DUE, BURIED, DONE):
-        members: list[Any] = [] if key in wrong else client.zrange(key, 0, MOST_MEMBERS - 1)
+        members: list[Any] = [] if key in wrong else client.zrange(key, 0, MAX_MEMBERS - 1)
         odd = [member for member in members if read_text(member) is None]
         if odd:
             found.append(
@@ -79,4 +83,4 @@ def find_foreign(client: "redis.Redis") -> list[str]:
 
 
 def _shown(value: bytes) -> str:
-    return value.decode(errors="backslashreplace")[:MOST_SHOWN]
+    return value.decode(errors="backslashreplace")[:MAX_SHOWN]

@@ -16,7 +16,9 @@ FUNCTION = "workers.process.process_batch"
 JOB_TIMEOUT_S = 6 * 3600
 QUEUED_TTL_S = 86400
 FAILURE_TTL_S = 86400
-ENOUGH_WAITING = 100  # jobs in the queue: with so many nobody is idle, and a ring costs more than a delivery
+ENOUGH_WAITING = (
+    100  # jobs in the queue: with so many nobody is idle, and a ring costs more than a delivery
+)
 FULL_S = 0.25  # how long a full queue is taken to stay full
 
 
@@ -30,7 +32,7 @@ def _job_stem(batch: str) -> str:
     return batch.replace("/batches/", "--").removeprefix("batches/")
 
 
-class Bell:
+class JobQueue:
     """Rings RQ through its public interface."""
 
     def __init__(self, client: "redis.Redis") -> None:
@@ -82,7 +84,9 @@ class Bell:
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not list the queue: {error}") from error
         job_ids = cast("list[bytes]", found)  # the client decodes nothing
-        waiting = {job_id.rpartition(b"-")[0] for job_id in job_ids}  # anybody may have put bytes there
+        waiting = {
+            job_id.rpartition(b"-")[0] for job_id in job_ids
+        }  # anybody may have put bytes there
         unheard = [batch for batch in batches if _job_stem(batch).encode() not in waiting]
         if unheard:
             self.ring(unheard)

@@ -27,10 +27,10 @@ from redis.driver_info import DriverInfo
 from redis.retry import Retry
 
 from receiver.errors import Fault, InboxUnavailableError, LeaseLostError
-from receiver.inbox.delivery_log import MOST_LOGGED
+from receiver.inbox.delivery_log import MAX_LOGGED
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_texts
-from receiver.inbox.progress import Progress
+from receiver.inbox.progress import JobProgress
 from receiver.inbox.scripts import COUNTERS, DUE, Scripts
 from receiver.inbox.summaries import Summary
 from receiver.notices.payloads import Message, encode_data
@@ -40,7 +40,19 @@ Door = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
 Reopen = Literal["none", "done", "all"]
 
 SCRIPTS = (
-    *("accept", "claim", "renew", "leave", "finish", "let_go", "postpone", "bury", "give_up", "due", "purge"),
+    *(
+        "accept",
+        "claim",
+        "renew",
+        "leave",
+        "finish",
+        "let_go",
+        "postpone",
+        "bury",
+        "give_up",
+        "due",
+        "purge",
+    ),
     "add_reading",
 )
 DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
@@ -50,26 +62,43 @@ LEASE_S = 12.0
 LEAVE_S = 6.0  # what is left of the lease of a worker that was told to end: it is out by then
 RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
 MAX_ATTEMPTS = 5
-MOST_LOOKED_AT = 1000  # by one sweep
-MAX_WAITS = 1000  # at up to ten minutes each: a week; Gemini lets a job live for two days, as it says
-LIMITS = {"attempts": (MAX_ATTEMPTS, "batch"), "waits": (MAX_WAITS, "outside")}  # and whose fault it is then
+MAX_LOOKED_AT = 1000  # by one sweep
+MAX_WAITS = (
+    1000  # at up to ten minutes each: a week; Gemini lets a job live for two days, as it says
+)
+LIMITS = {
+    "attempts": (MAX_ATTEMPTS, "batch"),
+    "waits": (MAX_WAITS, "outside"),
+}  # and whose fault it is then
 MAX_CAUSE = 2000
 REDIS_TIMEOUT_S = 2.0
-CLOSING_ERRORS = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)  # the last: after a failover
-MOST_CONNECTIONS = 5  # of one client; the web process's intake has one more, and small plans allow 20 in all
+CLOSING_ERRORS = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.ReadOnlyError,
+)  # the last: after a failover
+MAX_CONNECTIONS = (
+    5  # of one client; the web process's intake has one more, and small plans allow 20 in all
+)
 
 
 @dataclass(frozen=True)
 class Arrival:
     """What one door hands in."""
 
-    batch: str  # its name in the inbox: "batches/<id>", or "acme/batches/<id>" of the project `acme`
+    batch: (
+        str  # its name in the inbox: "batches/<id>", or "acme/batches/<id>" of the project `acme`
+    )
     event: str  # "batch.succeeded", or what the door saw
     door: Door
-    delivery_id: str = ""  # as `deliveries.name_delivery` gives it; empty where there was no delivery
+    delivery_id: str = (
+        ""  # as `deliveries.name_delivery` gives it; empty where there was no delivery
+    )
     metadata: str = ""  # the webhook's user metadata as a JSON object; empty where there is none
     reopen: Reopen = "none"  # which ended entries it opens again
-    trace: str = ""  # the delivery's span, as `tracing.carry_trace` gives it; empty where nothing is traced
+    trace: str = (
+        ""  # the delivery's span, as `tracing.carry_trace` gives it; empty where nothing is traced
+    )
 
 
 @dataclass(frozen=True)
@@ -84,20 +113,24 @@ class Lease:
     trace: str = ""  # of the delivery that opened the entry
     again: bool = False  # somebody wants it stored once more, though it may be stored
     past: Past = NOTHING_YET
-    first_ms: int = 0  # when the batch was accepted for the first time, in Unix time by Redis' clock
+    first_ms: int = (
+        0  # when the batch was accepted for the first time, in Unix time by Redis' clock
+    )
 
 
 @functools.cache
 def driver_info() -> DriverInfo:
     """How CLIENT LIST names us; made once, since it reads the metadata of installed packages."""
-    return DriverInfo().add_upstream_driver("gemini-batch-receiver", version("gemini-batch-receiver"))
+    return DriverInfo().add_upstream_driver(
+        "gemini-batch-receiver", version("gemini-batch-receiver")
+    )
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
     """A client that fails within seconds instead of waiting: whoever calls knows better when to try again."""
     pool = redis.BlockingConnectionPool.from_url(
         url,
-        max_connections=MOST_CONNECTIONS,
+        max_connections=MAX_CONNECTIONS,
         timeout=REDIS_TIMEOUT_S,
         socket_timeout=timeout_s,
         socket_connect_timeout=REDIS_TIMEOUT_S,
@@ -127,9 +160,17 @@ def _encodable(cause: str) -> str:
 
 def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
     """What the accept script takes."""
-    args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MOST_LOGGED]
+    args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MAX_LOGGED]
     for one in arrivals:
-        args += [one.batch, one.delivery_id, one.event, one.door, one.metadata, one.reopen, one.trace]
+        args += [
+            one.batch,
+            one.delivery_id,
+            one.event,
+            one.door,
+            one.metadata,
+            one.reopen,
+            one.trace,
+        ]
     return args
 
 
@@ -157,7 +198,19 @@ class Inbox:
         found = self._run("claim", batch, _milliseconds(lease_s), MAX_ATTEMPTS, BURIED_TTL_S)
         if found is None:
             return None
-        token, attempts, waits, metadata, trace, outages, outage_ms, refusals, refused_ms, first, door = found
+        (
+            token,
+            attempts,
+            waits,
+            metadata,
+            trace,
+            outages,
+            outage_ms,
+            refusals,
+            refused_ms,
+            first,
+            door,
+        ) = found
         known = msgspec.json.decode(metadata) if metadata else {}
         return Lease(
             batch,
@@ -171,7 +224,9 @@ class Inbox:
             first_ms=int(first),
         )
 
-    def renew(self, lease: Lease, lease_s: float = LEASE_S, progress: Progress | None = None) -> None:
+    def renew(
+        self, lease: Lease, lease_s: float = LEASE_S, progress: JobProgress | None = None
+    ) -> None:
         """Hold the batch longer, and say how far it is. Raises LeaseLostError when it is no longer ours."""
         told = _encode(progress) if progress else ""
         if not self._run("renew", lease.batch, lease.token, _milliseconds(lease_s), told):
@@ -191,7 +246,9 @@ class Inbox:
         False when the lease was lost, which harms nothing: the manifest is there.
         """
         told = (message.type, encode_data(message.data)) if message else ()
-        return bool(self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *told))
+        return bool(
+            self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *told)
+        )
 
     def expire(self, lease: Lease, summary: Summary, cause: str) -> bool:
         """Let a batch go whose results are gone for good: it is done, and nobody is told. False when it is lost."""
@@ -230,7 +287,15 @@ class Inbox:
 
     def _hand_back(self, lease: Lease, delay_s: float, cause: str, counter: str) -> State:
         limit, fault = LIMITS.get(counter, (0, ""))
-        args = (lease.batch, lease.token, _milliseconds(delay_s), _encodable(cause), counter, limit, BURIED_TTL_S)
+        args = (
+            lease.batch,
+            lease.token,
+            _milliseconds(delay_s),
+            _encodable(cause),
+            counter,
+            limit,
+            BURIED_TTL_S,
+        )
         state: str = self._run("postpone", *args, fault).decode()
         if state == "lost":
             raise LeaseLostError(f"{lease.batch} is no longer ours")
@@ -248,12 +313,12 @@ class Inbox:
         """
         return read_texts(self._run("give_up", _encodable(cause), BURIED_TTL_S, *batches))
 
-    def take_due(self, most: int = MOST_LOOKED_AT) -> list[str]:
+    def take_due(self, most: int = MAX_LOOKED_AT) -> list[str]:
         """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on.
 
         At most `most`, among the MOST_LOOKED_AT that have been due for longest.
         """
-        args = (most, _milliseconds(RING_GRACE_S), DONE_TTL_S, BURIED_TTL_S, MOST_LOOKED_AT)
+        args = (most, _milliseconds(RING_GRACE_S), DONE_TTL_S, BURIED_TTL_S, MAX_LOOKED_AT)
         return read_texts(self._run("due", *args))
 
     def purge(self, batches: Sequence[str]) -> list[str]:

@@ -18,7 +18,9 @@ class Outage(msgspec.Struct, frozen=True):
 
     kind: Kind  # faults of Gemini, the network or the storage; or Gemini knows no such thing
     batches: int
-    since_ms: int  # the first fault of the batch that has waited longest, in Unix time by Redis' clock
+    since_ms: (
+        int  # the first fault of the batch that has waited longest, in Unix time by Redis' clock
+    )
     cause: str  # of the batch that has waited longest
     is_all: bool = True  # else more batches were due than were looked at
 

@@ -9,7 +9,7 @@ from receiver.tolerant_json import tolerant_reader
 Stage = Literal["ask", "split", "store"]
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One look at an attempt."""
 
     stage: Stage  # waits for Gemini, downloads and splits, or writes the rest of the outputs and the records
@@ -20,10 +20,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     display_name: str | None = None
 
 
-_decode_progress = tolerant_reader(Progress)
+_decode_progress = tolerant_reader(JobProgress)
 
 
-def read_progress(text: str) -> Progress | None:
+def read_progress(text: str) -> JobProgress | None:
     """Undo its encoding; None where there is none, or none that can be read."""
     try:
         return _decode_progress(text.encode())

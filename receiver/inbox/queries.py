@@ -16,7 +16,7 @@ TOGETHER = 2000  # entries that Redis goes through in one go, a few milliseconds
 
 
 @dataclass(frozen=True)
-class Listing:
+class EntryPage:
     """Some entries, and how many there are."""
 
     entries: list[Entry]
@@ -24,7 +24,7 @@ class Listing:
     now_ms: int  # Redis' clock
 
 
-class Backlog:
+class InboxQueries:
     """Reads the inbox. Every call raises InboxUnavailableError when Redis can't be asked."""
 
     def __init__(self, client: "redis.Redis") -> None:
@@ -36,7 +36,11 @@ class Backlog:
         Open and leased ones come by the time they are due, ended ones newest first.
         """
         names = self._names(state)
-        return names if project is None else [name for name in names if split_inbox_name(name)[0] == project]
+        return (
+            names
+            if project is None
+            else [name for name in names if split_inbox_name(name)[0] == project]
+        )
 
     def _names(self, state: State) -> list[str]:
         try:
@@ -61,16 +65,18 @@ class Backlog:
         """All batches that are owed or buried."""
         try:
             due = self._members(lambda: self._client.zrange(DUE, 0, -1))
-            return set(read_texts([*due, *self._members(lambda: self._client.zrange(BURIED, 0, -1))]))
+            return set(
+                read_texts([*due, *self._members(lambda: self._client.zrange(BURIED, 0, -1))])
+            )
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
-    def listing(self, state: State | None, most: int, project: str | None = None) -> Listing:
+    def listing(self, state: State | None, most: int, project: str | None = None) -> EntryPage:
         """The first entries of one state, or of open, leased, buried and done ones in this order."""
         states: tuple[State, ...] = (state,) if state else ("open", "leased", "buried", "done")
         names = [name for one in states for name in self.names(one, project)]
         entries = fetch_entries(self._client, names[:most])
-        return Listing(list(entries.values()), len(names), self.now_ms())
+        return EntryPage(list(entries.values()), len(names), self.now_ms())
 
     def latest(self, state: Literal["buried", "done"], most: int) -> list[Entry]:
         """The last entries that ended so, newest first."""

@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Finding:
+class RedisProblem:
     """Something to know about this Redis."""
 
     level: Literal["refuse", "warn", "info"]
     text: str  # what is the case and what to do about it
 
 
-def examine(client: "redis.Redis", *, clock: Callable[[], float] = time.time) -> list[Finding]:
+def examine(client: "redis.Redis", *, clock: Callable[[], float] = time.time) -> list[RedisProblem]:
     """What is wrong, worst first. Raises InboxUnavailableError when Redis can't be asked."""
     try:
         if cluster := [*_check_cluster(client)]:
@@ -65,63 +65,84 @@ def _ask(question: Callable[[], Mapping[Any, Any]], name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _check_cluster(client: "redis.Redis") -> Iterator[Finding]:
+def _check_cluster(client: "redis.Redis") -> Iterator[RedisProblem]:
     if _ask(lambda: client.info("cluster"), "cluster_enabled") == "1":
         why = "a step of the inbox changes several keys at once, which a cluster keeps apart"
-        yield Finding("refuse", f"this Redis is a cluster, and {why}: choose a Redis with its cluster mode disabled")
+        yield RedisProblem(
+            "refuse",
+            f"this Redis is a cluster, and {why}: choose a Redis with its cluster mode disabled",
+        )
 
 
-def _check_eviction(client: "redis.Redis") -> Iterator[Finding]:
+def _check_eviction(client: "redis.Redis") -> Iterator[RedisProblem]:
     policy = _ask(lambda: client.info("memory"), "maxmemory_policy")
     policy = policy or _ask(lambda: client.config_get("maxmemory-policy"), "maxmemory-policy")
     fix = "set `maxmemory-policy noeviction`, or choose a Redis plan that has it"
     if policy is None:
-        yield Finding("info", f"Redis does not tell its eviction policy: make sure that it is noeviction ({fix})")
+        yield RedisProblem(
+            "info",
+            f"Redis does not tell its eviction policy: make sure that it is noeviction ({fix})",
+        )
     elif policy.startswith("allkeys-"):
-        yield Finding(
-            "refuse", f"Redis drops any key when its memory is full ({policy}), so it would lose batches: {fix}"
+        yield RedisProblem(
+            "refuse",
+            f"Redis drops any key when its memory is full ({policy}), so it would lose batches: {fix}",
         )
     elif policy.startswith("volatile-"):
-        yield Finding("warn", f"Redis drops what has an expiry when its memory is full ({policy}): {fix}")
-
-
-def _check_persistence(client: "redis.Redis") -> Iterator[Finding]:
-    is_on = _ask(lambda: client.info("persistence"), "aof_enabled")
-    if is_on is None:
-        is_on = {"yes": "1", "no": "0"}.get(_ask(lambda: client.config_get("appendonly"), "appendonly") or "")
-    fix = "set `appendonly yes`, or choose a Redis plan with persistence"
-    if is_on is None:
-        yield Finding("info", f"Redis does not tell whether it keeps an append-only file ({fix})")
-    elif is_on == "0":
-        yield Finding(
-            "warn", f"Redis keeps no append-only file: when it crashes, only a reconcile restores what was owed: {fix}"
+        yield RedisProblem(
+            "warn", f"Redis drops what has an expiry when its memory is full ({policy}): {fix}"
         )
 
 
-def _check_clock(client: "redis.Redis", clock: Callable[[], float]) -> Iterator[Finding]:
+def _check_persistence(client: "redis.Redis") -> Iterator[RedisProblem]:
+    is_on = _ask(lambda: client.info("persistence"), "aof_enabled")
+    if is_on is None:
+        is_on = {"yes": "1", "no": "0"}.get(
+            _ask(lambda: client.config_get("appendonly"), "appendonly") or ""
+        )
+    fix = "set `appendonly yes`, or choose a Redis plan with persistence"
+    if is_on is None:
+        yield RedisProblem(
+            "info", f"Redis does not tell whether it keeps an append-only file ({fix})"
+        )
+    elif is_on == "0":
+        yield RedisProblem(
+            "warn",
+            f"Redis keeps no append-only file: when it crashes, only a reconcile restores what was owed: {fix}",
+        )
+
+
+def _check_clock(client: "redis.Redis", clock: Callable[[], float]) -> Iterator[RedisProblem]:
     asked = clock()
     seconds, microseconds = client.time()
     offset_s = seconds + microseconds / 1e6 - (asked + clock()) / 2
     if abs(offset_s) > MAX_OFFSET_S:
         fix = "set the clock of this machine by NTP; signatures are judged by it"
         direction = "behind" if offset_s > 0 else "ahead of"
-        yield Finding("warn", f"this machine's clock is {abs(offset_s):.0f} s {direction} Redis': {fix}")
+        yield RedisProblem(
+            "warn", f"this machine's clock is {abs(offset_s):.0f} s {direction} Redis': {fix}"
+        )
 
 
-def _check_jobs(client: "redis.Redis") -> Iterator[Finding]:
+def _check_jobs(client: "redis.Redis") -> Iterator[RedisProblem]:
     """RQ's own default is pickles; a program that shares the queue would have its jobs refused by our workers."""
     try:
         ids: list[Any] = client.lrange(open_queue(client).key, 0, JOBS_LOOKED_AT - 1)
     except ResponseError:
-        yield Finding("warn", f"the key {open_queue(client).key} is no list: another program wrote it; delete it")
+        yield RedisProblem(
+            "warn",
+            f"the key {open_queue(client).key} is no list: another program wrote it; delete it",
+        )
         return
     pipeline = client.pipeline(transaction=False)
     for job_id in ids:
         pipeline.hget(Job.key_for(job_id.decode(errors="replace")), "data")
-    foreign = sum(data is not None and not _is_json(data) for data in pipeline.execute(raise_on_error=False))
+    foreign = sum(
+        data is not None and not _is_json(data) for data in pipeline.execute(raise_on_error=False)
+    )
     if foreign:
         text = f"{foreign} of the first {len(ids)} waiting RQ jobs are not JSON: another program enqueues here, or did"
-        yield Finding("warn", f"{text}; they are refused. Give it a Redis database of its own")
+        yield RedisProblem("warn", f"{text}; they are refused. Give it a Redis database of its own")
 
 
 def _is_json(data: object) -> bool:

@@ -4,14 +4,14 @@ import logging
 import threading
 
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.job_queue import Bell
+from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox
 
 INTERVAL_S = 2.0
 log = logging.getLogger(__name__)
 
 
-def sweep(inbox: Inbox, bell: Bell) -> int:
+def sweep(inbox: Inbox, bell: JobQueue) -> int:
     """One look. Gives how many batches were rung: no more than keep the workers busy until the next look."""
     room = bell.room()
     due = inbox.take_due(room) if room > 0 else []
@@ -21,7 +21,7 @@ def sweep(inbox: Inbox, bell: Bell) -> int:
 class Sweeper:
     """Sweeps every INTERVAL_S in a thread of its own until stopped; Redis' absence is waited out."""
 
-    def __init__(self, inbox: Inbox, bell: Bell) -> None:
+    def __init__(self, inbox: Inbox, bell: JobQueue) -> None:
         self._inbox, self._bell = inbox, bell
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
@@ -39,7 +39,9 @@ class Sweeper:
             except InboxUnavailableError as error:
                 log.warning("sweep.skipped", extra={"cause": str(error)})
             except Exception:
-                log.exception("sweep.failed")  # the next one may go well; a thread that ended sweeps no more
+                log.exception(
+                    "sweep.failed"
+                )  # the next one may go well; a thread that ended sweeps no more
             else:
                 if rung:
                     log.info("sweep.rung", extra={"batches": rung})

@@ -27,7 +27,11 @@ class Scripts:
     """Some of `receiver/inbox/lua`, ready to run."""
 
     def __init__(
-        self, client: "redis.Redis", names: Sequence[str], look: str = LOOK, targets: Sequence[str] = ()
+        self,
+        client: "redis.Redis",
+        names: Sequence[str],
+        look: str = LOOK,
+        targets: Sequence[str] = (),
     ) -> None:
         """`look` is the hash in which a project's looks take turns, `targets` are the digests of whom to tell."""
         self._keys = (*KEYS, look, *(NOTICE_QUEUE + target for target in targets))

@@ -28,8 +28,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priced: Priced | None = None  # how much of it is known then
     objects: Objects = Objects()
     problems: list[str] = []  # why it is not well, as its worker judged
-    again: Again | None = None  # what `resubmit` would send; None where an earlier version wrote this
-    expired: str = ""  # why it is not stored and never will be: it ended long ago, and its results are gone
+    again: Again | None = (
+        None  # what `resubmit` would send; None where an earlier version wrote this
+    )
+    expired: str = (
+        ""  # why it is not stored and never will be: it ended long ago, and its results are gone
+    )
 
 
 def summarise(manifest: Manifest) -> Summary:

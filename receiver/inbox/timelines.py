@@ -18,5 +18,12 @@ def read_timeline(text: str) -> tuple[Step, ...]:
     >>> read_timeline("1769083200000 accepted batch.succeeded static")
     (Step(time_ms=1769083200000, what='accepted', detail='batch.succeeded static'),)
     """
-    rows = (row.split(" ", 2) for row in text.split("\n"))
-    return tuple(Step(int(row[0]), row[1], row[2]) for row in rows if len(row) == 3 and row[0].isdecimal())  # noqa: PLR2004 - time, step, detail
+    steps = (_read_step(row) for row in text.split("\n"))
+    return tuple(step for step in steps if step)
+
+
+def _read_step(row: str) -> Step | None:
+    match row.split(" ", 2):
+        case [time_ms, what, detail] if time_ms.isdecimal():
+            return Step(int(time_ms), what, detail)
+    return None

@@ -26,7 +26,9 @@ WEB = "gbr:web"
 BEAT_S = 5.0
 GONE_AFTER_S = 30.0
 WEB_TTL_S = 300
-UNSETTLED_PAUSE_S = 60.0  # before the next look while Gemini does not answer, or a person is to mend something
+UNSETTLED_PAUSE_S = (
+    60.0  # before the next look while Gemini does not answer, or a person is to mend something
+)
 log = logging.getLogger(__name__)
 
 
@@ -64,14 +66,18 @@ class Presence:
         self._logged_s = dict.fromkeys(settings.projects, float("-inf"))
         self._field = secrets.token_hex(8)
         self._projects = {
-            name: ServedProject(project=name, secrets=len(project.secrets), why_unknown=self._why_not_looked)
+            name: ServedProject(
+                project=name, secrets=len(project.secrets), why_unknown=self._why_not_looked
+            )
             for name, project in settings.projects.items()
         }
         self._changed, self._stopped = threading.Event(), threading.Event()
         self._is_failing = False
 
     def start(self) -> None:
-        threads = [self._beat_all] + ([self._look_all] if self._settings.reconcile_interval_s else [])
+        threads = [self._beat_all] + (
+            [self._look_all] if self._settings.reconcile_interval_s else []
+        )
         for run in threads:
             threading.Thread(target=run, name=run.__name__.strip("_"), daemon=True).start()
 
@@ -87,7 +93,11 @@ class Presence:
 
     @property
     def _why_not_looked(self) -> str:
-        return "it was not looked at yet" if self._settings.reconcile_interval_s else "RECONCILE_INTERVAL_S is 0"
+        return (
+            "it was not looked at yet"
+            if self._settings.reconcile_interval_s
+            else "RECONCILE_INTERVAL_S is 0"
+        )
 
     def _beat_all(self) -> None:
         while not self._stopped.is_set():

@@ -14,7 +14,7 @@ import redis
 
 from receiver.errors import InboxUnavailableError, NoticeError
 from receiver.gemini.transport import trusted_certificates
-from receiver.notices.http_client import Heard, post
+from receiver.notices.http_client import Acknowledged, post
 from receiver.notices.payloads import encode_payload
 from receiver.notices.queue import Claimed, NoticeQueue, Result
 from receiver.notices.schedule import plan_next_s
@@ -29,10 +29,12 @@ STOP_S = 1.0  # for a try that goes on at the end: the whole process must be gon
 log = logging.getLogger(__name__)
 
 
-def send(settings: NoticeSettings, target: Target, notice: Claimed) -> Heard:
+def send(settings: NoticeSettings, target: Target, notice: Claimed) -> Acknowledged:
     """One try. Raises NoticeError."""
     if notice.type is None:
-        raise NoticeError("it is in no form of ours: somebody else wrote it into Redis", is_final=True)
+        raise NoticeError(
+            "it is in no form of ours: somebody else wrote it into Redis", is_final=True
+        )
     if target.kind == "slack":
         body, headers = encode_text(notice.type, notice.batch, notice.data), dict[str, str]()
     else:
@@ -41,7 +43,7 @@ def send(settings: NoticeSettings, target: Target, notice: Claimed) -> Heard:
     return post(target, body, headers, trusted_certificates(), private=settings.private)
 
 
-class Courier:
+class TargetDispatcher:
     """Brings one target what it is owed."""
 
     def __init__(self, settings: NoticeSettings, target: Target, client: "redis.Redis") -> None:
@@ -53,14 +55,20 @@ class Courier:
         notice = self._queue.claim()
         if notice is None:
             return None
-        about: dict[str, object] = {"notice": notice.name, "batch": notice.batch, "host": self._target.host}
+        about: dict[str, object] = {
+            "notice": notice.name,
+            "batch": notice.batch,
+            "host": self._target.host,
+        }
         try:
             heard = send(self._settings, self._target, notice)
         except NoticeError as error:
             return self._come_again(notice, error, about)
         except Exception as error:
             log.exception("notice.crashed", extra=about)
-            return self._come_again(notice, NoticeError(f"unexpected {type(error).__name__}"), about)
+            return self._come_again(
+                notice, NoticeError(f"unexpected {type(error).__name__}"), about
+            )
         self._queue.delivered(notice)
         log.info("notice.delivered", extra=about | {"type": notice.type, "status": heard.status})
         return "delivered"
@@ -72,7 +80,11 @@ class Courier:
     def _come_again(self, notice: Claimed, error: NoticeError, about: dict[str, object]) -> Result:
         tries, cause = notice.tries + 1, str(error)
         about |= {"cause": cause, "tries": tries}
-        delay_s = plan_next_s(tries, self._settings.retry_base_s, error.retry_after_s) if error.retryable else None
+        delay_s = (
+            plan_next_s(tries, self._settings.retry_base_s, error.retry_after_s)
+            if error.retryable
+            else None
+        )
         if delay_s is None:
             self._queue.give_up(notice, cause)
             log.error("notice.dead", extra=about)
@@ -84,18 +96,18 @@ class Courier:
 
 def send_due(settings: NoticeSettings, client: "redis.Redis") -> Counter[Result]:
     """Try what is due now, all targets at once. Raises InboxUnavailableError."""
-    couriers = [Courier(settings, target, client) for target in settings.targets]
+    couriers = [TargetDispatcher(settings, target, client) for target in settings.targets]
     if not couriers:
         return Counter()
     with ThreadPoolExecutor(len(couriers)) as pool:
-        return sum(pool.map(Courier.bring_all, couriers), Counter())
+        return sum(pool.map(TargetDispatcher.bring_all, couriers), Counter())
 
 
-class Sender:
+class Dispatcher:
     """A courier for every target, each in a thread of its own, from `start` to `stop`."""
 
     def __init__(self, settings: NoticeSettings, client: "redis.Redis") -> None:
-        self._couriers = [Courier(settings, target, client) for target in settings.targets]
+        self._couriers = [TargetDispatcher(settings, target, client) for target in settings.targets]
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(courier,), name="notices", daemon=True)
@@ -113,7 +125,7 @@ class Sender:
         for thread in self._threads:
             thread.join(max(0, deadline_s - time.monotonic()))
 
-    def _run(self, courier: Courier) -> None:
+    def _run(self, courier: TargetDispatcher) -> None:
         pause_s = 0.0
         while not self._stopped.wait(pause_s):
             try:

@@ -16,7 +16,7 @@ from receiver.errors import NoticeError
 from receiver.settings.notice_addresses import find_refusal, parse_address
 
 CONNECT_S = 5.0  # to one of the addresses
-MOST_ADDRESSES = 3
+MAX_ADDRESSES = 3
 
 
 def resolve(host: str, port: int, *, is_https: bool, private: bool) -> list[str]:
@@ -27,12 +27,15 @@ def resolve(host: str, port: int, *, is_https: bool, private: bool) -> list[str]
         raise NoticeError(f"{host} could not be resolved: {error}") from error
     texts = dict.fromkeys(str(one[4][0]) for one in found)
     addresses = {text: address for text in texts if (address := parse_address(text)) is not None}
-    refusals = {text: find_refusal(address, is_https=is_https, private=private) for text, address in addresses.items()}
+    refusals = {
+        text: find_refusal(address, is_https=is_https, private=private)
+        for text, address in addresses.items()
+    }
     allowed = [text for text, refusal in refusals.items() if refusal is None]
     if not allowed:
         text, refusal = next(iter(refusals.items()), (host, "it has no address"))
         raise NoticeError(f"nothing was sent to {host} ({text}): {refusal}")
-    return allowed[:MOST_ADDRESSES]
+    return allowed[:MAX_ADDRESSES]
 
 
 class _Stream(httpcore.NetworkStream):
@@ -62,7 +65,9 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002 - likewise
     ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, self._left_s()), self._deadline_s)
+        return _Stream(
+            self._stream.start_tls(ssl_context, server_hostname, self._left_s()), self._deadline_s
+        )
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -89,7 +94,9 @@ class JudgedBackend(httpcore.NetworkBackend):
             if left_s <= 0:
                 break
             try:
-                stream = self._plain.connect_tcp(address, port, left_s, local_address, socket_options)
+                stream = self._plain.connect_tcp(
+                    address, port, left_s, local_address, socket_options
+                )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as refused:
                 error = refused
             else:

@@ -27,7 +27,7 @@ FAULTS = (
 
 
 @dataclass(frozen=True)
-class Heard:
+class Acknowledged:
     """An answer that acknowledges."""
 
     status: int
@@ -48,7 +48,7 @@ def post(  # noqa: PLR0913 - the parts of one try, two of them given by name
     *,
     private: bool,
     deadline_s: float = DEADLINE_S,
-) -> Heard:
+) -> Acknowledged:
     """Send once. Gives the 2xx that acknowledges; raises NoticeError for everything else."""
     began_s = time.monotonic()
     backend = JudgedBackend(find_addresses(target, private=private), began_s + deadline_s)
@@ -59,7 +59,7 @@ def post(  # noqa: PLR0913 - the parts of one try, two of them given by name
             pool.stream("POST", target.url, headers=list(sent.items()), content=body) as answer,
         ):
             _require_success(target, answer)
-            return Heard(answer.status, time.monotonic() - began_s)
+            return Acknowledged(answer.status, time.monotonic() - began_s)
     except FAULTS as error:
         raise NoticeError(f"{target.host} did not answer: {_words(error)}") from error
 
@@ -67,7 +67,9 @@ def post(  # noqa: PLR0913 - the parts of one try, two of them given by name
 def _require_success(target: Target, answer: httpcore.Response) -> None:
     if httpx.codes.is_success(answer.status):
         return
-    said = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+    said = {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers
+    }
     word = _read_word(target, answer)
     raise NoticeError(
         f"{target.host} answered {answer.status}{word}",

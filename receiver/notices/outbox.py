@@ -33,14 +33,16 @@ class Notice:
     type: str
     batch: str  # its name in the inbox
     owed_ms: int  # Unix time by Redis' clock, as all of these
-    due_ms: int | None  # of the next try; of one that is being sent: when somebody else may; None for a dead one
+    due_ms: (
+        int | None
+    )  # of the next try; of one that is being sent: when somebody else may; None for a dead one
     died_ms: int | None
     tries: int  # that failed
     cause: str  # of the last one
     data: str  # JSON
 
 
-class Standing(msgspec.Struct, frozen=True):
+class OutboxStatus(msgspec.Struct, frozen=True):
     """How the outbox stands."""
 
     waiting: int
@@ -48,7 +50,7 @@ class Standing(msgspec.Struct, frozen=True):
     oldest_due_s: int | None  # how long the oldest notice has been due; None when none is
 
 
-def read_standing(client: "redis.Redis") -> Standing:
+def read_standing(client: "redis.Redis") -> OutboxStatus:
     """Of all targets that are owed something. Raises redis.RedisError."""
     queues = _queues(client)
     pipeline = client.pipeline(transaction=False)
@@ -62,7 +64,7 @@ def read_standing(client: "redis.Redis") -> Standing:
     first = [row for rows in found[1::2] if isinstance(rows, list) for row in rows]
     first_ms = min((score for _, score in first), default=now_ms + 1)
     oldest_due_s = None if first_ms > now_ms else int(now_ms - first_ms) // 1000
-    return Standing(sum(map(_count, found[::2])), _count(dead), oldest_due_s)
+    return OutboxStatus(sum(map(_count, found[::2])), _count(dead), oldest_due_s)
 
 
 def _count(answer: object) -> int:
@@ -86,7 +88,9 @@ class Outbox:
     def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
         """`targets` are the digests of those whom `owe` is for."""
         self._client = client
-        self._run = Scripts(client, ("owe_notice", "retry_notices", "purge_notices"), targets=targets).run
+        self._run = Scripts(
+            client, ("owe_notice", "retry_notices", "purge_notices"), targets=targets
+        ).run
 
     def owe(self, batch: str, message: Message) -> None:
         """Owe a message about a batch to every target, at once. One that waits already is not owed twice."""
@@ -112,7 +116,10 @@ class Outbox:
         """
         try:
             queues = [] if dead else _queues(self._client)
-            waiting = sorted((row for queue in queues for row in _scored(self._client, queue)), key=lambda row: row[1])
+            waiting = sorted(
+                (row for queue in queues for row in _scored(self._client, queue)),
+                key=lambda row: row[1],
+            )
             given_up = reversed(_scored(self._client, DEAD))
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
@@ -128,7 +135,11 @@ class Outbox:
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
         pairs = zip(names.items(), found, strict=True)
-        return [_read_notice(name, due_ms, row) for (name, due_ms), row in pairs if isinstance(row, dict) and row]
+        return [
+            _read_notice(name, due_ms, row)
+            for (name, due_ms), row in pairs
+            if isinstance(row, dict) and row
+        ]
 
     def listing(self, limit: int | None = None, *, dead: bool = False) -> list[Notice]:
         """The first ones of `names`, whole; all of them without a limit."""
@@ -136,7 +147,9 @@ class Outbox:
 
 
 def _read_notice(name: str, due_ms: int | None, row: dict[bytes, bytes]) -> Notice:
-    fields = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in row.items()}
+    fields = {
+        key.decode(errors="replace"): value.decode(errors="replace") for key, value in row.items()
+    }
     state: State = "dead" if due_ms is None else "sending" if "token" in fields else "waiting"
     return Notice(
         name=name,

@@ -52,7 +52,11 @@ def is_overdue(age_ms: int | None) -> bool:
 
 def find_threshold_h(age_ms: int | None) -> int | None:
     """The last of the hours at which it is told that a batch is overdue; None before the first, or of no known age."""
-    passed = [hours for hours in (OVERDUE_H, LAST_CALL_H) if age_ms is not None and age_ms >= hours * HOUR_MS]
+    passed = [
+        hours
+        for hours in (OVERDUE_H, LAST_CALL_H)
+        if age_ms is not None and age_ms >= hours * HOUR_MS
+    ]
     return max(passed, default=None)
 
 

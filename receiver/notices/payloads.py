@@ -18,9 +18,9 @@ from receiver.outputs.paths import errors_name, manifest_name
 
 Type = Literal["results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"]
 MAX_TEXT = 1000  # characters of what others wrote
-MOST_KEYS = 20
+MAX_KEYS = 20
 MAX_KEY = 200
-MOST_OBJECTS = 20
+MAX_OBJECTS = 20
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -46,12 +46,14 @@ def describe_manifest(manifest: Manifest) -> Message:
         "requests": manifest.requests,
         "outcomes": manifest.outcomes,
         "missing": manifest.missing,
-        "missing_keys": [key for key in manifest.missing_keys[:MOST_KEYS] if len(key) <= MAX_KEY],
+        "missing_keys": [key for key in manifest.missing_keys[:MAX_KEYS] if len(key) <= MAX_KEY],
         "balanced": manifest.balanced,
         "cost": msgspec.to_builtins(manifest.cost),
         "priced": None if manifest.priced is UNSET else msgspec.to_builtins(manifest.priced),
         "objects": _name_objects(manifest),
-        "error": {"code": manifest.error.code, "message": _cut(manifest.error.message)} if manifest.error else None,
+        "error": {"code": manifest.error.code, "message": _cut(manifest.error.message)}
+        if manifest.error
+        else None,
     }
     return Message("results.stored" if manifest.state == "SUCCEEDED" else "results.failed", data)
 
@@ -66,7 +68,7 @@ def _name_objects(manifest: Manifest) -> dict[str, Any]:
         "manifest": manifest_name(manifest.batch),
         **{kind: record.name if record else None for kind, record in records.items()},
         "errors": errors_name(manifest.batch) if manifest.index else None,
-        "oversize": [record.name for record in manifest.oversize[:MOST_OBJECTS]],
+        "oversize": [record.name for record in manifest.oversize[:MAX_OBJECTS]],
     }
 
 

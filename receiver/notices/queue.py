@@ -65,7 +65,15 @@ class NoticeQueue:
     def _settle(self, notice: Claimed, result: Result, delay_s: float, cause: str) -> None:
         """Where somebody else has the notice by now, what became of it is theirs to say."""
         kind = notice.type or "unknown"
-        self._run("settle_notice", notice.name, notice.token, result, int(delay_s * 1000), cause[:MAX_CAUSE], kind)
+        self._run(
+            "settle_notice",
+            notice.name,
+            notice.token,
+            result,
+            int(delay_s * 1000),
+            cause[:MAX_CAUSE],
+            kind,
+        )
 
     def is_unattended(self) -> bool:
         """Whether something is due and nobody has looked here lately."""
@@ -73,7 +81,9 @@ class NoticeQueue:
             if self._client.exists(f"{self._key}:served"):
                 return False
             seconds, microseconds = self._client.time()
-            return bool(self._client.zcount(self._key, "-inf", seconds * 1000 + microseconds // 1000))
+            return bool(
+                self._client.zcount(self._key, "-inf", seconds * 1000 + microseconds // 1000)
+            )
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 

@@ -1,6 +1,17 @@
 """When a notice is tried again: the schedule of Standard Webhooks. A pure decision, tested as a table."""
 
-DELAYS_S = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)  # before each try
+DELAYS_S = (
+    0,
+    5,
+    5 * 60,
+    30 * 60,
+    2 * 3600,
+    5 * 3600,
+    10 * 3600,
+    14 * 3600,
+    20 * 3600,
+    24 * 3600,
+)  # before each try
 BASE_S = 5.0  # the delay that the others are in proportion to
 
 

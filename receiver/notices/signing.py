@@ -11,7 +11,9 @@ def sign(secrets: Sequence[Secret], message_id: str, now: float, body: bytes) ->
     """The headers that prove a body to whoever has one of the secrets; `now` is in Unix seconds."""
     timestamp = str(int(now))
     signed = b"%b.%b.%b" % (message_id.encode(), timestamp.encode(), body)
-    entries = (base64.b64encode(hmac.digest(secret.key, signed, "sha256")).decode() for secret in secrets)
+    entries = (
+        base64.b64encode(hmac.digest(secret.key, signed, "sha256")).decode() for secret in secrets
+    )
     return {
         "webhook-id": message_id,
         "webhook-timestamp": timestamp,

@@ -11,7 +11,14 @@ from itertools import product
 
 from receiver.errors import LayoutError
 from receiver.outputs.name_codec import encode_component
-from receiver.outputs.templates import FIXED_FIELDS, META_PREFIX, Field, Segment, field_names, parse_segments
+from receiver.outputs.templates import (
+    FIXED_FIELDS,
+    META_PREFIX,
+    Field,
+    Segment,
+    field_names,
+    parse_segments,
+)
 
 PARTING = "="
 DATE = "date"
@@ -20,7 +27,9 @@ Values = Mapping[str, str]
 Render = Callable[[tuple[Segment, ...], Values], str]
 
 
-def require_no_clash(segments: tuple[Segment, ...], pattern: re.Pattern[str] | None, render: Render) -> None:
+def require_no_clash(
+    segments: tuple[Segment, ...], pattern: re.Pattern[str] | None, render: Render
+) -> None:
     """Raises LayoutError with two results of one name, and a template that gives them two."""
     fields = field_names(segments)
     readable = _readable_fields(segments)
@@ -78,12 +87,23 @@ def _is_parting(pieces: list[str | Field]) -> bool:
 def find_clash(segments: tuple[Segment, ...], render: Render) -> tuple[Values, Values, str] | None:
     """Two results of different batches by their fields, and the name that both make; None where none was found."""
     literals = {piece for segment in segments for piece in segment[1:-1] if isinstance(piece, str)}
-    values = ["a", "b", "aa", "aba", *(text for each in sorted(literals) for text in (f"a{each}a", f"aa{each}"))]
-    names = list(dict.fromkeys(("batch", *(name for name in field_names(segments) if name != DATE), "key")))
+    values = [
+        "a",
+        "b",
+        "aa",
+        "aba",
+        *(text for each in sorted(literals) for text in (f"a{each}a", f"aa{each}")),
+    ]
+    names = list(
+        dict.fromkeys(("batch", *(name for name in field_names(segments) if name != DATE), "key"))
+    )
     seen = dict[str, Values]()
     for chosen in product(values, repeat=len(names)):
         one = dict(zip(names, chosen, strict=True))
-        name = render(segments, {DATE: "2026-01-31"} | {field: encode_component(text) for field, text in one.items()})
+        name = render(
+            segments,
+            {DATE: "2026-01-31"} | {field: encode_component(text) for field, text in one.items()},
+        )
         other = seen.setdefault(name, one)
         if other["batch"] != one["batch"]:
             return other, one, name
@@ -91,7 +111,9 @@ def find_clash(segments: tuple[Segment, ...], render: Render) -> tuple[Values, V
 
 
 def _words(values: Values, fields: tuple[str, ...]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items() if name in {"batch", *fields})
+    return ", ".join(
+        f"{name}={value}" for name, value in values.items() if name in {"batch", *fields}
+    )
 
 
 def _suggest(segments: tuple[Segment, ...], pattern: re.Pattern[str] | None) -> str:

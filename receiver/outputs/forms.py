@@ -5,7 +5,7 @@ from typing import Literal, get_args
 Form = Literal["text", "thoughts", "json", "media", "table"]
 RAW = "raw"
 MAX_SHOWN = 40  # characters of a wrong word
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 FORMS: tuple[Form, ...] = get_args(Form)
 
 
@@ -15,8 +15,10 @@ def parse_forms(text: str) -> tuple[Form, ...]:
     unknown = sorted(set(named) - {RAW, *FORMS})
     expected = f"expected some of {', '.join((RAW, *FORMS))}, separated by commas"
     if unknown:
-        wrong = ", ".join(repr(word[:MAX_SHOWN]) for word in unknown[:MOST_SHOWN])
-        raise ValueError(f"{wrong} {'is no form' if len(unknown) == 1 else 'are no forms'}; {expected}")
+        wrong = ", ".join(repr(word[:MAX_SHOWN]) for word in unknown[:MAX_SHOWN])
+        raise ValueError(
+            f"{wrong} {'is no form' if len(unknown) == 1 else 'are no forms'}; {expected}"
+        )
     if not named:
         raise ValueError(expected)
     return tuple(form for form in FORMS if form in named)

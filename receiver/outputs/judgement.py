@@ -12,7 +12,9 @@ from receiver.inbox.names import inbox_name
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES, Outcome
 
-Again = Literal["", "whole", "keys"]  # what `resubmit` can send: nothing, whole requests, or keys that need --input
+Again = Literal[
+    "", "whole", "keys"
+]  # what `resubmit` can send: nothing, whole requests, or keys that need --input
 
 NOTHING_SHA256 = hashlib.sha256(b"").hexdigest()
 STATES: Mapping[str, str] = {
@@ -100,7 +102,9 @@ def name_unanswered(outcomes: Mapping[str, int], missing: int | None = 0) -> lis
     """
     names = [*OUTCOMES, *sorted(outcomes.keys() - set(OUTCOMES))]  # a later version may know more
     counts = [(name, outcomes.get(name, 0)) for name in names if name not in ANSWERED]
-    words = [f"{count:,} {NOUNS.get(name, (name, name))[count != 1]}" for name, count in counts if count]
+    words = [
+        f"{count:,} {NOUNS.get(name, (name, name))[count != 1]}" for name, count in counts if count
+    ]
     if missing is None:
         return [*words, "unknown how many missing"]
     return [*words, f"{missing:,} missing"] if missing else words
@@ -171,4 +175,6 @@ def _is_open(books: Books) -> bool:
 
 def _adds_up(books: Books) -> bool:
     """Whether each request has one result, or is missing."""
-    return books.balanced is True and books.requests == sum(books.outcomes.values()) + (books.missing or 0)
+    return books.balanced is True and books.requests == sum(books.outcomes.values()) + (
+        books.missing or 0
+    )

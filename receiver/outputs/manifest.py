@@ -21,7 +21,9 @@ class Source(msgspec.Struct, frozen=True):
     lines: int = 0
     blank: int = 0  # lines of white space, which answer nothing
     sha256: str | None = None  # hex; of inlined responses: one compact line each
-    doubted: str | msgspec.UnsetType = msgspec.UNSET  # why it looks short, though it came the same over minutes
+    doubted: str | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # why it looks short, though it came the same over minutes
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -80,7 +82,9 @@ class FormsRecord(msgspec.Struct, frozen=True):
     objects: dict[str, int]  # by form
     bytes: int  # of all of them
     failed: dict[str, int]  # answers that could not take a form, and are kept raw; by form
-    schema: str | msgspec.UnsetType = msgspec.UNSET  # sha256 in hex of RESPONSE_SCHEMA; left out without one
+    schema: str | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # sha256 in hex of RESPONSE_SCHEMA; left out without one
 
 
 class BatchError(msgspec.Struct, frozen=True):
@@ -124,7 +128,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     meta: dict[str, str | None] | msgspec.UnsetType = (
         msgspec.UNSET
     )  # what the template took from the webhook's metadata, by name; left out where it takes nothing
-    rules: int | msgspec.UnsetType = msgspec.UNSET  # which rules judged the lines; older versions did not say
+    rules: int | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # which rules judged the lines; older versions did not say
     result_key: str | msgspec.UnsetType = msgspec.UNSET  # RESULT_KEY; left out where it was not set
     version: str  # of the program that wrote it
 
@@ -144,5 +150,8 @@ def read_manifest(data: bytes) -> Manifest:
     """Undo `encode_manifest`. Raises ManifestError with what is wrong."""
     try:
         return _decode_manifest(data)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, and so are json's
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # msgspec's errors are ValueErrors, and so are json's
         raise ManifestError(f"it is not in the form of a manifest: {error}") from error

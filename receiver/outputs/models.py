@@ -23,10 +23,14 @@ def model_warnings(model: str, day: date) -> list[str]:
     end = _find_end(name)
     if name in _SHUT or (end is not None and end <= day):
         since = "" if end is None else f" since {end}"
-        return [f"{name} is shut{since}: Gemini will refuse the batch, or fail it; take {NEW_MODELS}"]
+        return [
+            f"{name} is shut{since}: Gemini will refuse the batch, or fail it; take {NEW_MODELS}"
+        ]
     said = []
     if end is not None and end <= day + timedelta(days=BATCH_DAYS):
-        said.append(f"{name} ends on {end}, and a batch may take {BATCH_DAYS} days: take {NEW_MODELS}")
+        said.append(
+            f"{name} ends on {end}, and a batch may take {BATCH_DAYS} days: take {NEW_MODELS}"
+        )
     if name.startswith(_CLOSED_FAMILIES):
         said.append(f"{name} is closed to new projects, which can take {NEW_MODELS}")
     return said

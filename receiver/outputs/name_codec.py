@@ -31,7 +31,9 @@ _HEAD_CHARACTERS = 100
 _DIGEST_CHARACTERS = 32
 # Windows opens a device for these names, with any extension and in any case.
 _DEVICE = r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)"
-_is_plain = re.compile(rf"(?!{_DEVICE})[a-z0-9-][a-z0-9._-]{{0,{MAX_COMPONENT_CHARACTERS - 1}}}(?<!\.)").fullmatch
+_is_plain = re.compile(
+    rf"(?!{_DEVICE})[a-z0-9-][a-z0-9._-]{{0,{MAX_COMPONENT_CHARACTERS - 1}}}(?<!\.)"
+).fullmatch
 _is_device = re.compile(_DEVICE, re.IGNORECASE | re.ASCII).match
 _special = re.compile(r"[^A-Za-z0-9._-]+|\A[_.]|\.\Z")
 _letters = re.compile(r"![0-9a-f]{2}|([A-Za-z])")
@@ -39,7 +41,8 @@ _is_hashed = re.compile(rf"[A-Za-z0-9._!-]+!h[0-9a-f]{{{_DIGEST_CHARACTERS}}}").
 _parts_of = re.compile(r"((?:[A-Za-z0-9._-]|![0-9a-f]{2})+)(?:!u([0-9a-f]+))?").fullmatch
 _escapes = re.compile(r"(?:![0-9a-f]{2})+")
 _CASE_BITS = {
-    code: "1" if chr(code).isupper() else "0" if chr(code).islower() else None for code in range(128)
+    code: "1" if chr(code).isupper() else "0" if chr(code).islower() else None
+    for code in range(128)
 }  # of a letter; of nothing else
 
 

@@ -12,7 +12,9 @@ class Outcome(StrEnum):
     EMPTY = "empty"  # it ended by itself and holds nothing; worth another try
     ERROR = "error"  # the request failed; its code says whether another try makes sense
     MALFORMED = "malformed"  # nothing that the contract knows; worth another try
-    UNKEYED = "unkeyed"  # nobody can say which request this answers, so it can't be sent again either
+    UNKEYED = (
+        "unkeyed"  # nobody can say which request this answers, so it can't be sent again either
+    )
     DUPLICATE = "duplicate"  # its key had an earlier line
 
 

@@ -19,7 +19,14 @@ from receiver.outputs.name_codec import (
     guard_device,
     hashed_component,
 )
-from receiver.outputs.templates import META_PREFIX, Field, Segment, field_names, parse_pattern, parse_segments
+from receiver.outputs.templates import (
+    META_PREFIX,
+    Field,
+    Segment,
+    field_names,
+    parse_pattern,
+    parse_segments,
+)
 
 __all__ = [
     "Namer",
@@ -157,14 +164,23 @@ class Template:
 
     def meta_values(self, metadata: Mapping[str, object] | None) -> dict[str, str | None]:
         """What the names take from the webhook's metadata, by name; `bind` takes it in its place."""
-        names = [name.removeprefix(META_PREFIX) for name in self.fields if name.startswith(META_PREFIX)]
+        names = [
+            name.removeprefix(META_PREFIX) for name in self.fields if name.startswith(META_PREFIX)
+        ]
         return {name: _plain_text((metadata or {}).get(name)) for name in names}
 
     def example(self) -> str:
         """A name that this template could make, to show at start."""
-        known = {"batch": "b1x7", "key": "request-1", "date": "2026-01-31", "model": "gemini-3.5-flash"}
+        known = {
+            "batch": "b1x7",
+            "key": "request-1",
+            "date": "2026-01-31",
+            "model": "gemini-3.5-flash",
+        }
         values = {name: known.get(name, name.rpartition(".")[2]) for name in self.fields}
-        return _render(self.segments, {name: encode_component(value) for name, value in values.items()})
+        return _render(
+            self.segments, {name: encode_component(value) for name, value in values.items()}
+        )
 
 
 class Namer:
@@ -173,8 +189,12 @@ class Namer:
     def __init__(self, template: Template, batch_id: str, values: Mapping[str, str]) -> None:
         self.batch_id = batch_id
         self.groups = template.groups  # whether many results share an object
-        self.unmatched: int | None = 0 if template.pattern else None  # results so far whose key KEY_PATTERN refused
-        self.folder = _own_folder(template.segments, values)  # of no other batch; None where its names share all
+        self.unmatched: int | None = (
+            0 if template.pattern else None
+        )  # results so far whose key KEY_PATTERN refused
+        self.folder = _own_folder(
+            template.segments, values
+        )  # of no other batch; None where its names share all
         self._segments = tuple(_fill(segment, values) for segment in template.segments)
         self._pattern = template.pattern
         captured = [name for name in template.fields if name != "key" and name not in values]
@@ -210,7 +230,9 @@ class Namer:
 
 
 def _fill(segment: Segment, values: Mapping[str, str]) -> Segment:
-    return tuple(values.get(piece.name, piece) if isinstance(piece, Field) else piece for piece in segment)
+    return tuple(
+        values.get(piece.name, piece) if isinstance(piece, Field) else piece for piece in segment
+    )
 
 
 def _own_folder(segments: tuple[Segment, ...], values: Mapping[str, str]) -> str | None:
@@ -226,7 +248,9 @@ def _own_folder(segments: tuple[Segment, ...], values: Mapping[str, str]) -> str
 
 def _render(segments: tuple[Segment, ...], values: Mapping[str, str]) -> str:
     return "/".join(
-        _whole_segment("".join(piece if isinstance(piece, str) else values[piece.name] for piece in segment))
+        _whole_segment(
+            "".join(piece if isinstance(piece, str) else values[piece.name] for piece in segment)
+        )
         for segment in segments
     )
 
@@ -241,14 +265,22 @@ def _whole_segment(text: str) -> str:
 
 def _around_key(segments: tuple[Segment, ...]) -> tuple[str, str] | None:
     """What stands before and after the key, when that is all it takes to name a result; so for most templates."""
-    marked = [index for index, segment in enumerate(segments) if any(isinstance(piece, Field) for piece in segment)]
+    marked = [
+        index
+        for index, segment in enumerate(segments)
+        if any(isinstance(piece, Field) for piece in segment)
+    ]
     if len(marked) != 1:
         return None
     (index,) = marked
     key, *rest = segments[index]
     suffix = "".join(piece for piece in rest if isinstance(piece, str))
     room = MAX_SEGMENT_CHARACTERS - len(encode_component("x" * 180))
-    if isinstance(key, str) or any(isinstance(piece, Field) for piece in rest) or len(suffix) > room:
+    if (
+        isinstance(key, str)
+        or any(isinstance(piece, Field) for piece in rest)
+        or len(suffix) > room
+    ):
         return None
     if suffix and not suffix.startswith("."):
         return None

@@ -12,11 +12,15 @@ import msgspec
 
 from receiver.outputs.price_table import PRICES
 
-LONG_PROMPT_TOKENS = 200_000  # above, a request pays the prices under `long`, where a model has such
+LONG_PROMPT_TOKENS = (
+    200_000  # above, a request pays the prices under `long`, where a model has such
+)
 ANY_MODALITY = "*"
 MODALITIES = frozenset({"TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT"})
 _Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")]
-Rate = Decimal | dict[str, Decimal | None]  # one price, or one a modality, `*` for those that are not named
+Rate = (
+    Decimal | dict[str, Decimal | None]
+)  # one price, or one a modality, `*` for those that are not named
 
 
 class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +55,11 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def find(self, model: str, day: str) -> Price | None:
         """What a model cost on a day ("2026-10-07"); None when the list does not say."""
-        known = [price for price in self.models.get(model.removeprefix("models/"), ()) if price.since <= day]
+        known = [
+            price
+            for price in self.models.get(model.removeprefix("models/"), ())
+            if price.since <= day
+        ]
         return max(known, key=lambda price: price.since, default=None)
 
 
@@ -83,6 +91,11 @@ def _check_rates(model: str, rates: Rates) -> None:
         by_modality = rate if isinstance(rate, dict) else {ANY_MODALITY: rate}
         unknown = sorted(by_modality.keys() - MODALITIES - {ANY_MODALITY})
         if unknown or ANY_MODALITY not in by_modality:
-            raise ValueError(f"{model}: a price by modality needs {ANY_MODALITY!r}, and knows {sorted(MODALITIES)}")
-        if any(price is not None and not (price.is_finite() and price >= 0) for price in by_modality.values()):
+            raise ValueError(
+                f"{model}: a price by modality needs {ANY_MODALITY!r}, and knows {sorted(MODALITIES)}"
+            )
+        if any(
+            price is not None and not (price.is_finite() and price >= 0)
+            for price in by_modality.values()
+        ):
             raise ValueError(f"{model}: a price is a number from 0 on")

@@ -30,9 +30,13 @@ class ProofKey:
         """Read PROOF_KEY. Raises ValueError, whose words never repeat it."""
         seed = decode_base64(text)
         if seed is None or len(seed) != ED25519_KEY_BYTES:
-            raise ValueError("expected 32 bytes in padded base64, such as `openssl rand -base64 32` gives")
+            raise ValueError(
+                "expected 32 bytes in padded base64, such as `openssl rand -base64 32` gives"
+            )
         if len(set(seed)) == 1:
-            raise ValueError("a key of one repeated byte can be guessed: `openssl rand -base64 32` gives a better one")
+            raise ValueError(
+                "a key of one repeated byte can be guessed: `openssl rand -base64 32` gives a better one"
+            )
         return cls(seed)
 
     @property
@@ -61,13 +65,17 @@ class PublicKey:
         """Raises ValueError with what was expected."""
         raw = decode_base64(text.strip())
         if raw is None or len(raw) != ED25519_KEY_BYTES:
-            raise ValueError("expected 32 bytes in padded base64, as `gemini-batch-receiver proof-key` prints them")
+            raise ValueError(
+                "expected 32 bytes in padded base64, as `gemini-batch-receiver proof-key` prints them"
+            )
         return cls(text.strip())
 
     def has_signed(self, data: bytes, signature: Signature) -> bool:
         raw = decode_base64(signature.signature)
         try:
-            Ed25519PublicKey.from_public_bytes(decode_base64(self.text) or b"").verify(raw or b"", data)
+            Ed25519PublicKey.from_public_bytes(decode_base64(self.text) or b"").verify(
+                raw or b"", data
+            )
         except (InvalidSignature, ValueError):
             return False
         return True

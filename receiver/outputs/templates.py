@@ -36,14 +36,18 @@ def parse_pattern(text: str | None) -> re.Pattern[str] | None:
         raise LayoutError(f"it is no regular expression: {error}") from error
     shadowed = sorted({*FIXED_FIELDS, META_PREFIX.rstrip(".")} & pattern.groupindex.keys())
     if shadowed:
-        raise LayoutError(f"it names a group {shadowed[0]}, which is a field already; choose another name")
+        raise LayoutError(
+            f"it names a group {shadowed[0]}, which is a field already; choose another name"
+        )
     return pattern
 
 
 def parse_segments(text: str, pattern: re.Pattern[str] | None) -> tuple[Segment, ...]:
     """What stands between the slashes of a template. Raises LayoutError with what is wrong and what would be right."""
     if not text or not text.isprintable():
-        raise LayoutError("the template is empty or holds control characters; write one such as {batch}/{key}.json")
+        raise LayoutError(
+            "the template is empty or holds control characters; write one such as {batch}/{key}.json"
+        )
     segments = tuple(_parse_segment(part) for part in text.split("/"))
     fields = field_names(segments)
     _check_fields(fields, tuple(pattern.groupindex) if pattern else ())
@@ -57,12 +61,16 @@ def parse_segments(text: str, pattern: re.Pattern[str] | None) -> tuple[Segment,
 
 def field_names(segments: tuple[Segment, ...]) -> tuple[str, ...]:
     """Every field in its order, repeats included."""
-    return tuple(piece.name for segment in segments for piece in segment if isinstance(piece, Field))
+    return tuple(
+        piece.name for segment in segments for piece in segment if isinstance(piece, Field)
+    )
 
 
 def _parse_segment(part: str) -> Segment:
     if not part:
-        raise LayoutError("the template has an empty part: no slash at its start or end, and no two in a row")
+        raise LayoutError(
+            "the template has an empty part: no slash at its start or end, and no two in a row"
+        )
     found = list(_pieces.finditer(part))
     if sum(len(match[0]) for match in found) != len(part):
         raise LayoutError(f"the braces of {part!r} don't pair up; a field is written {{key}}")
@@ -111,7 +119,9 @@ def _check_size(text: str, fields: tuple[str, ...]) -> None:
 def _check_key_place(segments: tuple[Segment, ...]) -> None:
     for segment in segments:
         names = field_names((segment,))
-        from_key = [name for name in names if name not in FIXED_FIELDS and not name.startswith(META_PREFIX)]
+        from_key = [
+            name for name in names if name not in FIXED_FIELDS and not name.startswith(META_PREFIX)
+        ]
         if "key" in names and from_key:
             raise LayoutError(
                 f"{{{from_key[0]}}} and {{key}} need a slash between them, or two keys could share a name"
@@ -126,4 +136,6 @@ def _check_key_place(segments: tuple[Segment, ...]) -> None:
 def _check_grouping(segments: tuple[Segment, ...]) -> None:
     last = segments[-1][-1]
     if not isinstance(last, str) or not last.endswith(".jsonl"):
-        raise LayoutError("a template without {key} puts many results into one object, and must end with .jsonl")
+        raise LayoutError(
+            "a template without {key} puts many results into one object, and must end with .jsonl"
+        )

@@ -4,15 +4,17 @@ import redis
 
 from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.operations import Batch
-from receiver.gemini.project_client import ProjectBatches
-from receiver.inbox.job_queue import Bell
+from receiver.gemini.project_client import ProjectClient
+from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox
 
 GONE = frozenset({403, 404, 410})
 STAYS = "what is stored stays as it is"
 
 
-def ask_again(batches: ProjectBatches, client: "redis.Redis", name: str, *, dry_run: bool = False) -> None:
+def ask_again(
+    batches: ProjectClient, client: "redis.Redis", name: str, *, dry_run: bool = False
+) -> None:
     """Queue a batch by its name in the inbox; a worker replaces its manifest once the results have come whole.
 
     Raises GeminiError with what is in the way, and InboxUnavailableError.
@@ -23,10 +25,10 @@ def ask_again(batches: ProjectBatches, client: "redis.Redis", name: str, *, dry_
     arrival = Arrival(name, f"batch.{batch.state.lower()}", "again", reopen="all")
     if not Inbox(client).accept([arrival])[0]:
         raise GeminiError(f"{name} is being worked on; wait until it is stored, then ask again")
-    Bell(client).ring([name])
+    JobQueue(client).ring([name])
 
 
-def _find(batches: ProjectBatches, name: str) -> Batch:
+def _find(batches: ProjectClient, name: str) -> Batch:
     """The batch, if Gemini still has its results."""
     try:
         batch = batches.get(name)
@@ -39,5 +41,7 @@ def _find(batches: ProjectBatches, name: str) -> Batch:
     if batch.result_file is not None:
         status = batches.probe_file(batch.result_file)
         if status in GONE:
-            raise GeminiError(f"the results of {name} at Gemini are gone ({status} for {batch.result_file}); {STAYS}")
+            raise GeminiError(
+                f"the results of {name} at Gemini are gone ({status} for {batch.result_file}); {STAYS}"
+            )
     return batch

@@ -7,7 +7,7 @@ from itertools import takewhile
 from receiver.errors import GeminiError, ManifestError, NotFoundError
 from receiver.gemini.files import FILE_NAME, File, Files
 from receiver.gemini.operations import Batch, Unread, is_older
-from receiver.gemini.project_client import ProjectBatches
+from receiver.gemini.project_client import ProjectClient
 from receiver.inbox.names import split_inbox_name
 from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import manifest_name
@@ -15,11 +15,13 @@ from receiver.storage import Storage
 
 UPLOADED = "UPLOADED"
 GONE = frozenset({403, 404})  # a file that is missing, has expired or is somebody else's
-INPUTS_LIVE = timedelta(days=3)  # a day over what Gemini says: no older batch can need a file that is still there
+INPUTS_LIVE = timedelta(
+    days=3
+)  # a day over what Gemini says: no older batch can need a file that is still there
 
 
 @dataclass(frozen=True)
-class Removal:
+class Deletion:
     """What is to become of one batch."""
 
     batch: str  # its name in the inbox
@@ -29,17 +31,17 @@ class Removal:
     kept_input: str = ""  # why its input does not
 
 
-class Remover:
+class BatchDeleter:
     """One project's batches at Gemini. Every call raises GeminiError, and `plan` StorageError too."""
 
-    def __init__(self, batches: ProjectBatches, storage: Storage) -> None:
+    def __init__(self, batches: ProjectClient, storage: Storage) -> None:
         self._batches, self._storage = batches, storage
         self._needed: dict[str, str] | None = None  # input files of unfinished batches
         self._unread: Unread | None = None  # one of the list that may need any of them
 
-    def plan(self, name: str, *, force: bool) -> Removal:
+    def plan(self, name: str, *, force: bool) -> Deletion:
         """Decide on a batch. `force` lets one go whose books don't balance."""
-        removal = Removal(name, refusal=self._judge_record(name, force=force))
+        removal = Deletion(name, refusal=self._judge_record(name, force=force))
         if removal.refusal:
             return removal
         try:
@@ -47,7 +49,10 @@ class Remover:
         except NotFoundError:
             return replace(removal, is_listed=False)
         if not batch.is_terminal:
-            return replace(removal, refusal=f"Gemini says {batch.state}: `batches cancel {name}` stops it first")
+            return replace(
+                removal,
+                refusal=f"Gemini says {batch.state}: `batches cancel {name}` stops it first",
+            )
         return self._plan_input(removal, batch)
 
     def _judge_record(self, name: str, *, force: bool) -> str:
@@ -64,7 +69,7 @@ class Remover:
             return f"{manifest.index.name} is not in the storage"
         return "" if force else _judge_books(manifest)
 
-    def _plan_input(self, removal: Removal, batch: Batch) -> Removal:
+    def _plan_input(self, removal: Deletion, batch: Batch) -> Deletion:
         name = batch.input_file
         if name is None or not FILE_NAME.fullmatch(name):
             return removal
@@ -94,7 +99,7 @@ class Remover:
                     self._needed[one.input_file] = one.name
         return self._needed
 
-    def remove(self, removal: Removal) -> None:
+    def remove(self, removal: Deletion) -> None:
         """Delete at Gemini: the input first, since only the batch knows its name."""
         if removal.input is not None:
             _delete_file(self._batches.files, removal.input.name)

@@ -20,7 +20,11 @@ def find_expired(
 
     What may still live is not asked for, and what Gemini can't say right now counts as living.
     """
-    left = [one for one in batches if has_outlived(one.ended, at_s) and (one.result_file or one.lacks_output)]
+    left = [
+        one
+        for one in batches
+        if has_outlived(one.ended, at_s) and (one.result_file or one.lacks_output)
+    ]
     for number in range(ROUNDS):
         if number and left:
             time.sleep(pause_s)

@@ -9,18 +9,18 @@ import redis
 
 from receiver.errors import InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Batch, Unread
-from receiver.gemini.project_client import ProjectBatches
+from receiver.gemini.project_client import ProjectClient
 from receiver.gemini.retention import moment
 from receiver.inbox.burials import may_pass
 from receiver.inbox.entries import Entry
-from receiver.inbox.job_queue import Bell
+from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox, Reopen
 from receiver.inbox.names import INBOX_NAME
-from receiver.inbox.queries import Backlog
+from receiver.inbox.queries import InboxQueries
 from receiver.inbox.scripts import COUNTERS
 from receiver.recovery.expiry import find_expired
-from receiver.recovery.reconcile_lock import Look, Looks
-from receiver.recovery.replay import TOGETHER, Tally, Verdict, Window, find_stored, replay
+from receiver.recovery.reconcile_lock import ReconcileLock, ReconcileRun
+from receiver.recovery.replay import TOGETHER, ReplayCounts, Verdict, Window, find_stored, replay
 from receiver.recovery.running_batches import RunningWatch
 from receiver.retry import RESULTS_LIVE_S
 from receiver.storage import Storage
@@ -30,19 +30,25 @@ OVERLAP_S = 3600.0  # the list may show an end late
 GRACE_S = 120.0  # within it a callback is not missed but on its way
 EXPIRING_S = RESULTS_LIVE_S - 12 * 3600.0
 EXPIRED_S = RESULTS_LIVE_S + 24 * 3600.0  # a warning has nothing left to save
-MOST_NAMED = 20
-MOST_UNCLEAR = 1000  # are remembered for the next look
+MAX_NAMED = 20
+MAX_UNCLEAR = 1000  # are remembered for the next look
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class Report:
+class ReconcileReport:
     """What a look saw; batches go by their names in the inbox."""
 
-    tally: Tally = field(default_factory=Tally)
-    missed: list[str] = field(default_factory=list)  # queued now; they ended long ago and no callback ever came
-    expiring: list[str] = field(default_factory=list)  # not stored, and their results may be gone soon
-    reopened: list[str] = field(default_factory=list)  # queued again: what they were given up for has passed
+    tally: ReplayCounts = field(default_factory=ReplayCounts)
+    missed: list[str] = field(
+        default_factory=list
+    )  # queued now; they ended long ago and no callback ever came
+    expiring: list[str] = field(
+        default_factory=list
+    )  # not stored, and their results may be gone soon
+    reopened: list[str] = field(
+        default_factory=list
+    )  # queued again: what they were given up for has passed
 
 
 @dataclass(frozen=True)
@@ -50,19 +56,19 @@ class Reconciliation:
     """One look's parts. `run` makes the look."""
 
     client: "redis.Redis"
-    batches: ProjectBatches
+    batches: ProjectClient
     storage: Storage
     interval_s: float
     heard: Callable[[int], None] = lambda _: None  # how many more batches of the list were seen
     targets: Sequence[str] = ()  # digests of whom to tell of overdue batches
 
-    def run(self, *, even_early: bool) -> Report | None:
+    def run(self, *, even_early: bool) -> ReconcileReport | None:
         """Look when it is our turn; None when it is early.
 
         Raises LookHeldError when another process is looking, and the errors of Gemini, the storage and Redis: after one
         the next look starts from where this one did.
         """
-        looks = Looks(self.client, self.interval_s, self.batches.project)
+        looks = ReconcileLock(self.client, self.interval_s, self.batches.project)
         look = looks.take(even_early=even_early)
         if look is None:
             return None
@@ -73,12 +79,12 @@ class Reconciliation:
                 looks.end(look, "failed")
             raise
         unclear = [name for name in report.tally.unclear if INBOX_NAME.fullmatch(name)]
-        looks.end(look, "unclear" if len(unclear) > MOST_UNCLEAR else "complete", unclear)
+        looks.end(look, "unclear" if len(unclear) > MAX_UNCLEAR else "complete", unclear)
         _tell(report, self.batches.project)
         return report
 
-    def _look(self, looks: Looks, look: Look) -> Report:
-        report, running = Report(), RunningWatch()
+    def _look(self, looks: ReconcileLock, look: ReconcileRun) -> ReconcileReport:
+        report, running = ReconcileReport(), RunningWatch()
 
         def gives_results(batch: Batch) -> bool | None:
             looks.hold(look)
@@ -96,8 +102,12 @@ class Reconciliation:
 
         listed = register.watch(_holding(running.watch(self._listed()), lambda: looks.hold(look)))
         since = None if look.complete_ms is None else moment(look.complete_ms / 1000 - OVERLAP_S)
-        report.tally = replay(listed, get_batch, stored_among, register.admit, register.window(since))
-        running.note(self.client, self.batches.project, look.began_ms, self.interval_s, self.targets)
+        report.tally = replay(
+            listed, get_batch, stored_among, register.admit, register.window(since)
+        )
+        running.note(
+            self.client, self.batches.project, look.began_ms, self.interval_s, self.targets
+        )
         return report
 
     def _listed(self) -> Iterator[Batch | Unread]:
@@ -110,12 +120,16 @@ class _Register:
     """Judges the batches of one look against the inbox."""
 
     def __init__(
-        self, parts: Reconciliation, look: Look, report: Report, gives_results: Callable[[Batch], bool | None]
+        self,
+        parts: Reconciliation,
+        look: ReconcileRun,
+        report: ReconcileReport,
+        gives_results: Callable[[Batch], bool | None],
     ) -> None:
         self._client, self._look, self._report = parts.client, look, report
         self._gives_results = gives_results
-        self._inbox, self._bell = Inbox(parts.client), Bell(parts.client)
-        backlog = Backlog(parts.client)
+        self._inbox, self._bell = Inbox(parts.client), JobQueue(parts.client)
+        backlog = InboxQueries(parts.client)
         self._unsettled = backlog.unsettled()
         self._passing = self._find_passing(backlog.names("buried", parts.batches.project))
         grace_s = min(GRACE_S, parts.interval_s / 2)
@@ -144,12 +158,22 @@ class _Register:
     def admit(self, batches: Sequence[Batch]) -> list[Verdict]:
         known = self._inbox.entries(batch.name for batch in batches)
         judged = {batch.name: self._judge(batch, known.get(batch.name)) for batch in batches}
-        fresh = [batch for batch in batches if judged[batch.name] == "queued" and batch.name not in self._passing]
+        fresh = [
+            batch
+            for batch in batches
+            if judged[batch.name] == "queued" and batch.name not in self._passing
+        ]
         gone = find_expired(fresh, self._gives_results, self._look.began_ms / 1000)
-        verdicts: list[Verdict] = ["expired" if one.name in gone else judged[one.name] for one in batches]
-        wanted = [batch for batch, verdict in zip(batches, verdicts, strict=True) if verdict == "queued"]
+        verdicts: list[Verdict] = [
+            "expired" if one.name in gone else judged[one.name] for one in batches
+        ]
+        wanted = [
+            batch for batch, verdict in zip(batches, verdicts, strict=True) if verdict == "queued"
+        ]
         arrivals = [self._arrival(batch) for batch in wanted]
-        opened = [one for one, is_new in zip(wanted, self._inbox.accept(arrivals), strict=True) if is_new]
+        opened = [
+            one for one, is_new in zip(wanted, self._inbox.accept(arrivals), strict=True) if is_new
+        ]
         missed = [one.name for one in opened if one.name not in known and self._is_missed(one)]
         self._report.missed += missed
         self._report.reopened += [one.name for one in opened if one.name in self._passing]
@@ -173,7 +197,11 @@ class _Register:
             return "expired"
         is_fresh = batch.ended is not None and batch.ended >= self._fresh_from
         # Before the first complete look nothing is known to be on its way: Redis may just have been wiped.
-        return "young" if entry is None and is_fresh and self._look.complete_ms is not None else "queued"
+        return (
+            "young"
+            if entry is None and is_fresh and self._look.complete_ms is not None
+            else "queued"
+        )
 
     def _is_missed(self, batch: Batch) -> bool:
         return batch.ended is not None and self._first <= batch.ended < self._fresh_from
@@ -191,17 +219,24 @@ class _Register:
             self._report.expiring.append(batch.name)
 
 
-def _holding(listed: Iterable[Batch | Unread], hold: Callable[[], None]) -> Iterator[Batch | Unread]:
+def _holding(
+    listed: Iterable[Batch | Unread], hold: Callable[[], None]
+) -> Iterator[Batch | Unread]:
     for number, batch in enumerate(listed):
         if number % 100 == 0:
             hold()
         yield batch
 
 
-def _tell(report: Report, project: str) -> None:
+def _tell(report: ReconcileReport, project: str) -> None:
     tally = report.tally
     about: dict[str, object] = {"project": project} if project else {}
-    about |= {"found": tally.found, "stored": tally.stored, "queued": len(tally.queued), "missed": len(report.missed)}
+    about |= {
+        "found": tally.found,
+        "stored": tally.stored,
+        "queued": len(tally.queued),
+        "missed": len(report.missed),
+    }
     log.info("reconcile.done", extra=about | {"unclear": len(tally.unclear)})
     if report.missed:
         log.warning("reconcile.missed", extra=_named(report.missed))
@@ -211,10 +246,14 @@ def _tell(report: Report, project: str) -> None:
     if report.reopened:
         log.info("reconcile.reopened", extra=_named(report.reopened))
     if tally.expired:
-        log.info("reconcile.expired", extra=_named(tally.expired) | {"ended_before_s": RESULTS_LIVE_S})
+        log.info(
+            "reconcile.expired", extra=_named(tally.expired) | {"ended_before_s": RESULTS_LIVE_S}
+        )
     if tally.unclear:
-        log.warning("reconcile.unclear", extra=_named(tally.unclear) | {"causes": tally.reasons[:MOST_NAMED]})
+        log.warning(
+            "reconcile.unclear", extra=_named(tally.unclear) | {"causes": tally.reasons[:MAX_NAMED]}
+        )
 
 
 def _named(batches: Sequence[str]) -> dict[str, object]:
-    return {"batches": len(batches), "names": " ".join(batches[:MOST_NAMED])}
+    return {"batches": len(batches), "names": " ".join(batches[:MAX_NAMED])}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import redis
 
-from receiver.errors import InboxUnavailableError, LookHeldError
+from receiver.errors import InboxUnavailableError, ReconcileLockedError
 from receiver.inbox.foreign import read_number, read_or
 from receiver.inbox.scripts import LOOK, Scripts
 
@@ -17,7 +17,7 @@ FAILED_PAUSE_S = 60.0  # before a look that failed is made again
 
 
 @dataclass(frozen=True)
-class Look:
+class ReconcileRun:
     """The right to make one look."""
 
     token: str
@@ -27,7 +27,7 @@ class Look:
     unclear: frozenset[str] = frozenset()  # batches that the last complete look gave no verdict on
 
 
-class Looks:
+class ReconcileLock:
     """The turns of one project, kept in one hash. Every call raises InboxUnavailableError when Redis can't be asked."""
 
     def __init__(self, client: "redis.Redis", interval_s: float, project: str = "") -> None:
@@ -39,38 +39,48 @@ class Looks:
     def is_due(self) -> bool:
         """Whether `take` might succeed now; cheap."""
         try:
-            found: list[Any] = read_or([], lambda: self._client.hmget(self._key, "held_until", "began", "failed"))
+            found: list[Any] = read_or(
+                [], lambda: self._client.hmget(self._key, "held_until", "began", "failed")
+            )
             seconds, microseconds = self._client.time()
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer: {error}") from error
         held_until, began, failed = found or [None, None, None]
         now = seconds * 1000 + microseconds // 1000
         pause_s = self._failed_pause_s if failed == b"1" else self._interval_s
-        return (read_number(held_until) or 0) <= now and (read_number(began) or 0) + pause_s * 1000 <= now
+        return (read_number(held_until) or 0) <= now and (
+            read_number(began) or 0
+        ) + pause_s * 1000 <= now
 
     @property
     def _failed_pause_s(self) -> float:
         return min(self._interval_s, FAILED_PAUSE_S)
 
-    def take(self, *, even_early: bool = False) -> Look | None:
+    def take(self, *, even_early: bool = False) -> ReconcileRun | None:
         """The turn, or None when it is early. Raises LookHeldError when someone else is looking."""
         token = secrets.token_hex(8)
-        times = (int(seconds * 1000) for seconds in (self._interval_s, self._failed_pause_s, HOLD_S))
+        times = (
+            int(seconds * 1000) for seconds in (self._interval_s, self._failed_pause_s, HOLD_S)
+        )
         verdict, *found = self._run("take_look", token, *times, "now" if even_early else "due")
         if verdict == b"held":
-            raise LookHeldError("another process is looking at Gemini's list right now: try again in a minute")
+            raise ReconcileLockedError(
+                "another process is looking at Gemini's list right now: try again in a minute"
+            )
         if verdict == b"early":
             return None
         began, complete, first, unclear = found
         names = frozenset(unclear.decode(errors="replace").split())
-        return Look(token, began, int(complete) if complete else None, first, names)
+        return ReconcileRun(token, began, int(complete) if complete else None, first, names)
 
-    def hold(self, look: Look) -> None:
+    def hold(self, look: ReconcileRun) -> None:
         """Say that the look goes on. Raises LookHeldError when it was taken over."""
         if not self._run("hold_look", look.token, int(HOLD_S * 1000)):
-            raise LookHeldError("this look took too long without a sign of life; another process looks now")
+            raise ReconcileLockedError(
+                "this look took too long without a sign of life; another process looks now"
+            )
 
-    def end(self, look: Look, outcome: Outcome, unclear: Sequence[str] = ()) -> None:
+    def end(self, look: ReconcileRun, outcome: Outcome, unclear: Sequence[str] = ()) -> None:
         """Give the turn back. A complete look moves the mark that the next one starts from.
 
         `unclear` are the batches that the next one looks at wherever that mark is.

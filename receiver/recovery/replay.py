@@ -14,12 +14,12 @@ from receiver.storage import Storage
 
 Verdict = Literal["queued", "owed", "buried", "young", "expired"]
 TOGETHER = 100  # batches looked up at once
-MOST_FAULTS = 3  # of Gemini in a row, when batches are asked for one by one: then it is away, and not one batch odd
+MAX_FAULTS = 3  # of Gemini in a row, when batches are asked for one by one: then it is away, and not one batch odd
 STORAGE_THREADS = 8  # a bucket answers in tens of milliseconds; several questions overlap
 
 
 @dataclass
-class Tally:
+class ReplayCounts:
     """What a replay saw; batches go by their names in the inbox."""
 
     found: int = 0  # terminal batches within the time asked for
@@ -29,8 +29,12 @@ class Tally:
     buried: int = 0  # given up before, and left so
     young: int = 0  # so fresh that the callback may still be on its way
     unfinished: int = 0  # still pending or running at Gemini
-    expired: list[str] = field(default_factory=list)  # ended longer ago than results live, and have none any more
-    unclear: list[str] = field(default_factory=list)  # Gemini did not show them, or not readably: no verdict
+    expired: list[str] = field(
+        default_factory=list
+    )  # ended longer ago than results live, and have none any more
+    unclear: list[str] = field(
+        default_factory=list
+    )  # Gemini did not show them, or not readably: no verdict
     reasons: list[str] = field(default_factory=list)  # why, for each of them
 
     def note_unclear(self, name: str, reason: str) -> None:
@@ -39,11 +43,11 @@ class Tally:
         self.reasons.append(reason)
 
 
-def add_tallies(tallies: Iterable[Tally]) -> Tally:
+def add_counts(tallies: Iterable[ReplayCounts]) -> ReplayCounts:
     """What the replays of several projects saw together."""
-    whole = Tally()
+    whole = ReplayCounts()
     for one in tallies:
-        for part in fields(Tally):
+        for part in fields(ReplayCounts):
             setattr(whole, part.name, getattr(whole, part.name) + getattr(one, part.name))
     return whole
 
@@ -69,7 +73,9 @@ def find_stored(storage: Storage, names: Sequence[str]) -> set[str]:
         return storage.exists(manifest_name(split_inbox_name(name)[1].removeprefix("batches/")))
 
     with ThreadPoolExecutor(STORAGE_THREADS) as pool:
-        return {name for name, found in zip(names, pool.map(is_stored, names), strict=True) if found}
+        return {
+            name for name, found in zip(names, pool.map(is_stored, names), strict=True) if found
+        }
 
 
 def replay(
@@ -78,14 +84,14 @@ def replay(
     stored_among: Callable[[Sequence[str]], set[str]],
     admit: Callable[[Sequence[Batch]], Sequence[Verdict]],
     window: Window,
-) -> Tally:
+) -> ReplayCounts:
     """Look at every listed batch and admit the terminal ones that have no manifest.
 
     A batch that is listed as unfinished may have ended since, so it is asked for by name. One that Gemini does not
     show, or that can't be read, gets no verdict. The replay ends with an error of the storage or of `admit`, and with
     one of Gemini that says nothing about a single batch.
     """
-    tally = Tally()
+    tally = ReplayCounts()
     candidates = _candidates(listed, window, tally)
     ask = Asking(get_batch, tally)
     while group := list(islice(candidates, TOGETHER)):
@@ -99,7 +105,9 @@ def replay(
     return tally
 
 
-def _candidates(listed: Iterable[Batch | Unread], window: Window, tally: Tally) -> Iterator[Batch]:
+def _candidates(
+    listed: Iterable[Batch | Unread], window: Window, tally: ReplayCounts
+) -> Iterator[Batch]:
     seen = set[str]()
     for batch in listed:
         if isinstance(batch, Unread):
@@ -112,7 +120,7 @@ def _candidates(listed: Iterable[Batch | Unread], window: Window, tally: Tally) 
 class Asking:
     """Asks for batches by name; one that Gemini does not show, or not readably, is unclear and ends nothing."""
 
-    def __init__(self, get_batch: Callable[[str], Batch], tally: Tally) -> None:
+    def __init__(self, get_batch: Callable[[str], Batch], tally: ReplayCounts) -> None:
         self._get_batch, self._tally = get_batch, tally
         self._faults = 0  # in a row
 
@@ -122,7 +130,7 @@ class Asking:
             batch = self._get_batch(name)
         except GeminiError as error:
             self._faults += error.fault == "outside"
-            if self._faults >= MOST_FAULTS:
+            if self._faults >= MAX_FAULTS:
                 raise
             self._tally.note_unclear(name, str(error))
             return None
@@ -130,7 +138,7 @@ class Asking:
         return batch
 
 
-def _settled(batch: Batch, asking: Asking, tally: Tally) -> Batch | None:
+def _settled(batch: Batch, asking: Asking, tally: ReplayCounts) -> Batch | None:
     """The batch once it is terminal; otherwise it is counted and None."""
     if batch.is_terminal:
         return batch
@@ -143,7 +151,7 @@ def _settled(batch: Batch, asking: Asking, tally: Tally) -> Batch | None:
     return None
 
 
-def _count(tally: Tally, batch: Batch, verdict: Verdict) -> None:
+def _count(tally: ReplayCounts, batch: Batch, verdict: Verdict) -> None:
     if verdict in ("queued", "expired"):
         names: list[str] = getattr(tally, verdict)
         names.append(batch.name)

@@ -11,13 +11,23 @@ from receiver.errors import InboxUnavailableError
 from receiver.gemini.operations import Batch, Unread
 from receiver.inbox.foreign import read_or
 from receiver.inbox.scripts import DONE, Scripts
-from receiver.notices.overdue import MAX_TEXT, RunningBatch, describe_overdue, find_threshold_h, is_overdue, sort_by_age
+from receiver.notices.overdue import (
+    MAX_TEXT,
+    RunningBatch,
+    describe_overdue,
+    find_threshold_h,
+    is_overdue,
+    sort_by_age,
+)
 from receiver.notices.payloads import encode_data
 from receiver.tolerant_json import tolerant_reader
 
 RUNNING = "gbr:running"
-MOST_NOTED = 100  # the oldest ones; Gemini runs no more than so many of a project at once
-KEEP_RUNS, KEEP_LEAST_S = 3, 2 * 3600  # after so many intervals without a run nobody knows what still runs
+MAX_NOTED = 100  # the oldest ones; Gemini runs no more than so many of a project at once
+KEEP_RUNS, KEEP_LEAST_S = (
+    3,
+    2 * 3600,
+)  # after so many intervals without a run nobody knows what still runs
 TOLD_TTL_S = 30 * 86400
 
 
@@ -86,16 +96,23 @@ class RunningWatch:
         return batch
 
     def note(
-        self, client: "redis.Redis", project: str, now_ms: int, interval_s: float, targets: Sequence[str] = ()
+        self,
+        client: "redis.Redis",
+        project: str,
+        now_ms: int,
+        interval_s: float,
+        targets: Sequence[str] = (),
     ) -> None:
         """Keep it, and owe each target (a digest) a notice of what is overdue. Raises InboxUnavailableError."""
         batches = sort_by_age(self._found.values(), now_ms)
-        kept = RunningNote(now_ms, len(batches), batches[:MOST_NOTED])
+        kept = RunningNote(now_ms, len(batches), batches[:MAX_NOTED])
         ttl_s = int(max(KEEP_RUNS * interval_s, KEEP_LEAST_S))
         try:
             client.set(running_key(project), msgspec.json.encode(kept), ex=ttl_s)
         except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not take what runs at Gemini: {error}") from error
+            raise InboxUnavailableError(
+                f"Redis did not take what runs at Gemini: {error}"
+            ) from error
         passed = [(batch, find_threshold_h(batch.age_ms(now_ms))) for batch in kept.batches]
         args = [
             part
@@ -103,7 +120,9 @@ class RunningWatch:
             if hours
             for part in (batch.batch, hours, encode_data(describe_overdue(batch, hours)))
         ]
-        if args and targets:  # who tells nobody must not keep it from the targets of another process
+        if (
+            args and targets
+        ):  # who tells nobody must not keep it from the targets of another process
             Scripts(client, ("owe_overdue",), targets=targets).run("owe_overdue", TOLD_TTL_S, *args)
 
 
@@ -141,7 +160,13 @@ def _read_now(client: "redis.Redis", project: str, note: RunningNote, now_ms: in
         count=max(len(left), note.count - (len(names) - len(left))),
         overdue=sum(is_overdue(age_ms) for age_ms in ages),
         batches=[
-            RunningRow(one.batch, one.state, None if age is None else age // 1000, is_overdue(age), one.display_name)
+            RunningRow(
+                one.batch,
+                one.state,
+                None if age is None else age // 1000,
+                is_overdue(age),
+                one.display_name,
+            )
             for one, age in zip(left, ages, strict=True)
         ],
     )
@@ -159,8 +184,6 @@ def _say_overdue(running: RunningNow) -> str:
     if running.overdue == 1:
         count = f"1 batch{of_project} has not ended at Gemini within 24 hours ({which})"
     else:
-        count = (
-            f"{running.overdue:,} batches{of_project} have not ended at Gemini within 24 hours (the oldest is {which})"
-        )
+        count = f"{running.overdue:,} batches{of_project} have not ended at Gemini within 24 hours (the oldest is {which})"
     look = f"`gemini-batch-receiver batches show {oldest.batch}`"
     return f"{count}: {look} shows how far it is, `batches cancel` and `batches submit` start over"

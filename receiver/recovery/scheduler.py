@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import redis
 
-from receiver.errors import InboxUnavailableError, LookHeldError, ReceiverError
+from receiver.errors import InboxUnavailableError, ReceiverError, ReconcileLockedError
 from receiver.gemini.project_client import open_batches
-from receiver.recovery.reconcile import Reconciliation, Report
-from receiver.recovery.reconcile_lock import Looks
+from receiver.recovery.reconcile import ReconcileReport, Reconciliation
+from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
@@ -22,7 +22,7 @@ ASK_EVERY_S = 5.0  # how soon a look follows a wiped Redis
 log = logging.getLogger(__name__)
 
 
-class Reconciler:
+class ReconcileScheduler:
     """Calls `look` whenever a project's look is due, in a thread of its own until stopped; an interval of 0 never does.
 
     `look` makes the looks that are due.
@@ -30,7 +30,9 @@ class Reconciler:
 
     def __init__(self, client: "redis.Redis", settings: Settings, look: Callable[[], None]) -> None:
         self._interval_s = settings.reconcile_interval_s
-        self._looks = [Looks(client, self._interval_s, project) for project in settings.projects]
+        self._looks = [
+            ReconcileLock(client, self._interval_s, project) for project in settings.projects
+        ]
         self._look = look
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
@@ -63,7 +65,7 @@ def look_at_each(settings: Settings, client: "redis.Redis") -> None:
     for project in settings.projects.values():
         try:
             look_at(settings, project, client, even_early=False)
-        except LookHeldError:
+        except ReconcileLockedError:
             log.debug("reconcile.held", extra={"project": project.label})
         except ReceiverError as error:
             log.warning("reconcile.failed", extra={"cause": str(error), "project": project.label})
@@ -76,7 +78,7 @@ def look_at(
     *,
     even_early: bool,
     heard: Callable[[int], None] = lambda _: None,
-) -> Report | None:
+) -> ReconcileReport | None:
     """Look at one project's list; None when it is early. `heard` is told of batches seen.
 
     Raises what `Reconciliation.run` does, and StorageError.

@@ -23,7 +23,9 @@ def find_secrets(data: bytes, names: Sequence[str]) -> list[Secret]:
     for name in names:
         values = [value for line in data.splitlines() if (value := _value(line, name)) is not None]
         if len(values) > 1:
-            raise EnvFileError(f"{name} is set {len(values)} times in the file: leave one line of it")
+            raise EnvFileError(
+                f"{name} is set {len(values)} times in the file: leave one line of it"
+            )
         if any(values):
             return _parse(values[0], name)
     return []
@@ -33,7 +35,9 @@ def put_secrets(data: bytes, name: str, secrets: Iterable[Secret]) -> bytes:
     """The file with the variable set to these secrets, on its own line or on a new last one."""
     line = f"{name}={','.join(show_secret(one) for one in dict.fromkeys(secrets))}".encode()
     lines = data.splitlines(keepends=True)
-    place = next((number for number, text in enumerate(lines) if _value(text, name) is not None), None)
+    place = next(
+        (number for number, text in enumerate(lines) if _value(text, name) is not None), None
+    )
     if place is None:
         return data + (b"" if data[-1:] in (b"", b"\n") else b"\n") + line + b"\n"
     found = lines[place]
@@ -45,7 +49,8 @@ def put_secrets(data: bytes, name: str, secrets: Iterable[Secret]) -> bytes:
 def _value(line: bytes, name: str) -> str | None:
     """What a line sets the variable to, without quotes; None where it sets another one or none."""
     found = re.fullmatch(
-        rb"[ \t]*(?:export[ \t]+)?" + name.encode() + rb"[ \t]*=[ \t]*(.*?)[ \t]*", line.rstrip(b"\r\n")
+        rb"[ \t]*(?:export[ \t]+)?" + name.encode() + rb"[ \t]*=[ \t]*(.*?)[ \t]*",
+        line.rstrip(b"\r\n"),
     )
     if found is None:
         return None
@@ -58,7 +63,9 @@ def _parse(value: str, name: str) -> list[Secret]:
     try:
         return [Secret.parse(word) for word in re.split(r"[\s,]+", value) if word]
     except ValueError as error:
-        raise EnvFileError(f"the file sets {name} to something else than secrets ({error}): mend that line") from None
+        raise EnvFileError(
+            f"the file sets {name} to something else than secrets ({error}): mend that line"
+        ) from None
 
 
 def read_env_file(path: Path) -> bytes:
@@ -79,7 +86,9 @@ def write_env_file(path: Path, data: bytes) -> None:
     """Replace the file as a whole, or not at all; only its owner can read it from then on. Raises EnvFileError."""
     real = Path(os.path.realpath(path))  # a link stays one
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)  # readable by us alone
+        handle, name = tempfile.mkstemp(
+            prefix=f".{real.name}.", dir=real.parent
+        )  # readable by us alone
         try:
             with os.fdopen(handle, "wb") as file:
                 _keep_owner(file.fileno(), real)

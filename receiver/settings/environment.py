@@ -64,5 +64,7 @@ def parse_switch(text: str) -> bool:
 def parse_token(text: str) -> str:
     """What a caller must show in a header; empty is none."""
     if text and not re.fullmatch(r"[!-~]{16,}", text):
-        raise ValueError("expected at least 16 characters without spaces, such as `openssl rand -hex 32` gives")
+        raise ValueError(
+            "expected at least 16 characters without spaces, such as `openssl rand -hex 32` gives"
+        )
     return text

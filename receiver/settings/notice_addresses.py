@@ -4,8 +4,12 @@ import ipaddress
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
-PROTOCOLS = ipaddress.IPv4Network("192.0.0.0/24")  # some clouds' metadata; older Pythons know a part of it alone
-GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA gives out; `is_global` knows exceptions alone
+PROTOCOLS = ipaddress.IPv4Network(
+    "192.0.0.0/24"
+)  # some clouds' metadata; older Pythons know a part of it alone
+GLOBAL_UNICAST = ipaddress.IPv6Network(
+    "2000::/3"
+)  # all that IANA gives out; `is_global` knows exceptions alone
 
 
 def parse_address(text: str) -> Address | None:
@@ -24,7 +28,11 @@ def is_public(address: Address) -> bool:
     """
     if isinstance(address, ipaddress.IPv6Address):
         carried = _carried(address)
-        return address.is_global and address in GLOBAL_UNICAST if carried is None else is_public(carried)
+        return (
+            address.is_global and address in GLOBAL_UNICAST
+            if carried is None
+            else is_public(carried)
+        )
     return address.is_global and not address.is_multicast and address not in PROTOCOLS
 
 
@@ -37,7 +45,13 @@ def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 def find_refusal(address: Address, *, is_https: bool, private: bool) -> str | None:
     """In words why nothing is sent to an address; None where it is. `private` is NOTIFY_PRIVATE."""
     if is_public(address):
-        return None if is_https else "expected https: a notice must not travel in clear over the internet"
+        return (
+            None
+            if is_https
+            else "expected https: a notice must not travel in clear over the internet"
+        )
     if private:
         return None
-    return "the address is not public: set NOTIFY_PRIVATE=true if notices may go into your own network"
+    return (
+        "the address is not public: set NOTIFY_PRIVATE=true if notices may go into your own network"
+    )

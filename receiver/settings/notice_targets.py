@@ -29,7 +29,11 @@ NOTICE_VARIABLES = (
         "secret that notices are signed with (`whsec_…`, such as `echo whsec_$(openssl rand -base64 32)` gives);"
         " several during a rotation",
     ),
-    Variable("SLACK_WEBHOOK_URL", "none", "incoming webhook of Slack, or of what speaks like it, for the same as text"),
+    Variable(
+        "SLACK_WEBHOOK_URL",
+        "none",
+        "incoming webhook of Slack, or of what speaks like it, for the same as text",
+    ),
     Variable(
         "NOTIFY_PRIVATE",
         "false",
@@ -81,10 +85,16 @@ def read_notice_settings(reader: Reader) -> NoticeSettings:
     """What is wrong goes to `reader.problems`; no line quotes an address."""
     private = reader.parsed(parse_switch, False, "NOTIFY_PRIVATE", default="false")
     nobody = tuple[Target, ...]()
-    webhooks = reader.parsed(lambda text: _parse_targets("webhook", text, private=private), nobody, "NOTIFY_URL")
-    slack = reader.parsed(lambda text: _parse_targets("slack", text, private=private), nobody, "SLACK_WEBHOOK_URL")
+    webhooks = reader.parsed(
+        lambda text: _parse_targets("webhook", text, private=private), nobody, "NOTIFY_URL"
+    )
+    slack = reader.parsed(
+        lambda text: _parse_targets("slack", text, private=private), nobody, "SLACK_WEBHOOK_URL"
+    )
     secrets = reader.parsed(
-        lambda text: _parse_secrets(text, needed=bool(webhooks)), tuple[Secret, ...](), "NOTIFY_SECRET"
+        lambda text: _parse_secrets(text, needed=bool(webhooks)),
+        tuple[Secret, ...](),
+        "NOTIFY_SECRET",
     )
     base_s = reader.parsed(_parse_base, BASE_S, "NOTIFY_RETRY_BASE_S", default="5")
     return NoticeSettings((*webhooks, *slack), secrets, private, base_s)
@@ -98,18 +108,26 @@ def _parse_targets(kind: Kind, text: str, *, private: bool) -> tuple[Target, ...
 def _parse_url(text: str, *, private: bool) -> str:
     """Names are judged once they are resolved, before each try."""
     if not text.isascii() or not text.isprintable() or "\\" in text:
-        raise ValueError("expected an address in printable ASCII, such as https://example.com/notices")
+        raise ValueError(
+            "expected an address in printable ASCII, such as https://example.com/notices"
+        )
     parts = urlsplit(text)
     try:
         is_right = parts.scheme in DEFAULT_PORTS and parts.hostname and parts.port != 0
     except ValueError:
         is_right = False
     if not is_right or "@" in parts.netloc or "#" in text:
-        raise ValueError("expected an address such as https://example.com/notices, without a user and a fragment")
+        raise ValueError(
+            "expected an address such as https://example.com/notices, without a user and a fragment"
+        )
     is_https, address = parts.scheme == "https", parse_address(parts.hostname or "")
     if not is_https and not private:
-        raise ValueError("expected https: http is only for addresses that are not public, with NOTIFY_PRIVATE=true")
-    if address is not None and (refusal := find_refusal(address, is_https=is_https, private=private)):
+        raise ValueError(
+            "expected https: http is only for addresses that are not public, with NOTIFY_PRIVATE=true"
+        )
+    if address is not None and (
+        refusal := find_refusal(address, is_https=is_https, private=private)
+    ):
         raise ValueError(refusal)
     return text
 
@@ -117,7 +135,9 @@ def _parse_url(text: str, *, private: bool) -> str:
 def _parse_secrets(text: str, *, needed: bool) -> tuple[Secret, ...]:
     secrets: Sequence[Secret] = [Secret.parse(word) for word in re.split(r"[\s,]+", text) if word]
     if needed and not secrets:
-        raise ValueError("is missing: make one with `echo whsec_$(openssl rand -base64 32)`, for the receiver too")
+        raise ValueError(
+            "is missing: make one with `echo whsec_$(openssl rand -base64 32)`, for the receiver too"
+        )
     return tuple(secrets)
 
 

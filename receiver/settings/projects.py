@@ -62,8 +62,14 @@ def read_projects(reader: Reader) -> Mapping[str, Project]:
 
 def _stated_names(reader: Reader) -> tuple[list[str], bool]:
     """The right names among the suffixes, and whether there was any suffix."""
-    parts = [(variable, *variable.partition("__")) for variable in sorted(reader.environ) if reader.text(variable)]
-    found = [(variable, suffix) for variable, name, mark, suffix in parts if name in VARIABLES and mark]
+    parts = [
+        (variable, *variable.partition("__"))
+        for variable in sorted(reader.environ)
+        if reader.text(variable)
+    ]
+    found = [
+        (variable, suffix) for variable, name, mark, suffix in parts if name in VARIABLES and mark
+    ]
     names = set[str]()
     for variable, suffix in found:
         name = suffix.lower()
@@ -72,7 +78,9 @@ def _stated_names(reader: Reader) -> tuple[list[str], bool]:
                 f"{variable}: after __ comes a project's name of up to 40 of A-Z, 0-9 and _, such as {API_KEY}__ACME"
             )
         elif name.endswith("_file"):
-            reader.problems.append(f"{variable}: a project's suffix comes last, such as {API_KEY}_FILE__ACME")
+            reader.problems.append(
+                f"{variable}: a project's suffix comes last, such as {API_KEY}_FILE__ACME"
+            )
         elif name == DEFAULT:
             reader.problems.append(f"{variable}: the default project's variables have no suffix")
         else:
@@ -93,7 +101,9 @@ def _read_project(reader: Reader, name: str) -> Project:
 
 def _parse_key(text: str, other: str) -> str:
     if not text:
-        raise ValueError(f"is missing; create a key at https://aistudio.google.com/apikey and set it (or {other})")
+        raise ValueError(
+            f"is missing; create a key at https://aistudio.google.com/apikey and set it (or {other})"
+        )
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("must be one word of printable ASCII; copy the key again")
     return text
@@ -113,5 +123,7 @@ def _refuse_shared(reader: Reader, projects: Iterable[Project]) -> None:
             held[project.audience] = project.variable(AUDIENCE)
         for value, variable in held.items():
             if value in seen:
-                reader.problems.append(f"{variable}: the same value is in {seen[value]}; each project needs its own")
+                reader.problems.append(
+                    f"{variable}: the same value is in {seen[value]}; each project needs its own"
+                )
         seen |= held

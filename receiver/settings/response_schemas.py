@@ -24,7 +24,9 @@ def parse_response_schema(text: str) -> dict[str, Any]:
         raise ValueError("the schema is not a JSON object")  # noqa: TRY004 - a setting is wrong, not a type of ours
     for reference in _references(schema):
         if not isinstance(reference, str) or not reference.startswith("#"):
-            raise ValueError(f"the schema refers to {reference!r}; it may refer to its own parts only, with #/…")
+            raise ValueError(
+                f"the schema refers to {reference!r}; it may refer to its own parts only, with #/…"
+            )
     build_validator(schema)
     return schema
 
@@ -32,9 +34,14 @@ def parse_response_schema(text: str) -> dict[str, Any]:
 def build_validator(schema: dict[str, Any]) -> Any:
     """A `jsonschema` validator that never fetches anything. Raises ValueError."""
     try:
-        jsonschema, referencing = importlib.import_module("jsonschema"), importlib.import_module("referencing")
+        jsonschema, referencing = (
+            importlib.import_module("jsonschema"),
+            importlib.import_module("referencing"),
+        )
     except ImportError as error:
-        raise ValueError("a schema needs the package jsonschema: pip install -e '.[schema]'") from error
+        raise ValueError(
+            "a schema needs the package jsonschema: pip install -e '.[schema]'"
+        ) from error
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
@@ -44,7 +51,9 @@ def build_validator(schema: dict[str, Any]) -> Any:
             registry.resolver_with_root(root).lookup(reference)
     except jsonschema.exceptions.SchemaError as error:
         place = "/".join(str(step) for step in error.absolute_path)
-        raise ValueError(f"this is no JSON Schema: at {place or 'its top'}: {error.message[:200]}") from error
+        raise ValueError(
+            f"this is no JSON Schema: at {place or 'its top'}: {error.message[:200]}"
+        ) from error
     except referencing.exceptions.Unresolvable as error:
         raise ValueError(f"the schema refers to what it does not hold: {error.ref}") from error
     except RecursionError as error:

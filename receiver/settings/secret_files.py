@@ -31,7 +31,9 @@ class WithSecrets:
     """An environment with the secrets of its files in it."""
 
     environ: Mapping[str, str]
-    problems: Mapping[str, str]  # by the name of the secret that could not be had; none quotes what a variable holds
+    problems: Mapping[
+        str, str
+    ]  # by the name of the secret that could not be had; none quotes what a variable holds
     files: Mapping[str, str]  # the variable that named a file, by the name of the secret
 
 

@@ -30,7 +30,13 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("auto", "json", "text")
 STORAGE_SCHEMES = ("file", "s3", "gs", "az")
 MAX_PORT = 65535
-_MEMBERS = ("response", "error", "metadata", "request", "body")  # of a line, by Gemini's or OpenAI's form
+_MEMBERS = (
+    "response",
+    "error",
+    "metadata",
+    "request",
+    "body",
+)  # of a line, by Gemini's or OpenAI's form
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,9 @@ class Settings:
     api_version: str  # "v1beta"
     jwks_url: str
     public_url: str | None  # origin of the web process as Gemini reaches it; None: not stated
-    redis_url: str = field(repr=False)  # with the TLS options of its connections; may carry a password
+    redis_url: str = field(
+        repr=False
+    )  # with the TLS options of its connections; may carry a password
     storage_url: str  # file:, s3://, gs:// or az://
     template: Template  # OUTPUT_TEMPLATE with KEY_PATTERN
     result_key: str  # RESULT_KEY; empty: `key`
@@ -127,7 +135,9 @@ def _parse_log_format(text: str) -> str:
 
 def _parse_result_key(text: str) -> str:
     if text in _MEMBERS:
-        raise ValueError(f"{text} holds no key: expected the name of a member of your own, such as request_id")
+        raise ValueError(
+            f"{text} holds no key: expected the name of a member of your own, such as request_id"
+        )
     return "" if text == "key" else text
 
 
@@ -174,7 +184,9 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
     """
     reader = Reader(environ)
     unknown = find_unknown(environ, _known_names(), PROJECT_VARIABLES)
-    base_url = reader.parsed(parse_api_url, DEFAULT_BASE_URL, "GEMINI_BASE_URL", default=DEFAULT_BASE_URL)
+    base_url = reader.parsed(
+        parse_api_url, DEFAULT_BASE_URL, "GEMINI_BASE_URL", default=DEFAULT_BASE_URL
+    )
     jwks_default = f"{base_url}/.well-known/jwks.json"
     values: dict[str, Any] = {
         "projects": read_projects(reader),
@@ -194,7 +206,9 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
             reader.parsed(_parse_seconds, 0.0, "RETRY_BASE_S", default="5"),
             reader.parsed(_parse_seconds, 0.0, "OUTAGE_PATIENCE_S", default="604800"),
         ),
-        "reconcile_interval_s": reader.parsed(_parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"),
+        "reconcile_interval_s": reader.parsed(
+            _parse_seconds, 0.0, "RECONCILE_INTERVAL_S", default="900"
+        ),
         "notices": read_notice_settings(reader),
         "metrics_token": reader.parsed(parse_token, "", "METRICS_TOKEN"),
         "status_token": reader.parsed(parse_token, "", "STATUS_TOKEN"),
@@ -207,6 +221,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
     reader.problems += [one.text for one in unknown if one.is_typo]
     if reader.problems:
         raise SettingsError(
-            "these settings are wrong or missing:\n" + "\n".join(f"  {line}" for line in reader.problems)
+            "these settings are wrong or missing:\n"
+            + "\n".join(f"  {line}" for line in reader.problems)
         )
     return Settings(**(values | overrides))

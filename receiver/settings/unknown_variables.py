@@ -27,13 +27,17 @@ class Unknown:
     is_typo: bool  # it stops the start
 
 
-def find_unknown(environ: Mapping[str, str], known: Collection[str], of_projects: Collection[str]) -> list[Unknown]:
+def find_unknown(
+    environ: Mapping[str, str], known: Collection[str], of_projects: Collection[str]
+) -> list[Unknown]:
     """What is set and looks like one of the `known` settings; `of_projects` are those that take a project's suffix."""
     stated = sorted(name for name, value in environ.items() if value.strip())
     return [found for name in stated for found in _judge(name, set(stated), known, of_projects)]
 
 
-def _judge(name: str, stated: set[str], known: Collection[str], of_projects: Collection[str]) -> Iterator[Unknown]:
+def _judge(
+    name: str, stated: set[str], known: Collection[str], of_projects: Collection[str]
+) -> Iterator[Unknown]:
     base, mark, suffix = name.partition("__")
     setting = base.removesuffix(MARK) if base not in known else base
     if setting in known:
@@ -41,23 +45,34 @@ def _judge(name: str, stated: set[str], known: Collection[str], of_projects: Col
         return
     if OTHERS.fullmatch(name):
         return
-    if near := next((one for one in sorted(known) if len(one) >= SHORTEST and _is_near(base, one)), None):
+    if near := next(
+        (one for one in sorted(known) if len(one) >= SHORTEST and _is_near(base, one)), None
+    ):
         meant = f"{near}{mark}{suffix}"
         yield Unknown(f"{name}: is no setting; did you mean {meant}?", is_typo=meant not in stated)
     elif longer := next((one for one in sorted(of_projects) if base.startswith(f"{one}_")), None):
         meant = f"{longer}__{base.removeprefix(f'{longer}_')}"
-        yield Unknown(f"{name}: is no setting; did you mean {meant}, of a project of that name?", is_typo=False)
+        yield Unknown(
+            f"{name}: is no setting; did you mean {meant}, of a project of that name?",
+            is_typo=False,
+        )
     elif name.startswith(OURS):
-        yield Unknown(f"{name}: is no setting, so nothing reads it; `--help` lists them all", is_typo=False)
+        yield Unknown(
+            f"{name}: is no setting, so nothing reads it; `--help` lists them all", is_typo=False
+        )
 
 
-def _judge_form(name: str, setting: str, known: Collection[str], of_projects: Collection[str]) -> Iterator[Unknown]:
+def _judge_form(
+    name: str, setting: str, known: Collection[str], of_projects: Collection[str]
+) -> Iterator[Unknown]:
     """A setting's own name, with what may follow it."""
     base, mark, _ = name.partition("__")
     if base not in known and setting not in SECRETS:
         yield Unknown(f"{name}: {setting} is no secret, and can't come from a file", is_typo=True)
     elif mark and setting not in of_projects:
-        yield Unknown(f"{name}: {setting} is one for all projects; take the suffix off", is_typo=True)
+        yield Unknown(
+            f"{name}: {setting} is one for all projects; take the suffix off", is_typo=True
+        )
 
 
 def _is_near(name: str, known: str) -> bool:

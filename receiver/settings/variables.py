@@ -17,10 +17,20 @@ VARIABLES = (
         "signing secret of the registered webhook (`whsec_…`); several, separated by spaces or commas, during a"
         " rotation; `WEBHOOK_SIGNING_SECRET` is read when it is unset",
     ),
-    Variable("GEMINI_BASE_URL", DEFAULT_BASE_URL, "where the Gemini API is; https, or http on loopback"),
+    Variable(
+        "GEMINI_BASE_URL", DEFAULT_BASE_URL, "where the Gemini API is; https, or http on loopback"
+    ),
     Variable("GEMINI_API_VERSION", "v1beta", "version segment of the API's paths"),
-    Variable("GEMINI_JWKS_URL", "GEMINI_BASE_URL/.well-known/jwks.json", "key set that proves dynamic webhooks"),
-    Variable("GEMINI_WEBHOOK_AUDIENCE", "none", "`aud` that a dynamic webhook's JWT must carry; unset refuses JWTs"),
+    Variable(
+        "GEMINI_JWKS_URL",
+        "GEMINI_BASE_URL/.well-known/jwks.json",
+        "key set that proves dynamic webhooks",
+    ),
+    Variable(
+        "GEMINI_WEBHOOK_AUDIENCE",
+        "none",
+        "`aud` that a dynamic webhook's JWT must carry; unset refuses JWTs",
+    ),
     Variable(
         "GEMINI_API_KEY__NAME",
         "none",
@@ -41,16 +51,22 @@ VARIABLES = (
     ),
     Variable("REDIS_URL", "redis://127.0.0.1:6379/0", "Redis or Valkey that holds the inbox"),
     Variable(
-        "REDIS_CA_FILE", "none", "PEM file of the private CA that signed the certificate of a `rediss://` address"
+        "REDIS_CA_FILE",
+        "none",
+        "PEM file of the private CA that signed the certificate of a `rediss://` address",
     ),
     Variable(
         "REDIS_TLS_VERIFY",
         "true",
         "`false` leaves the certificate of a `rediss://` address unchecked: for self-signed ones such as Heroku's",
     ),
-    Variable("STORAGE_URL", "file:outputs", "where outputs go: `file:`, `s3://`, `gs://` or `az://`"),
+    Variable(
+        "STORAGE_URL", "file:outputs", "where outputs go: `file:`, `s3://`, `gs://` or `az://`"
+    ),
     Variable("OUTPUT_TEMPLATE", "{batch}/{key}.json", "name of an output below STORAGE_URL"),
-    Variable("KEY_PATTERN", "none", "regular expression on the key; its named groups are template fields"),
+    Variable(
+        "KEY_PATTERN", "none", "regular expression on the key; its named groups are template fields"
+    ),
     Variable(
         "RESULT_KEY",
         "key",
@@ -79,7 +95,11 @@ VARIABLES = (
         "key that workers sign manifests with, 32 bytes in base64, such as `openssl rand -base64 32` gives; see"
         " [Signed manifests](#signed-manifests)",
     ),
-    Variable("SCRATCH_DIR", "the system's temporary folder", "local folder for results on their way to the storage"),
+    Variable(
+        "SCRATCH_DIR",
+        "the system's temporary folder",
+        "local folder for results on their way to the storage",
+    ),
     Variable(
         "RETRY_BASE_S",
         "5",
@@ -100,12 +120,20 @@ VARIABLES = (
     *NOTICE_VARIABLES,
     Variable("HOST", "127.0.0.1", "address that `serve` listens on; 0.0.0.0 on a PaaS"),
     Variable("PORT", "8000", "port that `serve` listens on"),
-    Variable("METRICS_TOKEN", "none", "token that `GET /metrics` asks for, 16 characters or more; unset turns it off"),
+    Variable(
+        "METRICS_TOKEN",
+        "none",
+        "token that `GET /metrics` asks for, 16 characters or more; unset turns it off",
+    ),
     Variable(
         "STATUS_TOKEN",
         "none",
         "token that the [status page](#status-page) asks for, 16 characters or more; unset turns it off",
     ),
     Variable("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
-    Variable("LOG_FORMAT", "auto", "`json`, `text` for people, or `auto`: text on a terminal, JSON anywhere else"),
+    Variable(
+        "LOG_FORMAT",
+        "auto",
+        "`json`, `text` for people, or `auto`: text on a terminal, JSON anywhere else",
+    ),
 )

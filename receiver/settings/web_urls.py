@@ -9,10 +9,18 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 def parse_api_url(text: str) -> str:
     """Where the API is, without a slash at its end. Raises ValueError."""
     parts = urlsplit(text)
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.username or parts.query or parts.fragment:
+    if (
+        parts.scheme not in DEFAULT_PORTS
+        or not parts.hostname
+        or parts.username
+        or parts.query
+        or parts.fragment
+    ):
         raise ValueError("expected an address such as https://generativelanguage.googleapis.com")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ValueError("expected https: the API key must not travel in clear (http is for loopback only)")
+        raise ValueError(
+            "expected https: the API key must not travel in clear (http is for loopback only)"
+        )
     return text.rstrip("/")
 
 
@@ -20,9 +28,13 @@ def parse_web_url(text: str) -> str:
     """An address that deliveries could be sent to, with a path or without. Raises ValueError."""
     parts = _split(text)
     if parts is None or "?" in text or "#" in text or "@" in parts.netloc:
-        raise ValueError("expected https://HOST or https://HOST/PATH, without a user, a query or a fragment")
+        raise ValueError(
+            "expected https://HOST or https://HOST/PATH, without a user, a query or a fragment"
+        )
     if not is_private_on_its_way(text):
-        raise ValueError("expected https: deliveries must not travel in clear (http is for loopback only)")
+        raise ValueError(
+            "expected https: deliveries must not travel in clear (http is for loopback only)"
+        )
     return text if parts.path.strip("/") else text.rstrip("/")
 
 

@@ -8,7 +8,7 @@ import redis
 
 from receiver.inbox.ledger import Inbox
 from receiver.recovery.manual_actions import replay_one, retry
-from receiver.recovery.replay import Tally
+from receiver.recovery.replay import ReplayCounts
 from receiver.settings.settings import Settings
 from receiver.storage import Storage
 
@@ -17,28 +17,36 @@ CAUSE = "by hand, on the status page"
 
 
 @dataclass(frozen=True)
-class Saying:
+class ActionResult:
     """What became of a deed."""
 
     is_done: bool
     text: str
 
 
-SAYINGS: Mapping[str, Saying] = {
-    "retried": Saying(True, "It is queued again, from the first attempt."),
-    "unknown": Saying(False, "The inbox does not know it: a replay asks Gemini for it."),
-    "buried": Saying(True, "It is buried. A worker that was at it stops within seconds."),
-    "settled": Saying(False, "It is neither waiting nor running, so there is nothing to bury."),
-    "queued": Saying(True, "Gemini has it and it is not stored: it is queued."),
-    "stored": Saying(True, "It is stored already: there is nothing to do."),
-    "owed": Saying(True, "It is queued already."),
-    "unfinished": Saying(False, "Gemini has not finished it yet: a callback or a look will bring it."),
-    "expired": Saying(False, "It ended longer ago than results live, and its results are gone at Gemini."),
-    "unclear": Saying(False, "Gemini does not show it for this project's API key."),
+SAYINGS: Mapping[str, ActionResult] = {
+    "retried": ActionResult(True, "It is queued again, from the first attempt."),
+    "unknown": ActionResult(False, "The inbox does not know it: a replay asks Gemini for it."),
+    "buried": ActionResult(True, "It is buried. A worker that was at it stops within seconds."),
+    "settled": ActionResult(
+        False, "It is neither waiting nor running, so there is nothing to bury."
+    ),
+    "queued": ActionResult(True, "Gemini has it and it is not stored: it is queued."),
+    "stored": ActionResult(True, "It is stored already: there is nothing to do."),
+    "owed": ActionResult(True, "It is queued already."),
+    "unfinished": ActionResult(
+        False, "Gemini has not finished it yet: a callback or a look will bring it."
+    ),
+    "expired": ActionResult(
+        False, "It ended longer ago than results live, and its results are gone at Gemini."
+    ),
+    "unclear": ActionResult(False, "Gemini does not show it for this project's API key."),
 }
 
 
-def do(deed: Deed, settings: Settings, client: "redis.Redis", storage: Callable[[], Storage], name: str) -> str:
+def do(
+    deed: Deed, settings: Settings, client: "redis.Redis", storage: Callable[[], Storage], name: str
+) -> str:
     """Do it to a batch, by its name in the inbox. Gives a key of SAYINGS. Raises ReceiverError."""
     if deed == "retry":
         return "retried" if retry(client, [name]) else "unknown"
@@ -48,7 +56,7 @@ def do(deed: Deed, settings: Settings, client: "redis.Redis", storage: Callable[
     return _told(replay_one(settings, client, storage(), name))
 
 
-def _told(tally: Tally) -> str:
+def _told(tally: ReplayCounts) -> str:
     if tally.queued:
         return "queued"
     if tally.stored:

@@ -10,11 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from receiver.settings.web_urls import origin_of
-from receiver.status.rate_limit import Guesses
+from receiver.status.rate_limit import RateLimit
 from receiver.status.sessions import LASTS_S, Sessions
 
 COOKIE = "gbr_status"
-SECURE_COOKIE = f"__Host-{COOKIE}"  # a browser takes it from this very host over TLS, and from nobody else
+SECURE_COOKIE = (
+    f"__Host-{COOKIE}"  # a browser takes it from this very host over TLS, and from nobody else
+)
 NONCE_BYTES = 16
 BEARER = "Bearer "
 
@@ -36,11 +38,11 @@ class Refusal:
     retry_after_s: int = 0
 
 
-class Gate:
+class Authenticator:
     """Judges requests by their headers alone. Nothing that a proxy adds is listened to."""
 
     def __init__(self, token: str, public_url: str | None) -> None:
-        self._sessions, self._guesses = Sessions(token), Guesses(time.monotonic())
+        self._sessions, self._guesses = Sessions(token), RateLimit(time.monotonic())
         self._public_url = public_url
 
     def admit(self, request: Request) -> Visitor | Refusal:
@@ -75,7 +77,9 @@ class Gate:
         """Whether a POST is meant: a browser may send a cookie along for any page, only ours knows the form's token."""
         if not visitor.session:
             return True
-        return self._is_own_page(request) and self._sessions.is_form_token(visitor.session, form.get("form", ""))
+        return self._is_own_page(request) and self._sessions.is_form_token(
+            visitor.session, form.get("form", "")
+        )
 
     def open_session(self, request: Request, response: Response) -> None:
         """Give the browser a cookie."""
@@ -93,7 +97,9 @@ class Gate:
     def close_session(self, response: Response) -> None:
         """Take the cookie away from the browser."""
         response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
-        response.delete_cookie(SECURE_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+        response.delete_cookie(
+            SECURE_COOKIE, path="/", secure=True, httponly=True, samesite="strict"
+        )
 
     def _is_own_page(self, request: Request) -> bool:
         """The browser's own word on where a form was: the first header is missing over http and in old browsers."""

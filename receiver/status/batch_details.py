@@ -14,19 +14,19 @@ from receiver.inbox.names import split_inbox_name
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import batch_folder, errors_name, index_name, manifest_name
-from receiver.status.view_models import Part, split_bar
+from receiver.status.view_models import OutcomeShare, split_bar
 from receiver.storage import Storage
 from receiver.storage.replaced import find_replaced
 from receiver.tolerant_json import tolerant_reader
 
 PAGE_ROWS = 50
-MOST_KEYS = 3  # of an error, as examples
+MAX_KEYS = 3  # of an error, as examples
 GZIP = 31  # what zlib calls the format
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Limits:
+class DetailLimits:
     """How much is read."""
 
     manifest_bytes: int = 4 * 1024 * 1024  # it names every missing key
@@ -35,7 +35,7 @@ class Limits:
     pages: int = 100
 
 
-LIMITS = Limits()
+LIMITS = DetailLimits()
 
 
 class OutputRow(msgspec.Struct, frozen=True):
@@ -90,31 +90,37 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Record:
+class BatchDetails:
     """What is stored of a batch."""
 
     manifest: Manifest | None  # None where there is none
     trouble: str  # why a manifest that is there is not shown
-    parts: list[Part]
+    parts: list[OutcomeShare]
     errors: Errors | None
     outputs: Outputs | None
     judgement: Judgement | None = None  # of the manifest
-    replaced: list[str] = field(default_factory=list)  # older manifests that this one took the place of
+    replaced: list[str] = field(
+        default_factory=list
+    )  # older manifests that this one took the place of
 
 
-def read_record(storage: Storage, name: str, page: int, limits: Limits = LIMITS) -> Record:
+def read_record(
+    storage: Storage, name: str, page: int, limits: DetailLimits = LIMITS
+) -> BatchDetails:
     """Raises StorageError when the storage can't be asked."""
     batch = split_inbox_name(name)[1]
     data = _read_start(storage.read_chunks(manifest_name(batch)), limits.manifest_bytes)
     if data is None:
-        return Record(None, "", [], None, None)
+        return BatchDetails(None, "", [], None, None)
     try:
         manifest = read_manifest(data)
     except ManifestError as error:
         is_long = len(data) > limits.manifest_bytes
-        trouble = "it is too long to be shown here: `batches show` shows it" if is_long else str(error)
-        return Record(None, trouble, [], None, None)
-    return Record(
+        trouble = (
+            "it is too long to be shown here: `batches show` shows it" if is_long else str(error)
+        )
+        return BatchDetails(None, trouble, [], None, None)
+    return BatchDetails(
         manifest=manifest,
         trouble="",
         parts=split_bar(manifest.outcomes, manifest.missing),
@@ -138,7 +144,7 @@ def _read_start(chunks: Iterable[bytes] | None, most: int) -> bytes | None:
     return b"".join(held)
 
 
-def _read_errors(storage: Storage, batch: str, limits: Limits) -> Errors | None:
+def _read_errors(storage: Storage, batch: str, limits: DetailLimits) -> Errors | None:
     data = _read_start(storage.read_chunks(errors_name(batch)), limits.errors_bytes)
     if not data:
         return None
@@ -147,29 +153,41 @@ def _read_errors(storage: Storage, batch: str, limits: Limits) -> Errors | None:
     kinds: dict[tuple[str, str], ErrorKind] = {}
     for row in _rows_of(lines, _read_error):
         code = "" if row.code is None else str(row.code)
-        kind = kinds.setdefault((code, row.outcome), ErrorKind(code, row.outcome, str(row.message or "")))
+        kind = kinds.setdefault(
+            (code, row.outcome), ErrorKind(code, row.outcome, str(row.message or ""))
+        )
         kind.count += 1
-        if row.key is not None and len(kind.keys) < MOST_KEYS:
+        if row.key is not None and len(kind.keys) < MAX_KEYS:
             kind.keys.append(row.key)
     return Errors(sorted(kinds.values(), key=lambda one: -one.count), len(lines), is_whole)
 
 
 def _rows_of(lines: Iterable[bytes], read: Callable[[bytes], T]) -> Iterator[T]:
     for line in lines:
-        with suppress(ValueError, RecursionError):  # msgspec's errors are ValueErrors, and so are json's
+        with suppress(
+            ValueError, RecursionError
+        ):  # msgspec's errors are ValueErrors, and so are json's
             yield read(line)
 
 
-def _read_outputs(storage: Storage, batch: str, page: int, limits: Limits) -> Outputs | None:
+def _read_outputs(storage: Storage, batch: str, page: int, limits: DetailLimits) -> Outputs | None:
     chunks = storage.read_chunks(index_name(batch))
     if chunks is None:
         return None
     page = min(max(1, page), limits.pages)
     first = (page - 1) * PAGE_ROWS
-    lines = list(islice(_unpacked_lines(chunks, limits.unpacked_bytes), first, first + PAGE_ROWS + 1))
+    lines = list(
+        islice(_unpacked_lines(chunks, limits.unpacked_bytes), first, first + PAGE_ROWS + 1)
+    )
     rows = list(_rows_of(lines[:PAGE_ROWS], _read_output))
     has_more = len(lines) > PAGE_ROWS
-    return Outputs(rows, page, has_more and page < limits.pages, has_more and page == limits.pages, batch_folder(batch))
+    return Outputs(
+        rows,
+        page,
+        has_more and page < limits.pages,
+        has_more and page == limits.pages,
+        batch_folder(batch),
+    )
 
 
 def _unpacked_lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:

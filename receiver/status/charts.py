@@ -53,7 +53,7 @@ class Total:
 
 
 @dataclass(frozen=True)
-class Row:
+class ChartRow:
     """Half an hour in words, for who does not see the drawing."""
 
     began_s: int
@@ -69,7 +69,7 @@ class Chart:
     heights: list[Tick]
     hours: list[Tick]
     totals: list[Total]
-    rows: list[Row]  # half hours in which anything was counted
+    rows: list[ChartRow]  # half hours in which anything was counted
     summary: str  # the drawing in a sentence
     width: int = WIDTH
     height: int = HEIGHT
@@ -87,19 +87,35 @@ def draw(title: str, slots: Sequence[Slot], series: Sequence[Series]) -> Chart:
     for number, row in enumerate(counts):
         below = float(HEIGHT - BOTTOM)
         for one, value in zip(series, row, strict=True):
-            height = max(1.0, value / ceiling * room) if value else 0.0  # one of a million is seen too
+            height = (
+                max(1.0, value / ceiling * room) if value else 0.0
+            )  # one of a million is seen too
             below -= height
             if value:
                 x = LEFT + number * slot_width + GAP / 2
-                bars.append(Bar(round(x, 2), round(below, 2), round(slot_width - GAP, 2), round(height, 2), one.look))
-    totals = [Total(one.name, one.look, sum(row[n] for row in counts)) for n, one in enumerate(series)]
+                bars.append(
+                    Bar(
+                        round(x, 2),
+                        round(below, 2),
+                        round(slot_width - GAP, 2),
+                        round(height, 2),
+                        one.look,
+                    )
+                )
+    totals = [
+        Total(one.name, one.look, sum(row[n] for row in counts)) for n, one in enumerate(series)
+    ]
     return Chart(
         title=title,
         bars=bars,
-        heights=[Tick(HEIGHT - BOTTOM - part * room, _short(ceiling * part)) for part in (0.0, 0.5, 1.0)],
+        heights=[
+            Tick(HEIGHT - BOTTOM - part * room, _short(ceiling * part)) for part in (0.0, 0.5, 1.0)
+        ],
         hours=_hours(slots, slot_width),
         totals=totals,
-        rows=[Row(slot.began_s, row) for slot, row in zip(slots, counts, strict=True) if any(row)],
+        rows=[
+            ChartRow(slot.began_s, row) for slot, row in zip(slots, counts, strict=True) if any(row)
+        ],
         summary=_summary(slots, counts, totals),
     )
 
@@ -128,15 +144,21 @@ def _short(value: float) -> str:
 
 
 def _hours(slots: Sequence[Slot], slot_width: float) -> list[Tick]:
-    found = [(number, slot) for number, slot in enumerate(slots) if slot.began_s % LABEL_EVERY_S == 0]
-    return [Tick(round(LEFT + number * slot_width, 2), clock(slot.began_s)) for number, slot in found]
+    found = [
+        (number, slot) for number, slot in enumerate(slots) if slot.began_s % LABEL_EVERY_S == 0
+    ]
+    return [
+        Tick(round(LEFT + number * slot_width, 2), clock(slot.began_s)) for number, slot in found
+    ]
 
 
 def clock(began_s: int) -> str:
     return datetime.fromtimestamp(began_s, UTC).strftime("%H:%M")
 
 
-def _summary(slots: Sequence[Slot], counts: Sequence[tuple[float, ...]], totals: Sequence[Total]) -> str:
+def _summary(
+    slots: Sequence[Slot], counts: Sequence[tuple[float, ...]], totals: Sequence[Total]
+) -> str:
     """What somebody who looks at the drawing would say."""
     said = ", ".join(f"{count(total.count)} {total.name}" for total in totals)
     most = max(range(len(counts)), key=lambda number: sum(counts[number]), default=None)

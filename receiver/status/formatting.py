@@ -20,7 +20,9 @@ def clean(text: str) -> str:
     >>> clean("a\n\x1b[2Jb")
     'a �[2Jb'
     """
-    return "".join(one if one.isprintable() or one in JOINERS else "�" for one in " ".join(text.split()))
+    return "".join(
+        one if one.isprintable() or one in JOINERS else "�" for one in " ".join(text.split())
+    )
 
 
 def count(number: float | None) -> str:
@@ -42,7 +44,11 @@ def size(number: float | None) -> str:
         return UNKNOWN
     for unit, step in SIZES:
         if number >= step:
-            return f"{number / step:.0f} {unit}" if number >= 100 * step else f"{number / step:.1f} {unit}"
+            return (
+                f"{number / step:.0f} {unit}"
+                if number >= 100 * step
+                else f"{number / step:.1f} {unit}"
+            )
     return f"{number:.0f} B"
 
 
@@ -77,7 +83,9 @@ def clock(ms: float) -> str:
 
 
 def _utc(ms: float) -> datetime:
-    return datetime.fromtimestamp(min(max(0.0, ms), LAST_MS) / 1000, UTC)  # anybody may have written it
+    return datetime.fromtimestamp(
+        min(max(0.0, ms), LAST_MS) / 1000, UTC
+    )  # anybody may have written it
 
 
 def read_moment(text: str | None) -> int | None:
@@ -88,7 +96,9 @@ def read_moment(text: str | None) -> int | None:
     """
     try:
         found = datetime.fromisoformat(text or "")
-        return max(0, int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000))
+        return max(
+            0, int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+        )
     except (ValueError, OverflowError):
         return None
 

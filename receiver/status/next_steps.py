@@ -23,25 +23,37 @@ def find_process_steps(web: Sequence[WebProcess], workers: int, due: int) -> lis
     return steps
 
 
-def find_webhook_steps(projects: Iterable[str], web: Sequence[WebProcess], dynamic: Collection[str]) -> list[str]:
+def find_webhook_steps(
+    projects: Iterable[str], web: Sequence[WebProcess], dynamic: Collection[str]
+) -> list[str]:
     """What the projects' webhooks lack, as the web processes that serve them say.
 
     `dynamic` are the projects to which deliveries of dynamic webhooks come, which need nothing registered.
     """
     steps = []
     for project in projects:
-        serving = [(process, served) for process in web if (served := process.serves(project)) is not None]
+        serving = [
+            (process, served) for process in web if (served := process.serves(project)) is not None
+        ]
         if web and not serving:
             key = variable_of(API_KEY, project)
-            steps.append(f"no web process serves the project {project or DEFAULT}: set {key} there too, and restart it")
-        said = Counter(step for process, served in serving for step in set(_steps_of(process, served, dynamic)))
+            steps.append(
+                f"no web process serves the project {project or DEFAULT}: set {key} there too, and restart it"
+            )
+        said = Counter(
+            step for process, served in serving for step in set(_steps_of(process, served, dynamic))
+        )
         for step, count in said.items():
-            some = f" (so say {count} of {len(serving)} web processes)" if count < len(serving) else ""
+            some = (
+                f" (so say {count} of {len(serving)} web processes)" if count < len(serving) else ""
+            )
             steps.append(f"{step}{some}")
     return steps
 
 
-def _steps_of(process: WebProcess, served: ServedProject, dynamic: Collection[str]) -> Iterator[str]:
+def _steps_of(
+    process: WebProcess, served: ServedProject, dynamic: Collection[str]
+) -> Iterator[str]:
     project, secret = served.project, variable_of(SECRET, served.project)
     for fault in served.faults or []:
         yield f"the webhook of {project or DEFAULT}: {fault.detail}; {fault.advice}"
@@ -53,7 +65,11 @@ def _steps_of(process: WebProcess, served: ServedProject, dynamic: Collection[st
             f" deliveries: set it to the secret that `{COMMAND} webhooks create` gave, and restart the web process"
         )
     elif project not in dynamic:
-        known = "no webhook is registered for" if served.is_registered is False else "no secret is set for"
+        known = (
+            "no webhook is registered for"
+            if served.is_registered is False
+            else "no secret is set for"
+        )
         url = process.url or "https://YOUR-HOST"
         option = f" --project {project}" if project else ""
         yield (

@@ -18,25 +18,27 @@ from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.foreign import find_foreign, read_number, read_or, read_texts
 from receiver.inbox.job_queue import QUEUE
 from receiver.inbox.outages import Outage, find_outages
-from receiver.inbox.queries import Backlog
-from receiver.inbox.redis_health import Finding, examine
+from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis_health import RedisProblem, examine
 from receiver.inbox.redis_writes import find_write_obstacle
 from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK
 from receiver.inbox.web_presence import read_web_processes
-from receiver.notices.outbox import Standing, read_standing
+from receiver.notices.outbox import OutboxStatus, read_standing
 from receiver.recovery.running_batches import RunningNow, find_overdue, read_running
 from receiver.settings.projects import DEFAULT
 from receiver.status.next_steps import find_process_steps, find_unknown_webhooks, find_webhook_steps
 from receiver.telemetry.metrics.counters import read_counts
 
 WORKERS = "rq:workers"  # and a queue: RQ's set of those that listen to it
-MOST_SHOWN = 5  # deliveries and buried batches
+MAX_SHOWN = 5  # deliveries and buried batches
 LONG_S = {"outage": 15 * 60, "refusal": 3600}  # a shorter one is shown, but needs nobody
-MOST_CAUSE = 300
+MAX_CAUSE = 300
 MINUTES = 60
-MOST_ASKED = 200  # deliveries that show whether dynamic webhooks are in use
+MAX_ASKED = 200  # deliveries that show whether dynamic webhooks are in use
 DYNAMIC = ("v1a", "jwt")  # schemes of their deliveries
-STALE_S = 2 * 3600  # after so long without a complete reconcile run, nobody knows what ended at Gemini
+STALE_S = (
+    2 * 3600
+)  # after so long without a complete reconcile run, nobody knows what ended at Gemini
 
 
 class AliveWorker(msgspec.Struct, frozen=True):
@@ -74,9 +76,13 @@ class LastLook(msgspec.Struct, frozen=True):
     began_s: int | None  # seconds ago; None when there was none
     complete_s: int | None  # since the last one that saw everything
     failed: bool
-    webhooks: list[WebhookFault] | None = None  # as the web processes see them now; None where none could look
+    webhooks: list[WebhookFault] | None = (
+        None  # as the web processes see them now; None where none could look
+    )
     is_registered: bool | None = None  # whether Gemini has a webhook for it; None: unknown
-    has_secret: bool | None = None  # whether every web process has one for it; None: none is running
+    has_secret: bool | None = (
+        None  # whether every web process has one for it; None: none is running
+    )
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,9 +100,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     counters: dict[str, int]
     looks: list[LastLook]
     running: list[RunningNow]  # at Gemini, by project, as of the last reconcile run
-    notices: Standing
-    redis: list[Finding]
-    dynamic: list[str] = []  # projects to which deliveries of dynamic webhooks come, which need nothing registered
+    notices: OutboxStatus
+    redis: list[RedisProblem]
+    dynamic: list[
+        str
+    ] = []  # projects to which deliveries of dynamic webhooks come, which need nothing registered
     outages: list[Outage] = []  # what holds up batches that are not at fault
     steps: list[str]  # that are next until batches arrive and are stored
     needs: list[str]  # what a person should do, these steps among it; empty when nothing
@@ -105,8 +113,14 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def headline(self) -> str:
         if self.needs:
-            return "One thing needs you" if len(self.needs) == 1 else f"{len(self.needs)} things need you"
-        return "Nothing is known to be wrong, but not all is known" if self.unknown else "All is well"
+            return (
+                "One thing needs you"
+                if len(self.needs) == 1
+                else f"{len(self.needs)} things need you"
+            )
+        return (
+            "Nothing is known to be wrong, but not all is known" if self.unknown else "All is well"
+        )
 
 
 def take_overview(client: "redis.Redis", projects: Iterable[str]) -> Overview:
@@ -118,15 +132,19 @@ def take_overview(client: "redis.Redis", projects: Iterable[str]) -> Overview:
 
 
 def _read(client: "redis.Redis", projects: list[str]) -> Overview:
-    backlog = Backlog(client)
+    backlog = InboxQueries(client)
     now_ms, leased, buried = backlog.now_ms(), backlog.names("leased"), backlog.names("buried")
     workers, web = find_workers(client, now_ms), read_web_processes(client)
     held = fetch_entries(client, leased)
-    lost = fetch_entries(client, buried[:MOST_SHOWN])
+    lost = fetch_entries(client, buried[:MAX_SHOWN])
     due = read_or(0, lambda: int(client.zcount(DUE, "-inf", now_ms)))
     notices, findings, outages = read_standing(client), examine(client), find_outages(client)
-    deliveries = fetch_deliveries(client, MOST_ASKED)
-    dynamic = {one.project for one in deliveries if one.verdict in ("accepted", "known") and one.scheme in DYNAMIC}
+    deliveries = fetch_deliveries(client, MAX_ASKED)
+    dynamic = {
+        one.project
+        for one in deliveries
+        if one.verdict in ("accepted", "known") and one.scheme in DYNAMIC
+    }
     running = read_running(client, projects, now_ms)
     looks = [_read_look(client, project, web, now_ms) for project in projects]
     obstacle = find_write_obstacle(client)
@@ -145,7 +163,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
         done=_size(client, DONE),
         workers=workers,
         web=web,
-        deliveries=deliveries[:MOST_SHOWN],
+        deliveries=deliveries[:MAX_SHOWN],
         counters=_read_counters(client),
         looks=looks,
         running=running,
@@ -164,7 +182,11 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
             *find_overdue(running),
         ],
         unknown=[
-            *(["which processes run: they can't say so while Redis takes no writes"] if obstacle else []),
+            *(
+                ["which processes run: they can't say so while Redis takes no writes"]
+                if obstacle
+                else []
+            ),
             *find_unknown_webhooks(projects, web),
             *(unknown for look in looks for unknown in _unseen(look)),
         ],
@@ -175,29 +197,40 @@ def _unseen(look: LastLook) -> list[str]:
     """What may have ended at Gemini without anybody here knowing."""
     project = look.project or DEFAULT
     if look.complete_s is None:
-        return [f"what there is at Gemini in the project {project}: no reconcile run has seen its whole list yet"]
+        return [
+            f"what there is at Gemini in the project {project}: no reconcile run has seen its whole list yet"
+        ]
     if look.complete_s > STALE_S:
         since = f"{look.complete_s // 3600} hours"
-        return [f"what ended at Gemini in the project {project}: no reconcile run has seen its whole list for {since}"]
+        return [
+            f"what ended at Gemini in the project {project}: no reconcile run has seen its whole list for {since}"
+        ]
     return []
 
 
 def _long_outages(outages: list[Outage], now_ms: int) -> list[str]:
     """One line for all that wait: an outage ends by itself, but who owns the storage or the key may end it sooner."""
     long = [one for one in outages if now_ms - one.since_ms >= LONG_S[one.kind] * 1000]
-    return [f"{describe_outage(one, now_ms)}; nothing is lost, and each is tried again by itself" for one in long]
+    return [
+        f"{describe_outage(one, now_ms)}; nothing is lost, and each is tried again by itself"
+        for one in long
+    ]
 
 
 def describe_outage(outage: Outage, now_ms: int) -> str:
     """What waits for what, for how long, and why."""
     count = (
-        _count(outage.batches, "batch waits", "batches wait") if outage.is_all else f"at least {outage.batches:,} wait"
+        _count(outage.batches, "batch waits", "batches wait")
+        if outage.is_all
+        else f"at least {outage.batches:,} wait"
     )
     minutes = _seconds_since(outage.since_ms, now_ms) // 60
     for_long = f"{minutes // 60} h {minutes % 60} min" if minutes >= MINUTES else f"{minutes} min"
     them = "it" if outage.batches == 1 and outage.is_all else "them"
-    what = "for Gemini or the storage" if outage.kind == "outage" else f"since Gemini refuses {them}"
-    return f"{count} {what}, for {for_long} now: {' '.join(outage.cause.split())[:MOST_CAUSE]}"
+    what = (
+        "for Gemini or the storage" if outage.kind == "outage" else f"since Gemini refuses {them}"
+    )
+    return f"{count} {what}, for {for_long} now: {' '.join(outage.cause.split())[:MAX_CAUSE]}"
 
 
 def _given_up(buried: int, dead_notices: int) -> list[str]:
@@ -233,7 +266,11 @@ def _oldest_due_s(client: "redis.Redis", now_ms: int) -> int | None:
 def find_workers(client: "redis.Redis", now_ms: int) -> list[AliveWorker]:
     """Those that are alive by Redis' clock, by name. Raises redis.RedisError."""
     keys: set[Any] = read_or(set[Any](), lambda: client.smembers(f"{WORKERS}:{QUEUE}"))
-    found = [worker for key in read_texts(keys) if (worker := _find_worker(client, key, now_ms)) is not None]
+    found = [
+        worker
+        for key in read_texts(keys)
+        if (worker := _find_worker(client, key, now_ms)) is not None
+    ]
     return sorted(found, key=lambda one: one.name)
 
 
@@ -241,14 +278,22 @@ def _find_worker(client: "redis.Redis", key: str, now_ms: int) -> AliveWorker | 
     """None for one that is gone, and for what is none."""
     try:
         worker = Worker.find_by_key(key, connection=client, serializer=JSONSerializer)
-        return None if worker is None else _read_worker(client, worker, worker.get_current_job_id(), now_ms)
+        return (
+            None
+            if worker is None
+            else _read_worker(client, worker, worker.get_current_job_id(), now_ms)
+        )
     except (redis.ResponseError, ValueError, TypeError, LookupError):
         return None
 
 
-def _read_worker(client: "redis.Redis", worker: BaseWorker, job_id: str | None, now_ms: int) -> AliveWorker:
+def _read_worker(
+    client: "redis.Redis", worker: BaseWorker, job_id: str | None, now_ms: int
+) -> AliveWorker:
     heard = worker.last_heartbeat
-    batch: Any = read_or(None, lambda: client.hget(Job.key_for(job_id), "description")) if job_id else None
+    batch: Any = (
+        read_or(None, lambda: client.hget(Job.key_for(job_id), "description")) if job_id else None
+    )
     return AliveWorker(
         name=worker.name,
         host=worker.hostname,
@@ -287,7 +332,9 @@ def _read_look(client: "redis.Redis", project: str, web: list[WebProcess], now_m
         complete_s,
         failed=failed == b"1",
         webhooks=webhooks,
-        is_registered=next((one.is_registered for one in served if one.is_registered is not None), None),
+        is_registered=next(
+            (one.is_registered for one in served if one.is_registered is not None), None
+        ),
         has_secret=all(one.secrets for one in served) if served else None,
     )
 

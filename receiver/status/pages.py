@@ -31,13 +31,20 @@ PART = "x-status-part"  # a header of our own script, which no form and no link 
 
 def _finalize(value: Any) -> Any:
     """Every text that a template shows is cleaned; Markup is ours."""
-    return formatting.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return (
+        formatting.clean(value)
+        if isinstance(value, str) and not isinstance(value, Markup)
+        else value
+    )
 
 
 def coded(text: str) -> Markup:
     """A text of ours in which commands stand between backticks."""
     parts = formatting.clean(text).split("`")
-    tagged = (f"<code>{escape(part)}</code>" if number % 2 else str(escape(part)) for number, part in enumerate(parts))
+    tagged = (
+        f"<code>{escape(part)}</code>" if number % 2 else str(escape(part))
+        for number, part in enumerate(parts)
+    )
     return Markup("".join(tagged))  # noqa: S704 - each part is escaped above
 
 
@@ -68,7 +75,9 @@ class Pages:
         for name in self._env.list_templates():
             self._env.get_template(name)  # compiled now: while a delivery waits is a bad time
 
-    def answer(self, request: Request, template: str, status: int = 200, here: str = "", **context: Any) -> Response:
+    def answer(
+        self, request: Request, template: str, status: int = 200, here: str = "", **context: Any
+    ) -> Response:
         """A page; only what moves in it where our script asks. `here` is its entry among the links at the top."""
         layout = "part.html" if request.headers.get(PART) else "frame.html"
         text = self._env.get_template(template).render(context, layout=layout, here=here)
@@ -78,5 +87,9 @@ class Pages:
         """A file of ours. Its address has a version."""
         if name not in STATIC:
             return Response(status_code=404)
-        headers = {**SECURITY, "content-type": STATIC[name], "cache-control": "public, max-age=86400"}
+        headers = {
+            **SECURITY,
+            "content-type": STATIC[name],
+            "cache-control": "public, max-age=86400",
+        }
         return Response(self._static[name], headers=headers)

@@ -10,48 +10,59 @@ from receiver.errors import InboxUnavailableError
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import ENTRY, Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or
-from receiver.inbox.queries import Backlog
+from receiver.inbox.queries import InboxQueries
 from receiver.inbox.scripts import DUE
 from receiver.notices.outbox import Notice, Outbox
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES
 from receiver.status.charts import Chart, Series, draw
 from receiver.status.overview import Overview, take_overview
-from receiver.status.view_models import Row, make_row
+from receiver.status.view_models import BatchRow, make_row
 from receiver.telemetry.metrics.history import fetch_history
 
-MOST_ROWS = 12
-MOST_DELIVERIES = MOST_NOTICES = 12
+MAX_ROWS = 12
+MAX_DELIVERIES = MAX_NOTICES = 12
 PAGE_ROWS = 50
 CHARTS = (
     (
         "Results stored",
-        Series("answers", "good", tuple(f"gbr_results_total:{one}" for one in OUTCOMES if one in ANSWERED)),
+        Series(
+            "answers",
+            "good",
+            tuple(f"gbr_results_total:{one}" for one in OUTCOMES if one in ANSWERED),
+        ),
         Series(
             "without an answer",
             "bad",
-            (*(f"gbr_results_total:{one}" for one in OUTCOMES if one not in ANSWERED), "gbr_missing_results_total"),
+            (
+                *(f"gbr_results_total:{one}" for one in OUTCOMES if one not in ANSWERED),
+                "gbr_missing_results_total",
+            ),
         ),
     ),
     (
         "Attempts at batches",
         Series("stored", "good", ("gbr_attempts_total:stored",)),
         Series(
-            "failed", "bad", tuple(f"gbr_attempts_total:{result}" for result in ("postponed", "lease_lost", "buried"))
+            "failed",
+            "bad",
+            tuple(
+                f"gbr_attempts_total:{result}" for result in ("postponed", "lease_lost", "buried")
+            ),
         ),
     ),
 )
 
 
 @dataclass(frozen=True)
-class Reading:
+class StatusSnapshot:
     """How things stood at one moment."""
 
     now_ms: int  # by Redis' clock
     overview: Overview
-    running: list[Row]
-    waiting: list[Row]  # the first ones by the time they are due
-    buried: list[Row]  # the last ones
-    stored: list[Row]
+    running: list[BatchRow]
+    waiting: list[BatchRow]  # the first ones by the time they are due
+    buried: list[BatchRow]  # the last ones
+    stored: list[BatchRow]
     deliveries: list[Delivery]
     notices: list[Notice]  # that were given up, then what waits
     hosts: Mapping[str, str]  # of the targets that the settings have, by digest
@@ -59,31 +70,33 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Listing:
+class BatchPage:
     """One page of the batches in a state."""
 
     now_ms: int
     state: State
-    rows: list[Row]
+    rows: list[BatchRow]
     page: int  # from 1
     pages: int
     total: int
 
 
-def read_all(client: "redis.Redis", projects: Sequence[str], hosts: Mapping[str, str]) -> Reading:
+def read_all(
+    client: "redis.Redis", projects: Sequence[str], hosts: Mapping[str, str]
+) -> StatusSnapshot:
     """Raises InboxUnavailableError when Redis can't be asked."""
     overview = take_overview(client, projects)
-    backlog = Backlog(client)
+    backlog = InboxQueries(client)
     now_ms = backlog.now_ms()
     slots = fetch_history(client)
-    return Reading(
+    return StatusSnapshot(
         now_ms=now_ms,
         overview=overview,
         running=_running(client, overview, now_ms),
         waiting=_waiting(client, [one.batch for one in overview.leased], now_ms),
-        buried=[make_row(entry, now_ms) for entry in backlog.latest("buried", MOST_ROWS)],
-        stored=[make_row(entry, now_ms) for entry in backlog.latest("done", MOST_ROWS)],
-        deliveries=fetch_deliveries(client, MOST_DELIVERIES),
+        buried=[make_row(entry, now_ms) for entry in backlog.latest("buried", MAX_ROWS)],
+        stored=[make_row(entry, now_ms) for entry in backlog.latest("done", MAX_ROWS)],
+        deliveries=fetch_deliveries(client, MAX_DELIVERIES),
         notices=_notices(Outbox(client)),
         hosts=hosts,
         charts=[draw(title, slots, series) for title, *series in CHARTS],
@@ -91,39 +104,46 @@ def read_all(client: "redis.Redis", projects: Sequence[str], hosts: Mapping[str,
 
 
 def _notices(outbox: Outbox) -> list[Notice]:
-    dead = outbox.listing(MOST_NOTICES, dead=True)
-    others = [notice for notice in outbox.listing(MOST_NOTICES) if notice.state != "dead"]
-    return [*dead, *others][:MOST_NOTICES]
+    dead = outbox.listing(MAX_NOTICES, dead=True)
+    others = [notice for notice in outbox.listing(MAX_NOTICES) if notice.state != "dead"]
+    return [*dead, *others][:MAX_NOTICES]
 
 
-def _running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[Row]:
+def _running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[BatchRow]:
     workers = {held.batch: held.worker or "" for held in overview.leased}
     entries = fetch_entries(client, workers)
-    return [make_row(entry, now_ms, worker=workers[name]) for name, entry in entries.items() if entry.state == "leased"]
+    return [
+        make_row(entry, now_ms, worker=workers[name])
+        for name, entry in entries.items()
+        if entry.state == "leased"
+    ]
 
 
-def _waiting(client: "redis.Redis", leased: Sequence[str], now_ms: int) -> list[Row]:
+def _waiting(client: "redis.Redis", leased: Sequence[str], now_ms: int) -> list[BatchRow]:
     try:
-        last = MOST_ROWS + len(leased) - 1
+        last = MAX_ROWS + len(leased) - 1
         found: list[Any] = read_or([], lambda: client.zrange(DUE, 0, last, withscores=True))
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
     due = {name.decode(errors="replace"): int(score) for name, score in found}
     entries = [entry for entry in fetch_entries(client, due).values() if entry.state == "open"]
-    return [make_row(entry, now_ms, due[entry.batch]) for entry in entries[:MOST_ROWS]]
+    return [make_row(entry, now_ms, due[entry.batch]) for entry in entries[:MAX_ROWS]]
 
 
-def read_list(client: "redis.Redis", state: State, page: int) -> Listing:
+def read_list(client: "redis.Redis", state: State, page: int) -> BatchPage:
     """Raises InboxUnavailableError when Redis can't be asked."""
-    backlog = Backlog(client)
+    backlog = InboxQueries(client)
     names = backlog.names(state)
     pages = max(1, -(-len(names) // PAGE_ROWS))
     page = min(max(1, page), pages)
     shown = names[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
     due = _due_of(client, shown) if state == "open" else {}
     now_ms = backlog.now_ms()
-    rows = [make_row(entry, now_ms, due.get(name)) for name, entry in fetch_entries(client, shown).items()]
-    return Listing(now_ms, state, rows, page, pages, len(names))
+    rows = [
+        make_row(entry, now_ms, due.get(name))
+        for name, entry in fetch_entries(client, shown).items()
+    ]
+    return BatchPage(now_ms, state, rows, page, pages, len(names))
 
 
 def _due_of(client: "redis.Redis", names: Sequence[str]) -> dict[str, int]:
@@ -132,12 +152,14 @@ def _due_of(client: "redis.Redis", names: Sequence[str]) -> dict[str, int]:
         scores: list[Any] = read_or([], lambda: client.zmscore(DUE, list(names))) if names else []
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-    return {name: int(score) for name, score in zip(names, scores, strict=False) if score is not None}
+    return {
+        name: int(score) for name, score in zip(names, scores, strict=False) if score is not None
+    }
 
 
-def read_row(client: "redis.Redis", name: str) -> tuple[int, Row | None]:
+def read_row(client: "redis.Redis", name: str) -> tuple[int, BatchRow | None]:
     """Redis' time, and what the inbox knows of one batch. Raises InboxUnavailableError when Redis can't be asked."""
-    now_ms = Backlog(client).now_ms()
+    now_ms = InboxQueries(client).now_ms()
     entry: Entry | None = fetch_entries(client, [name]).get(name)
     if entry is None and client.exists(ENTRY + name):
         raise ValueError(f"the entry of {name} is not as the inbox writes it")

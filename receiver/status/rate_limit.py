@@ -4,7 +4,7 @@ BURST = 20
 REFILL_S = 3.0
 
 
-class Guesses:
+class RateLimit:
     """Takes no more memory for a million wrong tokens than for one."""
 
     def __init__(self, now_s: float) -> None:

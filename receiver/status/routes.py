@@ -15,14 +15,14 @@ from receiver.inbox.entries import State
 from receiver.inbox.names import INBOX_NAME, inbox_name
 from receiver.settings.settings import Settings
 from receiver.status.actions import SAYINGS, Deed
-from receiver.status.auth import Gate, Refusal, Visitor
-from receiver.status.backend import Desk
+from receiver.status.auth import Authenticator, Refusal, Visitor
+from receiver.status.backend import Backend
 from receiver.status.pages import Pages
 from receiver.status.view_models import page_path
 
 HOME = "/status"
-MOST_FORM_BYTES = 8 * 1024
-MOST_FIELDS = 8
+MAX_FORM_BYTES = 8 * 1024
+MAX_FIELDS = 8
 log = logging.getLogger(__name__)
 Show = Callable[[Request, Visitor], Awaitable[Response]]
 
@@ -32,8 +32,8 @@ class StatusPage:
 
     def __init__(self, settings: Settings, client_of: "Callable[[Request], redis.Redis]") -> None:
         self._settings, self._client_of = settings, client_of
-        self._gate, self._pages = Gate(settings.status_token, settings.public_url), Pages()
-        self._desk: Desk | None = None
+        self._gate, self._pages = Authenticator(settings.status_token, settings.public_url), Pages()
+        self._desk: Backend | None = None
 
     def routes(self) -> Sequence[Route]:
         """Everything below `/status`."""
@@ -51,7 +51,10 @@ class StatusPage:
             Route(f"{HOME}/static/{{name}}", self._static, methods=["GET"]),
             Route(f"{HOME}/login", self._leave_login, methods=["GET"]),
             *(Route(path, self._guarded(show), methods=["GET"]) for path, show in pages.items()),
-            *(Route(path, do, methods=["POST"], max_body_size=MOST_FORM_BYTES) for path, do in posts.items()),
+            *(
+                Route(path, do, methods=["POST"], max_body_size=MAX_FORM_BYTES)
+                for path, do in posts.items()
+            ),
         ]
 
     def _guarded(self, show: Show) -> Callable[[Request], Awaitable[Response]]:
@@ -80,9 +83,13 @@ class StatusPage:
     async def _static(self, request: Request) -> Response:
         return self._pages.static(request.path_params["name"])
 
-    def _ask_for_token(self, request: Request, refusal: Refusal, back: str | None = None) -> Response:
+    def _ask_for_token(
+        self, request: Request, refusal: Refusal, back: str | None = None
+    ) -> Response:
         back = back or _page_of(request)
-        answer = self._pages.answer(request, "login.html", refusal.status, refusal=refusal, back=back)
+        answer = self._pages.answer(
+            request, "login.html", refusal.status, refusal=refusal, back=back
+        )
         answer.headers["www-authenticate"] = "Bearer"
         if refusal.retry_after_s:
             answer.headers["retry-after"] = str(refusal.retry_after_s)
@@ -115,33 +122,45 @@ class StatusPage:
         text = "The form did not come from this page, or its session is over. Nothing was done: open the page again."
         return self._refuse(request, visitor, 403, "Not done", text)
 
-    def _refuse(self, request: Request, visitor: Visitor, status: int, title: str, text: str) -> Response:
+    def _refuse(
+        self, request: Request, visitor: Visitor, status: int, title: str, text: str
+    ) -> Response:
         told = {"title": title, "text": text, "back": _page_of(request)}
         return self._pages.answer(request, "refused.html", status, visitor=visitor, told=told)
 
-    def _desk_of(self, request: Request) -> Desk:
+    def _desk_of(self, request: Request) -> Backend:
         if self._desk is None:
-            self._desk = Desk(self._settings, self._client_of(request))
+            self._desk = Backend(self._settings, self._client_of(request))
         return self._desk
 
     async def _overview(self, request: Request, visitor: Visitor) -> Response:
         reading = await self._desk_of(request).reading()
-        return self._pages.answer(request, "overview.html", here="home", visitor=visitor, reading=reading)
+        return self._pages.answer(
+            request, "overview.html", here="home", visitor=visitor, reading=reading
+        )
 
     async def _list(self, request: Request, visitor: Visitor) -> Response:
         asked: Any = request.query_params.get("state")
         state: State = asked if asked in get_args(State) else "done"
-        listing = await self._desk_of(request).listing(state, _read_number(request.query_params.get("page", "")))
-        return self._pages.answer(request, "list.html", here=state, visitor=visitor, listing=listing)
+        listing = await self._desk_of(request).listing(
+            state, _read_number(request.query_params.get("page", ""))
+        )
+        return self._pages.answer(
+            request, "list.html", here=state, visitor=visitor, listing=listing
+        )
 
     async def _batch(self, request: Request, visitor: Visitor) -> Response:
         name = _name_of(request)
         if name is None:
-            return self._refuse(request, visitor, 404, "Not a batch", "No batch can have this name.")
+            return self._refuse(
+                request, visitor, 404, "Not a batch", "No batch can have this name."
+            )
         now_ms, row = await self._desk_of(request).row(name)
         page = _read_number(request.query_params.get("page", ""))
         record, trouble = await self._desk_of(request).record(name, page)
-        is_known = row is not None or record is None or record.manifest is not None or record.trouble
+        is_known = (
+            row is not None or record is None or record.manifest is not None or record.trouble
+        )
         return self._pages.answer(
             request,
             "batch.html",
@@ -172,18 +191,22 @@ class StatusPage:
 async def _read_form(request: Request) -> dict[str, str]:
     """The fields of a small form; what is none has no fields."""
     try:
-        return dict(parse_qsl((await request.body()).decode(errors="replace"), max_num_fields=MOST_FIELDS))
+        return dict(
+            parse_qsl((await request.body()).decode(errors="replace"), max_num_fields=MAX_FIELDS)
+        )
     except ValueError:
         return {}
 
 
 def _read_number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < MOST_FIELDS else 1
+    return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_FIELDS else 1
 
 
 def _name_of(request: Request) -> str | None:
     """The batch that the address names, as the inbox calls it; None where it is none."""
-    name = inbox_name(request.path_params.get("project", ""), f"batches/{request.path_params['id']}")
+    name = inbox_name(
+        request.path_params.get("project", ""), f"batches/{request.path_params['id']}"
+    )
     return name if INBOX_NAME.fullmatch(name) else None
 
 
@@ -195,4 +218,8 @@ def _page_of(request: Request) -> str:
 
 def _checked_path(text: str) -> str:
     """Where to go after the login: one of our own pages."""
-    return text if INBOX_NAME.fullmatch(text.removeprefix(f"{HOME}/")) and text.startswith(f"{HOME}/") else HOME
+    return (
+        text
+        if INBOX_NAME.fullmatch(text.removeprefix(f"{HOME}/")) and text.startswith(f"{HOME}/")
+        else HOME
+    )

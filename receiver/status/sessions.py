@@ -20,7 +20,9 @@ class Sessions:
 
     def is_token(self, shown: str) -> bool:
         """Whether this is the token; takes as long for every other text of its length."""
-        return hmac.compare_digest(hashlib.sha256(shown.encode(errors="replace")).digest(), self._token)
+        return hmac.compare_digest(
+            hashlib.sha256(shown.encode(errors="replace")).digest(), self._token
+        )
 
     def begin(self, now_s: float, nonce: str) -> str:
         """The value of a cookie that is good for LASTS_S. `nonce` is 22 random characters without a dot."""
@@ -31,7 +33,9 @@ class Sessions:
     def is_open(self, session: str, now_s: float) -> bool:
         """Whether we made this cookie, and its time is not over."""
         head, _, digest = session.rpartition(".")
-        is_ours = hmac.compare_digest(digest.encode(errors="replace"), _digest(self._key, head).encode())
+        is_ours = hmac.compare_digest(
+            digest.encode(errors="replace"), _digest(self._key, head).encode()
+        )
         return is_ours and now_s < int(head.partition(".")[0])
 
     def form_token(self, session: str) -> str:
@@ -39,7 +43,9 @@ class Sessions:
         return _digest(self._form_key, session)
 
     def is_form_token(self, session: str, shown: str) -> bool:
-        return hmac.compare_digest(shown.encode(errors="replace"), self.form_token(session).encode())
+        return hmac.compare_digest(
+            shown.encode(errors="replace"), self.form_token(session).encode()
+        )
 
 
 def _digest(key: bytes, text: str) -> str:

@@ -5,14 +5,19 @@ from dataclasses import dataclass
 
 from receiver.inbox.entries import Entry
 from receiver.inbox.names import INBOX_NAME, split_inbox_name
-from receiver.inbox.progress import Progress
+from receiver.inbox.progress import JobProgress
 from receiver.inbox.summaries import judge_summary
 from receiver.outputs.judgement import Judgement
 from receiver.outputs.outcomes import OUTCOMES
 from receiver.settings.projects import DEFAULT
 from receiver.status import formatting
 
-STATES: Mapping[str, str] = {"open": "waiting", "leased": "running", "buried": "buried", "done": "stored"}
+STATES: Mapping[str, str] = {
+    "open": "waiting",
+    "leased": "running",
+    "buried": "buried",
+    "done": "stored",
+}
 STAGES: Mapping[str, str] = {
     "ask": "waits for Gemini",
     "split": "downloads and splits",
@@ -37,7 +42,7 @@ ESTIMATE_AFTER_S = 5
 
 
 @dataclass(frozen=True)
-class Part:
+class OutcomeShare:
     """One outcome in a bar, in percent of its width."""
 
     name: str
@@ -58,7 +63,7 @@ class Advance:
 
 
 @dataclass(frozen=True)
-class Row:
+class BatchRow:
     """One batch."""
 
     name: str  # in the inbox
@@ -72,7 +77,7 @@ class Row:
     for_s: float  # since the last change
     worker: str
     advance: Advance | None
-    parts: list[Part]
+    parts: list[OutcomeShare]
     took_s: float | None  # at Gemini
     stored_s: float | None  # after Gemini's end, or where that is not known after it was taken in
     cost: str
@@ -85,14 +90,14 @@ def page_path(name: str) -> str | None:
     return f"/status/{name}" if INBOX_NAME.fullmatch(name) else None
 
 
-def make_row(entry: Entry, now_ms: int, due_ms: int | None = None, worker: str = "") -> Row:
+def make_row(entry: Entry, now_ms: int, due_ms: int | None = None, worker: str = "") -> BatchRow:
     """Everything of one row."""
     summary, progress = entry.summary, entry.progress
     project, gemini_name = split_inbox_name(entry.batch)
     for_s = max(0, now_ms - entry.changed_ms) / 1000
     created, ended = formatting.read_moment(summary.created), formatting.read_moment(summary.ended)
     began = entry.accepted_ms if ended is None else ended
-    return Row(
+    return BatchRow(
         name=entry.batch,
         path=page_path(entry.batch),
         batch_id=gemini_name.removeprefix("batches/"),
@@ -113,12 +118,14 @@ def make_row(entry: Entry, now_ms: int, due_ms: int | None = None, worker: str =
     )
 
 
-def advance(progress: Progress, for_s: float) -> Advance:
+def advance(progress: JobProgress, for_s: float) -> Advance:
     """How far a batch is that a worker has had for so long."""
     value, most = progress.bytes, progress.total_bytes
     results = "" if not progress.lines else f"{formatting.count(progress.lines)} results"
     if results and progress.requests:
-        results = f"{formatting.count(progress.lines)} of {formatting.count(progress.requests)} results"
+        results = (
+            f"{formatting.count(progress.lines)} of {formatting.count(progress.requests)} results"
+        )
     sizes = formatting.size(value) if value else ""
     if most:
         sizes = f"{formatting.size(min(value, most))} of {formatting.size(most)}"
@@ -134,7 +141,7 @@ def advance(progress: Progress, for_s: float) -> Advance:
     )
 
 
-def split_bar(outcomes: Mapping[str, int], missing: int | None) -> list[Part]:
+def split_bar(outcomes: Mapping[str, int], missing: int | None) -> list[OutcomeShare]:
     """The outcomes of a batch side by side, the missing ones last; a rare one is still wide enough to be seen."""
     counts = {name: outcomes.get(name, 0) for name in OUTCOMES} | {"missing": missing or 0}
     shown = {name: number for name, number in counts.items() if number > 0}
@@ -144,6 +151,6 @@ def split_bar(outcomes: Mapping[str, int], missing: int | None) -> list[Part]:
     parts, x = [], 0.0
     for name, number in shown.items():
         width = widths[name] * scale
-        parts.append(Part(name, number, round(x, 2), round(width, 2)))
+        parts.append(OutcomeShare(name, number, round(x, 2), round(width, 2)))
         x += width
     return parts

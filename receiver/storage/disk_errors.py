@@ -14,7 +14,9 @@ _HINTS = {
     errno.EPERM: "check its permissions",
 }
 
-OF_A_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR})  # another object would be taken
+OF_A_NAME = frozenset(
+    {errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR}
+)  # another object would be taken
 
 
 def explain(error: OSError) -> str:

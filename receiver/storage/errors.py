@@ -8,7 +8,9 @@ from receiver.errors import StorageError
 CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 BODY = re.compile(r": *(<\?xml|<|\{).*$")  # of the server's answer; it may repeat an access key
 MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
-OF_A_NAME = frozenset({"KeyTooLongError", "KeyTooLong", "InvalidObjectName"})  # another object would be taken
+OF_A_NAME = frozenset(
+    {"KeyTooLongError", "KeyTooLong", "InvalidObjectName"}
+)  # another object would be taken
 
 # what it asks the machine that it runs on, for want of credentials
 TOKEN_SIGNS = ("token request", "/latest/api/token", "169.254.169.254")
@@ -24,7 +26,16 @@ class Platform(NamedTuple):
 S3 = Platform("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "AWS_ALLOW_HTTP")
 GCS = Platform("GOOGLE_APPLICATION_CREDENTIALS")
 AZURE = Platform("AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY", "AZURE_ALLOW_HTTP")
-PLATFORMS = {"s3": S3, "s3a": S3, "gs": GCS, "az": AZURE, "azure": AZURE, "adl": AZURE, "abfs": AZURE, "abfss": AZURE}
+PLATFORMS = {
+    "s3": S3,
+    "s3a": S3,
+    "gs": GCS,
+    "az": AZURE,
+    "azure": AZURE,
+    "adl": AZURE,
+    "abfs": AZURE,
+    "abfss": AZURE,
+}
 OTHER = Platform("the credentials")
 
 
@@ -67,6 +78,11 @@ def unusable(error: BaseException, platform: Platform) -> StorageError:
 
 
 def trouble(what: str, name: str, error: BaseException, platform: Platform) -> StorageError:
-    said = [f"the storage did not {what} {name}", first_line(error), _code(error), _hint(error, platform)]
+    said = [
+        f"the storage did not {what} {name}",
+        first_line(error),
+        _code(error),
+        _hint(error, platform),
+    ]
     words = ": ".join(part for part in said if part)
     return StorageError(words, fault="batch" if _code(error) in OF_A_NAME else "outside")

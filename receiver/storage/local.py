@@ -101,7 +101,9 @@ class LocalStorage:
             self._temporary.mkdir(exist_ok=True)
         except OSError as error:
             lasting = isinstance(error, FileExistsError | NotADirectoryError)
-            raise StorageError(f"STORAGE_URL can't be used: {root}: {explain(error)}", retryable=not lasting) from error
+            raise StorageError(
+                f"STORAGE_URL can't be used: {root}: {explain(error)}", retryable=not lasting
+            ) from error
 
     @contextmanager
     def _temporary_file(self) -> Iterator[Path]:
@@ -140,7 +142,9 @@ class LocalStorage:
         """Whether a rename into the storage may succeed."""
         return path.parent.stat().st_dev == self.root.stat().st_dev
 
-    def _put_all(self, put: Callable[[tuple[str, T]], None], objects: Sequence[tuple[str, T]]) -> None:
+    def _put_all(
+        self, put: Callable[[tuple[str, T]], None], objects: Sequence[tuple[str, T]]
+    ) -> None:
         if len(objects) <= FEW:
             for one in objects:
                 put(one)
@@ -175,7 +179,9 @@ class LocalStorage:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.hardlink_to(path)  # unlike a rename, a link never replaces
         except FileExistsError as error:
-            self._sync_folders({target.parent})  # whoever wrote it may have died, or failed, before this
+            self._sync_folders(
+                {target.parent}
+            )  # whoever wrote it may have died, or failed, before this
             raise AlreadyStoredError(name) from error
         except OSError as error:
             raise _failure("write", name, error) from error

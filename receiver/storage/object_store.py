@@ -7,10 +7,25 @@ from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store, from_url
+from obstore.store import (
+    AzureStore,
+    GCSStore,
+    HTTPStore,
+    LocalStore,
+    MemoryStore,
+    S3Store,
+    from_url,
+)
 
 from receiver.errors import AlreadyStoredError
-from receiver.storage.errors import OTHER, Platform, is_missing_bucket, platform_of, trouble, unusable
+from receiver.storage.errors import (
+    OTHER,
+    Platform,
+    is_missing_bucket,
+    platform_of,
+    trouble,
+    unusable,
+)
 from receiver.storage.uploads import Pace, Uploads
 
 if TYPE_CHECKING:
@@ -22,7 +37,9 @@ SMALL_FILE_BYTES = 64 * 1024  # as many of these as of other small objects go to
 CHUNK_BYTES = 256 * 1024
 PART_BYTES = 5 * 1024 * 1024  # S3 takes no smaller ones, and 10,000 of them
 PARTS_IN_FLIGHT = 2
-PATIENCE_S = 60.0  # from the first failure to the last try; then the job is tried again, which waits longer
+PATIENCE_S = (
+    60.0  # from the first failure to the last try; then the job is tried again, which waits longer
+)
 RETRIES = 8
 PUT_RETRIES = 2
 BACKOFF: "BackoffConfig" = {
@@ -97,19 +114,29 @@ class ObjectStorage:
 
     async def _send(self, name: str, data: bytes | Path) -> None:
         store = self._puts if isinstance(data, bytes) else self._store
-        await obstore.put_async(store, name, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+        await obstore.put_async(
+            store, name, data, chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT
+        )
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
         self._put(objects, self._pace, _together(objects))
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
-        small = [each for each in objects if each[1].is_file() and each[1].stat().st_size <= SMALL_FILE_BYTES]
+        small = [
+            each
+            for each in objects
+            if each[1].is_file() and each[1].stat().st_size <= SMALL_FILE_BYTES
+        ]
         what = _together(objects)
         self._put(small, self._pace, what)
         self._put([each for each in objects if each not in small], self._file_pace, what)
 
     def create(self, name: str, data: bytes) -> None:
-        self._call("create", name, lambda: obstore.put(self._store, name, data, mode="create", use_multipart=False))
+        self._call(
+            "create",
+            name,
+            lambda: obstore.put(self._store, name, data, mode="create", use_multipart=False),
+        )
 
     def read(self, name: str) -> bytes | None:
         return self._find("read", name, lambda: bytes(obstore.get(self._store, name).bytes()))
@@ -138,7 +165,9 @@ class ObjectStorage:
     def exists(self, name: str) -> bool:
         if self._find("find", name, lambda: obstore.head(self._store, name)) is not None:
             return True
-        return self.read_chunks(name) is not None  # an answer to HEAD can't say that the bucket itself is missing
+        return (
+            self.read_chunks(name) is not None
+        )  # an answer to HEAD can't say that the bucket itself is missing
 
     def list_names(self, folder: str) -> list[str]:
         return sorted(self.iter_names(folder))

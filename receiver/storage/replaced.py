@@ -7,7 +7,14 @@ the new manifest no longer names stay where they are, named by the old index bes
 from hashlib import sha256
 from pathlib import Path
 
-from receiver.outputs.paths import batch_folder, errors_name, forms_name, index_name, manifest_name, retry_name
+from receiver.outputs.paths import (
+    batch_folder,
+    errors_name,
+    forms_name,
+    index_name,
+    manifest_name,
+    retry_name,
+)
 from receiver.storage import Storage
 
 DIGEST_CHARACTERS = 16
@@ -26,7 +33,12 @@ def set_aside(storage: Storage, batch_id: str, manifest: bytes, scratch: Path) -
     target = f"{place}/{_file_of(manifest_name(batch_id))}"
     if storage.exists(target):
         return
-    for name in (index_name(batch_id), errors_name(batch_id), retry_name(batch_id), forms_name(batch_id)):
+    for name in (
+        index_name(batch_id),
+        errors_name(batch_id),
+        retry_name(batch_id),
+        forms_name(batch_id),
+    ):
         if storage.read_to_file(name, copy):
             storage.put_files([(f"{place}/{_file_of(name)}", copy)])
     storage.put_many([(target, manifest)])

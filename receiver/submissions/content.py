@@ -34,12 +34,16 @@ class Content:
         try:
             with source.open("rb") as data, target.open("wb") as file:
                 data.seek(part.offset)
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=GZIP_LEVEL, mtime=0) as packed:
+                with gzip.GzipFile(
+                    filename="", mode="wb", fileobj=file, compresslevel=GZIP_LEVEL, mtime=0
+                ) as packed:
                     for chunk in _read_chunks(data, part.size_bytes):
                         digest.update(chunk)
                         packed.write(chunk)
         except OSError as error:
-            raise SubmissionError(f"{source} can't be copied to {target.parent}: {error.strerror}") from error
+            raise SubmissionError(
+                f"{source} can't be copied to {target.parent}: {error.strerror}"
+            ) from error
         if digest.hexdigest() != part.sha256:
             raise SubmissionError(CHANGED.format(path=source))
         return cls(part, target)

@@ -13,9 +13,13 @@ from receiver.errors import SubmissionError
 from receiver.gemini.operations import Batch, Unread
 from receiver.submissions.records import Creating
 
-CLOCKS_APART_S = 300.0  # how far our clock and Gemini's may differ where only the time tells two batches apart
+CLOCKS_APART_S = (
+    300.0  # how far our clock and Gemini's may differ where only the time tells two batches apart
+)
 CALL_S = 60.0  # a create takes no longer
-LISTED_BACK_S = 86_400.0  # how far before a call the list is read: a wrong clock must not hide a batch
+LISTED_BACK_S = (
+    86_400.0  # how far before a call the list is read: a wrong clock must not hide a batch
+)
 HINT = (
     "nothing was sent. Look with `batches show`; then run this again after a `batches delete` of what is not needed,"
     " or give another --display-name to send the requests as a new batch"
@@ -39,13 +43,17 @@ class Claims:
     calls: Sequence[Call] = ()  # whose batch nobody knows yet
 
 
-def find_batch(batches: Iterable[Batch], calls: Sequence[Call], read_claims: Callable[[], Claims]) -> str | None:
+def find_batch(
+    batches: Iterable[Batch], calls: Sequence[Call], read_claims: Callable[[], Claims]
+) -> str | None:
     """The batch of one part among Gemini's (newest first), by the calls that may have made it; None without one.
 
     `read_claims` is asked only where a batch bears no tag. Raises SubmissionError where nobody can tell.
     """
     oldest = _moment(min(call.creating.at for call in calls) - LISTED_BACK_S)
-    made = [batch for batch in _since(batches, oldest) if any(_may_make(call, batch) for call in calls)]
+    made = [
+        batch for batch in _since(batches, oldest) if any(_may_make(call, batch) for call in calls)
+    ]
     tagged = [batch for batch in made if batch.tag is not None]
     if not made or tagged:
         return _only(tagged, calls)
@@ -53,7 +61,9 @@ def find_batch(batches: Iterable[Batch], calls: Sequence[Call], read_claims: Cal
     unclaimed = [batch for batch in made if batch.name not in claims.named]
     for batch in unclaimed:
         if any(_may_make(rival, batch) for rival in claims.calls):
-            raise SubmissionError(f"{batch.name} may be this one or that of another submission of this name: {HINT}")
+            raise SubmissionError(
+                f"{batch.name} may be this one or that of another submission of this name: {HINT}"
+            )
     return _only(unclaimed, calls)
 
 
@@ -81,12 +91,19 @@ def _may_make(call: Call, batch: Batch) -> bool:
     if creating.file is not None:
         return batch.input_file == creating.file
     is_untagged = creating.tag is None and batch.input_file is None
-    return is_untagged and batch.display_name == creating.display_name and _is_near(call, batch) and _fits(call, batch)
+    return (
+        is_untagged
+        and batch.display_name == creating.display_name
+        and _is_near(call, batch)
+        and _fits(call, batch)
+    )
 
 
 def _is_near(call: Call, batch: Batch) -> bool:
     at, created = call.creating.at, batch.created
-    return created is None or _moment(at - CLOCKS_APART_S) <= created <= _moment(at + CALL_S + CLOCKS_APART_S)
+    return created is None or _moment(at - CLOCKS_APART_S) <= created <= _moment(
+        at + CALL_S + CLOCKS_APART_S
+    )
 
 
 def _fits(call: Call, batch: Batch) -> bool:
@@ -100,11 +117,18 @@ def _only(found: Sequence[Batch], calls: Sequence[Call]) -> str | None:
     if not found:
         return None
     if len(found) > 1:
-        raise SubmissionError(f"{' and '.join(batch.name for batch in found)} may both be this one: {HINT}")
+        raise SubmissionError(
+            f"{' and '.join(batch.name for batch in found)} may both be this one: {HINT}"
+        )
     (batch,) = found
     if not any(_fits(call, batch) for call in calls):
-        has, asked = f"{batch.requests} requests to {batch.model}", f"{calls[0].requests} to {calls[0].model}"
-        raise SubmissionError(f"{batch.name} seems to be this one, but has {has}, not {asked}: {HINT}")
+        has, asked = (
+            f"{batch.requests} requests to {batch.model}",
+            f"{calls[0].requests} to {calls[0].model}",
+        )
+        raise SubmissionError(
+            f"{batch.name} seems to be this one, but has {has}, not {asked}: {HINT}"
+        )
     return batch.name
 
 

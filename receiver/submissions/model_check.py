@@ -23,7 +23,9 @@ def check_model(transport: Transport, model: str, kind: Kind) -> str | None:
     """
     name = full_model_name(model)
     if not MODEL_NAME.fullmatch(name):
-        raise SubmissionError(f"{model!r} is no name of a model: expected one such as gemini-3.8-flash")
+        raise SubmissionError(
+            f"{model!r} is no name of a model: expected one such as gemini-3.8-flash"
+        )
     models = Models(transport)
     try:
         methods = models.get(name).methods
@@ -34,7 +36,9 @@ def check_model(transport: Transport, model: str, kind: Kind) -> str | None:
     if methods and not methods & METHODS[kind]:
         asked = "embeddings" if kind == "embed" else "answers"
         said = ", ".join(sorted(methods))
-        raise SubmissionError(f"the model {model} takes no requests for {asked}, only {said}: nothing was sent")
+        raise SubmissionError(
+            f"the model {model} takes no requests for {asked}, only {said}: nothing was sent"
+        )
     return None
 
 

@@ -7,10 +7,12 @@ import msgspec
 
 from receiver.submissions.parts import Kind, Part
 from receiver.submissions.request_cautions import Caution
-from receiver.submissions.validation import LineChecker, Problem, Request
+from receiver.submissions.validation import LineChecker, Request, RequestProblem
 
 MAX_FILE_BYTES = 2_000_000_000  # "2 GB", by the smaller reading
-MAX_INLINE_BYTES = 19 * 1000 * 1000  # the body must stay under 20 MB, and the requests are not all of it
+MAX_INLINE_BYTES = (
+    19 * 1000 * 1000
+)  # the body must stay under 20 MB, and the requests are not all of it
 NAMED_PROBLEMS = 20
 
 
@@ -29,32 +31,36 @@ class Findings(msgspec.Struct):
     """What is wrong with an input: the first problems, and how many there are."""
 
     count: int = 0
-    first: list[Problem] = []
+    first: list[RequestProblem] = []
 
-    def add(self, problem: Problem) -> None:
+    def add(self, problem: RequestProblem) -> None:
         self.count += 1
         if len(self.first) < NAMED_PROBLEMS:
             self.first.append(problem)
 
 
 def plan_parts(
-    lines: Iterable[bytes], checker: LineChecker, max_bytes: int = MAX_FILE_BYTES, max_requests: int | None = None
+    lines: Iterable[bytes],
+    checker: LineChecker,
+    max_bytes: int = MAX_FILE_BYTES,
+    max_requests: int | None = None,
 ) -> Plan | Findings:
     """Judge every line and split the input, in its order, into as few batches as the limits allow."""
     findings, cutter = Findings(), _Cutter(max_bytes, max_requests)
     for verdict in checker.check(lines):
-        if isinstance(verdict, Problem):
+        if isinstance(verdict, RequestProblem):
             findings.add(verdict)
         elif len(verdict.data) > max_bytes:
             findings.add(
-                Problem(
-                    verdict.line, f"it has {len(verdict.data):,} bytes, and a batch sent this way takes {max_bytes:,}"
+                RequestProblem(
+                    verdict.line,
+                    f"it has {len(verdict.data):,} bytes, and a batch sent this way takes {max_bytes:,}",
                 )
             )
         elif not findings.count:
             cutter.add(verdict)
     if not findings.count and not cutter.requests:
-        findings.add(Problem(1, "the input holds no request"))
+        findings.add(RequestProblem(1, "the input holds no request"))
     return findings if findings.count else cutter.plan(checker)
 
 
@@ -65,7 +71,9 @@ class _Cutter:
         self._max_bytes, self._max_requests = max_bytes, max_requests
         self._parts: list[Part] = []
         self._whole, self._piece = sha256(), sha256()
-        self._first_line = self._part_bytes = self._part_requests = 0  # of the part that is not closed yet
+        self._first_line = self._part_bytes = self._part_requests = (
+            0  # of the part that is not closed yet
+        )
         self._size_bytes = self.requests = 0
 
     def add(self, request: Request) -> None:
@@ -82,7 +90,9 @@ class _Cutter:
     def plan(self, checker: LineChecker) -> Plan:
         self._close()
         whole, parts = self._whole.hexdigest(), tuple(self._parts)
-        return Plan(checker.kind, whole, self._size_bytes, self.requests, parts, tuple(checker.cautions))
+        return Plan(
+            checker.kind, whole, self._size_bytes, self.requests, parts, tuple(checker.cautions)
+        )
 
     def _close(self) -> None:
         self._parts.append(

@@ -40,7 +40,14 @@ class Order(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """The same for the same requests to the same model under the same name, wherever the callbacks go."""
         model = self.model.removeprefix("models/")
-        asked = [self.project, model, self.kind, self.display_name if self.is_named else "", self.retry_of, self.sha256]
+        asked = [
+            self.project,
+            model,
+            self.kind,
+            self.display_name if self.is_named else "",
+            self.retry_of,
+            self.sha256,
+        ]
         return sha256(msgspec.json.encode(asked)).hexdigest()[:20]
 
 
@@ -108,7 +115,7 @@ def awaited_name(file: str) -> str:
     return f"{FOLDER}/{encode_component(file.removeprefix('files/'))}.awaited"
 
 
-class Records:
+class SubmissionRecords:
     """The records of one submission in the storage. Every call can raise StorageError."""
 
     def __init__(self, storage: Storage, submission_id: str) -> None:
@@ -133,7 +140,9 @@ class Records:
     def tries(self, part: Part) -> list[Try]:
         """Every call for a part in its order."""
         tries: list[Try] = []
-        while (creating := self._read(f"{part.number}.creating.{len(tries) + 1}.json", Creating)) is not None:
+        while (
+            creating := self._read(f"{part.number}.creating.{len(tries) + 1}.json", Creating)
+        ) is not None:
             number = len(tries) + 1
             is_refused = self._storage.exists(f"{self._folder}/{part.number}.refused.{number}.json")
             tries.append(Try(number, creating, is_refused))
@@ -188,5 +197,5 @@ def read_order(storage: Storage, batch_id: str) -> Order | None:
     data = storage.read(name)
     if data is None:
         return None
-    submission = Records(storage, read_record(data, Link, name).submission).read_plan()
+    submission = SubmissionRecords(storage, read_record(data, Link, name).submission).read_plan()
     return submission.order if submission else None

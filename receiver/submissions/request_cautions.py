@@ -5,7 +5,13 @@ from typing import Any
 
 import msgspec
 
-SAMPLING = {"temperature": "temperature", "top_p": "top_p", "topP": "top_p", "top_k": "top_k", "topK": "top_k"}
+SAMPLING = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "topP": "top_p",
+    "top_k": "top_k",
+    "topK": "top_k",
+}
 MAX_KINDS = 20
 IN_CAMEL_CASE = (
     "names in camelCase: Gemini's guide has them in input files too, but one client was refused with 400;"
@@ -65,4 +71,6 @@ def _has_schema(config: Mapping[str, Any]) -> bool:
 def _has_mcp(tools: Any) -> bool:
     if not isinstance(tools, list):
         return False
-    return any(isinstance(tool, dict) and _member(tool, "mcp_servers", "mcpServers") for tool in tools)
+    return any(
+        isinstance(tool, dict) and _member(tool, "mcp_servers", "mcpServers") for tool in tools
+    )

@@ -48,7 +48,11 @@ def find_faults(kind: Kind, request: Any) -> Iterator[str]:
 def find_misplaced(kind: Kind, line: Mapping[str, Any]) -> Iterator[str]:
     """Each member that stands beside a line's request, where nothing reads it, and belongs into it."""
     fields = _names(ROOTS[kind], 1)
-    settings = _names(read_schema().types[ROOTS[kind]]["generation_config"], 1) if kind == "generate" else {}
+    settings = (
+        _names(read_schema().types[ROOTS[kind]]["generation_config"], 1)
+        if kind == "generate"
+        else {}
+    )
     called = ELSEWHERE_CALLED if kind == "generate" else {}
     for name in line.keys() - {"key", "request"}:
         plain = _plain(name)
@@ -104,10 +108,16 @@ class _Walk:
             return f'it belongs in "{place}"'
         meant = self._meant(form, plain)
         if meant is not None:
-            is_embedding = self._kind == "generate" and form == ROOTS["generate"] and name == "content"
-            return f'no such field; did you mean "{meant}"?{EMBEDDINGS_HINT if is_embedding else ""}'
+            is_embedding = (
+                self._kind == "generate" and form == ROOTS["generate"] and name == "content"
+            )
+            return (
+                f'no such field; did you mean "{meant}"?{EMBEDDINGS_HINT if is_embedding else ""}'
+            )
         known = sorted(self._types[form])
-        return "no such field" + (f"; it takes {', '.join(known)}" if len(known) <= MAX_LISTED else "")
+        return "no such field" + (
+            f"; it takes {', '.join(known)}" if len(known) <= MAX_LISTED else ""
+        )
 
     def _place(self, form: str, plain: str, path: str) -> str | None:
         """Where a field of this very name is, unless one of its own type is all but called so."""
@@ -149,7 +159,9 @@ def _names(form: str, depth: int) -> Mapping[str, str]:
             below = inner.strip("[]{}")
             if left > 1 and below in types and below not in seen:
                 seen.add(below)
-                open_types.append((below, f"{prefix}{field}{'[]' if inner.startswith('[') else ''}.", left - 1))
+                open_types.append(
+                    (below, f"{prefix}{field}{'[]' if inner.startswith('[') else ''}.", left - 1)
+                )
     return names
 
 

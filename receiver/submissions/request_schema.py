@@ -85,7 +85,9 @@ class _Compiler:
 
     def _object(self, form: str) -> Fits:
         checks: dict[str, Fits] = {}
-        self._objects[form] = check = _object_check(checks)  # types hold themselves, so it is known before its fields
+        self._objects[form] = check = _object_check(
+            checks
+        )  # types hold themselves, so it is known before its fields
         for name, field in self._types[form].items():
             checks[name] = self.of(field)
             if not self._in_snake_case:

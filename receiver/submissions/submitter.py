@@ -13,7 +13,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from receiver.errors import AlreadyStoredError, GeminiError, NotFoundError, StorageError, SubmissionError
+from receiver.errors import (
+    AlreadyStoredError,
+    GeminiError,
+    NotFoundError,
+    StorageError,
+    SubmissionError,
+)
 from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.batches import Gemini
 from receiver.gemini.files import File, Files
@@ -28,8 +34,8 @@ from receiver.submissions.records import (
     Created,
     Creating,
     Link,
-    Records,
     Submission,
+    SubmissionRecords,
     Uploaded,
     awaited_name,
     link_name,
@@ -48,18 +54,20 @@ class Sent:
 
     part: Part
     batch: str  # "batches/<id>"
-    status: Status  # made now; made by an earlier try that could not say so; known to be made before
+    status: (
+        Status  # made now; made by an earlier try that could not say so; known to be made before
+    )
 
 
 @dataclass(frozen=True)
-class Ears:
+class Callbacks:
     """Who is told how it goes."""
 
     uploaded: Callable[[Part, int], None] = lambda _part, _bytes: None  # bytes so far
     waiting: Callable[[Part, float], None] = lambda _part, _s: None  # seconds left at most
 
 
-class Sender:
+class Submitter:
     """Sends one submission. Raises GeminiError, StorageError or SubmissionError; the same call again goes on."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it works with
@@ -68,14 +76,14 @@ class Sender:
         storage: Storage,
         submission: Submission,
         source: Path,
-        ears: Ears,
+        ears: Callbacks,
         unsure_s: float = UNSURE_S,
     ) -> None:
         """`source` is the input; a batch that may have been made is looked for until `unsure_s` after the try."""
         self._unsure_s = unsure_s
         self._gemini, self._files, self._storage = gemini, Files(gemini.transport), storage
         self._submission, self._source, self._ears = submission, source, ears
-        self._records = Records(storage, submission.id)
+        self._records = SubmissionRecords(storage, submission.id)
 
     def send(self, part: Part, scratch: Path) -> Sent:
         """See to it that one part is a batch at Gemini and that its input is kept; `scratch` is an empty folder."""
@@ -111,7 +119,9 @@ class Sender:
     def _find(self, part: Part, calls: Sequence[Call]) -> str | None:
         """The batch of a call that ended between the mark and the batch's name; None when none was made."""
         left_s = max(call.creating.at for call in calls) + self._unsure_s - time.time()
-        deadline = time.monotonic() + min(left_s, self._unsure_s)  # a clock that is ahead makes nobody wait longer
+        deadline = time.monotonic() + min(
+            left_s, self._unsure_s
+        )  # a clock that is ahead makes nobody wait longer
         while True:
             left_s = deadline - time.monotonic()
             unread = list[Unread]()
@@ -146,19 +156,29 @@ class Sender:
         order, part = self._submission.order, content.part
         name, tag = self._submission.name_of(part), new_tag(self._submission.id, part.number)
         file = None if order.inline else self._upload(content, name)
-        config = {"requests": {"requests": _inlined(content)}} if file is None else {_file_field(order.kind): file}
+        config = (
+            {"requests": {"requests": _inlined(content)}}
+            if file is None
+            else {_file_field(order.kind): file}
+        )
         batch: dict[str, Any] = {"displayName": add_tag(name, tag), "inputConfig": config}
         if order.webhook is not None:
             hook: dict[str, Any] = {"uris": [order.webhook]}
-            batch["webhookConfig"] = hook | ({"userMetadata": order.metadata} if order.metadata else {})
+            batch["webhookConfig"] = hook | (
+                {"userMetadata": order.metadata} if order.metadata else {}
+            )
         if file is not None:
             self._storage.put_many([(awaited_name(file), msgspec.json.encode(self._link(part)))])
         try:
             self._records.begin_try(part, number, Creating(file, name, time.time(), tag))
         except AlreadyStoredError as error:
-            raise SubmissionError(f"another process is submitting {self._submission.file}: wait for it") from error
+            raise SubmissionError(
+                f"another process is submitting {self._submission.file}: wait for it"
+            ) from error
         try:
-            return self._gemini.create_batch(order.model, batch, embeddings=order.kind == "embed").name
+            return self._gemini.create_batch(
+                order.model, batch, embeddings=order.kind == "embed"
+            ).name
         except GeminiError as error:
             if error.is_certain:
                 self._records.note_refusal(part, number)
@@ -175,9 +195,13 @@ class Sender:
         if uploaded is None or not self._is_there(uploaded.file, part):
             with content.open() as data:
                 told = self._ears.uploaded
-                file = self._files.upload(data, part.size_bytes, name, lambda size: told(part, size))
+                file = self._files.upload(
+                    data, part.size_bytes, name, lambda size: told(part, size)
+                )
             if not _holds(file, part):
-                raise SubmissionError(f"Gemini holds other bytes as {file.name} than were sent: submit again")
+                raise SubmissionError(
+                    f"Gemini holds other bytes as {file.name} than were sent: submit again"
+                )
             uploaded = Uploaded(file.name)
             self._records.write_uploaded(part, uploaded)
         self._wait_until_active(uploaded.file)
@@ -187,7 +211,10 @@ class Sender:
         try:
             file = self._files.get(name)
         except GeminiError as error:
-            if isinstance(error, NotFoundError) or error.status in (400, 403):  # it expires after 48 hours
+            if isinstance(error, NotFoundError) or error.status in (
+                400,
+                403,
+            ):  # it expires after 48 hours
                 return False
             raise
         return file.state != "FAILED" and _holds(file, part)
@@ -196,7 +223,9 @@ class Sender:
         deadline = time.monotonic() + PROCESSING_S
         while (state := self._files.get(file).state) != "ACTIVE":
             if state == "FAILED" or time.monotonic() > deadline:
-                raise SubmissionError(f"Gemini says {state} of the uploaded input {file}: submit again later")
+                raise SubmissionError(
+                    f"Gemini says {state} of the uploaded input {file}: submit again later"
+                )
             time.sleep(1)
 
     def _link(self, part: Part) -> Link:

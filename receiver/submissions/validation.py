@@ -17,7 +17,9 @@ from receiver.submissions.request_faults import MAX_FAULTS, find_faults, find_mi
 from receiver.submissions.request_schema import compile_check
 
 CONTENT: dict[Kind, str] = {"generate": "contents", "embed": "content"}
-MAX_LINE_BYTES = 64 * 1024 * 1024  # of a result line, which a worker still reads; an input line is no longer
+MAX_LINE_BYTES = (
+    64 * 1024 * 1024
+)  # of a result line, which a worker still reads; an input line is no longer
 SHOWN_CHARACTERS = 60
 MAX_EXPLAINED = 200  # to name the faults of a line takes a millisecond, to find that it has some a hundredth of it
 UNEXPLAINED = "it has fields that do not fit the schema, as lines before it"
@@ -25,7 +27,7 @@ TOO_DEEP = "it is nested too deeply"
 _BOM = b"\xef\xbb\xbf"
 
 
-class Problem(msgspec.Struct, frozen=True):
+class RequestProblem(msgspec.Struct, frozen=True):
     """What is wrong with one line."""
 
     line: int  # from 1
@@ -54,7 +56,9 @@ class FieldError(LineError):
 class LineChecker:
     """Takes the lines of one input in their order; about 100 bytes a key."""
 
-    def __init__(self, kind: Kind = "generate", *, inline: bool = False, allow_unknown_fields: bool = False) -> None:
+    def __init__(
+        self, kind: Kind = "generate", *, inline: bool = False, allow_unknown_fields: bool = False
+    ) -> None:
         """`allow_unknown_fields`: what does not fit the schema is no problem but a caution."""
         self.kind, self._inline, self._allow_unknown_fields = kind, inline, allow_unknown_fields
         self._explained = 0  # lines whose faults were named one by one
@@ -63,7 +67,7 @@ class LineChecker:
         self._fits = compile_check(kind, in_snake_case=False)
         self._seen: dict[bytes, int] = {}
 
-    def check(self, lines: Iterable[bytes]) -> Iterator[Request | Problem]:
+    def check(self, lines: Iterable[bytes]) -> Iterator[Request | RequestProblem]:
         """Judge each line, newline included where it has one. Blank lines at the end are nobody's fault."""
         blank = 0  # how many blank lines came since the last other one
         for number, line in enumerate(lines, 1):
@@ -71,12 +75,14 @@ class LineChecker:
                 blank += 1
                 continue
             if blank:
-                yield Problem(number - blank, "it is blank: Gemini takes every line as a request; delete it")
+                yield RequestProblem(
+                    number - blank, "it is blank: Gemini takes every line as a request; delete it"
+                )
                 blank = 0
             try:
                 self._check_line(number, line)
             except LineError as error:
-                yield Problem(number, str(error), isinstance(error, FieldError))
+                yield RequestProblem(number, str(error), isinstance(error, FieldError))
             else:
                 yield Request(number, line)
 
@@ -93,12 +99,20 @@ class LineChecker:
 
     def _check_key(self, number: int, key: object) -> None:
         if not isinstance(key, str) or not key:
-            has = 'its "key" is no text' if isinstance(key, int | float | list | dict) else 'it has no "key"'
-            raise LineError(f"{has}: give every line one, a text, or nobody can tell whose its answer is")
+            has = (
+                'its "key" is no text'
+                if isinstance(key, int | float | list | dict)
+                else 'it has no "key"'
+            )
+            raise LineError(
+                f"{has}: give every line one, a text, or nobody can tell whose its answer is"
+            )
         token = blake2b(key.encode(), digest_size=16).digest()
         first = self._seen.setdefault(token, number)
         if first != number:
-            raise LineError(f"its key {shortened(key)} is that of line {first} too: give every line a key of its own")
+            raise LineError(
+                f"its key {shortened(key)} is that of line {first} too: give every line a key of its own"
+            )
 
     def _check_members(self, number: int, row: Mapping[str, Any]) -> None:
         if "request" not in row or len(row) == len(("key", "request")):
@@ -115,7 +129,9 @@ class LineChecker:
         if not self._fits_in_snake_case(request):
             self._judge_fields(number, request)
         if not request.get(CONTENT[self.kind]):
-            raise LineError(f'its request has no "{CONTENT[self.kind]}", so there is nothing to answer')
+            raise LineError(
+                f'its request has no "{CONTENT[self.kind]}", so there is nothing to answer'
+            )
         for caution in find_cautions(request):
             self.cautions.add(number, caution)
 
@@ -126,7 +142,11 @@ class LineChecker:
             return
         self._explained += 1
         is_one_of_many = self._explained > MAX_EXPLAINED
-        faults = [UNEXPLAINED] if is_one_of_many else list(islice(find_faults(self.kind, request), MAX_FAULTS))
+        faults = (
+            [UNEXPLAINED]
+            if is_one_of_many
+            else list(islice(find_faults(self.kind, request), MAX_FAULTS))
+        )
         if not self._allow_unknown_fields:
             raise FieldError("; ".join(faults))
         for fault in faults:

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from types import MappingProxyType
 
-_fields: ContextVar[Mapping[str, str | int]] = ContextVar("log_fields", default=MappingProxyType({}))
+_fields: ContextVar[Mapping[str, str | int]] = ContextVar(
+    "log_fields", default=MappingProxyType({})
+)
 
 
 def current_fields() -> Mapping[str, str | int]:

@@ -7,15 +7,33 @@ import time
 from typing import Any
 
 OURS = frozenset({"receiver", "workers"})
-OPENTELEMETRYS = {"otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName"}  # we write them in our own words
-PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+OPENTELEMETRYS = {
+    "otelSpanID",
+    "otelTraceID",
+    "otelTraceSampled",
+    "otelServiceName",
+}  # we write them in our own words
+PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",
+}
 MAX_VALUE = 2000
 PLAIN_VALUE = re.compile(r'[^\s"=]+')
-COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}  # SGR codes of a terminal
+COLOURS = {
+    "debug": "2",
+    "info": "32",
+    "warning": "33",
+    "error": "31",
+    "critical": "31;1",
+}  # SGR codes of a terminal
 
 
 def _value(value: object) -> object:
-    return value if isinstance(value, int | float | bool) or value is None else str(value)[:MAX_VALUE]
+    return (
+        value if isinstance(value, int | float | bool) or value is None else str(value)[:MAX_VALUE]
+    )
 
 
 def _describe(record: logging.LogRecord) -> dict[str, Any]:
@@ -24,9 +42,13 @@ def _describe(record: logging.LogRecord) -> dict[str, Any]:
     `log.info("delivery.recorded", extra={"batch": …})` gives {"event": "delivery.recorded", "batch": …}.
     """
     library, said = record.name.partition(".")[0], record.getMessage()[:MAX_VALUE]
-    line: dict[str, Any] = {"event": said} if library in OURS else {"event": f"{library}.logged", "message": said}
+    line: dict[str, Any] = (
+        {"event": said} if library in OURS else {"event": f"{library}.logged", "message": said}
+    )
     hidden = PLAIN_FIELDS | OPENTELEMETRYS
-    return line | {name: _value(value) for name, value in vars(record).items() if name not in hidden}
+    return line | {
+        name: _value(value) for name, value in vars(record).items() if name not in hidden
+    }
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,7 +56,10 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line: dict[str, Any] = {"time": f"{moment}.{int(record.msecs):03d}Z", "level": record.levelname.lower()}
+        line: dict[str, Any] = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+        }
         line |= _describe(record) | {"logger": record.name}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
@@ -50,12 +75,20 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields, level = _describe(record), record.levelname.lower()
-        clock = f"{time.strftime('%H:%M:%S', time.localtime(record.created))}.{int(record.msecs):03d}"
+        clock = (
+            f"{time.strftime('%H:%M:%S', time.localtime(record.created))}.{int(record.msecs):03d}"
+        )
         event = harmless(fields.pop("event"))
         message, *more = str(fields.pop("message", "")).splitlines() or [""]
         fields = ({"message": message} if message else {}) | fields
-        words = [self._paint(clock, "2"), self._paint(f"{level:<8}", COLOURS.get(level, "0")), self._paint(event, "1")]
-        words += [self._paint(f"{harmless(name)}=", "2") + _show(value) for name, value in fields.items()]
+        words = [
+            self._paint(clock, "2"),
+            self._paint(f"{level:<8}", COLOURS.get(level, "0")),
+            self._paint(event, "1"),
+        ]
+        words += [
+            self._paint(f"{harmless(name)}=", "2") + _show(value) for name, value in fields.items()
+        ]
         trace = self.formatException(record.exc_info).splitlines() if record.exc_info else []
         return "\n".join([" ".join(words), *(f"    {harmless(line)}" for line in (*more, *trace))])
 
@@ -69,7 +102,9 @@ def harmless(text: str) -> str:
     >>> print(harmless("a\n\x1b[2J\u202eb"))
     a\n\x1b[2J\u202eb
     """
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def _show(value: object) -> str:

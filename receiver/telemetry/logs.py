@@ -46,12 +46,16 @@ def set_up_logs(level: str, form: str) -> None:
     """Send every library's log through our formatter; ours at this level, the others' at WARNING or above."""
     handler = _Handler()
     handler.setFormatter(_choose_format(form))
-    logging.basicConfig(level=max(logging.getLevelName(level), logging.WARNING), handlers=[handler], force=True)
+    logging.basicConfig(
+        level=max(logging.getLevelName(level), logging.WARNING), handlers=[handler], force=True
+    )
     for name in OURS:
         logging.getLogger(name).setLevel(level)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(level if level == "DEBUG" else logging.NOTSET)
-    logging.getLogger("rq.worker").setLevel(logging.NOTSET)  # rq sets INFO where nobody has set anything
+    logging.getLogger("rq.worker").setLevel(
+        logging.NOTSET
+    )  # rq sets INFO where nobody has set anything
     warnings.showwarning = _log_warning
     sys.excepthook = _log_crash
 
@@ -71,20 +75,33 @@ def _log_warning(  # noqa: PLR0913, PLR0917 - the signature of `warnings.showwar
     line: str | None = None,  # noqa: ARG001 - likewise
 ) -> None:
     place = f"{filename}:{lineno}"
-    log.warning("python.warned", extra={"cause": str(message), "category": category.__name__, "place": place})
+    log.warning(
+        "python.warned",
+        extra={"cause": str(message), "category": category.__name__, "place": place},
+    )
 
 
-def _log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _log_crash(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     log.critical("process.crashed", exc_info=(kind, error, trace))
 
 
 def _log_thread(args: threading.ExceptHookArgs) -> None:
     error = args.exc_value or args.exc_type()
     name = args.thread.name if args.thread else ""
-    log.error("thread.crashed", extra={"in_thread": name}, exc_info=(args.exc_type, error, args.exc_traceback))
+    log.error(
+        "thread.crashed",
+        extra={"in_thread": name},
+        exc_info=(args.exc_type, error, args.exc_traceback),
+    )
 
 
 def _log_ignored(ignored: Any) -> None:
     error = ignored.exc_value or ignored.exc_type()
     where = f"{ignored.err_msg or 'Exception ignored in'}: {ignored.object!r}"
-    log.error("error.ignored", extra={"cause": where}, exc_info=(type(error), error, ignored.exc_traceback))
+    log.error(
+        "error.ignored",
+        extra={"cause": where},
+        exc_info=(type(error), error, ignored.exc_traceback),
+    )

@@ -18,7 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.telemetry.log_fields import current_fields
 
-CARRIED = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])")  # as W3C Trace Context writes `traceparent`
+CARRIED = re.compile(
+    r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])"
+)  # as W3C Trace Context writes `traceparent`
 FLUSH_S = 1.0  # a collector that is away takes no more than this of an attempt
 _tracer = trace.get_tracer("gemini-batch-receiver")
 
@@ -31,13 +33,21 @@ def is_traced() -> bool:
 def current_ids() -> dict[str, str]:
     """`trace_id` and `span_id` in hex; nothing outside of a span."""
     span = trace.get_current_span().get_span_context()
-    return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"} if span.is_valid else {}
+    return (
+        {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"}
+        if span.is_valid
+        else {}
+    )
 
 
 def carry_trace() -> str:
     """The current span, for whoever goes on with it; empty outside of a span."""
     span = trace.get_current_span().get_span_context()
-    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & 1:02x}" if span.is_valid else ""
+    return (
+        f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & 1:02x}"
+        if span.is_valid
+        else ""
+    )
 
 
 def _parent(carried: str) -> Context:
@@ -71,8 +81,13 @@ def stage(name: str) -> AbstractContextManager[Span]:
 def hand_over() -> None:
     """Send what was traced, where the process ends without the farewell that would send it. Takes FLUSH_S at most."""
     deadline = time.monotonic() + FLUSH_S
-    sends = [getattr(one, "force_flush", None) for one in (trace.get_tracer_provider(), get_logger_provider())]
-    senders = [threading.Thread(target=send, name="hand-over", daemon=True) for send in sends if send]  # an SDK's
+    sends = [
+        getattr(one, "force_flush", None)
+        for one in (trace.get_tracer_provider(), get_logger_provider())
+    ]
+    senders = [
+        threading.Thread(target=send, name="hand-over", daemon=True) for send in sends if send
+    ]  # an SDK's
     for sender in senders:
         sender.start()
     for sender in senders:
@@ -88,5 +103,7 @@ class OwnTraces:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope["headers"] = [field for field in scope["headers"] if field[0] not in self._foreign]
+            scope["headers"] = [
+                field for field in scope["headers"] if field[0] not in self._foreign
+            ]
         await self._app(scope, receive, send)

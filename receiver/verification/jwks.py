@@ -18,7 +18,9 @@ FETCH_TIMEOUT_S = 5.0  # for the whole answer, since httpx limits each read only
 COOLDOWN_S = 60.0  # between two fetches, also after a failed one: unknown keys cost the sender of them nothing
 DEFAULT_MAX_AGE_S = 3600.0
 MAX_MAX_AGE_S = 24 * 3600.0
-STALE_S = 24 * 3600.0  # how long keys serve beyond their age while the endpoint gives no better ones
+STALE_S = (
+    24 * 3600.0
+)  # how long keys serve beyond their age while the endpoint gives no better ones
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
 
@@ -91,7 +93,14 @@ class KeySetCache:
             keys, max_age_s = await self._fetch_keys()
         except TimeoutError:
             self._log_failure(f"no whole answer within {self._timeout_s:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, RuntimeError, ValueError) as error:
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            httpx.StreamError,
+            OSError,
+            RuntimeError,
+            ValueError,
+        ) as error:
             self._log_failure(f"{type(error).__name__}: {error}")
         else:
             self._keys, self._max_age_s, self._fetched_at = keys, max_age_s, self._clock()
@@ -113,7 +122,9 @@ class KeySetCache:
             headers={"accept": "application/json", "accept-encoding": "identity"},
         )
         async with asyncio.timeout(self._timeout_s):
-            response = await self._client.send(request, stream=True, follow_redirects=False, auth=None)
+            response = await self._client.send(
+                request, stream=True, follow_redirects=False, auth=None
+            )
             try:
                 document = await _read(response)
             finally:
@@ -137,4 +148,6 @@ async def _read(response: httpx.Response) -> bytes:
 
 def _max_age_s(cache_control: str) -> float:
     found = _MAX_AGE.search(cache_control)
-    return min(float(found[1]), MAX_MAX_AGE_S) if found else DEFAULT_MAX_AGE_S  # the cooldown is the lower bound
+    return (
+        min(float(found[1]), MAX_MAX_AGE_S) if found else DEFAULT_MAX_AGE_S
+    )  # the cooldown is the lower bound

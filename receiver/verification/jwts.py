@@ -33,7 +33,12 @@ def is_token(text: str) -> bool:
 
 
 def verify_token(
-    token: str, rsa: Mapping[str, RSAPublicKey], *, now: float, audience: str | None, issuer: str | None
+    token: str,
+    rsa: Mapping[str, RSAPublicKey],
+    *,
+    now: float,
+    audience: str | None,
+    issuer: str | None,
 ) -> dict[str, Any]:
     """The claims of a token that is signed by one of our keys, meant for us and of this time (Unix seconds).
 
@@ -42,7 +47,9 @@ def verify_token(
     if len(token) > MAX_TOKEN_CHARS:
         raise SignatureError(f"the token is longer than {MAX_TOKEN_CHARS} characters")
     if not audience:
-        raise SignatureError("a token came and no audience is configured: set GEMINI_WEBHOOK_AUDIENCE to accept it")
+        raise SignatureError(
+            "a token came and no audience is configured: set GEMINI_WEBHOOK_AUDIENCE to accept it"
+        )
     claims = _signed_claims(token, _choose_key(token, rsa), audience, issuer)
     _require_current(claims, now)
     return claims
@@ -66,11 +73,15 @@ def _choose_key(token: str, rsa: Mapping[str, RSAPublicKey]) -> RSAPublicKey:
     if not isinstance(kid, str):
         raise SignatureError("the token's header has no kid")
     if kid not in rsa:
-        raise UnknownKeyError("no signature matches: the key set has no RSA key with the token's kid")
+        raise UnknownKeyError(
+            "no signature matches: the key set has no RSA key with the token's kid"
+        )
     return rsa[kid]
 
 
-def _signed_claims(token: str, key: RSAPublicKey, audience: str, issuer: str | None) -> dict[str, Any]:
+def _signed_claims(
+    token: str, key: RSAPublicKey, audience: str, issuer: str | None
+) -> dict[str, Any]:
     try:
         return jwt.decode(
             token,
@@ -89,7 +100,9 @@ def _signed_claims(token: str, key: RSAPublicKey, audience: str, issuer: str | N
             },
         )
     except jwt.InvalidSignatureError:
-        raise SignatureError("no signature matches: the token is not signed by the key that it names") from None
+        raise SignatureError(
+            "no signature matches: the token is not signed by the key that it names"
+        ) from None
     except jwt.InvalidAudienceError:
         raise SignatureError("the token's aud is not GEMINI_WEBHOOK_AUDIENCE") from None
     except jwt.InvalidIssuerError:
@@ -105,9 +118,13 @@ def _require_current(claims: Mapping[str, Any], now: float) -> None:
     if expires is None and issued is None:
         raise SignatureError("the token has neither exp nor iat")
     if expires is not None and now >= expires + EXPIRY_LEEWAY_S:
-        raise SignatureError(f"the token expired {math.ceil(now - expires)} s ago: check the clock of this machine")
+        raise SignatureError(
+            f"the token expired {math.ceil(now - expires)} s ago: check the clock of this machine"
+        )
     if starts is not None and now < starts - EXPIRY_LEEWAY_S:
-        raise SignatureError(f"the token starts in {math.ceil(starts - now)} s: check the clock of this machine")
+        raise SignatureError(
+            f"the token starts in {math.ceil(starts - now)} s: check the clock of this machine"
+        )
     if issued is not None and (expires is None or issued > now):
         require_fresh("the token's iat", issued, now)
 
@@ -116,6 +133,10 @@ def _instant(claims: Mapping[str, Any], name: str) -> float | None:
     if name not in claims:
         return None
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LATEST_INSTANT:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value < LATEST_INSTANT
+    ):
         raise SignatureError(f"the token's {name} is not a number of seconds")
     return value

@@ -30,14 +30,22 @@ class Secret:
         """Read `whsec_<padded base64>`. Raises ValueError, whose words never repeat the secret."""
         encoded = text.removeprefix("whsec_")
         if encoded == text:
-            raise ValueError("a webhook secret starts with whsec_: copy all of it as it was shown on creation")
+            raise ValueError(
+                "a webhook secret starts with whsec_: copy all of it as it was shown on creation"
+            )
         key = decode_base64(encoded)
         if key is None:
-            raise ValueError("a webhook secret is whsec_ and padded base64: it was cut or changed when it was copied")
+            raise ValueError(
+                "a webhook secret is whsec_ and padded base64: it was cut or changed when it was copied"
+            )
         if len(key) not in SECRET_BYTES:
-            raise ValueError(f"a webhook secret holds {SECRET_BYTES[0]} to {SECRET_BYTES[-1]} bytes, not {len(key)}")
+            raise ValueError(
+                f"a webhook secret holds {SECRET_BYTES[0]} to {SECRET_BYTES[-1]} bytes, not {len(key)}"
+            )
         if len(set(key)) == 1:
-            raise ValueError("a webhook secret of one repeated byte can be guessed: rotate it and use the new one")
+            raise ValueError(
+                "a webhook secret of one repeated byte can be guessed: rotate it and use the new one"
+            )
         return cls(key)
 
 
@@ -62,7 +70,9 @@ def parse_key_set(document: bytes) -> KeySet:
         raise ValueError("the document is not a JSON Web Key Set") from None
     if not isinstance(keys, list):
         raise ValueError("the keys are not a list")  # noqa: TRY004 - bad content, not a bad argument type
-    entries = [entry for entry in keys[:MAX_KEYS] if isinstance(entry, dict) and _is_for_signatures(entry)]
+    entries = [
+        entry for entry in keys[:MAX_KEYS] if isinstance(entry, dict) and _is_for_signatures(entry)
+    ]
     ed25519 = [key for key in map(_ed25519_key, entries) if key]
     rsa: dict[str, RSAPublicKey] = {}
     for entry in entries:
@@ -83,11 +93,17 @@ def decode_base64(text: str) -> bytes | None:
 
 def _is_for_signatures(entry: Mapping[str, Any]) -> bool:
     operations = entry.get("key_ops", ["verify"])
-    return entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+    return (
+        entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+    )
 
 
 def _ed25519_key(entry: Mapping[str, Any]) -> Ed25519PublicKey | None:
-    if entry.get("kty") != "OKP" or entry.get("crv") != "Ed25519" or entry.get("alg", "EdDSA") not in _ED25519_NAMES:
+    if (
+        entry.get("kty") != "OKP"
+        or entry.get("crv") != "Ed25519"
+        or entry.get("alg", "EdDSA") not in _ED25519_NAMES
+    ):
         return None
     x = _decode_base64url(entry.get("x"))
     return Ed25519PublicKey.from_public_bytes(x) if len(x) == ED25519_KEY_BYTES else None
@@ -96,7 +112,9 @@ def _ed25519_key(entry: Mapping[str, Any]) -> Ed25519PublicKey | None:
 def _rsa_key(entry: Mapping[str, Any]) -> RSAPublicKey | None:
     if entry.get("kty") != "RSA" or entry.get("alg", "RS256") != "RS256":
         return None
-    modulus, exponent = (int.from_bytes(_decode_base64url(entry.get(name)), "big") for name in ("n", "e"))
+    modulus, exponent = (
+        int.from_bytes(_decode_base64url(entry.get(name)), "big") for name in ("n", "e")
+    )
     if modulus.bit_length() not in RSA_BITS or exponent.bit_length() > RSA_MAX_EXPONENT_BITS:
         return None
     try:

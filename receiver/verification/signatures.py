@@ -24,7 +24,9 @@ from receiver.verification.keys import KeySet, Secret, decode_base64, parse_key_
 __all__ = ["KeySet", "Scheme", "Secret", "Verified", "detect_scheme", "parse_key_set", "verify"]
 
 MAX_HEADER_CHARS = 16 * 1024
-MAX_ENTRIES = 16  # every v1a entry costs a check against each Ed25519 key, before the sender is known
+MAX_ENTRIES = (
+    16  # every v1a entry costs a check against each Ed25519 key, before the sender is known
+)
 
 _ID, _TIMESTAMP, _SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
 # The signed bytes are id.timestamp.body, so a dot in the id would let two deliveries share one signature.
@@ -45,7 +47,9 @@ class Verified:
     scheme: Scheme
     delivery_id: str  # webhook-id; for a token without one its jti, else a digest of it
     timestamp: int | None  # Unix seconds of the signature; None for a token without iat
-    claims: Mapping[str, Any] | None  # of a token; its signature does not cover the body, see events.check_claims
+    claims: (
+        Mapping[str, Any] | None
+    )  # of a token; its signature does not cover the body, see events.check_claims
 
 
 def detect_scheme(headers: Mapping[str, str]) -> Scheme:
@@ -90,7 +94,9 @@ def _verify_entries(
 ) -> Verified:
     delivery_id, timestamp = _require(found, _ID), _require(found, _TIMESTAMP)
     if not _ID_FORM.fullmatch(delivery_id):
-        raise SignatureError("webhook-id is not 1 to 256 printable ASCII characters without spaces and dots")
+        raise SignatureError(
+            "webhook-id is not 1 to 256 printable ASCII characters without spaces and dots"
+        )
     if not _TIMESTAMP_FORM.fullmatch(timestamp):
         raise SignatureError("webhook-timestamp is not a plain number of seconds")
     message = b"%b.%b.%b" % (delivery_id.encode(), timestamp.encode(), body)
@@ -128,7 +134,9 @@ def _known_entries(signature: str) -> list[tuple[str, str]]:
     if any(jwts.is_token(entry) for entry in entries):
         raise SignatureError("webhook-signature mixes a token with other signatures")
     pairs = [(version, text) for version, _, text in (entry.partition(",") for entry in entries)]
-    known = [(version, text) for version, text in pairs if version in (Scheme.STATIC, Scheme.ED25519)]
+    known = [
+        (version, text) for version, text in pairs if version in (Scheme.STATIC, Scheme.ED25519)
+    ]
     if not known:
         raise SignatureError("webhook-signature has no version that is known here")
     return known
@@ -150,7 +158,9 @@ def _matching_scheme(
     if len(static) == len(entries):
         hint = "" if secrets else ": no webhook secret is known here, set GEMINI_WEBHOOK_SECRET"
         raise SignatureError(f"no signature matches{hint}")
-    for signature in {decode_base64(text) for version, text in entries if version == Scheme.ED25519}:
+    for signature in {
+        decode_base64(text) for version, text in entries if version == Scheme.ED25519
+    }:
         if signature and any(_is_signed_by(key, signature, message) for key in keys.ed25519):
             return Scheme.ED25519
     raise UnknownKeyError("no signature matches any Ed25519 key of the key set")

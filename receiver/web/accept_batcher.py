@@ -11,13 +11,15 @@ import threading
 from typing import NamedTuple
 
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.async_ledger import Acceptor
-from receiver.inbox.delivery_log import FLUSH_EVERY_S, Note, NoteBook
-from receiver.inbox.job_queue import Bell
+from receiver.inbox.async_ledger import AsyncInbox
+from receiver.inbox.delivery_log import FLUSH_EVERY_S, DeliveryLog, RejectedDelivery
+from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival
 
-MOST_TOGETHER = 512
-STOP_TIMEOUT_S = 1.0  # for rings and notes: the sweep repeats the ones, and the others are a convenience
+MAX_BATCH_SIZE = 512
+STOP_TIMEOUT_S = (
+    1.0  # for rings and notes: the sweep repeats the ones, and the others are a convenience
+)
 log = logging.getLogger(__name__)
 
 
@@ -26,10 +28,10 @@ class _Waiting(NamedTuple):
     answer: "asyncio.Future[bool]"
 
 
-class Intake:
+class AcceptBatcher:
     """Accepts arrivals in an event loop. `start` and `stop` bracket its life."""
 
-    def __init__(self, acceptor: Acceptor, bell: Bell, notes: NoteBook) -> None:
+    def __init__(self, acceptor: AsyncInbox, bell: JobQueue, notes: DeliveryLog) -> None:
         self._acceptor, self._bell, self._notes = acceptor, bell, notes
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
@@ -59,7 +61,7 @@ class Intake:
         self._arrived.set()
         return await answer
 
-    def note(self, note: Note) -> None:
+    def note(self, note: RejectedDelivery) -> None:
         """Remember a delivery that is not for the inbox, best effort; never waits."""
         self._notes.add(note)
 
@@ -69,7 +71,7 @@ class Intake:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            group, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+            group, self._waiting = self._waiting[:MAX_BATCH_SIZE], self._waiting[MAX_BATCH_SIZE:]
             await self._commit(group)
 
     async def _commit(self, group: list[_Waiting]) -> None:
@@ -78,7 +80,9 @@ class Intake:
         except InboxUnavailableError as error:
             self._refuse(group, error)
         except Exception:
-            log.exception("intake.failed")  # the next group may go well; a task that ended accepts no more
+            log.exception(
+                "intake.failed"
+            )  # the next group may go well; a task that ended accepts no more
             self._refuse(group, InboxUnavailableError("the inbox failed"))
         else:
             self._answer(group, verdicts)

@@ -13,24 +13,24 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from receiver.gemini.webhook_evidence import Evidence
-from receiver.inbox.async_ledger import Acceptor
-from receiver.inbox.delivery_log import NoteBook
-from receiver.inbox.job_queue import Bell
+from receiver.inbox.async_ledger import AsyncInbox
+from receiver.inbox.delivery_log import DeliveryLog
+from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.redispatch import Sweeper
 from receiver.inbox.web_presence import Presence
-from receiver.notices.dispatcher import Sender
-from receiver.recovery.scheduler import Reconciler, look_at_each
+from receiver.notices.dispatcher import Dispatcher
+from receiver.recovery.scheduler import ReconcileScheduler, look_at_each
 from receiver.settings.projects import SECRET, Project
 from receiver.settings.settings import Settings
 from receiver.status.routes import StatusPage
 from receiver.telemetry.metrics.counters import Counters
 from receiver.telemetry.tracing import OwnTraces, is_traced
 from receiver.verification.jwks import KeySetCache
-from receiver.web.accept_batcher import Intake
-from receiver.web.metrics_endpoint import Meter, Scrape
+from receiver.web.accept_batcher import AcceptBatcher
+from receiver.web.metrics_endpoint import MetricsEndpoint, MetricsReader
 from receiver.web.readiness import Readiness, ready
-from receiver.web.webhook_endpoint import Parts, Webhook
+from receiver.web.webhook_endpoint import AppState, WebhookEndpoint
 
 MAX_BODY_BYTES = 1024 * 1024
 log = logging.getLogger(__name__)
@@ -42,18 +42,23 @@ async def health(_request: Request) -> Response:
 
 
 @asynccontextmanager
-async def _open_parts(settings: Settings, evidence: Mapping[str, Evidence]) -> AsyncIterator[Parts]:
+async def _open_parts(
+    settings: Settings, evidence: Mapping[str, Evidence]
+) -> AsyncIterator[AppState]:
     """Start what runs beside the endpoints, and stop it in reverse order."""
     async with AsyncExitStack() as stack:
         redis_client = stack.enter_context(connect(settings.redis_url))
-        inbox, bell = Inbox(redis_client), Bell(redis_client)
+        inbox, bell = Inbox(redis_client), JobQueue(redis_client)
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-        acceptor = await stack.enter_async_context(Acceptor(settings.redis_url))
-        intake, sweeper = Intake(acceptor, bell, NoteBook(redis_client)), Sweeper(inbox, bell)
+        acceptor = await stack.enter_async_context(AsyncInbox(settings.redis_url))
+        intake, sweeper = (
+            AcceptBatcher(acceptor, bell, DeliveryLog(redis_client)),
+            Sweeper(inbox, bell),
+        )
         counters = Counters(redis_client)
-        meter = Meter(redis_client, counters, list(settings.projects.values()))
+        meter = MetricsReader(redis_client, counters, list(settings.projects.values()))
         look = functools.partial(look_at_each, settings, redis_client)
-        reconciler = Reconciler(redis_client, settings, look)
+        reconciler = ReconcileScheduler(redis_client, settings, look)
         counters.start()
         stack.callback(counters.stop)
         intake.start()
@@ -65,15 +70,17 @@ async def _open_parts(settings: Settings, evidence: Mapping[str, Evidence]) -> A
         presence = Presence(redis_client, settings, evidence)
         presence.start()
         stack.push_async_callback(asyncio.to_thread, presence.stop)
-        sender = Sender(settings.notices, redis_client)
+        sender = Dispatcher(settings.notices, redis_client)
         sender.start()
         stack.push_async_callback(asyncio.to_thread, sender.stop)
         keys, readiness = KeySetCache(settings.jwks_url, client=http), Readiness(redis_client)
-        yield Parts(intake, keys, counters, meter, readiness, redis_client)
+        yield AppState(intake, keys, counters, meter, readiness, redis_client)
 
 
 def _warn_of_no_secret(project: Project) -> None:
-    hint = f"set {project.variable(SECRET)}: until then deliveries of a registered webhook are refused"
+    hint = (
+        f"set {project.variable(SECRET)}: until then deliveries of a registered webhook are refused"
+    )
     log.warning("secret.missing", extra={"hint": hint})
 
 
@@ -91,14 +98,21 @@ def create_app(settings: Settings) -> Starlette:
             yield
 
     doors = [
-        Route(project.path, Webhook(project, evidence[name]).post, methods=["POST"], max_body_size=MAX_BODY_BYTES)
+        Route(
+            project.path,
+            WebhookEndpoint(project, evidence[name]).post,
+            methods=["POST"],
+            max_body_size=MAX_BODY_BYTES,
+        )
         for name, project in settings.projects.items()
     ]
     if settings.metrics_token:
-        doors.append(Route("/metrics", Scrape(settings.metrics_token).get))
+        doors.append(Route("/metrics", MetricsEndpoint(settings.metrics_token).get))
     if settings.status_token:
         doors += StatusPage(settings, lambda request: request.app.state.parts.redis).routes()
-    app = Starlette(routes=[*doors, Route("/health", health), Route("/ready", ready)], lifespan=lifespan)
+    app = Starlette(
+        routes=[*doors, Route("/health", health), Route("/ready", ready)], lifespan=lifespan
+    )
     if is_traced():
         app.add_middleware(OwnTraces)  # before the one that OpenTelemetry has added
     app.router.redirect_slashes = False  # a redirect would repeat the Host that the sender wrote

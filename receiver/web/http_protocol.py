@@ -18,22 +18,36 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 TOO_LARGE = "the request's head is too large"
 TOO_LARGE_FRAMING = "what stands around the body's data is too large"
-SLICE_BYTES = 2048  # are read at once, so that little of what is not given away yet hides behind what was
+SLICE_BYTES = (
+    2048  # are read at once, so that little of what is not given away yet hides behind what was
+)
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Limits:
+class HttpLimits:
     """Bytes, and seconds of each phase of a connection."""
 
-    head_bytes: int = 32 * 1024  # request line and headers; the extensions of a chunk and the trailers alike
-    framing_bytes: int = 512 * 1024  # all of these together, and the sizes of chunks: 64 KiB in chunks of one byte
+    head_bytes: int = (
+        32 * 1024
+    )  # request line and headers; the extensions of a chunk and the trailers alike
+    framing_bytes: int = (
+        512 * 1024
+    )  # all of these together, and the sizes of chunks: 64 KiB in chunks of one byte
     large_body_bytes: int = 64 * 1024  # far more than an event has
-    large_bodies_bytes: int = 64 * 1024 * 1024  # of all connections: beyond it, a large body gets 503
-    request_s: float = 10  # from the opening, or the first byte on a kept connection, to the last byte of the body
+    large_bodies_bytes: int = (
+        64 * 1024 * 1024
+    )  # of all connections: beyond it, a large body gets 503
+    request_s: float = (
+        10  # from the opening, or the first byte on a kept connection, to the last byte of the body
+    )
     answer_s: float = 30  # from there until the answer is taken
-    idle_s: float = 75  # longer than most proxies keep a connection, so that it is they who close it
-    crowd: int = 200  # connections of this process; while there are more, an idle one is soon closed
+    idle_s: float = (
+        75  # longer than most proxies keep a connection, so that it is they who close it
+    )
+    crowd: int = (
+        200  # connections of this process; while there are more, an idle one is soon closed
+    )
     crowded_idle_s: float = 5
     linger_s: float = 1  # for a refused client to read why: a socket closed with unread input resets the answer away
     stop_s: float = 2  # for requests in flight once the process stops
@@ -68,7 +82,7 @@ class Bodies:
 class LimitedProtocol(HttpToolsProtocol):
     """One connection, one request at a time. Each phase has a deadline, and each buffer an end."""
 
-    limits = Limits()
+    limits = HttpLimits()
     bodies = Bodies()
     _body_bytes = 0
     _phase = Phase.OPENED
@@ -175,7 +189,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _head_bytes(self) -> int:
         separators = len(b": \r\n")
-        return len(self.url) + sum(len(name) + len(value) + separators for name, value in self.headers)
+        return len(self.url) + sum(
+            len(name) + len(value) + separators for name, value in self.headers
+        )
 
     def _check_head(self) -> None:
         """Raise RefusedError where two readers could differ on where this request ends or whom it is for."""
@@ -236,7 +252,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self._enter_idle()
 
     def _drop_surplus(self) -> None:
-        if self._phase is Phase.ANSWER:  # never guess at what follows a request: answer it and close
+        if (
+            self._phase is Phase.ANSWER
+        ):  # never guess at what follows a request: answer it and close
             self.cycle.keep_alive = False
 
     def _refuse(self, reason: str, status: int) -> None:
@@ -258,7 +276,9 @@ def _unwrap(error: Exception) -> RefusedError:
     """What a callback of ours raised, which httptools wraps; its own words otherwise, never the sender's."""
     if isinstance(error.__context__, RefusedError):
         return error.__context__
-    is_target = isinstance(error, httptools.HttpParserCallbackError)  # uvicorn's callbacks stumble over nothing else
+    is_target = isinstance(
+        error, httptools.HttpParserCallbackError
+    )  # uvicorn's callbacks stumble over nothing else
     return RefusedError("the request's target is malformed" if is_target else str(error))
 
 
@@ -271,4 +291,6 @@ def _refusal(status: int, reason: str, default_headers: list[tuple[bytes, bytes]
         (b"connection", b"close"),
         *([(b"retry-after", b"5")] if status == http.HTTPStatus.SERVICE_UNAVAILABLE else []),
     ]
-    return b"".join((STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body))
+    return b"".join(
+        (STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body)
+    )

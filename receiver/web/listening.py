@@ -14,7 +14,9 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise ListenError(f"{host!r} is no address or name that this machine knows: set HOST or --host") from error
+        raise ListenError(
+            f"{host!r} is no address or name that this machine knows: set HOST or --host"
+        ) from error
     with ExitStack() as stack:
         sockets = [stack.enter_context(one) for one in _bound(dict.fromkeys(found), host, port)]
         stack.pop_all()

@@ -19,10 +19,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TIMEOUT_S = 5.0  # below the ten seconds after which Prometheus gives up
 
 
-class Meter:
+class MetricsReader:
     """Reads the metrics of all processes, one scrape at a time."""
 
-    def __init__(self, client: "redis.Redis", counters: Counters, projects: Sequence[Project]) -> None:
+    def __init__(
+        self, client: "redis.Redis", counters: Counters, projects: Sequence[Project]
+    ) -> None:
         self._client, self._counters, self._projects = client, counters, projects
         self._turn = asyncio.Lock()
 
@@ -39,7 +41,7 @@ class Meter:
         return read_fields(self._client, self._projects)
 
 
-class Scrape:
+class MetricsEndpoint:
     """The endpoint."""
 
     def __init__(self, token: str) -> None:
@@ -51,5 +53,5 @@ class Scrape:
         if not hmac.compare_digest(shown, self._expected):
             answer = {"error": "expected `Authorization: Bearer` with METRICS_TOKEN"}
             return JSONResponse(answer, status_code=401, headers={"www-authenticate": "Bearer"})
-        meter: Meter = request.app.state.parts.meter
+        meter: MetricsReader = request.app.state.parts.meter
         return Response(await meter.read(), media_type=CONTENT_TYPE)

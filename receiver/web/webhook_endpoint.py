@@ -21,7 +21,7 @@ from receiver.errors import (
     UnknownKeyError,
 )
 from receiver.gemini.webhook_evidence import Evidence
-from receiver.inbox.delivery_log import Note, Verdict, name_delivery
+from receiver.inbox.delivery_log import RejectedDelivery, Verdict, name_delivery
 from receiver.inbox.ledger import Arrival, Door
 from receiver.inbox.names import inbox_name
 from receiver.settings.projects import Project
@@ -33,28 +33,30 @@ from receiver.verification import signatures
 from receiver.verification.events import BatchEvent, OtherEvent, check_claims, parse_event
 from receiver.verification.jwks import KeySetCache
 from receiver.verification.signatures import KeySet, Scheme, Verified
-from receiver.web.accept_batcher import Intake
-from receiver.web.metrics_endpoint import Meter
+from receiver.web.accept_batcher import AcceptBatcher
+from receiver.web.metrics_endpoint import MetricsReader
 from receiver.web.readiness import Readiness
 
 RETRY_AFTER_S = 5
-METADATA_DROPPED = "its user metadata is over 8 KiB or no clean JSON: {meta.<name>} of its outputs will be `!n`"
+METADATA_DROPPED = (
+    "its user metadata is over 8 KiB or no clean JSON: {meta.<name>} of its outputs will be `!n`"
+)
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Parts:
+class AppState:
     """What the endpoints work with; made once a process."""
 
-    intake: Intake
+    intake: AcceptBatcher
     keys: KeySetCache
     counters: Counters
-    meter: Meter
+    meter: MetricsReader
     readiness: Readiness
     redis: "redis.Redis"
 
 
-class Webhook:
+class WebhookEndpoint:
     """The door of one project: nothing but its own secrets and its own audience opens it."""
 
     def __init__(self, project: Project, evidence: Evidence) -> None:
@@ -69,7 +71,12 @@ class Webhook:
         with log_fields(webhook_id=request.headers.get("webhook-id", ""), **self._about):
             try:
                 return await self._receive(request.app.state.parts, request)
-            except (SignatureError, EventError, InboxUnavailableError, KeySetUnavailableError) as error:
+            except (
+                SignatureError,
+                EventError,
+                InboxUnavailableError,
+                KeySetUnavailableError,
+            ) as error:
                 return self._refusal(error, request)
             except ClientDisconnect:
                 log.info("delivery.aborted")
@@ -78,9 +85,11 @@ class Webhook:
                 raise  # a body over the limit
             except Exception:
                 log.exception("delivery.crashed")
-                return JSONResponse({"error": "this went wrong here; it is logged"}, status_code=500)
+                return JSONResponse(
+                    {"error": "this went wrong here; it is logged"}, status_code=500
+                )
 
-    async def _receive(self, parts: Parts, request: Request) -> Response:
+    async def _receive(self, parts: AppState, request: Request) -> Response:
         """The straight line of one delivery. Raises ReceiverError with the reason of a refusal."""
         body = await request.body()
         verified = await self._verify(parts, request, body)
@@ -90,10 +99,14 @@ class Webhook:
         if verified.claims is not None:
             check_claims(verified.claims, event)
         name = name_delivery(self._project.name, verified.scheme, verified.delivery_id)
-        about = {"scheme": str(verified.scheme), "webhook_id": verified.delivery_id, "type": event.type}
+        about = {
+            "scheme": str(verified.scheme),
+            "webhook_id": verified.delivery_id,
+            "type": event.type,
+        }
         if isinstance(event, OtherEvent):
             log.info("delivery.ignored", extra=about)
-            parts.intake.note(Note("ignored", name, event.type))
+            parts.intake.note(RejectedDelivery("ignored", name, event.type))
             self._count(parts, verified.scheme, "ignored", "other")
             return JSONResponse({"status": "ignored"})
         arrival = self._arrival(event, verified, name)
@@ -102,16 +115,21 @@ class Webhook:
         self._count(parts, verified.scheme, status, event.type)
         log.info("delivery.recorded", extra=about | {"batch": arrival.batch, "status": status})
         if event.user_metadata_dropped:
-            log.warning("delivery.metadata_dropped", extra=about | {"batch": arrival.batch, "cause": METADATA_DROPPED})
+            log.warning(
+                "delivery.metadata_dropped",
+                extra=about | {"batch": arrival.batch, "cause": METADATA_DROPPED},
+            )
         return JSONResponse({"status": status}, status_code=202 if accepted else 200)
 
-    async def _verify(self, parts: Parts, request: Request, body: bytes) -> Verified:
+    async def _verify(self, parts: AppState, request: Request, body: bytes) -> Verified:
         """Judge the delivery without Gemini's key set, which a static webhook doesn't need, then with it."""
         secrets, audience = self._project.secrets, self._project.audience
 
         def judge(keys: KeySet) -> Verified:
             now = time.time()
-            return signatures.verify(request.headers, body, now=now, secrets=secrets, keys=keys, audience=audience)
+            return signatures.verify(
+                request.headers, body, now=now, secrets=secrets, keys=keys, audience=audience
+            )
 
         with suppress(UnknownKeyError):
             return judge(KeySet())
@@ -126,11 +144,19 @@ class Webhook:
             event=event.type,
             door=door,
             delivery_id=name,
-            metadata=msgspec.json.encode(event.user_metadata).decode() if event.user_metadata else "",
+            metadata=msgspec.json.encode(event.user_metadata).decode()
+            if event.user_metadata
+            else "",
             trace=carry_trace(),
         )
 
-    def _count(self, parts: Parts, scheme: str, verdict: Verdict | Literal["unavailable"], event: str = "") -> None:
+    def _count(
+        self,
+        parts: AppState,
+        scheme: str,
+        verdict: Verdict | Literal["unavailable"],
+        event: str = "",
+    ) -> None:
         """`event` is a proven one's type."""
         parts.counters.add(definitions.DELIVERIES, self._project.label, scheme or "none", verdict)
         if event:
@@ -139,13 +165,13 @@ class Webhook:
     def _refusal(self, error: ReceiverError, request: Request) -> Response:
         """Say no without a hint for an attacker; the log has the cause."""
         delivery_id = request.headers.get("webhook-id", "")
-        parts: Parts = request.app.state.parts
+        parts: AppState = request.app.state.parts
         scheme = _claimed_scheme(request)
         about = {"cause": str(error), "scheme": scheme}
 
         def note(verdict: Verdict) -> None:
             name = name_delivery(self._project.name, "", delivery_id)
-            parts.intake.note(Note(verdict, name, cause=str(error)))
+            parts.intake.note(RejectedDelivery(verdict, name, cause=str(error)))
             self._count(parts, scheme, verdict)
 
         if isinstance(error, SignatureError):
@@ -153,7 +179,9 @@ class Webhook:
             note("refused")
             if scheme == Scheme.STATIC:
                 self._evidence.refused()
-            return JSONResponse({"error": "the delivery is not proven to come from Gemini"}, status_code=401)
+            return JSONResponse(
+                {"error": "the delivery is not proven to come from Gemini"}, status_code=401
+            )
         if isinstance(error, EventError):
             log.warning("delivery.malformed", extra=about)
             note("malformed")

@@ -31,7 +31,9 @@ class World:
         return {
             "GEMINI_API_KEY": "right-key",
             "GEMINI_BASE_URL": self.gemini_url,
-            "GEMINI_WEBHOOK_SECRET": register_webhook(self.gemini_url, f"{self.web_url}/webhooks/gemini"),
+            "GEMINI_WEBHOOK_SECRET": register_webhook(
+                self.gemini_url, f"{self.web_url}/webhooks/gemini"
+            ),
             "REDIS_URL": self.redis_url,
             "STORAGE_URL": self.outputs.as_uri(),
             "PORT": str(self.port),

@@ -29,7 +29,9 @@ def ended_batch(world: World, data: bytes, requests: int, **fields: object) -> s
     """A batch at Gemini with these results. Gives its name."""
     source = world.folder / "results.jsonl"
     source.write_bytes(data)
-    return ready_batch(world.gemini_url, result_path=str(source), request_count=requests, notify=False, **fields)
+    return ready_batch(
+        world.gemini_url, result_path=str(source), request_count=requests, notify=False, **fields
+    )
 
 
 def process(settings: dict[str, str], batch: str) -> str:
@@ -53,11 +55,20 @@ def test_complete_batch_is_shown_and_proven(world: World) -> None:
     process(settings, batch)
     shown = run(settings, "batches", "show", batch)
     assert (shown.returncode, shown.stderr) == (0, "")
-    cost = "cost      unknown: 0 of 2 answers are priced: 2 lines came without a full count of tokens"
-    assert {"state     SUCCEEDED", "requests  2", "outcomes  ok 2", "missing   0", "balanced  yes", cost} <= set(
-        shown.stdout.splitlines()
+    cost = (
+        "cost      unknown: 0 of 2 answers are priced: 2 lines came without a full count of tokens"
     )
-    assert json.loads(run(settings, "batches", "show", batch, "--json").stdout) == manifest_of(world, batch)
+    assert {
+        "state     SUCCEEDED",
+        "requests  2",
+        "outcomes  ok 2",
+        "missing   0",
+        "balanced  yes",
+        cost,
+    } <= set(shown.stdout.splitlines())
+    assert json.loads(run(settings, "batches", "show", batch, "--json").stdout) == manifest_of(
+        world, batch
+    )
     proven = run(settings, "verify", batch)
     assert (proven.returncode, proven.stderr) == (0, "")
     assert proven.stdout.startswith(f"{batch}: proven: 2 lines, 2 objects, ")
@@ -78,9 +89,16 @@ def test_mismatch_is_loud(world: World) -> None:
     """More results than requests: in the log, the manifest, a counter and the exit codes."""
     settings = world.settings
     batch = ended_batch(world, b"\n".join(nasty.answer(key) for key in ("one", "two")), 1)
-    log = [json.loads(line) for line in process(settings, batch).splitlines() if line.startswith("{")]
+    log = [
+        json.loads(line) for line in process(settings, batch).splitlines() if line.startswith("{")
+    ]
     (stored,) = [row for row in log if row["event"] == "batch.stored"]
-    assert (stored["level"], stored["balanced"], stored["requests"], stored["ok"]) == ("error", False, 1, 2)
+    assert (stored["level"], stored["balanced"], stored["requests"], stored["ok"]) == (
+        "error",
+        False,
+        1,
+        2,
+    )
     assert manifest_of(world, batch)["balanced"] is False
     with redis.Redis.from_url(world.redis_url) as client:
         assert client.hget("gbr:counters", "unbalanced_batches") == b"1"
@@ -112,14 +130,20 @@ def test_missing_request_is_loud(world: World) -> None:
 def test_failed_batch_is_said_in_words(world: World) -> None:
     settings = world.settings
     error = {"code": 13, "message": "it broke"}
-    batch = ready_batch(world.gemini_url, state="FAILED", request_count=3, error=error, notify=False)
+    batch = ready_batch(
+        world.gemini_url, state="FAILED", request_count=3, error=error, notify=False
+    )
     process(settings, batch)
     shown = run(settings, "batches", "show", batch)
     assert shown.returncode == 1
     assert "error     13: it broke" in shown.stdout
-    assert shown.stderr.startswith("the batch did not succeed: Gemini says FAILED\n3 of 3 requests have no result\n")
+    assert shown.stderr.startswith(
+        "the batch did not succeed: Gemini says FAILED\n3 of 3 requests have no result\n"
+    )
     assert "judgement stored; failed at Gemini, 3 missing" in shown.stdout.splitlines()
-    assert run(settings, "verify", batch).stdout == f"{batch}: proven: 0 lines, 0 objects, 0 bytes\n"
+    assert (
+        run(settings, "verify", batch).stdout == f"{batch}: proven: 0 lines, 0 objects, 0 bytes\n"
+    )
 
 
 def test_unstored_batch_has_a_place(world: World) -> None:
@@ -130,7 +154,9 @@ def test_unstored_batch_has_a_place(world: World) -> None:
     assert f"Error: {batch} is not stored: the inbox does not know it" in unknown.stderr
     run(settings, "replay", "--batch", batch)
     assert "it is open in the inbox" in run(settings, "batches", "show", batch).stderr
-    alone = run(settings | {"REDIS_URL": f"redis://127.0.0.1:{allocate_port()}/0"}, "batches", "show", batch)
+    alone = run(
+        settings | {"REDIS_URL": f"redis://127.0.0.1:{allocate_port()}/0"}, "batches", "show", batch
+    )
     assert alone.returncode == 1
     assert f"Error: {batch} is not stored: Redis did not answer" in alone.stderr
     assert run(settings, "verify", batch).returncode == 1
@@ -150,7 +176,9 @@ def test_broken_input_is_buried_with_its_cause(world: World) -> None:
 
 def test_known_input_names_what_is_missing(world: World) -> None:
     settings = world.settings
-    asked = [json.dumps({"key": key, "request": {"x": 1}}).encode() for key in ("one", "two", "three")]
+    asked = [
+        json.dumps({"key": key, "request": {"x": 1}}).encode() for key in ("one", "two", "three")
+    ]
     batch = ended_batch(world, nasty.answer("two") + b"\n" + nasty.failure("three", 8), 3)
     folder = world.outputs / batch.removeprefix("batches/")
     folder.mkdir(parents=True)
@@ -158,7 +186,10 @@ def test_known_input_names_what_is_missing(world: World) -> None:
     process(settings, batch)
     assert manifest_of(world, batch)["missing_keys"] == ["one"]
     assert (folder / "_retry.jsonl").read_bytes() == asked[0] + b"\n" + asked[2] + b"\n"
-    assert 'missing   1 (keys without a result: "one")' in run(settings, "batches", "show", batch).stdout
+    assert (
+        'missing   1 (keys without a result: "one")'
+        in run(settings, "batches", "show", batch).stdout
+    )
 
 
 def test_failed_batch_can_be_sent_again(world: World) -> None:
@@ -203,12 +234,19 @@ def test_second_run_gives_the_same_bytes(world: World, template: dict[str, str],
         batch = ended_batch(world, nasty.FILE, nasty.REQUESTS)
     else:
         output = {"inlinedResponses": {"inlinedResponses": [json.loads(row) for row in nasty.ROWS]}}
-        batch = ready_batch(world.gemini_url, output=output, request_count=len(nasty.ROWS), notify=False)
+        batch = ready_batch(
+            world.gemini_url, output=output, request_count=len(nasty.ROWS), notify=False
+        )
     trees = []
     for name, hash_seed, zone in (("first", "1", "UTC"), ("second", "2", "Asia/Tokyo")):
         scratch, outputs = world.folder / f"{name}-scratch", world.folder / name
         scratch.mkdir()
-        surroundings = {"PYTHONHASHSEED": hash_seed, "TZ": zone, "HOSTNAME": name, "SCRATCH_DIR": str(scratch)}
+        surroundings = {
+            "PYTHONHASHSEED": hash_seed,
+            "TZ": zone,
+            "HOSTNAME": name,
+            "SCRATCH_DIR": str(scratch),
+        }
         with redis.Redis.from_url(world.redis_url) as client:
             client.flushall()
         process(world.settings | template | surroundings | {"STORAGE_URL": outputs.as_uri()}, batch)

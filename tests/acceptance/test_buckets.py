@@ -20,7 +20,9 @@ def test_batch_is_stored_and_proven(
     bucket: Bucket = request.getfixturevalue(server)
     settings = {**world.settings, **bucket.environment, "STORAGE_URL": f"{bucket.url}/results"}
     batch = submit_file(world.gemini_url, REQUESTS.read_bytes())
-    eventually(lambda: CLIENT.get(f"{world.gemini_url}/v1/{batch}", headers=HEADERS).json().get("done"))
+    eventually(
+        lambda: CLIENT.get(f"{world.gemini_url}/v1/{batch}", headers=HEADERS).json().get("done")
+    )
 
     assert "1 found, 0 already stored, 1 queued" in run(settings, "replay").stdout
     burst = run(settings, "worker", "--burst")
@@ -31,5 +33,7 @@ def test_batch_is_stored_and_proven(
 
     bucket.enter(monkeypatch)
     keys = {json.loads(line)["key"] for line in REQUESTS.read_bytes().splitlines()}
-    manifest = open_storage(settings["STORAGE_URL"]).read(f"{batch.removeprefix('batches/')}/_manifest.json")
+    manifest = open_storage(settings["STORAGE_URL"]).read(
+        f"{batch.removeprefix('batches/')}/_manifest.json"
+    )
     assert json.loads(manifest or b"")["requests"] == len(keys)

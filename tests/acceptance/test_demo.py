@@ -48,11 +48,15 @@ def test_kept_demo_ends_without_a_trace(tmp_path: Path, ending: signal.Signals) 
         ports = set(ports_in(text))
         assert len(ports) == 3
         assert all(is_listening(port) for port in ports)
-        address, token = re.findall(r"^Look at it: (\S+) with the token (\w+)$", text, re.MULTILINE)[0]
+        address, token = re.findall(
+            r"^Look at it: (\S+) with the token (\w+)$", text, re.MULTILINE
+        )[0]
         shown = CLIENT.get(address, headers={"authorization": f"Bearer {token}"})
         assert (shown.status_code, "Lately stored" in shown.text) == (200, True)
         for command in re.findall(r"^ *(curl .*)$", text, re.MULTILINE):
-            answer = subprocess.run(["bash", "-c", f"{command} -sf"], capture_output=True, timeout=10, check=True)
+            answer = subprocess.run(
+                ["bash", "-c", f"{command} -sf"], capture_output=True, timeout=10, check=True
+            )
             assert b"batches/" in answer.stdout
         process.send_signal(ending)
         process.wait(20)

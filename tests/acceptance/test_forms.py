@@ -27,7 +27,9 @@ def test_forms_are_stored_and_proven(world: World) -> None:
     assert sorted(path.read_text() for path in folder.glob("_text/*.txt")) == sorted(texts.values())
     assert forms["objects"]["text"] == len(texts) > 0
     named = [name for row in table for name in row["media"]]
-    assert sorted(str(path.relative_to(world.outputs)) for path in folder.glob("_media/*")) == sorted(named)
+    assert sorted(
+        str(path.relative_to(world.outputs)) for path in folder.glob("_media/*")
+    ) == sorted(named)
     assert forms["objects"]["table"] == 1
     verified = run(settings, "verify", batch)
     assert verified.returncode == 0, verified.stdout + verified.stderr
@@ -42,11 +44,14 @@ def test_cost_is_shown(world: World, tmp_path: Path) -> None:
     settings = world.settings | {"PRICES_FILE": str(prices)}
     with running_service(world, settings):
         batch = submit_file(
-            world.gemini_url, b'{"key": "k", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}'
+            world.gemini_url,
+            b'{"key": "k", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}',
         )
         manifest = manifest_of(world, batch)
     usage, cost = manifest["usage"], manifest["cost"]
     micro_dollars = usage["prompt"] + 2 * (usage["candidates"] + usage["thoughts"])
     assert micro_dollars > 0
     assert (Decimal(cost["amount"]) * 1_000_000, cost["prices"]) == (micro_dollars, "2026-11-24")
-    assert f"cost      {cost['amount']} USD (input " in run(settings, "batches", "show", batch).stdout
+    assert (
+        f"cost      {cost['amount']} USD (input " in run(settings, "batches", "show", batch).stdout
+    )

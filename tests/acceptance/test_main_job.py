@@ -18,7 +18,14 @@ from deploy.sandbox.demo import REQUESTS
 from receiver.outputs.paths import encode_component
 from tests import nasty
 from tests.acceptance.conftest import World
-from tests.running import answers, ready_batch, running_program, set_faults, submit_file, submit_inline
+from tests.running import (
+    answers,
+    ready_batch,
+    running_program,
+    set_faults,
+    submit_file,
+    submit_inline,
+)
 from tests.waiting import eventually
 
 
@@ -45,7 +52,12 @@ def manifest_of(world: World, batch: str) -> dict[str, Any]:
 def run(settings: dict[str, str], *args: str) -> "subprocess.CompletedProcess[str]":
     env = {**os.environ, **settings}
     return subprocess.run(
-        [sys.executable, "-m", "workers", *args], env=env, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "workers", *args],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -76,10 +88,15 @@ def test_tenant_of_the_callback_names_the_outputs(world: World) -> None:
     source.write_bytes(nasty.answer("one"))
     hook = {"uris": [f"{world.web_url}/webhooks/gemini"], "user_metadata": {"tenant": "Blue"}}
     with running_service(world, world.settings | template):
-        batch = ready_batch(world.gemini_url, result_path=str(source), request_count=1, webhook_config=hook)
+        batch = ready_batch(
+            world.gemini_url, result_path=str(source), request_count=1, webhook_config=hook
+        )
         manifest_of(world, batch)
     (row,) = index_of(world, batch)
-    assert row["object"] == f"tenant={encode_component('Blue')}/{batch.removeprefix('batches/')}/one.json"
+    assert (
+        row["object"]
+        == f"tenant={encode_component('Blue')}/{batch.removeprefix('batches/')}/one.json"
+    )
     assert (world.outputs / row["object"]).read_bytes() == nasty.answer("one") + b"\n"
 
 
@@ -117,7 +134,9 @@ def test_missed_delivery_is_found_by_replay(world: World) -> None:
     set_faults(world.gemini_url, drop_deliveries="all")
     batch = submit_inline(world.gemini_url, {"one": "Hello"})
     header = {"x-goog-api-key": "right-key"}
-    eventually(lambda: httpx.get(f"{world.gemini_url}/v1/{batch}", headers=header).json().get("done"))
+    eventually(
+        lambda: httpx.get(f"{world.gemini_url}/v1/{batch}", headers=header).json().get("done")
+    )
 
     dry = run(settings, "replay", "--dry-run")
     assert dry.stdout == "1 found, 0 already stored, 1 to queue\n"
@@ -132,7 +151,10 @@ def test_missed_delivery_is_found_by_replay(world: World) -> None:
 
     again = run(settings, "replay", "--since", "1h", "--json")
     tally = json.loads(again.stdout)
-    assert tally | {"found": 1, "stored": 1, "queued": [], "owed": 0, "unfinished": 0, "unclear": []} == tally
+    assert (
+        tally | {"found": 1, "stored": 1, "queued": [], "owed": 0, "unfinished": 0, "unclear": []}
+        == tally
+    )
 
 
 def test_replay_takes_named_batches(world: World) -> None:
@@ -160,7 +182,9 @@ def test_killed_worker_loses_nothing(world: World) -> None:
         pid = stack.enter_context(running_program(world.folder, settings, "worker"))
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
         batch = submit_file(world.gemini_url, REQUESTS.read_bytes())
-        eventually(lambda: list((world.outputs / ".tmp").glob("gbr-*")), 20, "the start of the download")
+        eventually(
+            lambda: list((world.outputs / ".tmp").glob("gbr-*")), 20, "the start of the download"
+        )
         os.killpg(pid, signal.SIGKILL)
         set_faults(world.gemini_url, drip_downloads=None)
         stack.enter_context(running_program(world.folder, settings, "worker"))
@@ -175,7 +199,11 @@ def test_stopped_worker_hands_its_batch_back(world: World) -> None:
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
         with running_program(world.folder, settings, "worker"):
             batch = submit_file(world.gemini_url, REQUESTS.read_bytes())
-            eventually(lambda: list((world.outputs / ".tmp").glob("gbr-*")), 20, "the start of the download")
+            eventually(
+                lambda: list((world.outputs / ".tmp").glob("gbr-*")),
+                20,
+                "the start of the download",
+            )
         assert not (folder_of(world, batch) / "_manifest.json").exists()
         log = (world.folder / "worker.log").read_text()
         assert "batch.handed_back" in log

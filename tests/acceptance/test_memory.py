@@ -29,13 +29,28 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 def write_results(path: Path) -> int:
     """Text answers of a few kilobytes up to SIZE_BYTES. Gives their number."""
     generator = random.Random(7)
-    words = ["harbor", "iris", "lantern", "ember", "kelp", "basil", "maple", "juniper", "cedar", "grove", "fern"]
+    words = [
+        "harbor",
+        "iris",
+        "lantern",
+        "ember",
+        "kelp",
+        "basil",
+        "maple",
+        "juniper",
+        "cedar",
+        "grove",
+        "fern",
+    ]
     text = " ".join(generator.choice(words) for _ in range(100_000))
     count = 0
     with path.open("w") as file:
         while file.tell() < SIZE_BYTES:
             start = generator.randrange(len(text) - 5000)
-            candidate = {"content": {"parts": [{"text": text[start : start + 2500]}]}, "finishReason": "STOP"}
+            candidate = {
+                "content": {"parts": [{"text": text[start : start + 2500]}]},
+                "finishReason": "STOP",
+            }
             row = {"response": {"candidates": [candidate]}, "key": f"group{count % 50}-{count}"}
             file.write(json.dumps(row) + "\n")
             count += 1
@@ -44,12 +59,22 @@ def write_results(path: Path) -> int:
 
 def store_measured(world: World, source: Path, count: int, **more: str) -> tuple[int, Path]:
     """Let a worker store the results in `source`. Gives the peak of its memory in KiB, and the batch's folder."""
-    batch = ready_batch(world.gemini_url, result_path=str(source), request_count=count, notify=False)
+    batch = ready_batch(
+        world.gemini_url, result_path=str(source), request_count=count, notify=False
+    )
     settings = {**os.environ, **world.settings, **more}
     command = [sys.executable, "-m", "workers"]
-    subprocess.run([*command, "replay", "--batch", batch], env=settings, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [*command, "replay", "--batch", batch],
+        env=settings,
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     burst = [sys.executable, "-c", MEASURE, *command, "worker", "--burst"]
-    peak_kib = int(subprocess.run(burst, env=settings, check=True, stdout=subprocess.PIPE, timeout=100).stdout)
+    peak_kib = int(
+        subprocess.run(burst, env=settings, check=True, stdout=subprocess.PIPE, timeout=100).stdout
+    )
     return peak_kib, world.outputs / batch.removeprefix("batches/")
 
 
@@ -68,9 +93,20 @@ def write_heavy_results(path: Path) -> int:
     """Embeddings of 3,072 numbers, and pictures of 30 MB a line. Gives their number."""
     generator = random.Random(7)
     values = [round(generator.uniform(-0.1, 0.1), 9) for _ in range(3072)]
-    picture = {"inlineData": {"mimeType": "image/png", "data": b64encode(generator.randbytes(22_500_000)).decode()}}
+    picture = {
+        "inlineData": {
+            "mimeType": "image/png",
+            "data": b64encode(generator.randbytes(22_500_000)).decode(),
+        }
+    }
     vector = json.dumps({"embedding": {"values": values}, "tokenCount": "3"})
-    drawing = json.dumps({"candidates": [{"content": {"parts": [{"text": "here"}, picture]}, "finishReason": "STOP"}]})
+    drawing = json.dumps(
+        {
+            "candidates": [
+                {"content": {"parts": [{"text": "here"}, picture]}, "finishReason": "STOP"}
+            ]
+        }
+    )
     with path.open("w") as file:
         for number in range(EMBEDDINGS):
             file.write(f'{{"response":{vector},"key":"e{number}"}}\n')
@@ -83,10 +119,15 @@ def test_every_form_passes_under_256_mib(world: World, tmp_path: Path) -> None:
     source = tmp_path / "results.jsonl"
     count = write_heavy_results(source)
     forms = {"OUTPUT_FORMS": "raw,text,thoughts,json,media,table"}
-    peak_kib, folder = store_measured(world, source, count, OUTPUT_TEMPLATE="{batch}/all.jsonl", **forms)
+    peak_kib, folder = store_measured(
+        world, source, count, OUTPUT_TEMPLATE="{batch}/all.jsonl", **forms
+    )
     manifest = json.loads((folder / "_manifest.json").read_bytes())
     made = manifest["forms"]["objects"]
     assert made == {"text": 1, "thoughts": 0, "json": 0, "media": PICTURES, "table": 1}
     table = parquet.ParquetFile(folder / "_table.parquet")
-    assert (table.metadata.num_rows, str(table.schema_arrow.field("embedding").type)) == (count, FIXED)
+    assert (table.metadata.num_rows, str(table.schema_arrow.field("embedding").type)) == (
+        count,
+        FIXED,
+    )
     assert peak_kib < FORMS_LIMIT_KIB, f"peak RSS was {peak_kib // 1024} MiB"

@@ -26,7 +26,10 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 def scrape(web_url: str) -> Samples:
     answer = CLIENT.get(f"{web_url}/metrics", headers={"authorization": f"Bearer {TOKEN}"})
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        200,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )
     families = list(text_string_to_metric_families(answer.text))
     assert all(family.documentation for family in families)
     found = [sample for family in families for sample in family.samples]
@@ -40,8 +43,16 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
 
 def deliveries(samples: Samples) -> dict[tuple[str, str], float]:
     """By scheme and verdict."""
-    found = [(dict(labels), count) for (name, labels), count in samples.items() if name == "gbr_deliveries_total"]
-    return {(labels["scheme"], labels["verdict"]): count for labels, count in found if labels["project"] == "default"}
+    found = [
+        (dict(labels), count)
+        for (name, labels), count in samples.items()
+        if name == "gbr_deliveries_total"
+    ]
+    return {
+        (labels["scheme"], labels["verdict"]): count
+        for labels, count in found
+        if labels["project"] == "default"
+    }
 
 
 @contextmanager
@@ -56,15 +67,23 @@ def running_service(world: World, *, reconcile_interval_s: int) -> Iterator[list
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     with ExitStack() as stack:
         receiver = stack.enter_context(receiving())
-        settings |= {"NOTIFY_URL": receiver.url, "NOTIFY_SECRET": SECRET_TEXT, "NOTIFY_PRIVATE": "true"}
+        settings |= {
+            "NOTIFY_URL": receiver.url,
+            "NOTIFY_SECRET": SECRET_TEXT,
+            "NOTIFY_PRIVATE": "true",
+        }
         for port in ports:
-            stack.enter_context(running_program(world.folder, settings | {"PORT": str(port)}, "serve"))
+            stack.enter_context(
+                running_program(world.folder, settings | {"PORT": str(port)}, "serve")
+            )
         stack.enter_context(running_program(world.folder, settings, "worker"))
         for url in urls:
             eventually(lambda url=url: answers(f"{url}/ready"), 20)  # type: ignore[misc] # mypy infers no lambda's default
         if reconcile_interval_s:
             looked = "gbr_reconcile_complete_look_timestamp_seconds"
-            eventually(lambda: value(scrape(urls[1]), looked, project="default"), 20, "a complete look")
+            eventually(
+                lambda: value(scrape(urls[1]), looked, project="default"), 20, "a complete look"
+            )
         yield urls
 
 
@@ -78,12 +97,20 @@ def same(one: Samples, other: Samples) -> bool:
 def agreed(first: str, second: str) -> Samples | None:
     """What both show, once all is settled."""
     samples, others = scrape(first), scrape(second)
-    settled = value(samples, "gbr_inbox_entries", state="done") == 3 and value(samples, "gbr_dead_letters_total")
+    settled = value(samples, "gbr_inbox_entries", state="done") == 3 and value(
+        samples, "gbr_dead_letters_total"
+    )
     written = value(samples, "gbr_stage_duration_seconds_count", stage="whole") == 3
-    idle = value(samples, "gbr_workers", state="idle") == 1 and value(samples, "gbr_queue_jobs") == 0
+    idle = (
+        value(samples, "gbr_workers", state="idle") == 1 and value(samples, "gbr_queue_jobs") == 0
+    )
     seen = deliveries(samples).keys() >= {("v1", "accepted"), ("v1a", "accepted")}
     told = value(samples, "gbr_outbox_notices", state="waiting") == 0
-    return samples if settled and written and idle and seen and told and same(samples, others) else None
+    return (
+        samples
+        if settled and written and idle and seen and told and same(samples, others)
+        else None
+    )
 
 
 def test_all_processes_show_what_all_have_done(world: World) -> None:
@@ -110,10 +137,18 @@ def test_all_processes_show_what_all_have_done(world: World) -> None:
         assert value(samples, "gbr_notices_total", type=kind, result="delivered") == count
     assert value(samples, "gbr_inbox_entries", state="buried") == 1
     assert value(samples, "gbr_inbox_entries", state="owed") == 0
-    assert value(samples, "gbr_results_total", outcome="ok") == sum(one["outcomes"]["ok"] for one in manifests) == 6
+    assert (
+        value(samples, "gbr_results_total", outcome="ok")
+        == sum(one["outcomes"]["ok"] for one in manifests)
+        == 6
+    )
     assert value(samples, "gbr_stored_objects_total") == 6
-    assert value(samples, "gbr_stored_bytes_total") == sum(one["objects"]["bytes"] for one in manifests)
-    assert value(samples, "gbr_downloaded_bytes_total") == sum(one["source"].get("bytes", 0) for one in manifests)
+    assert value(samples, "gbr_stored_bytes_total") == sum(
+        one["objects"]["bytes"] for one in manifests
+    )
+    assert value(samples, "gbr_downloaded_bytes_total") == sum(
+        one["source"].get("bytes", 0) for one in manifests
+    )
     assert value(samples, "gbr_stage_duration_seconds_count", stage="split") == 2
     assert value(samples, "gbr_reconcile_look_timestamp_seconds", project="default")
     shown = {name.removesuffix("_bucket") for name, _ in samples}
@@ -123,7 +158,11 @@ def test_all_processes_show_what_all_have_done(world: World) -> None:
 def falls(earlier: Samples, later: Samples) -> list[tuple[str, frozenset[tuple[str, str]]]]:
     """Counters that went back, or away."""
     ends = ("_total", "_bucket", "_count", "_sum")
-    return [key for key, count in earlier.items() if key[0].endswith(ends) and later.get(key, -1) < count]
+    return [
+        key
+        for key, count in earlier.items()
+        if key[0].endswith(ends) and later.get(key, -1) < count
+    ]
 
 
 def test_scrapes_under_load_are_whole_and_never_fall(world: World) -> None:
@@ -133,8 +172,12 @@ def test_scrapes_under_load_are_whole_and_never_fall(world: World) -> None:
         settings = world.settings | {"RECONCILE_INTERVAL_S": "0"}
         stack.enter_context(running_program(world.folder, settings, "worker"))
         pool = stack.enter_context(ThreadPoolExecutor(2))
-        created = pool.submit(lambda: [submit_inline(world.gemini_url, {"one": "Hello"}) for _ in range(batches)])
-        forged = pool.submit(lambda: [CLIENT.post(f"{urls[1]}/webhooks/gemini", json={}) for _ in range(batches)])
+        created = pool.submit(
+            lambda: [submit_inline(world.gemini_url, {"one": "Hello"}) for _ in range(batches)]
+        )
+        forged = pool.submit(
+            lambda: [CLIENT.post(f"{urls[1]}/webhooks/gemini", json={}) for _ in range(batches)]
+        )
         seen: list[Samples] = [{}, {}]
 
         def is_over() -> bool:
@@ -154,7 +197,12 @@ def promtool_findings(web_url: str) -> str:
     require("promtool", "prometheus")
     text = CLIENT.get(f"{web_url}/metrics", headers={"authorization": f"Bearer {TOKEN}"}).text
     checked = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30, check=False
+        ["promtool", "check", "metrics"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     return checked.stdout + checked.stderr
 
@@ -172,7 +220,10 @@ def test_metrics_need_the_token(world: World) -> None:
     with running_program(world.folder, world.settings | {"METRICS_TOKEN": TOKEN}, "serve"):
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
         url = f"{world.web_url}/metrics"
-        refused = [CLIENT.get(url), *(CLIENT.get(url, headers={b"authorization": text.encode()}) for text in wrong)]
+        refused = [
+            CLIENT.get(url),
+            *(CLIENT.get(url, headers={b"authorization": text.encode()}) for text in wrong),
+        ]
     for answer in refused:
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert "gbr_" not in answer.text
@@ -191,7 +242,10 @@ def test_scrape_shows_what_its_process_has_just_seen(world: World) -> None:
 def test_no_token_is_no_metrics(world: World) -> None:
     with running_program(world.folder, world.settings, "serve"):
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
-        assert CLIENT.get(f"{world.web_url}/metrics", headers={"authorization": "Bearer"}).status_code == 404
+        assert (
+            CLIENT.get(f"{world.web_url}/metrics", headers={"authorization": "Bearer"}).status_code
+            == 404
+        )
 
 
 def test_absence_of_redis_is_shown_and_survived(world: World) -> None:
@@ -209,6 +263,8 @@ def test_absence_of_redis_is_shown_and_survived(world: World) -> None:
         valkey = start_valkey(world.folder, port)
         try:
             refused = {"project": "default", "scheme": "none", "verdict": "refused"}
-            eventually(lambda: value(scrape(world.web_url), "gbr_deliveries_total", **refused) == 1, 20)
+            eventually(
+                lambda: value(scrape(world.web_url), "gbr_deliveries_total", **refused) == 1, 20
+            )
         finally:
             stop(valkey)

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
-from receiver.inbox.job_queue import Bell
+from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.notices.outbox import Outbox
 from receiver.notices.schedule import DELAYS_S
@@ -34,19 +34,28 @@ def client(world: World) -> "Iterator[redis.Redis]":
 
 
 def telling(world: World, url: str, **more: str) -> dict[str, str]:
-    return world.settings | {"NOTIFY_URL": url, "NOTIFY_SECRET": SECRET_TEXT, "NOTIFY_PRIVATE": "true"} | more
+    return (
+        world.settings
+        | {"NOTIFY_URL": url, "NOTIFY_SECRET": SECRET_TEXT, "NOTIFY_PRIVATE": "true"}
+        | more
+    )
 
 
 def knock(client: "redis.Redis", batch: str) -> None:
     """As a delivery would, without a web process."""
     Inbox(client).accept([Arrival(batch, "batch.succeeded", "replay")])
-    Bell(client).ring([batch])
+    JobQueue(client).ring([batch])
 
 
 def test_every_end_is_told_and_verified(world: World, client: "redis.Redis") -> None:
     """Stored, incomplete, failed, expired and given up; then the receiver is dead for an hour of the schedule."""
     port, file = allocate_port(), world.folder / "heard"
-    told = telling(world, f"http://127.0.0.1:{port}/notices", NOTIFY_RETRY_BASE_S=str(BASE_S), OUTAGE_PATIENCE_S="7")
+    told = telling(
+        world,
+        f"http://127.0.0.1:{port}/notices",
+        NOTIFY_RETRY_BASE_S=str(BASE_S),
+        OUTAGE_PATIENCE_S="7",
+    )
 
     def heard() -> dict[str, dict[str, Any]]:
         return {one["data"]["batch"]: one for one in read_heard(file)}
@@ -66,7 +75,9 @@ def test_every_end_is_told_and_verified(world: World, client: "redis.Redis") -> 
         for name in late:
             manifest_of(world, name)
         eventually(
-            lambda: sum(one.tries >= 3 for one in Outbox(client).listing()) == len(late), 30, "three tries of each"
+            lambda: sum(one.tries >= 3 for one in Outbox(client).listing()) == len(late),
+            30,
+            "three tries of each",
         )
         time.sleep(HOUR_S)  # the rest of an hour, and more: nothing is there to be waited for
         with running_receiver(port, file, SECRET_TEXT):
@@ -75,10 +86,17 @@ def test_every_end_is_told_and_verified(world: World, client: "redis.Redis") -> 
     assert not [one for one in read_heard(file) if "refused" in one]
     data = heard()[stored]["data"]
     assert heard()[stored]["type"] == "results.stored"
-    assert (data["complete"], data["display_name"], data["outcomes"]) == (True, "evening", manifest["outcomes"])
+    assert (data["complete"], data["display_name"], data["outcomes"]) == (
+        True,
+        "evening",
+        manifest["outcomes"],
+    )
     assert (world.outputs / data["objects"]["manifest"]).is_file()
     assert (world.outputs / data["objects"]["index"]).is_file()
-    assert (heard()[expired]["type"], heard()[expired]["data"]["state"]) == ("results.failed", "EXPIRED")
+    assert (heard()[expired]["type"], heard()[expired]["data"]["state"]) == (
+        "results.failed",
+        "EXPIRED",
+    )
     buried = heard()["batches/nosuchbatch"]
     assert buried["type"] == "batch.buried"
     assert "knows no batches/nosuchbatch" in buried["data"]["cause"]
@@ -130,6 +148,8 @@ def test_sigterm_lets_a_try_end(world: World, client: "redis.Redis") -> None:
             assert began.wait(20)
             os.kill(pid, signal.SIGTERM)
             threading.Timer(0.5, go_on.set).start()
-            eventually(lambda: not answers(f"{world.web_url}/health"), 10, "the end of the web process")
+            eventually(
+                lambda: not answers(f"{world.web_url}/health"), 10, "the end of the web process"
+            )
             eventually(lambda: Outbox(client).listing() == [], 10, "an empty outbox")
     assert len(receiver.heard) == 1

@@ -11,7 +11,10 @@ from tests.waiting import eventually
 
 
 def write_requests(path: Path) -> Path:
-    rows = [{"key": f"k{number}", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}} for number in range(40)]
+    rows = [
+        {"key": f"k{number}", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}
+        for number in range(40)
+    ]
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
 
@@ -36,7 +39,11 @@ def test_commands_show_how_far_they_are(world: World) -> None:
     out, _ = shown(*submit)
     assert out.startswith(f"already submitted as {batch}: nothing was sent (40 requests")
     with running_program(world.folder, settings, "worker"):
-        eventually(lambda: batch in json.loads(run(settings, "replay", "--json").stdout)["queued"], 20, "its end")
+        eventually(
+            lambda: batch in json.loads(run(settings, "replay", "--json").stdout)["queued"],
+            20,
+            "its end",
+        )
         manifest_of(world, batch)
     out, bars = shown("verify", batch)
     assert out.startswith(f"{batch}: proven: 40 lines")

@@ -14,7 +14,14 @@ from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run, running_service
 from tests.key_router import KeyRouter, routing_keys
 from tests.receiver import forging
-from tests.running import CLIENT, ready_batch, register_webhook, running_sandbox, set_faults, submit_inline
+from tests.running import (
+    CLIENT,
+    ready_batch,
+    register_webhook,
+    running_sandbox,
+    set_faults,
+    submit_inline,
+)
 from tests.waiting import eventually
 
 DEFAULT_PATH, ACME_PATH = "/webhooks/gemini", "/webhooks/gemini/acme"
@@ -33,7 +40,9 @@ class Projects:
         """Post an event of our own, signed with the secret of a setting. Gives the status."""
         body = json.dumps({"type": "batch.succeeded", "data": {"id": batch}}).encode()
         now, name = int(time.time()), f"msg_{time.monotonic_ns()}"
-        entry = forging.static_entry(Secret.parse(self.settings[secret]).key, forging.signed_bytes(body, now, name))
+        entry = forging.static_entry(
+            Secret.parse(self.settings[secret]).key, forging.signed_bytes(body, now, name)
+        )
         headers = forging.headers(entry, now, name) | {"content-type": "application/json"}
         return CLIENT.post(self.world.web_url + path, headers=headers, content=body).status_code
 
@@ -50,7 +59,9 @@ def projects(world: World) -> Iterator[Projects]:
             "GEMINI_BASE_URL": router.url,
             "GEMINI_API_KEY": "key-default",
             "GEMINI_API_KEY__ACME": "key-acme",
-            "GEMINI_WEBHOOK_SECRET__ACME": register_webhook(acme_url, f"{world.web_url}{ACME_PATH}"),
+            "GEMINI_WEBHOOK_SECRET__ACME": register_webhook(
+                acme_url, f"{world.web_url}{ACME_PATH}"
+            ),
         }
         yield Projects(world, acme_url, router, settings)
 
@@ -68,7 +79,10 @@ def test_batches_of_both_projects_are_stored(projects: Projects) -> None:
     assert {key for key, path in asked if ours in path} == {"key-default"}
     assert {key for key, path in asked if theirs in path} == {"key-acme"}
     listed = json.loads(run(projects.settings, "events", "list", "--json").stdout)
-    assert {(one["batch"], one["project"]) for one in listed} == {(ours, ""), (f"acme/{theirs}", "acme")}
+    assert {(one["batch"], one["project"]) for one in listed} == {
+        (ours, ""),
+        (f"acme/{theirs}", "acme"),
+    }
     shown = run(projects.settings, "batches", "show", f"acme/{theirs}")
     assert (shown.returncode, "project   acme\n" in shown.stdout) == (0, True)
     assert run(projects.settings, "verify", ours, f"acme/{theirs}").returncode == 0
@@ -98,14 +112,18 @@ def test_doors_are_not_each_others(projects: Projects) -> None:
     with running_service(projects.world, projects.settings):
         assert projects.deliver(ACME_PATH, "GEMINI_WEBHOOK_SECRET", "batches/x") == 401
         assert projects.deliver(DEFAULT_PATH, "GEMINI_WEBHOOK_SECRET__ACME", "batches/x") == 401
-        assert projects.deliver(f"{DEFAULT_PATH}/globex", "GEMINI_WEBHOOK_SECRET", "batches/x") == 404
+        assert (
+            projects.deliver(f"{DEFAULT_PATH}/globex", "GEMINI_WEBHOOK_SECRET", "batches/x") == 404
+        )
 
 
 def test_replay_goes_through_every_project(projects: Projects) -> None:
     world, settings = projects.world, projects.settings
     for url in (world.gemini_url, projects.acme_url):
         set_faults(url, drop_deliveries="all")
-    ours, theirs = (ready_batch(url, state="EXPIRED") for url in (world.gemini_url, projects.acme_url))
+    ours, theirs = (
+        ready_batch(url, state="EXPIRED") for url in (world.gemini_url, projects.acme_url)
+    )
     dry = json.loads(run(settings, "replay", "--dry-run", "--json").stdout)
     assert sorted(dry["queued"]) == sorted([ours, f"acme/{theirs}"])
     projects.router.broken.add("key-default")
@@ -117,7 +135,10 @@ def test_replay_goes_through_every_project(projects: Projects) -> None:
     assert run(settings, "replay", "--batch", f"acme/{theirs}").stdout == (
         "1 found, 0 already stored, 0 queued, 1 already queued\n"
     )
-    assert run(settings, "replay", "--project", "default").stdout == "1 found, 0 already stored, 1 queued\n"
+    assert (
+        run(settings, "replay", "--project", "default").stdout
+        == "1 found, 0 already stored, 1 queued\n"
+    )
     wrong = run(settings, "replay", "--project", "globex")
     assert (wrong.returncode, "expected one of default, acme" in wrong.stderr) == (2, True)
     assert run(settings, "worker", "--burst").returncode == 0
@@ -140,7 +161,9 @@ def test_worker_without_the_key_keeps_the_batch(projects: Projects) -> None:
     set_faults(projects.acme_url, drop_deliveries="all")
     theirs = ready_batch(projects.acme_url, state="EXPIRED")
     assert run(settings, "replay", "--project", "acme").returncode == 0
-    old = {name: value for name, value in settings.items() if not name.endswith("__ACME")} | {"RETRY_BASE_S": "60"}
+    old = {name: value for name, value in settings.items() if not name.endswith("__ACME")} | {
+        "RETRY_BASE_S": "60"
+    }
     assert run(old, "worker", "--burst").returncode == 0
     with redis.Redis.from_url(world.redis_url) as client:
         entry = Inbox(client).entries([f"acme/{theirs}"])[f"acme/{theirs}"]

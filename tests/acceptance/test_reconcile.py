@@ -82,12 +82,21 @@ def test_command_says_what_it_saw(world: World) -> None:
     set_faults(world.gemini_url, drop_deliveries="all")
     name = ready_batch(world.gemini_url, state="EXPIRED")
     first = run(settings, "reconcile")
-    assert (first.returncode, first.stdout) == (0, "1 found, 0 already stored, 1 queued, 0 missed\n")
-    assert run(settings, "reconcile").stdout == "1 found, 0 already stored, 0 queued, 0 missed, 1 already queued\n"
+    assert (first.returncode, first.stdout) == (
+        0,
+        "1 found, 0 already stored, 1 queued, 0 missed\n",
+    )
+    assert (
+        run(settings, "reconcile").stdout
+        == "1 found, 0 already stored, 0 queued, 0 missed, 1 already queued\n"
+    )
     assert run(settings | QUICK, "worker", "--burst").returncode == 0
     again = json.loads(run(settings, "reconcile", "--json").stdout)
     assert (again["tally"]["stored"], again["missed"], again["expiring"]) == (1, [], [])
-    assert run(settings | {"RECONCILE_INTERVAL_S": "900"}, "reconcile", "--if-due").stdout == "not due yet\n"
+    assert (
+        run(settings | {"RECONCILE_INTERVAL_S": "900"}, "reconcile", "--if-due").stdout
+        == "not due yet\n"
+    )
     manifest_of(world, name)
 
 
@@ -108,5 +117,10 @@ def test_buried_batches_are_replayed(world: World, *, failed: bool) -> None:
         client.zrem("gbr:due", buried)
         client.zadd("gbr:buried", {buried: 1e15})
     result = run(settings, "replay", *(["--failed"] if failed else []), "--until", "2099-01-01")
-    assert (f"queued {buried}" in result.stderr, f"queued {other}" in result.stderr) == (True, not failed)
-    assert run(settings, "replay", "--until", "1h").stdout == "0 found, 0 already stored, 0 queued\n"
+    assert (f"queued {buried}" in result.stderr, f"queued {other}" in result.stderr) == (
+        True,
+        not failed,
+    )
+    assert (
+        run(settings, "replay", "--until", "1h").stdout == "0 found, 0 already stored, 0 queued\n"
+    )

@@ -35,17 +35,27 @@ def client(world: World) -> "Iterator[redis.Redis]":
 def told_nowhere() -> dict[str, str]:
     """Settings of notices that nobody takes."""
     url = f"http://127.0.0.1:{allocate_port()}/notices"
-    return {"NOTIFY_URL": url, "NOTIFY_SECRET": SECRET_TEXT, "SLACK_WEBHOOK_URL": url, "NOTIFY_PRIVATE": "true"}
+    return {
+        "NOTIFY_URL": url,
+        "NOTIFY_SECRET": SECRET_TEXT,
+        "SLACK_WEBHOOK_URL": url,
+        "NOTIFY_PRIVATE": "true",
+    }
 
 
 def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis") -> None:
     """R23: batches stored, waited for, buried and missed; deliveries accepted and refused; notices; a foreign job."""
-    settings = world.settings | told_nowhere() | {"RECONCILE_INTERVAL_S": "2", "OUTAGE_PATIENCE_S": "7"}
+    settings = (
+        world.settings | told_nowhere() | {"RECONCILE_INTERVAL_S": "2", "OUTAGE_PATIENCE_S": "7"}
+    )
     with ExitStack() as stack:
         stack.enter_context(running_program(world.folder, settings, "serve"))
         stack.enter_context(running_program(world.folder, settings, "worker"))
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
-        stored = [submit_inline(world.gemini_url, {"one": "Hello"}, "job [late-output 1]") for _ in range(3)]
+        stored = [
+            submit_inline(world.gemini_url, {"one": "Hello"}, "job [late-output 1]")
+            for _ in range(3)
+        ]
         client.rpush(f"rq:queue:{QUEUE}", "foreign")
         client.hset("rq:job:foreign", mapping={"data": "junk", "created_at": "now"})
         client.expire("rq:job:foreign", 60)
@@ -57,10 +67,22 @@ def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis"
             manifest_of(world, name)
         eventually(lambda: client.zscore("gbr:buried", "batches/nosuchbatch"), 60, "the burial")
         eventually(lambda: client.exists("gbr:refusals"))
-        eventually(lambda: read_standing(client).waiting == 2 * (len(stored) + 1), 20, "the notices")
+        eventually(
+            lambda: read_standing(client).waiting == 2 * (len(stored) + 1), 20, "the notices"
+        )
         eventually(lambda: client.zcard("gbr:done") == len(stored), 20)
-        eventually(lambda: lasting_keys(client) <= OURS | RQ, 20, f"an expiry of all but {sorted(OURS | RQ)}")
-        assert {"gbr:fence", "gbr:deliveries", "gbr:refusals", "gbr:metrics", "gbr:reconcile"} <= lasting_keys(client)
+        eventually(
+            lambda: lasting_keys(client) <= OURS | RQ,
+            20,
+            f"an expiry of all but {sorted(OURS | RQ)}",
+        )
+        assert {
+            "gbr:fence",
+            "gbr:deliveries",
+            "gbr:refusals",
+            "gbr:metrics",
+            "gbr:reconcile",
+        } <= lasting_keys(client)
 
 
 def test_lists_of_keys_are_written() -> None:
@@ -83,10 +105,14 @@ def test_connections_stay_few(world: World, client: "redis.Redis") -> None:
         for _ in range(10):
             ready_batch(world.gemini_url, state="EXPIRED")
         with httpx.Client() as http:
-            peak = max(connections(client) for _ in range(200) if http.get(f"{world.web_url}/ready"))
+            peak = max(
+                connections(client) for _ in range(200) if http.get(f"{world.web_url}/ready")
+            )
         assert 1 <= peak <= WEB
         before = connections(client)
-        stack.enter_context(running_program(world.folder, settings | {"RECONCILE_INTERVAL_S": "0"}, "worker"))
+        stack.enter_context(
+            running_program(world.folder, settings | {"RECONCILE_INTERVAL_S": "0"}, "worker")
+        )
         eventually(lambda: client.zcard("gbr:done") == 10, 30)
         eventually(lambda: connections(client) - before <= IDLE_WORKER, 20, "the idle worker")
         assert client.smembers("rq:workers")
@@ -96,8 +122,16 @@ def test_connections_stay_few(world: World, client: "redis.Redis") -> None:
 def test_all_processes_speak_tls(world: World, *, checked: bool) -> None:
     certificates = make_certificates(world.folder)
     with running_tls_proxy(urlsplit(world.redis_url).port or 0, certificates.server_file) as port:
-        tls = {"REDIS_CA_FILE": str(certificates.ca_file)} if checked else {"REDIS_TLS_VERIFY": "false"}
-        settings = world.settings | {"REDIS_URL": f"rediss://127.0.0.1:{port}/0", "RECONCILE_INTERVAL_S": "2"} | tls
+        tls = (
+            {"REDIS_CA_FILE": str(certificates.ca_file)}
+            if checked
+            else {"REDIS_TLS_VERIFY": "false"}
+        )
+        settings = (
+            world.settings
+            | {"REDIS_URL": f"rediss://127.0.0.1:{port}/0", "RECONCILE_INTERVAL_S": "2"}
+            | tls
+        )
         with ExitStack() as stack:
             stack.enter_context(running_program(world.folder, settings, "serve"))
             stack.enter_context(running_program(world.folder, settings, "worker"))

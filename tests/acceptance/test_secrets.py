@@ -15,7 +15,7 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.job_queue import Bell
+from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox, connect
 from receiver.notices.outbox import Outbox
 from tests.acceptance.conftest import World
@@ -42,8 +42,21 @@ def whsec(secret: bytes) -> str:
 def canaries() -> list[bytes]:
     """Every secret in every form that a careless line could have."""
     secrets = (SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET, PROOF)
-    plain = [PASSWORD, API_KEY, ACME_KEY, TOKEN, STATUS_TOKEN, HOOK, SLACK, *(secret.decode() for secret in secrets)]
-    forms = [form for text in plain for form in (text, quote(text, safe=""), base64.b64encode(text.encode()).decode())]
+    plain = [
+        PASSWORD,
+        API_KEY,
+        ACME_KEY,
+        TOKEN,
+        STATUS_TOKEN,
+        HOOK,
+        SLACK,
+        *(secret.decode() for secret in secrets),
+    ]
+    forms = [
+        form
+        for text in plain
+        for form in (text, quote(text, safe=""), base64.b64encode(text.encode()).decode())
+    ]
     return [form.encode() for form in [*forms, *(text.encode().hex() for text in plain)]]
 
 
@@ -68,7 +81,9 @@ class Vault:
         """Logs of our processes, outputs with their manifests, and all that was ever written into Redis."""
         folder = self.world.folder
         yield from (folder / "serve.log", folder / "worker.log")
-        yield from (path for part in ("outputs", "appendonlydir") for path in (folder / part).rglob("*"))
+        yield from (
+            path for part in ("outputs", "appendonlydir") for path in (folder / part).rglob("*")
+        )
 
 
 @pytest.fixture
@@ -93,9 +108,16 @@ def vault(world: World) -> Iterator[Vault]:
         "NOTIFY_RETRY_BASE_S": "0.001",
     }
     with receiving() as receiver:
-        receiver.answer = lambda heard: (404, {}, heard.path.strip("/").encode())  # repeats its own address
+        receiver.answer = lambda heard: (
+            404,
+            {},
+            heard.path.strip("/").encode(),
+        )  # repeats its own address
         origin = f"http://127.0.0.1:{receiver.port}"
-        settings |= {"NOTIFY_URL": f"{origin}/{HOOK} {origin}/?{HOOK}", "SLACK_WEBHOOK_URL": f"{origin}/{SLACK}"}
+        settings |= {
+            "NOTIFY_URL": f"{origin}/{HOOK} {origin}/?{HOOK}",
+            "SLACK_WEBHOOK_URL": f"{origin}/{SLACK}",
+        }
         yield Vault(world, port, settings)
     stop(valkey)
 
@@ -109,19 +131,26 @@ def go_wrong(vault: Vault) -> None:
         CLIENT.get(f"{world.web_url}/metrics", headers={"authorization": f"Bearer {token}"})
     look_at_the_status_page(world.web_url)
     suspended = {"code": 7, "message": f"Consumer 'api_key:{API_KEY}' has been suspended"}
-    manifest_of(world, ready_batch(world.gemini_url, state="FAILED", request_count=1, error=suspended))
+    manifest_of(
+        world, ready_batch(world.gemini_url, state="FAILED", request_count=1, error=suspended)
+    )
     set_faults(world.gemini_url, get_status={"status": 500, "times": 2})
     manifest_of(world, submit_inline(world.gemini_url, {"one": "Hello"}))
     with vault.client as client:
-        client.hset("gbr:entry:batches/crash", mapping={"state": "open", "attempts": 0, "waits": 0, "metadata": "{no"})
+        client.hset(
+            "gbr:entry:batches/crash",
+            mapping={"state": "open", "attempts": 0, "waits": 0, "metadata": "{no"},
+        )
         client.zadd("gbr:due", {"batches/crash": 1})
-        Bell(client).ring(["batches/crash"])
+        JobQueue(client).ring(["batches/crash"])
         log = world.folder / "worker.log"
         eventually(lambda: "DecodeError" in log.read_text(), 20, "the crash of a job")
         client.delete("gbr:due")
         client.set("gbr:due", "no set")
         ready_batch(world.gemini_url, state="EXPIRED")
-        eventually(lambda: "WRONGTYPE" in (world.folder / "serve.log").read_text(), 20, "a failing script")
+        eventually(
+            lambda: "WRONGTYPE" in (world.folder / "serve.log").read_text(), 20, "a failing script"
+        )
         client.delete("gbr:due")
 
 
@@ -165,19 +194,29 @@ def test_no_canary_is_written_anywhere(vault: Vault) -> None:
         stack.enter_context(running_program(world.folder, settings, "serve"))
         stack.enter_context(running_program(world.folder, settings, "worker"))
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
-        manifest_of(world, submit_inline(world.gemini_url, {"one": "Hello", HOSTILE: "Hello"}, HOSTILE))
+        manifest_of(
+            world, submit_inline(world.gemini_url, {"one": "Hello", HOSTILE: "Hello"}, HOSTILE)
+        )
         go_wrong(vault)
         for command in COMMANDS:
             result = run(settings, *command)
             assert_clean(" ".join(command), (result.stdout + result.stderr).encode())
         with vault.client as client:
-            assert {one.cause for one in Outbox(client).listing() if one.tries} == {"127.0.0.1 answered 404"}
-            client.config_set("requirepass", "another")  # from now on every new connection is refused
+            assert {one.cause for one in Outbox(client).listing() if one.tries} == {
+                "127.0.0.1 answered 404"
+            }
+            client.config_set(
+                "requirepass", "another"
+            )  # from now on every new connection is refused
         for command in COMMANDS[:2]:
             result = run(settings, *command)
             assert result.returncode == 1
             assert_clean(" ".join(command), (result.stdout + result.stderr).encode())
-    heard = {line["event"] for name in ("serve.log", "worker.log") for line in lines_of(world.folder / name)}
+    heard = {
+        line["event"]
+        for name in ("serve.log", "worker.log")
+        for line in lines_of(world.folder / name)
+    }
     assert heard >= {"rq.logged", "uvicorn.logged"}  # libraries too said all that they have to say
     for path in vault.written():
         if path.is_file():
@@ -197,8 +236,12 @@ def test_hostile_names_forge_no_line(world: World) -> None:
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
         error = {"code": 3, "message": HOSTILE}
         names = [
-            submit_inline(world.gemini_url, {HOSTILE: "Hello", f"{HOSTILE}2": "[sandbox:error 8]"}, HOSTILE),
-            ready_batch(world.gemini_url, state="FAILED", display_name=HOSTILE, request_count=1, error=error),
+            submit_inline(
+                world.gemini_url, {HOSTILE: "Hello", f"{HOSTILE}2": "[sandbox:error 8]"}, HOSTILE
+            ),
+            ready_batch(
+                world.gemini_url, state="FAILED", display_name=HOSTILE, request_count=1, error=error
+            ),
         ]
         for name in names:
             manifest_of(world, name)
@@ -207,7 +250,11 @@ def test_hostile_names_forge_no_line(world: World) -> None:
         assert text.isascii()
         assert not any(byte < 32 and byte != 10 for byte in text)
         assert "forged" not in {line["event"] for line in lines_of(world.folder / log)}
-    for command in (["batches", "show", names[0]], ["batches", "show", names[1]], ["verify", *names]):
+    for command in (
+        ["batches", "show", names[0]],
+        ["batches", "show", names[1]],
+        ["verify", *names],
+    ):
         shown = run(settings, *command).stdout
         assert not any(ord(char) < 32 and char != "\n" for char in shown)
         assert not any(line.startswith('{"event"') for line in shown.splitlines())

@@ -22,8 +22,14 @@ from tests.waiting import eventually
 TOKEN = "canary-status-token"
 HOSTILE = "<img src=x onerror=alert(1)>\"'</script>{{7*7}}\u202e\x1b[31m"
 SHOWN = "<img src=x onerror=alert(1)>\"'</script>{{7*7}}�"
-PLAIN_REFUSALS = ("status of 401 (Unauthorized)", "status of 404 (Not Found)")  # the login, and an unknown batch
-LOOKS: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1280), ("dark", 390))  # and pixels of width
+PLAIN_REFUSALS = (
+    "status of 401 (Unauthorized)",
+    "status of 404 (Not Found)",
+)  # the login, and an unknown batch
+LOOKS: tuple[tuple[Literal["light", "dark"], int], ...] = (
+    ("light", 1280),
+    ("dark", 390),
+)  # and pixels of width
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,10 @@ def window(browser: Browser, world: World, **options: Any) -> Iterator[Page]:
 
 
 def requests_file(count: int) -> bytes:
-    rows = [{"key": f"k{n}", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}} for n in range(count)]
+    rows = [
+        {"key": f"k{n}", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}
+        for n in range(count)
+    ]
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
@@ -106,7 +115,9 @@ def test_buttons_ask_first_and_then_do_it(world: World, browser: Browser) -> Non
         page.keyboard.press("Enter")  # a keyboard is enough
         page.keyboard.press("Tab")
         expect(bury).to_be_focused()
-        expect(page.locator("#pulse-text")).to_have_text("waits for you")  # it must not close what somebody opened
+        expect(page.locator("#pulse-text")).to_have_text(
+            "waits for you"
+        )  # it must not close what somebody opened
         expect(bury).to_be_focused()
         page.keyboard.press("Enter")
         expect(page.get_by_role("status").first).to_contain_text("It is buried")
@@ -167,12 +178,17 @@ def faults_of(page: Page) -> list[str]:
     source = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
     page.evaluate(source)
     found = page.evaluate("() => axe.run()")
-    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes']]}" for one in found["violations"]]
+    return [
+        f"{one['id']}: {[node['html'][:120] for node in one['nodes']]}"
+        for one in found["violations"]
+    ]
 
 
 def overflow_px(page: Page) -> int:
     """How much wider the page is than its window."""
-    width: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    width: int = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
     return width
 
 
@@ -185,7 +201,16 @@ def hostile_world(world: World) -> Iterator[list[str]]:
         manifest_of(world, stored)
         with connect(world.redis_url) as client:
             inbox = Inbox(client)
-            inbox.accept([Arrival("batches/lost", "batch.succeeded", "retry", metadata=json.dumps({HOSTILE: HOSTILE}))])
+            inbox.accept(
+                [
+                    Arrival(
+                        "batches/lost",
+                        "batch.succeeded",
+                        "retry",
+                        metadata=json.dumps({HOSTILE: HOSTILE}),
+                    )
+                ]
+            )
             inbox.give_up(["batches/lost"], HOSTILE * 9)
         yield [
             "/status",
@@ -224,11 +249,14 @@ def test_charts_say_what_they_draw(world: World, browser: Browser) -> None:
         assert counters.flush()
         with window(browser, world) as page:
             drawing = page.get_by_role(
-                "img", name="Results stored by half hours. In the last day: 7 answers, 2 without an answer"
+                "img",
+                name="Results stored by half hours. In the last day: 7 answers, 2 without an answer",
             )
             expect(drawing.locator(".box")).to_have_count(2)
             page.locator("#numbers-1 summary").click()
             expect(page.locator("#numbers-1 tbody td")).to_have_text(["7", "2"])
             moment = page.locator(".verdict time").inner_text()
             expect(page.locator(".verdict time")).not_to_have_text(moment)
-            expect(page.locator("#numbers-1 table")).to_be_visible()  # what somebody opened stays open
+            expect(
+                page.locator("#numbers-1 table")
+            ).to_be_visible()  # what somebody opened stays open

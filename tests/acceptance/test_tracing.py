@@ -14,7 +14,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port, start, stop
 from deploy.sandbox.signing import sign_v1
-from receiver.inbox.job_queue import Bell
+from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
@@ -24,7 +24,11 @@ from tests.running import CLIENT, answers, submit_file
 from tests.waiting import eventually
 
 FORGED = "0af7651916cd43dd8448eb211c80319c"
-HEADERS = {"traceparent": f"00-{FORGED}-b7ad6b7169203331-01", "tracestate": "a=b", "baggage": "evil=forged-baggage"}
+HEADERS = {
+    "traceparent": f"00-{FORGED}-b7ad6b7169203331-01",
+    "tracestate": "a=b",
+    "baggage": "evil=forged-baggage",
+}
 STAGES = {"batch.ask", "batch.split", "batch.store", "batch.manifest"}
 LINE = b'{"key": "one", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}\n'
 
@@ -35,7 +39,9 @@ def instrumented(folder: Path, settings: Mapping[str, str], name: str) -> Iterat
     program = find("opentelemetry-instrument", "pip install -e '.[otel]'")
     codes = list[int]()
     with (folder / f"{name}.log").open("ab") as log:
-        process = start([program, sys.executable, "-m", "workers", name], env=os.environ | settings, stdout=log)
+        process = start(
+            [program, sys.executable, "-m", "workers", name], env=os.environ | settings, stdout=log
+        )
     try:
         yield codes
     finally:
@@ -56,15 +62,24 @@ def lines_of(folder: Path, name: str, event: str) -> list[dict[str, str]]:
 def post(world: World, settings: Mapping[str, str], delivery: str, *, proven: bool) -> int:
     """A delivery that says which trace it is of."""
     moment, now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), int(time.time())
-    event = {"type": "batch.succeeded", "version": "v1", "timestamp": moment, "data": {"id": "batches/forged"}}
+    event = {
+        "type": "batch.succeeded",
+        "version": "v1",
+        "timestamp": moment,
+        "data": {"id": "batches/forged"},
+    }
     body = json.dumps(event).encode()
     headers = HEADERS | {
         "content-type": "application/json",
         "webhook-id": delivery,
         "webhook-timestamp": str(now),
-        "webhook-signature": sign_v1([settings["GEMINI_WEBHOOK_SECRET"]], delivery, now, body) if proven else "v1,x",
+        "webhook-signature": sign_v1([settings["GEMINI_WEBHOOK_SECRET"]], delivery, now, body)
+        if proven
+        else "v1,x",
     }
-    return CLIENT.post(f"{world.web_url}/webhooks/gemini", content=body, headers=headers).status_code
+    return CLIENT.post(
+        f"{world.web_url}/webhooks/gemini", content=body, headers=headers
+    ).status_code
 
 
 def jobs(collector: Collector) -> dict[str, SeenSpan]:
@@ -75,16 +90,28 @@ def check_trace(collector: Collector, batch: str) -> None:
     """From the delivery to the last stage, and the calls to Gemini on the way."""
     eventually(lambda: batch in jobs(collector), 20, "the job's span")
     job = jobs(collector)[batch]
-    deliveries = eventually(lambda: [one for one in collector.spans if one.span_id == job.parent_id], 10, "its parent")
+    deliveries = eventually(
+        lambda: [one for one in collector.spans if one.span_id == job.parent_id], 10, "its parent"
+    )
     together = [span for span in collector.spans if span.trace_id == job.trace_id]
     (delivery,) = deliveries
-    assert (delivery.name, delivery.service, delivery.parent_id) == ("POST /webhooks/gemini", "serve", "")
+    assert (delivery.name, delivery.service, delivery.parent_id) == (
+        "POST /webhooks/gemini",
+        "serve",
+        "",
+    )
     stages = {span.name: span for span in together if span.parent_id == job.span_id}
     assert set(stages) == STAGES
-    about = {(span.attributes["gbr.batch"], span.attributes["gbr.attempt"]) for span in (job, *stages.values())}
+    about = {
+        (span.attributes["gbr.batch"], span.attributes["gbr.attempt"])
+        for span in (job, *stages.values())
+    }
     assert about == {(batch, "1")}
     calls = [span for span in together if span.name == "GET"]
-    assert {span.parent_id for span in calls} == {stages["batch.ask"].span_id, stages["batch.split"].span_id}
+    assert {span.parent_id for span in calls} == {
+        stages["batch.ask"].span_id,
+        stages["batch.split"].span_id,
+    }
     assert {span.service for span in (job, *stages.values(), *calls)} == {"worker"}
 
 
@@ -95,9 +122,18 @@ def check_fields(world: World, batch: str) -> None:
         [json.loads(line) for line in (world.folder / f"{name}.log").read_text().splitlines()]
         for name in ("worker", "serve")
     )
-    jobs = [line for line in worker if line["event"].startswith(of_jobs) and line["event"] != "batch.not_claimed"]
-    assert [line for line in jobs if not line["batch"].startswith("batches/") or line["attempt"] < 1] == []
-    assert {line["event"] for line in worker if line.get("batch") == batch} >= {"batch.stored", "rq.logged"}
+    jobs = [
+        line
+        for line in worker
+        if line["event"].startswith(of_jobs) and line["event"] != "batch.not_claimed"
+    ]
+    assert [
+        line for line in jobs if not line["batch"].startswith("batches/") or line["attempt"] < 1
+    ] == []
+    assert {line["event"] for line in worker if line.get("batch") == batch} >= {
+        "batch.stored",
+        "rq.logged",
+    }
     deliveries = [line for line in serve if line["event"].startswith(of_deliveries)]
     assert len(deliveries) >= 3
     assert [line for line in deliveries if not line["webhook_id"]] == []
@@ -107,16 +143,27 @@ def test_trace_goes_from_delivery_to_manifest(world: World, collector: Collector
     settings = world.settings | {"LOG_LEVEL": "DEBUG"}
     with ExitStack() as stack:
         for name in ("serve", "worker"):
-            stack.enter_context(instrumented(world.folder, settings | collector.settings(name), name))
+            stack.enter_context(
+                instrumented(world.folder, settings | collector.settings(name), name)
+            )
         eventually(lambda: answers(f"{world.web_url}/ready"), 30)
         batch = submit_file(world.gemini_url, LINE)
         manifest_of(world, batch)
         check_trace(collector, batch)
-        assert [post(world, settings, "msg_1", proven=proven) for proven in (False, True)] == [401, 202]
-        eventually(lambda: "batches/forged" in jobs(collector), 20, "the span of a delivery that named a trace")
+        assert [post(world, settings, "msg_1", proven=proven) for proven in (False, True)] == [
+            401,
+            202,
+        ]
+        eventually(
+            lambda: "batches/forged" in jobs(collector),
+            20,
+            "the span of a delivery that named a trace",
+        )
         with connect(world.redis_url) as client:
-            Inbox(client).accept([Arrival("batches/replayed", "batch.failed", "replay", reopen="all")])
-            Bell(client).ring(["batches/replayed"])
+            Inbox(client).accept(
+                [Arrival("batches/replayed", "batch.failed", "replay", reopen="all")]
+            )
+            JobQueue(client).ring(["batches/replayed"])
         eventually(lambda: "batches/replayed" in jobs(collector), 20, "the span of a replay")
     assert jobs(collector)["batches/replayed"].parent_id == ""
     trace_id = jobs(collector)[batch].trace_id

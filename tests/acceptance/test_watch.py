@@ -18,9 +18,13 @@ from tests.waiting import eventually
 
 
 @contextmanager
-def watching(settings: dict[str, str], stdout: IO[bytes] | int, *args: str) -> "Iterator[subprocess.Popen[bytes]]":
+def watching(
+    settings: dict[str, str], stdout: IO[bytes] | int, *args: str
+) -> "Iterator[subprocess.Popen[bytes]]":
     argv = [sys.executable, "-m", "workers", "batches", "watch", "--interval", "0.2", *args]
-    process = start(argv, env=os.environ | settings | {"COLUMNS": "120", "LINES": "20"}, stdout=stdout)
+    process = start(
+        argv, env=os.environ | settings | {"COLUMNS": "120", "LINES": "20"}, stdout=stdout
+    )
     try:
         yield process
     finally:
@@ -35,7 +39,9 @@ def test_batches_are_watched_until_stored(world: World) -> None:
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
         whole = submit_inline(world.gemini_url, {"one": "Hello", "two": "Hello"})
         broken = submit_inline(world.gemini_url, {"one": "Hello", "two": "[sandbox:missing]"})
-        seen = run(settings, "batches", "watch", whole, broken, "--interval", "0.2", "--timeout", "30")
+        seen = run(
+            settings, "batches", "watch", whole, broken, "--interval", "0.2", "--timeout", "30"
+        )
         assert f"{whole}  SUCCEEDED 2/2, stored\n" in seen.stdout
         assert (seen.returncode, seen.stderr.splitlines()[-1]) == (1, "1 of 2 batches are well")
         assert f"{broken}: 1 of 2 requests have no result\n" in seen.stderr
@@ -59,8 +65,14 @@ def test_terminal_is_written_again_in_place(world: World) -> None:
     watch = ("-m", "workers", "batches", "watch", "--interval", "0.2", batch, "--until", "ended")
     row = f"  {'─' * 20}  RUNNING 0/1  [0-9]s  {batch}  \\[stuck\\] \\[red\\]night\\?\\[2J\\?\n"
     with open_terminal() as terminal, on_terminal(terminal, world.settings, *watch) as process:
-        eventually(lambda: re.search(f"  {'─' * 20}  0 of 1 batches done\n{row}", terminal.text()), 20, "the board")
-        eventually(lambda: terminal.text() and terminal.raw.count(b"RUNNING") > 2, 10, "another look")
+        eventually(
+            lambda: re.search(f"  {'─' * 20}  0 of 1 batches done\n{row}", terminal.text()),
+            20,
+            "the board",
+        )
+        eventually(
+            lambda: terminal.text() and terminal.raw.count(b"RUNNING") > 2, 10, "another look"
+        )
         assert terminal.text().count("batches done") == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
@@ -70,13 +82,21 @@ def test_terminal_is_written_again_in_place(world: World) -> None:
 
 
 def test_narrow_terminal_cuts_names_first(world: World) -> None:
-    batches = [submit_inline(world.gemini_url, {"one": "Hello"}, f"[stuck] {number}") for number in range(6)]
+    batches = [
+        submit_inline(world.gemini_url, {"one": "Hello"}, f"[stuck] {number}")
+        for number in range(6)
+    ]
     watch = ("-m", "workers", "batches", "watch", "--interval", "0.2", *batches, "--until", "ended")
-    with open_terminal(columns=44, lines=7) as terminal, on_terminal(terminal, world.settings, *watch):
+    with (
+        open_terminal(columns=44, lines=7) as terminal,
+        on_terminal(terminal, world.settings, *watch),
+    ):
         eventually(lambda: "RUNNING 0/1  " in terminal.text(), 20, "the board")
         lines = terminal.text().splitlines()
     assert lines[0] == f"  {'─' * 10}  0 of 6 batches done"
     assert [
-        line for line in lines[1:5] if not re.fullmatch(f"  {'─' * 10}  [A-Z]+ 0/1  [0-9]s  batches/.*…", line)
+        line
+        for line in lines[1:5]
+        if not re.fullmatch(f"  {'─' * 10}  [A-Z]+ 0/1  [0-9]s  batches/.*…", line)
     ] == []
     assert lines[5].startswith("… and 2 more")

@@ -39,14 +39,18 @@ class Owner:
     def settings(self) -> dict[str, str]:
         """What is set now, the .env file read as a platform reads it."""
         lines = self.file.read_text().splitlines() if self.file.exists() else []
-        return self.environ | {name: value for name, _, value in (line.partition("=") for line in lines)}
+        return self.environ | {
+            name: value for name, _, value in (line.partition("=") for line in lines)
+        }
 
     def run(self, *args: str) -> "subprocess.CompletedProcess[str]":
         return run(self.settings, "webhooks", *args)
 
     def webhook(self) -> dict[str, Any]:
         """The only webhook, as the stand-in has it."""
-        answer = CLIENT.get(f"{self.world.gemini_url}/v1beta/webhooks", headers=HEADERS).raise_for_status()
+        answer = CLIENT.get(
+            f"{self.world.gemini_url}/v1beta/webhooks", headers=HEADERS
+        ).raise_for_status()
         (found,) = answer.json()["webhooks"]
         return dict(found)
 
@@ -69,7 +73,9 @@ class Owner:
 
 @pytest.fixture
 def owner(world: World) -> Owner:
-    environ = {name: value for name, value in world.settings.items() if name != "GEMINI_WEBHOOK_SECRET"}
+    environ = {
+        name: value for name, value in world.settings.items() if name != "GEMINI_WEBHOOK_SECRET"
+    }
     CLIENT.delete(f"{world.gemini_url}/sandbox/state").raise_for_status()  # the world's own webhook
     return Owner(world, environ | {"PUBLIC_URL": world.web_url})
 
@@ -94,7 +100,9 @@ def test_created_webhook_delivers(owner: Owner) -> None:
         assert owner.run("ping", webhook["id"]).returncode == 0
         eventually(lambda: accepted(owner) == 1, what="the ping's arrival")
         listed = ("events", "list", "--deliveries")
-        eventually(lambda: "  ignored  " in run(owner.settings, *listed).stdout, 20, "the ping's line")
+        eventually(
+            lambda: "  ignored  " in run(owner.settings, *listed).stdout, 20, "the ping's line"
+        )
 
 
 def test_probe_of_the_doctor_is_no_refused_delivery(owner: Owner) -> None:
@@ -116,7 +124,9 @@ def test_probe_of_the_doctor_is_no_refused_delivery(owner: Owner) -> None:
             forged = {"content-type": "application/json"} | headers
             assert CLIENT.post(owner.url, content=b"{}", headers=forged).status_code == 401
             eventually(functools.partial(has_deliveries, number), 20)
-        assert {one["verdict"] for one in json.loads(run(owner.settings, *listed).stdout)} == {"refused"}
+        assert {one["verdict"] for one in json.loads(run(owner.settings, *listed).stdout)} == {
+            "refused"
+        }
     assert '"event": "delivery.refused"' in (owner.world.folder / "serve.log").read_text()
 
 
@@ -140,10 +150,18 @@ def test_immediate_rotation_is_found_until_the_restart(owner: Owner) -> None:
     before = owner.settings
     with ExitStack() as stack:
         owner.serve(stack)
-        assert owner.run("rotate", webhook["id"], "--immediately", "--env-file", str(owner.file)).returncode == 0
+        assert (
+            owner.run(
+                "rotate", webhook["id"], "--immediately", "--env-file", str(owner.file)
+            ).returncode
+            == 0
+        )
         result = run(before, "webhooks", "doctor")
         assert result.returncode == 1
-        assert "GEMINI_WEBHOOK_SECRET holds another one, with which its deliveries are refused" in result.stdout
+        assert (
+            "GEMINI_WEBHOOK_SECRET holds another one, with which its deliveries are refused"
+            in result.stdout
+        )
         assert f"gemini-batch-receiver webhooks rotate {webhook['id']}" in result.stdout
         assert owner.findings() == [("none", "ok")]
 
@@ -152,25 +170,42 @@ def test_worker_without_the_secret_raises_no_alarm(owner: Owner) -> None:
     """As in compose and Kubernetes: the web process alone has the secret, and the worker makes reconcile runs too."""
     owner.environ["RECONCILE_INTERVAL_S"] = "1"
     registered(owner)
-    without = {name: value for name, value in owner.settings.items() if "SECRET" not in name and name != "PUBLIC_URL"}
+    without = {
+        name: value
+        for name, value in owner.settings.items()
+        if "SECRET" not in name and name != "PUBLIC_URL"
+    }
     folder = owner.world.folder
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(owner.world.redis_url))
         stack.enter_context(running_program(folder, without, "worker"))
-        eventually(lambda: '"event": "reconcile.done"' in (folder / "worker.log").read_text(), 20, "the worker's run")
+        eventually(
+            lambda: '"event": "reconcile.done"' in (folder / "worker.log").read_text(),
+            20,
+            "the worker's run",
+        )
         alone = run(without, "status")
         assert (alone.returncode, "no web process is running: start" in alone.stderr) == (1, True)
-        assert "unknown    how the webhook of default is: only a web process looks at it" in alone.stdout
+        assert (
+            "unknown    how the webhook of default is: only a web process looks at it"
+            in alone.stdout
+        )
         owner.serve(stack)
         eventually(lambda: kinds_of_faults(client) == [], 20, "what the web process sees")
         before = int(client.hget(LOOK, "began") or 0)
         eventually(lambda: int(client.hget(LOOK, "began") or 0) > before + 3000, 20, "more runs")
         for settings in (without, owner.settings):
             said = run(settings, "status")
-            assert (said.returncode, said.stderr, said.stdout.splitlines()[-1]) == (0, "", "in short   All is well")
+            assert (said.returncode, said.stderr, said.stdout.splitlines()[-1]) == (
+                0,
+                "",
+                "in short   All is well",
+            )
         doctor = run(without, "webhooks", "doctor")
         assert (doctor.returncode, "refused" in doctor.stdout + doctor.stderr) == (0, False)
-    assert [event for event in (folder / "worker.log").read_text().splitlines() if "webhook." in event] == []
+    assert [
+        event for event in (folder / "worker.log").read_text().splitlines() if "webhook." in event
+    ] == []
 
 
 def test_created_webhook_is_a_step_until_the_secret_is_set(owner: Owner) -> None:
@@ -183,10 +218,16 @@ def test_created_webhook_is_a_step_until_the_secret_is_set(owner: Owner) -> None
             said = run(owner.environ, "status")
             return said.returncode == 1 and words in said.stderr and "rotate" not in said.stderr
 
-        create = f"`gemini-batch-receiver webhooks create --url {owner.world.web_url}` registers one"
+        create = (
+            f"`gemini-batch-receiver webhooks create --url {owner.world.web_url}` registers one"
+        )
         eventually(lambda: needs(create), 20, "the step that registers a webhook")
         registered(owner)
-        eventually(lambda: needs("the web process has no GEMINI_WEBHOOK_SECRET"), 20, "the step that sets the secret")
+        eventually(
+            lambda: needs("the web process has no GEMINI_WEBHOOK_SECRET"),
+            20,
+            "the step that sets the secret",
+        )
         assert '"event": "webhook.' not in (owner.world.folder / "serve.log").read_text()
 
 
@@ -195,9 +236,18 @@ def test_doctor_mends_what_it_can(owner: Owner) -> None:
     with ExitStack() as stack:
         owner.serve(stack)
         owner.patch(state="disabled", subscribed_events=["batch.failed"], uri=f"{owner.url}/acme")
-        wrong = [("unreachable", "wrong"), ("misplaced", "wrong"), ("disabled", "wrong"), ("events", "wrong")]
+        wrong = [
+            ("unreachable", "wrong"),
+            ("misplaced", "wrong"),
+            ("disabled", "wrong"),
+            ("events", "wrong"),
+        ]
         assert owner.findings() == wrong
-        assert owner.findings("--fix") == [("misplaced", "fixed"), ("disabled", "fixed"), ("events", "fixed")]
+        assert owner.findings("--fix") == [
+            ("misplaced", "fixed"),
+            ("disabled", "fixed"),
+            ("events", "fixed"),
+        ]
         mended = owner.webhook()
         assert sorted(mended.pop("subscribed_events")) == sorted(webhook.pop("subscribed_events"))
         assert mended == webhook
@@ -219,7 +269,10 @@ def test_auto_disabled_webhook_comes_back_once_it_answers(owner: Owner) -> None:
         assert owner.webhook()["state"] == off
         owner.serve(stack)
         result = owner.run("doctor", "--fix")
-        assert (result.returncode, result.stdout.startswith(f"fixed default {webhook['id']}: ")) == (0, True)
+        assert (
+            result.returncode,
+            result.stdout.startswith(f"fixed default {webhook['id']}: "),
+        ) == (0, True)
         assert "`gemini-batch-receiver replay` for what was missed" in result.stdout
         assert owner.webhook()["state"] == "enabled"
 
@@ -246,7 +299,9 @@ def test_stated_url_wins(owner: Owner) -> None:
 def test_two_projects_have_two_doors(owner: Owner) -> None:
     owner.environ["GEMINI_API_KEY__ACME"] = "right-key"
     for label in ("default", "acme"):
-        assert owner.run("create", "--project", label, "--env-file", str(owner.file)).returncode == 0
+        assert (
+            owner.run("create", "--project", label, "--env-file", str(owner.file)).returncode == 0
+        )
     assert set(owner.settings) >= {"GEMINI_WEBHOOK_SECRET", "GEMINI_WEBHOOK_SECRET__ACME"}
     with ExitStack() as stack:
         owner.serve(stack)
@@ -261,7 +316,11 @@ def test_two_projects_have_two_doors(owner: Owner) -> None:
 def kinds_of_faults(client: "redis.Redis") -> list[str] | None:
     """What the web process says of its only project; None where it could not look."""
     served = [one for process in read_web_processes(client) for one in process.projects]
-    return None if not served or served[0].faults is None else [fault.kind for fault in served[0].faults]
+    return (
+        None
+        if not served or served[0].faults is None
+        else [fault.kind for fault in served[0].faults]
+    )
 
 
 def test_schedule_warns_of_a_disabled_webhook(owner: Owner) -> None:
@@ -280,7 +339,11 @@ def test_schedule_warns_of_a_disabled_webhook(owner: Owner) -> None:
         assert run(owner.settings, "status").stderr.startswith("no worker is running: start")
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     warning = next(line for line in lines if line["event"] == "webhook.disabled")
-    assert (warning["level"], warning["webhook"], warning["project"]) == ("warning", webhook["id"], "default")
+    assert (warning["level"], warning["webhook"], warning["project"]) == (
+        "warning",
+        webhook["id"],
+        "default",
+    )
     assert f"webhooks update {webhook['id']} --state enabled" in warning["hint"]
 
 
@@ -290,10 +353,18 @@ def test_commands_write_no_secret(owner: Owner) -> None:
     webhook = registered(owner)
     said = [owner.run("rotate", webhook["id"], "--env-file", str(owner.file), "--json")]
     said += [owner.run(*args.split()) for args in ("list", "doctor --fix --json", "create")]
-    said += [owner.run(*args, webhook["id"]) for args in (["show", "--json"], ["ping"], ["delete", "--yes"])]
+    said += [
+        owner.run(*args, webhook["id"])
+        for args in (["show", "--json"], ["ping"], ["delete", "--yes"])
+    ]
     with ExitStack() as stack:
         owner.serve(stack)
-    text = "".join(one.stdout + one.stderr for one in said) + (owner.world.folder / "serve.log").read_text()
+    text = (
+        "".join(one.stdout + one.stderr for one in said)
+        + (owner.world.folder / "serve.log").read_text()
+    )
     secrets = owner.settings["GEMINI_WEBHOOK_SECRET"].split(",")
     assert len(secrets) == 2
-    assert [secret for secret in [*secrets, "canary-api-key"] if secret.removeprefix("whsec_") in text] == []
+    assert [
+        secret for secret in [*secrets, "canary-api-key"] if secret.removeprefix("whsec_") in text
+    ] == []

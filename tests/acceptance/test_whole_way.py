@@ -42,7 +42,9 @@ def submit(settings: dict[str, str], path: Path, *options: str) -> str:
 
 
 def merged(settings: dict[str, str], batch: str, code: int) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(do(settings, "batches", "merged", batch, "--json", code=code))
+    found: dict[str, Any] = json.loads(
+        do(settings, "batches", "merged", batch, "--json", code=code)
+    )
     return found
 
 
@@ -73,7 +75,10 @@ def test_requests_are_answered_retried_and_merged(world: World, requests: Path) 
         assert (answer["key"], "response" in answer) == (fate["key"], True)
     do(settings, "verify", first, second)
     do(settings, "batches", "delete", first, second, "--yes")
-    account = [CLIENT.get(f"{world.gemini_url}/v1beta/{kind}", headers=HEADERS).json() for kind in ("batches", "files")]
+    account = [
+        CLIENT.get(f"{world.gemini_url}/v1beta/{kind}", headers=HEADERS).json()
+        for kind in ("batches", "files")
+    ]
     assert account == [{}, {}]
 
 
@@ -99,7 +104,9 @@ def test_input_on_its_way_is_waited_for(world: World, requests: Path) -> None:
     mark.parent.mkdir(parents=True)
     mark.touch()
     with running_service(world, settings):
-        eventually(lambda: "the input is still on its way" in do(settings, "events", "list", "--json"), 30)
+        eventually(
+            lambda: "the input is still on its way" in do(settings, "events", "list", "--json"), 30
+        )
         assert not (folder_of(world, batch) / "_manifest.json").exists()
         mark.unlink()
         assert manifest_of(world, batch)["input"] is None

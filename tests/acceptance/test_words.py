@@ -19,13 +19,23 @@ RIGHT = {"GEMINI_API_KEY": "right-key", "GEMINI_WEBHOOK_SECRET": SECRET_TEXT}
 def run(settings: dict[str, str], *args: str) -> "subprocess.CompletedProcess[str]":
     env = {**os.environ, **settings}
     return subprocess.run(
-        [sys.executable, "-m", "workers", *args], env=env, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "workers", *args],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "replay", "doctor"])
 def test_all_wrong_settings_are_named(command: str) -> None:
-    wrong = {"PORT": "x", "STORAGE_URL": "ftp://x", "OUTPUT_TEMPLATE": "{nokey}", "GEMINI_WEBHOOK_SECRET": "hunter2"}
+    wrong = {
+        "PORT": "x",
+        "STORAGE_URL": "ftp://x",
+        "OUTPUT_TEMPLATE": "{nokey}",
+        "GEMINI_WEBHOOK_SECRET": "hunter2",
+    }
     result = run(wrong, command)
     assert result.returncode == 1
     assert result.stdout == ""
@@ -44,7 +54,11 @@ def test_absent_redis_stops_a_worker(tmp_path: Path, command: list[str]) -> None
 
 def test_unusable_storage_stops_a_worker(tmp_path: Path, redis_url: str) -> None:
     (tmp_path / "file").write_text("in the way")
-    result = run(RIGHT | {"REDIS_URL": redis_url, "STORAGE_URL": (tmp_path / "file").as_uri()}, "worker", "--burst")
+    result = run(
+        RIGHT | {"REDIS_URL": redis_url, "STORAGE_URL": (tmp_path / "file").as_uri()},
+        "worker",
+        "--burst",
+    )
     assert result.returncode == 1
     assert "Error: STORAGE_URL can't be used: " in result.stderr
 

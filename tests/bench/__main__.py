@@ -24,7 +24,9 @@ NAMES = tuple(subject.name for subject in SUBJECTS)
 class Size(click.ParamType[int]):
     name = "size"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMG]B)", str(value).upper())
         if match is None:
             self.fail("expected a size such as 200MB or 2GB", param, ctx)
@@ -42,8 +44,12 @@ data_option = click.option(
     show_default=True,
     help="Folder of generated files, kept from run to run; outputs lie in it while they are measured.",
 )
-size_option = click.option("--size", type=Size(), default="2GB", show_default=True, help="Size of the result file.")
-runs_option = click.option("--runs", default=3, show_default=True, help="Rounds; medians are shown.")
+size_option = click.option(
+    "--size", type=Size(), default="2GB", show_default=True, help="Size of the result file."
+)
+runs_option = click.option(
+    "--runs", default=3, show_default=True, help="Rounds; medians are shown."
+)
 
 
 @click.group()
@@ -56,9 +62,25 @@ def main() -> None:
 @runs_option
 @data_option
 @click.option("--kind", type=click.Choice(KINDS), default="text", show_default=True)
-@click.option("--only", type=click.Choice(NAMES), multiple=True, help="This subject; may be given several times.")
-@click.option("--quick", is_flag=True, help="20 MB once, in less than half a minute: shows that all of it works.")
-def results(size: int, runs: int, data: Path, kind: str, only: tuple[str, ...], quick: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917 - one parameter for each option
+@click.option(
+    "--only",
+    type=click.Choice(NAMES),
+    multiple=True,
+    help="This subject; may be given several times.",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="20 MB once, in less than half a minute: shows that all of it works.",
+)
+def results(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    size: int,
+    runs: int,
+    data: Path,
+    kind: str,
+    only: tuple[str, ...],
+    quick: bool,  # noqa: FBT001
+) -> None:
     """Our worker and its peers, from the same served file."""
     size, runs = (QUICK_BYTES, 1) if quick else (size, runs)
     chosen = [subject for subject in SUBJECTS if not only or subject.name in only]
@@ -69,7 +91,9 @@ def results(size: int, runs: int, data: Path, kind: str, only: tuple[str, ...], 
             say("warming up")
             run_rounds(stage, able, cached_results(data, kind, WARM_UP_BYTES), 1, lambda _: None)
         found = run_rounds(stage, able, file, runs, say)
-        click.echo(f"{title(file, runs)}\n\n{figures_table(able, found, file)}\n\n{goals_table(found, file)}")
+        click.echo(
+            f"{title(file, runs)}\n\n{figures_table(able, found, file)}\n\n{goals_table(found, file)}"
+        )
 
 
 @main.command(name="by-key")

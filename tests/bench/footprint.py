@@ -58,7 +58,9 @@ class Bench:
     def deliver(self, names: Sequence[str]) -> None:
         """Deliver them from POSTERS connections."""
         with ThreadPoolExecutor(POSTERS) as pool:
-            sent: list[Future[Any]] = [pool.submit(post, self.system, name, f"msg_{name[8:]}") for name in names]
+            sent: list[Future[Any]] = [
+                pool.submit(post, self.system, name, f"msg_{name[8:]}") for name in names
+            ]
             while not all(one.done() for one in sent):
                 self.look(self.web)
                 time.sleep(LOOK_S)
@@ -96,7 +98,10 @@ class Bench:
 
 def measure(count: int, say: Say) -> Iterator[str]:
     """`count` batches are delivered, then stored by one worker; after them COUNTED ones for their commands."""
-    with tempfile.TemporaryDirectory(prefix="footprint-") as folder, running_system(Path(folder), 1) as system:
+    with (
+        tempfile.TemporaryDirectory(prefix="footprint-") as folder,
+        running_system(Path(folder), 1) as system,
+    ):
         assert system.web is not None
         with redis.Redis.from_url(system.redis_url) as client:
             bench = Bench(system, client, system.web)
@@ -129,9 +134,22 @@ def _costs(bench: Bench, count: int, say: Say) -> Iterator[list[str]]:
     done, redis_ms = bench.info("used_memory") - memory, bench.redis_cpu_ms() - redis_ms
     yield ["bytes while it is open", "", "", f"{opened / count:,.0f}"]
     yield ["bytes once it is done", "", "", f"{done / count:,.0f}"]
-    yield ["processor time, ms", *(f"{spent / count:.2f}" for spent in (web_ms, worker_ms, redis_ms))]
-    yield ["connections at once", str(web_connections), str(bench.connections - idle_connections), ""]
-    yield ["resident MiB, largest process", f"{web_kib / 1024:.0f}", f"{bench.largest_kib / 1024:.0f}", ""]
+    yield [
+        "processor time, ms",
+        *(f"{spent / count:.2f}" for spent in (web_ms, worker_ms, redis_ms)),
+    ]
+    yield [
+        "connections at once",
+        str(web_connections),
+        str(bench.connections - idle_connections),
+        "",
+    ]
+    yield [
+        "resident MiB, largest process",
+        f"{web_kib / 1024:.0f}",
+        f"{bench.largest_kib / 1024:.0f}",
+        "",
+    ]
 
 
 def _commands(bench: Bench, first: int, say: Say) -> Iterator[list[str]]:

@@ -11,8 +11,8 @@ from tests.bench.rows import POOLS, Row, make_pool
 KINDS = tuple(POOLS)
 KEY_PATTERN = r"(?P<group>g\d+)-.*"
 FORMAT = 1  # of the files: raise it when the rows change, and no cached file is taken for a new one
-LINES_TOGETHER = 2000
-BYTES_TOGETHER = 4_000_000
+LINE_BATCH_SIZE = 2000
+BATCH_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class Results:
         return sum(self.outcomes.values()) - self.outcomes.get("duplicate", 0)
 
 
-def write_results(path: Path, kind: str, size_bytes: int, seed: int = 1, groups: int = 100) -> Results:
+def write_results(
+    path: Path, kind: str, size_bytes: int, seed: int = 1, groups: int = 100
+) -> Results:
     """Write whole lines until `size_bytes` are reached. Keys are `g<group>-<number>`."""
     generator = random.Random(seed)
     pool = make_pool(kind, generator)
-    together = max(1, min(LINES_TOGETHER, BYTES_TOGETHER // max(row.size_bytes for row in pool)))
+    together = max(1, min(LINE_BATCH_SIZE, BATCH_BYTES // max(row.size_bytes for row in pool)))
     counts = Counter[int]()
     number = 0
     with path.open("wb") as file:
@@ -57,7 +59,9 @@ def _lines(rows: list[Row], number: int, groups: int) -> bytes:
     return b"\n".join([*(key.join(row.pieces) for key, row in zip(keys, rows, strict=True)), b""])
 
 
-def cached_results(folder: Path, kind: str, size_bytes: int, seed: int = 1, groups: int = 100) -> Results:
+def cached_results(
+    folder: Path, kind: str, size_bytes: int, seed: int = 1, groups: int = 100
+) -> Results:
     """The same file as last time when it is still there."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{kind}-{size_bytes}-{groups}-{seed}-v{FORMAT}.jsonl"

@@ -48,7 +48,10 @@ def drain_ms(system: System, names: list[str]) -> float:
 
 def measure(count: int, say: Say) -> Iterator[str]:
     """`count` deliveries one by one; then as many waiting batches, and ten times as many. Gives the tables."""
-    with tempfile.TemporaryDirectory(prefix="latency-") as folder, running_system(Path(folder), 1) as system:
+    with (
+        tempfile.TemporaryDirectory(prefix="latency-") as folder,
+        running_system(Path(folder), 1) as system,
+    ):
         worker = system.start_worker()
         names = add_batches(system, range(12 * count + 1), notify=False)
         first_byte_ms(system, names.pop())  # the worker has started
@@ -63,8 +66,18 @@ def measure(count: int, say: Say) -> Iterator[str]:
             rates.append(drain_ms(system, [names.pop() for _ in range(waiting)]))
     middle, late = median(idle), quantiles(idle, n=10)[-1]
     goal = [f"<= {GOAL_MS:.0f}", f"{middle:.0f}", verdict(middle, GOAL_MS)]
-    rows = [["delivery to output, idle: median ms", *goal], ["the same: ninth decile ms", "", f"{late:.0f}", ""]]
+    rows = [
+        ["delivery to output, idle: median ms", *goal],
+        ["the same: ninth decile ms", "", f"{late:.0f}", ""],
+    ]
     rows += [[f"a batch of {count} that wait: ms", "", f"{rates[0]:.0f}", ""]]
     rows += [[f"a batch of {10 * count} that wait: ms", "", f"{rates[1]:.0f}", ""]]
-    rows += [["ratio of the last two", f"<= {SAME}", f"{rates[1] / rates[0]:.2f}", verdict(rates[1] / rates[0], SAME)]]
+    rows += [
+        [
+            "ratio of the last two",
+            f"<= {SAME}",
+            f"{rates[1] / rates[0]:.2f}",
+            verdict(rates[1] / rates[0], SAME),
+        ]
+    ]
     yield draw(("", "goal", "measured", ""), rows)

@@ -19,7 +19,11 @@ def main(figures_path: str, open_files: str, *argv: str) -> int:
     pid = os.posix_spawnp(argv[0], argv, os.environ)
     _, status, usage = os.wait4(pid, 0)
     wall_s = time.perf_counter() - started
-    figures = {"wall_s": wall_s, "cpu_s": usage.ru_utime + usage.ru_stime, "rss_bytes": usage.ru_maxrss * 1024}
+    figures = {
+        "wall_s": wall_s,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "rss_bytes": usage.ru_maxrss * 1024,
+    }
     with open(figures_path, "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib would double this process
         json.dump(figures, file)
     return os.waitstatus_to_exitcode(status)

@@ -52,7 +52,14 @@ def measure(stage: Stage, size_bytes: int, only: str, say: Say) -> Iterator[str]
         peaks[case.label] = peak = figures.rss_bytes / MIB
         said = verdict(peak, case.limit_mib)
         rows.append(
-            [case.label, f"{results.lines:,}", f"{figures.wall_s:.1f}", str(case.limit_mib), f"{peak:.0f}", said]
+            [
+                case.label,
+                f"{results.lines:,}",
+                f"{figures.wall_s:.1f}",
+                str(case.limit_mib),
+                f"{peak:.0f}",
+                said,
+            ]
         )
     yield draw(("", "lines", "wall s", "goal MiB", "peak MiB", ""), rows)
     if growth := list(_growth(peaks)):
@@ -64,4 +71,9 @@ def _growth(peaks: dict[str, float]) -> Iterator[list[str]]:
     for kind in ("text", "images"):
         small, whole = peaks.get(f"{kind}, a tenth"), peaks.get(f"{kind}, whole")
         if small and whole:
-            yield [f"{kind}: whole / a tenth", str(SAME), f"{whole / small:.3f}", verdict(whole / small, SAME)]
+            yield [
+                f"{kind}: whole / a tenth",
+                str(SAME),
+                f"{whole / small:.3f}",
+                verdict(whole / small, SAME),
+            ]

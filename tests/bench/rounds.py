@@ -12,7 +12,9 @@ MEMINFO = Path("/proc/meminfo")
 Say = Callable[[str], None]
 
 
-def run_once(stage: Stage, subject: Subject, results: Results, open_files: int = OPEN_FILES) -> Figures:
+def run_once(
+    stage: Stage, subject: Subject, results: Results, open_files: int = OPEN_FILES
+) -> Figures:
     """One run, checked. Raises RunFailedError or WrongWorkError."""
     folder = stage.fresh_folder()
     start = subject.prepare(stage, results, folder)
@@ -22,7 +24,9 @@ def run_once(stage: Stage, subject: Subject, results: Results, open_files: int =
     return figures
 
 
-def runnable(stage: Stage, subjects: Sequence[Subject], results: Results, say: Say) -> list[Subject]:
+def runnable(
+    stage: Stage, subjects: Sequence[Subject], results: Results, say: Say
+) -> list[Subject]:
     """Those that can run here; of the others it is said why not."""
     able = []
     for subject in subjects:
@@ -40,10 +44,16 @@ def _lacks_memory(subject: Subject, results: Results) -> str | None:
     needed = subject.memory_factor * results.size_bytes
     try:
         with MEMINFO.open(encoding="ascii") as lines:
-            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+            free = next(
+                int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")
+            )
     except OSError:
         return None
-    return f"it needs {needed / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB are free" if needed > free else None
+    return (
+        f"it needs {needed / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB are free"
+        if needed > free
+        else None
+    )
 
 
 def run_rounds(

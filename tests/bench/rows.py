@@ -48,7 +48,11 @@ def _answer(response: Any) -> Row:
 
 def _candidates(parts: list[Any], generator: random.Random, reason: str = "STOP") -> dict[str, Any]:
     candidate = {"content": {"parts": parts, "role": "model"}, "finishReason": reason, "index": 0}
-    prompt, answer, thoughts = generator.randint(5, 900), generator.randint(1, 700), generator.randint(10, 300)
+    prompt, answer, thoughts = (
+        generator.randint(5, 900),
+        generator.randint(1, 700),
+        generator.randint(10, 300),
+    )
     usage = {
         "promptTokenCount": prompt,
         "candidatesTokenCount": answer,
@@ -80,7 +84,9 @@ def _texts(generator: random.Random, count: int = 400, characters: int = 2200) -
     for _ in range(count):
         text = " ".join(generator.choices(words, k=characters // 6))[:characters]
         signature = base64.b64encode(generator.randbytes(75)).decode()
-        rows.append(_answer(_candidates([{"text": text, "thoughtSignature": signature}], generator)))
+        rows.append(
+            _answer(_candidates([{"text": text, "thoughtSignature": signature}], generator))
+        )
     return rows
 
 
@@ -88,14 +94,18 @@ def _embeddings(generator: random.Random, count: int = 60) -> list[Row]:
     rows = []
     for _ in range(count):
         values = [round(generator.gauss(0, 0.02), 9) for _ in range(3072)]
-        rows.append(_answer({"tokenCount": str(generator.randint(1, 900)), "embedding": {"values": values}}))
+        rows.append(
+            _answer({"tokenCount": str(generator.randint(1, 900)), "embedding": {"values": values}})
+        )
     return rows
 
 
 def _images(generator: random.Random, count: int = 6) -> list[Row]:
     rows = []
     for _ in range(count):
-        picture = base64.b64encode(generator.randbytes(generator.randint(1_000_000, 3_000_000))).decode()
+        picture = base64.b64encode(
+            generator.randbytes(generator.randint(1_000_000, 3_000_000))
+        ).decode()
         inline = {"inlineData": {"mimeType": "image/png", "data": picture}}
         rows.append(_answer(_candidates([{"text": "Here is the picture."}, inline], generator)))
     return rows
@@ -106,7 +116,10 @@ def _mixed(generator: random.Random) -> list[Row]:
 
 
 def _tiny(generator: random.Random) -> list[Row]:
-    return [_answer({"candidates": [{"content": {"parts": [{"text": word}]}}]}) for word in _words(generator, 300)]
+    return [
+        _answer({"candidates": [{"content": {"parts": [{"text": word}]}}]})
+        for word in _words(generator, 300)
+    ]
 
 
 def _nasty(generator: random.Random) -> list[Row]:
@@ -116,7 +129,10 @@ def _nasty(generator: random.Random) -> list[Row]:
 
 
 def _odd_answers(generator: random.Random) -> list[Row]:
-    text, cut = _candidates([{"text": "Yes"}], generator), _candidates([{"text": "Y"}], generator, "MAX_TOKENS")
+    text, cut = (
+        _candidates([{"text": "Yes"}], generator),
+        _candidates([{"text": "Y"}], generator, "MAX_TOKENS"),
+    )
     separator = _candidates([{"text": "a\u2028b\u0085c\x0cd"}], generator)
     thoughts = _candidates([{"text": "plan", "thought": True}, {"text": "Yes"}], generator)
     lone = _candidates([{"text": "half of a pair: \ud83d"}], generator)
@@ -143,9 +159,18 @@ def _failures() -> list[Row]:
         Row.of({"error": error, "key": _MARK}, "error"),
         Row.of({"error": {"code": 3, "message": "no"}, "key": _MARK}, "error"),
         Row.of({"status": {"code": 13, "message": "broken"}, "key": _MARK}, "error"),
-        Row.of({"response": {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}, "key": _MARK}, "blocked"),
-        Row.of({"response": {"candidates": [{"finishReason": "SAFETY", "index": 0}]}, "key": _MARK}, "blocked"),
-        Row.of({"response": {"candidates": [{"finishReason": "MAX_TOKENS"}]}, "key": _MARK}, "truncated"),
+        Row.of(
+            {"response": {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}, "key": _MARK},
+            "blocked",
+        ),
+        Row.of(
+            {"response": {"candidates": [{"finishReason": "SAFETY", "index": 0}]}, "key": _MARK},
+            "blocked",
+        ),
+        Row.of(
+            {"response": {"candidates": [{"finishReason": "MAX_TOKENS"}]}, "key": _MARK},
+            "truncated",
+        ),
         Row.of({"response": {"candidates": [{"finishReason": "STOP"}]}, "key": _MARK}, "empty"),
         Row.of({"key": _MARK}, "malformed"),
     ]
@@ -156,7 +181,13 @@ def _broken_lines() -> list[Row]:
         Row((b'{"response":{"candidates":[{"content":{"parts":[{"text":"cut',), "malformed"),
         Row((b"not JSON at all",), "malformed"),
         Row((b"[1,2]",), "malformed"),
-        Row((b'{"response":{"candidates":[{"content":{"parts":[{"text":"\xff\xc3"}]}}]},"key":"', b'"}'), "malformed"),
+        Row(
+            (
+                b'{"response":{"candidates":[{"content":{"parts":[{"text":"\xff\xc3"}]}}]},"key":"',
+                b'"}',
+            ),
+            "malformed",
+        ),
         Row((b'{"response":' + b"[" * 5000 + b"]" * 5000 + b',"key":"', b'"}'), "malformed"),
         Row((b"",), None),
         Row((b"  \r",), None),

@@ -39,7 +39,9 @@ def measure(stage: Stage, size_bytes: int, rounds: int, say: Say) -> Iterator[st
                 f"{growth:.3f} {verdict(growth, SAME)}",
             ]
         )
-    yield draw(("text", *FIGURE_HEADER, "wall ms/MB", "CPU ms/MB", f"CPU / first (goal {SAME})"), rows)
+    yield draw(
+        ("text", *FIGURE_HEADER, "wall ms/MB", "CPU ms/MB", f"CPU / first (goal {SAME})"), rows
+    )
 
 
 def steps(size_bytes: int) -> list[int]:

@@ -41,7 +41,9 @@ class Stage:
     def serve(self, results: Results) -> str:
         """A new batch with these results. Gives its name."""
         about = {"result_path": str(results.path), "request_count": results.requests}
-        readable = results.requests - results.outcomes.get("malformed", 0)  # fewer than said would be asked for again
+        readable = results.requests - results.outcomes.get(
+            "malformed", 0
+        )  # fewer than said would be asked for again
         return ready_batch(self.gemini_url, **about, successful_count=readable, notify=False)
 
     def result_file(self, batch: str) -> str:
@@ -66,7 +68,9 @@ class Stage:
         """Put the batch into the inbox, as a replay does."""
         argv = [sys.executable, "-m", "workers", "replay", "--batch", batch]
         env = {**os.environ, **settings}
-        done = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            argv, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
         if done.returncode:
             raise RunFailedError(f"replay ended with {done.returncode}: {done.stderr[-2000:]}")
 

@@ -44,7 +44,9 @@ class Place:
         settings |= self.server.environment()
         self.server.turn(empty=True, delay_ms=DELAY_MS)
         stage.owe(batch, settings)
-        figures, _ = run_measured([sys.executable, "-m", "workers", "worker", "--burst"], folder, settings)
+        figures, _ = run_measured(
+            [sys.executable, "-m", "workers", "worker", "--burst"], folder, settings
+        )
         url = f"{self.server.url}/{BUCKET}/ours/{batch.removeprefix('batches/')}/_manifest.json"
         manifest = json.loads(CLIENT.get(url).raise_for_status().content)
         expect("outcomes", without_zeros(manifest["outcomes"]), results.outcomes)
@@ -91,14 +93,26 @@ def _by_key(place: Place, objects: int, rounds: int, say: Say) -> Iterator[str]:
             say(f"round {number} of {rounds}: boto3, {count} threads")
             found.append(place.run_boto3(results, count))
     rows = [_row("ours, download to manifest", ours, results)]
-    rows += [_row(f"boto3, {count} threads, from a file", found, results) for count, found in theirs.items()]
+    rows += [
+        _row(f"boto3, {count} threads, from a file", found, results)
+        for count, found in theirs.items()
+    ]
     header = (f"one object a line, {DELAY_MS} ms", "wall s", "CPU s", "peak MiB", "objects/s")
     yield draw(header, rows)
     ratios = []
     for count, found in theirs.items():
         times = median(their.wall_s / our.wall_s for our, their in zip(ours, found, strict=True))
-        said = verdict(1 / times, 1 / TIMES_BOTO3) if objects >= JUDGED_OBJECTS else "too few to judge"
-        ratios.append([f"objects/s of ours / boto3, {count} threads", f">= {TIMES_BOTO3}", f"{times:.1f}", said])
+        said = (
+            verdict(1 / times, 1 / TIMES_BOTO3) if objects >= JUDGED_OBJECTS else "too few to judge"
+        )
+        ratios.append(
+            [
+                f"objects/s of ours / boto3, {count} threads",
+                f">= {TIMES_BOTO3}",
+                f"{times:.1f}",
+                said,
+            ]
+        )
     if ratios:
         yield draw(("ratio", "goal", "measured", ""), ratios)
 

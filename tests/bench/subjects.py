@@ -74,7 +74,9 @@ def _worker(template: str) -> Prepare:
             manifest = json.loads((stored / "_manifest.json").read_bytes())
             expect("outcomes", without_zeros(manifest["outcomes"]), results.outcomes)
             source = manifest["source"]
-            expect("source", (source["bytes"], source["lines"]), (results.size_bytes, results.lines))
+            expect(
+                "source", (source["bytes"], source["lines"]), (results.size_bytes, results.lines)
+            )
             expect("missing", manifest["missing"], 0)
 
         return Start([sys.executable, "-m", "workers", "worker", "--burst"], check, settings)
@@ -140,8 +142,14 @@ def _partition(name: str) -> Prepare:
 def _yardstick(stage: Stage, results: Results, folder: Path) -> Start:
     def check(text: str) -> None:
         counts = printed(text)
-        expect("lines and files", (counts["lines"], counts["objects"]), (results.lines, results.groups))
-        expect("bytes", sum(path.stat().st_size for path in folder.glob("g*.jsonl")), results.size_bytes)
+        expect(
+            "lines and files", (counts["lines"], counts["objects"]), (results.lines, results.groups)
+        )
+        expect(
+            "bytes",
+            sum(path.stat().st_size for path in folder.glob("g*.jsonl")),
+            results.size_bytes,
+        )
 
     return Start([str(build_yardstick(stage.data)), str(results.path), str(folder)], check)
 
@@ -167,18 +175,34 @@ def _without_curl(_: Stage) -> str | None:
 
 
 OURS = Subject("ours", "ours, end to end", _worker(BY_GROUP), reads_broken_lines=True)
-OURS_BY_KEY = Subject("ours-by-key", "ours, one object a key", _worker(BY_KEY), reads_broken_lines=True)
+OURS_BY_KEY = Subject(
+    "ours-by-key", "ours, one object a key", _worker(BY_KEY), reads_broken_lines=True
+)
 SPLIT = Subject("split", "our split alone", _split_alone(BY_GROUP), reads_broken_lines=True)
 CURL = Subject("curl", "curl -o file", _curl(), _without_curl, reads_broken_lines=True)
 CURL_FLUSHED = Subject(
-    "curl-flushed", "curl -o file && sync file", _curl("sync"), _without_curl, reads_broken_lines=True
+    "curl-flushed",
+    "curl -o file && sync file",
+    _curl("sync"),
+    _without_curl,
+    reads_broken_lines=True,
 )
 SDK = Subject("sdk", "SDK to a file + json.loads", _reader("sdk_to_file", to_file=True))
 # Bytes twice, text of up to two bytes a character twice: four of them live at once.
 DOCUMENTED = Subject("documented", "the guide's way", _reader("documented"), memory_factor=8)
 STREAMING = Subject("streaming", "httpx lines + json.loads", _reader("streaming_json"))
-POLARS = Subject("polars", "polars, raw lines by group", _partition("polars_partition"), _without_module("polars"))
-DUCKDB = Subject("duckdb", "DuckDB, raw lines by group", _partition("duckdb_partition"), _without_module("duckdb"))
+POLARS = Subject(
+    "polars",
+    "polars, raw lines by group",
+    _partition("polars_partition"),
+    _without_module("polars"),
+)
+DUCKDB = Subject(
+    "duckdb",
+    "DuckDB, raw lines by group",
+    _partition("duckdb_partition"),
+    _without_module("duckdb"),
+)
 YARDSTICK = Subject("yardstick", "the same split in C++", _yardstick, _without_yardstick)
 
 # In pairs that are compared: what drifts between two runs drifts least between neighbours.

@@ -41,7 +41,9 @@ def figure_cells(figures: Figures, size_bytes: int) -> list[str]:
 FIGURE_HEADER = ("wall s", "CPU s", "peak MiB", "MB/s")
 
 
-def figures_table(subjects: Sequence[Subject], runs: Mapping[str, Sequence[Figures]], results: Results) -> str:
+def figures_table(
+    subjects: Sequence[Subject], runs: Mapping[str, Sequence[Figures]], results: Results
+) -> str:
     rows = [
         [subject.label, *figure_cells(median_of(runs[subject.name]), results.size_bytes)]
         for subject in subjects

@@ -33,7 +33,9 @@ def test_quick_bench_runs_all_subjects(tmp_path: Path) -> None:
     table, _, ratios = done.stdout.partition("ratio")
     skipped = done.stderr
     for subject in SUBJECTS:
-        assert (subject.label in table) != (f"skipped: {subject.label}: " in skipped), done.stdout + skipped
+        assert (subject.label in table) != (f"skipped: {subject.label}: " in skipped), (
+            done.stdout + skipped
+        )
     assert OURS.label in table
     assert "peak MiB of ours" in ratios
 
@@ -46,7 +48,9 @@ def test_quick_ingest_runs_all_subjects() -> None:
     assert done.returncode == 0, done.stderr
     table, _, ratios = done.stdout.partition("ratio")
     for taker in INGEST_SUBJECTS:
-        assert (taker.label in table) != (f"skipped: {taker.label}: " in done.stderr), done.stdout + done.stderr
+        assert (taker.label in table) != (f"skipped: {taker.label}: " in done.stderr), (
+            done.stdout + done.stderr
+        )
     assert "per s of ours / ceiling" in ratios
 
 
@@ -57,7 +61,9 @@ def test_quick_storage_bench_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     by_key, _, rest = done.stdout.partition("peak memory of ours")
     assert "ours, download to manifest" in by_key
-    assert ("boto3, 64 threads" in by_key) != ("skipped: boto3" in done.stderr), done.stdout + done.stderr
+    assert ("boto3, 64 threads" in by_key) != ("skipped: boto3" in done.stderr), (
+        done.stdout + done.stderr
+    )
     assert "24 MB in 100 objects" in rest
 
 
@@ -77,7 +83,10 @@ def test_wrong_counts_stop_the_bench(stage: Stage) -> None:
 
 
 def test_same_seed_gives_same_bytes(tmp_path: Path) -> None:
-    made = [write_results(tmp_path / str(index), "nasty", 300_000, seed) for index, seed in enumerate([1, 1, 2])]
+    made = [
+        write_results(tmp_path / str(index), "nasty", 300_000, seed)
+        for index, seed in enumerate([1, 1, 2])
+    ]
     first, same, other = (results.path.read_bytes() for results in made)
     assert first == same != other
     assert made[0].lines == first.count(b"\n")
@@ -86,9 +95,14 @@ def test_same_seed_gives_same_bytes(tmp_path: Path) -> None:
 
 def test_keys_spread_over_groups(tmp_path: Path) -> None:
     results = write_results(tmp_path / "x", "tiny", 100_000, groups=7)
-    keys = [line[line.rindex(b'"key":"') + 7 : -2] for line in (tmp_path / "x").read_bytes().splitlines()]
+    keys = [
+        line[line.rindex(b'"key":"') + 7 : -2]
+        for line in (tmp_path / "x").read_bytes().splitlines()
+    ]
     assert len(set(keys)) == results.lines
-    assert {key.partition(b"-")[0] for key in keys} == {b"g%d" % group for group in range(results.groups)}
+    assert {key.partition(b"-")[0] for key in keys} == {
+        b"g%d" % group for group in range(results.groups)
+    }
 
 
 def test_cached_file_is_used_again(tmp_path: Path) -> None:
@@ -111,18 +125,24 @@ def test_figures_are_of_the_program_alone(tmp_path: Path) -> None:
 
 def test_failed_program_stops_the_bench(tmp_path: Path) -> None:
     with pytest.raises(RunFailedError, match=r"ended with 3:\nlast words"):
-        run_measured([sys.executable, "-c", "import sys; print('last words'); sys.exit(3)"], tmp_path)
+        run_measured(
+            [sys.executable, "-c", "import sys; print('last words'); sys.exit(3)"], tmp_path
+        )
 
 
 def test_ratio_is_the_median_of_pairs() -> None:
     goal = Goal(OURS, CURL, "wall_s", 1.25)
-    runs = {"ours": [Figures(wall, 0, 0) for wall in (2, 9, 4)], "curl": [Figures(wall, 0, 0) for wall in (1, 3, 4)]}
+    runs = {
+        "ours": [Figures(wall, 0, 0) for wall in (2, 9, 4)],
+        "curl": [Figures(wall, 0, 0) for wall in (1, 3, 4)],
+    }
     assert goal.measured(runs) == 2
     assert goal.measured({"ours": runs["ours"]}) is None
 
 
 @pytest.mark.parametrize(
-    ("measured", "limit", "words"), [(0.3, 0.3, "holds"), (0.36, 0.3, "misses by 20%"), (5, None, "")]
+    ("measured", "limit", "words"),
+    [(0.3, 0.3, "holds"), (0.36, 0.3, "misses by 20%"), (5, None, "")],
 )
 def test_verdict_says_by_how_much(measured: float, limit: float | None, words: str) -> None:
     assert verdict(measured, limit) == words

@@ -24,9 +24,13 @@ def build_yardstick(folder: Path) -> Path:
         raise YardstickMissingError("g++ is not installed")
     partial = program.with_suffix(".partial")
     argv = ["g++", *FLAGS, str(SOURCE), "-o", str(partial), *LIBRARIES]
-    built = subprocess.run(argv, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False)
+    built = subprocess.run(
+        argv, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S, check=False
+    )
     if built.returncode:
         needed = "libsimdjson-dev, libssl-dev and zlib1g-dev are needed"
-        raise YardstickMissingError(f"it does not build here ({needed}): {built.stderr.strip().splitlines()[0]}")
+        raise YardstickMissingError(
+            f"it does not build here ({needed}): {built.stderr.strip().splitlines()[0]}"
+        )
     partial.replace(program)
     return program

@@ -66,10 +66,14 @@ SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "two-versions": versions.two_versions,
     "soak": soak.soak,
 }
-MEASUREMENTS = {"plain-rq": plain_rq.plain_rq}  # of something else, so not run unless they are named
+MEASUREMENTS = {
+    "plain-rq": plain_rq.plain_rq
+}  # of something else, so not run unless they are named
 
 
-def run(name: str, seed: int, events: int | None, *, short: bool, keep: Path | None = None) -> Report:
+def run(
+    name: str, seed: int, events: int | None, *, short: bool, keep: Path | None = None
+) -> Report:
     """Run one scenario in a folder of its own, which is removed unless `keep` says where it goes."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         place = keep / f"{name}-{seed}" if keep else Path(folder)
@@ -78,11 +82,17 @@ def run(name: str, seed: int, events: int | None, *, short: bool, keep: Path | N
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(SCENARIOS | MEASUREMENTS)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"of {', '.join(SCENARIOS | MEASUREMENTS)}"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--events", type=int, help="size of a scenario; each has its own default")
-    parser.add_argument("--short", action="store_true", help="small sizes: all of them take about two minutes")
-    parser.add_argument("--any-speed", action="store_true", help="bars of time are shown, but don't count")
+    parser.add_argument(
+        "--short", action="store_true", help="small sizes: all of them take about two minutes"
+    )
+    parser.add_argument(
+        "--any-speed", action="store_true", help="bars of time are shown, but don't count"
+    )
     parser.add_argument("--keep", type=Path, help="keep the processes' files in this folder")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in SCENARIOS | MEASUREMENTS]:
@@ -90,7 +100,9 @@ def main() -> int:
     missed = False
     for name in arguments.names or SCENARIOS:
         begun = time.monotonic()
-        report = run(name, arguments.seed, arguments.events, short=arguments.short, keep=arguments.keep)
+        report = run(
+            name, arguments.seed, arguments.events, short=arguments.short, keep=arguments.keep
+        )
         click.echo(f"{report.line} ({name}, {time.monotonic() - begun:.0f} s)")
         if report.table:
             click.echo(report.table)

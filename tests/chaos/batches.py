@@ -26,9 +26,16 @@ def output_of(seed: int, number: int) -> dict[str, Any]:
             "metadata": {"key": f"Key {row}/{number}"},
             "response": {
                 "candidates": [
-                    {"content": {"parts": [{"text": f"{generator.random()} \u2028"}]}, "finishReason": "STOP"}
+                    {
+                        "content": {"parts": [{"text": f"{generator.random()} \u2028"}]},
+                        "finishReason": "STOP",
+                    }
                 ],
-                "usageMetadata": {"promptTokenCount": row, "candidatesTokenCount": 7, "totalTokenCount": row + 7},
+                "usageMetadata": {
+                    "promptTokenCount": row,
+                    "candidatesTokenCount": 7,
+                    "totalTokenCount": row + 7,
+                },
             },
         }
         for row in range(ROWS)
@@ -44,7 +51,11 @@ def add_batches(system: System, numbers: Sequence[int], **fields: Any) -> list[s
     """Batches that have ended, announced at once. Gives their names."""
 
     def add(number: int) -> str:
-        content = {"id": batch_id(system.seed, number), "output": output_of(system.seed, number), "request_count": ROWS}
+        content = {
+            "id": batch_id(system.seed, number),
+            "output": output_of(system.seed, number),
+            "request_count": ROWS,
+        }
         answer = client.post(f"{system.gemini_url}/sandbox/batches", json={**content, **fields})
         name: str = answer.raise_for_status().json()["name"]
         return name
@@ -77,7 +88,11 @@ def is_stored(system: System, name: str) -> bool:
 
 def count_stored(system: System) -> int:
     with suppress(FileNotFoundError):
-        return sum((Path(entry) / "_manifest.json").is_file() for entry in os.scandir(system.outputs) if entry.is_dir())
+        return sum(
+            (Path(entry) / "_manifest.json").is_file()
+            for entry in os.scandir(system.outputs)
+            if entry.is_dir()
+        )
     return 0
 
 
@@ -93,7 +108,9 @@ def wait_for_stored(system: System, names: Sequence[str], timeout_s: float) -> f
                 f"{len(missing)} of {len(names)} batches are not stored after {timeout_s:.0f} s: {missing[:5]}"
             )
         system.replace_ended_workers()
-        time.sleep(max(0.05, 4 * (time.monotonic() - looked)))  # leaves the machine to what is waited for
+        time.sleep(
+            max(0.05, 4 * (time.monotonic() - looked))
+        )  # leaves the machine to what is waited for
     return time.monotonic() - begun
 
 

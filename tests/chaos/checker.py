@@ -25,7 +25,7 @@ from tests.chaos.system import System
 
 POLL_S = 0.02
 REST = 4  # times as long as a look takes
-MOST_COMPARED = 1000  # batches that are run again without faults
+MAX_COMPARED = 1000  # batches that are run again without faults
 MANIFEST, INDEX, RETRY = "_manifest.json", "_index.jsonl.gz", "_retry.jsonl"
 
 
@@ -64,7 +64,10 @@ def _records(manifest: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _are_whole(root: Path, records: list[dict[str, str]]) -> bool:
-    return all(hashlib.sha256((root / one["name"]).read_bytes()).hexdigest() == one["sha256"] for one in records)
+    return all(
+        hashlib.sha256((root / one["name"]).read_bytes()).hexdigest() == one["sha256"]
+        for one in records
+    )
 
 
 def _holds_outputs(root: Path, folder: Path, manifest: dict[str, Any]) -> bool:
@@ -76,7 +79,10 @@ def _holds_outputs(root: Path, folder: Path, manifest: dict[str, Any]) -> bool:
     sizes = {name: (root / name).stat().st_size for name in {row["object"] for row in rows}}
     outputs = [size for name, size in sizes.items() if not name.endswith("/_errors.jsonl")]
     long_enough = all(row["offset"] + row["length"] <= sizes[row["object"]] for row in rows)
-    return long_enough and (len(outputs), sum(outputs)) == (manifest["objects"]["count"], manifest["objects"]["bytes"])
+    return long_enough and (len(outputs), sum(outputs)) == (
+        manifest["objects"]["count"],
+        manifest["objects"]["bytes"],
+    )
 
 
 class Watcher:
@@ -95,7 +101,10 @@ class Watcher:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._ended.set()
         self._thread.join()
@@ -104,7 +113,11 @@ class Watcher:
         """Folders whose manifest is not the one that was first seen."""
         with self._turn:
             self._look()
-            return [name for name, first in self._first.items() if self._identity(self._root / name) != first]
+            return [
+                name
+                for name, first in self._first.items()
+                if self._identity(self._root / name) != first
+            ]
 
     def _watch(self) -> None:
         pause_s = POLL_S
@@ -112,7 +125,9 @@ class Watcher:
             begun = time.monotonic()
             with self._turn:
                 self._look()
-            pause_s = max(POLL_S, REST * (time.monotonic() - begun))  # leaves the machine to what is watched
+            pause_s = max(
+                POLL_S, REST * (time.monotonic() - begun)
+            )  # leaves the machine to what is watched
 
     def _look(self) -> None:
         if not self._root.is_dir():
@@ -143,12 +158,18 @@ def clean_outputs(system: System, names: list[str]) -> Path:
     with running_valkey(redis_folder) as redis_url:
         env = system.environment | {"REDIS_URL": redis_url, "STORAGE_URL": outputs.as_uri()}
         argv = [sys.executable, "-m", "tests.chaos.clean_run"]
-        subprocess.run(argv, env=env, input=" ".join(names), text=True, check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            argv, env=env, input=" ".join(names), text=True, check=True, stderr=subprocess.DEVNULL
+        )
     return outputs
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def judge(system: System, watcher: Watcher, names: list[str] | None = None) -> Verdict:
@@ -157,12 +178,22 @@ def judge(system: System, watcher: Watcher, names: list[str] | None = None) -> V
     `names` are the owed batches: all by default.
     """
     owed = names if names is not None else [batch["name"] for batch in ledger(system)["batches"]]
-    lost = [name for name in owed if not (system.outputs / name.removeprefix("batches/") / MANIFEST).is_file()]
+    lost = [
+        name
+        for name in owed
+        if not (system.outputs / name.removeprefix("batches/") / MANIFEST).is_file()
+    ]
     stored = sorted(set(owed) - set(lost))
-    compared = random.Random(system.seed).sample(stored, min(len(stored), MOST_COMPARED))
+    compared = random.Random(system.seed).sample(stored, min(len(stored), MAX_COMPARED))
     clean = clean_outputs(system, compared)
-    wrong = [name for name in compared if not _is_equal(system.outputs, clean, name.removeprefix("batches/"))]
-    return Verdict(len(compared), lost=lost, twice=watcher.changed(), wrong=wrong, torn=watcher.torn)
+    wrong = [
+        name
+        for name in compared
+        if not _is_equal(system.outputs, clean, name.removeprefix("batches/"))
+    ]
+    return Verdict(
+        len(compared), lost=lost, twice=watcher.changed(), wrong=wrong, torn=watcher.torn
+    )
 
 
 def _is_equal(one: Path, other: Path, folder: str) -> bool:

@@ -15,7 +15,9 @@ HOUR_S = 3600
 def restart_valkey_at(system: System, offset: str) -> None:
     """Stop Valkey and start it with its clock ahead by so much, such as `+25h`; its append-only file stays."""
     assert system.valkey is not None
-    argv = [str(word) for word in system.valkey.args] if isinstance(system.valkey.args, list) else []
+    argv = (
+        [str(word) for word in system.valkey.args] if isinstance(system.valkey.args, list) else []
+    )
     stop(system.valkey)
     with (system.folder / "valkey" / "valkey.log").open("ab") as log:
         system.valkey = start(argv, env={**os.environ, **other_clock(offset)}, stdout=log)

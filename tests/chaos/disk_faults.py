@@ -27,7 +27,9 @@ TEMPLATES = {
     "per_key": {},
     "grouped": {"OUTPUT_TEMPLATE": "{batch}/{group}.jsonl", "KEY_PATTERN": "(?P<group>[a-z]+)-.*"},
 }
-TIDYING = re.compile(r'gbr-\w+", O_RDONLY')  # a job that can't remove its scratch folder leaves it for the next day
+TIDYING = re.compile(
+    r'gbr-\w+", O_RDONLY'
+)  # a job that can't remove its scratch folder leaves it for the next day
 
 
 def run_job(settings: dict[str, str]) -> None:
@@ -45,7 +47,9 @@ def add_batch(folder: Path, gemini_url: str) -> None:
     """BATCH at the stand-in, with its result file in the folder."""
     results = folder / "results.jsonl"
     results.write_bytes(b"\n".join(ROWS))
-    ready_batch(gemini_url, id="faulty", result_path=str(results), request_count=len(ROWS), notify=False)
+    ready_batch(
+        gemini_url, id="faulty", result_path=str(results), request_count=len(ROWS), notify=False
+    )
 
 
 class Place:
@@ -53,8 +57,16 @@ class Place:
 
     def __init__(self, folder: Path, gemini_url: str, redis_url: str, template: str) -> None:
         self.outputs, self._redis_url = folder / template, redis_url
-        about = {"GEMINI_API_KEY": "right-key", "GEMINI_BASE_URL": gemini_url, "REDIS_URL": redis_url}
-        self.settings = about | {"STORAGE_URL": self.outputs.as_uri(), "RETRY_BASE_S": "0"} | TEMPLATES[template]
+        about = {
+            "GEMINI_API_KEY": "right-key",
+            "GEMINI_BASE_URL": gemini_url,
+            "REDIS_URL": redis_url,
+        }
+        self.settings = (
+            about
+            | {"STORAGE_URL": self.outputs.as_uri(), "RETRY_BASE_S": "0"}
+            | TEMPLATES[template]
+        )
         self.calls = calls_below(self._run(), self.outputs)
         self.clean = self._objects()
         assert self._entry().state == "done"
@@ -76,13 +88,21 @@ class Place:
         return run_traced(run_job, self.settings, inject=inject)
 
     def _objects(self) -> dict[str, bytes]:
-        return {name: data for name, data in files_of(self.outputs).items() if not name.startswith(".tmp/")}
+        return {
+            name: data
+            for name, data in files_of(self.outputs).items()
+            if not name.startswith(".tmp/")
+        }
 
     def _harm(self) -> Iterator[str]:
         """Each object is there as in the run without faults, or not at all; with the manifest all are."""
         found, folder = self._objects(), self.outputs / "faulty"
         yield from (f"{name} is not whole" for name in found.keys() - self.clean.keys())
-        yield from (f"{name} is not whole" for name, data in self.clean.items() if found.get(name, data) != data)
+        yield from (
+            f"{name} is not whole"
+            for name, data in self.clean.items()
+            if found.get(name, data) != data
+        )
         if (folder / MANIFEST).exists() and (is_torn(self.outputs, folder) or found != self.clean):
             yield "the manifest came too early"
 
@@ -102,8 +122,12 @@ class Place:
             problems.append("a temporary is left")
         entry = self._entry()
         if entry.state != "done" and (entry.state, entry.attempts, entry.outages) != ("open", 0, 1):
-            problems.append(f"the batch is {entry.state} after {entry.attempts} attempts, {entry.outages} outages")
-        if entry.state != "done" and ("unexpected" in entry.cause or os.strerror(code) not in entry.cause):
+            problems.append(
+                f"the batch is {entry.state} after {entry.attempts} attempts, {entry.outages} outages"
+            )
+        if entry.state != "done" and (
+            "unexpected" in entry.cause or os.strerror(code) not in entry.cause
+        ):
             problems.append(f"the cause is unclear: {entry.cause}")
         problems += self._after_second_try()
         return [f"{problem}, after {errno.errorcode[code]} at {call}" for problem in problems]

@@ -31,13 +31,18 @@ def duplicates(options: Options) -> Report:
     """R13: one webhook-id, posted many times at once. R14: the same id an hour, a day and a week later."""
     report = Report("R13+R14", options.seed)
     posts = options.size(500, 100)
-    with running_system(options.folder, options.seed, workers=2) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, workers=2) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         name = add_batches(system, [0], notify=False)[0]
         with ThreadPoolExecutor(50) as pool:
             answers = list(pool.map(lambda _: post(system, name, "msg_same"), range(posts)))
         wait_for_stored(system, [name], 60)
         statuses = sorted({one.status for one in answers})
-        report.note(posts=posts, statuses=statuses, accepted=sum(one.status == 202 for one in answers))
+        report.note(
+            posts=posts, statuses=statuses, accepted=sum(one.status == 202 for one in answers)
+        )
         report.hold("every post gets a 2xx", all(200 <= status < 300 for status in statuses))
         later = [post_later(system, name, offset) for offset in LATER.values()]
         report.note(**{f"after {text}": status for text, status in zip(LATER, later, strict=True)})
@@ -64,12 +69,19 @@ def every_door(options: Options) -> Report:
     """R15: a batch through static and dynamic webhooks, redelivery, replay and a second announcement, all at once."""
     report = Report("R15", options.seed)
     count = options.size(60, 20)
-    with running_system(options.folder, options.seed, workers=3) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, workers=3) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         hook = {"uris": [system.webhook_url], "user_metadata": {"who": "chaos"}}
         with ThreadPoolExecutor(8) as pool:
             replays = [pool.submit(system.replay) for _ in range(2)]
             names = add_batches(system, range(count), webhook_config=hook)  # dynamic
-            static = [pool.submit(post, system, name, f"msg_{turn}_{name[8:]}") for name in names for turn in range(2)]
+            static = [
+                pool.submit(post, system, name, f"msg_{turn}_{name[8:]}")
+                for name in names
+                for turn in range(2)
+            ]
             replays.append(pool.submit(system.replay))
             for one in replays:
                 one.result()
@@ -93,7 +105,10 @@ def every_order(options: Options) -> Report:
     """R16: events in every order, most of them false; the end state is the API's."""
     report = Report("R16", options.seed)
     chosen = [order for order in orders() if len(order) == 4 or not options.short]
-    with running_system(options.folder, options.seed, workers=2) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, workers=2) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         names = []
         for number, order in enumerate(chosen):
             state = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")[number % 4]
@@ -107,7 +122,10 @@ def every_order(options: Options) -> Report:
             name = ready_batch(system.gemini_url, id=identity, state=state, notify=False, **content)
             names.append(name)
             for event in order:
-                report.hold("2xx", post(system, name, f"msg_{identity}_{event[6:]}", event).status in {200, 202})
+                report.hold(
+                    "2xx",
+                    post(system, name, f"msg_{identity}_{event[6:]}", event).status in {200, 202},
+                )
         wait_for_stored(system, names, 120)
         report.note(orders=len(chosen), ended_as_the_API_says=len(names))
         assert len(ledger(system)["batches"]) == len(names)

@@ -16,7 +16,7 @@ from receiver.errors import GeminiError
 from receiver.gemini.batches import Gemini
 from tests.fault_proxy import Fault, FaultProxy, Kind, fault_proxy
 from tests.result_server import Answer, AnswerFault, Framing, ResultServer, Seen, result_server
-from workers.download.download import Download, Patience
+from workers.download.download import Download, DownloadPatience
 
 MAX_FAULTS = 8
 MAX_ATTEMPTS = 30  # of a whole download, as the inbox repeats it
@@ -24,7 +24,9 @@ SIZES = (0, 1, 900, 5_000, 66_000, 200_000, 500_000)
 STATUSES = (408, 429, 500, 502, 503, 504)
 KINDS: tuple[Kind, ...] = ("none", "reset", "close", "stall", "drip")
 FRAMINGS: tuple[Framing, ...] = ("length", "length", "chunked", "close")
-PATIENCE = Patience(tries=3, progress_bytes=2_000, stall_s=0.3, pause_s=0.001, max_pause_s=0.5, total_s=20)
+PATIENCE = DownloadPatience(
+    tries=3, progress_bytes=2_000, stall_s=0.3, pause_s=0.001, max_pause_s=0.5, total_s=20
+)
 
 
 @dataclass
@@ -34,7 +36,9 @@ class Figures:
     runs: int = 0
     complete: int = 0
     corrupt: list[str] = field(default_factory=list)
-    stuck: list[str] = field(default_factory=list)  # gave no file within MAX_ATTEMPTS, or raised for good
+    stuck: list[str] = field(
+        default_factory=list
+    )  # gave no file within MAX_ATTEMPTS, or raised for good
     faults: Counter[str] = field(default_factory=Counter)
     requests: int = 0
     parts: int = 0  # requests that went on in the middle
@@ -61,7 +65,10 @@ class Figures:
 def _make_content(rng: random.Random) -> bytes:
     size = rng.choice(SIZES)
     size += rng.randrange(size // 4 + 1)
-    lines = b"".join(b'{"response":{"n":%d},"key":"k%d"}\n' % (rng.getrandbits(64), n) for n in range(size // 40 + 1))
+    lines = b"".join(
+        b'{"response":{"n":%d},"key":"k%d"}\n' % (rng.getrandbits(64), n)
+        for n in range(size // 40 + 1)
+    )
     return lines[:size] if rng.random() < 0.5 else lines
 
 
@@ -69,7 +76,9 @@ def _other_version(rng: random.Random, content: bytes) -> bytes:
     """Another file: of the same length, shorter, longer, or grown at its end."""
     turned = content.translate(bytes.maketrans(b"0123456789", b"1234567890"))
     length = len(content)
-    return rng.choice([turned, turned[: length // 2], turned + b'{"key":"new"}\n', content + b'{"key":"new"}\n'])
+    return rng.choice(
+        [turned, turned[: length // 2], turned + b'{"key":"new"}\n', content + b'{"key":"new"}\n']
+    )
 
 
 def _connection_fault(rng: random.Random, size_bytes: int) -> Fault:
@@ -92,7 +101,10 @@ def _shift_range(rng: random.Random) -> AnswerFault:
         start, dash, rest = text.removeprefix("bytes ").partition("-")
         if answer.status != 206 or not start.isdigit():
             return answer
-        return replace(answer, headers={**answer.headers, "content-range": f"bytes {int(start) + by}{dash}{rest}"})
+        return replace(
+            answer,
+            headers={**answer.headers, "content-range": f"bytes {int(start) + by}{dash}{rest}"},
+        )
 
     return shift
 
@@ -106,19 +118,25 @@ def _change(rng: random.Random, server: ResultServer, versions: list[bytes]) -> 
     return change
 
 
-def _answer_fault(kind: str, rng: random.Random, server: ResultServer, versions: list[bytes]) -> AnswerFault:
+def _answer_fault(
+    kind: str, rng: random.Random, server: ResultServer, versions: list[bytes]
+) -> AnswerFault:
     if kind == "status":
         return _refuse(rng)
     if kind == "wrong range":
         return _shift_range(rng)
     if kind == "no range":
-        return lambda _seen, answer: replace(answer, headers={**answer.headers, "content-range": ""})
+        return lambda _seen, answer: replace(
+            answer, headers={**answer.headers, "content-range": ""}
+        )
     if kind == "changed":
         return _change(rng, server, versions)
     return lambda _seen, answer: answer
 
 
-def _plan(rng: random.Random, server: ResultServer, proxy: FaultProxy, versions: list[bytes]) -> Counter[str]:
+def _plan(
+    rng: random.Random, server: ResultServer, proxy: FaultProxy, versions: list[bytes]
+) -> Counter[str]:
     """One way to serve the file, and what goes wrong on the way. The counter fills while faults happen."""
     happened = Counter[str]()
 
@@ -133,9 +151,13 @@ def _plan(rng: random.Random, server: ResultServer, proxy: FaultProxy, versions:
     server.ranges, server.etag = rng.random() < 0.7, rng.random() < 0.6
     server.framing = rng.choice(FRAMINGS)
     server.encoding = "gzip" if rng.random() < 0.15 else None
-    for kind in rng.choices(["none", "status", "wrong range", "no range", "changed"], [8, 3, 2, 1, 1], k=MAX_FAULTS):
+    for kind in rng.choices(
+        ["none", "status", "wrong range", "no range", "changed"], [8, 3, 2, 1, 1], k=MAX_FAULTS
+    ):
         server.faults.append(counted(kind, _answer_fault(kind, rng, server, versions)))
-    proxy.reset(*[_connection_fault(rng, len(server.content)) for _ in range(rng.randrange(MAX_FAULTS))])
+    proxy.reset(
+        *[_connection_fault(rng, len(server.content)) for _ in range(rng.randrange(MAX_FAULTS))]
+    )
     return happened
 
 
@@ -181,12 +203,18 @@ def run_one(name: str, server: ResultServer, proxy: FaultProxy, figures: Figures
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="the name of one run, as printed")
     options = parser.parse_args()
-    names = [options.only] if options.only else [f"{options.seed}-{number}" for number in range(options.runs)]
+    names = (
+        [options.only]
+        if options.only
+        else [f"{options.seed}-{number}" for number in range(options.runs)]
+    )
     figures, began = Figures(), time.monotonic()
     with result_server(b"") as server, fault_proxy(server.port) as proxy:
         for name in names:

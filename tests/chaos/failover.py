@@ -67,8 +67,14 @@ def failover(options: Options) -> Report:
             wait_for_stored(system, add_batches(system, range(events, 2 * events)), 120)
             seconds = time.monotonic() - begun
             report.hold("no worker ended", not system.replace_ended_workers())
-            report.note(events=2 * events, all_stored_after=f"{seconds:.1f} s", told=len(ledger(system)["deliveries"]))
-            report.hold_time(f"all is stored within {RESUMED_S:.0f} s", seconds <= RESUMED_S + events * 0.2)
+            report.note(
+                events=2 * events,
+                all_stored_after=f"{seconds:.1f} s",
+                told=len(ledger(system)["deliveries"]),
+            )
+            report.hold_time(
+                f"all is stored within {RESUMED_S:.0f} s", seconds <= RESUMED_S + events * 0.2
+            )
             report.judge(judge(system, watcher))
             system.stop_all()
         stop(other)

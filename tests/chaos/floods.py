@@ -38,7 +38,10 @@ def burst(options: Options) -> Report:
     """R29: 500 deliveries a second, every other one sent again to the other web process."""
     report = Report("R29", options.seed)
     events = options.size(5000, 200)
-    with running_system(options.folder, options.seed, workers=2) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, workers=2) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         doors = (system.webhook_url, second_door(system))
         names = add_batches(system, range(events), notify=False)
         begun = time.monotonic() + 0.5
@@ -48,12 +51,19 @@ def burst(options: Options) -> Report:
                 for number, name in enumerate(names)
             ]
             found = [one.result() for one in sent]
-            again = list(pool.map(lambda name: post(system, name, f"msg_{name[8:]}", url=doors[1]), names[::2]))
+            again = list(
+                pool.map(
+                    lambda name: post(system, name, f"msg_{name[8:]}", url=doors[1]), names[::2]
+                )
+            )
         accepted = [name for name, one in zip(names, found, strict=True) if one.status == 202]
         seconds = sorted(one.seconds for one in found)
         told_off = [one for one in found if (one.status, one.retry_after) == (503, "5")]
         report.note(events=events, accepted=len(accepted), told_to_come_back=len(told_off))
-        report.note(p50=f"{seconds[events // 2] * 1000:.0f} ms", p99=f"{seconds[events * 99 // 100] * 1000:.0f} ms")
+        report.note(
+            p50=f"{seconds[events // 2] * 1000:.0f} ms",
+            p99=f"{seconds[events * 99 // 100] * 1000:.0f} ms",
+        )
         report.hold("2xx or 503 with Retry-After", len(accepted) + len(told_off) == events)
         statuses = sorted({one.status for one in again})
         report.note(the_other_process_says=statuses)

@@ -25,7 +25,10 @@ from tests.waiting import eventually
 LIST = f"rq:queue:{QUEUE}"
 FAILED = f"rq:failed:{QUEUE}"
 WITHIN_S = 10.0
-Fields = dict[str | bytes | bytearray | memoryview | int | float, bytes | str | bytearray | memoryview | int | float]
+Fields = dict[
+    str | bytes | bytearray | memoryview | int | float,
+    bytes | str | bytearray | memoryview | int | float,
+]
 
 
 @contextmanager
@@ -76,7 +79,9 @@ def foreign_jobs(trap: Path, port: int) -> dict[str, Fields]:
         "stopped-callback": {"data": ours, "stopped_callback_name": "os.abort"},
         "webhooks": {
             "data": ours,
-            "webhooks": json.dumps([hook | {"job_status": status} for status in ("finished", "failed")]),
+            "webhooks": json.dumps(
+                [hook | {"job_status": status} for status in ("finished", "failed")]
+            ),
         },
         "retries": {"data": ours, "retries_left": "100", "retry_intervals": "[0]"},
         "repeats": {"data": ours, "repeats_left": "100", "repeat_intervals": "[0]"},
@@ -108,7 +113,11 @@ def foreign(options: Options) -> Report:
         listener() as (port, calls),
         redis.Redis.from_url(system.redis_url) as client,
     ):
-        for lock in (f"rq:clean_registries:{QUEUE}", "rq:groups:maintenance_lock", "rq:maintenance-lock"):
+        for lock in (
+            f"rq:clean_registries:{QUEUE}",
+            "rq:groups:maintenance_lock",
+            "rq:maintenance-lock",
+        ):
             client.set(lock, 1, ex=899)
         jobs = foreign_jobs(trap, port)
         plant(client, jobs)
@@ -123,10 +132,14 @@ def foreign(options: Options) -> Report:
         report.hold("the same worker lives on", worker.poll() is None)
         refused = {line["job"] for line in system.log_of() if line.get("event") == "job.refused"}
         buried = {name.decode() for name in client.zrange(FAILED, 0, -1)}
-        report.note(planted=len(jobs) + 5, refused=len(refused), behind_them_done_in=f"{seconds:.1f} s")
+        report.note(
+            planted=len(jobs) + 5, refused=len(refused), behind_them_done_in=f"{seconds:.1f} s"
+        )
         report.note(ran=int(trap.exists()), called=len(calls))
         expected = set(jobs)
-        report.hold(f"each is refused and logged: {sorted(expected - refused)}", expected <= refused)
+        report.hold(
+            f"each is refused and logged: {sorted(expected - refused)}", expected <= refused
+        )
         report.hold(f"each is buried: {sorted(expected - buried)}", expected <= buried)
         lives = {name: client.ttl(f"rq:job:{name}") for name in expected & buried}
         report.hold(f"buried ones have a TTL: {lives}", all(ttl > 0 for ttl in lives.values()))
@@ -151,7 +164,11 @@ def network(name: str) -> Iterator[str | None]:
             return
         made = ip("link", "add", f"{name}h", "type", "veth", "peer", "name", f"{name}n")
         made = made and ip("link", "set", f"{name}n", "netns", name)
-        made = made and ip("addr", "add", f"{host}/24", "dev", f"{name}h") and ip("link", "set", f"{name}h", "up")
+        made = (
+            made
+            and ip("addr", "add", f"{host}/24", "dev", f"{name}h")
+            and ip("link", "set", f"{name}h", "up")
+        )
         made = made and ip("-n", name, "addr", "add", f"{inside}/24", "dev", f"{name}n")
         made = made and ip("-n", name, "link", "set", f"{name}n", "up")
         yield host if made else None
@@ -193,9 +210,13 @@ def vanished(options: Options) -> Report:
         names += add_batches(system, range(1, 5))
         wait_for_stored(system, names, 60)
         report.note(
-            by="its cable" if address else "a pause", first=f"{first_s:.1f} s", next=f"{time.monotonic() - begun:.1f} s"
+            by="its cable" if address else "a pause",
+            first=f"{first_s:.1f} s",
+            next=f"{time.monotonic() - begun:.1f} s",
         )
-        report.hold_time("the next event is done within 30 s", max(first_s, time.monotonic() - begun) <= 30)
+        report.hold_time(
+            "the next event is done within 30 s", max(first_s, time.monotonic() - begun) <= 30
+        )
         os.killpg(lonely.pid, signal.SIGKILL)
         lonely.wait()
         report.judge(judge(system, watcher))
@@ -205,4 +226,8 @@ def vanished(options: Options) -> Report:
 def wait_until_listening(system: System) -> None:
     """Until a worker blocks in its dequeue."""
     with redis.Redis.from_url(system.redis_url) as client:
-        eventually(lambda: any(one["cmd"] == "blmove" for one in client.client_list()), 30, "a worker's dequeue")
+        eventually(
+            lambda: any(one["cmd"] == "blmove" for one in client.client_list()),
+            30,
+            "a worker's dequeue",
+        )

@@ -75,21 +75,35 @@ class Cluster:
         """The host that works on the batch, once it does; all others must be idle."""
         with connect(self.system.redis_url) as client:
             inbox = Inbox(client)
-            eventually(lambda: any(one.state == "leased" for one in inbox.entries([name]).values()), 30, "the lease")
-        (host,) = (host for host in self.hosts if any(children_of(one.pid) for one in self.workers[host.name]))
+            eventually(
+                lambda: any(one.state == "leased" for one in inbox.entries([name]).values()),
+                30,
+                "the lease",
+            )
+        (host,) = (
+            host
+            for host in self.hosts
+            if any(children_of(one.pid) for one in self.workers[host.name])
+        )
         return host
 
     def ends(self, name: str) -> int:
         """How often a worker of any host says that it stored the batch."""
         lines = [line for host in self.hosts for line in self.system.log_of(host.name)]
-        return sum(line.get("event") == "batch.stored" and line.get("batch") == name for line in lines)
+        return sum(
+            line.get("event") == "batch.stored" and line.get("batch") == name for line in lines
+        )
 
     def judge(self, report: Report) -> None:
         """Nothing lost, nothing stored twice, each object as its manifest says."""
         names = [one["name"] for one in ledger(self.system)["batches"]]
         with connect(self.system.redis_url) as client:
             inbox = Inbox(client)
-            eventually(lambda: all(one.state == "done" for one in inbox.entries(names).values()), 20, "the last end")
+            eventually(
+                lambda: all(one.state == "done" for one in inbox.entries(names).values()),
+                20,
+                "the last end",
+            )
         lost = sum(not self.is_stored(name) for name in names)
         twice = sum(self.ends(name) != 1 for name in names)
         proven = self.system.command("verify", *names)
@@ -152,8 +166,13 @@ def _judge_growth(report: Report, rates: list[float], limit: float) -> None:
         [f"{min(n, HOSTS)} / {n}", f"{rate:.2f}", f"{rate / rates[0]:.2f}", f"{rate / limit:.0%}"]
         for n, rate in zip(workers, rates, strict=True)
     ]
-    report.table = draw(("hosts / workers", "batches/s", "ratio to one", "of the source's limit"), table)
-    report.note(two_hosts=f"{rates[1] / rates[0]:.2f} times one", three=f"{rates[2] / rates[0]:.2f} times one")
+    report.table = draw(
+        ("hosts / workers", "batches/s", "ratio to one", "of the source's limit"), table
+    )
+    report.note(
+        two_hosts=f"{rates[1] / rates[0]:.2f} times one",
+        three=f"{rates[2] / rates[0]:.2f} times one",
+    )
     report.note(of_the_source=f"{max(rates) / limit:.0%}")
     report.hold_time("two hosts do nearly twice as much", rates[1] / rates[0] >= 1.6)
     report.hold_time("three come near the source's limit", rates[2] / limit >= 0.7)
@@ -170,18 +189,24 @@ def cut_host(options: Options) -> Report:
             names = cluster.add(1)
             held_by = cluster.holder_of(names[0])
             cut(held_by)
-            names += cluster.add(6)  # one of them may be swallowed by a dequeue that nobody answers any more
+            names += cluster.add(
+                6
+            )  # one of them may be swallowed by a dequeue that nobody answers any more
             seconds = cluster.wait(names, 2 * FINISHED_S)
             mend(held_by)
             report.note(**{f"{what}_cut": f"all done after {seconds:.1f} s"})
             report.hold_time(f"{what}: done within {FINISHED_S:.0f} s", seconds <= FINISHED_S)
-            report.hold(f"{what}: in the middle of a job", attempts_of(cluster.system, names[:1]) == 1)
+            report.hold(
+                f"{what}: in the middle of a job", attempts_of(cluster.system, names[:1]) == 1
+            )
             others = [host for host in cluster.hosts if host is not held_by]
             for host in others:
                 cluster.stop_worker(host)
             seconds = cluster.wait(cluster.add(1), 2 * FINISHED_S)
             report.note(**{f"{what}_back": f"at work after {seconds:.1f} s"})
-            report.hold_time(f"{what}: back at work within {FINISHED_S:.0f} s", seconds <= FINISHED_S)
+            report.hold_time(
+                f"{what}: back at work within {FINISHED_S:.0f} s", seconds <= FINISHED_S
+            )
             for host in others:
                 cluster.start_worker(host)
         cluster.judge(report)

@@ -21,16 +21,24 @@ from tests.running import ready_batch
 
 ROWS = 20
 BASE_S = 0.02  # RETRY_BASE_S: readings are 0.12, 0.48 and 1.2 s apart
-MOST_LIES = 3  # to one batch; the fourth of a kind would be believed
+MAX_LIES = 3  # to one batch; the fourth of a kind would be believed
 PAGE = b"<html><head><title>502 Bad Gateway</title></head>\n<body><hr>\nnginx\n</body></html>\n"
-ERROR = {"error": {"code": 503, "message": "The service is currently unavailable.", "status": "UNAVAILABLE"}}
+ERROR = {
+    "error": {
+        "code": 503,
+        "message": "The service is currently unavailable.",
+        "status": "UNAVAILABLE",
+    }
+}
 KINDS: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "page": lambda _: PAGE,
     "error": lambda _: json.dumps(ERROR, indent=2).encode(),
     "error_on_one_line": lambda _: json.dumps(ERROR).encode() + b"\n",
     "half": lambda truth: b"".join(truth.splitlines(keepends=True)[: ROWS // 2]),
-    "half_and_page": lambda truth: b"".join(truth.splitlines(keepends=True)[: ROWS // 2]) + PAGE * ROWS,
+    "half_and_page": lambda truth: (
+        b"".join(truth.splitlines(keepends=True)[: ROWS // 2]) + PAGE * ROWS
+    ),
     "cut": lambda truth: truth[:-10],
 }
 
@@ -40,12 +48,16 @@ class Front:
     """Stands before the sandbox and passes everything on, but for the lies that it was told to tell of a file."""
 
     gemini_url: str
-    lies: dict[str, "deque[str]"] = field(default_factory=dict)  # file -> the kinds that are left to tell
+    lies: dict[str, "deque[str]"] = field(
+        default_factory=dict
+    )  # file -> the kinds that are left to tell
     told: "Counter[str]" = field(default_factory=Counter)
     client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False, timeout=30))
 
     def answer(self, path: str, headers: Message) -> Answer:
-        found = self.client.get(f"{self.gemini_url}{path}", headers={"x-goog-api-key": headers["x-goog-api-key"] or ""})
+        found = self.client.get(
+            f"{self.gemini_url}{path}", headers={"x-goog-api-key": headers["x-goog-api-key"] or ""}
+        )
         file = path.rpartition("/")[2].partition(":")[0]
         left = self.lies.get(file)
         body = found.content
@@ -53,14 +65,16 @@ class Front:
             kind = left.popleft()
             self.told[kind] += 1
             body = KINDS[kind](body)
-        return Answer(found.status_code, body, {"content-type": found.headers.get("content-type", "")})
+        return Answer(
+            found.status_code, body, {"content-type": found.headers.get("content-type", "")}
+        )
 
 
 def _plan(rng: random.Random) -> "deque[str]":
     """No lie, the same one several times, or one after the other."""
     if rng.random() < 0.5:
-        return deque([rng.choice(list(KINDS))] * rng.randint(0, MOST_LIES))
-    return deque(rng.choices(list(KINDS), k=rng.randint(1, MOST_LIES)))
+        return deque([rng.choice(list(KINDS))] * rng.randint(0, MAX_LIES))
+    return deque(rng.choices(list(KINDS), k=rng.randint(1, MAX_LIES)))
 
 
 def _add(system: System, number: int, rows: int) -> str:
@@ -75,7 +89,9 @@ def lying_download(options: Options) -> Report:
     """Every kind of lie, told up to three times of each batch: all are stored whole. What stays short is said to be."""
     report, rng = Report("lies", options.seed), random.Random(options.seed)
     events = options.size(200, 14)
-    with running_system(options.folder, options.seed, settings={"RETRY_BASE_S": str(BASE_S)}) as system:
+    with running_system(
+        options.folder, options.seed, settings={"RETRY_BASE_S": str(BASE_S)}
+    ) as system:
         front = Front(system.gemini_url)
         with answering(front.answer) as url, Watcher(system.outputs) as watcher:
             system.settings["GEMINI_BASE_URL"] = url
@@ -103,7 +119,11 @@ def _judge_books(report: Report, system: System, names: list[str], short: str) -
     report.hold("what stays short is committed as short", manifest["missing"] == ROWS - ROWS // 2)
     report.hold("and says that it was doubted", bool(manifest["source"].get("doubted")))
     report.hold("loudly", shown.returncode == 1 and "look wrong" in shown.stderr)
-    ends = [line for line in system.log_of() if line.get("event") == "batch.stored" and line.get("batch") == short]
+    ends = [
+        line
+        for line in system.log_of()
+        if line.get("event") == "batch.stored" and line.get("batch") == short
+    ]
     report.hold("and once", [line["level"] for line in ends] == ["error"])
 
 

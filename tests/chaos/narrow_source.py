@@ -60,7 +60,9 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 @contextmanager
-def narrow_source(upstream_port: int, each_bytes_per_s: float, all_bytes_per_s: float) -> Iterator[NarrowSource]:
+def narrow_source(
+    upstream_port: int, each_bytes_per_s: float, all_bytes_per_s: float
+) -> Iterator[NarrowSource]:
     source = NarrowSource(allocate_port(), upstream_port, each_bytes_per_s, Budget(all_bytes_per_s))
     with serving(source.handle, source.port):
         yield source

@@ -18,7 +18,12 @@ from tests.chaos.system import Process
 from tests.waiting import eventually
 
 CLONE_NEWNET = 0x40000000
-PROGRAMS = {"ip": "iproute2", "iptables": "iptables", "nsenter": "util-linux", "unshare": "util-linux"}
+PROGRAMS = {
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+}
 BRIDGE, HERE = "br0", "10.77.0.1"  # of a network that nobody else is in
 TO_LOOPBACK = "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet"
 
@@ -80,7 +85,9 @@ class Host:
         host.run("ip", "address", "add", f"10.77.0.{10 + number}/24", "dev", "eth0")
         host.run("ip", "link", "set", "eth0", "up")
         host.run("sh", "-c", TO_LOOPBACK)
-        host.run(*f"iptables -t nat -A OUTPUT -p tcp -d 127.0.0.1 -j DNAT --to-destination {HERE}".split())
+        host.run(
+            *f"iptables -t nat -A OUTPUT -p tcp -d 127.0.0.1 -j DNAT --to-destination {HERE}".split()
+        )
         host.run(*["iptables", "-t", "nat", "-A", "POSTROUTING", "-o", "eth0", "-j", "MASQUERADE"])
         return host
 
@@ -111,4 +118,7 @@ class Host:
             self.run("iptables", "-F", chain)
 
 
-CUTS = {"plug": (Host.pull_plug, Host.put_plug), "dropped packets": (Host.drop_packets, Host.pass_packets)}
+CUTS = {
+    "plug": (Host.pull_plug, Host.put_plug),
+    "dropped packets": (Host.drop_packets, Host.pass_packets),
+}

@@ -71,7 +71,9 @@ def kill(who: str, system: System, hearer: Hearer, generator: random.Random) -> 
     return True
 
 
-def storm(system: System, hearer: Hearer, events: int, kills: int, generator: random.Random) -> list[str]:
+def storm(
+    system: System, hearer: Hearer, events: int, kills: int, generator: random.Random
+) -> list[str]:
     """Add batches and kill meanwhile. Gives who was hit."""
     hit: list[str] = []
     for added in add_steadily(system, events, per_s=PER_S):
@@ -91,7 +93,9 @@ def end_badly(system: System, source: Path, who: str) -> set[str]:
         ready_batch(system.gemini_url, state=state, request_count=1)
     for point in POINTS:
         identity = f"s{system.seed}-at-{point}-{who}"
-        ready_batch(system.gemini_url, id=identity, result_path=str(source), request_count=FILE_ROWS)
+        ready_batch(
+            system.gemini_url, id=identity, result_path=str(source), request_count=FILE_ROWS
+        )
     unknown = {f"batches/s{system.seed}nosuch{number}" for number in range(3)}
     with connect(system.redis_url) as client:
         Inbox(client).accept([Arrival(name, "batch.succeeded", "replay") for name in unknown])
@@ -113,7 +117,14 @@ def judge_news(report: Report, system: System, hearer: Hearer, expected: set[str
     with connect(system.redis_url) as client:
         dead = sum(one.state == "dead" for one in Outbox(client).listing())
     again = len(heard) - len({one.get("id") for one in heard})
-    report.note(batches=len(expected), heard=len(heard), again=again, unheard=len(unheard), refused=refused, dead=dead)
+    report.note(
+        batches=len(expected),
+        heard=len(heard),
+        again=again,
+        unheard=len(unheard),
+        refused=refused,
+        dead=dead,
+    )
     report.hold(f"every end was heard of, also {unheard[:5]}", not unheard)
     report.hold("every notice was verified", not refused)
     report.hold("no notice was given up", not dead)
@@ -130,7 +141,10 @@ def notices(options: Options) -> Report:
         "NOTIFY_RETRY_BASE_S": str(BASE_S),
         "OUTAGE_PATIENCE_S": "7",  # a batch that nobody knows is given up after a second of refusals
     }
-    with running_system(options.folder, options.seed, settings=told) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, settings=told) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         source = prepare(system)
         keep_dying_workers(system, 2)
         hearer = Hearer.start(system, port)
@@ -138,7 +152,9 @@ def notices(options: Options) -> Report:
         hit = storm(system, hearer, events, max(len(VICTIMS), events // 10), generator)
         expected = {batch["name"] for batch in ledger(system)["batches"]} | unknown
         last_s = wait_for_news(system, hearer, expected)
-        report.note(kills=len(hit), **{f"of_{who}": hit.count(who) for who in dict.fromkeys(VICTIMS)})
+        report.note(
+            kills=len(hit), **{f"of_{who}": hit.count(who) for who in dict.fromkeys(VICTIMS)}
+        )
         judge_news(report, system, hearer, expected)
         report.note(last=f"{last_s:.1f} s after the last kill")
         report.judge(judge(system, watcher))

@@ -22,7 +22,9 @@ SCALE = 60  # an hour of the outage takes a minute
 HOUR_S = 3600 / SCALE
 SHORT_S = 8.0  # the whole outage in the short form: five errors, one after the other, take less
 BASE_S = 5 / SCALE
-UNAVAILABLE = httpx.Response(503, json={"error": {"code": 503, "status": "UNAVAILABLE", "message": "overloaded"}})
+UNAVAILABLE = httpx.Response(
+    503, json={"error": {"code": 503, "status": "UNAVAILABLE", "message": "overloaded"}}
+)
 SWITCH_S = 0.5  # between two ways to be away
 PER_OUTAGE = 40
 
@@ -30,7 +32,10 @@ PER_OUTAGE = 40
 @contextmanager
 def gemini_away(gate: Gate) -> Iterator[None]:
     """By turns it says that it is overloaded, breaks connections, and refuses for want of room."""
-    ways, ended = cycle([("refuse", UNAVAILABLE), ("lose", UNAVAILABLE), ("refuse", REFUSAL)]), threading.Event()
+    ways, ended = (
+        cycle([("refuse", UNAVAILABLE), ("lose", UNAVAILABLE), ("refuse", REFUSAL)]),
+        threading.Event(),
+    )
 
     def turn() -> None:
         while not ended.wait(SWITCH_S):
@@ -92,18 +97,31 @@ def _bear(report: Report, system: System, outage: Outage) -> None:
         wait_for_stored(system, names, 300)
     took_s = time.monotonic() - back
     waiting = sum(one["batches"] for one in standing["outages"])
-    report.note(**{f"{what}_away": f"{away_s:.0f} s", f"{what}_waiting": waiting, f"{what}_stored_after": took_s})
+    report.note(
+        **{
+            f"{what}_away": f"{away_s:.0f} s",
+            f"{what}_waiting": waiting,
+            f"{what}_stored_after": took_s,
+        }
+    )
     report.hold(f"{what} away: status says what waits", waiting == len(names))
-    report.hold(f"{what} away: nothing is buried", standing["buried"] == _status(system)["buried"] == 0)
+    report.hold(
+        f"{what} away: nothing is buried", standing["buried"] == _status(system)["buried"] == 0
+    )
     report.hold(f"{what} away: no attempt is counted", attempts_of(system, names) == 0)
-    report.hold_time(f"{what} away: stored within the outage's length", took_s <= max(10, 1.5 * away_s))
+    report.hold_time(
+        f"{what} away: stored within the outage's length", took_s <= max(10, 1.5 * away_s)
+    )
 
 
 def outage(options: Options) -> Report:
     """An hour without Gemini, in which batches end, and an hour without the storage: a minute each, or seconds."""
     report = Report("outage", options.seed)
     away_s, count = SHORT_S if options.short else HOUR_S, options.size(PER_OUTAGE, 6)
-    with running_system(options.folder, options.seed) as system, gate_before(system.gemini_url) as gate:
+    with (
+        running_system(options.folder, options.seed) as system,
+        gate_before(system.gemini_url) as gate,
+    ):
         gate.where = ""
         system.settings |= {"GEMINI_BASE_URL": gate.url, "RETRY_BASE_S": f"{BASE_S:.3f}"}
         for _ in range(2):
@@ -112,7 +130,11 @@ def outage(options: Options) -> Report:
             wait_for_stored(system, add_batches(system, [2 * count]), 60)
             _bear(report, system, Outage("gemini", gemini_away(gate), away_s, range(count)))
             watcher.changed()  # it has seen all that is there
-            _bear(report, system, Outage("storage", storage_away(system), away_s, range(count, 2 * count)))
+            _bear(
+                report,
+                system,
+                Outage("storage", storage_away(system), away_s, range(count, 2 * count)),
+            )
             report.hold("no worker ended", not system.replace_ended_workers())
             report.judge(judge(system, watcher))
     return report

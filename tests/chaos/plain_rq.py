@@ -16,7 +16,9 @@ from tests.chaos.system import System, running_system
 def keep_workers(system: System, count: int) -> None:
     system.workers = [worker for worker in system.workers if worker.poll() is None]
     for _ in range(count - len(system.workers)):
-        system.start_worker(("-m", "tests.chaos.plain_worker"), PLAIN_OUTPUTS=str(system.folder / "plain"))
+        system.start_worker(
+            ("-m", "tests.chaos.plain_worker"), PLAIN_OUTPUTS=str(system.folder / "plain")
+        )
 
 
 def stored(folder: Path) -> int:
@@ -28,7 +30,10 @@ def plain_rq(options: Options) -> Report:
     events, generator = options.size(1000, 100), random.Random(options.seed)
     kills = max(6, events * 60 // 1000)
     report = Report("plain RQ", options.seed)
-    with running_system(options.folder, options.seed) as system, redis.Redis.from_url(system.redis_url) as client:
+    with (
+        running_system(options.folder, options.seed) as system,
+        redis.Redis.from_url(system.redis_url) as client,
+    ):
         queue = Queue("default", connection=client)
         hits, done, begun = 0, 0, time.monotonic()
         while done < events or hits < kills:
@@ -46,6 +51,11 @@ def plain_rq(options: Options) -> Report:
             keep_workers(system, 3)
             time.sleep(0.5)
         twice = sum(len(path.read_text().split()) > 1 for path in folder.glob("*/_times"))
-        report.note(events=events, kills=hits, not_stored_60_s_after_the_last_kill=events - stored(folder))
-        report.note(failed_for_good=queue.failed_job_registry.get_job_count(cleanup=False), stored_twice=twice)
+        report.note(
+            events=events, kills=hits, not_stored_60_s_after_the_last_kill=events - stored(folder)
+        )
+        report.note(
+            failed_for_good=queue.failed_job_registry.get_job_count(cleanup=False),
+            stored_twice=twice,
+        )
     return report

@@ -15,7 +15,9 @@ from rq import Worker
 
 def store(name: str) -> None:
     """Fetch a batch and write its answers, then its manifest."""
-    answer = httpx.get(f"{os.environ['GEMINI_BASE_URL']}/v1beta/{name}", headers={"x-goog-api-key": "right-key"})
+    answer = httpx.get(
+        f"{os.environ['GEMINI_BASE_URL']}/v1beta/{name}", headers={"x-goog-api-key": "right-key"}
+    )
     rows = answer.raise_for_status().json()["response"]["inlinedResponses"]["inlinedResponses"]
     folder = Path(os.environ["PLAIN_OUTPUTS"]) / name.removeprefix("batches/")
     folder.mkdir(parents=True, exist_ok=True)

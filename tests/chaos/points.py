@@ -9,7 +9,14 @@ from receiver.inbox.ledger import Inbox, connect
 from tests.chaos.batches import add_batches, wait_for_stored
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.report import Options, Report
-from tests.chaos.system import System, children_of, is_running, other_clock, running_system, send_signal
+from tests.chaos.system import (
+    System,
+    children_of,
+    is_running,
+    other_clock,
+    running_system,
+    send_signal,
+)
 from tests.running import ready_batch
 from tests.waiting import eventually
 
@@ -71,7 +78,12 @@ def kill_points(options: Options) -> Report:
             for point in POINTS:
                 identity = f"s{options.seed}-at-{point}-{who}"
                 names.append(
-                    ready_batch(system.gemini_url, id=identity, result_path=str(source), request_count=FILE_ROWS)
+                    ready_batch(
+                        system.gemini_url,
+                        id=identity,
+                        result_path=str(source),
+                        request_count=FILE_ROWS,
+                    )
                 )
         notes = system.folder / "notes"
         deadline = time.monotonic() + 60 + 4 * len(names)
@@ -79,20 +91,29 @@ def kill_points(options: Options) -> Report:
             inbox = Inbox(client)
             while len(done) < len(names) and time.monotonic() < deadline:
                 keep_dying_workers(system, 3)
-                done = {name for name, entry in inbox.entries(names).items() if entry.state == "done"}
+                done = {
+                    name for name, entry in inbox.entries(names).items() if entry.state == "done"
+                }
                 time.sleep(0.1)
         waits = []
         for name in names:
             died = times_in(notes / f"{name.removeprefix('batches/')}.died")
             report.hold(f"{name} died", bool(died))
-            later = [at for at in times_in(notes / f"{name.removeprefix('batches/')}.claims") if died and at > died[0]]
+            later = [
+                at
+                for at in times_in(notes / f"{name.removeprefix('batches/')}.claims")
+                if died and at > died[0]
+            ]
             if "done-after" not in name:
                 report.hold(f"{name} was run again", bool(later))
             waits += [min(later) - died[0]] if later else []
         report.note(points=len(names), unfinished=len(names) - len(done))
         report.hold("some point was reached", bool(waits))
         waits = waits or [float("inf")]
-        report.note(median=f"{statistics.median(waits):.1f} s", longest=f"{max(waits):.1f} s until it runs again")
+        report.note(
+            median=f"{statistics.median(waits):.1f} s",
+            longest=f"{max(waits):.1f} s until it runs again",
+        )
         report.judge(judge(system, watcher))
     report.hold("all are marked as done", len(done) == len(names))
     report.hold_time("run again within 30 s", max(waits) <= 30)
@@ -111,7 +132,11 @@ def fences(options: Options) -> Report:
         for point in paused:
             worker = system.start_worker(DYING)
             identity = f"s{options.seed}-at-{point}-stop"
-            names.append(ready_batch(system.gemini_url, id=identity, result_path=str(source), request_count=FILE_ROWS))
+            names.append(
+                ready_batch(
+                    system.gemini_url, id=identity, result_path=str(source), request_count=FILE_ROWS
+                )
+            )
             eventually((notes / f"{identity}.died").exists, 60, f"the pause at {point}")
             send_signal(worker.pid, signal.SIGSTOP)
         sleepers = list(system.workers)
@@ -125,7 +150,9 @@ def fences(options: Options) -> Report:
                 send_signal(pid, signal.SIGCONT)
             wait_for_end(horses)
         system.workers += sleepers
-        claims = [len(times_in(notes / f"{name.removeprefix('batches/')}.claims")) for name in names]
+        claims = [
+            len(times_in(notes / f"{name.removeprefix('batches/')}.claims")) for name in names
+        ]
         report.note(paused=len(names), executions=sum(claims))
         report.hold("each was executed twice", claims == [2] * len(names))
         names += skew(system, report, options)
@@ -148,7 +175,10 @@ def skew(system: System, report: Report, options: Options) -> list[str]:
         system.start_worker(DYING, **other_clock(offset))
     names = add_batches(system, range(options.size(60, 10)))
     wait_for_stored(system, names, 120)
-    claims = [len(times_in(system.folder / "notes" / f"{name.removeprefix('batches/')}.claims")) for name in names]
+    claims = [
+        len(times_in(system.folder / "notes" / f"{name.removeprefix('batches/')}.claims"))
+        for name in names
+    ]
     report.note(by_skewed_clocks=len(names), executed_twice=sum(count > 1 for count in claims))
     report.hold("skewed clocks run nothing twice", claims == [1] * len(names))
     return names
@@ -162,7 +192,9 @@ def orphan(system: System, report: Report, source: Path, options: Options) -> li
     system.workers = []
     worker = system.start_worker(DYING)
     identity = f"s{options.seed}-orphan-at-manifest-before-stop"
-    name = ready_batch(system.gemini_url, id=identity, result_path=str(source), request_count=FILE_ROWS)
+    name = ready_batch(
+        system.gemini_url, id=identity, result_path=str(source), request_count=FILE_ROWS
+    )
     eventually((system.folder / "notes" / f"{identity}.died").exists, 60, "the pause")
     horses = children_of(worker.pid)
     report.hold("the job to be orphaned runs", len(horses) == 1)
@@ -193,7 +225,12 @@ def poison(options: Options) -> Report:
             inbox = Inbox(client)
             eventually(lambda: inbox.entries([name])[name].state == "buried", 120, "the burial")
             entry = inbox.entries([name])[name]
-        report.note(others=2 * count, throughput=f"{share:.0%}", attempts=entry.attempts, cause=repr(entry.cause))
+        report.note(
+            others=2 * count,
+            throughput=f"{share:.0%}",
+            attempts=entry.attempts,
+            cause=repr(entry.cause),
+        )
         owed = [f"batches/s{options.seed}n{number:06d}" for number in range(2 * count)]
         report.judge(judge(system, watcher, owed))
     report.hold("buried after at most 5 attempts", entry.attempts <= 5)

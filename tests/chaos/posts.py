@@ -19,10 +19,14 @@ class Answer:
     seconds: float
 
 
-def sign_delivery(system: System, batch: str, delivery_id: str, event: str) -> tuple[dict[str, str], bytes]:
+def sign_delivery(
+    system: System, batch: str, delivery_id: str, event: str
+) -> tuple[dict[str, str], bytes]:
     """The headers and the body of one delivery."""
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    body = json.dumps({"type": event, "version": "v1", "timestamp": moment, "data": {"id": batch}}).encode()
+    body = json.dumps(
+        {"type": event, "version": "v1", "timestamp": moment, "data": {"id": batch}}
+    ).encode()
     timestamp = int(time.time())
     headers = {
         "content-type": "application/json",
@@ -45,10 +49,16 @@ def post(  # noqa: PLR0913, PLR0917 - the parts of a delivery
     headers, body = sign_delivery(system, batch, delivery_id, event)
     begun = time.monotonic()
     try:
-        answer = _client.post(url or system.webhook_url, content=body, headers=headers, timeout=timeout_s)
+        answer = _client.post(
+            url or system.webhook_url, content=body, headers=headers, timeout=timeout_s
+        )
     except httpx.TransportError:
         return Answer(0, "", time.monotonic() - begun)
-    return Answer(answer.status_code, answer.headers.get("retry-after", ""), time.monotonic() - begun)
+    return Answer(
+        answer.status_code, answer.headers.get("retry-after", ""), time.monotonic() - begun
+    )
 
 
-_client = httpx.Client(trust_env=False, limits=httpx.Limits(max_connections=600, max_keepalive_connections=0))
+_client = httpx.Client(
+    trust_env=False, limits=httpx.Limits(max_connections=600, max_keepalive_connections=0)
+)

@@ -10,7 +10,14 @@ from typing import Any
 import httpx
 import redis
 
-from tests.chaos.batches import add_batches, add_steadily, batch_id, count_stored, ledger, wait_for_stored
+from tests.chaos.batches import (
+    add_batches,
+    add_steadily,
+    batch_id,
+    count_stored,
+    ledger,
+    wait_for_stored,
+)
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.posts import Answer, post
 from tests.chaos.report import Options, Report
@@ -27,7 +34,8 @@ def judge_refusals(report: Report, answers: list[Answer]) -> None:
     slowest = max(answer.seconds for answer in answers)
     report.note(refused=len(answers), slowest_refusal=f"{slowest:.1f} s")
     report.hold(
-        "503 with Retry-After, never a false 2xx", all((one.status, one.retry_after) == (503, "5") for one in answers)
+        "503 with Retry-After, never a false 2xx",
+        all((one.status, one.retry_after) == (503, "5") for one in answers),
     )
     report.hold_time("answers within 3 s", slowest <= 3)
 
@@ -37,7 +45,10 @@ def absence(options: Options) -> Report:
     report = Report("R6", options.seed)
     for pause_s in (3,) if options.short else (3, 20, 120):
         folder = options.folder / str(pause_s)
-        with running_system(folder, options.seed, workers=2) as system, Watcher(system.outputs) as watcher:
+        with (
+            running_system(folder, options.seed, workers=2) as system,
+            Watcher(system.outputs) as watcher,
+        ):
             _be_away(system, report, pause_s, options.size(60, 30))
             report.judge(judge(system, watcher))
     return report
@@ -52,7 +63,9 @@ def _be_away(system: System, report: Report, pause_s: int, events: int) -> None:
     end = time.monotonic() + pause_s
     answers: list[Answer] = []
     while time.monotonic() < end:
-        answers.append(post(system, f"batches/{batch_id(system.seed, 0)}", f"msg_away_{len(answers)}"))
+        answers.append(
+            post(system, f"batches/{batch_id(system.seed, 0)}", f"msg_away_{len(answers)}")
+        )
         time.sleep(0.3)
     judge_refusals(report, answers)
     before = count_stored(system)
@@ -75,13 +88,18 @@ def _be_away(system: System, report: Report, pause_s: int, events: int) -> None:
 def black_hole(options: Options) -> Report:
     """R7: Redis takes connections and never answers."""
     report = Report("R7", options.seed)
-    with running_system(options.folder, options.seed, workers=1) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, workers=1) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         names = add_batches(system, range(10))
         wait_for_stored(system, names, 60)
         assert system.valkey is not None
         system.valkey.send_signal(signal.SIGSTOP)
         with ThreadPoolExecutor(20) as pool, httpx.Client(trust_env=False) as client:
-            posts = [pool.submit(post, system, names[0], f"msg_hole_{number}") for number in range(40)]
+            posts = [
+                pool.submit(post, system, names[0], f"msg_hole_{number}") for number in range(40)
+            ]
             seconds = []
             while not all(one.done() for one in posts):
                 begun = time.monotonic()
@@ -108,7 +126,10 @@ def wipe(options: Options) -> Report:
     """R8: Redis is emptied; a replay restores what was open and redoes nothing."""
     report = Report("R8", options.seed)
     stored, still_open = options.size(500, 20), options.size(500, 20) * 2 // 5
-    with running_system(options.folder, options.seed, workers=2) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, workers=2) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         wait_for_stored(system, add_batches(system, range(stored)), 300)
         for worker in system.workers:
             worker.terminate()
@@ -116,7 +137,11 @@ def wipe(options: Options) -> Report:
             worker.wait(20)
         system.workers = []
         names = add_batches(system, range(stored, stored + still_open))
-        eventually(lambda: all(one["accepted"] for one in ledger(system)["deliveries"]), 60, "the deliveries")
+        eventually(
+            lambda: all(one["accepted"] for one in ledger(system)["deliveries"]),
+            60,
+            "the deliveries",
+        )
         with redis.Redis.from_url(system.redis_url) as client:
             client.flushall()
         result = system.command("replay")
@@ -141,7 +166,9 @@ def missed(options: Options) -> Report:
         running_system(options.folder, options.seed, workers=2, settings=looks) as system,
         Watcher(system.outputs) as watcher,
     ):
-        eventually(lambda: looked(system), 60, "the first look")  # it takes what it finds: Redis may have been wiped
+        eventually(
+            lambda: looked(system), 60, "the first look"
+        )  # it takes what it finds: Redis may have been wiped
         set_faults(system.gemini_url, drop_deliveries=events // 4)
         names = add_batches(system, range(events))
         begun = time.monotonic()
@@ -149,7 +176,9 @@ def missed(options: Options) -> Report:
         wait_for_stored(system, told, 200)
         wait_for_stored(system, names, 4 * INTERVAL_S + 60)
         within_s = time.monotonic() - begun
-        counted = sum(line["batches"] for line in looked(system) if line["event"] == "reconcile.missed")
+        counted = sum(
+            line["batches"] for line in looked(system) if line["event"] == "reconcile.missed"
+        )
         report.note(events=events, never_sent=events - len(told), counted_as_missed=counted)
         report.note(interval=f"{INTERVAL_S} s", all_stored_within=f"{within_s:.1f} s")
         report.hold("each is counted as missed", counted == events - len(told))

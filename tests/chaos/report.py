@@ -27,7 +27,9 @@ class Report:
     seed: int
     figures: dict[str, object] = field(default_factory=dict)
     misses: list[str] = field(default_factory=list)
-    late: list[str] = field(default_factory=list)  # bars of time: a busy machine can miss them with nothing wrong
+    late: list[str] = field(
+        default_factory=list
+    )  # bars of time: a busy machine can miss them with nothing wrong
     table: str = ""  # printed below the line
 
     def note(self, **figures: object) -> None:
@@ -49,7 +51,9 @@ class Report:
 
     @property
     def line(self) -> str:
-        shown = (f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.figures.items())
+        shown = (
+            f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.figures.items()
+        )
         return f"{self.bar} seed {self.seed}: {', '.join(shown)}"
 
 

@@ -16,7 +16,18 @@ from tests.running import set_faults
 
 PER_S = 20
 FAULT_EVERY_S = 10.0
-FAULTS = ("kill", "kill", "sigterm", "web", "redis", "silence", "pause", "gemini", "missed", "duplicates")
+FAULTS = (
+    "kill",
+    "kill",
+    "sigterm",
+    "web",
+    "redis",
+    "silence",
+    "pause",
+    "gemini",
+    "missed",
+    "duplicates",
+)
 
 
 def memory_kib(pid: int) -> int:
@@ -55,7 +66,9 @@ def do_fault(system: System, fault: str, generator: random.Random) -> None:
         send_signal(worker.pid, signal.SIGSTOP)
         threading.Timer(generator.random() * 20, send_signal, (worker.pid, signal.SIGCONT)).start()
     elif fault == "gemini":
-        set_faults(system.gemini_url, get_status={"status": generator.choice([429, 500, 503]), "times": 5})
+        set_faults(
+            system.gemini_url, get_status={"status": generator.choice([429, 500, 503]), "times": 5}
+        )
     elif fault == "missed":
         set_faults(system.gemini_url, drop_deliveries=3)
     else:
@@ -67,7 +80,10 @@ def soak(options: Options) -> Report:
     events, generator = options.size(2000, 100), random.Random(options.seed)
     report = Report("R44", options.seed)
     done: list[str] = []
-    with running_system(options.folder, options.seed, workers=3) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, workers=3) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         every_s = 3.0 if options.short else FAULT_EVERY_S
         next_fault = time.monotonic() + every_s
         web_kib: list[int] = []
@@ -84,10 +100,15 @@ def soak(options: Options) -> Report:
         system.replay()
         with suppress(TimeoutError):
             wait_for_stored(system, names, 180 + events * 0.1)
-        report.note(events=events, faults=len(done), last=f"{time.monotonic() - begun:.1f} s after the last event")
+        report.note(
+            events=events,
+            faults=len(done),
+            last=f"{time.monotonic() - begun:.1f} s after the last event",
+        )
         if system.web and web_kib:
             report.note(
-                web_MiB=max(web_kib) // 1024, worker_MiB=max(memory_kib(one.pid) for one in system.workers) // 1024
+                web_MiB=max(web_kib) // 1024,
+                worker_MiB=max(memory_kib(one.pid) for one in system.workers) // 1024,
             )
             report.note(web_descriptors=descriptors(system.web.pid))
         report.judge(judge(system, watcher))

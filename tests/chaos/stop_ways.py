@@ -19,11 +19,15 @@ LEFT_S = 1.0
 @dataclass(frozen=True)
 class Way:
     who: str  # stops so
-    signals: tuple[tuple[float, signal.Signals, bool], ...]  # seconds after the first one, which, whether to all
+    signals: tuple[
+        tuple[float, signal.Signals, bool], ...
+    ]  # seconds after the first one, which, whether to all
 
 
 WAYS = {
-    "SIGTERM": Way("Kubernetes, systemd, Cloud Run, Render, Railway, compose", ((0, SIGTERM, False),)),
+    "SIGTERM": Way(
+        "Kubernetes, systemd, Cloud Run, Render, Railway, compose", ((0, SIGTERM, False),)
+    ),
     "SIGTERM to all": Way("Heroku, honcho, foreman", ((0, SIGTERM, True),)),
     "SIGINT": Way("Fly's own", ((0, SIGINT, False),)),
     "SIGINT to all": Way("Ctrl-C", ((0, SIGINT, True),)),

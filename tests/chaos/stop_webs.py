@@ -25,7 +25,9 @@ ANSWER_S = 5
 class WebStop:
     stopped: Stopped
     status: int  # what the sender in flight was told; 0 for nothing
-    resumed_s: float  # from the end until the delivery got a 2xx of the next process, whose start is in it
+    resumed_s: (
+        float  # from the end until the delivery got a 2xx of the next process, whose start is in it
+    )
     kept: bool  # the batch is in the inbox, and was before where the first answer was a 2xx
 
 
@@ -92,4 +94,9 @@ def stop_web(system: System, moment: str, way: Way, grace_s: float, batch: str) 
     resumed_s = time.monotonic() - begun
     following.terminate()
     following.wait(15)
-    return WebStop(stopped, status, resumed_s, kept and 200 <= again.status < 300 and is_in_inbox(system, batch))
+    return WebStop(
+        stopped,
+        status,
+        resumed_s,
+        kept and 200 <= again.status < 300 and is_in_inbox(system, batch),
+    )

@@ -45,7 +45,9 @@ class Stage:
         if not source.exists():
             row = '{{"key":"k{}","response":{{"candidates":[],"pad":"{}"}}}}\n'
             source.write_text("".join(row.format(number, "x" * 4000) for number in range(ROWS)))
-        self.names.append(ready_batch(self.system.gemini_url, result_path=str(source), request_count=ROWS))
+        self.names.append(
+            ready_batch(self.system.gemini_url, result_path=str(source), request_count=ROWS)
+        )
         return self.names[-1]
 
     def is_stored(self, name: str) -> bool:

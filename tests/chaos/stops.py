@@ -60,10 +60,15 @@ def stop_matrix(options: Options) -> Report:
     scratch = options.folder / "scratch"
     scratch.mkdir(parents=True)
     with running_object_server() as bucket:
-        settings = {"STORAGE_URL": f"s3://{BUCKET}", "SCRATCH_DIR": str(scratch)} | bucket.environment()
+        settings = {
+            "STORAGE_URL": f"s3://{BUCKET}",
+            "SCRATCH_DIR": str(scratch),
+        } | bucket.environment()
         with running_system(options.folder, options.seed, settings=settings) as system:
             stage = Stage(system, bucket)
-            outcomes = {cell: _stop_worker(stage, cell) for cell in cells if cell.process == "worker"}
+            outcomes = {
+                cell: _stop_worker(stage, cell) for cell in cells if cell.process == "worker"
+            }
             proven = system.command("verify", *stage.names)
             assert system.web is not None
             stop(system.web)
@@ -96,7 +101,9 @@ def _judge(report: Report, outcomes: dict[Cell, Outcome]) -> None:
             f"{cell}: out by itself within {OUT_S:.0f} s",
             not outcome.stopped.killed and outcome.stopped.seconds <= OUT_S,
         )
-        report.hold_time(f"{cell}: resumed within {RESUMED_S:.0f} s", outcome.resumed_s <= RESUMED_S)
+        report.hold_time(
+            f"{cell}: resumed within {RESUMED_S:.0f} s", outcome.resumed_s <= RESUMED_S
+        )
     report.note(longest_out=f"{max(one.stopped.seconds for one in outcomes.values()):.1f} s")
     report.note(killed=sum(one.stopped.killed for one in outcomes.values()))
     report.note(longest_resumed=f"{max(one.resumed_s for one in outcomes.values()):.1f} s")
@@ -108,6 +115,12 @@ def _rows(outcomes: dict[Cell, Outcome]) -> Iterator[list[str]]:
     """A row a moment: the longest of each way, and of all."""
     for about in dict.fromkeys((cell.process, cell.moment) for cell in outcomes):
         here = {cell: one for cell, one in outcomes.items() if (cell.process, cell.moment) == about}
-        outs = [[one.stopped.seconds for cell, one in here.items() if cell.way == way] for way in WAYS]
+        outs = [
+            [one.stopped.seconds for cell, one in here.items() if cell.way == way] for way in WAYS
+        ]
         resumed = max(one.resumed_s for one in here.values())
-        yield [", ".join(about), *(f"{max(seconds):.1f}" if seconds else "" for seconds in outs), f"{resumed:.1f}"]
+        yield [
+            ", ".join(about),
+            *(f"{max(seconds):.1f}" if seconds else "" for seconds in outs),
+            f"{resumed:.1f}",
+        ]

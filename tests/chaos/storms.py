@@ -7,7 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from receiver.inbox.ledger import Inbox, connect
-from tests.chaos.batches import add_batches, add_steadily, attempts_of, is_stored, ledger, wait_for_stored
+from tests.chaos.batches import (
+    add_batches,
+    add_steadily,
+    attempts_of,
+    is_stored,
+    ledger,
+    wait_for_stored,
+)
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.report import Options, Report
 from tests.chaos.system import System, children_of, running_system, send_signal
@@ -48,7 +55,10 @@ def kill_storm(options: Options) -> Report:
     events, generator = options.size(1000, 40), random.Random(options.seed)
     kills = max(6, events * 60 // 1000)
     report = Report("R2", options.seed)
-    with running_system(options.folder, options.seed, workers=3) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, workers=3) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         hit: list[str] = []
         for added in add_steadily(system, events, per_s=PER_S):
             system.replace_ended_workers()
@@ -63,7 +73,9 @@ def kill_storm(options: Options) -> Report:
             wait_for_stored(system, names, 2 * LATEST_S)
         last_s = time.monotonic() - last_kill
         report.note(
-            events=events, kills=len(hit), **{f"of_{who}": hit.count(who) for who in ("horse", "parent", "both")}
+            events=events,
+            kills=len(hit),
+            **{f"of_{who}": hit.count(who) for who in ("horse", "parent", "both")},
         )
         report.judge(judge(system, watcher))
     report.note(last=f"{last_s:.1f} s after the last kill")
@@ -76,7 +88,10 @@ def sigterm_storm(options: Options) -> Report:
     events, generator = options.size(1000, 40), random.Random(options.seed)
     signals = max(6, events * 150 // 4000)
     report = Report("R4", options.seed)
-    with running_system(options.folder, options.seed, workers=3) as system, Watcher(system.outputs) as watcher:
+    with (
+        running_system(options.folder, options.seed, workers=3) as system,
+        Watcher(system.outputs) as watcher,
+    ):
         sent = 0
         for added in add_steadily(system, events, per_s=SIGNALS_PER_S):
             system.replace_ended_workers()
@@ -86,7 +101,9 @@ def sigterm_storm(options: Options) -> Report:
         last = time.monotonic()
         names = [batch["name"] for batch in ledger(system)["batches"]]
         with suppress(TimeoutError):
-            wait_for_stored(system, names, LATEST_S + events / SIGNALS_PER_S)  # the workers may lag behind
+            wait_for_stored(
+                system, names, LATEST_S + events / SIGNALS_PER_S
+            )  # the workers may lag behind
         stuck = sum(not is_stored(system, name) for name in names)
         last_s = time.monotonic() - last
         counted = attempts_of(system, names)
@@ -114,14 +131,20 @@ def web_kills(options: Options) -> Report:
                 system.web.wait()
                 system.start_web()
                 adding.result()
-        accepted = [delivery["batch"] for delivery in ledger(system)["deliveries"] if delivery["accepted"]]
+        accepted = [
+            delivery["batch"] for delivery in ledger(system)["deliveries"] if delivery["accepted"]
+        ]
         with connect(system.redis_url) as client:
             owed = Inbox(client).entries(accepted)
-        report.note(events=events, kills=kills, answered_with_2xx=len(accepted), in_the_inbox=len(owed))
+        report.note(
+            events=events, kills=kills, answered_with_2xx=len(accepted), in_the_inbox=len(owed)
+        )
         report.hold("what got a 2xx is in the inbox", len(owed) == len(accepted) > 0)
         for _ in range(2):
             system.start_worker()
-        some = sorted(owed, key=lambda name: owed[name].accepted_ms)[:STORED_OF_R1]  # in the workers' order
+        some = sorted(owed, key=lambda name: owed[name].accepted_ms)[
+            :STORED_OF_R1
+        ]  # in the workers' order
         with suppress(TimeoutError):
             wait_for_stored(system, some, 60 + len(some) * 0.2)
         report.note(stored=sum(is_stored(system, name) for name in some))

@@ -53,7 +53,9 @@ def other_clock(offset: str) -> dict[str, str]:
     """
     if shutil.which("faketime") is None:
         raise RuntimeError("faketime is missing: apt-get install faketime")
-    shown = subprocess.run(["faketime", "-f", offset, "env"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["faketime", "-f", offset, "env"], capture_output=True, text=True, check=True
+    ).stdout
     library = next(line for line in shown.splitlines() if line.startswith("LD_PRELOAD="))
     return {"LD_PRELOAD": library.partition("=")[2], "FAKETIME": offset}
 
@@ -103,7 +105,9 @@ class System:
         }
         return {**os.environ, **ours, **self.settings}
 
-    def start_program(self, name: str, argv: Sequence[str], extra: Mapping[str, str] | None = None) -> Process:
+    def start_program(
+        self, name: str, argv: Sequence[str], extra: Mapping[str, str] | None = None
+    ) -> Process:
         """Any program with our environment; its log is `<name>.log`."""
         with (self.folder / f"{name}.log").open("ab") as log:
             return start(argv, env={**self.environment, **(extra or {})}, stdout=log)
@@ -126,7 +130,9 @@ class System:
     def worker_argv(self) -> list[str]:
         return [sys.executable, "-m", "workers", "worker"]
 
-    def start_worker(self, argv: Sequence[str] = ("-m", "workers", "worker"), **extra: str) -> Process:
+    def start_worker(
+        self, argv: Sequence[str] = ("-m", "workers", "worker"), **extra: str
+    ) -> Process:
         worker = self.start_program("worker", [sys.executable, *argv], extra)
         self.workers.append(worker)
         return worker
@@ -143,7 +149,12 @@ class System:
         """Run one of our commands to its end."""
         argv = [sys.executable, "-m", "workers", *args]
         return subprocess.run(
-            argv, env=self.environment, capture_output=True, text=True, timeout=timeout_s, check=False
+            argv,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
 
     def replay(self) -> None:
@@ -169,7 +180,16 @@ def running_system(
 ) -> Iterator[System]:
     """A whole system for the length of a `with`."""
     folder.mkdir(parents=True, exist_ok=True)
-    options = ("--pending", "0.05", "--running", "0.05", "--retry-base", "0.2", "--disable-after", "1000000")
+    options = (
+        "--pending",
+        "0.05",
+        "--running",
+        "0.05",
+        "--retry-base",
+        "0.2",
+        "--disable-after",
+        "1000000",
+    )
     with ExitStack() as stack:
         system = System(folder, stack.enter_context(running_sandbox(folder, *options)), seed)
         system.settings.update(settings or {})

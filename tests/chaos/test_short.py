@@ -19,7 +19,9 @@ from tests.chaos.versions import has_history
 from tests.programs import give_up, require
 from tests.system_calls import require_strace
 
-pytestmark = pytest.mark.skipif("CI" not in os.environ, reason="runs in CI; here: python -m tests.chaos --short")
+pytestmark = pytest.mark.skipif(
+    "CI" not in os.environ, reason="runs in CI; here: python -m tests.chaos --short"
+)
 AT_ONCE = 3
 LIMIT_S = 240
 BY_FAKETIME = {"fences", "duplicates", "unfit", "growth"}
@@ -29,7 +31,9 @@ def run(name: str, folder: Path) -> tuple[int | None, str]:
     """Gives the exit code, None when it took too long, and what the scenario said."""
     output = folder / f"{name}.txt"
     with output.open("wb") as file:
-        process = start([sys.executable, "-m", "tests.chaos", name, "--short", "--any-speed"], stdout=file)
+        process = start(
+            [sys.executable, "-m", "tests.chaos", name, "--short", "--any-speed"], stdout=file
+        )
     try:
         code: int | None = process.wait(LIMIT_S)
     except subprocess.TimeoutExpired:
@@ -60,6 +64,8 @@ def test_bars_are_held(name: str, runs: Runs) -> None:
     if name in {"hosts", "cut-host"} and (hindrance := find_hindrance()):
         give_up("a network of its own", hindrance)
     if name == "two-versions" and not has_history():
-        pytest.skip("a shallow clone lacks the older version: git fetch --unshallow")  # nothing to install
+        pytest.skip(
+            "a shallow clone lacks the older version: git fetch --unshallow"
+        )  # nothing to install
     code, said = runs[name].result()
     assert code == 0, said

@@ -13,7 +13,15 @@ from deploy.sandbox.processes import allocate_port
 from receiver.inbox.job_queue import QUEUE, open_queue
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.summaries import Summary
-from tests.chaos.batches import ROWS, add_steadily, batch_id, is_stored, ledger, output_of, wait_for_stored
+from tests.chaos.batches import (
+    ROWS,
+    add_steadily,
+    batch_id,
+    is_stored,
+    ledger,
+    output_of,
+    wait_for_stored,
+)
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.clocks import restart_valkey_at
 from tests.chaos.posts import post
@@ -33,7 +41,10 @@ PER_S = 10
 def unfit(options: Options) -> Report:
     """R11: what evicts is refused by both processes; the rest is warned of, with the fix."""
     report = Report("R11", options.seed)
-    with running_system(options.folder, options.seed) as system, redis.Redis.from_url(system.redis_url) as client:
+    with (
+        running_system(options.folder, options.seed) as system,
+        redis.Redis.from_url(system.redis_url) as client,
+    ):
         refused = 0
         for policy in EVICTING:
             client.config_set("maxmemory-policy", policy)
@@ -48,7 +59,12 @@ def unfit(options: Options) -> Report:
         client.rpush(f"rq:queue:{QUEUE}", "foreign")
         system.settings |= other_clock("+60s")
         said = system.command("doctor").stdout
-        wanted = ("maxmemory-policy noeviction", "appendonly yes", "by NTP", "a Redis database of its own")
+        wanted = (
+            "maxmemory-policy noeviction",
+            "appendonly yes",
+            "by NTP",
+            "a Redis database of its own",
+        )
         fixes = [fix for fix in wanted if fix in said]
         report.note(fixes_named=f"{len(fixes)} of {len(wanted)}")
         report.hold(f"every fix is named: {said}", len(fixes) == len(wanted))
@@ -61,7 +77,9 @@ def flip_statuses(url: str, generator: random.Random, ended: threading.Event) ->
     with redis.Redis.from_url(url) as client:
         while not ended.wait(0.02):
             for key in client.scan_iter("rq:job:*", count=1000):
-                status = generator.choice(["failed", "finished", "canceled", "started", "stopped", None])
+                status = generator.choice(
+                    ["failed", "finished", "canceled", "started", "stopped", None]
+                )
                 if status is None:
                     client.delete(key)
                 elif client.exists(key):
@@ -93,7 +111,9 @@ def flips(options: Options) -> Report:
 
 
 def listed(system: System) -> list[str]:
-    found = json.loads(system.command("events", "list", "--state", "buried", "--limit", "10000", "--json").stdout)
+    found = json.loads(
+        system.command("events", "list", "--state", "buried", "--limit", "10000", "--json").stdout
+    )
     return sorted(one["batch"] for one in found)
 
 
@@ -120,10 +140,14 @@ def buried(options: Options) -> Report:
         mended = names[: count // 2]
         for number, name in enumerate(mended):
             output = output_of(options.seed, number)
-            ready_batch(system.gemini_url, id=name[8:], output=output, request_count=ROWS, notify=False)
+            ready_batch(
+                system.gemini_url, id=name[8:], output=output, request_count=ROWS, notify=False
+            )
         retried = system.command("events", "retry", *mended)
         wait_for_stored(system, mended, 60)
-        report.note(retried=retried.stdout.strip(), stored=sum(is_stored(system, name) for name in mended))
+        report.note(
+            retried=retried.stdout.strip(), stored=sum(is_stored(system, name) for name in mended)
+        )
         purged = system.command("events", "purge", "--buried", "--yes")
         report.note(purged=purged.stdout.strip(), left=len(listed(system)))
         report.hold("nothing is left", listed(system) == [])
@@ -166,16 +190,24 @@ def growth(options: Options) -> Report:
             if half.start:
                 restart_valkey_at(system, "+9d")
                 with redis.Redis.from_url(system.redis_url) as client:
-                    eventually(lambda: next(client.scan_iter("gbr:entry:*"), None) is None, 120, "the expiries")
+                    eventually(
+                        lambda: next(client.scan_iter("gbr:entry:*"), None) is None,
+                        120,
+                        "the expiries",
+                    )
             again += push_through(system, half)
             with redis.Redis.from_url(system.redis_url) as client:
                 client.memory_purge()
-                sizes.append((client.info("memory")["used_memory"] // 1024, memory_kib(system.web.pid)))
+                sizes.append(
+                    (client.info("memory")["used_memory"] // 1024, memory_kib(system.web.pid))
+                )
                 lasting = lasting_keys(client)
         (redis_before, web_before), (redis_after, web_after) = sizes
         report.note(events=events, sent_again=again, redis_KiB=f"{redis_before} then {redis_after}")
         report.note(web_KiB=f"{web_before} then {web_after}", lasting_keys=len(lasting))
-    report.hold(f"nothing lasts but what is listed: {sorted(lasting - OURS - RQ)}", lasting <= OURS | RQ)
+    report.hold(
+        f"nothing lasts but what is listed: {sorted(lasting - OURS - RQ)}", lasting <= OURS | RQ
+    )
     report.hold_time("Redis' memory is flat", redis_after <= FLAT * redis_before)
     report.hold_time("the web process's memory is flat", web_after <= FLAT * web_before)
     return report

@@ -57,18 +57,34 @@ class Version:
 
     def start_web(self, system: System) -> None:
         system.web = self.start(system, "serve")
-        eventually(lambda: answers(f"{system.web_url}/health"), 30, f"the start of the {self.name} web process")
+        eventually(
+            lambda: answers(f"{system.web_url}/health"),
+            30,
+            f"the start of the {self.name} web process",
+        )
 
     def ask(self, system: System, *args: str) -> "subprocess.CompletedProcess[str]":
         argv, env = [sys.executable, "-m", "workers", *args], self.environment(system)
-        return subprocess.run(argv, env=env, cwd=self.root, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            argv, env=env, cwd=self.root, capture_output=True, text=True, timeout=120, check=False
+        )
 
     def complaints(self, system: System) -> list[str]:
         """Its errors in the log, but for the batch that had to be given up."""
-        lines = [line for path in system.folder.glob(f"{self.name}-*.log") for line in path.read_text().splitlines()]
+        lines = [
+            line
+            for path in system.folder.glob(f"{self.name}-*.log")
+            for line in path.read_text().splitlines()
+        ]
         told = [json.loads(line) for line in lines if line.startswith("{")]
-        loud = [one for one in told if one["level"] in {"error", "critical"} and one.get("batch") != GONE]
-        return [json.dumps(one) for one in loud] + [line for line in lines if line.startswith("Traceback")]
+        loud = [
+            one
+            for one in told
+            if one["level"] in {"error", "critical"} and one.get("batch") != GONE
+        ]
+        return [json.dumps(one) for one in loud] + [
+            line for line in lines if line.startswith("Traceback")
+        ]
 
 
 def export_older(folder: Path) -> Version:
@@ -87,7 +103,10 @@ def two_versions(options: Options) -> Report:
     older, newer = export_older(options.folder / "older"), Version("newer", ROOT)
     for way, before, after in (("deploy", older, newer), ("rollback", newer, older)):
         folder = options.folder / way
-        with running_system(folder, options.seed, settings=SETTINGS) as system, Watcher(system.outputs) as watcher:
+        with (
+            running_system(folder, options.seed, settings=SETTINGS) as system,
+            Watcher(system.outputs) as watcher,
+        ):
             assert system.web is not None
             stop(system.web)
             change = Change(report, way, system, before, after)
@@ -116,7 +135,9 @@ class Change:
         self.submit(self.before)
         self.wait(self.add(load))
         self.leave_one_of_each()
-        holder = eventually(lambda: [one for one in workers if children_of(one.pid)], 30, "a worker with a job")[0]
+        holder = eventually(
+            lambda: [one for one in workers if children_of(one.pid)], 30, "a worker with a job"
+        )[0]
         self.add(load)
         stop(holder)  # in the middle of its job
         set_faults(system.gemini_url, drip_downloads=None)
@@ -148,10 +169,17 @@ class Change:
     def submit(self, version: Version) -> None:
         """The same requests each time: only the first time may cost anything."""
         file = self.system.folder / "requests.jsonl"
-        rows = [{"key": key, "request": {"contents": [{"parts": [{"text": text}]}]}} for key, text in REQUESTS.items()]
+        rows = [
+            {"key": key, "request": {"contents": [{"parts": [{"text": text}]}]}}
+            for key, text in REQUESTS.items()
+        ]
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        done = version.ask(self.system, "batches", "submit", str(file), "--model", "gemini-3.5-flash")
-        self.report.hold(f"{self.way}: the {version.name} one submits: {done.stderr}", done.returncode == 0)
+        done = version.ask(
+            self.system, "batches", "submit", str(file), "--model", "gemini-3.5-flash"
+        )
+        self.report.hold(
+            f"{self.way}: the {version.name} one submits: {done.stderr}", done.returncode == 0
+        )
 
     def leave_one_of_each(self) -> None:
         """A batch that was given up, one that waits after an error, one that a worker has."""
@@ -163,7 +191,9 @@ class Change:
         eventually(lambda: self.failures(failed) == 1, 30, "the batch that failed once")
         set_faults(system.gemini_url, drip_downloads={"bytes_per_s": 2000, "times": "all"})
         source = system.folder / "results.jsonl"
-        source.write_bytes(b"".join(nasty.answer(f"k{n}", "x" * 2000) + b"\n" for n in range(LONG_ROWS)))
+        source.write_bytes(
+            b"".join(nasty.answer(f"k{n}", "x" * 2000) + b"\n" for n in range(LONG_ROWS))
+        )
         held = ready_batch(system.gemini_url, result_path=str(source), request_count=LONG_ROWS)
         eventually(lambda: self.state(held) == "leased", 30, "the batch that a worker has")
 
@@ -181,7 +211,9 @@ class Change:
     def judge(self, watcher: Watcher) -> None:
         system, batches = self.system, ledger(self.system)["batches"]
         names = [one["name"] for one in batches]
-        lost = [name for name in names if not (system.outputs / name[8:] / "_manifest.json").is_file()]
+        lost = [
+            name for name in names if not (system.outputs / name[8:] / "_manifest.json").is_file()
+        ]
         self.report.note(**{f"{self.way}_batches": len(names), f"{self.way}_lost": len(lost)})
         self.hold("nothing is lost", not lost)
         self.hold("nothing is stored twice", not watcher.changed())
@@ -189,26 +221,46 @@ class Change:
         self.hold("only the error and the kill are counted", attempts_of(system, names) <= 2)
         self.submit(self.after)
         self.hold("nothing is submitted twice", len(ledger(system)["batches"]) == len(names))
-        submitted = next(one["name"] for one in batches if one["input_file"] and one["display_name"])
+        submitted = next(
+            one["name"] for one in batches if one["input_file"] and one["display_name"]
+        )
         for version in (self.before, self.after):
             self.hold_commands(version, names, submitted)
             complaints = version.complaints(system)
-            self.hold(f"the {version.name} one complains of nothing: {complaints[:3]}", not complaints)
-        metrics = httpx.get(f"{system.web_url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
+            self.hold(
+                f"the {version.name} one complains of nothing: {complaints[:3]}", not complaints
+            )
+        metrics = httpx.get(
+            f"{system.web_url}/metrics",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            trust_env=False,
+        )
         self.hold(f"metrics are shown: {metrics.status_code}", metrics.status_code == 200)
         again = self.after.ask(system, "resubmit", submitted)
-        self.hold(f"what was submitted is submitted again where it failed: {again.stderr}", again.returncode == 0)
+        self.hold(
+            f"what was submitted is submitted again where it failed: {again.stderr}",
+            again.returncode == 0,
+        )
 
     def hold_commands(self, version: Version, names: list[str], submitted: str) -> None:
         """What each version says of what both left."""
         proven = version.ask(self.system, "verify", *names)
-        self.hold(f"the {version.name} one proves all: {proven.stdout[-500:]}{proven.stderr}", proven.returncode == 0)
-        asked = [("status",), ("events", "list"), ("events", "show", GONE), ("batches", "show", submitted)]
+        self.hold(
+            f"the {version.name} one proves all: {proven.stdout[-500:]}{proven.stderr}",
+            proven.returncode == 0,
+        )
+        asked = [
+            ("status",),
+            ("events", "list"),
+            ("events", "show", GONE),
+            ("batches", "show", submitted),
+        ]
         for words in asked:
             done = version.ask(self.system, *words, "--json")
             readable = done.returncode in {0, 1} and "Traceback" not in done.stderr
             self.hold(
-                f"the {version.name} one answers {' '.join(words)}: {done.stderr}", readable and is_json(done.stdout)
+                f"the {version.name} one answers {' '.join(words)}: {done.stderr}",
+                readable and is_json(done.stdout),
             )
 
     def hold(self, claim: str, held: bool) -> None:  # noqa: FBT001 - reads as a sentence

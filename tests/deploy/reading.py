@@ -17,7 +17,11 @@ ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
 LONGEST_STOP_S = 5  # both processes are gone by then
 OURS = {variable.name for variable in VARIABLES} | {*SECRETS} | {f"{name}_FILE" for name in SECRETS}
-STORAGES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"}  # read by the storage's client
+STORAGES = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_REGION",
+}  # read by the storage's client
 
 
 def read_yaml(name: str) -> Any:
@@ -28,7 +32,9 @@ def read_yaml(name: str) -> Any:
 
 def read_documents(name: str) -> list[Any]:
     text = (DEPLOY / name).read_text()
-    return list(yaml.safe_load_all(text.replace("!reset []", "[]")))  # a word of compose files alone
+    return list(
+        yaml.safe_load_all(text.replace("!reset []", "[]"))
+    )  # a word of compose files alone
 
 
 def check_command(command: str | Iterable[str]) -> str:
@@ -45,7 +51,11 @@ def check_command(command: str | Iterable[str]) -> str:
 def check_environment(variables: Mapping[str, str | None]) -> None:
     """Fail on names that nothing reads, and on values that our program would refuse; None is a value from elsewhere."""
     assert variables.keys() - OURS - STORAGES == set()
-    given = {name: value for name, value in variables.items() if value and name in OURS and name[-5:] != "_FILE"}
+    given = {
+        name: value
+        for name, value in variables.items()
+        if value and name in OURS and name[-5:] != "_FILE"
+    }
     read_settings({"GEMINI_API_KEY": "key"} | given)
 
 

@@ -42,16 +42,35 @@ def stages(name: str = "Dockerfile") -> list[list[tuple[str, str]]]:
 
 def copied(name: str) -> set[str]:
     """What comes from the repository into a Dockerfile's stages."""
-    copies = [rest.split() for stage in stages(name) for instruction, rest in stage if instruction == "COPY"]
-    return {source for *sources, _ in copies if not sources[0].startswith("--from") for source in sources}
+    copies = [
+        rest.split()
+        for stage in stages(name)
+        for instruction, rest in stage
+        if instruction == "COPY"
+    ]
+    return {
+        source
+        for *sources, _ in copies
+        if not sources[0].startswith("--from")
+        for source in sources
+    }
 
 
 def test_image_holds_no_sandbox_and_no_tests() -> None:
     sources = copied("Dockerfile")
-    assert sources == {"pyproject.toml", "README.md", "LICENSE", "requirements.txt", "receiver", "workers"}
+    assert sources == {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "requirements.txt",
+        "receiver",
+        "workers",
+    }
     assert all((ROOT / source).exists() for source in sources)
     build, final = stages()
-    assert [rest for instruction, rest in final if instruction == "COPY"] == ["--from=build /opt/venv /opt/venv"]
+    assert [rest for instruction, rest in final if instruction == "COPY"] == [
+        "--from=build /opt/venv /opt/venv"
+    ]
     assert "pip install -r requirements.txt" in dict(build)["RUN"]
 
 
@@ -83,7 +102,9 @@ def health_check(port: int) -> int:
     """What the image's own check says of whoever answers on this port."""
     _, *arguments = json.loads(dict(stages()[-1])["HEALTHCHECK"].partition(" CMD ")[2])
     env = os.environ | {"PORT": str(port)}
-    done = subprocess.run([sys.executable, *arguments], env=env, capture_output=True, timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, *arguments], env=env, capture_output=True, timeout=20, check=False
+    )
     return done.returncode
 
 
@@ -98,7 +119,14 @@ def test_health_check_tells_a_web_process(world: World) -> None:
 def test_compose_file_is_one(name: str, tmp_path: Path) -> None:
     path = tmp_path / "compose.json"
     path.write_text(json.dumps(read_yaml(f"docker/{name}")))
-    argv = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    argv = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(path),
+    ]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -115,7 +143,9 @@ def test_compose_starts_our_processes(name: str) -> None:
     assert int(service["stop_grace_period"].removesuffix("s")) > LONGEST_STOP_S
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
     variables = service["environment"]
-    check_environment({key: None if value and "$" in value else value for key, value in variables.items()})
+    check_environment(
+        {key: None if value and "$" in value else value for key, value in variables.items()}
+    )
     require_secrets(name, variables)
     mounted = {f"/run/secrets/{secret}" for secret in service["secrets"]}
     assert mounted == {path for key, path in variables.items() if key.endswith("_FILE")}
@@ -123,9 +153,14 @@ def test_compose_starts_our_processes(name: str) -> None:
 
 
 def test_compose_hands_the_key_of_proofs_to_the_worker_alone() -> None:
-    ours = [(name, service["environment"]) for name, service in services().items() if name != "redis"]
+    ours = [
+        (name, service["environment"]) for name, service in services().items() if name != "redis"
+    ]
     handed = {name: variables.get("PROOF_KEY", "none") for name, variables in ours}
-    assert handed == {"web": "none", "worker": None}  # None: as it is set where compose runs, or not at all
+    assert handed == {
+        "web": "none",
+        "worker": None,
+    }  # None: as it is set where compose runs, or not at all
 
 
 def test_compose_keeps_what_redis_holds() -> None:
@@ -147,5 +182,7 @@ def test_compose_sandbox_is_on_loopback() -> None:
         assert found[name]["environment"]["GEMINI_BASE_URL"] == f"http://127.0.0.1:{argv[-1]}"
     assert found["web"]["ports"] == []
     assert found["sandbox"]["ports"] == services()["web"]["ports"]
-    done = subprocess.run([sys.executable, *argv[1:-1], "x"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, *argv[1:-1], "x"], capture_output=True, text=True, timeout=60, check=False
+    )
     assert "Invalid value for '--port'" in done.stderr  # the options are right, up to the port

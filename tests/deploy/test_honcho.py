@@ -29,7 +29,9 @@ def honcho(world: World) -> "Iterator[subprocess.Popen[bytes]]":
     """The runner, in a folder with nothing but what a newcomer puts there."""
     program = find("honcho", "pip install honcho")
     shutil.copy(ROOT / "Procfile", world.folder)
-    (world.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in world.settings.items()))
+    (world.folder / ".env").write_text(
+        "".join(f"{name}={value}\n" for name, value in world.settings.items())
+    )
     with (world.folder / "honcho.log").open("ab") as log:
         argv = [program, "start", "web", "worker"]
         process = start(argv, env=with_path(os.environ), cwd=world.folder, stdout=log)
@@ -38,7 +40,9 @@ def honcho(world: World) -> "Iterator[subprocess.Popen[bytes]]":
     stop(process)
 
 
-def test_honcho_takes_a_batch_to_its_manifest(world: World, honcho: "subprocess.Popen[bytes]") -> None:
+def test_honcho_takes_a_batch_to_its_manifest(
+    world: World, honcho: "subprocess.Popen[bytes]"
+) -> None:
     eventually(lambda: answers(f"{world.web_url}/ready"), 20)
     batch = submit_inline(world.gemini_url, {"one": "Hello"})
     assert manifest_of(world, batch)["outcomes"]["ok"] == 1
@@ -48,7 +52,9 @@ def test_honcho_takes_a_batch_to_its_manifest(world: World, honcho: "subprocess.
 def test_honcho_stops_a_job_in_time(world: World, honcho: "subprocess.Popen[bytes]") -> None:
     set_faults(world.gemini_url, drip_downloads={"bytes_per_s": 2000, "times": "all"})
     source = world.folder / "results.jsonl"
-    source.write_text("".join(f'{{"key":"k{n}","response":{{"pad":"{"x" * 2000}"}}}}\n' for n in range(ROWS)))
+    source.write_text(
+        "".join(f'{{"key":"k{n}","response":{{"pad":"{"x" * 2000}"}}}}\n' for n in range(ROWS))
+    )
     eventually(lambda: answers(f"{world.web_url}/ready"), 20)
     name = ready_batch(world.gemini_url, result_path=str(source), request_count=ROWS)
     eventually(lambda: list((world.outputs / ".tmp").glob("gbr-*")), 20, "the download")
@@ -57,7 +63,9 @@ def test_honcho_stops_a_job_in_time(world: World, honcho: "subprocess.Popen[byte
     honcho.send_signal(signal.SIGINT)
     honcho.wait(30)
     assert time.monotonic() - began < LONGEST_STOP_S
-    assert [pid for pid in all_of_it if is_running(pid)] == []  # a container would end with its runner, and kill them
+    assert [
+        pid for pid in all_of_it if is_running(pid)
+    ] == []  # a container would end with its runner, and kill them
     assert "SIGKILL" not in (world.folder / "honcho.log").read_text()
     with connect(world.redis_url) as client:
         entry = Inbox(client).entries([name])[name]

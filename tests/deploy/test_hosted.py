@@ -102,7 +102,9 @@ def test_railway_starts_our_processes(name: str, command: str) -> None:
     about = {"startCommand", "preDeployCommand", "healthcheckPath", "healthcheckTimeout"}
     assert deploy.keys() <= about | {"restartPolicyType", "drainingSeconds"}
     assert check_command(deploy["startCommand"]) == command
-    assert [check_command(before) for before in deploy.get("preDeployCommand", [])] == ["doctor"] * (name == "web")
+    assert [check_command(before) for before in deploy.get("preDeployCommand", [])] == [
+        "doctor"
+    ] * (name == "web")
     assert isinstance(deploy["drainingSeconds"], int)  # text is refused
     assert deploy["drainingSeconds"] > LONGEST_STOP_S
     assert deploy["restartPolicyType"] == "ALWAYS"
@@ -117,10 +119,15 @@ def test_cloud_run_starts_our_processes(name: str, kind: str) -> None:
     variables = {entry["name"]: entry.get("value") for entry in container["env"]}
     check_environment(variables)
     require_secrets(name, variables)
-    secrets = [entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry]
+    secrets = [
+        entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry
+    ]
     assert all(secret["key"] == "latest" for secret in secrets)
     annotations = service["spec"]["template"]["metadata"]["annotations"]
-    assert json.loads(annotations["run.googleapis.com/network-interfaces"])[0].keys() == {"network", "subnetwork"}
+    assert json.loads(annotations["run.googleapis.com/network-interfaces"])[0].keys() == {
+        "network",
+        "subnetwork",
+    }
 
 
 def test_cloud_run_asks_the_port_that_it_names() -> None:

@@ -28,7 +28,9 @@ def found(kind: str, name: str) -> dict[str, Any]:
     return one
 
 
-@pytest.mark.parametrize("document", documents(), ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
+@pytest.mark.parametrize(
+    "document", documents(), ids=lambda one: f"{one['kind']}-{one['metadata']['name']}"
+)
 def test_document_fits_the_schema(document: dict[str, Any]) -> None:
     kubernetes_validate.validate(document, "1.30", strict=True)
 
@@ -44,7 +46,10 @@ def test_pod_starts_our_process(name: str) -> None:
     (container,) = pod["containers"]
     assert check_command(container["command"]) == {"web": "serve", "worker": "worker"}[name]
     (source,) = container["envFrom"]
-    assert source["configMapRef"]["name"] == read_yaml("kubernetes/kustomization.yaml")["configMapGenerator"][0]["name"]
+    assert (
+        source["configMapRef"]["name"]
+        == read_yaml("kubernetes/kustomization.yaml")["configMapGenerator"][0]["name"]
+    )
     variables = settings() | {entry["name"]: entry.get("value") for entry in container["env"]}
     check_environment(variables)
     require_secrets(name, variables)
@@ -60,7 +65,9 @@ def test_pod_may_do_little(name: str) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert found("ServiceAccount", pod["serviceAccountName"])["automountServiceAccountToken"] is False
+    assert (
+        found("ServiceAccount", pod["serviceAccountName"])["automountServiceAccountToken"] is False
+    )
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert mounts.keys() == {volume["name"] for volume in pod["volumes"]}
     files = [entry["value"] for entry in container["env"] if entry["name"].endswith("_FILE")]
@@ -74,13 +81,22 @@ def test_worker_sees_no_signing_secret() -> None:
 
 
 def test_worker_signs_where_the_secret_has_a_key_for_it() -> None:
-    (container,) = found("Deployment", "gemini-batch-worker")["spec"]["template"]["spec"]["containers"]
-    (proof_key,) = [entry["valueFrom"] for entry in container["env"] if entry["name"] == "PROOF_KEY"]
-    assert proof_key == {"secretKeyRef": {"name": "gemini-batch-secrets", "key": "proof_key", "optional": True}}
+    (container,) = found("Deployment", "gemini-batch-worker")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    (proof_key,) = [
+        entry["valueFrom"] for entry in container["env"] if entry["name"] == "PROOF_KEY"
+    ]
+    assert proof_key == {
+        "secretKeyRef": {"name": "gemini-batch-secrets", "key": "proof_key", "optional": True}
+    }
 
 
 def test_pods_have_time_to_stop() -> None:
-    pods = {name: found("Deployment", f"gemini-batch-{name}")["spec"]["template"]["spec"] for name in ("web", "worker")}
+    pods = {
+        name: found("Deployment", f"gemini-batch-{name}")["spec"]["template"]["spec"]
+        for name in ("web", "worker")
+    }
     assert pods["web"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"] == PRESTOP_S
     assert pods["web"]["terminationGracePeriodSeconds"] > LONGEST_STOP_S + PRESTOP_S
     assert pods["worker"]["terminationGracePeriodSeconds"] > LONGEST_STOP_S
@@ -88,8 +104,16 @@ def test_pods_have_time_to_stop() -> None:
 
 def test_probes_ask_what_the_web_process_answers() -> None:
     (container,) = found("Deployment", "gemini-batch-web")["spec"]["template"]["spec"]["containers"]
-    paths = {name: probe["httpGet"]["path"] for name, probe in container.items() if name.endswith("Probe")}
-    assert paths == {"startupProbe": "/health", "livenessProbe": "/health", "readinessProbe": "/ready"}
+    paths = {
+        name: probe["httpGet"]["path"]
+        for name, probe in container.items()
+        if name.endswith("Probe")
+    }
+    assert paths == {
+        "startupProbe": "/health",
+        "livenessProbe": "/health",
+        "readinessProbe": "/ready",
+    }
     (port,) = container["ports"]
     assert {"name": "PORT", "value": str(port["containerPort"])} in container["env"]
     assert found("Service", "gemini-batch-web")["spec"]["ports"][0]["targetPort"] == port["name"]

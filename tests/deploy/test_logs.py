@@ -16,7 +16,11 @@ FAULTS = [f"webhook.{kind}" for kind in get_args(Kind) if kind not in UNSEEN]
 
 def listed() -> dict[str, set[str]]:
     """Events of the table with their levels."""
-    rows = [line.split("|") for line in (DEPLOY / "LOGS.md").read_text().splitlines() if line.startswith("| `")]
+    rows = [
+        line.split("|")
+        for line in (DEPLOY / "LOGS.md").read_text().splitlines()
+        if line.startswith("| `")
+    ]
     return {event.strip(" `"): set(levels.strip().split(", ")) for _, event, levels, *_ in rows}
 
 
@@ -45,9 +49,16 @@ def logged_in(path: Path) -> Iterator[tuple[str, set[str]]]:
     module = ast.parse(path.read_text())
     for node in ast.walk(module):
         match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr="log"), args=[level, event, *_]):
-                levels = {one.lower() for one in re.findall(r"logging\.([A-Z]+)", origin_of(level, module))}
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=called), args=[event, *_]):
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="log"), attr="log"), args=[level, event, *_]
+            ):
+                levels = {
+                    one.lower()
+                    for one in re.findall(r"logging\.([A-Z]+)", origin_of(level, module))
+                }
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="log"), attr=called), args=[event, *_]
+            ):
                 levels = {"error" if called == "exception" else called}
             case _:
                 continue
@@ -66,7 +77,9 @@ def loggers_of(module: ast.Module) -> set[str]:
 
 def logged() -> dict[str, set[str]]:
     found = dict[str, set[str]]()
-    for path in (path for package in ("receiver", "workers") for path in (ROOT / package).rglob("*.py")):
+    for path in (
+        path for package in ("receiver", "workers") for path in (ROOT / package).rglob("*.py")
+    ):
         for name, levels in logged_in(path):
             found.setdefault(name, set()).update(levels)
     return found
@@ -78,10 +91,14 @@ def test_every_event_is_listed() -> None:
 
 def test_no_logger_escapes_these_tests() -> None:
     """One under another name wrote free text as its event."""
-    for path in (path for package in ("receiver", "workers") for path in (ROOT / package).rglob("*.py")):
+    for path in (
+        path for package in ("receiver", "workers") for path in (ROOT / package).rglob("*.py")
+    ):
         text = path.read_text()
         assert loggers_of(ast.parse(text)) <= {"log"}, path
-        assert not re.search(r"\blogging\.(debug|info|warning|error|exception|critical|log)\(", text), path
+        assert not re.search(
+            r"\blogging\.(debug|info|warning|error|exception|critical|log)\(", text
+        ), path
 
 
 def test_levels_are_those_of_the_code() -> None:

@@ -26,7 +26,9 @@ def allowed(name: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "objects"), [("s3-worker", OBJECTS), ("s3-web", {"s3:GetObject"})])
+@pytest.mark.parametrize(
+    ("name", "objects"), [("s3-worker", OBJECTS), ("s3-web", {"s3:GetObject"})]
+)
 def test_policy_allows_what_is_needed_alone(name: str, objects: set[str]) -> None:
     bucket = "arn:aws:s3:::EXAMPLE-BUCKET"
     assert allowed(name) == {bucket: {"s3:ListBucket"}, f"{bucket}/*": objects}
@@ -41,5 +43,8 @@ def test_bucket_refuses_plain_http() -> None:
 
 def test_parts_of_killed_uploads_go() -> None:
     (rule,) = policy("s3-lifecycle")["Rules"]
-    assert (rule["Status"], rule["AbortIncompleteMultipartUpload"]) == ("Enabled", {"DaysAfterInitiation": 1})
+    assert (rule["Status"], rule["AbortIncompleteMultipartUpload"]) == (
+        "Enabled",
+        {"DaysAfterInitiation": 1},
+    )
     assert "Expiration" not in rule  # nothing that is stored goes by itself

@@ -34,7 +34,11 @@ SOURCES: dict[str, tuple[Offer, Offer, list[dict[str, Any]]]] = {
     "outputs differ": (Offer(FULL, HALF), Offer(FULL, HALF | prices(output="7")), [{"input": "1"}]),
     "one names it, half of what both say": (Offer(FULL, HALF), Offer(FULL), AGREED),
     "one names it, not half": (Offer(FULL, prices(input="2", output="6")), Offer(FULL), []),
-    "one names it, the full prices differ": (Offer(FULL, HALF), Offer(FULL | prices(input="3")), []),
+    "one names it, the full prices differ": (
+        Offer(FULL, HALF),
+        Offer(FULL | prices(input="3")),
+        [],
+    ),
     "one names it, the other knows nothing": (Offer(FULL, HALF), Offer(), []),
     "nobody names it": (Offer(FULL), Offer(FULL), []),
     "cached, both": (
@@ -62,7 +66,11 @@ SOURCES: dict[str, tuple[Offer, Offer, list[dict[str, Any]]]] = {
         Offer(FULL, HALF),
         [{"input": "1", "output": {"*": "6", "IMAGE": None}}],
     ),
-    "audio at the price of text": (Offer(FULL | prices(input_AUDIO="2"), HALF), Offer(FULL, HALF), AGREED),
+    "audio at the price of text": (
+        Offer(FULL | prices(input_AUDIO="2"), HALF),
+        Offer(FULL, HALF),
+        AGREED,
+    ),
     "long prompts, both": (
         Offer(FULL, HALF | prices(long_input="2", long_output="9")),
         Offer(FULL, HALF | prices(long_input="2", long_output="9")),
@@ -86,13 +94,19 @@ def test_price_needs_two_witnesses(name: str) -> None:
     ("later", "expected"),
     [
         (Offer(prices(input="4", output="24"), FULL), {"input": "2", "output": "12"}),
-        (Offer(prices(input="4", output="24")), {"input": None}),  # it changes, and nobody says to what
+        (
+            Offer(prices(input="4", output="24")),
+            {"input": None},
+        ),  # it changes, and nobody says to what
         (Offer(prices(input="3", output="24"), FULL), {"input": None}),  # not half
     ],
 )
 def test_price_of_a_later_day_is_named_or_unknown(later: Offer, expected: dict[str, Any]) -> None:
     now = Offer(FULL, HALF)
-    assert agree_on(now, Dated(now, {"2027-01-01": later})) == [*AGREED, {"from": "2027-01-01", **expected}]
+    assert agree_on(now, Dated(now, {"2027-01-01": later})) == [
+        *AGREED,
+        {"from": "2027-01-01", **expected},
+    ]
     assert agree_on(now, Dated(now, {"2027-01-01": Offer(FULL)})) == AGREED  # it has another reason
 
 
@@ -167,9 +181,14 @@ def test_genai_prices_without_a_batch_variant_names_no_batch_price() -> None:
 
 def test_genai_prices_are_read_day_by_day() -> None:
     later, now = ModelPrice(Decimal(2)), ModelPrice(Decimal(1), Decimal(6))
-    variants = [Variant(later, Constraint(date(2027, 1, 1))), Variant(now, Constraint(date(2026, 10, 14)))]
+    variants = [
+        Variant(later, Constraint(date(2027, 1, 1))),
+        Variant(now, Constraint(date(2026, 10, 14))),
+    ]
     other = Variant(later, when={"service_tier": "flex"})
-    found = read_genai_prices([Model("m", ModelPrice(Decimal(2), Decimal(12)), [*variants, other])], "m", TODAY)
+    found = read_genai_prices(
+        [Model("m", ModelPrice(Decimal(2), Decimal(12)), [*variants, other])], "m", TODAY
+    )
     assert found == Dated(Offer(FULL, HALF), {"2027-01-01": Offer(FULL, prices(input="2"))})
 
 
@@ -188,7 +207,10 @@ def test_tables_are_as_they_were_made() -> None:
     tables = read_tables()
     assert render_prices(tables[PRICES]) == PRICES.read_text()
     assert render_models(tables[MODELS]) == MODELS.read_text()
-    assert all("litellm " in table["source"] and "genai-prices " in table["source"] for table in tables.values())
+    assert all(
+        "litellm " in table["source"] and "genai-prices " in table["source"]
+        for table in tables.values()
+    )
 
 
 def test_no_alias_has_a_price() -> None:

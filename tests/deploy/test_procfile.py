@@ -57,7 +57,9 @@ def test_procfile_has_our_commands() -> None:
 def test_procfile_takes_a_batch_to_its_manifest(world: World) -> None:
     with ExitStack() as stack:
         env = environment(world)
-        release = subprocess.run(procfile_argv("release"), env=env, capture_output=True, timeout=60, check=False)
+        release = subprocess.run(
+            procfile_argv("release"), env=env, capture_output=True, timeout=60, check=False
+        )
         assert release.returncode == 0, release.stdout.decode()
         web, worker = (stack.enter_context(running(world, name)) for name in ("web", "worker"))
         eventually(lambda: answers(f"{world.web_url}/ready"), 20)
@@ -70,6 +72,8 @@ def test_procfile_takes_a_batch_to_its_manifest(world: World) -> None:
 
 def test_release_fails_on_a_wrong_setting(world: World) -> None:
     env = environment(world) | {"STORAGE_URL": "nowhere"}
-    release = subprocess.run(procfile_argv("release"), env=env, capture_output=True, timeout=60, check=False)
+    release = subprocess.run(
+        procfile_argv("release"), env=env, capture_output=True, timeout=60, check=False
+    )
     assert release.returncode != 0
     assert b"STORAGE_URL" in release.stderr

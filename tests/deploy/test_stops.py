@@ -12,21 +12,31 @@ from tests.deploy.reading import DEPLOY, LONGEST_STOP_S, read_documents, read_ya
 
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in (DEPLOY / "README.md").read_text().partition("## Stop\n")[2].partition("\n`python")[0].splitlines()
+    for line in (DEPLOY / "README.md")
+    .read_text()
+    .partition("## Stop\n")[2]
+    .partition("\n`python")[0]
+    .splitlines()
     if line.startswith("|")
 ]
 TABLE = {row[0]: dict(zip(ROWS[0][1:], row[1:], strict=True)) for row in ROWS[2:]}
 
 
 def deployment(kind: str) -> Any:
-    (found,) = (one for one in read_documents(f"kubernetes/{kind}.yaml") if one["kind"] == "Deployment")
+    (found,) = (
+        one for one in read_documents(f"kubernetes/{kind}.yaml") if one["kind"] == "Deployment"
+    )
     return found["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
 
 
 def told_by_files() -> dict[str, int]:
     """Seconds until each platform kills, where a file of ours says it."""
-    render = {one.get("maxShutdownDelaySeconds") for one in read_yaml("render/render.yaml")["services"]} - {None}
-    compose = {one["stop_grace_period"] for one in read_yaml("docker/compose.yaml")["services"].values()}
+    render = {
+        one.get("maxShutdownDelaySeconds") for one in read_yaml("render/render.yaml")["services"]
+    } - {None}
+    compose = {
+        one["stop_grace_period"] for one in read_yaml("docker/compose.yaml")["services"].values()
+    }
     railway = {
         json.loads((DEPLOY / "railway" / f"{name}.json").read_text())["deploy"]["drainingSeconds"]
         for name in ("web", "worker")

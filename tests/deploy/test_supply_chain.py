@@ -17,7 +17,10 @@ VERSION = PYPROJECT["project"]["version"]
 
 
 def pins() -> dict[str, str]:
-    lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    lines = [
+        line.partition("#")[0].strip()
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+    ]
     pairs = [line.partition(";")[0].split("==") for line in lines if line not in {"", "."}]
     return {str(canonicalize_name(name)): pinned for name, pinned in pairs}
 
@@ -25,7 +28,9 @@ def pins() -> dict[str, str]:
 def is_needed(requirement: Requirement) -> bool:
     """Here, or on the oldest Python that the project takes."""
     oldest = {"python_full_version": "3.11.0", "python_version": "3.11"}
-    return requirement.marker is None or any(requirement.marker.evaluate({"extra": "", **on}) for on in ({}, oldest))
+    return requirement.marker is None or any(
+        requirement.marker.evaluate({"extra": "", **on}) for on in ({}, oldest)
+    )
 
 
 def needed(names: list[str], seen: set[str]) -> Iterator[str]:
@@ -37,7 +42,9 @@ def needed(names: list[str], seen: set[str]) -> Iterator[str]:
             seen.add(name)
             yield name
             with suppress(PackageNotFoundError):
-                yield from needed((requires(name) or []) if pins().get(name) == version(name) else [], seen)
+                yield from needed(
+                    (requires(name) or []) if pins().get(name) == version(name) else [], seen
+                )
 
 
 def test_all_that_runs_is_pinned() -> None:
@@ -49,7 +56,9 @@ def test_all_that_runs_is_pinned() -> None:
 def test_pins_are_what_the_project_asks_for() -> None:
     for text in PYPROJECT["project"]["dependencies"]:
         requirement = Requirement(text)
-        assert requirement.specifier.contains(pins()[str(canonicalize_name(requirement.name))]), text
+        assert requirement.specifier.contains(pins()[str(canonicalize_name(requirement.name))]), (
+            text
+        )
 
 
 def test_requirements_install_the_project_too() -> None:
@@ -58,8 +67,14 @@ def test_requirements_install_the_project_too() -> None:
 
 
 def test_licences_are_those_of_the_pins() -> None:
-    rows = [line.split("|") for line in (DEPLOY / "LICENSES.md").read_text().splitlines() if line.startswith("|")]
-    listed = {str(canonicalize_name(name.strip())): version.strip() for _, name, version, *_ in rows[2:]}
+    rows = [
+        line.split("|")
+        for line in (DEPLOY / "LICENSES.md").read_text().splitlines()
+        if line.startswith("|")
+    ]
+    listed = {
+        str(canonicalize_name(name.strip())): version.strip() for _, name, version, *_ in rows[2:]
+    }
     assert listed == pins()
     assert [name for _, name, _, licence, _ in rows if licence.strip() in {"", "UNKNOWN"}] == []
 
@@ -76,11 +91,19 @@ def test_version_has_one_source() -> None:
 
 
 def test_wheel_holds_what_runs_alone() -> None:
-    assert PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"] == {"packages": ["receiver", "workers"]}
+    assert PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"] == {
+        "packages": ["receiver", "workers"]
+    }
 
 
 def test_no_secret_is_in_the_files() -> None:
-    shapes = re.compile(r"whsec_[A-Za-z0-9+/=]{8}|AIza[\w-]{10}|AKIA[A-Z0-9]{8}|redis://[^\s/]*:[^\s@]+@")
+    shapes = re.compile(
+        r"whsec_[A-Za-z0-9+/=]{8}|AIza[\w-]{10}|AKIA[A-Z0-9]{8}|redis://[^\s/]*:[^\s@]+@"
+    )
     files = [path for path in DEPLOY.rglob("*") if path.is_file() and "sandbox" not in path.parts]
-    found = [path.name for path in files if path.suffix != ".pyc" and shapes.search(Path(path).read_text())]
+    found = [
+        path.name
+        for path in files
+        if path.suffix != ".pyc" and shapes.search(Path(path).read_text())
+    ]
     assert found == []

@@ -34,8 +34,12 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--seed", type=int, default=1)
     for name, (_, full, few) in PARTS.items():
-        parser.add_argument(f"--{name}", type=int, help=f"how many; {full:,}, or {few:,} with --short")
-    parser.add_argument("--short", action="store_true", help="small sizes: all parts take about a minute")
+        parser.add_argument(
+            f"--{name}", type=int, help=f"how many; {full:,}, or {few:,} with --short"
+        )
+    parser.add_argument(
+        "--short", action="store_true", help="small sizes: all parts take about a minute"
+    )
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}")
@@ -47,7 +51,9 @@ def main() -> int:
     for name in arguments.names or PARTS:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-            report = run(name, Path(folder), arguments.seed, getattr(arguments, name), short=arguments.short)
+            report = run(
+                name, Path(folder), arguments.seed, getattr(arguments, name), short=arguments.short
+            )
         click.echo(f"{report.line} ({name}, {time.monotonic() - begun:.0f} s)")
         for miss in report.misses + report.late:
             click.echo(f"  MISSED: {miss}")

@@ -25,7 +25,7 @@ REFUSALS = {400, 401, 405, 413, 415}
 ROUND = 1000  # mutants of the same few originals, which have to be fresh
 ORIGINALS = 12
 AT_ONCE = 50
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 
 
 def fuzz_deliveries(folder: Path, seed: int, count: int) -> Report:
@@ -46,7 +46,10 @@ async def _run(stage: Stage, report: Report, count: int) -> None:
     async with app.router.lifespan_context(app):
         for number in range(0, count, ROUND):
             rng = Random(f"{report.seed}-{number}")
-            originals = [make_original(stage.signer, SCHEMES[at % len(SCHEMES)], rng) for at in range(ORIGINALS)]
+            originals = [
+                make_original(stage.signer, SCHEMES[at % len(SCHEMES)], rng)
+                for at in range(ORIGINALS)
+            ]
             for size in _slices(min(ROUND, count - number), AT_ONCE):
                 batch = [_spoilt(rng, stage, rng.choice(originals)) for _ in range(size)]
                 statuses = await asyncio.gather(*(answer(app, mutant) for mutant, _ in batch))
@@ -55,10 +58,12 @@ async def _run(stage: Stage, report: Report, count: int) -> None:
                     report.hold(_explain(number, mutant, what, status), status in REFUSALS)
             for original in originals:
                 controls[await answer(app, original)] += 1
-    report.note(deliveries=count, **{str(status): amount for status, amount in sorted(answers.items())})
+    report.note(
+        deliveries=count, **{str(status): amount for status, amount in sorted(answers.items())}
+    )
     report.note(controls=dict(controls))
     report.hold("every original is accepted", set(controls) == {202})
-    del report.misses[MOST_SHOWN:]
+    del report.misses[MAX_SHOWN:]
 
 
 def _slices(total: int, size: int) -> Iterator[int]:

@@ -31,7 +31,9 @@ def flood(folder: Path, seed: int, megabytes: int) -> Report:
             before = server.memory_bytes()
             sent, statuses = asyncio.run(_pour(server.port, start, piece, amount))
             grown = server.memory_bytes("VmHWM") - before
-            report.note(**{name: f"{statuses} after {sent / 1e6:.0f} MB, grown by {grown / 1e6:.1f} MB"})
+            report.note(
+                **{name: f"{statuses} after {sent / 1e6:.0f} MB, grown by {grown / 1e6:.1f} MB"}
+            )
             report.hold(f"{name}: {expected}", statuses == [expected])
             report.hold(f"{name}: memory stays flat", grown < MEMORY_BAR_BYTES)
     return report

@@ -9,7 +9,17 @@ from dataclasses import replace
 from random import Random
 
 from deploy.sandbox.signing import SECRET_PREFIX, sign_v1
-from tests.fuzz.originals import OTHER_PATH, PATH, SCHEMES, SIGNED, Delivery, Signer, b64, make_original, signed
+from tests.fuzz.originals import (
+    OTHER_PATH,
+    PATH,
+    SCHEMES,
+    SIGNED,
+    Delivery,
+    Signer,
+    b64,
+    make_original,
+    signed,
+)
 from tests.receiver.forging import static_entry
 
 Mutation = Callable[[Random, Signer, Delivery], Delivery]
@@ -77,7 +87,12 @@ def spoil_header(rng: Random, _signer: Signer, delivery: Delivery) -> Delivery:
 
 def replace_header(rng: Random, _signer: Signer, delivery: Delivery) -> Delivery:
     value = rng.choice(
-        (*WORDS, rng.randbytes(rng.randrange(200)), rng.choice(WORDS) * 2000, delivery.get(rng.choice(SIGNED)))
+        (
+            *WORDS,
+            rng.randbytes(rng.randrange(200)),
+            rng.choice(WORDS) * 2000,
+            delivery.get(rng.choice(SIGNED)),
+        )
     )
     return delivery.with_header(rng.choice(SIGNED), value)
 
@@ -131,7 +146,13 @@ def sign_otherwise(rng: Random, signer: Signer, delivery: Delivery) -> Delivery:
     stamp = delivery.get(TIMESTAMP)
     timestamp = int(stamp) if stamp.isdigit() and len(stamp) < 12 else 0
     delivery_id = delivery.get(ID).decode("latin-1")
-    wrong = [signer.foreign_secret, "", b64(b"\0" * 32), b64(signer.secrets[0].encode()), b64(rng.randbytes(24))]
+    wrong = [
+        signer.foreign_secret,
+        "",
+        b64(b"\0" * 32),
+        b64(signer.secrets[0].encode()),
+        b64(rng.randbytes(24)),
+    ]
     impostor = signer.keys.impostor()
     entries = (
         sign_v1([rng.choice(wrong)], delivery_id, timestamp, delivery.body),
@@ -149,9 +170,22 @@ def sign_unusual(rng: Random, signer: Signer, delivery: Delivery) -> Delivery:
     now = int(time.time())
     shift = rng.choice((-301, 310, -3600, 86400, -now, now * 999))
     late = (f"msg_{rng.randbytes(8).hex()}", str(now + shift))
-    forms = (f"0{now}", f"+{now}", f"{now}.0", f" {now}", f"{now} ", hex(now), "", f"-{now}", f"{now}\n", f"{now:,}")
+    forms = (
+        f"0{now}",
+        f"+{now}",
+        f"{now}.0",
+        f" {now}",
+        f"{now} ",
+        hex(now),
+        "",
+        f"-{now}",
+        f"{now}\n",
+        f"{now:,}",
+    )
     ids = ("", "a.b", "a b", "x" * 257, "\t", "a\x7f", "\xe9", ".")
-    delivery_id, timestamp = rng.choice((late, ("msg_1", rng.choice(forms)), (rng.choice(ids), str(now))))
+    delivery_id, timestamp = rng.choice(
+        (late, ("msg_1", rng.choice(forms)), (rng.choice(ids), str(now)))
+    )
     texts = (delivery_id.encode("latin-1"), timestamp.encode())
     key = base64.b64decode(rng.choice(signer.secrets).removeprefix(SECRET_PREFIX))
     entry = static_entry(key, b"%b.%b.%b" % (*texts, delivery.body))
@@ -170,13 +204,25 @@ def forge_token(rng: Random, signer: Signer, delivery: Delivery) -> Delivery:
     """A token that is honest about the body and signed by nobody, or by a key of the sender's own."""
     kid = signer.keys.jwks()["keys"][-1]["kid"]
     claims = {"aud": signer.audience, "iat": 10**9, "exp": 4 * 10**9, **EVENT}
-    header = {"alg": rng.choice(("none", "HS256", "RS256", "rs256", "", "PS256", "EdDSA")), "kid": kid, "typ": "JWT"}
+    header = {
+        "alg": rng.choice(("none", "HS256", "RS256", "rs256", "", "PS256", "EdDSA")),
+        "kid": kid,
+        "typ": "JWT",
+    }
     header |= rng.choice(
-        ({}, {"jku": "http://127.0.0.1:9/"}, {"crit": ["exp"]}, {"b64": False}, {"jwk": {"kty": "oct"}})
+        (
+            {},
+            {"jku": "http://127.0.0.1:9/"},
+            {"crit": ["exp"]},
+            {"b64": False},
+            {"jwk": {"kty": "oct"}},
+        )
     )
     signing_input = f"{_segment(header)}.{_segment(claims)}"
     public = json.dumps(signer.keys.jwks()["keys"][-1]).encode()
-    by_public_key = hmac.digest(public, signing_input.encode(), "sha256")  # what HS256 takes for a shared secret
+    by_public_key = hmac.digest(
+        public, signing_input.encode(), "sha256"
+    )  # what HS256 takes for a shared secret
     signature = rng.choice((b"", by_public_key, rng.randbytes(256)))
     return delivery.with_header(SIGNATURE, f"{signing_input}.{_base64url(signature)}".encode())
 
@@ -195,7 +241,11 @@ def spoil_token(rng: Random, signer: Signer, _delivery: Delivery) -> Delivery:
     parts, foreign = token.get(SIGNATURE).split(b"."), other.get(SIGNATURE).split(b".")
     at = rng.randrange(3)
     parts[at] = rng.choice(
-        (spoil(rng, parts[at]), foreign[at] if at else b"e30", parts[at][:-1] + bytes([parts[at][-1] ^ 1]))
+        (
+            spoil(rng, parts[at]),
+            foreign[at] if at else b"e30",
+            parts[at][:-1] + bytes([parts[at][-1] ^ 1]),
+        )
     )
     spoilt = b".".join(parts)
     return token.with_header(SIGNATURE, spoilt[:-1] if spoilt == token.get(SIGNATURE) else spoilt)
@@ -237,12 +287,22 @@ def change_door(_rng: Random, _signer: Signer, delivery: Delivery) -> Delivery:
 
 def invent(rng: Random, _signer: Signer, _delivery: Delivery) -> Delivery:
     """Nothing genuine in it at all."""
-    names = (*SIGNED, *SIGNED, b"content-type", b"content-length", b"x-forwarded-for", b"transfer-encoding", b"")
+    names = (
+        *SIGNED,
+        *SIGNED,
+        b"content-type",
+        b"content-length",
+        b"x-forwarded-for",
+        b"transfer-encoding",
+        b"",
+    )
     pairs = [
         (rng.choice(names), rng.choice((*WORDS, *KINDS, rng.randbytes(rng.randrange(60)))))
         for _ in range(rng.randrange(9))
     ]
-    return Delivery((*pairs, (b"content-type", rng.choice(KINDS[:2]))), rng.randbytes(rng.randrange(400)))
+    return Delivery(
+        (*pairs, (b"content-type", rng.choice(KINDS[:2]))), rng.randbytes(rng.randrange(400))
+    )
 
 
 COMMON: tuple[Mutation, ...] = (
@@ -251,7 +311,13 @@ COMMON: tuple[Mutation, ...] = (
     change_door, invent,
 )  # fmt: skip
 # Their signatures cost a hundred times the rest, so they come less often.
-COSTLY: tuple[Mutation, ...] = (forge_token, spoil_token, sign_for_another, sign_broken_body, enlarge_body)
+COSTLY: tuple[Mutation, ...] = (
+    forge_token,
+    spoil_token,
+    sign_for_another,
+    sign_broken_body,
+    enlarge_body,
+)
 
 
 def mutate(rng: Random, signer: Signer, original: Delivery) -> tuple[Delivery, str]:

@@ -45,7 +45,11 @@ class Delivery:
     @property
     def wire(self) -> bytes:
         """The bytes of the whole request, to be looked at and sent again."""
-        head = [f"{self.method} {self.path} HTTP/1.1".encode(), b"host: x", b"content-length: %d" % len(self.body)]
+        head = [
+            f"{self.method} {self.path} HTTP/1.1".encode(),
+            b"host: x",
+            b"content-length: %d" % len(self.body),
+        ]
         return b"\r\n".join([*head, *(b"%b: %b" % pair for pair in self.headers), b"", self.body])
 
 
@@ -70,7 +74,10 @@ class Signer:
 def make_event(rng: Random) -> dict[str, Any]:
     kind = rng.choice(("succeeded", "failed", "cancelled", "expired"))
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    data = {"id": f"batches/{rng.randbytes(8).hex()}", "output_file_uri": f"files/batch-{rng.randbytes(4).hex()}"}
+    data = {
+        "id": f"batches/{rng.randbytes(8).hex()}",
+        "output_file_uri": f"files/batch-{rng.randbytes(4).hex()}",
+    }
     return {"type": f"batch.{kind}", "version": "v1", "timestamp": moment, "data": data}
 
 
@@ -100,7 +107,9 @@ def is_genuine(original: Delivery, mutant: Delivery) -> bool:
         return False
     signature = original.get(SIGNED[2])
     if signature.count(b".") == 2:  # a token signs neither the other headers nor the whole body
-        return mutant.get(SIGNED[2]) == signature and _essence(mutant.body) == _essence(original.body)
+        return mutant.get(SIGNED[2]) == signature and _essence(mutant.body) == _essence(
+            original.body
+        )
     same = all(mutant.get(name) == original.get(name) for name in SIGNED[:2])
     return same and mutant.body == original.body and signature in mutant.get(SIGNED[2]).split(b" ")
 

@@ -18,7 +18,7 @@ AT_ONCE = 16
 CONTROL_EVERY = 100  # a genuine request among so many shows that the harness reaches the server
 ANSWER_TIMEOUT_S = 20.0  # longer than any of the server's own deadlines
 HEALTH_BAR_S = 0.1
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
 
 
@@ -30,7 +30,9 @@ def fuzz_requests(folder: Path, seed: int, count: int) -> Report:
         asyncio.run(_send_all(stage, server, report, count))
         report.note(seconds=time.monotonic() - begun)
         slowest = max(asyncio.run(time_health(server, 200)))
-        report.note(slowest_health_afterwards_ms=slowest * 1000, peak_MB=server.memory_bytes("VmHWM") / 1e6)
+        report.note(
+            slowest_health_afterwards_ms=slowest * 1000, peak_MB=server.memory_bytes("VmHWM") / 1e6
+        )
         report.hold("the server lives", server.process.poll() is None)
         report.hold_time(f"/health within {HEALTH_BAR_S} s afterwards", slowest < HEALTH_BAR_S)
         problems = log_problems(server.log)
@@ -42,19 +44,24 @@ async def _send_all(stage: Stage, server: Server, report: Report, count: int) ->
     counted, controls = Counter[str](), Counter[str]()
     for begin in range(0, count, AT_ONCE):
         size = min(AT_ONCE, count - begin)
-        shapes = [_make(stage, Random(f"{report.seed}-{number}"), number) for number in range(begin, begin + size)]
+        shapes = [
+            _make(stage, Random(f"{report.seed}-{number}"), number)
+            for number in range(begin, begin + size)
+        ]
         answers = await asyncio.gather(*(exchange(server.port, shape.data) for shape in shapes))
         for shape, found in zip(shapes, answers, strict=True):
             _judge(report, shape, found, controls if shape.name == "control" else counted)
     report.note(requests=count, **dict(sorted(counted.items())), controls=dict(controls))
     report.hold("every control is accepted", set(controls) == {"202"})
-    del report.misses[MOST_SHOWN:]
+    del report.misses[MAX_SHOWN:]
 
 
 def _make(stage: Stage, rng: Random, number: int) -> Shape:
     delivery = make_original(stage.signer, rng.choice(SCHEMES[:2]), rng)
     if number % CONTROL_EVERY == 0:
-        return Shape("control", post(delivery, length_of(delivery), b"Connection: close"), may_succeed=True)
+        return Shape(
+            "control", post(delivery, length_of(delivery), b"Connection: close"), may_succeed=True
+        )
     return rng.choice(MAKERS)(rng, delivery)
 
 
@@ -94,5 +101,7 @@ async def time_health(server: Server, count: int) -> list[float]:
     for _ in range(count):
         begun = time.monotonic()
         answer = await exchange(server.port, GET)
-        taken.append(time.monotonic() - begun if answer and b" 200 " in answer else ANSWER_TIMEOUT_S)
+        taken.append(
+            time.monotonic() - begun if answer and b" 200 " in answer else ANSWER_TIMEOUT_S
+        )
     return taken

@@ -27,7 +27,9 @@ def fields(delivery: Delivery) -> list[bytes]:
     return [b"Host: x", *(b"%b: %b" % pair for pair in delivery.headers)]
 
 
-def post(delivery: Delivery, *framing: bytes, body: bytes | None = None, line: bytes = b"") -> bytes:
+def post(
+    delivery: Delivery, *framing: bytes, body: bytes | None = None, line: bytes = b""
+) -> bytes:
     """A delivery with these header lines for its framing."""
     request_line = line or b"POST %b HTTP/1.1" % delivery.path.encode()
     head = EOL.join([request_line, *fields(delivery), *framing])
@@ -56,7 +58,10 @@ def both_lengths(rng: Random, delivery: Delivery) -> Shape:
         b"Transfer-Encoding: cow\r\nTransfer-Encoding: chunked", b"Transfer-Encoding\0: chunked",
         b"X: y\nTransfer-Encoding: chunked", b'Transfer-Encoding: "chunked"', b"Transfer-Encoding: chunked;q=1",
     )  # fmt: skip
-    lines = [rng.choice(spellings), rng.choice((length_of(delivery), b"Content-Length: 4", b"Content-Length: 0"))]
+    lines = [
+        rng.choice(spellings),
+        rng.choice((length_of(delivery), b"Content-Length: 4", b"Content-Length: 0")),
+    ]
     rng.shuffle(lines)
     body = rng.choice((chunked(rng, delivery.body), delivery.body, b"0\r\n\r\n" + GET))
     return Shape("both lengths", post(delivery, *lines, body=body))
@@ -64,7 +69,12 @@ def both_lengths(rng: Random, delivery: Delivery) -> Shape:
 
 def several_lengths(rng: Random, delivery: Delivery) -> Shape:
     right, size = length_of(delivery), len(delivery.body)
-    others = (right, b"content-length: %d" % (size + 1), b"Content-Length: 0", b"Content-Length: %d" % (size - 1))
+    others = (
+        right,
+        b"content-length: %d" % (size + 1),
+        b"Content-Length: 0",
+        b"Content-Length: %d" % (size - 1),
+    )
     lines = [right, rng.choice(others)]
     rng.shuffle(lines)
     return Shape("several lengths", post(delivery, *lines))
@@ -77,7 +87,9 @@ def odd_length(rng: Random, delivery: Delivery) -> Shape:
         f"{size}.0", f"{size}e0", "", "\0", f"{size}\0", f"{2**64 + size}", f"{2**63}", "1" * 400, f"'{size}'", "NaN",
         f"{size}\r\n 1", f"{size}\n", f"\x0b{size}", "".join(chr(0x660 + int(digit)) for digit in str(size)),
     )  # fmt: skip
-    name = rng.choice((b"Content-Length:", b"content-length: ", b"Content-Length :", b"Content-Length\t:"))
+    name = rng.choice(
+        (b"Content-Length:", b"content-length: ", b"Content-Length :", b"Content-Length\t:")
+    )
     return Shape("odd length", post(delivery, name + rng.choice(values).encode()))
 
 
@@ -94,7 +106,8 @@ def odd_coding(rng: Random, delivery: Delivery) -> Shape:
 def old_chunks(rng: Random, delivery: Delivery) -> Shape:
     line = b"POST %b HTTP/1.0" % delivery.path.encode()
     return Shape(
-        "chunks in 1.0", post(delivery, b"Transfer-Encoding: chunked", body=chunked(rng, delivery.body), line=line)
+        "chunks in 1.0",
+        post(delivery, b"Transfer-Encoding: chunked", body=chunked(rng, delivery.body), line=line),
     )
 
 
@@ -109,14 +122,23 @@ def odd_chunks(rng: Random, delivery: Delivery) -> Shape:
         b"%x\r\n%b\r\n0\r\n\r\n" % (size + 1, body), b"zz\r\n" + whole, b"%x\r\n%b\r\n0\r\n\r\n" % (size - 1, body),
         hexadecimal + b"\r\n" + body + b"\r\n", b"\r\n" + whole, body, b"f" * 40 + b"\r\n" + body,
     )  # fmt: skip
-    return Shape("odd chunks", post(delivery, b"Transfer-Encoding: chunked", body=rng.choice(bodies)))
+    return Shape(
+        "odd chunks", post(delivery, b"Transfer-Encoding: chunked", body=rng.choice(bodies))
+    )
 
 
 def large_tail(rng: Random, delivery: Delivery) -> Shape:
     """Chunk extensions and trailers as long as a book: strange, and clear."""
-    whole, filling = chunked(rng, delivery.body), b"x" * rng.choice((1000, 40_000, 200_000, 900_000))
-    body = rng.choice((whole.replace(EOL, b";" + filling + EOL, 1), whole[:-2] + b"X: " + filling + EOL * 2))
-    return Shape("large tail", post(delivery, b"Transfer-Encoding: chunked", body=body), may_succeed=True)
+    whole, filling = (
+        chunked(rng, delivery.body),
+        b"x" * rng.choice((1000, 40_000, 200_000, 900_000)),
+    )
+    body = rng.choice(
+        (whole.replace(EOL, b";" + filling + EOL, 1), whole[:-2] + b"X: " + filling + EOL * 2)
+    )
+    return Shape(
+        "large tail", post(delivery, b"Transfer-Encoding: chunked", body=body), may_succeed=True
+    )
 
 
 def odd_lines(rng: Random, delivery: Delivery) -> Shape:
@@ -179,13 +201,21 @@ def odd_target(rng: Random, delivery: Delivery) -> Shape:
         b"/%", b"/%zz", b"/%ff%fe", path + b"/%2e%2e", b"x:99999", b"?a", b"#", path + b"\0", b"\\webhooks\\gemini",
         path + b"/..",
     )  # fmt: skip
-    return Shape("odd target", post(delivery, length_of(delivery), line=b"POST %b HTTP/1.1" % rng.choice(targets)))
+    return Shape(
+        "odd target",
+        post(delivery, length_of(delivery), line=b"POST %b HTTP/1.1" % rng.choice(targets)),
+    )
 
 
 def large_head(rng: Random, delivery: Delivery) -> Shape:
     size = rng.choice((33_000, 64_000, 70_000, 200_000, 600_000))
     letters = b"a" * size
-    lines = (b"X: " + letters, letters + b": x", EOL.join([b"X: y"] * (size // 4)), b"Cookie: " + letters)
+    lines = (
+        b"X: " + letters,
+        letters + b": x",
+        EOL.join([b"X: y"] * (size // 4)),
+        b"Cookie: " + letters,
+    )
     return Shape("large head", post(delivery, rng.choice(lines), length_of(delivery)))
 
 
@@ -228,7 +258,9 @@ def pipelined(rng: Random, delivery: Delivery) -> Shape:
         b"GET",
         post(delivery, length_of(delivery)),
     )
-    return Shape("pipelined", GET + b"".join(rng.choices(pieces, k=rng.randrange(1, 30))), may_succeed=True)
+    return Shape(
+        "pipelined", GET + b"".join(rng.choices(pieces, k=rng.randrange(1, 30))), may_succeed=True
+    )
 
 
 def noise(rng: Random, _delivery: Delivery) -> Shape:
@@ -248,12 +280,19 @@ def odd_tokens(rng: Random, delivery: Delivery) -> Shape:
     for _ in range(rng.randrange(1, 4)):
         at = rng.randrange(data.index(EOL * 2))
         data[at:at] = rng.choice(NO_TOKENS)
-    return Shape("odd tokens", bytes(data), may_succeed=True)  # a space before a value, for one, means nothing
+    return Shape(
+        "odd tokens", bytes(data), may_succeed=True
+    )  # a space before a value, for one, means nothing
 
 
 def spoilt(rng: Random, delivery: Delivery) -> Shape:
     whole = rng.choice(
-        (post(delivery, length_of(delivery)), _as_chunks(rng, delivery), GET, GET.replace(b"health", b"ready"))
+        (
+            post(delivery, length_of(delivery)),
+            _as_chunks(rng, delivery),
+            GET,
+            GET.replace(b"health", b"ready"),
+        )
     )
     return Shape("spoilt", spoil(rng, whole), may_succeed=True)
 

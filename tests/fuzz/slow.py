@@ -29,7 +29,10 @@ STARTS = (
     (HEAD + b"X: ", True),
     (BODY, False),
     (BODY, True),
-    (HEAD + b"Content-Type: text/plain\r\nContent-Length: 500000\r\n\r\n", True),  # answered before its body is there
+    (
+        HEAD + b"Content-Type: text/plain\r\nContent-Length: 500000\r\n\r\n",
+        True,
+    ),  # answered before its body is there
     (HEAD + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5", False),
 )
 KEPT = (GET, False)
@@ -60,8 +63,12 @@ def run_slow_clients(folder: Path, seed: int, clients: int) -> Report:
 async def _crowd(stage: Stage, server: Server, clients: int) -> tuple[list[float], list[float]]:
     """Seconds until each slow client was closed, and seconds that each request of others took meanwhile."""
     everybody_gone = asyncio.Event()
-    askers = [asyncio.create_task(_ask(stage, server, number, everybody_gone)) for number in range(ASKERS)]
-    gone = await asyncio.gather(*(be_slow(server.port, *STARTS[at % len(STARTS)]) for at in range(clients)))
+    askers = [
+        asyncio.create_task(_ask(stage, server, number, everybody_gone)) for number in range(ASKERS)
+    ]
+    gone = await asyncio.gather(
+        *(be_slow(server.port, *STARTS[at % len(STARTS)]) for at in range(clients))
+    )
     everybody_gone.set()
     return gone, [seconds for taken in await asyncio.gather(*askers) for seconds in taken]
 
@@ -101,8 +108,13 @@ async def _stop(server: Server, clients: int) -> float:
     """Seconds from SIGTERM to the end of a server that slow clients and kept connections hold open."""
     before = server.descriptors()
     starts = (*STARTS, KEPT)
-    slow = [asyncio.create_task(be_slow(server.port, *starts[at % len(starts)])) for at in range(clients)]
-    await asyncio.to_thread(eventually, lambda: server.descriptors() >= before + clients, 20, "the slow clients")
+    slow = [
+        asyncio.create_task(be_slow(server.port, *starts[at % len(starts)]))
+        for at in range(clients)
+    ]
+    await asyncio.to_thread(
+        eventually, lambda: server.descriptors() >= before + clients, 20, "the slow clients"
+    )
     begun = time.monotonic()
     server.process.terminate()
     await asyncio.to_thread(server.process.wait, PATIENCE_S)

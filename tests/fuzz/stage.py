@@ -92,7 +92,10 @@ def running_server(stage: Stage) -> Iterator[Server]:
 
 def environment(stage: Stage) -> dict[str, str]:
     """Nothing of the caller's own environment but where programs are."""
-    return {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **stage.settings}
+    return {
+        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        **stage.settings,
+    }
 
 
 def log_problems(log: Path) -> list[str]:

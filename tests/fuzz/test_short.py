@@ -7,7 +7,9 @@ import pytest
 
 from tests.fuzz.__main__ import PARTS, run
 
-pytestmark = pytest.mark.skipif("CI" not in os.environ, reason="runs in CI; here: python -m tests.fuzz --short")
+pytestmark = pytest.mark.skipif(
+    "CI" not in os.environ, reason="runs in CI; here: python -m tests.fuzz --short"
+)
 
 
 @pytest.mark.timeout(240)

@@ -60,7 +60,9 @@ class Service:
             knobs = json.loads(request.body)
             if knobs.pop("empty", False):
                 self.bucket = Bucket(keep=self.bucket.keep)
-            self.misfortune = Misfortune(Knobs(**knobs | ({"on": tuple(knobs["on"])} if "on" in knobs else {})))
+            self.misfortune = Misfortune(
+                Knobs(**knobs | ({"on": tuple(knobs["on"])} if "on" in knobs else {}))
+            )
             self.counts = Counts(in_flight=self.counts.in_flight)
         objects, seconds = self.bucket.objects, self.counts.seconds
         said = vars(self.counts) | {
@@ -130,13 +132,17 @@ class Connection(asyncio.Protocol):
 
     def _refusal(self, fault: Fault) -> Answer:
         after = self._service.misfortune.knobs.retry_after_s
-        headers = f"Retry-After: {after}\r\n" if after and fault in {"slow-down", "too-many"} else ""
+        headers = (
+            f"Retry-After: {after}\r\n" if after and fault in {"slow-down", "too-many"} else ""
+        )
         return failure(*REASONS[fault], headers) if fault in REASONS else Answer(500)
 
     def _finish(self, fault: Fault, answer: Answer) -> None:
         self._service.counts.in_flight -= 1  # the counts may be others than at its begin
         if fault in {"reset", "lost"}:
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            self._transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, RESET
+            )
             self._transport.abort()
         elif fault != "hang":
             self._send(answer)

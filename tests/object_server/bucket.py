@@ -22,9 +22,13 @@ class Request(NamedTuple):
     body: bytes
 
     @classmethod
-    def parse(cls, method: str, target: str, headers: Mapping[bytes, bytes], body: bytes) -> "Request":
+    def parse(
+        cls, method: str, target: str, headers: Mapping[bytes, bytes], body: bytes
+    ) -> "Request":
         path, _, query = target.partition("?")
-        return cls(method, path, parse_qs(query, keep_blank_values=True) if query else {}, headers, body)
+        return cls(
+            method, path, parse_qs(query, keep_blank_values=True) if query else {}, headers, body
+        )
 
     @property
     def name(self) -> str:
@@ -37,7 +41,13 @@ class Request(NamedTuple):
         if self.path.startswith("/latest/"):
             return "credentials"
         if self.method == "PUT":
-            return "part" if "uploadId" in query else "create" if b"if-none-match" in self.headers else "put"
+            return (
+                "part"
+                if "uploadId" in query
+                else "create"
+                if b"if-none-match" in self.headers
+                else "put"
+            )
         if self.method == "POST":
             return "start" if "uploads" in query else "delete" if "delete" in query else "complete"
         if self.method == "DELETE":
@@ -89,7 +99,9 @@ class Bucket:
         return answer
 
     def _stored(self, body: bytes, *, keep: bool = False) -> Stored:
-        return Stored(len(body), hashlib.sha256(body).hexdigest(), body if keep or self.keep else None)
+        return Stored(
+            len(body), hashlib.sha256(body).hexdigest(), body if keep or self.keep else None
+        )
 
     def _put(self, request: Request) -> Answer:
         stored = self.objects[request.name] = self._stored(request.body)
@@ -112,14 +124,18 @@ class Bucket:
             return Answer(200, stored.data, headers)
         first, last = int(span[1]), min(int(span[2]), stored.size - 1)
         return Answer(
-            206, stored.data[first : last + 1], f"{headers}Content-Range: bytes {first}-{last}/{stored.size}\r\n"
+            206,
+            stored.data[first : last + 1],
+            f"{headers}Content-Range: bytes {first}-{last}/{stored.size}\r\n",
         )
 
     def _head(self, request: Request) -> Answer:
         stored = self.objects.get(request.name)
         if stored is None:
             return Answer(404)
-        return Answer(200, b"", f"{stored.etag}Last-Modified: Tue, 24 Nov 2026 12:00:00 GMT\r\n", stored.size)
+        return Answer(
+            200, b"", f"{stored.etag}Last-Modified: Tue, 24 Nov 2026 12:00:00 GMT\r\n", stored.size
+        )
 
     def _delete(self, request: Request) -> Answer:
         if request.method == "DELETE":
@@ -135,9 +151,15 @@ class Bucket:
         names = sorted(name for name in self.objects if name.startswith(prefix) and name > after)
         more = len(names) > PAGE
         rows = "".join(self._list_row(name) for name in names[:PAGE])
-        token = f"<NextContinuationToken>{escape(names[PAGE - 1])}</NextContinuationToken>" if more else ""
+        token = (
+            f"<NextContinuationToken>{escape(names[PAGE - 1])}</NextContinuationToken>"
+            if more
+            else ""
+        )
         truncated = f"<IsTruncated>{str(more).lower()}</IsTruncated>"
-        return Answer(200, f"<ListBucketResult>{truncated}{token}{rows}</ListBucketResult>".encode())
+        return Answer(
+            200, f"<ListBucketResult>{truncated}{token}{rows}</ListBucketResult>".encode()
+        )
 
     def _list_row(self, name: str) -> str:
         size, key, when = self.objects[name].size, escape(name), "2026-11-24T12:00:00.000Z"
@@ -172,7 +194,9 @@ class Bucket:
             stored = self._stored(b"".join(part.data or b"" for part in parts))
         else:
             digests = "".join(part.sha256 for part in parts)
-            stored = Stored(sum(part.size for part in parts), hashlib.sha256(digests.encode()).hexdigest(), None)
+            stored = Stored(
+                sum(part.size for part in parts), hashlib.sha256(digests.encode()).hexdigest(), None
+            )
         self.objects[upload.name] = stored
         del self.uploads[request.query["uploadId"][0]]
         etag, key = stored.sha256[:32], escape(quote(upload.name))

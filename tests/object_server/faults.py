@@ -6,8 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["put", "create", "get", "head", "delete", "list", "start", "part", "complete", "abort", "credentials"]
-Fault = Literal["", "slow-down", "too-many", "internal", "reset", "lost", "denied", "missing", "hang"]
+Kind = Literal[
+    "put",
+    "create",
+    "get",
+    "head",
+    "delete",
+    "list",
+    "start",
+    "part",
+    "complete",
+    "abort",
+    "credentials",
+]
+Fault = Literal[
+    "", "slow-down", "too-many", "internal", "reset", "lost", "denied", "missing", "hang"
+]
 
 
 @dataclass(frozen=True)

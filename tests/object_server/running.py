@@ -44,7 +44,9 @@ def running_object_server(*, keep: bool = True) -> Iterator[ObjectServer]:
     """The server as a process; without `keep` it remembers sizes and digests only."""
     port = allocate_port()
     server = ObjectServer(f"http://127.0.0.1:{port}")
-    process = start([sys.executable, "-m", "tests.object_server", str(port), *(["keep"] if keep else [])])
+    process = start(
+        [sys.executable, "-m", "tests.object_server", str(port), *(["keep"] if keep else [])]
+    )
     try:
         eventually(lambda: answers(f"{server.url}/-/seen"), 20, "the object server's start")
         yield server

@@ -25,7 +25,9 @@ SECRET_TEXT = "whsec_MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY="
 SECRET = Secret.parse(SECRET_TEXT)
 STATIC_ENTRY = "v1,0EEgxH8QUW5vw3W+CIkU8iIsBZ5fRoLegpaHlV+hKbI="
 ED25519_X = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg"
-ED25519_ENTRY = "v1a,FozMu/dJpyoFVf0BhpKTNA8/aEBJj/zEDZupdNxP6HkPbyku/Aq/P4x3ntjIyRToCQfbvwNQw7lCZvKP8aCdAw=="
+ED25519_ENTRY = (
+    "v1a,FozMu/dJpyoFVf0BhpKTNA8/aEBJj/zEDZupdNxP6HkPbyku/Aq/P4x3ntjIyRToCQfbvwNQw7lCZvKP8aCdAw=="
+)
 ED25519_PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 AUDIENCE = "https://receiver.example/webhooks/gemini"
 KID = "key-1"
@@ -44,7 +46,11 @@ def key_set() -> KeySet:
 
 
 def headers(signature: str, timestamp: int | str = NOW, delivery_id: str = ID) -> dict[str, str]:
-    return {"webhook-id": delivery_id, "webhook-timestamp": str(timestamp), "webhook-signature": signature}
+    return {
+        "webhook-id": delivery_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature,
+    }
 
 
 def signed_bytes(body: bytes = BODY, timestamp: int | str = NOW, delivery_id: str = ID) -> bytes:
@@ -65,7 +71,9 @@ def base64url(data: bytes) -> str:
 
 def unsigned(header: object, claims: object) -> str:
     """The signed part of a token; bytes go in as they are, anything else as JSON."""
-    parts = (part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, claims))
+    parts = (
+        part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, claims)
+    )
     return ".".join(base64url(part) for part in parts)
 
 
@@ -83,7 +91,10 @@ def token(header: Mapping[str, Any] | None = None, **claims: Any) -> str:
 
 def rsa_jwk(key: RSAPrivateKey | None = None, **extra: Any) -> dict[str, Any]:
     numbers = (key or rsa_key()).public_key().public_numbers()
-    n, e = (base64url(value.to_bytes((value.bit_length() + 7) // 8, "big")) for value in (numbers.n, numbers.e))
+    n, e = (
+        base64url(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+        for value in (numbers.n, numbers.e)
+    )
     return {"kty": "RSA", "kid": KID, "n": n, "e": e, **extra}
 
 

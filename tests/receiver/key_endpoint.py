@@ -19,7 +19,9 @@ OLD = jwks(rsa_jwk())
 NEW = jwks(rsa_jwk(kid="key-2"), ed25519_jwk())
 HUGE = OLD + b" " * 256 * 1024
 TIMEOUT_S = 0.5
-PLAIN_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading the authorities for every scene would take longest
+PLAIN_TLS = ssl.SSLContext(
+    ssl.PROTOCOL_TLS_CLIENT
+)  # loading the authorities for every scene would take longest
 
 # Arguments of KeyEndpoint.answer, none of which may replace good keys.
 BROKEN: dict[str, dict[str, Any]] = {
@@ -62,7 +64,9 @@ class KeyEndpoint:
         self.is_dripping = False  # the body comes byte by byte and never ends
         self.answer(OLD)
 
-    def answer(self, body: bytes, *, status: str = "200 OK", extra: str = "", length: int | None = None) -> None:
+    def answer(
+        self, body: bytes, *, status: str = "200 OK", extra: str = "", length: int | None = None
+    ) -> None:
         size = len(body) if length is None else length
         self.head = f"HTTP/1.1 {status}\r\n{extra}connection: close\r\ncontent-length: {size}\r\n\r\n".encode()
         self.body = body

@@ -13,7 +13,9 @@ class CallLog:
     def __init__(self, document: bytes = b"{}", elsewhere: str = "") -> None:
         self.url = ""
         self.calls: list[str] = []  # paths
-        self._answer = Answer(302, document, {"location": elsewhere}) if elsewhere else Answer(200, document)
+        self._answer = (
+            Answer(302, document, {"location": elsewhere}) if elsewhere else Answer(200, document)
+        )
 
     def answer(self, path: str, _: Message) -> Answer:
         self.calls.append(path)

@@ -24,13 +24,19 @@ class Listing:
         self.page_size = 3
         self.latest: dict[str, str] = {}  # states that `get` knows and the list does not yet
         self.hidden = set[str]()  # `get` answers 404
-        self.files: dict[str, list[int]] = {}  # statuses that a download answers in turn, the last one for ever
+        self.files: dict[
+            str, list[int]
+        ] = {}  # statuses that a download answers in turn, the last one for ever
         self.broken_page: int | None = None  # number of a list page that answers 503
         self.asked: list[str] = []  # names that were asked for one by one
         self.pages: list[int] = []  # pages that were asked for
 
     def add(
-        self, batch_id: str, state: str = "SUCCEEDED", ended: str | None = None, file: list[int] | None = None
+        self,
+        batch_id: str,
+        state: str = "SUCCEEDED",
+        ended: str | None = None,
+        file: list[int] | None = None,
     ) -> str:
         name = f"batches/{batch_id}"
         metadata: dict[str, Any] = {"state": f"BATCH_STATE_{state}", "createTime": ago(days=1)}
@@ -51,7 +57,11 @@ class Listing:
         if page == self.broken_page:
             return 503, {"error": {"code": 503, "status": "UNAVAILABLE", "message": "try again"}}
         rows = list(self.operations.values())[page * self.page_size : (page + 1) * self.page_size]
-        more = {"nextPageToken": str(page + 1)} if len(self.operations) > (page + 1) * self.page_size else {}
+        more = (
+            {"nextPageToken": str(page + 1)}
+            if len(self.operations) > (page + 1) * self.page_size
+            else {}
+        )
         return 200, {"operations": rows} | more
 
     def _one(self, name: str) -> tuple[int, dict[str, Any]]:

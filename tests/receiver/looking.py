@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import redis
 
 from receiver.gemini.batches import Gemini
-from receiver.gemini.project_client import ProjectBatches
+from receiver.gemini.project_client import ProjectClient
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.scripts import COUNTERS, LOOK
 from receiver.outputs.paths import manifest_name
-from receiver.recovery.reconcile import MISSED, Reconciliation, Report
+from receiver.recovery.reconcile import MISSED, ReconcileReport, Reconciliation
 from receiver.storage import Storage, open_storage
 from tests.receiver.listing import Listing, serving
 
@@ -23,7 +23,7 @@ class Stage:
     listing: Listing
     client: "redis.Redis"
     storage: Storage
-    batches: ProjectBatches
+    batches: ProjectClient
 
     @property
     def inbox(self) -> Inbox:
@@ -32,8 +32,10 @@ class Stage:
     def store(self, name: str) -> None:
         self.storage.create(manifest_name(name.removeprefix("batches/")), b"{}")
 
-    def look(self, batches: ProjectBatches | None = None) -> Report:
-        report = Reconciliation(self.client, batches or self.batches, self.storage, 900).run(even_early=True)
+    def look(self, batches: ProjectClient | None = None) -> ReconcileReport:
+        report = Reconciliation(self.client, batches or self.batches, self.storage, 900).run(
+            even_early=True
+        )
         assert report is not None
         return report
 
@@ -50,4 +52,4 @@ def staging(redis_url: str, storage_url: str) -> Iterator[Stage]:
     """With an empty list, inbox and storage."""
     listing = Listing()
     with serving(listing) as url, Gemini(url, "right-key") as gemini, connect(redis_url) as client:
-        yield Stage(listing, client, open_storage(storage_url), ProjectBatches(gemini))
+        yield Stage(listing, client, open_storage(storage_url), ProjectClient(gemini))

@@ -8,7 +8,9 @@ from receiver.storage import Storage
 
 def put_manifest(storage: Storage, batch: str, **fields: object) -> None:
     """Store the manifest of a batch (`batches/<id>`) with two answers, or with other fields."""
-    nothing = dict.fromkeys(("display_name", "model", "created", "ended", "input", "index", "error"))
+    nothing = dict.fromkeys(
+        ("display_name", "model", "created", "ended", "input", "index", "error")
+    )
     manifest = nothing | {
         "batch": batch,
         "state": "SUCCEEDED",

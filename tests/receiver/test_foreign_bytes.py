@@ -8,14 +8,14 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.inbox.job_queue import QUEUE, Bell
+from receiver.inbox.job_queue import QUEUE, JobQueue
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.queries import Backlog
+from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redispatch import sweep
 from receiver.inbox.scripts import BURIED, COUNTERS, DELIVERIES, DONE, DUE, LOOK, METRICS, REFUSALS
 from receiver.inbox.web_presence import WEB
 from receiver.notices.outbox import DEAD, TARGETS
-from receiver.recovery.reconcile_lock import Looks
+from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.settings.settings import read_settings
 from receiver.status.pages import Pages
 from receiver.status.queries import read_all, read_list
@@ -28,7 +28,10 @@ SPOILS: dict[str, Spoil] = {
     "due": lambda client: client.zadd(DUE, {ODD: 1}),
     "buried": lambda client: client.zadd(BURIED, {ODD: 9e15}),
     "done": lambda client: client.zadd(DONE, {ODD: 9e15}),
-    "entry of bytes": lambda client: (client.zadd(DUE, {ODD: 1}), client.hset(b"gbr:entry:" + ODD, "state", "open")),
+    "entry of bytes": lambda client: (
+        client.zadd(DUE, {ODD: 1}),
+        client.hset(b"gbr:entry:" + ODD, "state", "open"),
+    ),
     "entry of no hash": lambda client: (
         client.zadd(BURIED, {"batches/odd": 9e15}),
         client.set("gbr:entry:batches/odd", 1),
@@ -43,7 +46,9 @@ SPOILS: dict[str, Spoil] = {
     ),
     "delivery": lambda client: client.lpush(DELIVERIES, b"\xff", b"a\nb\nc\nd\ne"),
     "refusal": lambda client: client.xadd(REFUSALS, {b"\xff": b"\xff"}),
-    "counter": lambda client: client.hset(COUNTERS, mapping={b"\xff": 1, "unbalanced_batches": b"\xff"}),
+    "counter": lambda client: client.hset(
+        COUNTERS, mapping={b"\xff": 1, "unbalanced_batches": b"\xff"}
+    ),
     "metric": lambda client: client.hset(METRICS, mapping={b"\xff": b"\xff"}),
     "look": lambda client: client.hset(LOOK, mapping={"began": b"\xff", "complete": "soon"}),
     "web": lambda client: client.hset(WEB, b"\xff", b"\xff"),
@@ -56,7 +61,20 @@ SPOILS: dict[str, Spoil] = {
         client.set("rq:worker:x", 1),
     ),
 }
-TYPES = [BURIED, DONE, DELIVERIES, REFUSALS, COUNTERS, METRICS, LOOK, WEB, TARGETS, DEAD, DUE, f"rq:workers:{QUEUE}"]
+TYPES = [
+    BURIED,
+    DONE,
+    DELIVERIES,
+    REFUSALS,
+    COUNTERS,
+    METRICS,
+    LOOK,
+    WEB,
+    TARGETS,
+    DEAD,
+    DUE,
+    f"rq:workers:{QUEUE}",
+]
 
 
 def junk_at(key: str) -> Spoil:
@@ -81,7 +99,11 @@ def spoilt(client: "redis.Redis", request: pytest.FixtureRequest) -> str:
 
 def left(spoilt: str) -> set[str]:
     """The states whose batches can still be known."""
-    lost = {f"type of {DUE}": {"open", "leased"}, f"type of {BURIED}": {"buried"}, f"type of {DONE}": {"done"}}
+    lost = {
+        f"type of {DUE}": {"open", "leased"},
+        f"type of {BURIED}": {"buried"},
+        f"type of {DONE}": {"done"},
+    }
     return {"open", "leased", "buried", "done"} - lost.get(spoilt, set())
 
 
@@ -90,7 +112,9 @@ def test_commands_show_the_rest(spoilt: str, redis_url: str) -> None:
     assert (overview["buried"] >= 1) is ("buried" in left(spoilt))
     assert "in short" in run(redis_url, "status").stdout
     listed = run(redis_url, "events", "list", "--json")
-    assert {one["batch"] for one in json.loads(listed.stdout)} == {f"batches/{state}" for state in left(spoilt)}
+    assert {one["batch"] for one in json.loads(listed.stdout)} == {
+        f"batches/{state}" for state in left(spoilt)
+    }
     for args in (["events", "list"], ["events", "list", "--deliveries"], ["notices", "list"]):
         result = run(redis_url, *args)
         assert (result.exit_code, result.exception) == (0, None), args
@@ -102,7 +126,8 @@ def test_page_and_metrics_show_the_rest(spoilt: str, client: "redis.Redis") -> N
     reading = read_all(client, [""], {})
     shown = {row.name for rows in (reading.buried, reading.stored, reading.waiting) for row in rows}
     assert shown == {f"batches/{state}" for state in left(spoilt) - {"leased"}}
-    Pages()._env.get_template("overview.html").render(reading=reading, visitor=None, here="", layout="part.html")  # noqa: SLF001 - the page without a browser
+    page = Pages()._env.get_template("overview.html")  # noqa: SLF001 - the page without a browser
+    page.render(reading=reading, visitor=None, here="", layout="part.html")
     for state in ("open", "buried", "done"):
         read_list(client, state, 1)
 
@@ -111,12 +136,14 @@ def test_sweep_and_delivery_go_on(spoilt: str, client: "redis.Redis") -> None:
     if spoilt == f"type of {DUE}":
         pytest.skip("nothing can be accepted there: the sender is told to come again")
     inbox = Inbox(client)
-    assert inbox.accept([Arrival("batches/new", "batch.succeeded", "static", "v1:msg_new")]) == [True]
+    assert inbox.accept([Arrival("batches/new", "batch.succeeded", "static", "v1:msg_new")]) == [
+        True
+    ]
     client.hdel("gbr:entry:batches/new", "rung_until")
-    sweep(inbox, Bell(client))
+    sweep(inbox, JobQueue(client))
     assert client.hexists("gbr:entry:batches/new", "rung_until")
-    Backlog(client).unsettled()
-    looks = Looks(client, 900)
+    InboxQueries(client).unsettled()
+    looks = ReconcileLock(client, 900)
     assert looks.is_due()
     assert looks.take() is not None
 
@@ -126,7 +153,10 @@ def test_odd_member_is_named(client: "redis.Redis", redis_url: str, place: str) 
     SPOILS[place](client)
     result = run(redis_url, "status")
     assert result.exit_code == 1
-    assert f"gbr:{place} in Redis has 1 member(s) that are no text, such as batches/\\xff\\xfe" in result.stderr
+    assert (
+        f"gbr:{place} in Redis has 1 member(s) that are no text, such as batches/\\xff\\xfe"
+        in result.stderr
+    )
 
 
 @pytest.mark.parametrize("key", [DUE, BURIED, DELIVERIES, LOOK])

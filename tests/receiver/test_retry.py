@@ -38,7 +38,9 @@ def test_waits_double_up_to_ten_minutes(waits: int, delay_s: float) -> None:
         (0, 5, 0.0, 5),
     ],
 )
-def test_retries_grow_fourfold(attempts: int, base_s: float, asked_s: float | None, delay_s: float) -> None:
+def test_retries_grow_fourfold(
+    attempts: int, base_s: float, asked_s: float | None, delay_s: float
+) -> None:
     assert plan_retry_s(attempts, base_s, asked_s) == delay_s
 
 
@@ -52,7 +54,11 @@ def test_jitter_adds_up_to_a_fifth() -> None:
     ("fault", "past", "next_one"),
     [
         ("batch", Past(), Next("postpone", "attempts", 5)),
-        ("batch", Past(attempts=3, outages=9, outage_s=99 * HOUR), Next("postpone", "attempts", 320)),
+        (
+            "batch",
+            Past(attempts=3, outages=9, outage_s=99 * HOUR),
+            Next("postpone", "attempts", 320),
+        ),
         ("outside", Past(), Next("postpone", "outages", 5)),
         ("outside", Past(attempts=4), Next("postpone", "outages", 5)),
         ("outside", Past(outages=1, outage_s=6), Next("postpone", "outages", 10)),
@@ -78,12 +84,18 @@ def test_what_no_retry_can_help_is_buried_at_once() -> None:
 
 
 @pytest.mark.parametrize(("asked_s", "delay_s"), [(None, 10), (3.0, 10), (120.0, 120)])
-@pytest.mark.parametrize(("fault", "past"), [("outside", Past(outages=1)), ("refused", Past(refusals=1))])
-def test_wait_is_never_shorter_than_asked(fault: Fault, past: Past, asked_s: float | None, delay_s: float) -> None:
+@pytest.mark.parametrize(
+    ("fault", "past"), [("outside", Past(outages=1)), ("refused", Past(refusals=1))]
+)
+def test_wait_is_never_shorter_than_asked(
+    fault: Fault, past: Past, asked_s: float | None, delay_s: float
+) -> None:
     assert plan_next(fault, past, USUAL, asked_s=asked_s).delay_s == delay_s
 
 
-@pytest.mark.parametrize(("base_s", "longest_s"), [(0, 9), (0.2, 36), (5, 900), (60, 900), (1200, 1200)])
+@pytest.mark.parametrize(
+    ("base_s", "longest_s"), [(0, 9), (0.2, 36), (5, 900), (60, 900), (1200, 1200)]
+)
 def test_longest_wait_keeps_its_proportion_to_the_first(base_s: float, longest_s: float) -> None:
     assert plan_next("outside", Past(outages=50), Patience(base_s)).delay_s == longest_s
 

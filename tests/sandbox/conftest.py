@@ -53,9 +53,9 @@ class Sandbox:
         start_headers = {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
         opened = self.http.post("/upload/v1/files", json={"file": meta}, headers=start_headers)
         headers = {"x-goog-upload-command": "upload, finalize", "x-goog-upload-offset": "0"}
-        name: str = self.http.post(opened.headers["x-goog-upload-url"], content=lines, headers=headers).json()["file"][
-            "name"
-        ]
+        name: str = self.http.post(
+            opened.headers["x-goog-upload-url"], content=lines, headers=headers
+        ).json()["file"]["name"]
         return name
 
     def run(self, batch: Json, method: str = "batchGenerateContent") -> Json:
@@ -63,7 +63,9 @@ class Sandbox:
         return self.ended(self.create(batch, method)["name"])
 
     def ended(self, name: str) -> Json:
-        found: Json = wait_for(lambda: (shown := self.ask("GET", f"/v1/{name}")).get("done") and shown)
+        found: Json = wait_for(
+            lambda: (shown := self.ask("GET", f"/v1/{name}")).get("done") and shown
+        )
         return found
 
     def run_lines(self, *entries: Json, display_name: str | None = None) -> list[Json]:
@@ -73,14 +75,20 @@ class Sandbox:
         return self.result_lines(ended)
 
     def result_lines(self, operation: Json) -> list[Json]:
-        content = self.http.get(f"/v1/{operation['response']['responsesFile']}:download?alt=media").content
+        content = self.http.get(
+            f"/v1/{operation['response']['responsesFile']}:download?alt=media"
+        ).content
         return [json.loads(line) for line in content.split(b"\n") if line]
 
     def fault(self, **knobs: Any) -> None:
         self.ask("POST", "/sandbox/faults", knobs)
 
     def deliveries(self, batch: str) -> list[Json]:
-        return [found for found in self.ask("GET", "/sandbox/ledger")["deliveries"] if found["batch"] == batch]
+        return [
+            found
+            for found in self.ask("GET", "/sandbox/ledger")["deliveries"]
+            if found["batch"] == batch
+        ]
 
 
 @contextmanager

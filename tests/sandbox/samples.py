@@ -18,7 +18,13 @@ def sample(name: str) -> str:
 def environment(url: str) -> dict[str, str]:
     """What a user sets before running a sample; the SDKs read the host from here."""
     direct = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    return {**os.environ, **direct, "GEMINI_API_KEY": KEY, "GOOGLE_API_KEY": KEY, "GOOGLE_GEMINI_BASE_URL": url}
+    return {
+        **os.environ,
+        **direct,
+        "GEMINI_API_KEY": KEY,
+        "GOOGLE_API_KEY": KEY,
+        "GOOGLE_GEMINI_BASE_URL": url,
+    }
 
 
 def run(argv: list[str], url: str, folder: Path) -> "subprocess.CompletedProcess[str]":

@@ -15,7 +15,9 @@ def add(sandbox: Sandbox, **members: object) -> Json:
 def test_existing_file_becomes_result(sandbox: Sandbox, tmp_path: Path) -> None:
     path = tmp_path / "huge.jsonl"
     path.write_bytes(b'{"response":{},"key":"a"}\n' * 3)
-    made = add(sandbox, result_path=str(path), request_count=3, failed_count=1, display_name="bench")
+    made = add(
+        sandbox, result_path=str(path), request_count=3, failed_count=1, display_name="bench"
+    )
     shown = sandbox.ask("GET", f"/v1/{made['name']}")
     assert shown == made
     assert shown["metadata"]["batchStats"] == {
@@ -27,7 +29,9 @@ def test_existing_file_becomes_result(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_raw_output_is_shown_unchanged(sandbox: Sandbox) -> None:
-    output = {"inlinedResponses": {"inlinedResponses": [{"error": {"code": 3}, "metadata": {"n": 1}}]}}
+    output = {
+        "inlinedResponses": {"inlinedResponses": [{"error": {"code": 3}, "metadata": {"n": 1}}]}
+    }
     made = add(sandbox, output=output, request_count=1)
     shown = sandbox.ask("GET", f"/v1/{made['name']}")
     assert shown["metadata"]["output"] == output
@@ -53,7 +57,9 @@ def test_notify_sends_new_delivery(sandbox: Sandbox, callbacks: Callbacks) -> No
 
 
 @pytest.mark.parametrize(
-    "body", [{"state": "RUNNING"}, {"state": "DONE"}, {"result_path": "/no/such/file"}, {"colour": "red"}], ids=str
+    "body",
+    [{"state": "RUNNING"}, {"state": "DONE"}, {"result_path": "/no/such/file"}, {"colour": "red"}],
+    ids=str,
 )
 def test_impossible_batch_is_refused(sandbox: Sandbox, body: Json) -> None:
     assert sandbox.http.post("/sandbox/batches", json=body).status_code == 400
@@ -62,11 +68,17 @@ def test_impossible_batch_is_refused(sandbox: Sandbox, body: Json) -> None:
 def test_reset_empties_everything(sandbox: Sandbox, callbacks: Callbacks) -> None:
     sandbox.upload(b"x")
     sandbox.fault(drop_deliveries="all")
-    sandbox.ask("POST", "/v1/webhooks", {"uri": callbacks.url, "subscribed_events": ["batch.succeeded"]})
+    sandbox.ask(
+        "POST", "/v1/webhooks", {"uri": callbacks.url, "subscribed_events": ["batch.succeeded"]}
+    )
     running = sandbox.create(inline("a", name="[stuck]"))["name"]
     sandbox.ask("DELETE", "/sandbox/state")
     assert sandbox.http.get(f"/v1/{running}").status_code == 404
-    assert [sandbox.ask("GET", f"/v1/{kind}") for kind in ("files", "batches", "webhooks")] == [{}, {}, {}]
+    assert [sandbox.ask("GET", f"/v1/{kind}") for kind in ("files", "batches", "webhooks")] == [
+        {},
+        {},
+        {},
+    ]
     assert sandbox.ask("GET", "/sandbox/ledger") == {"batches": [], "deliveries": []}
     assert sandbox.ask("GET", "/sandbox/faults")["drop_deliveries"] == 0
 
@@ -74,5 +86,7 @@ def test_reset_empties_everything(sandbox: Sandbox, callbacks: Callbacks) -> Non
 def test_ledger_tells_true_state(sandbox: Sandbox) -> None:
     name = sandbox.run(inline("a", "[sandbox:error]", name="n"))["name"]
     sandbox.fault(late_output="all")
-    found = next(batch for batch in sandbox.ask("GET", "/sandbox/ledger")["batches"] if batch["name"] == name)
+    found = next(
+        batch for batch in sandbox.ask("GET", "/sandbox/ledger")["batches"] if batch["name"] == name
+    )
     assert (found["state"], found["successful"], found["failed"]) == ("SUCCEEDED", 1, 1)

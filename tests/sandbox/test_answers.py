@@ -34,14 +34,18 @@ def test_plain_answer_is_complete() -> None:
     assert response["modelVersion"] == "gemini-3.5-flash"
     usage = response["usageMetadata"]
     assert usage["totalTokenCount"] == usage["promptTokenCount"] + usage["candidatesTokenCount"]
-    assert usage["promptTokensDetails"] == [{"modality": "TEXT", "tokenCount": usage["promptTokenCount"]}]
+    assert usage["promptTokensDetails"] == [
+        {"modality": "TEXT", "tokenCount": usage["promptTokenCount"]}
+    ]
 
 
 @pytest.mark.parametrize("name", ["cachedContent", "cached_content"])
 def test_cached_content_counts_in_the_prompt(name: str) -> None:
     plain = generate()["response"]["usageMetadata"]
     cached = generate(**{name: "cachedContents/abc"})["response"]["usageMetadata"]
-    assert cached["promptTokenCount"] == plain["promptTokenCount"] + cached["cachedContentTokenCount"]
+    assert (
+        cached["promptTokenCount"] == plain["promptTokenCount"] + cached["cachedContentTokenCount"]
+    )
     assert cached["totalTokenCount"] == cached["promptTokenCount"] + cached["candidatesTokenCount"]
 
 
@@ -81,7 +85,10 @@ def test_noise_makes_large_pictures() -> None:
 
 
 def test_function_is_called() -> None:
-    function = {"name": "weather", "parameters": {"type": "OBJECT", "properties": {"city": {"type": "STRING"}}}}
+    function = {
+        "name": "weather",
+        "parameters": {"type": "OBJECT", "properties": {"city": {"type": "STRING"}}},
+    }
     call = parts(generate(tools=[{"functionDeclarations": [function]}]))[0]["functionCall"]
     assert call["name"] == "weather"
     assert isinstance(call["args"]["city"], str)
@@ -150,4 +157,7 @@ def test_embedding_defaults_to_768() -> None:
 
 
 def test_embedding_markers_work_too() -> None:
-    assert answer_embed({"content": {"parts": [{"text": "[sandbox:error 4]"}]}}, 0)[0]["error"]["code"] == 4
+    assert (
+        answer_embed({"content": {"parts": [{"text": "[sandbox:error 4]"}]}}, 0)[0]["error"]["code"]
+        == 4
+    )

@@ -30,14 +30,21 @@ def test_new_job_is_pending(sandbox: Sandbox) -> None:
     metadata = created["metadata"]
     assert metadata["state"] == "BATCH_STATE_PENDING"
     assert metadata["batchStats"] == {"requestCount": "2", "pendingRequestCount": "2"}
-    assert metadata["@type"] == "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch"
+    assert (
+        metadata["@type"]
+        == "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch"
+    )
     assert len(metadata["createTime"]) == len("2026-08-19T14:34:12.267870162Z")
 
 
 def test_running_counts_stay_pending(sandbox: Sandbox) -> None:
     name = sandbox.create(inline("a", name="[stuck]"))["name"]
     shown = wait_for(
-        lambda: (found := sandbox.ask("GET", f"/v1/{name}"))["metadata"]["state"] == "BATCH_STATE_RUNNING" and found
+        lambda: (
+            (found := sandbox.ask("GET", f"/v1/{name}"))["metadata"]["state"]
+            == "BATCH_STATE_RUNNING"
+            and found
+        )
     )
     assert "done" not in shown
     assert shown["metadata"]["batchStats"]["pendingRequestCount"] == "1"
@@ -94,7 +101,10 @@ def test_update_changes_display_name(sandbox: Sandbox) -> None:
     path = f"/v1/{name}:updateGenerateContentBatch?updateMask=displayName"
     assert sandbox.ask("PATCH", path, {"displayName": "new"})["displayName"] == "new"
     assert sandbox.ask("GET", f"/v1/{name}")["metadata"]["displayName"] == "new"
-    assert sandbox.http.patch(f"/v1/{name}:updateEmbedContentBatch", json={"model": "x"}).status_code == 400
+    assert (
+        sandbox.http.patch(f"/v1/{name}:updateEmbedContentBatch", json={"model": "x"}).status_code
+        == 400
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +143,9 @@ def test_oversized_inline_create_is_refused(sandbox: Sandbox) -> None:
 
 
 def test_file_without_lines_is_refused(sandbox: Sandbox) -> None:
-    refused = sandbox.http.post(CREATE, json={"batch": {"inputConfig": {"fileName": sandbox.upload(b"")}}})
+    refused = sandbox.http.post(
+        CREATE, json={"batch": {"inputConfig": {"fileName": sandbox.upload(b"")}}}
+    )
     assert refused.status_code == 400
 
 

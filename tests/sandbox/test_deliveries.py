@@ -18,11 +18,16 @@ EVENTS = ["batch.succeeded", "batch.failed", "batch.cancelled", "batch.expired"]
 
 
 def register(sandbox: Sandbox, callbacks: Callbacks, events: list[str] | None = None) -> Json:
-    return sandbox.ask("POST", "/v1/webhooks", {"uri": callbacks.url, "subscribed_events": events or EVENTS})
+    return sandbox.ask(
+        "POST", "/v1/webhooks", {"uri": callbacks.url, "subscribed_events": events or EVENTS}
+    )
 
 
 def dynamic(callbacks: Callbacks, *texts: str, name: str | None = None, **members: object) -> Json:
-    return {**inline(*(texts or ("a",)), name=name), "webhookConfig": {"uris": [callbacks.url], **members}}
+    return {
+        **inline(*(texts or ("a",)), name=name),
+        "webhookConfig": {"uris": [callbacks.url], **members},
+    }
 
 
 def settled(sandbox: Sandbox, batch: str, condition: Callable[[Json], bool]) -> Json:
@@ -35,7 +40,9 @@ def matches_v1a(sandbox: Sandbox, received: Received) -> bool:
     """Whether any published Ed25519 key signed this; the header names none."""
     version, _, signature = received.headers["webhook-signature"].partition(",")
     assert version == "v1a"
-    signed = ".".join((received.headers["webhook-id"], received.headers["webhook-timestamp"], "")).encode()
+    signed = ".".join(
+        (received.headers["webhook-id"], received.headers["webhook-timestamp"], "")
+    ).encode()
     for key in httpx.get(f"{sandbox.url}/.well-known/jwks.json").json()["keys"]:
         if key["kty"] == "OKP":
             public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"] + "="))
@@ -52,7 +59,12 @@ def test_static_delivery_verifies(sandbox: Sandbox, callbacks: Callbacks) -> Non
     name = sandbox.create(inline("a"))["name"]
     received = callbacks.wait()[0]
     event = Webhook(secret).verify(received.body, received.headers)
-    assert event == {"type": "batch.succeeded", "version": "v1", "timestamp": event["timestamp"], "data": {"id": name}}
+    assert event == {
+        "type": "batch.succeeded",
+        "version": "v1",
+        "timestamp": event["timestamp"],
+        "data": {"id": name},
+    }
     assert received.body == json.dumps(event, separators=(",", ":")).encode()
     assert received.headers["webhook-id"].startswith("msg_")
     assert received.headers["content-type"] == "application/json"
@@ -60,14 +72,24 @@ def test_static_delivery_verifies(sandbox: Sandbox, callbacks: Callbacks) -> Non
 
 @pytest.mark.parametrize(
     ("marker", "event_type"),
-    [("[fail]", "batch.failed"), ("[expire]", "batch.expired"), ("[cancel-partial]", "batch.cancelled")],
+    [
+        ("[fail]", "batch.failed"),
+        ("[expire]", "batch.expired"),
+        ("[cancel-partial]", "batch.cancelled"),
+    ],
 )
-def test_every_end_has_its_event(sandbox: Sandbox, callbacks: Callbacks, marker: str, event_type: str) -> None:
+def test_every_end_has_its_event(
+    sandbox: Sandbox, callbacks: Callbacks, marker: str, event_type: str
+) -> None:
     register(sandbox, callbacks)
     sandbox.create(inline("a", name=marker))
     event = json.loads(callbacks.wait()[0].body)
     assert event["type"] == event_type
-    assert ("error_code" in event["data"]) == ("error_message" in event["data"]) == (event_type == "batch.failed")
+    assert (
+        ("error_code" in event["data"])
+        == ("error_message" in event["data"])
+        == (event_type == "batch.failed")
+    )
 
 
 def test_unsubscribed_events_stay_away(sandbox: Sandbox, callbacks: Callbacks) -> None:
@@ -94,7 +116,9 @@ def test_rotation_signs_with_both(sandbox: Sandbox, callbacks: Callbacks) -> Non
         Webhook(secret).verify(received.body, received.headers)
 
 
-def test_rotated_secret_signs_until_its_end(start_sandbox: Callable[..., Sandbox], callbacks: Callbacks) -> None:
+def test_rotated_secret_signs_until_its_end(
+    start_sandbox: Callable[..., Sandbox], callbacks: Callbacks
+) -> None:
     sandbox = start_sandbox("--secret-overlap", "0")
     webhook = register(sandbox, callbacks)
     sandbox.ask("POST", f"/v1/webhooks/{webhook['id']}:rotateSigningSecret", {})
@@ -139,7 +163,9 @@ def test_dynamic_body_is_bound(sandbox: Sandbox, callbacks: Callbacks) -> None:
 
 @pytest.mark.parametrize("name", ["userMetadata", "user_metadata"])
 @pytest.mark.parametrize("place", ["top", "data"])
-def test_user_metadata_comes_along(sandbox: Sandbox, callbacks: Callbacks, name: str, place: str) -> None:
+def test_user_metadata_comes_along(
+    sandbox: Sandbox, callbacks: Callbacks, name: str, place: str
+) -> None:
     sandbox.fault(user_metadata_in=place)
     metadata: Json = {name: {"job_group": "n"}}
     sandbox.create(dynamic(callbacks, **metadata))
@@ -178,9 +204,15 @@ def test_jwt_scheme_is_rs256(sandbox: Sandbox, callbacks: Callbacks) -> None:
         jwt.decode(forged, jwt.PyJWK(key), algorithms=["RS256"], audience=callbacks.url)
 
 
-def test_options_set_scheme_and_audience(start_sandbox: Callable[..., Sandbox], callbacks: Callbacks) -> None:
-    start_sandbox("--dynamic-scheme", "jwt", "--jwt-audience", "my-service").create(dynamic(callbacks))
-    claims = jwt.decode(callbacks.wait()[0].headers["webhook-signature"], options={"verify_signature": False})
+def test_options_set_scheme_and_audience(
+    start_sandbox: Callable[..., Sandbox], callbacks: Callbacks
+) -> None:
+    start_sandbox("--dynamic-scheme", "jwt", "--jwt-audience", "my-service").create(
+        dynamic(callbacks)
+    )
+    claims = jwt.decode(
+        callbacks.wait()[0].headers["webhook-signature"], options={"verify_signature": False}
+    )
     assert claims["aud"] == "my-service"
 
 
@@ -212,7 +244,9 @@ def test_unreachable_endpoint_is_recorded(sandbox: Sandbox) -> None:
     assert "ConnectError" in delivery["attempts"][0]["error"]
 
 
-def test_failing_webhook_is_switched_off(start_sandbox: Callable[..., Sandbox], callbacks: Callbacks) -> None:
+def test_failing_webhook_is_switched_off(
+    start_sandbox: Callable[..., Sandbox], callbacks: Callbacks
+) -> None:
     sandbox = start_sandbox("--disable-after", "3")
     webhook_id = register(sandbox, callbacks)["id"]
     callbacks.statuses = [500] * 10
@@ -224,7 +258,10 @@ def test_failing_webhook_is_switched_off(start_sandbox: Callable[..., Sandbox], 
 
     wait_for(lambda: state() == "disabled_due_to_failed_deliveries")
     assert len(callbacks.received) == 3
-    assert sandbox.ask("PATCH", f"/v1/webhooks/{webhook_id}", {"state": "enabled"})["state"] == "enabled"
+    assert (
+        sandbox.ask("PATCH", f"/v1/webhooks/{webhook_id}", {"state": "enabled"})["state"]
+        == "enabled"
+    )
 
 
 def test_dropped_delivery_never_comes(sandbox: Sandbox, callbacks: Callbacks) -> None:
@@ -233,7 +270,9 @@ def test_dropped_delivery_never_comes(sandbox: Sandbox, callbacks: Callbacks) ->
     lost = sandbox.run(inline("a"))["name"]
     kept = sandbox.run(inline("a"))["name"]
     assert [json.loads(got.body)["data"]["id"] for got in callbacks.wait()] == [kept]
-    assert [(found["dropped"], found["attempts"]) for found in sandbox.deliveries(lost)] == [(True, [])]
+    assert [(found["dropped"], found["attempts"]) for found in sandbox.deliveries(lost)] == [
+        (True, [])
+    ]
 
 
 def test_duplicate_has_same_id(sandbox: Sandbox, callbacks: Callbacks) -> None:
@@ -292,4 +331,7 @@ def test_ping_is_signed(sandbox: Sandbox, callbacks: Callbacks) -> None:
     webhook = register(sandbox, callbacks)
     assert sandbox.ask("POST", f"/v1/webhooks/{webhook['id']}:ping") == {}
     received = callbacks.wait()[0]
-    assert Webhook(webhook["new_signing_secret"]).verify(received.body, received.headers)["type"] == "ping"
+    assert (
+        Webhook(webhook["new_signing_secret"]).verify(received.body, received.headers)["type"]
+        == "ping"
+    )

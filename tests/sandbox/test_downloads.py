@@ -15,7 +15,9 @@ def result(sandbox: Sandbox, tmp_path: Path) -> str:
     """The path of a result file that needed no generation."""
     path = tmp_path / "result.jsonl"
     path.write_bytes(CONTENT)
-    made = sandbox.ask("POST", "/sandbox/batches", {"result_path": str(path), "request_count": 100_000})
+    made = sandbox.ask(
+        "POST", "/sandbox/batches", {"result_path": str(path), "request_count": 100_000}
+    )
     return f"/v1/{made['response']['responsesFile']}:download?alt=media"
 
 
@@ -29,12 +31,17 @@ def test_both_paths_serve_bytes(sandbox: Sandbox, result: str, prefix: str) -> N
 
 def test_range_gives_the_rest(sandbox: Sandbox, result: str) -> None:
     whole = sandbox.http.get(result)
-    part = sandbox.http.get(result, headers={"range": "bytes=1000-", "if-range": whole.headers["etag"]})
+    part = sandbox.http.get(
+        result, headers={"range": "bytes=1000-", "if-range": whole.headers["etag"]}
+    )
     assert (part.status_code, part.content) == (206, CONTENT[1000:])
     assert part.headers["content-range"] == f"bytes 1000-{len(CONTENT) - 1}/{len(CONTENT)}"
     assert sandbox.http.get(result, headers={"range": "bytes=5-9"}).content == CONTENT[5:10]
     assert sandbox.http.get(result, headers={"range": f"bytes={len(CONTENT)}-"}).status_code == 416
-    assert sandbox.http.get(result, headers={"range": "bytes=5-", "if-range": '"old"'}).status_code == 200
+    assert (
+        sandbox.http.get(result, headers={"range": "bytes=5-", "if-range": '"old"'}).status_code
+        == 200
+    )
 
 
 def test_uploaded_file_is_not_served(sandbox: Sandbox) -> None:
@@ -86,7 +93,10 @@ def test_chunked_download_has_no_length(sandbox: Sandbox, result: str) -> None:
 
 def test_gzip_only_for_those_who_accept(sandbox: Sandbox, result: str) -> None:
     sandbox.fault(gzip_downloads=1)
-    assert "content-encoding" not in sandbox.http.get(result, headers={"accept-encoding": "identity"}).headers
+    assert (
+        "content-encoding"
+        not in sandbox.http.get(result, headers={"accept-encoding": "identity"}).headers
+    )
     with sandbox.http.stream("GET", result, headers={"accept-encoding": "gzip"}) as answer:
         assert answer.headers["content-encoding"] == "gzip"
         assert gzip.decompress(b"".join(answer.iter_raw())) == CONTENT

@@ -40,7 +40,9 @@ def test_status_fault_is_raised() -> None:
         ("download_status", "GET", "/v1/files/batch-none:download"),
     ],
 )
-def test_every_call_can_be_refused(sandbox: Sandbox, knob: str, method: str, path: str, status: int) -> None:
+def test_every_call_can_be_refused(
+    sandbox: Sandbox, knob: str, method: str, path: str, status: int
+) -> None:
     sandbox.fault(**{knob: {"status": status, "retry_after": 2}})
     answers = [sandbox.http.request(method, path) for _ in range(2)]
     assert (answers[0].status_code, answers[0].headers["retry-after"]) == (status, "2")
@@ -56,7 +58,11 @@ def test_states_can_have_the_guides_prefix(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"no_such": 1}, {"drop_deliveries": "some"}, {"late_output": 3, "get_status": {"status": "x"}}],
+    [
+        {"no_such": 1},
+        {"drop_deliveries": "some"},
+        {"late_output": 3, "get_status": {"status": "x"}},
+    ],
     ids=str,
 )
 def test_wrong_knob_changes_nothing(sandbox: Sandbox, changes: Json) -> None:

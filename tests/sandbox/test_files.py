@@ -26,11 +26,15 @@ def test_expired_file_is_gone(start_sandbox: Callable[..., Sandbox]) -> None:
     assert refused.status_code == 404
 
 
-@pytest.mark.parametrize(("method", "message"), [("GET", "GetFileRequest"), ("DELETE", "DeleteFileRequest")])
+@pytest.mark.parametrize(
+    ("method", "message"), [("GET", "GetFileRequest"), ("DELETE", "DeleteFileRequest")]
+)
 def test_long_id_is_refused_in_words(sandbox: Sandbox, method: str, message: str) -> None:
     refused = sandbox.http.request(method, f"/v1/files/batch-{'a' * 36}")
     assert refused.status_code == 400
-    assert refused.json()["error"]["message"].startswith(f"* {message}.name: File ID (name excluding 'files/')")
+    assert refused.json()["error"]["message"].startswith(
+        f"* {message}.name: File ID (name excluding 'files/')"
+    )
 
 
 def test_deleted_file_leaves_list(sandbox: Sandbox) -> None:
@@ -42,14 +46,23 @@ def test_deleted_file_leaves_list(sandbox: Sandbox) -> None:
 
 def test_large_upload_goes_in_chunks(client: genai.Client, tmp_path: Path) -> None:
     path = tmp_path / "large.jsonl"
-    line = json.dumps({"key": "k", "request": {"contents": [{"parts": [{"text": "x" * 1000}]}]}}).encode() + b"\n"
+    line = (
+        json.dumps(
+            {"key": "k", "request": {"contents": [{"parts": [{"text": "x" * 1000}]}]}}
+        ).encode()
+        + b"\n"
+    )
     path.write_bytes(line * (20 * 1024 * 1024 // len(line)))
-    found = client.files.upload(file=str(path), config=types.UploadFileConfig(mime_type="jsonl", name="files/large-1"))
+    found = client.files.upload(
+        file=str(path), config=types.UploadFileConfig(mime_type="jsonl", name="files/large-1")
+    )
     assert (found.name, found.size_bytes) == ("files/large-1", path.stat().st_size)
 
 
 def test_empty_file_uploads_too(client: genai.Client) -> None:
-    found = client.files.upload(file=io.BytesIO(b""), config=types.UploadFileConfig(mime_type="jsonl"))
+    found = client.files.upload(
+        file=io.BytesIO(b""), config=types.UploadFileConfig(mime_type="jsonl")
+    )
     assert found.state is types.FileState.ACTIVE
 
 

@@ -54,9 +54,14 @@ def uploaded(client: genai.Client, tmp_path: Path) -> types.File:
     requests = [
         {
             "key": "request-1",
-            "request": {"contents": [{"parts": [{"text": "Describe the process of photosynthesis."}]}]},
+            "request": {
+                "contents": [{"parts": [{"text": "Describe the process of photosynthesis."}]}]
+            },
         },
-        {"key": "request-2", "request": {"contents": [{"parts": [{"text": "What is in a Margherita pizza?"}]}]}},
+        {
+            "key": "request-2",
+            "request": {"contents": [{"parts": [{"text": "What is in a Margherita pizza?"}]}]},
+        },
     ]
     path.write_text("".join(json.dumps(request) + "\n" for request in requests))
     config = types.UploadFileConfig(display_name="my-batch-requests", mime_type="jsonl")
@@ -65,7 +70,9 @@ def uploaded(client: genai.Client, tmp_path: Path) -> types.File:
 
 def test_inline_requests_answer_inline(client: genai.Client, wait_job: Wait) -> None:
     requests = [ask("Tell me a one-sentence joke."), ask("Why is the sky blue?")]
-    created = client.batches.create(model=MODEL, src=requests, config={"display_name": "inlined-requests-job-1"})
+    created = client.batches.create(
+        model=MODEL, src=requests, config={"display_name": "inlined-requests-job-1"}
+    )
     assert created.state is not None
     assert created.state.name == "JOB_STATE_PENDING"
     job = wait_job(name_of(created))
@@ -94,7 +101,9 @@ def test_uploaded_file_reads_back(client: genai.Client, uploaded: types.File) ->
 
 
 def test_file_job_gives_file(client: genai.Client, uploaded: types.File, wait_job: Wait) -> None:
-    created = client.batches.create(model=MODEL, src=name_of(uploaded), config={"display_name": "file-upload-job-1"})
+    created = client.batches.create(
+        model=MODEL, src=name_of(uploaded), config={"display_name": "file-upload-job-1"}
+    )
     job = wait_job(name_of(created))
     assert job.dest is not None
     assert job.dest.file_name is not None
@@ -105,7 +114,9 @@ def test_file_job_gives_file(client: genai.Client, uploaded: types.File, wait_jo
     assert all(line.endswith(f'"key":"request-{number}"}}') for number, line in enumerate(lines, 1))
 
 
-def test_result_file_has_no_metadata(client: genai.Client, uploaded: types.File, wait_job: Wait) -> None:
+def test_result_file_has_no_metadata(
+    client: genai.Client, uploaded: types.File, wait_job: Wait
+) -> None:
     job = wait_job(name_of(client.batches.create(model=MODEL, src=name_of(uploaded))))
     assert job.dest is not None
     assert job.dest.file_name is not None
@@ -116,7 +127,9 @@ def test_result_file_has_no_metadata(client: genai.Client, uploaded: types.File,
         client.files.delete(name=job.dest.file_name)
 
 
-def test_download_streams_to_path(client: genai.Client, uploaded: types.File, wait_job: Wait, tmp_path: Path) -> None:
+def test_download_streams_to_path(
+    client: genai.Client, uploaded: types.File, wait_job: Wait, tmp_path: Path
+) -> None:
     job = wait_job(name_of(client.batches.create(model=MODEL, src=name_of(uploaded))))
     assert job.dest is not None
     assert job.dest.file_name is not None
@@ -137,18 +150,25 @@ def test_embeddings_from_inline_requests(client: genai.Client, wait_job: Wait) -
     assert job.dest is not None
     rows = job.dest.inlined_embed_content_responses
     assert rows is not None
-    values = [row.response.embedding.values for row in rows if row.response and row.response.embedding]
+    values = [
+        row.response.embedding.values for row in rows if row.response and row.response.embedding
+    ]
     assert [len(found or []) for found in values] == [64, 64]
     assert values[0] != values[1]
 
 
 @EXPERIMENTAL
 def test_embeddings_from_input_file(client: genai.Client, wait_job: Wait) -> None:
-    line = {"key": "request_1", "request": {"content": {"parts": [{"text": "one"}]}, "output_dimensionality": 3}}
+    line = {
+        "key": "request_1",
+        "request": {"content": {"parts": [{"text": "one"}]}, "output_dimensionality": 3},
+    }
     content = io.BytesIO(json.dumps(line).encode())
     source = client.files.upload(file=content, config=types.UploadFileConfig(mime_type="jsonl"))
     created = client.batches.create_embeddings(
-        model="gemini-embedding-2", src={"file_name": source.name}, config={"display_name": "Input embeddings batch"}
+        model="gemini-embedding-2",
+        src={"file_name": source.name},
+        config={"display_name": "Input embeddings batch"},
     )
     job = wait_job(name_of(created))
     assert job.dest is not None
@@ -162,14 +182,20 @@ def test_embeddings_from_input_file(client: genai.Client, wait_job: Wait) -> Non
 def test_system_instruction_is_accepted(client: genai.Client, wait_job: Wait) -> None:
     requests = [
         {"contents": [{"parts": [{"text": "Write a short poem about a cloud."}]}]},
-        ask("Write a poem about a cat.", system_instruction={"parts": [{"text": "You are a cat. Your name is Neko."}]}),
+        ask(
+            "Write a poem about a cat.",
+            system_instruction={"parts": [{"text": "You are a cat. Your name is Neko."}]},
+        ),
     ]
     job = wait_job(name_of(client.batches.create(model=MODEL, src=requests)))
     assert ["cloud" in text_of(inlined(job)[0]), "cat" in text_of(inlined(job)[1])] == [True, True]
 
 
 def test_google_search_grounds_answer(client: genai.Client, wait_job: Wait) -> None:
-    requests = [ask("Who won the euro 1998?"), ask("Who won the euro 2025?", tools=[{"google_search": {}}])]
+    requests = [
+        ask("Who won the euro 1998?"),
+        ask("Who won the euro 2025?", tools=[{"google_search": {}}]),
+    ]
     plain, searched = inlined(wait_job(name_of(client.batches.create(model=MODEL, src=requests))))
     assert plain.response is not None
     assert plain.response.candidates is not None
@@ -185,8 +211,13 @@ def test_google_search_grounds_answer(client: genai.Client, wait_job: Wait) -> N
 
 def test_structured_output_fits_schema(client: genai.Client, wait_job: Wait) -> None:
     config = {"response_mime_type": "application/json", "response_schema": list[Recipe]}
-    requests = [ask("List a few cookie recipes.", **config), ask("List gluten free ones.", **config)]
-    created = client.batches.create(model=MODEL, src=requests, config={"display_name": "structured-output-job-1"})
+    requests = [
+        ask("List a few cookie recipes.", **config),
+        ask("List gluten free ones.", **config),
+    ]
+    created = client.batches.create(
+        model=MODEL, src=requests, config={"display_name": "structured-output-job-1"}
+    )
     for row in inlined(wait_job(name_of(created))):
         recipes = TypeAdapter(list[Recipe]).validate_json(text_of(row))
         assert recipes
@@ -207,7 +238,10 @@ def test_webhook_create_shows_secret(client: genai.Client) -> None:
 
 
 def test_list_walks_all_pages(client: genai.Client) -> None:
-    created = [name_of(client.batches.create(model=MODEL, src=[ask(f"Question {number}")])) for number in range(5)]
+    created = [
+        name_of(client.batches.create(model=MODEL, src=[ask(f"Question {number}")]))
+        for number in range(5)
+    ]
     pager = client.batches.list(config={"page_size": 2})
     assert len(pager.page) == 2
     listed = [job.name for job, _ in zip(pager, range(5), strict=False)]
@@ -233,7 +267,11 @@ def test_deleted_job_is_gone(client: genai.Client) -> None:
 
 
 def test_failed_job_says_so(client: genai.Client, wait_job: Wait) -> None:
-    job = wait_job(name_of(client.batches.create(model=MODEL, src=[ask("x")], config={"display_name": "[fail]"})))
+    job = wait_job(
+        name_of(
+            client.batches.create(model=MODEL, src=[ask("x")], config={"display_name": "[fail]"})
+        )
+    )
     assert job.state is not None
     assert job.state.name == "JOB_STATE_FAILED"
     assert job.dest is None
@@ -247,10 +285,14 @@ def test_image_job_gives_pictures(client: genai.Client, wait_job: Wait, tmp_path
             contents = [{"parts": [{"text": f"A big letter {letter} surrounded by animals"}]}]
             request = {"contents": contents, "generation_config": config}
             file.write(json.dumps({"key": f"request-{letter}", "request": request}) + "\n")
-    upload_config = types.UploadFileConfig(display_name="my-batch-image-requests", mime_type="jsonl")
+    upload_config = types.UploadFileConfig(
+        display_name="my-batch-image-requests", mime_type="jsonl"
+    )
     source = client.files.upload(file=str(path), config=upload_config)
     created = client.batches.create(
-        model="gemini-3-pro-image-preview", src=name_of(source), config={"display_name": "file-image-upload-job-1"}
+        model="gemini-3-pro-image-preview",
+        src=name_of(source),
+        config={"display_name": "file-image-upload-job-1"},
     )
     job = wait_job(name_of(created))
     assert job.dest is not None
@@ -267,14 +309,20 @@ def test_image_job_gives_pictures(client: genai.Client, wait_job: Wait, tmp_path
     assert pictures[0] != pictures[1]
 
 
-def test_webhook_config_reaches_endpoint(client: genai.Client, uploaded: types.File, callbacks: Callbacks) -> None:
+def test_webhook_config_reaches_endpoint(
+    client: genai.Client, uploaded: types.File, callbacks: Callbacks
+) -> None:
     webhook: Any = {"uris": [callbacks.url], "user_metadata": {"job_group": "nightly", "n": 1}}
-    job = client.batches.create(model=MODEL, src=name_of(uploaded), config={"webhook_config": webhook})
+    job = client.batches.create(
+        model=MODEL, src=name_of(uploaded), config={"webhook_config": webhook}
+    )
     event = json.loads(callbacks.wait()[0].body)
     assert event["type"] == "batch.succeeded"
     assert event["user_metadata"] == {"job_group": "nightly", "n": 1}
     assert event["data"]["id"] == job.name
-    assert event["data"]["output_file_uri"] == f"files/batch-{name_of(job).removeprefix('batches/')}"
+    assert (
+        event["data"]["output_file_uri"] == f"files/batch-{name_of(job).removeprefix('batches/')}"
+    )
 
 
 def test_unknown_input_file_is_refused(client: genai.Client) -> None:

@@ -12,8 +12,13 @@ PHOTOSYNTHESIS = {"contents": [{"parts": [{"text": "Describe the process of phot
 
 
 def test_inline_sample_keeps_metadata(sandbox: Sandbox) -> None:
-    requests = [{"request": PHOTOSYNTHESIS, "metadata": {"key": f"request-{number}"}} for number in (1, 2)]
-    batch = {"display_name": "my-batch-requests", "input_config": {"requests": {"requests": requests}}}
+    requests = [
+        {"request": PHOTOSYNTHESIS, "metadata": {"key": f"request-{number}"}} for number in (1, 2)
+    ]
+    batch = {
+        "display_name": "my-batch-requests",
+        "input_config": {"requests": {"requests": requests}},
+    }
     created = sandbox.ask("POST", MODEL_URL, {"batch": batch})
     assert created["metadata"]["displayName"] == "my-batch-requests"
     ended = sandbox.ended(created["name"])
@@ -36,8 +41,14 @@ def test_upload_sample_runs_keyless_lines(sandbox: Sandbox) -> None:
         content=b"{'file': {'display_name': 'BatchInput'}}",
     )
     headers = {"X-Goog-Upload-Offset": "0", "X-Goog-Upload-Command": "upload, finalize"}
-    info = httpx.post(started.headers["x-goog-upload-url"], headers=headers, content=body).json()["file"]
-    assert (info["displayName"], info["mimeType"], info["sizeBytes"]) == ("BatchInput", "text/plain", str(len(body)))
+    info = httpx.post(started.headers["x-goog-upload-url"], headers=headers, content=body).json()[
+        "file"
+    ]
+    assert (info["displayName"], info["mimeType"], info["sizeBytes"]) == (
+        "BatchInput",
+        "text/plain",
+        str(len(body)),
+    )
     batch = f"{{'batch': {{'display_name': 'my-batch', 'input_config': {{'file_name': '{info['name']}'}}}}}}"
     created = sandbox.http.post(MODEL_URL, content=batch.encode()).json()
     ended = sandbox.ended(created["name"])
@@ -58,10 +69,17 @@ def test_list_get_cancel_delete_samples(sandbox: Sandbox) -> None:
 
 
 def test_webhook_sample_takes_chosen_id(sandbox: Sandbox) -> None:
-    body = {"name": "My Example", "uri": "https://my-api.com/cb", "subscribed_events": ["batch.succeeded"]}
+    body = {
+        "name": "My Example",
+        "uri": "https://my-api.com/cb",
+        "subscribed_events": ["batch.succeeded"],
+    }
     created = sandbox.ask("POST", "/v1/webhooks?webhook_id=my-example-webhook-123", body)
     assert created["id"] == "my-example-webhook-123"
-    assert sandbox.http.post("/v1/webhooks?webhook_id=my-example-webhook-123", json=body).status_code == 409
+    assert (
+        sandbox.http.post("/v1/webhooks?webhook_id=my-example-webhook-123", json=body).status_code
+        == 409
+    )
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta", "v1main"])

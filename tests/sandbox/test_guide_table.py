@@ -5,8 +5,14 @@ from pathlib import Path
 
 from tests.sandbox.samples import GUIDE
 
-ROWS = [line.split(" | ") for line in (GUIDE / "README.md").read_text().splitlines() if line.count(" | ") == 3]
-SAMPLES = sorted(str(path.relative_to(GUIDE)) for path in GUIDE.glob("*/*.*") if path.suffix != ".pyc")
+ROWS = [
+    line.split(" | ")
+    for line in (GUIDE / "README.md").read_text().splitlines()
+    if line.count(" | ") == 3
+]
+SAMPLES = sorted(
+    str(path.relative_to(GUIDE)) for path in GUIDE.glob("*/*.*") if path.suffix != ".pyc"
+)
 
 
 def test_every_sample_has_a_row() -> None:
@@ -19,7 +25,9 @@ def test_every_row_has_tests_that_run_it() -> None:
     for row in ROWS[1:]:
         file = re.findall(r"`(test_\w+\.py)::", row[2])[0]
         source = (Path(__file__).parent / file).read_text()
-        lost += [name for name in re.findall(r"[`:](test_\w+)`", row[2]) if f"def {name}(" not in source]
+        lost += [
+            name for name in re.findall(r"[`:](test_\w+)`", row[2]) if f"def {name}(" not in source
+        ]
         sample = re.findall(r"`[a-z]+/([a-z_]+)\.", row[1])
         lost += [name for name in sample if f"/{name}." not in source and f'"{name}"' not in source]
     assert lost == []

@@ -38,7 +38,8 @@ def test_planned_failure_has_error(sandbox: Sandbox, marker: str, state: str) ->
 
 
 @pytest.mark.parametrize(
-    ("knob", "state"), [("fail_jobs", "FAILED"), ("expire_jobs", "EXPIRED"), ("cancel_jobs", "CANCELLED")]
+    ("knob", "state"),
+    [("fail_jobs", "FAILED"), ("expire_jobs", "EXPIRED"), ("cancel_jobs", "CANCELLED")],
 )
 def test_knob_ends_one_job(sandbox: Sandbox, knob: str, state: str) -> None:
     sandbox.fault(**{knob: 1})
@@ -111,7 +112,10 @@ def test_cancel_leaves_ended_job(sandbox: Sandbox) -> None:
 
 def test_cancelled_job_keeps_half(sandbox: Sandbox) -> None:
     name = sandbox.upload(
-        b"".join(b'{"key":"%d","request":{"contents":[{"parts":[{"text":"x"}]}]}}\n' % n for n in range(5))
+        b"".join(
+            b'{"key":"%d","request":{"contents":[{"parts":[{"text":"x"}]}]}}\n' % n
+            for n in range(5)
+        )
     )
     ended = sandbox.run({"inputConfig": {"fileName": name}, "displayName": "[cancel-partial]"})
     assert ended["metadata"]["state"] == "BATCH_STATE_CANCELLED"
@@ -138,7 +142,9 @@ def test_late_output_marker_counts_gets(sandbox: Sandbox) -> None:
 
 
 def test_shuffled_rows_are_complete(sandbox: Sandbox) -> None:
-    lines = sandbox.run_lines(*[entry(str(number), "x") for number in range(20)], display_name="[shuffle]")
+    lines = sandbox.run_lines(
+        *[entry(str(number), "x") for number in range(20)], display_name="[shuffle]"
+    )
     keys = [int(line["key"]) for line in lines]
     assert keys != sorted(keys)
     assert sorted(keys) == list(range(20))
@@ -152,7 +158,9 @@ def test_errors_may_hold_objects(sandbox: Sandbox) -> None:
 
 
 def test_rows_may_lack_metadata(sandbox: Sandbox) -> None:
-    assert [list(row) for row in rows_of(sandbox.run(inline("a", name="[no-metadata]")))] == [["response"]]
+    assert [list(row) for row in rows_of(sandbox.run(inline("a", name="[no-metadata]")))] == [
+        ["response"]
+    ]
 
 
 def test_file_job_may_answer_inline(sandbox: Sandbox) -> None:

@@ -28,10 +28,19 @@ def test_knob_is_in_help_and_readme(knob: Knob) -> None:
 
 
 def test_options_are_read_as_the_route_reads_them() -> None:
-    texts = {"late_output": "2", "drop_deliveries": "all", "delay_deliveries_s": "0.5", "event_id": "batch_"}
+    texts = {
+        "late_output": "2",
+        "drop_deliveries": "all",
+        "delay_deliveries_s": "0.5",
+        "event_id": "batch_",
+    }
     texts |= {"cut_download_after": "100", "get_status": "503,times=all,retry_after=2"}
     faults = read_knobs({**texts, "jwt_audience": None})
-    assert (faults.late_output, faults.drop_deliveries, faults.delay_deliveries_s) == (2, "all", 0.5)
+    assert (faults.late_output, faults.drop_deliveries, faults.delay_deliveries_s) == (
+        2,
+        "all",
+        0.5,
+    )
     assert (faults.event_id, faults.jwt_audience) == ("batch_", None)
     assert faults.cut_download_after == CutFault(100)
     assert faults.get_status == StatusFault(503, "all", 2)
@@ -55,10 +64,15 @@ def test_wrong_option_is_refused(name: str, text: str) -> None:
 
 
 def test_options_turn_knobs_until_they_are_set(start_sandbox: Callable[..., Sandbox]) -> None:
-    sandbox = start_sandbox("--late-output", "all", "--redirect-downloads", "http://127.0.0.1:9,times=2")
+    sandbox = start_sandbox(
+        "--late-output", "all", "--redirect-downloads", "http://127.0.0.1:9,times=2"
+    )
     sandbox.fault(late_output=0, drop_deliveries=1)
     shown = sandbox.ask("GET", "/sandbox/faults")
-    assert (shown["late_output"], shown["redirect_downloads"]) == (0, {"to": "http://127.0.0.1:9", "times": 2})
+    assert (shown["late_output"], shown["redirect_downloads"]) == (
+        0,
+        {"to": "http://127.0.0.1:9", "times": 2},
+    )
     sandbox.ask("DELETE", "/sandbox/faults")
     shown = sandbox.ask("GET", "/sandbox/faults")
     assert (shown["late_output"], shown["drop_deliveries"]) == ("all", 0)

@@ -25,7 +25,9 @@ def test_taken_port_is_said_in_words() -> None:
         argv = [sys.executable, "-m", "deploy.sandbox", "serve", "--port", port]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"Error: port {port} of 127.0.0.1 can't be had (Address already in use): end what")
+    assert done.stderr.startswith(
+        f"Error: port {port} of 127.0.0.1 can't be had (Address already in use): end what"
+    )
 
 
 def test_data_folder_is_kept(tmp_path: Path) -> None:
@@ -51,7 +53,10 @@ def test_sigterm_removes_temporary_folder(tmp_path: Path) -> None:
 
 def test_help_lists_all_commands() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "deploy.sandbox", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "deploy.sandbox", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "demo" in shown.stdout
     assert "serve" in shown.stdout
@@ -59,8 +64,6 @@ def test_help_lists_all_commands() -> None:
 
 
 def test_serve_imports_no_product() -> None:
-    code = (
-        "import sys, deploy.sandbox.__main__; print({m.split('.')[0] for m in sys.modules} & {'receiver', 'workers'})"
-    )
+    code = "import sys, deploy.sandbox.__main__; print({m.split('.')[0] for m in sys.modules} & {'receiver', 'workers'})"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"

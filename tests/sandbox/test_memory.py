@@ -39,7 +39,9 @@ def upload(sandbox: Sandbox) -> str:
     start = {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
     opened = sandbox.http.post("/upload/v1/files", json={"file": {}}, headers=start)
     finish = {"x-goog-upload-command": "upload, finalize", "x-goog-upload-offset": "0"}
-    answer = httpx.post(opened.headers["x-goog-upload-url"], content=lines(), headers=finish, timeout=60)
+    answer = httpx.post(
+        opened.headers["x-goog-upload-url"], content=lines(), headers=finish, timeout=60
+    )
     stored: Json = answer.json()["file"]
     assert int(stored["sizeBytes"]) > WHOLE_BYTES
     return str(stored["name"])
@@ -52,10 +54,16 @@ def download(sandbox: Sandbox, name: str) -> int:
 
 def test_size_costs_no_memory(start_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = start_sandbox()
-    sandbox.run_lines({"key": "a", "request": {"contents": [{"parts": [{"text": f"[sandbox:image {SIDE}]"}]}]}})
+    sandbox.run_lines(
+        {"key": "a", "request": {"contents": [{"parts": [{"text": f"[sandbox:image {SIDE}]"}]}]}}
+    )
     before = peak_mib(sandbox.pid)
     name = sandbox.create({"inputConfig": {"fileName": upload(sandbox)}})["name"]
-    ended = eventually(lambda: (shown := sandbox.ask("GET", f"/v1/{name}")).get("done") and shown, 60, "the job's end")
+    ended = eventually(
+        lambda: (shown := sandbox.ask("GET", f"/v1/{name}")).get("done") and shown,
+        60,
+        "the job's end",
+    )
     assert ended
     assert ended["metadata"]["batchStats"]["successfulRequestCount"] == str(REQUESTS)
     assert download(sandbox, ended["response"]["responsesFile"]) > WHOLE_BYTES

@@ -9,7 +9,10 @@ def batch(state: State, requests: int = 3, successful: int = 0, failed: int = 0)
 
 
 def test_zero_counts_are_left_out() -> None:
-    assert stats_of(batch(State.SUCCEEDED, 3, 3)) == {"requestCount": "3", "successfulRequestCount": "3"}
+    assert stats_of(batch(State.SUCCEEDED, 3, 3)) == {
+        "requestCount": "3",
+        "successfulRequestCount": "3",
+    }
     assert stats_of(batch(State.RUNNING)) == {"requestCount": "3", "pendingRequestCount": "3"}
 
 

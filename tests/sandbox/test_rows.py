@@ -9,7 +9,9 @@ from tests.sandbox.conftest import Json
 RECIPE = Recipe("generate", "models/m", 0, plan_job(None))
 
 
-def rows(folder: Path, *lines: bytes, halt: threading.Event | None = None) -> tuple[list[Json], Count]:
+def rows(
+    folder: Path, *lines: bytes, halt: threading.Event | None = None
+) -> tuple[list[Json], Count]:
     path = folder / "in.jsonl"
     path.write_bytes(b"\n".join(lines))
     count = Count()
@@ -17,7 +19,9 @@ def rows(folder: Path, *lines: bytes, halt: threading.Event | None = None) -> tu
 
 
 def line(text: str, **others: object) -> bytes:
-    return json.dumps({"key": "k", "request": {"contents": [{"parts": [{"text": text}]}]}, **others}).encode()
+    return json.dumps(
+        {"key": "k", "request": {"contents": [{"parts": [{"text": text}]}]}, **others}
+    ).encode()
 
 
 def test_answer_leads_and_key_ends(tmp_path: Path) -> None:
@@ -56,9 +60,15 @@ def test_broken_lines_become_errors(tmp_path: Path) -> None:
 
 def test_misshapen_requests_become_errors(tmp_path: Path) -> None:
     bad: list[object] = [None, 1, [], {"contents": 5}, {"contents": [{"parts": 7}]}]
-    bad.append({"contents": [{"parts": [{"text": "x"}]}], "tools": [{"functionDeclarations": [{}]}]})
-    bad.append({"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"candidateCount": "many"}})
-    found, _ = rows(tmp_path, *[json.dumps({"key": "k", "request": request}).encode() for request in bad])
+    bad.append(
+        {"contents": [{"parts": [{"text": "x"}]}], "tools": [{"functionDeclarations": [{}]}]}
+    )
+    bad.append(
+        {"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"candidateCount": "many"}}
+    )
+    found, _ = rows(
+        tmp_path, *[json.dumps({"key": "k", "request": request}).encode() for request in bad]
+    )
     assert len(found) == len(bad)
     assert all(row["error"]["code"] == 3 for row in found[:3] + found[-2:])
 

@@ -13,14 +13,24 @@ from tests.programs import require
 from tests.sandbox.conftest import Sandbox
 from tests.sandbox.samples import made_right, run, sample
 from tests.sandbox.test_batches import inline
-from tests.sandbox.test_samples_python import EMBED_ENTRY, EMBED_INLINE, ENDS, ENTRY, file_job, named_job, only
+from tests.sandbox.test_samples_python import (
+    EMBED_ENTRY,
+    EMBED_INLINE,
+    ENDS,
+    ENTRY,
+    file_job,
+    named_job,
+    only,
+)
 
 Ran = subprocess.CompletedProcess[str]
 RunNode = Callable[..., Ran]
 MODULES = Path(__file__).parents[2] / ".node" / "node_modules"
 IMPORT = "import {GoogleGenAI} from '@google/genai';\n"
 AI = f"{IMPORT}const ai = new GoogleGenAI({{}});\n"
-SHORT_WAITS = "const wait = setTimeout; globalThis.setTimeout = (f, ms) => wait(f, ms >= 10000 ? 50 : ms);\n"
+SHORT_WAITS = (
+    "const wait = setTimeout; globalThis.setTimeout = (f, ms) => wait(f, ms >= 10000 ? 50 : ms);\n"
+)
 # The samples upload a file that their stream has not written yet.
 AWAIT_END = ("writeStream.end();", "await new Promise(done => writeStream.end(done));")
 AWAIT_WRITE = (
@@ -29,7 +39,10 @@ AWAIT_WRITE = (
 )
 # `files.download` sends nothing and returns nothing unless it is told where to write.
 TO_FILE = [
-    ("fileContentBuffer = await ", "fileContentBuffer = fs.readFileSync(await (async () => { await "),
+    (
+        "fileContentBuffer = await ",
+        "fileContentBuffer = fs.readFileSync(await (async () => { await ",
+    ),
     (
         "download({ file: resultFileName })",
         "download({ file: resultFileName, downloadPath: 'out' }); return 'out'; })())",
@@ -90,21 +103,29 @@ def test_embeddings(sandbox: Sandbox, node: RunNode) -> None:
         f"{IMPORT}const client = new GoogleGenAI({{}});\nconst uploadedBatchRequests = {{name: '{file}'}};\n"
         "const inlinedRequests = {contents: ['one', 'two']};\n"
     )
-    names = re.findall(r"Created batch job: (.+)", output_of(node(given, sample("javascript/embeddings.mjs"))))
+    names = re.findall(
+        r"Created batch job: (.+)", output_of(node(given, sample("javascript/embeddings.mjs")))
+    )
     ended = [sandbox.ended(name) for name in names]
-    assert [len(line["response"]["embedding"]["values"]) for line in sandbox.result_lines(ended[0])] == [3]
+    assert [
+        len(line["response"]["embedding"]["values"]) for line in sandbox.result_lines(ended[0])
+    ] == [3]
     rows = ended[1]["response"]["inlinedResponses"]["inlinedResponses"]
     assert [len(row["response"]["embedding"]["values"]) for row in rows] == [768, 768]
 
 
-@pytest.mark.parametrize(("name", "grounded"), [("system_instruction", [False, False]), ("tools", [False, True])])
+@pytest.mark.parametrize(
+    ("name", "grounded"), [("system_instruction", [False, False]), ("tools", [False, True])]
+)
 def test_request_configs(sandbox: Sandbox, node: RunNode, name: str, grounded: list[bool]) -> None:
     """The lists are assigned to a name that nobody declared, which a module refuses."""
     printed = sample(f"javascript/{name}.mjs")
     assert "ReferenceError: inlineRequestsList is not defined" in node(printed).stderr
     create = "console.log(await ai.batches.create({model: 'gemini-3.5-flash', src: inlineRequestsList}));\n"
     output = output_of(node(AI, "let inlineRequestsList;\n", printed, create))
-    rows = sandbox.ended(only(r"name: '(batches/.+)'", output))["response"]["inlinedResponses"]["inlinedResponses"]
+    rows = sandbox.ended(only(r"name: '(batches/.+)'", output))["response"]["inlinedResponses"][
+        "inlinedResponses"
+    ]
     assert ["groundingMetadata" in row["response"]["candidates"][0] for row in rows] == grounded
 
 
@@ -112,15 +133,21 @@ def test_structured_output(sandbox: Sandbox, node: RunNode) -> None:
     show = "console.log(inlinedBatchJob.name);\n"
     name = output_of(node(sample("javascript/structured_output.mjs"), show)).strip()
     rows = sandbox.ended(name)["response"]["inlinedResponses"]["inlinedResponses"]
-    answers = [json.loads(row["response"]["candidates"][0]["content"]["parts"][0]["text"]) for row in rows]
-    assert all(set(recipe) == {"recipeName", "ingredients"} for answer in answers for recipe in answer)
+    answers = [
+        json.loads(row["response"]["candidates"][0]["content"]["parts"][0]["text"]) for row in rows
+    ]
+    assert all(
+        set(recipe) == {"recipeName", "ingredients"} for answer in answers for recipe in answer
+    )
 
 
 def test_poll(sandbox: Sandbox, node: RunNode) -> None:
     jobs = [sandbox.run(inline("a", name=marker))["name"] for marker, _ in ENDS]
     given = [f"const inlinedBatchJob = {{name: '{job}'}};\n" for job in jobs]
     ran = node(AI, *[in_block(one + sample("javascript/poll.mjs")) for one in given])
-    assert output_of(ran) == "".join(f"Job finished with state: JOB_STATE_{state}\n" for _, state in ENDS)
+    assert output_of(ran) == "".join(
+        f"Job finished with state: JOB_STATE_{state}\n" for _, state in ENDS
+    )
     assert re.findall("^Error.*", ran.stderr, re.MULTILINE) == ["Error: JOB_STATE_FAILED"]
 
 
@@ -129,15 +156,23 @@ def test_poll_as_printed_gives_up_on_a_job_that_runs(sandbox: Sandbox, node: Run
     job = sandbox.create(inline("a", name="[stuck]"))["name"]
     given = f"const inlinedBatchJob = {{name: '{job}'}};\n"
     ran = node(AI, given, sample("javascript/poll.mjs"))
-    assert f"An error occurred while polling job {job}: ReferenceError: client is not defined" in ran.stderr
+    assert (
+        f"An error occurred while polling job {job}: ReferenceError: client is not defined"
+        in ran.stderr
+    )
     waiting = sandbox.create(inline("a"))["name"]
     given = f"const inlinedBatchJob = {{name: '{waiting}'}};\nconst client = ai;\n"
-    assert output_of(node(AI, given, sample("javascript/poll.mjs"))).endswith("JOB_STATE_SUCCEEDED\n")
+    assert output_of(node(AI, given, sample("javascript/poll.mjs"))).endswith(
+        "JOB_STATE_SUCCEEDED\n"
+    )
 
 
 def test_webhook(sandbox: Sandbox, node: RunNode) -> None:
     assert output_of(node(sample("javascript/webhook.mjs"))) == "Created webhook: MyBatchWebhook\n"
-    assert sandbox.ask("GET", "/v1/webhooks")["webhooks"][0]["uri"] == "https://my-api.com/gemini-callback"
+    assert (
+        sandbox.ask("GET", "/v1/webhooks")["webhooks"][0]["uri"]
+        == "https://my-api.com/gemini-callback"
+    )
 
 
 def test_results_from_files(sandbox: Sandbox, node: RunNode) -> None:
@@ -167,8 +202,12 @@ def test_results_from_inline_embeddings(sandbox: Sandbox, node: RunNode) -> None
 
 def test_results_of_unsuccessful_jobs(sandbox: Sandbox, node: RunNode) -> None:
     jobs = [sandbox.run(inline("a", name=marker))["name"] for marker, _ in ENDS[1:]]
-    output = output_of(node(AI, *[in_block(named_job("javascript/results.mjs", job)) for job in jobs]))
-    assert output == "".join(f"Job did not succeed. Final state: JOB_STATE_{state}\n" for _, state in ENDS[1:])
+    output = output_of(
+        node(AI, *[in_block(named_job("javascript/results.mjs", job)) for job in jobs])
+    )
+    assert output == "".join(
+        f"Job did not succeed. Final state: JOB_STATE_{state}\n" for _, state in ENDS[1:]
+    )
 
 
 def test_list(sandbox: Sandbox, node: RunNode) -> None:
@@ -179,13 +218,17 @@ def test_list(sandbox: Sandbox, node: RunNode) -> None:
 
 def test_cancel(sandbox: Sandbox, node: RunNode) -> None:
     name = sandbox.create(inline("a", name="[stuck]"))["name"]
-    output_of(node(AI, f"const batchJobToCancel = {{name: '{name}'}};\n", sample("javascript/cancel.mjs")))
+    output_of(
+        node(AI, f"const batchJobToCancel = {{name: '{name}'}};\n", sample("javascript/cancel.mjs"))
+    )
     assert sandbox.ask("GET", f"/v1/{name}")["metadata"]["state"] == "BATCH_STATE_CANCELLED"
 
 
 def test_delete(sandbox: Sandbox, node: RunNode) -> None:
     name = sandbox.create(inline("a"))["name"]
-    output_of(node(AI, f"const batchJobToDelete = {{name: '{name}'}};\n", sample("javascript/delete.mjs")))
+    output_of(
+        node(AI, f"const batchJobToDelete = {{name: '{name}'}};\n", sample("javascript/delete.mjs"))
+    )
     assert sandbox.http.get(f"/v1/{name}").status_code == 404
 
 

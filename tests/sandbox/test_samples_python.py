@@ -21,7 +21,10 @@ ENDS = [
     ("[cancel-partial]", "CANCELLED"),
 ]
 ENTRY = {"key": "request-1", "request": {"contents": [{"parts": [{"text": "hello"}]}]}}
-EMBED_ENTRY = {"key": "request-1", "request": {"content": {"parts": [{"text": "one"}]}, "output_dimensionality": 3}}
+EMBED_ENTRY = {
+    "key": "request-1",
+    "request": {"content": {"parts": [{"text": "one"}]}, "output_dimensionality": 3},
+}
 EMBED_INLINE = {"inputConfig": {"requests": {"requests": [{"request": EMBED_ENTRY["request"]}]}}}
 pytestmark = pytest.mark.filterwarnings(r"ignore:batches.create_embeddings\(\) is experimental")
 
@@ -36,7 +39,10 @@ Run = Callable[..., Ran]
 
 @pytest.fixture
 def run(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., Ran]:
     """Run sources as one script, in a folder of its own; a sample that goes on from others comes after them."""
     sleep = time.sleep
@@ -102,15 +108,22 @@ def test_embeddings(sandbox: Sandbox, run: Run) -> None:
     names = run(given, sample("python/embeddings.py")).names
     (line,) = sandbox.result_lines(sandbox.ended(names["file_job"].name))
     assert (line["key"], len(line["response"]["embedding"]["values"])) == ("request-1", 3)
-    rows = sandbox.ended(names["batch_job"].name)["response"]["inlinedResponses"]["inlinedResponses"]
+    rows = sandbox.ended(names["batch_job"].name)["response"]["inlinedResponses"][
+        "inlinedResponses"
+    ]
     assert [len(row["response"]["embedding"]["values"]) for row in rows] == [768, 768]
 
 
 @pytest.mark.parametrize(
     ("name", "source", "grounded"),
-    [("system_instruction", "inline_requests_list", [False, False]), ("tools", "inlined_requests", [False, True])],
+    [
+        ("system_instruction", "inline_requests_list", [False, False]),
+        ("tools", "inlined_requests", [False, True]),
+    ],
 )
-def test_request_configs(sandbox: Sandbox, run: Run, name: str, source: str, grounded: list[bool]) -> None:
+def test_request_configs(
+    sandbox: Sandbox, run: Run, name: str, source: str, grounded: list[bool]
+) -> None:
     create = f"job = client.batches.create(model='gemini-3.5-flash', src={source})\n"
     job = run(CLIENT, sample(f"python/{name}.py"), create).names["job"].name
     rows = sandbox.ended(job)["response"]["inlinedResponses"]["inlinedResponses"]
@@ -122,12 +135,18 @@ def test_structured_output(run: Run) -> None:
     assert "Job finished with state: JOB_STATE_SUCCEEDED" in output
     answers = re.findall(r"--- Response \d ---\n(.+)\n", output)
     assert len(answers) == 2
-    assert all(set(recipe) == {"recipe_name", "ingredients"} for answer in answers for recipe in json.loads(answer))
+    assert all(
+        set(recipe) == {"recipe_name", "ingredients"}
+        for answer in answers
+        for recipe in json.loads(answer)
+    )
 
 
 @pytest.mark.parametrize(("marker", "state"), ENDS)
 def test_poll(sandbox: Sandbox, run: Run, marker: str, state: str) -> None:
-    output = run(named_job("python/poll.py", sandbox.create(inline("a", name=marker))["name"])).output
+    output = run(
+        named_job("python/poll.py", sandbox.create(inline("a", name=marker))["name"])
+    ).output
     assert f"Job finished with state: JOB_STATE_{state}\n" in output
     # The SDK never fills `error` on this API: the sample prints None for what went wrong.
     assert ("Error: None" in output) == (state == "FAILED")
@@ -153,7 +172,9 @@ def test_results_from_inline(sandbox: Sandbox, run: Run) -> None:
 def test_results_from_embedding_file(sandbox: Sandbox, run: Run) -> None:
     job = file_job(sandbox, EMBED_ENTRY, "asyncBatchEmbedContent")
     output = run(named_job("python/results.py", job)).output
-    assert len(json.loads(output.partition("content...\n")[2])["response"]["embedding"]["values"]) == 3
+    assert (
+        len(json.loads(output.partition("content...\n")[2])["response"]["embedding"]["values"]) == 3
+    )
 
 
 def test_results_from_inline_embeddings(sandbox: Sandbox, run: Run) -> None:
@@ -161,7 +182,9 @@ def test_results_from_inline_embeddings(sandbox: Sandbox, run: Run) -> None:
     job = sandbox.run(EMBED_INLINE, "asyncBatchEmbedContent")["name"]
     printed = named_job("python/results.py", job)
     assert run(printed).output == "No results found (neither file nor inline).\n"
-    output = run(printed.replace("dest.inlined_responses", "dest.inlined_embed_content_responses")).output
+    output = run(
+        printed.replace("dest.inlined_responses", "dest.inlined_embed_content_responses")
+    ).output
     assert "Response 1:" in output
     assert "embedding=" in output
 
@@ -175,18 +198,29 @@ def test_results_of_unsuccessful_jobs(sandbox: Sandbox, run: Run, marker: str, s
 
 def test_list(sandbox: Sandbox, run: Run) -> None:
     names = [sandbox.create(inline("a"))["name"] for _ in range(3)]
-    assert re.findall(r"name='(batches/[a-z0-9]+)'", run(CLIENT, sample("python/list.py")).output) == names[::-1]
+    assert (
+        re.findall(r"name='(batches/[a-z0-9]+)'", run(CLIENT, sample("python/list.py")).output)
+        == names[::-1]
+    )
 
 
 def test_cancel(sandbox: Sandbox, run: Run) -> None:
     name = sandbox.create(inline("a", name="[stuck]"))["name"]
-    run(CLIENT, f"batch_job_to_cancel = client.batches.get(name={name!r})\n", sample("python/cancel.py"))
+    run(
+        CLIENT,
+        f"batch_job_to_cancel = client.batches.get(name={name!r})\n",
+        sample("python/cancel.py"),
+    )
     assert sandbox.ask("GET", f"/v1/{name}")["metadata"]["state"] == "BATCH_STATE_CANCELLED"
 
 
 def test_delete(sandbox: Sandbox, run: Run) -> None:
     name = sandbox.create(inline("a"))["name"]
-    run(CLIENT, f"batch_job_to_delete = client.batches.get(name={name!r})\n", sample("python/delete.py"))
+    run(
+        CLIENT,
+        f"batch_job_to_delete = client.batches.get(name={name!r})\n",
+        sample("python/delete.py"),
+    )
     assert sandbox.http.get(f"/v1/{name}").status_code == 404
 
 
@@ -202,4 +236,7 @@ def test_cached_content_names(sandbox: Sandbox, run: Run) -> None:
     create = "job = client.batches.create(model='gemini-3.5-flash', src=src)\n"
     job = run(CLIENT, cached, create).names["job"].name
     rows = sandbox.ended(job)["response"]["inlinedResponses"]["inlinedResponses"]
-    assert ["cachedContentTokenCount" in row["response"]["usageMetadata"] for row in rows] == [True, False]
+    assert ["cachedContentTokenCount" in row["response"]["usageMetadata"] for row in rows] == [
+        True,
+        False,
+    ]

@@ -58,7 +58,9 @@ def test_upload(sandbox: Sandbox, shell: RunShell) -> None:
 def test_create_from_file(sandbox: Sandbox, shell: RunShell) -> None:
     sandbox.upload(ENTRY, name="files/123456")
     created = json.loads(shell(sample("rest/create_from_file.sh")))
-    assert [line["key"] for line in sandbox.result_lines(sandbox.ended(created["name"]))] == ["request-1"]
+    assert [line["key"] for line in sandbox.result_lines(sandbox.ended(created["name"]))] == [
+        "request-1"
+    ]
 
 
 def test_webhook(sandbox: Sandbox, shell: RunShell) -> None:
@@ -71,7 +73,9 @@ def test_results_as_printed_show_nothing(sandbox: Sandbox, shell: RunShell) -> N
     """The sample waits for JOB_STATE_SUCCEEDED; the service says BATCH_STATE_SUCCEEDED."""
     ready(sandbox, output={"inlinedResponses": {"inlinedResponses": []}})
     assert shell(sample("rest/results.sh")) == ""
-    assert "inlinedResponses" in shell(sample("rest/results.sh").replace("JOB_STATE_", "BATCH_STATE_"))
+    assert "inlinedResponses" in shell(
+        sample("rest/results.sh").replace("JOB_STATE_", "BATCH_STATE_")
+    )
 
 
 def test_results_from_file(sandbox: Sandbox, shell: RunShell, tmp_path: Path) -> None:
@@ -81,7 +85,9 @@ def test_results_from_file(sandbox: Sandbox, shell: RunShell, tmp_path: Path) ->
     assert shell(sample("rest/results.sh")) == '{"response":{},"key":"a"}\n'
 
 
-@pytest.mark.parametrize("row", [{"candidates": []}, {"embedding": {"values": [0.5]}}], ids=["text", "embedding"])
+@pytest.mark.parametrize(
+    "row", [{"candidates": []}, {"embedding": {"values": [0.5]}}], ids=["text", "embedding"]
+)
 def test_results_from_inline(sandbox: Sandbox, shell: RunShell, row: Json) -> None:
     sandbox.fault(state_prefix="JOB_STATE_")
     rows = {"inlinedResponses": [{"response": row, "metadata": {"key": "a"}}]}
@@ -97,7 +103,9 @@ def test_results_from_inline(sandbox: Sandbox, shell: RunShell, row: Json) -> No
         ("EXPIRED", "Batch expired after 48 hours"),
     ],
 )
-def test_results_of_unsuccessful_jobs(sandbox: Sandbox, shell: RunShell, state: str, words: str) -> None:
+def test_results_of_unsuccessful_jobs(
+    sandbox: Sandbox, shell: RunShell, state: str, words: str
+) -> None:
     sandbox.fault(state_prefix="JOB_STATE_")
     ready(sandbox, state=state)
     assert words in shell(sample("rest/results.sh"))
@@ -105,7 +113,9 @@ def test_results_of_unsuccessful_jobs(sandbox: Sandbox, shell: RunShell, state: 
 
 def test_list(sandbox: Sandbox, shell: RunShell) -> None:
     ready(sandbox)
-    assert [shown["name"] for shown in json.loads(shell(sample("rest/list.sh")))["operations"]] == ["batches/123456"]
+    assert [shown["name"] for shown in json.loads(shell(sample("rest/list.sh")))["operations"]] == [
+        "batches/123456"
+    ]
 
 
 def test_cancel_as_printed_cancels_nothing(sandbox: Sandbox, shell: RunShell) -> None:
@@ -125,11 +135,16 @@ def test_delete(sandbox: Sandbox, shell: RunShell) -> None:
     assert sandbox.http.get("/v1/batches/123456").status_code == 404
 
 
-def test_images_as_printed_download_nothing(sandbox: Sandbox, shell: RunShell, tmp_path: Path) -> None:
+def test_images_as_printed_download_nothing(
+    sandbox: Sandbox, shell: RunShell, tmp_path: Path
+) -> None:
     """It reads `.state` and `.dest.fileName`, which stand nowhere, and the guide's prefix of states."""
     lines = sample("rest/images.sh").split("# Follow File API guide")[0]
     shell(lines)
-    sandbox.upload((tmp_path / "my-batch-image-requests.jsonl").read_bytes(), name="files/your-uploaded-file-name")
+    sandbox.upload(
+        (tmp_path / "my-batch-image-requests.jsonl").read_bytes(),
+        name="files/your-uploaded-file-name",
+    )
     assert "Job succeeded" not in shell(sample("rest/images.sh"))
     right = made_right(
         sample("rest/images.sh"),
@@ -139,6 +154,8 @@ def test_images_as_printed_download_nothing(sandbox: Sandbox, shell: RunShell, t
         ('= "JOB_STATE_', '= "BATCH_STATE_'),
     )
     assert "Results saved to batch_results.jsonl" in shell(right)
-    rows = [json.loads(line) for line in (tmp_path / "batch_results.jsonl").read_bytes().splitlines()]
+    rows = [
+        json.loads(line) for line in (tmp_path / "batch_results.jsonl").read_bytes().splitlines()
+    ]
     kinds = [set().union(*row["response"]["candidates"][0]["content"]["parts"]) for row in rows]
     assert kinds == [{"text", "inlineData"}] * 2

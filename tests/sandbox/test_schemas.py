@@ -59,13 +59,23 @@ def test_bounds_are_kept() -> None:
     for seed in range(30):
         rng = random.Random(seed)
         assert 3 <= make_value({"type": "integer", "minimum": 3, "maximum": 5}, rng) <= 5
-        assert len(make_value({"type": "array", "minItems": "2", "maxItems": "2", "items": {}}, rng)) == 2
-        assert len(make_value({"type": "string", "minLength": 40, "maxLength": 41}, rng)) in (40, 41)
+        assert (
+            len(make_value({"type": "array", "minItems": "2", "maxItems": "2", "items": {}}, rng))
+            == 2
+        )
+        assert len(make_value({"type": "string", "minLength": 40, "maxLength": 41}, rng)) in (
+            40,
+            41,
+        )
         assert make_value({"enum": ["a", "b"]}, rng) in ("a", "b")
 
 
 def test_ordering_is_followed() -> None:
-    schema = {"type": "OBJECT", "properties": {"a": {}, "b": {}, "c": {}}, "propertyOrdering": ["c", "a"]}
+    schema = {
+        "type": "OBJECT",
+        "properties": {"a": {}, "b": {}, "c": {}},
+        "propertyOrdering": ["c", "a"],
+    }
     assert list(make(schema)) == ["c", "a", "b"]
 
 

@@ -13,7 +13,10 @@ SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1ub3BxcnN0dXY="
 
 
 def test_static_vector_holds() -> None:
-    assert sign_v1([SECRET], MESSAGE_ID, 1769083200, BODY) == "v1,0EEgxH8QUW5vw3W+CIkU8iIsBZ5fRoLegpaHlV+hKbI="
+    assert (
+        sign_v1([SECRET], MESSAGE_ID, 1769083200, BODY)
+        == "v1,0EEgxH8QUW5vw3W+CIkU8iIsBZ5fRoLegpaHlV+hKbI="
+    )
 
 
 def test_secret_is_32_letters() -> None:
@@ -27,4 +30,7 @@ def test_impostor_shares_only_ids() -> None:
     keys = DynamicKeys()
     real, false = keys.jwks()["keys"], keys.impostor().jwks()["keys"]
     assert [key["kid"] for key in real] == [key["kid"] for key in false]
-    assert all(one.get("x", one.get("n")) != two.get("x", two.get("n")) for one, two in zip(real, false, strict=True))
+    assert all(
+        one.get("x", one.get("n")) != two.get("x", two.get("n"))
+        for one, two in zip(real, false, strict=True)
+    )

@@ -27,8 +27,19 @@ def trigger(*args: str, **environment: str) -> Result:
 
 
 def test_static_delivery_verifies(callbacks: Callbacks) -> None:
-    args = ["trigger", "batch.succeeded", "--url", callbacks.url, "--secret", SECRET, "--batch", "batches/x"]
-    ran = subprocess.run([sys.executable, "-m", "deploy.sandbox", *args], capture_output=True, text=True, check=False)
+    args = [
+        "trigger",
+        "batch.succeeded",
+        "--url",
+        callbacks.url,
+        "--secret",
+        SECRET,
+        "--batch",
+        "batches/x",
+    ]
+    ran = subprocess.run(
+        [sys.executable, "-m", "deploy.sandbox", *args], capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     (received,) = callbacks.received
     event = Webhook(SECRET).verify(received.body, received.headers)
@@ -54,8 +65,16 @@ def test_v1a_delivery_matches_the_sandboxs_keys(sandbox: Sandbox, callbacks: Cal
 
 
 @pytest.mark.parametrize("audience", [None, "my-service"])
-def test_jwt_delivery_names_its_audience(sandbox: Sandbox, callbacks: Callbacks, audience: str | None) -> None:
-    args = ["--dynamic", "jwt", "--sandbox", f"{sandbox.url}/", *(["--audience", audience] if audience else [])]
+def test_jwt_delivery_names_its_audience(
+    sandbox: Sandbox, callbacks: Callbacks, audience: str | None
+) -> None:
+    args = [
+        "--dynamic",
+        "jwt",
+        "--sandbox",
+        f"{sandbox.url}/",
+        *(["--audience", audience] if audience else []),
+    ]
     assert trigger("batch.expired", "--url", callbacks.url, *args).exit_code == 0
     token = callbacks.received[0].headers["webhook-signature"]
     keys = jwt.PyJWKSet.from_dict(sandbox.ask("GET", "/.well-known/jwks.json"))
@@ -88,7 +107,9 @@ def test_closed_port_is_said_so() -> None:
     assert f"the sandbox did not answer at {url}" in ran.output
 
 
-@pytest.mark.parametrize("url", ["http://example.com/x", "http://10.0.0.1/", "ftp://127.0.0.1/", "localhost:8000", ""])
+@pytest.mark.parametrize(
+    "url", ["http://example.com/x", "http://10.0.0.1/", "ftp://127.0.0.1/", "localhost:8000", ""]
+)
 def test_clear_text_stays_on_this_machine(url: str) -> None:
     ran = trigger("ping", "--url", url, "--secret", SECRET)
     assert ran.exit_code == 2
@@ -136,7 +157,9 @@ def test_events_hold_what_the_catalogue_says(event_type: str, members: set[str])
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"scheme": "v1", "event": {}}, {"scheme": "v1a", "event": 1}, {"other": 1}], ids=str
+    "body",
+    [{}, {"scheme": "v1", "event": {}}, {"scheme": "v1a", "event": 1}, {"other": 1}],
+    ids=str,
 )
 def test_wrong_request_is_not_signed(sandbox: Sandbox, body: Json) -> None:
     answer: Any = sandbox.http.post("/sandbox/keys:sign", json=body)
@@ -144,7 +167,8 @@ def test_wrong_request_is_not_signed(sandbox: Sandbox, body: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [option for found in trigger_command.params for option in found.opts if option[:2] == "--"]
+    "option",
+    [option for found in trigger_command.params for option in found.opts if option[:2] == "--"],
 )
 def test_option_is_in_the_readme(option: str) -> None:
     assert option in README.partition("## Test your own receiver")[2].partition("\n## ")[0]

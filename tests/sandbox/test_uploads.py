@@ -17,13 +17,17 @@ def opened(sandbox: Sandbox, **meta: object) -> str:
 
 def send(url: str, offset: int, content: bytes, command: str = "upload") -> httpx.Response:
     return httpx.post(
-        url, content=content, headers={"x-goog-upload-command": command, "x-goog-upload-offset": str(offset)}
+        url,
+        content=content,
+        headers={"x-goog-upload-command": command, "x-goog-upload-offset": str(offset)},
     )
 
 
 def test_url_follows_request_host(sandbox: Sandbox) -> None:
     headers = {**START, "host": "files.example:81"}
-    url = sandbox.http.post("/upload/v1beta/files", json={}, headers=headers).headers["x-goog-upload-url"]
+    url = sandbox.http.post("/upload/v1beta/files", json={}, headers=headers).headers[
+        "x-goog-upload-url"
+    ]
     assert url.startswith("http://files.example:81/upload/v1beta/files?upload_id=")
 
 
@@ -75,18 +79,31 @@ def test_wrong_length_is_refused(sandbox: Sandbox) -> None:
 
 def test_chosen_name_is_kept(sandbox: Sandbox) -> None:
     assert sandbox.upload(b"x", name="files/my-in") == "files/my-in"
-    again = sandbox.http.post("/upload/v1/files", json={"file": {"name": "files/my-in"}}, headers=START)
+    again = sandbox.http.post(
+        "/upload/v1/files", json={"file": {"name": "files/my-in"}}, headers=START
+    )
     assert (again.status_code, again.json()["error"]["status"]) == (409, "ALREADY_EXISTS")
 
 
-@pytest.mark.parametrize("name", ["files/Big", "files/a_b", "files/-a", "files/" + "a" * 41, "files/../x"])
+@pytest.mark.parametrize(
+    "name", ["files/Big", "files/a_b", "files/-a", "files/" + "a" * 41, "files/../x"]
+)
 def test_bad_name_is_refused(sandbox: Sandbox, name: str) -> None:
-    assert sandbox.http.post("/upload/v1/files", json={"file": {"name": name}}, headers=START).status_code == 400
+    assert (
+        sandbox.http.post(
+            "/upload/v1/files", json={"file": {"name": name}}, headers=START
+        ).status_code
+        == 400
+    )
 
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"x-goog-upload-protocol": "raw"}, {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "upload"}],
+    [
+        {},
+        {"x-goog-upload-protocol": "raw"},
+        {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "upload"},
+    ],
     ids=str,
 )
 def test_other_protocols_are_refused(sandbox: Sandbox, headers: dict[str, str]) -> None:

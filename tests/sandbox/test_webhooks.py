@@ -9,7 +9,9 @@ URI = "https://my-api.com/gemini-callback"
 
 
 def create(sandbox: Sandbox, **members: Any) -> Json:
-    return sandbox.ask("POST", "/v1/webhooks", {"uri": URI, "subscribed_events": ["batch.succeeded"], **members})
+    return sandbox.ask(
+        "POST", "/v1/webhooks", {"uri": URI, "subscribed_events": ["batch.succeeded"], **members}
+    )
 
 
 def test_secret_shows_on_create_only(sandbox: Sandbox) -> None:
@@ -40,21 +42,35 @@ def test_mask_limits_the_update(sandbox: Sandbox) -> None:
     assert (masked["name"], masked["uri"]) == ("new", URI)
     both = sandbox.ask("PATCH", f"{path}?update_mask=uri%2Cstate", {**changes, "state": "disabled"})
     assert (both["uri"], both["state"]) == ("https://other.example/x", "disabled")
-    assert sandbox.ask("PATCH", path, {"subscribed_events": ["batch.failed"]})["subscribed_events"] == ["batch.failed"]
+    assert sandbox.ask("PATCH", path, {"subscribed_events": ["batch.failed"]})[
+        "subscribed_events"
+    ] == ["batch.failed"]
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"state": "disabled_due_to_failed_deliveries"}, {"uri": "ftp://x"}, {"subscribed_events": []}, {"id": "x"}],
+    [
+        {"state": "disabled_due_to_failed_deliveries"},
+        {"uri": "ftp://x"},
+        {"subscribed_events": []},
+        {"id": "x"},
+    ],
     ids=str,
 )
 def test_wrong_update_changes_nothing(sandbox: Sandbox, changes: Json) -> None:
     created = create(sandbox)
-    assert sandbox.http.patch(f"/v1/webhooks/{created['id']}", json={"name": "new", **changes}).status_code == 400
+    assert (
+        sandbox.http.patch(
+            f"/v1/webhooks/{created['id']}", json={"name": "new", **changes}
+        ).status_code
+        == 400
+    )
     assert "name" not in sandbox.ask("GET", f"/v1/webhooks/{created['id']}")
 
 
-@pytest.mark.parametrize("body", [{}, {"uri": URI}, {"uri": 1, "subscribed_events": ["a"]}], ids=str)
+@pytest.mark.parametrize(
+    "body", [{}, {"uri": URI}, {"uri": 1, "subscribed_events": ["a"]}], ids=str
+)
 def test_incomplete_create_is_refused(sandbox: Sandbox, body: Json) -> None:
     assert sandbox.http.post("/v1/webhooks", json=body).status_code == 400
 
@@ -70,7 +86,9 @@ def test_incomplete_create_is_refused(sandbox: Sandbox, body: Json) -> None:
         ("REVOKE_PREVIOUS_SECRETS_IMMEDIATELY", 1),
     ],
 )
-def test_rotation_keeps_or_revokes(sandbox: Sandbox, path: str, behavior: str | None, live: int) -> None:
+def test_rotation_keeps_or_revokes(
+    sandbox: Sandbox, path: str, behavior: str | None, live: int
+) -> None:
     created = create(sandbox)
     body = {"revocation_behavior": behavior} if behavior else {}
     secret = sandbox.ask("POST", f"/v1/webhooks/{created['id']}{path}", body)["secret"]

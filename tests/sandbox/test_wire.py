@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from deploy.sandbox.wire import ApiError, decode, encode_compact, page_of, pick, refuse_unknown, snake, utc_text
+from deploy.sandbox.wire import (
+    ApiError,
+    decode,
+    encode_compact,
+    page_of,
+    pick,
+    refuse_unknown,
+    snake,
+    utc_text,
+)
 
 
 @dataclass

@@ -10,12 +10,14 @@ from receiver.errors import GeminiError
 from receiver.gemini.batches import Gemini
 from tests.fault_proxy import FaultProxy, fault_proxy
 from tests.result_server import Answer, AnswerFault, ResultServer, Seen, result_server
-from workers.download.download import Download, Patience
+from workers.download.download import Download, DownloadPatience
 
 NAME = "files/batch-abc"
 KEY = "key-of-the-test"
 CONTENT = b"".join(b'{"response":{"n":%d},"key":"row-%d"}\n' % (n * n, n) for n in range(8000))
-QUICK = Patience(tries=4, progress_bytes=16 * 1024, stall_s=5, pause_s=0.01, max_pause_s=1.5, total_s=20)
+QUICK = DownloadPatience(
+    tries=4, progress_bytes=16 * 1024, stall_s=5, pause_s=0.01, max_pause_s=1.5, total_s=20
+)
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,13 @@ class Route:
         self.server.reset(CONTENT)
         self.proxy.reset()
 
-    def download(self, patience: Patience = QUICK) -> Download:
+    def download(self, patience: DownloadPatience = QUICK) -> Download:
         return Download(self.gemini, NAME, patience=patience)
 
-    def read(self, patience: Patience = QUICK) -> bytes:
+    def read(self, patience: DownloadPatience = QUICK) -> bytes:
         return b"".join(self.download(patience).chunks())
 
-    def failure(self, patience: Patience = QUICK) -> GeminiError:
+    def failure(self, patience: DownloadPatience = QUICK) -> GeminiError:
         with pytest.raises(GeminiError) as caught:
             self.read(patience)
         return caught.value

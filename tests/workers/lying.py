@@ -23,14 +23,18 @@ from workers.process import process_batch
 
 NAME = "batches/b1"
 PAGE = b"<html>\n<head><title>502 Bad Gateway</title></head>\n<body>\nnginx\n</body>\n</html>\n"
-REFUSAL = json.dumps({"error": {"code": 503, "message": "try later", "status": "UNAVAILABLE"}}, indent=2).encode()
+REFUSAL = json.dumps(
+    {"error": {"code": 503, "message": "try later", "status": "UNAVAILABLE"}}, indent=2
+).encode()
 SHORT_REFUSAL = b'{"error":{"code":503,"message":"say \\"response\\"","status":"UNAVAILABLE"}}\n'
 
 
 def row(key: str) -> dict[str, Any]:
     return {
         "key": key,
-        "response": {"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}]},
+        "response": {
+            "candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}]
+        },
     }
 
 
@@ -60,7 +64,10 @@ class Liar:
         if ":download" not in path:
             is_list = "/batches?" in path
             return Answer(
-                200, json.dumps({"operations": [self._operation()]} if is_list else self._operation()).encode()
+                200,
+                json.dumps(
+                    {"operations": [self._operation()]} if is_list else self._operation()
+                ).encode(),
             )
         if self.gone:
             return Answer(self.gone, b"{}")
@@ -114,12 +121,16 @@ class Liar:
 
 
 @contextmanager
-def open_liar(client: "redis.Redis", folder: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Iterator[Liar]:
+def open_liar(
+    client: "redis.Redis", folder: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> Iterator[Liar]:
     """Its job runs in this process, by a clock on which half a minute takes 12 milliseconds."""
     liar = Liar(client, LocalStorage(folder))
     with answering(liar.answer) as url:
         environ = {"GEMINI_API_KEY": "right-key", "GEMINI_BASE_URL": url, "REDIS_URL": redis_url}
-        for name, value in (environ | {"STORAGE_URL": folder.as_uri(), "RETRY_BASE_S": "0.002"}).items():
+        for name, value in (
+            environ | {"STORAGE_URL": folder.as_uri(), "RETRY_BASE_S": "0.002"}
+        ).items():
             monkeypatch.setenv(name, value)
         current_settings.cache_clear()
         yield liar

@@ -26,7 +26,11 @@ Row = dict[str, Any]
 def used(key: str, *parts: object, prompt: int = 7, reason: str = "STOP") -> bytes:
     """An answer with tokens."""
     row = json.loads(reading.line(key, *(parts or ("hello",)), reason=reason))
-    row["response"]["usageMetadata"] = {"promptTokenCount": prompt, "candidatesTokenCount": 3, "totalTokenCount": 10}
+    row["response"]["usageMetadata"] = {
+        "promptTokenCount": prompt,
+        "candidatesTokenCount": 3,
+        "totalTokenCount": 10,
+    }
     return json.dumps(row).encode()
 
 
@@ -45,10 +49,25 @@ LINES = (
 DATA = b"\n".join(LINES)
 ASKED = b"".join(
     b'{"key":"%s","request":{"contents":[]}}\n' % key
-    for key in (b"de-1", b"fr-1", b"de-2", b"fr-2", b"de-3", b"de-cut", b"de-none", b"fr-3", b"lost", b"gone")
+    for key in (
+        b"de-1",
+        b"fr-1",
+        b"de-2",
+        b"fr-2",
+        b"de-3",
+        b"de-cut",
+        b"de-none",
+        b"fr-3",
+        b"lost",
+        b"gone",
+    )
 )
 ANSWERS = b"\n".join(
-    (used("de-1", "hello", reading.inline(b"picture")), used("fr-1", '{"a": 1}'), used("de-2", "no json"))
+    (
+        used("de-1", "hello", reading.inline(b"picture")),
+        used("fr-1", '{"a": 1}'),
+        used("de-2", "no json"),
+    )
 )
 SCHEMA = '{"type": "object", "required": ["a"]}'
 FORMS = "text,json,media,thoughts"
@@ -64,7 +83,12 @@ def _grouped(storage: LocalStorage) -> None:
 
 def _input(storage: LocalStorage) -> None:
     put_input(storage, ASKED)
-    store(storage, b"\n".join(line for line in LINES if line not in {nasty.UNKEYED, LINES[8]}), 10, proof_key=KEY)
+    store(
+        storage,
+        b"\n".join(line for line in LINES if line not in {nasty.UNKEYED, LINES[8]}),
+        10,
+        proof_key=KEY,
+    )
 
 
 def _dated(storage: LocalStorage) -> None:
@@ -72,7 +96,13 @@ def _dated(storage: LocalStorage) -> None:
 
 
 def _shared(storage: LocalStorage) -> None:
-    store(storage, DATA, 10, Template.parse("{lang}/{batch}.jsonl", "(?P<lang>[a-z]+)-.*"), proof_key=KEY)
+    store(
+        storage,
+        DATA,
+        10,
+        Template.parse("{lang}/{batch}.jsonl", "(?P<lang>[a-z]+)-.*"),
+        proof_key=KEY,
+    )
 
 
 def _by_team(storage: LocalStorage) -> None:
@@ -109,7 +139,9 @@ def _nothing(storage: LocalStorage) -> None:
 
 
 def _twice(storage: LocalStorage) -> None:
-    store(storage, b"\n".join((used("de-1"), used("de-1", "again"), used("fr-1"))), 2, proof_key=KEY)
+    store(
+        storage, b"\n".join((used("de-1"), used("de-1", "again"), used("fr-1"))), 2, proof_key=KEY
+    )
 
 
 KINDS: dict[str, Callable[[LocalStorage], None]] = {
@@ -182,7 +214,10 @@ class Stored:
 
     @property
     def rows(self) -> list[Row]:
-        return [json.loads(line) for line in gzip.decompress(self.read("b1/_index.jsonl.gz")).splitlines()]
+        return [
+            json.loads(line)
+            for line in gzip.decompress(self.read("b1/_index.jsonl.gz")).splitlines()
+        ]
 
     def index(self, change: Callable[[list[Row]], list[Row]]) -> None:
         """Write the index anew, and the manifest's sha256 of it, as somebody would who covers his tracks."""
@@ -213,7 +248,8 @@ class Stored:
         manifest = self.manifest
         objects, source = manifest["objects"], manifest["source"]
         self.say(
-            objects=objects | {"bytes": objects["bytes"] + more}, source=source | {"bytes": source["bytes"] + more}
+            objects=objects | {"bytes": objects["bytes"] + more},
+            source=source | {"bytes": source["bytes"] + more},
         )
 
     def form(self, name: str, data: bytes) -> None:

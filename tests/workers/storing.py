@@ -18,8 +18,8 @@ from receiver.settings.settings import read_settings
 from receiver.storage import Storage
 from workers.forms.forms import Forms
 from workers.job.split import Split
-from workers.results.result_counts import Account
-from workers.store.batch_input import KnownInput
+from workers.results.result_counts import ResultCounts
+from workers.store.batch_input import BatchInput
 from workers.store.manifest import build_manifest, commit_manifest
 
 PER_KEY = Template.parse("{batch}/{key}.json")
@@ -59,7 +59,7 @@ def store(  # noqa: PLR0913 - what a batch may differ in
 
     `environ` holds settings such as OUTPUT_FORMS.
     """
-    account, batch = Account(), replace(BATCH, requests=requests, model=model)
+    account, batch = ResultCounts(), replace(BATCH, requests=requests, model=model)
     about: dict[str, Any] = {
         "display_name": batch.display_name,
         "model": model,
@@ -69,9 +69,11 @@ def store(  # noqa: PLR0913 - what a batch may differ in
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         settings = read_settings({"GEMINI_API_KEY": "k", **environ}, template=template)
-        known = KnownInput.fetch(storage, "b1", scratch, lambda: None, settings.result_key)
+        known = BatchInput.fetch(storage, "b1", scratch, lambda: None, settings.result_key)
         with (
-            Forms(settings, "b1", storage, lambda: None, scratch) if settings.forms else nullcontext() as forms,
+            Forms(settings, "b1", storage, lambda: None, scratch)
+            if settings.forms
+            else nullcontext() as forms,
             Split(
                 "b1",
                 storage,
@@ -84,9 +86,13 @@ def store(  # noqa: PLR0913 - what a batch may differ in
             ) as split,
         ):
             split.run([data])
-            written = split.store(None if known is None else lambda path: known.write_retries(path, account))
+            written = split.store(
+                None if known is None else lambda path: known.write_retries(path, account)
+            )
         digest = hashlib.sha256(data).hexdigest()
-        source = Source("file", batch.result_file, split.size_bytes, account.lines, account.blank, digest)
+        source = Source(
+            "file", batch.result_file, split.size_bytes, account.lines, account.blank, digest
+        )
         inputs = (template, known, PRICES, "", metadata, settings.result_key)
         manifest = build_manifest(batch, source, account, written, *inputs)
     commit_manifest(storage, manifest, proof_key, None)

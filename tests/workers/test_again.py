@@ -23,7 +23,9 @@ MANIFEST = "b1/_manifest.json"
 
 
 @pytest.fixture
-def liar(client: "redis.Redis", redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
+def liar(
+    client: "redis.Redis", redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Liar]:
     with open_liar(client, tmp_path / "outputs", monkeypatch, redis_url) as liar:
         liar.stats = {"requestCount": "3", "successfulRequestCount": "3"}
         yield liar
@@ -58,7 +60,10 @@ def test_wrong_answer_that_was_stored_is_replaced(liar: Liar) -> None:
     shown = run("batches", "show", "b1")
     assert (shown.exit_code, f"replaces  {kept}" in shown.stdout.splitlines()) == (0, True)
     verified = run("verify", "b1")
-    assert (verified.exit_code, verified.stdout.splitlines()[0]) == (0, f"{NAME}: its manifest replaced {kept}")
+    assert (verified.exit_code, verified.stdout.splitlines()[0]) == (
+        0,
+        f"{NAME}: its manifest replaced {kept}",
+    )
 
 
 def test_lost_object_comes_back(liar: Liar) -> None:
@@ -98,7 +103,8 @@ def test_results_that_are_gone_leave_what_is_stored(liar: Liar, status: int) -> 
     said = run("replay", "--again", "b1")
     assert said.exit_code == 1
     assert (
-        f"the results of {NAME} at Gemini are gone ({status} for files/batch-b1); what is stored stays" in said.stderr
+        f"the results of {NAME} at Gemini are gone ({status} for files/batch-b1); what is stored stays"
+        in said.stderr
     )
     assert (read(liar), liar.entry.state) == (before, "done")
 
@@ -134,7 +140,11 @@ def test_refusal_that_the_job_finds_leaves_the_batch_stored(liar: Liar) -> None:
     liar.store()
     before = read(liar)
     refuse_late(liar)
-    assert (read(liar), liar.entry.summary.outcomes["ok"], liar.entry.summary.expired) == (before, 3, "")
+    assert (read(liar), liar.entry.summary.outcomes["ok"], liar.entry.summary.expired) == (
+        before,
+        3,
+        "",
+    )
     assert "the result file has expired or was deleted" in liar.entry.cause
     assert liar.client.hget(METRICS, "gbr_dead_letters_total") is None
     assert run("replay", "--again", "b1").exit_code == 1
@@ -150,7 +160,11 @@ def test_results_that_expire_in_between_leave_the_batch_stored(liar: Liar) -> No
         liar.readings = liar.gone_after - 1
         liar.client.zadd(DUE, {NAME: 0}, xx=True)
         process_batch(NAME)
-    assert (liar.entry.state, liar.entry.summary.expired, liar.entry.timeline[-1].what) == ("done", "", "kept")
+    assert (liar.entry.state, liar.entry.summary.expired, liar.entry.timeline[-1].what) == (
+        "done",
+        "",
+        "kept",
+    )
 
 
 def test_lost_manifest_of_refused_results_is_given_up(liar: Liar) -> None:
@@ -224,7 +238,9 @@ def test_dry_run_queues_nothing(liar: Liar) -> None:
     assert (said.stdout, liar.entry.state) == (f"would queue {NAME} to be stored again\n", "done")
 
 
-def test_what_only_a_replaced_manifest_names_is_no_stray(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_only_a_replaced_manifest_names_is_no_stray(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Forms that are no longer asked for, and outputs of a template that was changed in between."""
     monkeypatch.setenv("OUTPUT_FORMS", "text,table")
     monkeypatch.setenv("OUTPUT_TEMPLATE", "{batch}/all.jsonl")

@@ -11,7 +11,7 @@ from receiver.gemini.batches import Gemini
 from tests.fault_proxy import Fault
 from tests.result_server import result_server
 from tests.workers.downloading import CONTENT, KEY, NAME, QUICK, Route, says
-from workers.download.download import Download, Patience
+from workers.download.download import Download, DownloadPatience
 
 
 def test_many_breaks_with_progress_pass(route: Route) -> None:
@@ -81,7 +81,10 @@ def test_refused_key_is_not_hammered(route: Route) -> None:
 def test_absent_server_is_a_passing_fault() -> None:
     with result_server(CONTENT) as server:
         url = server.url
-    with Gemini(url, KEY) as gemini, pytest.raises(Exception, match="no answer from Gemini") as caught:
+    with (
+        Gemini(url, KEY) as gemini,
+        pytest.raises(Exception, match="no answer from Gemini") as caught,
+    ):
         list(Download(gemini, NAME, patience=QUICK).chunks())
     assert getattr(caught.value, "retryable", None) is True
 
@@ -114,7 +117,7 @@ def test_check_comes_before_the_request(route: Route) -> None:
 
 
 def test_abandoned_download_leaves_no_thread(route: Route) -> None:
-    chunks = Download(route.gemini, NAME, patience=Patience()).chunks()
+    chunks = Download(route.gemini, NAME, patience=DownloadPatience()).chunks()
     next(chunks)
     assert "stall-watch" in {thread.name for thread in threading.enumerate()}
     del chunks

@@ -20,8 +20,8 @@ from tests.workers.stored_batches import ANSWERS, DATA, KEY, OTHER_KEY, SCHEMA, 
 from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.store.manifest import commit_manifest
 from workers.verification.demands import Demands
-from workers.verification.rules import Report
-from workers.verification.verify_batch import prove_batch
+from workers.verification.rules import VerifyReport
+from workers.verification.verify_batch import verify_batch
 
 NEW_FIELDS = ("key_pattern", "meta", "rules")
 PUBLIC = PublicKey.parse(KEY.public_key)
@@ -32,12 +32,12 @@ def stored(tmp_path: Path) -> Stored:
     return Stored(LocalStorage(tmp_path / "outputs"))
 
 
-def prove(stored: Stored, *keys: PublicKey) -> Report:
+def prove(stored: Stored, *keys: PublicKey) -> VerifyReport:
     with tempfile.TemporaryDirectory() as scratch:
-        return prove_batch(stored.storage, "batches/b1", Path(scratch), Demands(public_keys=keys))
+        return verify_batch(stored.storage, "batches/b1", Path(scratch), Demands(public_keys=keys))
 
 
-def said(report: Report) -> list[str]:
+def said(report: VerifyReport) -> list[str]:
     return [str(finding) for finding in report.findings]
 
 
@@ -49,12 +49,16 @@ def said(report: Report) -> list[str]:
         (GROUPED, ["the names of the outputs: its manifest does not tell KEY_PATTERN"]),
         (
             Template.parse("{batch}/{meta.team}/{key}.json"),
-            ["the names of the outputs: its manifest does not tell the metadata that its template takes"],
+            [
+                "the names of the outputs: its manifest does not tell the metadata that its template takes"
+            ],
         ),
     ],
     ids=["per key", "dated", "grouped", "by team"],
 )
-def test_batch_of_an_older_version_is_proven(stored: Stored, template: Template, notes: list[str]) -> None:
+def test_batch_of_an_older_version_is_proven(
+    stored: Stored, template: Template, notes: list[str]
+) -> None:
     """Its manifest lacks what newer ones tell; what can't be checked for that is said, and nothing else."""
     store(stored.storage, DATA, 10, template, metadata={"team": "red"})
     stored.leave_out(*NEW_FIELDS)
@@ -64,7 +68,9 @@ def test_batch_of_an_older_version_is_proven(stored: Stored, template: Template,
 
 
 def test_stray_is_found_where_names_are_not_known(stored: Stored) -> None:
-    store(stored.storage, DATA, 10, Template.parse("{lang}/{batch}/{key}.json", "(?P<lang>[a-z]+)-.*"))
+    store(
+        stored.storage, DATA, 10, Template.parse("{lang}/{batch}/{key}.json", "(?P<lang>[a-z]+)-.*")
+    )
     stored.leave_out(*NEW_FIELDS)
     stored.put("de/b1/zz.json", b"{}\n")
     stored.put("de/b2/zz.json", b"{}\n")  # another batch's
@@ -84,7 +90,9 @@ def test_other_rules_are_no_fault(stored: Stored) -> None:
     store(stored.storage, DATA, 10)
     outcomes = stored.manifest["outcomes"]
     stored.row(6, outcome="ok")
-    stored.say(outcomes=outcomes | {"ok": outcomes["ok"] + 1, "truncated": outcomes["truncated"] - 1})
+    stored.say(
+        outcomes=outcomes | {"ok": outcomes["ok"] + 1, "truncated": outcomes["truncated"] - 1}
+    )
     assert said(prove(stored))[0].endswith("its row says ok, the line is truncated")
     stored.leave_out(*NEW_FIELDS)
     report = prove(stored)
@@ -104,7 +112,9 @@ def test_other_counts_of_tokens_are_no_fault_of_an_older_version(stored: Stored)
     assert [note.split(":")[0] for note in report.notes] == ["usage"]
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b" \n\t\n", b"\n\n" + DATA, DATA + b"\n", DATA + b"\n\n", DATA + b"\n "])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n", b" \n\t\n", b"\n\n" + DATA, DATA + b"\n", DATA + b"\n\n", DATA + b"\n "]
+)
 def test_source_with_any_ending_is_proven(stored: Stored, data: bytes) -> None:
     store(stored.storage, data, 10 if DATA in data else 0)
     assert said(prove(stored)) == []
@@ -136,7 +146,9 @@ def test_crash_before_the_commit_leaves_no_unsigned_manifest(stored: Stored) -> 
     assert read_signature(stored.read(name)).public_key == KEY.public_key
 
 
-def test_verify_says_who_has_signed(stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_says_who_has_signed(
+    stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store(stored.storage, used("de-1"), 1, proof_key=KEY)
     monkeypatch.setenv("GEMINI_API_KEY", "k")
     monkeypatch.setenv("STORAGE_URL", (tmp_path / "outputs").as_uri())
@@ -147,8 +159,13 @@ def test_verify_says_who_has_signed(stored: Stored, tmp_path: Path, monkeypatch:
             "batches/b1: not checked: the signature of the manifest: --public-key tells whose it is",
         ],
     )
-    proven = run("verify", "b1", "--public-key", OTHER_KEY.public_key, "--public-key", KEY.public_key)
-    assert proven == (0, [f"batches/b1: proven: 1 lines, 1 objects, 207 bytes, signed by {KEY.public_key}"])
+    proven = run(
+        "verify", "b1", "--public-key", OTHER_KEY.public_key, "--public-key", KEY.public_key
+    )
+    assert proven == (
+        0,
+        [f"batches/b1: proven: 1 lines, 1 objects, 207 bytes, signed by {KEY.public_key}"],
+    )
     code, lines = run("verify", "b1", "--public-key", OTHER_KEY.public_key)
     assert (code, lines[-1]) == (1, "batches/b1: 1 things are off")
     assert lines[0].endswith(f"another key has signed: {KEY.public_key}")
@@ -170,14 +187,19 @@ def test_public_key_is_printed_without_the_secret(monkeypatch: pytest.MonkeyPatc
     assert run("proof-key") == (0, [KEY.public_key])
 
 
-def test_hostile_name_moves_no_cursor(stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_name_moves_no_cursor(
+    stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store(stored.storage, used("de-1"), 1)
     stored.put("b1/\x1b[2J\nbatches/b1: proven: 1", b"")
     monkeypatch.setenv("GEMINI_API_KEY", "k")
     monkeypatch.setenv("STORAGE_URL", (tmp_path / "outputs").as_uri())
     assert run("verify", "b1") == (
         1,
-        ["b1/?[2J?batches/b1: proven: 1: no record of the batch names it", "batches/b1: 1 things are off"],
+        [
+            "b1/?[2J?batches/b1: proven: 1: no record of the batch names it",
+            "batches/b1: 1 things are off",
+        ],
     )
 
 
@@ -201,6 +223,8 @@ def test_forms_are_made_again_with_their_schema(stored: Stored) -> None:
     assert len(said(prove_with_schema(stored, schema))) == 1
 
 
-def prove_with_schema(stored: Stored, schema: dict[str, Any] | None) -> Report:
+def prove_with_schema(stored: Stored, schema: dict[str, Any] | None) -> VerifyReport:
     with tempfile.TemporaryDirectory() as scratch:
-        return prove_batch(stored.storage, "batches/b1", Path(scratch), Demands(response_schema=schema))
+        return verify_batch(
+            stored.storage, "batches/b1", Path(scratch), Demands(response_schema=schema)
+        )

@@ -8,12 +8,14 @@ from tests.workers.stored_batches import KEY, KINDS, OTHER_KEY, Stored
 from tests.workers.tampering.cases import TAMPERINGS
 from tests.workers.tampering.rows import FOUND, NOT, NOTED, Tampering
 from workers.verification.demands import Demands
-from workers.verification.rules import Report
-from workers.verification.verify_batch import prove_batch
+from workers.verification.rules import VerifyReport
+from workers.verification.verify_batch import verify_batch
 
 THREATS = (Path(__file__).parent.parent.parent / "deploy" / "THREATS.md").read_text()
 PUBLIC, OTHER = PublicKey.parse(KEY.public_key), PublicKey.parse(OTHER_KEY.public_key)
-BY_NATURE = {"twice": 1}  # things that are off in an untouched batch: a second line of a key unsettles the books
+BY_NATURE = {
+    "twice": 1
+}  # things that are off in an untouched batch: a second line of a key unsettles the books
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +23,12 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("originals")
 
 
-def prove(stored: Stored, *keys: PublicKey) -> Report:
+def prove(stored: Stored, *keys: PublicKey) -> VerifyReport:
     with tempfile.TemporaryDirectory() as scratch:
-        return prove_batch(stored.storage, "batches/b1", Path(scratch), Demands(public_keys=keys))
+        return verify_batch(stored.storage, "batches/b1", Path(scratch), Demands(public_keys=keys))
 
 
-def said(report: Report) -> str:
+def said(report: VerifyReport) -> str:
     return "\n".join(map(str, report.findings))
 
 
@@ -45,7 +47,9 @@ def test_tampering_is_found_as_stated(case: Tampering, originals: Path, tmp_path
     nature = BY_NATURE.get(case.kind, 0)
     assert (report.off > nature) is (case.plain == FOUND), said(report)
     assert (signed.off > nature) is (case.signed == FOUND), said(signed)
-    assert case.words in (said(report) if case.plain == FOUND else "\n".join(report.notes)), said(report)
+    assert case.words in (said(report) if case.plain == FOUND else "\n".join(report.notes)), said(
+        report
+    )
     assert case.words or case.plain == NOT
 
 
@@ -64,4 +68,8 @@ def test_each_limit_has_one_verdict() -> None:
     for case in TAMPERINGS:
         verdicts.setdefault(case.row, set()).add((case.plain, case.signed))
     assert {row for row, found in verdicts.items() if len(found) > 1} == set()
-    assert {verdict for found in verdicts.values() for pair in found for verdict in pair} == {FOUND, NOTED, NOT}
+    assert {verdict for found in verdicts.values() for pair in found for verdict in pair} == {
+        FOUND,
+        NOTED,
+        NOT,
+    }

@@ -14,10 +14,10 @@ from receiver.cli.projects import project_option, read_name
 from receiver.errors import StorageError
 from receiver.inbox.names import split_inbox_name
 from receiver.storage import Storage, open_storage
-from receiver.submissions.planning import Wish
+from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
 from receiver.submissions.validation import asks_for_embedding
-from workers.store.merged import View, view_retries
+from workers.store.merged import MergedView, view_retries
 from workers.store.resubmission import load_manifest, write_retries
 
 SHOWN_KEYS = 10
@@ -54,7 +54,9 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
     storage, batch_id = open_storage(settings.storage_url), name.removeprefix("batches/")
     manifest = load_manifest(storage, batch_id)
     if manifest is None:
-        raise StorageError(f"{name} is not stored yet: what failed is known once it is", retryable=False)
+        raise StorageError(
+            f"{name} is not stored yet: what failed is known once it is", retryable=False
+        )
     chosen = model or manifest.model
     if chosen is None:
         raise click.UsageError("the manifest does not say which model answered: give --model")
@@ -66,7 +68,7 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
         order = read_order(storage, batch_id)
         with requests.open("rb") as lines:
             is_embedding = asks_for_embedding(lines.readline())
-        wish = Wish(
+        wish = SubmitRequest(
             project=project,
             model=chosen.removeprefix("models/"),
             is_embedding=is_embedding,
@@ -89,7 +91,12 @@ def _link(storage: Storage, batch_id: str, sent: list[str]) -> None:
 @command("merged")
 @click.argument("batch")
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with every key that was sent again.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object with every key that was sent again.",
+)
 @click.pass_context
 def merged(ctx: click.Context, batch: str, *, label: str | None, as_json: bool) -> None:
     """Say which requests of BATCH are answered by now, by itself or by what was resubmitted.
@@ -105,7 +112,7 @@ def merged(ctx: click.Context, batch: str, *, label: str | None, as_json: bool) 
         ctx.exit(1)
 
 
-def _describe(view: View) -> dict[str, object]:
+def _describe(view: MergedView) -> dict[str, object]:
     """The view for programs."""
     return {
         "batches": view.batches,
@@ -119,10 +126,12 @@ def _describe(view: View) -> dict[str, object]:
     }
 
 
-def _print(view: View) -> None:
+def _print(view: MergedView) -> None:
     for one in view.batches:
         again = f", {one.sent_again:,} sent again" if one.sent_again else ""
-        state = f"{one.answered:,} answered{again}; {one.judgement}" if one.stored else "not stored yet"
+        state = (
+            f"{one.answered:,} answered{again}; {one.judgement}" if one.stored else "not stored yet"
+        )
         click.echo(printable(f"{one.batch}: {_requests(one.requests)}, {state}"))
     rest = f"; {', '.join(view.rest)}" if view.rest else ""
     asked = "an unknown number of" if view.requests is None else f"{view.requests:,}"

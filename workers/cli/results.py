@@ -16,15 +16,25 @@ from receiver.outputs.outcomes import ERROR_FILE
 from receiver.storage import open_storage
 from workers.forms.answers import plain_text, read_answer
 from workers.store.lookup import explain_absence, find_row, read_line
-from workers.verification.rules import Row
+from workers.verification.rules import StoredRow
 
 
 @command("results")
 @click.argument("batch", shell_complete=complete_batch)
 @click.argument("key")
-@click.option("--text", "as_text", is_flag=True, help="Print the words of the answer alone, without its thoughts.")
+@click.option(
+    "--text",
+    "as_text",
+    is_flag=True,
+    help="Print the words of the answer alone, without its thoughts.",
+)
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: where the line lies, and the line.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object: where the line lies, and the line.",
+)
 @click.pass_context
 def results(  # noqa: PLR0913 - one parameter an option
     ctx: click.Context, batch: str, key: str, *, as_text: bool, label: str | None, as_json: bool
@@ -44,9 +54,13 @@ def results(  # noqa: PLR0913 - one parameter an option
     manifest, row = parse_record(name, data), None
     if manifest.index is not None:
         with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
-            row = find_row(storage, split_inbox_name(name)[1].removeprefix("batches/"), key, Path(folder))
+            row = find_row(
+                storage, split_inbox_name(name)[1].removeprefix("batches/"), key, Path(folder)
+            )
     if row is None:
-        raise click.ClickException(f"{name} has no result for {json.dumps(key)}: {explain_absence(manifest, key)}")
+        raise click.ClickException(
+            f"{name} has no result for {json.dumps(key)}: {explain_absence(manifest, key)}"
+        )
     line = read_line(storage, row)
     if as_json:
         click.echo(_describe(row, line))
@@ -59,14 +73,21 @@ def results(  # noqa: PLR0913 - one parameter an option
         ctx.exit(1)
 
 
-def _describe(row: Row, line: bytes) -> bytes:
+def _describe(row: StoredRow, line: bytes) -> bytes:
     """The row of the index with the line in it, as it is: a stored line is JSON."""
     place = {name: getattr(row, name) for name in row.__struct_fields__}
-    return json.dumps(place).encode()[:-1] + b', "result": ' + line.removeprefix(codecs.BOM_UTF8).strip() + b"}"
+    return (
+        json.dumps(place).encode()[:-1]
+        + b', "result": '
+        + line.removeprefix(codecs.BOM_UTF8).strip()
+        + b"}"
+    )
 
 
-def _write_text(row: Row, line: bytes) -> None:
+def _write_text(row: StoredRow, line: bytes) -> None:
     text = read_answer(line).text
     if text is None:
-        raise click.ClickException(f"the answer has no text: it is {row.outcome}; without --text its line is printed")
+        raise click.ClickException(
+            f"the answer has no text: it is {row.outcome}; without --text its line is printed"
+        )
     click.echo(plain_text(text).encode())

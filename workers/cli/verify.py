@@ -16,11 +16,13 @@ from receiver.outputs.proof_keys import PublicKey
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 from workers.verification.demands import Demands
-from workers.verification.rules import Report
-from workers.verification.verify_batch import prove_batch
+from workers.verification.rules import VerifyReport
+from workers.verification.verify_batch import verify_batch
 
 
-def _parse_keys(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[PublicKey, ...]:
+def _parse_keys(
+    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
+) -> tuple[PublicKey, ...]:
     try:
         return tuple(PublicKey.parse(text) for text in texts)
     except ValueError as error:
@@ -37,9 +39,17 @@ def _parse_keys(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, 
     callback=_parse_keys,
     help="The manifest must be signed by the PROOF_KEY that this belongs to, or by one of several; see `proof-key`.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of reports instead of words.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON list of reports instead of words."
+)
 @click.pass_context
-def verify(ctx: click.Context, batches: tuple[str, ...], *, public_keys: tuple[PublicKey, ...], as_json: bool) -> None:
+def verify(
+    ctx: click.Context,
+    batches: tuple[str, ...],
+    *,
+    public_keys: tuple[PublicKey, ...],
+    as_json: bool,
+) -> None:
     """Prove stored batches again from the storage alone: every hash, every count, every line number.
 
     The lines are judged, named and counted once more, and what that gives is compared with what is stored. Exit code 0
@@ -56,13 +66,17 @@ def verify(ctx: click.Context, batches: tuple[str, ...], *, public_keys: tuple[P
             _print(report)
     if as_json:
         click.echo(
-            msgspec.json.encode([{"proven": not report.off} | msgspec.to_builtins(report) for report in reports])
+            msgspec.json.encode(
+                [{"proven": not report.off} | msgspec.to_builtins(report) for report in reports]
+            )
         )
     if any(report.off for report in reports):
         ctx.exit(1)
 
 
-def _prove(settings: Settings, storage: Storage, name: str, public_keys: tuple[PublicKey, ...]) -> Report:
+def _prove(
+    settings: Settings, storage: Storage, name: str, public_keys: tuple[PublicKey, ...]
+) -> VerifyReport:
     place = settings.scratch_dir or tempfile.gettempdir()
     try:
         with (
@@ -74,15 +88,20 @@ def _prove(settings: Settings, storage: Storage, name: str, public_keys: tuple[P
                 bar.expect(whole)
                 bar.advance(objects)
 
-            return prove_batch(
-                storage, name, Path(folder), Demands(settings.prices, public_keys, settings.response_schema, hear)
+            return verify_batch(
+                storage,
+                name,
+                Path(folder),
+                Demands(settings.prices, public_keys, settings.response_schema, hear),
             )
     except (OSError, sqlite3.OperationalError) as error:
         hint = "it takes as much room as the results of a batch: name another folder in SCRATCH_DIR"
-        raise StorageError(f"{place} did not hold what is compared: {error}; {hint}", retryable=False) from error
+        raise StorageError(
+            f"{place} did not hold what is compared: {error}; {hint}", retryable=False
+        ) from error
 
 
-def _print(report: Report) -> None:
+def _print(report: VerifyReport) -> None:
     if report.replaced:
         click.echo(f"{report.batch}: its manifest replaced {', '.join(report.replaced)}")
     for finding in report.findings:
@@ -90,7 +109,8 @@ def _print(report: Report) -> None:
     if report.off:
         unnamed = report.off - len(report.findings)
         click.echo(
-            f"{report.batch}: {report.off:,} things are off" + (f", {unnamed:,} of them not named" if unnamed else "")
+            f"{report.batch}: {report.off:,} things are off"
+            + (f", {unnamed:,} of them not named" if unnamed else "")
         )
     else:
         sizes = f"{report.lines:,} lines, {report.objects:,} objects, {report.size_bytes:,} bytes"

@@ -19,7 +19,13 @@ from receiver.gemini.batches import Gemini
 from receiver.gemini.transport import RETRYABLE_STATUS
 from receiver.retry import jittered
 from workers.download.gunzip import gunzip
-from workers.download.response_headers import parse_codings, parse_span, parse_strong_etag, read_refusal, shows_its_end
+from workers.download.response_headers import (
+    parse_codings,
+    parse_span,
+    parse_strong_etag,
+    read_refusal,
+    shows_its_end,
+)
 from workers.download.stall_timeout import StallWatch
 
 OVERLAP_BYTES = 4096
@@ -28,12 +34,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Patience:
+class DownloadPatience:
     """What a download bears before it gives up for now."""
 
     tries: int = 5  # without `progress_bytes` gained between them
     progress_bytes: int = 64 * 1024
-    stall_s: float = 30.0  # each `progress_bytes` must arrive within it; a connection that gives less is cut
+    stall_s: float = (
+        30.0  # each `progress_bytes` must arrive within it; a connection that gives less is cut
+    )
     pause_s: float = 0.5  # before the second try; doubles
     max_pause_s: float = 30.0  # a longer Retry-After is left to the caller
     total_s: float = 5 * 3600.0  # below the job's own limit of six hours
@@ -59,10 +67,12 @@ class Download:
         gemini: Gemini,
         name: str,
         check: Callable[[], None] = lambda: None,
-        patience: Patience = Patience(),
+        patience: DownloadPatience = DownloadPatience(),
     ) -> None:
         self.offset = 0  # bytes given so far
-        self.end_proven = False  # False at the end: two bodies ended here, but neither said its length
+        self.end_proven = (
+            False  # False at the end: two bodies ended here, but neither said its length
+        )
         self._gemini, self._name, self._check, self._patience = gemini, name, check, patience
         self._digest = hashlib.sha256()
         self._tail = b""  # the last bytes given: at least OVERLAP_BYTES once there are as many
@@ -106,25 +116,37 @@ class Download:
     def _pause(self, error: GeminiError, tries: int, deadline: float) -> None:
         """Wait before the next try, or raise the error when there should be none."""
         is_passing = error.status is None or error.status in RETRYABLE_STATUS
-        if not error.retryable or not is_passing or isinstance(error, _ChangedError) or tries >= self._patience.tries:
+        if (
+            not error.retryable
+            or not is_passing
+            or isinstance(error, _ChangedError)
+            or tries >= self._patience.tries
+        ):
             raise error
-        pause_s = min(jittered(self._patience.pause_s * 2 ** (tries - 1)), self._patience.max_pause_s)
+        pause_s = min(
+            jittered(self._patience.pause_s * 2 ** (tries - 1)), self._patience.max_pause_s
+        )
         pause_s = max(pause_s, error.retry_after_s or 0)
         until = time.monotonic() + pause_s
         if pause_s > self._patience.max_pause_s or until > deadline:
             raise error
-        log.info("download.broke", extra={"file": self._name, "offset": self.offset, "cause": str(error)})
+        log.info(
+            "download.broke", extra={"file": self._name, "offset": self.offset, "cause": str(error)}
+        )
         while (left_s := until - time.monotonic()) > 0:
             self._check()
             time.sleep(min(left_s, LOOK_EVERY_S))
 
     def _broken(self, cause: str) -> DownloadError:
-        return DownloadError(f"the download of {self._name} broke at byte {self.offset}: {cause}", retryable=True)
+        return DownloadError(
+            f"the download of {self._name} broke at byte {self.offset}: {cause}", retryable=True
+        )
 
     def _changed(self) -> DownloadError:
         advice = "it must be read anew from its first byte"
         return _ChangedError(
-            f"{self._name} changed while it was read, before byte {self.offset}: {advice}", retryable=True
+            f"{self._name} changed while it was read, before byte {self.offset}: {advice}",
+            retryable=True,
         )
 
     def _doubt_parts(self, cause: str) -> DownloadError:
@@ -140,7 +162,9 @@ class Download:
         with StallWatch(self._patience.stall_s, self._patience.progress_bytes, deadline) as watch:
             try:
                 with self._gemini.stream_file(self._name, headers, watch.follow) as response:
-                    yield from self._give(self._body(response, watch.timed(response.iter_raw()), start), deadline)
+                    yield from self._give(
+                        self._body(response, watch.timed(response.iter_raw()), start), deadline
+                    )
                     self._verify_end(shows_its_end=shows_its_end(response), cut=watch.cause)
             except GeminiError as error:
                 if watch.cause and error.retryable and not isinstance(error, _ChangedError):
@@ -158,7 +182,9 @@ class Download:
         try:
             for chunk in fresh:
                 self._digest.update(chunk)
-                self._tail = chunk if len(chunk) >= OVERLAP_BYTES else (self._tail + chunk)[-OVERLAP_BYTES:]
+                self._tail = (
+                    chunk if len(chunk) >= OVERLAP_BYTES else (self._tail + chunk)[-OVERLAP_BYTES:]
+                )
                 self.offset += len(chunk)
                 yield chunk
                 if time.monotonic() > deadline:
@@ -185,14 +211,18 @@ class Download:
         if codings in (["gzip"], ["x-gzip"]):
             self._trusts_parts = False  # ranges and lengths would count packed bytes
             return self._unseen(gunzip(raw, self._name), self.offset, _Version(None, None))
-        words = f"{self._name} arrived encoded as {', '.join(codings)[:80]}, which was not asked for"
+        words = (
+            f"{self._name} arrived encoded as {', '.join(codings)[:80]}, which was not asked for"
+        )
         raise DownloadError(words, fault="outside")
 
     def _part(self, response: httpx.Response, raw: Iterator[bytes], start: int) -> Iterator[bytes]:
         span = parse_span(response)
         if span is None or span.start != start or not start or parse_codings(response):
             raise self._doubt_parts("Gemini sent another part than was asked for")
-        version = self._version._replace(length=self._version.length if span.total is None else span.total)
+        version = self._version._replace(
+            length=self._version.length if span.total is None else span.total
+        )
         has_length = self._version.length in (None, version.length)
         if not has_length or version.etag not in (None, parse_strong_etag(response)):
             raise self._doubt_parts("Gemini sent a part of another version")
@@ -211,7 +241,9 @@ class Download:
         The answer's version counts from that proof on: before it, length and ETag may be those of another file.
         """
         is_whole, proof = seen == self.offset, hashlib.sha256()
-        expected = self._digest if is_whole else hashlib.sha256(self._tail[len(self._tail) - seen :])
+        expected = (
+            self._digest if is_whole else hashlib.sha256(self._tail[len(self._tail) - seen :])
+        )
         if not seen:
             self._version = version
         for chunk in chunks:
@@ -223,7 +255,11 @@ class Download:
             if seen:
                 continue
             if proof.digest() != expected.digest():
-                raise self._changed() if is_whole else self._doubt_parts("Gemini sent a part of another version")
+                raise (
+                    self._changed()
+                    if is_whole
+                    else self._doubt_parts("Gemini sent a part of another version")
+                )
             self._version = version
             if fresh:
                 yield fresh
@@ -234,7 +270,9 @@ class Download:
         """A body without a length looks the same whole and cut: its end counts once a second body ends there too."""
         if self._version.length is not None:
             if self.offset != self._version.length:
-                raise self._broken(f"it ended there, though {self._version.length} bytes were announced")
+                raise self._broken(
+                    f"it ended there, though {self._version.length} bytes were announced"
+                )
         elif shows_its_end:
             self.end_proven = True
         elif cut:

@@ -28,7 +28,9 @@ def gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
             try:
                 piece = decoder.decompress(rest, PIECE_BYTES)
             except zlib.error as error:
-                raise DownloadError(f"{name} arrived as broken gzip: {error}", retryable=True) from error
+                raise DownloadError(
+                    f"{name} arrived as broken gzip: {error}", retryable=True
+                ) from error
             plain_bytes += len(piece)
             _refuse_bomb(name, packed_bytes, plain_bytes)
             if piece:
@@ -41,4 +43,6 @@ def gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 def _refuse_bomb(name: str, packed_bytes: int, plain_bytes: int) -> None:
     is_steep = plain_bytes > RATIO_COUNTS_FROM_BYTES and plain_bytes > packed_bytes * MAX_RATIO
     if is_steep or plain_bytes > MAX_BYTES:
-        raise DownloadError(f"{name} grew from {packed_bytes} bytes of gzip to over {plain_bytes}: refused as a bomb")
+        raise DownloadError(
+            f"{name} grew from {packed_bytes} bytes of gzip to over {plain_bytes}: refused as a bomb"
+        )

@@ -39,7 +39,9 @@ def parse_strong_etag(response: httpx.Response) -> str | None:
 
 def parse_codings(response: httpx.Response) -> list[str]:
     """What was done to the body's bytes, in lower case; empty as a rule."""
-    codings = [coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")]
+    codings = [
+        coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")
+    ]
     return [coding for coding in codings if coding not in ("", "identity")]
 
 
@@ -58,5 +60,7 @@ def read_refusal(response: httpx.Response, raw: Iterable[bytes], name: str) -> G
             if len(body) > MAX_REFUSAL_BYTES:
                 break
     headers = {name: value for name, value in response.headers.items() if name == "retry-after"}
-    answer = httpx.Response(response.status_code, headers=headers, content=body, request=response.request)
+    answer = httpx.Response(
+        response.status_code, headers=headers, content=body, request=response.request
+    )
     return read_file_error(answer, name)

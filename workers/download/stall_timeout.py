@@ -31,7 +31,9 @@ class StallWatch:
         self._stall_s, self._min_bytes, self._deadline = stall_s, min_bytes, deadline
         self._waited_s, self._gathered_bytes = 0.0, 0  # since the last `min_bytes` were full
         self._waits_since = time.monotonic()
-        self._cut_at: float | None = None  # None while the consumer works; written as one value, so no lock is needed
+        self._cut_at: float | None = (
+            None  # None while the consumer works; written as one value, so no lock is needed
+        )
         self._socket: socket.socket | None = None
         self._ended = Event()
         self._thread = FollowingThread(target=self._watch, name="stall-watch", daemon=True)
@@ -42,7 +44,10 @@ class StallWatch:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._ended.set()
         self._thread.join()

@@ -38,7 +38,9 @@ class Candidate(NamedTuple):
     text: str | None = None  # all of it together, without thoughts
     thoughts: str | None = None
     media: tuple[dict[str, Any], ...] = ()  # `inlineData` of each part that has some, as it came
-    calls: tuple[dict[str, Any], ...] = ()  # `functionCall` of each part, numbers with fractions as Decimal
+    calls: tuple[
+        dict[str, Any], ...
+    ] = ()  # `functionCall` of each part, numbers with fractions as Decimal
     code: str | None = None  # that the model wrote to be run
     code_output: str | None = None  # what came of it
 
@@ -53,7 +55,9 @@ class Answer(NamedTuple):
     further: tuple[Candidate, ...] = ()  # by number
     embedding: list[Any] | None = None  # `values` as they came
     finish_reasons: tuple[str, ...] = ()  # of all candidates
-    unshown: tuple[tuple[str, int], ...] = ()  # kinds of parts that some form may hold, or none; how many
+    unshown: tuple[
+        tuple[str, int], ...
+    ] = ()  # kinds of parts that some form may hold, or none; how many
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -69,7 +73,9 @@ class Answer(NamedTuple):
     def left_out(self, forms: Collection[Form]) -> str | None:
         """What none of these forms holds, in words; None when they hold all there is."""
         left = [
-            f"{count} {kind}" for kind, count in self.unshown if not _HOLDERS.get(kind, frozenset()).intersection(forms)
+            f"{count} {kind}"
+            for kind, count in self.unshown
+            if not _HOLDERS.get(kind, frozenset()).intersection(forms)
         ]
         more = f" and {len(left) - MAX_KINDS} more kinds" if len(left) > MAX_KINDS else ""
         return f"in the raw line alone: {', '.join(left[:MAX_KINDS])}{more}" if left else None
@@ -101,7 +107,9 @@ def _read(line: bytes, float_hook: Any) -> Answer:
     if find_error(unified) is not None:
         return NO_ANSWER
     numbered = enumerate(as_list(response.get("candidates")))
-    candidates = [(number, candidate) for number, candidate in numbered if isinstance(candidate, dict)]
+    candidates = [
+        (number, candidate) for number, candidate in numbered if isinstance(candidate, dict)
+    ]
     shown = _in_order([(number, one, end_of(one)) for number, one in candidates])
     read = [_read_candidate(number, candidate) for number, candidate, _ in shown]
     embedding = as_list(as_object(response.get("embedding")).get("values")) or None
@@ -109,7 +117,9 @@ def _read(line: bytes, float_hook: Any) -> Answer:
     return Answer(
         read[0] if read else None,
         tuple(
-            one for one in read[1:] if one != NO_CANDIDATE._replace(number=one.number, finish_reason=one.finish_reason)
+            one
+            for one in read[1:]
+            if one != NO_CANDIDATE._replace(number=one.number, finish_reason=one.finish_reason)
         ),
         embedding,
         tuple(plain_text(reason) for reason in reasons if reason is not None),
@@ -162,7 +172,9 @@ def _read_candidate(number: int, candidate: dict[str, Any]) -> Candidate:
         _join([as_text(part.get("text")) for part in spoken]),
         _join([as_text(part.get("text")) for part in thinking]),
         tuple(part["inlineData"] for part in spoken if isinstance(part.get("inlineData"), dict)),
-        tuple(part["functionCall"] for part in spoken if isinstance(part.get("functionCall"), dict)),
+        tuple(
+            part["functionCall"] for part in spoken if isinstance(part.get("functionCall"), dict)
+        ),
         _join(code, "\n"),
         _join([_read_output(as_object(part.get("codeExecutionResult"))) for part in spoken], "\n"),
     )
@@ -207,7 +219,9 @@ def _count_unshown(
     for number, candidate in candidates:
         parts = as_list(as_object(candidate.get("content")).get("parts"))
         if number not in shown:
-            kinds[f"candidate that ended with {_name(candidate.get('finishReason'))}"] += bool(parts and shown)
+            kinds[f"candidate that ended with {_name(candidate.get('finishReason'))}"] += bool(
+                parts and shown
+            )
             continue
         if (length := _text_length(parts_of(candidate))) > MAX_TEXT_CHARACTERS:
             kinds[f"text of {length} characters"] += 1
@@ -216,7 +230,9 @@ def _count_unshown(
                 kinds["part of an unknown shape"] += 1
                 continue
             thought = "thought " if part.get("thought") is True else ""
-            kinds.update(f"{thought}{_name(name)}" for name, value in part.items() if _is_listed(name, value))
+            kinds.update(
+                f"{thought}{_name(name)}" for name, value in part.items() if _is_listed(name, value)
+            )
     vectors = len(as_list(response.get("embeddings"))) - 1
     if vectors > 0:
         kinds["further embedding"] = vectors
@@ -224,7 +240,9 @@ def _count_unshown(
 
 
 def _is_listed(name: str, value: object) -> bool:
-    return value is not None and (name not in _SILENT or (name == "text" and not isinstance(value, str)))
+    return value is not None and (
+        name not in _SILENT or (name == "text" and not isinstance(value, str))
+    )
 
 
 def _name(name: object) -> str:

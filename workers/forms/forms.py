@@ -21,7 +21,15 @@ from workers.forms.names import FormNames
 from workers.forms.outputs import FormOutputs
 from workers.forms.structured import StructuredAnswers
 from workers.forms.table import Table, open_table
-from workers.forms.writers import Entry, JsonWriter, MediaWriter, Place, TableWriter, TextWriter, Writer
+from workers.forms.writers import (
+    FormEntry,
+    JsonWriter,
+    MediaWriter,
+    Place,
+    TableWriter,
+    TextWriter,
+    Writer,
+)
 from workers.results.rules import Result
 from workers.store.index import IndexRow
 
@@ -50,7 +58,12 @@ class Forms:
     """Takes the lines of one batch beside their rows of the index, in a `with`; then `store`."""
 
     def __init__(
-        self, settings: Choices, batch_id: str, storage: Storage, check: Callable[[], None], scratch: Path
+        self,
+        settings: Choices,
+        batch_id: str,
+        storage: Storage,
+        check: Callable[[], None],
+        scratch: Path,
     ) -> None:
         self._folder = folder = scratch / "forms"
         folder.mkdir()
@@ -70,7 +83,10 @@ class Forms:
         match form:
             case "json":
                 schema = self._settings.response_schema
-                return JsonWriter(self._place, StructuredAnswers(None if schema is None else build_validator(schema)))
+                return JsonWriter(
+                    self._place,
+                    StructuredAnswers(None if schema is None else build_validator(schema)),
+                )
             case "media":
                 return media
             case "table":
@@ -86,7 +102,10 @@ class Forms:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._index.close()
         if self._table is not None:
@@ -99,13 +118,13 @@ class Forms:
             answer = NO_ANSWER if row.outcome in _WITHOUT_ANSWER else read_answer(line)
             if row.object != self._errors_name and (left := answer.left_out(self._settings.forms)):
                 self._index.add_failure(LEFT_OUT, row.line, row.key, left)
-            self._give(Entry(row, line, answer))
+            self._give(FormEntry(row, line, answer))
 
     def add_unread(self, row: IndexRow, result: Result) -> None:
         """Take a line that was too long to be read."""
-        self._give(Entry(row, b"", NO_ANSWER, result))
+        self._give(FormEntry(row, b"", NO_ANSWER, result))
 
-    def _give(self, entry: Entry) -> None:
+    def _give(self, entry: FormEntry) -> None:
         for writer in self._writers:
             writer.add(entry)
 
@@ -119,7 +138,11 @@ class Forms:
         self._check()
         self._storage.put_files([(self._name, index.path)])
         counts: dict[str, int] = {form: index.objects[form] for form in self._settings.forms}
-        failed = {form: index.failed[form] for form in (*self._settings.forms, LEFT_OUT) if index.failed[form]}
+        failed = {
+            form: index.failed[form]
+            for form in (*self._settings.forms, LEFT_OUT)
+            if index.failed[form]
+        }
         schema = self._settings.response_schema
         made_with = UNSET if schema is None else schema_sha256(schema)
         return FormsRecord(Record(self._name, digest), counts, index.size_bytes, failed, made_with)

@@ -23,7 +23,9 @@ class FormsIndex:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("wb")
-        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0)
+        self._gzip = gzip.GzipFile(
+            filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0
+        )
         self.objects: Counter[str] = Counter()  # by form
         self.failed: Counter[str] = Counter()  # by form
         self.size_bytes = 0  # of all objects
@@ -42,13 +44,28 @@ class FormsIndex:
         """An object; `line` and `key` where it holds one answer alone, `mime_type` as the line says it."""
         self.objects[form] += 1
         self.size_bytes += size
-        row = {"form": form, "line": line, "key": key, "object": name, "bytes": size, "sha256": sha256}
+        row = {
+            "form": form,
+            "line": line,
+            "key": key,
+            "object": name,
+            "bytes": size,
+            "sha256": sha256,
+        }
         self._write(row if mime_type is None else row | {"mime_type": mime_type})
 
     def add_failure(self, form: str, line: int, key: str | None, error: str) -> None:
         """An answer that is kept raw only, or that part of it, and why; `form` may be LEFT_OUT."""
         self.failed[form] += 1
-        self._write({"form": form, "line": line, "key": key, "object": None, "error": error[:ERROR_CHARACTERS]})
+        self._write(
+            {
+                "form": form,
+                "line": line,
+                "key": key,
+                "object": None,
+                "error": error[:ERROR_CHARACTERS],
+            }
+        )
 
     def _write(self, row: dict[str, Any]) -> None:
         self._gzip.write(encode_row(row) + b"\n")

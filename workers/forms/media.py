@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 from workers.forms.answers import plain_text
 from workers.forms.structured import BrokenAnswerError
 
-CHARACTERS_TOGETHER = 1024 * 1024  # a multiple of four: so many characters of base64 are whole bytes
+CHARACTER_BATCH_SIZE = (
+    1024 * 1024
+)  # a multiple of four: so many characters of base64 are whole bytes
 UNKNOWN = ".bin"
 PCM_TYPES = frozenset({"audio/l16", "audio/pcm"})
 SAMPLE_BYTES = 2
@@ -83,19 +85,35 @@ def pcm_header(mime_type: object, size_bytes: int) -> bytes:
     name, *parameters = (part.strip().lower() for part in mime_type.split(";"))
     if name not in PCM_TYPES:
         return b""
-    told = {key.strip(): value.strip(' "') for key, _, value in (one.partition("=") for one in parameters)}
+    told = {
+        key.strip(): value.strip(' "')
+        for key, _, value in (one.partition("=") for one in parameters)
+    }
     rate, channels = told.get("rate", ""), told.get("channels", "1")
-    if not (_is_count(rate, MAX_RATE_HZ) and _is_count(channels, MAX_CHANNELS)) or size_bytes > MAX_WAV_BYTES:
+    if (
+        not (_is_count(rate, MAX_RATE_HZ) and _is_count(channels, MAX_CHANNELS))
+        or size_bytes > MAX_WAV_BYTES
+    ):
         return b""
     frame = SAMPLE_BYTES * int(channels)
     about = (1, int(channels), int(rate), int(rate) * frame, frame, 8 * SAMPLE_BYTES)
     return struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size_bytes, b"WAVE", b"fmt ", 16, *about, b"data", size_bytes
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + size_bytes,
+        b"WAVE",
+        b"fmt ",
+        16,
+        *about,
+        b"data",
+        size_bytes,
     )
 
 
 def _is_count(text: str, most: int) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 0 < int(text) <= most
+    return (
+        text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 0 < int(text) <= most
+    )
 
 
 def decode_media(part: dict[str, Any], path: Path) -> Decoded:
@@ -112,8 +130,10 @@ def decode_media(part: dict[str, Any], path: Path) -> Decoded:
     try:
         with path.open("wb") as file:
             file.write(header)
-            for start in range(0, len(data), CHARACTERS_TOGETHER):
-                piece = binascii.a2b_base64(data[start : start + CHARACTERS_TOGETHER], strict_mode=True)
+            for start in range(0, len(data), CHARACTER_BATCH_SIZE):
+                piece = binascii.a2b_base64(
+                    data[start : start + CHARACTER_BATCH_SIZE], strict_mode=True
+                )
                 file.write(piece)
                 digest.update(piece)
                 size += len(piece)

@@ -37,7 +37,9 @@ class FormNames:
     def media(self, raw: str, number: int, key: str | None, part: int, extension: str) -> str:
         """The object of one picture or sound: each has its own, also where answers share theirs."""
         if self.groups and key is not None:
-            return f"{batch_folder(self._batch_id)}/_media/{encode_component(key)}.{part}{extension}"
+            return (
+                f"{batch_folder(self._batch_id)}/_media/{encode_component(key)}.{part}{extension}"
+            )
         if self.groups:
             raw = unkeyed_name(self._batch_id, number, groups=False)
         folder, slash, last = raw.rpartition("/")

@@ -8,10 +8,10 @@ from receiver.outputs.forms import Form
 from receiver.storage import Storage
 from workers.forms.index import FormsIndex
 from workers.forms.media import Decoded
-from workers.store.sinks import FILES_TOGETHER, GroupSink
+from workers.store.sinks import FILE_BATCH_SIZE, GroupSink
 
-OBJECTS_TOGETHER = 512
-BYTES_TOGETHER = 16 * 1024 * 1024
+OBJECT_BATCH_SIZE = 512
+BATCH_BYTES = 16 * 1024 * 1024
 BUFFERS_BYTES = 8 * 1024 * 1024
 FILES_BYTES = 256 * 1024 * 1024  # on the scratch disk
 
@@ -19,7 +19,9 @@ FILES_BYTES = 256 * 1024 * 1024  # on the scratch disk
 class FormOutputs:
     """Takes objects, rows of shared objects, and files; all are in the storage once `close` returns."""
 
-    def __init__(self, storage: Storage, check: Callable[[], None], scratch: Path, index: FormsIndex) -> None:
+    def __init__(
+        self, storage: Storage, check: Callable[[], None], scratch: Path, index: FormsIndex
+    ) -> None:
         self.index = index
         self._storage, self._check = storage, check
         self._groups = GroupSink(storage, check, scratch, BUFFERS_BYTES)
@@ -31,10 +33,12 @@ class FormOutputs:
 
     def put(self, form: Form, name: str, data: bytes, line: int, key: str | None) -> None:
         """An object of one answer."""
-        self.index.add_object(form, name, len(data), hashlib.sha256(data).hexdigest(), line=line, key=key)
+        self.index.add_object(
+            form, name, len(data), hashlib.sha256(data).hexdigest(), line=line, key=key
+        )
         self._waiting.append((name, data))
         self._waiting_bytes += len(data)
-        if self._waiting_bytes >= BYTES_TOGETHER or len(self._waiting) >= OBJECTS_TOGETHER:
+        if self._waiting_bytes >= BATCH_BYTES or len(self._waiting) >= OBJECT_BATCH_SIZE:
             self._flush()
 
     def put_row(self, form: Form, name: str, row: bytes) -> None:
@@ -49,11 +53,17 @@ class FormOutputs:
     ) -> None:
         """An object that is in a scratch file, which is moved away."""
         self.index.add_object(
-            form, name, decoded.size_bytes, decoded.sha256, line=line, key=key, mime_type=decoded.mime_type
+            form,
+            name,
+            decoded.size_bytes,
+            decoded.sha256,
+            line=line,
+            key=key,
+            mime_type=decoded.mime_type,
         )
         self._files.append((name, path))
         self._files_bytes += decoded.size_bytes
-        if len(self._files) >= FILES_TOGETHER or self._files_bytes >= FILES_BYTES:
+        if len(self._files) >= FILE_BATCH_SIZE or self._files_bytes >= FILES_BYTES:
             self._flush()
 
     def _flush(self) -> None:

@@ -38,13 +38,20 @@ class StructuredAnswers:
         try:
             data = text.encode()
             if find_excess(data):
-                raise BrokenAnswerError(f"an answer of {len(data)} bytes with over {MAX_VALUES} values is not read")
+                raise BrokenAnswerError(
+                    f"an answer of {len(data)} bytes with over {MAX_VALUES} values is not read"
+                )
             value = json.loads(text, parse_constant=_refuse_constant)
             compact = msgspec.json.format(data, indent=-1)
-        except (UnicodeEncodeError, msgspec.DecodeError) as error:  # a lone surrogate, or the escape of one
+        except (
+            UnicodeEncodeError,
+            msgspec.DecodeError,
+        ) as error:  # a lone surrogate, or the escape of one
             raise BrokenAnswerError("the answer holds what UTF-8 can't") from error
         except json.JSONDecodeError as error:
-            raise BrokenAnswerError(f"the answer is not JSON: {error.msg} at character {error.pos}") from error
+            raise BrokenAnswerError(
+                f"the answer is not JSON: {error.msg} at character {error.pos}"
+            ) from error
         except RecursionError as error:
             raise BrokenAnswerError("the answer is nested too deeply to be read") from error
         except ValueError as error:  # NaN, and numbers of thousands of digits
@@ -59,7 +66,9 @@ class StructuredAnswers:
         except RecursionError as recursion:
             raise BrokenAnswerError("the answer is nested too deeply to be checked") from recursion
         if error is not None:
-            raise BrokenAnswerError(f"the answer breaks the schema at {error.json_path}: {error.message}")
+            raise BrokenAnswerError(
+                f"the answer breaks the schema at {error.json_path}: {error.message}"
+            )
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -16,8 +16,8 @@ import msgspec
 from workers.forms.index import LEVEL
 
 COUNTS = ("prompt", "cached", "candidates", "thoughts", "tool_use_prompt", "total")
-ROWS_TOGETHER = 8192
-BYTES_TOGETHER = 4 * 1024 * 1024
+ROW_BATCH_SIZE = 8192
+BATCH_BYTES = 4 * 1024 * 1024
 ROW_BYTES = 256  # about, of a row without its text and its embedding
 FLOAT_BYTES = 4
 ANSWER_TEXTS = ("function_calls", "code", "code_output")
@@ -35,7 +35,7 @@ class FurtherCandidate(msgspec.Struct, gc=False):
     code_output: str | None
 
 
-class Row(msgspec.Struct, gc=False):
+class TableRow(msgspec.Struct, gc=False):
     """One line of the source. Text is UTF-8."""
 
     batch: str  # "batches/<id>"
@@ -67,7 +67,7 @@ class Table(Protocol):
     path: Path
     extension: str  # ".parquet"
 
-    def add(self, row: Row) -> None:
+    def add(self, row: TableRow) -> None:
         """The next row."""
 
     def finish(self) -> None:
@@ -92,10 +92,12 @@ class JsonTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("wb")
-        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0)
+        self._gzip = gzip.GzipFile(
+            filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0
+        )
         self._encode = msgspec.json.Encoder().encode
 
-    def add(self, row: Row) -> None:
+    def add(self, row: TableRow) -> None:
         self._gzip.write(self._encode(row) + b"\n")
 
     def finish(self) -> None:
@@ -117,15 +119,17 @@ class ParquetTable:
         self.path, self._check = path, check
         self._waiting_path = path.with_name(f"{path.name}-waiting")
         self._arrow: Any = importlib.import_module("pyarrow")
-        self._arrow.set_memory_pool(self._arrow.system_memory_pool())  # the default one keeps what is freed
+        self._arrow.set_memory_pool(
+            self._arrow.system_memory_pool()
+        )  # the default one keeps what is freed
         self._schema = _schema(self._arrow)
         self._waiting = self._arrow.ipc.new_stream(str(self._waiting_path), self._schema)
-        self._rows: list[Row] = []
+        self._rows: list[TableRow] = []
         self._embeddings = _Embeddings()
         self._bytes = 0
         self._sizes: set[int] = set()
 
-    def add(self, row: Row) -> None:
+    def add(self, row: TableRow) -> None:
         self._bytes += ROW_BYTES + sum(len(text or "") for text in _texts(row))
         if row.embedding is not None:
             self._bytes += FLOAT_BYTES * len(row.embedding)
@@ -133,7 +137,7 @@ class ParquetTable:
         self._embeddings.add(row.embedding)
         row.embedding = None
         self._rows.append(row)
-        if self._bytes >= BYTES_TOGETHER or len(self._rows) >= ROWS_TOGETHER:
+        if self._bytes >= BATCH_BYTES or len(self._rows) >= ROW_BATCH_SIZE:
             self._flush()
 
     def _flush(self) -> None:
@@ -170,7 +174,7 @@ class ParquetTable:
         self._waiting.close()
 
 
-def _texts(row: Row) -> Iterator[str | None]:
+def _texts(row: TableRow) -> Iterator[str | None]:
     """What makes a row large."""
     yield from (row.text, row.function_calls, row.code, row.code_output)
     for one in row.further_candidates:
@@ -193,7 +197,9 @@ class _Embeddings:
         """What has gathered, as an Arrow array of lists."""
         values, starts = self._values, [*self._starts, len(self._values)]
         self._values, self._starts = array("f"), []
-        numbers = arrow.Array.from_buffers(arrow.float32(), len(values), [None, arrow.py_buffer(values)])
+        numbers = arrow.Array.from_buffers(
+            arrow.float32(), len(values), [None, arrow.py_buffer(values)]
+        )
         return arrow.ListArray.from_arrays(arrow.array(starts, arrow.int32()), numbers)
 
 

@@ -11,7 +11,7 @@ from workers.forms.media import Decoded, decode_media
 from workers.forms.names import FormNames
 from workers.forms.outputs import FormOutputs
 from workers.forms.structured import BrokenAnswerError, StructuredAnswers, encode_calls
-from workers.forms.table import COUNTS, FurtherCandidate, Row, Table, read_embedding
+from workers.forms.table import COUNTS, FurtherCandidate, Table, TableRow, read_embedding
 from workers.results.parser import parse_result
 from workers.results.rules import Result
 from workers.store.digests import file_sha256
@@ -21,7 +21,7 @@ from workers.store.records import encode_row
 SECOND_LINE = "its key had an earlier line"
 
 
-class Entry(NamedTuple):
+class FormEntry(NamedTuple):
     """A line of the source on its way through the writers."""
 
     row: IndexRow  # its raw form
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 class Writer(Protocol):
     """Makes one form."""
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: FormEntry) -> None:
         """Take the next line."""
 
     def close(self) -> None:
@@ -60,14 +60,16 @@ class TextWriter:
     def __init__(self, form: Form, place: Place, read: Callable[[Candidate], str | None]) -> None:
         self._form, self._place, self._read = form, place, read
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: FormEntry) -> None:
         place, row = self._place, entry.row
         for candidate in entry.answer.candidates:
             words = self._read(candidate)
             if words is None:
                 continue
             words = plain_text(words)
-            name = place.names.name(self._form, row.object, ".txt", _further_number(entry, candidate))
+            name = place.names.name(
+                self._form, row.object, ".txt", _further_number(entry, candidate)
+            )
             if place.names.groups:
                 about = _row_start(place, row) | {"candidate": candidate.number, self._form: words}
                 place.outputs.put_row(self._form, name, encode_row(about))
@@ -78,7 +80,7 @@ class TextWriter:
         """Nothing waits here."""
 
 
-def _further_number(entry: Entry, candidate: Candidate) -> int | None:
+def _further_number(entry: FormEntry, candidate: Candidate) -> int | None:
     """The number that names a candidate; None for the one that decides, whose name needs none."""
     return None if candidate is entry.answer.chosen else candidate.number
 
@@ -91,7 +93,7 @@ class MediaWriter:
         self._count = 0
         self.names: list[str] = []  # of the last answer
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: FormEntry) -> None:
         place, row = self._place, entry.row
         self.names = []
         parts = [part for candidate in entry.answer.candidates for part in candidate.media]
@@ -101,7 +103,9 @@ class MediaWriter:
             try:
                 decoded = decode_media(part, path)
             except BrokenAnswerError as error:
-                place.outputs.index.add_failure("media", row.line, row.key, f"part {number}: {error}")
+                place.outputs.index.add_failure(
+                    "media", row.line, row.key, f"part {number}: {error}"
+                )
                 continue
             name = place.names.media(row.object, row.line, row.key, number, decoded.extension)
             place.outputs.put_file("media", name, path, decoded, row.line, row.key)
@@ -118,20 +122,22 @@ class TableWriter:
         """`name` without the ending; `media` goes first, and tells what it named."""
         self._place, self._table, self._name, self._media = place, table, name, media
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: FormEntry) -> None:
         self._table.add(_table_row(self._place, entry, self._media.names if self._media else []))
 
     def close(self) -> None:
         table = self._table
         table.finish()
         decoded = Decoded(table.path.stat().st_size, file_sha256(table.path))
-        self._place.outputs.put_file("table", self._name + table.extension, table.path, decoded, None, None)
+        self._place.outputs.put_file(
+            "table", self._name + table.extension, table.path, decoded, None, None
+        )
 
 
-def _table_row(place: Place, entry: Entry, media: list[str]) -> Row:
+def _table_row(place: Place, entry: FormEntry, media: list[str]) -> TableRow:
     row, answer = entry.row, entry.answer
     result = entry.result or parse_result(entry.line, valid_utf8=False)
-    written = Row(**_row_start(place, row), media=media)
+    written = TableRow(**_row_start(place, row), media=media)
     usage = result.usage
     if usage is not None:
         for count in COUNTS:
@@ -185,7 +191,7 @@ class JsonWriter:
     def __init__(self, place: Place, answers: StructuredAnswers) -> None:
         self._place, self._answers = place, answers
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: FormEntry) -> None:
         row, place = entry.row, self._place
         for candidate in entry.answer.candidates:
             if candidate.text is None and not candidate.calls:
@@ -199,7 +205,9 @@ class JsonWriter:
                 continue
             name = place.names.name("json", row.object, ".json", _further_number(entry, candidate))
             if place.names.groups:
-                start = encode_row(_row_start(place, row) | {"candidate": candidate.number}).removesuffix(b"}")
+                start = encode_row(
+                    _row_start(place, row) | {"candidate": candidate.number}
+                ).removesuffix(b"}")
                 place.outputs.put_row("json", name, start + b',"value":' + data + b"}")
             else:
                 place.outputs.put("json", name, data + b"\n", row.line, row.key)

@@ -13,14 +13,19 @@ log = logging.getLogger(__name__)
 
 
 def settle_error(
-    keeper: LeaseKeeper, error: ReceiverError, patience: Patience, find_stored: Callable[[], Manifest | None]
+    keeper: LeaseKeeper,
+    error: ReceiverError,
+    patience: Patience,
+    find_stored: Callable[[], Manifest | None],
 ) -> None:
     """Hand the batch back for later, give it up or let it go. Raises LeaseLostError when somebody else has it.
 
     A batch that is stored and can't be stored again is none to give up: `find_stored` is asked for its manifest.
     """
     asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
-    plan = plan_next(error.fault, keeper.lease.past, patience, retryable=error.retryable, asked_s=asked_s)
+    plan = plan_next(
+        error.fault, keeper.lease.past, patience, retryable=error.retryable, asked_s=asked_s
+    )
     if plan.action != "postpone" and keeper.lease.again:
         try:
             stored = find_stored()
@@ -59,5 +64,11 @@ def _postpone(keeper: LeaseKeeper, plan: Next, cause: str) -> None:
         log.warning("batch.postponed", extra=about)
     else:
         past = keeper.lease.past
-        is_first = not (past.outages if plan.counter == "outages" else past.refusals)  # what follows says the same
-        log.log(logging.WARNING if is_first else logging.INFO, "batch.waits", extra=about | {"for": plan.counter})
+        is_first = not (
+            past.outages if plan.counter == "outages" else past.refusals
+        )  # what follows says the same
+        log.log(
+            logging.WARNING if is_first else logging.INFO,
+            "batch.waits",
+            extra=about | {"for": plan.counter},
+        )

@@ -10,21 +10,21 @@ import redis
 from receiver.errors import InboxUnavailableError
 from receiver.gemini.operations import Batch
 from receiver.inbox.ledger import Inbox
-from receiver.inbox.progress import Progress, Stage
+from receiver.inbox.progress import JobProgress, Stage
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
 from workers.download.sources import ResultSource
 from workers.job.lease import clock_s
-from workers.results.result_counts import Account
+from workers.results.result_counts import ResultCounts
 
 log = logging.getLogger(__name__)
 
 NEXT: Mapping[Stage, Stage] = {"ask": "split", "split": "store", "store": "store"}
 
 
-class Tally:
+class JobTelemetry:
     """Gathers during a `with`, and writes once at its end, whatever became of the attempt."""
 
     def __init__(self, client: "redis.Redis", began_s: float) -> None:
@@ -35,25 +35,28 @@ class Tally:
         self._stage: Stage = "ask"
         self._batch: Batch | None = None
         self._source: ResultSource | None = None
-        self._account: Account | None = None
+        self._account: ResultCounts | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._read_bytes:
             self._counters.add(definitions.DOWNLOADED, amount=self._read_bytes)
         self._counters.flush()
 
-    def follow(self, batch: Batch, source: ResultSource, account: Account) -> None:
+    def follow(self, batch: Batch, source: ResultSource, account: ResultCounts) -> None:
         """From now on, `progress` tells of these."""
         self._batch, self._source, self._account = batch, source, account
 
-    def progress(self) -> Progress:
+    def progress(self) -> JobProgress:
         """How far the attempt is; from any thread."""
-        return Progress(
+        return JobProgress(
             stage=self._stage,
             bytes=self._read_bytes,
             total_bytes=self._source.total_bytes if self._source else None,
@@ -108,5 +111,7 @@ def announce(inbox: Inbox, manifest: Manifest) -> None:
     if unbalanced:
         try:
             inbox.count("unbalanced_batches")
-        except InboxUnavailableError as error:  # the manifest says it for good; the counter is a convenience
+        except (
+            InboxUnavailableError
+        ) as error:  # the manifest says it for good; the counter is a convenience
             log.warning("batch.not_counted", extra={"cause": str(error)})

@@ -11,18 +11,20 @@ from typing import Self, TypeVar
 from receiver.errors import Fault, InboxUnavailableError, LeaseLostError, ReceiverError
 from receiver.inbox.entries import State
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
-from receiver.inbox.progress import Progress
+from receiver.inbox.progress import JobProgress
 from receiver.inbox.summaries import Summary
 from receiver.notices.payloads import Message
 from receiver.retry import Counter
 from receiver.telemetry.log_fields import FollowingThread
 from workers.job.shared_memory import breathe, forget_lease, remember_lease
 from workers.job.shutdown import is_out_of_time, is_shutting_down
-from workers.results.doubts import Series
+from workers.results.doubts import ReadingSeries
 
 RENEW_EVERY_S = LEASE_S / 4
 LOOK_EVERY_S = 0.25
-STOP_GRACE_S = 3.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
+STOP_GRACE_S = (
+    3.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
+)
 INSIST_S = 300.0  # how long the end of a job waits for Redis to come back
 INSIST_EVERY_S = 0.5
 TIMEOUT_RETRY_S = 60.0
@@ -53,7 +55,11 @@ class LeaseKeeper:
     """Renews in a thread of its own for the length of a `with`; `check` raises once the job must stop."""
 
     def __init__(
-        self, inbox: Inbox, lease: Lease, claimed_s: float, progress: Callable[[], Progress | None] = lambda: None
+        self,
+        inbox: Inbox,
+        lease: Lease,
+        claimed_s: float,
+        progress: Callable[[], JobProgress | None] = lambda: None,
     ) -> None:
         """`claimed_s` is what `clock_s` said before the claim was sent; `progress` is told with every renewal."""
         self._inbox, self.lease, self._progress = inbox, lease, progress
@@ -70,7 +76,10 @@ class LeaseKeeper:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._ended.set()
         self._thread.join()
@@ -103,9 +112,11 @@ class LeaseKeeper:
         """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
         return self._insist(lambda: self._inbox.postpone(self.lease, delay_s, cause, counter))
 
-    def add_reading(self, size_bytes: int, sha256: str) -> Series:
+    def add_reading(self, size_bytes: int, sha256: str) -> ReadingSeries:
         """Remember a doubted reading. Gives all of them. Raises LeaseLostError when somebody else has the batch."""
-        return Series(*self._insist(lambda: self._inbox.add_reading(self.lease, size_bytes, sha256)))
+        return ReadingSeries(
+            *self._insist(lambda: self._inbox.add_reading(self.lease, size_bytes, sha256))
+        )
 
     def release(self, cause: str) -> None:
         """Hand the batch back at once, uncounted. Raises LeaseLostError when somebody else has it."""

@@ -11,9 +11,9 @@ from receiver.settings.settings import Settings
 from workers.download.sources import ResultSource, open_source
 from workers.job.lease import LeaseKeeper
 from workers.job.survey import Survey
-from workers.results.doubts import LineCounts, Reading, find_doubt, plan_next_reading_s
-from workers.results.result_counts import Account
-from workers.store.batch_input import KnownInput
+from workers.results.doubts import LineCounts, ResultReading, find_doubt, plan_next_reading_s
+from workers.results.result_counts import ResultCounts
+from workers.store.batch_input import BatchInput
 
 MAX_READINGS = 20  # that differ; over an hour and a half by default
 
@@ -33,11 +33,17 @@ class FewerResultsError(ReceiverError):
 
 
 def read_counts(
-    batch: Batch, known: KnownInput | None, account: Account, results: ResultSource, counts: LineCounts
-) -> Reading:
+    batch: Batch,
+    known: BatchInput | None,
+    account: ResultCounts,
+    results: ResultSource,
+    counts: LineCounts,
+) -> ResultReading:
     """The counts of a reading that is complete."""
-    is_file = batch.result_file is not None  # inlined rows came inside Gemini's own answer: each is a result
-    return Reading(
+    is_file = (
+        batch.result_file is not None
+    )  # inlined rows came inside Gemini's own answer: each is a result
+    return ResultReading(
         state=batch.state,
         expected=known.about.requests if known and batch.results is None else batch.results,
         failed=batch.stats.failed,
@@ -49,7 +55,7 @@ def read_counts(
 
 
 def require_belief(
-    keeper: LeaseKeeper, reading: Reading, sha256: str, size_bytes: int, base_s: float
+    keeper: LeaseKeeper, reading: ResultReading, sha256: str, size_bytes: int, base_s: float
 ) -> str | UnsetType:
     """Why the results look wrong, where they do though the same came over minutes; UNSET where they look right.
 
@@ -64,13 +70,22 @@ def require_belief(
     if delay_s is None:
         return doubt
     if series.readings > MAX_READINGS:
-        words = f"Gemini gives wrong results, other ones at each of {series.readings} readings: {doubt}"
+        words = (
+            f"Gemini gives wrong results, other ones at each of {series.readings} readings: {doubt}"
+        )
         raise GeminiError(words, retryable=True, retry_after_s=delay_s)
-    raise DoubtedError(f"the results are doubted (reading {series.readings}): {doubt}", delay_s=delay_s)
+    raise DoubtedError(
+        f"the results are doubted (reading {series.readings}): {doubt}", delay_s=delay_s
+    )
 
 
 def require_replacement(  # noqa: PLR0913, PLR0917 - what one more look works with
-    keeper: LeaseKeeper, gemini: Gemini, batch: Batch, known: KnownInput | None, old: bytes, settings: Settings
+    keeper: LeaseKeeper,
+    gemini: Gemini,
+    batch: Batch,
+    known: BatchInput | None,
+    old: bytes,
+    settings: Settings,
 ) -> None:
     """Read the results of a stored batch once more, and write nothing: may they replace what the manifest `old` says?
 

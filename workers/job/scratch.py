@@ -25,7 +25,9 @@ def open_scratch(settings: Settings, storage: Storage) -> Iterator[Path]:
     """A folder for one attempt, which goes with it. What the disk refuses in it is a StorageError."""
     place = _scratch_place(settings, storage)
     try:
-        with tempfile.TemporaryDirectory(prefix=PREFIX, dir=place, ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix=PREFIX, dir=place, ignore_cleanup_errors=True
+        ) as folder:
             yield Path(folder)
     except OSError as error:
         what = f"{place} did not hold the results on their way to the storage"
@@ -41,7 +43,9 @@ def clear_old_scratch(settings: Settings, storage: Storage) -> None:
         try:
             cleared = clear_leftovers(place, pattern)
         except OSError as error:
-            log.warning("worker.leftovers_kept", extra={"folder": str(place), "cause": explain(error)})
+            log.warning(
+                "worker.leftovers_kept", extra={"folder": str(place), "cause": explain(error)}
+            )
         else:
             if cleared:
                 log.info("worker.leftovers_cleared", extra={"folder": str(place), "count": cleared})

@@ -14,14 +14,17 @@ from workers.forms.forms import Forms
 from workers.results.doubts import LineCounts
 from workers.results.lines import BlankLines, Block, LineSplitter, OversizeLine
 from workers.results.parser import is_blank, line_parser
-from workers.results.result_counts import Account
+from workers.results.result_counts import ResultCounts
 from workers.results.rules import Result, malformed
 from workers.store.index import IndexRow
 from workers.store.manifest import Written
-from workers.store.records import Records, RowSink
+from workers.store.records import RecordWriter, RowSink
 from workers.store.sinks import GroupSink, ObjectSink, Sink
 
-_OK, _MALFORMED = Outcome.OK, Outcome.MALFORMED  # names of ours are found sooner than members of an enum
+_OK, _MALFORMED = (
+    Outcome.OK,
+    Outcome.MALFORMED,
+)  # names of ours are found sooner than members of an enum
 
 
 class _OversizeFile:
@@ -57,7 +60,7 @@ class Split:
         batch_id: str,
         storage: Storage,
         namer: Namer,
-        account: Account,
+        account: ResultCounts,
         check: Callable[[], None],
         scratch: Path,
         forms: Forms | None = None,
@@ -69,8 +72,10 @@ class Split:
         """`sink` takes the outputs and `index` the rows, in place of the storage's."""
         self._batch_id, self._storage, self._namer = batch_id, storage, namer
         self._account, self._check = account, check
-        self._sink = sink or (GroupSink(storage, check, scratch) if namer.groups else ObjectSink(storage, check))
-        self._records = Records(batch_id, scratch, index)
+        self._sink = sink or (
+            GroupSink(storage, check, scratch) if namer.groups else ObjectSink(storage, check)
+        )
+        self._records = RecordWriter(batch_id, scratch, index)
         self._forms = forms
         self._parse = line_parser(result_key)
         self._oversize = _OversizeFile(scratch / "oversize")
@@ -81,7 +86,10 @@ class Split:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._sink.stop()
         self._records.__exit__(kind, error, trace)
@@ -108,13 +116,20 @@ class Split:
                     self._forms.add(rows, block.lines, number)
                 number += len(block.lines)
             self._records.index.add(rows)
-            self.counts.ends_malformed = bool(rows) and rows[-1].key is None and rows[-1].outcome == Outcome.MALFORMED
+            self.counts.ends_malformed = (
+                bool(rows) and rows[-1].key is None and rows[-1].outcome == Outcome.MALFORMED
+            )
             self._check()
         self.counts.is_unterminated = self._splitter.unterminated
 
     def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
         """One block's rows of the index. `before` lines came before it."""
-        enter, name_of, write, sha256 = self._account.add, self._namer.name, self._sink.write, hashlib.sha256
+        enter, name_of, write, sha256 = (
+            self._account.add,
+            self._namer.name,
+            self._sink.write,
+            hashlib.sha256,
+        )
         parse, valid_utf8 = self._parse, block.valid_utf8
         rows = []
         for number, line in enumerate(block.lines, before + 1):
@@ -128,7 +143,17 @@ class Split:
                 rows.append(self._add_other(number, result, outcome, line))
                 continue
             name = name_of(key)
-            rows.append(IndexRow(number, key, outcome, name, write(name, line), len(line), sha256(line).hexdigest()))
+            rows.append(
+                IndexRow(
+                    number,
+                    key,
+                    outcome,
+                    name,
+                    write(name, line),
+                    len(line),
+                    sha256(line).hexdigest(),
+                )
+            )
         return rows
 
     def _add_other(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
@@ -140,7 +165,11 @@ class Split:
         if outcome in ERROR_FILE:
             return self._records.add_error(number, result, outcome, line)
         namer = self._namer
-        name = unkeyed_name(self._batch_id, number, groups=namer.groups) if key is None else namer.name(key)
+        name = (
+            unkeyed_name(self._batch_id, number, groups=namer.groups)
+            if key is None
+            else namer.name(key)
+        )
         offset, digest = self._sink.write(name, line), hashlib.sha256(line).hexdigest()
         return IndexRow(number, key, outcome, name, offset, len(line), digest)
 
@@ -160,7 +189,7 @@ class Split:
     def store(self, complete_retries: Callable[[Path], None] | None = None) -> Written:
         """Write what has gathered; everything but the manifest is in the storage then.
 
-        `complete_retries` as that of `Records.store`.
+        `complete_retries` as that of `RecordWriter.store`.
         """
         self._sink.close()
         self._check()

@@ -6,7 +6,7 @@ from receiver.outputs.outcomes import Outcome
 from workers.results.doubts import LineCounts
 from workers.results.lines import BlankLines, LineSplitter, OversizeLine
 from workers.results.parser import is_blank, line_parser
-from workers.results.result_counts import Account
+from workers.results.result_counts import ResultCounts
 from workers.results.rules import malformed
 
 
@@ -15,7 +15,7 @@ class Survey:
 
     def __init__(self, result_key: str = "") -> None:
         self._parse = line_parser(result_key)
-        self.account, self.counts = Account(), LineCounts()
+        self.account, self.counts = ResultCounts(), LineCounts()
         self._splitter = LineSplitter(oversize_sink=lambda _: None)
 
     @property

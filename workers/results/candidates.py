@@ -14,7 +14,9 @@ class End(Enum):
     CLEAN = "clean"  # by itself
     CUT = "cut"  # the token budget was used up
     BLOCKED = "blocked"  # it was refused
-    BROKEN = "broken"  # anything else, what is not known yet included: no answer, and worth another try
+    BROKEN = (
+        "broken"  # anything else, what is not known yet included: no answer, and worth another try
+    )
 
 
 MAX_TOKENS = "MAX_TOKENS"
@@ -23,10 +25,20 @@ BLOCKING_REASONS = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"}
     | {"IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
 )
-CONTENT_FILTER = "CONTENT_FILTER"  # of OpenAI-compatible lines; `content_filter: SAFETY` was seen too
+CONTENT_FILTER = (
+    "CONTENT_FILTER"  # of OpenAI-compatible lines; `content_filter: SAFETY` was seen too
+)
 # Members of a part that say something about it, and are no content themselves.
 NO_CONTENT = frozenset(
-    {"text", "thought", "thoughtSignature", "partMetadata", "videoMetadata", "mediaResolution", "mediaProcessing"}
+    {
+        "text",
+        "thought",
+        "thoughtSignature",
+        "partMetadata",
+        "videoMetadata",
+        "mediaResolution",
+        "mediaProcessing",
+    }
     | {"speechMetadata", "documentMetadata", "spreadsheetMetadata", "audioMetadata"}
 )
 _starts_with_number = re.compile(r"-?[0-9]").match
@@ -45,7 +57,9 @@ def end_of(candidate: dict[str, Any]) -> End:
         return End.CLEAN
     if name == MAX_TOKENS:
         return End.CUT
-    return End.BLOCKED if name in BLOCKING_REASONS or name.startswith(CONTENT_FILTER) else End.BROKEN
+    return (
+        End.BLOCKED if name in BLOCKING_REASONS or name.startswith(CONTENT_FILTER) else End.BROKEN
+    )
 
 
 def candidates_of(response: dict[str, Any]) -> list[dict[str, Any]]:
@@ -55,7 +69,11 @@ def candidates_of(response: dict[str, Any]) -> list[dict[str, Any]]:
 
 def parts_of(candidate: dict[str, Any]) -> list[dict[str, Any]]:
     """The parts that are objects."""
-    return [part for part in as_list(as_object(candidate.get("content")).get("parts")) if isinstance(part, dict)]
+    return [
+        part
+        for part in as_list(as_object(candidate.get("content")).get("parts"))
+        if isinstance(part, dict)
+    ]
 
 
 def holds_answer(candidate: dict[str, Any]) -> bool:
@@ -69,7 +87,9 @@ def _is_answer(part: dict[str, Any]) -> bool:
     text = part.get("text")
     if text is not None and not (isinstance(text, str) and is_unseen(text)):
         return True
-    return any(_holds_content(name, value) for name, value in part.items() if name not in NO_CONTENT)
+    return any(
+        _holds_content(name, value) for name, value in part.items() if name not in NO_CONTENT
+    )
 
 
 def _holds_content(name: str, value: object) -> bool:
@@ -84,7 +104,9 @@ def holds_vector(response: dict[str, Any]) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, str) and _starts_with_number(value) is not None)
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and _starts_with_number(value) is not None
+    )
 
 
 def is_unseen(text: str) -> bool:

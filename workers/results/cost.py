@@ -46,7 +46,9 @@ def price_batch(
     if doubts:
         return Priced(answers, of + (missing or 0), "; ".join(doubts))
     with localcontext(prec=_DIGITS):
-        paid, cached, output = (sum(sums, Decimal(0)) / _MILLION for sums in zip(_NOTHING, *known, strict=True))
+        paid, cached, output = (
+            sum(sums, Decimal(0)) / _MILLION for sums in zip(_NOTHING, *known, strict=True)
+        )
         total = paid + cached + output
     return Cost(CURRENCY, _plain(total), prices.date, _plain(paid), _plain(cached), _plain(output))
 
@@ -84,7 +86,10 @@ def _price_model(prices: Prices, model: str | None, day: str, usage: ModelUsage)
             usual = _price_usage(_subtract(usage.total, usage.long), price.rates)
             long = _price_usage(usage.long, price.long)
             parts = _add(usual, long) if usual and long else None
-    return parts or f"the price list does not price every kind of token of {model.removeprefix('models/')}"
+    return (
+        parts
+        or f"the price list does not price every kind of token of {model.removeprefix('models/')}"
+    )
 
 
 def _add(one: _Parts, other: _Parts) -> _Parts:
@@ -107,7 +112,10 @@ def _price_usage(usage: Mapping[str, Any], rates: Rates) -> _Parts | None:
 def _price_fresh(usage: Mapping[str, Any], rate: Rate | None) -> Decimal | None:
     """What the prompt cost beside its cached part. What lacks in either's modalities must not make up for the other."""
     prompt, cached, modalities = usage["prompt"], usage["cached"], usage["by_modality"]
-    is_told = (sum(modalities["prompt"].values()), sum(modalities["cached"].values())) == (prompt, cached)
+    is_told = (sum(modalities["prompt"].values()), sum(modalities["cached"].values())) == (
+        prompt,
+        cached,
+    )
     fresh = _subtract(modalities["prompt"], modalities["cached"]) if is_told else {}
     return _price_tokens(prompt - cached, fresh, rate)
 
@@ -121,7 +129,9 @@ def _price_tokens(tokens: int, by_modality: _Tokens, rate: Rate | None) -> Decim
     if isinstance(rate, Decimal):
         return tokens * rate
     told = {name: count for name, count in by_modality.items() if count}
-    if sum(told.values()) != tokens or any(count < 0 or name not in MODALITIES for name, count in told.items()):
+    if sum(told.values()) != tokens or any(
+        count < 0 or name not in MODALITIES for name, count in told.items()
+    ):
         return None
     price = Decimal(0)
     for name, count in told.items():

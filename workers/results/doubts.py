@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from receiver.outputs.outcomes import Outcome
 
-PAUSES = (6, 24, 60)  # between two readings, in units of RETRY_BASE_S: 30 s, 2 min and 5 min by default
+PAUSES = (
+    6,
+    24,
+    60,
+)  # between two readings, in units of RETRY_BASE_S: 30 s, 2 min and 5 min by default
 
 
 @dataclass
@@ -33,7 +37,7 @@ class LineCounts:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ResultReading:
     """What came of one batch, from its first byte to its last."""
 
     state: str  # of the batch, as Gemini says
@@ -51,7 +55,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Series:
+class ReadingSeries:
     """The doubted readings of one batch so far, the latest included."""
 
     readings: int
@@ -59,7 +63,7 @@ class Series:
     same_s: float  # seconds since the first of those
 
 
-def find_doubt(reading: Reading) -> str | None:
+def find_doubt(reading: ResultReading) -> str | None:
     """Why the reading looks wrong; None when it doesn't. It follows from what Gemini says and from the bytes alone."""
     lines, results = reading.lines, reading.results
     if lines and not results:
@@ -71,7 +75,7 @@ def find_doubt(reading: Reading) -> str | None:
     return _find_shortness(reading) if reading.state == "SUCCEEDED" else None
 
 
-def _find_shortness(reading: Reading) -> str | None:
+def _find_shortness(reading: ResultReading) -> str | None:
     """Of a batch that was done to its end; of another one nobody says how much there is."""
     if reading.expected is None:
         return None if reading.lines else "it is empty"
@@ -80,7 +84,7 @@ def _find_shortness(reading: Reading) -> str | None:
     return None
 
 
-def plan_next_reading_s(series: Series, base_s: float) -> float | None:
+def plan_next_reading_s(series: ReadingSeries, base_s: float) -> float | None:
     """Seconds until the results are asked for again; None once the same bytes came often enough, for long enough.
 
     Both are needed: a second delivery of the event makes a batch due at once, and says nothing about the results.

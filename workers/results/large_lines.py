@@ -11,7 +11,9 @@ MAX_VALUES = 500_000  # at most some 130 bytes each
 MAX_TOKENS = 3 * MAX_VALUES  # texts included: JSON has at most two a value
 MAX_SHORT_BYTES = 8 * 1024 * 1024  # of a line whose long texts were shortened
 KEPT_BYTES = 64 * 1024  # of a text
-MAX_WIDE_BYTES = 8 * 1024 * 1024  # of a text with characters outside ASCII, which may take four bytes each
+MAX_WIDE_BYTES = (
+    8 * 1024 * 1024
+)  # of a text with characters outside ASCII, which may take four bytes each
 
 _find_tokens = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{,]', re.DOTALL).finditer
 # Whole characters of a text, as far as they are well-formed.
@@ -26,7 +28,10 @@ _QUOTE = ord('"')
 
 def find_excess(line: bytes) -> str | None:
     """Why a line can't be read in bounded memory; None when it can."""
-    if len(line) <= LARGE_LINE_BYTES or sum(map(line.count, (b"[", b"{", b",", b'"'))) <= MAX_VALUES:
+    if (
+        len(line) <= LARGE_LINE_BYTES
+        or sum(map(line.count, (b"[", b"{", b",", b'"'))) <= MAX_VALUES
+    ):
         return None
     values = 0
     for number, token in enumerate(_find_tokens(line)):

@@ -86,16 +86,22 @@ def _count_blank(lines: list[bytes], *, valid_utf8: bool) -> Iterator[Piece]:
 class LineSplitter:
     """Splits one file. `split` may be called once; the attributes are final when its iterator is used up."""
 
-    def __init__(self, *, oversize_sink: Callable[[bytes], object], max_line_bytes: int = MAX_LINE_BYTES) -> None:
+    def __init__(
+        self, *, oversize_sink: Callable[[bytes], object], max_line_bytes: int = MAX_LINE_BYTES
+    ) -> None:
         """A line over `max_line_bytes` goes to `oversize_sink` piece by piece, `file.write` for example.
 
         A line that lies within one block is never too long, so limits under `BLOCK_BYTES` mean `BLOCK_BYTES`.
         """
         self.bytes_seen = 0
-        self.unterminated = False  # the last line came without its newline, as a cut download leaves it
+        self.unterminated = (
+            False  # the last line came without its newline, as a cut download leaves it
+        )
         self._sink = oversize_sink
         self._max_line_bytes = max(max_line_bytes, BLOCK_BYTES)
-        self._carry = bytearray()  # the unfinished line; grows in place, so a 30 MB line is no quadratic affair
+        self._carry = (
+            bytearray()
+        )  # the unfinished line; grows in place, so a 30 MB line is no quadratic affair
         self._carry_valid = True
         self._spilled_bytes = 0  # of the unfinished line, once it is too long
         self._partial_character = b""
@@ -116,7 +122,12 @@ class LineSplitter:
 
     def _split_block(self, block: bytes) -> Iterator[Piece]:
         self.bytes_seen += len(block)
-        if len(block) > CROWDED_LINES and block.isspace() and b"\n" in block and self._is_between_lines():
+        if (
+            len(block) > CROWDED_LINES
+            and block.isspace()
+            and b"\n" in block
+            and self._is_between_lines()
+        ):
             yield BlankLines(block.count(b"\n"))
             self._carry[:] = block[block.rfind(b"\n") + 1 :]
             return
@@ -144,7 +155,11 @@ class LineSplitter:
 
     def _is_between_lines(self) -> bool:
         """Whether nothing but a little white space came of the unfinished line."""
-        few = len(self._carry) < CROWDED_LINES and not self._spilled_bytes and not self._partial_character
+        few = (
+            len(self._carry) < CROWDED_LINES
+            and not self._spilled_bytes
+            and not self._partial_character
+        )
         return few and not self._carry.strip()
 
     def _check(self, block: bytes) -> bool:

@@ -22,11 +22,13 @@ _COUNTS = (*_DETAILS[:3], "thoughts", "tool_use_prompt", "total")
 
 @dataclass(frozen=True)
 class ModelUsage:
-    """What one model used; usages have the form of `Meter.usage`."""
+    """What one model used; usages have the form of `UsageMeter.usage`."""
 
     lines: int  # whose counts leave no doubt
     total: dict[str, Any]
-    long: dict[str, Any]  # of those with a prompt of over LONG_PROMPT_TOKENS, which cost more with some models
+    long: dict[
+        str, Any
+    ]  # of those with a prompt of over LONG_PROMPT_TOKENS, which cost more with some models
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Metered:
     doubts: dict[Doubt, int]  # lines that may have been billed, and nobody can say how much
 
 
-class Meter:
+class UsageMeter:
     """Adds up the results of one pass over a source."""
 
     def __init__(self) -> None:
@@ -87,7 +89,9 @@ class Meter:
     def _totals_of(self, model: str | None) -> "_ModelTotals":
         totals = self._models.get(model)
         if totals is None:
-            is_name = model is None or (len(model) <= MAX_MODEL_CHARACTERS and model.isascii() and model.isprintable())
+            is_name = model is None or (
+                len(model) <= MAX_MODEL_CHARACTERS and model.isascii() and model.isprintable()
+            )
             name = model if is_name and len(self._models) < MAX_MODELS else OTHER_MODELS
             totals = self._models.setdefault(name, _ModelTotals())
         return totals
@@ -179,7 +183,9 @@ class _UsageTotals:
             for one in getattr(usage, f"{kind}_details") or ():
                 self._add_modality(kind, one.modality, one.token_count)
 
-    def add_text(self, prompt: int, told_prompt: int, candidates: int, told_candidates: int, thoughts: int) -> None:
+    def add_text(
+        self, prompt: int, told_prompt: int, candidates: int, told_candidates: int, thoughts: int
+    ) -> None:
         """Add sums; `told` are those whose modality was told."""
         counts = self.counts
         counts["prompt"] += prompt

@@ -20,10 +20,14 @@ _ENVELOPE = frozenset({"status_code", "statusCode", "body"})
 _GEMINI = frozenset({"candidates", "promptFeedback", "prompt_feedback", "embedding", "embeddings"})
 _CLEAN_ENDS = frozenset({"stop", "tool_calls", "function_call"})
 _INT32_MAX = 2**31 - 1
-_MAX_ARGUMENTS = 1024 * 1024  # characters; whatever they say, their values take tens of megabytes at most
+_MAX_ARGUMENTS = (
+    1024 * 1024
+)  # characters; whatever they say, their values take tens of megabytes at most
 _SUCCESSES = range(200, 300)
 # What a message says of itself; any other member that holds something is content.
-_NO_CONTENT = frozenset({"role", "name", "content", "tool_calls", "function_call", "refusal", "annotations"})
+_NO_CONTENT = frozenset(
+    {"role", "name", "content", "tool_calls", "function_call", "refusal", "annotations"}
+)
 _NO_CONTENT_EITHER = frozenset({"reasoning_content", "reasoning", "extra_content"})
 _decode_arguments = msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -62,7 +66,12 @@ def _number(value: object) -> int | None:
     """A whole number that is not negative; decoders may give numbers as the text that they were written as."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value if 0 <= value <= _INT32_MAX else None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(_INT32_MAX)):
+    if (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isdigit()
+        and len(value) <= len(str(_INT32_MAX))
+    ):
         return int(value)
     return None
 
@@ -70,7 +79,10 @@ def _number(value: object) -> int | None:
 def _translate_error(error: object, status: object) -> dict[str, Any]:
     """The error's own code, else the HTTP status; where both are there the status helps to judge the code."""
     detail = as_object(error)
-    code, told = _as_code(detail.get("code")), None if _number(status) in _SUCCESSES else _as_code(status)
+    code, told = (
+        _as_code(detail.get("code")),
+        None if _number(status) in _SUCCESSES else _as_code(status),
+    )
     message = detail.get("message") or (error if isinstance(error, str) else None)
     name = detail.get("status") or detail.get("type")
     if code is None:
@@ -88,13 +100,21 @@ def _translate_body(body: dict[str, Any]) -> dict[str, Any]:
     choices, data = body.get("choices"), body.get("data")
     model = {"modelVersion": body.get("model")}
     if isinstance(choices, list):
-        candidates = [_translate_choice(choice) if isinstance(choice, dict) else choice for choice in choices]
-        return model | {"candidates": candidates, "usageMetadata": translate_usage(body.get("usage"))}
+        candidates = [
+            _translate_choice(choice) if isinstance(choice, dict) else choice for choice in choices
+        ]
+        return model | {
+            "candidates": candidates,
+            "usageMetadata": translate_usage(body.get("usage")),
+        }
     if isinstance(data, list):
         vectors = [_vector(as_object(entry).get("embedding")) for entry in data]
         if vectors and all(vectors):
             prompt = as_object(translate_usage(body.get("usage"))).get("promptTokenCount")
-            return model | {"embeddings": [{"values": vector} for vector in vectors], "tokenCount": prompt}
+            return model | {
+                "embeddings": [{"values": vector} for vector in vectors],
+                "tokenCount": prompt,
+            }
     return body
 
 
@@ -115,12 +135,19 @@ def _translate_choice(choice: dict[str, Any]) -> dict[str, Any]:
     message = choice.get("message")
     if message is None and "text" in choice:
         message = {"content": choice["text"]}  # of a completion that is no chat
-    candidate: dict[str, Any] = {"finishReason": _translate_reason(reason), "index": choice.get("index")}
+    candidate: dict[str, Any] = {
+        "finishReason": _translate_reason(reason),
+        "index": choice.get("index"),
+    }
     if not isinstance(message, dict):
         return candidate | {"content": message}
     parts = _translate_message(message)
     candidate["content"] = {"parts": parts}
-    if isinstance(refusal := message.get("refusal"), str) and refusal and not holds_answer(candidate):
+    if (
+        isinstance(refusal := message.get("refusal"), str)
+        and refusal
+        and not holds_answer(candidate)
+    ):
         return candidate | {"finishReason": "content_filter", "finishMessage": refusal}
     return candidate
 
@@ -132,14 +159,21 @@ def _translate_reason(reason: object) -> object:
 
 
 def _translate_message(message: dict[str, Any]) -> list[Any]:
-    thoughts = [message[name] for name in ("reasoning_content", "reasoning") if isinstance(message.get(name), str)]
+    thoughts = [
+        message[name]
+        for name in ("reasoning_content", "reasoning")
+        if isinstance(message.get(name), str)
+    ]
     parts: list[Any] = [{"text": thought, "thought": True} for thought in thoughts]
     content = message.get("content")
     if isinstance(content, list):
         parts += [_translate_part(part) for part in content]
     elif content is not None:
         parts.append({"text": content})
-    parts += [_translate_call(as_object(call).get("function") or call) for call in as_list(message.get("tool_calls"))]
+    parts += [
+        _translate_call(as_object(call).get("function") or call)
+        for call in as_list(message.get("tool_calls"))
+    ]
     if message.get("function_call"):
         parts.append(_translate_call(message["function_call"]))
     unknown = message.keys() - _NO_CONTENT - _NO_CONTENT_EITHER

@@ -80,16 +80,25 @@ _starts_visibly = re.compile(
     rb'"(?:\\[nrt]|[ ])*+(?:[!#-\[\]-~]|\\["\\/]|[\xc3-\xd7\xd9\xda\xdd-\xdf\xe4-\xed]|\xd8[\xa0-\xbf]|\xe0[\xa4-\xbf]'
     rb"|\xe3[\x81-\xbf]|\xf0\x9f)"
 ).match
-_OK, _TRUNCATED = Outcome.OK, Outcome.TRUNCATED  # a name of ours is found ten times sooner than an enum's member
+_OK, _TRUNCATED = (
+    Outcome.OK,
+    Outcome.TRUNCATED,
+)  # a name of ours is found ten times sooner than an enum's member
 _BOM = "\ufeff"
 _BRACE, _QUOTE = ord("{"), ord('"')
 _NULL_BYTES = len(b"null")
-_SNAKE_COUNTS = (b"token_count", b"_tokens_details", b"service_tier")  # parts of all such names in a usage
+_SNAKE_COUNTS = (
+    b"token_count",
+    b"_tokens_details",
+    b"service_tier",
+)  # parts of all such names in a usage
 
 
 def is_blank(line: bytes) -> bool:
     """Whether a line is no result at all, only white space or a byte order mark."""
-    return not line or (line[0] != _BRACE and (line.isspace() or not line.removeprefix(_BOM.encode()).strip()))
+    return not line or (
+        line[0] != _BRACE and (line.isspace() or not line.removeprefix(_BOM.encode()).strip())
+    )
 
 
 def parse_result(line: bytes, *, valid_utf8: bool = True) -> Result:
@@ -137,7 +146,9 @@ def _named_row(key_member: str) -> Any:
     options: Any = {"rename": {"named": key_member}, "gc": False}
     named = ("named", str | None, None)
     metadata: Any = msgspec.defstruct("_NamedMetadata", [named], bases=(_Metadata,), **options)
-    return msgspec.defstruct("_NamedRow", [named, ("metadata", metadata | None, None)], bases=(_Row,), **options)
+    return msgspec.defstruct(
+        "_NamedRow", [named, ("metadata", metadata | None, None)], bases=(_Row,), **options
+    )
 
 
 def _may_name_model(response: _Response, line: bytes) -> bool:
@@ -152,7 +163,12 @@ def _clear_answer(row: _Row, line: bytes) -> Result | None:
     response, key = row.response, row.key
     if key is None and row.metadata is not None:
         key = row.metadata.key
-    if response is None or key is None or row.error is not _ABSENT or _may_name_model(response, line):
+    if (
+        response is None
+        or key is None
+        or row.error is not _ABSENT
+        or _may_name_model(response, line)
+    ):
         return None
     if not response.candidates:
         return _clear_embedding(response, key, line)
@@ -160,7 +176,11 @@ def _clear_answer(row: _Row, line: bytes) -> Result | None:
     reason = candidate.finish_reason
     if reason == "STOP":
         outcome = _OK
-    elif reason == MAX_TOKENS and len(response.candidates) == 1 and not _has_finish_message(candidate, line):
+    elif (
+        reason == MAX_TOKENS
+        and len(response.candidates) == 1
+        and not _has_finish_message(candidate, line)
+    ):
         outcome = _TRUNCATED
     elif reason is None and b"finish_reason" not in line:
         outcome = _OK
@@ -208,7 +228,11 @@ def _clear_embedding(response: _Response, key: str, line: bytes) -> Result | Non
 
 
 def _parse_tolerantly(line: bytes, key_member: str = "") -> Result:
-    return _parse_large(line, key_member) if len(line) > LARGE_LINE_BYTES else _decode_and_judge(line, key_member)
+    return (
+        _parse_large(line, key_member)
+        if len(line) > LARGE_LINE_BYTES
+        else _decode_and_judge(line, key_member)
+    )
 
 
 def _decode_and_judge(line: bytes, key_member: str) -> Result:
@@ -236,7 +260,9 @@ def _parse_large(line: bytes, key_member: str) -> Result:
         return malformed("size", f"a line of {len(line)} bytes that is no plain answer is not read")
     result = _decode_and_judge(short, key_member)
     if result.code == "json":
-        return malformed("json", "the line is not JSON, or no object")  # where, is not known of the shortened one
+        return malformed(
+            "json", "the line is not JSON, or no object"
+        )  # where, is not known of the shortened one
     if result.key is not None and len(result.key) >= KEPT_BYTES // 16:
         return malformed("size", "the key of a large line is too long to be read")
     return result

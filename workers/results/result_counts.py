@@ -18,10 +18,10 @@ from hashlib import blake2b
 from typing import Any
 
 from receiver.outputs.outcomes import Outcome
-from workers.results.meter import Meter, Metered
+from workers.results.meter import Metered, UsageMeter
 from workers.results.rules import Result
 
-METERED_TOGETHER = 512
+METER_BATCH_SIZE = 512
 # Memory of a million keys, beside the set's own 34 MB: a text of up to 31 ASCII characters takes 80 bytes, a digest of
 # 15 bytes takes 48. Two of a million keys sharing 120 bits by accident: one case in 10^24.
 _KEPT_CHARACTERS = 31
@@ -34,12 +34,16 @@ class Balance:
     """What was asked for, against what came."""
 
     missing: int | None  # requests without a result
-    missing_keys: list[str] | None  # asked for, and no line carries them; None when the input is not known
-    unexpected: int | None  # keys that came though nobody asked for them; None when the input is not known
+    missing_keys: (
+        list[str] | None
+    )  # asked for, and no line carries them; None when the input is not known
+    unexpected: (
+        int | None
+    )  # keys that came though nobody asked for them; None when the input is not known
     balanced: bool | None
 
 
-class Account:
+class ResultCounts:
     """Accumulates one pass over a source; about 100 bytes a distinct key."""
 
     def __init__(self) -> None:
@@ -48,7 +52,7 @@ class Account:
         self._others = dict.fromkeys(Outcome, 0)
         self._seen: set[str | bytes] = set()
         self._spoiled: set[str | bytes] = set()
-        self._meter = Meter()
+        self._meter = UsageMeter()
         self._waiting: list[Result] = []  # to be metered
 
     def add(self, result: Result) -> Outcome:
@@ -74,7 +78,7 @@ class Account:
             self._meter.add_apart(result)
         else:
             self._waiting.append(result)
-            if len(self._waiting) >= METERED_TOGETHER:
+            if len(self._waiting) >= METER_BATCH_SIZE:
                 self._meter_waiting()
         return outcome
 
@@ -98,7 +102,10 @@ class Account:
 
     def outcomes(self) -> dict[str, int]:
         """All eight outcomes with their counts, in the manifest's order."""
-        return {outcome.value: self._ok if outcome is _OK else count for outcome, count in self._others.items()}
+        return {
+            outcome.value: self._ok if outcome is _OK else count
+            for outcome, count in self._others.items()
+        }
 
     def usage(self) -> dict[str, Any]:
         """Token sums as Gemini reported them; `by_modality` holds what it broke down, by name."""

@@ -10,7 +10,14 @@ from typing import Any
 import msgspec
 
 from receiver.outputs.outcomes import Outcome
-from workers.results.candidates import End, candidates_of, end_of, find_odd, holds_answer, holds_vector
+from workers.results.candidates import (
+    End,
+    candidates_of,
+    end_of,
+    find_odd,
+    holds_answer,
+    holds_vector,
+)
 from workers.results.shapes import find_error, find_key, unify_row
 from workers.results.usages import Usage, read_usage
 from workers.results.values import as_object, as_text
@@ -44,17 +51,33 @@ _REFUSALS = ("RECITATION", "PROHIBITED_CONTENT", "SAFETY", "BLOCKLIST", "SPII")
 # google.rpc.Code by number and name, and HTTP statuses; a code in neither set counts as UNKNOWN, which is transient.
 _TRANSIENT = frozenset(
     {"1", "2", "4", "8", "10", "13", "14", "408", "429", "499", "500", "502", "503", "504"}
-    | {"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "INTERNAL", "UNAVAILABLE"}
+    | {
+        "CANCELLED",
+        "UNKNOWN",
+        "DEADLINE_EXCEEDED",
+        "RESOURCE_EXHAUSTED",
+        "ABORTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+    }
 )
 _PERMANENT = (
     frozenset({"3", "5", "6", "7", "9", "11", "12", "15", "16", "501"})
-    | {"INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "FAILED_PRECONDITION"}
+    | {
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "FAILED_PRECONDITION",
+    }
     | {"OUT_OF_RANGE", "UNIMPLEMENTED", "DATA_LOSS", "UNAUTHENTICATED"}
     | {str(status) for status in range(400, 500)} - _TRANSIENT
 )
 
 
-def malformed(code: str, message: str, *, key: str | None = None, usage: Usage | None = None) -> Result:
+def malformed(
+    code: str, message: str, *, key: str | None = None, usage: Usage | None = None
+) -> Result:
     return Result(key, Outcome.MALFORMED, code, message, retryable=True, usage=usage)
 
 
@@ -67,7 +90,11 @@ def judge_row(row: dict[str, Any], key_member: str = "") -> Result:
     result = _judge_content(unified, key)
     response = as_object(unified.get("response"))
     model = as_text(response.get("modelVersion"))
-    billed = result.outcome is not Outcome.ERROR or "usageMetadata" in response or "candidates" in response
+    billed = (
+        result.outcome is not Outcome.ERROR
+        or "usageMetadata" in response
+        or "candidates" in response
+    )
     result = msgspec.structs.replace(result, model=model, billed=billed)
     if key is None:
         return msgspec.structs.replace(result, outcome=Outcome.UNKEYED, retryable=False)
@@ -111,10 +138,14 @@ def _is_transient(code: str | None, status: str | None, message: str) -> bool:
 def _judge_response(response: dict[str, Any], key: str | None) -> Result:
     candidates = candidates_of(response)
     usage = read_usage(response, holds_answer=any(map(holds_answer, candidates)))
-    answering = next((one for one in candidates if end_of(one) is End.CLEAN and holds_answer(one)), None)
+    answering = next(
+        (one for one in candidates if end_of(one) is End.CLEAN and holds_answer(one)), None
+    )
     if answering is not None or holds_vector(response):
         return Result(key, Outcome.OK, as_text((answering or {}).get("finishReason")), usage=usage)
-    return _judge_ends(response, candidates, key, usage) or _judge_silence(response, candidates, key, usage)
+    return _judge_ends(response, candidates, key, usage) or _judge_silence(
+        response, candidates, key, usage
+    )
 
 
 def _judge_ends(
@@ -132,9 +163,13 @@ def _judge_ends(
         return _end_as(Outcome.BLOCKED, first[End.BLOCKED], key, usage)
     if End.BROKEN not in first:
         return None
-    reason, said = (as_text(first[End.BROKEN].get(name)) for name in ("finishReason", "finishMessage"))
+    reason, said = (
+        as_text(first[End.BROKEN].get(name)) for name in ("finishReason", "finishMessage")
+    )
     message = said or reason or "the finishReason is no text"
-    return Result(key, Outcome.ERROR, _shorten(reason), _shorten(message), retryable=True, usage=usage)
+    return Result(
+        key, Outcome.ERROR, _shorten(reason), _shorten(message), retryable=True, usage=usage
+    )
 
 
 def _judge_silence(
@@ -149,7 +184,9 @@ def _judge_silence(
     return _end_as(Outcome.EMPTY, candidates[0] if candidates else {}, key, usage)
 
 
-def _end_as(outcome: Outcome, candidate: dict[str, Any], key: str | None, usage: Usage | None) -> Result:
+def _end_as(
+    outcome: Outcome, candidate: dict[str, Any], key: str | None, usage: Usage | None
+) -> Result:
     """A candidate that is no answer, with what it says of its end."""
     code, message = as_text(candidate.get("finishReason")), as_text(candidate.get("finishMessage"))
     return Result(key, outcome, code, _shorten(message), outcome is Outcome.EMPTY, usage)

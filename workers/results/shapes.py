@@ -39,7 +39,9 @@ def unify_row(row: dict[str, Any]) -> dict[str, Any]:
     """The row with `response` and `error` as Gemini writes them; what is in no known shape stays as it is."""
     unified = translate_line(row) if is_openai_line(row) else row
     response = unified.get("response")
-    return unified | {"response": _unify_response(response)} if isinstance(response, dict) else unified
+    return (
+        unified | {"response": _unify_response(response)} if isinstance(response, dict) else unified
+    )
 
 
 def find_error(row: dict[str, Any]) -> object:
@@ -60,7 +62,9 @@ def _unify_response(response: dict[str, Any]) -> dict[str, Any]:
     unified = camel_case(response)
     replaced: dict[str, Any] = {}
     if isinstance(candidates := unified.get("candidates"), list):
-        replaced["candidates"] = [_unify_candidate(one) if isinstance(one, dict) else one for one in candidates]
+        replaced["candidates"] = [
+            _unify_candidate(one) if isinstance(one, dict) else one for one in candidates
+        ]
     if "embedding" not in unified and (vectors := as_list(unified.get("embeddings"))):
         replaced["embedding"] = vectors[0]
     if isinstance(usage := unified.get("usageMetadata"), dict):
@@ -76,14 +80,21 @@ def _unify_candidate(candidate: dict[str, Any]) -> dict[str, Any]:
     parts = content.get("parts") if isinstance(content, dict) else None
     if not isinstance(parts, list):
         return unified
-    return unified | {"content": {"parts": [_unify_part(part) if isinstance(part, dict) else part for part in parts]}}
+    return unified | {
+        "content": {
+            "parts": [_unify_part(part) if isinstance(part, dict) else part for part in parts]
+        }
+    }
 
 
 def _unify_part(part: dict[str, Any]) -> dict[str, Any]:
     """Names that a user chose, those in the arguments of a call, stay as they are."""
     unified = camel_case(part)
     for name in _NESTED_IN_PARTS:
-        if isinstance(inner := unified.get(name), dict) and (renamed := camel_case(inner)) is not inner:
+        if (
+            isinstance(inner := unified.get(name), dict)
+            and (renamed := camel_case(inner)) is not inner
+        ):
             unified = unified | {name: renamed}
     return unified
 

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, cast, get_args
 import msgspec
 
 _INT32_MAX = 2**31 - 1
-_Count = Annotated[int, msgspec.Meta(ge=0, le=_INT32_MAX)]  # the API's counts are int32; what is larger is noise
+_Count = Annotated[
+    int, msgspec.Meta(ge=0, le=_INT32_MAX)
+]  # the API's counts are int32; what is larger is noise
 _Told = Annotated[int, msgspec.Meta(ge=1, le=_INT32_MAX)]
 _UNSPECIFIED = "MODALITY_UNSPECIFIED"
 _UsualTier = Literal["SERVICE_TIER_STANDARD", "standard"]
@@ -106,7 +108,10 @@ def _modality_counts(raw: object) -> list[ModalityCount] | None:
     if not isinstance(raw, list):
         return None
     entries = [entry for entry in raw if isinstance(entry, dict)]
-    return [ModalityCount(_modality(entry.get("modality")), _count(entry.get("tokenCount")) or 0) for entry in entries]
+    return [
+        ModalityCount(_modality(entry.get("modality")), _count(entry.get("tokenCount")) or 0)
+        for entry in entries
+    ]
 
 
 def _modality(raw: object) -> str:
@@ -115,7 +120,12 @@ def _modality(raw: object) -> str:
 
 def _count(raw: object) -> int | None:
     """A number of tokens; None when it is none that the API could mean."""
-    if isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) <= len(str(_INT32_MAX)):
+    if (
+        isinstance(raw, str)
+        and raw.isascii()
+        and raw.isdigit()
+        and len(raw) <= len(str(_INT32_MAX))
+    ):
         count = int(raw)
         return count if count <= _INT32_MAX else None
     return None

@@ -20,7 +20,7 @@ from receiver.outputs.paths import input_name
 from receiver.storage import Storage
 from receiver.submissions.records import awaited_name
 from workers.results.parser import is_blank
-from workers.results.result_counts import Account, key_token
+from workers.results.result_counts import ResultCounts, key_token
 from workers.results.shapes import find_key
 from workers.store.digests import file_sha256
 
@@ -73,16 +73,23 @@ def is_awaited(storage: Storage, batch: Batch) -> bool:
     return (batch.ended or "") > patience_ends
 
 
-class KnownInput:
+class BatchInput:
     """The input of one batch in a scratch file. Make it with `fetch`."""
 
-    def __init__(self, path: Path, about: Input, check: Callable[[], None], result_key: str = "") -> None:
+    def __init__(
+        self, path: Path, about: Input, check: Callable[[], None], result_key: str = ""
+    ) -> None:
         self._path, self.about, self._check, self._result_key = path, about, check, result_key
 
     @classmethod
     def fetch(
-        cls, storage: Storage, batch_id: str, scratch: Path, check: Callable[[], None], result_key: str = ""
-    ) -> "KnownInput | None":
+        cls,
+        storage: Storage,
+        batch_id: str,
+        scratch: Path,
+        check: Callable[[], None],
+        result_key: str = "",
+    ) -> "BatchInput | None":
         """Copy the input into `scratch` and read it once; None when the storage has none.
 
         `check` is called now and then in every pass; `result_key` is RESULT_KEY. Raises StorageError when the object is
@@ -95,7 +102,9 @@ class KnownInput:
             requests = sum(1 for _ in _read_lines(path, check))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             hint = "store it again or delete it, then replay the batch"
-            raise StorageError(f"{name} is no whole gzip file: {hint}", retryable=False, fault="batch") from error
+            raise StorageError(
+                f"{name} is no whole gzip file: {hint}", retryable=False, fault="batch"
+            ) from error
         return cls(path, Input(name, file_sha256(path), requests), check, result_key)
 
     def keys(self) -> Iterator[str]:
@@ -105,7 +114,7 @@ class KnownInput:
             if key is not None:
                 yield key
 
-    def write_retries(self, path: Path, account: Account) -> None:
+    def write_retries(self, path: Path, account: ResultCounts) -> None:
         """Replace a file of `{"key": …}` rows by the whole requests of these keys and of those that no line carries.
 
         They keep the bytes and the order of the input. A request without a key is left out: no result can be told to

@@ -14,7 +14,7 @@ import msgspec
 from workers.store.digests import file_sha256
 
 LEVEL = 1  # hashes don't shrink, and the rest shrinks well at any level
-ROWS_TOGETHER = 512
+ROW_BATCH_SIZE = 512
 
 
 class IndexRow(msgspec.Struct, gc=False):
@@ -37,7 +37,10 @@ def encode_rows(rows: list[IndexRow]) -> bytes:
     try:
         return _encode_lines(rows)
     except UnicodeEncodeError:
-        return b"".join(json.dumps(msgspec.structs.asdict(row), separators=(",", ":")).encode() + b"\n" for row in rows)
+        return b"".join(
+            json.dumps(msgspec.structs.asdict(row), separators=(",", ":")).encode() + b"\n"
+            for row in rows
+        )
 
 
 class IndexWriter:
@@ -46,21 +49,26 @@ class IndexWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("wb")
-        self._gzip = gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0)
+        self._gzip = gzip.GzipFile(
+            filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0
+        )
         self._rows: list[IndexRow] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._file.close()
 
     def add(self, rows: list[IndexRow]) -> None:
         """Write rows, in order."""
         self._rows += rows
-        if len(self._rows) >= ROWS_TOGETHER:
+        if len(self._rows) >= ROW_BATCH_SIZE:
             self._flush()
 
     def _flush(self) -> None:

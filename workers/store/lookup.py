@@ -9,15 +9,15 @@ from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ERROR_FILE, Outcome
 from receiver.storage import Storage
 from workers.store.stored_index import read_index
-from workers.verification.rules import Row
+from workers.verification.rules import StoredRow
 
 
-def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> Row | None:
+def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> StoredRow | None:
     """The row of the index for a key: its answer's, else what tells most of why there is none; None without any.
 
     `scratch` is a folder. Raises StorageError.
     """
-    telling: Row | None = None
+    telling: StoredRow | None = None
     for row in read_index(storage, batch_id, scratch):
         if row.key != key:
             continue
@@ -28,19 +28,21 @@ def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> Row | 
     return telling
 
 
-def _telling(row: Row) -> int:
+def _telling(row: StoredRow) -> int:
     return ERROR_FILE.index(Outcome(row.outcome))
 
 
-def read_line(storage: Storage, row: Row) -> bytes:
+def read_line(storage: Storage, row: StoredRow) -> bytes:
     """The bytes that a row names, without the newline. Raises StorageError unless they are those that were written."""
     line = _read_piece(storage, row)
     if hashlib.sha256(line).hexdigest() != row.sha256:
-        raise StorageError(f"{row.object} has changed since it was written: see `verify`", retryable=False)
+        raise StorageError(
+            f"{row.object} has changed since it was written: see `verify`", retryable=False
+        )
     return line
 
 
-def _read_piece(storage: Storage, row: Row) -> bytes:
+def _read_piece(storage: Storage, row: StoredRow) -> bytes:
     chunks = storage.read_chunks(row.object)
     if chunks is None:
         raise StorageError(f"{row.object} is not there, though the index names it", retryable=False)
@@ -67,7 +69,12 @@ def explain_absence(manifest: Manifest, key: str) -> str:
         return f"none of the {manifest.input.requests:,} requests had it"
     reasons = []
     if manifest.missing:
-        reasons.append(f"{manifest.missing:,} requests have no result, and without the input nobody knows their keys")
+        reasons.append(
+            f"{manifest.missing:,} requests have no result, and without the input nobody knows their keys"
+        )
     if unkeyed := manifest.outcomes.get("unkeyed"):
         reasons.append(f"{unkeyed:,} results came without a key")
-    return "; ".join(reasons) or f"the batch has {sum(manifest.outcomes.values()):,} results, under other keys"
+    return (
+        "; ".join(reasons)
+        or f"the batch has {sum(manifest.outcomes.values()):,} results, under other keys"
+    )

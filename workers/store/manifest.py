@@ -26,9 +26,9 @@ from receiver.outputs.prices import Prices
 from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import Storage
 from workers.results.cost import price_batch
-from workers.results.result_counts import Account
+from workers.results.result_counts import ResultCounts
 from workers.results.rules import RULES
-from workers.store.batch_input import KnownInput
+from workers.store.batch_input import BatchInput
 
 VERSION = version("gemini-batch-receiver")
 
@@ -47,14 +47,18 @@ class Written:
     forms: FormsRecord | None = None
 
 
-def _holds_results(account: Account, source: Source) -> bool:
+def _holds_results(account: ResultCounts, source: Source) -> bool:
     """Whether any line could be read; of a doubted source, any that answers a request by its key."""
     outcomes = account.outcomes()
-    unread = outcomes[Outcome.MALFORMED] + (outcomes[Outcome.UNKEYED] if source.doubted is not UNSET else 0)
+    unread = outcomes[Outcome.MALFORMED] + (
+        outcomes[Outcome.UNKEYED] if source.doubted is not UNSET else 0
+    )
     return sum(outcomes.values()) > unread
 
 
-def commit_manifest(storage: Storage, manifest: Manifest, key: ProofKey | None, replaced: bytes | None) -> None:
+def commit_manifest(
+    storage: Storage, manifest: Manifest, key: ProofKey | None, replaced: bytes | None
+) -> None:
     """Commit a batch; `replaced` is the manifest that somebody asked to replace. Raises AlreadyStoredError.
 
     Its signature goes first and has the content in its name: no crash leaves a committed manifest without it, and two
@@ -62,7 +66,9 @@ def commit_manifest(storage: Storage, manifest: Manifest, key: ProofKey | None, 
     """
     name, data = manifest_name(manifest.batch), encode_manifest(manifest)
     if key is not None:
-        storage.put_many([(signature_name(manifest.batch, sha256(data).hexdigest()), key.sign(data))])
+        storage.put_many(
+            [(signature_name(manifest.batch, sha256(data).hexdigest()), key.sign(data))]
+        )
     if replaced is None:
         storage.create(name, data)
     elif replaced != data:
@@ -73,10 +79,10 @@ def commit_manifest(storage: Storage, manifest: Manifest, key: ProofKey | None, 
 def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
     batch: Batch,
     source: Source,
-    account: Account,
+    account: ResultCounts,
     written: Written,
     template: Template,
-    known: KnownInput | None,
+    known: BatchInput | None,
     prices: Prices,
     project: str = "",
     metadata: Mapping[str, object] | None = None,
@@ -91,8 +97,12 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
     requests = asked.requests if asked and batch.requests is None else batch.requests
     balance = account.balance(requests, known.keys() if known else None)
     differs = asked is not None and asked.requests != requests
-    is_off = differs or (bool(requests) and source.kind != "none" and not _holds_results(account, source))
-    cost = price_batch(prices, batch.model, batch.ended or batch.created, account.metered(), balance.missing)
+    is_off = differs or (
+        bool(requests) and source.kind != "none" and not _holds_results(account, source)
+    )
+    cost = price_batch(
+        prices, batch.model, batch.ended or batch.created, account.metered(), balance.missing
+    )
     failed = batch.error_code is not None or batch.error_message is not None
     return Manifest(
         batch=batch.name,

@@ -18,10 +18,10 @@ from receiver.outputs.outcomes import ANSWERED, Outcome
 from receiver.storage import Storage
 from receiver.submissions.records import read_resubmitted
 from workers.results.result_counts import key_token
-from workers.store.batch_input import KnownInput
+from workers.store.batch_input import BatchInput
 from workers.store.resubmission import load_manifest
 from workers.store.stored_index import read_index
-from workers.verification.rules import Row
+from workers.verification.rules import StoredRow
 
 MISSING = "missing"  # its batch is stored, and no line carries the key
 
@@ -31,7 +31,9 @@ class Fate(msgspec.Struct, frozen=True):
 
     key: str
     batch: str  # "batches/<id>": the one that answered it, else the last one that it went into
-    outcome: str | None  # there; "missing" where no line carries the key, None while that batch is not stored
+    outcome: (
+        str | None
+    )  # there; "missing" where no line carries the key, None while that batch is not stored
     object: str | None  # from the storage root
 
     @property
@@ -44,18 +46,22 @@ class Followed(msgspec.Struct):
 
     batch: str
     stored: bool
-    requests: int | None = 0  # the first batch's all, a later one's those that it took over; None: not known
+    requests: int | None = (
+        0  # the first batch's all, a later one's those that it took over; None: not known
+    )
     answered: int = 0
     sent_again: int = 0
     judgement: str | None = None  # of a stored one, in words
 
 
 @dataclass
-class View:
+class MergedView:
     """A batch and all that followed it, in the order in which they were sent."""
 
     batches: list[Followed] = field(default_factory=list)
-    fates: dict[str, Fate] = field(default_factory=dict)  # by key: the requests that were sent again
+    fates: dict[str, Fate] = field(
+        default_factory=dict
+    )  # by key: the requests that were sent again
     requests: int | None = None  # None: not known
     outcomes: dict[str, int] = field(default_factory=dict)  # of the requests, each counted once
     missing: int | None = None  # requests without a result in any batch that is stored
@@ -78,17 +84,19 @@ class View:
         words = name_unanswered(self.outcomes, self.missing)
         words += [f"{self.waiting:,} sent again and not known yet"] if self.waiting else []
         return words + (
-            [f"{self.surplus:,} more {'key' if self.surplus == 1 else 'keys'} than requests"] if self.surplus else []
+            [f"{self.surplus:,} more {'key' if self.surplus == 1 else 'keys'} than requests"]
+            if self.surplus
+            else []
         )
 
 
-def view_retries(storage: Storage, batch_id: str) -> View:
+def view_retries(storage: Storage, batch_id: str) -> MergedView:
     """Follow a stored batch through everything that took its requests over. Raises StorageError."""
     manifest = load_manifest(storage, batch_id)
     if manifest is None:
         raise StorageError(f"batches/{batch_id} is not stored yet", retryable=False)
     first = Followed(f"batches/{batch_id}", stored=True, judgement=judge_manifest(manifest).text)
-    view, ends = View([first]), list[Manifest]()
+    view, ends = MergedView([first]), list[Manifest]()
     _follow(storage, manifest, first, view, ends)
     _count(storage, manifest, view)
     open_in = {fate.batch for fate in view.fates.values() if not fate.is_answer} | {first.batch}
@@ -97,7 +105,9 @@ def view_retries(storage: Storage, batch_id: str) -> View:
     return view
 
 
-def _follow(storage: Storage, manifest: Manifest, before: Followed, view: View, ends: list[Manifest]) -> None:
+def _follow(
+    storage: Storage, manifest: Manifest, before: Followed, view: MergedView, ends: list[Manifest]
+) -> None:
     """Add what took requests of a stored batch over; `ends` gets the stored ones that nothing followed."""
     names = read_resubmitted(storage, manifest.batch)
     if not names:
@@ -115,7 +125,9 @@ def _follow(storage: Storage, manifest: Manifest, before: Followed, view: View, 
             _follow(storage, found, followed, view, ends)
 
 
-def _add_fates(storage: Storage, manifest: Manifest | None, view: View, followed: Followed) -> None:
+def _add_fates(
+    storage: Storage, manifest: Manifest | None, view: MergedView, followed: Followed
+) -> None:
     """What became of the requests of one later batch."""
     rows = {} if manifest is None else _rows_by_key(storage, manifest)
     asked = _read_input(storage, followed.batch, (manifest and manifest.result_key) or "")
@@ -136,11 +148,11 @@ def _later(before: Fate | None, after: Fate) -> Fate:
     return before if before is not None and before.is_answer else after
 
 
-def _rows_by_key(storage: Storage, manifest: Manifest) -> dict[str, Row]:
+def _rows_by_key(storage: Storage, manifest: Manifest) -> dict[str, StoredRow]:
     return {row.key: row for row in _read_rows(storage, manifest) if row.key is not None}
 
 
-def _read_rows(storage: Storage, manifest: Manifest) -> Iterable[Row]:
+def _read_rows(storage: Storage, manifest: Manifest) -> Iterable[StoredRow]:
     """The rows of the index without second lines of a key; none where a batch ended without results."""
     if manifest.index is None:
         return
@@ -153,16 +165,20 @@ def _read_rows(storage: Storage, manifest: Manifest) -> Iterable[Row]:
 def _read_input(storage: Storage, batch: str, result_key: str) -> Sequence[str] | None:
     """The keys of the requests of a batch, each once; None where the storage does not know them."""
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
-        known = KnownInput.fetch(storage, batch.removeprefix("batches/"), Path(folder), lambda: None, result_key)
+        known = BatchInput.fetch(
+            storage, batch.removeprefix("batches/"), Path(folder), lambda: None, result_key
+        )
         return None if known is None else list(dict.fromkeys(known.keys()))
 
 
-def _count(storage: Storage, manifest: Manifest, view: View) -> None:
+def _count(storage: Storage, manifest: Manifest, view: MergedView) -> None:
     """Count each request of the first batch once, by its last outcome."""
     asked = _read_input(storage, manifest.batch, manifest.result_key or "")
     tokens = None if asked is None else {key_token(key) for key in asked}
     own, plain, keyless = _read_first(storage, manifest, view, tokens)
-    fates = {key: fate for key, fate in view.fates.items() if tokens is None or key_token(key) in tokens}
+    fates = {
+        key: fate for key, fate in view.fates.items() if tokens is None or key_token(key) in tokens
+    }
     last = own | {key: _later(own.get(key), fate) for key, fate in fates.items()}
     view.fates |= {key: last[key] for key in fates}
     counts = Counter(fate.outcome for fate in last.values())
@@ -180,7 +196,7 @@ def _requests_of(manifest: Manifest) -> int | None:
 
 
 def _read_first(
-    storage: Storage, manifest: Manifest, view: View, tokens: set[str | bytes] | None
+    storage: Storage, manifest: Manifest, view: MergedView, tokens: set[str | bytes] | None
 ) -> tuple[dict[str, Fate], int, Counter[str]]:
     """The first batch's own lines: fates by key, plain answers that nothing followed, and lines without a key.
 
@@ -200,7 +216,9 @@ def _read_first(
     return own, plain, keyless
 
 
-def _add_keyless(view: View, counts: Counter[str | None], keyless: Counter[str], keyed: int) -> None:
+def _add_keyless(
+    view: MergedView, counts: Counter[str | None], keyless: Counter[str], keyed: int
+) -> None:
     """Lines without a key stand for requests that no key stands for; what is left of the requests is missing."""
     if view.requests is None:
         counts.update(keyless)

@@ -56,12 +56,16 @@ def _encode_error(row: dict[str, Any], line: bytes) -> Iterator[bytes]:
         yield b'"}'
 
 
-class Records:
+class RecordWriter:
     """Gathers the three records of one batch, for the length of a `with`."""
 
     def __init__(self, batch_id: str, scratch: Path, index: "RowSink | None" = None) -> None:
         """`index` takes the rows in place of a file."""
-        self._names = {"index": index_name(batch_id), "errors": errors_name(batch_id), "retry": retry_name(batch_id)}
+        self._names = {
+            "index": index_name(batch_id),
+            "errors": errors_name(batch_id),
+            "retry": retry_name(batch_id),
+        }
         self._paths = {kind: scratch / kind for kind in self._names}
         self._open = ExitStack()
         self.index: RowSink = index or self._open.enter_context(IndexWriter(self._paths["index"]))
@@ -75,7 +79,10 @@ class Records:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._open.close()
 
@@ -95,7 +102,9 @@ class Records:
             length += len(piece)
         self._errors.write(b"\n")
         offset, self._errors_size = self._errors_size, self._errors_size + length + 1
-        return IndexRow(number, result.key, outcome, self._names["errors"], offset, length, digest.hexdigest())
+        return IndexRow(
+            number, result.key, outcome, self._names["errors"], offset, length, digest.hexdigest()
+        )
 
     def add_retry(self, key: str, *, may_be_answered: bool = False) -> None:
         """Note a request that is worth sending again; `may_be_answered` unless a later line answers it."""

@@ -38,7 +38,11 @@ def write_retries(storage: Storage, manifest: Manifest, target: Path, asked: Pat
         if asked is None:
             return _copy_whole(path, target, manifest.batch) if has_rows else 0
         again = _read_keys(path, result_key) if has_rows else set[str]()
-        came = {row.key for row in read_index(storage, batch_id, Path(folder))} if manifest.index else set()
+        came = (
+            {row.key for row in read_index(storage, batch_id, Path(folder))}
+            if manifest.index
+            else set()
+        )
     return _select(asked, target, result_key, lambda key: key in again or key not in came)
 
 

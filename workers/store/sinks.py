@@ -8,12 +8,14 @@ from typing import IO, Protocol
 
 from receiver.storage import Storage
 
-OBJECTS_TOGETHER = 1024
-OBJECTS_BYTES_TOGETHER = 8 * 1024 * 1024  # twice: one lot is written while the next one gathers
-GROUP_BUFFER_BYTES = 96 * 1024  # below the 128 KiB from which malloc maps fresh pages for every join
+OBJECT_BATCH_SIZE = 1024
+OBJECT_BATCH_BYTES = 8 * 1024 * 1024  # twice: one lot is written while the next one gathers
+GROUP_BUFFER_BYTES = (
+    96 * 1024
+)  # below the 128 KiB from which malloc maps fresh pages for every join
 ALL_BUFFERS_BYTES = 32 * 1024 * 1024
 OPEN_FILES = 128
-FILES_TOGETHER = 64
+FILE_BATCH_SIZE = 64
 
 
 class Sink(Protocol):
@@ -46,12 +48,14 @@ class ObjectSink:
     def write(self, name: str, line: bytes) -> int:
         self._waiting.append((name, line + b"\n"))
         self._waiting_bytes += len(line) + 1
-        if self._waiting_bytes >= OBJECTS_BYTES_TOGETHER or len(self._waiting) >= OBJECTS_TOGETHER:
+        if self._waiting_bytes >= OBJECT_BATCH_BYTES or len(self._waiting) >= OBJECT_BATCH_SIZE:
             self._send()
         return 0
 
     def _send(self) -> None:
-        is_large = self._waiting_bytes >= 2 * OBJECTS_BYTES_TOGETHER  # for one long line: no second one beside it
+        is_large = (
+            self._waiting_bytes >= 2 * OBJECT_BATCH_BYTES
+        )  # for one long line: no second one beside it
         lot = self._take()
         if is_large:
             self._storage.put_many(lot)
@@ -98,7 +102,11 @@ class GroupSink:
     """Many lines an output, in the source's order: gathered in scratch files, written whole at the end."""
 
     def __init__(
-        self, storage: Storage, check: Callable[[], None], scratch: Path, buffers_bytes: int = ALL_BUFFERS_BYTES
+        self,
+        storage: Storage,
+        check: Callable[[], None],
+        scratch: Path,
+        buffers_bytes: int = ALL_BUFFERS_BYTES,
     ) -> None:
         self._storage, self._check, self._scratch = storage, check, scratch
         self._buffers_bytes = buffers_bytes
@@ -148,9 +156,9 @@ class GroupSink:
             self._flush(group)
         self.stop()
         files = [(name, self._path(group.number)) for name, group in self._groups.items()]
-        for start in range(0, len(files), FILES_TOGETHER):
+        for start in range(0, len(files), FILE_BATCH_SIZE):
             self._check()
-            self._storage.put_files(files[start : start + FILES_TOGETHER])
+            self._storage.put_files(files[start : start + FILE_BATCH_SIZE])
         self.objects = len(files)
         self.size_bytes = sum(group.size for group in self._groups.values())
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from receiver.errors import StorageError
 from receiver.outputs.paths import index_name
 from receiver.storage import Storage
-from workers.verification.rules import Row, read_row
+from workers.verification.rules import StoredRow, read_row
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[StoredRow]:
     """The rows of an index that was copied to a file."""
     with gzip.open(path, "rb") as lines:
         for line in lines:
             yield read_row(line)
 
 
-def read_index(storage: Storage, batch_id: str, scratch: Path) -> Iterator[Row]:
+def read_index(storage: Storage, batch_id: str, scratch: Path) -> Iterator[StoredRow]:
     """Every row, in the order of the source; `scratch` is a folder. Raises StorageError when it can't be read whole."""
     name, path = index_name(batch_id), scratch / "index"
     if not storage.read_to_file(name, path):

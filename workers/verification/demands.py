@@ -13,7 +13,9 @@ class Demands:
     """By default only what needs nothing else than the storage."""
 
     prices: Prices = field(default_factory=default_prices)
-    public_keys: tuple[PublicKey, ...] = ()  # one of them must have signed the manifest; none: nobody asks
+    public_keys: tuple[
+        PublicKey, ...
+    ] = ()  # one of them must have signed the manifest; none: nobody asks
     response_schema: dict[str, Any] | None = None  # RESPONSE_SCHEMA, as far as it is known
     read: Callable[[int, int], None] = lambda _objects, _whole: (
         None

@@ -18,10 +18,10 @@ from receiver.storage import Storage
 from receiver.tolerant_json import tolerant_reader
 from workers.store.digests import digest_of, file_sha256
 from workers.verification.record_checks import open_output
-from workers.verification.rules import Finding
+from workers.verification.rules import Discrepancy
 
 READING_THREADS = 16
-OBJECTS_TOGETHER = 32  # that one thread reads, one after the other
+OBJECT_BATCH_SIZE = 32  # that one thread reads, one after the other
 WAITING_TASKS = 64
 
 
@@ -37,7 +37,9 @@ class _Row(msgspec.Struct, gc=False, frozen=True):
 _read_row = tolerant_reader(_Row)
 
 
-def check_forms(storage: Storage, manifest: Manifest, scratch: Path, table: sqlite3.Connection) -> Iterator[Finding]:
+def check_forms(
+    storage: Storage, manifest: Manifest, scratch: Path, table: sqlite3.Connection
+) -> Iterator[Discrepancy]:
     """What is off with the forms, where the batch has any beside raw. Their names go into the table `forms`."""
     forms = manifest.forms
     if not isinstance(forms, FormsRecord):
@@ -45,17 +47,25 @@ def check_forms(storage: Storage, manifest: Manifest, scratch: Path, table: sqli
     batch_id = manifest.batch.removeprefix("batches/")
     name, path = forms_name(batch_id), scratch / "forms"
     if not storage.read_to_file(name, path):
-        yield Finding(name, None, "it is not there")
+        yield Discrepancy(name, None, "it is not there")
         return
     if (found_sha256 := file_sha256(path)) != forms.index.sha256:
-        yield Finding(name, None, f"its sha256 is {found_sha256}, the manifest says {forms.index.sha256}")
+        yield Discrepancy(
+            name, None, f"its sha256 is {found_sha256}, the manifest says {forms.index.sha256}"
+        )
     sums = _Sums()
     yield from _check_objects(storage, _noted(table, sums.rows(name, path)))
     yield from sums.findings
-    if (sums.objects, sums.failed, sums.size_bytes) != (Counter(forms.objects), Counter(forms.failed), forms.bytes):
+    if (sums.objects, sums.failed, sums.size_bytes) != (
+        Counter(forms.objects),
+        Counter(forms.failed),
+        forms.bytes,
+    ):
         said = f"{forms.objects}, {forms.bytes} bytes, failed {forms.failed}"
         found = f"{dict(sums.objects)}, {sums.size_bytes} bytes, failed {dict(sums.failed)}"
-        yield Finding(manifest_name(batch_id), None, f"it says of the forms {said}; their index has {found}")
+        yield Discrepancy(
+            manifest_name(batch_id), None, f"it says of the forms {said}; their index has {found}"
+        )
 
 
 def _noted(table: sqlite3.Connection, rows: Iterator[_Row]) -> Iterator[_Row]:
@@ -71,7 +81,7 @@ class _Sums:
         self.objects: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.size_bytes = 0
-        self.findings: list[Finding] = []
+        self.findings: list[Discrepancy] = []
 
     def rows(self, name: str, path: Path) -> Iterator[_Row]:
         """The rows that name an object."""
@@ -87,14 +97,14 @@ class _Sums:
                     self.size_bytes += row.bytes
                     yield row
         except (gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
-            self.findings.append(Finding(name, None, f"it can't be read: {error}"))
+            self.findings.append(Discrepancy(name, None, f"it can't be read: {error}"))
 
 
-def _check_objects(storage: Storage, rows: Iterator[_Row]) -> Iterator[Finding]:
+def _check_objects(storage: Storage, rows: Iterator[_Row]) -> Iterator[Discrepancy]:
     """Read every object, several at a time; what is found keeps the order of the rows."""
-    running: deque[Future[list[Finding]]] = deque()
+    running: deque[Future[list[Discrepancy]]] = deque()
     with ThreadPoolExecutor(READING_THREADS) as pool:
-        while work := list(islice(rows, OBJECTS_TOGETHER)):
+        while work := list(islice(rows, OBJECT_BATCH_SIZE)):
             if len(running) >= WAITING_TASKS:
                 yield from running.popleft().result()
             running.append(pool.submit(_check_all, storage, work))
@@ -102,18 +112,20 @@ def _check_objects(storage: Storage, rows: Iterator[_Row]) -> Iterator[Finding]:
             yield from task.result()
 
 
-def _check_all(storage: Storage, rows: list[_Row]) -> list[Finding]:
+def _check_all(storage: Storage, rows: list[_Row]) -> list[Discrepancy]:
     return [finding for row in rows for finding in _check_object(storage, row)]
 
 
-def _check_object(storage: Storage, row: _Row) -> Iterator[Finding]:
+def _check_object(storage: Storage, row: _Row) -> Iterator[Discrepancy]:
     name = row.object or ""
     chunks = open_output(storage, name)
-    if isinstance(chunks, Finding):
+    if isinstance(chunks, Discrepancy):
         yield chunks
         return
     sha256, size = digest_of(chunks)
     if (sha256, size) != (row.sha256, row.bytes):
-        yield Finding(
-            name, None, f"its {size} bytes are not the {row.bytes} that the index of the forms has a sha256 of"
+        yield Discrepancy(
+            name,
+            None,
+            f"its {size} bytes are not the {row.bytes} that the index of the forms has a sha256 of",
         )

@@ -17,9 +17,9 @@ from receiver.outputs.paths import Template, forms_name
 from workers.forms.forms import Forms, schema_sha256
 from workers.results.rules import RULES
 from workers.verification.naming import Naming
-from workers.verification.nowhere import Nowhere
+from workers.verification.nowhere import NullStorage
 from workers.verification.row_checks import shortened
-from workers.verification.rules import Finding, Report
+from workers.verification.rules import Discrepancy, VerifyReport
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,12 @@ class FormRebuild:
     """`open`, give it the lines, then `compare`. Tables are left out: their bytes depend on who wrote them."""
 
     def __init__(
-        self, manifest: Manifest, naming: Naming, schema: dict[str, Any] | None, scratch: Path, report: Report
+        self,
+        manifest: Manifest,
+        naming: Naming,
+        schema: dict[str, Any] | None,
+        scratch: Path,
+        report: VerifyReport,
     ) -> None:
         """`schema` is RESPONSE_SCHEMA; `scratch` holds the index of the forms as it is stored."""
         self._manifest, self._naming, self._report = manifest, naming, report
@@ -55,7 +60,9 @@ class FormRebuild:
             if form not in record.objects or form == "table":
                 continue
             if form == "json" and not known:
-                self._report.note("the content of the form json: RESPONSE_SCHEMA may be another than it was made with")
+                self._report.note(
+                    "the content of the form json: RESPONSE_SCHEMA may be another than it was made with"
+                )
             else:
                 yield form
 
@@ -64,7 +71,13 @@ class FormRebuild:
         if not self._forms:
             return nullcontext()
         choices = _Choices(self._naming.template, self._forms, self._schema)
-        return Forms(choices, self._manifest.batch.removeprefix("batches/"), Nowhere(), lambda: None, scratch)
+        return Forms(
+            choices,
+            self._manifest.batch.removeprefix("batches/"),
+            NullStorage(),
+            lambda: None,
+            scratch,
+        )
 
     def compare(self) -> None:
         """All lines came, and are judged today as they were then."""
@@ -79,7 +92,7 @@ class FormRebuild:
                 self._report.note(f"the content of the forms: other rules made them; {words}")
                 return
             line = (stored or made).get("line")
-            self._report.add([Finding(name, line, words)])
+            self._report.add([Discrepancy(name, line, words)])
 
     def _rows(self, path: Path) -> Iterator[dict[str, Any]]:
         """The rows that can be compared; why an answer could not take a form is said in words that may change."""

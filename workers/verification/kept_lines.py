@@ -54,7 +54,11 @@ def read_line(file: IO[bytes], offset: int, length: int) -> Iterator[bytes]:
         yield from _read_text(file, offset + start + len(_AS_TEXT), end - len(_TEXT_END))
     else:
         kept = _read_row(head + file.read(length - len(head)))
-        yield b64decode(kept.raw_base64 or "", validate=True) if kept.raw is None else kept.raw.encode()
+        yield (
+            b64decode(kept.raw_base64 or "", validate=True)
+            if kept.raw is None
+            else kept.raw.encode()
+        )
 
 
 def _read_base64(file: IO[bytes], start: int, end: int) -> Iterator[bytes]:

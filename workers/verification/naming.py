@@ -41,5 +41,7 @@ def read_naming(manifest: Manifest) -> Naming:
         words = f"its template is refused today: {error}"
         return Naming(DEFAULT, off=words) if ours else Naming(DEFAULT, unknown=words)
     if not ours and template.meta_values(None):
-        return Naming(template, unknown="its manifest does not tell the metadata that its template takes")
+        return Naming(
+            template, unknown="its manifest does not tell the metadata that its template takes"
+        )
     return Naming(template)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
-class Nowhere:
+class NullStorage:
     """Takes every object, and has none."""
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None: ...

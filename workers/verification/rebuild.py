@@ -16,17 +16,17 @@ from receiver.gemini.operations import Batch
 from receiver.outputs.manifest import Cost, Manifest, Priced, Record, Source
 from receiver.outputs.paths import index_name, manifest_name, retry_name
 from workers.job.split import Split
-from workers.results.result_counts import Account
+from workers.results.result_counts import ResultCounts
 from workers.results.rules import RULES
-from workers.store.batch_input import KnownInput
+from workers.store.batch_input import BatchInput
 from workers.store.digests import file_sha256
 from workers.store.manifest import Written, build_manifest
 from workers.verification.demands import Demands
 from workers.verification.form_rebuild import FormRebuild
 from workers.verification.naming import Naming
-from workers.verification.nowhere import Nowhere
-from workers.verification.row_checks import Rows, shortened
-from workers.verification.rules import Finding, Report, Row
+from workers.verification.nowhere import NullStorage
+from workers.verification.row_checks import RowChecks, shortened
+from workers.verification.rules import Discrepancy, StoredRow, VerifyReport
 from workers.verification.source_file import SourceFile
 
 COUNTED = (
@@ -73,26 +73,34 @@ class Rebuild:
         self,
         manifest: Manifest,
         naming: Naming,
-        known: KnownInput | None,
+        known: BatchInput | None,
         demands: Demands,
         scratch: Path,
-        report: Report,
+        report: VerifyReport,
     ) -> None:
         self._manifest, self._naming, self._known = manifest, naming, known
         self._prices, self._scratch, self._report = demands.prices, scratch / "rebuild", report
         self._scratch.mkdir()
         self._forms = FormRebuild(manifest, naming, demands.response_schema, scratch, report)
         self._name = manifest_name(manifest.batch)
-        self._account = Account()
+        self._account = ResultCounts()
 
-    def run(self, source: SourceFile | None, rows: Iterator[Row]) -> None:
+    def run(self, source: SourceFile | None, rows: Iterator[StoredRow]) -> None:
         """Compare everything; `source` is None for a batch without results."""
         manifest, names = self._manifest, self._naming.unknown is None
         same_rules = manifest.rules == RULES
-        compared = Rows(rows, self._report, index_name(manifest.batch), names=names, same_rules=same_rules)
+        compared = RowChecks(
+            rows, self._report, index_name(manifest.batch), names=names, same_rules=same_rules
+        )
         made, written = self._make_again(source, compared)
         expected = build_manifest(
-            _batch_of(manifest), made, self._account, written, self._naming.template, self._known, self._prices
+            _batch_of(manifest),
+            made,
+            self._account,
+            written,
+            self._naming.template,
+            self._known,
+            self._prices,
         )
         if compared.judged_otherwise:
             words = f"{compared.judged_otherwise} lines are judged otherwise by today's rules, {compared.first}"
@@ -106,7 +114,7 @@ class Rebuild:
         if manifest.usage == expected.usage:
             self._compare_cost(expected)
 
-    def _make_again(self, source: SourceFile | None, compared: Rows) -> tuple[Source, Written]:
+    def _make_again(self, source: SourceFile | None, compared: RowChecks) -> tuple[Source, Written]:
         said = self._manifest.source
         if source is None:
             return Source("none"), Written(retry=self._retry_without_results())
@@ -125,7 +133,7 @@ class Rebuild:
             self._forms.open(folder) as forms,
             Split(
                 batch_id,
-                Nowhere(),
+                NullStorage(),
                 namer,
                 account,
                 lambda: None,
@@ -140,7 +148,9 @@ class Rebuild:
             written = split.store(self._complete_retries)
         size, sha256 = split.size_bytes, digest.hexdigest()
         if said.blank and (size, sha256) != (said.bytes, said.sha256):
-            self._report.note("the sha256 of the source: its blank lines are not stored, and may hold white space")
+            self._report.note(
+                "the sha256 of the source: its blank lines are not stored, and may hold white space"
+            )
             size, sha256 = said.bytes, said.sha256 or ""
         # why it was doubted follows from what Gemini said too, which nothing but the manifest keeps
         lines, blank = self._account.lines, self._account.blank
@@ -158,28 +168,38 @@ class Rebuild:
         self._complete_retries(path)
         return Record(retry_name(self._manifest.batch), file_sha256(path))
 
-    def _compare(self, fields: Sequence[str], expected: Manifest, *, may_differ: bool = False) -> None:
+    def _compare(
+        self, fields: Sequence[str], expected: Manifest, *, may_differ: bool = False
+    ) -> None:
         for name in fields:
             said, made = getattr(self._manifest, name), getattr(expected, name)
-            if said == made or (name == "retry" and said is None and self._manifest.index is not None):
+            if said == made or (
+                name == "retry" and said is None and self._manifest.index is not None
+            ):
                 continue
             said, made = (shortened(msgspec.to_builtins(value)) for value in (said, made))
             words = f"it says {name} {said}, the lines give {made}"
             if may_differ:
                 self._report.note(f"{name}: other rules judged the lines; {words}")
             else:
-                self._report.add([Finding(self._name, None, words)])
+                self._report.add([Discrepancy(self._name, None, words)])
 
     def _compare_missing(self, expected: Manifest) -> None:
         said, made = self._manifest.missing_keys, expected.missing_keys
         if said != made:
             words = f"it names {len(said)} missing keys, input and index leave {len(made)}, and they are not the same"
-            self._report.add([Finding(self._name, None, words)])
+            self._report.add([Discrepancy(self._name, None, words)])
 
     def _compare_cost(self, expected: Manifest) -> None:
         said, made = self._manifest.cost, expected.cost
         if isinstance(said, Cost) and not _adds_up(said):
-            self._report.add([Finding(self._name, None, f"the parts of its cost are not {said.amount} together")])
+            self._report.add(
+                [
+                    Discrepancy(
+                        self._name, None, f"the parts of its cost are not {said.amount} together"
+                    )
+                ]
+            )
         elif said == made:
             self._compare_priced(expected)
         elif isinstance(said, Cost) and said.prices == self._prices.date:
@@ -219,6 +239,8 @@ def _batch_of(manifest: Manifest) -> Batch:
 
 def _adds_up(cost: Cost) -> bool:
     try:
-        return Decimal(cost.amount) == Decimal(cost.input) + Decimal(cost.cached) + Decimal(cost.output)
+        return Decimal(cost.amount) == Decimal(cost.input) + Decimal(cost.cached) + Decimal(
+            cost.output
+        )
     except InvalidOperation:
         return False

@@ -5,7 +5,7 @@ from typing import Any
 
 from receiver.outputs.outcomes import ERROR_FILE
 from workers.store.index import IndexRow
-from workers.verification.rules import Finding, Report, Row
+from workers.verification.rules import Discrepancy, StoredRow, VerifyReport
 
 NAMED_CHARACTERS = 160
 
@@ -15,10 +15,18 @@ def shortened(value: Any) -> str:
     return text if len(text) <= NAMED_CHARACTERS else f"{text[:NAMED_CHARACTERS]}…"
 
 
-class Rows:
+class RowChecks:
     """Compares the rows that the lines make with those that are stored."""
 
-    def __init__(self, stored: Iterator[Row], report: Report, index: str, *, names: bool, same_rules: bool) -> None:
+    def __init__(
+        self,
+        stored: Iterator[StoredRow],
+        report: VerifyReport,
+        index: str,
+        *,
+        names: bool,
+        same_rules: bool,
+    ) -> None:
         """`names`: whether the names are known, and so the offsets."""
         self._stored, self._report, self._index = stored, report, index
         self._names, self._same_rules = names, same_rules
@@ -29,20 +37,25 @@ class Rows:
         for made in rows:
             stored = next(self._stored, None)
             if stored is None:
-                self._report.add([Finding(self._index, made.line, "the line has no row")])
+                self._report.add([Discrepancy(self._index, made.line, "the line has no row")])
             elif not self._is_same(stored, made):
                 self._compare(stored, made)
 
-    def _is_same(self, stored: Row, made: IndexRow) -> bool:
-        same = stored.key == made.key and stored.outcome == made.outcome and stored.line == made.line
+    def _is_same(self, stored: StoredRow, made: IndexRow) -> bool:
+        same = (
+            stored.key == made.key and stored.outcome == made.outcome and stored.line == made.line
+        )
         if not self._names:
             return same and (stored.outcome in ERROR_FILE or stored.sha256 == made.sha256)
         place = stored.object == made.object and stored.offset == made.offset
         return same and place and stored.length == made.length and stored.sha256 == made.sha256
 
-    def _compare(self, stored: Row, made: IndexRow) -> None:
+    def _compare(self, stored: StoredRow, made: IndexRow) -> None:
         if stored.key != made.key and (self._same_rules or stored.key is not None):
-            self._find(stored, f"its row has the key {shortened(stored.key)}, the line itself {shortened(made.key)}")
+            self._find(
+                stored,
+                f"its row has the key {shortened(stored.key)}, the line itself {shortened(made.key)}",
+            )
         elif stored.outcome != made.outcome or stored.key != made.key:
             words = f"its row says {stored.outcome}, the line is {made.outcome}"
             if self._same_rules:
@@ -51,12 +64,15 @@ class Rows:
                 self.judged_otherwise += 1
                 self.first = self.first or f"line {stored.line}: {words}"
         elif stored.object != made.object:
-            self._find(stored, f"its row names {stored.object}, a result of its key belongs in {made.object}")
+            self._find(
+                stored,
+                f"its row names {stored.object}, a result of its key belongs in {made.object}",
+            )
         elif self._same_rules or not (self.judged_otherwise or stored.outcome in ERROR_FILE):
             self._find(stored, "its place or its bytes are not those that the line makes")
 
-    def _find(self, row: Row, words: str) -> None:
-        self._report.add([Finding(self._index, row.line, words)])
+    def _find(self, row: StoredRow, words: str) -> None:
+        self._report.add([Discrepancy(self._index, row.line, words)])
 
     def finish(self) -> str:
         for row in self._stored:

@@ -16,14 +16,14 @@ from receiver.outputs.outcomes import ERROR_FILE
 from receiver.outputs.paths import errors_name, unkeyed_name, unmatched_places
 from receiver.tolerant_json import tolerant_reader
 
-MOST_FINDINGS = 100
-MOST_NOTES = 100
+MAX_FINDINGS = 100
+MAX_NOTES = 100
 NAMED_GAPS = 5
 NOWHERE = -1
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Discrepancy(msgspec.Struct, frozen=True):
     """One thing that is off."""
 
     object: str  # from the storage root
@@ -36,31 +36,35 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Report:
+class VerifyReport:
     """What was found of one batch."""
 
     batch: str  # "batches/<id>"
     lines: int = 0  # rows of the index
     objects: int = 0
     size_bytes: int = 0  # of the outputs
-    replaced: list[str] = field(default_factory=list)  # older manifests that this one took the place of
+    replaced: list[str] = field(
+        default_factory=list
+    )  # older manifests that this one took the place of
     off: int = 0  # how many things are off
-    findings: list[Finding] = field(default_factory=list)  # the first MOST_FINDINGS of them
-    notes: list[str] = field(default_factory=list)  # what could not be checked and why, and what is there besides
+    findings: list[Discrepancy] = field(default_factory=list)  # the first MOST_FINDINGS of them
+    notes: list[str] = field(
+        default_factory=list
+    )  # what could not be checked and why, and what is there besides
     signed_by: str | None = None  # the public key, of those that were asked for
 
-    def add(self, findings: Iterable[Finding]) -> None:
+    def add(self, findings: Iterable[Discrepancy]) -> None:
         for finding in findings:
             self.off += 1
-            if self.off <= MOST_FINDINGS:
+            if self.off <= MAX_FINDINGS:
                 self.findings.append(finding)
 
     def note(self, text: str) -> None:
-        if len(self.notes) < MOST_NOTES:
+        if len(self.notes) < MAX_NOTES:
             self.notes.append(text)
 
 
-class Row(msgspec.Struct, gc=False, frozen=True):
+class StoredRow(msgspec.Struct, gc=False, frozen=True):
     """A row of the index, as it was read."""
 
     line: _Size
@@ -82,7 +86,7 @@ class Piece(NamedTuple):
     at: int = NOWHERE  # where it stands in the source, newline included; NOWHERE: that is not asked
 
 
-read_row = tolerant_reader(Row)
+read_row = tolerant_reader(StoredRow)
 Keep = Callable[[int, Sequence[bytes | memoryview]], None]
 
 
@@ -99,7 +103,7 @@ class IndexJudge:
         self._gaps: list[str] = []
         self._outcomes: Counter[str] = Counter()
 
-    def add(self, row: Row) -> Iterator[Finding]:
+    def add(self, row: StoredRow) -> Iterator[Discrepancy]:
         """What is off with a row by itself."""
         self.rows += 1
         self._outcomes[row.outcome] += 1
@@ -107,28 +111,39 @@ class IndexJudge:
             self.size_bytes += row.length + 1
             self._unmatched += row.object.startswith(self._unmatched_places)
         if row.line <= self._last:
-            yield Finding(self._index_name, row.line, f"its row stands after that of line {self._last}")
+            yield Discrepancy(
+                self._index_name, row.line, f"its row stands after that of line {self._last}"
+            )
             return
         if row.line > self._last + 1 and len(self._gaps) < NAMED_GAPS:
             end = row.line - 1
             self._gaps.append(str(end) if end == self._last + 1 else f"{self._last + 1} to {end}")
         self._last = row.line
         if row.object not in self._places(row):
-            yield Finding(self._index_name, row.line, f"a line that is {row.outcome} does not belong in {row.object}")
+            yield Discrepancy(
+                self._index_name,
+                row.line,
+                f"a line that is {row.outcome} does not belong in {row.object}",
+            )
 
-    def _places(self, row: Row) -> tuple[str, ...]:
+    def _places(self, row: StoredRow) -> tuple[str, ...]:
         """The objects that a row may name."""
         if row.outcome in ERROR_FILE:
             return (self.errors_name,)
         if row.outcome == "unkeyed":
-            return tuple(unkeyed_name(self._batch_id, row.line, groups=groups) for groups in (False, True))
+            return tuple(
+                unkeyed_name(self._batch_id, row.line, groups=groups) for groups in (False, True)
+            )
         return () if row.object == self.errors_name else (row.object,)
 
-    def judge(self, manifest: Manifest, manifest_name: str, objects: int) -> Iterator[Finding]:
+    def judge(self, manifest: Manifest, manifest_name: str, objects: int) -> Iterator[Discrepancy]:
         """What the manifest says otherwise than the rows; `objects` is how many outputs they name."""
-        if self.rows + manifest.source.blank != manifest.source.lines or self._last > manifest.source.lines:
+        if (
+            self.rows + manifest.source.blank != manifest.source.lines
+            or self._last > manifest.source.lines
+        ):
             gaps = f"; without a row: {', '.join(self._gaps)}" if self._gaps else ""
-            yield Finding(
+            yield Discrepancy(
                 self._index_name,
                 None,
                 f"{self.rows} rows up to line {self._last} and {manifest.source.blank} blank lines "
@@ -137,31 +152,49 @@ class IndexJudge:
         for outcome in sorted(self._outcomes.keys() | manifest.outcomes.keys()):
             said, found = manifest.outcomes.get(outcome, 0), self._outcomes[outcome]
             if said != found:
-                yield Finding(manifest_name, None, f"it says {said} {outcome}, the index has {found}")
+                yield Discrepancy(
+                    manifest_name, None, f"it says {said} {outcome}, the index has {found}"
+                )
         if manifest.unmatched not in (msgspec.UNSET, self._unmatched):
-            message = f"it says {manifest.unmatched} unmatched keys, the index has {self._unmatched}"
-            yield Finding(manifest_name, None, message)
+            message = (
+                f"it says {manifest.unmatched} unmatched keys, the index has {self._unmatched}"
+            )
+            yield Discrepancy(manifest_name, None, message)
         if manifest.objects.count != objects:
-            yield Finding(manifest_name, None, f"it says {manifest.objects.count} objects, the index names {objects}")
+            yield Discrepancy(
+                manifest_name,
+                None,
+                f"it says {manifest.objects.count} objects, the index names {objects}",
+            )
         if manifest.objects.bytes != self.size_bytes:
             message = f"it says {manifest.objects.bytes} bytes of outputs, the index has {self.size_bytes}"
-            yield Finding(manifest_name, None, message)
+            yield Discrepancy(manifest_name, None, message)
 
 
-def judge_books(manifest: Manifest, manifest_name: str) -> Iterator[Finding]:
+def judge_books(manifest: Manifest, manifest_name: str) -> Iterator[Discrepancy]:
     """Requests are results and missing ones together, or else the manifest itself says that they are not."""
     results = sum(manifest.outcomes.values())
     requests, missing = manifest.requests, manifest.missing
     if requests is None:
         if missing is not None or manifest.balanced is not None:
-            yield Finding(manifest_name, None, "it knows what is missing, but not how many requests there were")
+            yield Discrepancy(
+                manifest_name,
+                None,
+                "it knows what is missing, but not how many requests there were",
+            )
         return
     if requests != results + (missing or 0):
-        yield Finding(manifest_name, None, f"{requests} requests are not {results} results and {missing} missing")
+        yield Discrepancy(
+            manifest_name,
+            None,
+            f"{requests} requests are not {results} results and {missing} missing",
+        )
     elif missing is None or manifest.balanced is None:
-        yield Finding(manifest_name, None, "it knows how many requests there were, but not what is missing")
+        yield Discrepancy(
+            manifest_name, None, "it knows how many requests there were, but not what is missing"
+        )
     elif not manifest.balanced:
-        yield Finding(manifest_name, None, "it says itself that the books don't balance")
+        yield Discrepancy(manifest_name, None, "it says itself that the books don't balance")
 
 
 class _Reader:
@@ -192,7 +225,7 @@ class _Reader:
 
 def judge_object(
     name: str, pieces: Iterable[Piece], chunks: Iterable[bytes], keep: Keep | None = None
-) -> Iterator[Finding]:
+) -> Iterator[Discrepancy]:
     """Walk an object beside its rows in the order of their offsets; every byte must belong to one line.
 
     `keep` takes the bytes of every line, with its newline, and where they stand in the source.
@@ -201,7 +234,9 @@ def judge_object(
     for piece in pieces:
         expected = reader.position
         if piece.offset != expected:
-            yield Finding(name, piece.line, f"it begins at byte {piece.offset}, where {expected} was expected")
+            yield Discrepancy(
+                name, piece.line, f"it begins at byte {piece.offset}, where {expected} was expected"
+            )
         if piece.offset < expected:
             continue
         reader.skip_to(piece.offset)
@@ -209,14 +244,18 @@ def judge_object(
         ended = reader.position
         newline = b"".join(reader.take(1))
         if ended < piece.offset + piece.length:
-            yield Finding(name, piece.line, f"the object ends at byte {ended}, before the line does")
+            yield Discrepancy(
+                name, piece.line, f"the object ends at byte {ended}, before the line does"
+            )
         elif digest != piece.sha256:
-            yield Finding(name, piece.line, "its bytes are not those that the sha256 of its row was made of")
+            yield Discrepancy(
+                name, piece.line, "its bytes are not those that the sha256 of its row was made of"
+            )
         elif newline != b"\n":
-            yield Finding(name, piece.line, "no newline follows it")
+            yield Discrepancy(name, piece.line, "no newline follows it")
     surplus = reader.skip_to(2**63)
     if surplus:
-        yield Finding(name, None, f"it holds {surplus} bytes that no row of the index names")
+        yield Discrepancy(name, None, f"it holds {surplus} bytes that no row of the index names")
 
 
 def _digest_line(reader: _Reader, piece: Piece, keep: Keep | None) -> str:

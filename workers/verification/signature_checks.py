@@ -6,7 +6,7 @@ from hashlib import sha256
 from receiver.outputs.paths import manifest_name, signature_name
 from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import Storage
-from workers.verification.rules import Finding, Report
+from workers.verification.rules import Discrepancy, VerifyReport
 
 
 def own_signature(batch_id: str, data: bytes) -> str:
@@ -15,7 +15,11 @@ def own_signature(batch_id: str, data: bytes) -> str:
 
 
 def check_signature(
-    storage: Storage, batch_id: str, data: bytes, public_keys: Sequence[PublicKey], report: Report
+    storage: Storage,
+    batch_id: str,
+    data: bytes,
+    public_keys: Sequence[PublicKey],
+    report: VerifyReport,
 ) -> None:
     """`data` is the manifest as it is stored. Who gives public keys demands that one of them has signed it."""
     name = own_signature(batch_id, data)
@@ -23,7 +27,7 @@ def check_signature(
     if stored is None:
         if public_keys:
             words = "no signature of these bytes is there: it is not signed, or was changed after it was"
-            report.add([Finding(manifest_name(batch_id), None, words)])
+            report.add([Discrepancy(manifest_name(batch_id), None, words)])
         return
     if not public_keys:
         report.note("the signature of the manifest: --public-key tells whose it is")
@@ -31,11 +35,13 @@ def check_signature(
     try:
         signature = read_signature(stored)
     except ValueError as error:
-        report.add([Finding(name, None, f"it is no signature: {error}")])
+        report.add([Discrepancy(name, None, f"it is no signature: {error}")])
         return
-    report.signed_by = next((key.text for key in public_keys if key.has_signed(data, signature)), None)
+    report.signed_by = next(
+        (key.text for key in public_keys if key.has_signed(data, signature)), None
+    )
     if report.signed_by is None:
-        report.add([Finding(name, None, _why_not(signature.public_key, data, stored))])
+        report.add([Discrepancy(name, None, _why_not(signature.public_key, data, stored))])
 
 
 def _why_not(signer: str, data: bytes, stored: bytes) -> str:
@@ -43,4 +49,8 @@ def _why_not(signer: str, data: bytes, stored: bytes) -> str:
         genuine = PublicKey.parse(signer).has_signed(data, read_signature(stored))
     except ValueError:
         genuine = False
-    return f"another key has signed: {signer}" if genuine else "the signature does not fit the manifest"
+    return (
+        f"another key has signed: {signer}"
+        if genuine
+        else "the signature does not fit the manifest"
+    )

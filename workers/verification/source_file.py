@@ -11,9 +11,9 @@ from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, oversize_name
 from receiver.storage import Storage
 from workers.verification.kept_lines import is_as_told, read_line
-from workers.verification.rules import NOWHERE, Finding, Row
+from workers.verification.rules import NOWHERE, Discrepancy, StoredRow
 
-NEWLINES_TOGETHER = 64 * 1024
+NEWLINE_BATCH_SIZE = 64 * 1024
 CHUNK_BYTES = 256 * 1024
 
 
@@ -36,20 +36,25 @@ class SourceFile:
         self._batch_id = manifest.batch
         self._size = self._last = self._blank = 0
         errors = scratch / "error-rows"
-        self._errors = errors.open("rb") if storage.read_to_file(self._errors_name, errors) else None
+        self._errors = (
+            errors.open("rb") if storage.read_to_file(self._errors_name, errors) else None
+        )
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         os.close(self._descriptor)
         if self._errors is not None:
             self._errors.close()
 
-    def place(self, row: Row) -> tuple[int, Finding | None]:
+    def place(self, row: StoredRow) -> tuple[int, Discrepancy | None]:
         """Where the row's line begins, NOWHERE when nothing is left to write of it; and what is off with it."""
         if self.is_whole and row.line != self._last + 1:
             self._fill_blank(row.line - 1)
@@ -68,7 +73,9 @@ class SourceFile:
             self.is_whole = False
         except (ValueError, RecursionError) as error:
             self.is_whole = False
-            return NOWHERE, Finding(self._errors_name, row.line, f"its row does not hold the line: {error}")
+            return NOWHERE, Discrepancy(
+                self._errors_name, row.line, f"its row does not hold the line: {error}"
+            )
         return NOWHERE, None
 
     def write(self, at: int, parts: "Sequence[bytes | memoryview]") -> None:
@@ -108,12 +115,12 @@ class SourceFile:
         if count < 0 or self._blank > self._source.blank:
             self.is_whole = False
             return
-        for start in range(0, count, NEWLINES_TOGETHER):
-            self.write(self._size + start, [b"\n" * min(count - start, NEWLINES_TOGETHER)])
+        for start in range(0, count, NEWLINE_BATCH_SIZE):
+            self.write(self._size + start, [b"\n" * min(count - start, NEWLINE_BATCH_SIZE)])
         self._size += count
         self._last = last
 
-    def _copy_error(self, row: Row, at: int) -> int:
+    def _copy_error(self, row: StoredRow, at: int) -> int:
         """Copy a line that a row of `_errors.jsonl` keeps, with its newline. Gives how many bytes these are."""
         if self._errors is None or not is_as_told(self._errors, row.offset, row.length, row.sha256):
             raise _SpoiltError

@@ -28,9 +28,9 @@ from receiver.storage import Storage
 from receiver.storage.replaced import replaced_folder
 from receiver.submissions.records import link_name, resubmitted_name
 from receiver.tolerant_json import tolerant_reader
-from workers.verification.rules import Finding, Report
+from workers.verification.rules import Discrepancy, VerifyReport
 
-MOST_FOLDERS = 1000
+MAX_FOLDERS = 1000
 NAMED_FOLDERS = 3
 
 
@@ -61,7 +61,7 @@ class Folders:
         if name.startswith(self._starts):
             return
         position = name.find(self._part)
-        if position < 0 or len(self._found) >= MOST_FOLDERS:
+        if position < 0 or len(self._found) >= MAX_FOLDERS:
             self.elsewhere = True
             return
         self._found.add(name[: position + len(self._part) - 1])
@@ -94,7 +94,7 @@ def records_of(manifest: Manifest) -> Iterator[str]:
 class Strays:
     """Looks for them once; `table` has `pieces` and `forms`, whose column `object` names what may be there."""
 
-    def __init__(self, table: sqlite3.Connection, folders: Folders, report: Report) -> None:
+    def __init__(self, table: sqlite3.Connection, folders: Folders, report: VerifyReport) -> None:
         self._table, self._folders, self._report = table, folders, report
         table.execute("CREATE TABLE listed (object TEXT)")
 
@@ -104,18 +104,26 @@ class Strays:
         ours = {*records_of(manifest), signature}
         table.executemany("INSERT INTO listed VALUES (?)", self._list(storage, manifest, ours))
         table.executemany("INSERT INTO forms VALUES (?)", self._list_replaced(storage, scratch))
-        known = table.execute("SELECT object FROM pieces UNION ALL SELECT object FROM forms ORDER BY object")
+        known = table.execute(
+            "SELECT object FROM pieces UNION ALL SELECT object FROM forms ORDER BY object"
+        )
         there = table.execute("SELECT object FROM listed ORDER BY object")
-        self._report.add(map(_stray, _surplus((row[0] for row in there), (row[0] for row in known))))
+        self._report.add(
+            map(_stray, _surplus((row[0] for row in there), (row[0] for row in known)))
+        )
         if self._folders.elsewhere:
             searched = _named(self._folders.listed())
-            self._report.note(f"objects that no record names, but in {searched}: other batches share the other folders")
+            self._report.note(
+                f"objects that no record names, but in {searched}: other batches share the other folders"
+            )
 
     def _list_replaced(self, storage: Storage, scratch: Path) -> Iterator[tuple[str]]:
         """Records of a replaced manifest, and objects that they name; the new ones may name them no longer."""
         for name in self._report.replaced:
             with suppress(ManifestError):
-                yield from ((found,) for found in records_of(read_manifest(storage.read(name) or b"")))
+                yield from (
+                    (found,) for found in records_of(read_manifest(storage.read(name) or b""))
+                )
             folder, path = name.rpartition("/")[0], scratch / "replaced"
             for record in ("_index.jsonl.gz", "_forms.jsonl.gz"):
                 if storage.read_to_file(f"{folder}/{record}", path):
@@ -123,31 +131,41 @@ class Strays:
 
     def _list(self, storage: Storage, manifest: Manifest, ours: set[str]) -> Iterator[tuple[str]]:
         """What must be named by a row; a manifest that was set aside, and its signature, are notes."""
-        aside, replaced = f"{batch_folder(manifest.batch)}/_manifest.", replaced_folder(manifest.batch)
+        aside, replaced = (
+            f"{batch_folder(manifest.batch)}/_manifest.",
+            replaced_folder(manifest.batch),
+        )
         for folder in self._folders.listed():
             for name in storage.iter_names(folder):
                 if name in ours or name.startswith(replaced):
                     continue
                 if not _is_text(name):
                     self._report.add([_stray(ascii(name))])
-                elif name == input_name(manifest.batch):  # it may come when the batch is stored already
+                elif name == input_name(
+                    manifest.batch
+                ):  # it may come when the batch is stored already
                     self._report.note(f"{name}: the manifest does not know it")
                 elif name.startswith(aside):
-                    self._report.note(f"{name}: another manifest of this batch, or the signature of another")
+                    self._report.note(
+                        f"{name}: another manifest of this batch, or the signature of another"
+                    )
                 else:
                     yield (name,)
 
 
 def _read_objects(path: Path) -> Iterator[str]:
-    with suppress(gzip.BadGzipFile, EOFError, zlib.error, ValueError), gzip.open(path, "rb") as lines:
+    with (
+        suppress(gzip.BadGzipFile, EOFError, zlib.error, ValueError),
+        gzip.open(path, "rb") as lines,
+    ):
         for line in lines:
             name = _read_object(line).object
             if name is not None:
                 yield name
 
 
-def _stray(name: str) -> Finding:
-    return Finding(name, None, "no record of the batch names it")
+def _stray(name: str) -> Discrepancy:
+    return Discrepancy(name, None, "no record of the batch names it")
 
 
 def _surplus(names: Iterable[str], known: Iterable[str]) -> Iterator[str]:

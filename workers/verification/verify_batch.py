@@ -27,31 +27,40 @@ from workers.verification.naming import read_naming
 from workers.verification.object_checks import Examiner, Tasks
 from workers.verification.rebuild import Rebuild
 from workers.verification.record_checks import check_records, fetch_input
-from workers.verification.rules import Finding, IndexJudge, Piece, Report, judge_books, read_row
+from workers.verification.rules import (
+    Discrepancy,
+    IndexJudge,
+    Piece,
+    VerifyReport,
+    judge_books,
+    read_row,
+)
 from workers.verification.signature_checks import check_signature, own_signature
 from workers.verification.source_file import SourceFile
 from workers.verification.strays import Folders, Strays
 
 READING_THREADS = 16
-ROWS_TOGETHER = 1000  # an object of more is read while its rows come from the table
+ROW_BATCH_SIZE = 1000  # an object of more is read while its rows come from the table
 CACHE_KIB = 16 * 1024
 
 
-def prove_batch(storage: Storage, batch: str, scratch: Path, demands: Demands | None = None) -> Report:
+def verify_batch(
+    storage: Storage, batch: str, scratch: Path, demands: Demands | None = None
+) -> VerifyReport:
     """Read everything of a batch once more. Raises StorageError when the storage can't be read."""
-    report = Report(batch)
+    report = VerifyReport(batch)
     name = manifest_name(batch)
     data = storage.read(name)
     if data is None:
-        report.add([Finding(name, None, "it is not there: the batch is not stored")])
+        report.add([Discrepancy(name, None, "it is not there: the batch is not stored")])
         return report
     try:
         manifest = read_manifest(data)
     except ManifestError as error:
-        report.add([Finding(name, None, str(error))])
+        report.add([Discrepancy(name, None, str(error))])
         return report
     if manifest.batch != batch:
-        report.add([Finding(name, None, f"it is the manifest of {manifest.batch}")])
+        report.add([Discrepancy(name, None, f"it is the manifest of {manifest.batch}")])
         return report
     report.replaced = find_replaced(storage, batch, data)
     with closing(sqlite3.connect(scratch / "rows", isolation_level=None)) as table:
@@ -60,10 +69,10 @@ def prove_batch(storage: Storage, batch: str, scratch: Path, demands: Demands | 
     return report
 
 
-def _judge_empty(manifest: Manifest, name: str) -> Iterator[Finding]:
+def _judge_empty(manifest: Manifest, name: str) -> Iterator[Discrepancy]:
     """A batch without results has nothing but its books."""
     if manifest.source.kind != "none" or any(manifest.outcomes.values()) or manifest.objects.count:
-        yield Finding(name, None, "it counts results, but names no index")
+        yield Discrepancy(name, None, "it counts results, but names no index")
 
 
 class _Proof:
@@ -73,17 +82,24 @@ class _Proof:
         self,
         storage: Storage,
         manifest: Manifest,
-        report: Report,
+        report: VerifyReport,
         scratch: Path,
         table: sqlite3.Connection,
         demands: Demands,
     ) -> None:
-        self._storage, self._manifest, self._report, self._scratch = storage, manifest, report, scratch
+        self._storage, self._manifest, self._report, self._scratch = (
+            storage,
+            manifest,
+            report,
+            scratch,
+        )
         self._table, self._demands = table, demands
         batch_id = manifest.batch
         self._name, self._index_name = manifest_name(batch_id), index_name(batch_id)
         self._naming = read_naming(manifest)
-        self._folders = Folders(batch_id, None if self._naming.unknown else self._naming.bind(manifest))
+        self._folders = Folders(
+            batch_id, None if self._naming.unknown else self._naming.bind(manifest)
+        )
         self._judge = IndexJudge(batch_id, self._index_name)
         self._knows_names = True  # what may be there: the records that name it are whole
 
@@ -107,45 +123,67 @@ class _Proof:
         report.add(judge_books(manifest, self._name))
         if self._knows_names:
             signature = own_signature(manifest.batch, data)
-            Strays(self._table, self._folders, report).find(storage, manifest, signature, self._scratch)
+            Strays(self._table, self._folders, report).find(
+                storage, manifest, signature, self._scratch
+            )
         else:
             report.note("objects that no record names: the records that name them are off")
         check_signature(storage, manifest.batch, data, self._demands.public_keys, report)
 
-    def _check_naming(self) -> Iterator[Finding]:
+    def _check_naming(self) -> Iterator[Discrepancy]:
         if self._naming.off is not None:
-            yield Finding(self._name, None, self._naming.off)
+            yield Discrepancy(self._name, None, self._naming.off)
         if self._naming.unknown is not None:
             self._report.note(f"the names of the outputs: {self._naming.unknown}")
 
     def _rebuild(self, source: SourceFile | None) -> None:
         """Only where all else is well: from lines that are off, everything would be off."""
         known = fetch_input(self._storage, self._manifest, self._scratch)
-        if isinstance(known, Finding):
+        if isinstance(known, Discrepancy):
             self._report.add([known])
             return
         rows = iter(()) if source is None else read_rows(self._scratch / "index")
-        Rebuild(self._manifest, self._naming, known, self._demands, self._scratch, self._report).run(source, rows)
+        Rebuild(
+            self._manifest, self._naming, known, self._demands, self._scratch, self._report
+        ).run(source, rows)
 
     def _check_lines(self, record: Record, source: SourceFile) -> None:
         index, report = self._scratch / "index", self._report
         if not self._storage.read_to_file(self._index_name, index):
-            report.add([Finding(self._index_name, None, "it is not there")])
+            report.add([Discrepancy(self._index_name, None, "it is not there")])
             self._knows_names = False
             return
         if (found := file_sha256(index)) != record.sha256:
-            report.add([Finding(self._index_name, None, f"its sha256 is {found}, the manifest says {record.sha256}")])
+            report.add(
+                [
+                    Discrepancy(
+                        self._index_name,
+                        None,
+                        f"its sha256 is {found}, the manifest says {record.sha256}",
+                    )
+                ]
+            )
             self._knows_names = False
-        self._table.executemany("INSERT INTO pieces VALUES (?, ?, ?, ?, ?, ?)", self._read_rows(index, source))
+        self._table.executemany(
+            "INSERT INTO pieces VALUES (?, ?, ?, ?, ?, ?)", self._read_rows(index, source)
+        )
         objects = self._read_objects(source)
-        report.lines, report.objects, report.size_bytes = self._judge.rows, objects, self._judge.size_bytes
+        report.lines, report.objects, report.size_bytes = (
+            self._judge.rows,
+            objects,
+            self._judge.size_bytes,
+        )
         report.add(self._judge.judge(self._manifest, self._name, objects))
         if (words := source.finish()) is not None and not report.off:
-            report.add([Finding(self._name, None, words)])
-        if self._manifest.retry is None and not self._storage.exists(retry_name(self._manifest.batch)):
-            report.add([Finding(retry_name(self._manifest.batch), None, "it is not there")])
+            report.add([Discrepancy(self._name, None, words)])
+        if self._manifest.retry is None and not self._storage.exists(
+            retry_name(self._manifest.batch)
+        ):
+            report.add([Discrepancy(retry_name(self._manifest.batch), None, "it is not there")])
 
-    def _read_rows(self, path: Path, source: SourceFile) -> Iterator[tuple[str, int, int, int, str, int]]:
+    def _read_rows(
+        self, path: Path, source: SourceFile
+    ) -> Iterator[tuple[str, int, int, int, str, int]]:
         """The rows that can be read, for the table; what is off with them goes into the report."""
         try:
             with gzip.open(path, "rb") as lines:
@@ -154,7 +192,13 @@ class _Proof:
                         row = read_row(line)
                         row.object.encode()  # a name that is no text can't be looked up
                     except (ValueError, RecursionError) as error:
-                        self._report.add([Finding(self._index_name, None, f"row {number} can't be read: {error}")])
+                        self._report.add(
+                            [
+                                Discrepancy(
+                                    self._index_name, None, f"row {number} can't be read: {error}"
+                                )
+                            ]
+                        )
                         continue
                     self._report.add(self._judge.add(row))
                     self._folders.add(row.object)
@@ -163,7 +207,9 @@ class _Proof:
                         self._report.add([finding])
                     yield row.object, row.line, row.offset, row.length, row.sha256, at
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            self._report.add([Finding(self._index_name, None, f"it is no whole gzip file: {error}")])
+            self._report.add(
+                [Discrepancy(self._index_name, None, f"it is no whole gzip file: {error}")]
+            )
 
     def _read_objects(self, source: SourceFile) -> int:
         """Read every object that a row names. Gives the number of outputs."""
@@ -172,11 +218,13 @@ class _Proof:
         whole = self._manifest.objects.count + 1  # with that of the errors
         with ThreadPoolExecutor(READING_THREADS) as pool:
             examine = Examiner(self._storage, source.write)
-            tasks = Tasks(pool, examine, self._report, lambda objects: self._demands.read(objects, whole))
+            tasks = Tasks(
+                pool, examine, self._report, lambda objects: self._demands.read(objects, whole)
+            )
             for name, group in groupby(rows, itemgetter(0)):
                 pieces = (Piece(*row[1:]) for row in group)
-                first = list(islice(pieces, ROWS_TOGETHER))
-                if len(first) < ROWS_TOGETHER:
+                first = list(islice(pieces, ROW_BATCH_SIZE))
+                if len(first) < ROW_BATCH_SIZE:
                     tasks.add(name, first)
                 else:
                     self._report.add(examine.one(name, chain(first, pieces)))
@@ -190,7 +238,12 @@ class _Proof:
 
 
 def _prepare(table: sqlite3.Connection) -> None:
-    for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{CACHE_KIB}"):
+    for setting in (
+        "journal_mode = OFF",
+        "synchronous = OFF",
+        "temp_store = FILE",
+        f"cache_size = -{CACHE_KIB}",
+    ):
         table.execute(f"PRAGMA {setting}").close()
     fields = "object TEXT, line INTEGER, offset INTEGER, length INTEGER, sha256 TEXT, at INTEGER"
     table.execute(f"CREATE TABLE pieces ({fields})")

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from receiver.inbox.job_queue import Bell
+from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.redis_health import check_at_start
 from receiver.inbox.redispatch import Sweeper, sweep
@@ -18,7 +18,7 @@ from workers.worker.rq_worker import RECONNECT_S, BatchWorker
 log = logging.getLogger(__name__)
 
 
-def _burst(worker: BatchWorker, inbox: Inbox, bell: Bell) -> None:
+def _burst(worker: BatchWorker, inbox: Inbox, bell: JobQueue) -> None:
     """Work until nothing is due; what is postponed stays for the next run."""
     while inbox.has_due() and not worker.is_stopping:
         sweep(inbox, bell)
@@ -30,7 +30,7 @@ def _burst(worker: BatchWorker, inbox: Inbox, bell: Bell) -> None:
 def run_worker(settings: Settings, *, burst: bool = False) -> None:
     """Work until SIGTERM, or in a burst until nothing is due. Raises ReceiverError at start when Redis is unfit."""
     with connect(settings.redis_url) as client:
-        inbox, bell = Inbox(client), Bell(client)
+        inbox, bell = Inbox(client), JobQueue(client)
         check_at_start(client)
         storage = open_storage(settings.storage_url)  # one that can't be used stops the start
         template = settings.template

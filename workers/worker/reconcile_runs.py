@@ -8,7 +8,7 @@ import logging
 
 import redis
 
-from receiver.recovery.scheduler import Reconciler
+from receiver.recovery.scheduler import ReconcileScheduler
 from receiver.settings.settings import Settings
 from workers.worker.commands import run_command
 
@@ -24,4 +24,4 @@ def look_in_child() -> None:
 
 def start_reconciler(settings: Settings, client: "redis.Redis") -> None:
     """Look when it is due for as long as this process lives."""
-    Reconciler(client, settings, look_in_child).start()
+    ReconcileScheduler(client, settings, look_in_child).start()

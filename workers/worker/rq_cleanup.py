@@ -14,7 +14,7 @@ from rq.worker_registration import clean_worker_registry
 log = logging.getLogger(__name__)
 
 
-class Housekeeper:
+class RegistryCleaner:
     """`clean` now and then; what it has seen twice in the list of jobs on their way is stuck there."""
 
     def __init__(self, queue: Queue) -> None:

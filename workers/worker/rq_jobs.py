@@ -17,7 +17,15 @@ from receiver.inbox.names import INBOX_NAME
 from workers.process import process_batch
 
 MAX_DATA_BYTES = 4096  # ours take 120; this is looked at before anything is decompressed or parsed
-READ_FIELDS = ("data", "status", "created_at", "enqueued_at", "started_at", "ended_at", "worker_name")
+READ_FIELDS = (
+    "data",
+    "status",
+    "created_at",
+    "enqueued_at",
+    "started_at",
+    "ended_at",
+    "worker_name",
+)
 FOREIGN_FIELDS = (
     "success_callback_name",
     "failure_callback_name",
@@ -76,7 +84,11 @@ class OwnJob(Job):
 
     def restore(self, raw_data: dict[bytes, bytes]) -> None:
         self.refusal = find_refusal(raw_data)
-        kept = {name: raw_data[name] for name in (field.encode() for field in READ_FIELDS) if name in raw_data}
+        kept = {
+            name: raw_data[name]
+            for name in (field.encode() for field in READ_FIELDS)
+            if name in raw_data
+        }
         try:
             super().restore(kept if not self.refusal else {b"data": b""})
         except (ValueError, TypeError, ArithmeticError) as error:

@@ -32,12 +32,14 @@ from receiver.telemetry.tracing import hand_over
 from workers.job.shared_memory import breaths, find_lease, forget_lease
 from workers.job.shutdown import forget_wishes, request_shutdown
 from workers.worker.child_process import FlagAtTimeout, explain_death, prepare_horse
-from workers.worker.rq_cleanup import Housekeeper
+from workers.worker.rq_cleanup import RegistryCleaner
 from workers.worker.rq_jobs import OwnJob
 
 DEQUEUE_S = 1  # how long a dequeue blocks: the time until the flag is seen
 SILENT_LOOKS = 6  # MONITOR_S apart; counted, not timed: who was frozen together with its work-horse has not looked
-HUNG_CAUSE = "its work-horse hung for half a minute: does KEY_PATTERN take for ever with one of its keys?"
+HUNG_CAUSE = (
+    "its work-horse hung for half a minute: does KEY_PATTERN take for ever with one of its keys?"
+)
 BEAT_S = 15.0
 BEAT_TTL_S = 90
 MONITOR_S = 5
@@ -45,7 +47,9 @@ RECONNECT_S = 1.0
 DROPPED_S = 0.1  # so that an error of every turn fills no disk with its logs
 END_AFTER_S = 4.5  # Fly, honcho and foreman kill five seconds after their signal
 LOOK_EVERY_S = 0.25
-SECOND_SIGNAL_AFTER_S = 1.0  # a process group and its leader may both pass the same SIGTERM on to us
+SECOND_SIGNAL_AFTER_S = (
+    1.0  # a process group and its leader may both pass the same SIGTERM on to us
+)
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +75,7 @@ class BatchWorker(Worker):
             )
         except redis.RedisError as error:
             raise InboxUnavailableError(f"Redis did not answer the worker: {error}") from error
-        self._housekeeper = Housekeeper(self.queues[0])
+        self._housekeeper = RegistryCleaner(self.queues[0])
 
     @property
     def dequeue_timeout(self) -> int:
@@ -103,11 +107,15 @@ class BatchWorker(Worker):
                     break
             except (redis.RedisError, OSError) as error:
                 if burst:
-                    raise InboxUnavailableError(f"Redis did not give the next job: {error}") from error
+                    raise InboxUnavailableError(
+                        f"Redis did not give the next job: {error}"
+                    ) from error
                 log.warning("worker.paused", extra={"cause": str(error)})
                 time.sleep(RECONNECT_S)
             except Exception:
-                log.exception("worker.job_dropped")  # the inbox still owes the batch: the sweep rings again
+                log.exception(
+                    "worker.job_dropped"
+                )  # the inbox still owes the batch: the sweep rings again
                 time.sleep(DROPPED_S)
             finally:
                 self._end_stray_horse()
@@ -124,7 +132,11 @@ class BatchWorker(Worker):
         self._beat()
         try:
             found = Queue.dequeue_any(
-                self.queues, timeout_s, connection=self.connection, job_class=OwnJob, serializer=JSONSerializer
+                self.queues,
+                timeout_s,
+                connection=self.connection,
+                job_class=OwnJob,
+                serializer=JSONSerializer,
             )
         except DequeueTimeout:
             return None
@@ -137,7 +149,9 @@ class BatchWorker(Worker):
         if time.monotonic() < self._next_beat:
             return
         self._next_beat = time.monotonic() + BEAT_S
-        if not self.connection.hexists(self.key, "birth"):  # at the start, and after Redis was wiped
+        if not self.connection.hexists(
+            self.key, "birth"
+        ):  # at the start, and after Redis was wiped
             self.connection.delete(self.key)
             self.register_birth()  # type: ignore[no-untyped-call] # RQ's, without types
             self.set_state(WorkerStatus.IDLE)
@@ -172,7 +186,9 @@ class BatchWorker(Worker):
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Redis' absence must not take the parent away from a work-horse that runs; one that hangs is ended."""
         breathed = breaths()
-        self._silent_looks = self._silent_looks + 1 if breathed and breathed == self._breathed else 0
+        self._silent_looks = (
+            self._silent_looks + 1 if breathed and breathed == self._breathed else 0
+        )
         self._breathed = breathed
         if self._has_hung:
             self.kill_horse()
@@ -194,7 +210,10 @@ class BatchWorker(Worker):
         threading.Thread(target=self._end_in_time, name="end-in-time", daemon=True).start()
 
     def request_force_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - likewise
-        if os.getpid() == self.pid and time.monotonic() - self._stop_asked_at >= SECOND_SIGNAL_AFTER_S:
+        if (
+            os.getpid() == self.pid
+            and time.monotonic() - self._stop_asked_at >= SECOND_SIGNAL_AFTER_S
+        ):
             self._end_now()
 
     def _leave(self) -> None:
@@ -241,7 +260,9 @@ class BatchWorker(Worker):
         log.error("worker.horse_died", extra={"job": job.id, "cause": cause, "attempt": attempt})
         if lease is not None:
             delay_s = jittered(plan_retry_s(lease.attempts, self._retry_base_s))
-            with suppress(LeaseLostError, InboxUnavailableError):  # it had handed the batch back, or the lease runs out
+            with suppress(
+                LeaseLostError, InboxUnavailableError
+            ):  # it had handed the batch back, or the lease runs out
                 self._inbox.postpone(lease, delay_s, cause, "attempts")
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:

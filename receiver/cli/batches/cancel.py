@@ -7,11 +7,11 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
-from receiver.gemini.project_client import ProjectBatches, open_each
+from receiver.gemini.project_client import ProjectClient, open_each
 from receiver.inbox.names import split_inbox_name
 
 
-class Answer(msgspec.Struct, frozen=True):
+class CancelResult(msgspec.Struct, frozen=True):
     """What became of one batch."""
 
     batch: str
@@ -25,7 +25,9 @@ class Answer(msgspec.Struct, frozen=True):
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
 @click.pass_context
-def cancel_command(ctx: click.Context, *, names: tuple[str, ...], label: str | None, as_json: bool) -> None:
+def cancel_command(
+    ctx: click.Context, *, names: tuple[str, ...], label: str | None, as_json: bool
+) -> None:
     """Cancel batches, and say what became of each. What was answered so far may still come, and is stored.
 
     Exit code 1 when one could not be stopped, or had ended otherwise already.
@@ -43,17 +45,26 @@ def cancel_command(ctx: click.Context, *, names: tuple[str, ...], label: str | N
         ctx.exit(1)
 
 
-def _cancel(batches: ProjectBatches, name: str) -> Answer:
+def _cancel(batches: ProjectClient, name: str) -> CancelResult:
     try:
         before = batches.get(name)
         if before.is_terminal:
-            return Answer(name, before.state == "CANCELLED", before.state, f"it had ended already: {before.state}")
+            return CancelResult(
+                name,
+                before.state == "CANCELLED",
+                before.state,
+                f"it had ended already: {before.state}",
+            )
         batches.cancel(name)
         state = batches.get(name)
     except ReceiverError as error:
-        return Answer(name, stopped=False, state=None, said=str(error))
+        return CancelResult(name, stopped=False, state=None, said=str(error))
     if not state.is_terminal:
-        return Answer(name, True, state.state, f"Gemini was asked to stop it, and says {state.state} for now")
+        return CancelResult(
+            name, True, state.state, f"Gemini was asked to stop it, and says {state.state} for now"
+        )
     if state.state == "CANCELLED":
-        return Answer(name, True, state.state, "cancelled")
-    return Answer(name, False, state.state, f"it ended before Gemini could stop it: {state.state}")
+        return CancelResult(name, True, state.state, "cancelled")
+    return CancelResult(
+        name, False, state.state, f"it ended before Gemini could stop it: {state.state}"
+    )

@@ -13,11 +13,11 @@ from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
 from receiver.gemini.project_client import open_each
 from receiver.inbox.names import split_inbox_name
-from receiver.recovery.batch_deletion import Removal, Remover
+from receiver.recovery.batch_deletion import BatchDeleter, Deletion
 from receiver.storage import open_storage
 
 
-class Answer(msgspec.Struct, frozen=True):
+class DeleteResult(msgspec.Struct, frozen=True):
     """What became of one batch."""
 
     batch: str
@@ -34,7 +34,13 @@ class Answer(msgspec.Struct, frozen=True):
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
 @click.pass_context
 def delete_command(  # noqa: PLR0913 - one parameter an option
-    ctx: click.Context, *, names: tuple[str, ...], label: str | None, yes: bool, force: bool, as_json: bool
+    ctx: click.Context,
+    *,
+    names: tuple[str, ...],
+    label: str | None,
+    yes: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Delete stored batches at Gemini, with the input files that were uploaded for them. The storage keeps everything.
 
@@ -44,8 +50,10 @@ def delete_command(  # noqa: PLR0913 - one parameter an option
     wanted = list(dict.fromkeys(read_name(settings, name, label) for name in names))
     storage = open_storage(settings.storage_url)
     with open_each(settings, projects_of(settings, wanted)) as projects:
-        removers = {name: Remover(one, storage) for name, one in projects.items()}
-        removals = [_plan(removers[split_inbox_name(name)[0]], name, force=force) for name in wanted]
+        removers = {name: BatchDeleter(one, storage) for name, one in projects.items()}
+        removals = [
+            _plan(removers[split_inbox_name(name)[0]], name, force=force) for name in wanted
+        ]
         if not yes:
             _ask([one for one in removals if not one.refusal and one.is_listed])
         answers = [_delete(removers, removal) for removal in removals]
@@ -54,14 +62,14 @@ def delete_command(  # noqa: PLR0913 - one parameter an option
         ctx.exit(1)
 
 
-def _plan(remover: Remover, name: str, *, force: bool) -> Removal:
+def _plan(remover: BatchDeleter, name: str, *, force: bool) -> Deletion:
     try:
         return remover.plan(name, force=force)
     except ReceiverError as error:
-        return Removal(name, refusal=str(error))
+        return Deletion(name, refusal=str(error))
 
 
-def _ask(removals: Sequence[Removal]) -> None:
+def _ask(removals: Sequence[Deletion]) -> None:
     """Ask a person; where nobody can answer, refuse. Raises UsageError or Abort."""
     if not removals:
         return
@@ -72,7 +80,7 @@ def _ask(removals: Sequence[Removal]) -> None:
     click.confirm(f"Delete {what}?", abort=True, err=True)
 
 
-def _delete(removers: Mapping[str, Remover], removal: Removal) -> Answer:
+def _delete(removers: Mapping[str, BatchDeleter], removal: Deletion) -> DeleteResult:
     refusal = removal.refusal
     if not refusal:
         try:
@@ -80,12 +88,16 @@ def _delete(removers: Mapping[str, Remover], removal: Removal) -> Answer:
         except ReceiverError as error:
             refusal = str(error)
     if refusal:
-        return Answer(removal.batch, deleted=False, input_file=None, said=f"not deleted: {refusal}")
+        return DeleteResult(
+            removal.batch, deleted=False, input_file=None, said=f"not deleted: {refusal}"
+        )
     file = removal.input
-    return Answer(removal.batch, deleted=True, input_file=file.name if file else None, said=_describe(removal))
+    return DeleteResult(
+        removal.batch, deleted=True, input_file=file.name if file else None, said=_describe(removal)
+    )
 
 
-def _describe(removal: Removal) -> str:
+def _describe(removal: Deletion) -> str:
     if not removal.is_listed:
         return "Gemini has it no more"
     if removal.kept_input:
@@ -97,11 +109,14 @@ def _describe(removal: Removal) -> str:
     return f"deleted, with its input {file.name}{size}"
 
 
-def _print(answers: Sequence[Answer], *, as_json: bool) -> None:
+def _print(answers: Sequence[DeleteResult], *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(answers))
     else:
         for one in answers:
             click.echo(f"{one.batch}: {printable(one.said)}", err=not one.deleted)
     if any(one.deleted for one in answers):
-        click.echo("result files can't be deleted: Gemini drops them by itself, and does not say when", err=True)
+        click.echo(
+            "result files can't be deleted: Gemini drops them by itself, and does not say when",
+            err=True,
+        )

@@ -15,7 +15,7 @@ from receiver.cli.projects import choose_projects, end_with, project_option
 from receiver.cli.stored import parse_record, read_record
 from receiver.errors import ManifestError, ReceiverError
 from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
-from receiver.gemini.project_client import ProjectBatches, open_each
+from receiver.gemini.project_client import ProjectClient, open_each
 from receiver.outputs.judgement import judge_manifest
 from receiver.recovery.replay import STORAGE_THREADS
 from receiver.storage import Storage, open_storage
@@ -25,7 +25,7 @@ STATES = ("PENDING", "RUNNING", *sorted(TERMINAL_STATES))
 TOGETHER = 100  # batches that are looked up and printed together
 
 
-class Row(msgspec.Struct, frozen=True):
+class BatchRow(msgspec.Struct, frozen=True):
     """One batch, as a program reads it."""
 
     batch: str  # its name in the inbox
@@ -50,11 +50,23 @@ class Row(msgspec.Struct, frozen=True):
     type=click.Choice(STATES, case_sensitive=False),
     help="Only batches in this state; may be given several times.",
 )
-@click.option("--since", type=Moment(), help="Only batches created at or after this moment: 36h, 7d or RFC 3339.")
+@click.option(
+    "--since",
+    type=Moment(),
+    help="Only batches created at or after this moment: 36h, 7d or RFC 3339.",
+)
 @project_option
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Show at most so many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="Show at most so many.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
-def list_command(*, states: tuple[str, ...], since: str | None, label: str | None, limit: int, as_json: bool) -> None:
+def list_command(
+    *, states: tuple[str, ...], since: str | None, label: str | None, limit: int, as_json: bool
+) -> None:
     """List the batches that Gemini knows, newest first, and whether they are stored.
 
     One that can't be read is a row with the reason, and takes no other with it; `--state` leaves it out.
@@ -65,7 +77,9 @@ def list_command(*, states: tuple[str, ...], since: str | None, label: str | Non
     failures = list[str]()
     with open_each(settings, choose_projects(settings, label)) as projects:
         found = _newest_first(projects, since, failures)
-        wanted = (one for one in found if not states or (isinstance(one, Batch) and one.state in states))
+        wanted = (
+            one for one in found if not states or (isinstance(one, Batch) and one.state in states)
+        )
         rows = _rows(islice(wanted, limit), storage)
         if as_json:
             click.echo(msgspec.json.encode(list(rows)))
@@ -75,14 +89,16 @@ def list_command(*, states: tuple[str, ...], since: str | None, label: str | Non
 
 
 def _newest_first(
-    projects: Mapping[str, ProjectBatches], since: str | None, failures: list[str]
+    projects: Mapping[str, ProjectClient], since: str | None, failures: list[str]
 ) -> Iterator[Batch | Unread]:
     """The batches of all projects. Pages are fetched as they are needed; what fails goes to `failures`."""
     lists = [_listed(one, since, failures) for one in projects.values()]
     return (one for _, one in heapq.merge(*lists, key=lambda dated: dated[0], reverse=True))
 
 
-def _listed(project: ProjectBatches, since: str | None, failures: list[str]) -> Iterator[tuple[str, Batch | Unread]]:
+def _listed(
+    project: ProjectClient, since: str | None, failures: list[str]
+) -> Iterator[tuple[str, Batch | Unread]]:
     """Each with the moment by which it is ordered; what can't be read stands behind what came before it."""
     created = ""
     try:
@@ -100,10 +116,12 @@ def _created(batch: Batch) -> str:
     return (batch.created or "").removesuffix("Z")
 
 
-def _rows(found: Iterable[Batch | Unread], storage: Storage) -> Iterator[Row]:
+def _rows(found: Iterable[Batch | Unread], storage: Storage) -> Iterator[BatchRow]:
     rest = iter(found)
     while group := list(islice(rest, TOGETHER)):
-        judged = _judge_stored(storage, [one.name for one in group if isinstance(one, Batch) and one.is_terminal])
+        judged = _judge_stored(
+            storage, [one.name for one in group if isinstance(one, Batch) and one.is_terminal]
+        )
         yield from (_row(one, judged.get(one.name)) for one in group)
 
 
@@ -122,11 +140,13 @@ def _judge_stored(storage: Storage, names: Sequence[str]) -> dict[str, str]:
         return {name: text for name, text in found if text is not None}
 
 
-def _row(batch: Batch | Unread, judgement: str | None) -> Row:
+def _row(batch: Batch | Unread, judgement: str | None) -> BatchRow:
     if isinstance(batch, Unread):
         name = batch.name or "(no name)"
-        return Row(name, UNREADABLE, None, None, None, None, None, 0, 0, stored=False, problem=batch.reason)
-    return Row(
+        return BatchRow(
+            name, UNREADABLE, None, None, None, None, None, 0, 0, stored=False, problem=batch.reason
+        )
+    return BatchRow(
         batch=batch.name,
         state=batch.state,
         display_name=batch.display_name,
@@ -141,23 +161,29 @@ def _row(batch: Batch | Unread, judgement: str | None) -> Row:
     )
 
 
-def _print(rows: Iterator[Row], limit: int) -> None:
+def _print(rows: Iterator[BatchRow], limit: int) -> None:
     count = 0
     for count, row in enumerate(rows, 1):
         if count == 1:
             done = f"{'done':>7} {'failed':>7} {'all':>7}"
-            click.echo(f"{'batch':<44}  {'state':<9}  {'created':<20}  {done}  {'stored':<28}  {'model':<24}  name")
+            click.echo(
+                f"{'batch':<44}  {'state':<9}  {'created':<20}  {done}  {'stored':<28}  {'model':<24}  name"
+            )
         click.echo(_line(row))
     more = "; there may be more: raise --limit" if count == limit else ""
     click.echo(f"{count} batches{more}", err=True)
 
 
-def _line(row: Row) -> str:
+def _line(row: BatchRow) -> str:
     if row.problem is not None:
         return f"{printable(row.batch):<44}  can't be read: {printable(row.problem)}"
-    counts = f"{row.succeeded:>7} {row.failed:>7} {'?' if row.requests is None else row.requests:>7}"
+    counts = (
+        f"{row.succeeded:>7} {row.failed:>7} {'?' if row.requests is None else row.requests:>7}"
+    )
     created = (row.created or "")[:19] + ("Z" if row.created else "")
     model = printable((row.model or "").removeprefix("models/"))
     where = f"{row.batch:<44}  {printable(row.state):<9}  {created:<20}"
-    stored = {None: "no", "stored": "yes"}.get(row.judgement) or str(row.judgement).removeprefix("stored; ")
+    stored = {None: "no", "stored": "yes"}.get(row.judgement) or str(row.judgement).removeprefix(
+        "stored; "
+    )
     return f"{where}  {counts}  {printable(stored):<28}  {model:<24}  {printable(row.display_name or '')}".rstrip()

@@ -9,10 +9,10 @@ from receiver.inbox.names import inbox_name
 from receiver.outputs.paths import input_name, manifest_name
 from receiver.storage import Storage, open_storage
 from receiver.submissions.claims import list_submissions
-from receiver.submissions.records import Records, Submission
+from receiver.submissions.records import Submission, SubmissionRecords
 
 
-class Batch(msgspec.Struct):
+class SubmittedBatch(msgspec.Struct):
     """One part of a submission."""
 
     batch: str | None  # its name in the inbox; None while it is not created
@@ -21,7 +21,7 @@ class Batch(msgspec.Struct):
     kept: bool  # whether the storage has its input
 
 
-class Row(msgspec.Struct):
+class SubmissionRow(msgspec.Struct):
     """One submission."""
 
     submission: str  # its id
@@ -29,7 +29,7 @@ class Row(msgspec.Struct):
     display_name: str
     model: str
     requests: int
-    batches: list[Batch]
+    batches: list[SubmittedBatch]
 
 
 @command("submissions")
@@ -50,19 +50,21 @@ def submissions(submission: str | None, *, as_json: bool) -> None:
             click.echo(f"  part {number}: {_describe_batch(batch)}")
 
 
-def _row(storage: Storage, submission: Submission) -> Row:
-    records, order = Records(storage, submission.id), submission.order
+def _row(storage: Storage, submission: Submission) -> SubmissionRow:
+    records, order = SubmissionRecords(storage, submission.id), submission.order
     found = []
     for part in submission.parts:
         created = records.created(part)
         is_stored = created is not None and storage.exists(manifest_name(created.batch))
         is_kept = created is not None and storage.exists(input_name(created.batch))
         name = inbox_name(order.project, created.batch) if created else None
-        found.append(Batch(name, part.requests, is_stored, is_kept))
-    return Row(submission.id, submission.file, order.display_name, order.model, submission.requests, found)
+        found.append(SubmittedBatch(name, part.requests, is_stored, is_kept))
+    return SubmissionRow(
+        submission.id, submission.file, order.display_name, order.model, submission.requests, found
+    )
 
 
-def _describe_batch(batch: Batch) -> str:
+def _describe_batch(batch: SubmittedBatch) -> str:
     if batch.batch is None:
         return "not sent: submit it again"
     state = "stored" if batch.stored else "not stored yet"
@@ -70,8 +72,11 @@ def _describe_batch(batch: Batch) -> str:
     return f"{batch.batch}: {batch.requests:,} requests, {state}{unkept}"
 
 
-def _describe(row: Row) -> str:
-    sent, stored = sum(one.batch is not None for one in row.batches), sum(one.stored for one in row.batches)
+def _describe(row: SubmissionRow) -> str:
+    sent, stored = (
+        sum(one.batch is not None for one in row.batches),
+        sum(one.stored for one in row.batches),
+    )
     count = len(row.batches)
     return printable(
         f"{row.submission} {row.display_name} ({row.file}, {row.model}): {row.requests:,} requests,"

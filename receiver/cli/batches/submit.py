@@ -21,10 +21,15 @@ from receiver.settings.web_urls import parse_web_url
 from receiver.storage import Storage, open_storage
 from receiver.submissions.model_check import check_model
 from receiver.submissions.parts import Part
-from receiver.submissions.planning import Wish, check_input, draft_submission, settle_submission
+from receiver.submissions.planning import (
+    SubmitRequest,
+    check_input,
+    draft_submission,
+    settle_submission,
+)
 from receiver.submissions.plans import Plan
-from receiver.submissions.records import Records, Submission
-from receiver.submissions.submitter import Ears, Sender, Sent
+from receiver.submissions.records import Submission, SubmissionRecords
+from receiver.submissions.submitter import Callbacks, Sent, Submitter
 
 SAID = {
     "created": "created {batch}",
@@ -37,22 +42,41 @@ SAID = {
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="Model that answers, such as gemini-3.8-flash.")
 @click.option(
-    "--embeddings", is_flag=True, help="Every request asks for an embedding; an embedding model's name says so too."
+    "--embeddings",
+    is_flag=True,
+    help="Every request asks for an embedding; an embedding model's name says so too.",
 )
 @click.option(
-    "--display-name", help="Name of the batch at Gemini. The same requests under another name are a new batch."
+    "--display-name",
+    help="Name of the batch at Gemini. The same requests under another name are a new batch.",
 )
-@click.option("--webhook", metavar="URL", help="Where Gemini reports on this batch alone; else registered webhooks do.")
-@click.option("--metadata", metavar="JSON", help="User metadata that comes with --webhook's callbacks: a JSON object.")
-@click.option("--inline", is_flag=True, help="Send the requests in the call itself, for small inputs (19 MB).")
-@click.option("--max-requests", type=click.IntRange(min=1), help="Split the input into batches of so many requests.")
+@click.option(
+    "--webhook",
+    metavar="URL",
+    help="Where Gemini reports on this batch alone; else registered webhooks do.",
+)
+@click.option(
+    "--metadata",
+    metavar="JSON",
+    help="User metadata that comes with --webhook's callbacks: a JSON object.",
+)
+@click.option(
+    "--inline", is_flag=True, help="Send the requests in the call itself, for small inputs (19 MB)."
+)
+@click.option(
+    "--max-requests",
+    type=click.IntRange(min=1),
+    help="Split the input into batches of so many requests.",
+)
 @project_option
 @click.option(
     "--allow-unknown-fields",
     is_flag=True,
     help="Send fields that do not fit the API's schema as this version knows it; Gemini judges them.",
 )
-@click.option("--dry-run", is_flag=True, help="Check every line, say what would be sent, and send nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check every line, say what would be sent, and send nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def submit(  # noqa: PLR0913 - one parameter an option
     file: Path,
@@ -74,7 +98,7 @@ def submit(  # noqa: PLR0913 - one parameter an option
     The same requests for the same model are never sent twice: run it again after any failure, and it goes on where it
     stood.
     """
-    wish = Wish(
+    wish = SubmitRequest(
         project="",
         model=model,
         is_embedding=embeddings,
@@ -93,7 +117,7 @@ def submit(  # noqa: PLR0913 - one parameter an option
         send_input(settings, file, wish, as_json=as_json)
 
 
-def _try_out(file: Path, wish: Wish, label: str | None, *, as_json: bool) -> None:
+def _try_out(file: Path, wish: SubmitRequest, label: str | None, *, as_json: bool) -> None:
     """A dry run, for which settings are good and not needed."""
     plan = _check(file, wish)
     try:
@@ -123,7 +147,7 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
         raise click.UsageError(f"--metadata takes a JSON object: {error}") from error
 
 
-def _check(file: Path, wish: Wish) -> Plan:
+def _check(file: Path, wish: SubmitRequest) -> Plan:
     for warning in model_warnings(wish.model, datetime.now(UTC).date()):
         click.echo(f"warning: {warning}", err=True)
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
@@ -133,9 +157,11 @@ def _check(file: Path, wish: Wish) -> Plan:
     return plan
 
 
-def _ask_model(settings: Settings, wish: Wish) -> None:
+def _ask_model(settings: Settings, wish: SubmitRequest) -> None:
     """Raises SubmissionError where Gemini has no such model; says so where nobody could be asked."""
-    with Gemini(settings.base_url, settings.project(wish.project).api_key, settings.api_version) as gemini:
+    with Gemini(
+        settings.base_url, settings.project(wish.project).api_key, settings.api_version
+    ) as gemini:
         unchecked = check_model(gemini.transport, wish.model, wish.kind)
     if unchecked is not None:
         click.echo(f"note: {unchecked}", err=True)
@@ -153,16 +179,20 @@ def _say_plan(plan: Plan, *, as_json: bool) -> None:
     click.echo(f"{plan.requests:,} requests in {batches}; nothing was sent")
 
 
-def send_input(settings: Settings, file: Path, wish: Wish, *, as_json: bool) -> list[Sent]:
+def send_input(settings: Settings, file: Path, wish: SubmitRequest, *, as_json: bool) -> list[Sent]:
     """Check, plan and send; says what became of every part on stdout."""
     storage = open_storage(settings.storage_url)
     plan = _check(file, wish)
     draft = draft_submission(file, wish, plan)
-    if Records(storage, draft.id).read_plan() is None:  # who goes on with a submission has asked before
+    if (
+        SubmissionRecords(storage, draft.id).read_plan() is None
+    ):  # who goes on with a submission has asked before
         _ask_model(settings, wish)
     submission, is_known = settle_submission(storage, file, draft)
     if is_known and len(submission.parts) != len(plan.parts):
-        click.echo(f"it was split into {len(submission.parts)} batches before, and stays so", err=True)
+        click.echo(
+            f"it was split into {len(submission.parts)} batches before, and stays so", err=True
+        )
     project = settings.project(wish.project)
     with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
         sent = [_send(gemini, storage, submission, part, file) for part in submission.parts]
@@ -187,7 +217,7 @@ def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part, 
             made = f"an earlier try may have made the batch of part {part.number}"
             bar.say(f"{made}: looking for it for {left_s:.0f} s more")
 
-        sender = Sender(gemini, storage, submission, file, Ears(hear, hear_waiting))
+        sender = Submitter(gemini, storage, submission, file, Callbacks(hear, hear_waiting))
         try:
             return sender.send(part, Path(folder))
         except SubmissionError as error:
@@ -202,7 +232,11 @@ def _say_sent(submission: Submission, sent: list[Sent], *, as_json: bool) -> Non
     project = submission.order.project
     if as_json:
         rows = [
-            {"batch": inbox_name(project, one.batch), "status": one.status, "requests": one.part.requests}
+            {
+                "batch": inbox_name(project, one.batch),
+                "status": one.status,
+                "requests": one.part.requests,
+            }
             for one in sent
         ]
         click.echo(msgspec.json.encode({"submission": submission.id, "batches": rows}))
@@ -211,4 +245,7 @@ def _say_sent(submission: Submission, sent: list[Sent], *, as_json: bool) -> Non
         said = SAID[one.status].format(batch=inbox_name(project, one.batch))
         click.echo(f"{said} ({one.part.requests:,} requests, {submission.name_of(one.part)})")
     if all(one.status == "known" for one in sent):
-        click.echo("to send the same requests once more, and pay for them again, give another --display-name", err=True)
+        click.echo(
+            "to send the same requests once more, and pay for them again, give another --display-name",
+            err=True,
+        )

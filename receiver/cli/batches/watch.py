@@ -14,18 +14,24 @@ from receiver.cli.batches.watch_words import describe
 from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.printable import printable
-from receiver.cli.projects import choose_projects, project_of, project_option, projects_of, read_name
+from receiver.cli.projects import (
+    choose_projects,
+    project_of,
+    project_option,
+    projects_of,
+    read_name,
+)
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Unread, is_older
-from receiver.gemini.project_client import ProjectBatches, open_each
+from receiver.gemini.project_client import ProjectClient, open_each
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.names import split_inbox_name
-from receiver.inbox.queries import Backlog
-from receiver.recovery.batch_watch import Sight, Until, Watch
+from receiver.inbox.queries import InboxQueries
+from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
 from receiver.retry import jittered
 from receiver.storage import open_storage
 
-MOST_PAUSE_S = 300.0
+MAX_PAUSE_S = 300.0
 OLDEST = timedelta(days=3)  # a batch expires after two
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
@@ -40,9 +46,17 @@ INTERRUPTED = 130  # what a shell expects after Ctrl-C
     help="Wait until a batch is stored, or only until it has ended at Gemini.",
 )
 @click.option(
-    "--interval", type=click.FloatRange(min=0.1), default=10, show_default=True, help="Seconds between looks."
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=10,
+    show_default=True,
+    help="Seconds between looks.",
 )
-@click.option("--timeout", type=click.FloatRange(min=0), help="Give up after so many seconds.  [default: never]")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    help="Give up after so many seconds.  [default: never]",
+)
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a change.")
 @click.pass_context
@@ -67,8 +81,10 @@ def watch_command(  # noqa: PLR0913 - one parameter an option
     try:
         with connect(settings.redis_url) as client, open_each(settings, projects) as asked:
             chosen = dict.fromkeys(wanted or _find_unfinished(asked, client, project_of(label)))
-            sights = {name: Sight(name) for name in chosen}
-            watch = Watch(sights, asked, open_storage(settings.storage_url), Inbox(client), until)
+            sights = {name: BatchStatus(name) for name in chosen}
+            watch = BatchWatch(
+                sights, asked, open_storage(settings.storage_url), Inbox(client), until
+            )
             with open_view(as_json=as_json) as view:
                 _look_until_done(watch, _Pace(interval, timeout), view)
     except KeyboardInterrupt:
@@ -79,17 +95,20 @@ def watch_command(  # noqa: PLR0913 - one parameter an option
 
 
 def _find_unfinished(
-    projects: Mapping[str, ProjectBatches], client: "redis.Redis", project: str | None
+    projects: Mapping[str, ProjectClient], client: "redis.Redis", project: str | None
 ) -> Iterator[str]:
     """What has not ended at Gemini, and what has but waits in the inbox."""
     oldest = (datetime.now(UTC) - OLDEST).strftime("%Y-%m-%dT%H:%M:%S")
     for one in projects.values():
         for found in takewhile(lambda batch: not is_older(batch, oldest), one.list()):
             if isinstance(found, Unread):
-                click.echo(f"{found.name or 'a batch without a name'} can't be read: {found.reason}", err=True)
+                click.echo(
+                    f"{found.name or 'a batch without a name'} can't be read: {found.reason}",
+                    err=True,
+                )
             elif not found.is_terminal:
                 yield found.name
-    backlog = Backlog(client)
+    backlog = InboxQueries(client)
     try:
         owed = [*backlog.names("leased", project), *backlog.names("open", project)]
     except InboxUnavailableError as error:
@@ -110,8 +129,10 @@ class _Pace:
         """Wait, longer after faults in a row. False when time is over."""
         self._faults = self._faults + 1 if fault else 0
         asked_s = fault.retry_after_s if isinstance(fault, GeminiError) else None
-        longest_s = max(MOST_PAUSE_S, self._interval_s)
-        pause_s = jittered(max(min(self._interval_s * 2 ** min(self._faults, 20), longest_s), asked_s or 0))
+        longest_s = max(MAX_PAUSE_S, self._interval_s)
+        pause_s = jittered(
+            max(min(self._interval_s * 2 ** min(self._faults, 20), longest_s), asked_s or 0)
+        )
         if self._deadline is None:
             time.sleep(pause_s)
             return True
@@ -120,7 +141,7 @@ class _Pace:
         return left_s > 0
 
 
-def _look_until_done(watch: Watch, pace: _Pace, view: View) -> None:
+def _look_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
     """Look again and again. What fails at the first look ends it; later it is waited out if that can help."""
     fault: ReceiverError | None = None
     is_first = True
@@ -145,7 +166,7 @@ NOTHING = (
 )
 
 
-def _conclude(watch: Watch) -> bool:
+def _conclude(watch: BatchWatch) -> bool:
     """Say what is not well; True when everything is."""
     sights = watch.sights.values()
     for sight in watch.open:

@@ -12,7 +12,7 @@ from receiver.cli.bars import open_console
 from receiver.cli.batches.watch_words import describe
 from receiver.cli.moments import show_age
 from receiver.cli.printable import printable
-from receiver.recovery.batch_watch import Sight
+from receiver.recovery.batch_watch import BatchStatus
 
 BAR, NARROW_BAR = 20, 10  # columns
 NARROW = 80  # columns of a terminal
@@ -24,9 +24,9 @@ class Board:
 
     def __init__(self, live: Live) -> None:
         self._live, self._console = live, live.console
-        self._sights: Sequence[Sight] = ()
+        self._sights: Sequence[BatchStatus] = ()
 
-    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:  # noqa: ARG002 - the signature of all
+    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:  # noqa: ARG002 - the signature of all
         self._sights = sorted(sights, key=lambda sight: sight.is_done)
         self._draw("")
 
@@ -35,16 +35,23 @@ class Board:
 
     def _draw(self, words: str) -> None:
         done, whole = sum(sight.is_done for sight in self._sights), len(self._sights)
-        head = _line("  ", self._bar(done, 0, whole), f"  {done} of {whole} batches done  ", Text(words, "yellow"))
+        head = _line(
+            "  ",
+            self._bar(done, 0, whole),
+            f"  {done} of {whole} batches done  ",
+            Text(words, "yellow"),
+        )
         shown = self._sights[: max(1, self._console.height - HEAD_LINES)]
         left = whole - len(shown)
         rest = [Text(f"… and {left} more")] if left else []
         said = [f"{describe(sight)}  {_age(sight)}".rstrip() for sight in shown]
         longest = max(map(len, said), default=0)
-        rows = [self._row(sight, words.ljust(longest)) for sight, words in zip(shown, said, strict=True)]
+        rows = [
+            self._row(sight, words.ljust(longest)) for sight, words in zip(shown, said, strict=True)
+        ]
         self._live.update(Group(head, *rows, *rest), refresh=True)
 
-    def _row(self, sight: Sight, words: str) -> Text:
+    def _row(self, sight: BatchStatus, words: str) -> Text:
         """State and counts before the names, which may be long, and which are whatever others wrote."""
         mark = Text("! ", "red") if sight.wrong else Text("  ")
         name = Text(printable(sight.display_name or ""), "dim")
@@ -57,7 +64,11 @@ class Board:
         full, empty = ("#", "-") if self._console.options.ascii_only else ("━", "─")
         bad = min(columns, -(-columns * failed // whole)) if whole else 0
         good = min(columns - bad, columns * well // whole) if whole else 0
-        return _line(Text(full * good, "green"), Text(full * bad, "red"), Text(empty * (columns - good - bad), "dim"))
+        return _line(
+            Text(full * good, "green"),
+            Text(full * bad, "red"),
+            Text(empty * (columns - good - bad), "dim"),
+        )
 
 
 def _line(*parts: str | Text) -> Text:
@@ -65,7 +76,7 @@ def _line(*parts: str | Text) -> Text:
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
-def _age(sight: Sight) -> str:
+def _age(sight: BatchStatus) -> str:
     """How long ago it was created; nothing once it is done."""
     if sight.is_done or not sight.created:
         return ""

@@ -11,11 +11,11 @@ import msgspec
 
 from receiver.cli.batches.watch_words import describe
 from receiver.cli.progress import is_lively
-from receiver.recovery.batch_watch import Sight
+from receiver.recovery.batch_watch import BatchStatus
 
 
 class View(Protocol):
-    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:
+    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:
         """Show a look: everything that is watched, and what has changed."""
 
     def say(self, words: str) -> None:
@@ -39,7 +39,7 @@ def open_view(*, as_json: bool) -> Iterator[View]:
 class _Lines:
     """One line a change."""
 
-    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:  # noqa: ARG002 - the signature of all
+    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:  # noqa: ARG002 - the signature of all
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         for sight in changed:
             click.echo(f"{now}  {sight.batch}  {describe(sight)}")
@@ -50,7 +50,7 @@ class _Lines:
 
 
 class _Objects(_Lines):
-    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:  # noqa: ARG002 - likewise
+    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:  # noqa: ARG002 - likewise
         for sight in changed:
             click.echo(msgspec.json.encode(sight))
         sys.stdout.flush()
@@ -62,7 +62,7 @@ class _Both(_Lines):
     def __init__(self, board: View) -> None:
         self._board = board
 
-    def show(self, sights: Sequence[Sight], changed: Sequence[Sight]) -> None:
+    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:
         super().show(sights, changed)
         self._board.show(sights, changed)
 

@@ -13,10 +13,21 @@ from receiver.cli.moments import show_moment
 from receiver.cli.projects import project_option, read_project
 from receiver.cli.webhooks.options import Events, WebUrl, bare, described, json_option
 from receiver.errors import EnvFileError, GeminiError
-from receiver.gemini.registered_webhooks import BATCH_EVENTS, SigningSecret, Webhook, show_secret
+from receiver.gemini.registered_webhooks import (
+    BATCH_EVENTS,
+    RegisteredWebhook,
+    SigningSecret,
+    show_secret,
+)
 from receiver.gemini.webhook_setup import open_webhooks, wanted_of
 from receiver.gemini.webhooks import Webhooks, is_unsure
-from receiver.settings.env_files import find_secrets, put_secrets, read_env_file, require_writable, write_env_file
+from receiver.settings.env_files import (
+    find_secrets,
+    put_secrets,
+    read_env_file,
+    require_writable,
+    write_env_file,
+)
 from receiver.settings.projects import OTHER_SECRET, SECRET, Project
 from receiver.settings.web_urls import is_same_url
 from receiver.verification.keys import Secret
@@ -30,14 +41,34 @@ env_file_option = click.option(
 
 
 @command("create")
-@click.option("--url", type=WebUrl(), help="Where it sends; an origin gets the project's path.  [default: PUBLIC_URL]")
-@click.option("--name", default="gemini-batch-receiver", show_default=True, help="What it is called at Gemini.")
-@click.option("--events", type=Events(), default=BATCH_EVENTS, help="What it is told of.  [default: all of batches]")
+@click.option(
+    "--url",
+    type=WebUrl(),
+    help="Where it sends; an origin gets the project's path.  [default: PUBLIC_URL]",
+)
+@click.option(
+    "--name",
+    default="gemini-batch-receiver",
+    show_default=True,
+    help="What it is called at Gemini.",
+)
+@click.option(
+    "--events",
+    type=Events(),
+    default=BATCH_EVENTS,
+    help="What it is told of.  [default: all of batches]",
+)
 @env_file_option
 @project_option
 @json_option
 def create_webhook(  # noqa: PLR0913 - one parameter an option
-    *, url: str | None, name: str, events: tuple[str, ...], env_file: Path | None, label: str | None, as_json: bool
+    *,
+    url: str | None,
+    name: str,
+    events: tuple[str, ...],
+    env_file: Path | None,
+    label: str | None,
+    as_json: bool,
 ) -> None:
     """Register the web process with Gemini, and keep the secret that its deliveries are signed with.
 
@@ -48,7 +79,9 @@ def create_webhook(  # noqa: PLR0913 - one parameter an option
     project = read_project(settings, label)
     wanted = wanted_of(settings, project, url)
     if wanted.url is None:
-        raise click.UsageError("say where the web process is: --url https://YOUR-HOST, or PUBLIC_URL")
+        raise click.UsageError(
+            "say where the web process is: --url https://YOUR-HOST, or PUBLIC_URL"
+        )
     keeper = _Keeper(project, env_file, as_json=as_json)
     keeper.prepare()
     with open_webhooks(settings, project) as client:
@@ -56,7 +89,9 @@ def create_webhook(  # noqa: PLR0913 - one parameter an option
         try:
             webhook, secret = client.create(wanted.url, events, name)
         except GeminiError as error:
-            raise click.ClickException(f"{error}{_after_create(wanted.option) if is_unsure(error) else ''}") from error
+            raise click.ClickException(
+                f"{error}{_after_create(wanted.option) if is_unsure(error) else ''}"
+            ) from error
     keeper.keep(webhook, secret)
 
 
@@ -81,7 +116,11 @@ def _refuse_second(client: Webhooks, url: str, option: str) -> None:
 
 @command("rotate")
 @click.argument("webhook_id", metavar="ID")
-@click.option("--immediately", is_flag=True, help="End the old secrets now: for one that others may have seen.")
+@click.option(
+    "--immediately",
+    is_flag=True,
+    help="End the old secrets now: for one that others may have seen.",
+)
 @env_file_option
 @project_option
 @json_option
@@ -99,11 +138,11 @@ def rotate_webhook(
         try:
             secret = client.rotate(webhook.id, immediately=immediately)
         except GeminiError as error:
-            hint = (
-                "\nThere may be a new secret that nobody has. Run this again: it gives another one, and harms nothing."
-            )
+            hint = "\nThere may be a new secret that nobody has. Run this again: it gives another one, and harms nothing."
             raise click.ClickException(f"{error}{hint if is_unsure(error) else ''}") from error
-    keeper.keep(webhook, secret, ended=webhook.secrets if immediately else (), old_end_ms=now_ms + DAY_MS)
+    keeper.keep(
+        webhook, secret, ended=webhook.secrets if immediately else (), old_end_ms=now_ms + DAY_MS
+    )
 
 
 @dataclass(frozen=True)
@@ -125,7 +164,11 @@ class _Keeper:
             require_writable(self.file)
 
     def keep(
-        self, webhook: Webhook, secret: Secret, ended: Sequence[SigningSecret] = (), old_end_ms: int | None = None
+        self,
+        webhook: RegisteredWebhook,
+        secret: Secret,
+        ended: Sequence[SigningSecret] = (),
+        old_end_ms: int | None = None,
     ) -> None:
         """Store or print it, and say what to do with it, and with the old ones: have they `ended`, or until when."""
         failure = None
@@ -148,27 +191,37 @@ class _Keeper:
         kept = [one for one in find_secrets(data, self._names) if not _is_among(one, ended)]
         write_env_file(file, put_secrets(data, self._names[0], [secret, *kept]))
 
-    def _show(self, webhook: Webhook, secret: Secret, stored: Path | None) -> None:
+    def _show(self, webhook: RegisteredWebhook, secret: Secret, stored: Path | None) -> None:
         shown = show_secret(secret) if stored is None else None
         if self.as_json:
-            about = {"secret": shown, "variable": self._names[0], "env_file": stored and str(stored)}
+            about = {
+                "secret": shown,
+                "variable": self._names[0],
+                "env_file": stored and str(stored),
+            }
             document = described(self.project, webhook)
             del document["secrets"]  # their ends would be those of before a rotation
             click.echo(msgspec.json.encode(document | about))
         else:
             click.echo(shown or f"{webhook.id}: its secret is in {stored} as {self._names[0]}")
 
-    def _advise(self, stored: Path | None, ended: Sequence[SigningSecret], old_end_ms: int | None) -> None:
+    def _advise(
+        self, stored: Path | None, ended: Sequence[SigningSecret], old_end_ms: int | None
+    ) -> None:
         variable = self._names[0]
         if stored is None:
             others = any(not _is_among(one, ended) for one in self.project.secrets)
             more = ", with a comma and the others that it holds after it" if others else ""
             click.echo(f"This secret is not shown again: set {variable} to it{more}.", err=True)
         if ended:
-            click.echo(f"The old one has ended{'' if stored else f': take it out of {variable}'}.", err=True)
+            click.echo(
+                f"The old one has ended{'' if stored else f': take it out of {variable}'}.",
+                err=True,
+            )
         elif old_end_ms is not None:
             click.echo(
-                f"The old one is valid until {show_moment(old_end_ms)}: take it out of {variable} then.", err=True
+                f"The old one is valid until {show_moment(old_end_ms)}: take it out of {variable} then.",
+                err=True,
             )
         click.echo("Restart the web process, so that it knows the secret.", err=True)
 

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from receiver.cli.printable import printable
-from receiver.gemini.registered_webhooks import Webhook
+from receiver.gemini.registered_webhooks import RegisteredWebhook
 from receiver.settings.projects import Project
 from receiver.settings.web_urls import parse_web_url
 
@@ -39,21 +39,28 @@ class Events(click.ParamType[tuple[str, ...]]):
         events = tuple(dict.fromkeys(value.split(",")))
         wrong = [event for event in events if not re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", event)]
         if wrong:
-            self.fail(f"{wrong[0]!r} is no event: expected names such as batch.succeeded,batch.failed", param, ctx)
+            self.fail(
+                f"{wrong[0]!r} is no event: expected names such as batch.succeeded,batch.failed",
+                param,
+                ctx,
+            )
         return events
 
 
-def described(project: Project, webhook: Webhook) -> dict[str, object]:
+def described(project: Project, webhook: RegisteredWebhook) -> dict[str, object]:
     """A webhook for programs; it holds no secret."""
     return {"project": project.label} | asdict(webhook)
 
 
-def say(project: Project, webhook: Webhook, *, as_json: bool) -> None:
+def say(project: Project, webhook: RegisteredWebhook, *, as_json: bool) -> None:
     """Print all of a webhook."""
     if as_json:
         click.echo(msgspec.json.encode(described(project, webhook)))
         return
-    secrets = [f"{one.truncated} until {one.expires}" if one.expires else one.truncated for one in webhook.secrets]
+    secrets = [
+        f"{one.truncated} until {one.expires}" if one.expires else one.truncated
+        for one in webhook.secrets
+    ]
     rows = {
         "id": webhook.id,
         "project": project.label,

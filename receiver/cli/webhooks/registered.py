@@ -7,9 +7,15 @@ import msgspec
 
 from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
-from receiver.cli.projects import choose_projects, end_with, go_through, project_option, read_project
+from receiver.cli.projects import (
+    choose_projects,
+    end_with,
+    go_through,
+    project_option,
+    read_project,
+)
 from receiver.cli.webhooks.options import Events, WebUrl, bare, described, json_option, say
-from receiver.gemini.registered_webhooks import Webhook
+from receiver.gemini.registered_webhooks import RegisteredWebhook
 from receiver.gemini.webhook_setup import open_webhooks
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
@@ -23,7 +29,7 @@ def list_webhooks(*, label: str | None, as_json: bool) -> None:
     """List the webhooks of every project. Of secrets there are the ends alone: Gemini shows no more."""
     settings = load_settings()
 
-    def look(project: Project) -> list[tuple[Project, Webhook]]:
+    def look(project: Project) -> list[tuple[Project, RegisteredWebhook]]:
         with open_webhooks(settings, project) as client:
             return [(project, webhook) for webhook in client.list()]
 
@@ -36,13 +42,15 @@ def list_webhooks(*, label: str | None, as_json: bool) -> None:
     end_with(failures)
 
 
-def _print_table(found: list[tuple[Project, Webhook]]) -> None:
+def _print_table(found: list[tuple[Project, RegisteredWebhook]]) -> None:
     if found:
         click.echo(f"{'id':<36}  {'project':<8}  {'state':<33}  url, events and secrets")
     for project, one in found:
         secrets = " ".join(secret.truncated for secret in one.secrets)
         rest = printable(f"{one.uri}  {','.join(one.events)}  {secrets}")
-        click.echo(f"{printable(one.id):<36}  {project.label:<8}  {printable(one.state):<33}  {rest}")
+        click.echo(
+            f"{printable(one.id):<36}  {project.label:<8}  {printable(one.state):<33}  {rest}"
+        )
     click.echo(f"{len(found)} webhooks", err=True)
 
 
@@ -100,7 +108,11 @@ def ping_webhook(*, webhook_id: str, label: str | None, as_json: bool) -> None:
     """Have Gemini send a delivery of no batch, which the web process takes and ignores."""
     project = _do(load_settings(), webhook_id, label, "ping")
     seen = "`gemini-batch-receiver events list --deliveries` shows it once it has arrived"
-    _conclude({"project": project.label, "pinged": bare(webhook_id)}, f"Gemini sends it: {seen}", as_json=as_json)
+    _conclude(
+        {"project": project.label, "pinged": bare(webhook_id)},
+        f"Gemini sends it: {seen}",
+        as_json=as_json,
+    )
 
 
 @command("delete")
@@ -112,13 +124,17 @@ def delete_webhook(*, webhook_id: str, label: str | None, yes: bool, as_json: bo
     """Take a webhook out of Gemini's list; nothing is sent to its address any more."""
     settings = load_settings()
     if not yes:
-        raise click.UsageError(f"Gemini would send nothing more for webhook {webhook_id}: add --yes to do it")
+        raise click.UsageError(
+            f"Gemini would send nothing more for webhook {webhook_id}: add --yes to do it"
+        )
     project = _do(settings, webhook_id, label, "delete")
     said = f"deleted {bare(webhook_id)}; its secret can leave the settings"
     _conclude({"project": project.label, "deleted": bare(webhook_id)}, said, as_json=as_json)
 
 
-def _do(settings: Settings, webhook_id: str, label: str | None, what: Literal["ping", "delete"]) -> Project:
+def _do(
+    settings: Settings, webhook_id: str, label: str | None, what: Literal["ping", "delete"]
+) -> Project:
     project = read_project(settings, label)
     with open_webhooks(settings, project) as client:
         (client.ping if what == "ping" else client.delete)(bare(webhook_id))

@@ -86,7 +86,11 @@ class Counters:
 
     def _complain(self, error: Exception) -> None:
         """Once an absence."""
-        log.log(logging.DEBUG if self._is_failing else logging.WARNING, "counters.kept", extra={"cause": str(error)})
+        log.log(
+            logging.DEBUG if self._is_failing else logging.WARNING,
+            "counters.kept",
+            extra={"cause": str(error)},
+        )
         self._is_failing = True
 
     def _run(self) -> None:

@@ -23,7 +23,9 @@ class Metric:
     kind: Literal["counter", "gauge", "histogram"]
     meaning: str
     labels: tuple[str, ...] = ()
-    values: tuple[str, ...] = ()  # of the only label, where all of them are known; they are shown from 0 on
+    values: tuple[
+        str, ...
+    ] = ()  # of the only label, where all of them are known; they are shown from 0 on
     buckets: tuple[float, ...] = ()
 
     def field(self, *labels: str) -> str:
@@ -42,15 +44,21 @@ class Metric:
         """Fields that are shown though nothing has happened: a rate needs the step from 0 to 1."""
         if self.kind == "gauge" or len(self.labels) > (1 if self.values else 0):
             return []
-        fields = [self.field(*labels) for labels in product(*([self.values] if self.labels else []))]
+        fields = [
+            self.field(*labels) for labels in product(*([self.values] if self.labels else []))
+        ]
         return fields if self.kind == "counter" else [f"{field}:{SUM}" for field in fields]
 
 
 REDIS_UP = Metric(
-    "gbr_redis_up", "gauge", "1 when Redis answered this scrape, else 0: all but `gbr_build_info` is left out then"
+    "gbr_redis_up",
+    "gauge",
+    "1 when Redis answered this scrape, else 0: all but `gbr_build_info` is left out then",
 )
 REDIS_WRITABLE = Metric(
-    "gbr_redis_writable", "gauge", "1 when Redis took a trial write at this scrape; 0 when it is full or a replica, say"
+    "gbr_redis_writable",
+    "gauge",
+    "1 when Redis took a trial write at this scrape; 0 when it is full or a replica, say",
 )
 BUILD = Metric("gbr_build_info", "gauge", "1; the label names the version", ("version",))
 ENTRIES = Metric(
@@ -61,12 +69,22 @@ ENTRIES = Metric(
 )
 DUE_ENTRIES = Metric("gbr_inbox_due_entries", "gauge", "owed batches that a worker should be at")
 OLDEST_DUE = Metric(
-    "gbr_inbox_oldest_due_age_seconds", "gauge", "how long the oldest owed batch has been due; 0 when none is"
+    "gbr_inbox_oldest_due_age_seconds",
+    "gauge",
+    "how long the oldest owed batch has been due; 0 when none is",
 )
 QUEUED_JOBS = Metric("gbr_queue_jobs", "gauge", "jobs that wait in RQ's queue")
-WORKERS = Metric("gbr_workers", "gauge", "workers that RQ heard of in the last 90 seconds: idle or busy", ("state",))
+WORKERS = Metric(
+    "gbr_workers",
+    "gauge",
+    "workers that RQ heard of in the last 90 seconds: idle or busy",
+    ("state",),
+)
 LOOKED = Metric(
-    "gbr_reconcile_look_timestamp_seconds", "gauge", "when the last look at the project's list began", ("project",)
+    "gbr_reconcile_look_timestamp_seconds",
+    "gauge",
+    "when the last look at the project's list began",
+    ("project",),
 )
 LOOKED_COMPLETELY = Metric(
     "gbr_reconcile_complete_look_timestamp_seconds",
@@ -143,19 +161,35 @@ OUTBOX = Metric(
     ("state",),
 )
 OLDEST_NOTICE = Metric(
-    "gbr_outbox_oldest_due_age_seconds", "gauge", "how long the oldest notice has been due; 0 when none is"
+    "gbr_outbox_oldest_due_age_seconds",
+    "gauge",
+    "how long the oldest notice has been due; 0 when none is",
 )
 MISSED = Metric(
-    "gbr_missed_webhooks_total", "counter", "finished batches that a look found and whose callback never came"
+    "gbr_missed_webhooks_total",
+    "counter",
+    "finished batches that a look found and whose callback never came",
 )
-UNBALANCED = Metric("gbr_unbalanced_batches_total", "counter", "stored batches whose source says more than was asked")
+UNBALANCED = Metric(
+    "gbr_unbalanced_batches_total",
+    "counter",
+    "stored batches whose source says more than was asked",
+)
 INCOMPLETE = Metric(
-    "gbr_incomplete_batches_total", "counter", "stored batches in which not every request is answered, for any reason"
+    "gbr_incomplete_batches_total",
+    "counter",
+    "stored batches in which not every request is answered, for any reason",
 )
-RESULTS = Metric("gbr_results_total", "counter", "results of stored batches", ("outcome",), values=OUTCOMES)
-MISSING = Metric("gbr_missing_results_total", "counter", "requests of stored batches that have no result")
+RESULTS = Metric(
+    "gbr_results_total", "counter", "results of stored batches", ("outcome",), values=OUTCOMES
+)
+MISSING = Metric(
+    "gbr_missing_results_total", "counter", "requests of stored batches that have no result"
+)
 DOWNLOADED = Metric(
-    "gbr_downloaded_bytes_total", "counter", "bytes of results that workers read, of attempts that failed too"
+    "gbr_downloaded_bytes_total",
+    "counter",
+    "bytes of results that workers read, of attempts that failed too",
 )
 STORED_BYTES = Metric("gbr_stored_bytes_total", "counter", "bytes of the outputs of stored batches")
 STORED_OBJECTS = Metric("gbr_stored_objects_total", "counter", "outputs of stored batches")

@@ -30,7 +30,9 @@ class _Fields(Collector):
     def collect(self) -> Iterator[Family]:
         for metric in METRICS:
             values = self._values.get(metric.name, {})
-            family = _histogram(metric, values) if metric.kind == "histogram" else _plain(metric, values)
+            family = (
+                _histogram(metric, values) if metric.kind == "histogram" else _plain(metric, values)
+            )
             if family.samples:
                 yield family
 
@@ -49,5 +51,7 @@ def _histogram(metric: Metric, values: Values) -> Family:
     bounds = [*(str(bound) for bound in metric.buckets), BEYOND]
     for labels in sorted({key[:-1] for key in values if len(key) == len(metric.labels) + 1}):
         counts = accumulate(values.get((*labels, bound), 0.0) for bound in bounds)
-        family.add_metric(labels, list(zip(bounds, counts, strict=True)), values.get((*labels, SUM), 0.0))
+        family.add_metric(
+            labels, list(zip(bounds, counts, strict=True)), values.get((*labels, SUM), 0.0)
+        )
     return family

@@ -50,11 +50,13 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     pipeline.llen(open_queue(client).key)
     for project in projects:
         pipeline.hmget(f"{LOOK}:{project.name}" if project.name else LOOK, "began", "complete")
-    (seconds, microseconds), counted, older, owed, buried, done, oldest, queued, *looks = pipeline.execute(
-        raise_on_error=False
+    (seconds, microseconds), counted, older, owed, buried, done, oldest, queued, *looks = (
+        pipeline.execute(raise_on_error=False)
     )
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
-    first_ms = min((score for _, score in oldest), default=now_ms) if isinstance(oldest, list) else now_ms
+    first_ms = (
+        min((score for _, score in oldest), default=now_ms) if isinstance(oldest, list) else now_ms
+    )
     sizes = {
         definitions.ENTRIES.field("owed"): owed,
         definitions.ENTRIES.field("buried"): buried,
@@ -67,7 +69,9 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         **{f"gbr_{name}_total": value for name, value in read_counts(older).items()},
         definitions.REDIS_UP.field(): 1,
         definitions.REDIS_WRITABLE.field(): float(find_write_obstacle(client) is None),
-        **{field: size for field, size in sizes.items() if isinstance(size, int)},  # else somebody else's: unknown
+        **{
+            field: size for field, size in sizes.items() if isinstance(size, int)
+        },  # else somebody else's: unknown
         definitions.OLDEST_DUE.field(): max(0.0, (now_ms - first_ms) / 1000),
         **_count_workers(client, now_ms),
         **_read_outbox(client),
@@ -87,7 +91,9 @@ def _read_outbox(client: "redis.Redis") -> dict[str, float]:
 
 
 def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
-    states = ["busy" if worker.state == "busy" else "idle" for worker in find_workers(client, now_ms)]
+    states = [
+        "busy" if worker.state == "busy" else "idle" for worker in find_workers(client, now_ms)
+    ]
     return {definitions.WORKERS.field(state): states.count(state) for state in ("idle", "busy")}
 
 
@@ -95,7 +101,9 @@ def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
     found = {}
     for project, moments in zip(projects, looks, strict=True):
         known = moments if isinstance(moments, list) else [None, None]
-        for metric, moment in zip((definitions.LOOKED, definitions.LOOKED_COMPLETELY), known, strict=True):
+        for metric, moment in zip(
+            (definitions.LOOKED, definitions.LOOKED_COMPLETELY), known, strict=True
+        ):
             if (moment_ms := read_number(moment)) is not None:
                 found[metric.field(project.label)] = moment_ms / 1000
     return found

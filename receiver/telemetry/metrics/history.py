@@ -26,4 +26,6 @@ def fetch_history(client: "redis.Redis", slots: int = SLOTS) -> list[Slot]:
         rows = pipeline.execute(raise_on_error=False)
     except redis.RedisError as error:
         raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-    return [Slot(number * SLOT_S, read_counts(row)) for number, row in zip(numbers, rows, strict=True)]
+    return [
+        Slot(number * SLOT_S, read_counts(row)) for number, row in zip(numbers, rows, strict=True)
+    ]

@@ -16,5 +16,9 @@ class Slot:
     def total(self, *fields: str) -> float:
         """The sum of these fields; a field that ends with `:` stands for all that begin with it."""
         prefixes = tuple(field for field in fields if field.endswith(":"))
-        chosen = (count for name, count in self.counts.items() if name in fields or name.startswith(prefixes))
+        chosen = (
+            count
+            for name, count in self.counts.items()
+            if name in fields or name.startswith(prefixes)
+        )
         return sum(chosen)

@@ -37,7 +37,11 @@ class Load:
 def _request(number: int, timestamp: int, secret: str) -> bytes:
     """One delivery of a batch of its own; the last header is for the Go program, which knows no Standard Webhooks."""
     delivery_id = f"msg_{number:08d}"
-    event = {"type": "batch.succeeded", "version": "v1", "data": {"id": f"batches/bench{number:08d}"}}
+    event = {
+        "type": "batch.succeeded",
+        "version": "v1",
+        "data": {"id": f"batches/bench{number:08d}"},
+    }
     body = json.dumps(event | {"timestamp": "2026-01-31T10:00:00Z"}).encode()
     headers = {
         "host": "127.0.0.1",
@@ -55,15 +59,31 @@ def _request(number: int, timestamp: int, secret: str) -> bytes:
 def write_requests(path: Path, count: int, secret: str) -> None:
     """Their signatures are good for five minutes."""
     timestamp = int(time.time())
-    path.write_bytes(b"".join(_request(number, timestamp, secret) + b"\0" for number in range(count)))
+    path.write_bytes(
+        b"".join(_request(number, timestamp, secret) + b"\0" for number in range(count))
+    )
 
 
 def send(port: int, requests: Path, first: int, seconds: int) -> Load:
     """Send from CONNECTIONS connections for so long, beginning with the request of that number."""
-    argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT)]
+    argv = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "--timeout",
+        "10s",
+        "-s",
+        str(SCRIPT),
+    ]
     env = {**os.environ, "FILE": str(requests), "FROM": str(first)}
     done = subprocess.run(
-        [*argv, f"http://127.0.0.1:{port}"], env=env, capture_output=True, text=True, timeout=seconds + 60, check=False
+        [*argv, f"http://127.0.0.1:{port}"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+        check=False,
     )
     if done.returncode:
         raise RunFailedError(f"wrk ended with {done.returncode}: {done.stderr[-2000:]}")

@@ -16,7 +16,16 @@ from deploy.sandbox.signing import new_secret
 from deploy.sandbox.valkey import running_valkey
 from tests.bench.goals import verdict
 from tests.bench.ingest.load import CONNECTIONS, Load, send, write_requests
-from tests.bench.ingest.subjects import CEILING, FASTAPI, GO, NAIVE, OURS, SUBJECTS, Subject, running
+from tests.bench.ingest.subjects import (
+    CEILING,
+    FASTAPI,
+    GO,
+    NAIVE,
+    OURS,
+    SUBJECTS,
+    Subject,
+    running,
+)
 from tests.bench.rounds import Say
 from tests.bench.subjects import WrongWorkError
 from tests.bench.tables import draw
@@ -37,10 +46,14 @@ class Goal:
 
     def row(self, found: Found) -> list[str] | None:
         """Its line of the table; None when one of the two did not run."""
-        pairs = list(zip(found.get(self.subject.name, ()), found.get(self.peer.name, ()), strict=False))
+        pairs = list(
+            zip(found.get(self.subject.name, ()), found.get(self.peer.name, ()), strict=False)
+        )
         if not pairs:
             return None
-        ratio = median(getattr(ours, self.field) / getattr(theirs, self.field) for ours, theirs in pairs)
+        ratio = median(
+            getattr(ours, self.field) / getattr(theirs, self.field) for ours, theirs in pairs
+        )
         label = f"{self.field.replace('_', ' ')} of {self.subject.name} / {self.peer.name}"
         if self.bound is None:
             return [label, "", f"{ratio:.2f}", ""]
@@ -68,7 +81,11 @@ def run_once(subject: Subject, folder: Path, requests: Path, secret: str, second
     port = allocate_port()
     with running_valkey(folder, "--appendfsync", "everysec") as redis_url:
         env = {"REDIS_URL": redis_url, "GEMINI_WEBHOOK_SECRET": secret, "GEMINI_API_KEY": "unused"}
-        env |= {"STORAGE_URL": (folder / "outputs").as_uri(), "RECONCILE_INTERVAL_S": "0", "LOG_LEVEL": "WARNING"}
+        env |= {
+            "STORAGE_URL": (folder / "outputs").as_uri(),
+            "RECONCILE_INTERVAL_S": "0",
+            "LOG_LEVEL": "WARNING",
+        }
         with running(subject, port, folder, env), redis.Redis.from_url(redis_url) as client:
             eventually(lambda: _listens(port), 20, f"the start of {subject.label}")
             warm = send(port, requests, 0, WARM_UP_S)
@@ -76,7 +93,9 @@ def run_once(subject: Subject, folder: Path, requests: Path, secret: str, second
             answered = warm.requests + load.requests - load.refused
             kept = subject.kept(client) if subject.kept else answered
     if load.refused or load.broken or kept < answered:
-        raise WrongWorkError(f"{subject.label}: {load}, and {kept} of {answered} deliveries were kept")
+        raise WrongWorkError(
+            f"{subject.label}: {load}, and {kept} of {answered} deliveries were kept"
+        )
     return load
 
 
@@ -97,12 +116,21 @@ def measure(seconds: int, rounds: int, say: Say) -> Iterator[str]:
                 say(f"round {number} of {rounds}: {subject.label}")
                 place = Path(tempfile.mkdtemp(dir=folder))
                 write_requests(place / "requests", PREPARED_PER_S * (seconds + WARM_UP_S), secret)
-                found[subject.name].append(run_once(subject, place, place / "requests", secret, seconds))
+                found[subject.name].append(
+                    run_once(subject, place, place / "requests", secret, seconds)
+                )
                 shutil.rmtree(place)
-    yield draw(("", "deliveries/s", "p50 ms", "p99 ms"), [_row(subject, found[subject.name]) for subject in able])
-    yield draw(("ratio", "goal", "measured", ""), [row for goal in GOALS if (row := goal.row(found))])
+    yield draw(
+        ("", "deliveries/s", "p50 ms", "p99 ms"),
+        [_row(subject, found[subject.name]) for subject in able],
+    )
+    yield draw(
+        ("ratio", "goal", "measured", ""), [row for goal in GOALS if (row := goal.row(found))]
+    )
 
 
 def _row(subject: Subject, loads: list[Load]) -> list[str]:
-    middle = [median(getattr(load, field) for load in loads) for field in ("per_s", "p50_ms", "p99_ms")]
+    middle = [
+        median(getattr(load, field) for load in loads) for field in ("per_s", "p50_ms", "p99_ms")
+    ]
     return [subject.label, f"{middle[0]:,.0f}", f"{middle[1]:.2f}", f"{middle[2]:.2f}"]

@@ -75,7 +75,9 @@ SERVERS = {"ceiling": ceiling, "naive": naive, "fastapi": fastapi_naive}
 
 
 def main(name: str, port: str) -> None:
-    uvicorn.run(SERVERS[name](), host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
+    uvicorn.run(
+        SERVERS[name](), host="127.0.0.1", port=int(port), log_level="warning", access_log=False
+    )
 
 
 if __name__ == "__main__":

@@ -39,10 +39,24 @@ def _server(name: str) -> Callable[[int, Path], list[str]]:
 def _go(port: int, folder: Path) -> list[str]:
     header = {"source": "header", "name": "X-Hook-Signature"}
     rule = {"match": {"type": "payload-hmac-sha256", "secret": GO_SECRET, "parameter": header}}
-    hook = {"id": "gemini", "execute-command": "/bin/true", "include-command-output-in-response": True}
+    hook = {
+        "id": "gemini",
+        "execute-command": "/bin/true",
+        "include-command-output-in-response": True,
+    }
     hooks = folder / "hooks.json"
     hooks.write_text(json.dumps([hook | {"trigger-rule": rule}]))
-    return ["webhook", "-hooks", str(hooks), "-ip", "127.0.0.1", "-port", str(port), "-urlprefix", "webhooks"]
+    return [
+        "webhook",
+        "-hooks",
+        str(hooks),
+        "-ip",
+        "127.0.0.1",
+        "-port",
+        str(port),
+        "-urlprefix",
+        "webhooks",
+    ]
 
 
 def _keys(pattern: str) -> Kept:
@@ -51,13 +65,17 @@ def _keys(pattern: str) -> Kept:
 
 OURS = Subject("ours", "ours: durable 2xx", _ours, _keys("gbr:entry:*"))
 CEILING = Subject("ceiling", "Starlette: 200 OK, nothing kept", _server("ceiling"), None)
-NAIVE = Subject("naive", "Starlette: standardwebhooks, SET NX, enqueue", _server("naive"), _keys("seen:*"))
+NAIVE = Subject(
+    "naive", "Starlette: standardwebhooks, SET NX, enqueue", _server("naive"), _keys("seen:*")
+)
 FASTAPI = Subject(
     "fastapi",
     "FastAPI: the same",
     _server("fastapi"),
     _keys("seen:*"),
-    None if importlib.util.find_spec("fastapi") else "fastapi is not installed: pip install -e '.[test,bench]'",
+    None
+    if importlib.util.find_spec("fastapi")
+    else "fastapi is not installed: pip install -e '.[test,bench]'",
 )
 GO = Subject(
     "go",

@@ -19,7 +19,9 @@ def main(source: str, bucket: str, prefix: str, threads: str) -> None:
 
     def put(line: bytes) -> None:
         try:
-            client.put_object(Bucket=bucket, Key=f"{prefix}/{json.loads(line)['key']}.json", Body=line)
+            client.put_object(
+                Bucket=bucket, Key=f"{prefix}/{json.loads(line)['key']}.json", Body=line
+            )
         finally:
             places.release()
 

@@ -18,7 +18,9 @@ def main(url: str, name: str) -> None:
             parsed = json.loads(line)
             lines += 1
             for candidate in (parsed.get("response") or {}).get("candidates", [])[:1]:
-                characters += sum(len(part.get("text", "")) for part in candidate["content"]["parts"])
+                characters += sum(
+                    len(part.get("text", "")) for part in candidate["content"]["parts"]
+                )
     sys.stdout.write(json.dumps({"lines": lines, "characters": characters}))
 
 

@@ -17,7 +17,9 @@ COPY (
 
 def main(source: str, folder: str) -> None:
     quoted = "'" + source.replace("'", "''") + "'"
-    duckdb.execute(PARTITION.replace("$source", quoted).replace("$folder", folder.replace("'", "''")))
+    duckdb.execute(
+        PARTITION.replace("$source", quoted).replace("$folder", folder.replace("'", "''"))
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from receiver.outputs.paths import Template
 from receiver.storage import LocalStorage
 from workers.job.split import Split
-from workers.results.result_counts import Account
+from workers.results.result_counts import ResultCounts
 
 CHUNK_BYTES = 64 * 1024  # as the network gives them
 BATCH_ID = "bench"
@@ -24,11 +24,15 @@ def main(source: str, folder: str, template: str, key_pattern: str = "") -> None
     storage, scratch = LocalStorage(Path(folder)), Path(folder) / ".tmp" / "scratch"
     scratch.mkdir()
     namer = Template.parse(template, key_pattern or None).bind(BATCH_ID)
-    account = Account()
+    account = ResultCounts()
     with Split(BATCH_ID, storage, namer, account, lambda: None, scratch) as split:
         split.run(chunks_of(source))
         written = split.store()
-    counts = {"lines": account.lines, "outcomes": account.outcomes(), "objects": written.objects.count}
+    counts = {
+        "lines": account.lines,
+        "outcomes": account.outcomes(),
+        "objects": written.objects.count,
+    }
     sys.stdout.write(json.dumps(counts))
 
 

@@ -9,7 +9,9 @@ import httpx
 def main(url: str, name: str) -> None:
     lines = 0
     headers = {"x-goog-api-key": "bench", "accept-encoding": "identity"}
-    with httpx.stream("GET", f"{url}/v1beta/{name}:download?alt=media", headers=headers, trust_env=False) as response:
+    with httpx.stream(
+        "GET", f"{url}/v1beta/{name}:download?alt=media", headers=headers, trust_env=False
+    ) as response:
         for line in response.raise_for_status().iter_lines():
             json.loads(line)
             lines += 1

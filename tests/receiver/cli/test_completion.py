@@ -43,11 +43,22 @@ def test_batches_come_from_the_inbox(redis_url: str) -> None:
         Inbox(client).accept([Arrival("acme/batches/done", "batch.succeeded", "static")])
     settings = {"GEMINI_API_KEY": "k", "REDIS_URL": redis_url}
     assert complete("gemini-batch-receiver batches show do", **settings) == ["done"]
-    assert complete("gemini-batch-receiver batches show batches/bu", **settings) == ["batches/buried"]
-    assert complete("gemini-batch-receiver batches cancel done acme/", **settings) == ["acme/batches/done"]
+    assert complete("gemini-batch-receiver batches show batches/bu", **settings) == [
+        "batches/buried"
+    ]
+    assert complete("gemini-batch-receiver batches cancel done acme/", **settings) == [
+        "acme/batches/done"
+    ]
 
 
-@pytest.mark.parametrize("settings", [{}, {"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:9/0"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:9/0"}]
+)
 def test_nothing_is_offered_without_an_inbox(settings: dict[str, str]) -> None:
-    asked = ask("zsh_complete", COMP_WORDS="gemini-batch-receiver batches show d", COMP_CWORD="3", **settings)
+    asked = ask(
+        "zsh_complete",
+        COMP_WORDS="gemini-batch-receiver batches show d",
+        COMP_CWORD="3",
+        **settings,
+    )
     assert (asked.returncode, asked.stdout.strip(), asked.stderr) == (0, "", "")

@@ -27,7 +27,11 @@ from tests.running import ready_batch, register_webhook, running_sandbox
 
 @pytest.fixture
 def settings(sandbox_url: str, redis_url: str, tmp_path: Path) -> dict[str, str]:
-    urls = {"GEMINI_BASE_URL": sandbox_url, "REDIS_URL": redis_url, "STORAGE_URL": tmp_path.as_uri()}
+    urls = {
+        "GEMINI_BASE_URL": sandbox_url,
+        "REDIS_URL": redis_url,
+        "STORAGE_URL": tmp_path.as_uri(),
+    }
     return {"GEMINI_API_KEY": "right-key", **urls}
 
 
@@ -55,15 +59,26 @@ def test_all_is_well(settings: dict[str, str]) -> None:
         "ok    output template",
         "ok    versions",
     ]
-    assert (result.exit_code, result.stderr) == (0, "")  # a deployment may be what starts the processes
-    assert "WARN  next step: no worker is running: start `gemini-batch-receiver worker`\n" in result.stdout
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "",
+    )  # a deployment may be what starts the processes
+    assert (
+        "WARN  next step: no worker is running: start `gemini-batch-receiver worker`\n"
+        in result.stdout
+    )
 
 
 def test_full_redis_is_wrong(settings: dict[str, str], tmp_path: Path) -> None:
     with running_valkey(tmp_path, "--maxmemory", "1mb") as url:
         result = doctor(settings | {"REDIS_URL": url})
-    assert (result.exit_code, "WRONG redis: Redis is full and takes no writes" in result.stdout) == (1, True)
-    unknown = "WARN  processes: not known: they can't say that they run while Redis takes no writes\n"
+    assert (
+        result.exit_code,
+        "WRONG redis: Redis is full and takes no writes" in result.stdout,
+    ) == (1, True)
+    unknown = (
+        "WARN  processes: not known: they can't say that they run while Redis takes no writes\n"
+    )
     assert (unknown in result.stdout, "next step" in result.stdout) == (True, False)
 
 
@@ -76,10 +91,14 @@ def test_its_own_look_outweighs_what_a_web_process_saw_before(
     register_webhook(settings["GEMINI_BASE_URL"], f"{origin}/webhooks/gemini")
     old = WebhookFault(fault, None, "what was wrong", "mend it")
     served = ServedProject(project="", secrets=1, is_registered=is_registered, faults=[old])
-    process = WebProcess(host="h", pid=1, url=origin, seen_ms=client.time()[0] * 1000, projects=[served])
+    process = WebProcess(
+        host="h", pid=1, url=origin, seen_ms=client.time()[0] * 1000, projects=[served]
+    )
     client.hset(WEB, "one", msgspec.json.encode(process))
     assert "mend it" not in doctor(settings | {"PUBLIC_URL": origin}).stdout
-    assert "mend it" in doctor(settings).stdout  # by which address the web process judges is not known here
+    assert (
+        "mend it" in doctor(settings).stdout
+    )  # by which address the web process judges is not known here
 
 
 def test_process_without_the_secret_does_not_judge_it(settings: dict[str, str]) -> None:
@@ -87,7 +106,10 @@ def test_process_without_the_secret_does_not_judge_it(settings: dict[str, str]) 
     register_webhook(settings["GEMINI_BASE_URL"], f"{origin}/webhooks/gemini")
     said = doctor(settings | {"PUBLIC_URL": origin}).stdout
     assert "ok    webhook secret: none in this environment at /webhooks/gemini\n" in said
-    assert "ok    webhook: default: as it should be, but for its secret, which is not known here\n" in said
+    assert (
+        "ok    webhook: default: as it should be, but for its secret, which is not known here\n"
+        in said
+    )
     assert "refused" not in said
 
 
@@ -114,7 +136,10 @@ def test_targets_of_notices_are_resolved(settings: dict[str, str]) -> None:
     refused = doctor(settings | told | {"NOTIFY_PRIVATE": "false"})
     assert "WARN  notices: nothing was sent to localhost (" in refused.stdout
     assert "set NOTIFY_PRIVATE=true" in refused.stdout
-    assert (refused.exit_code, "secret" in refused.stdout.partition("notices")[2].partition("\n")[0]) == (0, False)
+    assert (
+        refused.exit_code,
+        "secret" in refused.stdout.partition("notices")[2].partition("\n")[0],
+    ) == (0, False)
 
 
 def test_versions_are_named(settings: dict[str, str]) -> None:
@@ -126,19 +151,28 @@ def test_versions_are_named(settings: dict[str, str]) -> None:
 
 def test_wrong_key_is_named_by_its_variable(settings: dict[str, str]) -> None:
     result = doctor(settings | {"GEMINI_API_KEY__ACME": "hunter2"}, "--json")
-    found = {one["detail"].partition(" ")[0]: one for one in json.loads(result.stdout) if one["check"] == "gemini key"}
+    found = {
+        one["detail"].partition(" ")[0]: one
+        for one in json.loads(result.stdout)
+        if one["check"] == "gemini key"
+    }
     assert found["GEMINI_API_KEY"]["ok"]
     assert not found["GEMINI_API_KEY__ACME:"]["ok"]
     assert "API key not valid" in found["GEMINI_API_KEY__ACME:"]["detail"]
     assert (result.exit_code, "hunter2" in result.stdout + result.stderr) == (1, False)
 
 
-def test_model_of_a_late_batch_that_is_shut_is_a_warning(settings: dict[str, str], tmp_path: Path) -> None:
+def test_model_of_a_late_batch_that_is_shut_is_a_warning(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
     with running_sandbox(tmp_path, "--api-key", "right-key") as url:
         for model in ("models/gemini-3-pro-image-preview", "models/gemini-3.5-flash"):
             ready_batch(url, request_count=1, model=model, notify=False)
         result = doctor(settings | {"GEMINI_BASE_URL": url})
-    assert "WARN  model: default: gemini-3-pro-image-preview is shut since 2026-06-25: Gemini will" in result.stdout
+    assert (
+        "WARN  model: default: gemini-3-pro-image-preview is shut since 2026-06-25: Gemini will"
+        in result.stdout
+    )
     assert result.stdout.count(" model: ") == 1
     assert result.exit_code == 0
 
@@ -158,14 +192,16 @@ def test_clocks_are_compared(sandbox_url: str, offset_s: float) -> None:
     assert found == pytest.approx(offset_s, abs=2)
 
 
-@pytest.mark.parametrize(("offset_s", "said"), [(60, "60 s ahead of Gemini's"), (-60, "60 s behind Gemini's")])
+@pytest.mark.parametrize(
+    ("offset_s", "said"), [(60, "60 s ahead of Gemini's"), (-60, "60 s behind Gemini's")]
+)
 def test_skewed_clock_is_a_warning(settings: dict[str, str], offset_s: int, said: str) -> None:
     """In a process whose clock is off."""
-    program = (
-        f"import time; real = time.time; time.time = lambda: real() + {offset_s}; from receiver.cli import main; main()"
-    )
+    program = f"import time; real = time.time; time.time = lambda: real() + {offset_s}; from receiver.cli import main; main()"
     argv = [sys.executable, "-c", program, "doctor"]
-    done = subprocess.run(argv, env=os.environ | settings, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        argv, env=os.environ | settings, capture_output=True, text=True, timeout=30, check=False
+    )
     (line,) = [line for line in done.stdout.splitlines() if " clock: " in line]
     assert line.startswith("WARN  clock: ")
     assert re.sub(r"\b(59|61)\b", "60", line).endswith(

@@ -8,10 +8,10 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.inbox.delivery_log import Note, NoteBook, name_delivery
+from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.inbox.progress import Progress
+from receiver.inbox.progress import JobProgress
 from receiver.inbox.summaries import Summary
 from tests.receiver.inbox.test_queries import fill
 
@@ -24,13 +24,17 @@ def client(redis_url: str) -> "Iterator[redis.Redis]":
 
 
 def run(redis_url: str, *args: str) -> Result:
-    return CliRunner().invoke(main, ["events", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url})
+    return CliRunner().invoke(
+        main, ["events", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url}
+    )
 
 
 def test_list_shows_every_batch(client: "redis.Redis", redis_url: str) -> None:
     result = run(redis_url, "list")
     rows = [line.split() for line in result.stdout.splitlines()[1:]]
-    assert [row[:2] for row in rows] == [[f"batches/{one}", one] for one in ("open", "leased", "buried", "done")]
+    assert [row[:2] for row in rows] == [
+        [f"batches/{one}", one] for one in ("open", "leased", "buried", "done")
+    ]
     assert rows[2][-3:] == ["no", "such", "file"]
     assert result.stderr == "4 of 4 batches\n"
     assert client.zcard("gbr:due") == 2
@@ -46,18 +50,28 @@ def test_list_takes_state_and_limit(client: "redis.Redis", redis_url: str) -> No
 @pytest.mark.usefixtures("client")
 def test_list_prints_json(redis_url: str) -> None:
     (entry,) = json.loads(run(redis_url, "list", "--state", "buried", "--json").stdout)
-    expected = {"batch": "batches/buried", "state": "buried", "cause": "no such file", "attempts": 0, "door": "static"}
+    expected = {
+        "batch": "batches/buried",
+        "state": "buried",
+        "cause": "no such file",
+        "attempts": 0,
+        "door": "static",
+    }
     assert entry | expected == entry
     assert entry["age_s"] >= 0
 
 
 def test_deliveries_are_listed_with_verdicts(client: "redis.Redis", redis_url: str) -> None:
     Inbox(client).accept([Arrival("batches/abc", "batch.succeeded", "static", "static:msg_1")] * 2)
-    book = NoteBook(client)
-    book.add(Note("refused", ":msg_\x1b[31m", cause="no signature fits"))
+    book = DeliveryLog(client)
+    book.add(RejectedDelivery("refused", ":msg_\x1b[31m", cause="no signature fits"))
     book.flush()
     result = run(redis_url, "list", "--deliveries")
-    assert sorted(line.split()[1] for line in result.stdout.splitlines()[1:]) == ["accepted", "known", "refused"]
+    assert sorted(line.split()[1] for line in result.stdout.splitlines()[1:]) == [
+        "accepted",
+        "known",
+        "refused",
+    ]
     assert "\x1b" not in result.stdout
     found = json.loads(run(redis_url, "list", "--deliveries", "--json").stdout)
     assert sorted(one["verdict"] for one in found) == ["accepted", "known", "refused"]
@@ -68,34 +82,56 @@ def test_deliveries_are_listed_with_verdicts(client: "redis.Redis", redis_url: s
 def test_show_prints_all_fields(redis_url: str) -> None:
     result = run(redis_url, "show", "buried")
     assert result.exit_code == 0
-    assert {"state     buried", "cause     no such file", "attempts  0"} <= set(result.stdout.splitlines())
-    assert json.loads(run(redis_url, "show", "batches/done", "--json").stdout)["summary"]["outcomes"] == {"ok": 3}
+    assert {"state     buried", "cause     no such file", "attempts  0"} <= set(
+        result.stdout.splitlines()
+    )
+    assert json.loads(run(redis_url, "show", "batches/done", "--json").stdout)["summary"][
+        "outcomes"
+    ] == {"ok": 3}
 
 
 def test_show_is_for_people(client: "redis.Redis", redis_url: str) -> None:
     """No value is printed as Python would write it."""
     inbox = Inbox(client)
-    inbox.accept([Arrival("batches/new", "batch.succeeded", "dynamic", metadata='{"job": "n", "n": 1}')])
+    inbox.accept(
+        [Arrival("batches/new", "batch.succeeded", "dynamic", metadata='{"job": "n", "n": 1}')]
+    )
     lease = inbox.claim("batches/new")
     assert lease is not None
-    inbox.renew(lease, progress=Progress(stage="split", bytes=1200, total_bytes=3000, lines=4, requests=10))
+    inbox.renew(
+        lease,
+        progress=JobProgress(stage="split", bytes=1200, total_bytes=3000, lines=4, requests=10),
+    )
     running = run(redis_url, "show", "new").stdout
     assert 'metadata  {"job": "n", "n": 1}' in running.splitlines()
     assert "progress  split: 1,200 of 3,000 bytes, 4 of 10 results" in running.splitlines()
     inbox.finish(
-        lease, Summary(state="SUCCEEDED", requests=5, outcomes={"ok": 0, "error": 5}, missing=0, balanced=True)
+        lease,
+        Summary(
+            state="SUCCEEDED", requests=5, outcomes={"ok": 0, "error": 5}, missing=0, balanced=True
+        ),
     )
     stored = run(redis_url, "show", "new").stdout
-    assert {"judgement stored; 5 errors", "outcomes  error 5", "cost      unknown"} <= set(stored.splitlines())
-    assert "next      `gemini-batch-receiver batches show new` says what to do" in stored.splitlines()
+    assert {"judgement stored; 5 errors", "outcomes  error 5", "cost      unknown"} <= set(
+        stored.splitlines()
+    )
+    assert (
+        "next      `gemini-batch-receiver batches show new` says what to do" in stored.splitlines()
+    )
     assert not [word for word in ("None", "True", "{'", "Summary(") if word in running + stored]
-    assert json.loads(run(redis_url, "show", "new", "--json").stdout)["judgement"] == "stored; 5 errors"
+    assert (
+        json.loads(run(redis_url, "show", "new", "--json").stdout)["judgement"]
+        == "stored; 5 errors"
+    )
 
 
 @pytest.mark.usefixtures("client")
 def test_unknown_batch_is_said(redis_url: str) -> None:
     result = run(redis_url, "show", "nosuchbatch")
-    assert (result.exit_code, "the inbox does not know batches/nosuchbatch" in result.stderr) == (1, True)
+    assert (result.exit_code, "the inbox does not know batches/nosuchbatch" in result.stderr) == (
+        1,
+        True,
+    )
     assert run(redis_url, "show", "no/such/batch").exit_code == 1
 
 
@@ -110,7 +146,10 @@ def test_retry_opens_and_rings(client: "redis.Redis", redis_url: str) -> None:
 
 def test_retry_takes_all_buried(client: "redis.Redis", redis_url: str) -> None:
     result = run(redis_url, "retry", "--all-buried", "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, {"queued": ["batches/buried"], "left": []})
+    assert (result.exit_code, json.loads(result.stdout)) == (
+        0,
+        {"queued": ["batches/buried"], "left": []},
+    )
     assert Inbox(client).entries(["batches/buried"])["batches/buried"].state == "open"
     assert run(redis_url, "retry", "--all-buried").stdout == "0 of 0 queued\n"
 
@@ -165,8 +204,12 @@ def two_projects(client: "redis.Redis") -> "redis.Redis":
         Arrival("batches/open", "batch.succeeded", "static", name_delivery("", "v1", "msg_d")),
     ]
     Inbox(client).accept(arrivals)
-    book = NoteBook(client)
-    book.add(Note("refused", name_delivery("acme", "", "msg_x"), cause="no signature matches"))
+    book = DeliveryLog(client)
+    book.add(
+        RejectedDelivery(
+            "refused", name_delivery("acme", "", "msg_x"), cause="no signature matches"
+        )
+    )
     book.flush()
     return client
 
@@ -178,7 +221,10 @@ def test_projects_are_listed_apart(redis_url: str) -> None:
         (ACME, "acme"),
         ("batches/open", ""),
     }
-    assert [one["batch"] for one in json.loads(run(redis_url, "list", "--project", "acme", "--json").stdout)] == [ACME]
+    assert [
+        one["batch"]
+        for one in json.loads(run(redis_url, "list", "--project", "acme", "--json").stdout)
+    ] == [ACME]
     assert ACME not in run(redis_url, "list", "--project", "default").stdout
     assert ACME in run(redis_url, "list").stdout
     assert "project   acme" in run(redis_url, "show", "acme/abc").stdout
@@ -203,7 +249,9 @@ def test_purge_and_retry_keep_to_a_project(two_projects: "redis.Redis", redis_ur
     lease = inbox.claim(ACME)
     assert lease is not None
     inbox.bury(lease, "no such batch")
-    assert run(redis_url, "retry", "--all-buried", "--project", "default").stdout == "1 of 1 queued\n"
+    assert (
+        run(redis_url, "retry", "--all-buried", "--project", "default").stdout == "1 of 1 queued\n"
+    )
     assert inbox.entries([ACME])[ACME].state == "buried"
     assert run(redis_url, "purge", "abc", "--project", "acme", "--yes").stdout == "1 of 1 purged\n"
     assert inbox.entries([ACME]) == {}

@@ -11,7 +11,9 @@ from receiver.cli.lazy_group import LazyGroup
 def all_lazy(group: LazyGroup) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, target in group.lazy.items():
-        found |= all_lazy(target) if isinstance(target, LazyGroup) else {f"{group.name} {name}": target}
+        found |= (
+            all_lazy(target) if isinstance(target, LazyGroup) else {f"{group.name} {name}": target}
+        )
     return found
 
 
@@ -36,5 +38,7 @@ def test_start_loads_no_command(arguments: list[str]) -> None:
         "atexit.register(lambda: print(*ours()));"
         f"main({arguments!r})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stdout.splitlines()[-1] == "receiver.cli receiver.cli.lazy_group"

@@ -30,7 +30,11 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def settings(redis_url: str, receiver: Receiver, tmp_path: Path) -> dict[str, str]:
-    told = {"NOTIFY_URL": f"{receiver.url}/hunter2", "NOTIFY_SECRET": SECRET_TEXT, "NOTIFY_PRIVATE": "true"}
+    told = {
+        "NOTIFY_URL": f"{receiver.url}/hunter2",
+        "NOTIFY_SECRET": SECRET_TEXT,
+        "NOTIFY_PRIVATE": "true",
+    }
     return {"GEMINI_API_KEY": "k", "REDIS_URL": redis_url, "STORAGE_URL": tmp_path.as_uri(), **told}
 
 
@@ -55,7 +59,9 @@ def kill(client: "redis.Redis", name: str) -> None:
     queue.give_up(notice, "it was \x1b[31mgone")
 
 
-def test_list_shows_what_waits_and_what_is_dead(settings: dict[str, str], client: "redis.Redis", mine: str) -> None:
+def test_list_shows_what_waits_and_what_is_dead(
+    settings: dict[str, str], client: "redis.Redis", mine: str
+) -> None:
     kill(client, mine)
     result = run(settings, "list")
     waiting, dead = result.stdout.splitlines()[1:]
@@ -71,7 +77,12 @@ def test_list_shows_what_waits_and_what_is_dead(settings: dict[str, str], client
 
 def test_show_prints_what_is_said(settings: dict[str, str], mine: str) -> None:
     lines = set(run(settings, "show", mine).stdout.splitlines())
-    assert {f"batch   {BATCH}", "host    127.0.0.1", 'data    {"complete":true}', "died    -"} <= lines
+    assert {
+        f"batch   {BATCH}",
+        "host    127.0.0.1",
+        'data    {"complete":true}',
+        "died    -",
+    } <= lines
     assert json.loads(run(settings, "show", mine, "--json").stdout)["state"] == "waiting"
     unknown = run(settings, "show", "nobody/msg_x")
     assert (unknown.exit_code, "no notice is called nobody/msg_x" in unknown.stderr) == (1, True)
@@ -88,7 +99,9 @@ def test_dead_ones_are_sent_again(
     assert (gone.exit_code, json.loads(gone.stdout)) == (1, {"queued": [], "left": [mine]})
 
 
-def test_waiting_ones_are_sent_at_once(settings: dict[str, str], receiver: Receiver, mine: str) -> None:
+def test_waiting_ones_are_sent_at_once(
+    settings: dict[str, str], receiver: Receiver, mine: str
+) -> None:
     receiver.answer = lambda _: (503, {}, b"")
     assert run(settings, "send", "--json").stdout == '{"failed":1}\n'
     assert run(settings, "send").stdout == "0 delivered, 0 failed, 0 given up\n"
@@ -128,12 +141,17 @@ def test_replay_makes_a_notice_of_the_manifest(
     (again,) = Outbox(client).listing()
     assert (again.name, again.data) == (first.name, first.data)
     result = run(settings, "replay", "b1", "b2", "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (1, {"queued": [BATCH], "not_stored": ["batches/b2"]})
+    assert (result.exit_code, json.loads(result.stdout)) == (
+        1,
+        {"queued": [BATCH], "not_stored": ["batches/b2"]},
+    )
     assert "batches/b2 is not stored: the inbox does not know it" in result.stderr
 
 
 def test_test_says_what_each_answered(settings: dict[str, str], receiver: Receiver) -> None:
-    receiver.answer = lambda heard: (200, {}, b"ok") if heard.path == "/slack" else (404, {}, b"Cannot POST hunter2")
+    receiver.answer = lambda heard: (
+        (200, {}, b"ok") if heard.path == "/slack" else (404, {}, b"Cannot POST hunter2")
+    )
     slack = {"SLACK_WEBHOOK_URL": f"http://127.0.0.1:{receiver.port}/slack"}
     result = run(settings | slack, "test")
     wrong, right = result.stdout.splitlines()
@@ -152,14 +170,27 @@ def test_test_says_what_each_answered(settings: dict[str, str], receiver: Receiv
 @pytest.mark.parametrize("args", [["test"], ["send"], ["replay", "b1"]])
 def test_nobody_to_tell_is_said(settings: dict[str, str], args: list[str]) -> None:
     result = run(settings | {"NOTIFY_URL": ""}, *args)
-    assert (result.exit_code, "nobody is told anything: set NOTIFY_URL" in result.stderr) == (1, True)
+    assert (result.exit_code, "nobody is told anything: set NOTIFY_URL" in result.stderr) == (
+        1,
+        True,
+    )
 
 
-def test_status_needs_a_person_for_dead_ones(settings: dict[str, str], client: "redis.Redis", mine: str) -> None:
+def test_status_needs_a_person_for_dead_ones(
+    settings: dict[str, str], client: "redis.Redis", mine: str
+) -> None:
     kill(client, mine)
     result = CliRunner().invoke(main, ["status"], env=settings)
     assert "notices    1 waiting, the oldest due for 0s, 1 dead\n" in result.stdout
-    assert "1 notice was given up: `gemini-batch-receiver notices list --dead` says why" in result.stderr
+    assert (
+        "1 notice was given up: `gemini-batch-receiver notices list --dead` says why"
+        in result.stderr
+    )
     assert result.exit_code == 1
-    assert json.loads(CliRunner().invoke(main, ["status", "--json"], env=settings).stdout)["notices"]["dead"] == 1
+    assert (
+        json.loads(CliRunner().invoke(main, ["status", "--json"], env=settings).stdout)["notices"][
+            "dead"
+        ]
+        == 1
+    )
     assert read_standing(client).dead == 1

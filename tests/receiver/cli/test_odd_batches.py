@@ -19,7 +19,10 @@ from tests.receiver.records import put_manifest
 ODD: dict[str, Any] = {
     "batches/elsewhere": {
         "name": "batches/elsewhere",
-        "metadata": {"state": "BATCH_STATE_SUCCEEDED", "output": {"responsesFile": "gs://bucket/x"}},
+        "metadata": {
+            "state": "BATCH_STATE_SUCCEEDED",
+            "output": {"responsesFile": "gs://bucket/x"},
+        },
     },
     "batches/list": {"name": "batches/list", "metadata": []},
     "nameless": {"metadata": {"state": "BATCH_STATE_SUCCEEDED"}},
@@ -38,7 +41,11 @@ class Place:
         return CliRunner().invoke(main, args, env=self.environ)
 
     def owed(self, *names: str) -> list[str]:
-        return [name for name, entry in Inbox(self.client).entries(names).items() if entry.state == "open"]
+        return [
+            name
+            for name, entry in Inbox(self.client).entries(names).items()
+            if entry.state == "open"
+        ]
 
 
 @pytest.fixture
@@ -57,7 +64,10 @@ def place(client: "redis.Redis", redis_url: str, tmp_path: Path) -> Iterator[Pla
 @pytest.mark.parametrize("command", ["replay", "reconcile"])
 def test_others_are_queued_and_the_odd_are_named(place: Place, command: str) -> None:
     result = place.run(command)
-    assert place.owed("batches/first", "batches/last", "batches/elsewhere") == ["batches/first", "batches/last"]
+    assert place.owed("batches/first", "batches/last", "batches/elsewhere") == [
+        "batches/first",
+        "batches/last",
+    ]
     assert "2 found, 0 already stored, 2 queued" in result.stdout
     assert "4 unclear" in result.stdout
     assert "unclear: batches/elsewhere: can't be read: " in result.stderr
@@ -69,7 +79,10 @@ def test_list_shows_the_odd_as_rows(place: Place) -> None:
     result = place.run("batches", "list")
     assert (result.exit_code, result.stderr) == (0, "7 batches\n")
     rows = {line.split("  ")[0]: line for line in result.stdout.splitlines()[1:]}
-    assert "can't be read: batches/elsewhere names a result file that is no file name" in rows["batches/elsewhere"]
+    assert (
+        "can't be read: batches/elsewhere names a result file that is no file name"
+        in rows["batches/elsewhere"]
+    )
     assert {"batches/first", "batches/last", "batches/list", "(no name)"} <= rows.keys()
 
 
@@ -96,9 +109,14 @@ def test_watch_follows_the_others(place: Place, tmp_path: Path) -> None:
 
 def test_watched_batch_that_cant_be_read_ends_itself_alone(place: Place, tmp_path: Path) -> None:
     put_manifest(LocalStorage(tmp_path), "batches/first", outcomes={"ok": 2})
-    result = place.run("batches", "watch", "--interval", "0.1", "--timeout", "20", "first", "elsewhere")
+    result = place.run(
+        "batches", "watch", "--interval", "0.1", "--timeout", "20", "first", "elsewhere"
+    )
     assert result.exit_code == 1
-    assert "batches/elsewhere: batches/elsewhere names a result file that is no file name" in result.stderr
+    assert (
+        "batches/elsewhere: batches/elsewhere names a result file that is no file name"
+        in result.stderr
+    )
     assert "1 of 2 batches are well" in result.stderr
 
 

@@ -28,7 +28,10 @@ click.echo("a result")
 
 
 def test_terminal_shows_a_bar_and_its_cursor_again() -> None:
-    with open_terminal(columns=70) as terminal, on_terminal(terminal, {}, "-c", WORK, HOSTILE, "wait") as process:
+    with (
+        open_terminal(columns=70) as terminal,
+        on_terminal(terminal, {}, "-c", WORK, HOSTILE, "wait") as process,
+    ):
         eventually(lambda: "5.0 of 10.0 MB" in terminal.text(), 20, "the bar")
         first, second, third, *_ = terminal.text().splitlines()
         assert first == "waiting [red]night [red]?[2J???end"
@@ -50,7 +53,9 @@ def test_bar_leaves_stdout_to_results() -> None:
     assert shown.strip().endswith("download.broke cause=[red]no")  # and no bar any more
 
 
-@pytest.mark.parametrize(("quiet", "has_bar", "has_colour"), [("NO_COLOR", True, False), ("TERM", False, False)])
+@pytest.mark.parametrize(
+    ("quiet", "has_bar", "has_colour"), [("NO_COLOR", True, False), ("TERM", False, False)]
+)
 def test_quiet_terminals_are_left_alone(quiet: str, has_bar: bool, has_colour: bool) -> None:  # noqa: FBT001 - columns
     with open_terminal() as terminal:
         run_before(terminal, {quiet: "dumb"}, "-c", WORK, "checking")
@@ -59,12 +64,16 @@ def test_quiet_terminals_are_left_alone(quiet: str, has_bar: bool, has_colour: b
 
 
 def test_pipe_gets_no_line_of_what_is_quick() -> None:
-    done = subprocess.run([sys.executable, "-c", WORK, "checking"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WORK, "checking"], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "a result\n"
     assert " MB" not in done.stderr
 
 
-def test_pipe_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pipe_gets_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with show_progress("looking at default", "batches") as bar:
         bar.advance()
         monkeypatch.setattr(progress, "EVERY_S", 1000.0)
@@ -74,13 +83,20 @@ def test_pipe_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: 
         bar.expect(3000)
         monkeypatch.setattr(bar, "_next_s", 0.0)
         bar.advance()
-    assert capsys.readouterr() == ("", "looking at default: 2 batches\nlooking at default: 2,002 of 3,000 batches\n")
+    assert capsys.readouterr() == (
+        "",
+        "looking at default: 2 batches\nlooking at default: 2,002 of 3,000 batches\n",
+    )
 
 
 def test_processes_do_without_rich() -> None:
     """httpx would load it too."""
     code = "import sys, receiver.cli; sys.exit(', '.join({'rich', 'pygments'} & set(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=dict(os.environ), capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stderr.strip() == ""

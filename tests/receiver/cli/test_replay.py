@@ -52,7 +52,9 @@ def place(redis_url: str, tmp_path: Path) -> Iterator[Place]:
         (BOTH, ["--batch", "x", "--project", "default"], "batches/x"),
     ],
 )
-def test_named_batch_is_its_projects(place: Place, keys: dict[str, str], args: list[str], queued: str) -> None:
+def test_named_batch_is_its_projects(
+    place: Place, keys: dict[str, str], args: list[str], queued: str
+) -> None:
     place.listing.add("x")
     result = place.replay(keys, *args, "--json")
     assert (result.exit_code, json.loads(result.stdout)["queued"]) == (0, [queued])
@@ -62,8 +64,14 @@ def test_named_batch_is_its_projects(place: Place, keys: dict[str, str], args: l
     ("args", "words"),
     [
         (["--batch", "globex/x"], "of no project that is asked for: globex/batches/x"),
-        (["--batch", "acme/x", "--project", "default"], "of no project that is asked for: acme/batches/x"),
-        (["--project", "globex"], "no project is called globex here: expected one of default, acme"),
+        (
+            ["--batch", "acme/x", "--project", "default"],
+            "of no project that is asked for: acme/batches/x",
+        ),
+        (
+            ["--project", "globex"],
+            "no project is called globex here: expected one of default, acme",
+        ),
     ],
 )
 def test_stranger_is_a_usage_error(place: Place, args: list[str], words: str) -> None:

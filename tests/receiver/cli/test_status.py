@@ -15,13 +15,13 @@ from rq.serializers import JSONSerializer
 from deploy.sandbox.valkey import running_valkey
 from receiver.cli import main
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
-from receiver.inbox.delivery_log import Note, NoteBook, name_delivery
+from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
 from receiver.inbox.entries import ENTRY
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import DUE
 from receiver.inbox.web_presence import WEB
-from receiver.recovery.reconcile_lock import Looks
+from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.retry import Counter
 from receiver.status.overview import take_overview
 from tests.answering import Answer, answering
@@ -33,7 +33,9 @@ NO_WEB = "no web process is running: start `gemini-batch-receiver serve`"
 
 
 def status(redis_url: str, *args: str, **more: str) -> Result:
-    return CliRunner().invoke(main, ["status", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url} | more)
+    return CliRunner().invoke(
+        main, ["status", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url} | more
+    )
 
 
 @pytest.mark.usefixtures("client")
@@ -46,7 +48,10 @@ def test_empty_installation_is_told_its_next_steps(redis_url: str) -> None:
     ]
     look = "only a web process looks at it (`gemini-batch-receiver webhooks doctor` looks"
     unseen = "no reconcile run has seen its whole list yet"
-    assert [line.partition(", `gemini-batch-receiver webhooks create`")[0] for line in result.stdout.splitlines()] == [
+    assert [
+        line.partition(", `gemini-batch-receiver webhooks create`")[0]
+        for line in result.stdout.splitlines()
+    ] == [
         "inbox      0 open, 0 leased (0 due), 0 buried, 0 done",
         "web        none was heard of lately",
         "worker     none was heard of lately",
@@ -68,12 +73,17 @@ def say(client: "redis.Redis", *served: ServedProject) -> None:
     client.hset(WEB, "one", msgspec.json.encode(process))
 
 
-def test_nothing_wrong_is_not_well_while_something_is_unknown(client: "redis.Redis", redis_url: str) -> None:
+def test_nothing_wrong_is_not_well_while_something_is_unknown(
+    client: "redis.Redis", redis_url: str
+) -> None:
     say(client, ServedProject(project="", secrets=1))
     Worker([open_queue(client)], serializer=JSONSerializer).register_birth()  # type: ignore[no-untyped-call] # RQ's
     result = status(redis_url)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.splitlines()[-1] == "in short   Nothing is known to be wrong, but not all is known"
+    assert (
+        result.stdout.splitlines()[-1]
+        == "in short   Nothing is known to be wrong, but not all is known"
+    )
 
 
 def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
@@ -88,14 +98,18 @@ def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
     web, due, buried = result.stderr.splitlines()
     assert web.startswith("no web process is running")
     assert due == "1 batch is due and no worker is running: start `gemini-batch-receiver worker`"
-    assert buried.startswith("1 batch was given up: `gemini-batch-receiver events list --state buried` says why")
+    assert buried.startswith(
+        "1 batch was given up: `gemini-batch-receiver events list --state buried` says why"
+    )
 
 
 def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_url: str) -> None:
-    inbox, looks = Inbox(client), Looks(client, 900)
-    inbox.accept([Arrival("batches/a", "batch.succeeded", "static", name_delivery("", "v1", "msg_1"))])
-    book = NoteBook(client)
-    book.add(Note("refused", ":msg_2", cause="no signature\x1b fits"))
+    inbox, looks = Inbox(client), ReconcileLock(client, 900)
+    inbox.accept(
+        [Arrival("batches/a", "batch.succeeded", "static", name_delivery("", "v1", "msg_1"))]
+    )
+    book = DeliveryLog(client)
+    book.add(RejectedDelivery("refused", ":msg_2", cause="no signature\x1b fits"))
     book.flush()
     inbox.count("unbalanced_batches")
     look = looks.take()
@@ -109,12 +123,17 @@ def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_ur
 
 
 def test_faults_of_webhooks_need_a_person(client: "redis.Redis", redis_url: str) -> None:
-    fault = WebhookFault("disabled", "webhooks/1", "it is disabled", "`webhooks update 1 --state enabled`")
+    fault = WebhookFault(
+        "disabled", "webhooks/1", "it is disabled", "`webhooks update 1 --state enabled`"
+    )
     served = ServedProject(project="acme", secrets=1, is_registered=True, faults=[fault])
     say(client, ServedProject(project="", secrets=1, is_registered=True, faults=[]), served)
     result = status(redis_url, GEMINI_API_KEY__ACME="key-acme")
     assert result.exit_code == 1
-    assert "the webhook of acme: it is disabled; `webhooks update 1 --state enabled`" in result.stderr.splitlines()
+    assert (
+        "the webhook of acme: it is disabled; `webhooks update 1 --state enabled`"
+        in result.stderr.splitlines()
+    )
 
 
 def test_full_redis_is_not_well(tmp_path: Path) -> None:
@@ -132,7 +151,9 @@ def test_json_holds_all_of_it(client: "redis.Redis", redis_url: str) -> None:
     found = json.loads(status(redis_url, "--json").stdout)
     assert (found["open"], found["due"], found["buried"], found["done"]) == (1, 1, 1, 1)
     assert [one["batch"] for one in found["leased"]] == ["batches/leased"]
-    assert found["last_buried"] == [{"batch": "batches/buried", "age_s": 0, "attempts": 0, "cause": "no such file"}]
+    assert found["last_buried"] == [
+        {"batch": "batches/buried", "age_s": 0, "attempts": 0, "cause": "no such file"}
+    ]
     assert len(found["needs"]) == 3
 
 
@@ -154,12 +175,18 @@ def test_worker_is_seen_at_its_batch(client: "redis.Redis", redis_url: str, tmp_
             "RECONCILE_INTERVAL_S": "0",
         }
         with running_program(tmp_path, settings, "worker"):
-            eventually(lambda: "by a worker" not in status(redis_url).stdout and leased(redis_url), 20, "the lease")
+            eventually(
+                lambda: "by a worker" not in status(redis_url).stdout and leased(redis_url),
+                20,
+                "the lease",
+            )
             found = json.loads(status(redis_url, "--json").stdout)
             released.set()
     (worker,) = found["workers"]
     assert (worker["state"], worker["batch"], found["needs"]) == ("busy", "batches/abc", [NO_WEB])
-    assert found["leased"] == [{"batch": "batches/abc", "for_s": found["leased"][0]["for_s"], "worker": worker["name"]}]
+    assert found["leased"] == [
+        {"batch": "batches/abc", "for_s": found["leased"][0]["for_s"], "worker": worker["name"]}
+    ]
 
 
 def leased(redis_url: str) -> bool:
@@ -177,7 +204,9 @@ def test_absent_redis_is_said() -> None:
     assert (result.exit_code, "Error: Redis did not answer" in result.stderr) == (1, True)
 
 
-def wait_for(client: "redis.Redis", name: str, cause: str, counter: Counter, *, minutes: int) -> None:
+def wait_for(
+    client: "redis.Redis", name: str, cause: str, counter: Counter, *, minutes: int
+) -> None:
     """A batch that met a fault of others so long ago, and waits."""
     inbox = Inbox(client)
     inbox.accept([Arrival(name, "batch.succeeded", "static")])
@@ -187,10 +216,16 @@ def wait_for(client: "redis.Redis", name: str, cause: str, counter: Counter, *, 
     client.hincrby(ENTRY + name, f"{counter}_since", -minutes * 60_000)
 
 
-def test_outage_is_one_line_and_needs_nobody_at_first(client: "redis.Redis", redis_url: str) -> None:
+def test_outage_is_one_line_and_needs_nobody_at_first(
+    client: "redis.Redis", redis_url: str
+) -> None:
     for number in range(3):
         wait_for(
-            client, f"batches/{number}", f"no answer from Gemini for batches/{number}", "outages", minutes=10 + number
+            client,
+            f"batches/{number}",
+            f"no answer from Gemini for batches/{number}",
+            "outages",
+            minutes=10 + number,
         )
     result = status(redis_url)
     waiting = [line for line in result.stdout.splitlines() if line.startswith("waiting")]
@@ -202,12 +237,23 @@ def test_outage_is_one_line_and_needs_nobody_at_first(client: "redis.Redis", red
 
 def test_outage_that_lasts_is_said_once(client: "redis.Redis") -> None:
     for number in range(3):
-        wait_for(client, f"batches/{number}", "the storage did not write x: No space left", "outages", minutes=150)
+        wait_for(
+            client,
+            f"batches/{number}",
+            "the storage did not write x: No space left",
+            "outages",
+            minutes=150,
+        )
     wait_for(client, "batches/foreign", "Gemini knows no batches/foreign", "refusals", minutes=61)
     needs = take_overview(client, []).needs
-    away, refused = (need.partition("; nothing is lost")[0] for need in needs if "nothing is lost" in need)
+    away, refused = (
+        need.partition("; nothing is lost")[0] for need in needs if "nothing is lost" in need
+    )
     assert (
         away
         == "3 batches wait for Gemini or the storage, for 2 h 30 min now: the storage did not write x: No space left"
     )
-    assert refused == "1 batch waits since Gemini refuses it, for 1 h 1 min now: Gemini knows no batches/foreign"
+    assert (
+        refused
+        == "1 batch waits since Gemini refuses it, for 1 h 1 min now: Gemini knows no batches/foreign"
+    )

@@ -62,12 +62,24 @@ def held(file: Path, variable: str = "GEMINI_WEBHOOK_SECRET") -> list[str]:
 
 def test_secret_is_printed_once(place: Place) -> None:
     result = place.run("create", "--url", ORIGIN)
-    assert (result.exit_code, result.stdout.count("whsec_"), result.stderr.count("whsec_")) == (0, 1, 0)
+    assert (result.exit_code, result.stdout.count("whsec_"), result.stderr.count("whsec_")) == (
+        0,
+        1,
+        0,
+    )
     assert "This secret is not shown again: set GEMINI_WEBHOOK_SECRET to it." in result.stderr
     assert "Restart the web process" in result.stderr
     (webhook,) = place.webhooks.list()
-    assert (webhook.uri, webhook.events, webhook.name) == (URL, BATCH_EVENTS, "gemini-batch-receiver")
-    secrets = read_settings({"GEMINI_API_KEY": "k", "GEMINI_WEBHOOK_SECRET": result.stdout}).project("").secrets
+    assert (webhook.uri, webhook.events, webhook.name) == (
+        URL,
+        BATCH_EVENTS,
+        "gemini-batch-receiver",
+    )
+    secrets = (
+        read_settings({"GEMINI_API_KEY": "k", "GEMINI_WEBHOOK_SECRET": result.stdout})
+        .project("")
+        .secrets
+    )
     assert webhook.secrets[0].may_be(secrets[0])
 
 
@@ -75,12 +87,18 @@ def test_public_url_is_where_it_goes(place: Place) -> None:
     keys = {"GEMINI_API_KEY__ACME": "right-key", "PUBLIC_URL": ORIGIN}
     assert place.created(**keys)["uri"] == URL
     acme = place.created("--project", "acme", **keys)
-    assert (acme["uri"], acme["variable"], acme["project"]) == (f"{URL}/acme", "GEMINI_WEBHOOK_SECRET__ACME", "acme")
+    assert (acme["uri"], acme["variable"], acme["project"]) == (
+        f"{URL}/acme",
+        "GEMINI_WEBHOOK_SECRET__ACME",
+        "acme",
+    )
     assert place.created("--url", f"{ORIGIN}/own/door", **keys)["uri"] == f"{ORIGIN}/own/door"
 
 
 def test_events_and_name_are_taken(place: Place) -> None:
-    made = place.created("--url", ORIGIN, "--events", "batch.failed,video.generated", "--name", "mine")
+    made = place.created(
+        "--url", ORIGIN, "--events", "batch.failed,video.generated", "--name", "mine"
+    )
     assert (made["events"], made["name"]) == (["batch.failed", "video.generated"], "mine")
 
 
@@ -113,7 +131,10 @@ def test_lost_answer_says_how_to_find_out(place: Place) -> None:
         gate.where, gate.what, gate.method = "/webhooks", "lose", "POST"
         result = place.run("create", "--url", ORIGIN, GEMINI_BASE_URL=gate.url)
         assert (result.exit_code, result.stdout, "Traceback" in result.stderr) == (1, "", False)
-        assert "with a secret that nobody has. `gemini-batch-receiver webhooks list` tells" in result.stderr
+        assert (
+            "with a secret that nobody has. `gemini-batch-receiver webhooks list` tells"
+            in result.stderr
+        )
         (webhook,) = place.webhooks.list()
         result = place.run("rotate", webhook.id, GEMINI_BASE_URL=gate.url)
         assert (result.exit_code, "Run this again" in result.stderr) == (1, True)
@@ -128,7 +149,10 @@ def test_secret_goes_to_the_file_alone(place: Place) -> None:
     assert (result.exit_code, "whsec_" in result.output) == (0, False)
     assert str(place.file) in result.stdout
     (secret,) = held(place.file)
-    assert place.file.read_bytes() == b"A=1\nGEMINI_WEBHOOK_SECRET=" + secret.encode() + b"\nB=\xc3\xa4\n"
+    assert (
+        place.file.read_bytes()
+        == b"A=1\nGEMINI_WEBHOOK_SECRET=" + secret.encode() + b"\nB=\xc3\xa4\n"
+    )
     assert (place.file.stat().st_mode & 0o777) == 0o600
 
 
@@ -145,7 +169,9 @@ def test_earlier_secret_stays_in_the_file(place: Place) -> None:
 
 
 @pytest.mark.parametrize("content", [b"GEMINI_WEBHOOK_SECRET=hunter2\n", None])
-def test_file_that_takes_no_secret_stops_before_the_call(place: Place, content: bytes | None) -> None:
+def test_file_that_takes_no_secret_stops_before_the_call(
+    place: Place, content: bytes | None
+) -> None:
     path = place.file if content else place.folder / "no" / "such" / "folder"
     if content:
         path.write_bytes(content)
@@ -166,9 +192,18 @@ def test_secret_without_its_file_is_printed(place: Place) -> None:
         return Answer(200, json.dumps({} if "page_size" in path else made).encode())
 
     with answering(answer) as url:
-        result = place.run("create", "--url", ORIGIN, "--env-file", str(folder / ".env"), GEMINI_BASE_URL=url)
-    assert (result.exit_code, result.stdout, SECRET_TEXT in result.stderr) == (1, f"{SECRET_TEXT}\n", False)
-    assert "can't be written: No such file or directory; the secret is on stdout instead" in result.stderr
+        result = place.run(
+            "create", "--url", ORIGIN, "--env-file", str(folder / ".env"), GEMINI_BASE_URL=url
+        )
+    assert (result.exit_code, result.stdout, SECRET_TEXT in result.stderr) == (
+        1,
+        f"{SECRET_TEXT}\n",
+        False,
+    )
+    assert (
+        "can't be written: No such file or directory; the secret is on stdout instead"
+        in result.stderr
+    )
 
 
 def test_rotation_keeps_both_in_the_file(place: Place) -> None:
@@ -177,7 +212,10 @@ def test_rotation_keeps_both_in_the_file(place: Place) -> None:
     result = place.run("rotate", made["id"], "--env-file", str(place.file))
     assert (result.exit_code, "whsec_" in result.output) == (0, False)
     tomorrow = datetime.now(UTC) + timedelta(hours=24)
-    said = re.search(r"The old one is valid until (\S+): take it out of GEMINI_WEBHOOK_SECRET then", result.stderr)
+    said = re.search(
+        r"The old one is valid until (\S+): take it out of GEMINI_WEBHOOK_SECRET then",
+        result.stderr,
+    )
     assert said is not None
     assert abs(datetime.fromisoformat(said[1]) - tomorrow) < timedelta(minutes=2)
     new, *kept = held(place.file)
@@ -189,7 +227,9 @@ def test_immediate_rotation_takes_the_old_one_out(place: Place) -> None:
     place.file.write_text(f"GEMINI_WEBHOOK_SECRET={SECRET_TEXT}\n")
     made = place.created("--url", ORIGIN, "--env-file", str(place.file))
     old = held(place.file)[0]
-    result = place.run("rotate", f"webhooks/{made['id']}", "--immediately", "--env-file", str(place.file))
+    result = place.run(
+        "rotate", f"webhooks/{made['id']}", "--immediately", "--env-file", str(place.file)
+    )
     assert (result.exit_code, "The old one has ended" in result.stderr) == (0, True)
     new, *kept = held(place.file)
     assert kept == [SECRET_TEXT]  # that of another webhook
@@ -199,13 +239,25 @@ def test_immediate_rotation_takes_the_old_one_out(place: Place) -> None:
 def test_rotation_without_a_file_is_printed(place: Place) -> None:
     made = place.created("--url", ORIGIN)
     result = place.run("rotate", made["id"], GEMINI_WEBHOOK_SECRET=made["secret"])
-    assert (result.exit_code, result.stdout.count("whsec_"), result.stderr.count("whsec_")) == (0, 1, 0)
-    assert "set GEMINI_WEBHOOK_SECRET to it, with a comma and the others that it holds after it" in result.stderr
+    assert (result.exit_code, result.stdout.count("whsec_"), result.stderr.count("whsec_")) == (
+        0,
+        1,
+        0,
+    )
+    assert (
+        "set GEMINI_WEBHOOK_SECRET to it, with a comma and the others that it holds after it"
+        in result.stderr
+    )
 
 
 def test_list_and_show_tell_ends_alone(place: Place) -> None:
     made = place.created("--url", ORIGIN)
-    for args in (["list"], ["list", "--json"], ["show", made["id"]], ["show", made["id"], "--json"]):
+    for args in (
+        ["list"],
+        ["list", "--json"],
+        ["show", made["id"]],
+        ["show", made["id"], "--json"],
+    ):
         result = place.run(*args)
         assert (result.exit_code, made["secret"] in result.output) == (0, False)
         assert f"whsec_...{made['secret'][-4:]}" in result.stdout
@@ -219,7 +271,9 @@ def test_failing_project_leaves_others_their_list(place: Place) -> None:
     result = place.run("list", GEMINI_API_KEY__ACME="wrong-key")
     assert (result.exit_code, URL in result.stdout) == (1, True)
     assert "Error: acme: Gemini refused" in result.stderr
-    assert place.run("list", "--project", "default", GEMINI_API_KEY__ACME="wrong-key").exit_code == 0
+    assert (
+        place.run("list", "--project", "default", GEMINI_API_KEY__ACME="wrong-key").exit_code == 0
+    )
 
 
 def test_hostile_name_moves_no_cursor(place: Place) -> None:
@@ -229,14 +283,16 @@ def test_hostile_name_moves_no_cursor(place: Place) -> None:
 
 def test_update_changes_what_is_named(place: Place) -> None:
     made = place.created("--url", ORIGIN)
-    result = place.run("update", made["id"], "--state", "disabled", "--url", "https://new.example", "--json")
+    result = place.run(
+        "update", made["id"], "--state", "disabled", "--url", "https://new.example", "--json"
+    )
     changed = json.loads(result.stdout)
     assert (changed["state"], changed["uri"]) == ("disabled", "https://new.example/webhooks/gemini")
     assert (changed["name"], changed["events"]) == (made["name"], made["events"])
     assert place.run("update", made["id"]).exit_code == 2
-    assert json.loads(place.run("update", made["id"], "--name", "x", "--events", "batch.failed", "--json").stdout) == (
-        changed | {"name": "x", "events": ["batch.failed"]}
-    )
+    assert json.loads(
+        place.run("update", made["id"], "--name", "x", "--events", "batch.failed", "--json").stdout
+    ) == (changed | {"name": "x", "events": ["batch.failed"]})
 
 
 def test_delete_asks_for_yes(place: Place) -> None:
@@ -246,7 +302,9 @@ def test_delete_asks_for_yes(place: Place) -> None:
     assert list(place.webhooks.list()) == []
 
 
-@pytest.mark.parametrize("args", [["show"], ["ping"], ["rotate"], ["delete", "--yes"], ["update", "--name", "x"]])
+@pytest.mark.parametrize(
+    "args", [["show"], ["ping"], ["rotate"], ["delete", "--yes"], ["update", "--name", "x"]]
+)
 def test_unknown_id_is_said(place: Place, args: list[str]) -> None:
     result = place.run(*args, "nosuchwebhook")
     assert (result.exit_code, "Gemini knows no webhook nosuchwebhook" in result.stderr) == (1, True)

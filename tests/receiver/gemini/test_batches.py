@@ -44,7 +44,9 @@ def test_state_goes_by_its_suffix(state: str) -> None:
     assert batch.is_terminal
 
 
-@pytest.mark.parametrize("state", ["BATCH_STATE_PENDING", "BATCH_STATE_RUNNING", "BATCH_STATE_PAUSED", ""])
+@pytest.mark.parametrize(
+    "state", ["BATCH_STATE_PENDING", "BATCH_STATE_RUNNING", "BATCH_STATE_PAUSED", ""]
+)
 def test_other_states_are_not_terminal(state: str) -> None:
     assert not read(metadata={"state": state}).is_terminal
 
@@ -84,10 +86,14 @@ def test_inlined_rows_keep_their_numbers() -> None:
     row = '{\n  "response": {"n": 1.10, "big": 123456789012345678901234567890, "text": "\\u00e9  x"}\n}'
     body = f'{{"name": "batches/x", "response": {{"inlinedResponses": {{"inlinedResponses": [{row}]}}}}}}'
     batch = read_batch(body.encode(), "batches/x")
-    assert batch.inlined == (b'{"response":{"n":1.10,"big":123456789012345678901234567890,"text":"\\u00e9  x"}}',)
+    assert batch.inlined == (
+        b'{"response":{"n":1.10,"big":123456789012345678901234567890,"text":"\\u00e9  x"}}',
+    )
 
 
-@pytest.mark.parametrize("operation", [{"error": {"code": 13}}, {"metadata": {"error": {"code": 13}}}])
+@pytest.mark.parametrize(
+    "operation", [{"error": {"code": 13}}, {"metadata": {"error": {"code": 13}}}]
+)
 def test_error_is_found_wherever_it_is(operation: dict[str, Any]) -> None:
     assert read(**operation).error_code == 13
 
@@ -112,7 +118,9 @@ def test_retry_after_may_be_a_date() -> None:
 
 def test_get_gives_the_batch(gemini: Gemini, sandbox_url: str) -> None:
     name = ready_batch(
-        sandbox_url, output={"inlinedResponses": {"inlinedResponses": [{"error": {"code": 3}}]}}, request_count=1
+        sandbox_url,
+        output={"inlinedResponses": {"inlinedResponses": [{"error": {"code": 3}}]}},
+        request_count=1,
     )
     batch = gemini.get_batch(name)
     assert (batch.name, batch.state, batch.requests) == (name, "SUCCEEDED", 1)
@@ -131,7 +139,9 @@ def test_unknown_batch_is_said(gemini: Gemini) -> None:
         gemini.get_batch("batches/unknown")
 
 
-@pytest.mark.parametrize("name", ["unknown", "batches/", "batches/../files/x", "batches/x?y", "models/x"])
+@pytest.mark.parametrize(
+    "name", ["unknown", "batches/", "batches/../files/x", "batches/x?y", "models/x"]
+)
 def test_wrong_name_sends_nothing(name: str) -> None:
     with (
         Gemini(f"http://127.0.0.1:{allocate_port()}", "key") as gemini,
@@ -149,8 +159,12 @@ def test_wrong_key_is_said(sandbox_url: str) -> None:
     assert "wrong-key" not in str(told.value)
 
 
-@pytest.mark.parametrize(("status", "retryable"), [(429, True), (503, True), (500, True), (400, False)])
-def test_failing_api_is_said(gemini: Gemini, sandbox_url: str, status: int, *, retryable: bool) -> None:
+@pytest.mark.parametrize(
+    ("status", "retryable"), [(429, True), (503, True), (500, True), (400, False)]
+)
+def test_failing_api_is_said(
+    gemini: Gemini, sandbox_url: str, status: int, *, retryable: bool
+) -> None:
     name = ready_batch(sandbox_url, request_count=1)
     set_faults(sandbox_url, get_status={"status": status, "times": 1})
     with pytest.raises(GeminiError, match=f"did not give {name}") as told:
@@ -173,25 +187,34 @@ KEY = "canary-key-of-ours"
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
 def test_key_in_an_answer_is_hidden(status: int) -> None:
     """Google says "Consumer 'api_key:…' has been suspended", with the key in full."""
-    words = json.dumps({"error": {"code": status, "message": f"Consumer 'api_key:{KEY}' has been suspended"}})
+    words = json.dumps(
+        {"error": {"code": status, "message": f"Consumer 'api_key:{KEY}' has been suspended"}}
+    )
     response = httpx.Response(
         status, content=words, request=httpx.Request("GET", "http://g", headers={KEY_HEADER: KEY})
     )
-    assert "Consumer 'api_key:[API key]' has been suspended" in str(read_error(response, "batches/x"))
+    assert "Consumer 'api_key:[API key]' has been suspended" in str(
+        read_error(response, "batches/x")
+    )
 
 
 def test_key_in_a_batchs_error_is_hidden(sandbox_url: str) -> None:
     error = {"code": 7, "message": "Consumer 'api_key:right-key' has been suspended"}
     name = ready_batch(sandbox_url, state="FAILED", request_count=1, error=error)
     with Gemini(sandbox_url, "right-key") as gemini:
-        assert gemini.get_batch(name).error_message == "Consumer 'api_key:[API key]' has been suspended"
+        assert (
+            gemini.get_batch(name).error_message
+            == "Consumer 'api_key:[API key]' has been suspended"
+        )
 
 
 @pytest.mark.parametrize("where", ["nowhere", "strange"])
 def test_no_trace_holds_the_key(where: str) -> None:
     with (
         serving_calls(b"<html>") as server,
-        Gemini(server.url if where == "strange" else f"http://127.0.0.1:{allocate_port()}", KEY) as gemini,
+        Gemini(
+            server.url if where == "strange" else f"http://127.0.0.1:{allocate_port()}", KEY
+        ) as gemini,
         pytest.raises(GeminiError) as told,
     ):
         gemini.get_batch("batches/x")

@@ -52,12 +52,18 @@ def test_broken_upload_goes_on_where_it_stood(proxy: FaultProxy, broken: int) ->
 
 def test_upload_that_never_moves_ends(proxy: FaultProxy) -> None:
     proxy.reset(Fault(), *[Fault("reset")] * 20)
-    with Gemini(proxy.url, "right-key") as gemini, pytest.raises(GeminiError, match="the upload of requests"):
+    with (
+        Gemini(proxy.url, "right-key") as gemini,
+        pytest.raises(GeminiError, match="the upload of requests"),
+    ):
         Files(gemini.transport, 0.01).upload(io.BytesIO(DATA), SIZE, "requests")
 
 
 def test_wrong_key_uploads_nothing(sandbox_url: str) -> None:
-    with Gemini(sandbox_url, "") as gemini, pytest.raises(GeminiError, match="check that GEMINI_API_KEY is right"):
+    with (
+        Gemini(sandbox_url, "") as gemini,
+        pytest.raises(GeminiError, match="check that GEMINI_API_KEY is right"),
+    ):
         Files(gemini.transport).upload(io.BytesIO(DATA), SIZE, "requests")
 
 
@@ -74,12 +80,20 @@ def test_upload_address_without_tls_is_refused() -> None:
 
 @pytest.mark.parametrize("status", ["final", "active", "cancelled", ""])
 def test_upload_refused_under_200_shows_why(status: str) -> None:
-    error = {"code": 400, "status": "INVALID_ARGUMENT", "message": "Error on line 1: no such field (right-key)"}
+    error = {
+        "code": 400,
+        "status": "INVALID_ARGUMENT",
+        "message": "Error on line 1: no such field (right-key)",
+    }
     words = json.dumps({"error": error}).encode()
 
     def answer(path: str, _: object) -> Answer:
         begins = {"x-goog-upload-url": f"{url}/bytes", "x-goog-upload-status": "active"}
-        return Answer(200, b"", begins) if "bytes" not in path else Answer(200, words, {"x-goog-upload-status": status})
+        return (
+            Answer(200, b"", begins)
+            if "bytes" not in path
+            else Answer(200, words, {"x-goog-upload-status": status})
+        )
 
     with (
         answering(answer) as url,
@@ -103,7 +117,9 @@ def test_upload_that_can_not_begin_shows_why() -> None:
 def test_unexpected_status_of_an_upload_is_named() -> None:
     def answer(path: str, _: object) -> Answer:
         begins = {"x-goog-upload-url": f"{url}/bytes", "x-goog-upload-status": "active"}
-        return Answer(200, b"<html>", begins if "bytes" not in path else {"x-goog-upload-status": "cancelled"})
+        return Answer(
+            200, b"<html>", begins if "bytes" not in path else {"x-goog-upload-status": "cancelled"}
+        )
 
     with (
         answering(answer) as url,
@@ -123,7 +139,9 @@ def test_batch_is_created_cancelled_and_deleted(sandbox_url: str, files: Files) 
     requests = b'{"key": "k", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}\n'
     file = files.upload(io.BytesIO(requests), len(requests), "requests")
     with Gemini(sandbox_url, "right-key") as gemini:
-        batch = gemini.create_batch("gemini-3.5-flash", {"displayName": "made", "inputConfig": {"fileName": file.name}})
+        batch = gemini.create_batch(
+            "gemini-3.5-flash", {"displayName": "made", "inputConfig": {"fileName": file.name}}
+        )
         assert (batch.display_name, batch.input_file) == ("made", file.name)
         assert gemini.get_batch(batch.name).input_file == file.name
         gemini.cancel_batch(batch.name)

@@ -24,7 +24,10 @@ def serve_list(sizes: list[int], asked: list[int]) -> AbstractContextManager[str
         asked.append(page_size)
         end = min(start + page_size, len(sizes))
         rows = [
-            {"name": f"batches/{n}", "response": {"inlinedResponses": {"inlinedResponses": ["x" * sizes[n]]}}}
+            {
+                "name": f"batches/{n}",
+                "response": {"inlinedResponses": {"inlinedResponses": ["x" * sizes[n]]}},
+            }
             for n in range(start, end)
         ]
         more = {"nextPageToken": str(end)} if end < len(sizes) else {}

@@ -14,7 +14,9 @@ STORED_ELSEWHERE = {"responsesFile": "gs://bucket/results.jsonl"}
 
 
 def described(**members: Any) -> bytes:
-    return json.dumps({"name": "batches/x", "metadata": {"state": "BATCH_STATE_SUCCEEDED"}} | members).encode()
+    return json.dumps(
+        {"name": "batches/x", "metadata": {"state": "BATCH_STATE_SUCCEEDED"}} | members
+    ).encode()
 
 
 UNREADABLE = {
@@ -44,7 +46,8 @@ def test_what_cant_be_read_is_named_with_its_reason(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, text in UNREADABLE.items() if b'"batches/x"' in text and text[:1] == b"{"]
+    "name",
+    [name for name, text in UNREADABLE.items() if b'"batches/x"' in text and text[:1] == b"{"],
 )
 def test_the_same_answer_to_get_is_an_error_of_this_batch_alone(name: str) -> None:
     with pytest.raises(UnreadableBatchError) as told:
@@ -63,7 +66,9 @@ def test_odd_state_is_no_end(state: object) -> None:
     assert not read(metadata={"state": state}).is_terminal
 
 
-@pytest.mark.parametrize("state", ["JOB_STATE_PARTIALLY_SUCCEEDED", "BATCH_STATE_NEW_WORD", "BATCH_STATE_RUNNING", 5])
+@pytest.mark.parametrize(
+    "state", ["JOB_STATE_PARTIALLY_SUCCEEDED", "BATCH_STATE_NEW_WORD", "BATCH_STATE_RUNNING", 5]
+)
 def test_done_is_an_end_whatever_the_state(state: object) -> None:
     assert read(metadata={"state": state}, done=True).is_terminal
 
@@ -74,11 +79,20 @@ def test_nothing_but_true_is_done(done: object) -> None:
 
 
 ODD_COUNTS: list[object] = [-1, 1.5, 1e300, True, "many", "", "٣", "9" * 5000, [], {}]
-ODD_MOMENTS: list[object] = ["yesterday", "", 1795879169, None, [], "2026-11-22", "0001-01-01T00:00:00+14:00"]
+ODD_MOMENTS: list[object] = [
+    "yesterday",
+    "",
+    1795879169,
+    None,
+    [],
+    "2026-11-22",
+    "0001-01-01T00:00:00+14:00",
+]
 
 
 @pytest.mark.parametrize(
-    ("count", "requests"), [("7", 7), (7, 7), ("007", 7), (0, 0), *((odd, None) for odd in ODD_COUNTS)]
+    ("count", "requests"),
+    [("7", 7), (7, 7), ("007", 7), (0, 0), *((odd, None) for odd in ODD_COUNTS)],
 )
 def test_absurd_count_is_unknown(count: object, requests: int | None) -> None:
     assert read(metadata={"batchStats": {"requestCount": count}}).requests == requests
@@ -109,7 +123,13 @@ def test_odd_error_takes_nothing_else_with_it(error: object) -> None:
 
 
 def test_unknown_type_is_read_by_its_members() -> None:
-    batch = read(metadata={"@type": "type.googleapis.com/new.Batch", "state": "BATCH_STATE_SUCCEEDED", "output": FILE})
+    batch = read(
+        metadata={
+            "@type": "type.googleapis.com/new.Batch",
+            "state": "BATCH_STATE_SUCCEEDED",
+            "output": FILE,
+        }
+    )
     assert (batch.state, batch.result_file) == ("SUCCEEDED", "files/batch-x")
 
 
@@ -118,7 +138,9 @@ def test_one_good_file_beside_a_bad_one_is_taken() -> None:
 
 
 def test_plain_list_of_responses_is_read() -> None:
-    assert read_batch(described(response={"inlinedResponses": [{"n": 1}]}), "batches/x").inlined == (b'{"n":1}',)
+    assert read_batch(
+        described(response={"inlinedResponses": [{"n": 1}]}), "batches/x"
+    ).inlined == (b'{"n":1}',)
 
 
 def test_inlined_responses_that_contradict_are_not_taken() -> None:
@@ -136,7 +158,10 @@ def test_inlined_responses_that_contradict_are_not_taken() -> None:
         ({"metadata": {"state": "BATCH_STATE_FAILED"}}, False),
         ({"metadata": {"state": "BATCH_STATE_RUNNING"}}, False),
         ({"metadata": {"state": "BATCH_STATE_RUNNING"}, "done": True}, True),
-        ({"metadata": {"state": "BATCH_STATE_NEW_WORD"}, "done": True, "error": {"code": 13}}, False),
+        (
+            {"metadata": {"state": "BATCH_STATE_NEW_WORD"}, "done": True, "error": {"code": 13}},
+            False,
+        ),
         ({"metadata": {"state": "BATCH_STATE_NEW_WORD"}, "done": True, "response": FILE}, False),
     ],
 )

@@ -10,7 +10,9 @@ PATH = "/webhooks/gemini"
 OK, NO_DELIVERY = Answer(200, b"{}"), Answer(415, b"{}")
 
 
-def knock(health: Answer, door: Answer, before: str = "") -> tuple[str | None, list[tuple[str, Message]]]:
+def knock(
+    health: Answer, door: Answer, before: str = ""
+) -> tuple[str | None, list[tuple[str, Message]]]:
     """What is said of such a place, and what was asked there."""
     asked: list[tuple[str, Message]] = []
 
@@ -51,14 +53,26 @@ def test_key_and_signature_stay_here() -> None:
     _, asked = knock(OK, NO_DELIVERY)
     for _, headers in asked:
         assert {name.lower() for name in headers} <= {
-            *("host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length")
+            *(
+                "host",
+                "accept",
+                "accept-encoding",
+                "connection",
+                "user-agent",
+                "content-type",
+                "content-length",
+            )
         }
 
 
 def test_nobody_there_is_said() -> None:
-    assert "no answer: ConnectError" in (find_obstacle(f"http://127.0.0.1:{allocate_port()}{PATH}", PATH) or "")
+    assert "no answer: ConnectError" in (
+        find_obstacle(f"http://127.0.0.1:{allocate_port()}{PATH}", PATH) or ""
+    )
 
 
-@pytest.mark.parametrize("url", ["http://0.0.0.0:9/webhooks/gemini", "file:///etc/passwd", "nonsense", ""])
+@pytest.mark.parametrize(
+    "url", ["http://0.0.0.0:9/webhooks/gemini", "file:///etc/passwd", "nonsense", ""]
+)
 def test_other_addresses_are_not_asked(url: str) -> None:
     assert find_obstacle(url, PATH) == "the address is not https: nothing was sent there"

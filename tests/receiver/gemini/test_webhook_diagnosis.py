@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from receiver.gemini import registered_webhooks
-from receiver.gemini.registered_webhooks import BATCH_EVENTS, SigningSecret, Webhook
-from receiver.gemini.webhook_diagnosis import Problem, Wanted, find_problems
+from receiver.gemini.registered_webhooks import BATCH_EVENTS, RegisteredWebhook, SigningSecret
+from receiver.gemini.webhook_diagnosis import Wanted, WebhookProblem, find_problems
 from receiver.verification.keys import Secret
 from tests.receiver.forging import SECRET, SECRET_TEXT
 
@@ -16,22 +16,22 @@ OTHER = Secret(b"another secret of another system")
 SHOWN = SigningSecret(f"whsec_...{SECRET_TEXT[-4:]}", None)
 UNKNOWN = SigningSecret("whsec_...zzz=", None)
 ENDING = "2026-11-25T00:00:00Z"
-RIGHT = Webhook("one", "mine", URL, BATCH_EVENTS, "enabled", (SHOWN,))
+RIGHT = RegisteredWebhook("one", "mine", URL, BATCH_EVENTS, "enabled", (SHOWN,))
 WANTED = Wanted(PATH, URL, (SECRET,), "GEMINI_WEBHOOK_SECRET")
 NOWHERE = replace(WANTED, url=None)
 EMPTY: dict[str, object] = {}
 
 
-def kinds(webhooks: Sequence[Webhook], wanted: Wanted = WANTED) -> list[str]:
+def kinds(webhooks: Sequence[RegisteredWebhook], wanted: Wanted = WANTED) -> list[str]:
     return [problem.kind for problem in find_problems(webhooks, wanted)]
 
 
-def only(webhook: Webhook, wanted: Wanted = WANTED) -> Problem:
+def only(webhook: RegisteredWebhook, wanted: Wanted = WANTED) -> WebhookProblem:
     (problem,) = find_problems([webhook], wanted)
     return problem
 
 
-def only_fault(webhook: Webhook) -> Problem:
+def only_fault(webhook: RegisteredWebhook) -> WebhookProblem:
     (problem,) = [one for one in find_problems([webhook], WANTED) if not one.is_note]
     return problem
 
@@ -50,15 +50,28 @@ def test_no_webhook_is_missing(wanted: Wanted) -> None:
     (problem,) = find_problems([], replace(wanted, option=" --project acme"))
     url = wanted.url or "https://YOUR-HOST"
     assert (problem.kind, problem.webhook, problem.changes) == ("missing", None, EMPTY)
-    assert problem.advice == f"register it: `gemini-batch-receiver webhooks create --url {url} --project acme`"
+    assert (
+        problem.advice
+        == f"register it: `gemini-batch-receiver webhooks create --url {url} --project acme`"
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "detail", "mended_by"),
     [
         ({"state": "disabled"}, "disabled", "sends it nothing", {"state": "enabled"}),
-        ({"state": "disabled_due_to_failed_deliveries"}, "disabled", "deliveries failed", {"state": "enabled"}),
-        ({"state": "resting"}, "disabled", "'resting', which is not known here", {"state": "enabled"}),
+        (
+            {"state": "disabled_due_to_failed_deliveries"},
+            "disabled",
+            "deliveries failed",
+            {"state": "enabled"},
+        ),
+        (
+            {"state": "resting"},
+            "disabled",
+            "'resting', which is not known here",
+            {"state": "enabled"},
+        ),
         (
             {"events": ("video.generated", "batch.failed", "batch.expired")},
             "events",
@@ -78,7 +91,9 @@ def test_no_webhook_is_missing(wanted: Wanted) -> None:
         ({"secrets": (UNKNOWN,)}, "secret", "signs with whsec_...zzz=", EMPTY),
     ],
 )
-def test_each_fault_is_named(changes: dict[str, object], kind: str, detail: str, mended_by: dict[str, object]) -> None:
+def test_each_fault_is_named(
+    changes: dict[str, object], kind: str, detail: str, mended_by: dict[str, object]
+) -> None:
     webhook = replace(RIGHT, **changes)  # type: ignore[arg-type] # fields of a webhook, by name
     problem = next(one for one in find_problems([webhook], WANTED) if not one.is_note)
     assert (problem.kind, problem.webhook, dict(problem.changes)) == (kind, "one", mended_by)
@@ -112,10 +127,14 @@ def test_process_without_a_secret_judges_none() -> None:
     assert "rotate" not in problem.advice
 
 
-@pytest.mark.parametrize("truncated", ["", "whsec_", "whsec_...", "(hidden)", "...====", "whsec_..==..x"])
+@pytest.mark.parametrize(
+    "truncated", ["", "whsec_", "whsec_...", "(hidden)", "...====", "whsec_..==..x"]
+)
 def test_secret_shown_in_no_known_form_is_not_judged(truncated: str) -> None:
     assert [
-        kind for kind in kinds([replace(RIGHT, secrets=(SigningSecret(truncated, None),))]) if kind == "secret"
+        kind
+        for kind in kinds([replace(RIGHT, secrets=(SigningSecret(truncated, None),))])
+        if kind == "secret"
     ] == []
 
 
@@ -139,7 +158,9 @@ def test_one_lasting_secret_that_is_known_is_enough() -> None:
 
 def test_accepted_deliveries_outweigh_what_is_shown() -> None:
     webhook = replace(RIGHT, secrets=(UNKNOWN,))
-    assert [kind for kind in kinds([webhook], replace(WANTED, is_proven=True)) if kind == "secret"] == []
+    assert [
+        kind for kind in kinds([webhook], replace(WANTED, is_proven=True)) if kind == "secret"
+    ] == []
     rotating = replace(RIGHT, secrets=(UNKNOWN, replace(SHOWN, expires=ENDING)))
     assert kinds([rotating], replace(WANTED, is_proven=True)) == [
         "secret"
@@ -150,7 +171,9 @@ def test_good_secret_is_not_rotated_away() -> None:
     """Its owner has it, and only has to set it: to rotate is for a secret that nobody has kept."""
     problem = only_fault(replace(RIGHT, secrets=(UNKNOWN,)))
     assert problem.advice.startswith("set GEMINI_WEBHOOK_SECRET to the secret that")
-    assert problem.advice.index("restart the web process") < problem.advice.index("only where nobody has kept it")
+    assert problem.advice.index("restart the web process") < problem.advice.index(
+        "only where nobody has kept it"
+    )
     rotating = only_fault(replace(RIGHT, secrets=(UNKNOWN, replace(SHOWN, expires=ENDING))))
     assert "rotate" not in rotating.advice
     assert "refused from then on" in rotating.detail
@@ -160,7 +183,9 @@ def test_other_installation_of_the_same_project_is_a_stranger() -> None:
     """Two installations share a Gemini project, and neither states its address: each knows its own by the secret."""
     other = replace(RIGHT, id="two", uri="https://staging.example" + PATH, secrets=(UNKNOWN,))
     for webhooks in ([RIGHT, other], [other, RIGHT]):
-        assert [(one.kind, one.webhook) for one in find_problems(webhooks, NOWHERE)] == [("stranger", "two")]
+        assert [(one.kind, one.webhook) for one in find_problems(webhooks, NOWHERE)] == [
+            ("stranger", "two")
+        ]
 
 
 def test_what_gemini_does_not_show_is_not_judged() -> None:
@@ -179,7 +204,9 @@ def test_second_webhook_is_a_note() -> None:
 def test_anothers_webhook_is_never_changed() -> None:
     """Another host with another secret, or another path of our host, may be another system's."""
     for uri in ("https://other.example/webhooks/gemini", f"{ORIGIN}/webhooks/other"):
-        found = find_problems([replace(RIGHT, uri=uri, secrets=(UNKNOWN,), state="disabled")], WANTED)
+        found = find_problems(
+            [replace(RIGHT, uri=uri, secrets=(UNKNOWN,), state="disabled")], WANTED
+        )
         assert [(one.kind, one.changes) for one in found if one.kind != "leftover"] == [
             ("missing", EMPTY),
             ("stranger", EMPTY),
@@ -187,7 +214,13 @@ def test_anothers_webhook_is_never_changed() -> None:
 
 
 def test_webhook_of_other_events_is_of_no_interest() -> None:
-    other = replace(RIGHT, id="two", uri="https://other.example/x", events=("video.generated",), secrets=(UNKNOWN,))
+    other = replace(
+        RIGHT,
+        id="two",
+        uri="https://other.example/x",
+        events=("video.generated",),
+        secrets=(UNKNOWN,),
+    )
     assert kinds([RIGHT, other]) == []
 
 

@@ -58,20 +58,30 @@ def test_disabled_webhook_is_warned_of(place: Place) -> None:
     webhook, secret = place.webhooks.create(URL, BATCH_EVENTS, None)
     place.webhooks.update(webhook.id, {"state": "disabled", "subscribed_events": ["batch.failed"]})
     settings = place.settings(GEMINI_WEBHOOK_SECRET=show_secret(secret))
-    assert place.warnings(settings) == [("webhook.disabled", "default"), ("webhook.events", "default")]
+    assert place.warnings(settings) == [
+        ("webhook.disabled", "default"),
+        ("webhook.events", "default"),
+    ]
     record = vars(place.caplog.records[0])
     assert record["webhook"] == webhook.id
     assert f"gemini-batch-receiver webhooks update {webhook.id} --state enabled" in record["hint"]
 
 
 def test_missing_webhook_is_warned_of_where_one_is_expected(place: Place) -> None:
-    assert place.warnings(place.settings(GEMINI_WEBHOOK_SECRET=SECRET_TEXT)) == [("webhook.missing", "default")]
+    assert place.warnings(place.settings(GEMINI_WEBHOOK_SECRET=SECRET_TEXT)) == [
+        ("webhook.missing", "default")
+    ]
     assert place.warnings(place.settings(PUBLIC_URL=ORIGIN)) == []
 
 
 def test_each_project_is_asked_with_its_key(place: Place) -> None:
-    settings = place.settings(GEMINI_API_KEY__ACME="another-key", GEMINI_WEBHOOK_SECRET=SECRET_TEXT, PUBLIC_URL=ORIGIN)
-    assert place.warnings(settings) == [("webhook.missing", "default"), ("webhook.unchecked", "acme")]
+    settings = place.settings(
+        GEMINI_API_KEY__ACME="another-key", GEMINI_WEBHOOK_SECRET=SECRET_TEXT, PUBLIC_URL=ORIGIN
+    )
+    assert place.warnings(settings) == [
+        ("webhook.missing", "default"),
+        ("webhook.unchecked", "acme"),
+    ]
     assert "--project default" in vars(place.caplog.records[0])["hint"]
     assert "another-key" not in str([vars(record) for record in place.caplog.records])
 
@@ -81,12 +91,18 @@ def test_reconcile_run_judges_no_webhook(place: Place, redis_url: str, storage_u
     listing = Listing()
     name = listing.add("one")
     with serving(listing) as url, connect(redis_url) as client:
-        environ = {"GEMINI_WEBHOOK_SECRET": SECRET_TEXT, "REDIS_URL": redis_url, "STORAGE_URL": storage_url}
+        environ = {
+            "GEMINI_WEBHOOK_SECRET": SECRET_TEXT,
+            "REDIS_URL": redis_url,
+            "STORAGE_URL": storage_url,
+        }
         settings = place.settings(GEMINI_BASE_URL=url, **environ)
         report = look_at(settings, settings.project(""), client, even_early=False)
         assert report is not None
         assert report.tally.queued == [name]
-    assert [record.getMessage() for record in place.caplog.records if "webhook" in record.getMessage()] == []
+    assert [
+        record.getMessage() for record in place.caplog.records if "webhook" in record.getMessage()
+    ] == []
 
 
 def test_what_gemini_does_not_show_is_unknown(place: Place) -> None:
@@ -111,7 +127,10 @@ def test_accepted_delivery_proves_the_secret(place: Place) -> None:
     evidence = Evidence(clock=lambda: now[0])
 
     def kinds() -> list[str]:
-        return [fault.kind for fault in look_at_webhooks(settings, settings.project(""), evidence).faults or []]
+        return [
+            fault.kind
+            for fault in look_at_webhooks(settings, settings.project(""), evidence).faults or []
+        ]
 
     assert kinds() == ["secret"]
     evidence.accepted()
@@ -129,5 +148,9 @@ def test_key_that_may_not_list_is_no_warning_without_need(place: Place) -> None:
     settings = place.settings(GEMINI_API_KEY="another-key")
     with place.caplog.at_level(logging.INFO):
         look_at_webhooks(settings, settings.project(""), Evidence())
-    unchecked = [record.levelno for record in place.caplog.records if record.getMessage() == "webhook.unchecked"]
+    unchecked = [
+        record.levelno
+        for record in place.caplog.records
+        if record.getMessage() == "webhook.unchecked"
+    ]
     assert unchecked == [logging.INFO]

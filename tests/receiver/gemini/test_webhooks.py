@@ -25,11 +25,18 @@ def webhooks(sandbox_url: str) -> Iterator[Webhooks]:
 
 def test_webhook_lives_from_create_to_delete(webhooks: Webhooks) -> None:
     created, secret = webhooks.create(URL, BATCH_EVENTS, "mine")
-    assert (created.name, created.uri, created.events, created.state) == ("mine", URL, BATCH_EVENTS, "enabled")
+    assert (created.name, created.uri, created.events, created.state) == (
+        "mine",
+        URL,
+        BATCH_EVENTS,
+        "enabled",
+    )
     assert created.secrets[0].may_be(secret)
     assert webhooks.get(created.id) == created
     assert list(webhooks.list()) == [created]
-    changed = webhooks.update(created.id, {"state": "disabled", "subscribed_events": ["batch.failed"]})
+    changed = webhooks.update(
+        created.id, {"state": "disabled", "subscribed_events": ["batch.failed"]}
+    )
     assert (changed.state, changed.events, changed.name) == ("disabled", ("batch.failed",), "mine")
     webhooks.ping(created.id)
     webhooks.delete(created.id)
@@ -39,7 +46,9 @@ def test_webhook_lives_from_create_to_delete(webhooks: Webhooks) -> None:
 
 
 @pytest.mark.parametrize(("immediately", "live"), [(False, 2), (True, 1)])
-def test_rotation_keeps_the_old_one_or_not(webhooks: Webhooks, live: int, *, immediately: bool) -> None:
+def test_rotation_keeps_the_old_one_or_not(
+    webhooks: Webhooks, live: int, *, immediately: bool
+) -> None:
     created, old = webhooks.create(URL, BATCH_EVENTS, None)
     new = webhooks.rotate(created.id, immediately=immediately)
     shown = webhooks.get(created.id).secrets
@@ -79,8 +88,13 @@ def test_lost_answer_is_not_asked_for_twice(webhooks: Webhooks, sandbox_url: str
 
 @pytest.mark.parametrize("secret", [None, "", "whsec_hunter2", "hunter2\nOTHER=1"])
 def test_secret_of_another_form_is_not_passed_on(secret: str | None) -> None:
-    answer = Answer(200, json.dumps({"id": "abc", "new_signing_secret": secret, "secret": secret}).encode())
-    with answering(lambda _path, _headers: answer) as url, Transport(url, "right-key", "v1") as transport:
+    answer = Answer(
+        200, json.dumps({"id": "abc", "new_signing_secret": secret, "secret": secret}).encode()
+    )
+    with (
+        answering(lambda _path, _headers: answer) as url,
+        Transport(url, "right-key", "v1") as transport,
+    ):
         for call in (
             lambda: Webhooks(transport).create(URL, BATCH_EVENTS, None),
             lambda: Webhooks(transport).rotate("abc", immediately=False),
@@ -92,7 +106,8 @@ def test_secret_of_another_form_is_not_passed_on(secret: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ['{"id": 1, "new_signing_secret": "%s"}', '{"id": "a", "new_signing_secret": ["%s"]}', "%s"]
+    "form",
+    ['{"id": 1, "new_signing_secret": "%s"}', '{"id": "a", "new_signing_secret": ["%s"]}', "%s"],
 )
 def test_spoilt_answer_repeats_no_secret(form: str) -> None:
     answer = Answer(200, (form % SECRET_TEXT).encode())

@@ -7,7 +7,7 @@ import redis
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.async_ledger import Acceptor
+from receiver.inbox.async_ledger import AsyncInbox
 from receiver.inbox.ledger import Arrival, Inbox, connect
 
 
@@ -17,8 +17,11 @@ def arrival(number: int) -> Arrival:
 
 def test_verdicts_are_those_of_the_inbox(redis_url: str) -> None:
     async def accept() -> list[bool]:
-        async with Acceptor(redis_url) as acceptor:
-            return [*await acceptor.accept([arrival(1), arrival(2)]), *await acceptor.accept([arrival(2), arrival(3)])]
+        async with AsyncInbox(redis_url) as acceptor:
+            return [
+                *await acceptor.accept([arrival(1), arrival(2)]),
+                *await acceptor.accept([arrival(2), arrival(3)]),
+            ]
 
     assert asyncio.run(accept()) == [True, True, False, True]
     with connect(redis_url) as client:
@@ -29,7 +32,7 @@ def test_connection_that_redis_closed_is_replaced(redis_url: str) -> None:
     """Managed services close what is idle for minutes; the next delivery must not pay for it with a 503."""
 
     async def accept() -> list[bool]:
-        async with Acceptor(redis_url) as acceptor:
+        async with AsyncInbox(redis_url) as acceptor:
             await acceptor.accept([arrival(1)])
             with redis.Redis.from_url(redis_url) as other:
                 assert other.client_kill_filter(_type="normal", skipme=True) >= 1
@@ -42,7 +45,7 @@ def test_connection_to_a_replica_is_replaced(tmp_path: Path) -> None:
     """After a failover the address leads elsewhere; whoever kept the old connection could write nothing any more."""
 
     async def accept(url: str) -> None:
-        async with Acceptor(url) as acceptor:
+        async with AsyncInbox(url) as acceptor:
             with pytest.raises(InboxUnavailableError, match="ReadOnlyError"):
                 await acceptor.accept([arrival(1)])
             assert len(client.client_list()) == 1  # that of the question itself
@@ -58,7 +61,7 @@ def test_connection_to_a_replica_is_replaced(tmp_path: Path) -> None:
 
 def test_absent_redis_is_said_in_words() -> None:
     async def accept() -> None:
-        async with Acceptor(f"redis://127.0.0.1:{allocate_port()}/0") as acceptor:
+        async with AsyncInbox(f"redis://127.0.0.1:{allocate_port()}/0") as acceptor:
             await acceptor.accept([arrival(1)])
 
     with pytest.raises(InboxUnavailableError, match="Redis did not accept"):

@@ -38,7 +38,21 @@ LASTING_CAUSES = (
 
 def entry(cause: str, fault: str = "", state: State = "buried") -> Entry:
     return Entry(
-        "batches/x", "", state, "batch.succeeded", "static", 0, 0, 0, 0, cause, Summary(), {}, None, (), fault=fault
+        "batches/x",
+        "",
+        state,
+        "batch.succeeded",
+        "static",
+        0,
+        0,
+        0,
+        0,
+        cause,
+        Summary(),
+        {},
+        None,
+        (),
+        fault=fault,
     )
 
 

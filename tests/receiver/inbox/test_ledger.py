@@ -19,8 +19,12 @@ def inbox(client: "redis.Redis") -> Inbox:
     return Inbox(client)
 
 
-def arrive(inbox: Inbox, delivery_id: str = "", batch: str = BATCH, reopen: Reopen = "none") -> bool:
-    return inbox.accept([Arrival(batch, "batch.succeeded", "static", delivery_id, reopen=reopen)])[0]
+def arrive(
+    inbox: Inbox, delivery_id: str = "", batch: str = BATCH, reopen: Reopen = "none"
+) -> bool:
+    return inbox.accept([Arrival(batch, "batch.succeeded", "static", delivery_id, reopen=reopen)])[
+        0
+    ]
 
 
 def claim(inbox: Inbox, lease_s: float = 60) -> Lease:
@@ -84,7 +88,9 @@ def pass_time(client: "redis.Redis", seconds: int) -> None:
 
 @pytest.mark.parametrize("hours", [1, 25, 7 * 24])
 @pytest.mark.parametrize("end", ["finished", "buried", "purged"])
-def test_redelivery_after_days_is_known(inbox: Inbox, client: "redis.Redis", hours: int, end: str) -> None:
+def test_redelivery_after_days_is_known(
+    inbox: Inbox, client: "redis.Redis", hours: int, end: str
+) -> None:
     """R14: accepted as known, and nothing becomes due; of a purged batch only the delivery is remembered."""
     arrive(inbox, "msg_1")
     lease = claim(inbox)
@@ -116,7 +122,9 @@ def test_another_project_has_its_own_entry(inbox: Inbox) -> None:
 
 
 def test_one_step_accepts_many_arrivals(inbox: Inbox) -> None:
-    arrivals = [Arrival(f"batches/{n % 3}", "batch.succeeded", "static", f"msg_{n}") for n in range(6)]
+    arrivals = [
+        Arrival(f"batches/{n % 3}", "batch.succeeded", "static", f"msg_{n}") for n in range(6)
+    ]
     assert inbox.accept(arrivals) == [True, True, True, False, False, False]
 
 
@@ -148,7 +156,9 @@ def test_late_metadata_joins_the_entry(inbox: Inbox) -> None:
     assert claim(inbox).metadata == {"tenant": "acme"}
 
 
-def test_end_that_was_announced_counts_nothing(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_end_that_was_announced_counts_nothing(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("receiver.inbox.ledger.LEAVE_S", 0.01)
     arrive(inbox)
     left = claim(inbox)
@@ -230,7 +240,9 @@ def test_crashes_bury_at_the_limit(inbox: Inbox) -> None:
 
 
 @pytest.mark.parametrize(("reopen", "opened"), [("none", False), ("done", False), ("all", True)])
-def test_buried_batch_opens_on_demand(inbox: Inbox, client: "redis.Redis", reopen: Reopen, *, opened: bool) -> None:
+def test_buried_batch_opens_on_demand(
+    inbox: Inbox, client: "redis.Redis", reopen: Reopen, *, opened: bool
+) -> None:
     arrive(inbox)
     inbox.bury(claim(inbox), "no such batch")
     assert arrive(inbox, reopen=reopen) is opened
@@ -271,7 +283,12 @@ def test_ended_entries_and_deliveries_expire(inbox: Inbox, client: "redis.Redis"
 def test_absent_redis_is_said_in_words() -> None:
     with connect(f"redis://127.0.0.1:{allocate_port()}/0") as client:
         inbox = Inbox(client)
-        for call in (lambda: arrive(inbox), lambda: inbox.claim(BATCH), inbox.has_due, inbox.take_due):
+        for call in (
+            lambda: arrive(inbox),
+            lambda: inbox.claim(BATCH),
+            inbox.has_due,
+            inbox.take_due,
+        ):
             with pytest.raises(InboxUnavailableError, match="Redis did not"):
                 call()
 

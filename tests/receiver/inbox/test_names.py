@@ -38,7 +38,9 @@ def test_people_may_write_less(text: str, project: str, name: str) -> None:
     assert parse_inbox_name(text, project) == name
 
 
-@pytest.mark.parametrize("text", ["", "/", "acme/", "acme/batches/", "ACME/x1", "../x1", "acme//x1", "acme/x 1"])
+@pytest.mark.parametrize(
+    "text", ["", "/", "acme/", "acme/batches/", "ACME/x1", "../x1", "acme//x1", "acme/x 1"]
+)
 def test_other_texts_are_no_names(text: str) -> None:
     with pytest.raises(EventError):
         parse_inbox_name(text)

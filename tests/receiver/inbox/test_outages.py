@@ -24,7 +24,10 @@ def test_each_kind_is_one_row(client: "redis.Redis") -> None:
     put(client, "batches/c", refusals_since=3000, cause="404")
     put(client, "batches/d", outages_since=500, refusals_since=4000, cause="404 after an outage")
     put(client, "batches/e", cause="boom")
-    assert find_outages(client) == [Outage("outage", 2, 1000, "the oldest"), Outage("refusal", 2, 3000, "404")]
+    assert find_outages(client) == [
+        Outage("outage", 2, 1000, "the oldest"),
+        Outage("refusal", 2, 3000, "404"),
+    ]
 
 
 def test_foreign_members_hide_nothing(client: "redis.Redis") -> None:
@@ -41,7 +44,9 @@ def put_many(client: "redis.Redis", count: int) -> None:
     for number in range(count):
         name = f"batches/{number}"
         pipeline.zadd(DUE, {name: number})
-        pipeline.hset(ENTRY + name, mapping={"outages_since": 5000 - number % 3000, "cause": f"503 of {name}"})
+        pipeline.hset(
+            ENTRY + name, mapping={"outages_since": 5000 - number % 3000, "cause": f"503 of {name}"}
+        )
     pipeline.execute()
 
 

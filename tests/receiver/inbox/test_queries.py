@@ -9,7 +9,7 @@ from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.inbox.entries import ENTRY, State
 from receiver.inbox.ledger import BURIED_TTL_S, DONE_TTL_S, Arrival, Inbox, Lease, connect
-from receiver.inbox.queries import Backlog
+from receiver.inbox.queries import InboxQueries
 from receiver.inbox.scripts import BURIED, DONE, DUE
 from receiver.inbox.summaries import Summary
 
@@ -35,14 +35,14 @@ def fill(client: "redis.Redis") -> None:
 @pytest.mark.parametrize("state", STATES)
 def test_state_is_listed_alone(client: "redis.Redis", state: State) -> None:
     fill(client)
-    found = Backlog(client).listing(state, 10)
+    found = InboxQueries(client).listing(state, 10)
     assert [(entry.batch, entry.state) for entry in found.entries] == [(f"batches/{state}", state)]
     assert found.total == 1
 
 
 def test_listing_is_cut_and_counted(client: "redis.Redis") -> None:
     fill(client)
-    found = Backlog(client).listing(None, 2)
+    found = InboxQueries(client).listing(None, 2)
     assert [entry.state for entry in found.entries] == ["open", "leased"]
     assert found.total == 4
     assert 0 <= found.now_ms - found.entries[0].accepted_ms < 60_000
@@ -50,14 +50,14 @@ def test_listing_is_cut_and_counted(client: "redis.Redis") -> None:
 
 def test_unsettled_are_owed_or_buried(client: "redis.Redis") -> None:
     fill(client)
-    assert Backlog(client).unsettled() == {"batches/open", "batches/leased", "batches/buried"}
+    assert InboxQueries(client).unsettled() == {"batches/open", "batches/leased", "batches/buried"}
 
 
 def test_purged_batches_are_forgotten(client: "redis.Redis") -> None:
     fill(client)
     names = [f"batches/{state}" for state in STATES]
     assert Inbox(client).purge([*names, "batches/unknown"]) == names
-    assert Backlog(client).listing(None, 10).total == 0
+    assert InboxQueries(client).listing(None, 10).total == 0
     assert not client.exists(DUE, BURIED, DONE)
 
 
@@ -71,20 +71,27 @@ def test_purge_takes_the_lease(client: "redis.Redis") -> None:
 
 def test_retried_batch_leaves_the_buried(client: "redis.Redis") -> None:
     fill(client)
-    assert Inbox(client).accept([Arrival("batches/buried", "batch.succeeded", "retry", reopen="all")]) == [True]
-    assert Backlog(client).names("buried") == []
-    assert set(Backlog(client).names("open")) == {"batches/open", "batches/buried"}
+    assert Inbox(client).accept(
+        [Arrival("batches/buried", "batch.succeeded", "retry", reopen="all")]
+    ) == [True]
+    assert InboxQueries(client).names("buried") == []
+    assert set(InboxQueries(client).names("open")) == {"batches/open", "batches/buried"}
 
 
 def test_reopened_batch_leaves_the_done(client: "redis.Redis") -> None:
     fill(client)
-    assert Inbox(client).accept([Arrival("batches/done", "batch.succeeded", "replay", reopen="all")]) == [True]
-    assert Backlog(client).names("done") == []
+    assert Inbox(client).accept(
+        [Arrival("batches/done", "batch.succeeded", "replay", reopen="all")]
+    ) == [True]
+    assert InboxQueries(client).names("done") == []
 
 
 def test_expired_entries_leave_the_lists(client: "redis.Redis") -> None:
     fill(client)
-    for key, batch, ttl_s in ((BURIED, "batches/buried", BURIED_TTL_S), (DONE, "batches/done", DONE_TTL_S)):
+    for key, batch, ttl_s in (
+        (BURIED, "batches/buried", BURIED_TTL_S),
+        (DONE, "batches/done", DONE_TTL_S),
+    ):
         client.delete(ENTRY + batch)  # as its expiry does
         client.zincrby(key, -ttl_s * 1000, batch)
     Inbox(client).take_due()
@@ -109,7 +116,9 @@ def test_buried_batches_survive_a_restart(tmp_path: Path) -> None:
     server = start_valkey(tmp_path, port)
     try:
         with connect(f"redis://127.0.0.1:{port}/0") as client:
-            found = Backlog(client).listing("buried", 10)
+            found = InboxQueries(client).listing("buried", 10)
     finally:
         stop(server)
-    assert [(entry.batch, entry.cause) for entry in found.entries] == [("batches/buried", "no such file")]
+    assert [(entry.batch, entry.cause) for entry in found.entries] == [
+        ("batches/buried", "no such file")
+    ]

@@ -14,7 +14,7 @@ from rq import Queue
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.errors import InboxUnavailableError, UnfitRedisError
-from receiver.inbox.job_queue import QUEUE, Bell
+from receiver.inbox.job_queue import QUEUE, JobQueue
 from receiver.inbox.ledger import connect
 from receiver.inbox.redis_health import check_at_start, examine
 
@@ -32,7 +32,7 @@ def levels(client: "redis.Redis") -> list[str]:
 
 
 def test_right_redis_has_no_findings(client: "redis.Redis") -> None:
-    Bell(client).ring(["batches/abc"])
+    JobQueue(client).ring(["batches/abc"])
     assert examine(client) == []
 
 
@@ -65,7 +65,10 @@ def test_missing_append_only_file_is_warned_of(client: "redis.Redis") -> None:
 def test_pickled_jobs_are_warned_of(client: "redis.Redis") -> None:
     Queue(QUEUE, connection=client).enqueue("os.getcwd")
     (finding,) = examine(client)
-    assert (finding.level, "1 of the first 1 waiting RQ jobs are not JSON" in finding.text) == ("warn", True)
+    assert (finding.level, "1 of the first 1 waiting RQ jobs are not JSON" in finding.text) == (
+        "warn",
+        True,
+    )
 
 
 @pytest.mark.parametrize("nonsense", ["a string", "a list of bytes"])
@@ -83,7 +86,9 @@ def test_nonsense_in_the_queue_stops_no_start(client: "redis.Redis", nonsense: s
 def denied_client(client: "redis.Redis", redis_url: str, *denied: str) -> "Iterator[redis.Redis]":
     """A user that may not run some commands, as on a managed Redis."""
     commands = ["+@all", *(f"-{name}" for name in denied)]
-    client.acl_setuser("guest", enabled=True, passwords=["+guest-word"], keys=["*"], commands=commands)
+    client.acl_setuser(
+        "guest", enabled=True, passwords=["+guest-word"], keys=["*"], commands=commands
+    )
     try:
         with connect(redis_url.replace("redis://", "redis://guest:guest-word@")) as guest:
             yield guest
@@ -120,7 +125,10 @@ def test_skewed_clock_is_warned_of(client: "redis.Redis", offset_s: float, said:
 
 
 def test_absent_redis_is_said_in_words() -> None:
-    with connect(f"redis://127.0.0.1:{allocate_port()}/0") as nowhere, pytest.raises(InboxUnavailableError):
+    with (
+        connect(f"redis://127.0.0.1:{allocate_port()}/0") as nowhere,
+        pytest.raises(InboxUnavailableError),
+    ):
         check_at_start(nowhere)
 
 
@@ -128,7 +136,11 @@ def test_absent_redis_is_said_in_words() -> None:
 def test_no_process_starts_on_an_evicting_redis(tmp_path: Path, command: str) -> None:
     with running_valkey(tmp_path, "--maxmemory-policy", "allkeys-lru", "--appendonly", "no") as url:
         nowhere = f"http://127.0.0.1:{allocate_port()}"
-        environ = {"GEMINI_API_KEY": "k", "REDIS_URL": url, "STORAGE_URL": (tmp_path / "out").as_uri()}
+        environ = {
+            "GEMINI_API_KEY": "k",
+            "REDIS_URL": url,
+            "STORAGE_URL": (tmp_path / "out").as_uri(),
+        }
         environ |= {"GEMINI_BASE_URL": nowhere}
         result = subprocess.run(
             [sys.executable, "-m", "workers", command],
@@ -143,4 +155,7 @@ def test_no_process_starts_on_an_evicting_redis(tmp_path: Path, command: str) ->
     assert "Traceback" not in result.stderr
     if command != "doctor":
         logged = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
-        assert [line["level"] for line in logged if line["event"] == "redis.checked"] == ["error", "warning"]
+        assert [line["level"] for line in logged if line["event"] == "redis.checked"] == [
+            "error",
+            "warning",
+        ]

@@ -36,7 +36,10 @@ def test_replica_is_said(tmp_path: Path, redis_url: str) -> None:
 def test_redis_without_its_disk_is_said(tmp_path: Path) -> None:
     folder = tmp_path / "redis"
     folder.mkdir()
-    with running_valkey(folder, "--appendonly", "no", "--save", "3600 1") as url, connect(url) as client:
+    with (
+        running_valkey(folder, "--appendonly", "no", "--save", "3600 1") as url,
+        connect(url) as client,
+    ):
         client.set("one", 1)
         shutil.rmtree(folder)
         client.bgsave()
@@ -50,7 +53,8 @@ def test_missing_replicas_are_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "rights", ["~* +@read +ping +evalsha +eval", "~* +@read +ping", "~other:* +@all", "~gbr:* +@read"]
+    "rights",
+    ["~* +@read +ping +evalsha +eval", "~* +@read +ping", "~other:* +@all", "~gbr:* +@read"],
 )
 def test_user_who_may_not_write_is_said(tmp_path: Path, rights: str) -> None:
     with running_valkey(tmp_path) as url, connect(url) as client:
@@ -69,5 +73,8 @@ def test_user_of_our_keys_alone_may_accept(tmp_path: Path) -> None:
 
 
 def test_absent_redis_is_an_error() -> None:
-    with connect(f"redis://127.0.0.1:{allocate_port()}/0") as nowhere, pytest.raises(redis.RedisError):
+    with (
+        connect(f"redis://127.0.0.1:{allocate_port()}/0") as nowhere,
+        pytest.raises(redis.RedisError),
+    ):
         find_write_obstacle(nowhere)

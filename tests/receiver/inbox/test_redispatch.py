@@ -1,7 +1,7 @@
 import pytest
 import redis
 
-from receiver.inbox.job_queue import ENOUGH_WAITING, Bell, open_queue
+from receiver.inbox.job_queue import ENOUGH_WAITING, JobQueue, open_queue
 from receiver.inbox.ledger import RING_GRACE_S, Arrival, Inbox
 from receiver.inbox.redispatch import Sweeper, sweep
 from receiver.inbox.scripts import DUE
@@ -14,8 +14,8 @@ def inbox(client: "redis.Redis") -> Inbox:
 
 
 @pytest.fixture
-def bell(client: "redis.Redis") -> Bell:
-    return Bell(client)
+def bell(client: "redis.Redis") -> JobQueue:
+    return JobQueue(client)
 
 
 def owe(inbox: Inbox, client: "redis.Redis", count: int) -> list[str]:
@@ -33,27 +33,33 @@ def forget_rings(client: "redis.Redis", names: list[str]) -> None:
         pipeline.execute()
 
 
-def test_lost_ring_is_rung_again(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
+def test_lost_ring_is_rung_again(inbox: Inbox, bell: JobQueue, client: "redis.Redis") -> None:
     owe(inbox, client, 3)
     assert sweep(inbox, bell) == 3
     assert open_queue(client).count == 3
 
 
-def test_waiting_batch_is_not_rung_twice(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
+def test_waiting_batch_is_not_rung_twice(
+    inbox: Inbox, bell: JobQueue, client: "redis.Redis"
+) -> None:
     names = owe(inbox, client, 3)
     bell.ring(names[:2])
     assert sweep(inbox, bell) == 1
     assert open_queue(client).count == 3
 
 
-def test_ten_thousand_waiting_are_left_alone(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
+def test_ten_thousand_waiting_are_left_alone(
+    inbox: Inbox, bell: JobQueue, client: "redis.Redis"
+) -> None:
     bell.ring(owe(inbox, client, 10_000))
     for _ in range(3):
         assert sweep(inbox, bell) == 0
     assert open_queue(client).count == 10_000
 
 
-def test_missing_ring_waits_for_a_short_queue(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
+def test_missing_ring_waits_for_a_short_queue(
+    inbox: Inbox, bell: JobQueue, client: "redis.Redis"
+) -> None:
     """Nobody is idle while a hundred jobs wait; the ring comes when they are done."""
     lost, *heard = owe(inbox, client, ENOUGH_WAITING + 1)
     bell.ring(heard)
@@ -64,20 +70,22 @@ def test_missing_ring_waits_for_a_short_queue(inbox: Inbox, bell: Bell, client: 
     assert sweep(inbox, bell) == 1
 
 
-def test_sweep_leaves_what_was_just_rung(inbox: Inbox, bell: Bell) -> None:
+def test_sweep_leaves_what_was_just_rung(inbox: Inbox, bell: JobQueue) -> None:
     assert RING_GRACE_S > 1
     inbox.accept([Arrival("batches/a", "batch.succeeded", "static")])
     assert sweep(inbox, bell) == 0
 
 
-def test_foreign_bytes_in_the_queue_do_no_harm(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
+def test_foreign_bytes_in_the_queue_do_no_harm(
+    inbox: Inbox, bell: JobQueue, client: "redis.Redis"
+) -> None:
     client.rpush(open_queue(client).key, b"\xff\xfe", b"")
     owe(inbox, client, 1)
     assert sweep(inbox, bell) == 1
 
 
 def test_sweeper_goes_on_after_a_failure(
-    inbox: Inbox, bell: Bell, client: "redis.Redis", caplog: pytest.LogCaptureFixture
+    inbox: Inbox, bell: JobQueue, client: "redis.Redis", caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = open_queue(client)
     owe(inbox, client, 1)
@@ -93,7 +101,7 @@ def test_sweeper_goes_on_after_a_failure(
         sweeper.stop()
 
 
-def test_flood_rings_for_a_few_alone(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
+def test_flood_rings_for_a_few_alone(inbox: Inbox, bell: JobQueue, client: "redis.Redis") -> None:
     """The inbox owes all of them: the sweeps ring for the rest."""
     names = owe(inbox, client, ENOUGH_WAITING + 50)
     bell.ring_if_quiet(names[:30])
@@ -106,7 +114,9 @@ def test_flood_rings_for_a_few_alone(inbox: Inbox, bell: Bell, client: "redis.Re
     assert sweep(inbox, bell) == 50
 
 
-def test_bell_rings_again_after_a_flood(inbox: Inbox, bell: Bell, client: "redis.Redis") -> None:
+def test_bell_rings_again_after_a_flood(
+    inbox: Inbox, bell: JobQueue, client: "redis.Redis"
+) -> None:
     bell.ring_if_quiet(owe(inbox, client, ENOUGH_WAITING + 1))
     client.delete(open_queue(client).key)
 

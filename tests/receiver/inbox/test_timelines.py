@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from receiver.inbox.ledger import MAX_CAUSE, Arrival, Inbox, Lease
-from receiver.inbox.progress import Progress
+from receiver.inbox.progress import JobProgress
 from receiver.inbox.summaries import Summary
 from receiver.inbox.timelines import Step, read_timeline
 from tests.waiting import eventually
@@ -80,7 +80,10 @@ def test_unreadable_rows_are_left_out(text: str) -> None:
 
 
 def test_progress_lasts_as_long_as_the_lease(inbox: Inbox) -> None:
-    lease, progress = claim(inbox), Progress(stage="split", bytes=5, total_bytes=10, lines=1, display_name="\ud800")
+    lease, progress = (
+        claim(inbox),
+        JobProgress(stage="split", bytes=5, total_bytes=10, lines=1, display_name="\ud800"),
+    )
     inbox.renew(lease, progress=progress)
     assert inbox.entries([BATCH])[BATCH].progress == progress
     inbox.release(lease, "shut down")

@@ -76,7 +76,12 @@ def test_what_a_person_mends_is_seen_long_before_the_next_look(
     """Nobody is told to register what was registered a moment ago, and each fault is logged once a look."""
     CLIENT.delete(f"{sandbox_url}/sandbox/state").raise_for_status()
     origin, key = "https://batches.example.com", "right-key"
-    more = {"GEMINI_API_KEY": key, "GEMINI_BASE_URL": sandbox_url, "PUBLIC_URL": origin, "RECONCILE_INTERVAL_S": "900"}
+    more = {
+        "GEMINI_API_KEY": key,
+        "GEMINI_BASE_URL": sandbox_url,
+        "PUBLIC_URL": origin,
+        "RECONCILE_INTERVAL_S": "900",
+    }
     with Transport(sandbox_url, key, "v1beta") as transport:
         webhooks = Webhooks(transport)
         with present(client, settings_of(**more)):
@@ -87,5 +92,9 @@ def test_what_a_person_mends_is_seen_long_before_the_next_look(
             eventually(lambda: served_by(client).faults)
             webhooks.update(webhook.id, {"state": "enabled"})
             eventually(lambda: not served_by(client).faults)
-    logged = [record.getMessage() for record in caplog.records if record.getMessage().startswith("webhook.")]
+    logged = [
+        record.getMessage()
+        for record in caplog.records
+        if record.getMessage().startswith("webhook.")
+    ]
     assert logged == ["webhook.disabled"]

@@ -16,7 +16,7 @@ from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.ledger import connect
 from receiver.inbox.scripts import NOTICE_QUEUE
-from receiver.notices.dispatcher import Courier, Sender, send_due
+from receiver.notices.dispatcher import Dispatcher, TargetDispatcher, send_due
 from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.queue import NoticeQueue
 from receiver.notices.schedule import DELAYS_S
@@ -42,16 +42,18 @@ def only(client: "redis.Redis") -> Notice:
 
 
 @contextmanager
-def running_sender(settings: NoticeSettings, client: "redis.Redis") -> Iterator[Sender]:
-    sender = Sender(settings, client)
+def running_sender(settings: NoticeSettings, client: "redis.Redis") -> Iterator[Dispatcher]:
+    sender = Dispatcher(settings, client)
     sender.start()
     yield sender
     sender.stop()
 
 
-def test_notice_is_signed_and_heard(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
+def test_notice_is_signed_and_heard(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
     owe(client, telling(target))
-    assert Courier(telling(target), target, client).bring_one() == "delivered"
+    assert TargetDispatcher(telling(target), target, client).bring_one() == "delivered"
     (heard,) = receiver.heard
     heard.verify(SECRET_TEXT)
     with pytest.raises(WebhookVerificationError):
@@ -62,8 +64,12 @@ def test_notice_is_signed_and_heard(client: "redis.Redis", receiver: Receiver, t
     assert Outbox(client).listing() == []
 
 
-def test_every_secret_of_a_rotation_signs(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
-    settings = NoticeSettings((target,), (Secret.parse(OTHER_TEXT), SECRET), private=True, retry_base_s=5)
+def test_every_secret_of_a_rotation_signs(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
+    settings = NoticeSettings(
+        (target,), (Secret.parse(OTHER_TEXT), SECRET), private=True, retry_base_s=5
+    )
     owe(client, settings)
     send_due(settings, client)
     for secret in (SECRET_TEXT, OTHER_TEXT):
@@ -80,10 +86,12 @@ def test_slack_gets_text(client: "redis.Redis", receiver: Receiver) -> None:
     assert "webhook-signature" not in receiver.heard[0].headers
 
 
-def test_retry_says_the_same_with_a_new_signature(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
+def test_retry_says_the_same_with_a_new_signature(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
     settings = telling(target, base_s=0.001)
     owe(client, settings)
-    courier, answers = Courier(settings, target, client), iter([(503, {}, b""), OK])
+    courier, answers = TargetDispatcher(settings, target, client), iter([(503, {}, b""), OK])
     receiver.answer = lambda _: next(answers)
     assert courier.bring_one() == "failed"
     assert eventually(courier.bring_one) == "delivered"
@@ -93,11 +101,13 @@ def test_retry_says_the_same_with_a_new_signature(client: "redis.Redis", receive
     second.verify(SECRET_TEXT)
 
 
-def test_deaf_receiver_leaves_a_dead_letter(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
+def test_deaf_receiver_leaves_a_dead_letter(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
     settings = telling(target, base_s=0.00002)  # the whole schedule in some seconds
     receiver.answer = lambda _: (500, {}, b"")
     owe(client, settings)
-    courier = Courier(settings, target, client)
+    courier = TargetDispatcher(settings, target, client)
     results = [eventually(courier.bring_one) for _ in DELAYS_S]
     assert results == ["failed"] * 9 + ["dead"]
     assert (only(client).state, only(client).cause) == ("dead", "127.0.0.1 answered 500")
@@ -107,7 +117,9 @@ def test_deaf_receiver_leaves_a_dead_letter(client: "redis.Redis", receiver: Rec
     assert courier.bring_one() == "delivered"
 
 
-def test_gone_receiver_is_asked_once(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
+def test_gone_receiver_is_asked_once(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
     receiver.answer = lambda _: (410, {}, b"")
     owe(client, telling(target))
     assert send_due(telling(target), client) == {"dead": 1}
@@ -130,7 +142,11 @@ def test_hour_without_the_receiver_loses_none(client: "redis.Redis") -> None:
     batches = [f"batches/b{number}" for number in range(30)]
     with running_sender(settings, client):
         owe(client, settings, *batches)
-        eventually(lambda: all(notice.tries >= 3 for notice in Outbox(client).listing()), 20, "three tries of each")
+        eventually(
+            lambda: all(notice.tries >= 3 for notice in Outbox(client).listing()),
+            20,
+            "three tries of each",
+        )
         assert not threading.Event().wait(hour_s)  # the rest of an hour, and more
         assert read_standing(client).dead == 0
         with receiving(port) as receiver:
@@ -140,7 +156,9 @@ def test_hour_without_the_receiver_loses_none(client: "redis.Redis") -> None:
         heard.verify(SECRET_TEXT)
 
 
-def test_slow_receiver_holds_up_no_other(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
+def test_slow_receiver_holds_up_no_other(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
     enough = threading.Event()
 
     def stall(_: Heard) -> Answer:
@@ -158,13 +176,24 @@ def test_slow_receiver_holds_up_no_other(client: "redis.Redis", receiver: Receiv
             eventually(lambda: Outbox(client).listing() == [], 10, "the slow one's notices")
 
 
-def test_planted_notice_goes_nowhere_else(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
+def test_planted_notice_goes_nowhere_else(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
     """R39: where a notice goes is the settings' to say, whatever stands in Redis."""
     with receiving() as evil:
-        planted: dict[Any, Any] = {"type": "results.stored", "batch": BATCH, "data": "{}", "owed": "1", "tries": "0"}
+        planted: dict[Any, Any] = {
+            "type": "results.stored",
+            "batch": BATCH,
+            "data": "{}",
+            "owed": "1",
+            "tries": "0",
+        }
         strange = make_target("webhook", evil.url).digest
         for name in (f"{target.digest}/msg_1", f"{strange}/msg_2", evil.url):
-            client.hset(f"gbr:notice:{name}", mapping=planted | {"url": evil.url, "target": evil.url, "host": evil.url})
+            client.hset(
+                f"gbr:notice:{name}",
+                mapping=planted | {"url": evil.url, "target": evil.url, "host": evil.url},
+            )
             client.zadd(NOTICE_QUEUE + target.digest, {name: 1})
             client.zadd(NOTICE_QUEUE + strange, {name: 1})
             client.sadd("gbr:notices", strange, target.digest, evil.url)
@@ -173,7 +202,9 @@ def test_planted_notice_goes_nowhere_else(client: "redis.Redis", receiver: Recei
     assert {heard.path for heard in receiver.heard} == {"/notices"}
 
 
-def test_foreign_notice_is_dead_at_once(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
+def test_foreign_notice_is_dead_at_once(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
     client.hset(f"gbr:notice:{target.digest}/x", mapping={"type": "evil", "data": "junk"})
     client.zadd(NOTICE_QUEUE + target.digest, {f"{target.digest}/x": 1})
     assert send_due(telling(target), client) == {"dead": 1}
@@ -223,7 +254,9 @@ def test_redis_goes_while_sending(tmp_path: Path, receiver: Receiver, target: Ta
             go_on.set()
             valkey = start_valkey(tmp_path, port)
             lease_name = only(client).name
-            client.zadd(NOTICE_QUEUE + target.digest, {lease_name: 1})  # as if the lease had run out
+            client.zadd(
+                NOTICE_QUEUE + target.digest, {lease_name: 1}
+            )  # as if the lease had run out
             eventually(lambda: Outbox(client).listing() == [], 20, "the end of it")
     stop(valkey)
     assert len({heard.message_id for heard in receiver.heard}) == 1

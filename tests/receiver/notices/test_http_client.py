@@ -15,14 +15,16 @@ from deploy.sandbox.processes import allocate_port
 from receiver.errors import NoticeError
 from receiver.gemini.transport import trusted_certificates
 from receiver.notices.guarded_network import JudgedBackend, resolve
-from receiver.notices.http_client import Heard, post
+from receiver.notices.http_client import Acknowledged, post
 from receiver.settings.notice_targets import Target, make_target
 from tests.notice_receiver import Receiver
 from tests.tls_proxy import make_certificates, running_tls_proxy
 
 
-def send(target: Target, *, deadline_s: float = 5) -> Heard:
-    return post(target, b"{}", {"x-probe": "1"}, trusted_certificates(), private=True, deadline_s=deadline_s)
+def send(target: Target, *, deadline_s: float = 5) -> Acknowledged:
+    return post(
+        target, b"{}", {"x-probe": "1"}, trusted_certificates(), private=True, deadline_s=deadline_s
+    )
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
@@ -59,7 +61,9 @@ def test_gone_is_final(receiver: Receiver, target: Target) -> None:
         (b"x" * 100_000, "answered 404"),
     ],
 )
-def test_only_a_plain_word_is_repeated(receiver: Receiver, target: Target, body: bytes, said: str) -> None:
+def test_only_a_plain_word_is_repeated(
+    receiver: Receiver, target: Target, body: bytes, said: str
+) -> None:
     receiver.answer = lambda _: (404, {}, body)
     with pytest.raises(NoticeError) as told:
         send(target)
@@ -99,7 +103,9 @@ def drip(head: bytes) -> Callable[[socket.socket], None]:
     return speak
 
 
-@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nx-long: ", b"HTTP/1.1 503 No\r\ncontent-length: 9999\r\n\r\n"])
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nx-long: ", b"HTTP/1.1 503 No\r\ncontent-length: 9999\r\n\r\n"]
+)
 def test_dripping_answer_is_cut_off(head: bytes) -> None:
     began = time.monotonic()
     with speaking(drip(head)) as target, pytest.raises(NoticeError):
@@ -122,15 +128,26 @@ def test_silence_is_cut_off() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\xff" * 200_000, b"HTTP/1.1 204 OK\r\n" + b"a: b\r\n" * 50_000],
+    [
+        b"",
+        b"SSH-2.0-x\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"\xff" * 200_000,
+        b"HTTP/1.1 204 OK\r\n" + b"a: b\r\n" * 50_000,
+    ],
 )
 def test_nonsense_is_an_error_of_ours(answer: bytes) -> None:
-    with speaking(lambda connection: connection.sendall(answer)) as target, pytest.raises(NoticeError) as told:
+    with (
+        speaking(lambda connection: connection.sendall(answer)) as target,
+        pytest.raises(NoticeError) as told,
+    ):
         send(target)
     assert "secret" not in str(told.value)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "[::ffff:127.0.0.1]"]
+)
 def test_own_addresses_are_refused(receiver: Receiver, host: str) -> None:
     target = make_target("webhook", f"https://{host}:{receiver.port}/notices")
     with pytest.raises(NoticeError, match="the address is not public"):
@@ -147,7 +164,9 @@ def test_name_is_resolved_no_second_time(receiver: Receiver) -> None:
     """Whatever the name says by now: the connection goes to the address that was judged."""
     backend = JudgedBackend(["127.0.0.1"], time.monotonic() + 5)
     with httpcore.ConnectionPool(network_backend=backend) as pool:
-        answer = pool.request("POST", f"http://rebound.invalid:{receiver.port}/notices", content=b"{}")
+        answer = pool.request(
+            "POST", f"http://rebound.invalid:{receiver.port}/notices", content=b"{}"
+        )
     assert answer.status == 204
     assert receiver.heard[0].headers["host"] == f"rebound.invalid:{receiver.port}"
 
@@ -163,7 +182,10 @@ def test_certificates_are_checked(receiver: Receiver, tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path)
     trusting = ssl.create_default_context(cafile=str(certificates.ca_file))
     with running_tls_proxy(receiver.port, certificates.server_file) as port:
-        right, other = (make_target("webhook", f"https://{host}:{port}/notices") for host in ("127.0.0.1", "localhost"))
+        right, other = (
+            make_target("webhook", f"https://{host}:{port}/notices")
+            for host in ("127.0.0.1", "localhost")
+        )
         assert post(right, b"{}", {}, trusting, private=True).status == 204
         with pytest.raises(NoticeError, match=r"self-signed|unable to get local issuer"):
             send(right)

@@ -47,7 +47,9 @@ def test_finished_batch_is_owed_to_everybody(client: "redis.Redis") -> None:
     assert inbox.finish(lease, Summary(outcomes={"ok": 1}), message)
     found = Outbox(client).listing()
     assert sorted(notice.target for notice in found) == TARGETS
-    assert {(notice.type, notice.batch, notice.state) for notice in found} == {("results.stored", BATCH, "waiting")}
+    assert {(notice.type, notice.batch, notice.state) for notice in found} == {
+        ("results.stored", BATCH, "waiting")
+    }
     assert json.loads(found[0].data) == message.data
 
 
@@ -67,7 +69,12 @@ def test_buried_batch_is_told_with_its_cause(client: "redis.Redis") -> None:
     inbox, lease = claimed(client, TARGETS[:1])
     inbox.bury(lease, 'no such "batch" ä/\n')
     (notice,) = Outbox(client).listing()
-    expected = {"cause": 'no such "batch" ä/\n', "attempts": 0, "event": "batch.succeeded", "door": "static"}
+    expected = {
+        "cause": 'no such "batch" ä/\n',
+        "attempts": 0,
+        "event": "batch.succeeded",
+        "door": "static",
+    }
     assert notice.type == "batch.buried"
     assert json.loads(notice.data) | expected == json.loads(notice.data)
 
@@ -79,7 +86,9 @@ def test_burial_at_the_limit_is_told_once(client: "redis.Redis") -> None:
         assert taken is not None
         inbox.postpone(taken, 0, "boom", "attempts")
     (notice,) = Outbox(client).listing()
-    assert json.loads(notice.data) | {"cause": "boom", "attempts": MAX_ATTEMPTS} == json.loads(notice.data)
+    assert json.loads(notice.data) | {"cause": "boom", "attempts": MAX_ATTEMPTS} == json.loads(
+        notice.data
+    )
 
 
 def test_burial_by_deaths_is_told(client: "redis.Redis") -> None:
@@ -147,7 +156,9 @@ def test_waiting_notice_need_not_wait(outbox: Outbox, client: "redis.Redis") -> 
 def test_purged_notice_is_gone(outbox: Outbox, client: "redis.Redis") -> None:
     one, other = owe(outbox)
     kill(client, one.target)
-    assert sorted(outbox.purge([one.name, other.name, "nobody/msg_x"])) == sorted([one.name, other.name])
+    assert sorted(outbox.purge([one.name, other.name, "nobody/msg_x"])) == sorted(
+        [one.name, other.name]
+    )
     assert outbox.listing() == []
     assert read_standing(client).dead == read_standing(client).waiting == 0
 

@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 import pytest
 
 from receiver.notices import overdue
-from receiver.notices.overdue import HOUR_MS, RunningBatch, find_threshold_h, is_overdue, read_age_ms, sort_by_age
+from receiver.notices.overdue import (
+    HOUR_MS,
+    RunningBatch,
+    find_threshold_h,
+    is_overdue,
+    read_age_ms,
+    sort_by_age,
+)
 
 NOW_MS = int(datetime(2026, 11, 28, 12, tzinfo=UTC).timestamp() * 1000)
 
@@ -34,7 +41,12 @@ def test_created_says_the_age(created: str, hours: int) -> None:
     "created",
     [
         *(None, "", "yesterday", "2026-11-27", "2026-11-27T11:00:00", "1764241200"),
-        *("0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2026-11-28T13:00:00Z", "9999-12-31T23:59:59Z"),
+        *(
+            "0001-01-01T00:00:00Z",
+            "1970-01-01T00:00:00Z",
+            "2026-11-28T13:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ),
         "2026-13-41T00:00:00Z",
     ],
 )
@@ -54,5 +66,8 @@ def test_thresholds_are_passed_one_after_the_other(minutes: int, hours: int | No
 
 def test_oldest_comes_first_and_unknown_last() -> None:
     moments = ["2026-11-28T11:00:00Z", None, "2026-11-26T11:00:00Z"]
-    batches = [RunningBatch(batch=f"batches/{n}", state="RUNNING", created=moment) for n, moment in enumerate(moments)]
+    batches = [
+        RunningBatch(batch=f"batches/{n}", state="RUNNING", created=moment)
+        for n, moment in enumerate(moments)
+    ]
     assert [one.batch[-1] for one in sort_by_age(batches, NOW_MS)] == ["2", "0", "1"]

@@ -5,7 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from receiver.notices.payloads import MAX_KEY, MOST_KEYS, describe_manifest, encode_data, encode_payload
+from receiver.notices.payloads import (
+    MAX_KEY,
+    MAX_KEYS,
+    describe_manifest,
+    encode_data,
+    encode_payload,
+)
 from receiver.outputs.manifest import BatchError, FormsRecord, Record
 from tests.receiver.outputs.test_manifest import MANIFEST
 
@@ -17,7 +23,13 @@ def test_complete_batch_is_said_to_be() -> None:
     message = describe_manifest(WHOLE)
     assert message.type == "results.stored"
     assert (message.data["complete"], message.data["problems"]) == (True, [])
-    expected = {"state": "SUCCEEDED", "display_name": "nightly", "requests": 1, "outcomes": {"ok": 1}, "missing": 0}
+    expected = {
+        "state": "SUCCEEDED",
+        "display_name": "nightly",
+        "requests": 1,
+        "outcomes": {"ok": 1},
+        "missing": 0,
+    }
     assert message.data | expected == message.data
     assert message.data["cost"] | {"amount": "1.5", "currency": "USD"} == message.data["cost"]
 
@@ -37,7 +49,9 @@ def test_books_that_do_not_balance_are_a_problem() -> None:
 
 @pytest.mark.parametrize("state", ["FAILED", "EXPIRED", "CANCELLED"])
 def test_unsuccessful_batch_is_a_failure(state: str) -> None:
-    message = describe_manifest(msgspec.structs.replace(WHOLE, state=state, error=BatchError(13, "it broke")))
+    message = describe_manifest(
+        msgspec.structs.replace(WHOLE, state=state, error=BatchError(13, "it broke"))
+    )
     assert message.type == "results.failed"
     assert message.data["state"] == state
     assert message.data["error"] == {"code": 13, "message": "it broke"}
@@ -46,25 +60,40 @@ def test_unsuccessful_batch_is_a_failure(state: str) -> None:
 def test_objects_are_named() -> None:
     forms = FormsRecord(Record("b1/_forms.jsonl.gz", "aa"), {}, 0, {})
     oversize = [Record(f"b1/_oversize/{number}.jsonl", "bb") for number in range(1000)]
-    objects = describe_manifest(msgspec.structs.replace(WHOLE, forms=forms, oversize=oversize)).data["objects"]
-    names = {"manifest": "b1/_manifest.json", "index": "b1/_index.jsonl.gz", "errors": "b1/_errors.jsonl"}
-    assert objects | names | {"forms": "b1/_forms.jsonl.gz", "retry": None, "count": 1, "bytes": 20} == objects
+    objects = describe_manifest(
+        msgspec.structs.replace(WHOLE, forms=forms, oversize=oversize)
+    ).data["objects"]
+    names = {
+        "manifest": "b1/_manifest.json",
+        "index": "b1/_index.jsonl.gz",
+        "errors": "b1/_errors.jsonl",
+    }
+    assert (
+        objects | names | {"forms": "b1/_forms.jsonl.gz", "retry": None, "count": 1, "bytes": 20}
+        == objects
+    )
     assert len(objects["oversize"]) == 20
 
 
 def test_enormous_manifest_makes_a_small_message() -> None:
     keys = ["x" * (MAX_KEY + 1), *(f"key-{number}" for number in range(1_000_000))]
     enormous = msgspec.structs.replace(
-        MANIFEST, missing_keys=keys, missing=len(keys), display_name="n" * 100_000, error=BatchError(1, "e" * 100_000)
+        MANIFEST,
+        missing_keys=keys,
+        missing=len(keys),
+        display_name="n" * 100_000,
+        error=BatchError(1, "e" * 100_000),
     )
     message = describe_manifest(enormous)
-    assert message.data["missing_keys"] == keys[1:MOST_KEYS]
+    assert message.data["missing_keys"] == keys[1:MAX_KEYS]
     assert message.data["missing"] == 1_000_001
     assert len(encode_data(message.data)) < 8000
 
 
 def test_surrogates_travel_as_escapes() -> None:
-    message = describe_manifest(msgspec.structs.replace(MANIFEST, missing_keys=["\ud800"], display_name="\udfff\n"))
+    message = describe_manifest(
+        msgspec.structs.replace(MANIFEST, missing_keys=["\ud800"], display_name="\udfff\n")
+    )
     data = encode_data(message.data)
     assert data.isascii()
     assert json.loads(data) == message.data
@@ -78,10 +107,14 @@ def test_readme_shows_every_field() -> None:
 
 
 def test_payload_is_in_the_standard_form() -> None:
-    body = encode_payload("results.stored", "acme/batches/b1", 1_769_083_200_007, {"complete": True})
+    body = encode_payload(
+        "results.stored", "acme/batches/b1", 1_769_083_200_007, {"complete": True}
+    )
     assert json.loads(body) == {
         "type": "results.stored",
         "timestamp": "2026-01-22T12:00:00.007Z",
         "data": {"batch": "batches/b1", "project": "acme", "complete": True},
     }
-    assert json.loads(encode_payload("results.stored", "batches/b1", 0, {}))["data"]["project"] is None
+    assert (
+        json.loads(encode_payload("results.stored", "batches/b1", 0, {}))["data"]["project"] is None
+    )

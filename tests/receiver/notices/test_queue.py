@@ -35,7 +35,12 @@ def waits(queue: NoticeQueue) -> bool:
 
 def test_owed_notice_is_claimed_whole(queue: NoticeQueue) -> None:
     notice = claim(queue)
-    assert (notice.type, notice.batch, notice.data, notice.tries) == ("results.stored", BATCH, {"complete": True}, 0)
+    assert (notice.type, notice.batch, notice.data, notice.tries) == (
+        "results.stored",
+        BATCH,
+        {"complete": True},
+        0,
+    )
     assert notice.message_id.startswith("msg_")
     assert notice.owed_ms > 0
 
@@ -126,7 +131,13 @@ def test_one_targets_notices_are_no_other_ones(client: "redis.Redis") -> None:
     [
         {"type": "evil", "batch": BATCH, "data": "{}", "owed": "1", "tries": "0"},
         {"type": "results.stored", "batch": BATCH, "data": "[1]", "owed": "1", "tries": "0"},
-        {"type": "results.stored", "batch": BATCH, "data": "{" * 100_000, "owed": "1", "tries": "0"},
+        {
+            "type": "results.stored",
+            "batch": BATCH,
+            "data": "{" * 100_000,
+            "owed": "1",
+            "tries": "0",
+        },
         {"type": "results.stored", "batch": BATCH, "data": "{}", "owed": "soon", "tries": "0"},
         {"type": "results.stored", "batch": BATCH, "data": b"\xff", "owed": "1", "tries": "0"},
         {"type": "results.stored", "url": "http://evil.example"},
@@ -160,7 +171,9 @@ def test_presence_is_seen(queue: NoticeQueue, client: "redis.Redis") -> None:
     notice = claim(queue)
     queue.postpone(notice, 0, "no")
     assert not queue.is_unattended()  # whoever claimed it is there
-    assert client.pttl(f"{NOTICE_QUEUE}{TARGET}:served") > PRESENT_S * 1000  # for as long as a try may take
+    assert (
+        client.pttl(f"{NOTICE_QUEUE}{TARGET}:served") > PRESENT_S * 1000
+    )  # for as long as a try may take
     client.delete(f"{NOTICE_QUEUE}{TARGET}:served")
     assert queue.is_unattended()
     queue.delivered(claim(queue))

@@ -34,7 +34,9 @@ def test_ten_tries_are_enough(tries: int) -> None:
 
 
 def test_shorter_base_keeps_the_proportion() -> None:
-    assert [plan_next_s(tries, 0.005) for tries, _ in TABLE] == [pytest.approx(delay_s / 1000) for _, delay_s in TABLE]
+    assert [plan_next_s(tries, 0.005) for tries, _ in TABLE] == [
+        pytest.approx(delay_s / 1000) for _, delay_s in TABLE
+    ]
 
 
 @pytest.mark.parametrize(("asked_s", "delay_s"), [(1, 5), (600, 600), (0, 5)])

@@ -28,7 +28,14 @@ def test_every_secret_of_a_rotation_verifies(text: str) -> None:
     headers = sign([SECRET, OTHER], ID, time.time(), BODY)
     assert Webhook(text).verify(BODY, headers)
     assert (
-        verify(headers, BODY, now=time.time(), secrets=[Secret.parse(text)], keys=KeySet(), audience=None).delivery_id
+        verify(
+            headers,
+            BODY,
+            now=time.time(),
+            secrets=[Secret.parse(text)],
+            keys=KeySet(),
+            audience=None,
+        ).delivery_id
         == ID
     )
 

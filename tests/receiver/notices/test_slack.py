@@ -18,7 +18,11 @@ def text_of(kind: str, data: Mapping[str, Any], batch: str = "batches/b1") -> st
 
 def test_stored_batch_is_told_in_figures() -> None:
     whole = msgspec.structs.replace(
-        MANIFEST, requests=1000, outcomes={"ok": 990, "error": 10, "empty": 0}, missing=0, input=None
+        MANIFEST,
+        requests=1000,
+        outcomes={"ok": 990, "error": 10, "empty": 0},
+        missing=0,
+        input=None,
     )
     assert text_of("results.stored", describe_manifest(whole).data).splitlines() == [
         "Batch `nightly` (`batches/b1`): *:warning: stored; 10 errors*",
@@ -43,16 +47,30 @@ def test_what_to_do_is_said() -> None:
 
 
 def test_notice_of_an_older_version_is_judged_by_its_counts() -> None:
-    data = {"state": "SUCCEEDED", "complete": True, "problems": [], "requests": 5, "outcomes": {"ok": 0, "error": 5}}
-    text = text_of("results.stored", data | {"missing": 0, "balanced": True, "cost": "unknown", "objects": {}})
+    data = {
+        "state": "SUCCEEDED",
+        "complete": True,
+        "problems": [],
+        "requests": 5,
+        "outcomes": {"ok": 0, "error": 5},
+    }
+    text = text_of(
+        "results.stored", data | {"missing": 0, "balanced": True, "cost": "unknown", "objects": {}}
+    )
     assert text.splitlines()[0] == "Batch `batches/b1`: *:warning: stored; 5 errors*"
 
 
 def test_unknown_cost_says_how_much_of_it_is_known() -> None:
-    unknown = msgspec.structs.replace(MANIFEST, cost="unknown", priced=Priced(3, 5, "2 lines could not be read"))
+    unknown = msgspec.structs.replace(
+        MANIFEST, cost="unknown", priced=Priced(3, 5, "2 lines could not be read")
+    )
     data = describe_manifest(unknown).data
     assert data["priced"] == {"answers": 3, "of": 5, "why": "2 lines could not be read"}
-    assert text_of("results.stored", data).splitlines()[1].endswith("; cost unknown: 3 of 5 answers are priced")
+    assert (
+        text_of("results.stored", data)
+        .splitlines()[1]
+        .endswith("; cost unknown: 3 of 5 answers are priced")
+    )
 
 
 def test_what_is_missing_is_loud() -> None:
@@ -63,8 +81,12 @@ def test_what_is_missing_is_loud() -> None:
 
 def test_failure_says_its_error() -> None:
     failed = msgspec.structs.replace(MANIFEST, state="EXPIRED", requests=None, cost="unknown")
-    assert ":warning: stored; expired at Gemini" in text_of("results.failed", describe_manifest(failed).data)
-    assert "an unknown number of requests" in text_of("results.failed", describe_manifest(failed).data)
+    assert ":warning: stored; expired at Gemini" in text_of(
+        "results.failed", describe_manifest(failed).data
+    )
+    assert "an unknown number of requests" in text_of(
+        "results.failed", describe_manifest(failed).data
+    )
 
 
 def test_buried_batch_says_how_to_go_on() -> None:

@@ -14,15 +14,31 @@ from receiver.outputs.templates import parse_segments
 PATTERN = "(?P<lang>[a-z]+)-.*"
 CLASH = re.compile(r"one name: (.*) and (.*) both give (\S+); write (\S+) instead")
 FIELDS = ("batch", "key", "display_name", "model", "date", "meta.x")
-pieces = st.sampled_from([*(f"{{{name}}}" for name in FIELDS), "{batch}", "{key}", "-", "=", "a", ".", "n", "X", "a=b"])
+pieces = st.sampled_from(
+    [*(f"{{{name}}}" for name in FIELDS), "{batch}", "{key}", "-", "=", "a", ".", "n", "X", "a=b"]
+)
 parts = st.lists(pieces, min_size=1, max_size=4).map("".join)
 partings = st.sampled_from(["/", "/", "=", "a=b", "-", ""])
 orderly = st.tuples(
-    st.permutations(["{batch}", "{key}"]), st.lists(pieces, max_size=2), st.lists(partings, min_size=4, max_size=4)
-).map(lambda drawn: "".join(map("".join, zip([*drawn[0], *drawn[1]], drawn[2], strict=False))).rstrip("/"))
-templates = (st.lists(parts, min_size=1, max_size=3).map("/".join) | orderly).map(lambda text: f"{text}.json")
-letters = st.sampled_from(["a", "b", "n", "-", "=", ".", "_", "!", "X", "/", "co", "con", "ü", "2026-01-31", "!n"])
-words = st.lists(letters, min_size=0, max_size=4).map("".join) | st.text(max_size=5) | st.just("a" * 200)
+    st.permutations(["{batch}", "{key}"]),
+    st.lists(pieces, max_size=2),
+    st.lists(partings, min_size=4, max_size=4),
+).map(
+    lambda drawn: "".join(map("".join, zip([*drawn[0], *drawn[1]], drawn[2], strict=False))).rstrip(
+        "/"
+    )
+)
+templates = (st.lists(parts, min_size=1, max_size=3).map("/".join) | orderly).map(
+    lambda text: f"{text}.json"
+)
+letters = st.sampled_from(
+    ["a", "b", "n", "-", "=", ".", "_", "!", "X", "/", "co", "con", "ü", "2026-01-31", "!n"]
+)
+words = (
+    st.lists(letters, min_size=0, max_size=4).map("".join)
+    | st.text(max_size=5)
+    | st.just("a" * 200)
+)
 moments = st.sampled_from([None, "2026-01-31T10:00:00Z", "2025-12-24T10:00:00Z"])
 batches = st.tuples(words, words, words, moments, words)
 
@@ -40,8 +56,15 @@ def is_well_formed(text: str) -> bool:
     return True
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=300)
-@given(text=orderly.map(lambda text: f"{text}.json"), one=batches, other=batches, keys=st.tuples(words, words))
+@settings(
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=300
+)
+@given(
+    text=orderly.map(lambda text: f"{text}.json"),
+    one=batches,
+    other=batches,
+    keys=st.tuples(words, words),
+)
 def test_accepted_template_gives_every_result_its_name(
     text: str,
     one: tuple[str, str, str, str | None, str],
@@ -52,9 +75,13 @@ def test_accepted_template_gives_every_result_its_name(
         template = Template.parse(text)
     except LayoutError:
         assume(False)
-    assume((one[0].removeprefix("batches/"), keys[0]) != (other[0].removeprefix("batches/"), keys[1]))
+    assume(
+        (one[0].removeprefix("batches/"), keys[0]) != (other[0].removeprefix("batches/"), keys[1])
+    )
     same_batch = one[0].removeprefix("batches/") == other[0].removeprefix("batches/")
-    assert name_of(template, one, keys[0]) != name_of(template, one if same_batch else other, keys[1])
+    assert name_of(template, one, keys[0]) != name_of(
+        template, one if same_batch else other, keys[1]
+    )
 
 
 @given(text=templates)
@@ -81,24 +108,44 @@ def shown(text: str, values: dict[str, str]) -> str:
     """The name that a template would give if it were not refused."""
     template = Template(text, parse_segments(text, None), None)
     about = [values.get(name) for name in ("batch", "display_name", "model")]
-    namer = template.bind(about[0] or "", about[1], about[2], "2026-01-31T10:00:00Z", {"x": values.get("meta.x")})
+    namer = template.bind(
+        about[0] or "", about[1], about[2], "2026-01-31T10:00:00Z", {"x": values.get("meta.x")}
+    )
     return namer.name(values["key"])
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{key}.json", "batch=a, key=a and batch=b, key=a both give a.json; write {batch}/{key}.json"),
-        ("{date}/{key}.json", "both give 2026-01-31/a.json; write {date}/{batch}/{key}.json instead"),
+        (
+            "{key}.json",
+            "batch=a, key=a and batch=b, key=a both give a.json; write {batch}/{key}.json",
+        ),
+        (
+            "{date}/{key}.json",
+            "both give 2026-01-31/a.json; write {date}/{batch}/{key}.json instead",
+        ),
         ("{model}/{key}.json", "write {model}/{batch}/{key}.json instead"),
-        ("{batch}{key}.json", "batch=a, key=aa and batch=aa, key=a both give aaa.json; write {batch}/{key}.json"),
-        ("{batch}-{key}.json", "batch=a, key=a-a and batch=a-a, key=a both give a-a-a.json; write {batch}/{key}.json"),
+        (
+            "{batch}{key}.json",
+            "batch=a, key=aa and batch=aa, key=a both give aaa.json; write {batch}/{key}.json",
+        ),
+        (
+            "{batch}-{key}.json",
+            "batch=a, key=a-a and batch=a-a, key=a both give a-a-a.json; write {batch}/{key}.json",
+        ),
         ("{batch}_{key}.json", "both give a_a_a.json; write {batch}/{key}.json instead"),
         ("r-{key}-{batch}.json", "write {batch}/r-{key}.json instead"),
         ("{display_name}-{batch}/{key}.json", "write {display_name}/{batch}/{key}.json instead"),
         ("{meta.x}{batch}/{key}.json", "write {meta.x}/{batch}/{key}.json instead"),
-        ("{batch}X{key}.json", "nobody can tell where {batch} begins or ends; write {batch}/{key}.json instead"),
-        ("all.jsonl", "needs {batch}: two batches can make one name: batch=a and batch=b both give all.jsonl"),
+        (
+            "{batch}X{key}.json",
+            "nobody can tell where {batch} begins or ends; write {batch}/{key}.json instead",
+        ),
+        (
+            "all.jsonl",
+            "needs {batch}: two batches can make one name: batch=a and batch=b both give all.jsonl",
+        ),
         ("{date}/all.jsonl", "write {date}/{batch}/all.jsonl instead"),
         ("{batch}-{lang}.jsonl", "batch=a, lang=a-a and batch=a-a, lang=a both give a-a-a.jsonl"),
         ("{lang}.jsonl", "write {batch}/{lang}.jsonl instead"),
@@ -129,4 +176,6 @@ def test_template_of_two_batches_is_refused(text: str, words: str) -> None:
     ],
 )
 def test_template_that_parts_its_values_passes(text: str) -> None:
-    require_no_clash(Template.parse(text, PATTERN).segments, None, lambda _segments, _values: "never asked")
+    require_no_clash(
+        Template.parse(text, PATTERN).segments, None, lambda _segments, _values: "never asked"
+    )

@@ -14,14 +14,23 @@ FULL, EMPTY = Record("b1/_retry.jsonl", "ab"), Record("b1/_retry.jsonl", NOTHING
 def made(requests: int | None = 2, missing: int | None = 0, **more: object) -> Manifest:
     """A manifest that balances; words that name no field of it are outcomes."""
     outcomes = {name: more.pop(name, 0) for name in (*OUTCOMES, "later")}
-    fields = {"input": None, "missing_keys": [], "balanced": None if requests is None else True} | more
+    fields = {
+        "input": None,
+        "missing_keys": [],
+        "balanced": None if requests is None else True,
+    } | more
     whole = {"requests": requests, "missing": missing, "outcomes": outcomes} | fields
     return msgspec.structs.replace(MANIFEST, **whole)
 
 
 def test_every_request_answered_is_well() -> None:
     judgement = judge_manifest(made(ok=2))
-    assert (judgement.is_well, judgement.text, judgement.problems, judgement.advice) == (True, "stored", (), None)
+    assert (judgement.is_well, judgement.text, judgement.problems, judgement.advice) == (
+        True,
+        "stored",
+        (),
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +46,10 @@ def test_every_request_answered_is_well() -> None:
         (made(2, ok=2, duplicate=1, balanced=False), "stored; 1 duplicate"),
         (made(2, ok=2, balanced=False), "stored; the books don't balance"),
         (made(2, ok=3), "stored; the books don't balance"),
-        (made(2, ok=2, input=Input("b1/_input.jsonl.gz", "cd", 3)), "stored; the books don't balance"),
+        (
+            made(2, ok=2, input=Input("b1/_input.jsonl.gz", "cd", 3)),
+            "stored; the books don't balance",
+        ),
         (made(None, None, ok=2), "stored; unknown how many missing"),
         (made(None, None, ok=2, error=1), "stored; 1 error, unknown how many missing"),
         (made(2, None, ok=2), "stored; unknown how many missing"),
@@ -73,8 +85,14 @@ def test_problems_are_sentences() -> None:
     ("manifest", "advice"),
     [
         (made(2, ok=1, error=1, retry=FULL), "resubmit b1 --input FILE`"),
-        (made(2, ok=1, error=1, retry=FULL, input=Input("b1/_input.jsonl.gz", "cd", 2)), "resubmit b1`"),
-        (made(2, ok=1, empty=1, retry=FULL, project="acme"), "resubmit acme/batches/b1 --input FILE`"),
+        (
+            made(2, ok=1, error=1, retry=FULL, input=Input("b1/_input.jsonl.gz", "cd", 2)),
+            "resubmit b1`",
+        ),
+        (
+            made(2, ok=1, empty=1, retry=FULL, project="acme"),
+            "resubmit acme/batches/b1 --input FILE`",
+        ),
         (made(2, 1, ok=1, retry=EMPTY), "resubmit b1 --input FILE`"),
         (made(2, ok=1, unkeyed=1, retry=EMPTY), "resubmit b1 --input FILE`"),
         (made(2, 2, state="FAILED", retry=None), "resubmit b1 --input FILE`"),
@@ -85,6 +103,12 @@ def test_problems_are_sentences() -> None:
         (made(None, None, ok=2, retry=EMPTY), None),
     ],
 )
-def test_resubmit_is_named_where_it_would_send_something(manifest: Manifest, advice: str | None) -> None:
+def test_resubmit_is_named_where_it_would_send_something(
+    manifest: Manifest, advice: str | None
+) -> None:
     said = judge_manifest(manifest).advice
-    assert said is None if advice is None else said is not None and f"`gemini-batch-receiver {advice}" in said
+    assert (
+        said is None
+        if advice is None
+        else said is not None and f"`gemini-batch-receiver {advice}" in said
+    )

@@ -40,7 +40,9 @@ MANIFEST = Manifest(
 )
 
 
-@pytest.mark.parametrize(("keys", "is_ascii"), [([], True), (["ä"], False), (["ä", "\ud800"], True)])
+@pytest.mark.parametrize(
+    ("keys", "is_ascii"), [([], True), (["ä"], False), (["ä", "\ud800"], True)]
+)
 def test_manifest_reads_back_with_any_key(keys: list[str], *, is_ascii: bool) -> None:
     manifest = msgspec.structs.replace(MANIFEST, missing_keys=keys)
     data = encode_manifest(manifest)

@@ -33,18 +33,27 @@ def test_closed_model_is_no_choice_for_new_projects() -> None:
     assert model_warnings("gemini-2.5-flash-lite", DAY) == [CLOSED.format("gemini-2.5-flash-lite")]
 
 
-@pytest.mark.parametrize(("day", "warned"), [(date(2027, 5, 4), 0), (date(2027, 5, 5), 1), (date(2027, 5, 6), 1)])
+@pytest.mark.parametrize(
+    ("day", "warned"), [(date(2027, 5, 4), 0), (date(2027, 5, 5), 1), (date(2027, 5, 6), 1)]
+)
 def test_model_that_ends_before_a_batch_may_is_said_to(day: date, warned: int) -> None:
     assert MODELS["ends"]["gemini-3.1-flash-lite"] == "2027-05-07"
     said = model_warnings("gemini-3.1-flash-lite", day)
     assert len(said) == warned
-    assert all(one.startswith("gemini-3.1-flash-lite ends on 2027-05-07, and a batch may take 2 days") for one in said)
+    assert all(
+        one.startswith("gemini-3.1-flash-lite ends on 2027-05-07, and a batch may take 2 days")
+        for one in said
+    )
 
 
 def test_last_day_is_the_day_before_the_end() -> None:
-    assert "is shut since 2027-05-07" in model_warnings("gemini-3.1-flash-lite", date(2027, 5, 7))[0]
+    assert (
+        "is shut since 2027-05-07" in model_warnings("gemini-3.1-flash-lite", date(2027, 5, 7))[0]
+    )
 
 
-@pytest.mark.parametrize("model", ["gemini-3.8-flash", "models/gemini-3.5-flash-lite", "tunedModels/mine", "", "x"])
+@pytest.mark.parametrize(
+    "model", ["gemini-3.8-flash", "models/gemini-3.5-flash-lite", "tunedModels/mine", "", "x"]
+)
 def test_others_get_no_warning(model: str) -> None:
     assert model_warnings(model, DAY) == []

@@ -14,7 +14,13 @@ from receiver.outputs.name_codec import decode_component, encode_component
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 NASTY_TEXT = st.text(st.sampled_from("aAbBcCoOnN01!u_hz.-/\\ %#ß\u017f\u212aéÉ"), max_size=8)
 TEXTS = st.one_of(ANY_TEXT, NASTY_TEXT, st.text(st.sampled_from("aB!é"), min_size=50, max_size=300))
-DEVICES = ["con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))]
+DEVICES = [
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10)),
+]
 
 # These names lie in people's storage: a change here loses their files.
 GOLDEN = {
@@ -96,10 +102,14 @@ def test_name_decodes_to_its_text(text: str) -> None:
 
 @given(texts=st.sets(TEXTS, max_size=20))
 def test_no_two_texts_share_a_name(texts: set[str]) -> None:
-    twins = texts | {change(text) for text in texts for change in (str.lower, str.upper, str.title, str.swapcase)}
+    twins = texts | {
+        change(text) for text in texts for change in (str.lower, str.upper, str.title, str.swapcase)
+    }
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         twins |= {unicodedata.normalize(form, text) for text in twins}
-    names = sorted(unicodedata.normalize("NFKC", encode_component(text)).casefold() for text in twins)
+    names = sorted(
+        unicodedata.normalize("NFKC", encode_component(text)).casefold() for text in twins
+    )
     assert all(first != second for first, second in pairwise(names))
 
 
@@ -112,7 +122,22 @@ def test_long_texts_differ_by_their_end() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("", "!", "!q", "!6", "!61", "a!2Fb", "A", "Ab", "ab!u", "ab!u0", "ab!u01", "ab!u1x", "ab!u4", "AB!u1"),
+        *(
+            "",
+            "!",
+            "!q",
+            "!6",
+            "!61",
+            "a!2Fb",
+            "A",
+            "Ab",
+            "ab!u",
+            "ab!u0",
+            "ab!u01",
+            "ab!u1x",
+            "ab!u4",
+            "AB!u1",
+        ),
         *("con", "_a", ".a", "a.", "a/b", "é", "a\n", "!ff", "!zz", "!n!n", "a!h12", "a" * 181),
     ],
 )

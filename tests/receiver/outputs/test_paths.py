@@ -14,7 +14,9 @@ PATTERN = r"(?P<lang>[a-z]{2})-(?P<kind>[^-]*)-.*"
 
 def bind(text: str, key_pattern: str | None = None) -> Namer:
     template = Template.parse(text, key_pattern)
-    return template.bind("batches/b1x7", "Nightly run", "models/gemini-3.5-flash", CREATED, {"team": "blue", "n": 1})
+    return template.bind(
+        "batches/b1x7", "Nightly run", "models/gemini-3.5-flash", CREATED, {"team": "blue", "n": 1}
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,11 @@ def bind(text: str, key_pattern: str | None = None) -> Namer:
         ("{batch}/{key}.json", "con", "b1x7/!63on.json"),
         ("{batch}/{key}", "request-1", "b1x7/request-1"),
         ("{key}/{batch}.json", "request-1", "request-1/b1x7.json"),
-        ("out/{model}/{date}-{batch}/{key}.json", "k", "out/gemini-3.5-flash/2026-08-19-b1x7/k.json"),
+        (
+            "out/{model}/{date}-{batch}/{key}.json",
+            "k",
+            "out/gemini-3.5-flash/2026-08-19-b1x7/k.json",
+        ),
         ("{display_name}/{batch}/{key}.json", "k", "Nightly!20run!u1/b1x7/k.json"),
         ("team={meta.team}/n={meta.n}/{batch}/{key}.json", "k", "team=blue/n=1/b1x7/k.json"),
         ("{meta.absent}/{batch}/{key}.json", "k", "!n/b1x7/k.json"),
@@ -88,12 +94,22 @@ def test_more_groups_than_the_cache_holds() -> None:
     ],
 )
 def test_date_is_the_utc_day(created: str | None, date: str) -> None:
-    assert Template.parse("{date}/{batch}/{key}.json").bind("b", created=created).name("k") == f"{date}/b/k.json"
+    assert (
+        Template.parse("{date}/{batch}/{key}.json").bind("b", created=created).name("k")
+        == f"{date}/b/k.json"
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "component"),
-    [("x/y", "x!2fy"), (1.5, "1.5"), (True, "true"), (["a"], "!5b!22a!22!5d"), (None, "!n"), ("", "!z")],
+    [
+        ("x/y", "x!2fy"),
+        (1.5, "1.5"),
+        (True, "true"),
+        (["a"], "!5b!22a!22!5d"),
+        (None, "!n"),
+        ("", "!z"),
+    ],
 )
 def test_metadata_of_any_kind_is_named(value: object, component: str) -> None:
     namer = Template.parse("{meta.x}/{batch}/{key}.json").bind("b", metadata={"x": value})
@@ -129,7 +145,10 @@ def test_long_values_make_no_long_part(text: str) -> None:
     [
         ("", "empty"),
         ("{batch}/\n{key}", "control characters"),
-        ("{batch}/{nope}", "{nope} is unknown; known: batch, key, display_name, model, date, meta.<name>"),
+        (
+            "{batch}/{nope}",
+            "{nope} is unknown; known: batch, key, display_name, model, date, meta.<name>",
+        ),
         ("{batch}/{}", "{} is unknown"),
         ("{meta.}/{key}.json", "{meta.} is unknown"),
         ("{batch}/{key", "pair up"),
@@ -182,7 +201,11 @@ def test_wrong_key_pattern_is_refused(text: str, pattern: str, words: str) -> No
     [
         ("{batch}/{key}.json", None, "b1x7/request-1.json"),
         ("{batch}/{lang}.jsonl", PATTERN, "b1x7/lang.jsonl"),
-        ("{model}/{date}/{batch}/{key}.json", None, "gemini-3.5-flash/2026-01-31/b1x7/request-1.json"),
+        (
+            "{model}/{date}/{batch}/{key}.json",
+            None,
+            "gemini-3.5-flash/2026-01-31/b1x7/request-1.json",
+        ),
     ],
 )
 def test_example_shows_the_template(text: str, pattern: str | None, example: str) -> None:

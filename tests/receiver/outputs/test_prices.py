@@ -22,11 +22,15 @@ def test_default_list_is_dated() -> None:
         Decimal("0.625"),
         Decimal("5.00"),
         Decimal("0.125"),
-        parse_prices(listed(long={"input": "1.25", "output": "7.50", "cached": "0.25"})).models["m"][0].long,
+        parse_prices(listed(long={"input": "1.25", "output": "7.50", "cached": "0.25"}))
+        .models["m"][0]
+        .long,
     )
 
 
-@pytest.mark.parametrize(("day", "price"), [("2026-12-31", "0.375"), ("2027-01-01", "0.75"), ("2031-05-05", "0.75")])
+@pytest.mark.parametrize(
+    ("day", "price"), [("2026-12-31", "0.375"), ("2027-01-01", "0.75"), ("2031-05-05", "0.75")]
+)
 def test_price_is_that_of_the_day(day: str, price: str) -> None:
     found = default_prices().find("gemini-3.8-flash", day)
     assert found is not None
@@ -36,7 +40,10 @@ def test_price_is_that_of_the_day(day: str, price: str) -> None:
 def test_price_that_ends_is_unknown_from_then_on() -> None:
     prices = parse_prices(
         json.dumps(
-            {"date": "2026-11-01", "models": {"m": [{"input": 1}, {"from": "2027-01-01", "input": None}]}}
+            {
+                "date": "2026-11-01",
+                "models": {"m": [{"input": 1}, {"from": "2027-01-01", "input": None}]},
+            }
         ).encode()
     )
     found = prices.find("m", "2027-01-01")
@@ -46,7 +53,14 @@ def test_price_that_ends_is_unknown_from_then_on() -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["gemini-9", "", "models/", "gemini-2.5-flash-001", "tunedModels/gemini-2.5-flash", "gemini-flash-latest"],
+    [
+        "gemini-9",
+        "",
+        "models/",
+        "gemini-2.5-flash-001",
+        "tunedModels/gemini-2.5-flash",
+        "gemini-flash-latest",
+    ],
 )
 def test_stranger_has_no_price(model: str) -> None:
     assert default_prices().find(model, "2026-10-07") is None

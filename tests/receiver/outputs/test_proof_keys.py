@@ -41,13 +41,17 @@ def test_signature_proves_one_content_by_one_key() -> None:
     )
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"algorithm":"none","public_key":"","signature":""}', b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[]", b'{"algorithm":"none","public_key":"","signature":""}', b"\xff"]
+)
 def test_what_is_no_signature_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         read_signature(data)
 
 
-@pytest.mark.parametrize("wrong", [text(b"x" * 31), text(b"x" * 33), "x" * 44, text(b"x" * 32), text(SEED).rstrip("=")])
+@pytest.mark.parametrize(
+    "wrong", [text(b"x" * 31), text(b"x" * 33), "x" * 44, text(b"x" * 32), text(SEED).rstrip("=")]
+)
 def test_wrong_key_stops_the_start_unquoted(wrong: str) -> None:
     with pytest.raises(SettingsError) as told:
         read_settings({"GEMINI_API_KEY": "k", "PROOF_KEY": wrong})

@@ -3,16 +3,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.errors import GeminiError, InboxUnavailableError, LookHeldError, StorageError
+from receiver.errors import GeminiError, InboxUnavailableError, ReconcileLockedError, StorageError
 from receiver.gemini.batches import Gemini
-from receiver.gemini.project_client import ProjectBatches
+from receiver.gemini.project_client import ProjectClient
 from receiver.inbox.entries import ENTRY
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, connect
 from receiver.inbox.scripts import LOOK
 from receiver.inbox.summaries import Summary
 from receiver.recovery.reconcile import Reconciliation
-from receiver.recovery.reconcile_lock import Looks
+from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.recovery.scheduler import look_at_each
 from receiver.settings.settings import read_settings
 from tests.key_router import routing_keys
@@ -27,11 +27,11 @@ def stage(redis_url: str, storage_url: str) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def acme() -> Iterator[tuple[Listing, ProjectBatches]]:
+def acme() -> Iterator[tuple[Listing, ProjectClient]]:
     """A second project with a list of its own."""
     listing = Listing()
     with serving(listing) as url, Gemini(url, "key-acme") as gemini:
-        yield listing, ProjectBatches(gemini, "acme")
+        yield listing, ProjectClient(gemini, "acme")
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
@@ -45,7 +45,11 @@ def test_wiped_redis_is_restored(stage: Stage) -> None:
         stage.store(name)
     opened = [stage.listing.add(f"open{n}", ended=ago(seconds=n)) for n in range(200)]
     report = stage.look()
-    assert (report.tally.found, report.tally.stored, sorted(report.tally.queued)) == (700, 500, sorted(opened))
+    assert (report.tally.found, report.tally.stored, sorted(report.tally.queued)) == (
+        700,
+        500,
+        sorted(opened),
+    )
     assert all(entry.state == "open" for entry in stage.inbox.entries(opened).values())
     assert stage.inbox.entries(stored) == {}
     assert open_queue(stage.client).count == len(opened)
@@ -179,23 +183,26 @@ def test_expiring_results_are_named(stage: Stage, caplog: pytest.LogCaptureFixtu
     stage.store(stage.listing.add("stored", ended=ago(hours=40)))
     stage.listing.add("recent", ended=ago(hours=3))
     assert stage.look().expiring == [owed]
-    assert [vars(record)["names"] for record in warnings_of(caplog, "reconcile.expiring")] == [owed, owed]
+    assert [vars(record)["names"] for record in warnings_of(caplog, "reconcile.expiring")] == [
+        owed,
+        owed,
+    ]
 
 
 def test_one_look_at_a_time(stage: Stage) -> None:
-    looks = Looks(stage.client, 900)
+    looks = ReconcileLock(stage.client, 900)
     assert looks.take() is not None
-    with pytest.raises(LookHeldError):
+    with pytest.raises(ReconcileLockedError):
         stage.look()
 
 
 def test_wiped_turn_ends_the_look(stage: Stage) -> None:
     """A holder that lost its turn must not move the mark of the one that has it now."""
-    looks = Looks(stage.client, 900)
+    looks = ReconcileLock(stage.client, 900)
     look = looks.take()
     assert look is not None
     stage.client.flushall()
-    with pytest.raises(LookHeldError):
+    with pytest.raises(ReconcileLockedError):
         looks.hold(look)
     looks.end(look, "complete")
     assert stage.client.hget(LOOK, "complete") is None
@@ -206,18 +213,24 @@ def test_absent_redis_is_said_in_words(stage: Stage) -> None:
         Reconciliation(nowhere, stage.batches, stage.storage, 900).run(even_early=False)
 
 
-def test_each_project_has_its_own_turn_and_mark(stage: Stage, acme: tuple[Listing, ProjectBatches]) -> None:
+def test_each_project_has_its_own_turn_and_mark(
+    stage: Stage, acme: tuple[Listing, ProjectClient]
+) -> None:
     stage.look()
-    assert Looks(stage.client, 900, "acme").is_due()
+    assert ReconcileLock(stage.client, 900, "acme").is_due()
     listing, batches = acme
     old = listing.add("old", ended=ago(hours=2))
-    report = stage.look(batches)  # acme's first look takes everything, whatever the default project has seen
+    report = stage.look(
+        batches
+    )  # acme's first look takes everything, whatever the default project has seen
     assert report.tally.queued == [f"acme/{old}"]
-    assert not Looks(stage.client, 900, "acme").is_due()
+    assert not ReconcileLock(stage.client, 900, "acme").is_due()
     assert stage.client.exists(LOOK, f"{LOOK}:acme") == 2
 
 
-def test_projects_meet_only_their_own_entries(stage: Stage, acme: tuple[Listing, ProjectBatches]) -> None:
+def test_projects_meet_only_their_own_entries(
+    stage: Stage, acme: tuple[Listing, ProjectClient]
+) -> None:
     """What an event at acme's door said of the default project's batch keeps no look from finding it."""
     name = stage.listing.add("one")
     stage.inbox.accept([Arrival(f"acme/{name}", "batch.succeeded", "dynamic", "acme/v1a:msg_1")])
@@ -226,10 +239,15 @@ def test_projects_meet_only_their_own_entries(stage: Stage, acme: tuple[Listing,
     stage.inbox.bury(lease, "Gemini knows no such batch")
     assert stage.look().tally.queued == [name]
     assert stage.look(acme[1]).tally.found == 0
-    assert {one.state for one in stage.inbox.entries([name, f"acme/{name}"]).values()} == {"open", "buried"}
+    assert {one.state for one in stage.inbox.entries([name, f"acme/{name}"]).values()} == {
+        "open",
+        "buried",
+    }
 
 
-def test_stored_batch_of_a_project_is_known(stage: Stage, acme: tuple[Listing, ProjectBatches]) -> None:
+def test_stored_batch_of_a_project_is_known(
+    stage: Stage, acme: tuple[Listing, ProjectClient]
+) -> None:
     listing, batches = acme
     stage.store(listing.add("stored"))
     running = listing.add("running", state="RUNNING")
@@ -244,7 +262,16 @@ def test_failing_project_leaves_others_their_look(
 ) -> None:
     name = stage.listing.add("one")
     with serving(stage.listing) as url, routing_keys({"key-acme": url}) as router:
-        environ = {"GEMINI_API_KEY": "revoked", "GEMINI_API_KEY__ACME": "key-acme", "GEMINI_BASE_URL": router.url}
-        look_at_each(read_settings(environ | {"REDIS_URL": redis_url, "STORAGE_URL": storage_url}), stage.client)
+        environ = {
+            "GEMINI_API_KEY": "revoked",
+            "GEMINI_API_KEY__ACME": "key-acme",
+            "GEMINI_BASE_URL": router.url,
+        }
+        look_at_each(
+            read_settings(environ | {"REDIS_URL": redis_url, "STORAGE_URL": storage_url}),
+            stage.client,
+        )
     assert stage.inbox.entries([f"acme/{name}"])[f"acme/{name}"].state == "open"
-    assert [vars(record)["project"] for record in warnings_of(caplog, "reconcile.failed")] == ["default"]
+    assert [vars(record)["project"] for record in warnings_of(caplog, "reconcile.failed")] == [
+        "default"
+    ]

@@ -1,9 +1,9 @@
 import pytest
 import redis
 
-from receiver.errors import LookHeldError
+from receiver.errors import ReconcileLockedError
 from receiver.inbox.scripts import LOOK
-from receiver.recovery.reconcile_lock import Looks
+from receiver.recovery.reconcile_lock import ReconcileLock
 
 
 def pass_time(client: "redis.Redis", seconds: int) -> None:
@@ -14,7 +14,7 @@ def pass_time(client: "redis.Redis", seconds: int) -> None:
 
 
 def test_first_look_is_due(client: "redis.Redis") -> None:
-    looks = Looks(client, 900)
+    looks = ReconcileLock(client, 900)
     assert looks.is_due()
     look = looks.take()
     assert look is not None
@@ -22,15 +22,15 @@ def test_first_look_is_due(client: "redis.Redis") -> None:
 
 
 def test_taken_turn_is_held(client: "redis.Redis") -> None:
-    looks = Looks(client, 900)
+    looks = ReconcileLock(client, 900)
     looks.take()
     assert not looks.is_due()
-    with pytest.raises(LookHeldError):
+    with pytest.raises(ReconcileLockedError):
         looks.take(even_early=True)
 
 
 def test_complete_look_waits_an_interval(client: "redis.Redis") -> None:
-    looks = Looks(client, 900)
+    looks = ReconcileLock(client, 900)
     look = looks.take()
     assert look is not None
     looks.end(look, "complete")
@@ -45,7 +45,7 @@ def test_complete_look_waits_an_interval(client: "redis.Redis") -> None:
 
 
 def test_hand_made_look_need_not_wait(client: "redis.Redis") -> None:
-    looks = Looks(client, 900)
+    looks = ReconcileLock(client, 900)
     look = looks.take()
     assert look is not None
     looks.end(look, "complete")
@@ -53,7 +53,7 @@ def test_hand_made_look_need_not_wait(client: "redis.Redis") -> None:
 
 
 def test_failed_look_comes_sooner(client: "redis.Redis") -> None:
-    looks = Looks(client, 900)
+    looks = ReconcileLock(client, 900)
     look = looks.take()
     assert look is not None
     looks.end(look, "failed")
@@ -66,7 +66,7 @@ def test_failed_look_comes_sooner(client: "redis.Redis") -> None:
 
 
 def test_unclear_look_waits_an_interval(client: "redis.Redis") -> None:
-    looks = Looks(client, 900)
+    looks = ReconcileLock(client, 900)
     look = looks.take()
     assert look is not None
     looks.end(look, "unclear")
@@ -77,11 +77,11 @@ def test_unclear_look_waits_an_interval(client: "redis.Redis") -> None:
 
 
 def test_dead_holder_loses_its_turn(client: "redis.Redis") -> None:
-    looks = Looks(client, 900)
+    looks = ReconcileLock(client, 900)
     dead = looks.take()
     assert dead is not None
     pass_time(client, 181)
     assert looks.is_due()
     assert looks.take() is not None
-    with pytest.raises(LookHeldError):
+    with pytest.raises(ReconcileLockedError):
         looks.hold(dead)

@@ -62,7 +62,9 @@ def test_outage_that_lasts_opens_nothing(stage: Stage, status: int) -> None:
 
 
 def test_what_a_person_buried_stays(stage: Stage) -> None:
-    names = [stage.listing.add(one, ended=ago(hours=5), file=[200]) for one in ("one", "two", "three")]
+    names = [
+        stage.listing.add(one, ended=ago(hours=5), file=[200]) for one in ("one", "two", "three")
+    ]
     for name in names:
         owe(stage, name)
     stage.inbox.give_up(names[:1], "no answer from Gemini for batches/one: I looked")
@@ -91,7 +93,9 @@ def test_what_crashed_stays(stage: Stage, *, is_old: bool) -> None:
     for _ in range(MAX_ATTEMPTS):
         lease = stage.inbox.claim(name)
         assert lease is not None
-        stage.inbox.postpone(lease, 0, "its work-horse was killed by SIGKILL: out of memory?", "attempts")
+        stage.inbox.postpone(
+            lease, 0, "its work-horse was killed by SIGKILL: out of memory?", "attempts"
+        )
     if is_old:
         stage.client.hdel(ENTRY + name, "fault")
     assert (stage.look().reopened, state(stage, name)) == ([], "buried")
@@ -100,7 +104,9 @@ def test_what_crashed_stays(stage: Stage, *, is_old: bool) -> None:
 def test_expired_history_is_one_line(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """The first look of an installation sees batches whose results are long gone."""
     caplog.set_level(logging.INFO, "receiver.recovery.reconcile")
-    gone = [stage.listing.add(f"gone{number}", ended=ago(days=9), file=[404]) for number in range(4)]
+    gone = [
+        stage.listing.add(f"gone{number}", ended=ago(days=9), file=[404]) for number in range(4)
+    ]
     kept = stage.listing.add("kept", ended=ago(days=9), file=[200])
     passing = stage.listing.add("passing", ended=ago(days=9), file=[403, 200])
     away = stage.listing.add("away", ended=ago(days=9), file=[503])
@@ -119,6 +125,8 @@ def test_expired_batch_is_not_taken_again(stage: Stage) -> None:
     owe(stage, name)
     lease = stage.inbox.claim(name)
     assert lease is not None
-    assert stage.inbox.expire(lease, Summary(expired="its results are gone"), "its results are gone")
+    assert stage.inbox.expire(
+        lease, Summary(expired="its results are gone"), "its results are gone"
+    )
     report = stage.look()
     assert (report.tally.queued, report.tally.expired) == ([], [name])

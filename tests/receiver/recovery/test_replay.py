@@ -7,12 +7,30 @@ import pytest
 
 from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.operations import Batch, Unread
-from receiver.recovery.replay import MOST_FAULTS, TOGETHER, Asking, Tally, Verdict, Window, replay
+from receiver.recovery.replay import (
+    MAX_FAULTS,
+    TOGETHER,
+    Asking,
+    ReplayCounts,
+    Verdict,
+    Window,
+    replay,
+)
 
 
-def batch(name: str, state: str = "SUCCEEDED", ended: str | None = "2026-11-22T12:00:00.5Z") -> Batch:
+def batch(
+    name: str, state: str = "SUCCEEDED", ended: str | None = "2026-11-22T12:00:00.5Z"
+) -> Batch:
     nothing: dict[str, Any] = dict.fromkeys(
-        ("display_name", "model", "created", "requests", "result_file", "error_code", "error_message")
+        (
+            "display_name",
+            "model",
+            "created",
+            "requests",
+            "result_file",
+            "error_code",
+            "error_message",
+        )
     )
     return Batch(name=name, state=state, ended=ended, inlined=(b"{}",), **nothing)
 
@@ -27,7 +45,7 @@ def run(
     known: dict[str, Batch] | None = None,
     stored: set[str] | None = None,
     window: Window | None = None,
-) -> Tally:
+) -> ReplayCounts:
     return replay(
         listed,
         lambda name: (known or {})[name],
@@ -53,7 +71,9 @@ def test_window_goes_by_the_end(since: str | None, until: str | None, *, inside:
 
 
 def test_unknown_end_is_in_every_window() -> None:
-    assert Window("2026-11-22T12:00:01", "2026-11-22T12:00:02").holds(batch("batches/a", ended=None))
+    assert Window("2026-11-22T12:00:01", "2026-11-22T12:00:02").holds(
+        batch("batches/a", ended=None)
+    )
 
 
 def test_stored_batches_are_left() -> None:
@@ -78,7 +98,10 @@ def test_unfinished_batch_is_asked_for() -> None:
 
 def test_late_end_outside_the_window_is_left() -> None:
     listed = [batch("batches/a", "RUNNING", None)]
-    assert run(listed, {"batches/a": batch("batches/a")}, window=Window(until="2026-11-22T12:00:00")) == Tally()
+    assert (
+        run(listed, {"batches/a": batch("batches/a")}, window=Window(until="2026-11-22T12:00:00"))
+        == ReplayCounts()
+    )
 
 
 def test_refused_batch_is_unclear() -> None:
@@ -87,7 +110,7 @@ def test_refused_batch_is_unclear() -> None:
             raise NotFoundError("no such batch", status=404)
         return batch(name)
 
-    tally = Tally()
+    tally = ReplayCounts()
     asking = Asking(get_batch, tally)
     assert [asking.get("batches/a"), asking.get("batches/b")] == [None, batch("batches/b")]
     assert (tally.unclear, tally.reasons) == (["batches/a"], ["no such batch"])
@@ -100,7 +123,7 @@ def test_one_failing_batch_leaves_the_others_theirs() -> None:
         return batch(name)
 
     running = [batch(f"batches/{name}", "RUNNING", None) for name in ("a", "b", "c")]
-    tally = Tally()
+    tally = ReplayCounts()
     asking = Asking(get_batch, tally)
     found = [asking.get(one.name) for one in running * 3]
     assert [one.name for one in found if one] == ["batches/b", "batches/c"] * 3
@@ -111,8 +134,8 @@ def test_gemini_that_is_away_ends_the_replay() -> None:
     def get_batch(_: str) -> Batch:
         raise GeminiError("try again", status=503, retryable=True)
 
-    asking = Asking(get_batch, Tally())
-    assert [asking.get("batches/a") for _ in range(MOST_FAULTS - 1)] == [None] * (MOST_FAULTS - 1)
+    asking = Asking(get_batch, ReplayCounts())
+    assert [asking.get("batches/a") for _ in range(MAX_FAULTS - 1)] == [None] * (MAX_FAULTS - 1)
     with pytest.raises(GeminiError):
         asking.get("batches/a")
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from receiver.cli import main
 from receiver.gemini.batches import Gemini
-from receiver.gemini.project_client import ProjectBatches
+from receiver.gemini.project_client import ProjectClient
 from receiver.inbox.ledger import connect
 from receiver.inbox.scripts import DONE
 from receiver.notices.outbox import Notice, Outbox
@@ -36,8 +36,10 @@ class Stage:
     def run(self, project: str = "", targets: tuple[str, ...] = ("target",)) -> RunningNow:
         """One reconcile run, and what is shown after it."""
         with Gemini(self.url, "key") as gemini:
-            batches = ProjectBatches(gemini, project)
-            Reconciliation(self.client, batches, self.storage, 900, targets=targets).run(even_early=True)
+            batches = ProjectClient(gemini, project)
+            Reconciliation(self.client, batches, self.storage, 900, targets=targets).run(
+                even_early=True
+            )
         return self.shown(project)[0]
 
     def shown(self, project: str = "") -> list[RunningNow]:
@@ -48,7 +50,9 @@ class Stage:
         name = self.listing.add(batch_id, state)
         metadata = self.listing.operations[name]["metadata"] | {"displayName": batch_id}
         metadata["createTime"] = None if hours is None else ago(hours=hours)
-        self.listing.operations[name]["metadata"] = {key: value for key, value in metadata.items() if value}
+        self.listing.operations[name]["metadata"] = {
+            key: value for key, value in metadata.items() if value
+        }
         return name
 
     def notices(self) -> list[Notice]:
@@ -158,7 +162,10 @@ def test_status_and_metrics_say_so(stage: Stage) -> None:
     environ = {"GEMINI_API_KEY": "k", "REDIS_URL": stage.redis_url}
     result = CliRunner().invoke(main, ["status"], env=environ)
     assert result.exit_code == 1
-    assert "2 batches have not ended at Gemini within 24 hours (the oldest is batches/two, RUNNING" in result.stderr
+    assert (
+        "2 batches have not ended at Gemini within 24 hours (the oldest is batches/two, RUNNING"
+        in result.stderr
+    )
     seen = "at Gemini  default: 2 not ended when the list was seen 0s ago, 2 overdue"
     assert f"{seen}; the oldest is batches/two, RUNNING for 1d" in result.stdout
     fields = read_fields(stage.client, read_settings(environ).projects.values())
@@ -186,7 +193,12 @@ def test_memory_of_it_ends_with_the_runs(stage: Stage) -> None:
 
 
 def test_slack_hears_what_to_look_at() -> None:
-    data = {"state": "RUNNING", "created": "2026-11-27T11:00:00Z", "hours": 24, "display_name": "<!here>"}
+    data = {
+        "state": "RUNNING",
+        "created": "2026-11-27T11:00:00Z",
+        "hours": 24,
+        "display_name": "<!here>",
+    }
     text = json.loads(encode_text("batch.overdue", "acme/batches/one", data))["text"]
     assert text.splitlines() == [
         "Batch `&lt;!here&gt;` (`batches/one`) of project `acme`: *:warning: not ended after 24 hours*",

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import EnvFileError
-from receiver.settings.env_files import find_secrets, put_secrets, read_env_file, require_writable, write_env_file
+from receiver.settings.env_files import (
+    find_secrets,
+    put_secrets,
+    read_env_file,
+    require_writable,
+    write_env_file,
+)
 from receiver.settings.settings import read_settings
 from receiver.verification.keys import Secret
 from tests.receiver.forging import SECRET, SECRET_TEXT

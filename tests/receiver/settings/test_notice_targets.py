@@ -19,7 +19,11 @@ def test_nobody_is_told_by_default() -> None:
 
 
 def test_several_targets_are_read() -> None:
-    found = read(NOTIFY_URL=f"{HOOK}, https://b.example/x\n{HOOK}", NOTIFY_SECRET=SECRET_TEXT, SLACK_WEBHOOK_URL=SLACK)
+    found = read(
+        NOTIFY_URL=f"{HOOK}, https://b.example/x\n{HOOK}",
+        NOTIFY_SECRET=SECRET_TEXT,
+        SLACK_WEBHOOK_URL=SLACK,
+    )
     assert [(target.kind, target.host) for target in found.targets] == [
         ("webhook", "example.com"),
         ("webhook", "b.example"),
@@ -31,7 +35,10 @@ def test_several_targets_are_read() -> None:
 
 
 def test_secrets_of_a_rotation_are_read() -> None:
-    assert read(NOTIFY_URL=HOOK, NOTIFY_SECRET=f"{OTHER_TEXT},{SECRET_TEXT}").secrets == (OTHER, SECRET)
+    assert read(NOTIFY_URL=HOOK, NOTIFY_SECRET=f"{OTHER_TEXT},{SECRET_TEXT}").secrets == (
+        OTHER,
+        SECRET,
+    )
 
 
 def test_slack_needs_no_secret() -> None:
@@ -72,7 +79,9 @@ def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
     assert expected in line
 
 
-@pytest.mark.parametrize("url", ["http://h/hunter2", "https://hunter2@h/", "https://h:hunter2/", "https://h/#hunter2"])
+@pytest.mark.parametrize(
+    "url", ["http://h/hunter2", "https://hunter2@h/", "https://h:hunter2/", "https://h/#hunter2"]
+)
 def test_wrong_address_is_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError) as told:
         read(SLACK_WEBHOOK_URL=url)

@@ -23,7 +23,10 @@ def test_suffix_makes_a_project() -> None:
     assert list(settings.projects) == ["", "acme"]
     assert settings.project("acme") == Project("acme", "key-acme", (SECRET,), "aud-acme")
     assert settings.project("").audience is None
-    assert [one.path for one in settings.projects.values()] == ["/webhooks/gemini", "/webhooks/gemini/acme"]
+    assert [one.path for one in settings.projects.values()] == [
+        "/webhooks/gemini",
+        "/webhooks/gemini/acme",
+    ]
 
 
 def test_named_project_is_enough() -> None:
@@ -31,18 +34,25 @@ def test_named_project_is_enough() -> None:
 
 
 def test_googles_own_names_take_suffixes() -> None:
-    settings = read_settings({"GOOGLE_API_KEY__A_1": "key-a", "WEBHOOK_SIGNING_SECRET__A_1": SECRET_TEXT})
+    settings = read_settings(
+        {"GOOGLE_API_KEY__A_1": "key-a", "WEBHOOK_SIGNING_SECRET__A_1": SECRET_TEXT}
+    )
     assert settings.project("a_1") == Project("a_1", "key-a", (SECRET,), None)
 
 
 def test_blank_suffixed_variable_is_unset() -> None:
-    assert list(read_settings(DEFAULT | {"GEMINI_API_KEY__ACME": " ", "GEMINI_API_KEY__": ""}).projects) == [""]
+    assert list(
+        read_settings(DEFAULT | {"GEMINI_API_KEY__ACME": " ", "GEMINI_API_KEY__": ""}).projects
+    ) == [""]
 
 
 @pytest.mark.parametrize(
-    "suffix", ["", "acme", "Acme", "AC-ME", "AC.ME", "AC ME", "_ACME", "ACMÉ", "ACME/X", "A" * 41, "A\n"]
+    "suffix",
+    ["", "acme", "Acme", "AC-ME", "AC.ME", "AC ME", "_ACME", "ACMÉ", "ACME/X", "A" * 41, "A\n"],
 )
-@pytest.mark.parametrize("name", ["GEMINI_API_KEY", "GEMINI_WEBHOOK_SECRET", "GEMINI_WEBHOOK_AUDIENCE"])
+@pytest.mark.parametrize(
+    "name", ["GEMINI_API_KEY", "GEMINI_WEBHOOK_SECRET", "GEMINI_WEBHOOK_AUDIENCE"]
+)
 def test_wrong_suffix_stops_the_start(name: str, suffix: str) -> None:
     told = refusal_of(DEFAULT | {f"{name}__{suffix}": "canary"})
     assert f"{name}__{suffix}: after __ comes a project's name" in told
@@ -50,7 +60,9 @@ def test_wrong_suffix_stops_the_start(name: str, suffix: str) -> None:
 
 
 def test_default_is_no_suffix() -> None:
-    assert "GEMINI_API_KEY__DEFAULT: the default project's variables" in refusal_of({"GEMINI_API_KEY__DEFAULT": "k"})
+    assert "GEMINI_API_KEY__DEFAULT: the default project's variables" in refusal_of(
+        {"GEMINI_API_KEY__DEFAULT": "k"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,21 +96,31 @@ def test_wrong_value_names_its_project(variable: str, value: str, words: str) ->
 
 def test_shared_secret_stops_the_start() -> None:
     told = refusal_of(DEFAULT | ACME | {"GEMINI_WEBHOOK_SECRET": f"{OTHER_TEXT} {SECRET_TEXT}"})
-    assert "GEMINI_WEBHOOK_SECRET__ACME: the same value is in GEMINI_WEBHOOK_SECRET; each project needs its own" in told
+    assert (
+        "GEMINI_WEBHOOK_SECRET__ACME: the same value is in GEMINI_WEBHOOK_SECRET; each project needs its own"
+        in told
+    )
     assert SECRET_TEXT not in told
 
 
 def test_shared_audience_stops_the_start() -> None:
     audiences = {"GEMINI_WEBHOOK_AUDIENCE": "aud", "GEMINI_WEBHOOK_AUDIENCE__ACME": "aud"}
-    assert "GEMINI_WEBHOOK_AUDIENCE__ACME: the same value is in" in refusal_of(DEFAULT | ACME | audiences)
+    assert "GEMINI_WEBHOOK_AUDIENCE__ACME: the same value is in" in refusal_of(
+        DEFAULT | ACME | audiences
+    )
 
 
 def test_secrets_of_all_projects_stay_hidden() -> None:
     shown = repr(read_settings(DEFAULT | ACME))
-    assert not any(secret in shown for secret in ("key-1", "key-acme", SECRET_TEXT, OTHER_TEXT, "0123456789abcdef"))
+    assert not any(
+        secret in shown
+        for secret in ("key-1", "key-acme", SECRET_TEXT, OTHER_TEXT, "0123456789abcdef")
+    )
 
 
-@pytest.mark.parametrize(("name", "variable"), [("globex", "GEMINI_API_KEY__GLOBEX"), ("", "GEMINI_API_KEY")])
+@pytest.mark.parametrize(
+    ("name", "variable"), [("globex", "GEMINI_API_KEY__GLOBEX"), ("", "GEMINI_API_KEY")]
+)
 def test_unknown_project_names_its_variable(name: str, variable: str) -> None:
     with pytest.raises(UnknownProjectError, match=f"only acme: set {variable} and restart") as told:
         read_settings(ACME).project(name)

@@ -36,7 +36,8 @@ def test_private_ca_is_trusted(tls_url: str, certificates: Certificates) -> None
 
 def test_unknown_certificate_is_refused(tls_url: str) -> None:
     with pytest.raises(
-        InboxUnavailableError, match=r"certificate verify failed.*self-signed|unable to get local issuer"
+        InboxUnavailableError,
+        match=r"certificate verify failed.*self-signed|unable to get local issuer",
     ):
         ping(REDIS_URL=tls_url)
 
@@ -53,16 +54,26 @@ def test_self_signed_certificate_is_taken_unchecked(tls_url: str) -> None:
 
 def test_rq_connects_with_the_same_options(tls_url: str, certificates: Certificates) -> None:
     """The worker gives RQ a connection of its own, made from the same URL."""
-    settings = read_settings(RIGHT | {"REDIS_URL": tls_url, "REDIS_CA_FILE": str(certificates.ca_file)})
+    settings = read_settings(
+        RIGHT | {"REDIS_URL": tls_url, "REDIS_CA_FILE": str(certificates.ca_file)}
+    )
     with redis.Redis.from_url(settings.redis_url) as client:
         assert client.ping()
 
 
 def test_password_and_options_are_kept() -> None:
-    url = with_tls("rediss://:p%40ss@host:6380/1?socket_timeout=3", "/etc/ca bundle.pem", verify=True)
-    assert url == "rediss://:p%40ss@host:6380/1?socket_timeout=3&ssl_ca_certs=%2Fetc%2Fca+bundle.pem"
+    url = with_tls(
+        "rediss://:p%40ss@host:6380/1?socket_timeout=3", "/etc/ca bundle.pem", verify=True
+    )
+    assert (
+        url == "rediss://:p%40ss@host:6380/1?socket_timeout=3&ssl_ca_certs=%2Fetc%2Fca+bundle.pem"
+    )
     kwargs = redis.ConnectionPool.from_url(url).connection_kwargs
-    assert (kwargs["password"], kwargs["db"], kwargs["ssl_ca_certs"]) == ("p@ss", 1, "/etc/ca bundle.pem")
+    assert (kwargs["password"], kwargs["db"], kwargs["ssl_ca_certs"]) == (
+        "p@ss",
+        1,
+        "/etc/ca bundle.pem",
+    )
 
 
 def test_plain_address_stays_as_it_is() -> None:
@@ -79,7 +90,10 @@ WRONG = [
     ({"REDIS_CA_FILE": __file__}, "REDIS_CA_FILE: can't be read"),
     ({"REDIS_TLS_VERIFY": "maybe"}, "REDIS_TLS_VERIFY: expected true or false"),
     ({"REDIS_TLS_VERIFY": "false"}, "REDIS_TLS_VERIFY: only a rediss://"),
-    ({"REDIS_URL": "rediss://:hunter2@h/0?ssl_cert_reqs=CERT_NONE"}, "REDIS_URL: an option after the ?"),
+    (
+        {"REDIS_URL": "rediss://:hunter2@h/0?ssl_cert_reqs=CERT_NONE"},
+        "REDIS_URL: an option after the ?",
+    ),
     ({"REDIS_URL": "redis://:hunter2@h/0?ssl_cert_reqs=none"}, "REDIS_URL: an option after the ?"),
     ({"REDIS_URL": "redis://:hunter2@h:port/0"}, "REDIS_URL: "),
 ]

@@ -43,20 +43,33 @@ def test_suffix_comes_last(tmp_path: Path) -> None:
         "GOOGLE_API_KEY_FILE__ACME": keep(tmp_path, "key-2"),
         "WEBHOOK_SIGNING_SECRET_FILE__ACME": keep(tmp_path, f"{SECRET_TEXT}\n{SECRET_TEXT}\n"),
     }
-    assert read_settings(environ).projects == {"acme": Project("acme", "key-2", (SECRET, SECRET), None)}
-    (told,) = refusal_of({"GEMINI_API_KEY": "key-1", "GEMINI_API_KEY__ACME_FILE": keep(tmp_path, "key-2")})
-    assert told == "GEMINI_API_KEY__ACME_FILE: a project's suffix comes last, such as GEMINI_API_KEY_FILE__ACME"
+    assert read_settings(environ).projects == {
+        "acme": Project("acme", "key-2", (SECRET, SECRET), None)
+    }
+    (told,) = refusal_of(
+        {"GEMINI_API_KEY": "key-1", "GEMINI_API_KEY__ACME_FILE": keep(tmp_path, "key-2")}
+    )
+    assert (
+        told
+        == "GEMINI_API_KEY__ACME_FILE: a project's suffix comes last, such as GEMINI_API_KEY_FILE__ACME"
+    )
 
 
 def test_blank_path_is_unset() -> None:
-    assert read_settings({"GEMINI_API_KEY": "key-1", "GEMINI_API_KEY_FILE": " "}).project("").api_key == "key-1"
+    assert (
+        read_settings({"GEMINI_API_KEY": "key-1", "GEMINI_API_KEY_FILE": " "}).project("").api_key
+        == "key-1"
+    )
 
 
 @pytest.mark.parametrize("suffix", ["", "__ACME"])
 def test_both_ways_are_refused(tmp_path: Path, suffix: str) -> None:
     path = keep(tmp_path, CANARY)
     (told,) = refusal_of({f"GEMINI_API_KEY{suffix}": "key-1", f"GEMINI_API_KEY_FILE{suffix}": path})
-    assert told == f"GEMINI_API_KEY_FILE{suffix}: GEMINI_API_KEY{suffix} is set too: take one of them out"
+    assert (
+        told
+        == f"GEMINI_API_KEY_FILE{suffix}: GEMINI_API_KEY{suffix} is set too: take one of them out"
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,8 +81,12 @@ def test_both_ways_are_refused(tmp_path: Path, suffix: str) -> None:
         (b"x" * (MAX_BYTES + 1), "that is no secret"),
     ],
 )
-@pytest.mark.parametrize("name", ["GEMINI_API_KEY_FILE", "GEMINI_API_KEY_FILE__ACME", "REDIS_URL_FILE"])
-def test_wrong_file_names_its_variable(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["GEMINI_API_KEY_FILE", "GEMINI_API_KEY_FILE__ACME", "REDIS_URL_FILE"]
+)
+def test_wrong_file_names_its_variable(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
     environ = {} if name.startswith("GEMINI") else {"GEMINI_API_KEY": "key-1"}
     (told,) = refusal_of(environ | {name: keep(tmp_path, content)})
     assert told.startswith(f"{name}: ")

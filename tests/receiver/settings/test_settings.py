@@ -30,7 +30,11 @@ def test_our_names_win_over_googles() -> None:
 @pytest.mark.parametrize("separator", [" ", ",", "\n", ", "])
 def test_several_secrets_are_read(separator: str) -> None:
     assert (
-        len(read_settings(RIGHT | {"GEMINI_WEBHOOK_SECRET": separator.join([SECRET_TEXT] * 2)}).project("").secrets)
+        len(
+            read_settings(RIGHT | {"GEMINI_WEBHOOK_SECRET": separator.join([SECRET_TEXT] * 2)})
+            .project("")
+            .secrets
+        )
         == 2
     )
 
@@ -57,7 +61,11 @@ WRONG = [
     ("OUTPUT_TEMPLATE", "all.jsonl", "{batch}"),
     ("KEY_PATTERN", "(", "KEY_PATTERN: it is no regular expression: missing )"),
     ("KEY_PATTERN", "(?P<key>.*)", "KEY_PATTERN: it names a group key, which is a field already"),
-    ("OUTPUT_FORMS", "raw,txt", "'txt' is no form; expected some of raw, text, thoughts, json, media, table"),
+    (
+        "OUTPUT_FORMS",
+        "raw,txt",
+        "'txt' is no form; expected some of raw, text, thoughts, json, media, table",
+    ),
     ("OUTPUT_FORMS", "jsonl csv", "'csv', 'jsonl' are no forms"),
     ("OUTPUT_FORMS", "x" * 500, "xxx' is no form"),
     ("RETRY_BASE_S", "soon", "seconds"),
@@ -83,7 +91,10 @@ def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
         ({"KEY_PATTERN": "(", "OUTPUT_TEMPLATE": "{batch}/{lang}.jsonl"}, "KEY_PATTERN"),
         ({"OUTPUT_FORMS": "jsn", "RESPONSE_SCHEMA": "{}"}, "OUTPUT_FORMS"),
         ({"GEMINI_API_KEY": "", "GOOGLE_API_KEY": "two words"}, "GOOGLE_API_KEY"),
-        ({"GEMINI_WEBHOOK_SECRET": "", "WEBHOOK_SIGNING_SECRET": "hunter2"}, "WEBHOOK_SIGNING_SECRET"),
+        (
+            {"GEMINI_WEBHOOK_SECRET": "", "WEBHOOK_SIGNING_SECRET": "hunter2"},
+            "WEBHOOK_SIGNING_SECRET",
+        ),
     ],
 )
 def test_no_other_variable_is_blamed(environ: dict[str, str], only: str) -> None:
@@ -96,12 +107,16 @@ def test_no_other_variable_is_blamed(environ: dict[str, str], only: str) -> None
 def test_all_wrong_values_come_together() -> None:
     with pytest.raises(SettingsError) as told:
         read_settings({"PORT": "x", "REDIS_URL": "x", "LOG_LEVEL": "x"})
-    assert all(name in str(told.value) for name in ("GEMINI_API_KEY", "PORT", "REDIS_URL", "LOG_LEVEL"))
+    assert all(
+        name in str(told.value) for name in ("GEMINI_API_KEY", "PORT", "REDIS_URL", "LOG_LEVEL")
+    )
 
 
 def test_secrets_are_never_shown() -> None:
     settings = read_settings(RIGHT | {"REDIS_URL": "redis://:hunter2@localhost/0"})
-    assert not any(secret in repr(settings) for secret in ("key-1", SECRET_TEXT, "hunter2", "0123456789abcdef"))
+    assert not any(
+        secret in repr(settings) for secret in ("key-1", SECRET_TEXT, "hunter2", "0123456789abcdef")
+    )
     with pytest.raises(SettingsError) as told:
         read_settings({"GEMINI_API_KEY": "my secret key", "GEMINI_WEBHOOK_SECRET": "whsec_hunter2"})
     assert not any(secret in str(told.value) for secret in ("my secret key", "hunter2"))

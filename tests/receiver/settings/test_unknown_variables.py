@@ -78,12 +78,51 @@ def test_what_may_be_somebody_elses_is_a_warning(name: str, words: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("GEMINI_CLI_HOME", "GEMINI_MODEL", "GEMINI_SANDBOX", "GEMINI_TELEMETRY_ENABLED", "GEMINI_SYSTEM_MD"),
-        *("GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_CLOUD_PROJECT", "GOOGLE_APPLICATION_CREDENTIALS"),
-        *("NOTIFY_SOCKET", "REDIS_SERVICE_HOST", "REDIS_PORT", "REDIS_PORT_6379_TCP_ADDR", "GEMINI_SERVICE_PORT_HTTP"),
-        *("REDIS_TLS_URL", "REDISHOST", "REDIS_PASSWORD", "AWS_ACCESS_KEY_ID", "AZURE_STORAGE_ACCOUNT_NAME"),
-        *("HOSTNAME", "HOME", "PORTS", "POST", "PATH", "WEB_CONCURRENCY", "OTEL_SERVICE_NAME", "DYNO", "LOGNAME"),
-        *("STORAGE_EMULATOR_HOST", "RAILWAY_PUBLIC_DOMAIN", "RENDER_EXTERNAL_URL", "FLY_APP_NAME", "K_SERVICE"),
+        *(
+            "GEMINI_CLI_HOME",
+            "GEMINI_MODEL",
+            "GEMINI_SANDBOX",
+            "GEMINI_TELEMETRY_ENABLED",
+            "GEMINI_SYSTEM_MD",
+        ),
+        *(
+            "GOOGLE_API_KEY",
+            "GOOGLE_GEMINI_BASE_URL",
+            "GOOGLE_CLOUD_PROJECT",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ),
+        *(
+            "NOTIFY_SOCKET",
+            "REDIS_SERVICE_HOST",
+            "REDIS_PORT",
+            "REDIS_PORT_6379_TCP_ADDR",
+            "GEMINI_SERVICE_PORT_HTTP",
+        ),
+        *(
+            "REDIS_TLS_URL",
+            "REDISHOST",
+            "REDIS_PASSWORD",
+            "AWS_ACCESS_KEY_ID",
+            "AZURE_STORAGE_ACCOUNT_NAME",
+        ),
+        *(
+            "HOSTNAME",
+            "HOME",
+            "PORTS",
+            "POST",
+            "PATH",
+            "WEB_CONCURRENCY",
+            "OTEL_SERVICE_NAME",
+            "DYNO",
+            "LOGNAME",
+        ),
+        *(
+            "STORAGE_EMULATOR_HOST",
+            "RAILWAY_PUBLIC_DOMAIN",
+            "RENDER_EXTERNAL_URL",
+            "FLY_APP_NAME",
+            "K_SERVICE",
+        ),
     ],
 )
 def test_others_variables_are_let_alone(name: str) -> None:

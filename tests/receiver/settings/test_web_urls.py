@@ -86,5 +86,9 @@ def test_same_door_is_known(other: str, *, same: bool) -> None:
 
 def test_no_address_is_nobodys() -> None:
     assert not is_same_url("nonsense", "nonsense")
-    assert (origin_of("nonsense"), path_of("nonsense"), is_private_on_its_way("nonsense")) == (None, "", False)
+    assert (origin_of("nonsense"), path_of("nonsense"), is_private_on_its_way("nonsense")) == (
+        None,
+        "",
+        False,
+    )
     assert origin_of("http://[::1]:8000/x") == "http://[::1]:8000"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from receiver.outputs.manifest import BatchError, Manifest, Objects, Source, encode_manifest
-from receiver.status.batch_details import PAGE_ROWS, Limits, read_record
+from receiver.status.batch_details import PAGE_ROWS, DetailLimits, read_record
 from receiver.storage import LocalStorage
 
 NAME = "acme/batches/abc"
@@ -53,7 +53,15 @@ def lines(rows: list[Any]) -> bytes:
 
 
 def index_row(line: int, key: str | None = "k") -> dict[str, Any]:
-    return {"line": line, "key": key, "outcome": "ok", "object": "abc/k.json", "offset": 0, "length": 9, "sha256": "0"}
+    return {
+        "line": line,
+        "key": key,
+        "outcome": "ok",
+        "object": "abc/k.json",
+        "offset": 0,
+        "length": 9,
+        "sha256": "0",
+    }
 
 
 def test_batch_without_a_manifest_has_no_record(storage: LocalStorage) -> None:
@@ -84,13 +92,19 @@ def test_unreadable_manifest_is_said(storage: LocalStorage) -> None:
 
 
 def test_manifest_without_end_is_not_read_whole(storage: LocalStorage) -> None:
-    limits = Limits(manifest_bytes=300_000)
-    keep(storage, "_manifest.json", encode_manifest(manifest([f"key {number}" for number in range(100_000)])))
+    limits = DetailLimits(manifest_bytes=300_000)
+    keep(
+        storage,
+        "_manifest.json",
+        encode_manifest(manifest([f"key {number}" for number in range(100_000)])),
+    )
     assert "too long to be shown" in read_record(storage, NAME, 1, limits).trouble
 
 
 def test_errors_are_counted_by_code(storage: LocalStorage) -> None:
-    rows: list[Any] = [{"key": f"k{n}", "outcome": "error", "code": 8, "message": f"quota {n}"} for n in range(5)]
+    rows: list[Any] = [
+        {"key": f"k{n}", "outcome": "error", "code": 8, "message": f"quota {n}"} for n in range(5)
+    ]
     rows += [
         {"key": None, "outcome": "malformed", "code": None, "message": None},
         "junk",
@@ -109,9 +123,13 @@ def test_errors_are_counted_by_code(storage: LocalStorage) -> None:
 
 
 def test_many_errors_are_read_in_part_and_said_so(storage: LocalStorage) -> None:
-    limits = Limits(errors_bytes=100_000)
+    limits = DetailLimits(errors_bytes=100_000)
     keep(storage, "_manifest.json", encode_manifest(manifest()))
-    keep(storage, "_errors.jsonl", lines([{"key": f"k{n}", "outcome": "error", "code": 8} for n in range(30_000)]))
+    keep(
+        storage,
+        "_errors.jsonl",
+        lines([{"key": f"k{n}", "outcome": "error", "code": 8} for n in range(30_000)]),
+    )
     errors = read_record(storage, NAME, 1, limits).errors
     assert errors is not None
     assert not errors.is_whole
@@ -120,20 +138,35 @@ def test_many_errors_are_read_in_part_and_said_so(storage: LocalStorage) -> None
 
 def test_outputs_come_in_pages(storage: LocalStorage) -> None:
     keep(storage, "_manifest.json", encode_manifest(manifest()))
-    keep(storage, "_index.jsonl.gz", gzip.compress(lines([index_row(n, None) for n in range(1, PAGE_ROWS + 3)])))
+    keep(
+        storage,
+        "_index.jsonl.gz",
+        gzip.compress(lines([index_row(n, None) for n in range(1, PAGE_ROWS + 3)])),
+    )
     first, second, beyond = (read_record(storage, NAME, page).outputs for page in (0, 2, 9))
     assert first is not None
     assert second is not None
     assert beyond is not None
-    assert ([row.line for row in first.rows], first.page, first.has_more) == ([*range(1, PAGE_ROWS + 1)], 1, True)
-    assert ([row.line for row in second.rows], second.has_more) == ([PAGE_ROWS + 1, PAGE_ROWS + 2], False)
+    assert ([row.line for row in first.rows], first.page, first.has_more) == (
+        [*range(1, PAGE_ROWS + 1)],
+        1,
+        True,
+    )
+    assert ([row.line for row in second.rows], second.has_more) == (
+        [PAGE_ROWS + 1, PAGE_ROWS + 2],
+        False,
+    )
     assert beyond.rows == []
 
 
 def test_deep_pages_end_and_say_so(storage: LocalStorage) -> None:
-    limits = Limits(pages=2)
+    limits = DetailLimits(pages=2)
     keep(storage, "_manifest.json", encode_manifest(manifest()))
-    keep(storage, "_index.jsonl.gz", gzip.compress(lines([index_row(n) for n in range(1, 3 * PAGE_ROWS)])))
+    keep(
+        storage,
+        "_index.jsonl.gz",
+        gzip.compress(lines([index_row(n) for n in range(1, 3 * PAGE_ROWS)])),
+    )
     outputs = read_record(storage, NAME, 10**6, limits).outputs
     assert outputs is not None
     assert (outputs.page, outputs.has_more, outputs.is_end) == (2, False, True)
@@ -153,7 +186,7 @@ def test_spoilt_index_has_no_rows(storage: LocalStorage, data: bytes) -> None:
 
 
 def test_bomb_of_an_index_is_not_unpacked(storage: LocalStorage) -> None:
-    limits = Limits(unpacked_bytes=64 * 1024)
+    limits = DetailLimits(unpacked_bytes=64 * 1024)
     keep(storage, "_manifest.json", encode_manifest(manifest()))
     keep(
         storage,

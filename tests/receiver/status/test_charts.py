@@ -41,8 +41,13 @@ def test_day_of_nothing_has_no_bars() -> None:
 
 def test_sentence_says_what_the_drawing_shows() -> None:
     chart = draw("Results", slots({"ok": 1}, {"ok": 2_000, "error": 4}, {}), KINDS)
-    assert chart.summary == ("In the last day: 2,001 answers, 4 errors. Most of it between 00:30 and 01:00 UTC: 2,004.")
-    assert [(total.name, total.count) for total in chart.totals] == [("answers", 2001), ("errors", 4)]
+    assert chart.summary == (
+        "In the last day: 2,001 answers, 4 errors. Most of it between 00:30 and 01:00 UTC: 2,004."
+    )
+    assert [(total.name, total.count) for total in chart.totals] == [
+        ("answers", 2001),
+        ("errors", 4),
+    ]
     assert [row.counts for row in chart.rows] == [(1, 0), (2000, 4)]
 
 
@@ -52,7 +57,11 @@ def test_hours_are_marked_where_they_are() -> None:
     assert chart.hours[2].at == LEFT + (WIDTH - LEFT - RIGHT) / 2
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(["ok", "error", "x"]), st.floats(-9, 1e12)), max_size=48))
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["ok", "error", "x"]), st.floats(-9, 1e12)), max_size=48
+    )
+)
 def test_every_bar_is_in_the_drawing(counts: list[dict[str, float]]) -> None:
     for bar in draw("Results", slots(*counts), KINDS).bars:
         assert LEFT <= bar.x <= bar.x + bar.width <= WIDTH - RIGHT + 0.1

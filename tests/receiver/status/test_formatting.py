@@ -53,7 +53,9 @@ def test_what_is_no_moment_is_none(text: str | None) -> None:
     assert formatting.read_moment(text) is None
 
 
-@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999Z", "1969-12-31T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999Z", "1969-12-31T00:00:00Z"]
+)
 def test_odd_moments_are_still_shown(text: str) -> None:
     ms = formatting.read_moment(text)
     assert ms is not None

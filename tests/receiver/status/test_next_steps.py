@@ -29,20 +29,31 @@ def test_processes_that_do_not_run_are_to_be_started() -> None:
         "no web process is running: start `gemini-batch-receiver serve`",
         "no worker is running: start `gemini-batch-receiver worker`",
     ]
-    assert find_process_steps([web(FINE)], workers=0, due=2)[0].startswith("2 batches are due and no worker is running")
+    assert find_process_steps([web(FINE)], workers=0, due=2)[0].startswith(
+        "2 batches are due and no worker is running"
+    )
 
 
 def test_webhook_comes_before_its_secret() -> None:
     (said,) = steps(web(ServedProject(project="", is_registered=False, faults=[])))
-    assert said.startswith(f"no webhook is registered for the project default: {CREATE}` registers one; then set")
+    assert said.startswith(
+        f"no webhook is registered for the project default: {CREATE}` registers one; then set"
+    )
     (said,) = steps(web(ServedProject(project="", is_registered=True, faults=[])))
-    assert said.startswith("the webhook of default is registered, but the web process has no GEMINI_WEBHOOK_SECRET")
+    assert said.startswith(
+        "the webhook of default is registered, but the web process has no GEMINI_WEBHOOK_SECRET"
+    )
     assert "rotate" not in said
 
 
 def test_named_project_has_its_own_variables() -> None:
-    (said,) = find_webhook_steps(["acme"], [web(ServedProject(project="acme", is_registered=False, faults=[]))], ())
-    assert (f"{CREATE} --project acme`" in said, "GEMINI_WEBHOOK_SECRET__ACME" in said) == (True, True)
+    (said,) = find_webhook_steps(
+        ["acme"], [web(ServedProject(project="acme", is_registered=False, faults=[]))], ()
+    )
+    assert (f"{CREATE} --project acme`" in said, "GEMINI_WEBHOOK_SECRET__ACME" in said) == (
+        True,
+        True,
+    )
     (said,) = find_webhook_steps(["acme"], [web(FINE)], ())
     assert said.startswith("no web process serves the project acme: set GEMINI_API_KEY__ACME there")
 

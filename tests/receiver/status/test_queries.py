@@ -3,9 +3,9 @@
 import redis
 
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.progress import Progress
+from receiver.inbox.progress import JobProgress
 from receiver.outputs.outcomes import OUTCOMES
-from receiver.status.queries import CHARTS, MOST_ROWS, PAGE_ROWS, read_all, read_list, read_row
+from receiver.status.queries import CHARTS, MAX_ROWS, PAGE_ROWS, read_all, read_list, read_row
 from tests.receiver.inbox.test_queries import claimed, fill
 
 
@@ -31,24 +31,34 @@ def test_waiting_ones_come_by_the_time_they_are_due(client: "redis.Redis") -> No
     inbox.postpone(claimed(inbox, "batches/soon"), 60, "no space", "attempts")
     for number in range(2):
         inbox.renew(
-            claimed(inbox, f"batches/running{number}"), progress=Progress(stage="split", display_name="evening")
+            claimed(inbox, f"batches/running{number}"),
+            progress=JobProgress(stage="split", display_name="evening"),
         )
     found = read_all(client, [""], {})
     assert [row.name for row in found.waiting] == ["batches/soon", "batches/later"]
     listing = read_list(client, "open", 1)
-    assert [(row.name, row.due_ms) for row in listing.rows] == [(row.name, row.due_ms) for row in found.waiting]
+    assert [(row.name, row.due_ms) for row in listing.rows] == [
+        (row.name, row.due_ms) for row in found.waiting
+    ]
     assert [row.display_name for row in found.running] == ["evening", "evening"]
 
 
 def test_crowd_is_shown_in_part_and_counted(client: "redis.Redis") -> None:
     inbox = Inbox(client)
-    inbox.accept([Arrival(f"batches/w{number}", "batch.succeeded", "static") for number in range(PAGE_ROWS + 5)])
+    inbox.accept(
+        [
+            Arrival(f"batches/w{number}", "batch.succeeded", "static")
+            for number in range(PAGE_ROWS + 5)
+        ]
+    )
     claimed(inbox, "batches/running")
     found = read_all(client, [""], {})
-    assert (len(found.waiting), found.overview.open) == (MOST_ROWS, PAGE_ROWS + 5)
+    assert (len(found.waiting), found.overview.open) == (MAX_ROWS, PAGE_ROWS + 5)
     pages = [read_list(client, "open", page) for page in (1, 2, 3)]
     assert [len(page.rows) for page in pages] == [PAGE_ROWS, 5, 5]
-    assert [(page.page, page.pages, page.total) for page in pages[1:]] == [(2, 2, PAGE_ROWS + 5)] * 2
+    assert [(page.page, page.pages, page.total) for page in pages[1:]] == [
+        (2, 2, PAGE_ROWS + 5)
+    ] * 2
 
 
 def test_failed_request_is_no_answer() -> None:

@@ -1,8 +1,8 @@
-from receiver.status.rate_limit import BURST, REFILL_S, Guesses
+from receiver.status.rate_limit import BURST, REFILL_S, RateLimit
 
 
 def test_so_many_are_heard_and_then_one_a_while() -> None:
-    guesses = Guesses(0)
+    guesses = RateLimit(0)
     for _ in range(BURST):
         assert guesses.wait_s(0) == 0
         guesses.miss(0)
@@ -13,7 +13,7 @@ def test_so_many_are_heard_and_then_one_a_while() -> None:
 
 
 def test_quiet_fills_it_up_and_no_further() -> None:
-    guesses = Guesses(0)
+    guesses = RateLimit(0)
     guesses.miss(0)
     later = 1e6
     for _ in range(BURST):

@@ -49,7 +49,9 @@ def serving(redis_url: str, folder: Path, **more: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def started(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(valkey_url, tmp_path_factory.mktemp("web"), PUBLIC_URL="https://batches.example.com") as url:
+    with serving(
+        valkey_url, tmp_path_factory.mktemp("web"), PUBLIC_URL="https://batches.example.com"
+    ) as url:
         yield url
 
 
@@ -74,7 +76,9 @@ def cookies(answer: httpx.Response) -> dict[str, str]:
 
 
 def form_of(web_url: str, session: dict[str, str]) -> str:
-    found = re.search(r'name="form" value="([0-9a-f]{64})"', CLIENT.get(f"{web_url}/status", headers=session).text)
+    found = re.search(
+        r'name="form" value="([0-9a-f]{64})"', CLIENT.get(f"{web_url}/status", headers=session).text
+    )
     assert found
     return found[1]
 
@@ -93,18 +97,25 @@ def test_no_token_is_no_page(redis_url: str, tmp_path: Path) -> None:
 
 
 def test_short_token_stops_the_start(redis_url: str, tmp_path: Path) -> None:
-    with running_program(tmp_path, settings_of(redis_url, tmp_path, 1) | {"STATUS_TOKEN": "short"}, "serve"):
+    with running_program(
+        tmp_path, settings_of(redis_url, tmp_path, 1) | {"STATUS_TOKEN": "short"}, "serve"
+    ):
         log = tmp_path / "serve.log"
         eventually(lambda: "STATUS_TOKEN: expected at least 16 characters" in log.read_text(), 20)
 
 
-@pytest.mark.parametrize("path", ["", "/list?state=buried", "/batches/open", "/acme/batches/abc", "/batches/a%22b"])
+@pytest.mark.parametrize(
+    "path", ["", "/list?state=buried", "/batches/open", "/acme/batches/abc", "/batches/a%22b"]
+)
 def test_stranger_sees_the_login_alone(web_url: str, path: str) -> None:
     for headers in ({}, {"cookie": f"{COOKIE}=9999999999.x.y"}, {"authorization": "Basic eDp5"}):
         answer = CLIENT.get(f"{web_url}/status{path}", headers=headers)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert 'name="token"' in answer.text
-        assert not any(f"batches/{state}" in answer.text.replace(path, "") for state in ("open", "buried", "done"))
+        assert not any(
+            f"batches/{state}" in answer.text.replace(path, "")
+            for state in ("open", "buried", "done")
+        )
 
 
 def test_token_opens_a_session(web_url: str) -> None:
@@ -138,7 +149,9 @@ def test_browser_that_came_over_https_gets_a_secure_cookie(web_url: str) -> None
         {"sec-fetch-site": "none"},
     ],
 )
-def test_form_of_another_page_does_nothing(web_url: str, redis_url: str, headers: dict[str, str]) -> None:
+def test_form_of_another_page_does_nothing(
+    web_url: str, redis_url: str, headers: dict[str, str]
+) -> None:
     assert log_in(web_url, **headers).status_code == 403
     session = cookies(log_in(web_url))
     right = {"form": form_of(web_url, session)}
@@ -150,10 +163,17 @@ def test_form_of_another_page_does_nothing(web_url: str, redis_url: str, headers
 
 
 @pytest.mark.parametrize("form", [{}, {"form": ""}, {"form": "0" * 64}])
-def test_form_without_its_secret_does_nothing(web_url: str, redis_url: str, form: dict[str, str]) -> None:
+def test_form_without_its_secret_does_nothing(
+    web_url: str, redis_url: str, form: dict[str, str]
+) -> None:
     session = cookies(log_in(web_url)) | {"origin": web_url, "sec-fetch-site": "same-origin"}
     for deed in ("retry", "bury", "replay"):
-        assert CLIENT.post(f"{web_url}/status/batches/leased/{deed}", data=form, headers=session).status_code == 403
+        assert (
+            CLIENT.post(
+                f"{web_url}/status/batches/leased/{deed}", data=form, headers=session
+            ).status_code
+            == 403
+        )
     assert CLIENT.post(f"{web_url}/status/logout", data=form, headers=session).status_code == 403
     assert state_of(redis_url, "batches/leased") == "leased"
 
@@ -168,7 +188,9 @@ def test_buttons_change_and_say_so(web_url: str, redis_url: str) -> None:
         ("retry", "nosuch", "unknown", None),
     ):
         path = f"/status/batches/{batch}"
-        answer = CLIENT.post(f"{web_url}{path}/{deed}", data=form, headers=session | {"origin": web_url})
+        answer = CLIENT.post(
+            f"{web_url}{path}/{deed}", data=form, headers=session | {"origin": web_url}
+        )
         assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?said={said}")
         page = CLIENT.get(f"{web_url}{answer.headers['location']}", headers=session)
         assert 'role="status"' in page.text
@@ -178,7 +200,9 @@ def test_buttons_change_and_say_so(web_url: str, redis_url: str) -> None:
 
 def test_nothing_changes_by_get(web_url: str, redis_url: str) -> None:
     for deed in ("retry", "bury", "replay"):
-        assert CLIENT.get(f"{web_url}/status/batches/open/{deed}", headers=BEARER).status_code == 405
+        assert (
+            CLIENT.get(f"{web_url}/status/batches/open/{deed}", headers=BEARER).status_code == 405
+        )
     assert CLIENT.get(f"{web_url}/status/logout", headers=BEARER).status_code == 405
     assert CLIENT.get(f"{web_url}/status/login").headers["location"] == "/status"
     assert state_of(redis_url, "batches/open") == "open"
@@ -198,7 +222,9 @@ def test_message_is_never_what_the_address_says(web_url: str) -> None:
     assert 'role="status"' not in page
 
 
-@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example/", "/status/../x", "/webhooks", "\r\nx: y"])
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "https://evil.example/", "/status/../x", "/webhooks", "\r\nx: y"]
+)
 def test_login_leads_to_our_own_pages_alone(web_url: str, back: str) -> None:
     assert log_in(web_url, back=back).headers["location"] == "/status"
 
@@ -206,7 +232,9 @@ def test_login_leads_to_our_own_pages_alone(web_url: str, back: str) -> None:
 def test_logout_takes_the_cookie_away(web_url: str) -> None:
     session = cookies(log_in(web_url))
     form = {"form": form_of(web_url, session)}
-    answer = CLIENT.post(f"{web_url}/status/logout", data=form, headers=session | {"origin": web_url})
+    answer = CLIENT.post(
+        f"{web_url}/status/logout", data=form, headers=session | {"origin": web_url}
+    )
     assert (answer.status_code, answer.headers["location"]) == (303, "/status")
     assert [text.partition(";")[0] for text in answer.headers.get_list("set-cookie")] == [
         f'{COOKIE}=""',
@@ -223,7 +251,14 @@ def test_program_shows_the_token_itself(web_url: str, redis_url: str) -> None:
 
 
 def test_every_answer_has_the_headers(web_url: str) -> None:
-    paths = {"": 200, "/": 200, "/batches/open": 200, "/batches/nosuch": 404, "/batches/a.b": 404, "/list": 200}
+    paths = {
+        "": 200,
+        "/": 200,
+        "/batches/open": 200,
+        "/batches/nosuch": 404,
+        "/batches/a.b": 404,
+        "/list": 200,
+    }
     for path, status in paths.items():
         answer = CLIENT.get(f"{web_url}/status{path}", headers=BEARER)
         assert answer.status_code == status
@@ -241,7 +276,9 @@ def test_page_has_nothing_that_the_policy_forbids(web_url: str) -> None:
     for path in ("", "/batches/buried", "/list?state=done"):
         page = CLIENT.get(f"{web_url}/status{path}", headers=BEARER).text
         assert not re.search(r"\s(style|on[a-z]+)=", page)
-        assert re.findall(r"<(?:script|style)[^>]*>", page) == re.findall(r'<script src="[^"]+" defer>', page)
+        assert re.findall(r"<(?:script|style)[^>]*>", page) == re.findall(
+            r'<script src="[^"]+" defer>', page
+        )
 
 
 def test_script_gets_what_moves_alone(web_url: str) -> None:
@@ -252,7 +289,9 @@ def test_script_gets_what_moves_alone(web_url: str) -> None:
 
 def test_lists_come_in_pages(web_url: str, redis_url: str) -> None:
     with connect(redis_url) as client:
-        Inbox(client).accept([Arrival(f"batches/w{n:03}", "batch.succeeded", "static") for n in range(60)])
+        Inbox(client).accept(
+            [Arrival(f"batches/w{n:03}", "batch.succeeded", "static") for n in range(60)]
+        )
     first = CLIENT.get(f"{web_url}/status/list?state=open", headers=BEARER).text
     assert "Page 1 of 2" in first
     last = CLIENT.get(f"{web_url}/status/list?state=open&page=999", headers=BEARER).text
@@ -323,7 +362,10 @@ def test_absence_of_the_storage_leaves_the_rest(redis_url: str, tmp_path: Path) 
     with serving(redis_url, tmp_path, STORAGE_URL=(tmp_path / "file" / "below").as_uri()) as url:
         page = CLIENT.get(f"{url}/status/batches/buried", headers=BEARER)
         assert page.status_code == 200
-        assert "What is stored can&#39;t be shown" in page.text or "What is stored can't be shown" in page.text
+        assert (
+            "What is stored can&#39;t be shown" in page.text
+            or "What is stored can't be shown" in page.text
+        )
         assert "no such file" in page.text
 
 

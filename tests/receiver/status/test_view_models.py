@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.inbox.entries import Entry, State
-from receiver.inbox.progress import Progress
+from receiver.inbox.progress import JobProgress
 from receiver.inbox.summaries import Summary
 from receiver.outputs.manifest import Priced
 from receiver.outputs.outcomes import OUTCOMES
@@ -13,7 +13,10 @@ NOW_MS = 1_769_083_200_000  # 2026-01-22T12:00:00Z
 
 
 def entry(
-    batch: str = "batches/abc", state: State = "done", summary: Summary | None = None, progress: Progress | None = None
+    batch: str = "batches/abc",
+    state: State = "done",
+    summary: Summary | None = None,
+    progress: JobProgress | None = None,
 ) -> Entry:
     return Entry(
         batch=batch,
@@ -34,7 +37,11 @@ def entry(
 
 
 def test_stored_row_says_both_times() -> None:
-    summary = Summary(created="2026-01-22T09:00:00Z", ended="2026-01-22T11:59:30.000000001Z", display_name="evening")
+    summary = Summary(
+        created="2026-01-22T09:00:00Z",
+        ended="2026-01-22T11:59:30.000000001Z",
+        display_name="evening",
+    )
     row = make_row(entry(summary=summary), NOW_MS)
     assert (row.took_s, row.stored_s, row.display_name) == (3 * 3600 - 30, 10, "evening")
     assert (row.state, row.project, row.path) == ("stored", "default", "/status/batches/abc")
@@ -49,7 +56,9 @@ def test_row_of_an_earlier_version_is_shown() -> None:
 
 def test_stored_row_is_judged_by_its_counts() -> None:
     """A worker of an earlier version saw no problem in failed requests."""
-    failed = Summary(state="SUCCEEDED", requests=5, outcomes={"ok": 0, "error": 5}, missing=0, balanced=True)
+    failed = Summary(
+        state="SUCCEEDED", requests=5, outcomes={"ok": 0, "error": 5}, missing=0, balanced=True
+    )
     row = make_row(entry(summary=failed), NOW_MS)
     assert row.judgement is not None
     assert (row.judgement.is_well, row.judgement.text) == (False, "stored; 5 errors")
@@ -59,7 +68,10 @@ def test_stored_row_is_judged_by_its_counts() -> None:
 def test_unknown_cost_says_how_much_of_it_is_known() -> None:
     priced = Priced(3, 5, "2 lines could not be read")
     row = make_row(entry(summary=Summary(cost="unknown", priced=priced)), NOW_MS)
-    assert (row.cost, row.priced) == ("unknown", "3 of 5 answers are priced: 2 lines could not be read")
+    assert (row.cost, row.priced) == (
+        "unknown",
+        "3 of 5 answers are priced: 2 lines could not be read",
+    )
 
 
 def test_clocks_that_differ_make_no_negative_time() -> None:
@@ -83,7 +95,9 @@ def test_only_a_batch_has_a_page(name: str, path: str | None) -> None:
 
 
 def test_running_row_says_how_far_and_how_long() -> None:
-    progress = Progress(stage="split", bytes=250, total_bytes=1000, lines=7, requests=28, display_name="evening")
+    progress = JobProgress(
+        stage="split", bytes=250, total_bytes=1000, lines=7, requests=28, display_name="evening"
+    )
     row = make_row(entry(state="leased", progress=progress), NOW_MS)
     assert row.advance is not None
     assert (row.advance.value, row.advance.most, row.advance.left_s) == (250, 1000, 60)
@@ -94,28 +108,33 @@ def test_running_row_says_how_far_and_how_long() -> None:
 @pytest.mark.parametrize(
     ("progress", "value", "detail"),
     [
-        (Progress(stage="ask"), None, ""),
-        (Progress(stage="split", bytes=2000), None, "2.0 kB"),
-        (Progress(stage="split", bytes=5, lines=3), None, "5 B, 3 results"),
-        (Progress(stage="store", bytes=12, total_bytes=10), 10, "10 B of 10 B"),
+        (JobProgress(stage="ask"), None, ""),
+        (JobProgress(stage="split", bytes=2000), None, "2.0 kB"),
+        (JobProgress(stage="split", bytes=5, lines=3), None, "5 B, 3 results"),
+        (JobProgress(stage="store", bytes=12, total_bytes=10), 10, "10 B of 10 B"),
     ],
 )
-def test_unknown_ends_are_not_guessed(progress: Progress, value: int | None, detail: str) -> None:
+def test_unknown_ends_are_not_guessed(
+    progress: JobProgress, value: int | None, detail: str
+) -> None:
     shown = advance(progress, 60)
     assert (shown.value, shown.detail, shown.left_s) == (value, detail, None)
 
 
 def test_missing_requests_are_part_of_the_bar() -> None:
-    assert [(part.name, part.x, part.width) for part in split_bar({"ok": 3}, 1)] == [("ok", 0, 75), ("missing", 75, 25)]
+    assert [(part.name, part.x, part.width) for part in split_bar({"ok": 3}, 1)] == [
+        ("ok", 0, 75),
+        ("missing", 75, 25),
+    ]
     assert split_bar({}, None) == []
 
 
 @given(st.dictionaries(st.sampled_from(OUTCOMES), st.integers(-5, 10**9)), st.integers(0, 10**6))
 def test_bar_is_full_and_shows_every_outcome(outcomes: dict[str, int], missing: int) -> None:
     parts = split_bar(outcomes, missing)
-    assert {part.name for part in parts} == {name for name, count in outcomes.items() if count > 0} | (
-        {"missing"} if missing else set()
-    )
+    assert {part.name for part in parts} == {
+        name for name, count in outcomes.items() if count > 0
+    } | ({"missing"} if missing else set())
     if parts:
         assert sum(part.width for part in parts) == pytest.approx(100, abs=0.1)
         assert min(part.width for part in parts) > NARROWEST / 2

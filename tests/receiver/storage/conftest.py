@@ -10,7 +10,9 @@ BUCKETS = ("seaweedfs", "moto", "azurite")
 
 
 @pytest.fixture(params=["local", *BUCKETS])
-def storage_address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def storage_address(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """The STORAGE_URL of a storage with nothing in it; the environment has what its user sets."""
     if request.param == "local":
         return (tmp_path / "outputs").as_uri()

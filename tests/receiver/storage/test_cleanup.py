@@ -21,7 +21,12 @@ def names_in(folder: Path) -> set[str]:
 
 
 def test_only_what_is_old_goes(tmp_path: Path) -> None:
-    for name, seconds in (("old", LEFT_S + 60), ("young", LEFT_S - 60), ("new", 0), ("of tomorrow", -LEFT_S)):
+    for name, seconds in (
+        ("old", LEFT_S + 60),
+        ("young", LEFT_S - 60),
+        ("new", 0),
+        ("of tomorrow", -LEFT_S),
+    ):
         (tmp_path / name).write_bytes(b"x")
         age(tmp_path / name, seconds)
     assert clear_leftovers(tmp_path) == 1
@@ -67,7 +72,9 @@ def test_wrong_clock_removes_nothing_of_today(tmp_path: Path) -> None:
     (tmp_path / "new").touch()
     code = "import pathlib, receiver.storage.cleanup as it; print(it.clear_leftovers(pathlib.Path.cwd()))"
     env = os.environ | other_clock("+3d") | {"NO_FAKE_STAT": "1", "PYTHONPATH": str(Path.cwd())}
-    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, check=True
+    )
     assert ended.stdout == b"0\n"
     assert names_in(tmp_path) == {"new"}
 

@@ -45,7 +45,9 @@ def strict_bucket(request: pytest.FixtureRequest) -> Bucket:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_refused_credentials_are_said(strict_bucket: Bucket, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_credentials_are_said(
+    strict_bucket: Bucket, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     strict_bucket.enter(monkeypatch, **strict_bucket.wrong)
     said = trouble_of(strict_bucket.url, call)
     assert "403 Forbidden" in said
@@ -53,7 +55,9 @@ def test_refused_credentials_are_said(strict_bucket: Bucket, call: str, monkeypa
     assert "policy" in said
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call != "delete"])  # where there is nothing to delete
+@pytest.mark.parametrize(
+    "call", [call for call in CALLS if call != "delete"]
+)  # where there is nothing to delete
 def test_missing_bucket_is_said(bucket: Bucket, call: str) -> None:
     """Above all, it is not taken for a bucket in which nothing is stored."""
     said = trouble_of(bucket.missing, call)
@@ -69,11 +73,15 @@ def test_unreachable_server_is_said(strict_bucket: Bucket, monkeypatch: pytest.M
     assert "it is tried again by itself" in said
 
 
-def test_endpoint_without_tls_is_said(strict_bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endpoint_without_tls_is_said(
+    strict_bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     strict_bucket.enter(monkeypatch)
     variable = next(name for name in strict_bucket.environment if name.endswith("_ALLOW_HTTP"))
     monkeypatch.delenv(variable)
-    assert trouble_of(strict_bucket.url, "read").endswith(f"an endpoint without TLS needs {variable}=true")
+    assert trouble_of(strict_bucket.url, "read").endswith(
+        f"an endpoint without TLS needs {variable}=true"
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,9 +89,17 @@ def test_endpoint_without_tls_is_said(strict_bucket: Bucket, monkeypatch: pytest
     [
         ("s3://outputs", {"AWS_ACCESS_KEY_ID": "alone"}, "AWS_SECRET_ACCESS_KEY"),
         ("az://outputs", {}, "AZURE_STORAGE_ACCOUNT_NAME"),
-        ("az://outputs", {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "canary-!"}, "Access Key"),
+        (
+            "az://outputs",
+            {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "canary-!"},
+            "Access Key",
+        ),
         ("gs://outputs", {"GOOGLE_APPLICATION_CREDENTIALS": "/absent.json"}, "/absent.json"),
-        ("gs://outputs", {"GOOGLE_SERVICE_ACCOUNT_KEY": '{"private_key": "canary"}'}, "GOOGLE_APPLICATION_CREDENTIALS"),
+        (
+            "gs://outputs",
+            {"GOOGLE_SERVICE_ACCOUNT_KEY": '{"private_key": "canary"}'},
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ),
         ("ftp://outputs", {}, "STORAGE_URL"),
     ],
 )
@@ -103,4 +119,6 @@ def test_absent_credentials_are_said(seaweedfs: Bucket, monkeypatch: pytest.Monk
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     said = trouble_of(f"{seaweedfs.url}/{secrets.token_hex(8)}", "read")
-    assert said.endswith("no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    assert said.endswith(
+        "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )

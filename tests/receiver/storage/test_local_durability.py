@@ -28,7 +28,9 @@ class Disk:
             self.unflushed.add(descriptor[1])
         elif name == "fsync" and descriptor:
             self.unflushed.discard(descriptor[1])
-            self.unnamed = {path for path in self.unnamed if str(Path(path).parent) != descriptor[1]}
+            self.unnamed = {
+                path for path in self.unnamed if str(Path(path).parent) != descriptor[1]
+            }
         elif name.startswith("mkdir"):
             self.unnamed.add(paths[-1])
         elif name.startswith(("rename", "link")):

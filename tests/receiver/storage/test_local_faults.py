@@ -96,7 +96,11 @@ def calls_to_fail(place: Place, code: int) -> list[Call]:
     """Writes, flushes and renames fail in every way; the calls around them in one way each, in turn."""
     turn = list(WHAT_TO_DO).index(code)
     calls = enumerate(calls_of(place))
-    return [call for number, call in calls if KEEPING.search(call.name) or number % len(WHAT_TO_DO) == turn]
+    return [
+        call
+        for number, call in calls
+        if KEEPING.search(call.name) or number % len(WHAT_TO_DO) == turn
+    ]
 
 
 @pytest.mark.parametrize("code", WHAT_TO_DO, ids=errno.errorcode.get)
@@ -141,7 +145,11 @@ def test_storage_that_is_not_ready_is_tried_again(place: Place) -> None:
     """A job that meets it must not give its batch up at once."""
     shutil.rmtree(place.root, ignore_errors=True)
     run = place.run()
-    calls = [call for call in calls_below(run, place.root) if "mkdir" in call.name and call.what.endswith("= 0")]
+    calls = [
+        call
+        for call in calls_below(run, place.root)
+        if "mkdir" in call.name and call.what.endswith("= 0")
+    ]
     assert len(calls) > 1
     for call in calls:
         shutil.rmtree(place.root, ignore_errors=True)

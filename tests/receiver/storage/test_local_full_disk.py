@@ -17,7 +17,7 @@ from tests.system_calls import run_alone
 
 CLONE_NEWNS = 0x20000
 NOT_PERMITTED = "no mounts of its own"
-MOST_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+MAX_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -30,7 +30,7 @@ def require_refusal(write: Write, root: Path, code: int) -> None:
     with pytest.raises(StorageError, match=os.strerror(code)) as caught:
         write(root, root)
     assert caught.value.retryable
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, MOST_FILES))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     new = FEW if write is put_few else MANY
     for name, data in contents(root).items():
         assert data in {OLD.get(name), new.get(name)}, name
@@ -45,7 +45,7 @@ def write_with_few_files(write: Write, root: Path) -> None:
     descriptor = os.open(root, os.O_RDONLY)
     os.close(descriptor)
     # where threads write, one of them may have its file
-    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor + (write is put_many), MOST_FILES))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor + (write is put_many), MAX_FILES))
     require_refusal(write, root, errno.EMFILE)
 
 
@@ -76,7 +76,9 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("write", [put_few, put_many])
 @pytest.mark.parametrize("limited", [write_with_small_files, write_with_few_files])
-def test_reached_limit_leaves_whole_objects(root: Path, write: Write, limited: Callable[[Write, Path], None]) -> None:
+def test_reached_limit_leaves_whole_objects(
+    root: Path, write: Write, limited: Callable[[Write, Path], None]
+) -> None:
     run_alone(limited, write, root)
     assert list((root / TEMPORARY).iterdir()) == []
     write(root, root)

@@ -30,7 +30,9 @@ def read_all(storage: ObjectStorage) -> dict[str, bytes | None]:
 
 
 @pytest.mark.parametrize("fault", ["slow-down", "too-many", "internal", "reset", "lost"])
-def test_failed_puts_are_sent_again(object_server: ObjectServer, storage: ObjectStorage, fault: str) -> None:
+def test_failed_puts_are_sent_again(
+    object_server: ObjectServer, storage: ObjectStorage, fault: str
+) -> None:
     object_server.turn(fault=fault, share=0.3, on=["put"])
     storage.put_many(OBJECTS)
     assert object_server.seen()["faults"]["put"] > 100
@@ -74,13 +76,17 @@ def test_lasting_failure_is_given_up(
 ) -> None:
     object_server.turn(fault=fault)
     begun = time.monotonic()
-    with pytest.raises(StorageError, match=rf"(?s)did not write b/0.json and 399 more.*{words}") as caught:
+    with pytest.raises(
+        StorageError, match=rf"(?s)did not write b/0.json and 399 more.*{words}"
+    ) as caught:
         storage.put_many(OBJECTS)
     assert PATIENCE_S / 2 < time.monotonic() - begun < SOON_S
     assert caught.value.retryable
 
 
-def test_failed_part_is_sent_again(object_server: ObjectServer, storage: ObjectStorage, file: Path) -> None:
+def test_failed_part_is_sent_again(
+    object_server: ObjectServer, storage: ObjectStorage, file: Path
+) -> None:
     object_server.turn(fault="internal", on=["part"], times=2)
     storage.put_files([("b/large", file)])
     assert object_server.seen()["requests"] == {"start": 1, "part": 9, "complete": 1}
@@ -102,7 +108,9 @@ def test_failed_upload_leaves_nothing(
     assert seen["requests"]["abort"] == seen["requests"]["start"]
 
 
-def test_small_files_go_together(object_server: ObjectServer, storage: ObjectStorage, tmp_path: Path) -> None:
+def test_small_files_go_together(
+    object_server: ObjectServer, storage: ObjectStorage, tmp_path: Path
+) -> None:
     files = [(f"b/{number}.json", tmp_path / str(number)) for number in range(60)]
     for name, path in files:
         path.write_text(name)
@@ -113,13 +121,17 @@ def test_small_files_go_together(object_server: ObjectServer, storage: ObjectSto
     assert read_all(storage) == {name: name.encode() for name, _ in files}
 
 
-def test_lost_answer_to_an_upload_is_healed(object_server: ObjectServer, storage: ObjectStorage, file: Path) -> None:
+def test_lost_answer_to_an_upload_is_healed(
+    object_server: ObjectServer, storage: ObjectStorage, file: Path
+) -> None:
     object_server.turn(fault="lost", on=["complete"], times=1)
     storage.put_files([("b/large", file)])
     assert storage.read("b/large") == file.read_bytes()
 
 
-def test_lost_answer_to_a_creation_is_no_success(object_server: ObjectServer, storage: ObjectStorage) -> None:
+def test_lost_answer_to_a_creation_is_no_success(
+    object_server: ObjectServer, storage: ObjectStorage
+) -> None:
     """Who created it can't be told from here: the job looks again."""
     object_server.turn(fault="lost", on=["create"], times=1)
     with pytest.raises(StorageError, match=r"did not create b/_manifest\.json"):
@@ -130,7 +142,9 @@ def test_lost_answer_to_a_creation_is_no_success(object_server: ObjectServer, st
     assert storage.read("b/_manifest.json") == b"first"
 
 
-def test_refused_creation_is_sent_again(object_server: ObjectServer, storage: ObjectStorage) -> None:
+def test_refused_creation_is_sent_again(
+    object_server: ObjectServer, storage: ObjectStorage
+) -> None:
     object_server.turn(fault="slow-down", on=["create"], times=2)
     storage.create("b/_manifest.json", b"first")
     assert storage.read("b/_manifest.json") == b"first"

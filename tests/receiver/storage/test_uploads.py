@@ -46,7 +46,9 @@ def test_failing_file_leaves_no_parts_of_others(
     (tmp_path / "small").touch()
     files = [("b/small", tmp_path / "small"), *((f"b/{number}", large) for number in range(3))]
     with pytest.raises(StorageError, match="did not write b/small and 4 more"):
-        open_storage(f"{s3_bucket.url}/{folder}").put_files([*files, ("b/absent", tmp_path / "absent")])
+        open_storage(f"{s3_bucket.url}/{folder}").put_files(
+            [*files, ("b/absent", tmp_path / "absent")]
+        )
     assert open_uploads() == []
 
 
@@ -64,6 +66,12 @@ def test_failed_upload_takes_its_parts_away(
 
     store = from_url(f"{s3_bucket.url}/{folder}")
     with pytest.raises(OSError, match="the disk is gone"):
-        obstore.put(store, "b/large", failing_source(), chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
+        obstore.put(
+            store,
+            "b/large",
+            failing_source(),
+            chunk_size=PART_BYTES,
+            max_concurrency=PARTS_IN_FLIGHT,
+        )
     assert seen_open
     assert open_uploads() == []

@@ -8,7 +8,9 @@ from receiver.storage.local import LocalStorage
 
 OLD = {"b/one": b"old" * 1000, "b/_old": b"stays"}
 FEW = {"b/one": b"new", "b/deep/er/two": b"2" * 3000, "c/three": b""}
-MANY = {f"b/{number % 3}/{number}": b"%d" % number * 500 for number in range(12)} | {"b/one": b"new"}
+MANY = {f"b/{number % 3}/{number}": b"%d" % number * 500 for number in range(12)} | {
+    "b/one": b"new"
+}
 MANIFEST = {"d/_manifest.json": b"{}" * 1000}
 
 

@@ -20,6 +20,9 @@ def gate(sandbox_url: str) -> Iterator[Gate]:
 def source(tmp_path: Path) -> Path:
     """An input that no other test has."""
     salt, path = uuid.uuid4().hex, tmp_path / "requests.jsonl"
-    rows = [{"key": f"{salt}-{number}", "request": {"contents": [{"parts": [{"text": "Hi"}]}]}} for number in range(5)]
+    rows = [
+        {"key": f"{salt}-{number}", "request": {"contents": [{"parts": [{"text": "Hi"}]}]}}
+        for number in range(5)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path

@@ -77,11 +77,15 @@ def _read_converter(function: ast.FunctionDef) -> Converter:
     for node in function.body:
         if not isinstance(node, ast.If):
             continue
-        name = ast.literal_eval(next(call.args[1] for call in ast.walk(node.test) if isinstance(call, ast.Call)))[0]
+        name = ast.literal_eval(
+            next(call.args[1] for call in ast.walk(node.test) if isinstance(call, ast.Call))
+        )[0]
         done = node.body[0]
         if isinstance(done, ast.Raise):
             converter.refused.add(name)
-        elif isinstance(done, ast.Expr) and isinstance(done.value, ast.Call):  # setv(object, path, value)
+        elif isinstance(done, ast.Expr) and isinstance(
+            done.value, ast.Call
+        ):  # setv(object, path, value)
             is_own = ast.unparse(done.value.args[0]) == "to_object"
             (converter.own if is_own else converter.parent).add(name)
     return converter
@@ -110,7 +114,9 @@ def fields_of(model: type[pydantic.BaseModel], names: set[str] | None = None) ->
     fields = {}
     for name, field in model.model_fields.items():
         if names is None or name in names:
-            snake = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)  # one type has a camelCase name
+            snake = re.sub(
+                "[A-Z]", lambda letter: f"_{letter[0].lower()}", name
+            )  # one type has a camelCase name
             assert camel(snake) in (field.alias, name), (model, name)
             form = FORMS.get(name) or form_of(field.annotation)
             fields[snake] = "int64" if form == "integer" and model.__name__ in INT64_TYPES else form
@@ -123,23 +129,34 @@ def write_schema() -> dict[str, Any]:
     flat, embed = converters["GenerateContentConfig"], converters["EmbedContentConfig"]
     whole = fields_of(types.GenerationConfig) | fields_of(types.GenerateContentConfig, flat.own)
     known: dict[str, Fields] = {
-        REQUEST: ALSO[REQUEST] | fields_of(types.GenerateContentConfig, flat.parent) | {"generation_config": CONFIG},
+        REQUEST: ALSO[REQUEST]
+        | fields_of(types.GenerateContentConfig, flat.parent)
+        | {"generation_config": CONFIG},
         EMBED: ALSO[EMBED] | fields_of(types.EmbedContentConfig, embed.own | embed.parent),
-        CONFIG: ALSO[CONFIG] | {name: form for name, form in whole.items() if name not in flat.refused},
+        CONFIG: ALSO[CONFIG]
+        | {name: form for name, form in whole.items() if name not in flat.refused},
     }
     refused = {CONFIG: sorted(flat.refused)}
-    open_types = deque(form.strip("[]{}") for fields in list(known.values()) for form in fields.values())
+    open_types = deque(
+        form.strip("[]{}") for fields in list(known.values()) for form in fields.values()
+    )
     while open_types:
         name = open_types.popleft()
         model = getattr(types, name, None)
         if name in known or model is None:
             continue
         left_out = converters[name].refused if name in converters else set()
-        known[name] = {field: form for field, form in fields_of(model).items() if field not in left_out}
+        known[name] = {
+            field: form for field, form in fields_of(model).items() if field not in left_out
+        }
         if left_out:
             refused[name] = sorted(left_out)
         open_types.extend(form.strip("[]{}") for form in known[name].values())
-    return {"sdk": f"google-genai {genai.__version__}", "types": _sorted(known), "vertex_only": _sorted(refused)}
+    return {
+        "sdk": f"google-genai {genai.__version__}",
+        "types": _sorted(known),
+        "vertex_only": _sorted(refused),
+    }
 
 
 def _sorted(members: dict[str, Any]) -> dict[str, Any]:

@@ -8,21 +8,30 @@ from typing import Any
 from receiver.gemini.batches import Gemini
 from receiver.storage import LocalStorage
 from receiver.submissions.parts import Part
-from receiver.submissions.planning import Wish, check_input, draft_submission, settle_submission
-from receiver.submissions.records import Records, Submission
-from receiver.submissions.submitter import Ears, Sender, Sent
+from receiver.submissions.planning import (
+    SubmitRequest,
+    check_input,
+    draft_submission,
+    settle_submission,
+)
+from receiver.submissions.records import Submission, SubmissionRecords
+from receiver.submissions.submitter import Callbacks, Sent, Submitter
 from tests.forwarding import Gate
 
 MODEL = "gemini-3.5-flash"
 
 
-def submit(gate: Gate, source: Path, unsure_s: float = 90, model: str = MODEL, **wishes: Any) -> list[Sent]:
-    storage, wish = LocalStorage(source.parent / "outputs"), Wish("", model, **wishes)
-    submission, _ = settle_submission(storage, source, draft_submission(source, wish, check_input(source, wish)))
+def submit(
+    gate: Gate, source: Path, unsure_s: float = 90, model: str = MODEL, **wishes: Any
+) -> list[Sent]:
+    storage, wish = LocalStorage(source.parent / "outputs"), SubmitRequest("", model, **wishes)
+    submission, _ = settle_submission(
+        storage, source, draft_submission(source, wish, check_input(source, wish))
+    )
     scratch = source.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     with Gemini(gate.url, "right-key") as gemini:
-        sender = Sender(gemini, storage, submission, source, Ears(), unsure_s)
+        sender = Submitter(gemini, storage, submission, source, Callbacks(), unsure_s)
         return [sender.send(part, scratch) for part in submission.parts]
 
 
@@ -35,19 +44,28 @@ def stored_input(source: Path, sent: Sent) -> bytes:
     return gzip.decompress((folder / "_input.jsonl.gz").read_bytes())
 
 
-def planned(source: Path, **wishes: Any) -> tuple[Submission, Part, Records]:
-    storage, wish = LocalStorage(source.parent / "outputs"), Wish("", MODEL, **wishes)
-    submission, _ = settle_submission(storage, source, draft_submission(source, wish, check_input(source, wish)))
-    return submission, submission.parts[0], Records(storage, submission.id)
+def planned(source: Path, **wishes: Any) -> tuple[Submission, Part, SubmissionRecords]:
+    storage, wish = LocalStorage(source.parent / "outputs"), SubmitRequest("", MODEL, **wishes)
+    submission, _ = settle_submission(
+        storage, source, draft_submission(source, wish, check_input(source, wish))
+    )
+    return submission, submission.parts[0], SubmissionRecords(storage, submission.id)
 
 
-def sender_of(gemini: Gemini, submission: Submission, source: Path) -> Sender:
-    return Sender(gemini, LocalStorage(source.parent / "outputs"), submission, source, Ears())
+def sender_of(gemini: Gemini, submission: Submission, source: Path) -> Submitter:
+    return Submitter(
+        gemini, LocalStorage(source.parent / "outputs"), submission, source, Callbacks()
+    )
 
 
 def settings(gate: Gate, source: Path) -> dict[str, str]:
     outputs = (source.parent / "outputs").as_uri()
-    return {**os.environ, "GEMINI_API_KEY": "right-key", "GEMINI_BASE_URL": gate.url, "STORAGE_URL": outputs}
+    return {
+        **os.environ,
+        "GEMINI_API_KEY": "right-key",
+        "GEMINI_BASE_URL": gate.url,
+        "STORAGE_URL": outputs,
+    }
 
 
 def command(source: Path) -> list[str]:

@@ -59,7 +59,10 @@ def test_input_that_changed_after_the_check_is_not_sent(
 ) -> None:
     submission, part, _ = planned(source, inline=inline)
     change(source)
-    with Gemini(gate.url, "right-key") as gemini, pytest.raises(SubmissionError, match="nothing of part 1 was sent"):
+    with (
+        Gemini(gate.url, "right-key") as gemini,
+        pytest.raises(SubmissionError, match="nothing of part 1 was sent"),
+    ):
         sender_of(gemini, submission, source).send(part, source.parent)
     assert gate.paths == []
 
@@ -86,7 +89,9 @@ def test_second_part_stops_where_the_input_changed(gate: Gate, source: Path) -> 
     """The first part stays sent and kept; the same content goes on with the second."""
     before = source.read_bytes()
     gate.hear = lambda path: rewrite(source) if ":batchGenerateContent" in path else None
-    with pytest.raises(SubmissionError, match="is not what it was when it was checked: nothing of part 2 was sent"):
+    with pytest.raises(
+        SubmissionError, match="is not what it was when it was checked: nothing of part 2 was sent"
+    ):
         submit(gate, source, max_requests=3)
     gate.hear = lambda _path: None
     source.write_bytes(before)
@@ -118,7 +123,10 @@ def test_lost_batch_is_noted_though_its_input_changed(gate: Gate, source: Path) 
         submit(gate, source)
     gate.what = "pass"
     rewrite(source)
-    with Gemini(gate.url, "right-key") as gemini, pytest.raises(SubmissionError, match="but its input is not kept"):
+    with (
+        Gemini(gate.url, "right-key") as gemini,
+        pytest.raises(SubmissionError, match="but its input is not kept"),
+    ):
         sender_of(gemini, submission, source).send(part, source.parent)
     assert records.created(part) is not None
     assert made(gate) == 1

@@ -21,7 +21,19 @@ OLD_FILE = Call(Creating("files/x", "evening", NOW), "gemini-3.8-flash", 5)
 
 def batch(name: str = "batches/x", at: float = NOW, **fields: Any) -> Batch:
     created = time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime(at))
-    plain = Batch(name, "PENDING", "evening", "models/gemini-3.8-flash", created, None, 5, None, None, None, None)
+    plain = Batch(
+        name,
+        "PENDING",
+        "evening",
+        "models/gemini-3.8-flash",
+        created,
+        None,
+        5,
+        None,
+        None,
+        None,
+        None,
+    )
     return replace(plain, **fields)
 
 
@@ -49,7 +61,11 @@ def find(call: Call, *batches: Batch, claims: Claims | None = None) -> str | Non
         (OLD_FILE, batch(input_file="files/x", display_name="renamed"), True),
         (OLD_FILE, batch(input_file="files/y"), False),
         (OLD_FILE, batch(), False),
-        (replace(OLD, model="gemini-flash-latest"), batch(), True),  # such a name stands for another
+        (
+            replace(OLD, model="gemini-flash-latest"),
+            batch(),
+            True,
+        ),  # such a name stands for another
         (replace(TAGGED, model="models/gemini-3.8-flash"), batch(tag=TAG), True),
     ],
 )
@@ -69,7 +85,9 @@ def test_batch_is_found_by_what_proves_it(call: Call, listed: Batch, found: bool
     ],
 )
 def test_doubt_is_said(call: Call, listed: list[Batch]) -> None:
-    with pytest.raises(SubmissionError, match=r"batches/x.* this one.*nothing was sent.*--display-name"):
+    with pytest.raises(
+        SubmissionError, match=r"batches/x.* this one.*nothing was sent.*--display-name"
+    ):
         find(call, *listed)
 
 
@@ -79,14 +97,19 @@ def test_own_tag_settles_what_names_leave_open() -> None:
 
 def test_batch_that_another_record_names_is_not_taken() -> None:
     assert find(OLD, batch(), claims=Claims(frozenset({"batches/x"}))) is None
-    assert find(OLD, batch(), batch("batches/y"), claims=Claims(frozenset({"batches/x"}))) == "batches/y"
+    assert (
+        find(OLD, batch(), batch("batches/y"), claims=Claims(frozenset({"batches/x"})))
+        == "batches/y"
+    )
 
 
 def test_call_of_another_submission_is_a_rival() -> None:
     with pytest.raises(SubmissionError, match="may be this one or that of another submission"):
         find(OLD, batch(), claims=Claims(calls=[OLD]))
     assert find(OLD, batch(), claims=Claims(calls=[replace(OLD, requests=6)])) == "batches/x"
-    assert find(OLD, batch(), claims=Claims(calls=[TAGGED])) == "batches/x"  # it would have left its tag
+    assert (
+        find(OLD, batch(), claims=Claims(calls=[TAGGED])) == "batches/x"
+    )  # it would have left its tag
 
 
 def test_earlier_call_may_be_the_one_that_arrived() -> None:
@@ -102,12 +125,16 @@ def test_list_is_not_read_to_its_end() -> None:
     assert find_batch(listed(), [TAGGED], Claims) is None
 
 
-@pytest.mark.parametrize("name", ["evening", "", "a\nb", "[stuck]", "x [gbr:1]", "é" * 200, add_tag("twice", TAG)])
+@pytest.mark.parametrize(
+    "name", ["evening", "", "a\nb", "[stuck]", "x [gbr:1]", "é" * 200, add_tag("twice", TAG)]
+)
 def test_tag_comes_off_again(name: str) -> None:
     other = new_tag("0f" * 10, 12)
     assert split_tag(add_tag(name, other)) == (name, other)
 
 
-@pytest.mark.parametrize("name", [None, "", "evening", "evening [gbr:1]", add_tag("a", TAG) + "\n", f"[gbr:{TAG}]"])
+@pytest.mark.parametrize(
+    "name", [None, "", "evening", "evening [gbr:1]", add_tag("a", TAG) + "\n", f"[gbr:{TAG}]"]
+)
 def test_other_names_have_no_tag(name: str | None) -> None:
     assert split_tag(name) == (name, None)

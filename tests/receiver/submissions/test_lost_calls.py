@@ -32,7 +32,9 @@ from tests.receiver.submissions.submitting import (
 @pytest.mark.parametrize("inline", [False, True])
 def test_lost_answer_makes_no_second_batch(gate: Gate, source: Path, inline: bool) -> None:  # noqa: FBT001 - a case
     gate.what = "lose"
-    with pytest.raises(SubmissionError, match="nobody knows whether Gemini made the batch of part 1"):
+    with pytest.raises(
+        SubmissionError, match="nobody knows whether Gemini made the batch of part 1"
+    ):
         submit(gate, source, inline=inline)
     gate.what = "pass"
     (sent,) = submit(gate, source, inline=inline)
@@ -44,7 +46,9 @@ def test_lost_answer_makes_no_second_batch(gate: Gate, source: Path, inline: boo
 def test_request_that_never_arrived_is_sent_again(gate: Gate, source: Path) -> None:
     gate.what = "hold"
     with (
-        subprocess.Popen([sys.executable, "-m", "workers", *command(source)], env=settings(gate, source)) as process,
+        subprocess.Popen(
+            [sys.executable, "-m", "workers", *command(source)], env=settings(gate, source)
+        ) as process,
     ):
         assert gate.held.wait(30)
         process.send_signal(signal.SIGKILL)
@@ -108,7 +112,9 @@ def test_mark_of_the_older_version_finds_its_batch(gate: Gate, source: Path) -> 
     assert (sent.status, sent.batch) == ("found", made_before)
 
 
-def test_mark_of_the_older_version_leaves_a_named_batch(gate: Gate, source: Path, tmp_path: Path) -> None:
+def test_mark_of_the_older_version_leaves_a_named_batch(
+    gate: Gate, source: Path, tmp_path: Path
+) -> None:
     """What another submission's record names is that submission's, however alike the two are."""
     other = tmp_path / "other.jsonl"
     other.write_text(source.read_text().replace("Hi", "Ho"))
@@ -116,7 +122,10 @@ def test_mark_of_the_older_version_leaves_a_named_batch(gate: Gate, source: Path
     records.write_created(part, Created(create_untagged(gate, other, name_of(source))))
     _, part, records = planned(source, inline=True, display_name=name_of(source))
     records.begin_try(part, 1, Creating(None, name_of(source), time.time()))
-    assert submit(gate, source, unsure_s=0.2, inline=True, display_name=name_of(source))[0].status == "created"
+    assert (
+        submit(gate, source, unsure_s=0.2, inline=True, display_name=name_of(source))[0].status
+        == "created"
+    )
 
 
 def test_lost_batch_that_cant_be_read_is_found_by_its_tag(source: Path) -> None:
@@ -124,21 +133,35 @@ def test_lost_batch_that_cant_be_read_is_found_by_its_tag(source: Path) -> None:
     submission, part, records = planned(source, inline=True)
     tag = new_tag(submission.id, part.number)
     records.begin_try(part, 1, Creating(None, "evening", time.time(), tag))
-    metadata = {"displayName": add_tag("evening", tag), "output": {"responsesFile": "gs://bucket/x"}}
+    metadata = {
+        "displayName": add_tag("evening", tag),
+        "output": {"responsesFile": "gs://bucket/x"},
+    }
     odd = json.dumps({"operations": [{"name": "batches/odd", "metadata": metadata}]}).encode()
-    with answering(lambda _path, _headers: Answer(200, odd)) as url, Gemini(url, "right-key") as gemini:
+    with (
+        answering(lambda _path, _headers: Answer(200, odd)) as url,
+        Gemini(url, "right-key") as gemini,
+    ):
         sent = sender_of(gemini, submission, source).send(part, source.parent)
-    assert (sent.status, sent.batch, records.created(part)) == ("found", "batches/odd", Created("batches/odd"))
+    assert (sent.status, sent.batch, records.created(part)) == (
+        "found",
+        "batches/odd",
+        Created("batches/odd"),
+    )
 
 
-def test_two_marks_of_the_older_version_are_a_doubt(gate: Gate, source: Path, tmp_path: Path) -> None:
+def test_two_marks_of_the_older_version_are_a_doubt(
+    gate: Gate, source: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other.jsonl"
     other.write_text(source.read_text().replace("Hi", "Ho"))
     for path in (source, other):
         _, part, records = planned(path, inline=True, display_name=name_of(source))
         records.begin_try(part, 1, Creating(None, name_of(source), time.time()))
     create_untagged(gate, other, name_of(source))
-    with pytest.raises(SubmissionError, match="may be this one or that of another submission of this name: nothing"):
+    with pytest.raises(
+        SubmissionError, match="may be this one or that of another submission of this name: nothing"
+    ):
         submit(gate, source, inline=True, display_name=name_of(source))
     assert made(gate) == 0
 
@@ -161,7 +184,10 @@ def test_call_that_found_nobody_is_no_doubt(gate: Gate, source: Path) -> None:
     """Nothing listens: the next try need not look for a batch that no call can have made."""
     submission, part, records = planned(source, inline=True)
     nowhere = f"http://127.0.0.1:{allocate_port()}"
-    with Gemini(nowhere, "right-key") as gemini, pytest.raises(GeminiError, match="no answer from Gemini"):
+    with (
+        Gemini(nowhere, "right-key") as gemini,
+        pytest.raises(GeminiError, match="no answer from Gemini"),
+    ):
         sender_of(gemini, submission, source).send(part, source.parent)
     assert [one.is_refused for one in records.tries(part)] == [True]
     started = time.monotonic()
@@ -169,7 +195,9 @@ def test_call_that_found_nobody_is_no_doubt(gate: Gate, source: Path) -> None:
     assert time.monotonic() - started < 30
 
 
-@pytest.mark.parametrize("answer", ["{}", '{"name": "operations/x"}', '{"error": {"code": 13, "message": "down"}}'])
+@pytest.mark.parametrize(
+    "answer", ["{}", '{"name": "operations/x"}', '{"error": {"code": 13, "message": "down"}}']
+)
 def test_answer_without_a_batch_is_a_doubt(source: Path, answer: str) -> None:
     submission, part, records = planned(source, inline=True)
     with (

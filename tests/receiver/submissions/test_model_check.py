@@ -19,7 +19,11 @@ def gemini(sandbox_url: str) -> Iterator[Gemini]:
 
 @pytest.mark.parametrize(
     ("model", "kind"),
-    [("gemini-3.8-flash", "generate"), ("models/gemini-3.8-flash", "generate"), ("gemini-embedding-2", "embed")],
+    [
+        ("gemini-3.8-flash", "generate"),
+        ("models/gemini-3.8-flash", "generate"),
+        ("gemini-embedding-2", "embed"),
+    ],
 )
 def test_model_that_is_there_passes(gemini: Gemini, model: str, kind: Kind) -> None:
     assert check_model(gemini.transport, model, kind) is None
@@ -37,7 +41,11 @@ def test_model_that_is_there_passes(gemini: Gemini, model: str, kind: Kind) -> N
             "generate",
             "Gemini knows no model tunedModels/mine",
         ),
-        ("gemini-3.8-flash", "embed", "takes no requests for embeddings, only .*: nothing was sent"),
+        (
+            "gemini-3.8-flash",
+            "embed",
+            "takes no requests for embeddings, only .*: nothing was sent",
+        ),
         ("gemini-embedding-2", "generate", "takes no requests for answers"),
         ("", "generate", "is no name of a model"),
         ("../files/x", "generate", "is no name of a model"),
@@ -49,7 +57,9 @@ def test_model_that_is_not_there_stops(gemini: Gemini, model: str, kind: Kind, w
         check_model(gemini.transport, model, kind)
 
 
-@pytest.mark.parametrize("answer", [Answer(503, b""), Answer(403, b""), Answer(200, b"<html>"), Answer(429, b"")])
+@pytest.mark.parametrize(
+    "answer", [Answer(503, b""), Answer(403, b""), Answer(200, b"<html>"), Answer(429, b"")]
+)
 def test_no_word_on_the_model_stops_nothing(answer: Answer) -> None:
     with answering(lambda _path, _headers: answer) as url, Gemini(url, "right-key") as gemini:
         said = check_model(gemini.transport, "gemini-3.8-flash", "generate")
@@ -59,7 +69,10 @@ def test_no_word_on_the_model_stops_nothing(answer: Answer) -> None:
 
 def test_model_without_methods_passes() -> None:
     body = json.dumps({"name": "models/x"}).encode()
-    with answering(lambda _path, _headers: Answer(200, body)) as url, Gemini(url, "right-key") as gemini:
+    with (
+        answering(lambda _path, _headers: Answer(200, body)) as url,
+        Gemini(url, "right-key") as gemini,
+    ):
         assert check_model(gemini.transport, "x", "generate") is None
 
 
@@ -71,5 +84,8 @@ def test_models_are_listed_page_by_page(gemini: Gemini) -> None:
 
 def test_endless_list_of_models_ends() -> None:
     body = json.dumps({"models": [{"name": "models/x"}], "nextPageToken": "again"}).encode()
-    with answering(lambda _path, _headers: Answer(200, body)) as url, Gemini(url, "right-key") as gemini:
+    with (
+        answering(lambda _path, _headers: Answer(200, body)) as url,
+        Gemini(url, "right-key") as gemini,
+    ):
         assert len(list(Models(gemini.transport).list())) == 20

@@ -21,7 +21,9 @@ def fits(request: Any, **how: Any) -> bool:
 
 def test_schema_is_that_of_its_sdk() -> None:
     if read_schema().sdk != f"google-genai {genai.__version__}":
-        pytest.skip(f"google-genai {genai.__version__} is here: run python -m tests.receiver.submissions.schema_writer")
+        pytest.skip(
+            f"google-genai {genai.__version__} is here: run python -m tests.receiver.submissions.schema_writer"
+        )
     assert TARGET.read_bytes() == encode_schema(write_schema())
 
 
@@ -49,12 +51,28 @@ CONFIGS: list[dict[str, Any]] = [
         "tools": [{"google_search": {}}, {"url_context": {}}, {"code_execution": {}}],
         "cached_content": "cachedContents/x",
     },
-    {"tools": [{"function_declarations": [{"name": "f", "parameters": {"type": "OBJECT", "properties": {}}}]}]},
+    {
+        "tools": [
+            {
+                "function_declarations": [
+                    {"name": "f", "parameters": {"type": "OBJECT", "properties": {}}}
+                ]
+            }
+        ]
+    },
     {"tool_config": {"function_calling_config": {"mode": "ANY", "allowed_function_names": ["f"]}}},
     {"speech_config": {"voice_config": {"prebuilt_voice_config": {"voice_name": "Kore"}}}},
-    {"image_config": {"aspect_ratio": "1:1", "image_size": "2K"}, "media_resolution": "MEDIA_RESOLUTION_LOW"},
+    {
+        "image_config": {"aspect_ratio": "1:1", "image_size": "2K"},
+        "media_resolution": "MEDIA_RESOLUTION_LOW",
+    },
     {"labels": {"team": "blue"}, "service_tier": "flex"},
-    {"tools": [{"file_search": {"file_search_store_names": ["fileSearchStores/x"]}}, {"google_maps": {}}]},
+    {
+        "tools": [
+            {"file_search": {"file_search_store_names": ["fileSearchStores/x"]}},
+            {"google_maps": {}},
+        ]
+    },
 ]
 
 
@@ -65,7 +83,9 @@ def test_what_the_sdk_sends_fits(config: dict[str, Any]) -> None:
     image = types.Part.from_bytes(data=b"x", mime_type="image/png")
     call = types.Part.from_function_call(name="f", args={"free": {"as": ["it", "is"]}})
     back = types.Part.from_function_response(name="f", response={"free": None})
-    file = types.Part.from_uri(file_uri="https://generativelanguage.googleapis.com/v1beta/files/x", mime_type="a/b")
+    file = types.Part.from_uri(
+        file_uri="https://generativelanguage.googleapis.com/v1beta/files/x", mime_type="a/b"
+    )
     asked = types.InlinedRequest(
         contents=[types.Content(role="user", parts=[part, image, call, back, file])],
         config=types.GenerateContentConfig.model_validate(config),
@@ -78,23 +98,46 @@ def test_what_the_sdk_sends_fits(config: dict[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json", exclude_none=True, by_alias=True) if isinstance(value, BaseModel) else "bytes"
+    return (
+        value.model_dump(mode="json", exclude_none=True, by_alias=True)
+        if isinstance(value, BaseModel)
+        else "bytes"
+    )
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        {"contents": CONTENTS, "generation_config": {"max_output_tokens": 5, "responseMimeType": "text/plain"}},
-        {"contents": CONTENTS, "generationConfig": {"maxOutputTokens": 5.0}, "systemInstruction": None},
-        {"contents": [{"parts": [{"functionCall": {"name": "f", "args": {"no": {"such": "field"}}}}]}]},
-        {"contents": CONTENTS, "generation_config": {"response_schema": {"type": "object", "maxItems": "5"}}},
         {
             "contents": CONTENTS,
-            "generation_config": {"response_schema": {"properties": {"any name": {"type": "STRING"}}}},
+            "generation_config": {"max_output_tokens": 5, "responseMimeType": "text/plain"},
         },
         {
             "contents": CONTENTS,
-            "generation_config": {"_responseJsonSchema": {"a": 1}, "response_json_schema": {"b": 2}},
+            "generationConfig": {"maxOutputTokens": 5.0},
+            "systemInstruction": None,
+        },
+        {
+            "contents": [
+                {"parts": [{"functionCall": {"name": "f", "args": {"no": {"such": "field"}}}}]}
+            ]
+        },
+        {
+            "contents": CONTENTS,
+            "generation_config": {"response_schema": {"type": "object", "maxItems": "5"}},
+        },
+        {
+            "contents": CONTENTS,
+            "generation_config": {
+                "response_schema": {"properties": {"any name": {"type": "STRING"}}}
+            },
+        },
+        {
+            "contents": CONTENTS,
+            "generation_config": {
+                "_responseJsonSchema": {"a": 1},
+                "response_json_schema": {"b": 2},
+            },
         },
         {"contents": CONTENTS, "tools": [{"google_search": {}}], "model": "models/x"},
     ],
@@ -112,7 +155,11 @@ def test_camel_case_is_told_apart() -> None:
 
 
 def test_embeddings_have_a_form_of_their_own() -> None:
-    request = {"content": {"parts": [{"text": "x"}]}, "task_type": "RETRIEVAL_DOCUMENT", "outputDimensionality": 64}
+    request = {
+        "content": {"parts": [{"text": "x"}]},
+        "task_type": "RETRIEVAL_DOCUMENT",
+        "outputDimensionality": 64,
+    }
     assert compile_check("embed", in_snake_case=False)(request)
     assert not compile_check("embed", in_snake_case=False)({"content": CONTENTS})
 

@@ -10,7 +10,7 @@ import pytest
 
 from receiver.errors import GeminiError, SubmissionError
 from receiver.gemini.batches import Gemini
-from receiver.submissions.planning import Wish, check_input
+from receiver.submissions.planning import SubmitRequest, check_input
 from tests.forwarding import Gate
 from tests.receiver.submissions.submitting import MODEL, made, planned, stored_input, submit
 from tests.running import CLIENT, HEADERS
@@ -23,7 +23,10 @@ def test_input_becomes_one_batch_and_is_kept(gate: Gate, source: Path) -> None:
     assert stored_input(source, sent) == source.read_bytes()
     with Gemini(gate.url, "right-key") as gemini:
         batch = gemini.get_batch(sent.batch)
-    assert (batch.requests, batch.display_name) == (5, f"requests-{check_input(source, Wish('', MODEL)).sha256[:8]}")
+    assert (batch.requests, batch.display_name) == (
+        5,
+        f"requests-{check_input(source, SubmitRequest('', MODEL)).sha256[:8]}",
+    )
     assert not list((source.parent / "outputs" / "_submissions").glob("*.awaited"))
 
 
@@ -44,7 +47,9 @@ def test_second_submit_sends_nothing(gate: Gate, source: Path) -> None:
     assert len(gate.paths) == calls
 
 
-@pytest.mark.parametrize("wish", [{"display_name": "other"}, {"retry_of": "batches/x"}, {"inline": True}])
+@pytest.mark.parametrize(
+    "wish", [{"display_name": "other"}, {"retry_of": "batches/x"}, {"inline": True}]
+)
 def test_other_wish_is_another_batch(gate: Gate, source: Path, wish: dict[str, Any]) -> None:
     submit(gate, source)
     (sent,) = submit(gate, source, **wish)
@@ -67,7 +72,9 @@ def test_uploaded_file_that_is_gone_is_sent_again(gate: Gate, source: Path) -> N
         submit(gate, source)
     gate.what = "pass"
     (record,) = (source.parent / "outputs" / "_submissions").glob("*/1.uploaded.json")
-    CLIENT.delete(f"{gate.upstream}/v1beta/{json.loads(record.read_bytes())['file']}", headers=HEADERS)
+    CLIENT.delete(
+        f"{gate.upstream}/v1beta/{json.loads(record.read_bytes())['file']}", headers=HEADERS
+    )
     submit(gate, source)
     assert gate.count("upload_id") == 2
 
@@ -79,7 +86,9 @@ def test_first_plan_holds(source: Path) -> None:
 
 
 def test_embeddings_go_to_their_own_call(gate: Gate, source: Path) -> None:
-    source.write_text(json.dumps({"key": uuid.uuid4().hex, "request": {"content": {"parts": [{"text": "Hi"}]}}}))
+    source.write_text(
+        json.dumps({"key": uuid.uuid4().hex, "request": {"content": {"parts": [{"text": "Hi"}]}}})
+    )
     (sent,) = submit(gate, source, model="gemini-embedding-001")
     assert gate.count(":asyncBatchEmbedContent") == 1
     assert stored_input(source, sent) == source.read_bytes()
@@ -97,7 +106,9 @@ def test_own_webhook_hears_of_its_batch(gate: Gate, source: Path) -> None:
 
 def test_wrong_input_sends_nothing(gate: Gate, source: Path) -> None:
     source.write_text('{"key": "k"}\n' * 30)
-    with pytest.raises(SubmissionError, match=r"30 lines of .* are no requests:\n  line 1: it has no") as caught:
+    with pytest.raises(
+        SubmissionError, match=r"30 lines of .* are no requests:\n  line 1: it has no"
+    ) as caught:
         submit(gate, source)
     assert str(caught.value).endswith("and 10 more")
     assert gate.paths == []

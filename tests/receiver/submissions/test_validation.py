@@ -2,13 +2,13 @@ import json
 
 import pytest
 
-from receiver.submissions.validation import LineChecker, Problem, Request
+from receiver.submissions.validation import LineChecker, Request, RequestProblem
 
 GOOD = b'{"key": "k1", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}\n'
 EMBED = b'{"key": "e1", "request": {"content": {"parts": [{"text": "Hello"}]}}}\n'
 
 
-def judge(*lines: bytes) -> list[Request | Problem]:
+def judge(*lines: bytes) -> list[Request | RequestProblem]:
     return list(LineChecker().check(lines))
 
 
@@ -49,17 +49,22 @@ def test_request_is_taken_as_it_stands() -> None:
             row(key="k", request=CONTENTS, temperature=1, tools=[]),
             'temperature: it belongs in "request.generation_config.temperature"; tools: it belongs in "request.tools"',
         ),
-        (row(key="k", request=CONTENTS, config={}), 'config: no such field; did you mean "request.generation_config"?'),
+        (
+            row(key="k", request=CONTENTS, config={}),
+            'config: no such field; did you mean "request.generation_config"?',
+        ),
     ],
 )
 def test_line_that_is_no_request_is_named(line: bytes, words: str) -> None:
     (problem,) = judge(line)
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, RequestProblem)
     assert words in str(problem)
     assert str(problem).startswith("line 1: ")
 
 
-@pytest.mark.parametrize("beside", [{"metadata": {"team": "blue"}}, {"request_id": "7"}, {"custom_id": "c"}])
+@pytest.mark.parametrize(
+    "beside", [{"metadata": {"team": "blue"}}, {"request_id": "7"}, {"custom_id": "c"}]
+)
 def test_what_is_no_field_of_a_request_may_stand_beside_it(beside: dict[str, object]) -> None:
     (one,) = judge(row(key="k", request=CONTENTS, **beside))
     assert isinstance(one, Request)
@@ -68,7 +73,9 @@ def test_what_is_no_field_of_a_request_may_stand_beside_it(beside: dict[str, obj
 def test_second_line_of_a_key_names_the_first() -> None:
     first, second, third = judge(GOOD, row(key="k2", request=CONTENTS), GOOD)
     assert [type(one) for one in (first, second)] == [Request, Request]
-    assert str(third) == 'line 3: its key "k1" is that of line 1 too: give every line a key of its own'
+    assert (
+        str(third) == 'line 3: its key "k1" is that of line 1 too: give every line a key of its own'
+    )
 
 
 def test_long_key_is_shortened() -> None:
@@ -77,9 +84,9 @@ def test_long_key_is_shortened() -> None:
 
 
 def test_blank_line_between_requests_is_named() -> None:
-    assert [str(one) for one in judge(GOOD, b"\n", b" \r\n", row(key="k2", request=CONTENTS))][1].startswith(
-        "line 2: it is blank"
-    )
+    assert [str(one) for one in judge(GOOD, b"\n", b" \r\n", row(key="k2", request=CONTENTS))][
+        1
+    ].startswith("line 2: it is blank")
 
 
 def test_blank_lines_at_the_end_are_nobodys_fault() -> None:

@@ -47,7 +47,13 @@ def _own_logging() -> Iterator[None]:
 def test_event_and_fields_are_one_object(stream: io.StringIO) -> None:
     log.warning("batch.stored", extra={"batch": "batches/x", "ok": 3, "missing": None})
     line = json.loads(stream.getvalue())
-    expected = {"level": "warning", "event": "batch.stored", "logger": "receiver.tests", "batch": "batches/x", "ok": 3}
+    expected = {
+        "level": "warning",
+        "event": "batch.stored",
+        "logger": "receiver.tests",
+        "batch": "batches/x",
+        "ok": 3,
+    }
     assert line | expected == line
     assert line["missing"] is None
     assert line["time"].endswith("Z")
@@ -56,7 +62,9 @@ def test_event_and_fields_are_one_object(stream: io.StringIO) -> None:
 @pytest.mark.parametrize("number", range(len(HOSTILE)), ids=NAMES)
 def test_no_value_forges_a_line(number: int) -> None:
     hostile = HOSTILE[number]  # half of a pair could not be told of by a test that runs elsewhere
-    record = logging.makeLogRecord({"name": "receiver", "msg": f"refused {hostile}", "webhook_id": hostile})
+    record = logging.makeLogRecord(
+        {"name": "receiver", "msg": f"refused {hostile}", "webhook_id": hostile}
+    )
     text = JsonFormatter().format(record)
     assert text.isascii()
     assert len(text.splitlines()) == 1
@@ -67,9 +75,16 @@ def test_no_value_forges_a_line(number: int) -> None:
 def test_no_value_steers_a_terminal(number: int) -> None:
     hostile = HOSTILE[number]
     caught = (ValueError, ValueError(hostile), None)
-    fields = {"name": "receiver", "msg": f"refused {hostile}", "webhook_id": hostile, f"x{hostile}": 1}
+    fields = {
+        "name": "receiver",
+        "msg": f"refused {hostile}",
+        "webhook_id": hostile,
+        f"x{hostile}": 1,
+    }
     first, *trace = (
-        TextFormatter(coloured=False).format(logging.makeLogRecord(fields | {"exc_info": caught})).split("\n")
+        TextFormatter(coloured=False)
+        .format(logging.makeLogRecord(fields | {"exc_info": caught}))
+        .split("\n")
     )
     assert first.isprintable()
     assert trace
@@ -85,8 +100,12 @@ def test_person_reads_words() -> None:
         "cause": 'a "b" = c',
         "none": None,
     }
-    line = TextFormatter(coloured=False).format(logging.makeLogRecord(fields | {"levelname": "INFO"}))
-    assert line[12:] == ' info     batch.stored batch=batches/x ok=3 cause="a \\"b\\" = c" none=none'
+    line = TextFormatter(coloured=False).format(
+        logging.makeLogRecord(fields | {"levelname": "INFO"})
+    )
+    assert (
+        line[12:] == ' info     batch.stored batch=batches/x ok=3 cause="a \\"b\\" = c" none=none'
+    )
 
 
 def test_colours_are_asked_for() -> None:
@@ -97,11 +116,17 @@ def test_colours_are_asked_for() -> None:
 def test_library_speaks_in_a_message() -> None:
     record = logging.makeLogRecord({"name": "rq.worker", "msg": "Worker %s: bye", "args": ("w",)})
     line = json.loads(JsonFormatter().format(record))
-    assert (line["event"], line["message"], line["logger"]) == ("rq.logged", "Worker w: bye", "rq.worker")
+    assert (line["event"], line["message"], line["logger"]) == (
+        "rq.logged",
+        "Worker w: bye",
+        "rq.worker",
+    )
 
 
 def test_librarys_trace_is_indented() -> None:
-    record = logging.makeLogRecord({"name": "rq.worker", "msg": "failed:\nTraceback\n  x\x1b[2J", "batch": "batches/x"})
+    record = logging.makeLogRecord(
+        {"name": "rq.worker", "msg": "failed:\nTraceback\n  x\x1b[2J", "batch": "batches/x"}
+    )
     first, *rest = TextFormatter(coloured=False).format(record).split("\n")
     assert first.endswith("rq.logged message=failed: batch=batches/x")
     assert rest == ["    Traceback", "      x\\x1b[2J"]
@@ -142,7 +167,9 @@ def test_work_marks_every_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("_own_logging")
-@pytest.mark.parametrize(("level", "heard"), [("INFO", ["b", "c"]), ("DEBUG", ["a", "b", "c", "d"])])
+@pytest.mark.parametrize(
+    ("level", "heard"), [("INFO", ["b", "c"]), ("DEBUG", ["a", "b", "c", "d"])]
+)
 def test_talkative_libraries_are_heard_at_debug(
     level: str, heard: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,21 +203,38 @@ int("in\\nmain")
 
 
 def test_what_escapes_is_a_line() -> None:
-    done = subprocess.run([sys.executable, "-c", CRASHING, "auto"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CRASHING, "auto"], capture_output=True, text=True, check=False
+    )
     seen = [json.loads(line) for line in done.stderr.splitlines()]
     assert done.returncode == 1
-    assert [line["event"] for line in seen] == ["error.ignored", "thread.crashed", "python.warned", "process.crashed"]
+    assert [line["event"] for line in seen] == [
+        "error.ignored",
+        "thread.crashed",
+        "python.warned",
+        "process.crashed",
+    ]
     assert ["trace" in line for line in seen] == [True, True, False, True]
     assert (seen[1]["in_thread"], seen[2]["cause"]) == ("lease", "old\nthing")
 
 
-@pytest.mark.parametrize(("quiet", "colour"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+@pytest.mark.parametrize(
+    ("quiet", "colour"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
 def test_terminal_shows_words(quiet: dict[str, str], colour: bool) -> None:  # noqa: FBT001 - a table's column
     leader, follower = pty.openpty()
-    given = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"} | quiet
-    subprocess.run([sys.executable, "-c", CRASHING, "auto"], stderr=follower, check=False, env=given)
+    given = (
+        {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        | {"TERM": "xterm"}
+        | quiet
+    )
+    subprocess.run(
+        [sys.executable, "-c", CRASHING, "auto"], stderr=follower, check=False, env=given
+    )
     shown = os.read(leader, 65536).decode()
     os.close(leader)
     os.close(follower)
     assert ("\x1b[33mwarning " in shown) is colour
-    assert [line for line in shown.splitlines() if line.lstrip("\x1b[2m")[:1] not in "0123456789 "] == []
+    assert [
+        line for line in shown.splitlines() if line.lstrip("\x1b[2m")[:1] not in "0123456789 "
+    ] == []

@@ -41,7 +41,15 @@ def test_span_is_carried_on(tracer: trace.Tracer) -> None:
 @pytest.mark.usefixtures("tracer")
 @pytest.mark.parametrize(
     "planted",
-    ["", "nonsense", f"00-{'0' * 32}-{'cd' * 8}-01", CARRIED.upper(), f"{CARRIED}-more", f"{CARRIED}\n", "x" * 100_000],
+    [
+        "",
+        "nonsense",
+        f"00-{'0' * 32}-{'cd' * 8}-01",
+        CARRIED.upper(),
+        f"{CARRIED}-more",
+        f"{CARRIED}\n",
+        "x" * 100_000,
+    ],
 )
 def test_what_is_no_trace_is_left_alone(planted: str) -> None:
     """Somebody may write into Redis."""
@@ -52,7 +60,11 @@ def test_what_is_no_trace_is_left_alone(planted: str) -> None:
 
 @pytest.mark.usefixtures("tracer")
 def test_stage_says_what_its_lines_say() -> None:
-    with log_fields(batch="batches/x", attempt=2), tracing.job_span(""), tracing.stage("ask") as span:
+    with (
+        log_fields(batch="batches/x", attempt=2),
+        tracing.job_span(""),
+        tracing.stage("ask") as span,
+    ):
         assert getattr(span, "attributes") == {"gbr.batch": "batches/x", "gbr.attempt": 2}  # noqa: B009 - only of an SDK's
 
 
@@ -64,7 +76,13 @@ def test_without_an_sdk_nothing_is_traced() -> None:
 
 def test_first_delivery_gives_the_trace(inbox: Inbox) -> None:
     inbox.accept([Arrival("batches/x", "batch.succeeded", "static", "v1:1", trace=CARRIED)])
-    inbox.accept([Arrival("batches/x", "batch.succeeded", "static", "v1:2", trace=CARRIED.replace("ab", "ef"))])
+    inbox.accept(
+        [
+            Arrival(
+                "batches/x", "batch.succeeded", "static", "v1:2", trace=CARRIED.replace("ab", "ef")
+            )
+        ]
+    )
     lease = inbox.claim("batches/x")
     assert lease is not None
     assert lease.trace == CARRIED

@@ -6,15 +6,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.errors import EventError, SignatureError
-from receiver.verification.events import BatchEvent, OtherEvent, check_claims, normalise_batch_name, parse_event
+from receiver.verification.events import (
+    BatchEvent,
+    OtherEvent,
+    check_claims,
+    normalise_batch_name,
+    parse_event,
+)
 
 EVENT = BatchEvent("batch.succeeded", "batches/abc", "2026-01-22T12:00:00Z", {})
 
 
 def body(**changes: Any) -> bytes:
     """The documented envelope with changes; a value of `...` leaves its field out."""
-    envelope = {"type": "batch.succeeded", "version": "v1", "timestamp": "2026-01-22T12:00:00Z", "data": {"id": "abc"}}
-    return json.dumps({name: value for name, value in (envelope | changes).items() if value is not ...}).encode()
+    envelope = {
+        "type": "batch.succeeded",
+        "version": "v1",
+        "timestamp": "2026-01-22T12:00:00Z",
+        "data": {"id": "abc"},
+    }
+    return json.dumps(
+        {name: value for name, value in (envelope | changes).items() if value is not ...}
+    ).encode()
 
 
 def batch_event(document: bytes) -> BatchEvent:
@@ -28,7 +41,9 @@ def test_documented_example_is_read() -> None:
         b'{"type": "batch.succeeded", "version": "v1", "timestamp": "2026-01-22T12:00:00Z",\n'
         b' "data": {"id": "batch_123456", "output_file_uri": "gs://my-bucket/results.jsonl"}}'
     )
-    assert parse_event(document) == BatchEvent("batch.succeeded", "batches/123456", "2026-01-22T12:00:00Z", {})
+    assert parse_event(document) == BatchEvent(
+        "batch.succeeded", "batches/123456", "2026-01-22T12:00:00Z", {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +68,9 @@ def test_other_types_are_passed_on(name: str) -> None:
     assert parse_event(body(type=name, data=...)) == OtherEvent(name)
 
 
-@pytest.mark.parametrize("document", [b"{}", b'{"data": {}}', b'{"data": null}', b'{"message": "hello"}'])
+@pytest.mark.parametrize(
+    "document", [b"{}", b'{"data": {}}', b'{"data": null}', b'{"message": "hello"}']
+)
 def test_body_about_nothing_is_ping(document: bytes) -> None:
     assert parse_event(document) == OtherEvent("ping")
 
@@ -75,7 +92,10 @@ def test_body_about_nothing_is_ping(document: bytes) -> None:
         (b"NaN", "not a JSON object"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 100_000, "nested too deeply"),
-        (b'{"type":"batch.failed","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+        (
+            b'{"type":"batch.failed","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+            "nested too deeply",
+        ),
         (body(type=...), "has no type"),
         (body(type=None), "has no type"),
         (body(type=""), "has no type"),
@@ -172,13 +192,25 @@ def test_any_name_is_safe_or_refused(text: str) -> None:
     [
         ({"user_metadata": {"team": "a"}}, {"team": "a"}),
         ({"data": {"id": "abc", "user_metadata": {"team": "b"}}}, {"team": "b"}),
-        ({"user_metadata": {"team": "a"}, "data": {"id": "abc", "user_metadata": {"team": "b"}}}, {"team": "a"}),
-        ({"user_metadata": {}, "data": {"id": "abc", "user_metadata": {"team": "b"}}}, {"team": "b"}),
-        ({"user_metadata": "a", "data": {"id": "abc", "user_metadata": {"team": "b"}}}, {"team": "b"}),
+        (
+            {"user_metadata": {"team": "a"}, "data": {"id": "abc", "user_metadata": {"team": "b"}}},
+            {"team": "a"},
+        ),
+        (
+            {"user_metadata": {}, "data": {"id": "abc", "user_metadata": {"team": "b"}}},
+            {"team": "b"},
+        ),
+        (
+            {"user_metadata": "a", "data": {"id": "abc", "user_metadata": {"team": "b"}}},
+            {"team": "b"},
+        ),
         ({"user_metadata": {"big": 10**400}}, {"big": 10**400}),
         ({"user_metadata": ["a"]}, {}),
         ({"user_metadata": None}, {}),
-        ({"user_metadata": {"fill": "x" * (8192 - len('{"fill":""}'))}}, {"fill": "x" * (8192 - len('{"fill":""}'))}),
+        (
+            {"user_metadata": {"fill": "x" * (8192 - len('{"fill":""}'))}},
+            {"fill": "x" * (8192 - len('{"fill":""}'))},
+        ),
     ],
 )
 def test_user_metadata_is_found(changes: dict[str, Any], metadata: dict[str, Any]) -> None:
@@ -197,7 +229,11 @@ def test_user_metadata_is_found(changes: dict[str, Any], metadata: dict[str, Any
 )
 def test_unfit_metadata_costs_no_event(metadata: dict[str, Any]) -> None:
     event = batch_event(body(user_metadata=metadata))
-    assert (event.batch, event.user_metadata, event.user_metadata_dropped) == ("batches/abc", {}, True)
+    assert (event.batch, event.user_metadata, event.user_metadata_dropped) == (
+        "batches/abc",
+        {},
+        True,
+    )
 
 
 def test_dirty_text_elsewhere_costs_no_event() -> None:
@@ -264,7 +300,9 @@ def assert_judged(document: bytes) -> None:
     assert event.type.isprintable()
     if isinstance(event, BatchEvent):
         assert normalise_batch_name(event.batch) == event.batch
-        assert len(json.dumps(event.user_metadata, ensure_ascii=False, separators=(",", ":"))) <= 8192
+        assert (
+            len(json.dumps(event.user_metadata, ensure_ascii=False, separators=(",", ":"))) <= 8192
+        )
 
 
 @given(st.binary())
@@ -274,13 +312,17 @@ def test_any_bytes_are_judged(document: bytes) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 FIELD = st.sampled_from(["type", "data", "timestamp", "user_metadata", "version"])
 
 
-@given(st.dictionaries(FIELD, JSON), st.dictionaries(st.sampled_from(["id", "user_metadata"]), JSON))
+@given(
+    st.dictionaries(FIELD, JSON), st.dictionaries(st.sampled_from(["id", "user_metadata"]), JSON)
+)
 def test_any_envelope_is_judged(changes: dict[str, Any], data: dict[str, Any]) -> None:
     assert_judged(body(**changes))
     assert_judged(body(**{"data": {"id": "abc"} | data} | changes))

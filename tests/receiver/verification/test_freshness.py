@@ -11,7 +11,11 @@ def test_five_minutes_are_fresh(now: float) -> None:
 
 @pytest.mark.parametrize(
     ("now", "words"),
-    [(699, "it is 301 s in the future"), (1301, "it is 301 s in the past"), (1300.01, "it is 301 s in the past")],
+    [
+        (699, "it is 301 s in the future"),
+        (1301, "it is 301 s in the past"),
+        (1300.01, "it is 301 s in the past"),
+    ],
 )
 def test_later_moments_name_the_clock(now: float, words: str) -> None:
     with pytest.raises(SignatureError) as refusal:

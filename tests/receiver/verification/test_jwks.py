@@ -25,7 +25,10 @@ HOUR_S = 3600
 
 
 def is_verified(signature: str, keys: KeySet) -> bool:
-    return verify(headers(signature), BODY, now=NOW, secrets=[], keys=keys, audience=AUDIENCE) is not None
+    return (
+        verify(headers(signature), BODY, now=NOW, secrets=[], keys=keys, audience=AUDIENCE)
+        is not None
+    )
 
 
 def test_first_use_fetches_once() -> None:
@@ -119,7 +122,9 @@ def test_refresh_finds_rotated_keys() -> None:
 def test_random_kids_fetch_once_a_minute() -> None:
     async def act(scene: Scene) -> None:
         for number in range(10_000):
-            forged = f"{unsigned({'alg': 'RS256', 'kid': f'kid-{number}'}, {})}.{base64url(bytes(256))}"
+            forged = (
+                f"{unsigned({'alg': 'RS256', 'kid': f'kid-{number}'}, {})}.{base64url(bytes(256))}"
+            )
             with pytest.raises(UnknownKeyError):
                 is_verified(forged, await scene.cache.get())
             await scene.cache.refresh()
@@ -146,7 +151,10 @@ def test_thousand_misses_share_one_fetch(method: str) -> None:
 def test_cancelled_starter_spares_the_others() -> None:
     async def act(scene: Scene) -> None:
         scene.endpoint.released.clear()
-        starter, other = asyncio.create_task(scene.cache.get()), asyncio.create_task(scene.cache.get())
+        starter, other = (
+            asyncio.create_task(scene.cache.get()),
+            asyncio.create_task(scene.cache.get()),
+        )
         await scene.endpoint.arrived.wait()
         starter.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -243,7 +251,9 @@ def test_client_secrets_stay_home() -> None:
         await scene.cache.get()
         asked = scene.endpoint.asked[0]
         assert asked.startswith("get /.well-known/jwks.json http/1.1")
-        assert not any(word in asked for word in ("canary", "x-goog-api-key", "authorization", "cookie"))
+        assert not any(
+            word in asked for word in ("canary", "x-goog-api-key", "authorization", "cookie")
+        )
 
     play(act)
 
@@ -259,14 +269,22 @@ def test_closed_client_is_unavailable() -> None:
 
 def test_one_outage_warns_once(caplog: pytest.LogCaptureFixture) -> None:
     async def act(scene: Scene) -> None:
-        for status in ("200 OK", "503 Service Unavailable", "503 Service Unavailable", "200 OK", "200 OK"):
+        for status in (
+            "200 OK",
+            "503 Service Unavailable",
+            "503 Service Unavailable",
+            "200 OK",
+            "200 OK",
+        ):
             scene.endpoint.answer(OLD, status=status)
             await scene.cache.refresh()
             scene.clock.now_s += COOLDOWN_S
 
     with caplog.at_level(logging.INFO, "receiver.verification.jwks"):
         play(act)
-    failed, fetched = [record for record in caplog.records if record.name == "receiver.verification.jwks"]
+    failed, fetched = [
+        record for record in caplog.records if record.name == "receiver.verification.jwks"
+    ]
     assert (failed.levelname, failed.getMessage(), fetched.getMessage()) == (
         "WARNING",
         "keyset.failed",

@@ -29,11 +29,15 @@ GOOD_CLAIMS = {"aud": AUDIENCE, "iat": NOW, "exp": NOW + 300}
 PUBLIC = rsa_key().public_key()
 
 
-def judge(text: str, *, now: float = NOW, audience: str | None = AUDIENCE, issuer: str | None = None) -> dict[str, Any]:
+def judge(
+    text: str, *, now: float = NOW, audience: str | None = AUDIENCE, issuer: str | None = None
+) -> dict[str, Any]:
     return verify_token(text, {KID: PUBLIC}, now=now, audience=audience, issuer=issuer)
 
 
-def reason_of(text: str, *, now: float = NOW, audience: str | None = AUDIENCE, issuer: str | None = None) -> str:
+def reason_of(
+    text: str, *, now: float = NOW, audience: str | None = AUDIENCE, issuer: str | None = None
+) -> str:
     with pytest.raises(SignatureError) as refusal:
         judge(text, now=now, audience=audience, issuer=issuer)
     return refusal.value.reason
@@ -72,9 +76,13 @@ def nothing(_message: bytes) -> bytes:
     return b""
 
 
-PEM = PUBLIC.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+PEM = PUBLIC.public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
 PKCS1_PEM = PUBLIC.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.PKCS1)
-DER = PUBLIC.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+DER = PUBLIC.public_bytes(
+    serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+)
 JWK = rsa_jwk()
 ATTACKER = rsa_key("attacker")
 ATTACKER_JWK = rsa_jwk(ATTACKER)
@@ -115,7 +123,10 @@ ALGORITHM_ATTACKS = {
     "list": (signed_with(["RS256"], pkcs1(hashes.SHA256())), NOT_RS256),
     "object": (signed_with({"RS256": 1}, pkcs1(hashes.SHA256())), NOT_RS256),
     "absent": (rs256(unsigned({"kid": KID}, GOOD_CLAIMS)), NOT_RS256),
-    "given twice": (rs256(unsigned(b'{"alg":"RS256","kid":"key-1","alg":"none"}', GOOD_CLAIMS)), NOT_RS256),
+    "given twice": (
+        rs256(unsigned(b'{"alg":"RS256","kid":"key-1","alg":"none"}', GOOD_CLAIMS)),
+        NOT_RS256,
+    ),
 }
 KEY_ATTACKS = {
     "foreign key under our kid": (by_attacker(), NO_MATCH),
@@ -145,7 +156,10 @@ SHAPE_ATTACKS = {
     "zero signature": (f"{PARTS[0]}.{PARTS[1]}.{base64url(bytes(256))}", NO_MATCH),
     "short signature": (f"{PARTS[0]}.{PARTS[1]}.{base64url(bytes(range(252)))}", NO_MATCH),
     "long signature": (token() + "AAAA", NO_MATCH),
-    "signature of another token": (f"{PARTS[0]}.{PARTS[1]}.{token(jti='b').split('.')[2]}", NO_MATCH),
+    "signature of another token": (
+        f"{PARTS[0]}.{PARTS[1]}.{token(jti='b').split('.')[2]}",
+        NO_MATCH,
+    ),
     "payload of another token": (f"{PARTS[0]}.{token(jti='b').split('.')[1]}.{PARTS[2]}", NO_MATCH),
     "empty payload": (rs256(f"{PARTS[0]}."), "malformed"),
     "payload list": (rs256(unsigned(HEADER, [GOOD_CLAIMS])), "malformed"),
@@ -195,7 +209,10 @@ def test_named_attack_is_refused(name: str) -> None:
         ({"exp": [NOW + 300]}, "exp is not a number"),
         ({"iat": "now"}, "iat is not a number"),
         ({"iat": NOW + 301}, "iat is 301 s in the future: check the clock of this machine"),
-        ({"iat": NOW - 301, "exp": ...}, "iat is 301 s in the past: check the clock of this machine"),
+        (
+            {"iat": NOW - 301, "exp": ...},
+            "iat is 301 s in the past: check the clock of this machine",
+        ),
         ({"nbf": NOW + 61}, "starts in 61 s: check the clock of this machine"),
         ({"nbf": {}}, "nbf is not a number"),
     ],
@@ -248,7 +265,12 @@ def test_issuer_counts_when_configured() -> None:
 
 def test_refusals_repeat_no_content() -> None:
     canary = "canary\nforged line"
-    for forged in (token({"kid": canary}), token({"alg": canary}), token(aud=canary), token(exp=canary)):
+    for forged in (
+        token({"kid": canary}),
+        token({"alg": canary}),
+        token(aud=canary),
+        token(exp=canary),
+    ):
         assert "canary" not in reason_of(forged)
 
 
@@ -259,7 +281,20 @@ def test_compact_form_is_token(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "..", "a.b", ".b.c", "a..c", "a.b.c.d", "a.b.c.d.e", "a.b.c\n", " a.b.c", "a.b.c=", "v1,a.b.c", "a.b.é"],
+    [
+        "",
+        "..",
+        "a.b",
+        ".b.c",
+        "a..c",
+        "a.b.c.d",
+        "a.b.c.d.e",
+        "a.b.c\n",
+        " a.b.c",
+        "a.b.c=",
+        "v1,a.b.c",
+        "a.b.é",
+    ],
 )
 def test_other_forms_are_no_token(text: str) -> None:
     assert not is_token(text)
@@ -270,15 +305,21 @@ def test_digest_ignores_signature() -> None:
     assert digest(token()) != digest(token(jti="b"))
 
 
-SEGMENT = st.one_of(st.sampled_from(PARTS), st.binary(max_size=60).map(base64url), st.text("AZaz09-_", max_size=40))
+SEGMENT = st.one_of(
+    st.sampled_from(PARTS), st.binary(max_size=60).map(base64url), st.text("AZaz09-_", max_size=40)
+)
 
 
-@given(st.tuples(SEGMENT, SEGMENT, SEGMENT).map(".".join).filter(lambda text: text != ".".join(PARTS)))
+@given(
+    st.tuples(SEGMENT, SEGMENT, SEGMENT).map(".".join).filter(lambda text: text != ".".join(PARTS))
+)
 def test_fuzzed_token_is_refused(text: str) -> None:
     reason_of(text)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5
+)
 
 
 @given(st.dictionaries(st.sampled_from(["aud", "exp", "iat", "nbf", "iss", "sub", "jti"]), JSON))

@@ -6,7 +6,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.verification.keys import MAX_KEY_SET_BYTES, KeySet, Secret, decode_base64, parse_key_set
+from receiver.verification.keys import (
+    MAX_KEY_SET_BYTES,
+    KeySet,
+    Secret,
+    decode_base64,
+    parse_key_set,
+)
 from tests.receiver.forging import (
     ED25519_PRIVATE,
     KID,
@@ -72,7 +78,9 @@ def ed25519_bytes(keys: KeySet) -> list[bytes]:
 
 
 def test_both_kinds_are_kept() -> None:
-    keys = parse_key_set(jwks(ed25519_jwk(kid="a", use="sig", alg="EdDSA"), rsa_jwk(use="sig", alg="RS256")))
+    keys = parse_key_set(
+        jwks(ed25519_jwk(kid="a", use="sig", alg="EdDSA"), rsa_jwk(use="sig", alg="RS256"))
+    )
     assert ed25519_bytes(keys) == [ED25519_PRIVATE.public_key().public_bytes_raw()]
     assert keys.rsa[KID].public_numbers() == rsa_key().public_key().public_numbers()
 
@@ -127,7 +135,9 @@ def test_first_of_twin_kids_stays() -> None:
 
 
 def test_number_of_keys_is_capped() -> None:
-    ours = [base64url(Ed25519PrivateKey.generate().public_key().public_bytes_raw()) for _ in range(20)]
+    ours = [
+        base64url(Ed25519PrivateKey.generate().public_key().public_bytes_raw()) for _ in range(20)
+    ]
     assert len(parse_key_set(jwks(*(ed25519_jwk(x=x) for x in ours))).ed25519) == 16
     assert parse_key_set(jwks(*[{}] * 64, ed25519_jwk())) == KeySet()
 
@@ -156,7 +166,9 @@ def test_other_documents_are_refused(document: bytes) -> None:
         parse_key_set(document)
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=9), st.lists, max_leaves=4)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9), st.lists, max_leaves=4
+)
 FIELDS = ["kty", "crv", "x", "n", "e", "kid", "alg", "use", "key_ops"]
 
 
@@ -164,7 +176,8 @@ FIELDS = ["kty", "crv", "x", "n", "e", "kid", "alg", "use", "key_ops"]
 def test_fuzzed_entry_costs_no_others(fuzzed: dict[str, Any], is_rsa: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
     entry = (rsa_jwk() if is_rsa else ed25519_jwk()) | fuzzed
     assert (
-        ed25519_bytes(parse_key_set(jwks(entry, ed25519_jwk())))[-1] == ED25519_PRIVATE.public_key().public_bytes_raw()
+        ed25519_bytes(parse_key_set(jwks(entry, ed25519_jwk())))[-1]
+        == ED25519_PRIVATE.public_key().public_bytes_raw()
     )
 
 

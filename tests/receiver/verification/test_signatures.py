@@ -43,7 +43,9 @@ def judge(
     return verify(given_headers, body, now=now, secrets=secrets, keys=keys, audience=AUDIENCE)
 
 
-@pytest.mark.parametrize(("entry", "scheme"), [(STATIC_ENTRY, Scheme.STATIC), (ED25519_ENTRY, Scheme.ED25519)])
+@pytest.mark.parametrize(
+    ("entry", "scheme"), [(STATIC_ENTRY, Scheme.STATIC), (ED25519_ENTRY, Scheme.ED25519)]
+)
 def test_published_vectors_are_accepted(entry: str, scheme: Scheme) -> None:
     assert judge(headers(entry)) == Verified(scheme, ID, NOW, None)
     assert detect_scheme(headers(entry)) is scheme
@@ -85,14 +87,19 @@ def test_any_matching_entry_passes(signature: str, scheme: Scheme) -> None:
 def test_every_rotated_secret_passes() -> None:
     secrets = [*OTHER_SECRETS, SECRET]
     for secret in secrets:
-        assert judge(headers(static_entry(secret.key, signed_bytes())), secrets=secrets).scheme is Scheme.STATIC
+        assert (
+            judge(headers(static_entry(secret.key, signed_bytes())), secrets=secrets).scheme
+            is Scheme.STATIC
+        )
 
 
 def test_every_published_key_passes() -> None:
     private = [Ed25519PrivateKey.generate() for _ in range(3)]
     keys = KeySet(tuple(key.public_key() for key in private))
     for key in private:
-        assert judge(headers(ed25519_entry(key, signed_bytes())), keys=keys).scheme is Scheme.ED25519
+        assert (
+            judge(headers(ed25519_entry(key, signed_bytes())), keys=keys).scheme is Scheme.ED25519
+        )
 
 
 def test_header_names_ignore_case() -> None:
@@ -228,7 +235,9 @@ def test_token_takes_webhook_id() -> None:
 
 @pytest.mark.parametrize("bad_id", [None, "a b", "a.b", "x" * 257])
 def test_token_without_id_takes_jti(bad_id: str | None) -> None:
-    delivery = {"webhook-signature": token(jti="job-7")} | ({"webhook-id": bad_id} if bad_id else {})
+    delivery = {"webhook-signature": token(jti="job-7")} | (
+        {"webhook-id": bad_id} if bad_id else {}
+    )
     assert judge(delivery).delivery_id == "job-7"
 
 

@@ -30,7 +30,23 @@ def judge(delivery: dict[str, str], body: bytes = BODY) -> Verified:
 
 @pytest.mark.parametrize(
     "timestamp",
-    ["+1", "-1", "01", "00", " 1", "1 ", "1.0", "1e9", "0x1", "1_0", "١٢٣", "1\n", "9" * 13, "nan", f"{NOW},{NOW}"],
+    [
+        "+1",
+        "-1",
+        "01",
+        "00",
+        " 1",
+        "1 ",
+        "1.0",
+        "1e9",
+        "0x1",
+        "1_0",
+        "١٢٣",
+        "1\n",
+        "9" * 13,
+        "nan",
+        f"{NOW},{NOW}",
+    ],
 )
 def test_timestamp_is_canonical_decimal_only(timestamp: str) -> None:
     signature = static_entry(SECRET.key, signed_bytes(timestamp=timestamp))
@@ -54,7 +70,10 @@ def test_unusual_printable_id_is_kept(delivery_id: str) -> None:
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 def test_missing_header_is_named(name: str) -> None:
     delivery = headers(STATIC_ENTRY)
-    for incomplete in (delivery | {name: ""}, {key: value for key, value in delivery.items() if key != name}):
+    for incomplete in (
+        delivery | {name: ""},
+        {key: value for key, value in delivery.items() if key != name},
+    ):
         with pytest.raises(SignatureError, match=f"^missing {name}$"):
             judge(incomplete)
 
@@ -82,14 +101,31 @@ def test_malformed_signature_header_is_refused(signature: str, reason: str) -> N
 
 
 ENTRY = st.one_of(
-    st.sampled_from([STATIC_ENTRY, ED25519_ENTRY, "v1,", "v1a,", "v1", ",", " ", "a.b.c", "eyJhbGciOiJub25lIn0.e30."]),
+    st.sampled_from(
+        [
+            STATIC_ENTRY,
+            ED25519_ENTRY,
+            "v1,",
+            "v1a,",
+            "v1",
+            ",",
+            " ",
+            "a.b.c",
+            "eyJhbGciOiJub25lIn0.e30.",
+        ]
+    ),
     st.text(max_size=40),
 )
 FUZZED_HEADERS = st.dictionaries(
     st.one_of(
-        st.sampled_from(["webhook-id", "Webhook-Timestamp", "webhook-signature", "WEBHOOK-ID"]), st.text(max_size=20)
+        st.sampled_from(["webhook-id", "Webhook-Timestamp", "webhook-signature", "WEBHOOK-ID"]),
+        st.text(max_size=20),
     ),
-    st.one_of(st.text(max_size=80), st.sampled_from([ID, str(NOW)]), st.lists(ENTRY, max_size=4).map(" ".join)),
+    st.one_of(
+        st.text(max_size=80),
+        st.sampled_from([ID, str(NOW)]),
+        st.lists(ENTRY, max_size=4).map(" ".join),
+    ),
 )
 
 

@@ -18,7 +18,12 @@ from tests.receiver import forging
 from tests.running import answers, running_program
 from tests.waiting import eventually
 
-EVENT = {"type": "batch.succeeded", "version": "v1", "timestamp": "2026-01-22T12:00:00Z", "data": {"id": "batches/abc"}}
+EVENT = {
+    "type": "batch.succeeded",
+    "version": "v1",
+    "timestamp": "2026-01-22T12:00:00Z",
+    "data": {"id": "batches/abc"},
+}
 
 
 def settings_of(redis_url: str, sandbox_url: str, storage_url: str, port: int) -> dict[str, str]:
@@ -43,11 +48,15 @@ def web_url(redis_url: str, sandbox_url: str, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def deliver(web_url: str, event: Any = EVENT, delivery_id: str = "msg_1", **headers: str) -> httpx.Response:
+def deliver(
+    web_url: str, event: Any = EVENT, delivery_id: str = "msg_1", **headers: str
+) -> httpx.Response:
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
     now = int(time.time())
     entry = forging.static_entry(forging.SECRET.key, forging.signed_bytes(body, now, delivery_id))
-    signed = forging.headers(entry, now, delivery_id) | {"content-type": "application/json"} | headers
+    signed = (
+        forging.headers(entry, now, delivery_id) | {"content-type": "application/json"} | headers
+    )
     return httpx.post(f"{web_url}/webhooks/gemini", content=body, headers=signed)
 
 
@@ -72,7 +81,9 @@ def test_second_delivery_is_known(web_url: str, redis_url: str) -> None:
         eventually(lambda: open_queue(client).count == 1)
 
 
-@pytest.mark.parametrize("event", [{"type": "video.generated", "data": {"id": "x"}}, {}, {"type": "webhook.ping"}])
+@pytest.mark.parametrize(
+    "event", [{"type": "video.generated", "data": {"id": "x"}}, {}, {"type": "webhook.ping"}]
+)
 def test_foreign_event_is_acknowledged(web_url: str, redis_url: str, event: dict[str, Any]) -> None:
     answer = deliver(web_url, event)
     assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
@@ -90,13 +101,20 @@ def test_foreign_event_is_acknowledged(web_url: str, redis_url: str, event: dict
         {"webhook-timestamp": "1"},
     ],
 )
-def test_unproven_delivery_gets_one_answer(web_url: str, redis_url: str, headers: dict[str, str]) -> None:
+def test_unproven_delivery_gets_one_answer(
+    web_url: str, redis_url: str, headers: dict[str, str]
+) -> None:
     answer = deliver(web_url, **headers)
-    assert (answer.status_code, answer.json()) == (401, {"error": "the delivery is not proven to come from Gemini"})
+    assert (answer.status_code, answer.json()) == (
+        401,
+        {"error": "the delivery is not proven to come from Gemini"},
+    )
     assert not entry_of(redis_url)
 
 
-@pytest.mark.parametrize("body", [b"not json", b"[]", b'{"type":"batch.succeeded","data":{"id":"../x"}}'])
+@pytest.mark.parametrize(
+    "body", [b"not json", b"[]", b'{"type":"batch.succeeded","data":{"id":"../x"}}']
+)
 def test_broken_envelope_is_said(web_url: str, body: bytes) -> None:
     assert deliver(web_url, body).status_code == 400
 
@@ -113,7 +131,9 @@ def test_huge_body_is_refused(web_url: str) -> None:
 def test_dynamic_webhook_is_verified(web_url: str, sandbox_url: str, redis_url: str) -> None:
     hook = {"uris": [f"{web_url}/webhooks/gemini"], "user_metadata": {"tenant": "acme"}}
     batch = {"request_count": 1, "webhook_config": hook}
-    name = httpx.post(f"{sandbox_url}/sandbox/batches", json=batch).raise_for_status().json()["name"]
+    name = (
+        httpx.post(f"{sandbox_url}/sandbox/batches", json=batch).raise_for_status().json()["name"]
+    )
     eventually(lambda: entry_of(redis_url, name))
     assert entry_of(redis_url, name)[b"door"] == b"dynamic"
     assert json.loads(entry_of(redis_url, name)[b"metadata"]) == {"tenant": "acme"}
@@ -134,7 +154,11 @@ def test_redis_that_takes_no_writes_is_not_ready(sandbox_url: str, tmp_path: Pat
             client.config_set("maxmemory", "1mb")
             eventually(lambda: not answers(f"{url}/ready"), 5)
             said = httpx.get(f"{url}/ready")
-            assert (said.status_code, said.json()["status"], deliver(url).status_code) == (503, "not ready", 503)
+            assert (said.status_code, said.json()["status"], deliver(url).status_code) == (
+                503,
+                "not ready",
+                503,
+            )
             assert said.json()["cause"].startswith("Redis is full and takes no writes")
             client.config_set("maxmemory", "0")
             eventually(lambda: answers(f"{url}/ready"), 5)
@@ -143,7 +167,10 @@ def test_redis_that_takes_no_writes_is_not_ready(sandbox_url: str, tmp_path: Pat
             with httpx.Client() as http:
                 assert all(http.get(f"{url}/ready").is_success for _ in range(200))
             seconds = time.monotonic() - began
-            assert client.info("commandstats").get("cmdstat_sadd", {"calls": 0})["calls"] <= 2 + seconds
+            assert (
+                client.info("commandstats").get("cmdstat_sadd", {"calls": 0})["calls"]
+                <= 2 + seconds
+            )
             assert client.keys("*probe*") == []
 
 

@@ -15,10 +15,12 @@ import pytest
 import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from receiver.web.http_protocol import SLICE_BYTES, Bodies, LimitedProtocol, Limits
+from receiver.web.http_protocol import SLICE_BYTES, Bodies, HttpLimits, LimitedProtocol
 from tests.waiting import eventually
 
-QUICK = Limits(request_s=0.3, idle_s=0.4, crowded_idle_s=0.2, linger_s=0.2, stop_s=0.3, tick_s=0.05)
+QUICK = HttpLimits(
+    request_s=0.3, idle_s=0.4, crowded_idle_s=0.2, linger_s=0.2, stop_s=0.3, tick_s=0.05
+)
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
@@ -31,11 +33,19 @@ class Door:
     """The server's side: what its application saw."""
 
     def __init__(self, protocol: type[LimitedProtocol]) -> None:
-        self.seen: list[str] = []  # of each request: its headers' names and its body's length, or "aborted"
+        self.seen: list[
+            str
+        ] = []  # of each request: its headers' names and its body's length, or "aborted"
         self.slow = threading.Event()  # answers wait for it
         self.slow.set()
         config = uvicorn.Config(
-            self.app, interface="asgi3", port=0, http=protocol, ws="none", log_config=None, timeout_graceful_shutdown=8
+            self.app,
+            interface="asgi3",
+            port=0,
+            http=protocol,
+            ws="none",
+            log_config=None,
+            timeout_graceful_shutdown=8,
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run)
@@ -53,7 +63,9 @@ class Door:
                 size, more = size + len(message["body"]), message["more_body"]
             await asyncio.to_thread(self.slow.wait, 10)
             self.seen.append(f"{b' '.join(name for name, _ in scope['headers']).decode()} {size}")
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
+        )
         await send({"type": "http.response.body", "body": b"ok"})
 
     @property
@@ -207,7 +219,15 @@ HEAD_BYTES = QUICK.head_bytes
         (b"1;x=" + b"a" * 20_000 + b"\r\na\r\n") * 30 + b"0\r\n\r\n",
         b"1\r\na\r\n" * 120_000 + b"0\r\n\r\n",
     ],
-    ids=["trailer", "trailers", "empty trailers", "last extension", "extension", "extensions", "tiny chunks"],
+    ids=[
+        "trailer",
+        "trailers",
+        "empty trailers",
+        "last extension",
+        "extension",
+        "extensions",
+        "tiny chunks",
+    ],
 )
 @pytest.mark.parametrize("piece_bytes", [1_000_000, 1_460], ids=["at once", "in pieces"])
 def test_framing_is_bounded_like_a_head(door: Door, end: bytes, piece_bytes: int) -> None:
@@ -247,7 +267,9 @@ def test_bounds_begin_anew_with_each_request(door: Door) -> None:
 def test_trailers_are_no_headers(door: Door) -> None:
     door.slow.clear()
     with door.connect() as client:
-        client.sendall(POST + CHUNKED + b"Connection: close\r\n\r\n3\r\nabc\r\n0\r\nWebhook-Id: x\r\n\r\n")
+        client.sendall(
+            POST + CHUNKED + b"Connection: close\r\n\r\n3\r\nabc\r\n0\r\nWebhook-Id: x\r\n\r\n"
+        )
         door.slow.set()
         assert status(read_all(client)) == 200
     assert door.whole == ["host transfer-encoding connection 3"]
@@ -293,13 +315,20 @@ def test_drip_after_the_answer_is_closed(door: Door) -> None:
 
 
 def test_aborted_request_leaves_no_trace(caplog: pytest.LogCaptureFixture) -> None:
-    with opened() as door, caplog.at_level(logging.INFO):  # its own: what it aborted may still be on its way to an end
+    with (
+        opened() as door,
+        caplog.at_level(logging.INFO),
+    ):  # its own: what it aborted may still be on its way to an end
         for start in (b"PO", POST, POST + b"Content-Length: 3\r\n\r\na", GET + b"\r\n"):
             with door.connect() as client:
                 client.sendall(start)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         eventually(lambda: "aborted" in door.seen and not door.server.server_state.connections)
-    assert [record.levelname for record in caplog.records if record.levelno > logging.INFO or record.exc_info] == []
+    assert [
+        record.levelname
+        for record in caplog.records
+        if record.levelno > logging.INFO or record.exc_info
+    ] == []
 
 
 def test_kept_connection_takes_a_second_request(door: Door) -> None:
@@ -356,7 +385,9 @@ def test_crowd_shortens_idleness() -> None:
 
 def test_large_bodies_share_their_memory() -> None:
     class Small(LimitedProtocol):
-        limits = dataclasses.replace(QUICK, request_s=60, large_body_bytes=1000, large_bodies_bytes=3000)
+        limits = dataclasses.replace(
+            QUICK, request_s=60, large_body_bytes=1000, large_bodies_bytes=3000
+        )
         bodies = Bodies()
 
     with opened(Small) as door:
@@ -367,7 +398,12 @@ def test_large_bodies_share_their_memory() -> None:
         refused = door.talk(POST + b"Content-Length: 9999\r\n\r\n" + b"a" * 1400)
         assert status(refused) == 503
         assert b"\r\nretry-after: " in refused
-        assert status(door.talk(POST + b"Content-Length: 900\r\nConnection: close\r\n\r\n" + b"a" * 900)) == 200
+        assert (
+            status(
+                door.talk(POST + b"Content-Length: 900\r\nConnection: close\r\n\r\n" + b"a" * 900)
+            )
+            == 200
+        )
         for client in clients:
             client.close()
         eventually(lambda: Small.bodies.held_bytes == 0)
@@ -386,7 +422,7 @@ def test_late_answer_is_given_up() -> None:
 
 def test_stop_waits_for_no_slow_client() -> None:
     class Patient(LimitedProtocol):
-        limits = Limits(stop_s=0.3, tick_s=0.05)
+        limits = HttpLimits(stop_s=0.3, tick_s=0.05)
 
     with opened(Patient) as door:
         starts = [b"", b"PO", POST, POST + b"Content-Length: 3\r\n\r\na", GET + b"\r\n"]

@@ -18,7 +18,9 @@ def test_free_port_is_taken_once() -> None:
     try:
         assert [one.getsockname() for one in sockets] == [("127.0.0.1", port)]
         sockets[0].listen()
-        with pytest.raises(ListenError, match=f"port {port} of 127.0.0.1 is taken by another program"):
+        with pytest.raises(
+            ListenError, match=f"port {port} of 127.0.0.1 is taken by another program"
+        ):
             open_sockets("127.0.0.1", port)
     finally:
         sockets[0].close()

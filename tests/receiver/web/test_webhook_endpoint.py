@@ -43,7 +43,9 @@ class Doors:
     started_s: float
 
     def post(self, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
-        return CLIENT.post(self.url + path, headers={"content-type": "application/json", **headers}, content=body)
+        return CLIENT.post(
+            self.url + path, headers={"content-type": "application/json", **headers}, content=body
+        )
 
     def logged(self, name: str) -> list[dict[str, Any]]:
         """The log lines of one event."""
@@ -67,7 +69,10 @@ def whsec(secret: Secret) -> str:
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Doors]:
     folder, port = tmp_path_factory.mktemp("doors"), allocate_port()
-    with serving_calls(forging.jwks(forging.rsa_jwk(), forging.ed25519_jwk())) as keys, serving_calls() as trap:
+    with (
+        serving_calls(forging.jwks(forging.rsa_jwk(), forging.ed25519_jwk())) as keys,
+        serving_calls() as trap,
+    ):
         settings = {
             "GEMINI_API_KEY": "key-default",
             "GEMINI_WEBHOOK_SECRET": " ".join(map(whsec, DEFAULT_SECRETS)),
@@ -98,7 +103,12 @@ def event(batch: str = "batches/abc", **data: str) -> bytes:
 
 
 def static(
-    secret: Secret, body: bytes, delivery_id: str = "", *, timestamp: int | str | None = None, before: str = ""
+    secret: Secret,
+    body: bytes,
+    delivery_id: str = "",
+    *,
+    timestamp: int | str | None = None,
+    before: str = "",
 ) -> dict[str, str]:
     """Headers of a static delivery; other entries may stand before its own."""
     moment, name = int(time.time()) if timestamp is None else timestamp, delivery_id or new_id()
@@ -109,7 +119,9 @@ def static(
 def token(header: Mapping[str, Any] | None = None, **claims: Any) -> str:
     """A token of this moment that is good at the default project's door."""
     now = int(time.time())
-    return forging.token(header, **({"aud": AUDIENCES[WEBHOOK_PATH], "iat": now, "exp": now + 300} | claims))
+    return forging.token(
+        header, **({"aud": AUDIENCES[WEBHOOK_PATH], "iat": now, "exp": now + 300} | claims)
+    )
 
 
 def dynamic(signature: str) -> dict[str, str]:
@@ -144,10 +156,15 @@ def test_dropped_metadata_is_said(doors: Doors) -> None:
     assert (warning["batch"], warning["level"]) == ("batches/m", "warning")
 
 
-@pytest.mark.parametrize("name", ["globex", "ACME", "acme/", "default", "acme/x", "..", "%61cme%00", "acme%2f"])
+@pytest.mark.parametrize(
+    "name", ["globex", "ACME", "acme/", "default", "acme/x", "..", "%61cme%00", "acme%2f"]
+)
 def test_unknown_project_is_a_plain_404(doors: Doors, name: str) -> None:
     body, path = event(), f"{WEBHOOK_PATH}/{name}"
-    answer, plain = doors.post(path, static(ACME_SECRET, body), body), doors.post("/nowhere", {}, body)
+    answer, plain = (
+        doors.post(path, static(ACME_SECRET, body), body),
+        doors.post("/nowhere", {}, body),
+    )
     assert (answer.status_code, answer.content) == (404, plain.content)
     assert answer.headers.keys() == plain.headers.keys()
     assert httpx.get(doors.url + path).status_code == 404
@@ -157,10 +174,15 @@ def test_doors_remember_deliveries_apart(doors: Doors) -> None:
     """A webhook-id that came to one door must not swallow another project's event."""
     body, delivery_id, batch = event("batches/apart"), new_id(), "batches/apart"
     assert doors.post(ACME, static(ACME_SECRET, body, delivery_id), body).status_code == 202
-    assert doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body, delivery_id), body).status_code == 202
+    assert (
+        doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body, delivery_id), body).status_code
+        == 202
+    )
     assert doors.post(ACME, static(ACME_SECRET, body, delivery_id), body).status_code == 200
     with redis.Redis.from_url(doors.redis_url) as client:
-        assert all(client.hget(ENTRY + name, "state") == b"open" for name in (batch, f"acme/{batch}"))
+        assert all(
+            client.hget(ENTRY + name, "state") == b"open" for name in (batch, f"acme/{batch}")
+        )
 
 
 def test_rotation_with_many_secrets_drops_nothing(doors: Doors) -> None:
@@ -174,14 +196,32 @@ def causes() -> dict[str, tuple[dict[str, str], str]]:
     """Headers of refused deliveries to the default door with the body `event()`, and what the log must say."""
     body, now, secret = event(), int(time.time()), DEFAULT_SECRETS[0]
     return {
-        "no signature": (static(secret, body) | {"webhook-signature": ""}, "missing webhook-signature"),
-        "no timestamp": (static(secret, body) | {"webhook-timestamp": ""}, "missing webhook-timestamp"),
+        "no signature": (
+            static(secret, body) | {"webhook-signature": ""},
+            "missing webhook-signature",
+        ),
+        "no timestamp": (
+            static(secret, body) | {"webhook-timestamp": ""},
+            "missing webhook-timestamp",
+        ),
         "foreign secret": (static(ACME_SECRET, body), "no signature matches"),
         "other body": (static(secret, body + b" "), "no signature matches"),
-        "too old": (static(secret, body, timestamp=now - 400), "s in the past: check the clock of this machine"),
-        "too new": (static(secret, body, timestamp=now + 400), "s in the future: check the clock of this machine"),
-        "odd timestamp": (static(secret, body, timestamp=f"0{now}"), "not a plain number of seconds"),
-        "unknown version": (static(secret, body) | {"webhook-signature": "v9,abc"}, "no version that is known"),
+        "too old": (
+            static(secret, body, timestamp=now - 400),
+            "s in the past: check the clock of this machine",
+        ),
+        "too new": (
+            static(secret, body, timestamp=now + 400),
+            "s in the future: check the clock of this machine",
+        ),
+        "odd timestamp": (
+            static(secret, body, timestamp=f"0{now}"),
+            "not a plain number of seconds",
+        ),
+        "unknown version": (
+            static(secret, body) | {"webhook-signature": "v9,abc"},
+            "no version that is known",
+        ),
         "many entries": (static(secret, body, before="v1,x " * 16), "more than 16 entries"),
         "mixed": (static(secret, body, before=f"{token()} "), "mixes a token"),
         "v1a": (dynamic("v1a," + base64.b64encode(bytes(64)).decode()), "any Ed25519 key"),
@@ -204,14 +244,21 @@ def answer_of(response: httpx.Response) -> tuple[int, bytes, tuple[tuple[str, st
 def test_every_cause_gets_one_answer(doors: Doors) -> None:
     """R37: the sender learns nothing; the log has the scheme, the webhook-id and the cause."""
     found = causes()
-    answers_seen = {answer_of(doors.post(WEBHOOK_PATH, headers, event())) for headers, _ in found.values()}
+    answers_seen = {
+        answer_of(doors.post(WEBHOOK_PATH, headers, event())) for headers, _ in found.values()
+    }
     ((status, content, _),) = answers_seen
     assert (status, json.loads(content)) == (401, REFUSED)
     for name, (headers, reason) in found.items():
         line = doors.refusal(headers["webhook-id"])
         assert (line["event"], line["level"]) == ("delivery.refused", "warning")
         assert reason in line["cause"], name
-    assert {doors.refusal(headers["webhook-id"])["scheme"] for headers, _ in found.values()} == {"v1", "v1a", "jwt", ""}
+    assert {doors.refusal(headers["webhook-id"])["scheme"] for headers, _ in found.values()} == {
+        "v1",
+        "v1a",
+        "jwt",
+        "",
+    }
 
 
 def test_refusals_name_their_project(doors: Doors) -> None:
@@ -230,8 +277,13 @@ def luring_tokens(trap: str) -> list[str]:
         {"jku": f"{trap}/jku", "kid": "other"},
         {"iss": trap, "alg": "none"},
     ]
-    claims: list[dict[str, Any]] = [{"iss": f"{trap}/iss", "aud": f"{trap}/aud"}, {"jku": trap, "aud": trap}]
-    by_sender = [forging.rs256(token(one).rpartition(".")[0], forging.rsa_key("attacker")) for one in headers]
+    claims: list[dict[str, Any]] = [
+        {"iss": f"{trap}/iss", "aud": f"{trap}/aud"},
+        {"jku": trap, "aud": trap},
+    ]
+    by_sender = [
+        forging.rs256(token(one).rpartition(".")[0], forging.rsa_key("attacker")) for one in headers
+    ]
     return [*map(token, headers), *by_sender, *(token(**one) for one in claims)]
 
 
@@ -248,7 +300,10 @@ def test_attacks_reach_only_the_key_set(doors: Doors) -> None:
 def test_random_kids_cost_no_requests(doors: Doors) -> None:
     """R36 through the real door; with 10,000 tokens and a clock of its own it is in the tests of the key set."""
     for number in range(300):
-        assert doors.post(WEBHOOK_PATH, dynamic(token({"kid": f"kid-{number}"})), event()).status_code == 401
+        assert (
+            doors.post(WEBHOOK_PATH, dynamic(token({"kid": f"kid-{number}"})), event()).status_code
+            == 401
+        )
     assert 1 <= len(doors.keys.calls) <= 1 + (time.monotonic() - doors.started_s) / 60
 
 
@@ -274,7 +329,10 @@ def test_no_header_forges_a_log_line(doors: Doors, text: bytes) -> None:
     with closing(HTTPConnection("127.0.0.1", port or 0)) as connection:
         hostile: dict[str, str | bytes] = {"content-type": "application/json", "webhook-id": text}
         connection.request("POST", WEBHOOK_PATH, event(), hostile | {"webhook-signature": text})
-        assert connection.getresponse().status in (400, 401)  # the HTTP parser refuses control characters itself
+        assert connection.getresponse().status in (
+            400,
+            401,
+        )  # the HTTP parser refuses control characters itself
     headers = static(ACME_SECRET, event())
     doors.post(WEBHOOK_PATH, headers, event())
     doors.refusal(headers["webhook-id"])

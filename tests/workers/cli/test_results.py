@@ -21,7 +21,11 @@ def storage(tmp_path: Path, request: pytest.FixtureRequest) -> LocalStorage:
 
 
 def results(storage: LocalStorage, *args: str) -> Result:
-    environ = {"GEMINI_API_KEY": "k", "STORAGE_URL": storage.root.as_uri(), "REDIS_URL": "redis://127.0.0.1:9/0"}
+    environ = {
+        "GEMINI_API_KEY": "k",
+        "STORAGE_URL": storage.root.as_uri(),
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+    }
     return CliRunner().invoke(main, ["batches", "results", *args], env=environ)
 
 
@@ -71,7 +75,9 @@ def test_json_says_where_it_lies(storage: LocalStorage, key: str) -> None:
 def test_unknown_key_is_said(storage: LocalStorage) -> None:
     result = results(storage, "b1", 'no "such"')
     assert (result.exit_code, result.stdout) == (1, "")
-    assert 'batches/b1 has no result for "no \\"such\\"": 1 requests have no result' in result.stderr
+    assert (
+        'batches/b1 has no result for "no \\"such\\"": 1 requests have no result' in result.stderr
+    )
     assert "results came without a key" in result.stderr
 
 
@@ -79,7 +85,10 @@ def test_missing_key_is_told_from_an_unknown_one(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     put_input(storage, b'{"key":"one","request":{}}\n{"key":"two","request":{}}\n')
     store(storage, nasty.answer("one"), 2)
-    assert "it was asked for, and Gemini sent no result: `resubmit batches/b1`" in results(storage, "b1", "two").stderr
+    assert (
+        "it was asked for, and Gemini sent no result: `resubmit batches/b1`"
+        in results(storage, "b1", "two").stderr
+    )
     assert "none of the 2 requests had it" in results(storage, "b1", "three").stderr
 
 
@@ -89,21 +98,33 @@ def test_changed_bytes_are_not_printed(storage: LocalStorage) -> None:
     assert data is not None
     storage.put_many([(place, data.replace(b"hello", b"HELLO"))])
     changed = results(storage, "b1", "de-last")
-    assert (changed.exit_code, changed.stdout, "has changed since" in changed.stderr) == (1, "", True)
+    assert (changed.exit_code, changed.stdout, "has changed since" in changed.stderr) == (
+        1,
+        "",
+        True,
+    )
     storage.delete(place)
-    assert f"{place} is not there, though the index names it" in results(storage, "b1", "de-last").stderr
+    assert (
+        f"{place} is not there, though the index names it"
+        in results(storage, "b1", "de-last").stderr
+    )
 
 
 def test_absent_records_are_said(storage: LocalStorage) -> None:
     storage.delete(index_name("b1"))
     assert "_index.jsonl.gz is not there" in results(storage, "b1", "de-last").stderr
     storage.delete(manifest_name("b1"))
-    assert "Error: batches/b1 is not stored: Redis did not answer" in results(storage, "b1", "de-last").stderr
+    assert (
+        "Error: batches/b1 is not stored: Redis did not answer"
+        in results(storage, "b1", "de-last").stderr
+    )
 
 
 def test_answer_is_found_deep_in_a_large_object(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
-    lines = [nasty.answer(f"de-{number}", str(number) * 50_000) for number in range(9)]  # over several chunks
+    lines = [
+        nasty.answer(f"de-{number}", str(number) * 50_000) for number in range(9)
+    ]  # over several chunks
     store(storage, b"\n".join(lines), 9, GROUPED)
     assert results(storage, "b1", "de-8").stdout_bytes == lines[8] + b"\n"
     assert results(storage, "b1", "de-5").stdout_bytes == lines[5] + b"\n"

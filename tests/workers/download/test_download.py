@@ -23,7 +23,9 @@ def test_whole_file_takes_one_request(route: Route) -> None:
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 @pytest.mark.parametrize("has_ranges", [True, False])
 @pytest.mark.parametrize("content", [b"", b"x", b"one line\n"])
-def test_tiny_files_arrive_whole(route: Route, *, framing: Framing, has_ranges: bool, content: bytes) -> None:
+def test_tiny_files_arrive_whole(
+    route: Route, *, framing: Framing, has_ranges: bool, content: bytes
+) -> None:
     route.server.content, route.server.ranges, route.server.framing = content, has_ranges, framing
     assert route.read() == content
 
@@ -58,13 +60,22 @@ def test_missing_etag_costs_an_overlap(route: Route) -> None:
 
 def test_break_after_last_byte_is_none(route: Route) -> None:
     def without_last_frame(_seen: Seen, answer: Answer) -> Answer:
-        return replace(answer, headers={**answer.headers, "transfer-encoding": "chunked"}, framing="close", body=framed)
+        return replace(
+            answer,
+            headers={**answer.headers, "transfer-encoding": "chunked"},
+            framing="close",
+            body=framed,
+        )
 
     framed = b"%x\r\n%b\r\n" % (len(CONTENT) - 100_000, CONTENT[100_000:])
     headers = {"content-range": f"bytes 100000-{len(CONTENT) - 1}/{len(CONTENT)}"}
     half = {"content-length": str(len(CONTENT))}
-    route.server.faults.append(lambda _s, a: replace(a, headers={**a.headers, **half}, body=CONTENT[:100_000]))
-    route.server.faults.append(lambda s, a: without_last_frame(s, replace(a, headers={**a.headers, **headers})))
+    route.server.faults.append(
+        lambda _s, a: replace(a, headers={**a.headers, **half}, body=CONTENT[:100_000])
+    )
+    route.server.faults.append(
+        lambda s, a: without_last_frame(s, replace(a, headers={**a.headers, **headers}))
+    )
     download = route.download(replace(QUICK, tries=2))
     assert b"".join(download.chunks()) == CONTENT
     assert download.end_proven
@@ -81,7 +92,9 @@ def test_server_without_ranges_repeats_the_prefix(route: Route) -> None:
 @pytest.mark.parametrize("has_etag", [True, False])
 @pytest.mark.parametrize("has_ranges", [True, False])
 @pytest.mark.parametrize("grows_by", [0, -5, 5])
-def test_changed_file_never_mixes(route: Route, *, has_etag: bool, has_ranges: bool, grows_by: int) -> None:
+def test_changed_file_never_mixes(
+    route: Route, *, has_etag: bool, has_ranges: bool, grows_by: int
+) -> None:
     def change(_seen: Seen, answer: Answer) -> Answer:
         route.server.content = (bytes(reversed(CONTENT)) + b"12345")[: len(CONTENT) + grows_by]
         return answer
@@ -137,7 +150,14 @@ def test_grown_file_with_equal_beginning_passes(route: Route) -> None:
     assert route.read() == CONTENT + b"more\n"
 
 
-WRONG_RANGES = ["bytes 7-99/100", "bytes 0-{end}/{size}", "lines 1-2/3", "bytes {start}-{end}/{more}", "", "bytes */9"]
+WRONG_RANGES = [
+    "bytes 7-99/100",
+    "bytes 0-{end}/{size}",
+    "lines 1-2/3",
+    "bytes {start}-{end}/{more}",
+    "",
+    "bytes */9",
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG_RANGES)
@@ -155,13 +175,17 @@ def test_wrong_range_leads_to_the_whole(route: Route, wrong: str) -> None:
 
 def test_wrong_bytes_in_right_range_are_found(route: Route) -> None:
     route.server.etag = False
-    route.server.faults.extend([as_sent, lambda _seen, answer: replace(answer, body=answer.body[1:] + b"!")])
+    route.server.faults.extend(
+        [as_sent, lambda _seen, answer: replace(answer, body=answer.body[1:] + b"!")]
+    )
     route.proxy.reset(Fault("reset", 100_000))
     assert route.read() == CONTENT
 
 
 def test_part_without_etag_is_not_trusted(route: Route) -> None:
-    route.server.faults.extend([as_sent, lambda _s, a: replace(a, headers=a.headers | {"etag": 'W/"weak"'})])
+    route.server.faults.extend(
+        [as_sent, lambda _s, a: replace(a, headers=a.headers | {"etag": 'W/"weak"'})]
+    )
     route.proxy.reset(Fault("reset", 100_000))
     assert route.read() == CONTENT
     assert route.starts()[2] == 0
@@ -169,7 +193,9 @@ def test_part_without_etag_is_not_trusted(route: Route) -> None:
 
 def test_overlong_part_is_not_trusted(route: Route) -> None:
     excess = b"excess" * 20_000
-    route.server.faults.extend([as_sent, lambda _s, a: replace(a, body=a.body + excess, framing="chunked")])
+    route.server.faults.extend(
+        [as_sent, lambda _s, a: replace(a, body=a.body + excess, framing="chunked")]
+    )
     route.proxy.reset(Fault("reset", 100_000))
     assert route.read() == CONTENT
 
@@ -178,7 +204,9 @@ def test_short_parts_are_put_together(route: Route) -> None:
     def some(seen: Seen, answer: Answer) -> Answer:
         start = start_of(seen)
         text = f"bytes {start}-{start + 49_999}/{len(CONTENT)}"
-        return replace(answer, headers={**answer.headers, "content-range": text}, body=CONTENT[start:][:50_000])
+        return replace(
+            answer, headers={**answer.headers, "content-range": text}, body=CONTENT[start:][:50_000]
+        )
 
     route.server.faults.extend([as_sent, some, some])
     route.proxy.reset(Fault("reset", 100_000))

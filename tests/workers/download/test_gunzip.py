@@ -30,7 +30,10 @@ def test_any_pieces_give_the_same(seed: int) -> None:
 def test_members_follow_each_other() -> None:
     packed = gzip.compress(b"") + gzip.compress(b"one\n") + gzip.compress(b"two\n")
     assert b"".join(gunzip([packed], "files/a")) == b"one\ntwo\n"
-    assert b"".join(gunzip([packed[n : n + 1] for n in range(len(packed))], "files/a")) == b"one\ntwo\n"
+    assert (
+        b"".join(gunzip([packed[n : n + 1] for n in range(len(packed))], "files/a"))
+        == b"one\ntwo\n"
+    )
 
 
 @pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 131_072, 300_000])
@@ -41,7 +44,10 @@ def test_even_bytes_leave_nothing_inside(size: int) -> None:
 
 
 def test_pieces_stay_small() -> None:
-    assert max(len(piece) for piece in gunzip([gzip.compress(bytes(10_000_000))], "files/a")) == 64 * 1024
+    assert (
+        max(len(piece) for piece in gunzip([gzip.compress(bytes(10_000_000))], "files/a"))
+        == 64 * 1024
+    )
 
 
 @pytest.mark.parametrize("length", [0, 5, 18, len(PACKED) // 2, len(PACKED) - 1])

@@ -7,9 +7,19 @@ from receiver.errors import DownloadError
 from tests.fault_proxy import Fault
 from tests.result_server import result_server
 from tests.workers.downloading import CONTENT, KEY, NAME, QUICK, Route, as_sent, says
-from workers.download.response_headers import Span, parse_codings, parse_span, parse_strong_etag, shows_its_end
+from workers.download.response_headers import (
+    Span,
+    parse_codings,
+    parse_span,
+    parse_strong_etag,
+    shows_its_end,
+)
 
-GONE = [(403, "expired, or of another project"), (404, "expired or was deleted"), (410, "expired or was deleted")]
+GONE = [
+    (403, "expired, or of another project"),
+    (404, "expired or was deleted"),
+    (410, "expired or was deleted"),
+]
 
 
 @pytest.mark.parametrize(
@@ -30,13 +40,16 @@ def test_span_is_read_strictly(text: str, span: Span | None) -> None:
     assert parse_span(httpx.Response(206, headers={"content-range": text})) == span
 
 
-@pytest.mark.parametrize(("text", "etag"), [('"a"', '"a"'), ('W/"a"', None), ("a", None), ("", None)])
+@pytest.mark.parametrize(
+    ("text", "etag"), [('"a"', '"a"'), ('W/"a"', None), ("a", None), ("", None)]
+)
 def test_only_strong_etags_count(text: str, etag: str | None) -> None:
     assert parse_strong_etag(httpx.Response(200, headers={"etag": text})) == etag
 
 
 @pytest.mark.parametrize(
-    ("text", "codings"), [("", []), ("Identity", []), ("GZIP", ["gzip"]), ("br, gzip", ["br", "gzip"])]
+    ("text", "codings"),
+    [("", []), ("Identity", []), ("GZIP", ["gzip"]), ("br, gzip", ["br", "gzip"])],
 )
 def test_codings_are_listed(text: str, codings: list[str]) -> None:
     assert parse_codings(httpx.Response(200, headers={"content-encoding": text})) == codings
@@ -65,7 +78,9 @@ def test_passing_status_is_tried_again(route: Route, status: int) -> None:
 
 @pytest.mark.parametrize("starts_well", [True, False])
 @pytest.mark.parametrize(("status", "words"), GONE)
-def test_gone_file_is_a_lasting_error(route: Route, *, status: int, words: str, starts_well: bool) -> None:
+def test_gone_file_is_a_lasting_error(
+    route: Route, *, status: int, words: str, starts_well: bool
+) -> None:
     if starts_well:
         route.server.faults.append(as_sent)
         route.proxy.reset(Fault("reset", 100_000))
@@ -101,7 +116,9 @@ def test_unknown_encoding_is_refused(route: Route) -> None:
 
 def test_other_origin_gets_no_request(route: Route) -> None:
     with result_server(CONTENT) as thief:
-        route.server.faults.append(says(302, location=f"{thief.url}/v1beta/{NAME}:download?alt=media"))
+        route.server.faults.append(
+            says(302, location=f"{thief.url}/v1beta/{NAME}:download?alt=media")
+        )
         error = route.failure()
         assert not thief.seen
     assert not error.retryable

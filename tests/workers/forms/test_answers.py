@@ -20,7 +20,9 @@ def candidate(*parts: Any, reason: str = "STOP") -> dict[str, Any]:
     return {"content": {"parts": parts}, "finishReason": reason}
 
 
-def one(text: str | None = None, thoughts: str | None = None, number: int = 0, **more: Any) -> Candidate:
+def one(
+    text: str | None = None, thoughts: str | None = None, number: int = 0, **more: Any
+) -> Candidate:
     return Candidate(number, None, text, thoughts, **more)
 
 
@@ -48,10 +50,15 @@ CALL: dict[str, Any] = {"functionCall": {"name": "f", "args": {"n": 1}}}
             responding(candidate({"text": "bad"}, reason="SAFETY"), candidate({"text": "good"})),
             [one("good", number=1)],
         ),
-        (responding(candidate({"text": "one"}), candidate({"text": "two"})), [one("one"), one("two", number=1)]),
+        (
+            responding(candidate({"text": "one"}), candidate({"text": "two"})),
+            [one("one"), one("two", number=1)],
+        ),
         (responding(candidate({"text": "one"}), candidate()), [one("one")]),
         (
-            responding(candidate({"text": "cut"}, reason="MAX_TOKENS"), candidate({"text": "whole"})),
+            responding(
+                candidate({"text": "cut"}, reason="MAX_TOKENS"), candidate({"text": "whole"})
+            ),
             [one("whole", number=1), one("cut")],
         ),
         (responding(None, candidate({"text": "a"})), [one("a", number=1)]),
@@ -85,7 +92,10 @@ def test_answer_is_told_from_its_wrapping(data: bytes, candidates: list[Candidat
 def test_embedding_is_read() -> None:
     assert read_answer(responding(embedding={"values": [1, 0.5]})) == Answer(embedding=[1, 0.5])
     several = read_answer(responding(embeddings=[{"values": [1]}, {"values": [2]}]))
-    assert (several.embedding, several.left_out(FORMS)) == ([1], "in the raw line alone: 1 further embedding")
+    assert (several.embedding, several.left_out(FORMS)) == (
+        [1],
+        "in the raw line alone: 1 further embedding",
+    )
 
 
 def test_arguments_keep_their_digits() -> None:
@@ -106,9 +116,17 @@ def test_arguments_keep_their_digits() -> None:
         ([CALL], ["json"], None),
         ([CALL], ["text"], "1 functionCall"),
         ([{"executableCode": {"code": "1"}}], ["table"], None),
-        ([{"code_execution_result": {"output": "1"}}], ["text", "json", "media"], "1 codeExecutionResult"),
+        (
+            [{"code_execution_result": {"output": "1"}}],
+            ["text", "json", "media"],
+            "1 codeExecutionResult",
+        ),
         ([{"fileData": {"fileUri": "u"}}], FORMS, "1 fileData"),
-        ([{"file_data": {"file_uri": "u"}, "video_metadata": {"fps": 1}}], FORMS, "1 fileData, 1 videoMetadata"),
+        (
+            [{"file_data": {"file_uri": "u"}, "video_metadata": {"fps": 1}}],
+            FORMS,
+            "1 fileData, 1 videoMetadata",
+        ),
         ([{"functionResponse": {"name": "f"}}], FORMS, "1 functionResponse"),
         ([{"hologram": {}}], FORMS, "1 hologram"),
         ([{"text": 7}], FORMS, "1 text"),
@@ -123,11 +141,20 @@ def test_what_no_form_holds_is_said(parts: list[Any], forms: list[Form], words: 
 
 
 def test_candidates_that_are_not_shown_are_said() -> None:
-    data = responding(candidate({"text": "a"}), candidate({"text": "b"}, reason="OTHER"), {"finishReason": "SAFETY"})
-    assert read_answer(data).left_out(FORMS) == "in the raw line alone: 1 candidate that ended with OTHER"
+    data = responding(
+        candidate({"text": "a"}),
+        candidate({"text": "b"}, reason="OTHER"),
+        {"finishReason": "SAFETY"},
+    )
+    assert (
+        read_answer(data).left_out(FORMS)
+        == "in the raw line alone: 1 candidate that ended with OTHER"
+    )
 
 
-@pytest.mark.parametrize(("text", "plain"), [("ä\U0001f600", "ä\U0001f600"), ("a\ud800b", "a\\ud800b"), ("\\", "\\")])
+@pytest.mark.parametrize(
+    ("text", "plain"), [("ä\U0001f600", "ä\U0001f600"), ("a\ud800b", "a\\ud800b"), ("\\", "\\")]
+)
 def test_plain_text_is_utf8(text: str, plain: str) -> None:
     assert plain_text(text) == plain
 
@@ -135,7 +162,8 @@ def test_plain_text_is_utf8(text: str, plain: str) -> None:
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
-        st.lists(inner) | st.dictionaries(st.sampled_from(("response", "candidates", "content", "parts")), inner)
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(("response", "candidates", "content", "parts")), inner)
     ),
 )
 

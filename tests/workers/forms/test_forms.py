@@ -16,7 +16,7 @@ from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store
 from workers.forms.forms import Forms
 from workers.job.lease import ShuttingDownError
 from workers.store.index import IndexRow
-from workers.verification.verify_batch import prove_batch
+from workers.verification.verify_batch import verify_batch
 
 WORDS = "raw,text,thoughts,json"
 DATA = b"".join(
@@ -39,7 +39,11 @@ def forms_of(manifest: Manifest) -> FormsRecord:
 
 
 def beside(storage: LocalStorage, *marks: str) -> dict[str, bytes]:
-    return {name: data for name, data in objects(storage).items() if any(f"/_{mark}/" in name for mark in marks)}
+    return {
+        name: data
+        for name, data in objects(storage).items()
+        if any(f"/_{mark}/" in name for mark in marks)
+    }
 
 
 def test_raw_alone_leaves_no_trace(storage: LocalStorage) -> None:
@@ -77,13 +81,21 @@ def test_each_answer_has_its_forms(storage: LocalStorage) -> None:
         (2, "de-2"),
         (8, "de-\ud800"),
     ]
-    assert forms.bytes == sum(len(data) for data in beside(storage, "text", "thoughts", "json").values())
+    assert forms.bytes == sum(
+        len(data) for data in beside(storage, "text", "thoughts", "json").values()
+    )
 
 
 def test_groups_share_an_object(storage: LocalStorage) -> None:
     manifest = store(storage, DATA, 8, GROUPED, OUTPUT_FORMS=WORDS)
     made = {name: rows(data) for name, data in beside(storage, "text", "thoughts", "json").items()}
-    start: dict[str, Any] = {"batch": "batches/b1", "key": "de-1", "line": 1, "outcome": "ok", "candidate": 0}
+    start: dict[str, Any] = {
+        "batch": "batches/b1",
+        "key": "de-1",
+        "line": 1,
+        "outcome": "ok",
+        "candidate": 0,
+    }
     assert made["b1/_text/de.jsonl"] == [
         start | {"text": '{"n": 1}'},
         start | {"key": "de-2", "line": 2, "text": "no json"},
@@ -92,10 +104,24 @@ def test_groups_share_an_object(storage: LocalStorage) -> None:
     assert made["b1/_thoughts/de.jsonl"] == [start | {"thoughts": "hm"}]
     assert made["b1/_json/de.jsonl"] == [start | {"value": {"n": 1}}]
     assert made["b1/_json/_unmatched.jsonl"] == [
-        {"batch": "batches/b1", "key": "FR/3", "line": 3, "outcome": "truncated", "candidate": 0, "value": [2.5]}
+        {
+            "batch": "batches/b1",
+            "key": "FR/3",
+            "line": 3,
+            "outcome": "truncated",
+            "candidate": 0,
+            "value": [2.5],
+        }
     ]
     assert made["b1/_json/_unkeyed.jsonl"] == [
-        {"batch": "batches/b1", "key": None, "line": 6, "outcome": "unkeyed", "candidate": 0, "value": "unkeyed"}
+        {
+            "batch": "batches/b1",
+            "key": None,
+            "line": 6,
+            "outcome": "unkeyed",
+            "candidate": 0,
+            "value": "unkeyed",
+        }
     ]
     assert forms_of(manifest).objects == {"text": 3, "thoughts": 1, "json": 3}
 
@@ -119,7 +145,9 @@ def test_answer_that_breaks_the_schema_is_listed(storage: LocalStorage) -> None:
 
 
 @pytest.mark.parametrize("template", [PER_KEY, GROUPED], ids=["per key", "grouped"])
-def test_second_run_gives_the_same_bytes(storage: LocalStorage, tmp_path: Path, template: Any) -> None:
+def test_second_run_gives_the_same_bytes(
+    storage: LocalStorage, tmp_path: Path, template: Any
+) -> None:
     again = LocalStorage(tmp_path / "again")
     for place in (storage, again):
         store(place, nasty.FILE + b"\n" + DATA, 30, template, OUTPUT_FORMS=WORDS)
@@ -153,8 +181,13 @@ def test_changed_form_is_named(storage: LocalStorage, template: Any) -> None:
 
 def test_forms_go_to_a_bucket_too(tmp_path: Path) -> None:
     bucket = ObjectStorage(MemoryStore())
-    store(bucket, line("a", "1", inline(b"picture")), 1, OUTPUT_FORMS="raw,text,thoughts,json,media,table")
-    report = prove_batch(bucket, "batches/b1", tmp_path)
+    store(
+        bucket,
+        line("a", "1", inline(b"picture")),
+        1,
+        OUTPUT_FORMS="raw,text,thoughts,json,media,table",
+    )
+    report = verify_batch(bucket, "batches/b1", tmp_path)
     assert report.findings == []
     assert bucket.read("b1/_media/a.1.png") == b"picture"
 
@@ -162,7 +195,9 @@ def test_forms_go_to_a_bucket_too(tmp_path: Path) -> None:
 def test_changed_index_of_forms_is_named(storage: LocalStorage) -> None:
     store(storage, line("a", "x"), 1, OUTPUT_FORMS="text")
     row = json.loads(gzip.decompress(read(storage, "b1/_forms.jsonl.gz")))
-    storage.put_many([("b1/_forms.jsonl.gz", gzip.compress(json.dumps(row | {"object": "../x"}).encode()))])
+    storage.put_many(
+        [("b1/_forms.jsonl.gz", gzip.compress(json.dumps(row | {"object": "../x"}).encode()))]
+    )
     digest, name = findings(storage)
     assert digest.startswith("b1/_forms.jsonl.gz: its sha256 is ")
     assert name == "../x: this is no name of an output"
@@ -175,7 +210,12 @@ def test_changed_index_of_forms_is_named(storage: LocalStorage) -> None:
 def test_wrong_count_of_forms_is_named(storage: LocalStorage) -> None:
     manifest = store(storage, line("a", "x"), 1, OUTPUT_FORMS="text")
     index = forms_of(manifest).index
-    record = {"index": {"name": index.name, "sha256": index.sha256}, "objects": {"text": 2}, "bytes": 1, "failed": {}}
+    record = {
+        "index": {"name": index.name, "sha256": index.sha256},
+        "objects": {"text": 2},
+        "bytes": 1,
+        "failed": {},
+    }
     change_manifest(storage, forms=record)
     (finding,) = findings(storage)
     assert finding.startswith("b1/_manifest.json: it says of the forms {'text': 2}")

@@ -13,7 +13,7 @@ from receiver.outputs.paths import Template
 from receiver.storage import LocalStorage
 from tests.workers.forms.reading import findings, inline, line, listed, objects
 from tests.workers.storing import GROUPED, PER_KEY, store
-from workers.forms.media import CHARACTERS_TOGETHER, UNKNOWN, decode_media, extension_of
+from workers.forms.media import CHARACTER_BATCH_SIZE, UNKNOWN, decode_media, extension_of
 from workers.forms.structured import BrokenAnswerError
 
 PICTURE = bytes(range(256)) * 3
@@ -55,8 +55,8 @@ def test_any_bytes_come_back(tmp_path_factory: pytest.TempPathFactory, data: byt
 
 @pytest.mark.parametrize("surplus", [-1, 0, 1, 2])
 def test_pieces_join_without_a_seam(tmp_path: Path, surplus: int) -> None:
-    data = bytes(range(251)) * (CHARACTERS_TOGETHER // 4 * 3 * 2 // 251 + 1)
-    data = data[: CHARACTERS_TOGETHER // 4 * 3 * 2 + surplus]
+    data = bytes(range(251)) * (CHARACTER_BATCH_SIZE // 4 * 3 * 2 // 251 + 1)
+    data = data[: CHARACTER_BATCH_SIZE // 4 * 3 * 2 + surplus]
     decode_media({"data": b64encode(data).decode()}, tmp_path / "decoded")
     assert (tmp_path / "decoded").read_bytes() == data
 
@@ -65,7 +65,7 @@ BROKEN = [
     ("A", "not base64"),
     ("AAA", "not base64"),
     ("AA==AA==", "goes on after its end"),
-    ("A" * CHARACTERS_TOGETHER + "AA=A", "goes on after its end|not base64"),
+    ("A" * CHARACTER_BATCH_SIZE + "AA=A", "goes on after its end|not base64"),
     ("AA A", "not base64"),
     ("ä" * 4, "not base64"),
     ("=", "not base64"),
@@ -82,19 +82,32 @@ def test_broken_base64_is_refused(tmp_path: Path, text: str, words: str) -> None
 
 
 def test_parts_are_numbered(storage: LocalStorage) -> None:
-    data = line("k", "Here", inline(PICTURE), "and", inline(b"sound", "audio/wav"), inline(b"?", "../../x"))
+    data = line(
+        "k", "Here", inline(PICTURE), "and", inline(b"sound", "audio/wav"), inline(b"?", "../../x")
+    )
     store(storage, data, 1, OUTPUT_FORMS="media")
-    assert media_of(storage) == {"b1/_media/k.1.png": PICTURE, "b1/_media/k.2.wav": b"sound", "b1/_media/k.3.bin": b"?"}
+    assert media_of(storage) == {
+        "b1/_media/k.1.png": PICTURE,
+        "b1/_media/k.2.wav": b"sound",
+        "b1/_media/k.3.bin": b"?",
+    }
     assert findings(storage) == []
 
 
 def test_thoughts_are_no_media(storage: LocalStorage) -> None:
-    store(storage, line("k", inline(b"sketch", thought=True), inline(b"picture")), 1, OUTPUT_FORMS="media")
+    store(
+        storage,
+        line("k", inline(b"sketch", thought=True), inline(b"picture")),
+        1,
+        OUTPUT_FORMS="media",
+    )
     assert media_of(storage) == {"b1/_media/k.1.png": b"picture"}
 
 
 def test_broken_part_keeps_its_number(storage: LocalStorage) -> None:
-    data = line("k", inline(b"one"), inline("broken!"), inline(b"three")) + line("l", {"inlineData": {"data": 7}})
+    data = line("k", inline(b"one"), inline("broken!"), inline(b"three")) + line(
+        "l", {"inlineData": {"data": 7}}
+    )
     manifest = store(storage, data, 2, OUTPUT_FORMS="media")
     assert media_of(storage) == {"b1/_media/k.1.png": b"one", "b1/_media/k.3.png": b"three"}
     assert isinstance(manifest.forms, FormsRecord)
@@ -124,7 +137,19 @@ def test_grouped_answers_have_media_of_their_own(storage: LocalStorage) -> None:
 
 @pytest.mark.parametrize("template", [PER_KEY, GROUPED, Template.parse("{batch}/{key}")])
 def test_keys_never_share_media(storage: LocalStorage, template: Template) -> None:
-    keys = ["a", "a.1", "a.1.png", "A", "a.png", "a-1", "a-1.1", "a.json", "a.json.1", "x" * 400, "x" * 401]
+    keys = [
+        "a",
+        "a.1",
+        "a.1.png",
+        "A",
+        "a.png",
+        "a-1",
+        "a-1.1",
+        "a.json",
+        "a.json.1",
+        "x" * 400,
+        "x" * 401,
+    ]
     store(
         storage,
         b"".join(line(key, inline(key.encode())) * 1 for key in keys),
@@ -153,9 +178,15 @@ def test_changed_picture_is_named(storage: LocalStorage) -> None:
 )
 def test_samples_become_a_wav(tmp_path: Path, mime_type: str, rate: int, channels: int) -> None:
     samples = bytes(range(240))
-    decoded = decode_media({"data": b64encode(samples).decode(), "mimeType": mime_type}, tmp_path / "decoded")
+    decoded = decode_media(
+        {"data": b64encode(samples).decode(), "mimeType": mime_type}, tmp_path / "decoded"
+    )
     with wave.open(str(tmp_path / "decoded")) as sound:
-        assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (rate, channels, 2)
+        assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (
+            rate,
+            channels,
+            2,
+        )
         assert sound.readframes(sound.getnframes()) == samples
     data = (tmp_path / "decoded").read_bytes()
     assert decoded == (len(data), hashlib.sha256(data).hexdigest(), ".wav", mime_type)
@@ -170,16 +201,24 @@ def test_samples_of_unknown_rate_stay_samples(tmp_path: Path, mime_type: str) ->
 
 
 def test_two_candidates_have_two_pictures(storage: LocalStorage) -> None:
-    contents = [{"content": {"parts": [inline(data)]}, "finishReason": "STOP"} for data in (b"one", b"two")]
+    contents = [
+        {"content": {"parts": [inline(data)]}, "finishReason": "STOP"} for data in (b"one", b"two")
+    ]
     data = json.dumps({"response": {"candidates": contents}, "key": "k"}).encode() + b"\n"
     store(storage, data, 1, OUTPUT_FORMS="media")
     assert media_of(storage) == {"b1/_media/k.1.png": b"one", "b1/_media/k.2.png": b"two"}
 
 
 def test_left_out_parts_are_counted(storage: LocalStorage) -> None:
-    manifest = store(storage, line("k", "a", {"fileData": {"fileUri": "u"}}), 1, OUTPUT_FORMS="text,media")
+    manifest = store(
+        storage, line("k", "a", {"fileData": {"fileUri": "u"}}), 1, OUTPUT_FORMS="text,media"
+    )
     assert isinstance(manifest.forms, FormsRecord)
     assert manifest.forms.failed == {"left_out": 1}
     (row,) = [row for row in listed(storage) if row["object"] is None]
-    assert (row["form"], row["key"], row["error"]) == ("left_out", "k", "in the raw line alone: 1 fileData")
+    assert (row["form"], row["key"], row["error"]) == (
+        "left_out",
+        "k",
+        "in the raw line alone: 1 fileData",
+    )
     assert findings(storage) == []

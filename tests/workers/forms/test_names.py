@@ -18,7 +18,8 @@ TEMPLATES = (
     ("{lang}/{batch}/{key}.json", "(?P<lang>[a-z]).*"),
 )
 keys = st.lists(
-    st.text(max_size=6) | st.sampled_from(["a", "a.json", "a.1", "a.txt", "A", "x" * 300, "con"]), unique=True
+    st.text(max_size=6) | st.sampled_from(["a", "a.json", "a.1", "a.txt", "A", "x" * 300, "con"]),
+    unique=True,
 )
 
 
@@ -26,7 +27,9 @@ keys = st.lists(
 def test_no_two_objects_share_a_name(keys: list[str], chosen: tuple[str, str | None]) -> None:
     template = Template.parse(*chosen)
     namer, names = template.bind("b1"), FormNames("b1", template.ending, groups=False)
-    raw = [namer.name(key) for key in keys] + [unkeyed_name("b1", number, groups=False) for number in (1, 11)]
+    raw = [namer.name(key) for key in keys] + [
+        unkeyed_name("b1", number, groups=False) for number in (1, 11)
+    ]
     made = list(raw)
     for name in raw:
         made += [names.name(form, name, ".json") for form in FORMS]

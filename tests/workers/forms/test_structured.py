@@ -47,7 +47,12 @@ def test_broken_answer_is_said(text: str, words: str) -> None:
         StructuredAnswers(None).parse(text)
 
 
-@given(st.recursive(st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        st.lists,
+    )
+)
 def test_any_json_comes_through(value: object) -> None:
     assert json.loads(StructuredAnswers(None).parse(json.dumps(value, indent=3))) == value
 
@@ -55,7 +60,9 @@ def test_any_json_comes_through(value: object) -> None:
 def test_schema_is_held() -> None:
     answers = StructuredAnswers(build_validator(SCHEMA))
     assert answers.parse('{"n": 1}') == b'{"n":1}'
-    with pytest.raises(BrokenAnswerError, match=r"breaks the schema at \$.n: 'x' is not of type 'integer'"):
+    with pytest.raises(
+        BrokenAnswerError, match=r"breaks the schema at \$.n: 'x' is not of type 'integer'"
+    ):
         answers.parse('{"n": "x"}')
 
 
@@ -76,7 +83,9 @@ def test_wrong_schema_stops_the_start(schema: str, words: str) -> None:
 
 
 def test_schema_without_json_stops_the_start() -> None:
-    with pytest.raises(SettingsError, match="RESPONSE_SCHEMA: it is of use only where OUTPUT_FORMS has json"):
+    with pytest.raises(
+        SettingsError, match="RESPONSE_SCHEMA: it is of use only where OUTPUT_FORMS has json"
+    ):
         read_settings({"GEMINI_API_KEY": "k", "OUTPUT_FORMS": "raw,text", "RESPONSE_SCHEMA": "{}"})
 
 

@@ -12,25 +12,38 @@ from receiver.storage import LocalStorage
 from tests import nasty
 from tests.workers.forms.reading import findings, line, objects, read, thought
 from tests.workers.storing import GROUPED, PER_KEY, store
-from workers.forms.table import COUNTS, JsonTable, ParquetTable, Row, read_embedding
+from workers.forms.table import COUNTS, JsonTable, ParquetTable, TableRow, read_embedding
 from workers.job.lease import ShuttingDownError
 from workers.results.lines import MAX_LINE_BYTES
 
 COLUMNS = [
     *("batch", "key", "line", "outcome", "text", "finish_reason", "error_code", "error_message"),
-    *("prompt_tokens", "cached_tokens", "candidates_tokens", "thoughts_tokens", "tool_use_prompt_tokens"),
+    *(
+        "prompt_tokens",
+        "cached_tokens",
+        "candidates_tokens",
+        "thoughts_tokens",
+        "tool_use_prompt_tokens",
+    ),
     *("total_tokens", "media", "embedding", "candidate", "function_calls", "code", "code_output"),
     "further_candidates",
 ]
 
 
 def embedding(key: str, *values: Any) -> bytes:
-    return json.dumps({"response": {"embedding": {"values": values}, "tokenCount": "3"}, "key": key}).encode() + b"\n"
+    return (
+        json.dumps(
+            {"response": {"embedding": {"values": values}, "tokenCount": "3"}, "key": key}
+        ).encode()
+        + b"\n"
+    )
 
 
 def table_of(storage: LocalStorage) -> Any:
     assert isinstance(storage, LocalStorage)
-    return parquet.read_table(str(storage.root / "b1" / "_table.parquet"), filesystem=fs.LocalFileSystem())
+    return parquet.read_table(
+        str(storage.root / "b1" / "_table.parquet"), filesystem=fs.LocalFileSystem()
+    )
 
 
 def rows_of(storage: LocalStorage) -> list[dict[str, Any]]:
@@ -46,7 +59,9 @@ def test_every_outcome_has_its_row(storage: LocalStorage) -> None:
     manifest = store(storage, nasty.FILE, nasty.REQUESTS, OUTPUT_FORMS="table")
     rows = rows_of(storage)
     assert len(rows) == sum(manifest.outcomes.values())
-    assert {row["outcome"] for row in rows} == {name for name, count in manifest.outcomes.items() if count}
+    assert {row["outcome"] for row in rows} == {
+        name for name, count in manifest.outcomes.items() if count
+    }
     by_key = {row["key"]: row for row in rows if row["outcome"] != "duplicate"}
     about = ("outcome", "text", "finish_reason", "error_code", "error_message")
     assert parts(by_key["fr-unicode"], *about) == ("ok", "a\u2028b \U0001f600", "STOP", None, None)
@@ -57,14 +72,27 @@ def test_every_outcome_has_its_row(storage: LocalStorage) -> None:
     assert parts(by_key["\\ud800"], *about)[:2] == ("ok", "hello")
     assert by_key["de-inner"]["embedding"] == pytest.approx([0.1])
     (second,) = [row for row in rows if row["outcome"] == "duplicate"]
-    assert parts(second, "key", *about[1:]) == ("fr-unicode", None, None, None, "its key had an earlier line")
+    assert parts(second, "key", *about[1:]) == (
+        "fr-unicode",
+        None,
+        None,
+        None,
+        "its key had an earlier line",
+    )
     assert {row["batch"] for row in rows} == {"batches/b1"}
 
 
 def test_counts_and_media_are_told(storage: LocalStorage) -> None:
-    usage = {"promptTokenCount": 5, "cachedContentTokenCount": 1, "candidatesTokenCount": 2, "thoughtsTokenCount": 3}
+    usage = {
+        "promptTokenCount": 5,
+        "cachedContentTokenCount": 1,
+        "candidatesTokenCount": 2,
+        "thoughtsTokenCount": 3,
+    }
     usage |= {"toolUsePromptTokenCount": 4, "totalTokenCount": 14}
-    row = json.loads(line("k", thought("hm"), "a", {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}))
+    row = json.loads(
+        line("k", thought("hm"), "a", {"inlineData": {"mimeType": "image/png", "data": "AAAA"}})
+    )
     row["response"]["usageMetadata"] = usage
     store(storage, json.dumps(row).encode() + b"\n" + line("l", "b"), 2, OUTPUT_FORMS="table,media")
     first, second = rows_of(storage)
@@ -83,8 +111,12 @@ def test_counts_and_media_are_told(storage: LocalStorage) -> None:
         ([[1.0], [None]], "fixed_size_list<element: float>[1]"),
     ],
 )
-def test_embeddings_of_one_size_are_fixed(storage: LocalStorage, values: list[list[Any]], kind: str) -> None:
-    data = b"".join(embedding(f"e{number}", *one) for number, one in enumerate(values)) + line("k", "text")
+def test_embeddings_of_one_size_are_fixed(
+    storage: LocalStorage, values: list[list[Any]], kind: str
+) -> None:
+    data = b"".join(embedding(f"e{number}", *one) for number, one in enumerate(values)) + line(
+        "k", "text"
+    )
     store(storage, data, len(values) + 1, OUTPUT_FORMS="table")
     table = table_of(storage)
     assert table.column_names == COLUMNS
@@ -93,13 +125,20 @@ def test_embeddings_of_one_size_are_fixed(storage: LocalStorage, values: list[li
     assert table.column("embedding").to_pylist() == [*expected, None]
 
 
-@pytest.mark.parametrize("values", [None, [], [float("nan")], [float("inf")], ["1"], [None], [[1.0]], [10**400]])
+@pytest.mark.parametrize(
+    "values", [None, [], [float("nan")], [float("inf")], ["1"], [None], [[1.0]], [10**400]]
+)
 def test_what_are_no_numbers_is_no_embedding(values: Any) -> None:
     assert read_embedding(values) is None
 
 
 def test_oversize_line_has_its_row(storage: LocalStorage) -> None:
-    store(storage, b'{"key":"' + b"x" * MAX_LINE_BYTES + b'"}\n' + line("k", "a"), 2, OUTPUT_FORMS="table")
+    store(
+        storage,
+        b'{"key":"' + b"x" * MAX_LINE_BYTES + b'"}\n' + line("k", "a"),
+        2,
+        OUTPUT_FORMS="table",
+    )
     assert [parts(row, "line", "key", "outcome", "error_code") for row in rows_of(storage)] == [
         (1, None, "malformed", "oversize"),
         (2, "k", "ok", None),
@@ -110,7 +149,13 @@ def test_oversize_line_has_its_row(storage: LocalStorage) -> None:
 def test_table_is_the_same_again(storage: LocalStorage, tmp_path: Path, template: Any) -> None:
     again = LocalStorage(tmp_path / "again")
     for place in (storage, again):
-        store(place, nasty.FILE, nasty.REQUESTS, template, OUTPUT_FORMS="raw,text,thoughts,json,media,table")
+        store(
+            place,
+            nasty.FILE,
+            nasty.REQUESTS,
+            template,
+            OUTPUT_FORMS="raw,text,thoughts,json,media,table",
+        )
     assert objects(storage) == objects(again)
 
 
@@ -125,11 +170,27 @@ def test_changed_table_is_named(storage: LocalStorage) -> None:
 
 def test_json_table_has_the_same_columns(tmp_path: Path) -> None:
     table = JsonTable(tmp_path / "table")
-    table.add(Row("batches/b1", "k", 1, "ok", "a\x00ä", prompt_tokens=1, media=["m"], embedding=[0.1, -1e-9]))
+    table.add(
+        TableRow(
+            "batches/b1",
+            "k",
+            1,
+            "ok",
+            "a\x00ä",
+            prompt_tokens=1,
+            media=["m"],
+            embedding=[0.1, -1e-9],
+        )
+    )
     table.finish()
     row = json.loads(gzip.decompress(table.path.read_bytes()))
     assert list(row) == COLUMNS
-    assert parts(row, "text", "embedding", "media", "error_code") == ("a\x00ä", [0.1, -1e-9], ["m"], None)
+    assert parts(row, "text", "embedding", "media", "error_code") == (
+        "a\x00ä",
+        [0.1, -1e-9],
+        ["m"],
+        None,
+    )
 
 
 def test_finish_can_be_stopped(tmp_path: Path) -> None:
@@ -137,7 +198,7 @@ def test_finish_can_be_stopped(tmp_path: Path) -> None:
         raise ShuttingDownError
 
     table = ParquetTable(tmp_path / "table", stop)
-    table.add(Row("batches/b1", "k", 1, "ok"))
+    table.add(TableRow("batches/b1", "k", 1, "ok"))
     with pytest.raises(ShuttingDownError):
         table.finish()
     table.close()
@@ -146,12 +207,16 @@ def test_finish_can_be_stopped(tmp_path: Path) -> None:
 def test_many_rows_make_many_groups(tmp_path: Path) -> None:
     table = ParquetTable(tmp_path / "table", lambda: None)
     for number in range(3000):
-        table.add(Row("batches/b1", str(number), number, "ok", embedding=[float(number)] * 1500))
+        table.add(
+            TableRow("batches/b1", str(number), number, "ok", embedding=[float(number)] * 1500)
+        )
     table.finish()
     file = parquet.ParquetFile(table.path)
     assert file.num_row_groups == 5
     column = file.read(["line", "embedding"])
-    assert [row[0] for row in column.column("embedding").to_pylist()] == column.column("line").to_pylist()
+    assert [row[0] for row in column.column("embedding").to_pylist()] == column.column(
+        "line"
+    ).to_pylist()
 
 
 TABLES = {
@@ -160,7 +225,10 @@ TABLES = {
     "picture": line("k", {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}),
     "call": line("k", {"functionCall": {"name": "f", "args": {"a": 1}}}),
     "candidates": json.dumps(
-        {"response": {"candidates": [{"content": {"parts": [{"text": text}]}} for text in "ab"]}, "key": "k"}
+        {
+            "response": {"candidates": [{"content": {"parts": [{"text": text}]}} for text in "ab"]},
+            "key": "k",
+        }
     ).encode()
     + b"\n",
 }
@@ -185,7 +253,12 @@ def test_tables_of_all_kinds_join(tmp_path: Path) -> None:
 def test_tables_of_lines_join(tmp_path: Path) -> None:
     """JSON names no types: polars is told to find the common one, DuckDB finds it."""
     paths = []
-    for number, more in enumerate((Row("b", "k", 1, "ok"), Row("b", "k", 1, "ok", "a", media=["m"], embedding=[0.5]))):
+    for number, more in enumerate(
+        (
+            TableRow("b", "k", 1, "ok"),
+            TableRow("b", "k", 1, "ok", "a", media=["m"], embedding=[0.5]),
+        )
+    ):
         table = JsonTable(tmp_path / f"table{number}.jsonl.gz")
         table.add(more)
         table.finish()

@@ -51,7 +51,11 @@ class Stage:
     def answer(self, path: str, _: Message) -> Answer:
         if path.startswith(f"/v1beta/{FILE}:download"):
             return self.file() if self.file else Answer(200, LINE)
-        described = {"name": BATCH, "metadata": {"batchStats": {"requestCount": "1"}} | self.metadata, "done": True}
+        described = {
+            "name": BATCH,
+            "metadata": {"batchStats": {"requestCount": "1"}} | self.metadata,
+            "done": True,
+        }
         return self.get() if self.get else Answer(200, json.dumps(described).encode())
 
     @property
@@ -80,7 +84,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage(client: "redis.Redis", redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(
+    client: "redis.Redis", redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stage]:
     stage = Stage(client, tmp_path / "outputs")
     with answering(stage.answer) as url:
         environ = {"GEMINI_API_KEY": "right-key", "GEMINI_BASE_URL": url, "REDIS_URL": redis_url}
@@ -148,7 +154,11 @@ def test_outage_is_borne_for_a_week(stage: Stage) -> None:
     assert stage.run().state == "open"
     stage.pass_days(0.2)
     entry = stage.run()
-    assert (entry.state, entry.fault, read_standing(stage.client).waiting) == ("buried", "outside", 1)
+    assert (entry.state, entry.fault, read_standing(stage.client).waiting) == (
+        "buried",
+        "outside",
+        1,
+    )
 
 
 def test_refusal_is_believed_after_a_day(stage: Stage) -> None:
@@ -158,7 +168,11 @@ def test_refusal_is_believed_after_a_day(stage: Stage) -> None:
     assert stage.run().state == "open"
     stage.pass_days(0.2)
     entry = stage.run()
-    assert (entry.state, entry.fault, read_standing(stage.client).waiting) == ("buried", "refused", 1)
+    assert (entry.state, entry.fault, read_standing(stage.client).waiting) == (
+        "buried",
+        "refused",
+        1,
+    )
 
 
 def test_refusal_after_a_long_outage_is_no_verdict_yet(stage: Stage) -> None:

@@ -87,7 +87,9 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
             inbox = Inbox(client)
             keeper = LeaseKeeper(inbox, claim(inbox), clock_s())
             stop(valkey)
-            ending = threading.Thread(target=keeper.finish, args=({"ok": 1}, Message("results.stored", {})))
+            ending = threading.Thread(
+                target=keeper.finish, args=({"ok": 1}, Message("results.stored", {}))
+            )
             ending.start()
             ending.join(1)
             assert ending.is_alive()
@@ -98,7 +100,9 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
         stop(valkey)
 
 
-@pytest.mark.parametrize(("wish", "error"), [("shutdown", "ShuttingDownError"), ("timeout", "OutOfTimeError")])
+@pytest.mark.parametrize(
+    ("wish", "error"), [("shutdown", "ShuttingDownError"), ("timeout", "OutOfTimeError")]
+)
 def test_wish_to_stop_is_heard(redis_url: str, wish: str, error: str) -> None:
     script = f"""
 from receiver.inbox.ledger import Arrival, Inbox, connect
@@ -113,7 +117,9 @@ try:
 except Exception as error:
     print(type(error).__name__)
 """
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
     assert result.stdout.strip() == error
 
 

@@ -36,7 +36,9 @@ LIES = {
 
 
 @pytest.fixture
-def liar(client: "redis.Redis", redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
+def liar(
+    client: "redis.Redis", redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Liar]:
     with open_liar(client, tmp_path / "outputs", monkeypatch, redis_url) as liar:
         liar.stats = {"requestCount": "3", "successfulRequestCount": "3"}
         yield liar
@@ -46,7 +48,15 @@ def names(liar: Liar) -> set[str]:
     return {name.removeprefix("b1/") for name in liar.storage.list_names("b1")}
 
 
-STORED = {"a.json", "b.json", "c.json", "_errors.jsonl", "_index.jsonl.gz", "_manifest.json", "_retry.jsonl"}
+STORED = {
+    "a.json",
+    "b.json",
+    "c.json",
+    "_errors.jsonl",
+    "_index.jsonl.gz",
+    "_manifest.json",
+    "_retry.jsonl",
+}
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
@@ -54,7 +64,11 @@ def test_lie_is_not_committed(liar: Liar, lie: bytes) -> None:
     liar.bodies = [lie, WHOLE]
     manifest = liar.store()
     assert liar.readings == 2
-    assert (manifest.outcomes["ok"], manifest.missing, judge_manifest(manifest).problems) == (3, 0, ())
+    assert (manifest.outcomes["ok"], manifest.missing, judge_manifest(manifest).problems) == (
+        3,
+        0,
+        (),
+    )
     assert names(liar) == STORED
 
 
@@ -177,7 +191,9 @@ def test_wrong_results_that_never_stay_the_same_are_an_outage(liar: Liar) -> Non
         process_batch(NAME)
     assert (liar.entry.state, liar.entry.waits, liar.entry.outages) == ("open", MAX_READINGS, 5)
     (outage,) = find_outages(liar.client)
-    assert outage.cause.startswith(f"Gemini gives wrong results, other ones at each of {MAX_READINGS + 5} readings: ")
+    assert outage.cause.startswith(
+        f"Gemini gives wrong results, other ones at each of {MAX_READINGS + 5} readings: "
+    )
     liar.bodies = [WHOLE]
     liar.client.zadd(DUE, {NAME: 0}, xx=True)
     assert (liar.work(), liar.manifest.outcomes["ok"]) == ("done", 3)

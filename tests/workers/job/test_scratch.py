@@ -39,10 +39,16 @@ def test_worker_clears_what_killed_ones_left(tmp_path: Path, redis_url: str) -> 
         "SCRATCH_DIR": str(scratch),
     }
     argv = [sys.executable, "-m", "workers", "worker", "--burst"]
-    ended = subprocess.run(argv, env=os.environ | settings, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        argv, env=os.environ | settings, capture_output=True, text=True, check=True
+    )
     assert [path for path in old if path.exists()] == []
     assert [path for path in kept if not path.exists()] == []
-    assert ended.stderr.count("worker.leftovers_cleared") + ended.stdout.count("worker.leftovers_cleared") == 2
+    assert (
+        ended.stderr.count("worker.leftovers_cleared")
+        + ended.stdout.count("worker.leftovers_cleared")
+        == 2
+    )
 
 
 def test_worker_starts_where_nothing_can_be_cleared(tmp_path: Path, redis_url: str) -> None:
@@ -53,5 +59,7 @@ def test_worker_starts_where_nothing_can_be_cleared(tmp_path: Path, redis_url: s
         "SCRATCH_DIR": str(tmp_path / "absent"),
     }
     argv = [sys.executable, "-m", "workers", "worker", "--burst"]
-    ended = subprocess.run(argv, env=os.environ | settings, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        argv, env=os.environ | settings, capture_output=True, text=True, check=True
+    )
     assert "worker.leftovers_kept" in ended.stderr + ended.stdout

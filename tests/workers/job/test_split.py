@@ -13,7 +13,7 @@ from receiver.errors import LeaseLostError
 from receiver.outputs.paths import Template
 from receiver.storage import LocalStorage
 from workers.job.split import Split
-from workers.results.result_counts import Account
+from workers.results.result_counts import ResultCounts
 
 ANSWER = b'{"response":{"candidates":[{"content":{"parts":[{"text":"%s"}]},"finishReason":"STOP"}]},"key":"%s"}'
 PER_KEY = Template.parse("{batch}/{key}.json")
@@ -24,11 +24,11 @@ def answer(key: str, text: str = "hello") -> bytes:
     return ANSWER % (text.encode(), key.encode())
 
 
-def split(root: Path, chunks: Iterable[bytes], template: Template = PER_KEY) -> Account:
+def split(root: Path, chunks: Iterable[bytes], template: Template = PER_KEY) -> ResultCounts:
     """Split into `root`/outputs. Gives the books."""
     scratch = root / "scratch"
     scratch.mkdir()
-    account = Account()
+    account = ResultCounts()
     storage = LocalStorage(root / "outputs")
     with Split("b1", storage, template.bind("b1"), account, lambda: None, scratch) as one:
         one.run(chunks)
@@ -48,7 +48,9 @@ def read(root: Path, name: str) -> bytes:
 def test_every_line_becomes_its_object(tmp_path: Path) -> None:
     lines = [answer("one"), answer("two", "1.10"), answer("three")]
     split(tmp_path, [b"\n".join(lines) + b"\n"])
-    assert [read(tmp_path, f"b1/{key}.json") for key in ("one", "two", "three")] == [line + b"\n" for line in lines]
+    assert [read(tmp_path, f"b1/{key}.json") for key in ("one", "two", "three")] == [
+        line + b"\n" for line in lines
+    ]
 
 
 def test_groups_keep_the_sources_order(tmp_path: Path) -> None:
@@ -61,7 +63,9 @@ def test_groups_keep_the_sources_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("template", [PER_KEY, GROUPED], ids=["per key", "grouped"])
 def test_index_finds_every_line(tmp_path: Path, template: Template) -> None:
-    lines = [answer(f"{'de' if number % 3 else 'fr'}-{number}", "x" * number) for number in range(1000)]
+    lines = [
+        answer(f"{'de' if number % 3 else 'fr'}-{number}", "x" * number) for number in range(1000)
+    ]
     split(tmp_path, [b"\n".join(lines) + b"\n"], template)
     rows = index(tmp_path)
     assert [row["line"] for row in rows] == list(range(1, 1001))
@@ -93,7 +97,9 @@ def test_errors_are_kept_apart(tmp_path: Path) -> None:
     assert errors[4]["raw"] is None
     assert [row["line"] for row in index(tmp_path)] == [1, 2, 3, 4, 5, 6]
     assert account.lines == 6
-    assert [json.loads(line) for line in read(tmp_path, "b1/_retry.jsonl").splitlines()] == [{"key": "two"}]
+    assert [json.loads(line) for line in read(tmp_path, "b1/_retry.jsonl").splitlines()] == [
+        {"key": "two"}
+    ]
 
 
 def test_blank_lines_answer_nothing(tmp_path: Path) -> None:
@@ -103,8 +109,12 @@ def test_blank_lines_answer_nothing(tmp_path: Path) -> None:
     assert read(tmp_path, "b1/one.json") == answer("one") + b"\r\n"
 
 
-@pytest.mark.parametrize(("template", "name"), [(PER_KEY, "b1/_unkeyed/2.json"), (GROUPED, "b1/_unkeyed.jsonl")])
-def test_result_without_key_is_kept_by_number(tmp_path: Path, template: Template, name: str) -> None:
+@pytest.mark.parametrize(
+    ("template", "name"), [(PER_KEY, "b1/_unkeyed/2.json"), (GROUPED, "b1/_unkeyed.jsonl")]
+)
+def test_result_without_key_is_kept_by_number(
+    tmp_path: Path, template: Template, name: str
+) -> None:
     line = answer("x").replace(b',"key":"x"', b"")
     account = split(tmp_path, [answer("de-1") + b"\n" + line + b"\n"], template)
     assert read(tmp_path, name) == line + b"\n"
@@ -137,7 +147,7 @@ def test_lost_lease_stops_before_the_next_write(tmp_path: Path) -> None:
     scratch.mkdir()
     with (
         pytest.raises(LeaseLostError),
-        Split("b1", storage, PER_KEY.bind("b1"), Account(), lost, scratch) as one,
+        Split("b1", storage, PER_KEY.bind("b1"), ResultCounts(), lost, scratch) as one,
     ):
         one.run([b"\n".join(answer(str(number)) for number in range(2000))])
     assert storage.list_names("") == []

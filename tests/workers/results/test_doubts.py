@@ -1,6 +1,12 @@
 import pytest
 
-from workers.results.doubts import PAUSES, Reading, Series, find_doubt, plan_next_reading_s
+from workers.results.doubts import (
+    PAUSES,
+    ReadingSeries,
+    ResultReading,
+    find_doubt,
+    plan_next_reading_s,
+)
 
 BASE_S = 5.0
 WHOLE_S = sum(PAUSES) * BASE_S
@@ -46,7 +52,10 @@ def test_reading_that_looks_wrong_is_doubted(  # noqa: PLR0913, PLR0917 - a row 
     is_cut: bool,  # noqa: FBT001 - a row of the table
     doubt: str | None,
 ) -> None:
-    assert find_doubt(Reading(state, expected, failed, lines, strays, bare_errors, is_cut)) == doubt
+    assert (
+        find_doubt(ResultReading(state, expected, failed, lines, strays, bare_errors, is_cut))
+        == doubt
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,4 +76,4 @@ def test_reading_that_looks_wrong_is_doubted(  # noqa: PLR0913, PLR0917 - a row 
 def test_same_bytes_must_come_often_and_for_long(
     readings: int, same: int, same_s: float, delay_s: float | None
 ) -> None:
-    assert plan_next_reading_s(Series(readings, same, same_s), BASE_S) == delay_s
+    assert plan_next_reading_s(ReadingSeries(readings, same, same_s), BASE_S) == delay_s

@@ -33,14 +33,19 @@ PICTURE = f"""b'{{"response":{{"candidates":[{{"content":{{"parts":{PARTS}}}}}]}
         (PICTURE, "ok"),
         ("b'[' + b'[],' * 20_000_000", "malformed"),
         ("b'{' + b'\"' * 60_000_000", "malformed"),
-        ('b\'{"key":"k","response":{"candidates":[\' + b\'{},\' * 20_000_000 + b\'{}]}}\'', "malformed"),
+        (
+            'b\'{"key":"k","response":{"candidates":[\' + b\'{},\' * 20_000_000 + b\'{}]}}\'',
+            "malformed",
+        ),
         ("b'{\"key\":\"' + b'x' * 60_000_000", "malformed"),
         ('\'{"key":"k","error":"\U0001f600\'.encode() + b\'x\' * 60_000_000 + b\'"}\'', "error"),
     ],
     ids=["picture", "lists", "quotes", "candidates", "cut", "wide text"],
 )
 def test_sixty_megabytes_are_judged_in_bounds(line: str, outcome: str) -> None:
-    done = subprocess.run([sys.executable, "-c", PARSE, line], capture_output=True, check=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE, line], capture_output=True, check=True, text=True, timeout=120
+    )
     found, peak_kib = done.stdout.split()
     assert found == outcome
     assert int(peak_kib) < LIMIT_KIB

@@ -6,12 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.results.lines import BLOCK_BYTES, BlankLines, Block, LineSplitter, OversizeLine, Piece, is_utf8
+from workers.results.lines import (
+    BLOCK_BYTES,
+    BlankLines,
+    Block,
+    LineSplitter,
+    OversizeLine,
+    Piece,
+    is_utf8,
+)
 
 MIB = 1024 * 1024
 
 
-def split(chunks: Iterable[bytes], *, max_line_bytes: int = MIB) -> tuple[list[Piece], LineSplitter, bytes]:
+def split(
+    chunks: Iterable[bytes], *, max_line_bytes: int = MIB
+) -> tuple[list[Piece], LineSplitter, bytes]:
     sink = io.BytesIO()
     splitter = LineSplitter(oversize_sink=sink.write, max_line_bytes=max_line_bytes)
     return list(splitter.split(chunks)), splitter, sink.getvalue()
@@ -31,7 +41,9 @@ def cut(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\r", "\x0b", "\x0c", "\x1e", "\x00"])
+@pytest.mark.parametrize(
+    "separator", ["\u2028", "\u2029", "\x85", "\r", "\x0b", "\x0c", "\x1e", "\x00"]
+)
 def test_only_newline_cuts_lines(separator: str) -> None:
     line = f'{{"text":"a{separator}b"}}'.encode()
     blocks, _, _ = split([line + b"\n" + line + b"\r\n"])
@@ -49,14 +61,18 @@ def test_only_newline_cuts_lines(separator: str) -> None:
         (b"a\n\n\nb\n", [b"a", b"", b"", b"b"], False),
     ],
 )
-def test_missing_last_newline_is_told(data: bytes, lines: list[bytes], *, unterminated: bool) -> None:
+def test_missing_last_newline_is_told(
+    data: bytes, lines: list[bytes], *, unterminated: bool
+) -> None:
     blocks, splitter, _ = split([data])
     assert lines_of(blocks) == lines
     assert splitter.unterminated is unterminated
 
 
 @given(
-    data=st.lists(st.one_of(st.binary(max_size=12), st.text(max_size=12).map(str.encode))).map(b"\n".join),
+    data=st.lists(st.one_of(st.binary(max_size=12), st.text(max_size=12).map(str.encode))).map(
+        b"\n".join
+    ),
     size=st.integers(1, 40),
 )
 def test_chunk_borders_change_nothing(data: bytes, size: int) -> None:
@@ -86,7 +102,12 @@ def test_valid_text_stays_valid_across_chunks(lines: list[str], size: int) -> No
 
 def test_broken_block_spoils_no_later_block() -> None:
     blocks, _, _ = split([b"good\n", b"b\xff\xc3", b"\xa4d\n", "gööd\n".encode(), b"cut \xc3"])
-    assert [block.valid_utf8 for block in blocks if isinstance(block, Block)] == [True, False, True, False]
+    assert [block.valid_utf8 for block in blocks if isinstance(block, Block)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +129,10 @@ def test_large_chunk_becomes_small_blocks() -> None:
     data = b"x" * 99 + b"\n"
     blocks, _, _ = split([data * 10_000])
     assert lines_of(blocks) == [data[:-1]] * 10_000
-    assert max(sum(map(len, block.lines)) for block in blocks if isinstance(block, Block)) <= BLOCK_BYTES + 100
+    assert (
+        max(sum(map(len, block.lines)) for block in blocks if isinstance(block, Block))
+        <= BLOCK_BYTES + 100
+    )
 
 
 def test_thirty_megabytes_are_one_line() -> None:
@@ -119,7 +143,10 @@ def test_thirty_megabytes_are_one_line() -> None:
 
 @given(
     runs=st.lists(
-        st.tuples(st.sampled_from([b"\n", b" \n", b"\r\n", b"x\n", b"\xff\n", b" x \n", b" "]), st.integers(1, 9000))
+        st.tuples(
+            st.sampled_from([b"\n", b" \n", b"\r\n", b"x\n", b"\xff\n", b" x \n", b" "]),
+            st.integers(1, 9000),
+        )
     ),
     size=st.integers(1000, BLOCK_BYTES),
 )
@@ -131,7 +158,8 @@ def test_runs_of_blank_lines_are_counted(runs: list[tuple[bytes, int]], size: in
         line if line.strip() else b"" for line in expected
     ]
     assert all(
-        not isinstance(block, Block) or not block.valid_utf8 or is_utf8(b"".join(block.lines)) for block in blocks
+        not isinstance(block, Block) or not block.valid_utf8 or is_utf8(b"".join(block.lines))
+        for block in blocks
     )
 
 
@@ -139,7 +167,10 @@ def test_runs_of_blank_lines_are_counted(runs: list[tuple[bytes, int]], size: in
 def test_millions_of_blank_lines_are_few_pieces(unit: bytes) -> None:
     blocks, _, _ = split(cut(unit * (4 * MIB // len(unit)), BLOCK_BYTES))
     assert len(lines_of(blocks)) == unit.count(b"\n") * (4 * MIB // len(unit))
-    assert sum(len(block.lines) for block in blocks if isinstance(block, Block)) < 10 * 4 * MIB // BLOCK_BYTES
+    assert (
+        sum(len(block.lines) for block in blocks if isinstance(block, Block))
+        < 10 * 4 * MIB // BLOCK_BYTES
+    )
 
 
 def test_oversize_line_goes_to_the_sink() -> None:

@@ -40,7 +40,12 @@ ERROR, MALFORMED, UNKEYED = Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED
 CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     # answers
     "text": (candidates(ANSWER), OK, "STOP", False),
-    "thought, then text": (candidates(answer({"text": "plan", "thought": True}, {"text": "x"})), OK, "STOP", False),
+    "thought, then text": (
+        candidates(answer({"text": "plan", "thought": True}, {"text": "x"})),
+        OK,
+        "STOP",
+        False,
+    ),
     "one letter": (candidates(answer({"text": "A"})), OK, "STOP", False),
     "no finish reason": (candidates(answer({"text": "x"}, reason=None)), OK, None, False),
     "unspecified finish reason": (
@@ -53,22 +58,57 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "lower case": (candidates(answer({"text": "x"}, reason="stop")), OK, "stop", False),
     "line breaks, then text": (candidates(answer({"text": "\n \u00a0x"})), OK, "STOP", False),
     "empty part, then text": (candidates(answer({"text": "\n"}, {"text": "x"})), OK, "STOP", False),
-    "function call": (candidates(answer({"functionCall": {"name": "f", "args": {"a": 1}}})), OK, "STOP", False),
-    "image alone": (candidates(answer({"inlineData": {"mimeType": "image/png", "data": "aaaa"}})), OK, "STOP", False),
+    "function call": (
+        candidates(answer({"functionCall": {"name": "f", "args": {"a": 1}}})),
+        OK,
+        "STOP",
+        False,
+    ),
+    "image alone": (
+        candidates(answer({"inlineData": {"mimeType": "image/png", "data": "aaaa"}})),
+        OK,
+        "STOP",
+        False,
+    ),
     "file": (candidates(answer({"fileData": {"fileUri": "u"}})), OK, "STOP", False),
     "code": (candidates(answer({"executableCode": {"code": "1"}})), OK, "STOP", False),
-    "code's result": (candidates(answer({"codeExecutionResult": {"output": "1"}})), OK, "STOP", False),
+    "code's result": (
+        candidates(answer({"codeExecutionResult": {"output": "1"}})),
+        OK,
+        "STOP",
+        False,
+    ),
     "content of a new kind": (candidates(answer({"hologram": {}})), OK, "STOP", False),
-    "grounding": (candidates(ANSWER | {"groundingMetadata": {"webSearchQueries": ["q"]}}), OK, "STOP", False),
+    "grounding": (
+        candidates(ANSWER | {"groundingMetadata": {"webSearchQueries": ["q"]}}),
+        OK,
+        "STOP",
+        False,
+    ),
     "line separator in text": (candidates(answer({"text": "a\u2028b"})), OK, "STOP", False),
-    "embedding": (line({"tokenCount": "1", "embedding": {"values": [-0.03, 0.2]}}), OK, None, False),
+    "embedding": (
+        line({"tokenCount": "1", "embedding": {"values": [-0.03, 0.2]}}),
+        OK,
+        None,
+        False,
+    ),
     "embedding in exponents": (line({"embedding": {"values": [1e-9]}}), OK, None, False),
     "error null": (candidates(ANSWER, error=None), OK, "STOP", False),
     "echoed status": (candidates(ANSWER, status={"code": 3}), OK, "STOP", False),
     # several candidates: the first finished answer decides
     "second answers": (candidates({"finishReason": "SAFETY"}, ANSWER), OK, "STOP", False),
-    "first is cut, second is not": (candidates(answer({"text": "x"}, reason="MAX_TOKENS"), ANSWER), OK, "STOP", False),
-    "first broke, second did not": (candidates(answer({"text": "x"}, reason="OTHER"), ANSWER), OK, "STOP", False),
+    "first is cut, second is not": (
+        candidates(answer({"text": "x"}, reason="MAX_TOKENS"), ANSWER),
+        OK,
+        "STOP",
+        False,
+    ),
+    "first broke, second did not": (
+        candidates(answer({"text": "x"}, reason="OTHER"), ANSWER),
+        OK,
+        "STOP",
+        False,
+    ),
     "first is empty, second is not": (candidates(NOTHING, ANSWER), OK, "STOP", False),
     "first is blank, second is cut": (
         candidates(answer({"text": " "}), answer({"text": "x"}, reason="MAX_TOKENS")),
@@ -88,11 +128,31 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
         "MAX_TOKENS",
         False,
     ),
-    "both blocked": (candidates({"finishReason": "SPII"}, {"finishReason": "SAFETY"}), BLOCKED, "SPII", False),
+    "both blocked": (
+        candidates({"finishReason": "SPII"}, {"finishReason": "SAFETY"}),
+        BLOCKED,
+        "SPII",
+        False,
+    ),
     # no answer
-    "cut": (candidates(answer({"text": "half"}, reason="MAX_TOKENS")), TRUNCATED, "MAX_TOKENS", False),
-    "cut to nothing": (candidates(NOTHING | {"finishReason": "MAX_TOKENS"}), TRUNCATED, "MAX_TOKENS", False),
-    "cut without content": (candidates({"finishReason": "MAX_TOKENS"}), TRUNCATED, "MAX_TOKENS", False),
+    "cut": (
+        candidates(answer({"text": "half"}, reason="MAX_TOKENS")),
+        TRUNCATED,
+        "MAX_TOKENS",
+        False,
+    ),
+    "cut to nothing": (
+        candidates(NOTHING | {"finishReason": "MAX_TOKENS"}),
+        TRUNCATED,
+        "MAX_TOKENS",
+        False,
+    ),
+    "cut without content": (
+        candidates({"finishReason": "MAX_TOKENS"}),
+        TRUNCATED,
+        "MAX_TOKENS",
+        False,
+    ),
     "budget spent on thoughts": (
         candidates(answer({"text": "plan", "thought": True}, reason="MAX_TOKENS")),
         TRUNCATED,
@@ -105,7 +165,12 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
         "MAX_TOKENS",
         False,
     ),
-    "cut to nothing, then an answer": (candidates({"finishReason": "MAX_TOKENS"}, ANSWER), OK, "STOP", False),
+    "cut to nothing, then an answer": (
+        candidates({"finishReason": "MAX_TOKENS"}, ANSWER),
+        OK,
+        "STOP",
+        False,
+    ),
     "thoughts alone": (candidates(answer({"text": "plan", "thought": True})), EMPTY, "STOP", True),
     "empty text": (candidates(answer({"text": ""})), EMPTY, "STOP", True),
     "text null": (candidates(answer({"text": None})), EMPTY, "STOP", True),
@@ -113,7 +178,12 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "no parts": (candidates(NOTHING), EMPTY, "STOP", True),
     "no candidates": (line({"usageMetadata": {"promptTokenCount": 1}}), EMPTY, None, True),
     "candidates empty": (candidates(), EMPTY, None, True),
-    "signature and white space": (candidates(answer({"thoughtSignature": "EpgC", "text": "\n"})), EMPTY, "STOP", True),
+    "signature and white space": (
+        candidates(answer({"thoughtSignature": "EpgC", "text": "\n"})),
+        EMPTY,
+        "STOP",
+        True,
+    ),
     "picture without data": (
         candidates(answer({"inlineData": {"mimeType": "image/png", "data": ""}})),
         EMPTY,
@@ -124,7 +194,12 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "response empty": (line({}), EMPTY, None, True),
     # refusals
     "prompt blocked": (line({"promptFeedback": {"blockReason": "OTHER"}}), BLOCKED, "OTHER", False),
-    "candidate blocked": (candidates({"finishReason": "SAFETY", "index": 0}), BLOCKED, "SAFETY", False),
+    "candidate blocked": (
+        candidates({"finishReason": "SAFETY", "index": 0}),
+        BLOCKED,
+        "SAFETY",
+        False,
+    ),
     "half an answer, then blocked": (
         candidates(answer({"text": "x"}, reason="RECITATION")),
         BLOCKED,
@@ -132,13 +207,28 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
         False,
     ),
     # ends that are none
-    "finish reason of no text": (candidates(ANSWER | {"finishReason": ["STOP"]}), ERROR, None, True),
+    "finish reason of no text": (
+        candidates(ANSWER | {"finishReason": ["STOP"]}),
+        ERROR,
+        None,
+        True,
+    ),
     "finish reason as number": (candidates(ANSWER | {"finishReason": 1}), ERROR, "1", True),
     # errors
     "error 3": (line(error={"code": 3, "message": "bad"}), ERROR, "3", False),
-    "error 8": (line(error={"code": 8, "message": "quota", "details": [{"@type": "t"}]}), ERROR, "8", True),
+    "error 8": (
+        line(error={"code": 8, "message": "quota", "details": [{"@type": "t"}]}),
+        ERROR,
+        "8",
+        True,
+    ),
     "error 13": (line(error={"code": 13, "message": "…"}), ERROR, "13", True),
-    "error 13 by recitation": (line(error={"code": 13, "message": "blocked: recitation"}), ERROR, "13", False),
+    "error 13 by recitation": (
+        line(error={"code": 13, "message": "blocked: recitation"}),
+        ERROR,
+        "13",
+        False,
+    ),
     "error 400": (line(error={"code": 400, "status": "INVALID_ARGUMENT"}), ERROR, "400", False),
     "error 429": (line(error={"code": 429}), ERROR, "429", True),
     "error 499": (line(error={"code": 499}), ERROR, "499", True),
@@ -162,9 +252,19 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
     "response of another kind": (line({"output": [{"type": "message"}]}), MALFORMED, "shape", True),
     "candidates as object": (line({"candidates": {"content": {}}}), MALFORMED, "shape", True),
     "candidates as text": (candidates("x"), MALFORMED, "shape", True),
-    "content as text": (candidates({"content": "x", "finishReason": "STOP"}), MALFORMED, "shape", True),
+    "content as text": (
+        candidates({"content": "x", "finishReason": "STOP"}),
+        MALFORMED,
+        "shape",
+        True,
+    ),
     "parts as text": (candidates({"content": {"parts": "x"}}), MALFORMED, "shape", True),
-    "embedding of no numbers": (line({"embedding": {"values": ["many"]}}), MALFORMED, "shape", True),
+    "embedding of no numbers": (
+        line({"embedding": {"values": ["many"]}}),
+        MALFORMED,
+        "shape",
+        True,
+    ),
     "embedding of nulls": (line({"embedding": {"values": [None]}}), MALFORMED, "shape", True),
     "embedding as list": (line({"embedding": [0.1]}), MALFORMED, "shape", True),
     "embeddings as object": (line({"embeddings": {"values": [0.1]}}), MALFORMED, "shape", True),
@@ -177,7 +277,12 @@ CASES: dict[str, tuple[bytes, Outcome, str | None, bool]] = {
 def test_row_becomes_its_outcome(name: str) -> None:
     source, outcome, code, retryable = CASES[name]
     result = parse_result(source)
-    assert (result.key, result.outcome, result.code, result.retryable) == ("k", outcome, code, retryable)
+    assert (result.key, result.outcome, result.code, result.retryable) == (
+        "k",
+        outcome,
+        code,
+        retryable,
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -195,30 +300,72 @@ def test_every_blocking_reason_blocks(reason: str) -> None:
 
 
 BROKEN_ENDS = (
-    *("MALFORMED_FUNCTION_CALL", "OTHER", "MALFORMED_RESPONSE", "NO_IMAGE", "IMAGE_OTHER", "UNEXPECTED_TOOL_CALL"),
-    *("TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE", "CONTINUATION", "A_NEW_ONE", "stopped", "\u00e4"),
+    *(
+        "MALFORMED_FUNCTION_CALL",
+        "OTHER",
+        "MALFORMED_RESPONSE",
+        "NO_IMAGE",
+        "IMAGE_OTHER",
+        "UNEXPECTED_TOOL_CALL",
+    ),
+    *(
+        "TOO_MANY_TOOL_CALLS",
+        "MISSING_THOUGHT_SIGNATURE",
+        "CONTINUATION",
+        "A_NEW_ONE",
+        "stopped",
+        "\u00e4",
+    ),
 )
 
 
-@pytest.mark.parametrize("parts", [[{"text": "The first of"}], [{"functionCall": {"name": "f"}}], []])
+@pytest.mark.parametrize(
+    "parts", [[{"text": "The first of"}], [{"functionCall": {"name": "f"}}], []]
+)
 @pytest.mark.parametrize("reason", BROKEN_ENDS)
 def test_any_other_end_is_worth_another_try(reason: str, parts: list[Any]) -> None:
     result = parse_result(candidates(answer(*parts, reason=reason)))
-    assert (result.outcome, result.code, result.message, result.retryable) == (ERROR, reason, reason, True)
+    assert (result.outcome, result.code, result.message, result.retryable) == (
+        ERROR,
+        reason,
+        reason,
+        True,
+    )
     told = parse_result(candidates(answer(*parts, reason=reason) | {"finishMessage": "why"}))
     assert (told.outcome, told.code, told.message) == (ERROR, reason, "why")
 
 
 def test_every_reason_of_the_sdk_is_decided() -> None:
     """What the SDK calls neither STOP nor unspecified is no answer, whatever came."""
-    ends = {reason.value: parse_result(candidates(ANSWER | {"finishReason": reason.value})) for reason in FinishReason}
-    assert {reason for reason, result in ends.items() if result.outcome is OK} == {"STOP", "FINISH_REASON_UNSPECIFIED"}
-    assert {reason for reason, result in ends.items() if result.outcome is BLOCKED} == BLOCKING_REASONS & set(ends)
+    ends = {
+        reason.value: parse_result(candidates(ANSWER | {"finishReason": reason.value}))
+        for reason in FinishReason
+    }
+    assert {reason for reason, result in ends.items() if result.outcome is OK} == {
+        "STOP",
+        "FINISH_REASON_UNSPECIFIED",
+    }
+    assert {
+        reason for reason, result in ends.items() if result.outcome is BLOCKED
+    } == BLOCKING_REASONS & set(ends)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "\n", "\t\r\n ", "\n" * 9999, "\u00a0", "\u2028\u2029", "\u3000", "\u200b", "\ufeff", "\x00", "\x1f"],
+    [
+        "",
+        " ",
+        "\n",
+        "\t\r\n ",
+        "\n" * 9999,
+        "\u00a0",
+        "\u2028\u2029",
+        "\u3000",
+        "\u200b",
+        "\ufeff",
+        "\x00",
+        "\x1f",
+    ],
 )
 @pytest.mark.parametrize("escaped", [False, True])
 def test_text_that_nobody_sees_is_empty(text: str, *, escaped: bool) -> None:
@@ -231,12 +378,15 @@ def test_fast_way_calls_no_unseen_character_text() -> None:
     characters = [chr(number) for number in range(0x110000) if not 0xD800 <= number < 0xE000]
     unseen = [character for character in characters if is_unseen(character)]
     assert len(unseen) > 200
-    assert [one for one in unseen if _starts_visibly(json.dumps(one, ensure_ascii=False).encode())] == []
+    assert [
+        one for one in unseen if _starts_visibly(json.dumps(one, ensure_ascii=False).encode())
+    ] == []
     assert [one for one in unseen if _starts_visibly(json.dumps(one).encode())] == []
 
 
 @pytest.mark.parametrize(
-    ("reason", "outcome"), [("MAX_TOKENS", TRUNCATED), ("SAFETY", BLOCKED), ("STOP", EMPTY), ("OTHER", ERROR)]
+    ("reason", "outcome"),
+    [("MAX_TOKENS", TRUNCATED), ("SAFETY", BLOCKED), ("STOP", EMPTY), ("OTHER", ERROR)],
 )
 @pytest.mark.parametrize("name", ["finishMessage", "finish_message"])
 def test_message_of_an_end_is_kept(name: str, reason: str, outcome: Outcome) -> None:
@@ -286,7 +436,8 @@ def test_key_keeps_its_digits() -> None:
         candidates(ANSWER | {"index": "0", "content": ANSWER["content"] | {"role": 7}}),
         candidates(ANSWER, metadata=[1], echoed={"deep": [[[]]]}),
         candidates(ANSWER | {"index": 10**400}),
-        b'{"key":"first","response":"x","key":"k","response":%s}' % json.dumps({"candidates": [ANSWER]}).encode(),
+        b'{"key":"first","response":"x","key":"k","response":%s}'
+        % json.dumps({"candidates": [ANSWER]}).encode(),
     ],
 )
 def test_odd_but_whole_answer_is_ok(source: bytes) -> None:
@@ -312,7 +463,12 @@ def test_odd_but_whole_answer_is_ok(source: bytes) -> None:
 )
 def test_unreadable_line_is_malformed(source: bytes, code: str) -> None:
     result = parse_result(source, valid_utf8=False)
-    assert (result.key, result.outcome, result.code, result.retryable) == (None, MALFORMED, code, True)
+    assert (result.key, result.outcome, result.code, result.retryable) == (
+        None,
+        MALFORMED,
+        code,
+        True,
+    )
     assert result.message
 
 
@@ -331,7 +487,11 @@ def test_deep_nesting_is_safe_in_threads() -> None:
 
 
 def test_thirty_megabytes_are_read() -> None:
-    source = candidates(answer({"text": "Here"}, {"inlineData": {"mimeType": "image/png", "data": "A" * 30_000_000}}))
+    source = candidates(
+        answer(
+            {"text": "Here"}, {"inlineData": {"mimeType": "image/png", "data": "A" * 30_000_000}}
+        )
+    )
     assert parse_result(source).outcome is OK
 
 
@@ -348,7 +508,10 @@ USAGE = {
     "thoughtsTokenCount": 62,
     "toolUsePromptTokenCount": 3,
     "totalTokenCount": 79,
-    "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 10}, {"modality": "IMAGE", "tokenCount": 5}],
+    "promptTokensDetails": [
+        {"modality": "TEXT", "tokenCount": 10},
+        {"modality": "IMAGE", "tokenCount": 5},
+    ],
     "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": 5}],
     "candidatesTokensDetails": [{"modality": "TEXT"}],
     "toolUsePromptTokensDetails": [{"tokenCount": 3}],
@@ -369,7 +532,9 @@ READ_USAGE = Usage(
 )
 
 
-@pytest.mark.parametrize("item", [ANSWER, {"finishReason": "SAFETY"}, ANSWER | {"finishReason": "MAX_TOKENS"}])
+@pytest.mark.parametrize(
+    "item", [ANSWER, {"finishReason": "SAFETY"}, ANSWER | {"finishReason": "MAX_TOKENS"}]
+)
 def test_usage_is_read_whatever_came(item: dict[str, Any]) -> None:
     response = {"candidates": [item], "usageMetadata": USAGE}
     assert parse_result(line(response)).usage == READ_USAGE
@@ -382,18 +547,26 @@ def test_absurd_count_is_none(name: str, count: Any) -> None:
     counts = {"promptTokenCount": 7, "candidatesTokenCount": 9} | {name: count}
     result = parse_result(line({"candidates": [ANSWER], "usageMetadata": counts}))
     assert result.outcome is OK
-    assert result.usage == Usage(prompt=None if name == "promptTokenCount" else 7, candidates=9, doubt=Doubt.UNCOUNTED)
+    assert result.usage == Usage(
+        prompt=None if name == "promptTokenCount" else 7, candidates=9, doubt=Doubt.UNCOUNTED
+    )
 
 
 def test_absent_count_is_not_zero() -> None:
-    usage = parse_result(line({"candidates": [ANSWER], "usageMetadata": {"thoughtsTokenCount": 3}})).usage
+    usage = parse_result(
+        line({"candidates": [ANSWER], "usageMetadata": {"thoughtsTokenCount": 3}})
+    ).usage
     assert usage is not None
     assert (usage.prompt, usage.candidates, usage.total, usage.thoughts) == (None, None, None, 3)
 
 
-@pytest.mark.parametrize("row", [{"candidates": [ANSWER]}, {"candidates": [{"finishReason": "SAFETY"}]}])
+@pytest.mark.parametrize(
+    "row", [{"candidates": [ANSWER]}, {"candidates": [{"finishReason": "SAFETY"}]}]
+)
 def test_line_says_which_model_answered(row: dict[str, Any]) -> None:
-    assert parse_result(line(row | {"modelVersion": "gemini-3.8-flash"})).model == "gemini-3.8-flash"
+    assert (
+        parse_result(line(row | {"modelVersion": "gemini-3.8-flash"})).model == "gemini-3.8-flash"
+    )
     assert parse_result(line(row | {"modelVersion": ["gemini-3.8-flash"]})).model is None
     assert parse_result(line(row)).model is None
 
@@ -420,18 +593,52 @@ def test_any_bytes_give_a_result(source: bytes, *, valid_utf8: bool) -> None:
 
 
 ODD: st.SearchStrategy[Any] = st.sampled_from(
-    [None, True, 0, -1, 1.5, float("nan"), "", "5", "\ud800", "STOP", [], {}, [None], [{}], {"key": 1}]
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        float("nan"),
+        "",
+        "5",
+        "\ud800",
+        "STOP",
+        [],
+        {},
+        [None],
+        [{}],
+        {"key": 1},
+    ]
 )
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
     """Every place inside `value` as its container and the index or name there."""
-    names = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
-    return [(value, name) for name in names] + [place for name in names for place in places(value[name])]
+    names = (
+        list(value)
+        if isinstance(value, dict)
+        else range(len(value))
+        if isinstance(value, list)
+        else []
+    )
+    return [(value, name) for name in names] + [
+        place for name in names for place in places(value[name])
+    ]
 
 
 NAMES = (
-    *("key", "error", "text", "thought", "finishReason", "finish_reason", "embedding", "parts", "usage_metadata"),
+    *(
+        "key",
+        "error",
+        "text",
+        "thought",
+        "finishReason",
+        "finish_reason",
+        "embedding",
+        "parts",
+        "usage_metadata",
+    ),
     *("candidates", "inline_data", "finishMessage", "custom_id", "body", "status_code"),
 )
 
@@ -454,4 +661,6 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
 @given(row=rows(), indent=st.sampled_from([None, 1]))
 def test_both_ways_agree(row: dict[str, Any], indent: int | None) -> None:
     text = json.dumps(row, indent=indent)
-    assert parse_result(text.encode()) == judge_row(json.loads(text, parse_int=str, parse_float=str))
+    assert parse_result(text.encode()) == judge_row(
+        json.loads(text, parse_int=str, parse_float=str)
+    )

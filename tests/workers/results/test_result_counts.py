@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.outputs.outcomes import Outcome
-from workers.results.result_counts import Account, Balance
+from workers.results.result_counts import Balance, ResultCounts
 from workers.results.rules import Result
 from workers.results.usages import ModalityCount, Usage
 
 OK, ERROR, MALFORMED, UNKEYED = Outcome.OK, Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED
 
 
-def booked(*results: Result) -> Account:
-    account = Account()
+def booked(*results: Result) -> ResultCounts:
+    account = ResultCounts()
     for result in results:
         account.add(result)
     return account
@@ -25,7 +25,7 @@ def ok(*keys: str) -> list[Result]:
 
 
 def test_empty_account_has_every_outcome() -> None:
-    assert list(Account().outcomes().items()) == [
+    assert list(ResultCounts().outcomes().items()) == [
         ("ok", 0),
         ("blocked", 0),
         ("truncated", 0),
@@ -40,7 +40,7 @@ def test_empty_account_has_every_outcome() -> None:
 @pytest.mark.parametrize("key", ["k", "", "x" * 31, "x" * 32, "ä", "\ud800", "x" * 10_000])
 @pytest.mark.parametrize("first", [OK, ERROR, Outcome.BLOCKED])
 def test_second_line_of_a_key_is_duplicate(key: str, first: Outcome) -> None:
-    account = Account()
+    account = ResultCounts()
     assert account.add(Result(key, first)) is first
     assert account.add(Result(key, OK)) is Outcome.DUPLICATE
     assert account.add(Result(key, MALFORMED)) is Outcome.DUPLICATE
@@ -49,14 +49,19 @@ def test_second_line_of_a_key_is_duplicate(key: str, first: Outcome) -> None:
 
 
 def test_malformed_line_leaves_its_key_free() -> None:
-    account = Account()
+    account = ResultCounts()
     assert account.add(Result("k", MALFORMED)) is MALFORMED
     assert account.add(Result("k", OK)) is OK
     assert account.add(Result("k", OK)) is Outcome.DUPLICATE
 
 
 def test_results_without_key_never_clash() -> None:
-    account = booked(Result(None, UNKEYED), Result(None, UNKEYED), Result(None, MALFORMED), Result(None, MALFORMED))
+    account = booked(
+        Result(None, UNKEYED),
+        Result(None, UNKEYED),
+        Result(None, MALFORMED),
+        Result(None, MALFORMED),
+    )
     assert (account.outcomes()["unkeyed"], account.outcomes()["malformed"]) == (2, 2)
 
 
@@ -104,7 +109,11 @@ def test_missing_keys_need_no_request_count() -> None:
 
 @given(
     results=st.lists(
-        st.builds(Result, st.none() | st.text(max_size=2), st.sampled_from([o for o in Outcome if o != "duplicate"]))
+        st.builds(
+            Result,
+            st.none() | st.text(max_size=2),
+            st.sampled_from([o for o in Outcome if o != "duplicate"]),
+        )
     ),
     blank=st.integers(0, 3),
     requests=st.integers(0, 30),
@@ -116,14 +125,21 @@ def test_every_line_is_conserved(results: list[Result], blank: int, requests: in
     outcomes, balance = account.outcomes(), account.balance(requests)
     distinct = sum(outcomes.values()) - outcomes["duplicate"]
     assert account.lines == len(results) + blank == sum(outcomes.values()) + account.blank
-    assert balance.balanced is (requests == distinct + (balance.missing or 0) and not outcomes["duplicate"])
+    assert balance.balanced is (
+        requests == distinct + (balance.missing or 0) and not outcomes["duplicate"]
+    )
 
 
 def usage_of(*usages: Usage) -> dict[str, Any]:
     return booked(*(Result(None, UNKEYED, usage=usage) for usage in usages)).usage()
 
 
-NO_MODALITIES: dict[str, Any] = {"prompt": {}, "cached": {}, "candidates": {}, "tool_use_prompt": {}}
+NO_MODALITIES: dict[str, Any] = {
+    "prompt": {},
+    "cached": {},
+    "candidates": {},
+    "tool_use_prompt": {},
+}
 
 
 def test_usage_is_summed_by_field() -> None:
@@ -162,7 +178,9 @@ def test_modalities_are_summed_by_name() -> None:
 
 
 def test_invented_modalities_take_bounded_memory() -> None:
-    usage = usage_of(*(Usage(prompt_details=[ModalityCount(f"M{number}", 1)]) for number in range(2000)))
+    usage = usage_of(
+        *(Usage(prompt_details=[ModalityCount(f"M{number}", 1)]) for number in range(2000))
+    )
     names = usage["by_modality"]["prompt"]
     assert len(names) == 17
     assert (names["OTHER"], sum(names.values())) == (2000 - 16, 2000)
@@ -170,7 +188,7 @@ def test_invented_modalities_take_bounded_memory() -> None:
 
 @pytest.mark.parametrize("width", [31, 36])
 def test_distinct_keys_take_little_memory(width: int) -> None:
-    account, keys = Account(), 19_000
+    account, keys = ResultCounts(), 19_000
     tracemalloc.start()
     for number in range(keys):
         account.add(Result(f"{number:0{width}}", OK))

@@ -9,7 +9,7 @@ from receiver.outputs.manifest import Cost, Priced
 from receiver.outputs.prices import parse_prices
 from workers.results.cost import price_batch
 from workers.results.parser import parse_result
-from workers.results.result_counts import Account
+from workers.results.result_counts import ResultCounts
 from workers.results.rules import malformed
 
 DAY = "2026-11-28T10:00:00Z"
@@ -20,9 +20,15 @@ MODELS = {
     "other": [{"input": "2", "output": "20"}],
 }
 PRICES = parse_prices(json.dumps({"date": "2026-11-01", "models": MODELS}).encode())
-TEXT: dict[str, Any] = {"content": {"parts": [{"text": "x"}], "role": "model"}, "finishReason": "STOP"}
+TEXT: dict[str, Any] = {
+    "content": {"parts": [{"text": "x"}], "role": "model"},
+    "finishReason": "STOP",
+}
 CUT: dict[str, Any] = {"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}
-THOUGHTS: dict[str, Any] = {"content": {"parts": [{"text": "x", "thought": True}]}, "finishReason": "MAX_TOKENS"}
+THOUGHTS: dict[str, Any] = {
+    "content": {"parts": [{"text": "x", "thought": True}]},
+    "finishReason": "MAX_TOKENS",
+}
 REFUSED: dict[str, Any] = {"finishReason": "SAFETY", "index": 0}
 UNCOUNTED = "1 line came without a full count of tokens"
 CONTRADICTED = "1 line came with counts that contradict each other"
@@ -30,14 +36,18 @@ TIER = "1 line came from another service tier than that of batches"
 UNREAD = "1 line could not be read"
 
 
-def line(usage: Any = ..., *candidates: dict[str, Any], key: str | None = "k", **response: Any) -> bytes:
+def line(
+    usage: Any = ..., *candidates: dict[str, Any], key: str | None = "k", **response: Any
+) -> bytes:
     """A result line; `...` leaves the usage out."""
     body = ({"candidates": list(candidates)} if candidates else {}) | response
     body |= {} if usage is ... else {"usageMetadata": usage}
     return json.dumps({"response": body} | ({} if key is None else {"key": key})).encode()
 
 
-def counts(prompt: Any = ..., candidates: Any = ..., total: Any = ..., thoughts: Any = ..., **more: Any) -> Any:
+def counts(
+    prompt: Any = ..., candidates: Any = ..., total: Any = ..., thoughts: Any = ..., **more: Any
+) -> Any:
     told = {
         "promptTokenCount": prompt,
         "candidatesTokenCount": candidates,
@@ -47,8 +57,8 @@ def counts(prompt: Any = ..., candidates: Any = ..., total: Any = ..., thoughts:
     return {name: count for name, count in told.items() if count is not ...} | more
 
 
-def booked(*lines: bytes) -> Account:
-    account = Account()
+def booked(*lines: bytes) -> ResultCounts:
+    account = ResultCounts()
     for one in lines:
         account.add(parse_result(one, valid_utf8=False))
     return account
@@ -76,11 +86,20 @@ KNOWN = {
     "batch's tier": (line(WHOLE | {"serviceTier": "SERVICE_TIER_STANDARD"}, TEXT), "97"),
     "batch's tier in short": (line(WHOLE | {"serviceTier": "standard"}, TEXT), "97"),
     "batch's tier by name": (line(WHOLE | {"serviceTier": "SERVICE_TIER_BATCH"}, TEXT), "97"),
-    "details leave out a part": (line(WHOLE | {"candidatesTokensDetails": details(image=5)}, TEXT), "97"),
-    "details of two kinds": (line(WHOLE | {"promptTokensDetails": details(text=5, image=2)}, TEXT), "97"),
+    "details leave out a part": (
+        line(WHOLE | {"candidatesTokensDetails": details(image=5)}, TEXT),
+        "97",
+    ),
+    "details of two kinds": (
+        line(WHOLE | {"promptTokensDetails": details(text=5, image=2)}, TEXT),
+        "97",
+    ),
     "no key": (line(WHOLE, TEXT, key=None), "97"),
     "blocked prompt": (line(counts(13), promptFeedback={"blockReason": "OTHER"}), "13"),
-    "blocked prompt with its total": (line(counts(13, total=13), promptFeedback={"blockReason": "OTHER"}), "13"),
+    "blocked prompt with its total": (
+        line(counts(13, total=13), promptFeedback={"blockReason": "OTHER"}),
+        "13",
+    ),
     "blocked answer with its total": (line(counts(13, total=13), REFUSED), "13"),
     "blocked answer of 0": (line(counts(13, 0), REFUSED), "13"),
     "cut in its thoughts": (line(counts(13, total=33, thoughts=20), CUT), "213"),
@@ -121,10 +140,22 @@ UNKNOWN = {
     "list for cached": (line(WHOLE | {"cachedContentTokenCount": []}, TEXT), UNCOUNTED),
     "true": (line(counts(7, True), TEXT), UNCOUNTED),
     "more cached than asked": (line(WHOLE | {"cachedContentTokenCount": 8}, TEXT), CONTRADICTED),
-    "details say more": (line(WHOLE | {"promptTokensDetails": details(text=5, image=3)}, TEXT), CONTRADICTED),
-    "output's details say more": (line(WHOLE | {"candidatesTokensDetails": details(text=10)}, TEXT), CONTRADICTED),
-    "details of cached alone": (line(WHOLE | {"cacheTokensDetails": details(text=3)}, TEXT), CONTRADICTED),
-    "details of tools alone": (line(WHOLE | {"toolUsePromptTokensDetails": details(text=3)}, TEXT), CONTRADICTED),
+    "details say more": (
+        line(WHOLE | {"promptTokensDetails": details(text=5, image=3)}, TEXT),
+        CONTRADICTED,
+    ),
+    "output's details say more": (
+        line(WHOLE | {"candidatesTokensDetails": details(text=10)}, TEXT),
+        CONTRADICTED,
+    ),
+    "details of cached alone": (
+        line(WHOLE | {"cacheTokensDetails": details(text=3)}, TEXT),
+        CONTRADICTED,
+    ),
+    "details of tools alone": (
+        line(WHOLE | {"toolUsePromptTokensDetails": details(text=3)}, TEXT),
+        CONTRADICTED,
+    ),
     "cached of a kind that was not asked": (
         line(
             WHOLE
@@ -139,7 +170,10 @@ UNKNOWN = {
     "tier of no name": (line(WHOLE | {"serviceTier": 3}, TEXT), TIER),
     "blocked prompt without usage": (line(..., promptFeedback={"blockReason": "OTHER"}), UNCOUNTED),
     "blocked answer, output not told": (line(counts(13), REFUSED), UNCOUNTED),
-    "half an answer, then blocked": (line(counts(13, total=13), TEXT | {"finishReason": "SAFETY"}), UNCOUNTED),
+    "half an answer, then blocked": (
+        line(counts(13, total=13), TEXT | {"finishReason": "SAFETY"}),
+        UNCOUNTED,
+    ),
     "cut, output not told": (line(counts(13), CUT), UNCOUNTED),
     "cut without usage": (line(..., CUT), UNCOUNTED),
     "empty without usage": (line(..., {"finishReason": "STOP"}), UNCOUNTED),
@@ -147,7 +181,9 @@ UNKNOWN = {
     "embedding of no count": (line(embedding={"values": [0.1]}), UNCOUNTED),
     "embedding of 0": (line(tokenCount="0", embedding={"values": [0.1]}), UNCOUNTED),
     "error beside an answer": (
-        json.dumps({"error": {"code": 4}, "response": {"candidates": [TEXT], "usageMetadata": WHOLE}}).encode(),
+        json.dumps(
+            {"error": {"code": 4}, "response": {"candidates": [TEXT], "usageMetadata": WHOLE}}
+        ).encode(),
         UNCOUNTED,
     ),
     "no JSON": (b"<html>", UNREAD),
@@ -170,7 +206,9 @@ def test_told_counts_have_a_price(name: str) -> None:
 def test_untold_counts_make_the_cost_unknown(name: str) -> None:
     source, why = UNKNOWN[name]
     assert price(source) == Priced(0, 1, why)
-    assert price(line(WHOLE, TEXT, key="before"), source, line(WHOLE, TEXT, key="after")) == Priced(2, 3, why)
+    assert price(line(WHOLE, TEXT, key="before"), source, line(WHOLE, TEXT, key="after")) == Priced(
+        2, 3, why
+    )
 
 
 def test_line_that_is_too_long_is_not_priced() -> None:
@@ -179,14 +217,20 @@ def test_line_that_is_too_long_is_not_priced() -> None:
     assert price_batch(PRICES, "flat", DAY, account.metered(), 0) == Priced(1, 2, UNREAD)
 
 
-@pytest.mark.parametrize("second", [line(WHOLE, TEXT), line(counts(7, 9), TEXT | {"finishReason": "MAX_TOKENS"})])
+@pytest.mark.parametrize(
+    "second", [line(WHOLE, TEXT), line(counts(7, 9), TEXT | {"finishReason": "MAX_TOKENS"})]
+)
 def test_second_line_of_a_key_may_be_billed_or_not(second: bytes) -> None:
-    assert price(line(WHOLE, TEXT), second) == Priced(1, 2, "1 line repeated the key of another line")
+    assert price(line(WHOLE, TEXT), second) == Priced(
+        1, 2, "1 line repeated the key of another line"
+    )
     assert booked(line(WHOLE, TEXT), second).usage()["prompt"] == 14
 
 
 def test_second_line_that_failed_costs_nothing() -> None:
-    assert isinstance(price(line(WHOLE, TEXT), json.dumps({"error": {"code": 3}, "key": "k"}).encode()), Cost)
+    assert isinstance(
+        price(line(WHOLE, TEXT), json.dumps({"error": {"code": 3}, "key": "k"}).encode()), Cost
+    )
 
 
 def test_requests_without_a_result_may_have_been_billed() -> None:
@@ -222,7 +266,9 @@ def named(model: Any, key: str = "k") -> bytes:
     return line(WHOLE, TEXT, key=key, modelVersion=model)
 
 
-@pytest.mark.parametrize(("version", "amount"), [("flat", "0.000097"), ("other", "0.000194"), (None, "0.000097")])
+@pytest.mark.parametrize(
+    ("version", "amount"), [("flat", "0.000097"), ("other", "0.000194"), (None, "0.000097")]
+)
 def test_price_is_that_of_the_model_that_answered(version: str | None, amount: str) -> None:
     cost = price(named(version))
     assert isinstance(cost, Cost)
@@ -278,6 +324,8 @@ def test_lack_of_one_line_does_not_make_up_for_that_of_another() -> None:
 
 
 def test_known_kinds_are_priced() -> None:
-    cost = price(line(WHOLE | {"promptTokensDetails": details(text=5, audio=2)}, TEXT), model="by-modality")
+    cost = price(
+        line(WHOLE | {"promptTokensDetails": details(text=5, audio=2)}, TEXT), model="by-modality"
+    )
     assert isinstance(cost, Cost)
     assert cost.amount == "0.000101"

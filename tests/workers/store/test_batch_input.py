@@ -12,8 +12,8 @@ from receiver.outputs.paths import input_name, manifest_name
 from receiver.storage import LocalStorage
 from tests import nasty
 from tests.workers.storing import BATCH, PER_KEY, PRICES, put_input, store
-from workers.results.result_counts import Account
-from workers.store.batch_input import KnownInput, read_key
+from workers.results.result_counts import ResultCounts
+from workers.store.batch_input import BatchInput, read_key
 from workers.store.manifest import Written, build_manifest
 
 
@@ -23,7 +23,9 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 def request(key: str, **more: Any) -> bytes:
-    return json.dumps({"key": key, "request": {"contents": [{"parts": [{"text": "1.10"}]}]}} | more).encode()
+    return json.dumps(
+        {"key": key, "request": {"contents": [{"parts": [{"text": "1.10"}]}]}} | more
+    ).encode()
 
 
 def retries(storage: LocalStorage) -> bytes:
@@ -58,7 +60,7 @@ def test_key_is_read_as_in_results(line: bytes, key: str | None) -> None:
 
 
 def test_unknown_input_is_none(storage: LocalStorage, tmp_path: Path) -> None:
-    assert KnownInput.fetch(storage, "b1", tmp_path, lambda: None) is None
+    assert BatchInput.fetch(storage, "b1", tmp_path, lambda: None) is None
 
 
 def test_missing_requests_are_named(storage: LocalStorage) -> None:
@@ -124,24 +126,32 @@ def test_unknown_input_leaves_keys_to_retry(storage: LocalStorage) -> None:
 
 def test_later_answer_ends_a_retry(storage: LocalStorage) -> None:
     """A malformed line doesn't take its key: only what no later line answers is sent again, and once."""
-    broken = [b'{"key":"%s","response":1}' % key for key in (b"mended", b"lost", b"lost", b"failed")]
+    broken = [
+        b'{"key":"%s","response":1}' % key for key in (b"mended", b"lost", b"lost", b"failed")
+    ]
     results = [*broken, nasty.answer("mended"), nasty.failure("failed", 8)]
     store(storage, b"\n".join(results), 3)
     assert retries(storage) == b'{"key":"failed"}\n{"key":"lost"}\n'
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no gzip", gzip.compress(request("a") * 99, mtime=0)[:-9], gzip.compress(b"x", mtime=0)[:12]]
+    "data",
+    [
+        b"",
+        b"no gzip",
+        gzip.compress(request("a") * 99, mtime=0)[:-9],
+        gzip.compress(b"x", mtime=0)[:12],
+    ],
 )
 def test_broken_input_is_said_in_words(storage: LocalStorage, tmp_path: Path, data: bytes) -> None:
     storage.put_many([(input_name("b1"), data)])
     if not data:
-        known = KnownInput.fetch(storage, "b1", tmp_path, lambda: None)
+        known = BatchInput.fetch(storage, "b1", tmp_path, lambda: None)
         assert known is not None
         assert known.about.requests == 0
         return
     with pytest.raises(StorageError, match="is no whole gzip file") as caught:
-        KnownInput.fetch(storage, "b1", tmp_path, lambda: None)
+        BatchInput.fetch(storage, "b1", tmp_path, lambda: None)
     assert not caught.value.retryable
 
 
@@ -151,13 +161,15 @@ def test_lost_lease_ends_the_reading(storage: LocalStorage, tmp_path: Path) -> N
 
     put_input(storage, request("a"))
     with pytest.raises(LeaseLostError):
-        KnownInput.fetch(storage, "b1", tmp_path, lost)
+        BatchInput.fetch(storage, "b1", tmp_path, lost)
 
 
 def test_failed_batch_names_all_requests(storage: LocalStorage, tmp_path: Path) -> None:
     put_input(storage, request("a") + b"\n" + request("b"))
-    known = KnownInput.fetch(storage, "b1", tmp_path, lambda: None)
+    known = BatchInput.fetch(storage, "b1", tmp_path, lambda: None)
     batch = replace(BATCH, state="FAILED", error_code=13)
-    manifest = build_manifest(batch, Source("none"), Account(), Written(), PER_KEY, known, PRICES)
+    manifest = build_manifest(
+        batch, Source("none"), ResultCounts(), Written(), PER_KEY, known, PRICES
+    )
     assert (manifest.requests, manifest.missing, manifest.missing_keys) == (2, 2, ["a", "b"])
     assert json.loads(encode_manifest(manifest))["error"] == {"code": 13, "message": None}

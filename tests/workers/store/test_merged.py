@@ -17,7 +17,7 @@ from receiver.storage import LocalStorage
 from receiver.submissions.records import resubmitted_name
 from tests.receiver.records import put_manifest
 from workers.store.index import IndexRow, encode_rows
-from workers.store.merged import View, view_retries
+from workers.store.merged import MergedView, view_retries
 from workers.store.resubmission import load_manifest, write_retries
 
 Rows = Sequence[tuple[str | None, str]]  # key and outcome of each line
@@ -29,24 +29,47 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 def put_input(storage: LocalStorage, batch_id: str, keys: str) -> None:
-    lines = b"".join(json.dumps({"key": key, "request": {}}).encode() + b"\n" for key in keys.split())
+    lines = b"".join(
+        json.dumps({"key": key, "request": {}}).encode() + b"\n" for key in keys.split()
+    )
     storage.put_many([(input_name(batch_id), gzip.compress(lines))])
 
 
 def put_batch(
-    storage: LocalStorage, batch_id: str, rows: Rows, requests: int | None, asked: str | None = None, **fields: object
+    storage: LocalStorage,
+    batch_id: str,
+    rows: Rows,
+    requests: int | None,
+    asked: str | None = None,
+    **fields: object,
 ) -> None:
     """Store a batch as a worker would have; `asked` are the keys of its input, where the storage has it."""
     counts = Counter(outcome for _, outcome in rows)
     distinct = len(rows) - counts["duplicate"]
     missing = None if requests is None else max(0, requests - distinct)
-    balanced = None if requests is None else requests == distinct + (missing or 0) and not counts["duplicate"]
-    made = [IndexRow(n, key, outcome, f"{batch_id}/{n}", 0, 2, "00") for n, (key, outcome) in enumerate(rows, 1)]
+    balanced = (
+        None
+        if requests is None
+        else requests == distinct + (missing or 0) and not counts["duplicate"]
+    )
+    made = [
+        IndexRow(n, key, outcome, f"{batch_id}/{n}", 0, 2, "00")
+        for n, (key, outcome) in enumerate(rows, 1)
+    ]
     storage.put_many([(index_name(batch_id), gzip.compress(encode_rows(made)))])
-    whole: dict[str, object] = {"requests": requests, "outcomes": counts, "missing": missing, "balanced": balanced}
+    whole: dict[str, object] = {
+        "requests": requests,
+        "outcomes": counts,
+        "missing": missing,
+        "balanced": balanced,
+    }
     if asked is not None:
         put_input(storage, batch_id, asked)
-        whole["input"] = {"name": input_name(batch_id), "sha256": "00", "requests": len(asked.split())}
+        whole["input"] = {
+            "name": input_name(batch_id),
+            "sha256": "00",
+            "requests": len(asked.split()),
+        }
     index = {"name": index_name(batch_id), "sha256": "00"}
     put_manifest(storage, f"batches/{batch_id}", **({"index": index} | whole | fields))
 
@@ -56,11 +79,11 @@ def follow(storage: LocalStorage, batch_id: str, *followers: str) -> None:
     storage.put_many([(resubmitted_name(batch_id), json.dumps(names).encode())])
 
 
-def told(view: View) -> tuple[bool, int, int | None, list[str]]:
+def told(view: MergedView) -> tuple[bool, int, int | None, list[str]]:
     return view.is_well, view.answered, view.requests, view.rest
 
 
-def add_up(view: View) -> bool:
+def add_up(view: MergedView) -> bool:
     return view.requests == sum(view.outcomes.values()) + (view.missing or 0) + view.waiting
 
 
@@ -99,7 +122,13 @@ def test_key_answered_in_both_counts_once(storage: LocalStorage) -> None:
 
 
 def test_second_line_of_a_key_is_no_request(storage: LocalStorage) -> None:
-    put_batch(storage, "a", [("k1", "ok"), ("k1", "duplicate"), ("k2", "error"), ("k2", "duplicate")], 2, "k1 k2")
+    put_batch(
+        storage,
+        "a",
+        [("k1", "ok"), ("k1", "duplicate"), ("k2", "error"), ("k2", "duplicate")],
+        2,
+        "k1 k2",
+    )
     assert told(view_retries(storage, "a")) == (False, 1, 2, ["1 error"])
     put_batch(storage, "b", [("k2", "ok"), ("k2", "duplicate")], 1, "k2")
     follow(storage, "a", "b")
@@ -107,7 +136,12 @@ def test_second_line_of_a_key_is_no_request(storage: LocalStorage) -> None:
 
 
 def test_broken_line_before_the_answer_is_no_request(storage: LocalStorage) -> None:
-    put_batch(storage, "a", [("k1", "malformed"), ("k1", "ok"), ("k2", "malformed"), ("k2", "malformed")], 2)
+    put_batch(
+        storage,
+        "a",
+        [("k1", "malformed"), ("k1", "ok"), ("k2", "malformed"), ("k2", "malformed")],
+        2,
+    )
     view = view_retries(storage, "a")
     assert told(view) == (False, 1, 2, ["1 malformed"])
     assert add_up(view)
@@ -124,7 +158,9 @@ def test_missing_requests_are_answered_later(storage: LocalStorage) -> None:
 
 
 def test_lines_without_a_key_give_way_to_their_requests(storage: LocalStorage) -> None:
-    put_batch(storage, "a", [(None, "unkeyed"), (None, "unkeyed"), (None, "malformed")], 4, "k1 k2 k3 k4")
+    put_batch(
+        storage, "a", [(None, "unkeyed"), (None, "unkeyed"), (None, "malformed")], 4, "k1 k2 k3 k4"
+    )
     alone = view_retries(storage, "a")
     assert told(alone) == (False, 0, 4, ["1 malformed", "2 without a key", "1 missing"])
     put_batch(storage, "b", [("k1", "ok"), ("k2", "ok")], 2, "k1 k2")
@@ -155,7 +191,12 @@ def test_batch_of_which_nothing_is_known_changes_nothing(storage: LocalStorage) 
 
 def test_unknown_number_of_requests_is_said(storage: LocalStorage) -> None:
     put_batch(storage, "a", [("k1", "ok"), (None, "unkeyed")], None)
-    assert told(view_retries(storage, "a")) == (False, 1, None, ["1 without a key", "unknown how many missing"])
+    assert told(view_retries(storage, "a")) == (
+        False,
+        1,
+        None,
+        ["1 without a key", "unknown how many missing"],
+    )
 
 
 def test_retry_of_a_retry_is_followed(storage: LocalStorage) -> None:
@@ -212,7 +253,9 @@ def test_command_says_the_sum_and_what_to_do(storage: LocalStorage, tmp_path: Pa
         '  "k2": error in batches/b',
         "`gemini-batch-receiver resubmit b` sends again what is worth it",
     ]
-    found = json.loads(CliRunner().invoke(main, ["batches", "merged", "a", "--json"], env=environ).stdout)
+    found = json.loads(
+        CliRunner().invoke(main, ["batches", "merged", "a", "--json"], env=environ).stdout
+    )
     assert (found["answered"], found["requests"], found["complete"], found["outcomes"]) == (
         1,
         2,

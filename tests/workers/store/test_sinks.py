@@ -6,7 +6,7 @@ from receiver.errors import LeaseLostError, StorageError
 from receiver.storage import ObjectStorage
 from tests.object_server.running import ObjectServer
 from tests.waiting import eventually
-from workers.store.sinks import OBJECTS_BYTES_TOGETHER, OBJECTS_TOGETHER, ObjectSink
+from workers.store.sinks import OBJECT_BATCH_BYTES, OBJECT_BATCH_SIZE, ObjectSink
 
 
 @pytest.fixture
@@ -22,35 +22,37 @@ def write(sink: ObjectSink, count: int) -> None:
         sink.write(f"b/{number}.json", b"%d" % number)
 
 
-def test_objects_are_written_while_others_gather(object_server: ObjectServer, sink: ObjectSink) -> None:
+def test_objects_are_written_while_others_gather(
+    object_server: ObjectServer, sink: ObjectSink
+) -> None:
     object_server.turn(delay_ms=3000)
-    write(sink, OBJECTS_TOGETHER)
+    write(sink, OBJECT_BATCH_SIZE)
     eventually(lambda: object_server.seen()["in_flight"] > 100, 2.5, "puts under way")
     sink.write("b/next.json", b"")
-    assert object_server.seen()["objects"] < OBJECTS_TOGETHER
+    assert object_server.seen()["objects"] < OBJECT_BATCH_SIZE
     object_server.turn()
 
 
 def test_all_is_durable_after_close(object_server: ObjectServer, sink: ObjectSink) -> None:
     object_server.turn(delay_ms=30)
-    write(sink, 2 * OBJECTS_TOGETHER)
+    write(sink, 2 * OBJECT_BATCH_SIZE)
     sink.write("b/last.json", b"last")
     sink.close()
     seen = object_server.seen()
-    assert (seen["objects"], seen["in_flight"]) == (2 * OBJECTS_TOGETHER + 1, 0)
+    assert (seen["objects"], seen["in_flight"]) == (2 * OBJECT_BATCH_SIZE + 1, 0)
     assert (sink.objects, sink.size_bytes) == (seen["objects"], seen["object_bytes"])
 
 
 def test_failure_behind_comes_up(object_server: ObjectServer, sink: ObjectSink) -> None:
     object_server.turn(fault="denied")
-    write(sink, OBJECTS_TOGETHER)
+    write(sink, OBJECT_BATCH_SIZE)
     with pytest.raises(StorageError, match="did not write b/0"):
         sink.close()
 
 
 def test_nothing_is_written_after_stop(object_server: ObjectServer, sink: ObjectSink) -> None:
     object_server.turn(delay_ms=100)
-    write(sink, OBJECTS_TOGETHER)
+    write(sink, OBJECT_BATCH_SIZE)
     sink.stop()
     assert object_server.seen()["in_flight"] == 0
 
@@ -61,10 +63,10 @@ def test_lost_lease_stops_the_next_lot(object_server: ObjectServer) -> None:
 
     sink = ObjectSink(ObjectStorage.open("s3://bucket/prefix", 1), check)
     with pytest.raises(LeaseLostError):
-        write(sink, OBJECTS_TOGETHER)
+        write(sink, OBJECT_BATCH_SIZE)
     assert object_server.seen()["requests"] == {}
 
 
 def test_long_line_is_not_held_twice(object_server: ObjectServer, sink: ObjectSink) -> None:
-    sink.write("b/long.json", b"x" * 2 * OBJECTS_BYTES_TOGETHER)
+    sink.write("b/long.json", b"x" * 2 * OBJECT_BATCH_BYTES)
     assert object_server.seen()["objects"] == 1

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from tests.workers.stored_batches import KEY, OTHER_KEY, Row, Stored, sha256, used
 
 MORE = used("zz", "more") + b"\n"
-INDEX, ERRORS, RETRY, INPUT = "b1/_index.jsonl.gz", "b1/_errors.jsonl", "b1/_retry.jsonl", "b1/_input.jsonl.gz"
+INDEX, ERRORS, RETRY, INPUT = (
+    "b1/_index.jsonl.gz",
+    "b1/_errors.jsonl",
+    "b1/_retry.jsonl",
+    "b1/_input.jsonl.gz",
+)
 
 
 def in_turn(*acts: Callable[[Stored], object]) -> Callable[[Stored], None]:
@@ -93,7 +98,9 @@ def same_key_twice(stored: Stored) -> None:
     data = used("de-1", "hellohello")
     stored.put("b1/de-3.json", data + b"\n")
     stored.row(5, key="de-1", length=len(data), sha256=sha256(data))
-    stored.say(objects=sums(stored), source=stored.manifest["source"] | {"bytes": lines_size(stored)})
+    stored.say(
+        objects=sums(stored), source=stored.manifest["source"] | {"bytes": lines_size(stored)}
+    )
 
 
 def first_line_lost(stored: Stored) -> None:
@@ -104,7 +111,10 @@ def first_line_lost(stored: Stored) -> None:
 
 def sums(stored: Stored) -> Row:
     outputs = [row for row in stored.rows if row["object"] != ERRORS]
-    return {"count": len({row["object"] for row in outputs}), "bytes": sum(row["length"] + 1 for row in outputs)}
+    return {
+        "count": len({row["object"] for row in outputs}),
+        "bytes": sum(row["length"] + 1 for row in outputs),
+    }
 
 
 def lines_size(stored: Stored) -> int:

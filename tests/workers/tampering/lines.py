@@ -21,17 +21,47 @@ from tests.workers.tampering.acts import (
 from tests.workers.tampering.rows import KEYS, LINES, RECORDS, Tampering
 
 LINE_TAMPERINGS = (
-    Tampering("a row's key changed", "plain", KEYS, lambda s: s.row(1, key="de-9"), "the line itself 'de-1'"),
-    Tampering("a row's key taken", "plain", KEYS, lambda s: s.row(1, key=None), "the line itself 'de-1'"),
-    Tampering("a key given", "plain", KEYS, lambda s: s.row(8, key="de-8"), "the line itself None"),
-    Tampering("two rows' keys exchanged", "plain", KEYS, lambda s: s.index(swap_keys), "the line itself 'de-1'"),
-    Tampering("keys exchanged in a group", "grouped", KEYS, lambda s: s.index(swap_keys), "the line itself 'de-1'"),
-    Tampering("two answers under each other's key", "plain", KEYS, swap_objects, "the line itself 'fr-1'"),
     Tampering(
-        "a name changed", "plain", KEYS, lambda s: rename(s, "b1/de-1.json", "b1/zz.json", 1), "belongs in b1/de-1"
+        "a row's key changed",
+        "plain",
+        KEYS,
+        lambda s: s.row(1, key="de-9"),
+        "the line itself 'de-1'",
     ),
     Tampering(
-        "a name moved out", "plain", KEYS, lambda s: rename(s, "b1/de-1.json", "c/de-1.json", 1), "belongs in b1/"
+        "a row's key taken", "plain", KEYS, lambda s: s.row(1, key=None), "the line itself 'de-1'"
+    ),
+    Tampering("a key given", "plain", KEYS, lambda s: s.row(8, key="de-8"), "the line itself None"),
+    Tampering(
+        "two rows' keys exchanged",
+        "plain",
+        KEYS,
+        lambda s: s.index(swap_keys),
+        "the line itself 'de-1'",
+    ),
+    Tampering(
+        "keys exchanged in a group",
+        "grouped",
+        KEYS,
+        lambda s: s.index(swap_keys),
+        "the line itself 'de-1'",
+    ),
+    Tampering(
+        "two answers under each other's key", "plain", KEYS, swap_objects, "the line itself 'fr-1'"
+    ),
+    Tampering(
+        "a name changed",
+        "plain",
+        KEYS,
+        lambda s: rename(s, "b1/de-1.json", "b1/zz.json", 1),
+        "belongs in b1/de-1",
+    ),
+    Tampering(
+        "a name moved out",
+        "plain",
+        KEYS,
+        lambda s: rename(s, "b1/de-1.json", "c/de-1.json", 1),
+        "belongs in b1/",
     ),
     Tampering(
         "a dated name changed",
@@ -54,7 +84,9 @@ LINE_TAMPERINGS = (
         lambda s: rename(s, "b1/de-1.json", "b1/de-9.json", 1, key="de-9"),
         "the line itself 'de-1'",
     ),
-    Tampering("a line in another group", "grouped", KEYS, move_to_other_group, "belongs in b1/fr.jsonl"),
+    Tampering(
+        "a line in another group", "grouped", KEYS, move_to_other_group, "belongs in b1/fr.jsonl"
+    ),
     Tampering(
         "a group renamed",
         "grouped",
@@ -63,7 +95,9 @@ LINE_TAMPERINGS = (
             lambda s: s.put("b1/it.jsonl", s.read("b1/fr.jsonl")),
             lambda s: s.delete("b1/fr.jsonl"),
             lambda s: s.index(
-                lambda rows: [row | {"object": row["object"].replace("fr.jsonl", "it.jsonl")} for row in rows]
+                lambda rows: [
+                    row | {"object": row["object"].replace("fr.jsonl", "it.jsonl")} for row in rows
+                ]
             ),
         ),
         "belongs in b1/fr.jsonl",
@@ -75,7 +109,9 @@ LINE_TAMPERINGS = (
         in_turn(
             lambda s: s.put("it/b1.jsonl", s.read("fr/b1.jsonl")),
             lambda s: s.delete("fr/b1.jsonl"),
-            lambda s: s.index(lambda rows: [row | {"object": row["object"].replace("fr/", "it/")} for row in rows]),
+            lambda s: s.index(
+                lambda rows: [row | {"object": row["object"].replace("fr/", "it/")} for row in rows]
+            ),
         ),
         "belongs in fr/b1.jsonl",
     ),
@@ -104,20 +140,48 @@ LINE_TAMPERINGS = (
         "a first line bettered",
         "twice",
         KEYS,
-        in_turn(lambda s: s.row(2, outcome="malformed"), part("outcomes", duplicate=0, malformed=1)),
+        in_turn(
+            lambda s: s.row(2, outcome="malformed"), part("outcomes", duplicate=0, malformed=1)
+        ),
         "the line is duplicate",
     ),
     Tampering("a duplicate without a first line", "twice", KEYS, first_line_lost, "the line is ok"),
-    Tampering("an answer forged", "plain", LINES, lambda s: s.forge(1, used("de-1", "another")), "it says source"),
     Tampering(
-        "an answer forged to its length", "plain", LINES, lambda s: s.forge(1, used("de-1", "HELLO")), "it says source"
+        "an answer forged",
+        "plain",
+        LINES,
+        lambda s: s.forge(1, used("de-1", "another")),
+        "it says source",
     ),
-    Tampering("an answer of another key", "plain", LINES, lambda s: s.forge(1, used("fr-1")), "the line itself 'fr-1'"),
+    Tampering(
+        "an answer forged to its length",
+        "plain",
+        LINES,
+        lambda s: s.forge(1, used("de-1", "HELLO")),
+        "it says source",
+    ),
+    Tampering(
+        "an answer of another key",
+        "plain",
+        LINES,
+        lambda s: s.forge(1, used("fr-1")),
+        "the line itself 'fr-1'",
+    ),
     Tampering("a key twice among answers", "plain", LINES, same_key_twice, "the line is duplicate"),
     Tampering(
-        "an unkeyed line forged", "plain", LINES, lambda s: s.forge(8, nasty.answer(None, "another")), "it says source"
+        "an unkeyed line forged",
+        "plain",
+        LINES,
+        lambda s: s.forge(8, nasty.answer(None, "another")),
+        "it says source",
     ),
-    Tampering("tokens forged", "plain", LINES, lambda s: s.forge(1, used("de-1", prompt=8)), "it says usage"),
+    Tampering(
+        "tokens forged",
+        "plain",
+        LINES,
+        lambda s: s.forge(1, used("de-1", prompt=8)),
+        "it says usage",
+    ),
     Tampering("the last line dropped", "plain", LINES, drop_line, "it says source"),
     Tampering(
         "a long line forged",
@@ -126,7 +190,12 @@ LINE_TAMPERINGS = (
         in_turn(
             lambda s: s.edit("b1/_oversize/2.jsonl", flip),
             lambda s: s.say(
-                oversize=[{"name": "b1/_oversize/2.jsonl", "sha256": sha256(s.read("b1/_oversize/2.jsonl"))}]
+                oversize=[
+                    {
+                        "name": "b1/_oversize/2.jsonl",
+                        "sha256": sha256(s.read("b1/_oversize/2.jsonl")),
+                    }
+                ]
             ),
         ),
         "it says source",
@@ -159,7 +228,13 @@ LINE_TAMPERINGS = (
         lambda s: edit_errors(s, lambda _: {"line": 3}),
         "does not hold the line",
     ),
-    Tampering("a retry left out", "plain", RECORDS, lambda s: s.record("retry", lambda _: b""), "it says retry"),
+    Tampering(
+        "a retry left out",
+        "plain",
+        RECORDS,
+        lambda s: s.record("retry", lambda _: b""),
+        "it says retry",
+    ),
     Tampering(
         "a retry added",
         "plain",

@@ -37,23 +37,65 @@ from tests.workers.tampering.rows import (
 
 MANIFEST_TAMPERINGS = (
     Tampering("an outcome counted twice", "plain", SUMS, part("outcomes", ok=5), "it says 5 ok"),
-    Tampering("missing keys left out", "input", SUMS, lambda s: s.say(missing_keys=["lost"]), "missing keys"),
-    Tampering("missing keys replaced", "input", SUMS, lambda s: s.say(missing_keys=["lost", "else"]), "missing keys"),
-    Tampering("a missing key without an input", "plain", SUMS, lambda s: s.say(missing_keys=["x"]), "missing keys"),
-    Tampering("missing ones denied", "input", SUMS, lambda s: s.say(requests=8, missing=0, missing_keys=[]), "it says"),
     Tampering(
-        "requests of a known input raised", "input", SUMS, lambda s: s.say(requests=11, missing=3), "it says balanced"
+        "missing keys left out",
+        "input",
+        SUMS,
+        lambda s: s.say(missing_keys=["lost"]),
+        "missing keys",
     ),
     Tampering(
-        "unbalanced called balanced", "twice", SUMS, lambda s: s.say(requests=3, balanced=True), "it says balanced"
+        "missing keys replaced",
+        "input",
+        SUMS,
+        lambda s: s.say(missing_keys=["lost", "else"]),
+        "missing keys",
     ),
-    Tampering("balanced called unbalanced", "plain", SUMS, lambda s: s.say(balanced=False), "it says balanced"),
+    Tampering(
+        "a missing key without an input",
+        "plain",
+        SUMS,
+        lambda s: s.say(missing_keys=["x"]),
+        "missing keys",
+    ),
+    Tampering(
+        "missing ones denied",
+        "input",
+        SUMS,
+        lambda s: s.say(requests=8, missing=0, missing_keys=[]),
+        "it says",
+    ),
+    Tampering(
+        "requests of a known input raised",
+        "input",
+        SUMS,
+        lambda s: s.say(requests=11, missing=3),
+        "it says balanced",
+    ),
+    Tampering(
+        "unbalanced called balanced",
+        "twice",
+        SUMS,
+        lambda s: s.say(requests=3, balanced=True),
+        "it says balanced",
+    ),
+    Tampering(
+        "balanced called unbalanced",
+        "plain",
+        SUMS,
+        lambda s: s.say(balanced=False),
+        "it says balanced",
+    ),
     Tampering("bytes of outputs", "plain", SUMS, part("objects", bytes=1), "1 bytes of outputs"),
     Tampering("number of outputs", "plain", SUMS, part("objects", count=1), "it says 1 objects"),
     Tampering("unmatched keys", "by team", SUMS, lambda s: s.say(unmatched=0), "unmatched keys"),
     Tampering("bytes of the source", "plain", SUMS, part("source", bytes=9), "bytes of the source"),
-    Tampering("sha256 of the source", "plain", SUMS, part("source", sha256="0" * 64), "it says source"),
-    Tampering("lines of the source", "plain", SUMS, part("source", lines=11), "are not the 11 lines"),
+    Tampering(
+        "sha256 of the source", "plain", SUMS, part("source", sha256="0" * 64), "it says source"
+    ),
+    Tampering(
+        "lines of the source", "plain", SUMS, part("source", lines=11), "are not the 11 lines"
+    ),
     Tampering(
         "a blank line invented",
         "plain",
@@ -61,7 +103,13 @@ MANIFEST_TAMPERINGS = (
         lambda s: part("source", lines=11, blank=1, bytes=s.manifest["source"]["bytes"] + 1)(s),
         "it says source",
     ),
-    Tampering("tokens", "plain", SUMS, lambda s: s.say(usage=s.manifest["usage"] | {"prompt": 1}), "it says usage"),
+    Tampering(
+        "tokens",
+        "plain",
+        SUMS,
+        lambda s: s.say(usage=s.manifest["usage"] | {"prompt": 1}),
+        "it says usage",
+    ),
     Tampering(
         "tokens by kind",
         "plain",
@@ -69,28 +117,86 @@ MANIFEST_TAMPERINGS = (
         lambda s: s.say(usage=s.manifest["usage"] | {"by_modality": {}}),
         "it says usage",
     ),
-    Tampering("the template", "plain", SUMS, lambda s: s.say(template="{batch}/x/{key}.json"), "belongs in b1/x/"),
-    Tampering("a template of nothing", "plain", SUMS, lambda s: s.say(template="{nothing}"), "its template is refused"),
     Tampering(
-        "the pattern", "grouped", SUMS, lambda s: s.say(key_pattern="(?P<group>[a-z])[a-z]-.*"), "belongs in b1/d.jsonl"
+        "the template",
+        "plain",
+        SUMS,
+        lambda s: s.say(template="{batch}/x/{key}.json"),
+        "belongs in b1/x/",
     ),
-    Tampering("the metadata", "by team", SUMS, lambda s: s.say(meta={"team": "blue"}), "belongs in b1/blue/"),
     Tampering(
-        "the date that is in names", "dated", SUMS, lambda s: s.say(created="2025-01-31T10:00:00Z"), "belongs in 2025"
+        "a template of nothing",
+        "plain",
+        SUMS,
+        lambda s: s.say(template="{nothing}"),
+        "its template is refused",
+    ),
+    Tampering(
+        "the pattern",
+        "grouped",
+        SUMS,
+        lambda s: s.say(key_pattern="(?P<group>[a-z])[a-z]-.*"),
+        "belongs in b1/d.jsonl",
+    ),
+    Tampering(
+        "the metadata",
+        "by team",
+        SUMS,
+        lambda s: s.say(meta={"team": "blue"}),
+        "belongs in b1/blue/",
+    ),
+    Tampering(
+        "the date that is in names",
+        "dated",
+        SUMS,
+        lambda s: s.say(created="2025-01-31T10:00:00Z"),
+        "belongs in 2025",
     ),
     Tampering("the index denied", "plain", SUMS, lambda s: s.say(index=None), "names no index"),
     Tampering("forms denied", "forms", SUMS, lambda s: s.leave_out("forms"), "no record"),
-    Tampering("long lines denied", "oversize", SUMS, lambda s: s.say(oversize=[]), "2.jsonl: no record"),
-    Tampering("the input denied", "input", SUMS, lambda s: s.say(input=None), "missing keys"),
-    Tampering("another batch's manifest", "plain", SUMS, lambda s: s.say(batch="batches/b2"), "of batches/b2"),
     Tampering(
-        "a manifest of nothing", "plain", SUMS, lambda s: s.put("b1/_manifest.json", b"{}"), "form of a manifest"
+        "long lines denied", "oversize", SUMS, lambda s: s.say(oversize=[]), "2.jsonl: no record"
+    ),
+    Tampering("the input denied", "input", SUMS, lambda s: s.say(input=None), "missing keys"),
+    Tampering(
+        "another batch's manifest",
+        "plain",
+        SUMS,
+        lambda s: s.say(batch="batches/b2"),
+        "of batches/b2",
+    ),
+    Tampering(
+        "a manifest of nothing",
+        "plain",
+        SUMS,
+        lambda s: s.put("b1/_manifest.json", b"{}"),
+        "form of a manifest",
     ),
     Tampering("a part of the cost", "forms", SUMS, other_cost(input="0"), "its cost"),
-    Tampering("the cost", "forms", SUMS, other_cost(amount="1", input="1", cached="0", output="0"), "it says cost"),
-    Tampering("a text changed", "forms", FORMS, lambda s: s.put("b1/_text/de-1.txt", b"x"), "index of the forms"),
-    Tampering("a text deleted", "forms", FORMS, lambda s: s.delete("b1/_text/de-1.txt"), "it is not there"),
-    Tampering("a picture changed", "forms", FORMS, lambda s: s.put("b1/_media/de-1.1.png", b"x"), "index of the forms"),
+    Tampering(
+        "the cost",
+        "forms",
+        SUMS,
+        other_cost(amount="1", input="1", cached="0", output="0"),
+        "it says cost",
+    ),
+    Tampering(
+        "a text changed",
+        "forms",
+        FORMS,
+        lambda s: s.put("b1/_text/de-1.txt", b"x"),
+        "index of the forms",
+    ),
+    Tampering(
+        "a text deleted", "forms", FORMS, lambda s: s.delete("b1/_text/de-1.txt"), "it is not there"
+    ),
+    Tampering(
+        "a picture changed",
+        "forms",
+        FORMS,
+        lambda s: s.put("b1/_media/de-1.1.png", b"x"),
+        "index of the forms",
+    ),
     Tampering(
         "texts of a group changed",
         "grouped forms",
@@ -98,7 +204,13 @@ MANIFEST_TAMPERINGS = (
         lambda s: s.put("b1/_text/de.jsonl", b"x"),
         "index of the forms",
     ),
-    Tampering("a table changed", "table", FORMS, lambda s: s.put("b1/_table.parquet", b"x"), "index of the forms"),
+    Tampering(
+        "a table changed",
+        "table",
+        FORMS,
+        lambda s: s.put("b1/_table.parquet", b"x"),
+        "index of the forms",
+    ),
     Tampering(
         "an index of forms changed",
         "forms",
@@ -113,12 +225,40 @@ MANIFEST_TAMPERINGS = (
         lambda s: s.say(forms=s.manifest["forms"] | {"bytes": 1}),
         "it says of the forms",
     ),
-    Tampering("a text made to fit", "forms", FORMS_FIT, lambda s: s.form("b1/_text/de-1.txt", b"x"), "line 1: it has"),
-    Tampering("a picture made to fit", "forms", FORMS_FIT, lambda s: s.form("b1/_media/de-1.1.png", b"x"), "it has"),
-    Tampering("an answer made to fit", "forms", FORMS_FIT, lambda s: s.form("b1/_json/fr-1.json", b"{}"), "it has the"),
-    Tampering("texts made to fit", "grouped forms", FORMS_FIT, lambda s: s.form("b1/_text/de.jsonl", b"x"), "it has"),
     Tampering(
-        "a text made to fit a schema", "schema", FORMS_FIT, lambda s: s.form("b1/_text/de-1.txt", b"x"), "it has"
+        "a text made to fit",
+        "forms",
+        FORMS_FIT,
+        lambda s: s.form("b1/_text/de-1.txt", b"x"),
+        "line 1: it has",
+    ),
+    Tampering(
+        "a picture made to fit",
+        "forms",
+        FORMS_FIT,
+        lambda s: s.form("b1/_media/de-1.1.png", b"x"),
+        "it has",
+    ),
+    Tampering(
+        "an answer made to fit",
+        "forms",
+        FORMS_FIT,
+        lambda s: s.form("b1/_json/fr-1.json", b"{}"),
+        "it has the",
+    ),
+    Tampering(
+        "texts made to fit",
+        "grouped forms",
+        FORMS_FIT,
+        lambda s: s.form("b1/_text/de.jsonl", b"x"),
+        "it has",
+    ),
+    Tampering(
+        "a text made to fit a schema",
+        "schema",
+        FORMS_FIT,
+        lambda s: s.form("b1/_text/de-1.txt", b"x"),
+        "it has",
     ),
     Tampering(
         "an answer by a schema",
@@ -128,9 +268,17 @@ MANIFEST_TAMPERINGS = (
         "RESPONSE_SCHEMA",
         NOTED,
     ),
-    Tampering("a table made to fit", "table", TABLE_FIT, lambda s: s.form("b1/_table.parquet", b"x"), plain=NOT),
+    Tampering(
+        "a table made to fit",
+        "table",
+        TABLE_FIT,
+        lambda s: s.form("b1/_table.parquet", b"x"),
+        plain=NOT,
+    ),
     Tampering("how much is priced", "input", COST, part("priced", answers=99), "priced", NOTED),
-    Tampering("the cost made unknown", "forms", COST, lambda s: s.say(cost="unknown"), "the cost", NOTED),
+    Tampering(
+        "the cost made unknown", "forms", COST, lambda s: s.say(cost="unknown"), "the cost", NOTED
+    ),
     Tampering(
         "the cost of another day",
         "forms",
@@ -140,7 +288,12 @@ MANIFEST_TAMPERINGS = (
         NOTED,
     ),
     Tampering(
-        "a source with blank lines", "blank", BLANK, part("source", sha256="0" * 64), "sha256 of the source", NOTED
+        "a source with blank lines",
+        "blank",
+        BLANK,
+        part("source", sha256="0" * 64),
+        "sha256 of the source",
+        NOTED,
     ),
     Tampering(
         "a line of white space invented",
@@ -150,7 +303,14 @@ MANIFEST_TAMPERINGS = (
         "sha256 of the source",
         NOTED,
     ),
-    Tampering("an outcome of other rules", "plain", RULES, other_rules, "judged otherwise by today's rules", NOTED),
+    Tampering(
+        "an outcome of other rules",
+        "plain",
+        RULES,
+        other_rules,
+        "judged otherwise by today's rules",
+        NOTED,
+    ),
     Tampering("the state", "plain", FACTS, lambda s: s.say(state="CANCELLED"), plain=NOT),
     Tampering("the display name", "plain", FACTS, lambda s: s.say(display_name="other"), plain=NOT),
     Tampering(
@@ -160,16 +320,32 @@ MANIFEST_TAMPERINGS = (
         lambda s: s.say(created="2025-01-01T00:00:00Z", ended="2025-01-02T00:00:00Z"),
         plain=NOT,
     ),
-    Tampering("an error", "plain", FACTS, lambda s: s.say(error={"code": 13, "message": "no"}), plain=NOT),
+    Tampering(
+        "an error", "plain", FACTS, lambda s: s.say(error={"code": 13, "message": "no"}), plain=NOT
+    ),
     Tampering("the version", "plain", FACTS, lambda s: s.say(version="9.9.9"), plain=NOT),
     Tampering("the project", "plain", FACTS, lambda s: s.say(project="acme"), plain=NOT),
     Tampering("the file's name", "plain", FACTS, part("source", name="files/other"), plain=NOT),
-    Tampering("requests and missing ones raised", "plain", FACTS, lambda s: s.say(requests=11, missing=1), plain=NOT),
+    Tampering(
+        "requests and missing ones raised",
+        "plain",
+        FACTS,
+        lambda s: s.say(requests=11, missing=1),
+        plain=NOT,
+    ),
     Tampering("a source forged whole", "plain", ALL, forge_source, plain=NOT),
-    Tampering("the signature deleted", "plain", SIGNATURE, lambda s: s.delete(signature(s)), plain=NOT),
+    Tampering(
+        "the signature deleted", "plain", SIGNATURE, lambda s: s.delete(signature(s)), plain=NOT
+    ),
     Tampering("the signature of another key", "plain", SIGNATURE, resign, plain=NOT),
     Tampering("the signature of other bytes", "plain", SIGNATURE, sign_with_other_bytes, plain=NOT),
-    Tampering("a signature of nothing", "plain", SIGNATURE, lambda s: s.put(signature(s), b"{}"), plain=NOT),
+    Tampering(
+        "a signature of nothing",
+        "plain",
+        SIGNATURE,
+        lambda s: s.put(signature(s), b"{}"),
+        plain=NOT,
+    ),
     Tampering(
         "a stray where batches mix",
         "shared",
@@ -197,9 +373,21 @@ MANIFEST_TAMPERINGS = (
         NOTED,
         NOTED,
     ),
-    Tampering("a link", "plain", LINKS, lambda s: s.put("b1/_submission.json", b"{}"), plain=NOT, signed=NOT),
     Tampering(
-        "batches that followed", "plain", LINKS, lambda s: s.put("b1/_resubmitted.json", b"[]"), plain=NOT, signed=NOT
+        "a link",
+        "plain",
+        LINKS,
+        lambda s: s.put("b1/_submission.json", b"{}"),
+        plain=NOT,
+        signed=NOT,
+    ),
+    Tampering(
+        "batches that followed",
+        "plain",
+        LINKS,
+        lambda s: s.put("b1/_resubmitted.json", b"[]"),
+        plain=NOT,
+        signed=NOT,
     ),
     Tampering("an older state", "plain", OLDER, older_state, plain=NOT, signed=NOT),
 )

@@ -13,7 +13,9 @@ LINES = "lines changed, index and sums made to fit"
 RECORDS = "errors, requests to send again or input changed, their sha256 made to fit"
 SUMS = "outcomes, sums, missing keys, tokens, template or pattern of the manifest changed"
 FORMS = "a form or a row of its index changed"
-FORMS_FIT = "a text, a thought, a JSON answer or a picture changed, its index and the manifest made to fit"
+FORMS_FIT = (
+    "a text, a thought, a JSON answer or a picture changed, its index and the manifest made to fit"
+)
 SCHEMA_FIT = "the same of a JSON answer, where the RESPONSE_SCHEMA of the day is not at hand"
 TABLE_FIT = "the same of a table"
 COST = "the cost made unknown or said to come from another price list, or how much of it is priced"

@@ -7,9 +7,9 @@ from receiver.storage import LocalStorage
 from tests.workers.storing import store
 from workers.results.rules import Result, malformed
 from workers.store.index import IndexRow
-from workers.store.records import Records
+from workers.store.records import RecordWriter
 from workers.verification.kept_lines import LARGE_ROW_BYTES, PIECE_BYTES, is_as_told, read_line
-from workers.verification.verify_batch import prove_batch
+from workers.verification.verify_batch import verify_batch
 
 MIB = 1024 * 1024
 PAIR = "\U0001f600".encode()  # twelve bytes as JSON
@@ -19,7 +19,9 @@ KEPT = {
     "text": b'{"key":"k' * MIB,
     "escapes": b'\\"\n\x01' * MIB,
     "pairs": PAIR * MIB,
-    "pairs at every place": b"".join(b"x" * shift + PAIR * (PIECE_BYTES // 12) for shift in range(13)),
+    "pairs at every place": b"".join(
+        b"x" * shift + PAIR * (PIECE_BYTES // 12) for shift in range(13)
+    ),
     "looks like a row": b',"raw":null,"raw_base64":"AAAA"}' * MIB,
     "no text": b"\xff" * (3 * MIB + 1),
 }
@@ -27,9 +29,11 @@ KEPT = {
 
 def keep(folder: Path, line: bytes, result: Result | None = None) -> tuple[Path, IndexRow]:
     """A row of `_errors.jsonl` that is not the first."""
-    with Records("b1", folder) as records:
+    with RecordWriter("b1", folder) as records:
         for number in (1, 2):
-            row = records.add_error(number, result or malformed("json", "why"), Outcome.MALFORMED, line)
+            row = records.add_error(
+                number, result or malformed("json", "why"), Outcome.MALFORMED, line
+            )
     return folder / "errors", row
 
 
@@ -85,4 +89,4 @@ def test_large_malformed_line_is_proven(tmp_path: Path, name: str) -> None:
     whole = b'{"response":{"candidates":[{"content":{"parts":[{"text":"x"}]}}]},"key":"k"}\n'
     store(storage, whole + b'{"key":"j' + KEPT[name] + b"\n", 2)
     (tmp_path / "scratch").mkdir()
-    assert prove_batch(storage, "batches/b1", tmp_path / "scratch").findings == []
+    assert verify_batch(storage, "batches/b1", tmp_path / "scratch").findings == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.verification.rules import IndexJudge, Piece, Row, judge_object, read_row
+from workers.verification.rules import IndexJudge, Piece, StoredRow, judge_object, read_row
 
 
 def pieces_of(lines: list[bytes]) -> list[Piece]:
@@ -59,7 +59,15 @@ def test_gap_and_overlap_are_named() -> None:
     ]
 
 
-ROW = {"line": 1, "key": "k", "outcome": "ok", "object": "b1/k.json", "offset": 0, "length": 2, "sha256": "0"}
+ROW = {
+    "line": 1,
+    "key": "k",
+    "outcome": "ok",
+    "object": "b1/k.json",
+    "offset": 0,
+    "length": 2,
+    "sha256": "0",
+}
 
 
 @pytest.mark.parametrize("key", [None, "k", "", "\ud800", "ä"])
@@ -67,7 +75,9 @@ def test_row_is_read_with_any_key(key: str | None) -> None:
     assert read_row(json.dumps(ROW | {"key": key}).encode()).key == key
 
 
-@pytest.mark.parametrize("wrong", [{"line": "1"}, {"offset": -1}, {"length": 1.5}, {"object": None}, {"line": 2**63}])
+@pytest.mark.parametrize(
+    "wrong", [{"line": "1"}, {"offset": -1}, {"length": 1.5}, {"object": None}, {"line": 2**63}]
+)
 def test_row_of_wrong_types_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="Expected"):
         read_row(json.dumps(ROW | wrong).encode())
@@ -89,5 +99,5 @@ def test_row_of_wrong_types_is_refused(wrong: dict[str, Any]) -> None:
 )
 def test_each_outcome_has_its_place(outcome: str, name: str, *, fits: bool) -> None:
     judge = IndexJudge("b1", "b1/_index.jsonl.gz")
-    found = list(judge.add(Row(7, None, outcome, name, 0, 2, "0")))
+    found = list(judge.add(StoredRow(7, None, outcome, name, 0, 2, "0")))
     assert (not found) is fits

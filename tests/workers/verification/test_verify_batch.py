@@ -15,24 +15,36 @@ from receiver.storage import LocalStorage, ObjectStorage, Storage
 from tests import nasty
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, put_input, store
 from workers.results.lines import MAX_LINE_BYTES
-from workers.verification.rules import MOST_FINDINGS, Report
-from workers.verification.verify_batch import prove_batch
+from workers.verification.rules import MAX_FINDINGS, VerifyReport
+from workers.verification.verify_batch import verify_batch
 
 INDEX, ERRORS, MANIFEST = "b1/_index.jsonl.gz", "b1/_errors.jsonl", "b1/_manifest.json"
-DATA = b"\n".join([nasty.answer("de-1"), nasty.answer("fr-1"), nasty.failure("de-2", 8), nasty.answer("de-3"), b""])
+DATA = b"\n".join(
+    [
+        nasty.answer("de-1"),
+        nasty.answer("fr-1"),
+        nasty.failure("de-2", 8),
+        nasty.answer("de-3"),
+        b"",
+    ]
+)
 
 
 @pytest.fixture(params=["local", "objects"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return LocalStorage(tmp_path / "outputs") if request.param == "local" else ObjectStorage(MemoryStore())
+    return (
+        LocalStorage(tmp_path / "outputs")
+        if request.param == "local"
+        else ObjectStorage(MemoryStore())
+    )
 
 
-def prove(storage: Storage, folder: Path) -> Report:
+def prove(storage: Storage, folder: Path) -> VerifyReport:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        return prove_batch(storage, "batches/b1", Path(scratch))
+        return verify_batch(storage, "batches/b1", Path(scratch))
 
 
-def found(report: Report) -> list[str]:
+def found(report: VerifyReport) -> list[str]:
     assert report.off == len(report.findings)
     return [str(finding) for finding in report.findings]
 
@@ -47,7 +59,9 @@ def edit(storage: Storage, name: str, change: Callable[[bytes], bytes]) -> None:
     storage.put_many([(name, change(read(storage, name)))])
 
 
-def edit_index(storage: Storage, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+def edit_index(
+    storage: Storage, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+) -> None:
     """Write the index anew, and the manifest's sha256 of it, as somebody would who covers his tracks."""
     rows = [json.loads(line) for line in gzip.decompress(read(storage, INDEX)).splitlines()]
     data = gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in change(rows)))
@@ -60,7 +74,11 @@ def test_stored_batch_is_proven(storage: Storage, tmp_path: Path, template: Temp
     manifest = store(storage, DATA, 4, template)
     report = prove(storage, tmp_path)
     assert found(report) == []
-    assert (report.lines, report.objects, report.size_bytes) == (4, manifest.objects.count, manifest.objects.bytes)
+    assert (report.lines, report.objects, report.size_bytes) == (
+        4,
+        manifest.objects.count,
+        manifest.objects.bytes,
+    )
 
 
 @pytest.mark.parametrize("template", [PER_KEY, GROUPED], ids=["per key", "grouped"])
@@ -83,11 +101,15 @@ def test_batch_without_results_is_proven(storage: Storage, tmp_path: Path) -> No
 
 
 def test_absent_batch_is_not_proven(storage: Storage, tmp_path: Path) -> None:
-    assert found(prove(storage, tmp_path)) == [f"{MANIFEST}: it is not there: the batch is not stored"]
+    assert found(prove(storage, tmp_path)) == [
+        f"{MANIFEST}: it is not there: the batch is not stored"
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[", b"\xff", b"[" * 100_000])
-def test_unreadable_manifest_is_said_in_words(storage: Storage, tmp_path: Path, data: bytes) -> None:
+def test_unreadable_manifest_is_said_in_words(
+    storage: Storage, tmp_path: Path, data: bytes
+) -> None:
     storage.create(MANIFEST, data)
     (message,) = found(prove(storage, tmp_path))
     assert message.startswith(f"{MANIFEST}: it is not in the form of a manifest: ")
@@ -113,7 +135,9 @@ def test_flipped_byte_is_named_by_its_line(storage: Storage, tmp_path: Path) -> 
     assert message.startswith("b1/de.jsonl, line 4: ")
 
 
-@pytest.mark.parametrize(("cut", "words"), [(1, "no newline follows it"), (9, "before the line does")])
+@pytest.mark.parametrize(
+    ("cut", "words"), [(1, "no newline follows it"), (9, "before the line does")]
+)
 def test_truncated_object_is_named(storage: Storage, tmp_path: Path, cut: int, words: str) -> None:
     store(storage, DATA, 4, GROUPED)
     edit(storage, "b1/de.jsonl", lambda data: data[:-cut])
@@ -125,7 +149,11 @@ def test_truncated_object_is_named(storage: Storage, tmp_path: Path, cut: int, w
 def test_every_line_behind_a_cut_is_named(storage: Storage, tmp_path: Path) -> None:
     store(storage, DATA, 4, GROUPED)
     edit(storage, "b1/de.jsonl", lambda data: data[:20])
-    assert [(one.object, one.line) for one in prove(storage, tmp_path).findings if "begins" not in one.message] == [
+    assert [
+        (one.object, one.line)
+        for one in prove(storage, tmp_path).findings
+        if "begins" not in one.message
+    ] == [
         ("b1/de.jsonl", 1),
         ("b1/de.jsonl", 4),
     ]
@@ -152,13 +180,17 @@ def test_swapped_objects_are_both_named(storage: Storage, tmp_path: Path) -> Non
 def test_added_bytes_are_named(storage: Storage, tmp_path: Path, name: str) -> None:
     store(storage, DATA, 4)
     edit(storage, name, lambda data: data + b"{}\n")
-    assert found(prove(storage, tmp_path)) == [f"{name}: it holds 3 bytes that no row of the index names"]
+    assert found(prove(storage, tmp_path)) == [
+        f"{name}: it holds 3 bytes that no row of the index names"
+    ]
 
 
 def test_errors_that_no_row_names_are_found(storage: Storage, tmp_path: Path) -> None:
     store(storage, nasty.answer("de-1"), 1)
     edit(storage, ERRORS, lambda _: b"{}\n")
-    assert found(prove(storage, tmp_path)) == [f"{ERRORS}: it holds 3 bytes that no row of the index names"]
+    assert found(prove(storage, tmp_path)) == [
+        f"{ERRORS}: it holds 3 bytes that no row of the index names"
+    ]
 
 
 def test_changed_index_is_named(storage: Storage, tmp_path: Path) -> None:
@@ -190,7 +222,9 @@ def test_dropped_row_is_named(storage: Storage, tmp_path: Path) -> None:
     store(storage, DATA, 4)
     edit_index(storage, lambda rows: [rows[0], *rows[2:]])
     messages = found(prove(storage, tmp_path))
-    lines = "3 rows up to line 4 and 0 blank lines are not the 4 lines of the source; without a row: 2"
+    lines = (
+        "3 rows up to line 4 and 0 blank lines are not the 4 lines of the source; without a row: 2"
+    )
     assert messages[0] == f"{INDEX}: {lines}"
     assert f"{MANIFEST}: it says 3 objects, the index names 2" in messages
 
@@ -211,7 +245,9 @@ def test_repeated_line_is_named(storage: Storage, tmp_path: Path) -> None:
         (3, {"object": "b1/de-2.json"}),
     ],
 )
-def test_line_in_a_wrong_place_is_named(storage: Storage, tmp_path: Path, line: int, change: dict[str, Any]) -> None:
+def test_line_in_a_wrong_place_is_named(
+    storage: Storage, tmp_path: Path, line: int, change: dict[str, Any]
+) -> None:
     store(storage, DATA, 4)
     edit_index(storage, lambda rows: [row | change if row["line"] == line else row for row in rows])
     messages = found(prove(storage, tmp_path))
@@ -238,7 +274,16 @@ def test_name_outside_is_not_read(tmp_path: Path, name: str) -> None:
         b'{"more":' + b"[" * 100_000,
         b'{"line":1,"key":null,"outcome":"ok","object":"\\ud800","offset":0,"length":1,"sha256":""}',
     ],
-    ids=["empty", "no json", "no text", "negative", "huge", "nested", "nested inside", "half a character"],
+    ids=[
+        "empty",
+        "no json",
+        "no text",
+        "negative",
+        "huge",
+        "nested",
+        "nested inside",
+        "half a character",
+    ],
 )
 def test_unreadable_row_is_named(storage: Storage, tmp_path: Path, row: bytes) -> None:
     store(storage, DATA, 4)
@@ -262,19 +307,25 @@ def test_unreadable_row_is_named(storage: Storage, tmp_path: Path, row: bytes) -
         ({"index": None}, "it counts results, but names no index"),
     ],
 )
-def test_changed_manifest_is_named(storage: Storage, tmp_path: Path, fields: dict[str, Any], message: str) -> None:
+def test_changed_manifest_is_named(
+    storage: Storage, tmp_path: Path, fields: dict[str, Any], message: str
+) -> None:
     store(storage, DATA, 4)
     change_manifest(storage, **fields)
     assert f"{MANIFEST}: {message}" in found(prove(storage, tmp_path))
 
 
-@pytest.mark.parametrize("text", ["{batch}/{group}.jsonl", "{batch}/{group}/{key}.json"], ids=["grouped", "per key"])
+@pytest.mark.parametrize(
+    "text", ["{batch}/{group}.jsonl", "{batch}/{group}/{key}.json"], ids=["grouped", "per key"]
+)
 def test_unmatched_keys_are_counted_and_proven(storage: Storage, tmp_path: Path, text: str) -> None:
     template = Template.parse(text, "(?P<group>fr)-.*")
     assert store(storage, DATA, 4, template).unmatched == 2
     assert found(prove(storage, tmp_path)) == []
     change_manifest(storage, unmatched=0)
-    assert found(prove(storage, tmp_path)) == [f"{MANIFEST}: it says 0 unmatched keys, the index has 2"]
+    assert found(prove(storage, tmp_path)) == [
+        f"{MANIFEST}: it says 0 unmatched keys, the index has 2"
+    ]
 
 
 def test_changed_outcomes_are_named(storage: Storage, tmp_path: Path) -> None:
@@ -314,7 +365,9 @@ def test_changed_count_of_the_input_is_named(storage: Storage, tmp_path: Path) -
     put_input(storage, b'{"key":"de-1"}\n')
     manifest = store(storage, nasty.answer("de-1"), 1)
     assert manifest.input is not None
-    change_manifest(storage, input={"name": manifest.input.name, "sha256": manifest.input.sha256, "requests": 2})
+    change_manifest(
+        storage, input={"name": manifest.input.name, "sha256": manifest.input.sha256, "requests": 2}
+    )
     (message,) = found(prove(storage, tmp_path))
     assert message.startswith(f"{MANIFEST}: it says input ")
 
@@ -330,18 +383,20 @@ def test_changed_oversize_line_is_named(tmp_path: Path) -> None:
 
 def test_findings_are_named_up_to_a_limit(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "outputs")
-    count = MOST_FINDINGS + 50
+    count = MAX_FINDINGS + 50
     store(storage, b"\n".join(nasty.answer(f"de-{number}") for number in range(count)), count)
     for number in range(count):
         storage.delete(f"b1/de-{number}.json")
     report = prove(storage, tmp_path)
-    assert (report.off, len(report.findings)) == (count, MOST_FINDINGS)
+    assert (report.off, len(report.findings)) == (count, MAX_FINDINGS)
 
 
 def test_many_rows_take_little_memory(tmp_path: Path) -> None:
     """Half of the lines share one object, and the others interleave over hundreds of them."""
     storage = LocalStorage(tmp_path / "outputs")
-    keys = [f"{'all' if number % 2 else 'x' * (number % 500 + 1)}-{number}" for number in range(40_000)]
+    keys = [
+        f"{'all' if number % 2 else 'x' * (number % 500 + 1)}-{number}" for number in range(40_000)
+    ]
     store(storage, b"\n".join(nasty.answer(key) for key in keys), len(keys), GROUPED)
     tracemalloc.start()
     report = prove(storage, tmp_path)

@@ -21,7 +21,9 @@ def test_death_has_a_cause(wait_status: int, said: str) -> None:
 
 def run(script: str) -> str:
     """In a process of its own: wishes to stop are never taken back."""
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
     return result.stdout.strip()
 
 

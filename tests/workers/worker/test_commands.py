@@ -11,7 +11,11 @@ from workers.worker.commands import run_command
     ("words", "environ", "cause"),
     [
         (("reconcile", "--if-due", "--json"), {}, "Redis did not"),
-        (("notices", "send", "--json"), {"SLACK_WEBHOOK_URL": "https://hooks.example/x"}, "Redis did not"),
+        (
+            ("notices", "send", "--json"),
+            {"SLACK_WEBHOOK_URL": "https://hooks.example/x"},
+            "Redis did not",
+        ),
         (("reconcile", "--if-due", "--project", "nobody"), {}, "no project is called nobody"),
         (("reconcile", "--if-due"), {"PORT": "x"}, "PORT: expected a number"),
     ],
@@ -24,7 +28,9 @@ def test_error_of_a_child_is_an_event(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """ "Error: Redis did not answer" stood among the worker's JSON lines."""
-    for name, value in ({"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:9/0"} | environ).items():
+    for name, value in (
+        {"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:9/0"} | environ
+    ).items():
         monkeypatch.setenv(name, value)
     assert run_command(*words) == 1
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]

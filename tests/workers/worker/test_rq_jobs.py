@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.inbox.job_queue import FUNCTION, Bell, open_queue
+from receiver.inbox.job_queue import FUNCTION, JobQueue, open_queue
 from workers.process import process_batch
 from workers.worker.rq_jobs import MAX_DATA_BYTES, ForeignJobError, OwnJob, find_refusal
 
 
 def call(function: str = FUNCTION, *args: Any, **kwargs: Any) -> bytes:
-    return zlib.compress(json.dumps([function, None, list(args) or ["batches/abc"], kwargs]).encode())
+    return zlib.compress(
+        json.dumps([function, None, list(args) or ["batches/abc"], kwargs]).encode()
+    )
 
 
 class Shell:
@@ -31,7 +33,10 @@ class Shell:
         ({b"data": call(FUNCTION, "batches/a", "batches/b")}, "not one batch's name"),
         ({b"data": call(FUNCTION, "batches/a", again=True)}, "not one batch's name"),
         ({b"data": call(FUNCTION, 7)}, "not one batch's name"),
-        ({b"data": json.dumps([FUNCTION, {"an": "instance"}, ["batches/a"], {}]).encode()}, "not one batch's name"),
+        (
+            {b"data": json.dumps([FUNCTION, {"an": "instance"}, ["batches/a"], {}]).encode()},
+            "not one batch's name",
+        ),
         ({b"data": b'{"func": "os.system"}'}, "not one batch's name"),
         ({b"data": zlib.compress(pickle.dumps(Shell()))}, "not readable as JSON"),
         ({b"data": zlib.compress(b"[" * 10_000_000)}, "not readable as JSON"),
@@ -58,7 +63,7 @@ def client(redis_url: str) -> "redis.Redis":
 
 def rung_job(client: "redis.Redis", batch: str = "batches/abc", **fields: str) -> OwnJob:
     """A job of our own bell, read back after somebody changed its hash."""
-    Bell(client).ring([batch])
+    JobQueue(client).ring([batch])
     job_id = open_queue(client).get_job_ids()[0]
     for name, value in fields.items():
         client.hset(f"rq:job:{job_id}", name, value)
@@ -71,7 +76,7 @@ def rung_job(client: "redis.Redis", batch: str = "batches/abc", **fields: str) -
 def test_own_ring_is_taken(client: "redis.Redis", batch: str) -> None:
     job = rung_job(client, batch)
     assert (job.refusal, job.func, job.args) == ("", process_batch, [batch])
-    assert Bell(client).ring_unheard([batch, "batches/other"]) == 1
+    assert JobQueue(client).ring_unheard([batch, "batches/other"]) == 1
 
 
 def test_limits_are_not_read_from_redis(client: "redis.Redis") -> None:

@@ -15,7 +15,7 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import running_valkey, start_valkey
 from receiver.inbox.entries import Entry
-from receiver.inbox.job_queue import QUEUE, Bell
+from receiver.inbox.job_queue import QUEUE, JobQueue
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from tests.chaos.system import children_of, is_running
 from tests.running import ready_batch, running_program, running_sandbox, set_faults
@@ -53,16 +53,24 @@ class Place:
     def ring(self, name: str) -> None:
         client = connect(self.settings["REDIS_URL"])
         Inbox(client).accept([Arrival(name, "batch.succeeded", "replay")])
-        Bell(client).ring([name])
+        JobQueue(client).ring([name])
 
     def start_slow_job(self, worker: int) -> tuple[str, int]:
         """A batch whose download takes minutes. Gives its name and the work-horse that has it."""
         source = self.folder / "results.jsonl"
-        source.write_text("".join(f'{{"key":"k{n}","response":{{"pad":"{"x" * 2000}"}}}}\n' for n in range(ROWS)))
+        source.write_text(
+            "".join(f'{{"key":"k{n}","response":{{"pad":"{"x" * 2000}"}}}}\n' for n in range(ROWS))
+        )
         set_faults(self.gemini_url, drip_downloads={"bytes_per_s": 2000, "times": "all"})
-        name = ready_batch(self.gemini_url, result_path=str(source), request_count=ROWS, notify=False)
+        name = ready_batch(
+            self.gemini_url, result_path=str(source), request_count=ROWS, notify=False
+        )
         self.ring(name)
-        eventually(lambda: list((self.folder / "outputs" / ".tmp").glob("gbr-*")), 20, "the start of the job")
+        eventually(
+            lambda: list((self.folder / "outputs" / ".tmp").glob("gbr-*")),
+            20,
+            "the start of the job",
+        )
         return name, children_of(worker)[0]
 
     def is_stored(self, name: str) -> bool:
@@ -81,15 +89,23 @@ def place(tmp_path: Path) -> Iterator[Place]:
 @pytest.fixture
 def worker(place: Place) -> Iterator[int]:
     """The process id of a worker that waits for a job."""
-    with running_program(place.folder, place.settings, "worker") as pid, connect(place.settings["REDIS_URL"]) as client:
-        eventually(lambda: any(one["cmd"] == "blmove" for one in client.client_list()), 20, "a dequeue")
+    with (
+        running_program(place.folder, place.settings, "worker") as pid,
+        connect(place.settings["REDIS_URL"]) as client,
+    ):
+        eventually(
+            lambda: any(one["cmd"] == "blmove" for one in client.client_list()), 20, "a dequeue"
+        )
         yield pid
 
 
 def test_planted_call_is_buried(place: Place, worker: int) -> None:
     trap = place.folder / "trap"
     with redis.Redis.from_url(place.settings["REDIS_URL"]) as client:
-        client.hset("rq:job:evil", mapping={"data": f'["os.system", null, ["touch {trap}"], {{}}]', "status": "queued"})
+        client.hset(
+            "rq:job:evil",
+            mapping={"data": f'["os.system", null, ["touch {trap}"], {{}}]', "status": "queued"},
+        )
         client.rpush(f"rq:queue:{QUEUE}", "evil")
         eventually(lambda: client.zscore(f"rq:failed:{QUEUE}", "evil"), 10, "the burial")
         assert 0 < client.ttl("rq:job:evil") <= 86400
@@ -112,10 +128,16 @@ def test_unreadable_ids_are_passed_over(place: Place, worker: int) -> None:
 def test_too_few_connections_are_said_in_words(tmp_path: Path) -> None:
     with running_valkey(tmp_path, "--maxclients", "2") as url, connect(url) as client:
         client.ping()
-        environ = {"GEMINI_API_KEY": "k", "REDIS_URL": url, "STORAGE_URL": (tmp_path / "out").as_uri()}
+        environ = {
+            "GEMINI_API_KEY": "k",
+            "REDIS_URL": url,
+            "STORAGE_URL": (tmp_path / "out").as_uri(),
+        }
         argv = [sys.executable, "-m", "workers", "worker"]
         env = os.environ | environ
-        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            argv, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
     assert done.returncode == 1
     assert "max number of clients reached" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -161,7 +183,10 @@ def test_killed_horse_hands_its_batch_back(place: Place, worker: int) -> None:
     os.kill(horse, signal.SIGKILL)
     eventually(lambda: place.entry(name).state == "open", 3, "the batch in the inbox")
     entry = place.entry(name)
-    assert (entry.attempts, entry.cause) == (1, "its work-horse was killed by SIGKILL: out of memory?")
+    assert (entry.attempts, entry.cause) == (
+        1,
+        "its work-horse was killed by SIGKILL: out of memory?",
+    )
     eventually(lambda: place.is_stored(name), 15, "the second attempt")
 
 
@@ -187,7 +212,9 @@ def test_slow_download_tells_how_far_it_is(place: Place, worker: int) -> None:
     assert progress is not None
     assert (progress.stage, progress.requests) == ("split", ROWS)
     assert progress.total_bytes is not None
-    assert 0 < progress.bytes < progress.total_bytes == (place.folder / "results.jsonl").stat().st_size
+    assert (
+        0 < progress.bytes < progress.total_bytes == (place.folder / "results.jsonl").stat().st_size
+    )
 
 
 def test_hung_work_horse_is_ended_and_says_why(place: Place) -> None:

@@ -64,11 +64,21 @@ def test_running_batch_is_cancelled(place: Place) -> None:
     result = place.run("cancel", batch)
     assert (result.exit_code, result.stdout) == (0, f"{batch}: cancelled\n")
     again = json.loads(place.run("cancel", batch, "--json").stdout)
-    assert again == [{"batch": batch, "stopped": True, "state": "CANCELLED", "said": "it had ended already: CANCELLED"}]
+    assert again == [
+        {
+            "batch": batch,
+            "stopped": True,
+            "state": "CANCELLED",
+            "said": "it had ended already: CANCELLED",
+        }
+    ]
 
 
 def test_batch_that_has_ended_is_not_cancelled(place: Place) -> None:
-    ended, runs = ready_batch(place.url, request_count=1), submit_inline(place.url, {"k": "Hello"}, "[stuck]")
+    ended, runs = (
+        ready_batch(place.url, request_count=1),
+        submit_inline(place.url, {"k": "Hello"}, "[stuck]"),
+    )
     result = place.run("cancel", "nosuchbatch", ended, runs)
     assert (result.exit_code, result.stdout) == (1, f"{runs}: cancelled\n")
     assert f"{ended}: it had ended already: SUCCEEDED\n" in result.stderr
@@ -78,7 +88,10 @@ def test_batch_that_has_ended_is_not_cancelled(place: Place) -> None:
 def test_stored_batch_is_deleted_with_its_input(place: Place) -> None:
     batch, file = place.stored_batch()
     result = place.run("delete", batch, "--yes")
-    assert (result.exit_code, result.stdout) == (0, f"{batch}: deleted, with its input {file} ({len(REQUEST)} bytes)\n")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"{batch}: deleted, with its input {file} ({len(REQUEST)} bytes)\n",
+    )
     assert result.stderr == NOTE
     assert (place.ask(batch).status_code, place.ask(file).status_code) == (404, 403)
     assert place.run("delete", batch, "--yes").stdout == f"{batch}: Gemini has it no more\n"
@@ -94,7 +107,10 @@ def test_batch_that_is_not_stored_stays(place: Place) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"balanced": False}, "its books don't balance: look at `batches show`, or delete it with --force"),
+        (
+            {"balanced": False},
+            "its books don't balance: look at `batches show`, or delete it with --force",
+        ),
         ({"balanced": None}, "nobody knows how many requests there were"),
     ],
 )
@@ -110,11 +126,16 @@ def test_unbalanced_batch_needs_force(place: Place, fields: dict[str, object], r
     ("fields", "reason"),
     [
         ({"batch": "batches/other"}, "its manifest is that of batches/other"),
-        ({"index": {"name": "x/_index.jsonl.gz", "sha256": ""}}, "x/_index.jsonl.gz is not in the storage"),
+        (
+            {"index": {"name": "x/_index.jsonl.gz", "sha256": ""}},
+            "x/_index.jsonl.gz is not in the storage",
+        ),
         ({"outcomes": 7}, "its manifest can't be read"),
     ],
 )
-def test_broken_record_lets_nothing_go(place: Place, fields: dict[str, object], reason: str) -> None:
+def test_broken_record_lets_nothing_go(
+    place: Place, fields: dict[str, object], reason: str
+) -> None:
     batch = ready_batch(place.url, request_count=1)
     put_manifest(place.storage, "batches/" + batch.removeprefix("batches/"))
     name = f"{batch.removeprefix('batches/')}/_manifest.json"
@@ -129,14 +150,19 @@ def test_running_batch_stays(place: Place) -> None:
     batch = submit_inline(place.url, {"k": "Hello"}, "[stuck]")
     put_manifest(place.storage, batch)
     result = place.run("delete", batch, "--yes")
-    assert (result.exit_code, f"`batches cancel {batch}` stops it first" in result.stderr) == (1, True)
+    assert (result.exit_code, f"`batches cancel {batch}` stops it first" in result.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_input_that_is_needed_stays(place: Place) -> None:
     batch, file = place.stored_batch()
     source = {"displayName": "[stuck]", "inputConfig": {"fileName": file}}
     url = f"{place.url}/v1beta/models/gemini-3.5-flash:batchGenerateContent"
-    other = CLIENT.post(url, json={"batch": source}, headers=HEADERS).raise_for_status().json()["name"]
+    other = (
+        CLIENT.post(url, json={"batch": source}, headers=HEADERS).raise_for_status().json()["name"]
+    )
     result = place.run("delete", batch, "--yes")
     assert result.stdout == f"{batch}: deleted; its input stays: {other} still needs {file}\n"
     assert place.ask(file).is_success
@@ -152,7 +178,10 @@ def test_input_that_has_expired_is_no_hindrance(place: Place) -> None:
 def test_pipe_needs_a_yes(place: Place) -> None:
     batch, file = place.stored_batch()
     result = place.run("delete", batch)
-    assert (result.exit_code, "this would delete 1 batch(es) and 1 input file(s)" in result.stderr) == (2, True)
+    assert (
+        result.exit_code,
+        "this would delete 1 batch(es) and 1 input file(s)" in result.stderr,
+    ) == (2, True)
     assert place.ask(file).is_success
 
 
@@ -164,7 +193,12 @@ def test_person_is_asked(place: Place, answer: bytes, code: int) -> None:
     os.write(leader, answer)
     argv = [sys.executable, "-m", "workers", "batches", "delete", batch]
     done = subprocess.run(
-        argv, stdin=follower, capture_output=True, env=os.environ | place.environ, timeout=30, check=False
+        argv,
+        stdin=follower,
+        capture_output=True,
+        env=os.environ | place.environ,
+        timeout=30,
+        check=False,
     )
     os.close(leader)
     os.close(follower)

@@ -24,7 +24,9 @@ class Place:
     def list(self, *args: str, **more: str) -> Result:
         return CliRunner().invoke(main, ["batches", "list", *args], env=self.environ | more)
 
-    def add(self, batch_id: str, state: str = "SUCCEEDED", hours: float = 1, **metadata: object) -> None:
+    def add(
+        self, batch_id: str, state: str = "SUCCEEDED", hours: float = 1, **metadata: object
+    ) -> None:
         """A batch that was created so many hours ago."""
         name = self.listing.add(batch_id, state)
         self.listing.operations[name]["metadata"] |= {"createTime": ago(hours=hours), **metadata}
@@ -44,12 +46,28 @@ def names(result: Result) -> list[str]:
 
 def test_table_says_what_there_is(place: Place) -> None:
     stats = {"requestCount": "100", "successfulRequestCount": "90", "failedRequestCount": "5"}
-    place.add("a", "RUNNING", displayName="night\n\x1b[2J", model="models/gemini-3.5-flash", batchStats=stats)
+    place.add(
+        "a",
+        "RUNNING",
+        displayName="night\n\x1b[2J",
+        model="models/gemini-3.5-flash",
+        batchStats=stats,
+    )
     place.add("b")
     place.storage.create(manifest_name("b"), b"{}")
     result = place.list()
     head, first, second = result.stdout.splitlines()
-    assert head.split() == ["batch", "state", "created", "done", "failed", "all", "stored", "model", "name"]
+    assert head.split() == [
+        "batch",
+        "state",
+        "created",
+        "done",
+        "failed",
+        "all",
+        "stored",
+        "model",
+        "name",
+    ]
     assert first.split()[:2] == ["batches/a", "RUNNING"]
     assert first.split()[3:] == ["90", "5", "100", "no", "gemini-3.5-flash", "night??[2J"]
     assert second.split()[3:] == ["0", "0", "?", "its", "manifest", "can't", "be", "read"]
@@ -64,7 +82,9 @@ def test_table_says_what_there_is(place: Place) -> None:
         ({"outcomes": {"ok": 1}, "missing": 1}, ["1", "missing"], "stored; 1 missing"),
     ],
 )
-def test_stored_batch_is_judged(place: Place, record: dict[str, object], words: list[str], judgement: str) -> None:
+def test_stored_batch_is_judged(
+    place: Place, record: dict[str, object], words: list[str], judgement: str
+) -> None:
     """A batch whose requests all failed is no batch of which nothing is to be said."""
     place.add("a")
     put_manifest(place.storage, "batches/a", **record)
@@ -76,15 +96,25 @@ def test_stored_batch_is_judged(place: Place, record: dict[str, object], words: 
 def test_pages_are_fetched_as_needed(place: Place) -> None:
     for number in range(9):
         place.add(f"b{number}", hours=number)
-    assert names(place.list("--limit", "4")) == ["batches/b0", "batches/b1", "batches/b2", "batches/b3"]
+    assert names(place.list("--limit", "4")) == [
+        "batches/b0",
+        "batches/b1",
+        "batches/b2",
+        "batches/b3",
+    ]
     assert place.listing.pages == [0, 1]
     assert len(names(place.list())) == 9
 
 
 def test_limit_counts_what_is_wanted(place: Place) -> None:
-    for number, state in enumerate(["RUNNING", "SUCCEEDED", "FAILED", "SUCCEEDED", "RUNNING", "PENDING"]):
+    for number, state in enumerate(
+        ["RUNNING", "SUCCEEDED", "FAILED", "SUCCEEDED", "RUNNING", "PENDING"]
+    ):
         place.add(f"b{number}", state, hours=number)
-    assert names(place.list("--state", "running", "--state", "FAILED", "--limit", "2")) == ["batches/b0", "batches/b2"]
+    assert names(place.list("--state", "running", "--state", "FAILED", "--limit", "2")) == [
+        "batches/b0",
+        "batches/b2",
+    ]
     assert place.list("--state", "BUSY").exit_code == 2
 
 
@@ -99,14 +129,28 @@ def test_projects_are_merged_by_age(place: Place) -> None:
     place.add("new", hours=1)
     place.add("old", hours=2)
     both = {"GEMINI_API_KEY__ACME": "key-acme"}
-    assert names(place.list(**both)) == ["batches/new", "acme/batches/new", "batches/old", "acme/batches/old"]
-    assert names(place.list("--project", "acme", **both)) == ["acme/batches/new", "acme/batches/old"]
+    assert names(place.list(**both)) == [
+        "batches/new",
+        "acme/batches/new",
+        "batches/old",
+        "acme/batches/old",
+    ]
+    assert names(place.list("--project", "acme", **both)) == [
+        "acme/batches/new",
+        "acme/batches/old",
+    ]
 
 
 def test_json_is_a_list(place: Place) -> None:
     place.add("a", "FAILED", displayName="night")
     (row,) = json.loads(place.list("--json").stdout)
-    expected = {"batch": "batches/a", "state": "FAILED", "display_name": "night", "stored": False, "requests": None}
+    expected = {
+        "batch": "batches/a",
+        "state": "FAILED",
+        "display_name": "night",
+        "stored": False,
+        "requests": None,
+    }
     assert row | expected == row
 
 
@@ -116,4 +160,7 @@ def test_failing_gemini_leaves_what_was_read(place: Place) -> None:
     place.listing.broken_page = 1
     result = place.list()
     assert (result.exit_code, len(names(result))) == (1, 3)
-    assert "Error: Gemini did not give the list of batches (503 UNAVAILABLE: try again)" in result.stderr
+    assert (
+        "Error: Gemini did not give the list of batches (503 UNAVAILABLE: try again)"
+        in result.stderr
+    )

@@ -94,7 +94,10 @@ def test_batch_whose_requests_all_failed_is_not_well(place: Place) -> None:
     retry = {"name": "a/_retry.jsonl", "sha256": "ab"}
     put_manifest(place.storage, "batches/a", requests=5, outcomes={"error": 5}, retry=retry)
     result = place.watch("a")
-    assert (result.exit_code, result.stdout.split("  ")[2]) == (1, "SUCCEEDED 0/5, stored; 5 errors\n")
+    assert (result.exit_code, result.stdout.split("  ")[2]) == (
+        1,
+        "SUCCEEDED 0/5, stored; 5 errors\n",
+    )
     assert "batches/a: `gemini-batch-receiver resubmit a --input FILE` sends again" in result.stderr
     (seen,) = map(json.loads, place.watch("a", "--json").stdout.splitlines())
     assert (seen["succeeded"], seen["failed"], seen["judgement"]) == (0, 5, "stored; 5 errors")
@@ -108,7 +111,9 @@ def test_batch_whose_requests_all_failed_is_not_well(place: Place) -> None:
         ({"requestCount": "5", "successfulRequestCount": "3", "failedRequestCount": "1"}, 1),
     ],
 )
-def test_failed_requests_count_without_storage(place: Place, stats: dict[str, str], code: int) -> None:
+def test_failed_requests_count_without_storage(
+    place: Place, stats: dict[str, str], code: int
+) -> None:
     name = place.listing.add("a")
     place.listing.operations[name]["metadata"]["batchStats"] = stats
     result = place.watch("a", "--until", "ended")
@@ -148,7 +153,10 @@ def test_outcome_decides_without_storage(place: Place, state: str, code: int) ->
 def test_time_runs_out(place: Place) -> None:
     place.listing.add("a", "RUNNING")
     result = place.watch("a", "--timeout", "0.3")
-    assert (result.exit_code, "batches/a: not done yet: RUNNING 0/?\n" in result.stderr) == (1, True)
+    assert (result.exit_code, "batches/a: not done yet: RUNNING 0/?\n" in result.stderr) == (
+        1,
+        True,
+    )
     assert place.listing.calls > 1
 
 
@@ -162,14 +170,19 @@ def test_buried_batch_is_not_waited_for(place: Place) -> None:
         inbox.bury(lease, "no such file")
     result = place.watch("a")
     assert result.exit_code == 1
-    assert "batches/a: it was given up: no such file; `gemini-batch-receiver events retry batches/a`" in result.stderr
+    assert (
+        "batches/a: it was given up: no such file; `gemini-batch-receiver events retry batches/a`"
+        in result.stderr
+    )
 
 
 def test_unknown_batch_leaves_the_others_theirs(place: Place) -> None:
     place.store("a")
     result = place.watch("a", "nosuchbatch")
     assert result.exit_code == 1
-    assert "batches/nosuchbatch: Gemini knows no batches/nosuchbatch for this API key" in result.stderr
+    assert (
+        "batches/nosuchbatch: Gemini knows no batches/nosuchbatch for this API key" in result.stderr
+    )
     assert "1 of 2 batches are well" in result.stderr
 
 
@@ -192,11 +205,19 @@ def test_fault_at_the_first_look_ends_it(place: Place) -> None:
     place.listing.add("a", "RUNNING")
     place.listing.faults = {1}
     result = place.watch("a")
-    assert (result.exit_code, "Error: Gemini did not give batches/a (503" in result.stderr) == (1, True)
+    assert (result.exit_code, "Error: Gemini did not give batches/a (503" in result.stderr) == (
+        1,
+        True,
+    )
 
 
 def test_without_a_name_all_unfinished_are_watched(place: Place) -> None:
-    for batch_id, state in (("run", "RUNNING"), ("wait", "PENDING"), ("ended", "SUCCEEDED"), ("owed", "SUCCEEDED")):
+    for batch_id, state in (
+        ("run", "RUNNING"),
+        ("wait", "PENDING"),
+        ("ended", "SUCCEEDED"),
+        ("owed", "SUCCEEDED"),
+    ):
         place.listing.add(batch_id, state)
     with connect(place.environ["REDIS_URL"]) as client:
         Inbox(client).accept([Arrival("batches/owed", "batch.succeeded", "static")])
@@ -214,7 +235,9 @@ def test_without_a_name_all_unfinished_are_watched(place: Place) -> None:
 def test_nothing_unfinished_is_nothing_to_watch(place: Place) -> None:
     result = place.watch()
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.startswith("nothing to watch: no batch runs at Gemini or waits in the inbox; `")
+    assert result.stderr.startswith(
+        "nothing to watch: no batch runs at Gemini or waits in the inbox; `"
+    )
 
 
 def test_many_are_asked_by_the_page(place: Place) -> None:
@@ -227,4 +250,7 @@ def test_many_are_asked_by_the_page(place: Place) -> None:
 
 def test_stranger_is_a_usage_error(place: Place) -> None:
     result = place.watch("globex/x")
-    assert (result.exit_code, "no project is called globex here: expected one of default" in result.stderr) == (2, True)
+    assert (
+        result.exit_code,
+        "no project is called globex here: expected one of default" in result.stderr,
+    ) == (2, True)

@@ -91,7 +91,9 @@ def test_histogram_counts_up_to_each_bound(client: "redis.Redis") -> None:
     assert 'gbr_stage_duration_seconds_count{stage="ask"} 4.0\n' in text
 
 
-def test_counts_wait_for_redis_and_one_line_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_counts_wait_for_redis_and_one_line_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     port = allocate_port()
     with connect(f"redis://127.0.0.1:{port}/0") as client, caplog.at_level(logging.INFO):
         counters = Counters(client)
@@ -159,11 +161,18 @@ def end_attempts(inbox: Inbox) -> None:
 
 def test_inbox_counts_every_end_once(client: "redis.Redis") -> None:
     end_attempts(Inbox(client))
-    ends = {"stored": 2, "not_ready": 1, "postponed": MAX_ATTEMPTS, "handed_back": 1, "buried": 2, "lease_lost": 1}
-    ends |= {"outage": 1, "refused": 1, "expired": 1, "kept": 1}
-    assert kept(client) == {f"gbr_attempts_total:{result}": count for result, count in ends.items()} | {
-        "gbr_dead_letters_total": 2
+    ends = {
+        "stored": 2,
+        "not_ready": 1,
+        "postponed": MAX_ATTEMPTS,
+        "handed_back": 1,
+        "buried": 2,
+        "lease_lost": 1,
     }
+    ends |= {"outage": 1, "refused": 1, "expired": 1, "kept": 1}
+    assert kept(client) == {
+        f"gbr_attempts_total:{result}": count for result, count in ends.items()
+    } | {"gbr_dead_letters_total": 2}
     assert set(ends) == set(definitions.ATTEMPTS.values)
 
 
@@ -172,7 +181,10 @@ def test_spoilt_counters_stop_nothing(client: "redis.Redis", spoilt: str) -> Non
     if spoilt == "text":
         client.set(METRICS, "junk")
     else:
-        client.hset(METRICS, mapping={"gbr_attempts_total:stored": "junk", "gbr_dead_letters_total": "nan", "x": 1})
+        client.hset(
+            METRICS,
+            mapping={"gbr_attempts_total:stored": "junk", "gbr_dead_letters_total": "nan", "x": 1},
+        )
     end_attempts(Inbox(client))
     counters = Counters(client)
     counters.add(definitions.MISSING)
@@ -191,7 +203,9 @@ def test_outbox_is_shown(client: "redis.Redis") -> None:
     assert taken is not None
     queue.give_up(gone, "gone")
     queue.delivered(taken)
-    client.zadd(f"gbr:notices:{target}", {name: 1 for name, due_ms in outbox.names().items() if due_ms})
+    client.zadd(
+        f"gbr:notices:{target}", {name: 1 for name, due_ms in outbox.names().items() if due_ms}
+    )
     text = expose(read_fields(client, [])).decode()
     assert 'gbr_outbox_notices{state="waiting"} 1.0\n' in text
     assert 'gbr_outbox_notices{state="dead"} 1.0\n' in text

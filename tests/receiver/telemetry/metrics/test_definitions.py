@@ -31,4 +31,6 @@ def test_readme_has_it(metric: Metric) -> None:
 
 def test_readme_names_no_other() -> None:
     section = README.partition("## Metrics\n")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `(gbr_\w+)`", section, re.MULTILINE)) == {metric.name for metric in METRICS}
+    assert set(re.findall(r"^\| `(gbr_\w+)`", section, re.MULTILINE)) == {
+        metric.name for metric in METRICS
+    }

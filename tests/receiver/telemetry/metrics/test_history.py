@@ -47,7 +47,9 @@ def test_spoilt_half_hour_is_empty(client: "redis.Redis") -> None:
     number = int(client.time()[0]) // SLOT_S
     for spoilt in (number - 1, number, number + 1):
         client.set(f"{HISTORY}:{spoilt}", "junk")
-    client.hset(f"{HISTORY}:{number - 2}", mapping={b"\xff": 1, "gbr_missing_results_total": "nan", "x": 3})
+    client.hset(
+        f"{HISTORY}:{number - 2}", mapping={b"\xff": 1, "gbr_missing_results_total": "nan", "x": 3}
+    )
     counters = Counters(client)
     counters.add(definitions.MISSING)
     assert counters.flush()
