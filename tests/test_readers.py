@@ -1,4 +1,4 @@
-"""The README's lines read what a mixed batch with hostile keys left, each library in a process of its own."""
+"""The lines of workers/README.md read what a mixed batch with hostile keys left, each library in its own process."""
 
 import gzip
 import importlib.util
@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from tests import nasty
+from tests.pages import section
 from tests.workers.forms.reading import line, thought
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-SECTION = README.partition("## Read the tables\n")[2].partition("\n## ")[0]
 LINES = [
     text
-    for block in SECTION.split("```python\n")[1:]
+    for block in section("## Read the tables").split("```python\n")[1:]
     for text in block.partition("```")[0].splitlines()
 ]
 KEYS = [

@@ -1,8 +1,7 @@
-"""What a user meets is in the README."""
+"""What a user meets is in the pages."""
 
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import pytest
@@ -12,14 +11,15 @@ from receiver.cli import main
 from receiver.outputs.prices import parse_prices
 from receiver.settings.environment import Variable
 from receiver.settings.variables import VARIABLES
+from tests.pages import DOCS, ROOT, section, without_links
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+PAGE_ONE = (ROOT / "README.md").read_text()
+SETTINGS = without_links(section("## Settings"))
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
-def test_setting_is_in_the_readme(variable: Variable) -> None:
-    assert f"| `{variable.name}` | {variable.default} | {variable.meaning} |" in README
+def test_setting_is_in_the_table(variable: Variable) -> None:
+    assert f"| `{variable.name}` | {variable.default} | {variable.meaning} |" in SETTINGS
 
 
 def test_settings_are_in_the_help() -> None:
@@ -42,8 +42,8 @@ COMMANDS = dict(all_commands(main))
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_command_is_in_the_readme(name: str) -> None:
-    assert f"gemini-batch-receiver {name}" in README
+def test_command_is_in_the_pages(name: str) -> None:
+    assert f"gemini-batch-receiver {name}" in DOCS
     assert COMMANDS[name].help
 
 
@@ -56,12 +56,12 @@ def test_command_is_in_the_readme(name: str) -> None:
         if isinstance(parameter, click.Option)
     ],
 )
-def test_option_is_in_the_readme(name: str, option: str) -> None:
-    assert option in README, f"{name} {option}"
+def test_option_is_in_the_pages(name: str, option: str) -> None:
+    assert option in DOCS, f"{name} {option}"
 
 
 def table_row(name: str) -> str:
-    """What the README's table says of a command: its help's first sentence, and its options."""
+    """What the table says of a command: its help's first sentence, and its options."""
     command = COMMANDS[name]
     options = [option.opts[0] for option in command.params if isinstance(option, click.Option)]
     shown = " ".join(f"`{option}`" for option in options)
@@ -69,19 +69,23 @@ def table_row(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_help_is_in_the_readmes_table(name: str) -> None:
-    assert table_row(name) in README.splitlines()
+def test_help_is_in_the_table(name: str) -> None:
+    assert table_row(name) in section("## All commands").splitlines()
 
 
-def test_readmes_table_names_no_other_command() -> None:
-    rows = README.partition("## All commands\n")[2].partition("\n## ")[0].splitlines()
+def test_table_names_no_other_command() -> None:
+    rows = section("## All commands").splitlines()
     assert {row.split("`")[1] for row in rows if row.startswith("| `")} == set(COMMANDS)
 
 
-def test_ci_runs_the_readmes_command() -> None:
+def test_ci_runs_the_command_of_page_one() -> None:
     command = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -n 2"
-    assert f"\n{command}\n" in README
+    assert f"\n{command}\n" in PAGE_ONE
     assert (ROOT / ".ci" / "run").read_text().endswith(f"\n{command}\n")
+
+
+def test_page_one_is_short() -> None:
+    assert len(PAGE_ONE.encode()) <= 10_000
 
 
 def test_requirements_pin_what_runs() -> None:
@@ -98,8 +102,8 @@ def test_example_environment_knows_its_names() -> None:
     assert names <= {variable.name for variable in VARIABLES}
 
 
-def test_price_list_in_the_readme_can_be_read() -> None:
-    text = README.partition("```json\n")[2].partition("```")[0]
+def test_price_list_in_the_pages_can_be_read() -> None:
+    text = section("## Cost").partition("```json\n")[2].partition("```")[0]
     assert list(parse_prices(text.encode()).models) == [
         "gemini-3.1-pro-preview",
         "gemini-3.1-flash-lite",

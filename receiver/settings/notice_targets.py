@@ -21,7 +21,7 @@ NOTICE_VARIABLES = (
         "NOTIFY_URL",
         "none",
         "where signed notices of stored, failed, buried and overdue batches go: one address or several,"
-        " separated by spaces or commas; see [Notices](#notices)",
+        " separated by spaces or commas",
     ),
     Variable(
         "NOTIFY_SECRET",

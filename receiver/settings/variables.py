@@ -41,7 +41,7 @@ VARIABLES = (
         "GEMINI_API_KEY_FILE",
         "none",
         "file that holds the key, in place of `GEMINI_API_KEY`; so can `GEMINI_WEBHOOK_SECRET_FILE`, `REDIS_URL_FILE`"
-        " and, for a project, `GEMINI_API_KEY_FILE__NAME`; see [Secrets from files](#secrets-from-files)",
+        " and, for a project, `GEMINI_API_KEY_FILE__NAME`",
     ),
     Variable(
         "PUBLIC_URL",
@@ -76,13 +76,13 @@ VARIABLES = (
     Variable(
         "PRICES_FILE",
         "the built-in list",
-        "JSON file with the prices of tokens, in place of the built-in list; see [Cost](#cost)",
+        "JSON file with the prices of tokens, in place of the built-in list",
     ),
     Variable(
         "OUTPUT_FORMS",
         "raw",
         "what is written of every answer, separated by commas: `raw` (always), `text`, `thoughts`, `json`, `media`,"
-        " `table`; see [Forms](#forms)",
+        " `table`",
     ),
     Variable(
         "RESPONSE_SCHEMA",
@@ -92,8 +92,7 @@ VARIABLES = (
     Variable(
         "PROOF_KEY",
         "none",
-        "key that workers sign manifests with, 32 bytes in base64, such as `openssl rand -base64 32` gives; see"
-        " [Signed manifests](#signed-manifests)",
+        "key that workers sign manifests with, 32 bytes in base64, such as `openssl rand -base64 32` gives",
     ),
     Variable(
         "SCRATCH_DIR",
@@ -128,7 +127,7 @@ VARIABLES = (
     Variable(
         "STATUS_TOKEN",
         "none",
-        "token that the [status page](#status-page) asks for, 16 characters or more; unset turns it off",
+        "token that the status page asks for, 16 characters or more; unset turns it off",
     ),
     Variable("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
     Variable(

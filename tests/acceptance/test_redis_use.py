@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,12 +16,12 @@ from receiver.notices.outbox import read_standing
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
 from tests.lasting_keys import OURS, RQ, lasting_keys
+from tests.pages import DOCS
 from tests.receiver.forging import SECRET_TEXT
 from tests.running import answers, ready_batch, running_program, set_faults, submit_inline
 from tests.tls_proxy import make_certificates, running_tls_proxy
 from tests.waiting import eventually
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
 WEB, IDLE_WORKER = 6, 5  # connections at most; small plans allow 20 in all
 
 
@@ -86,7 +85,7 @@ def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis"
 
 
 def test_lists_of_keys_are_written() -> None:
-    sentence = re.search(r"Redis does not grow: (.*?)\n\* ", README, re.DOTALL)
+    sentence = re.search(r"Redis does not grow: (.*?)\n\* ", DOCS, re.DOTALL)
     assert sentence is not None
     assert set(re.findall(r"`(gbr:\w+)`", sentence[1])) == OURS
 

@@ -1,13 +1,13 @@
-"""What the buckets' policies allow is what the README says that our programs need. No AWS was there to judge them."""
+"""What the buckets' policies allow is what workers/README.md says that we need. No AWS was there to judge them."""
 
 import json
 from typing import Any
 
 import pytest
 
-from tests.deploy.reading import DEPLOY, ROOT
+from tests.deploy.reading import DEPLOY
+from tests.pages import section
 
-README = (ROOT / "README.md").read_text()
 OBJECTS = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}
 
 
@@ -32,7 +32,11 @@ def allowed(name: str) -> dict[str, set[str]]:
 def test_policy_allows_what_is_needed_alone(name: str, objects: set[str]) -> None:
     bucket = "arn:aws:s3:::EXAMPLE-BUCKET"
     assert allowed(name) == {bucket: {"s3:ListBucket"}, f"{bucket}/*": objects}
-    assert [action for action in {*objects, "s3:ListBucket"} if f"`{action}`" not in README] == []
+    assert [
+        action
+        for action in {*objects, "s3:ListBucket"}
+        if f"`{action}`" not in section("## Storages")
+    ] == []
 
 
 def test_bucket_refuses_plain_http() -> None:

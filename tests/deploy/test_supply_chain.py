@@ -91,9 +91,8 @@ def test_version_has_one_source() -> None:
 
 
 def test_wheel_holds_what_runs_alone() -> None:
-    assert PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"] == {
-        "packages": ["receiver", "workers"]
-    }
+    wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel == {"packages": ["receiver", "workers"], "exclude": ["*.md"]}
 
 
 def test_no_secret_is_in_the_files() -> None:

@@ -1,7 +1,6 @@
-"""Every knob of the faults is an option of `serve`, a member of the admin route, and a row of the README."""
+"""Every knob of the faults is an option of `serve`, a member of the admin route, and a row of the sandbox's page."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 import pytest
@@ -10,9 +9,9 @@ from click.testing import CliRunner
 from deploy.sandbox.__main__ import main
 from deploy.sandbox.faults import CutFault, Faults, StatusFault
 from deploy.sandbox.knobs import KNOBS, Knob, read_knobs
+from tests.pages import section
 from tests.sandbox.conftest import Sandbox
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
 HELP = CliRunner().invoke(main, ["serve", "--help"]).output
 
 
@@ -21,10 +20,10 @@ def test_every_knob_has_an_option() -> None:
 
 
 @pytest.mark.parametrize("knob", KNOBS.values(), ids=lambda knob: knob.name)
-def test_knob_is_in_help_and_readme(knob: Knob) -> None:
+def test_knob_is_in_help_and_pages(knob: Knob) -> None:
     assert f"  {knob.flag} " in HELP.partition("Faults:")[2]
     written = f"{knob.flag} {knob.form}".replace("|", "\\|")
-    assert f"| `{written}` | {knob.meaning} |" in README
+    assert f"| `{written}` | {knob.meaning} |" in section("## Test your own receiver")
 
 
 def test_options_are_read_as_the_route_reads_them() -> None:

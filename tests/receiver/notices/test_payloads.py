@@ -1,6 +1,5 @@
 import json
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,9 +12,9 @@ from receiver.notices.payloads import (
     encode_payload,
 )
 from receiver.outputs.manifest import BatchError, FormsRecord, Record
+from tests.pages import section
 from tests.receiver.outputs.test_manifest import MANIFEST
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
 WHOLE = msgspec.structs.replace(MANIFEST, requests=1, missing=0, missing_keys=[], input=None)
 
 
@@ -99,8 +98,8 @@ def test_surrogates_travel_as_escapes() -> None:
     assert json.loads(data) == message.data
 
 
-def test_readme_shows_every_field() -> None:
-    shown = README.partition("## Notices\n")[2].partition("```\n{")[2].partition("```")[0]
+def test_page_shows_every_field() -> None:
+    shown = section("## Notices").partition("```\n{")[2].partition("```")[0]
     data = describe_manifest(MANIFEST).data
     fields = {"type", "timestamp", "data", "batch", "project", *data, *data["objects"]}
     assert fields - {"code", "message"} <= set(re.findall(r'"(\w+)":', shown))

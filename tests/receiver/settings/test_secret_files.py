@@ -7,9 +7,9 @@ from receiver.errors import SettingsError
 from receiver.settings.projects import Project
 from receiver.settings.secret_files import MAX_BYTES, SECRETS
 from receiver.settings.settings import read_settings
+from tests.pages import section
 from tests.receiver.forging import SECRET, SECRET_TEXT
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
 CANARY = "canary-of-a-secret"
 
 
@@ -107,6 +107,6 @@ def test_what_the_file_holds_is_never_quoted(tmp_path: Path) -> None:
     assert CANARY not in told
 
 
-def test_readme_names_every_file_variable() -> None:
-    section = README.partition("### Secrets from files\n")[2].partition("\n## ")[0]
-    assert [name for name in SECRETS if f"`{name}_FILE`" not in section] == []
+def test_pages_name_every_file_variable() -> None:
+    text = section("### Secrets from files")
+    assert [name for name in SECRETS if f"`{name}_FILE`" not in text] == []

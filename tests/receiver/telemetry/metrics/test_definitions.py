@@ -1,13 +1,12 @@
-"""All names follow Prometheus' conventions, and the README has them."""
+"""All names follow Prometheus' conventions, and the page of metrics has them."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from receiver.telemetry.metrics.definitions import METRICS, Metric
+from tests.pages import section
 
-README = (Path(__file__).parents[4] / "README.md").read_text()
 UNITS = ("_seconds", "_bytes", "_info")
 
 
@@ -24,13 +23,14 @@ def test_name_follows_conventions(metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_readme_has_it(metric: Metric) -> None:
+def test_page_has_it(metric: Metric) -> None:
     labels = ", ".join(f"`{label}`" for label in metric.labels)
-    assert f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} |" in README
+    assert f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} |" in section(
+        "## Metrics"
+    )
 
 
-def test_readme_names_no_other() -> None:
-    section = README.partition("## Metrics\n")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `(gbr_\w+)`", section, re.MULTILINE)) == {
+def test_page_names_no_other() -> None:
+    assert set(re.findall(r"^\| `(gbr_\w+)`", section("## Metrics"), re.MULTILINE)) == {
         metric.name for metric in METRICS
     }
