@@ -131,12 +131,14 @@ def _missing(wanted: Wanted) -> WebhookProblem:
     )
 
 
+def _is_in_place(webhook: RegisteredWebhook, wanted: Wanted) -> bool:
+    if wanted.url is None:
+        return path_of(webhook.uri).endswith(wanted.path)
+    return is_same_url(webhook.uri, wanted.url)
+
+
 def _misplaced(webhook: RegisteredWebhook, wanted: Wanted) -> WebhookProblem | None:
-    if wanted.url is not None:
-        is_right = is_same_url(webhook.uri, wanted.url)
-    else:
-        is_right = path_of(webhook.uri).endswith(wanted.path)
-    if is_right:
+    if _is_in_place(webhook, wanted):
         return None
     url = wanted.url or (origin_of(webhook.uri) or "https://YOUR-HOST") + wanted.path
     advice = f"`{COMMAND} update {webhook.id} --url {url}{wanted.option}`"
