@@ -1,4 +1,4 @@
-"""Who may import whom. The rules are drawn in the README's map of files."""
+"""Who may import whom. README.md's folder map says what each folder is for."""
 
 import ast
 from pathlib import Path
@@ -6,7 +6,42 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+# From the ground up: a folder or loose module imports what stands above it here, and itself.
+LAYERS = (
+    "receiver.errors",
+    "receiver.retry",
+    "receiver.tolerant_json",
+    "receiver.batch_names",
+    "receiver.telemetry",
+    "receiver.verification",
+    "receiver.outputs",
+    "receiver.storage",
+    "receiver.settings",
+    "receiver.inbox",
+    "receiver.gemini",
+    "receiver.notices",
+    "receiver.recovery",
+    "receiver.submissions",
+    "receiver.telemetry.metrics",
+    "receiver.status",
+    "receiver.web",
+    "receiver.cli",
+    "receiver.cli.batches",
+    "receiver.cli.webhooks",
+    "workers.download",
+    "workers.results",
+    "workers.store",
+    "workers.forms",
+    "workers.job",
+    "workers.process",
+    "workers.verification",
+    "workers.worker",
+    "workers.cli",
+)
+LEAVES = ("receiver.web", "receiver.status", "receiver.cli")
+LOOSE = 6  # modules that lie in no folder, at most, beside `__init__` and `__main__`
 PURE = {
+    "workers.store.index_rows",
     "receiver.outputs.clashes",
     "receiver.errors",
     "receiver.verification.events",
@@ -14,7 +49,7 @@ PURE = {
     "receiver.verification.freshness",
     "receiver.gemini.batch_tags",
     "receiver.gemini.operations",
-    "receiver.inbox.names",
+    "receiver.batch_names",
     "receiver.verification.jwts",
     "receiver.outputs.judgement",
     "receiver.outputs.paths",
@@ -129,6 +164,59 @@ def test_pure_modules_import_pure_ones() -> None:
     assert [
         (name, found & ours) for name, found in modules.items() if name in PURE and found & ours
     ] == []
+
+
+def layer_of(module: str) -> str:
+    """The longest entry of LAYERS that holds the module."""
+    return max((one for one in LAYERS if imports_package({module}, one)), key=len, default="")
+
+
+def find_edges() -> set[tuple[str, str]]:
+    """Pairs of modules of which the first imports the second."""
+    modules = modules_of("receiver") | modules_of("workers")
+    return {
+        (name, other)
+        for name, found in modules.items()
+        for other in found
+        if other in modules and other not in {"receiver", "workers"}
+    }
+
+
+def test_every_module_has_a_layer() -> None:
+    modules = modules_of("receiver") | modules_of("workers")
+    outside = {name for name in modules if not layer_of(name)}
+    assert outside == {"receiver", "workers", "workers.__main__"}
+    assert {layer_of(name) for name in modules} >= set(LAYERS)
+
+
+def test_folders_import_downwards() -> None:
+    place = {layer: number for number, layer in enumerate(LAYERS)}
+    wrong = [
+        (name, other)
+        for name, other in find_edges()
+        if layer_of(name) and place[layer_of(other)] > place[layer_of(name)]
+    ]
+    assert wrong == []
+
+
+def test_only_the_command_line_imports_the_leaves() -> None:
+    allowed = {("receiver.web", "receiver.status")}  # the page is served by the web process
+    wrong = [
+        (name, other)
+        for name, other in find_edges()
+        for leaf in LEAVES
+        if imports_package({other}, leaf)
+        and not any(imports_package({name}, one) for one in (leaf, "receiver.cli", "workers.cli"))
+        and (layer_of(name), layer_of(other)) not in allowed
+        and name != "workers.__main__"
+    ]
+    assert wrong == []
+
+
+def test_few_modules_lie_in_no_folder() -> None:
+    paths = [path for package in ("receiver", "workers") for path in (ROOT / package).glob("*.py")]
+    loose = [path for path in paths if not path.name.startswith("__")]
+    assert 0 < len(loose) <= LOOSE
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

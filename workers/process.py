@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from receiver.batch_names import split_inbox_name
 from receiver.errors import (
     AlreadyStoredError,
     ExpiredError,
@@ -19,7 +20,6 @@ from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.gemini.retention import has_outlived
 from receiver.inbox.ledger import Inbox, Lease, connect
-from receiver.inbox.names import split_inbox_name
 from receiver.inbox.summaries import summarise
 from receiver.notices.payloads import describe_manifest
 from receiver.outputs.manifest import Manifest, Record, Source, read_manifest

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import click
 
+from receiver.batch_names import parse_inbox_name, split_inbox_name
 from receiver.errors import ReceiverError
-from receiver.inbox.names import parse_inbox_name, split_inbox_name
 from receiver.settings.projects import DEFAULT, Project
 from receiver.settings.settings import Settings
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
+from receiver.batch_names import split_inbox_name
 from receiver.cli.command import command, load_settings
 from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.moments import Moment
@@ -22,7 +23,6 @@ from receiver.cli.replay_again import store_again
 from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient, open_batches
 from receiver.inbox.ledger import connect
-from receiver.inbox.names import split_inbox_name
 from receiver.inbox.queries import InboxQueries
 from receiver.recovery.manual_actions import Readmission
 from receiver.recovery.replay import Asking, ReplayCounts, Window, add_counts, find_stored, replay

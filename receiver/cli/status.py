@@ -10,10 +10,11 @@ from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.ledger import connect
+from receiver.inbox.live_workers import LiveWorker
 from receiver.notices.outbox import OutboxStatus
 from receiver.recovery.running_batches import RunningNow
 from receiver.settings.projects import DEFAULT
-from receiver.status.overview import AliveWorker, LastLook, Overview, describe_outage, take_overview
+from receiver.status.overview import LastLook, Overview, describe_outage, take_overview
 
 MAX_CAUSE = 80
 
@@ -100,7 +101,7 @@ def _inbox(overview: Overview) -> str:
     return f"{owed}, {overview.buried:,} buried, {overview.done:,} done"
 
 
-def _worker(worker: AliveWorker) -> str:
+def _worker(worker: LiveWorker) -> str:
     heard = "" if worker.heard_s is None else f", heard of {_age(worker.heard_s)} ago"
     batch = f" with {worker.batch}" if worker.batch else ""
     return f"{worker.name} on {worker.host} (process {worker.pid}): {worker.state}{batch}{heard}"

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from receiver.batch_names import inbox_name, split_inbox_name
 from receiver.gemini.batches import Gemini
 from receiver.gemini.files import Files
 from receiver.gemini.operations import BATCH_NAME, Batch, Unread
-from receiver.inbox.names import inbox_name, split_inbox_name
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 

@@ -1,14 +1,12 @@
 """Webhooks as Gemini keeps them: what a registered one is, and what one should be told of. Pure."""
 
-import base64
 import re
 from dataclasses import dataclass
 
-from receiver.verification.keys import Secret
+from receiver.verification.keys import PREFIX, Secret
 
 BATCH_EVENTS = ("batch.succeeded", "batch.failed", "batch.cancelled", "batch.expired")
 ENABLED, DISABLED, FAILED_DELIVERIES = "enabled", "disabled", "disabled_due_to_failed_deliveries"
-PREFIX = "whsec_"
 _BASE64 = "[A-Za-z0-9+/]"
 SHORTENED = re.compile(
     rf"((?:{PREFIX})?{_BASE64}*)(?:\.{{2,}}|\u2026|\*{{2,}})({_BASE64}*={{0,2}})"
@@ -36,7 +34,7 @@ class SigningSecret:
         first, last = shown[1].removeprefix(PREFIX), shown[2]
         if not first and not last.strip("="):
             return None
-        text = show_secret(secret).removeprefix(PREFIX)
+        text = secret.show().removeprefix(PREFIX)
         return text.startswith(first) and text.endswith(last)
 
 
@@ -50,8 +48,3 @@ class RegisteredWebhook:
     events: tuple[str, ...]
     state: str  # enabled, disabled or disabled_due_to_failed_deliveries
     secrets: tuple[SigningSecret, ...]
-
-
-def show_secret(secret: Secret) -> str:
-    """The secret itself, as a setting holds it."""
-    return f"{PREFIX}{base64.b64encode(secret.key).decode()}"

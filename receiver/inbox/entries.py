@@ -7,8 +7,8 @@ from typing import Any, Literal
 import msgspec
 import redis
 
+from receiver.batch_names import split_inbox_name
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.names import split_inbox_name
 from receiver.inbox.progress import JobProgress, read_progress
 from receiver.inbox.summaries import Summary, read_summary
 from receiver.inbox.timelines import Step, read_timeline

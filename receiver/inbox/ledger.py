@@ -33,7 +33,6 @@ from receiver.inbox.foreign import read_texts
 from receiver.inbox.progress import JobProgress
 from receiver.inbox.scripts import COUNTERS, DUE, Scripts
 from receiver.inbox.summaries import Summary
-from receiver.notices.payloads import Message, encode_data
 from receiver.retry import NOTHING_YET, Counter, Past
 
 Door = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
@@ -240,14 +239,15 @@ class Inbox:
         if not self._run("leave", lease.batch, lease.token, _milliseconds(LEAVE_S)):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
-    def finish(self, lease: Lease, summary: Summary, message: Message | None = None) -> bool:
-        """Mark the batch as stored, and owe the message.
+    def finish(self, lease: Lease, summary: Summary, notice: tuple[str, str] | None = None) -> bool:
+        """Mark the batch as stored, and owe a notice of this type with this JSON.
 
         False when the lease was lost, which harms nothing: the manifest is there.
         """
-        told = (message.type, encode_data(message.data)) if message else ()
         return bool(
-            self._run("finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *told)
+            self._run(
+                "finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *(notice or ())
+            )
         )
 
     def expire(self, lease: Lease, summary: Summary, cause: str) -> bool:

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import redis
 
+from receiver.batch_names import split_inbox_name
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or, read_texts
-from receiver.inbox.names import split_inbox_name
 from receiver.inbox.scripts import BURIED, DONE, DUE, Scripts
 
 TOGETHER = 2000  # entries that Redis goes through in one go, a few milliseconds

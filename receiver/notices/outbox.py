@@ -16,7 +16,7 @@ import redis
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.foreign import DEAD_NOTICES, NOTICE_TARGETS, read_or, read_text, read_texts
 from receiver.inbox.scripts import NOTICE_QUEUE, Scripts
-from receiver.notices.payloads import Message, encode_data
+from receiver.notices.payloads import Message
 
 TARGETS, DEAD, NOTICE = NOTICE_TARGETS, DEAD_NOTICES, "gbr:notice:"
 TOGETHER = 1000  # notices that one script changes
@@ -94,7 +94,7 @@ class Outbox:
 
     def owe(self, batch: str, message: Message) -> None:
         """Owe a message about a batch to every target, at once. One that waits already is not owed twice."""
-        self._run("owe_notice", batch, message.type, encode_data(message.data))
+        self._run("owe_notice", batch, *message.encode())
 
     def retry(self, names: Sequence[str]) -> list[str]:
         """Make these notices due now, as if never tried. Gives those that were there."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
-from receiver.inbox.names import split_inbox_name
+from receiver.batch_names import split_inbox_name
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, manifest_name
@@ -28,6 +28,10 @@ class Message(msgspec.Struct, frozen=True):
 
     type: Type
     data: dict[str, Any]  # all but the batch and its project, which the notice knows
+
+    def encode(self) -> tuple[Type, str]:
+        """Its type and its data, as the outbox keeps them."""
+        return self.type, encode_data(self.data)
 
 
 def describe_manifest(manifest: Manifest) -> Message:

@@ -12,7 +12,7 @@ DELAYS_S = (
     20 * 3600,
     24 * 3600,
 )  # before each try
-BASE_S = 5.0  # the delay that the others are in proportion to
+BASE_S = DELAYS_S[1]  # the delay that the others are in proportion to
 
 
 def plan_next_s(tries: int, base_s: float = BASE_S, asked_s: float | None = None) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.inbox.names import split_inbox_name
+from receiver.batch_names import split_inbox_name
 from receiver.inbox.summaries import Summary
 from receiver.notices.overdue import EXPIRES_H
 from receiver.outputs.judgement import judge

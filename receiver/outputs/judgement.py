@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from receiver.inbox.names import inbox_name
+from receiver.batch_names import inbox_name
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES, Outcome
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
+from receiver.batch_names import split_inbox_name
 from receiver.errors import GeminiError, ManifestError, NotFoundError
 from receiver.gemini.files import FILE_NAME, File, Files
 from receiver.gemini.operations import Batch, Unread, is_older
 from receiver.gemini.project_client import ProjectClient
-from receiver.inbox.names import split_inbox_name
 from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
+from receiver.batch_names import split_inbox_name
 from receiver.errors import (
     InboxUnavailableError,
     ManifestError,
@@ -18,7 +19,6 @@ from receiver.gemini.batches import PAGE_SIZE
 from receiver.gemini.operations import Batch
 from receiver.gemini.project_client import ProjectClient
 from receiver.inbox.ledger import Inbox
-from receiver.inbox.names import split_inbox_name
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import read_manifest
 from receiver.outputs.paths import manifest_name

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 import redis
 
+from receiver.batch_names import split_inbox_name
 from receiver.gemini.operations import Batch
 from receiver.gemini.project_client import open_batches
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.names import split_inbox_name
 from receiver.recovery.expiry import find_expired
 from receiver.recovery.replay import ReplayCounts, Verdict, Window, find_stored, replay
 from receiver.settings.settings import Settings

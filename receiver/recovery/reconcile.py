@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import redis
 
+from receiver.batch_names import INBOX_NAME
 from receiver.errors import InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient
@@ -15,7 +16,6 @@ from receiver.inbox.burials import may_pass
 from receiver.inbox.entries import Entry
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox, Reopen
-from receiver.inbox.names import INBOX_NAME
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.scripts import COUNTERS
 from receiver.recovery.expiry import find_expired

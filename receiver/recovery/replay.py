@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Literal
 
+from receiver.batch_names import split_inbox_name
 from receiver.errors import GeminiError
 from receiver.gemini.operations import Batch, Unread
-from receiver.inbox.names import split_inbox_name
 from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
 

@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from receiver.errors import EnvFileError
-from receiver.gemini.registered_webhooks import show_secret
 from receiver.verification.keys import Secret
 
 MAX_BYTES = 1024 * 1024
@@ -33,7 +32,7 @@ def find_secrets(data: bytes, names: Sequence[str]) -> list[Secret]:
 
 def put_secrets(data: bytes, name: str, secrets: Iterable[Secret]) -> bytes:
     """The file with the variable set to these secrets, on its own line or on a new last one."""
-    line = f"{name}={','.join(show_secret(one) for one in dict.fromkeys(secrets))}".encode()
+    line = f"{name}={','.join(one.show() for one in dict.fromkeys(secrets))}".encode()
     lines = data.splitlines(keepends=True)
     place = next(
         (number for number, text in enumerate(lines) if _value(text, name) is not None), None

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from receiver.notices.schedule import BASE_S
 from receiver.settings.environment import Reader, Variable, parse_switch
 from receiver.settings.notice_addresses import find_refusal, parse_address
 from receiver.settings.web_urls import DEFAULT_PORTS
 from receiver.verification.keys import Secret
 
 Kind = Literal["webhook", "slack"]
+DEFAULT_BASE_S = 5.0
 MAX_BASE_S = 30.0  # the whole schedule takes 19 days then, and a notice is kept for 30
 DIGEST_CHARS = 12
 NOTICE_VARIABLES = (
@@ -96,7 +96,7 @@ def read_notice_settings(reader: Reader) -> NoticeSettings:
         tuple[Secret, ...](),
         "NOTIFY_SECRET",
     )
-    base_s = reader.parsed(_parse_base, BASE_S, "NOTIFY_RETRY_BASE_S", default="5")
+    base_s = reader.parsed(_parse_base, DEFAULT_BASE_S, "NOTIFY_RETRY_BASE_S", default="5")
     return NoticeSettings((*webhooks, *slack), secrets, private, base_s)
 
 

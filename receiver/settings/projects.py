@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from receiver.inbox.names import PROJECT
+from receiver.batch_names import PROJECT
 from receiver.settings.environment import Reader
 from receiver.verification.signatures import Secret
 

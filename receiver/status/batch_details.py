@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from receiver.batch_names import split_inbox_name
 from receiver.errors import ManifestError
-from receiver.inbox.names import split_inbox_name
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import batch_folder, errors_name, index_name, manifest_name

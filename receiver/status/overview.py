@@ -1,35 +1,29 @@
 """How things stand: the inbox, the workers, the last deliveries and looks, and what needs a person."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import redis
-from rq import Worker
-from rq.job import Job
-from rq.serializers import JSONSerializer
-from rq.worker import BaseWorker
 
 from receiver.errors import InboxUnavailableError
 from receiver.gemini.webhook_reports import WebhookFault, WebProcess
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, fetch_entries
-from receiver.inbox.foreign import find_foreign, read_number, read_or, read_texts
-from receiver.inbox.job_queue import QUEUE
+from receiver.inbox.foreign import find_foreign, read_number, read_or
+from receiver.inbox.live_workers import LiveWorker, find_workers
 from receiver.inbox.outages import Outage, find_outages
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis_health import RedisProblem, examine
 from receiver.inbox.redis_writes import find_write_obstacle
 from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK
-from receiver.inbox.web_presence import read_web_processes
 from receiver.notices.outbox import OutboxStatus, read_standing
 from receiver.recovery.running_batches import RunningNow, find_overdue, read_running
+from receiver.recovery.web_presence import read_web_processes
 from receiver.settings.projects import DEFAULT
 from receiver.status.next_steps import find_process_steps, find_unknown_webhooks, find_webhook_steps
 from receiver.telemetry.metrics.counters import read_counts
 
-WORKERS = "rq:workers"  # and a queue: RQ's set of those that listen to it
 MAX_SHOWN = 5  # deliveries and buried batches
 LONG_S = {"outage": 15 * 60, "refusal": 3600}  # a shorter one is shown, but needs nobody
 MAX_CAUSE = 300
@@ -39,17 +33,6 @@ DYNAMIC = ("v1a", "jwt")  # schemes of their deliveries
 STALE_S = (
     2 * 3600
 )  # after so long without a complete reconcile run, nobody knows what ended at Gemini
-
-
-class AliveWorker(msgspec.Struct, frozen=True):
-    """A worker that RQ heard of lately; a killed one is forgotten after 90 seconds."""
-
-    name: str
-    host: str | None
-    pid: int | None
-    state: str  # "idle", "busy", …
-    heard_s: int | None  # seconds ago
-    batch: str | None  # that it is at
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -94,7 +77,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     buried: int
     last_buried: list[Lost]
     done: int
-    workers: list[AliveWorker]
+    workers: list[LiveWorker]
     web: list[WebProcess]
     deliveries: list[Delivery]
     counters: dict[str, int]
@@ -263,52 +246,7 @@ def _oldest_due_s(client: "redis.Redis", now_ms: int) -> int | None:
     return None if due_ms > now_ms else (now_ms - due_ms) // 1000
 
 
-def find_workers(client: "redis.Redis", now_ms: int) -> list[AliveWorker]:
-    """Those that are alive by Redis' clock, by name. Raises redis.RedisError."""
-    keys: set[Any] = read_or(set[Any](), lambda: client.smembers(f"{WORKERS}:{QUEUE}"))
-    found = [
-        worker
-        for key in read_texts(keys)
-        if (worker := _find_worker(client, key, now_ms)) is not None
-    ]
-    return sorted(found, key=lambda one: one.name)
-
-
-def _find_worker(client: "redis.Redis", key: str, now_ms: int) -> AliveWorker | None:
-    """None for one that is gone, and for what is none."""
-    try:
-        worker = Worker.find_by_key(key, connection=client, serializer=JSONSerializer)
-        return (
-            None
-            if worker is None
-            else _read_worker(client, worker, worker.get_current_job_id(), now_ms)
-        )
-    except (redis.ResponseError, ValueError, TypeError, LookupError):
-        return None
-
-
-def _read_worker(
-    client: "redis.Redis", worker: BaseWorker, job_id: str | None, now_ms: int
-) -> AliveWorker:
-    heard = worker.last_heartbeat
-    batch: Any = (
-        read_or(None, lambda: client.hget(Job.key_for(job_id), "description")) if job_id else None
-    )
-    return AliveWorker(
-        name=worker.name,
-        host=worker.hostname,
-        pid=worker.pid,
-        state=str(worker.get_state()),
-        heard_s=None if heard is None else max(0, now_ms // 1000 - int(_as_utc(heard).timestamp())),
-        batch=None if batch is None else batch.decode(errors="replace"),
-    )
-
-
-def _as_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _read_held(entry: Entry, workers: list[AliveWorker], now_ms: int) -> Held:
+def _read_held(entry: Entry, workers: list[LiveWorker], now_ms: int) -> Held:
     by = next((worker.name for worker in workers if worker.batch == entry.batch), None)
     return Held(entry.batch, _seconds_since(entry.changed_ms, now_ms), by)
 

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from receiver.batch_names import INBOX_NAME, inbox_name
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.entries import State
-from receiver.inbox.names import INBOX_NAME, inbox_name
 from receiver.settings.settings import Settings
 from receiver.status.actions import SAYINGS, Deed
 from receiver.status.auth import Authenticator, Refusal, Visitor

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from receiver.batch_names import INBOX_NAME, split_inbox_name
 from receiver.inbox.entries import Entry
-from receiver.inbox.names import INBOX_NAME, split_inbox_name
 from receiver.inbox.progress import JobProgress
 from receiver.inbox.summaries import judge_summary
 from receiver.outputs.judgement import Judgement

@@ -5,13 +5,13 @@ Envelope: Gemini's webhooks guide; the position of `user_metadata` and the body 
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from receiver.batch_names import normalise_batch_name
 from receiver.errors import EventError, SignatureError
 
 MAX_TYPE_CHARS = 100  # the type goes into log lines
@@ -25,7 +25,6 @@ _BATCH_TYPES = {
     "batch.cancelled": "batch.cancelled",
     "batch.expired": "batch.expired",
 }
-_BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 @dataclass(frozen=True)
@@ -67,20 +66,6 @@ def parse_event(body: bytes) -> BatchEvent | OtherEvent:
         user_metadata=metadata,
         user_metadata_dropped=is_dropped,
     )
-
-
-def normalise_batch_name(text: str) -> str:
-    """Bring a batch's name to its one form; raises EventError when it is none.
-
-    >>> [normalise_batch_name(text) for text in ("batches/x1", "x1", "batch_x1")]
-    ['batches/x1', 'batches/x1', 'batches/x1']
-    """
-    batch_id = text.removeprefix("batches/")
-    if batch_id == text:
-        batch_id = text.removeprefix("batch_")
-    if not _BATCH_ID.fullmatch(batch_id):
-        raise EventError("the batch's name is not batches/ and 1 to 128 letters, digits, _ or -")
-    return f"batches/{batch_id}"
 
 
 def check_claims(claims: Mapping[str, Any] | None, event: BatchEvent | OtherEvent) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
+PREFIX = "whsec_"
 SECRET_BYTES = range(24, 65)  # the lengths that Standard Webhooks allows
 MAX_KEY_SET_BYTES = 256 * 1024
 MAX_KEYS = 64
@@ -28,7 +29,7 @@ class Secret:
     @classmethod
     def parse(cls, text: str) -> "Secret":
         """Read `whsec_<padded base64>`. Raises ValueError, whose words never repeat the secret."""
-        encoded = text.removeprefix("whsec_")
+        encoded = text.removeprefix(PREFIX)
         if encoded == text:
             raise ValueError(
                 "a webhook secret starts with whsec_: copy all of it as it was shown on creation"
@@ -47,6 +48,10 @@ class Secret:
                 "a webhook secret of one repeated byte can be guessed: rotate it and use the new one"
             )
         return cls(key)
+
+    def show(self) -> str:
+        """The secret itself, as a setting holds it."""
+        return f"{PREFIX}{base64.b64encode(self.key).decode()}"
 
 
 @dataclass(frozen=True)

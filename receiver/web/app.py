@@ -18,9 +18,9 @@ from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.redispatch import Sweeper
-from receiver.inbox.web_presence import Presence
 from receiver.notices.dispatcher import Dispatcher
 from receiver.recovery.scheduler import ReconcileScheduler, look_at_each
+from receiver.recovery.web_presence import Presence
 from receiver.settings.projects import SECRET, Project
 from receiver.settings.settings import Settings
 from receiver.status.routes import StatusPage

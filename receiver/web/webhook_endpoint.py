@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from receiver.batch_names import inbox_name
 from receiver.errors import (
     EventError,
     InboxUnavailableError,
@@ -23,7 +24,6 @@ from receiver.errors import (
 from receiver.gemini.webhook_evidence import Evidence
 from receiver.inbox.delivery_log import RejectedDelivery, Verdict, name_delivery
 from receiver.inbox.ledger import Arrival, Door
-from receiver.inbox.names import inbox_name
 from receiver.settings.projects import Project
 from receiver.telemetry.log_fields import log_fields
 from receiver.telemetry.metrics import definitions

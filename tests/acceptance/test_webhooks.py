@@ -13,7 +13,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.inbox.scripts import LOOK
-from receiver.inbox.web_presence import read_web_processes
+from receiver.recovery.web_presence import read_web_processes
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import run
 from tests.running import CLIENT, HEADERS, answers, ready_batch, running_program, running_sandbox

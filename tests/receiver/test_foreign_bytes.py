@@ -13,9 +13,9 @@ from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redispatch import sweep
 from receiver.inbox.scripts import BURIED, COUNTERS, DELIVERIES, DONE, DUE, LOOK, METRICS, REFUSALS
-from receiver.inbox.web_presence import WEB
 from receiver.notices.outbox import DEAD, TARGETS
 from receiver.recovery.reconcile_lock import ReconcileLock
+from receiver.recovery.web_presence import WEB
 from receiver.settings.settings import read_settings
 from receiver.status.pages import Pages
 from receiver.status.queries import read_all, read_list

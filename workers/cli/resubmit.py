@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import msgspec
 
+from receiver.batch_names import split_inbox_name
 from receiver.cli.batches.submit import send_input
 from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, read_name
 from receiver.errors import StorageError
-from receiver.inbox.names import split_inbox_name
 from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name

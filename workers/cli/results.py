@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
+from receiver.batch_names import split_inbox_name
 from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
-from receiver.inbox.names import split_inbox_name
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.storage import open_storage
 from workers.forms.answers import plain_text, read_answer
+from workers.store.index_rows import StoredRow
 from workers.store.lookup import explain_absence, find_row, read_line
-from workers.verification.rules import StoredRow
 
 
 @command("results")

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from receiver.batch_names import parse_inbox_name, split_inbox_name
 from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.progress import show_progress
 from receiver.errors import StorageError
-from receiver.inbox.names import parse_inbox_name, split_inbox_name
 from receiver.outputs.proof_keys import PublicKey
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage

@@ -31,7 +31,7 @@ from workers.forms.writers import (
     Writer,
 )
 from workers.results.rules import Result
-from workers.store.index import IndexRow
+from workers.store.index_rows import IndexRow
 
 _WITHOUT_ANSWER = frozenset({Outcome.MALFORMED, Outcome.DUPLICATE})
 

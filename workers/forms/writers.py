@@ -15,7 +15,7 @@ from workers.forms.table import COUNTS, FurtherCandidate, Table, TableRow, read_
 from workers.results.parser import parse_result
 from workers.results.rules import Result
 from workers.store.digests import file_sha256
-from workers.store.index import IndexRow
+from workers.store.index_rows import IndexRow
 from workers.store.records import encode_row
 
 SECOND_LINE = "its key had an earlier line"

@@ -98,7 +98,7 @@ class LeaseKeeper:
 
     def finish(self, summary: Summary, message: Message) -> bool:
         """Mark the batch as stored, and owe the message. False when somebody else has it, which harms nothing."""
-        return self._insist(lambda: self._inbox.finish(self.lease, summary, message))
+        return self._insist(lambda: self._inbox.finish(self.lease, summary, message.encode()))
 
     def expire(self, summary: Summary, cause: str) -> bool:
         """Let the batch go, whose results are gone for good. False when somebody else has it, which harms nothing."""

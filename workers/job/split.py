@@ -16,7 +16,7 @@ from workers.results.lines import BlankLines, Block, LineSplitter, OversizeLine
 from workers.results.parser import is_blank, line_parser
 from workers.results.result_counts import ResultCounts
 from workers.results.rules import Result, malformed
-from workers.store.index import IndexRow
+from workers.store.index_rows import IndexRow
 from workers.store.manifest import Written
 from workers.store.records import RecordWriter, RowSink
 from workers.store.sinks import GroupSink, ObjectSink, Sink

@@ -4,43 +4,15 @@ Its bytes depend on the rows alone: no clock and no file name is in the gzip hea
 """
 
 import gzip
-import json
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from workers.store.digests import file_sha256
+from workers.store.index_rows import IndexRow, encode_rows
 
 LEVEL = 1  # hashes don't shrink, and the rest shrinks well at any level
 ROW_BATCH_SIZE = 512
-
-
-class IndexRow(msgspec.Struct, gc=False):
-    """One line of the source, and the bytes that it became."""
-
-    line: int  # from 1
-    key: str | None
-    outcome: str
-    object: str  # from the storage root
-    offset: int  # bytes
-    length: int  # bytes, without the newline
-    sha256: str  # hex, of those bytes
-
-
-_encode_lines = msgspec.json.Encoder().encode_lines
-
-
-def encode_rows(rows: list[IndexRow]) -> bytes:
-    """One line of JSON a row; in ASCII where a key holds what UTF-8 can't."""
-    try:
-        return _encode_lines(rows)
-    except UnicodeEncodeError:
-        return b"".join(
-            json.dumps(msgspec.structs.asdict(row), separators=(",", ":")).encode() + b"\n"
-            for row in rows
-        )
 
 
 class IndexWriter:

@@ -20,8 +20,7 @@ from receiver.submissions.records import read_resubmitted
 from workers.results.result_counts import key_token
 from workers.store.batch_input import BatchInput
 from workers.store.resubmission import load_manifest
-from workers.store.stored_index import read_index
-from workers.verification.rules import StoredRow
+from workers.store.stored_index import StoredRow, read_index
 
 MISSING = "missing"  # its batch is stored, and no line carries the key
 

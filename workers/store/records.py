@@ -20,7 +20,8 @@ from receiver.storage import Storage
 from workers.results.lines import is_utf8
 from workers.results.rules import Result
 from workers.store.digests import file_sha256
-from workers.store.index import IndexRow, IndexWriter
+from workers.store.index import IndexWriter
+from workers.store.index_rows import IndexRow
 
 PIECE_BYTES = 48 * 1024  # of a line; three bytes are four characters of base64
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from receiver.errors import StorageError
 from receiver.outputs.paths import index_name
 from receiver.storage import Storage
-from workers.verification.rules import StoredRow, read_row
+from workers.store.index_rows import StoredRow, read_row
 
 
 def read_rows(path: Path) -> Iterator[StoredRow]:

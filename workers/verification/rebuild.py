@@ -20,13 +20,14 @@ from workers.results.result_counts import ResultCounts
 from workers.results.rules import RULES
 from workers.store.batch_input import BatchInput
 from workers.store.digests import file_sha256
+from workers.store.index_rows import StoredRow
 from workers.store.manifest import Written, build_manifest
 from workers.verification.demands import Demands
 from workers.verification.form_rebuild import FormRebuild
 from workers.verification.naming import Naming
 from workers.verification.nowhere import NullStorage
 from workers.verification.row_checks import RowChecks, shortened
-from workers.verification.rules import Discrepancy, StoredRow, VerifyReport
+from workers.verification.rules import Discrepancy, VerifyReport
 from workers.verification.source_file import SourceFile
 
 COUNTED = (

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from receiver.outputs.outcomes import ERROR_FILE
-from workers.store.index import IndexRow
-from workers.verification.rules import Discrepancy, StoredRow, VerifyReport
+from workers.store.index_rows import IndexRow, StoredRow
+from workers.verification.rules import Discrepancy, VerifyReport
 
 NAMED_CHARACTERS = 160
 

@@ -7,20 +7,19 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.outputs.paths import errors_name, unkeyed_name, unmatched_places
-from receiver.tolerant_json import tolerant_reader
+from workers.store.index_rows import StoredRow
 
 MAX_FINDINGS = 100
 MAX_NOTES = 100
 NAMED_GAPS = 5
 NOWHERE = -1
-_Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class Discrepancy(msgspec.Struct, frozen=True):
@@ -64,18 +63,6 @@ class VerifyReport:
             self.notes.append(text)
 
 
-class StoredRow(msgspec.Struct, gc=False, frozen=True):
-    """A row of the index, as it was read."""
-
-    line: _Size
-    key: str | None
-    outcome: str
-    object: str
-    offset: _Size
-    length: _Size
-    sha256: str
-
-
 class Piece(NamedTuple):
     """Where one line lies in its object."""
 
@@ -86,7 +73,6 @@ class Piece(NamedTuple):
     at: int = NOWHERE  # where it stands in the source, newline included; NOWHERE: that is not asked
 
 
-read_row = tolerant_reader(StoredRow)
 Keep = Callable[[int, Sequence[bytes | memoryview]], None]
 
 

@@ -10,8 +10,9 @@ from typing import Self
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, oversize_name
 from receiver.storage import Storage
+from workers.store.index_rows import StoredRow
 from workers.verification.kept_lines import is_as_told, read_line
-from workers.verification.rules import NOWHERE, Discrepancy, StoredRow
+from workers.verification.rules import NOWHERE, Discrepancy
 
 NEWLINE_BATCH_SIZE = 64 * 1024
 CHUNK_BYTES = 256 * 1024

@@ -20,6 +20,7 @@ from receiver.outputs.paths import index_name, manifest_name, retry_name
 from receiver.storage import Storage
 from receiver.storage.replaced import find_replaced
 from workers.store.digests import file_sha256
+from workers.store.index_rows import read_row
 from workers.store.stored_index import read_rows
 from workers.verification.demands import Demands
 from workers.verification.form_checks import check_forms
@@ -33,7 +34,6 @@ from workers.verification.rules import (
     Piece,
     VerifyReport,
     judge_books,
-    read_row,
 )
 from workers.verification.signature_checks import check_signature, own_signature
 from workers.verification.source_file import SourceFile

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from rq.job import Job
 
+from receiver.batch_names import INBOX_NAME
 from receiver.inbox.job_queue import FAILURE_TTL_S, FUNCTION, JOB_TIMEOUT_S, QUEUE
-from receiver.inbox.names import INBOX_NAME
 from workers.process import process_batch
 
 MAX_DATA_BYTES = 4096  # ours take 120; this is looked at before anything is decompressed or parsed

@@ -3,12 +3,12 @@
 import click
 import msgspec
 
+from receiver.batch_names import split_inbox_name
 from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
 from receiver.gemini.project_client import ProjectClient, open_each
-from receiver.inbox.names import split_inbox_name
 
 
 class CancelResult(msgspec.Struct, frozen=True):

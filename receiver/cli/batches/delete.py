@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 import click
 import msgspec
 
+from receiver.batch_names import split_inbox_name
 from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
 from receiver.gemini.project_client import open_each
-from receiver.inbox.names import split_inbox_name
 from receiver.recovery.batch_deletion import BatchDeleter, Deletion
 from receiver.storage import open_storage
 

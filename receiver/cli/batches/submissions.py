@@ -3,9 +3,9 @@
 import click
 import msgspec
 
+from receiver.batch_names import inbox_name
 from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
-from receiver.inbox.names import inbox_name
 from receiver.outputs.paths import input_name, manifest_name
 from receiver.storage import Storage, open_storage
 from receiver.submissions.claims import list_submissions

@@ -9,12 +9,12 @@ from typing import Any
 import click
 import msgspec
 
+from receiver.batch_names import inbox_name
 from receiver.cli.command import command, load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
 from receiver.errors import SettingsError, SubmissionError
 from receiver.gemini.batches import Gemini
-from receiver.inbox.names import inbox_name
 from receiver.outputs.models import model_warnings
 from receiver.settings.settings import Settings
 from receiver.settings.web_urls import parse_web_url

@@ -9,6 +9,7 @@ from typing import get_args
 import click
 import redis
 
+from receiver.batch_names import split_inbox_name
 from receiver.cli.batches.watch_views import View, open_view
 from receiver.cli.batches.watch_words import describe
 from receiver.cli.command import command, load_settings
@@ -25,7 +26,6 @@ from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Unread, is_older
 from receiver.gemini.project_client import ProjectClient, open_each
 from receiver.inbox.ledger import Inbox, connect
-from receiver.inbox.names import split_inbox_name
 from receiver.inbox.queries import InboxQueries
 from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
 from receiver.retry import jittered

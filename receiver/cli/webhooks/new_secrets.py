@@ -17,7 +17,6 @@ from receiver.gemini.registered_webhooks import (
     BATCH_EVENTS,
     RegisteredWebhook,
     SigningSecret,
-    show_secret,
 )
 from receiver.gemini.webhook_setup import open_webhooks, wanted_of
 from receiver.gemini.webhooks import Webhooks, is_unsure
@@ -192,7 +191,7 @@ class _Keeper:
         write_env_file(file, put_secrets(data, self._names[0], [secret, *kept]))
 
     def _show(self, webhook: RegisteredWebhook, secret: Secret, stored: Path | None) -> None:
-        shown = show_secret(secret) if stored is None else None
+        shown = secret.show() if stored is None else None
         if self.as_json:
             about = {
                 "secret": shown,

@@ -10,13 +10,13 @@ from receiver.errors import InboxUnavailableError
 from receiver.gemini.webhook_reports import WebProcess
 from receiver.inbox.foreign import read_number, read_or
 from receiver.inbox.job_queue import open_queue
+from receiver.inbox.live_workers import find_workers
 from receiver.inbox.redis_writes import find_write_obstacle
 from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK, METRICS
-from receiver.inbox.web_presence import read_web_processes
 from receiver.notices.outbox import read_standing
 from receiver.recovery.running_batches import read_running
+from receiver.recovery.web_presence import read_web_processes
 from receiver.settings.projects import Project
-from receiver.status.overview import find_workers
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import read_counts
 

@@ -21,7 +21,7 @@ from receiver.cli import main
 from receiver.gemini.batches import Gemini
 from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
-from receiver.inbox.web_presence import WEB
+from receiver.recovery.web_presence import WEB
 from tests.running import ready_batch, register_webhook, running_sandbox
 
 

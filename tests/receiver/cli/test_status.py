@@ -20,8 +20,8 @@ from receiver.inbox.entries import ENTRY
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.scripts import DUE
-from receiver.inbox.web_presence import WEB
 from receiver.recovery.reconcile_lock import ReconcileLock
+from receiver.recovery.web_presence import WEB
 from receiver.retry import Counter
 from receiver.status.overview import take_overview
 from tests.answering import Answer, answering

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from receiver.gemini.registered_webhooks import BATCH_EVENTS, show_secret
+from receiver.gemini.registered_webhooks import BATCH_EVENTS
 from receiver.gemini.transport import Transport
 from receiver.gemini.webhook_evidence import Evidence
 from receiver.gemini.webhook_setup import look_at_webhooks
@@ -50,14 +50,14 @@ def place(sandbox_url: str, caplog: pytest.LogCaptureFixture) -> Iterator[Place]
 
 def test_right_webhook_is_no_news(place: Place) -> None:
     _, secret = place.webhooks.create(URL, BATCH_EVENTS, None)
-    settings = place.settings(PUBLIC_URL=ORIGIN, GEMINI_WEBHOOK_SECRET=show_secret(secret))
+    settings = place.settings(PUBLIC_URL=ORIGIN, GEMINI_WEBHOOK_SECRET=secret.show())
     assert place.warnings(settings) == []
 
 
 def test_disabled_webhook_is_warned_of(place: Place) -> None:
     webhook, secret = place.webhooks.create(URL, BATCH_EVENTS, None)
     place.webhooks.update(webhook.id, {"state": "disabled", "subscribed_events": ["batch.failed"]})
-    settings = place.settings(GEMINI_WEBHOOK_SECRET=show_secret(secret))
+    settings = place.settings(GEMINI_WEBHOOK_SECRET=secret.show())
     assert place.warnings(settings) == [
         ("webhook.disabled", "default"),
         ("webhook.events", "default"),

@@ -44,7 +44,7 @@ def claimed(client: "redis.Redis", targets: list[str]) -> tuple[Inbox, Lease]:
 def test_finished_batch_is_owed_to_everybody(client: "redis.Redis") -> None:
     inbox, lease = claimed(client, TARGETS)
     message = describe_manifest(MANIFEST)
-    assert inbox.finish(lease, Summary(outcomes={"ok": 1}), message)
+    assert inbox.finish(lease, Summary(outcomes={"ok": 1}), message.encode())
     found = Outbox(client).listing()
     assert sorted(notice.target for notice in found) == TARGETS
     assert {(notice.type, notice.batch, notice.state) for notice in found} == {
@@ -55,13 +55,13 @@ def test_finished_batch_is_owed_to_everybody(client: "redis.Redis") -> None:
 
 def test_lost_lease_owes_nothing(client: "redis.Redis") -> None:
     inbox, _ = claimed(client, TARGETS)
-    assert not inbox.finish(Lease(BATCH, "0", 0, 0, {}), Summary(), STORED)
+    assert not inbox.finish(Lease(BATCH, "0", 0, 0, {}), Summary(), STORED.encode())
     assert Outbox(client).listing() == []
 
 
 def test_nobody_to_tell_writes_nothing(client: "redis.Redis") -> None:
     inbox, lease = claimed(client, [])
-    inbox.finish(lease, Summary(), STORED)
+    inbox.finish(lease, Summary(), STORED.encode())
     assert list(client.scan_iter("gbr:*notice*")) == []
 
 
@@ -166,6 +166,6 @@ def test_purged_notice_is_gone(outbox: Outbox, client: "redis.Redis") -> None:
 def test_batches_go_on_beside_it(client: "redis.Redis") -> None:
     """Notices are none of RQ's business."""
     inbox, lease = claimed(client, TARGETS)
-    inbox.finish(lease, Summary(), STORED)
+    inbox.finish(lease, Summary(), STORED.encode())
     assert open_queue(client).count == 0
     assert not inbox.has_due()

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.batch_names import normalise_batch_name
 from receiver.errors import EventError, SignatureError
 from receiver.verification.events import (
     BatchEvent,
     OtherEvent,
     check_claims,
-    normalise_batch_name,
     parse_event,
 )
 

@@ -15,7 +15,7 @@ from tests.workers.forms.reading import findings, inline, line, listed, objects,
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store
 from workers.forms.forms import Forms
 from workers.job.lease import ShuttingDownError
-from workers.store.index import IndexRow
+from workers.store.index_rows import IndexRow
 from workers.verification.verify_batch import verify_batch
 
 WORDS = "raw,text,thoughts,json"

@@ -16,7 +16,7 @@ from receiver.outputs.paths import index_name, input_name, retry_name
 from receiver.storage import LocalStorage
 from receiver.submissions.records import resubmitted_name
 from tests.receiver.records import put_manifest
-from workers.store.index import IndexRow, encode_rows
+from workers.store.index_rows import IndexRow, encode_rows
 from workers.store.merged import MergedView, view_retries
 from workers.store.resubmission import load_manifest, write_retries
 

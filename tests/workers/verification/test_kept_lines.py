@@ -6,7 +6,7 @@ from receiver.outputs.outcomes import Outcome
 from receiver.storage import LocalStorage
 from tests.workers.storing import store
 from workers.results.rules import Result, malformed
-from workers.store.index import IndexRow
+from workers.store.index_rows import IndexRow
 from workers.store.records import RecordWriter
 from workers.verification.kept_lines import LARGE_ROW_BYTES, PIECE_BYTES, is_as_told, read_line
 from workers.verification.verify_batch import verify_batch

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.verification.rules import IndexJudge, Piece, StoredRow, judge_object, read_row
+from workers.store.index_rows import StoredRow, read_row
+from workers.verification.rules import IndexJudge, Piece, judge_object
 
 
 def pieces_of(lines: list[bytes]) -> list[Piece]:

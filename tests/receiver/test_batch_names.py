@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.batch_names import INBOX_NAME, PROJECT, inbox_name, parse_inbox_name, split_inbox_name
 from receiver.errors import EventError
-from receiver.inbox.names import INBOX_NAME, PROJECT, inbox_name, parse_inbox_name, split_inbox_name
 
 PROJECTS = st.just("") | st.from_regex(PROJECT, fullmatch=True) | st.just("batches")
 BATCHES = st.from_regex(r"batches/[A-Za-z0-9_-]{1,128}", fullmatch=True)

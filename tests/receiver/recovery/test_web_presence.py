@@ -12,7 +12,7 @@ from receiver.gemini.transport import Transport
 from receiver.gemini.webhook_evidence import Evidence
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.gemini.webhooks import Webhooks
-from receiver.inbox.web_presence import GONE_AFTER_S, WEB, Presence, read_web_processes
+from receiver.recovery.web_presence import GONE_AFTER_S, WEB, Presence, read_web_processes
 from receiver.settings.settings import Settings, read_settings
 from tests.receiver.forging import SECRET_TEXT
 from tests.running import CLIENT

@@ -6,10 +6,11 @@ Pure.
 
 import re
 
-from receiver.verification.events import normalise_batch_name
+from receiver.errors import EventError
 
 PROJECT = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
-INBOX_NAME = re.compile(rf"(?:{PROJECT.pattern}/)?batches/[A-Za-z0-9_-]{{1,128}}")
+BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+INBOX_NAME = re.compile(rf"(?:{PROJECT.pattern}/)?batches/{BATCH_ID.pattern}")
 
 
 def inbox_name(project: str, batch: str) -> str:
@@ -43,3 +44,17 @@ def parse_inbox_name(text: str, project: str = "") -> str:
     if PROJECT.fullmatch(before) and rest and (before != "batches" or "/" in rest):
         return inbox_name(before, normalise_batch_name(rest))
     return inbox_name(project, normalise_batch_name(text))
+
+
+def normalise_batch_name(text: str) -> str:
+    """Bring a batch's name to its one form; raises EventError when it is none.
+
+    >>> [normalise_batch_name(text) for text in ("batches/x1", "x1", "batch_x1")]
+    ['batches/x1', 'batches/x1', 'batches/x1']
+    """
+    batch_id = text.removeprefix("batches/")
+    if batch_id == text:
+        batch_id = text.removeprefix("batch_")
+    if not BATCH_ID.fullmatch(batch_id):
+        raise EventError("the batch's name is not batches/ and 1 to 128 letters, digits, _ or -")
+    return f"batches/{batch_id}"
