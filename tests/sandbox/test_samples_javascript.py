@@ -56,7 +56,7 @@ def node(sandbox: Sandbox, tmp_path: Path) -> RunNode:
     require("node")
     if not (MODULES / "@google" / "genai").is_dir():
         explain = pytest.fail if os.environ.get("CI") else pytest.skip
-        explain("@google/genai is missing: npm install --prefix .node @google/genai@2")
+        explain("@google/genai is missing: npm install --prefix .node @google/genai@3")
     (tmp_path / "node_modules").symlink_to(MODULES)
     (tmp_path / "waits.mjs").write_text(SHORT_WAITS)
 
