@@ -117,7 +117,10 @@ def _check_storage(settings: Settings) -> Iterator[Check]:
             raise StorageError("the storage did not give back what was written")
     finally:
         storage.delete(name)
-    yield Check("storage", ok=True, detail="writes, reads, creates once and deletes")
+    is_told = storage.tells_case_apart()
+    capitals = "kept" if is_told else "encoded, since it takes Key and key for one name"
+    detail = f"writes, reads, creates once and deletes; capitals in names are {capitals}"
+    yield Check("storage", ok=True, detail=detail)
 
 
 def _check_gemini(settings: Settings) -> Iterator[Check]:
