@@ -136,7 +136,7 @@ def test_failed_batch_is_said_in_words(world: World) -> None:
     process(settings, batch)
     shown = run(settings, "batches", "show", batch)
     assert shown.returncode == 1
-    assert "error     13: it broke" in shown.stdout
+    assert "error     13 INTERNAL: it broke" in shown.stdout
     assert shown.stderr.startswith(
         "the batch did not succeed: Gemini says FAILED\n3 of 3 requests have no result\n"
     )
