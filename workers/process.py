@@ -45,7 +45,7 @@ from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput, is_awaited
 from workers.store.digests import file_sha256
 from workers.store.manifest import Written, build_manifest, commit_manifest
-from workers.verification.naming import choose_capitals
+from workers.store.naming import choose_capitals
 
 log = logging.getLogger(__name__)
 

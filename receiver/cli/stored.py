@@ -1,11 +1,11 @@
 """What the storage says of a batch, in words for people."""
 
+from collections.abc import Sequence
+
 from receiver.batch_names import split_inbox_name
 from receiver.cli.printable import printable
 from receiver.errors import InboxUnavailableError, ManifestError
 from receiver.inbox.ledger import Inbox, connect
-from collections.abc import Sequence
-
 from receiver.outputs.judgement import Judgement
 from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import manifest_name

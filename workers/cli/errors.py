@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from receiver.cli.completion import complete_batch
 from receiver.cli.command import command, load_settings
+from receiver.cli.completion import complete_batch
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import advise_next, parse_record, read_record, tell_whereabouts

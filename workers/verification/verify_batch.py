@@ -21,10 +21,10 @@ from receiver.storage import Storage
 from receiver.storage.replaced import find_replaced
 from workers.store.digests import file_sha256
 from workers.store.index_rows import read_row
+from workers.store.naming import read_naming, stored_capitals
 from workers.store.stored_index import read_rows
 from workers.verification.demands import Demands
 from workers.verification.form_checks import check_forms
-from workers.verification.naming import read_naming, stored_capitals
 from workers.verification.object_checks import Examiner, Tasks
 from workers.verification.rebuild import Rebuild
 from workers.verification.record_checks import check_records, fetch_input
