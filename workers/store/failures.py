@@ -14,9 +14,9 @@ from receiver.outputs.paths import errors_name
 from receiver.storage import Storage
 from receiver.tolerant_json import tolerant_reader
 from workers.results.parser import line_parser
+from workers.store.index_rows import StoredRow
 from workers.store.lookup import read_line
 from workers.store.stored_index import read_index
-from workers.verification.rules import StoredRow
 
 
 class Reason(msgspec.Struct, frozen=True):
