@@ -12,6 +12,7 @@ LAYERS = (
     "receiver.retry",
     "receiver.tolerant_json",
     "receiver.batch_names",
+    "receiver.http",
     "receiver.telemetry",
     "receiver.verification",
     "receiver.outputs",
@@ -238,6 +239,12 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
     for name in sorted(edges):
         visit(name, ())
+
+
+def test_one_module_imports_httpx() -> None:
+    modules = modules_of("receiver") | modules_of("workers")
+    importers = [name for name, found in modules.items() if imports_package(found, "httpx")]
+    assert importers == ["receiver.http"]
 
 
 def test_neither_process_imports_the_sdk() -> None:

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from receiver.errors import GeminiError
@@ -22,6 +21,7 @@ from receiver.gemini.transport import (
     hide_key,
     read_file_error,
 )
+from receiver.http import httpx
 
 PAGE_SIZE = 100
 

@@ -13,11 +13,11 @@ from gzip import GzipFile
 from typing import IO
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from receiver.errors import GeminiError
 from receiver.gemini.transport import Transport, decode, said_under_200
+from receiver.http import httpx
 
 CHUNK_BYTES = 8 * 1024 * 1024  # a multiple of the 256 KiB that the API asks for
 PAGE_SIZE = 100

@@ -4,9 +4,7 @@ No key and no signature goes there. What is posted is no JSON, and so no deliver
 before it judges anything, and counts and logs nothing. A header that would mark a probe could also hide forgeries.
 """
 
-import httpx
-
-from receiver.gemini.transport import trusted_certificates
+from receiver.http import httpx, trusted_certificates
 from receiver.settings.web_urls import is_private_on_its_way, origin_of
 
 TIMEOUT = httpx.Timeout(10)

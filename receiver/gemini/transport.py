@@ -3,19 +3,17 @@
 The key travels to the configured origin alone: redirects elsewhere are refused.
 """
 
-import functools
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import httpx
 import msgspec
 
 from receiver.errors import DownloadError, GeminiError, NotFoundError
+from receiver.http import httpx, retry_after_s, trusted_certificates
 
 KEY_HEADER = "x-goog-api-key"
 MAX_ANSWER_BYTES = 256 * 1024 * 1024  # inlined responses come twice in one answer
@@ -36,7 +34,6 @@ GONE: dict[int | None, str] = {
     httpx.codes.GONE: "the result file has expired or was deleted",
 }
 MAX_REFUSAL_BYTES = 64 * 1024
-MAX_RETRY_AFTER_S = 3600.0
 USUAL = httpx.Timeout(30, connect=10)
 SLOW = httpx.Timeout(120, connect=10)  # for a chunk of an upload
 UNSENT = (
@@ -55,18 +52,6 @@ class AnswerTooLargeError(GeminiError):
         super().__init__(
             f"Gemini's answer on {what} is over {MAX_ANSWER_BYTES >> 20} MiB", fault="refused"
         )
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a `Retry-After` header, which may also be a date; nonsense gives None."""
-    text = headers.get("retry-after", "")
-    if text.isascii() and text.isdigit():
-        return min(float(text), MAX_RETRY_AFTER_S)
-    try:
-        left_s = parsedate_to_datetime(text).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(left_s, 0.0), MAX_RETRY_AFTER_S)
 
 
 def _explain(status: int, body: bytes) -> str:
@@ -135,12 +120,6 @@ def read_file_error(response: httpx.Response, name: str) -> GeminiError:
     ):
         return error
     return DownloadError(f"{error}; {GONE[error.status]}", status=error.status, fault="refused")
-
-
-@functools.cache
-def trusted_certificates() -> ssl.SSLContext:
-    """What every connection of this process is checked against; reading it takes longer than a small batch."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 def _open_client(api_key: str, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.Client:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import redis
 
 from receiver.errors import InboxUnavailableError, NoticeError
-from receiver.gemini.transport import trusted_certificates
+from receiver.http import trusted_certificates
 from receiver.notices.http_client import Acknowledged, post
 from receiver.notices.payloads import encode_payload
 from receiver.notices.queue import Claimed, NoticeQueue, Result

@@ -8,10 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import httpcore
-import httpx
 
 from receiver.errors import NoticeError
-from receiver.gemini.transport import retry_after_s
+from receiver.http import httpx, retry_after_s
 from receiver.notices.guarded_network import JudgedBackend, resolve
 from receiver.settings.notice_targets import Target
 

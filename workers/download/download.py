@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import httpx
-
 from receiver.errors import DownloadError, GeminiError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.transport import RETRYABLE_STATUS
+from receiver.http import httpx
 from receiver.retry import jittered
 from workers.download.gunzip import gunzip
 from workers.download.response_headers import (

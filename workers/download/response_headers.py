@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-import httpx
-
 from receiver.errors import GeminiError
 from receiver.gemini.transport import MAX_REFUSAL_BYTES, read_file_error
+from receiver.http import httpx
 
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 

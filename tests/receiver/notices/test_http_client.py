@@ -13,7 +13,7 @@ import pytest
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import NoticeError
-from receiver.gemini.transport import trusted_certificates
+from receiver.http import trusted_certificates
 from receiver.notices.guarded_network import JudgedBackend, resolve
 from receiver.notices.http_client import Acknowledged, post
 from receiver.settings.notice_targets import Target, make_target

@@ -72,7 +72,7 @@ def test_horses_inherit_what_every_job_reads() -> None:
     script = """
 import gc, os
 os.environ |= {"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:1/0", "STORAGE_URL": "file:///tmp"}
-from receiver.gemini.transport import trusted_certificates
+from receiver.http import trusted_certificates
 from workers.job.configuration import current_settings
 from workers.worker.child_process import share_with_horses
 share_with_horses()
