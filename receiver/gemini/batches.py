@@ -12,9 +12,9 @@ import msgspec
 from receiver.errors import GeminiError
 from receiver.gemini.models import full_model_name
 from receiver.gemini.operations import BATCH_NAME, Batch, Unread, read_batch, read_listed
+from receiver.gemini.paging import list_items
 from receiver.gemini.transport import (
     MAX_REFUSAL_BYTES,
-    AnswerTooLargeError,
     Trace,
     Transport,
     decode,
@@ -23,16 +23,9 @@ from receiver.gemini.transport import (
 )
 from receiver.http import httpx
 
-PAGE_SIZE = 100
-
 
 def _ignore(_event: str, _about: Mapping[str, object]) -> None:
     """A trace that nobody reads: with it a download gets a connection of its own, which may be left half read."""
-
-
-class _Page(msgspec.Struct, rename="camel"):
-    operations: list[msgspec.Raw] = []
-    next_page_token: str = ""
 
 
 class Gemini:
@@ -114,33 +107,12 @@ class Gemini:
         self.transport.send("DELETE", require_batch_name(name), name)
 
     def list_batches(self) -> Iterator[Batch | Unread]:
-        """Every batch of the project, newest first, page by page, without inlined responses.
+        """Every batch of the project, newest first, without inlined responses.
 
-        One that can't be read takes no other with it.
+        One that can't be read does not hide the others.
         """
-        token, seen, size = "", set[str](), PAGE_SIZE
-        while True:
-            page, size = self._list_page(token, size)
-            yield from (read_listed(operation) for operation in page.operations)
-            token = page.next_page_token
-            if not token:
-                return
-            if token in seen:
-                raise GeminiError("Gemini's list of batches goes in circles", retryable=True)
-            seen.add(token)
-
-    def _list_page(self, token: str, size: int) -> tuple[_Page, int]:
-        """A page of at most so many batches, of fewer where inlined responses make it too large; and how many."""
-        query = f"&pageToken={quote(token, safe='')}" if token else ""
-        while True:
-            try:
-                body = self.transport.get(f"batches?pageSize={size}{query}", "the list of batches")
-            except AnswerTooLargeError:
-                if size == 1:
-                    raise
-                size = max(1, size // 4)
-            else:
-                return decode(body, _Page, "the list of batches"), size
+        operations = list_items(self.transport, "batches", msgspec.Raw, member="operations")
+        return map(read_listed, operations)
 
 
 def require_batch_name(name: str) -> str:

@@ -7,11 +7,10 @@ without the key.
 import base64
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from gzip import GzipFile
 from typing import IO
-from urllib.parse import quote
 
 import msgspec
 
@@ -20,7 +19,6 @@ from receiver.gemini.transport import Transport, decode, said_under_200
 from receiver.http import httpx
 
 CHUNK_BYTES = 8 * 1024 * 1024  # a multiple of the 256 KiB that the API asks for
-PAGE_SIZE = 100
 TRIES = 5  # of one chunk, each from where the API stands
 FIRST_WAIT_S = 1.0
 HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
@@ -54,11 +52,6 @@ class _File(msgspec.Struct, rename="camel"):
 
 class _Uploaded(msgspec.Struct):
     file: _File
-
-
-class _Page(msgspec.Struct, rename="camel"):
-    files: list[_File] = []
-    next_page_token: str = ""
 
 
 def _read_file(file: _File) -> File:
@@ -148,23 +141,6 @@ class Files:
     def get(self, name: str) -> File:
         """One file. Files that a batch made can't be asked for: their names are too long for the API."""
         return _read_file(decode(self._transport.get(_path(name), name), _File, name))
-
-    def list(self) -> Iterator[File]:
-        """Every file of the project, page by page."""
-        token, seen = "", set[str]()
-        while token not in seen:
-            seen.add(token)
-            query = f"files?pageSize={PAGE_SIZE}" + (
-                f"&pageToken={quote(token, safe='')}" if token else ""
-            )
-            page = decode(
-                self._transport.get(query, "the list of files"), _Page, "the list of files"
-            )
-            yield from (_read_file(file) for file in page.files)
-            token = page.next_page_token
-            if not token:
-                return
-        raise GeminiError("Gemini's list of files goes in circles", retryable=True)
 
     def delete(self, name: str) -> None:
         """Remove a file; what a batch made of it stays."""

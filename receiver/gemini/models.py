@@ -7,11 +7,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from receiver.gemini.paging import list_items
 from receiver.gemini.transport import Transport, decode
 
 MODEL_NAME = re.compile(r"(models|tunedModels)/[A-Za-z0-9._-]{1,128}")
-PAGE_SIZE = 1000  # the most that one page takes
-MAX_PAGES = 20
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,6 @@ class Model:
 class _Model(msgspec.Struct, rename="camel"):
     name: str
     supported_generation_methods: list[str] = []
-
-
-class _Page(msgspec.Struct, rename="camel"):
-    models: list[_Model] = []
-    next_page_token: str = ""
 
 
 def full_model_name(model: str) -> str:
@@ -48,17 +42,8 @@ class Models:
         return _read(decode(self._transport.get(quote(name), f"model {name}"), _Model, name))
 
     def list(self) -> Iterator[Model]:
-        """The models, page by page; those that a project tuned are not among them."""
-        token, what = "", "the list of models"
-        for _ in range(MAX_PAGES):
-            query = f"models?pageSize={PAGE_SIZE}" + (
-                f"&pageToken={quote(token, safe='')}" if token else ""
-            )
-            page = decode(self._transport.get(query, what), _Page, what)
-            yield from (_read(model) for model in page.models)
-            token = page.next_page_token
-            if not token:
-                return
+        """Every model but those that a project tuned itself."""
+        return map(_read, list_items(self._transport, "models", _Model))
 
 
 def _read(model: _Model) -> Model:

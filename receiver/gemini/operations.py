@@ -32,7 +32,6 @@ class Stats:
 
     succeeded: int = 0
     failed: int = 0
-    pending: int = 0
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,6 @@ def _read(found: _Operation, name: str, inlined: tuple[bytes, ...] | None) -> Ba
         stats=Stats(
             stats.count("successfulRequestCount") or 0,
             stats.count("failedRequestCount") or 0,
-            stats.count("pendingRequestCount") or 0,
         ),
         input_file=_text(_Fields(metadata.input_config).get("fileName")),
         result_file=_find_file(found, name),

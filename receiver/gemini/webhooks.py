@@ -6,19 +6,18 @@ A secret leaves this module as the answer to `create` and `rotate` alone.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
 from receiver.errors import GeminiError
+from receiver.gemini.paging import SNAKE_CASE, list_items
 from receiver.gemini.registered_webhooks import RegisteredWebhook, SigningSecret
 from receiver.gemini.transport import Transport, decode
 from receiver.verification.keys import Secret
 
-PAGE_SIZE = 100
 WEBHOOK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 AFTER_24_HOURS, AT_ONCE = "revoke_previous_secrets_after_h24", "revoke_previous_secrets_immediately"
-THE_LIST = "the list of webhooks"
 
 
 class _Secret(msgspec.Struct):
@@ -41,11 +40,6 @@ class _Created(_Webhook):
 
 class _Rotated(msgspec.Struct):
     secret: str | None = None
-
-
-class _Page(msgspec.Struct):
-    webhooks: list[_Webhook] = []
-    next_page_token: str = ""
 
 
 def _read_webhook(webhook: _Webhook) -> RegisteredWebhook:
@@ -78,19 +72,10 @@ class Webhooks:
         self._transport = transport
 
     def list(self) -> Iterator[RegisteredWebhook]:
-        """Every webhook of the project, page by page."""
-        token, seen = "", set[str]()
-        while token not in seen:
-            seen.add(token)
-            query = f"webhooks?page_size={PAGE_SIZE}" + (
-                f"&page_token={quote(token, safe='')}" if token else ""
-            )
-            page = decode(self._transport.get(query, THE_LIST), _Page, THE_LIST)
-            yield from (_read_webhook(webhook) for webhook in page.webhooks)
-            token = page.next_page_token
-            if not token:
-                return
-        raise GeminiError("Gemini's list of webhooks goes in circles", retryable=True)
+        """Every webhook of the project."""
+        return map(
+            _read_webhook, list_items(self._transport, "webhooks", _Webhook, names=SNAKE_CASE)
+        )
 
     def get(self, webhook_id: str) -> RegisteredWebhook:
         path, what = _address(webhook_id)

@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from receiver.gemini import transport
-from receiver.gemini.batches import PAGE_SIZE, Gemini
+from receiver.gemini.batches import Gemini
+from receiver.gemini.paging import PAGE_SIZE
 from receiver.gemini.transport import AnswerTooLargeError
 from tests.answering import Answer, answering
 

@@ -1,9 +1,10 @@
 import json
 from collections.abc import Iterator
+from email.message import Message
 
 import pytest
 
-from receiver.errors import SubmissionError
+from receiver.errors import GeminiError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.models import Models
 from receiver.submissions.model_check import check_model
@@ -83,9 +84,14 @@ def test_models_are_listed_page_by_page(gemini: Gemini) -> None:
 
 
 def test_endless_list_of_models_ends() -> None:
-    body = json.dumps({"models": [{"name": "models/x"}], "nextPageToken": "again"}).encode()
-    with (
-        answering(lambda _path, _headers: Answer(200, body)) as url,
-        Gemini(url, "right-key") as gemini,
-    ):
-        assert len(list(Models(gemini.transport).list())) == 20
+    """It suggests nothing, and hides nothing of what is wrong."""
+    page = json.dumps({"models": [{"name": "models/x"}], "nextPageToken": "again"}).encode()
+
+    def answer(path: str, _headers: Message) -> Answer:
+        return Answer(200, page) if "?" in path else Answer(404, b"")
+
+    with answering(answer) as url, Gemini(url, "right-key") as gemini:
+        with pytest.raises(GeminiError, match="list of models goes in circles"):
+            list(Models(gemini.transport).list())
+        with pytest.raises(SubmissionError, match=r"knows no model models/y .*: nothing was sent$"):
+            check_model(gemini.transport, "y", "generate")
