@@ -18,14 +18,13 @@ from receiver.errors import (
 )
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
-from receiver.gemini.retention import has_outlived
 from receiver.inbox.ledger import Inbox, Lease, connect
 from receiver.inbox.summaries import summarise
 from receiver.notices.payloads import describe_manifest
 from receiver.outputs.manifest import Manifest, Record, Source, read_manifest
 from receiver.outputs.name_codec import Capitals
 from receiver.outputs.paths import manifest_name, retry_name
-from receiver.retry import jittered, plan_wait_s
+from receiver.retry import has_outlived, jittered, plan_wait_s
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage

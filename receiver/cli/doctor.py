@@ -26,7 +26,6 @@ from receiver.errors import (
 )
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
-from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_diagnosis import find_problems
 from receiver.gemini.webhook_setup import open_webhooks, wanted_of
 from receiver.inbox.ledger import connect
@@ -131,7 +130,7 @@ def _check_gemini(settings: Settings) -> Iterator[Check]:
         variable = project.variable(API_KEY)
         try:
             with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
-                offset_s = probe_gemini(gemini)
+                offset_s = gemini.measure_clock_offset_s()
         except GeminiError as error:
             yield Check("gemini key", ok=False, detail=f"{variable}: {error}")
             continue

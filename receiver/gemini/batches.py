@@ -1,8 +1,10 @@
 """The calls of Gemini's Batch API, and the download of result files: see https://ai.google.dev/api/batch-api."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -22,6 +24,8 @@ from receiver.gemini.transport import (
     read_file_error,
 )
 from receiver.http import httpx
+
+DATE_ROUNDS_S = 0.5  # on average: the header is in whole seconds, rounded down
 
 
 def _ignore(_event: str, _about: Mapping[str, object]) -> None:
@@ -105,6 +109,19 @@ class Gemini:
     def delete_batch(self, name: str) -> None:
         """Take a batch out of Gemini's lists."""
         self.transport.send("DELETE", require_batch_name(name), name)
+
+    def measure_clock_offset_s(self, clock: Callable[[], float] = time.time) -> float | None:
+        """Seconds that our clock is ahead of Gemini's, to about a second; None without a date.
+
+        One cheap call, which also shows whether Gemini takes the key. Raises GeminiError.
+        """
+        started = clock()
+        answer = self.transport.fetch("batches?pageSize=1", "the list of batches")
+        try:
+            date = parsedate_to_datetime(answer.headers.get("date", ""))
+        except ValueError:
+            return None
+        return (started + clock()) / 2 - date.timestamp() - DATE_ROUNDS_S
 
     def list_batches(self) -> Iterator[Batch | Unread]:
         """Every batch of the project, newest first, without inlined responses.

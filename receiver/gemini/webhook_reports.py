@@ -3,12 +3,15 @@
 Only a web process judges a webhook: it alone has the secrets that deliveries are verified with, and knows its address.
 """
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 
 import msgspec
 from msgspec.structs import replace
 
 from receiver.tolerant_json import tolerant_reader
+
+EVIDENCE_LASTS_S = 900.0  # how long an accepted delivery outweighs what Gemini shows of the secrets
 
 
 class WebhookFault(msgspec.Struct, frozen=True):
@@ -65,6 +68,29 @@ class WebProcess(msgspec.Struct, frozen=True, kw_only=True):
             one.as_seen_now(kinds) if one.project == project else one for one in self.projects
         ]
         return replace(self, projects=projects)
+
+
+class Evidence:
+    """When the last delivery of a registered webhook was accepted here, and when one was refused.
+
+    Nobody without a secret can forge an accepted one. A refused one may be anybody's: it only takes away what an
+    accepted one showed.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._accepted_s = self._refused_s = float("-inf")
+
+    def accepted(self) -> None:
+        self._accepted_s = self._clock()
+
+    def refused(self) -> None:
+        self._refused_s = self._clock()
+
+    @property
+    def shows_that_the_secret_fits(self) -> bool:
+        """A delivery was accepted lately, and none was refused after it."""
+        return self._accepted_s > max(self._refused_s, self._clock() - EVIDENCE_LASTS_S)
 
 
 _decode = tolerant_reader(WebProcess)

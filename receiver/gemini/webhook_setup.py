@@ -10,8 +10,7 @@ from msgspec import structs
 from receiver.errors import ReceiverError
 from receiver.gemini.transport import Transport
 from receiver.gemini.webhook_diagnosis import Wanted, choose_ours, find_problems
-from receiver.gemini.webhook_evidence import Evidence
-from receiver.gemini.webhook_reports import ServedProject, WebhookFault
+from receiver.gemini.webhook_reports import Evidence, ServedProject, WebhookFault
 from receiver.gemini.webhooks import Webhooks
 from receiver.settings.projects import SECRET, Project
 from receiver.settings.settings import Settings

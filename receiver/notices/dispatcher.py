@@ -15,12 +15,10 @@ import redis
 from receiver.errors import InboxUnavailableError, NoticeError
 from receiver.http import trusted_certificates
 from receiver.notices.http_client import Acknowledged, post
-from receiver.notices.payloads import encode_payload
+from receiver.notices.payloads import encode_payload, sign
 from receiver.notices.queue import Claimed, NoticeQueue, Result
-from receiver.notices.schedule import plan_next_s
-from receiver.notices.signing import sign
 from receiver.notices.slack import encode_text
-from receiver.retry import jittered
+from receiver.retry import jittered, plan_notice_retry_s
 from receiver.settings.notice_targets import NoticeSettings, Target
 
 IDLE_S = 1.0
@@ -81,7 +79,7 @@ class TargetDispatcher:
         tries, cause = notice.tries + 1, str(error)
         about |= {"cause": cause, "tries": tries}
         delay_s = (
-            plan_next_s(tries, self._settings.retry_base_s, error.retry_after_s)
+            plan_notice_retry_s(tries, self._settings.retry_base_s, error.retry_after_s)
             if error.retryable
             else None
         )

@@ -3,8 +3,10 @@
 A message about a batch is made of its manifest alone, so that whoever finds the batch stored says the same.
 """
 
+import base64
+import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,6 +17,7 @@ from receiver.batch_names import split_inbox_name
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, manifest_name
+from receiver.verification.keys import Secret
 
 Type = Literal["results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"]
 MAX_TEXT = 1000  # characters of what others wrote
@@ -95,3 +98,17 @@ def encode_payload(kind: str, batch: str, owed_ms: int, data: Mapping[str, Any])
     timestamp = f"{moment.isoformat(timespec='milliseconds')}Z"
     about = {"batch": name, "project": project or None} if batch else {}
     return encode_data({"type": kind, "timestamp": timestamp, "data": about | dict(data)}).encode()
+
+
+def sign(secrets: Sequence[Secret], message_id: str, now: float, body: bytes) -> dict[str, str]:
+    """The headers that prove a body to whoever has one of the secrets; `now` is in Unix seconds."""
+    timestamp = str(int(now))
+    signed = b"%b.%b.%b" % (message_id.encode(), timestamp.encode(), body)
+    entries = (
+        base64.b64encode(hmac.digest(secret.key, signed, "sha256")).decode() for secret in secrets
+    )
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(f"v1,{entry}" for entry in entries),
+    }

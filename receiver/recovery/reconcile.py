@@ -11,7 +11,6 @@ from receiver.batch_names import INBOX_NAME
 from receiver.errors import InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient
-from receiver.gemini.retention import moment
 from receiver.inbox.burials import may_pass
 from receiver.inbox.entries import Entry
 from receiver.inbox.job_queue import JobQueue
@@ -22,7 +21,7 @@ from receiver.recovery.expiry import find_expired
 from receiver.recovery.reconcile_lock import ReconcileLock, ReconcileRun
 from receiver.recovery.replay import TOGETHER, ReplayCounts, Verdict, Window, find_stored, replay
 from receiver.recovery.running_batches import RunningWatch
-from receiver.retry import RESULTS_LIVE_S
+from receiver.retry import RESULTS_LIVE_S, format_rfc3339
 from receiver.storage import Storage
 
 MISSED = "missed_webhooks"  # a field of COUNTERS
@@ -101,7 +100,11 @@ class Reconciliation:
             return running.see(self.batches.get(name))
 
         listed = register.watch(_holding(running.watch(self._listed()), lambda: looks.hold(look)))
-        since = None if look.complete_ms is None else moment(look.complete_ms / 1000 - OVERLAP_S)
+        since = (
+            None
+            if look.complete_ms is None
+            else format_rfc3339(look.complete_ms / 1000 - OVERLAP_S)
+        )
         report.tally = replay(
             listed, get_batch, stored_among, register.admit, register.window(since)
         )
@@ -134,9 +137,11 @@ class _Register:
         self._passing = self._find_passing(backlog.names("buried", parts.batches.project))
         grace_s = min(GRACE_S, parts.interval_s / 2)
         began_s = look.began_ms / 1000
-        self._fresh_from = moment(began_s - grace_s)
-        self._first = moment(look.first_ms / 1000)
-        self._expiring = Window(moment(began_s - EXPIRED_S), moment(began_s - EXPIRING_S))
+        self._fresh_from = format_rfc3339(began_s - grace_s)
+        self._first = format_rfc3339(look.first_ms / 1000)
+        self._expiring = Window(
+            format_rfc3339(began_s - EXPIRED_S), format_rfc3339(began_s - EXPIRING_S)
+        )
 
     def _find_passing(self, buried: Sequence[str]) -> frozenset[str]:
         """Those that were given up for something that may have passed."""

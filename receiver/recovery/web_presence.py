@@ -16,8 +16,7 @@ from typing import Any
 import msgspec
 import redis
 
-from receiver.gemini.webhook_evidence import Evidence
-from receiver.gemini.webhook_reports import ServedProject, WebProcess, read_web_process
+from receiver.gemini.webhook_reports import Evidence, ServedProject, WebProcess, read_web_process
 from receiver.gemini.webhook_setup import look_at_webhooks
 from receiver.inbox.foreign import read_or
 from receiver.settings.settings import Settings

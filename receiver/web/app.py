@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from receiver.gemini.webhook_evidence import Evidence
+from receiver.gemini.webhook_reports import Evidence
 from receiver.http import httpx
 from receiver.inbox.async_ledger import AsyncInbox
 from receiver.inbox.delivery_log import DeliveryLog

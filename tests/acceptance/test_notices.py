@@ -15,7 +15,7 @@ from deploy.sandbox.processes import allocate_port
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.notices.outbox import Outbox
-from receiver.notices.schedule import DELAYS_S
+from receiver.retry import NOTICE_DELAYS_S
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
 from tests.notice_receiver import OK, Answer, Heard, read_heard, receiving, running_receiver
@@ -24,7 +24,7 @@ from tests.running import answers, ready_batch, running_program, submit_inline
 from tests.waiting import eventually
 
 BASE_S = 0.002
-HOUR_S = 3600 * BASE_S / DELAYS_S[1]
+HOUR_S = 3600 * BASE_S / NOTICE_DELAYS_S[1]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from receiver.gemini.registered_webhooks import BATCH_EVENTS
 from receiver.gemini.transport import Transport
-from receiver.gemini.webhook_evidence import Evidence
+from receiver.gemini.webhook_reports import Evidence
 from receiver.gemini.webhook_setup import look_at_webhooks
 from receiver.gemini.webhooks import Webhooks
 from receiver.inbox.ledger import connect

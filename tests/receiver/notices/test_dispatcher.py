@@ -19,7 +19,7 @@ from receiver.inbox.scripts import NOTICE_QUEUE
 from receiver.notices.dispatcher import Dispatcher, TargetDispatcher, send_due
 from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.queue import NoticeQueue
-from receiver.notices.schedule import DELAYS_S
+from receiver.retry import NOTICE_DELAYS_S
 from receiver.settings.notice_targets import NoticeSettings, Target, make_target
 from receiver.verification.keys import Secret
 from tests.notice_receiver import OK, Answer, Heard, Receiver, receiving
@@ -108,7 +108,7 @@ def test_deaf_receiver_leaves_a_dead_letter(
     receiver.answer = lambda _: (500, {}, b"")
     owe(client, settings)
     courier = TargetDispatcher(settings, target, client)
-    results = [eventually(courier.bring_one) for _ in DELAYS_S]
+    results = [eventually(courier.bring_one) for _ in NOTICE_DELAYS_S]
     assert results == ["failed"] * 9 + ["dead"]
     assert (only(client).state, only(client).cause) == ("dead", "127.0.0.1 answered 500")
     assert len(receiver.heard) == 10
@@ -138,7 +138,7 @@ def test_hour_without_the_receiver_loses_none(client: "redis.Redis") -> None:
     """On the real schedule with every wait a 2500th of it, so that an hour takes a second and a half."""
     port = allocate_port()
     settings = telling(make_target("webhook", f"http://127.0.0.1:{port}/notices"), base_s=0.002)
-    hour_s = HOUR_S * settings.retry_base_s / DELAYS_S[1]
+    hour_s = HOUR_S * settings.retry_base_s / NOTICE_DELAYS_S[1]
     batches = [f"batches/b{number}" for number in range(30)]
     with running_sender(settings, client):
         owe(client, settings, *batches)
