@@ -1,7 +1,7 @@
 """The HTTP client of this project, and what belongs to HTTP whoever is asked.
 
-No other module imports httpx, so that its successor is a change of the one line below: the others write
-`from receiver.http import httpx`.
+No other module imports httpx, so that its successor is a change of the one line below: the others
+write `from receiver.http import httpx`.
 """
 
 import functools

@@ -15,7 +15,7 @@ from receiver.cli.projects import project_option, read_name
 from receiver.errors import StorageError
 from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
-from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
+from receiver.submissions.records import read_resubmitted, read_spec, resubmitted_name
 from receiver.submissions.validation import asks_for_embedding
 from workers.store.merged import MergedView, view_retries
 from workers.store.resubmission import load_manifest, write_retries
@@ -65,20 +65,20 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
         if not write_retries(storage, manifest, requests, asked):
             click.echo(f"nothing of {name} is worth sending again", err=True)
             return
-        order = read_order(storage, batch_id)
+        spec = read_spec(storage, batch_id)
         with requests.open("rb") as lines:
             is_embedding = asks_for_embedding(lines.readline())
-        wish = SubmitRequest(
+        request = SubmitRequest(
             project=project,
             model=chosen.removeprefix("models/"),
             is_embedding=is_embedding,
             display_name=display_name or f"retry of {batch_id}",
-            webhook=order.webhook if order else None,
-            metadata=order.metadata if order else None,
+            webhook=spec.webhook if spec else None,
+            metadata=spec.metadata if spec else None,
             retry_of=name,
             allow_unknown_fields=True,  # Gemini took these requests before
         )
-        sent = send_input(settings, requests, wish, as_json=as_json)
+        sent = send_input(settings, requests, request, as_json=as_json)
     _link(storage, batch_id, [one.batch for one in sent])
 
 

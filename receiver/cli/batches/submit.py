@@ -20,15 +20,15 @@ from receiver.settings.settings import Settings
 from receiver.settings.web_urls import parse_web_url
 from receiver.storage import Storage, open_storage
 from receiver.submissions.model_check import check_model
-from receiver.submissions.parts import Part
 from receiver.submissions.planning import (
     SubmitRequest,
     check_input,
     draft_submission,
     settle_submission,
 )
-from receiver.submissions.plans import Plan
-from receiver.submissions.records import Submission, SubmissionRecords
+from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.splitting import SplitInput
+from receiver.submissions.submission import Part, Submission
 from receiver.submissions.submitter import Callbacks, Sent, Submitter
 
 SAID = {
@@ -98,7 +98,7 @@ def submit(  # noqa: PLR0913 - one parameter an option
     The same requests for the same model are never sent twice: run it again after any failure, and it goes on where it
     stood.
     """
-    wish = SubmitRequest(
+    request = SubmitRequest(
         project="",
         model=model,
         is_embedding=embeddings,
@@ -110,22 +110,22 @@ def submit(  # noqa: PLR0913 - one parameter an option
         allow_unknown_fields=allow_unknown_fields,
     )
     if dry_run:
-        _try_out(file, wish, label, as_json=as_json)
+        _try_out(file, request, label, as_json=as_json)
     else:
         settings = load_settings()
-        wish = replace(wish, project=read_project(settings, label).name)
-        send_input(settings, file, wish, as_json=as_json)
+        request = replace(request, project=read_project(settings, label).name)
+        send_input(settings, file, request, as_json=as_json)
 
 
-def _try_out(file: Path, wish: SubmitRequest, label: str | None, *, as_json: bool) -> None:
+def _try_out(file: Path, request: SubmitRequest, label: str | None, *, as_json: bool) -> None:
     """A dry run, for which settings are good and not needed."""
-    plan = _check(file, wish)
+    plan = _check(file, request)
     try:
         settings = load_settings()
     except SettingsError as error:
-        click.echo(f"note: the model {wish.model} was not checked: {error}", err=True)
+        click.echo(f"note: the model {request.model} was not checked: {error}", err=True)
     else:
-        _ask_model(settings, replace(wish, project=read_project(settings, label).name))
+        _ask_model(settings, replace(request, project=read_project(settings, label).name))
     _say_plan(plan, as_json=as_json)
 
 
@@ -147,27 +147,27 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
         raise click.UsageError(f"--metadata takes a JSON object: {error}") from error
 
 
-def _check(file: Path, wish: SubmitRequest) -> Plan:
-    for warning in model_warnings(wish.model, datetime.now(UTC).date()):
+def _check(file: Path, request: SubmitRequest) -> SplitInput:
+    for warning in model_warnings(request.model, datetime.now(UTC).date()):
         click.echo(f"warning: {warning}", err=True)
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
-        plan = check_input(file, wish, bar.advance)
+        plan = check_input(file, request, bar.advance)
     for caution in plan.cautions:
         click.echo(f"note: {caution}", err=True)
     return plan
 
 
-def _ask_model(settings: Settings, wish: SubmitRequest) -> None:
+def _ask_model(settings: Settings, request: SubmitRequest) -> None:
     """Raises SubmissionError where Gemini has no such model; says so where nobody could be asked."""
     with Gemini(
-        settings.base_url, settings.project(wish.project).api_key, settings.api_version
+        settings.base_url, settings.project(request.project).api_key, settings.api_version
     ) as gemini:
-        unchecked = check_model(gemini.transport, wish.model, wish.kind)
+        unchecked = check_model(gemini.transport, request.model, request.kind)
     if unchecked is not None:
         click.echo(f"note: {unchecked}", err=True)
 
 
-def _say_plan(plan: Plan, *, as_json: bool) -> None:
+def _say_plan(plan: SplitInput, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(plan))
         return
@@ -179,21 +179,23 @@ def _say_plan(plan: Plan, *, as_json: bool) -> None:
     click.echo(f"{plan.requests:,} requests in {batches}; nothing was sent")
 
 
-def send_input(settings: Settings, file: Path, wish: SubmitRequest, *, as_json: bool) -> list[Sent]:
+def send_input(
+    settings: Settings, file: Path, request: SubmitRequest, *, as_json: bool
+) -> list[Sent]:
     """Check, plan and send; says what became of every part on stdout."""
     storage = open_storage(settings.storage_url)
-    plan = _check(file, wish)
-    draft = draft_submission(file, wish, plan)
+    plan = _check(file, request)
+    draft = draft_submission(file, request, plan)
     if (
         SubmissionRecords(storage, draft.id).read_plan() is None
     ):  # who goes on with a submission has asked before
-        _ask_model(settings, wish)
+        _ask_model(settings, request)
     submission, is_known = settle_submission(storage, file, draft)
     if is_known and len(submission.parts) != len(plan.parts):
         click.echo(
             f"it was split into {len(submission.parts)} batches before, and stays so", err=True
         )
-    project = settings.project(wish.project)
+    project = settings.project(request.project)
     with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
         sent = [_send(gemini, storage, submission, part, file) for part in submission.parts]
     _say_sent(submission, sent, as_json=as_json)
@@ -208,16 +210,18 @@ def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part, 
     ):
         arrived = 0
 
-        def hear(_part: Part, size_bytes: int) -> None:
+        def show_uploaded(_part: Part, size_bytes: int) -> None:
             nonlocal arrived
             bar.advance(size_bytes - arrived)
             arrived = size_bytes
 
-        def hear_waiting(_part: Part, left_s: float) -> None:
+        def show_waiting(_part: Part, left_s: float) -> None:
             made = f"an earlier try may have made the batch of part {part.number}"
             bar.say(f"{made}: looking for it for {left_s:.0f} s more")
 
-        sender = Submitter(gemini, storage, submission, file, Callbacks(hear, hear_waiting))
+        sender = Submitter(
+            gemini, storage, submission, file, Callbacks(show_uploaded, show_waiting)
+        )
         try:
             return sender.send(part, Path(folder))
         except SubmissionError as error:
@@ -229,7 +233,7 @@ def _done_so_far(part: Part, submission: Submission) -> str:
 
 
 def _say_sent(submission: Submission, sent: list[Sent], *, as_json: bool) -> None:
-    project = submission.order.project
+    project = submission.spec.project
     if as_json:
         rows = [
             {

@@ -25,7 +25,7 @@ from receiver.verification.keys import Secret
 from tests.notice_receiver import OK, Answer, Heard, Receiver, receiving
 from tests.receiver.forging import SECRET, SECRET_TEXT
 from tests.receiver.notices.conftest import BATCH, STORED, telling
-from tests.receiver.notices.test_signing import OTHER_TEXT
+from tests.receiver.notices.test_payloads import OTHER_TEXT
 from tests.waiting import eventually
 
 HOUR_S = 3600

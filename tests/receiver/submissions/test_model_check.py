@@ -8,7 +8,7 @@ from receiver.errors import GeminiError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.models import Models
 from receiver.submissions.model_check import check_model
-from receiver.submissions.parts import Kind
+from receiver.submissions.submission import Kind
 from tests.answering import Answer, answering
 
 

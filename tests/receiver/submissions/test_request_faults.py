@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.submissions.parts import Kind
 from receiver.submissions.request_cautions import Caution
 from receiver.submissions.request_faults import find_faults
 from receiver.submissions.request_schema import compile_check
-from receiver.submissions.validation import LineChecker, Request, RequestProblem
+from receiver.submissions.submission import Kind
+from receiver.submissions.validation import CheckedLine, LineChecker, LineProblem
 from tests.receiver.submissions.test_validation import row
 
 CONTENTS = [{"parts": [{"text": "x"}]}]
@@ -147,7 +147,7 @@ def test_line_names_several_faults_but_not_all() -> None:
     (problem,) = LineChecker().check(
         [row(key="k", request={"contents": CONTENTS} | dict.fromkeys("abcdefghijk", 1))]
     )
-    assert isinstance(problem, RequestProblem)
+    assert isinstance(problem, LineProblem)
     assert problem.is_field
     assert str(problem).count("no such field") == 5
 
@@ -157,7 +157,7 @@ def test_deep_request_ends_no_check(depth: int) -> None:
     """Whether it is taken depends on the interpreter's limit; what it may not do is raise."""
     start = b'{"key": "k", "request": {"contents": [{"parts": [{"text": "x"}]}], "generation_config": {"response_schema": '
     (verdict,) = LineChecker().check([start + b'{"items": ' * depth + b"{}" + b"}" * (depth + 3)])
-    assert isinstance(verdict, Request) or "nested too deeply" in str(verdict)
+    assert isinstance(verdict, CheckedLine) or "nested too deeply" in str(verdict)
 
 
 def test_many_wrong_lines_are_counted_quickly() -> None:
@@ -170,7 +170,7 @@ def test_many_wrong_lines_are_counted_quickly() -> None:
     assert time.process_time() - started < 5
     assert (len(problems), str(problems[-1])) == (
         20_000,
-        "line 20000: it has fields that do not fit the schema, as lines before it",
+        "line 20000: it has fields that do not fit the schema, like lines before it",
     )
 
 
@@ -181,7 +181,7 @@ def cautions(*requests: dict[str, Any], allow_unknown_fields: bool = False) -> l
             [row(key=str(number), request=request) for number, request in enumerate(requests)]
         )
     )
-    assert not any(isinstance(one, RequestProblem) for one in verdicts)
+    assert not any(isinstance(one, LineProblem) for one in verdicts)
     return list(checker.cautions)
 
 

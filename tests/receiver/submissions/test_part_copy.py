@@ -90,7 +90,7 @@ def test_second_part_stops_where_the_input_changed(gate: Gate, source: Path) -> 
     before = source.read_bytes()
     gate.hear = lambda path: rewrite(source) if ":batchGenerateContent" in path else None
     with pytest.raises(
-        SubmissionError, match="is not what it was when it was checked: nothing of part 2 was sent"
+        SubmissionError, match="has changed since it was checked: nothing of part 2 was sent"
     ):
         submit(gate, source, max_requests=3)
     gate.hear = lambda _path: None
@@ -108,7 +108,9 @@ def test_batch_whose_input_is_not_kept_says_so(gate: Gate, source: Path) -> None
     kept.unlink()
     before = source.read_bytes()
     rewrite(source)
-    words = f"part 1 is {sent.batch}, but its input is not kept: .* is not what it was when it was checked"
+    words = (
+        f"part 1 is {sent.batch}, but its input is not kept: .* has changed since it was checked"
+    )
     with Gemini(gate.url, "right-key") as gemini, pytest.raises(SubmissionError, match=words):
         sender_of(gemini, submission, source).send(part, source.parent)
     source.write_bytes(before)

@@ -3,7 +3,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.submissions.plans import Findings, Plan, plan_parts
+from receiver.submissions.splitting import InputProblems, SplitInput, split_input
 from receiver.submissions.validation import LineChecker
 
 
@@ -14,9 +14,9 @@ def line(number: int, size: int = 0) -> bytes:
     )
 
 
-def planned(lines: list[bytes], **limits: int) -> Plan:
-    plan = plan_parts(lines, LineChecker(), **limits)
-    assert isinstance(plan, Plan), plan
+def planned(lines: list[bytes], **limits: int) -> SplitInput:
+    plan = split_input(lines, LineChecker(), **limits)
+    assert isinstance(plan, SplitInput), plan
     return plan
 
 
@@ -52,9 +52,9 @@ def test_parts_cover_the_input_in_order(
 
 
 def test_line_that_fits_no_batch_is_a_problem() -> None:
-    found = plan_parts([line(1), line(2, 500)], LineChecker(), max_bytes=400)
-    assert isinstance(found, Findings)
-    assert "bytes, and a batch sent this way takes 400" in str(found.first[0])
+    found = split_input([line(1), line(2, 500)], LineChecker(), max_bytes=400)
+    assert isinstance(found, InputProblems)
+    assert "bytes; a batch sent this way takes 400" in str(found.first[0])
 
 
 def test_parts_are_as_few_as_can_be() -> None:
@@ -70,12 +70,12 @@ def test_input_without_a_newline_at_its_end_is_whole() -> None:
 
 
 def test_many_problems_are_counted() -> None:
-    found = plan_parts([b"{}\n"] * 50, LineChecker())
-    assert isinstance(found, Findings)
+    found = split_input([b"{}\n"] * 50, LineChecker())
+    assert isinstance(found, InputProblems)
     assert (found.count, len(found.first)) == (50, 20)
 
 
 def test_empty_input_is_a_problem() -> None:
-    found = plan_parts([b"\n"], LineChecker())
-    assert isinstance(found, Findings)
+    found = split_input([b"\n"], LineChecker())
+    assert isinstance(found, InputProblems)
     assert str(found.first[0]) == "line 1: the input holds no request"

@@ -9,14 +9,14 @@ import pytest
 from receiver.errors import SubmissionError
 from receiver.gemini.batch_tags import add_tag, new_tag, split_tag
 from receiver.gemini.operations import Batch
-from receiver.submissions.finding import LISTED_BACK_S, Call, Claims, find_batch
-from receiver.submissions.records import Creating
+from receiver.submissions.lost_batches import LOOK_BACK_S, Claims, CreateCall, find_batch
+from receiver.submissions.records import CreateIntent
 
 NOW = 1_790_000_000.0
 TAG = f"{'a' * 20}.1.c66086c3344e"  # the same in each process that collects these tests
-TAGGED = Call(Creating(None, "evening", NOW, TAG), "gemini-3.8-flash", 5)
-OLD = Call(Creating(None, "evening", NOW), "gemini-3.8-flash", 5)
-OLD_FILE = Call(Creating("files/x", "evening", NOW), "gemini-3.8-flash", 5)
+TAGGED = CreateCall(CreateIntent(None, "evening", NOW, TAG), "gemini-3.8-flash", 5)
+OLD = CreateCall(CreateIntent(None, "evening", NOW), "gemini-3.8-flash", 5)
+OLD_FILE = CreateCall(CreateIntent("files/x", "evening", NOW), "gemini-3.8-flash", 5)
 
 
 def batch(name: str = "batches/x", at: float = NOW, **fields: Any) -> Batch:
@@ -37,7 +37,7 @@ def batch(name: str = "batches/x", at: float = NOW, **fields: Any) -> Batch:
     return replace(plain, **fields)
 
 
-def find(call: Call, *batches: Batch, claims: Claims | None = None) -> str | None:
+def find(call: CreateCall, *batches: Batch, claims: Claims | None = None) -> str | None:
     return find_batch(batches, [call], lambda: claims or Claims())
 
 
@@ -69,7 +69,7 @@ def find(call: Call, *batches: Batch, claims: Claims | None = None) -> str | Non
         (replace(TAGGED, model="models/gemini-3.8-flash"), batch(tag=TAG), True),
     ],
 )
-def test_batch_is_found_by_what_proves_it(call: Call, listed: Batch, found: bool) -> None:  # noqa: FBT001 - a case
+def test_batch_is_found_by_what_proves_it(call: CreateCall, listed: Batch, found: bool) -> None:  # noqa: FBT001 - a case
     assert find(call, listed) == (listed.name if found else None)
 
 
@@ -84,7 +84,7 @@ def test_batch_is_found_by_what_proves_it(call: Call, listed: Batch, found: bool
         (OLD_FILE, [batch(input_file="files/x", requests=4)]),
     ],
 )
-def test_doubt_is_said(call: Call, listed: list[Batch]) -> None:
+def test_doubt_is_said(call: CreateCall, listed: list[Batch]) -> None:
     with pytest.raises(
         SubmissionError, match=r"batches/x.* this one.*nothing was sent.*--display-name"
     ):
@@ -104,7 +104,7 @@ def test_batch_that_another_record_names_is_not_taken() -> None:
 
 
 def test_call_of_another_submission_is_a_rival() -> None:
-    with pytest.raises(SubmissionError, match="may be this one or that of another submission"):
+    with pytest.raises(SubmissionError, match="may belong to this submission or to another one"):
         find(OLD, batch(), claims=Claims(calls=[OLD]))
     assert find(OLD, batch(), claims=Claims(calls=[replace(OLD, requests=6)])) == "batches/x"
     assert (
@@ -113,13 +113,15 @@ def test_call_of_another_submission_is_a_rival() -> None:
 
 
 def test_earlier_call_may_be_the_one_that_arrived() -> None:
-    late = Call(Creating(None, "evening", NOW + 100, new_tag("a" * 20, 1)), "gemini-3.8-flash", 5)
+    late = CreateCall(
+        CreateIntent(None, "evening", NOW + 100, new_tag("a" * 20, 1)), "gemini-3.8-flash", 5
+    )
     assert find_batch([batch(tag=TAG)], [TAGGED, late], Claims) == "batches/x"
 
 
 def test_list_is_not_read_to_its_end() -> None:
     def listed() -> Any:
-        yield batch("batches/old", at=NOW - LISTED_BACK_S - 1)
+        yield batch("batches/old", at=NOW - LOOK_BACK_S - 1)
         raise AssertionError("the list was read on")
 
     assert find_batch(listed(), [TAGGED], Claims) is None

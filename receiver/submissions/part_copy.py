@@ -1,7 +1,7 @@
-"""One content of a part from here on: what was checked is what is uploaded and what is kept.
+"""A private copy of a part: the bytes that were checked are the ones uploaded and stored.
 
-The input belongs to the user, who may write to it at any moment. So a part is read from it once, into a packed copy of
-our own that must have the sha256 of what was checked; the upload and the storage get the bytes of that copy.
+The user may change the input at any moment. So a part is read once, into a gzip file of our own
+whose content must have the sha256 of what was checked. Upload and storage both read that file.
 """
 
 import gzip
@@ -13,23 +13,23 @@ from typing import IO
 import msgspec
 
 from receiver.errors import SubmissionError
-from receiver.submissions.parts import Part
-from receiver.submissions.records import Submission
+from receiver.submissions.submission import Part, Submission
 
 GZIP_LEVEL = 3
 COPY_BYTES = 1024 * 1024
-CHANGED = "{path} is not what it was when it was checked"
+CHANGED = "{path} has changed since it was checked"
 
 
-class Content:
-    """A part of an input in a file of ours. Make it with `copy`."""
+class PartCopy:
+    """A part of the input in a gzip file of ours. Create it with `PartCopy.copy`."""
 
     def __init__(self, part: Part, path: Path) -> None:
-        self.part, self.path = part, path  # gzip, as the storage keeps it
+        self.part = part
+        self.path = path
 
     @classmethod
-    def copy(cls, source: Path, part: Part, target: Path) -> "Content":
-        """Read a part of the input. Raises SubmissionError where it is not what was checked."""
+    def copy(cls, source: Path, part: Part, target: Path) -> "PartCopy":
+        """Read a part of the input. Raises SubmissionError where it has changed since the check."""
         digest = sha256()
         try:
             with source.open("rb") as data, target.open("wb") as file:
@@ -49,19 +49,19 @@ class Content:
         return cls(part, target)
 
     def open(self) -> gzip.GzipFile:
-        """The plain bytes, seekable."""
+        """The decompressed bytes, seekable."""
         return gzip.GzipFile(self.path, "rb")
 
     def lines(self) -> list[bytes]:
-        """All requests, blank lines left out; a CR ends none. For parts that are sent inline, which are small."""
+        """All requests without blank lines, split at LF alone. For small, inline parts."""
         with self.open() as data:
             return [line for line in data.read().split(b"\n") if line.strip()]
 
 
 def with_hashes(submission: Submission, source: Path) -> Submission:
-    """A plan of the version before names no hash of its parts: read them from the input, which it names the hash of.
+    """Add the hashes of the parts, which plans of earlier versions lack, from the input.
 
-    Raises SubmissionError where the input is not that one.
+    Raises SubmissionError where the input is not the one that was planned.
     """
     whole, parts = sha256(), list[Part]()
     try:
@@ -74,13 +74,13 @@ def with_hashes(submission: Submission, source: Path) -> Submission:
                 parts.append(msgspec.structs.replace(part, sha256=piece.hexdigest()))
     except OSError as error:
         raise SubmissionError(f"{source} can't be read: {error.strerror}") from error
-    if whole.hexdigest() != submission.order.sha256:
+    if whole.hexdigest() != submission.spec.sha256:
         raise SubmissionError(CHANGED.format(path=source))
     return msgspec.structs.replace(submission, parts=tuple(parts))
 
 
 def _read_chunks(data: IO[bytes], size_bytes: int) -> Iterator[bytes]:
-    """So many bytes, or fewer where the file ends before."""
+    """The next `size_bytes` bytes in chunks; fewer where the file ends before."""
     while size_bytes > 0 and (chunk := data.read(min(COPY_BYTES, size_bytes))):
         size_bytes -= len(chunk)
         yield chunk
