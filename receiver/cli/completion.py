@@ -7,8 +7,8 @@ from click.shell_completion import CompletionItem
 
 from receiver.errors import ReceiverError
 from receiver.inbox.entries import State
-from receiver.inbox.ledger import connect
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import connect
 from receiver.settings.settings import read_settings
 
 MAX_OFFERED = 200

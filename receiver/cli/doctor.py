@@ -29,7 +29,7 @@ from receiver.gemini.operations import Batch
 from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_diagnosis import find_problems
 from receiver.gemini.webhook_setup import open_webhooks, wanted_of
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect, translate_redis_errors
 from receiver.inbox.redis_health import MAX_OFFSET_S, examine
 from receiver.inbox.redis_writes import find_write_obstacle
 from receiver.notices.http_client import find_addresses
@@ -67,10 +67,8 @@ def _check_redis(settings: Settings) -> Iterator[Check]:
 
 
 def _find_write_obstacle(client: "redis.Redis") -> str | None:
-    try:
+    with translate_redis_errors():
         return find_write_obstacle(client)
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
 
 def _check_processes(settings: Settings) -> Iterator[Check]:

@@ -11,8 +11,8 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.conclusions import conclude
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
-from receiver.inbox.ledger import connect
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import connect
 from receiver.notices.outbox import Notice, Outbox
 
 MAX_CAUSE = 80

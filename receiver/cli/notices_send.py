@@ -10,7 +10,7 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.errors import NoticeError, SettingsError
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.notices.dispatcher import send, send_due
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import describe_manifest

@@ -9,7 +9,7 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.recovery.reconcile import ReconcileReport
 from receiver.recovery.replay import add_counts
 from receiver.recovery.scheduler import look_at

@@ -22,8 +22,8 @@ from receiver.cli.projects import (
 from receiver.cli.replay_again import store_again
 from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient, open_batches
-from receiver.inbox.ledger import connect
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import connect
 from receiver.recovery.manual_actions import Readmission
 from receiver.recovery.replay import Asking, ReplayCounts, Window, add_counts, find_stored, replay
 from receiver.settings.projects import DEFAULT, Project

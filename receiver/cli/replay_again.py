@@ -7,7 +7,7 @@ import msgspec
 
 from receiver.cli.projects import end_with, go_through, names_of, projects_of
 from receiver.gemini.project_client import open_batches
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.recovery.again import ask_again
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings

@@ -11,7 +11,7 @@ import uvicorn
 
 from receiver.cli.command import command, load_settings, warn_of_unknown
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
 from receiver.settings.settings import Settings
 from receiver.telemetry.logs import log_what_escapes

@@ -9,8 +9,8 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
-from receiver.inbox.ledger import connect
 from receiver.inbox.live_workers import LiveWorker
+from receiver.inbox.redis import connect
 from receiver.notices.outbox import OutboxStatus
 from receiver.recovery.running_batches import RunningNow
 from receiver.settings.projects import DEFAULT

@@ -3,7 +3,8 @@
 from receiver.batch_names import split_inbox_name
 from receiver.cli.printable import printable
 from receiver.errors import InboxUnavailableError, ManifestError
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import manifest_name
 from receiver.settings.settings import Settings

@@ -11,15 +11,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import (
-    CLOSING_ERRORS,
-    REDIS_TIMEOUT_S,
-    Arrival,
-    accept_args,
-    driver_info,
-    read_verdicts,
-)
-from receiver.inbox.scripts import KEYS, LOOK, read_script
+from receiver.inbox.ledger import Arrival, accept_args, read_verdicts
+from receiver.inbox.redis import CLOSING_ERRORS, RECONCILE, REDIS_TIMEOUT_S, driver_info
+from receiver.inbox.scripts import KEYS, read_script
 
 
 class AsyncInbox:
@@ -57,7 +51,7 @@ class AsyncInbox:
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
                 return read_verdicts(
-                    await self._script(keys=(*KEYS, LOOK), args=accept_args(arrivals))
+                    await self._script(keys=(*KEYS, RECONCILE), args=accept_args(arrivals))
                 )
         except (redis.RedisError, TimeoutError, OSError) as error:
             raise InboxUnavailableError(f"Redis did not accept: {error!r}") from error

@@ -12,9 +12,8 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.errors import InboxUnavailableError
 from receiver.inbox.foreign import read_or
-from receiver.inbox.scripts import DELIVERIES, REFUSALS
+from receiver.inbox.redis import DELIVERIES, REFUSALS, translate_redis_errors
 
 Verdict = Literal["accepted", "known", "ignored", "refused", "malformed"]
 MAX_LOGGED = 1000
@@ -90,10 +89,8 @@ class DeliveryLog:
                 {name: text[:MAX_VALUE] for name, text in asdict(note).items()},
                 maxlen=MAX_LOGGED,
             )
-        try:
+        with translate_redis_errors("take the rejected deliveries"):
             pipeline.execute()
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not take the notes: {error}") from error
 
 
 def fetch_deliveries(
@@ -101,11 +98,9 @@ def fetch_deliveries(
 ) -> list[Delivery]:
     """The last deliveries, newest first, of one project or of all. Raises InboxUnavailableError without Redis."""
     asked = most if project is None else MAX_LOGGED
-    try:
+    with translate_redis_errors():
         taken: list[Any] = read_or([], lambda: client.lrange(DELIVERIES, 0, asked - 1))
         refused: list[Any] = read_or([], lambda: client.xrevrange(REFUSALS, count=asked) or [])
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
     read = [*(_read_taken(row) for row in taken), *(_read_refused(*row) for row in refused)]
     found = [one for one in read if one is not None and project in (None, one.project)]
     return sorted(found, key=lambda one: one.time_ms, reverse=True)[:most]

@@ -8,13 +8,12 @@ import msgspec
 import redis
 
 from receiver.batch_names import split_inbox_name
-from receiver.errors import InboxUnavailableError
 from receiver.inbox.progress import JobProgress, read_progress
+from receiver.inbox.redis import ENTRY, translate_redis_errors
 from receiver.inbox.summaries import Summary, read_summary
 from receiver.inbox.timelines import Step, read_timeline
 
 State = Literal["open", "leased", "done", "buried"]
-ENTRY = "gbr:entry:"
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,11 @@ def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, En
     Raises InboxUnavailableError when Redis can't be asked.
     """
     names = list(batches)
-    try:
+    with translate_redis_errors():
         pipeline = client.pipeline(transaction=False)
         for name in names:
             pipeline.hgetall(ENTRY + name)
         rows = pipeline.execute(raise_on_error=False)
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
     entries = {name: _read_entry(name, row) for name, row in zip(names, rows, strict=True)}
     return {name: entry for name, entry in entries.items() if entry is not None}
 

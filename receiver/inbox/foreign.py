@@ -8,13 +8,23 @@ from typing import Any, TypeVar
 
 import redis
 
-from receiver.inbox.scripts import BURIED, COUNTERS, DELIVERIES, DONE, DUE, LOOK, METRICS, REFUSALS
+from receiver.inbox.redis import (
+    BURIED,
+    COUNTERS,
+    DEAD_NOTICES,
+    DELIVERIES,
+    DONE,
+    DUE,
+    METRICS,
+    NOTICE_TARGETS,
+    RECONCILE,
+    REFUSALS,
+)
 
 T = TypeVar("T")
-NOTICE_TARGETS, DEAD_NOTICES = "gbr:notices", "gbr:dead_notices"
 TYPES: Mapping[str, str] = {
     **dict.fromkeys((DUE, BURIED, DONE, DEAD_NOTICES), "zset"),
-    **dict.fromkeys((COUNTERS, METRICS, LOOK), "hash"),
+    **dict.fromkeys((COUNTERS, METRICS, RECONCILE), "hash"),
     DELIVERIES: "list",
     REFUSALS: "stream",
     NOTICE_TARGETS: "set",

@@ -9,7 +9,7 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from receiver.errors import InboxUnavailableError
+from receiver.inbox.redis import translate_redis_errors
 
 QUEUE = "gemini-batches"
 FUNCTION = "workers.process.process_batch"
@@ -55,17 +55,13 @@ class JobQueue:
             )
             for batch in batches
         ]
-        try:
+        with translate_redis_errors("enqueue jobs"):
             self._queue.enqueue_many(jobs)
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis took no job: {error}") from error
 
     def room(self) -> int:
         """For how many more it makes sense to ring now; 0 or less while ENOUGH_WAITING jobs are in the queue."""
-        try:
+        with translate_redis_errors("count the queue"):
             return ENOUGH_WAITING - self._queue.connection.llen(self._queue.key)
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not count the queue: {error}") from error
 
     def ring_if_quiet(self, batches: Sequence[str]) -> None:
         """Ring for as many as there is room for; in a flood the sweeps ring for the rest."""
@@ -79,10 +75,8 @@ class JobQueue:
 
     def ring_unheard(self, batches: Iterable[str]) -> int:
         """Ring for those that do not wait in the queue already. Gives how many were rung."""
-        try:
+        with translate_redis_errors("list the queue"):
             found = self._queue.connection.lrange(self._queue.key, 0, -1)
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not list the queue: {error}") from error
         job_ids = cast("list[bytes]", found)  # the client decodes nothing
         waiting = {
             job_id.rpartition(b"-")[0] for job_id in job_ids

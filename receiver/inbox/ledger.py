@@ -13,25 +13,21 @@ Keys without a TTL, each bounded by what is owed or by a fixed length (a test ho
   hash `rq:job:<id>` of a job while it runs.
 """
 
-import functools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Literal
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
-from redis.driver_info import DriverInfo
-from redis.retry import Retry
 
-from receiver.errors import Fault, InboxUnavailableError, LeaseLostError
+from receiver.errors import Fault, LeaseLostError
 from receiver.inbox.delivery_log import MAX_LOGGED
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_texts
 from receiver.inbox.progress import JobProgress
-from receiver.inbox.scripts import COUNTERS, DUE, Scripts
+from receiver.inbox.redis import COUNTERS, DUE, now_ms, translate_redis_errors
+from receiver.inbox.scripts import Scripts
 from receiver.inbox.summaries import Summary
 from receiver.retry import NOTHING_YET, Counter, Past
 
@@ -70,15 +66,6 @@ LIMITS = {
     "waits": (MAX_WAITS, "outside"),
 }  # and whose fault it is then
 MAX_CAUSE = 2000
-REDIS_TIMEOUT_S = 2.0
-CLOSING_ERRORS = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.ReadOnlyError,
-)  # the last: after a failover
-MAX_CONNECTIONS = (
-    5  # of one client; the web process's intake has one more, and small plans allow 20 in all
-)
 
 
 @dataclass(frozen=True)
@@ -115,29 +102,6 @@ class Lease:
     first_ms: int = (
         0  # when the batch was accepted for the first time, in Unix time by Redis' clock
     )
-
-
-@functools.cache
-def driver_info() -> DriverInfo:
-    """How CLIENT LIST names us; made once, since it reads the metadata of installed packages."""
-    return DriverInfo().add_upstream_driver(
-        "gemini-batch-receiver", version("gemini-batch-receiver")
-    )
-
-
-def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
-    """A client that fails within seconds instead of waiting: whoever calls knows better when to try again."""
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=MAX_CONNECTIONS,
-        timeout=REDIS_TIMEOUT_S,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0, CLOSING_ERRORS),
-        health_check_interval=0,
-        driver_info=driver_info(),
-    )
-    return redis.Redis.from_pool(pool)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -326,20 +290,14 @@ class Inbox:
         return read_texts(self._run("purge", *batches))
 
     def has_due(self) -> bool:
-        """Whether anything is due now, rung or not."""
-        try:
-            seconds, microseconds = self._client.time()
-            now = seconds * 1000 + microseconds // 1000
-            return bool(self._client.zcount(DUE, "-inf", now))
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        """Whether anything is due now, enqueued or not."""
+        with translate_redis_errors():
+            return bool(self._client.zcount(DUE, "-inf", now_ms(self._client)))
 
     def count(self, name: str) -> None:
         """Add one to a counter."""
-        try:
+        with translate_redis_errors(f"count {name}"):
             self._client.hincrby(COUNTERS, name, 1)
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not count {name}: {error}") from error
 
     def entries(self, batches: Iterable[str]) -> dict[str, Entry]:
         """What the inbox knows of these batches; unknown ones are left out."""

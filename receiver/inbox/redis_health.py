@@ -13,8 +13,9 @@ import redis
 from redis.exceptions import NoPermissionError, ResponseError
 from rq.job import Job
 
-from receiver.errors import InboxUnavailableError, UnfitRedisError
+from receiver.errors import UnfitRedisError
 from receiver.inbox.job_queue import open_queue
+from receiver.inbox.redis import now_ms, translate_redis_errors
 
 MAX_OFFSET_S = 5.0
 JOBS_LOOKED_AT = 100
@@ -32,7 +33,7 @@ class RedisProblem:
 
 def examine(client: "redis.Redis", *, clock: Callable[[], float] = time.time) -> list[RedisProblem]:
     """What is wrong, worst first. Raises InboxUnavailableError when Redis can't be asked."""
-    try:
+    with translate_redis_errors():
         if cluster := [*_check_cluster(client)]:
             return cluster  # the other questions have no answer there
         return [
@@ -41,8 +42,6 @@ def examine(client: "redis.Redis", *, clock: Callable[[], float] = time.time) ->
             *_check_clock(client, clock),
             *_check_jobs(client),
         ]
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
 
 def check_at_start(client: "redis.Redis") -> None:
@@ -114,8 +113,7 @@ def _check_persistence(client: "redis.Redis") -> Iterator[RedisProblem]:
 
 def _check_clock(client: "redis.Redis", clock: Callable[[], float]) -> Iterator[RedisProblem]:
     asked = clock()
-    seconds, microseconds = client.time()
-    offset_s = seconds + microseconds / 1e6 - (asked + clock()) / 2
+    offset_s = now_ms(client) / 1000 - (asked + clock()) / 2
     if abs(offset_s) > MAX_OFFSET_S:
         fix = "set the clock of this machine by NTP; signatures are judged by it"
         direction = "behind" if offset_s > 0 else "ahead of"

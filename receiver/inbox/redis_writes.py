@@ -14,7 +14,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-OURS, RQ = "gbr:probe", "rq:gbr-probe"
+from receiver.inbox.redis import RQ_WRITE_PROBE, WRITE_PROBE
+
 REASONS = {
     "OOM": "Redis is full and takes no writes: raise its `maxmemory`, or see what else fills it",
     "READONLY": "this Redis is a read-only replica: let REDIS_URL name the primary",
@@ -41,7 +42,7 @@ def find_write_obstacle(client: "redis.Redis", *keys: str) -> str | None:
     Raises redis.RedisError when Redis does not answer.
     """
     try:
-        client.register_script(_read_script())(keys=keys or (OURS, RQ))
+        client.register_script(_read_script())(keys=keys or (WRITE_PROBE, RQ_WRITE_PROBE))
     except (ResponseError, BusyLoadingError, MasterDownError) as error:
         return _explain(error)
     return None

@@ -6,13 +6,18 @@ from typing import Any
 
 import redis
 
-from receiver.errors import InboxUnavailableError
+from receiver.inbox.redis import (
+    BURIED,
+    DELIVERIES,
+    DONE,
+    DUE,
+    FENCE,
+    METRICS,
+    NOTICE_QUEUE,
+    RECONCILE,
+    translate_redis_errors,
+)
 
-DUE, BURIED, DONE, FENCE = "gbr:due", "gbr:buried", "gbr:done", "gbr:fence"
-DELIVERIES, METRICS, LOOK = "gbr:deliveries", "gbr:metrics", "gbr:reconcile"
-COUNTERS = "gbr:counters"  # a hash: what has happened how often
-REFUSALS = "gbr:refusals"
-NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target
 READING = frozenset({"due_in_state", "outages"})  # scripts that change nothing
 KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
 
@@ -30,7 +35,7 @@ class Scripts:
         self,
         client: "redis.Redis",
         names: Sequence[str],
-        look: str = LOOK,
+        look: str = RECONCILE,
         targets: Sequence[str] = (),
     ) -> None:
         """`look` is the hash in which a project's looks take turns, `targets` are the digests of whom to tell."""
@@ -39,8 +44,5 @@ class Scripts:
 
     def run(self, name: str, *args: str | float) -> Any:
         """What the script gives. Raises InboxUnavailableError when Redis can't be asked."""
-        try:
+        with translate_redis_errors("answer" if name in READING else name.replace("_", " ")):
             return self._scripts[name](keys=self._keys, args=args)
-        except redis.RedisError as error:
-            what = "answer" if name in READING else name.replace("_", " ")
-            raise InboxUnavailableError(f"Redis did not {what}: {error}") from error

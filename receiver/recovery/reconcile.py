@@ -17,7 +17,7 @@ from receiver.inbox.entries import Entry
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox, Reopen
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.scripts import COUNTERS
+from receiver.inbox.redis import COUNTERS, translate_redis_errors
 from receiver.recovery.expiry import find_expired
 from receiver.recovery.reconcile_lock import ReconcileLock, ReconcileRun
 from receiver.recovery.replay import TOGETHER, ReplayCounts, Verdict, Window, find_stored, replay
@@ -208,10 +208,8 @@ class _Register:
 
     def _count(self, missed: int) -> None:
         if missed:
-            try:
+            with translate_redis_errors("count missed webhooks"):
                 self._client.hincrby(COUNTERS, MISSED, missed)
-            except redis.RedisError as error:
-                raise InboxUnavailableError(f"Redis did not count: {error}") from error
 
     def _note_expiring(self, batch: Batch) -> None:
         is_noted = batch.name in self._report.expiring

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import redis
 
-from receiver.errors import InboxUnavailableError, ReconcileLockedError
+from receiver.errors import ReconcileLockedError
 from receiver.inbox.foreign import read_number, read_or
-from receiver.inbox.scripts import LOOK, Scripts
+from receiver.inbox.redis import RECONCILE, now_ms, project_key, translate_redis_errors
+from receiver.inbox.scripts import Scripts
 
 Outcome = Literal["complete", "unclear", "failed"]
 HOLD_S = 180.0  # a holder that says nothing for so long has died; one answer of Gemini may take 120
@@ -33,20 +34,17 @@ class ReconcileLock:
     def __init__(self, client: "redis.Redis", interval_s: float, project: str = "") -> None:
         self._client = client
         self._interval_s = interval_s
-        self._key = f"{LOOK}:{project}" if project else LOOK
+        self._key = project_key(RECONCILE, project)
         self._run = Scripts(client, ("take_look", "hold_look", "end_look"), self._key).run
 
     def is_due(self) -> bool:
         """Whether `take` might succeed now; cheap."""
-        try:
+        with translate_redis_errors():
             found: list[Any] = read_or(
                 [], lambda: self._client.hmget(self._key, "held_until", "began", "failed")
             )
-            seconds, microseconds = self._client.time()
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+            now = now_ms(self._client)
         held_until, began, failed = found or [None, None, None]
-        now = seconds * 1000 + microseconds // 1000
         pause_s = self._failed_pause_s if failed == b"1" else self._interval_s
         return (read_number(held_until) or 0) <= now and (
             read_number(began) or 0

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import redis
 
-from receiver.errors import InboxUnavailableError
 from receiver.gemini.operations import Batch, Unread
 from receiver.inbox.foreign import read_or
-from receiver.inbox.scripts import DONE, Scripts
+from receiver.inbox.redis import DONE, RUNNING, project_key, translate_redis_errors
+from receiver.inbox.scripts import Scripts
 from receiver.notices.overdue import (
     MAX_TEXT,
     RunningBatch,
@@ -22,7 +22,6 @@ from receiver.notices.overdue import (
 from receiver.notices.payloads import encode_data
 from receiver.tolerant_json import tolerant_reader
 
-RUNNING = "gbr:running"
 MAX_NOTED = 100  # the oldest ones; Gemini runs no more than so many of a project at once
 KEEP_RUNS, KEEP_LEAST_S = (
     3,
@@ -67,10 +66,6 @@ class RunningNow(msgspec.Struct, frozen=True):
 _decode = tolerant_reader(RunningNote)
 
 
-def running_key(project: str) -> str:
-    return f"{RUNNING}:{project}" if project else RUNNING
-
-
 class RunningWatch:
     """Gathers in one reconcile run what has not ended. The last sight of a batch counts."""
 
@@ -107,12 +102,8 @@ class RunningWatch:
         batches = sort_by_age(self._found.values(), now_ms)
         kept = RunningNote(now_ms, len(batches), batches[:MAX_NOTED])
         ttl_s = int(max(KEEP_RUNS * interval_s, KEEP_LEAST_S))
-        try:
-            client.set(running_key(project), msgspec.json.encode(kept), ex=ttl_s)
-        except redis.RedisError as error:
-            raise InboxUnavailableError(
-                f"Redis did not take what runs at Gemini: {error}"
-            ) from error
+        with translate_redis_errors("take what runs at Gemini"):
+            client.set(project_key(RUNNING, project), msgspec.json.encode(kept), ex=ttl_s)
         passed = [(batch, find_threshold_h(batch.age_ms(now_ms))) for batch in kept.batches]
         args = [
             part
@@ -135,7 +126,7 @@ def read_running(client: "redis.Redis", projects: Sequence[str], now_ms: int) ->
     """Of each project that a reconcile run has seen lately, less what is stored by now. Raises redis.RedisError."""
     pipeline = client.pipeline(transaction=False)
     for project in projects:
-        pipeline.get(running_key(project))
+        pipeline.get(project_key(RUNNING, project))
     rows = pipeline.execute(raise_on_error=False)
     notes = [(project, _read_note(row)) for project, row in zip(projects, rows, strict=True)]
     return [_read_now(client, project, note, now_ms) for project, note in notes if note is not None]

@@ -20,9 +20,9 @@ from receiver.gemini.webhook_evidence import Evidence
 from receiver.gemini.webhook_reports import ServedProject, WebProcess, read_web_process
 from receiver.gemini.webhook_setup import look_at_webhooks
 from receiver.inbox.foreign import read_or
+from receiver.inbox.redis import WEB_PROCESSES, now_ms, read_time_ms
 from receiver.settings.settings import Settings
 
-WEB = "gbr:web"
 BEAT_S = 5.0
 GONE_AFTER_S = 30.0
 WEB_TTL_S = 300
@@ -36,9 +36,9 @@ def read_web_processes(client: "redis.Redis") -> list[WebProcess]:
     """Those that were heard of lately, by Redis' clock. Raises redis.RedisError."""
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
-    pipeline.hgetall(WEB)
-    (seconds, _), rows = pipeline.execute(raise_on_error=False)
-    return _alive(rows, seconds * 1000) if isinstance(rows, dict) else []
+    pipeline.hgetall(WEB_PROCESSES)
+    time, rows = pipeline.execute(raise_on_error=False)
+    return _alive(rows, read_time_ms(time)) if isinstance(rows, dict) else []
 
 
 def _alive(rows: Mapping[Any, Any], now_ms: int) -> list[WebProcess]:
@@ -87,7 +87,7 @@ class Presence:
         self._changed.set()
         if not self._is_failing:
             try:
-                self._client.hdel(WEB, self._field)
+                self._client.hdel(WEB_PROCESSES, self._field)
             except redis.RedisError as error:
                 log.info("web.goodbye_unheard", extra={"cause": str(error)})
 
@@ -115,25 +115,24 @@ class Presence:
             self._changed.clear()
 
     def _beat(self) -> None:
-        seconds, microseconds = self._client.time()
-        now_ms = seconds * 1000 + microseconds // 1000
+        seen_ms = now_ms(self._client)
         process = WebProcess(
             host=socket.gethostname(),
             pid=os.getpid(),
             url=self._settings.public_url,
-            seen_ms=now_ms,
+            seen_ms=seen_ms,
             projects=list(self._projects.values()),
         )
-        rows: Any = read_or(None, lambda: self._client.hgetall(WEB))
+        rows: Any = read_or(None, lambda: self._client.hgetall(WEB_PROCESSES))
         if rows is None:  # another program wrote there
-            self._client.delete(WEB)
+            self._client.delete(WEB_PROCESSES)
             rows = {}
-        gone = [field for field, data in rows.items() if not _alive({field: data}, now_ms)]
+        gone = [field for field, data in rows.items() if not _alive({field: data}, seen_ms)]
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.hset(WEB, self._field, msgspec.json.encode(process))
+        pipeline.hset(WEB_PROCESSES, self._field, msgspec.json.encode(process))
         if gone:
-            pipeline.hdel(WEB, *gone)
-        pipeline.expire(WEB, WEB_TTL_S)
+            pipeline.hdel(WEB_PROCESSES, *gone)
+        pipeline.expire(WEB_PROCESSES, WEB_TTL_S)
         pipeline.execute()
 
     def _look_all(self) -> None:

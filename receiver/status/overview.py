@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import redis
 
-from receiver.errors import InboxUnavailableError
 from receiver.gemini.webhook_reports import WebhookFault, WebProcess
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, fetch_entries
@@ -14,9 +13,9 @@ from receiver.inbox.foreign import find_foreign, read_number, read_or
 from receiver.inbox.live_workers import LiveWorker, find_workers
 from receiver.inbox.outages import Outage, find_outages
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import BURIED, COUNTERS, DONE, DUE, RECONCILE, translate_redis_errors
 from receiver.inbox.redis_health import RedisProblem, examine
 from receiver.inbox.redis_writes import find_write_obstacle
-from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK
 from receiver.notices.outbox import OutboxStatus, read_standing
 from receiver.recovery.running_batches import RunningNow, find_overdue, read_running
 from receiver.recovery.web_presence import read_web_processes
@@ -108,10 +107,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 def take_overview(client: "redis.Redis", projects: Iterable[str]) -> Overview:
     """Read everything. Raises InboxUnavailableError when Redis can't be asked."""
-    try:
+    with translate_redis_errors():
         return _read(client, list(projects))
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
 
 def _read(client: "redis.Redis", projects: list[str]) -> Overview:
@@ -256,7 +253,7 @@ def _read_lost(entry: Entry, now_ms: int) -> Lost:
 
 
 def _read_look(client: "redis.Redis", project: str, web: list[WebProcess], now_ms: int) -> LastLook:
-    key = f"{LOOK}:{project}" if project else LOOK
+    key = f"{RECONCILE}:{project}" if project else RECONCILE
     found: list[Any] = read_or([], lambda: client.hmget(key, "began", "complete", "failed"))
     began, complete, failed = found or [None, None, None]
     moments = (read_number(began), read_number(complete))

@@ -16,7 +16,8 @@ from receiver.gemini.webhook_evidence import Evidence
 from receiver.inbox.async_ledger import AsyncInbox
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.inbox.redispatch import Sweeper
 from receiver.notices.dispatcher import Dispatcher
 from receiver.recovery.scheduler import ReconcileScheduler, look_at_each

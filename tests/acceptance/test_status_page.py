@@ -10,7 +10,8 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, expect
 
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
 from tests.acceptance.conftest import World

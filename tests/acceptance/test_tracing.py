@@ -15,7 +15,8 @@ import redis
 from deploy.sandbox.processes import allocate_port, start, stop
 from deploy.sandbox.signing import sign_v1
 from receiver.inbox.job_queue import JobQueue
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
 from tests.collector import Collector, SeenSpan, running_collector

@@ -11,7 +11,8 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.inbox.job_queue import QUEUE, open_queue
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.inbox.summaries import Summary
 from tests.chaos.batches import (
     ROWS,

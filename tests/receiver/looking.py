@@ -8,8 +8,8 @@ import redis
 
 from receiver.gemini.batches import Gemini
 from receiver.gemini.project_client import ProjectClient
-from receiver.inbox.ledger import Inbox, connect
-from receiver.inbox.scripts import COUNTERS, LOOK
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import COUNTERS, RECONCILE, connect
 from receiver.outputs.paths import manifest_name
 from receiver.recovery.reconcile import MISSED, ReconcileReport, Reconciliation
 from receiver.storage import Storage, open_storage
@@ -44,7 +44,7 @@ class Stage:
 
     def age_first_look(self) -> None:
         """As if the first look had been made three days ago."""
-        self.client.hincrby(LOOK, "first", -3 * 86400 * 1000)
+        self.client.hincrby(RECONCILE, "first", -3 * 86400 * 1000)
 
 
 @contextmanager

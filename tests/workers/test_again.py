@@ -8,9 +8,8 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.inbox.entries import ENTRY
 from receiver.inbox.ledger import Arrival
-from receiver.inbox.scripts import DUE, METRICS
+from receiver.inbox.redis import DUE, ENTRY, METRICS
 from receiver.outputs.judgement import judge_manifest
 from receiver.storage.replaced import find_replaced, set_aside
 from tests.receiver.listing import ago

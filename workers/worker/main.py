@@ -4,7 +4,8 @@ import logging
 import time
 
 from receiver.inbox.job_queue import JobQueue
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
 from receiver.inbox.redispatch import Sweeper, sweep
 from receiver.settings.settings import Settings

@@ -25,8 +25,9 @@ from receiver.cli.projects import (
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Unread, is_older
 from receiver.gemini.project_client import ProjectClient, open_each
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import connect
 from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
 from receiver.retry import jittered
 from receiver.storage import open_storage

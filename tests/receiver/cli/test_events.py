@@ -10,8 +10,9 @@ from click.testing import CliRunner, Result
 from receiver.cli import main
 from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
 from receiver.inbox.job_queue import open_queue
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.progress import JobProgress
+from receiver.inbox.redis import connect
 from receiver.inbox.summaries import Summary
 from tests.receiver.inbox.test_queries import fill
 

@@ -16,12 +16,10 @@ from deploy.sandbox.valkey import running_valkey
 from receiver.cli import main
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
-from receiver.inbox.entries import ENTRY
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.scripts import DUE
+from receiver.inbox.redis import DUE, ENTRY, WEB_PROCESSES
 from receiver.recovery.reconcile_lock import ReconcileLock
-from receiver.recovery.web_presence import WEB
 from receiver.retry import Counter
 from receiver.status.overview import take_overview
 from tests.answering import Answer, answering
@@ -70,7 +68,7 @@ def say(client: "redis.Redis", *served: ServedProject) -> None:
     """As a web process would."""
     seconds, _ = client.time()
     process = WebProcess(host="h", pid=1, seen_ms=seconds * 1000, projects=list(served))
-    client.hset(WEB, "one", msgspec.json.encode(process))
+    client.hset(WEB_PROCESSES, "one", msgspec.json.encode(process))
 
 
 def test_nothing_wrong_is_not_well_while_something_is_unknown(

@@ -11,7 +11,7 @@ from receiver.gemini.transport import Transport
 from receiver.gemini.webhook_evidence import Evidence
 from receiver.gemini.webhook_setup import look_at_webhooks
 from receiver.gemini.webhooks import Webhooks
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.recovery.scheduler import look_at
 from receiver.settings.settings import Settings, read_settings
 from tests.receiver.forging import SECRET_TEXT

@@ -8,7 +8,8 @@ from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.async_ledger import AsyncInbox
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 
 
 def arrival(number: int) -> Arrival:

@@ -10,8 +10,8 @@ from receiver.inbox.delivery_log import (
     RejectedDelivery,
     fetch_deliveries,
 )
-from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.inbox.scripts import DELIVERIES, REFUSALS
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import DELIVERIES, REFUSALS, connect
 
 
 def deliver(client: "redis.Redis", *ids: str) -> None:

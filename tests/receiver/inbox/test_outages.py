@@ -2,9 +2,8 @@
 
 import redis
 
-from receiver.inbox.entries import ENTRY
 from receiver.inbox.outages import MAX_READ, TOGETHER, Outage, find_outages
-from receiver.inbox.scripts import DUE
+from receiver.inbox.redis import DUE, ENTRY
 from receiver.status.overview import describe_outage
 
 

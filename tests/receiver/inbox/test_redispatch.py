@@ -3,8 +3,8 @@ import redis
 
 from receiver.inbox.job_queue import ENOUGH_WAITING, JobQueue, open_queue
 from receiver.inbox.ledger import RING_GRACE_S, Arrival, Inbox
+from receiver.inbox.redis import DUE
 from receiver.inbox.redispatch import Sweeper, sweep
-from receiver.inbox.scripts import DUE
 from tests.waiting import eventually
 
 

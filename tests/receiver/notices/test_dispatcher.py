@@ -14,8 +14,7 @@ from standardwebhooks import WebhookVerificationError
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import connect
-from receiver.inbox.scripts import NOTICE_QUEUE
+from receiver.inbox.redis import NOTICE_QUEUE, connect
 from receiver.notices.dispatcher import Dispatcher, TargetDispatcher, send_due
 from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.queue import NoticeQueue

@@ -6,8 +6,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import connect
-from receiver.inbox.scripts import METRICS, NOTICE_QUEUE
+from receiver.inbox.redis import METRICS, NOTICE_QUEUE, connect
 from receiver.notices.outbox import Outbox, read_standing
 from receiver.notices.queue import PRESENT_S, Claimed, NoticeQueue
 from receiver.telemetry.metrics.definitions import NOTICES

@@ -6,10 +6,9 @@ import pytest
 from receiver.errors import GeminiError, InboxUnavailableError, ReconcileLockedError, StorageError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.project_client import ProjectClient
-from receiver.inbox.entries import ENTRY
 from receiver.inbox.job_queue import open_queue
-from receiver.inbox.ledger import Arrival, connect
-from receiver.inbox.scripts import LOOK
+from receiver.inbox.ledger import Arrival
+from receiver.inbox.redis import ENTRY, RECONCILE, connect
 from receiver.inbox.summaries import Summary
 from receiver.recovery.reconcile import Reconciliation
 from receiver.recovery.reconcile_lock import ReconcileLock
@@ -131,16 +130,16 @@ def test_only_recent_ends_are_looked_at(stage: Stage) -> None:
 
 def test_list_that_stops_moves_no_mark(stage: Stage) -> None:
     stage.look()
-    mark = stage.client.hget(LOOK, "complete")
+    mark = stage.client.hget(RECONCILE, "complete")
     for number in range(7):
         stage.listing.add(f"b{number}", ended=ago(minutes=10))
     stage.listing.broken_page = 2
     with pytest.raises(GeminiError):
         stage.look()
-    assert stage.client.hget(LOOK, "complete") == mark
+    assert stage.client.hget(RECONCILE, "complete") == mark
     stage.listing.broken_page = None
     assert len(stage.look().tally.queued) == 7
-    assert stage.client.hget(LOOK, "complete") != mark
+    assert stage.client.hget(RECONCILE, "complete") != mark
 
 
 def test_invisible_batch_gets_no_verdict(stage: Stage) -> None:
@@ -172,7 +171,7 @@ def test_unreadable_storage_makes_no_verdict(stage: Stage) -> None:
     look = Reconciliation(stage.client, stage.batches, Unreadable(), 900)  # type: ignore[arg-type] # a look only asks `exists`
     with pytest.raises(StorageError):
         look.run(even_early=True)
-    assert stage.client.hget(LOOK, "complete") is None
+    assert stage.client.hget(RECONCILE, "complete") is None
     assert not stage.client.exists(ENTRY + "batches/one")
 
 
@@ -205,7 +204,7 @@ def test_wiped_turn_ends_the_look(stage: Stage) -> None:
     with pytest.raises(ReconcileLockedError):
         looks.hold(look)
     looks.end(look, "complete")
-    assert stage.client.hget(LOOK, "complete") is None
+    assert stage.client.hget(RECONCILE, "complete") is None
 
 
 def test_absent_redis_is_said_in_words(stage: Stage) -> None:
@@ -225,7 +224,7 @@ def test_each_project_has_its_own_turn_and_mark(
     )  # acme's first look takes everything, whatever the default project has seen
     assert report.tally.queued == [f"acme/{old}"]
     assert not ReconcileLock(stage.client, 900, "acme").is_due()
-    assert stage.client.exists(LOOK, f"{LOOK}:acme") == 2
+    assert stage.client.exists(RECONCILE, f"{RECONCILE}:acme") == 2
 
 
 def test_projects_meet_only_their_own_entries(

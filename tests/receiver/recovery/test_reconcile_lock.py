@@ -2,15 +2,15 @@ import pytest
 import redis
 
 from receiver.errors import ReconcileLockedError
-from receiver.inbox.scripts import LOOK
+from receiver.inbox.redis import RECONCILE
 from receiver.recovery.reconcile_lock import ReconcileLock
 
 
 def pass_time(client: "redis.Redis", seconds: int) -> None:
     """As if it were so much later by Redis' clock."""
     for field in ("began", "held_until"):
-        if client.hexists(LOOK, field):
-            client.hincrby(LOOK, field, -seconds * 1000)
+        if client.hexists(RECONCILE, field):
+            client.hincrby(RECONCILE, field, -seconds * 1000)
 
 
 def test_first_look_is_due(client: "redis.Redis") -> None:

@@ -11,7 +11,8 @@ import redis
 
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import Message
 from receiver.notices.queue import NoticeQueue

@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from receiver.cli.entry_lines import entry_lines
-from receiver.inbox.entries import ENTRY, Entry
+from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.scripts import DUE, METRICS
+from receiver.inbox.redis import DUE, ENTRY, METRICS
 from receiver.notices.outbox import read_standing
 from receiver.status.view_models import make_row
 from tests.answering import Answer, answering

@@ -9,8 +9,8 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import LeaseLostError
-from receiver.inbox.ledger import LEASE_S, Arrival, Inbox, Lease, connect
-from receiver.inbox.scripts import DUE
+from receiver.inbox.ledger import LEASE_S, Arrival, Inbox, Lease
+from receiver.inbox.redis import DUE, connect
 from receiver.notices.payloads import Message
 from tests.waiting import eventually
 from workers.job.lease import RENEW_EVERY_S, LeaseKeeper, clock_s

@@ -16,7 +16,8 @@ from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import running_valkey, start_valkey
 from receiver.inbox.entries import Entry
 from receiver.inbox.job_queue import QUEUE, JobQueue
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from tests.chaos.system import children_of, is_running
 from tests.running import ready_batch, running_program, running_sandbox, set_faults
 from tests.waiting import eventually

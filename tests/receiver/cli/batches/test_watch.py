@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, serving
 from tests.receiver.records import put_manifest

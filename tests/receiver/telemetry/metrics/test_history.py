@@ -3,10 +3,11 @@
 import redis
 
 from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import HISTORY
 from receiver.inbox.summaries import Summary
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
-from receiver.telemetry.metrics.history import HISTORY, SLOTS, fetch_history
+from receiver.telemetry.metrics.history import SLOTS, fetch_history
 from receiver.telemetry.metrics.slots import SLOT_S, Slot
 
 
