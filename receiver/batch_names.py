@@ -1,6 +1,6 @@
 """What the inbox calls a batch: `batches/<id>`, after the name of its project and a slash where the project has one.
 
-So every project has entries of its own, and an event at one project's door never touches what another one is owed.
+So every project has entries of its own: an event at one project's endpoint never touches another's.
 Pure.
 """
 

@@ -87,7 +87,7 @@ class Attempt:
 def _open_parts(
     settings: Settings, inbox: Inbox, tally: JobTelemetry, project: str
 ) -> Iterator[JobContext]:
-    """Gemini is asked with the key of the project whose door the batch came to."""
+    """Gemini is asked with the key of the project that the batch belongs to."""
     asking = settings.project(project)
     with Gemini(settings.base_url, asking.api_key, settings.api_version) as gemini:
         yield JobContext(settings, asking, inbox, gemini, open_storage(settings.storage_url), tally)

@@ -20,7 +20,7 @@ def entry_lines(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "project", entry.project or NOTHING
     yield "state", entry.state
     yield "event", entry.event or NOTHING
-    yield "door", entry.door
+    yield "source", entry.source
     yield "attempts", str(entry.attempts)
     yield "waits", str(entry.waits)
     yield "accepted", show_moment(entry.accepted_ms)

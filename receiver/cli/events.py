@@ -29,7 +29,7 @@ def _row(entry: Entry, now_ms: int) -> str:
     age = show_age(now_ms - entry.accepted_ms)
     cause = printable(" ".join(entry.cause.split()))[:MAX_CAUSE]
     counts = f"{entry.attempts:>8}  {entry.waits:>5}"
-    return f"{entry.batch:<44}  {entry.state:<6}  {age:>4}  {counts}  {entry.door:<9}  {cause}".rstrip()
+    return f"{entry.batch:<44}  {entry.state:<6}  {age:>4}  {counts}  {entry.source:<9}  {cause}".rstrip()
 
 
 @command("list")
@@ -64,7 +64,9 @@ def list_events(
         )
         return
     if found.entries:
-        click.echo(f"{'batch':<44}  {'state':<6}  {'age':>4}  attempts  waits  {'door':<9}  cause")
+        click.echo(
+            f"{'batch':<44}  {'state':<6}  {'age':>4}  attempts  waits  {'source':<9}  cause"
+        )
     for entry in found.entries:
         click.echo(_row(entry, found.now_ms))
     click.echo(f"{len(found.entries)} of {found.total} batches", err=True)
@@ -97,7 +99,7 @@ def _list_deliveries(redis_url: str, limit: int, project: str | None, *, as_json
 
 
 def _matter(one: Delivery) -> str:
-    """What a delivery was about: a batch, which names its project, or why it was refused at which project's door."""
+    """What a delivery was about: a batch, which names its project, or why it was refused at which project's endpoint."""
     words = one.cause or one.event
     return one.batch or (f"{one.project}: {words}" if one.project else words)
 

@@ -136,7 +136,7 @@ def _replay(
     """What was seen of each project, and what failed."""
     projects, storage = choose_projects(settings, label), open_storage(settings.storage_url)
     with connect(settings.redis_url) as client:
-        door = Readmission(client, dry_run=dry_run)
+        readmission = Readmission(client, dry_run=dry_run)
         names = InboxQueries(client).names("buried") if choice.failed else choice.names
         strangers = [
             name
@@ -149,7 +149,7 @@ def _replay(
         def look(project: Project) -> ReplayCounts:
             own = names_of(project, names) if choice.is_named else None
             with open_batches(settings, project) as batches:
-                return _look(batches, storage, door, own, choice)
+                return _look(batches, storage, readmission, own, choice)
 
         tallies, failures = go_through(projects, look)
     if strangers and label is None:
@@ -166,7 +166,7 @@ def _counted(listed: Iterable[Batch | Unread], bar: Progress) -> Iterator[Batch 
 def _look(
     batches: ProjectClient,
     storage: Storage,
-    door: Readmission,
+    readmission: Readmission,
     names: Sequence[str] | None,
     choice: _Choice,
 ) -> ReplayCounts:
@@ -188,7 +188,7 @@ def _look(
             heard,
             batches.get,
             lambda asked: find_stored(storage, asked),
-            lambda missing: door.admit(missing, batches.gives_results),
+            lambda missing: readmission.admit(missing, batches.gives_results),
             choice.window,
         )
     return add_counts([tally, before])

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def _check_redis(settings: Settings) -> None:
-    """Refuse a Redis that loses what it is given. One that does not answer is waited for with the doors open."""
+    """Refuse a Redis that loses what it is given. One that does not answer is waited for with the endpoints open."""
     try:
         with connect(settings.redis_url) as client:
             check_at_start(client)

@@ -28,7 +28,7 @@ class Delivery:
 
     time_ms: int  # Unix time by Redis' clock
     verdict: Verdict
-    project: str  # whose door it came to; empty for the default project
+    project: str  # whose webhook endpoint it came to; empty for the default project
     scheme: str  # "v1", "v1a" or "jwt"; empty where it was refused
     delivery_id: str  # webhook-id
     event: str

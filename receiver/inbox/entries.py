@@ -24,7 +24,7 @@ class Entry:
     project: str  # empty for the default project
     state: State
     event: str
-    door: str
+    source: str  # of its event: a `Source` of receiver.inbox.ledger, if we wrote it
     attempts: int
     waits: int
     accepted_ms: int  # Unix time by Redis' clock
@@ -75,7 +75,7 @@ def _read_fields(batch: str, row: dict[bytes, bytes]) -> Entry:
         project=split_inbox_name(batch)[0],
         state=msgspec.convert(fields["state"], State),
         event=fields["event"],
-        door=fields["door"],
+        source=fields["door"],
         attempts=int(fields["attempts"]),
         waits=int(fields["waits"]),
         accepted_ms=int(fields["accepted"]),

@@ -1,4 +1,4 @@
-"""The doorbell: an RQ job that tells a worker to look at a batch. The inbox remembers; a lost ring loses nothing."""
+"""RQ jobs that tell a worker to take a batch. The inbox remembers: a lost job loses nothing."""
 
 import secrets
 import time

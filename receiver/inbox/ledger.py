@@ -1,7 +1,7 @@
 """The inbox: the ledger in Redis of the batches that we owe someone.
 
-One entry a batch of a project (`gbr:entry:<name>`, the name as `inbox_names` gives it), whichever door it came
-through. `gbr:due` orders open and leased entries by the moment somebody should look at them again: when postponed work
+One entry a batch of a project (`gbr:entry:<name>`, the name as `inbox_names` gives it), whatever the source
+of its event. `gbr:due` orders open and leased entries by the moment somebody should look at them again: when postponed work
 is due, or when a lease runs out. Every step is one Lua script on Redis' own clock.
 
 Keys without a TTL, each bounded by what is owed or by a fixed length (a test holds the list):
@@ -31,7 +31,7 @@ from receiver.inbox.scripts import Scripts
 from receiver.inbox.summaries import Summary
 from receiver.retry import NOTHING_YET, Counter, Past
 
-Door = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
+Source = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
 Reopen = Literal["none", "done", "all"]
 
 SCRIPTS = (
@@ -70,13 +70,13 @@ MAX_CAUSE = 2000
 
 @dataclass(frozen=True)
 class Arrival:
-    """What one door hands in."""
+    """One event to record."""
 
     batch: (
         str  # its name in the inbox: "batches/<id>", or "acme/batches/<id>" of the project `acme`
     )
-    event: str  # "batch.succeeded", or what the door saw
-    door: Door
+    event: str  # "batch.succeeded", or what the source saw of the batch
+    source: Source
     delivery_id: str = (
         ""  # as `deliveries.name_delivery` gives it; empty where there was no delivery
     )
@@ -129,7 +129,7 @@ def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
             one.batch,
             one.delivery_id,
             one.event,
-            one.door,
+            one.source,
             one.metadata,
             one.reopen,
             one.trace,
@@ -172,7 +172,7 @@ class Inbox:
             refusals,
             refused_ms,
             first,
-            door,
+            source,
         ) = found
         known = msgspec.json.decode(metadata) if metadata else {}
         return Lease(
@@ -182,7 +182,7 @@ class Inbox:
             waits,
             known,
             trace.decode(errors="replace"),
-            again=door == b"again",
+            again=source == b"again",
             past=Past(attempts, outages, outage_ms / 1000, refusals, refused_ms / 1000),
             first_ms=int(first),
         )

@@ -9,7 +9,7 @@ class Step:
 
     time_ms: int  # Unix time by Redis' clock
     what: str  # accepted, claimed, handed_back, lease_lost, what a wait was for (see postpone.lua), or how it ended
-    detail: str  # its event and door, or the cause
+    detail: str  # its event and source, or the cause
 
 
 def read_timeline(text: str) -> tuple[Step, ...]:

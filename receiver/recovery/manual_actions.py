@@ -31,7 +31,7 @@ def retry(client: "redis.Redis", names: Sequence[str]) -> list[str]:
 
 
 class Readmission:
-    """The door of a replay: puts batches into the inbox, or in a dry run only says what would happen."""
+    """Where a replay puts missing batches: puts batches into the inbox, or in a dry run only says what would happen."""
 
     def __init__(self, client: "redis.Redis", *, dry_run: bool = False) -> None:
         self._inbox, self._bell = Inbox(client), JobQueue(client)
@@ -74,13 +74,13 @@ def replay_one(
     InboxUnavailableError.
     """
     project = settings.project(split_inbox_name(name)[0])
-    door = Readmission(client)
+    readmission = Readmission(client)
     with open_batches(settings, project) as batches:
         found = batches.get(name)
         return replay(
             [found],
             batches.get,
             lambda asked: find_stored(storage, asked),
-            lambda missing: door.admit(missing, batches.gives_results),
+            lambda missing: readmission.admit(missing, batches.gives_results),
             Window(),
         )

@@ -1,4 +1,4 @@
-"""Gemini projects: each has an API key, webhook secrets and an audience of its own, and a door of its own.
+"""Gemini projects: each has an API key, webhook secrets and an audience of its own, and a webhook endpoint of its own.
 
 The variables without a suffix are those of the default project; `__ACME` after their names makes a project `acme`.
 """
@@ -114,8 +114,8 @@ def _parse_secrets(text: str) -> tuple[Secret, ...]:
 
 
 def _refuse_shared(reader: Reader, projects: Iterable[Project]) -> None:
-    """What opens one project's door must open no other's."""
-    seen: dict[Secret | str, str] = {}  # what opens a door, and the variable that holds it
+    """A secret or audience of one project must not be another's."""
+    seen: dict[Secret | str, str] = {}  # a secret or audience, and the variable that holds it
     for project in projects:
         variable = reader.stated(project.variable(SECRET), project.variable(OTHER_SECRET))
         held: dict[Secret | str, str] = dict.fromkeys(project.secrets, variable)

@@ -49,12 +49,12 @@ def parse_origin(text: str) -> str | None:
 
 
 def complete_url(url: str, path: str) -> str:
-    """The address of a door: an origin gets the path, an address that has a path is the door's already.
+    """The address of a webhook endpoint: an origin gets the path, an address that has a path is the endpoint's already.
 
     >>> complete_url("https://a.example", "/webhooks/gemini")
     'https://a.example/webhooks/gemini'
-    >>> complete_url("https://a.example/other/door", "/webhooks/gemini")
-    'https://a.example/other/door'
+    >>> complete_url("https://a.example/other/path", "/webhooks/gemini")
+    'https://a.example/other/path'
     """
     return url if urlsplit(url).path else url + path
 
@@ -66,7 +66,7 @@ def is_private_on_its_way(url: str) -> bool:
 
 
 def is_same_url(one: str, other: str) -> bool:
-    """Whether both name one door: a host has no case, and a usual port needs no mention."""
+    """Whether both name one endpoint: a host has no case, and a usual port needs no mention."""
     return origin_of(one) == origin_of(other) is not None and path_of(one) == path_of(other)
 
 

@@ -1,4 +1,4 @@
-"""The web process: doors for deliveries, what runs beside them, and how it says that it is well."""
+"""The web process: webhook endpoints, what runs beside them, and how it says that it is well."""
 
 import asyncio
 import functools
@@ -98,7 +98,7 @@ def create_app(settings: Settings) -> Starlette:
                     _warn_of_no_secret(project)
             yield
 
-    doors = [
+    routes = [
         Route(
             project.path,
             WebhookEndpoint(project, evidence[name]).post,
@@ -108,11 +108,11 @@ def create_app(settings: Settings) -> Starlette:
         for name, project in settings.projects.items()
     ]
     if settings.metrics_token:
-        doors.append(Route("/metrics", MetricsEndpoint(settings.metrics_token).get))
+        routes.append(Route("/metrics", MetricsEndpoint(settings.metrics_token).get))
     if settings.status_token:
-        doors += StatusPage(settings, lambda request: request.app.state.parts.redis).routes()
+        routes += StatusPage(settings, lambda request: request.app.state.parts.redis).routes()
     app = Starlette(
-        routes=[*doors, Route("/health", health), Route("/ready", ready)], lifespan=lifespan
+        routes=[*routes, Route("/health", health), Route("/ready", ready)], lifespan=lifespan
     )
     if is_traced():
         app.add_middleware(OwnTraces)  # before the one that OpenTelemetry has added

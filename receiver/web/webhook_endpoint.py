@@ -1,4 +1,4 @@
-"""The doors that Gemini posts to, one a project: a delivery is proven, read and recorded, in this order."""
+"""The webhook endpoints, one per project: a delivery is verified, parsed and recorded."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ from receiver.errors import (
 )
 from receiver.gemini.webhook_evidence import Evidence
 from receiver.inbox.delivery_log import RejectedDelivery, Verdict, name_delivery
-from receiver.inbox.ledger import Arrival, Door
+from receiver.inbox.ledger import Arrival, Source
 from receiver.settings.projects import Project
 from receiver.telemetry.log_fields import log_fields
 from receiver.telemetry.metrics import definitions
@@ -57,7 +57,7 @@ class AppState:
 
 
 class WebhookEndpoint:
-    """The door of one project: nothing but its own secrets and its own audience opens it."""
+    """The webhook endpoint of one project: it takes its own secrets and audience alone."""
 
     def __init__(self, project: Project, evidence: Evidence) -> None:
         self._project, self._evidence = project, evidence
@@ -138,11 +138,11 @@ class WebhookEndpoint:
         return judge(await parts.keys.refresh())
 
     def _arrival(self, event: BatchEvent, verified: Verified, name: str) -> Arrival:
-        door: Door = "static" if verified.scheme is Scheme.STATIC else "dynamic"
+        source: Source = "static" if verified.scheme is Scheme.STATIC else "dynamic"
         return Arrival(
             batch=inbox_name(self._project.name, event.batch),
             event=event.type,
-            door=door,
+            source=source,
             delivery_id=name,
             metadata=msgspec.json.encode(event.user_metadata).decode()
             if event.user_metadata

@@ -1,5 +1,5 @@
 -- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or
--- {token, attempts, waits, metadata, trace, outages, ms since the first, refusals, ms since the first, first accepted at, door}
+-- {token, attempts, waits, metadata, trace, outages, ms since the first, refusals, ms since the first, first accepted at, source}
 local batch, key = ARGV[1], ENTRY .. ARGV[1]
 local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata', 'trace', 'leaving',
   'outages', 'outages_since', 'refusals', 'refusals_since', 'first', 'accepted', 'door')

@@ -77,7 +77,7 @@ local function notify_of_burial(batch, cause)
   end
   local entry = redis.call('HMGET', ENTRY .. batch, 'attempts', 'waits', 'event', 'door', 'accepted')
   notify(batch, 'batch.buried', cjson.encode({ cause = cause, attempts = tonumber(entry[1]), waits = tonumber(entry[2]),
-    event = entry[3], door = entry[4], accepted_ms = tonumber(entry[5]) }))
+    event = entry[3], source = entry[4], accepted_ms = tonumber(entry[5]) }))
 end
 
 local function bury(batch, cause, ttl_s, fault)

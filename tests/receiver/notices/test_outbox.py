@@ -73,7 +73,7 @@ def test_buried_batch_is_told_with_its_cause(client: "redis.Redis") -> None:
         "cause": 'no such "batch" ä/\n',
         "attempts": 0,
         "event": "batch.succeeded",
-        "door": "static",
+        "source": "static",
     }
     assert notice.type == "batch.buried"
     assert json.loads(notice.data) | expected == json.loads(notice.data)

@@ -23,7 +23,7 @@ def entry(
         project="",
         state=state,
         event="batch.succeeded",
-        door="static",
+        source="static",
         attempts=0,
         waits=0,
         accepted_ms=NOW_MS - 60_000,
