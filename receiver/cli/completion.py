@@ -5,6 +5,7 @@ import os
 import click
 from click.shell_completion import CompletionItem
 
+from receiver.batch_names import BatchName
 from receiver.errors import ReceiverError
 from receiver.inbox.entries import State
 from receiver.inbox.queries import InboxQueries
@@ -26,6 +27,6 @@ def complete_batch(
     except ReceiverError:
         return []
     spelled = (
-        name if name.startswith(incomplete) else name.removeprefix("batches/") for name in names
+        name if name.startswith(incomplete) else BatchName.read(name).short for name in names
     )
     return [CompletionItem(name) for name in spelled if name.startswith(incomplete)][:MAX_OFFERED]

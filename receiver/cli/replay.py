@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.command import command, load_settings
 from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.moments import Moment
@@ -141,7 +141,7 @@ def _replay(
         strangers = [
             name
             for name in names
-            if split_inbox_name(name)[0] not in {one.name for one in projects}
+            if BatchName.read(name).project not in {one.name for one in projects}
         ]
         if strangers and not choice.failed:
             raise click.UsageError(f"of no project that is asked for: {', '.join(strangers)}")

@@ -1,6 +1,5 @@
 """What the storage says of a batch, in words for people."""
 
-from receiver.batch_names import split_inbox_name
 from receiver.cli.printable import printable
 from receiver.errors import InboxUnavailableError, ManifestError
 from receiver.inbox.ledger import Inbox
@@ -13,7 +12,7 @@ from receiver.storage import Storage
 
 def read_record(storage: Storage, name: str) -> bytes | None:
     """The manifest of a batch as it is stored; None when it is not. Raises StorageError."""
-    return storage.read(manifest_name(split_inbox_name(name)[1]))
+    return storage.read(manifest_name(name))
 
 
 def parse_record(name: str, data: bytes) -> Manifest:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.inbox.progress import JobProgress, read_progress
 from receiver.inbox.redis import ENTRY, translate_redis_errors
 from receiver.inbox.summaries import Summary, read_summary
@@ -72,7 +72,7 @@ def _read_fields(batch: str, row: dict[bytes, bytes]) -> Entry:
     }
     return Entry(
         batch=batch,
-        project=split_inbox_name(batch)[0],
+        project=BatchName.read(batch).project,
         state=msgspec.convert(fields["state"], State),
         event=fields["event"],
         source=fields["door"],

@@ -9,6 +9,7 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from receiver.batch_names import BatchName
 from receiver.inbox.redis import translate_redis_errors
 
 QUEUE = "gemini-batches"
@@ -29,7 +30,7 @@ def open_queue(client: "redis.Redis") -> Queue:
 
 def _job_stem(batch: str) -> str:
     """A batch's name in the few characters that RQ allows; two names that share a stem only share a wait."""
-    return batch.replace("/batches/", "--").removeprefix("batches/")
+    return BatchName.read(batch).short.replace("/", "--")
 
 
 class JobQueue:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import redis
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or, read_texts
 from receiver.inbox.redis import BURIED, DONE, DUE, now_ms, translate_redis_errors
@@ -37,7 +37,9 @@ class InboxQueries:
         """
         ended = state in ("buried", "done")
         names = self._ended_names(state) if ended else self._due_names(state)
-        return [name for name in names if project is None or split_inbox_name(name)[0] == project]
+        return [
+            name for name in names if project is None or BatchName.read(name).project == project
+        ]
 
     def _ended_names(self, state: Ended, most: int = 0) -> list[str]:
         """Newest first; 0 gives all of them."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.inbox.summaries import Summary
 from receiver.notices.overdue import EXPIRES_H
 from receiver.outputs.judgement import judge
@@ -79,10 +79,14 @@ def _plain(text: str) -> str:
 
 
 def _name(batch: str, data: Mapping[str, Any]) -> str:
-    project, name = split_inbox_name(batch)
+    name = BatchName.read(batch)
     label = quote(str(data.get("display_name") or ""))
-    of_project = f" of project {quote(project)}" if project else ""
-    return f"{label} ({quote(name)}){of_project}" if label else f"{quote(name)}{of_project}"
+    of_project = f" of project {quote(name.project)}" if name.project else ""
+    return (
+        f"{label} ({quote(name.gemini)}){of_project}"
+        if label
+        else f"{quote(name.gemini)}{of_project}"
+    )
 
 
 def _count(data: Mapping[str, Any], answered: int) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import GeminiError, ManifestError, NotFoundError
 from receiver.gemini.files import FILE_NAME, File, Files
 from receiver.gemini.operations import Batch, Unread, is_older
@@ -56,14 +56,14 @@ class BatchDeleter:
         return self._plan_input(removal, batch)
 
     def _judge_record(self, name: str, *, force: bool) -> str:
-        data = self._storage.read(manifest_name(split_inbox_name(name)[1]))
+        data = self._storage.read(manifest_name(name))
         if data is None:
             return "it is not stored"
         try:
             manifest = read_manifest(data)
         except ManifestError as error:
             return f"its manifest can't be read: {error}"
-        if manifest.batch != split_inbox_name(name)[1]:
+        if manifest.batch != BatchName.read(name).gemini:
             return f"its manifest is that of {manifest.batch}"
         if manifest.index is not None and not self._storage.exists(manifest.index.name):
             return f"{manifest.index.name} is not in the storage"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import (
     InboxUnavailableError,
     ManifestError,
@@ -93,7 +93,7 @@ class BatchWatch:
 
     def _ask_gemini(self, sights: Sequence[BatchStatus]) -> None:
         for project, batches in self.projects.items():
-            own = [sight for sight in sights if split_inbox_name(sight.batch)[0] == project]
+            own = [sight for sight in sights if BatchName.read(sight.batch).project == project]
             self._note(_ask_project(batches, own))
 
     def _look_into_storage(self, sights: Sequence[BatchStatus]) -> None:
@@ -103,7 +103,7 @@ class BatchWatch:
     def _read(self, sight: BatchStatus) -> BatchStatus:
         """A stored batch, judged by its manifest."""
         stored = replace(sight, stored=True, is_done=True, has_ended=True)
-        data = self.storage.read(manifest_name(split_inbox_name(sight.batch)[1]))
+        data = self.storage.read(manifest_name(sight.batch))
         try:
             manifest = read_manifest(data or b"")
         except ManifestError as error:

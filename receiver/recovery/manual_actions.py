@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import redis
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.gemini.operations import Batch
 from receiver.gemini.project_client import open_batches
 from receiver.inbox.job_queue import JobQueue
@@ -73,7 +73,7 @@ def replay_one(
     Raises UnknownProjectError, GeminiError (NotFoundError where the project has none of that name), StorageError and
     InboxUnavailableError.
     """
-    project = settings.project(split_inbox_name(name)[0])
+    project = settings.project(BatchName.read(name).project)
     readmission = Readmission(client)
     with open_batches(settings, project) as batches:
         found = batches.get(name)

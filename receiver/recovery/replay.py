@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Literal
 
-from receiver.batch_names import split_inbox_name
 from receiver.errors import GeminiError
 from receiver.gemini.operations import Batch, Unread
 from receiver.outputs.paths import manifest_name
@@ -70,7 +69,7 @@ def find_stored(storage: Storage, names: Sequence[str]) -> set[str]:
     """Those of the batches that have a manifest. Raises StorageError."""
 
     def is_stored(name: str) -> bool:
-        return storage.exists(manifest_name(split_inbox_name(name)[1].removeprefix("batches/")))
+        return storage.exists(manifest_name(name))
 
     with ThreadPoolExecutor(STORAGE_THREADS) as pool:
         return {

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from receiver.batch_names import inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import (
     EventError,
     InboxUnavailableError,
@@ -140,7 +140,7 @@ class WebhookEndpoint:
     def _arrival(self, event: BatchEvent, verified: Verified, name: str) -> Arrival:
         source: Source = "static" if verified.scheme is Scheme.STATIC else "dynamic"
         return Arrival(
-            batch=inbox_name(self._project.name, event.batch),
+            batch=str(BatchName.read(event.batch, self._project.name)),
             event=event.type,
             source=source,
             delivery_id=name,

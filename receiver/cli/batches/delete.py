@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import click
 import msgspec
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.printable import printable
@@ -52,7 +52,7 @@ def delete_command(  # noqa: PLR0913 - one parameter an option
     with open_each(settings, projects_of(settings, wanted)) as projects:
         removers = {name: BatchDeleter(one, storage) for name, one in projects.items()}
         removals = [
-            _plan(removers[split_inbox_name(name)[0]], name, force=force) for name in wanted
+            _plan(removers[BatchName.read(name).project], name, force=force) for name in wanted
         ]
         if not yes:
             _ask([one for one in removals if not one.refusal and one.is_listed])
@@ -84,7 +84,7 @@ def _delete(removers: Mapping[str, BatchDeleter], removal: Deletion) -> DeleteRe
     refusal = removal.refusal
     if not refusal:
         try:
-            removers[split_inbox_name(removal.batch)[0]].remove(removal)
+            removers[BatchName.read(removal.batch).project].remove(removal)
         except ReceiverError as error:
             refusal = str(error)
     if refusal:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import click
 
+from receiver.batch_names import BatchName
 from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.printable import printable
@@ -54,7 +55,7 @@ def _explain(judgement: Judgement, name: str, followers: Sequence[str]) -> None:
     for reason in judgement.problems:
         click.echo(printable(reason), err=True)
     if followers:
-        command = f"gemini-batch-receiver batches merged {name.removeprefix('batches/')}"
+        command = f"gemini-batch-receiver batches merged {BatchName.read(name).short}"
         click.echo(f"it was sent again: `{command}` says what became of it", err=True)
     elif judgement.advice:
         click.echo(judgement.advice, err=True)

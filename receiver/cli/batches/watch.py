@@ -9,7 +9,7 @@ from typing import get_args
 import click
 import redis
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.batches.watch_views import View, open_view
 from receiver.cli.batches.watch_words import describe
 from receiver.cli.command import command, load_settings
@@ -115,7 +115,7 @@ def _find_unfinished(
     except InboxUnavailableError as error:
         click.echo(f"{error}: watching only what runs at Gemini", err=True)
         return
-    yield from (name for name in owed if split_inbox_name(name)[0] in projects)
+    yield from (name for name in owed if BatchName.read(name).project in projects)
 
 
 class _Pace:
