@@ -1,4 +1,4 @@
-"""When to try again, and when to give up: pure decisions, tested as a table."""
+"""When to try again, and when to stop: pure decisions, tested as a table."""
 
 import random
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ NOTHING_YET = Past()
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a batch waits. A late try costs nothing, and a batch that was given up may cost all of its results."""
+    """How long a batch waits. A late try costs nothing, and a buried batch may cost all of its results."""
 
     base_s: float = 5  # before the first retry
     outage_s: float = 7 * 86400.0  # through faults of others: well over RESULTS_LIVE_S

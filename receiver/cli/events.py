@@ -152,7 +152,7 @@ def _unknown(name: str) -> str:
 
 @command("retry")
 @click.argument("batches", nargs=-1)
-@click.option("--all-buried", is_flag=True, help="Every batch that was given up.")
+@click.option("--all-buried", is_flag=True, help="Every buried batch.")
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def retry_events(
@@ -180,7 +180,7 @@ def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_j
     settings = load_settings()
     asked = list(dict.fromkeys(read_name(settings, batch, label) for batch in batches))
     with connect(settings.redis_url) as client:
-        buried = Inbox(client, settings.notices.digests).give_up(asked, cause)
+        buried = Inbox(client, settings.notices.digests).bury_by_hand(asked, cause)
     conclude(
         buried,
         asked,
@@ -192,7 +192,7 @@ def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_j
 
 @command("purge")
 @click.argument("batches", nargs=-1)
-@click.option("--buried", is_flag=True, help="Every batch that was given up.")
+@click.option("--buried", is_flag=True, help="Every buried batch.")
 @click.option("--done", is_flag=True, help="Every batch that is stored.")
 @project_option
 @click.option("--yes", is_flag=True, help="Really do it.")

@@ -82,7 +82,7 @@ def send_notices(*, as_json: bool) -> None:
         click.echo(msgspec.json.encode(results))
     else:
         click.echo(
-            f"{results['delivered']} delivered, {results['failed']} failed, {results['dead']} given up"
+            f"{results['delivered']} delivered, {results['failed']} failed, {results['dead']} dead"
         )
 
 

@@ -31,7 +31,7 @@ def reconcile_command(
 ) -> None:
     """Make the look that the web process and the workers make on their schedule, at every project's list.
 
-    It queues what ended since the last complete look and is not stored, and what was given up for an outage that has
+    It queues what ended since the last complete look and is not stored, and what was buried for an outage that has
     passed. Exit code 1 when Gemini, the storage or Redis failed, when a batch was not shown or can't be read, or when
     another process is looking right now.
     """
@@ -94,7 +94,7 @@ def _describe(report: ReconcileReport) -> None:
         click.echo(describe_expired(tally), err=True)
     counts = (
         (tally.owed, "already queued"),
-        (tally.buried, "given up before"),
+        (tally.buried, "buried before"),
         (tally.young, "left for their callbacks"),
         (tally.unfinished, "not finished"),
         (len(tally.unclear), "unclear"),

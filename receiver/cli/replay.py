@@ -38,7 +38,7 @@ from receiver.storage import Storage, open_storage
     help="Only batches that ended at or after this moment: 36h, 7d or RFC 3339.",
 )
 @click.option("--until", type=Moment(), help="Only batches that ended before this moment.")
-@click.option("--failed", is_flag=True, help="Only batches that were given up (buried).")
+@click.option("--failed", is_flag=True, help="Only buried batches.")
 @click.option(
     "--batch", "names", multiple=True, help="Only this batch; may be given several times."
 )
@@ -104,7 +104,7 @@ class _Choice:
 
     window: Window
     names: Sequence[str]  # only these; empty for all that Gemini lists
-    failed: bool  # only those that were given up
+    failed: bool  # only buried ones
 
     @property
     def is_named(self) -> bool:

@@ -23,10 +23,10 @@ MAX_CAUSE = 80
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
-    """Show the inbox, the workers, the last deliveries and looks, and what was given up.
+    """Show the inbox, the workers, the last deliveries and looks, and what was buried.
 
     Exit code 1 when something needs a person: no worker or no web process is running, no webhook or no secret is there
-    for a project, a webhook is not as it should be, a batch or a notice was given up, an outage lasts, or Redis
+    for a project, a webhook is not as it should be, a batch is buried, a notice is dead, an outage lasts, or Redis
     takes no writes or may lose what it is given. What is not known is said to be unknown, and changes no exit code.
     """
     settings = load_settings()

@@ -1,4 +1,4 @@
-"""Which buried batches were given up for a cause that may pass without anybody changing the batch. Pure."""
+"""Which batches were buried for a cause that may pass without a change of the batch. Pure."""
 
 import re
 

@@ -44,7 +44,7 @@ SCRIPTS = (
         "let_go",
         "postpone",
         "bury",
-        "give_up",
+        "bury_by_hand",
         "due",
         "purge",
     ),
@@ -270,12 +270,12 @@ class Inbox:
         if not self._run("bury", lease.batch, lease.token, _encodable(cause), BURIED_TTL_S, fault):
             raise LeaseLostError(f"{lease.batch} is no longer ours")
 
-    def give_up(self, batches: Sequence[str], cause: str) -> list[str]:
+    def bury_by_hand(self, batches: Sequence[str], cause: str) -> list[str]:
         """Bury these batches by hand: no reconcile run opens them. Gives those that it was news for.
 
         Whoever held one has lost it.
         """
-        return read_texts(self._run("give_up", _encodable(cause), BURIED_TTL_S, *batches))
+        return read_texts(self._run("bury_by_hand", _encodable(cause), BURIED_TTL_S, *batches))
 
     def take_due(self, most: int = MAX_LOOKED_AT) -> list[str]:
         """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on.

@@ -1,7 +1,7 @@
 """The outbox as a person looks at it: what waits, what is dead, and how to set it going again.
 
 Keys in Redis, all with an expiry: `gbr:notice:<target>/<webhook-id>` is a notice, `gbr:notices:<target>` the queue of
-a target by due time, `gbr:notices` the targets that were owed something, `gbr:dead_notices` what was given up by time.
+a target by due time, `gbr:notices` the targets that were owed something, `gbr:dead_notices` dead ones by time.
 A target is a digest of its address, never the address.
 """
 

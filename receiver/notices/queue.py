@@ -58,7 +58,7 @@ class NoticeQueue:
         """The try failed; the next one is due after the delay."""
         self._settle(notice, "failed", delay_s, cause)
 
-    def give_up(self, notice: Claimed, cause: str) -> None:
+    def mark_dead(self, notice: Claimed, cause: str) -> None:
         """Put it among the dead ones, which are kept for 30 days."""
         self._settle(notice, "dead", 0, cause)
 

@@ -41,7 +41,7 @@ def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
         case "results.stored" | "results.failed":
             yield from _stored_lines(batch, data)
         case "batch.buried":
-            yield f"Batch {_name(batch, data)}: *:warning: given up*"
+            yield f"Batch {_name(batch, data)}: *:warning: buried*"
             yield f"After {data.get('attempts')} attempts: {quote(str(data.get('cause')))}"
             yield f"Try again: `gemini-batch-receiver events retry {batch}`"
         case "batch.overdue":

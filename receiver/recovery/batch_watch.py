@@ -123,7 +123,7 @@ class BatchWatch:
         )
 
     def _look_into_inbox(self, sights: Sequence[BatchStatus]) -> None:
-        """What was given up will not be stored, so nobody waits for it. Without Redis nothing is known of that."""
+        """A buried or expired batch will not be stored, so nobody waits for it. Redis may be away."""
         try:
             entries = self.inbox.entries(sight.batch for sight in sights)
         except InboxUnavailableError:
@@ -143,11 +143,7 @@ class BatchWatch:
             if entry is not None and entry.state == "buried":
                 hint = f"`gemini-batch-receiver events retry {sight.batch}` tries again"
                 self._note(
-                    [
-                        replace(
-                            sight, is_done=True, wrong=(f"it was given up: {entry.cause}; {hint}",)
-                        )
-                    ]
+                    [replace(sight, is_done=True, wrong=(f"it is buried: {entry.cause}; {hint}",))]
                 )
 
 

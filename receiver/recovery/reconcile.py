@@ -48,7 +48,7 @@ class ReconcileReport:
     )  # not stored, and their results may be gone soon
     reopened: list[str] = field(
         default_factory=list
-    )  # queued again: what they were given up for has passed
+    )  # queued again: what they were buried for has passed
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class _Register:
         self._expiring = Window(moment(began_s - EXPIRED_S), moment(began_s - EXPIRING_S))
 
     def _find_passing(self, buried: Sequence[str]) -> frozenset[str]:
-        """Those that were given up for something that may have passed."""
+        """Those that were buried for something that may have passed."""
         groups = (buried[start : start + TOGETHER] for start in range(0, len(buried), TOGETHER))
         entries = (entry for group in groups for entry in self._inbox.entries(group).values())
         return frozenset(entry.batch for entry in entries if may_pass(entry))

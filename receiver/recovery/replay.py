@@ -25,7 +25,7 @@ class ReplayCounts:
     stored: int = 0  # with a manifest in the storage
     queued: list[str] = field(default_factory=list)  # put into the inbox, or would be in a dry run
     owed: int = 0  # in the inbox already
-    buried: int = 0  # given up before, and left so
+    buried: int = 0  # buried before, and left so
     young: int = 0  # so fresh that the callback may still be on its way
     unfinished: int = 0  # still pending or running at Gemini
     expired: list[str] = field(

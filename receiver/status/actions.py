@@ -52,7 +52,7 @@ def do(
         return "retried" if retry(client, [name]) else "unknown"
     if deed == "bury":
         inbox = Inbox(client, settings.notices.digests)
-        return "buried" if inbox.give_up([name], CAUSE) else "settled"
+        return "buried" if inbox.bury_by_hand([name], CAUSE) else "settled"
     return _told(replay_one(settings, client, storage(), name))
 
 

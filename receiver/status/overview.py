@@ -43,7 +43,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """A batch that was given up."""
+    """A buried batch."""
 
     batch: str
     age_s: int
@@ -158,7 +158,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
             *(finding.text for finding in findings if finding.level == "refuse"),
             *_long_outages(outages, now_ms),
             *find_foreign(client),
-            *_given_up(len(buried), notices.dead),
+            *_describe_buried_and_dead(len(buried), notices.dead),
             *find_overdue(running),
         ],
         unknown=[
@@ -213,14 +213,14 @@ def describe_outage(outage: Outage, now_ms: int) -> str:
     return f"{count} {what}, for {for_long} now: {' '.join(outage.cause.split())[:MAX_CAUSE]}"
 
 
-def _given_up(buried: int, dead_notices: int) -> list[str]:
+def _describe_buried_and_dead(buried: int, dead_notices: int) -> list[str]:
     needs = []
     if buried:
         hint = "`gemini-batch-receiver events list --state buried` says why, `events retry --all-buried` tries again"
-        needs.append(f"{_count(buried, 'batch was', 'batches were')} given up: {hint}")
+        needs.append(f"{_count(buried, 'batch is', 'batches are')} buried: {hint}")
     if dead_notices:
         hint = "`gemini-batch-receiver notices list --dead` says why, `notices retry --all-dead` sends them again"
-        needs.append(f"{_count(dead_notices, 'notice was', 'notices were')} given up: {hint}")
+        needs.append(f"{_count(dead_notices, 'notice is', 'notices are')} dead: {hint}")
     return needs
 
 

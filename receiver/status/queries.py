@@ -63,7 +63,7 @@ class StatusSnapshot:
     buried: list[BatchRow]  # the last ones
     stored: list[BatchRow]
     deliveries: list[Delivery]
-    notices: list[Notice]  # that were given up, then what waits
+    notices: list[Notice]  # dead ones, then what waits
     hosts: Mapping[str, str]  # of the targets that the settings have, by digest
     charts: list[Chart]
 

@@ -98,7 +98,7 @@ def agreed(first: str, second: str) -> Samples | None:
     """What both show, once all is settled."""
     samples, others = scrape(first), scrape(second)
     settled = value(samples, "gbr_inbox_entries", state="done") == 3 and value(
-        samples, "gbr_dead_letters_total"
+        samples, "gbr_buried_batches_total"
     )
     written = value(samples, "gbr_stage_duration_seconds_count", stage="whole") == 3
     idle = (

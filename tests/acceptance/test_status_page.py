@@ -212,7 +212,7 @@ def hostile_world(world: World) -> Iterator[list[str]]:
                     )
                 ]
             )
-            inbox.give_up(["batches/lost"], HOSTILE * 9)
+            inbox.bury_by_hand(["batches/lost"], HOSTILE * 9)
         yield [
             "/status",
             f"/status/{stored}",

@@ -145,7 +145,7 @@ def test_refusal_that_the_job_finds_leaves_the_batch_stored(liar: Liar) -> None:
         "",
     )
     assert "the result file has expired or was deleted" in liar.entry.cause
-    assert liar.client.hget(METRICS, "gbr_dead_letters_total") is None
+    assert liar.client.hget(METRICS, "gbr_buried_batches_total") is None
     assert run("replay", "--again", "b1").exit_code == 1
 
 

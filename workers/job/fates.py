@@ -20,7 +20,7 @@ def settle_error(
 ) -> None:
     """Hand the batch back for later, give it up or let it go. Raises LeaseLostError when somebody else has it.
 
-    A batch that is stored and can't be stored again is none to give up: `find_stored` is asked for its manifest.
+    A batch that is stored and can't be stored again is none to bury: `find_stored` is asked for its manifest.
     """
     asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
     plan = plan_next(

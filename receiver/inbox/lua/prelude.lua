@@ -88,7 +88,7 @@ local function bury(batch, cause, ttl_s, fault)
   redis.call('EXPIRE', ENTRY .. batch, ttl_s)
   redis.call('ZREM', DUE, batch)
   put(BURIED, now, batch, ttl_s)
-  count('gbr_dead_letters_total')
+  count('gbr_buried_batches_total')
 end
 
 local function forget_faults(batch) -- the other side answered as it should: what comes later is another outage

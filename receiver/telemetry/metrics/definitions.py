@@ -147,17 +147,17 @@ ATTEMPTS = Metric(
         "lease_lost",
     ),
 )
-DEAD_LETTERS = Metric("gbr_dead_letters_total", "counter", "batches that were given up")
+BURIED_BATCHES = Metric("gbr_buried_batches_total", "counter", "batches that were buried")
 NOTICES = Metric(
     "gbr_notices_total",
     "counter",
-    "tries to send a notice by their end: delivered, failed (it is sent again), dead (it was given up)",
+    "tries to send a notice by their end: delivered, failed (it is sent again), dead (no more tries)",
     ("type", "result"),
 )
 OUTBOX = Metric(
     "gbr_outbox_notices",
     "gauge",
-    "notices that others are owed: waiting for a try, or dead (given up in the last 30 days)",
+    "notices that others are owed: waiting for a try, or dead (in the last 30 days)",
     ("state",),
 )
 OLDEST_NOTICE = Metric(
@@ -220,7 +220,7 @@ METRICS = (
         OUTBOX,
         OLDEST_NOTICE,
     ),
-    *(DELIVERIES, EVENTS, ATTEMPTS, DEAD_LETTERS, NOTICES, MISSED, UNBALANCED, INCOMPLETE),
+    *(DELIVERIES, EVENTS, ATTEMPTS, BURIED_BATCHES, NOTICES, MISSED, UNBALANCED, INCOMPLETE),
     *(RESULTS, MISSING, DOWNLOADED, STORED_BYTES, STORED_OBJECTS, STAGES),
 )
 

@@ -56,7 +56,7 @@ def kill(client: "redis.Redis", name: str) -> None:
     queue = NoticeQueue(client, name.partition("/")[0])
     notice = queue.claim()
     assert notice is not None
-    queue.give_up(notice, "it was \x1b[31mgone")
+    queue.mark_dead(notice, "it was \x1b[31mgone")
 
 
 def test_list_shows_what_waits_and_what_is_dead(
@@ -93,7 +93,7 @@ def test_dead_ones_are_sent_again(
 ) -> None:
     kill(client, mine)
     assert run(settings, "retry", "--all-dead").stdout == "1 of 1 queued\n"
-    assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 given up\n"
+    assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 dead\n"
     receiver.heard[0].verify(SECRET_TEXT)
     gone = run(settings, "retry", mine, "--json")
     assert (gone.exit_code, json.loads(gone.stdout)) == (1, {"queued": [], "left": [mine]})
@@ -104,10 +104,10 @@ def test_waiting_ones_are_sent_at_once(
 ) -> None:
     receiver.answer = lambda _: (503, {}, b"")
     assert run(settings, "send", "--json").stdout == '{"failed":1}\n'
-    assert run(settings, "send").stdout == "0 delivered, 0 failed, 0 given up\n"
+    assert run(settings, "send").stdout == "0 delivered, 0 failed, 0 dead\n"
     assert run(settings, "retry", "--all-waiting").exit_code == 0
     receiver.answer = lambda _: (200, {}, b"")
-    assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 given up\n"
+    assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 dead\n"
     assert len({heard.message_id for heard in receiver.heard}) == 1
     assert mine.endswith(receiver.heard[0].message_id)
 
@@ -182,10 +182,7 @@ def test_status_needs_a_person_for_dead_ones(
     kill(client, mine)
     result = CliRunner().invoke(main, ["status"], env=settings)
     assert "notices    1 waiting, the oldest due for 0s, 1 dead\n" in result.stdout
-    assert (
-        "1 notice was given up: `gemini-batch-receiver notices list --dead` says why"
-        in result.stderr
-    )
+    assert "1 notice is dead: `gemini-batch-receiver notices list --dead` says why" in result.stderr
     assert result.exit_code == 1
     assert (
         json.loads(CliRunner().invoke(main, ["status", "--json"], env=settings).stdout)["notices"][

@@ -51,7 +51,7 @@ def test_giving_up_takes_the_batch_from_its_worker(inbox: Inbox, client: "redis.
     """Whoever holds it can neither renew nor end it; a retry opens it again."""
     arrive(inbox)
     lease = claim(inbox)
-    assert inbox.give_up([BATCH, "batches/nosuch"], "wrong prompt") == [BATCH]
+    assert inbox.bury_by_hand([BATCH, "batches/nosuch"], "wrong prompt") == [BATCH]
     with pytest.raises(LeaseLostError):
         inbox.renew(lease)
     assert not inbox.finish(lease, Summary())
@@ -63,10 +63,10 @@ def test_giving_up_takes_the_batch_from_its_worker(inbox: Inbox, client: "redis.
     claim(inbox)
 
 
-def test_what_has_ended_is_not_given_up(inbox: Inbox) -> None:
+def test_what_has_ended_is_not_buried(inbox: Inbox) -> None:
     arrive(inbox)
     inbox.finish(claim(inbox), Summary())
-    assert inbox.give_up([BATCH], "too late") == []
+    assert inbox.bury_by_hand([BATCH], "too late") == []
     assert state(inbox) == "done"
 
 

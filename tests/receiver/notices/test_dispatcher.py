@@ -100,7 +100,7 @@ def test_retry_says_the_same_with_a_new_signature(
     second.verify(SECRET_TEXT)
 
 
-def test_deaf_receiver_leaves_a_dead_letter(
+def test_deaf_receiver_leaves_a_dead_notice(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
     settings = telling(target, base_s=0.00002)  # the whole schedule in some seconds

@@ -30,7 +30,7 @@ def kill(client: "redis.Redis", target: str) -> None:
     queue = NoticeQueue(client, target)
     notice = queue.claim()
     assert notice is not None
-    queue.give_up(notice, "gone")
+    queue.mark_dead(notice, "gone")
 
 
 def claimed(client: "redis.Redis", targets: list[str]) -> tuple[Inbox, Lease]:

@@ -97,7 +97,7 @@ def test_failed_try_waits_its_time(queue: NoticeQueue, client: "redis.Redis") ->
 
 def test_dead_notice_is_kept(queue: NoticeQueue, client: "redis.Redis") -> None:
     notice = claim(queue)
-    queue.give_up(notice, "gone")
+    queue.mark_dead(notice, "gone")
     assert waits(queue)
     assert read_standing(client).dead == 1
     assert client.ttl(f"gbr:notice:{notice.name}") > 29 * 86400
@@ -105,7 +105,7 @@ def test_dead_notice_is_kept(queue: NoticeQueue, client: "redis.Redis") -> None:
 
 def test_every_key_expires(queue: NoticeQueue, client: "redis.Redis") -> None:
     Outbox(client, [TARGET]).owe("batches/b2", STORED)
-    queue.give_up(claim(queue), "gone")
+    queue.mark_dead(claim(queue), "gone")
     claim(queue)
     keys = list(client.scan_iter("gbr:*notice*"))
     assert len(keys) == 6
@@ -148,7 +148,7 @@ def test_what_others_wrote_has_no_type(client: "redis.Redis", planted: Any) -> N
     queue = NoticeQueue(client, TARGET)
     notice = claim(queue)
     assert notice.type is None
-    queue.give_up(notice, "it is none of ours")
+    queue.mark_dead(notice, "it is none of ours")
     assert waits(queue)
 
 

@@ -67,10 +67,10 @@ def test_what_a_person_buried_stays(stage: Stage) -> None:
     ]
     for name in names:
         owe(stage, name)
-    stage.inbox.give_up(names[:1], "no answer from Gemini for batches/one: I looked")
-    stage.inbox.give_up(names[1:], "by hand")
+    stage.inbox.bury_by_hand(names[:1], "no answer from Gemini for batches/one: I looked")
+    stage.inbox.bury_by_hand(names[1:], "by hand")
     stage.client.hdel(ENTRY + names[1], "fault")  # of the version before
-    stage.inbox.give_up(names[2:], "Gemini says nonsense")
+    stage.inbox.bury_by_hand(names[2:], "Gemini says nonsense")
     stage.client.hdel(ENTRY + names[2], "fault")
     report = stage.look()
     assert (report.reopened, report.tally.buried) == ([], 3)
@@ -80,9 +80,9 @@ def test_what_a_person_buried_stays(stage: Stage) -> None:
 def test_what_a_person_buried_after_an_outage_stays(stage: Stage, fault: Fault | None) -> None:
     name = stage.listing.add("one", ended=ago(hours=5), file=[200])
     bury(stage, name, "Gemini did not give batches/one (503 UNAVAILABLE: try again)", fault)
-    assert stage.inbox.give_up([name], "wrong prompt") == [name]
+    assert stage.inbox.bury_by_hand([name], "wrong prompt") == [name]
     assert stage.inbox.entries([name])[name].cause == "wrong prompt"
-    assert stage.inbox.give_up([name], "wrong prompt") == []
+    assert stage.inbox.bury_by_hand([name], "wrong prompt") == []
     assert (stage.look().reopened, state(stage, name)) == ([], "buried")
 
 

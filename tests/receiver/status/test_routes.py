@@ -376,7 +376,7 @@ def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
         Outbox(client, ["0123456789ab"]).owe("batches/told", Message("results.stored", {}))
         notice = NoticeQueue(client, "0123456789ab").claim()
         assert notice is not None
-        NoticeQueue(client, "0123456789ab").give_up(notice, "HTTP 410 <b>")
+        NoticeQueue(client, "0123456789ab").mark_dead(notice, "HTTP 410 <b>")
         Outbox(client, ["0123456789ab"]).owe("batches/other", Message("results.failed", {}))
 
     def shown() -> str:
@@ -385,7 +385,7 @@ def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
 
     page = eventually(shown, 10, "the next reading")
     assert "1 to be sent" in page
-    assert "1 given up in 30 days" in page
+    assert "1 dead in 30 days" in page
     assert "HTTP 410 &lt;b&gt;" in page
     assert 'href="/status/batches/told"' in page
     assert "not in the settings any more" in page

@@ -211,7 +211,7 @@ def test_history_without_results_expires_in_silence(stage: Stage, status: int) -
     entry = stage.run()
     assert (entry.state, "its results are gone" in entry.summary.expired) == ("done", True)
     assert read_standing(stage.client).waiting == 0
-    assert stage.client.hget(METRICS, "gbr_dead_letters_total") is None
+    assert stage.client.hget(METRICS, "gbr_buried_batches_total") is None
     assert stage.client.hget(METRICS, "gbr_attempts_total:expired") == b"1"
     assert make_row(entry, 0).judgement is None
     said = dict(entry_lines(entry))

@@ -60,7 +60,7 @@ def test_job_stops_when_another_has_the_batch(inbox: Inbox) -> None:
 
 def test_job_stops_when_its_batch_is_buried_by_hand(inbox: Inbox) -> None:
     with LeaseKeeper(inbox, claim(inbox), clock_s()) as keeper:
-        inbox.give_up([BATCH], "wrong prompt")
+        inbox.bury_by_hand([BATCH], "wrong prompt")
         eventually(lambda: raises_lost(keeper), 2 * RENEW_EVERY_S)
     assert inbox.entries([BATCH])[BATCH].state == "buried"
 

@@ -172,7 +172,7 @@ def test_buried_batch_is_not_waited_for(place: Place) -> None:
     result = place.watch("a")
     assert result.exit_code == 1
     assert (
-        "batches/a: it was given up: no such file; `gemini-batch-receiver events retry batches/a`"
+        "batches/a: it is buried: no such file; `gemini-batch-receiver events retry batches/a`"
         in result.stderr
     )
 

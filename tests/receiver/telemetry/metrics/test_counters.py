@@ -172,7 +172,7 @@ def test_inbox_counts_every_end_once(client: "redis.Redis") -> None:
     ends |= {"outage": 1, "refused": 1, "expired": 1, "kept": 1}
     assert kept(client) == {
         f"gbr_attempts_total:{result}": count for result, count in ends.items()
-    } | {"gbr_dead_letters_total": 2}
+    } | {"gbr_buried_batches_total": 2}
     assert set(ends) == set(definitions.ATTEMPTS.values)
 
 
@@ -183,7 +183,11 @@ def test_spoilt_counters_stop_nothing(client: "redis.Redis", spoilt: str) -> Non
     else:
         client.hset(
             METRICS,
-            mapping={"gbr_attempts_total:stored": "junk", "gbr_dead_letters_total": "nan", "x": 1},
+            mapping={
+                "gbr_attempts_total:stored": "junk",
+                "gbr_buried_batches_total": "nan",
+                "x": 1,
+            },
         )
     end_attempts(Inbox(client))
     counters = Counters(client)
@@ -201,7 +205,7 @@ def test_outbox_is_shown(client: "redis.Redis") -> None:
     gone, taken = queue.claim(), queue.claim()
     assert gone is not None
     assert taken is not None
-    queue.give_up(gone, "gone")
+    queue.mark_dead(gone, "gone")
     queue.delivered(taken)
     client.zadd(
         f"gbr:notices:{target}", {name: 1 for name, due_ms in outbox.names().items() if due_ms}
