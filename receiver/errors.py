@@ -72,7 +72,7 @@ class LeaseLostError(ReceiverError):
 
 
 class ReconcileLockedError(ReceiverError):
-    """Another process is looking at Gemini's list of batches."""
+    """Another process reconciles this project right now."""
 
     retryable = True
 

@@ -87,14 +87,14 @@ def replay_command(  # noqa: PLR0913 - one parameter an option
         return
     wanted = [read_name(settings, name, label) for name in names]
     choice = _Choice(Window(since, until), wanted, failed=failed)
-    tallies, failures = _replay(settings, label, choice, dry_run=dry_run)
-    tally = add_counts(tallies)
-    if tallies and as_json:
-        click.echo(msgspec.json.encode(tally))
-    elif tallies:
-        _print(tally, dry_run=dry_run)
+    parts, failures = _replay(settings, label, choice, dry_run=dry_run)
+    counts = add_counts(parts)
+    if parts and as_json:
+        click.echo(msgspec.json.encode(counts))
+    elif parts:
+        _print(counts, dry_run=dry_run)
     end_with(failures)
-    if tally.unclear:
+    if counts.unclear:
         ctx.exit(1)
 
 
@@ -111,22 +111,22 @@ class _Choice:
         return self.failed or bool(self.names)
 
 
-def _print(tally: ReplayCounts, *, dry_run: bool) -> None:
-    for name in tally.queued:
+def _print(counts: ReplayCounts, *, dry_run: bool) -> None:
+    for name in counts.queued:
         click.echo(f"{'would queue' if dry_run else 'queued'} {name}", err=True)
-    for line in describe_unclear(tally):
+    for line in describe_unclear(counts):
         click.echo(line, err=True)
     counts = (
-        (tally.owed, "already queued"),
-        (tally.unfinished, "not finished"),
-        (len(tally.unclear), "unclear"),
+        (counts.owed, "already queued"),
+        (counts.unfinished, "not finished"),
+        (len(counts.unclear), "unclear"),
     )
     extra = "".join(f", {count} {words}" for count, words in counts if count)
-    if tally.expired:
-        click.echo(describe_expired(tally), err=True)
+    if counts.expired:
+        click.echo(describe_expired(counts), err=True)
     verb = "to queue" if dry_run else "queued"
     click.echo(
-        f"{tally.found} found, {tally.stored} already stored, {len(tally.queued)} {verb}{extra}"
+        f"{counts.found} found, {counts.stored} already stored, {len(counts.queued)} {verb}{extra}"
     )
 
 
@@ -151,10 +151,10 @@ def _replay(
             with open_batches(settings, project) as batches:
                 return _look(batches, storage, readmission, own, choice)
 
-        tallies, failures = go_through(projects, look)
+        parts, failures = go_through(projects, look)
     if strangers and label is None:
         failures.append(f"of no project that is known here: {', '.join(strangers)}")
-    return tallies, failures
+    return parts, failures
 
 
 def _counted(listed: Iterable[Batch | Unread], bar: Progress) -> Iterator[Batch | Unread]:
@@ -184,11 +184,11 @@ def _look(
         f"looking at {batches.project or DEFAULT}", "batches", None if names is None else len(names)
     ) as bar:
         heard = _counted(listed, bar)
-        tally = replay(
+        counts = replay(
             heard,
             batches.get,
             lambda asked: find_stored(storage, asked),
             lambda missing: readmission.admit(missing, batches.gives_results),
             choice.window,
         )
-    return add_counts([tally, before])
+    return add_counts([counts, before])

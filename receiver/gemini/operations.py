@@ -62,6 +62,11 @@ class Batch:
         return self.is_done or self.state in TERMINAL_STATES
 
     @property
+    def event(self) -> str:
+        """The type of the event that tells of its end: "batch.succeeded"."""
+        return f"batch.{self.state.lower()}"
+
+    @property
     def results(self) -> int | None:
         """Results that Gemini says there are: succeeded and failed requests, or all where it counts neither."""
         return self.stats.succeeded + self.stats.failed or self.requests

@@ -55,9 +55,9 @@ DONE_TTL_S = 8 * 86400
 BURIED_TTL_S = 30 * 86400
 LEASE_S = 12.0
 LEAVE_S = 6.0  # what is left of the lease of a worker that was told to end: it is out by then
-RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
+ENQUEUE_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
 MAX_ATTEMPTS = 5
-MAX_LOOKED_AT = 1000  # by one sweep
+MAX_SCANNED = 1000  # by one sweep
 MAX_WAITS = (
     1000  # at up to ten minutes each: a week; Gemini lets a job live for two days, as it says
 )
@@ -123,7 +123,7 @@ def _encodable(cause: str) -> str:
 
 def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
     """What the accept script takes."""
-    args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MAX_LOGGED]
+    args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(ENQUEUE_GRACE_S), MAX_LOGGED]
     for one in arrivals:
         args += [
             one.batch,
@@ -277,12 +277,12 @@ class Inbox:
         """
         return read_texts(self._run("bury_by_hand", _encodable(cause), BURIED_TTL_S, *batches))
 
-    def take_due(self, most: int = MAX_LOOKED_AT) -> list[str]:
+    def take_due(self, most: int = MAX_SCANNED) -> list[str]:
         """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on.
 
         At most `most`, among the MOST_LOOKED_AT that have been due for longest.
         """
-        args = (most, _milliseconds(RING_GRACE_S), DONE_TTL_S, BURIED_TTL_S, MAX_LOOKED_AT)
+        args = (most, _milliseconds(ENQUEUE_GRACE_S), DONE_TTL_S, BURIED_TTL_S, MAX_SCANNED)
         return read_texts(self._run("due", *args))
 
     def purge(self, batches: Sequence[str]) -> list[str]:

@@ -35,11 +35,11 @@ class Scripts:
         self,
         client: "redis.Redis",
         names: Sequence[str],
-        look: str = RECONCILE,
+        reconcile_key: str = RECONCILE,
         targets: Sequence[str] = (),
     ) -> None:
-        """`look` is the hash in which a project's looks take turns, `targets` are the digests of whom to tell."""
-        self._keys = (*KEYS, look, *(NOTICE_QUEUE + target for target in targets))
+        """`reconcile_key` is that of a project's lock, `targets` are digests of whom to tell."""
+        self._keys = (*KEYS, reconcile_key, *(NOTICE_QUEUE + target for target in targets))
         self._scripts = {name: client.register_script(read_script(name)) for name in names}
 
     def run(self, name: str, *args: str | float) -> Any:

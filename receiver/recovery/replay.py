@@ -12,7 +12,7 @@ from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
 
 Verdict = Literal["queued", "owed", "buried", "young", "expired"]
-TOGETHER = 100  # batches looked up at once
+GROUP_SIZE = 100  # batches looked up at once
 MAX_FAULTS = 3  # of Gemini in a row, when batches are asked for one by one: then it is away, and not one batch odd
 STORAGE_THREADS = 8  # a bucket answers in tens of milliseconds; several questions overlap
 
@@ -42,10 +42,10 @@ class ReplayCounts:
         self.reasons.append(reason)
 
 
-def add_counts(tallies: Iterable[ReplayCounts]) -> ReplayCounts:
+def add_counts(parts: Iterable[ReplayCounts]) -> ReplayCounts:
     """What the replays of several projects saw together."""
     whole = ReplayCounts()
-    for one in tallies:
+    for one in parts:
         for part in fields(ReplayCounts):
             setattr(whole, part.name, getattr(whole, part.name) + getattr(one, part.name))
     return whole
@@ -90,27 +90,27 @@ def replay(
     show, or that can't be read, gets no verdict. The replay ends with an error of the storage or of `admit`, and with
     one of Gemini that says nothing about a single batch.
     """
-    tally = ReplayCounts()
-    candidates = _candidates(listed, window, tally)
-    ask = Asking(get_batch, tally)
-    while group := list(islice(candidates, TOGETHER)):
+    counts = ReplayCounts()
+    candidates = _candidates(listed, window, counts)
+    ask = Asking(get_batch, counts)
+    while group := list(islice(candidates, GROUP_SIZE)):
         stored = stored_among([batch.name for batch in group])
-        ended = [_settled(batch, ask, tally) for batch in group if batch.name not in stored]
+        ended = [_settled(batch, ask, counts) for batch in group if batch.name not in stored]
         missing = [batch for batch in ended if batch is not None and window.holds(batch)]
-        tally.stored += len(stored)
-        tally.found += len(stored) + len(missing)
+        counts.stored += len(stored)
+        counts.found += len(stored) + len(missing)
         for batch, verdict in zip(missing, admit(missing), strict=True):
-            _count(tally, batch, verdict)
-    return tally
+            _count(counts, batch, verdict)
+    return counts
 
 
 def _candidates(
-    listed: Iterable[Batch | Unread], window: Window, tally: ReplayCounts
+    listed: Iterable[Batch | Unread], window: Window, counts: ReplayCounts
 ) -> Iterator[Batch]:
     seen = set[str]()
     for batch in listed:
         if isinstance(batch, Unread):
-            tally.note_unclear(batch.name, f"can't be read: {batch.reason}")
+            counts.note_unclear(batch.name, f"can't be read: {batch.reason}")
         elif batch.name not in seen and window.holds(batch):
             seen.add(batch.name)
             yield replace(batch, inlined=None)  # a group of them would not fit in memory
@@ -119,8 +119,8 @@ def _candidates(
 class Asking:
     """Asks for batches by name; one that Gemini does not show, or not readably, is unclear and ends nothing."""
 
-    def __init__(self, get_batch: Callable[[str], Batch], tally: ReplayCounts) -> None:
-        self._get_batch, self._tally = get_batch, tally
+    def __init__(self, get_batch: Callable[[str], Batch], counts: ReplayCounts) -> None:
+        self._get_batch, self._tally = get_batch, counts
         self._faults = 0  # in a row
 
     def get(self, name: str) -> Batch | None:
@@ -137,7 +137,7 @@ class Asking:
         return batch
 
 
-def _settled(batch: Batch, asking: Asking, tally: ReplayCounts) -> Batch | None:
+def _settled(batch: Batch, asking: Asking, counts: ReplayCounts) -> Batch | None:
     """The batch once it is terminal; otherwise it is counted and None."""
     if batch.is_terminal:
         return batch
@@ -146,13 +146,13 @@ def _settled(batch: Batch, asking: Asking, tally: ReplayCounts) -> Batch | None:
         return None
     if latest.is_terminal:
         return replace(latest, inlined=None)
-    tally.unfinished += 1
+    counts.unfinished += 1
     return None
 
 
-def _count(tally: ReplayCounts, batch: Batch, verdict: Verdict) -> None:
+def _count(counts: ReplayCounts, batch: Batch, verdict: Verdict) -> None:
     if verdict in ("queued", "expired"):
-        names: list[str] = getattr(tally, verdict)
+        names: list[str] = getattr(counts, verdict)
         names.append(batch.name)
     else:
-        setattr(tally, verdict, getattr(tally, verdict) + 1)
+        setattr(counts, verdict, getattr(counts, verdict) + 1)

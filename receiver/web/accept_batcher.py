@@ -31,8 +31,8 @@ class _Waiting(NamedTuple):
 class AcceptBatcher:
     """Accepts arrivals in an event loop. `start` and `stop` bracket its life."""
 
-    def __init__(self, acceptor: AsyncInbox, bell: JobQueue, notes: DeliveryLog) -> None:
-        self._acceptor, self._bell, self._notes = acceptor, bell, notes
+    def __init__(self, acceptor: AsyncInbox, job_queue: JobQueue, notes: DeliveryLog) -> None:
+        self._acceptor, self._job_queue, self._notes = acceptor, job_queue, notes
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._is_stopping = False
@@ -108,10 +108,10 @@ class AcceptBatcher:
         while (batches := self._next_rings()) is not None:
             try:
                 if batches:
-                    self._bell.ring_if_quiet(batches)
+                    self._job_queue.enqueue_if_room(batches)
                 self._notes.flush()
             except InboxUnavailableError as error:
-                log.warning("bell.failed", extra={"batches": len(batches), "cause": str(error)})
+                log.warning("enqueue.failed", extra={"batches": len(batches), "cause": str(error)})
 
     def _next_rings(self) -> list[str] | None:
         """What is to ring next, or nothing after a while of silence; None at the end."""

@@ -20,7 +20,7 @@ from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import connect
 from receiver.inbox.redispatch import Sweeper
 from receiver.notices.dispatcher import Dispatcher
-from receiver.recovery.scheduler import ReconcileScheduler, look_at_each
+from receiver.recovery.scheduler import ReconcileScheduler, reconcile_due_projects
 from receiver.recovery.web_presence import Presence
 from receiver.settings.projects import SECRET, Project
 from receiver.settings.settings import Settings
@@ -49,17 +49,17 @@ async def _open_parts(
     """Start what runs beside the endpoints, and stop it in reverse order."""
     async with AsyncExitStack() as stack:
         redis_client = stack.enter_context(connect(settings.redis_url))
-        inbox, bell = Inbox(redis_client), JobQueue(redis_client)
+        inbox, job_queue = Inbox(redis_client), JobQueue(redis_client)
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
         acceptor = await stack.enter_async_context(AsyncInbox(settings.redis_url))
         intake, sweeper = (
-            AcceptBatcher(acceptor, bell, DeliveryLog(redis_client)),
-            Sweeper(inbox, bell),
+            AcceptBatcher(acceptor, job_queue, DeliveryLog(redis_client)),
+            Sweeper(inbox, job_queue),
         )
         counters = Counters(redis_client)
         meter = MetricsReader(redis_client, counters, list(settings.projects.values()))
-        look = functools.partial(look_at_each, settings, redis_client)
-        reconciler = ReconcileScheduler(redis_client, settings, look)
+        reconcile = functools.partial(reconcile_due_projects, settings, redis_client)
+        reconciler = ReconcileScheduler(redis_client, settings, reconcile)
         counters.start()
         stack.callback(counters.stop)
         intake.start()

@@ -92,7 +92,7 @@ def test_command_says_what_it_saw(world: World) -> None:
     )
     assert run(settings | QUICK, "worker", "--burst").returncode == 0
     again = json.loads(run(settings, "reconcile", "--json").stdout)
-    assert (again["tally"]["stored"], again["missed"], again["expiring"]) == (1, [], [])
+    assert (again["counts"]["stored"], again["missed"], again["expiring"]) == (1, [], [])
     assert (
         run(settings | {"RECONCILE_INTERVAL_S": "900"}, "reconcile", "--if-due").stdout
         == "not due yet\n"

@@ -143,7 +143,7 @@ def go_wrong(vault: Vault) -> None:
             mapping={"state": "open", "attempts": 0, "waits": 0, "metadata": "{no"},
         )
         client.zadd("gbr:due", {"batches/crash": 1})
-        JobQueue(client).ring(["batches/crash"])
+        JobQueue(client).enqueue(["batches/crash"])
         log = world.folder / "worker.log"
         eventually(lambda: "DecodeError" in log.read_text(), 20, "the crash of a job")
         client.delete("gbr:due")

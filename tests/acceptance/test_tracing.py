@@ -164,7 +164,7 @@ def test_trace_goes_from_delivery_to_manifest(world: World, collector: Collector
             Inbox(client).accept(
                 [Arrival("batches/replayed", "batch.failed", "replay", reopen="all")]
             )
-            JobQueue(client).ring(["batches/replayed"])
+            JobQueue(client).enqueue(["batches/replayed"])
         eventually(lambda: "batches/replayed" in jobs(collector), 20, "the span of a replay")
     assert jobs(collector)["batches/replayed"].parent_id == ""
     trace_id = jobs(collector)[batch].trace_id

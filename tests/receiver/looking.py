@@ -34,7 +34,7 @@ class Stage:
 
     def look(self, batches: ProjectClient | None = None) -> ReconcileReport:
         report = Reconciliation(self.client, batches or self.batches, self.storage, 900).run(
-            even_early=True
+            force=True
         )
         assert report is not None
         return report

@@ -94,7 +94,7 @@ def view_retries(storage: Storage, batch: str) -> MergedView:
     manifest = load_manifest(storage, batch)
     if manifest is None:
         raise StorageError(f"{batch} is not stored yet", retryable=False)
-    first = Followed(batch, stored=True, judgement=judge_manifest(manifest).text)
+    first = Followed(manifest.batch, stored=True, judgement=judge_manifest(manifest).text)
     view, ends = MergedView([first]), list[Manifest]()
     _follow(storage, manifest, first, view, ends)
     _count(storage, manifest, view)

@@ -102,7 +102,7 @@ def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
 
 
 def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_url: str) -> None:
-    inbox, looks = Inbox(client), ReconcileLock(client, 900)
+    inbox, lock = Inbox(client), ReconcileLock(client, 900)
     inbox.accept(
         [Arrival("batches/a", "batch.succeeded", "static", name_delivery("", "v1", "msg_1"))]
     )
@@ -110,9 +110,9 @@ def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_ur
     book.add(RejectedDelivery("refused", ":msg_2", cause="no signature\x1b fits"))
     book.flush()
     inbox.count("unbalanced_batches")
-    look = looks.take()
-    assert look is not None
-    looks.end(look, "complete")
+    run = lock.acquire()
+    assert run is not None
+    lock.release(run, "complete")
     said = status(redis_url).stdout
     assert "accepted v1 batches/a\n" in said
     assert "refused - no signature? fits\n" in said

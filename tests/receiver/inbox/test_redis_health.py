@@ -32,7 +32,7 @@ def levels(client: "redis.Redis") -> list[str]:
 
 
 def test_right_redis_has_no_findings(client: "redis.Redis") -> None:
-    JobQueue(client).ring(["batches/abc"])
+    JobQueue(client).enqueue(["batches/abc"])
     assert examine(client) == []
 
 

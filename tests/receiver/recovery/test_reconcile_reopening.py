@@ -44,7 +44,7 @@ def test_outage_that_has_passed_is_opened(stage: Stage, fault: Fault) -> None:
     name = stage.listing.add("one", ended=ago(days=5), file=[200])
     bury(stage, name, "Gemini was away", fault)
     report = stage.look()
-    assert (report.tally.queued, report.reopened, report.missed) == ([name], [name], [])
+    assert (report.counts.queued, report.reopened, report.missed) == ([name], [name], [])
     assert state(stage, name) == "open"
 
 
@@ -73,7 +73,7 @@ def test_what_a_person_buried_stays(stage: Stage) -> None:
     stage.inbox.bury_by_hand(names[2:], "Gemini says nonsense")
     stage.client.hdel(ENTRY + names[2], "fault")
     report = stage.look()
-    assert (report.reopened, report.tally.buried) == ([], 3)
+    assert (report.reopened, report.counts.buried) == ([], 3)
 
 
 @pytest.mark.parametrize("fault", ["outside", None])
@@ -112,8 +112,8 @@ def test_expired_history_is_one_line(stage: Stage, caplog: pytest.LogCaptureFixt
     away = stage.listing.add("away", ended=ago(days=9), file=[503])
     young = stage.listing.add("young", ended=ago(hours=20), file=[404])
     report = stage.look()
-    assert report.tally.expired == gone
-    assert report.tally.queued == [kept, passing, away, young]
+    assert report.counts.expired == gone
+    assert report.counts.queued == [kept, passing, away, young]
     assert set(stage.inbox.entries(gone)) == set()
     lines = [record for record in caplog.records if record.message == "reconcile.expired"]
     assert [(line.levelno, line.__dict__["batches"]) for line in lines] == [(logging.INFO, 4)]
@@ -129,4 +129,4 @@ def test_expired_batch_is_not_taken_again(stage: Stage) -> None:
         lease, Summary(expired="its results are gone"), "its results are gone"
     )
     report = stage.look()
-    assert (report.tally.queued, report.tally.expired) == ([], [name])
+    assert (report.counts.queued, report.counts.expired) == ([], [name])

@@ -36,9 +36,7 @@ class Stage:
         """One reconcile run, and what is shown after it."""
         with Gemini(self.url, "key") as gemini:
             batches = ProjectClient(gemini, project)
-            Reconciliation(self.client, batches, self.storage, 900, targets=targets).run(
-                even_early=True
-            )
+            Reconciliation(self.client, batches, self.storage, 900, targets=targets).run(force=True)
         return self.shown(project)[0]
 
     def shown(self, project: str = "") -> list[RunningNow]:
