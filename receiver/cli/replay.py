@@ -116,12 +116,12 @@ def _print(counts: ReplayCounts, *, dry_run: bool) -> None:
         click.echo(f"{'would queue' if dry_run else 'queued'} {name}", err=True)
     for line in describe_unclear(counts):
         click.echo(line, err=True)
-    counts = (
+    rest = (
         (counts.owed, "already queued"),
         (counts.unfinished, "not finished"),
         (len(counts.unclear), "unclear"),
     )
-    extra = "".join(f", {count} {words}" for count, words in counts if count)
+    extra = "".join(f", {count} {words}" for count, words in rest if count)
     if counts.expired:
         click.echo(describe_expired(counts), err=True)
     verb = "to queue" if dry_run else "queued"

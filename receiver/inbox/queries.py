@@ -11,8 +11,7 @@ from receiver.inbox.foreign import read_or, read_texts
 from receiver.inbox.redis import BURIED, DONE, DUE, now_ms, translate_redis_errors
 from receiver.inbox.scripts import Scripts
 
-Ended = Literal["buried", "done"]
-TOGETHER = 2000  # entries that Redis goes through in one go, a few milliseconds
+ENDED = {"buried": BURIED, "done": DONE}  # the keys of those that ended
 
 
 @dataclass(frozen=True)
@@ -35,34 +34,28 @@ class InboxQueries:
 
         Open and leased ones come by the time they are due, ended ones newest first.
         """
-        ended = state in ("buried", "done")
-        names = self._ended_names(state) if ended else self._due_names(state)
+        key = ENDED.get(state)
+        names = self._ended_names(key) if key else self._due_names(state)
         return [
             name for name in names if project is None or BatchName.read(name).project == project
         ]
 
-    def _ended_names(self, state: Ended, most: int = 0) -> list[str]:
+    def _ended_names(self, key: str, most: int = 0) -> list[str]:
         """Newest first; 0 gives all of them."""
-        key = BURIED if state == "buried" else DONE
         with translate_redis_errors():
-            return read_texts(
-                read_or(list[Any](), lambda: self._client.zrevrange(key, 0, most - 1))
-            )
+            found: list[Any] = read_or([], lambda: self._client.zrevrange(key, 0, most - 1))
+        return read_texts(found)
 
     def _due_names(self, state: State) -> list[str]:
-        """One that is moved meanwhile may be left out."""
-        names, start, looked_at = list[str](), 0, TOGETHER
-        while looked_at == TOGETHER:
-            looked_at, found = self._scripts.run("due_in_state", state, start, start + TOGETHER - 1)
-            start += TOGETHER
-            names += read_texts(found)
-        return list(dict.fromkeys(names))
+        """A batch that is moved meanwhile may be left out."""
+        pages = self._scripts.scan_due("due_in_state", state)
+        return list(dict.fromkeys(name for _, found in pages for name in read_texts(found)))
 
     def unsettled(self) -> set[str]:
         """All batches that are owed or buried."""
         with translate_redis_errors():
-            due = read_or(list[Any](), lambda: self._client.zrange(DUE, 0, -1))
-        return {*read_texts(due), *self._ended_names("buried")}
+            due: list[Any] = read_or([], lambda: self._client.zrange(DUE, 0, -1))
+        return {*read_texts(due), *self._ended_names(BURIED)}
 
     def listing(self, state: State | None, most: int, project: str | None = None) -> EntryPage:
         """The first entries of one state, or of open, leased, buried and done ones in this order."""
@@ -71,9 +64,9 @@ class InboxQueries:
         entries = fetch_entries(self._client, names[:most])
         return EntryPage(list(entries.values()), len(names), self.now_ms())
 
-    def latest(self, state: Ended, most: int) -> list[Entry]:
+    def latest(self, state: Literal["buried", "done"], most: int) -> list[Entry]:
         """The last entries that ended so, newest first."""
-        return list(fetch_entries(self._client, self._ended_names(state, most)).values())
+        return list(fetch_entries(self._client, self._ended_names(ENDED[state], most)).values())
 
     def now_ms(self) -> int:
         """Unix time by Redis' clock."""

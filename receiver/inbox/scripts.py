@@ -1,6 +1,7 @@
 """The Lua scripts: every change of the inbox is one of them, atomic and on Redis' own clock."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import Any
 
@@ -18,6 +19,7 @@ from receiver.inbox.redis import (
     translate_redis_errors,
 )
 
+SCAN_SIZE = 2000  # entries that Redis goes through in one go, a few milliseconds
 READING = frozenset({"due_in_state", "outages"})  # scripts that change nothing
 KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
 
@@ -41,6 +43,18 @@ class Scripts:
         """`reconcile_key` is that of a project's lock, `targets` are digests of whom to tell."""
         self._keys = (*KEYS, reconcile_key, *(NOTICE_QUEUE + target for target in targets))
         self._scripts = {name: client.register_script(read_script(name)) for name in names}
+
+    def scan_due(self, name: str, *args: str | float) -> Iterator[Any]:
+        """Run a script over the due batches, SCAN_SIZE at a time; gives each run's answer.
+
+        The script takes the first and the last rank behind `args`, and answers first how many
+        batches there are at these ranks. Raises InboxUnavailableError.
+        """
+        for start in itertools.count(0, SCAN_SIZE):
+            answer = self.run(name, *args, start, start + SCAN_SIZE - 1)
+            yield answer
+            if answer[0] < SCAN_SIZE:
+                return
 
     def run(self, name: str, *args: str | float) -> Any:
         """What the script gives. Raises InboxUnavailableError when Redis can't be asked."""

@@ -110,7 +110,7 @@ def announce(inbox: Inbox, manifest: Manifest) -> None:
     log.log(level, "batch.stored", extra=about | manifest.outcomes)
     if unbalanced:
         try:
-            inbox.count("unbalanced_batches")
+            inbox.increment("unbalanced_batches")
         except (
             InboxUnavailableError
         ) as error:  # the manifest says it for good; the counter is a convenience

@@ -1,7 +1,8 @@
--- ARGV: delivery ttl s, ring grace ms, deliveries to log, then for each event: batch, delivery id, event, source, metadata, reopen,
--- trace
--- Gives one verdict an event: 'accepted' when it opened an entry, else 'known'.
-local delivery_ttl, ring_grace, most_logged = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+-- ARGV: delivery ttl s, ms that a job may wait before the sweep enqueues another, deliveries to log, then for each
+-- event: batch, delivery id, event, source, metadata, reopen, trace
+-- Gives a verdict per event: 'accepted' when it opened an entry, else 'known'.
+-- The source's field is called 'door', and the end of the job's grace 'rung_until': earlier versions read them beside us.
+local delivery_ttl, grace, most_logged = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local verdicts, rows = {}, {}
 
 local function open(batch, event, source, metadata, trace, is_known)
@@ -14,9 +15,8 @@ local function open(batch, event, source, metadata, trace, is_known)
     end
     redis.call('DEL', key)
   end
-  -- The source's field is called 'door': processes of an earlier version read it beside us.
   redis.call('HSET', key, 'state', 'open', 'event', event, 'door', source, 'metadata', metadata, 'attempts', 0, 'waits', 0,
-    'accepted', now, 'first', first, 'changed', now, 'rung_until', now + ring_grace,
+    'accepted', now, 'first', first, 'changed', now, 'rung_until', now + grace,
     'trace', trace, 'timeline', add_step(timeline, 'accepted', event .. ' ' .. source))
   redis.pcall('ZREM', BURIED, batch)
   redis.pcall('ZREM', DONE, batch)
@@ -41,7 +41,7 @@ local function accept(batch, delivery, event, source, metadata, reopen, trace)
   end
   if state == 'open' then
     redis.call('ZADD', DUE, 'LT', now, batch)
-    redis.call('HSET', ENTRY .. batch, 'rung_until', now + ring_grace)
+    redis.call('HSET', ENTRY .. batch, 'rung_until', now + grace)
   elseif state == 'leased' then
     redis.call('HSET', ENTRY .. batch, 'again', 1)
   end

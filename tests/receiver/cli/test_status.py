@@ -109,7 +109,7 @@ def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_ur
     book = DeliveryLog(client)
     book.add(RejectedDelivery("refused", ":msg_2", cause="no signature\x1b fits"))
     book.flush()
-    inbox.count("unbalanced_batches")
+    inbox.increment("unbalanced_batches")
     run = lock.acquire()
     assert run is not None
     lock.release(run, "complete")

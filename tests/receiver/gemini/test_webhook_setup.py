@@ -99,7 +99,7 @@ def test_reconcile_run_judges_no_webhook(place: Place, redis_url: str, storage_u
         settings = place.settings(GEMINI_BASE_URL=url, **environ)
         report = reconcile_project(settings, settings.project(""), client, force=False)
         assert report is not None
-        assert report.tally.queued == [name]
+        assert report.counts.queued == [name]
     assert [
         record.getMessage() for record in place.caplog.records if "webhook" in record.getMessage()
     ] == []

@@ -8,8 +8,8 @@ import pytest
 from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.operations import Batch, Unread
 from receiver.recovery.replay import (
+    GROUP_SIZE,
     MAX_FAULTS,
-    TOGETHER,
     Asking,
     ReplayCounts,
     Verdict,
@@ -86,7 +86,7 @@ def test_batch_listed_twice_counts_once() -> None:
 
 
 def test_many_batches_are_taken_in_groups() -> None:
-    names = [f"batches/{number}" for number in range(2 * TOGETHER + 1)]
+    names = [f"batches/{number}" for number in range(2 * GROUP_SIZE + 1)]
     assert run([batch(name) for name in names]).queued == names
 
 
