@@ -30,8 +30,7 @@ from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_diagnosis import find_problems
 from receiver.gemini.webhook_setup import open_webhooks, wanted_of
 from receiver.inbox.redis import connect, translate_redis_errors
-from receiver.inbox.redis_health import MAX_OFFSET_S, examine
-from receiver.inbox.redis_writes import find_write_obstacle
+from receiver.inbox.redis_health import MAX_OFFSET_S, examine, find_write_obstacle
 from receiver.notices.http_client import find_addresses
 from receiver.outputs.models import model_warnings
 from receiver.settings.projects import API_KEY, Project

@@ -6,8 +6,7 @@ from typing import Any
 
 from receiver.cli.moments import show_moment
 from receiver.inbox.entries import Entry
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import Summary, judge_summary
+from receiver.inbox.entry_fields import JobProgress, Summary, judge_summary
 from receiver.outputs.manifest import Cost
 
 NOTHING = "-"

@@ -15,10 +15,10 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import project_of, project_option, read_name
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, State
+from receiver.inbox.entry_fields import judge_summary
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import ENTRY, connect
-from receiver.inbox.summaries import judge_summary
 from receiver.recovery.manual_actions import retry
 from receiver.settings.settings import Settings
 

@@ -1,25 +1,53 @@
 """Is this Redis fit to hold what is owed? Asked at the start of every process, and by `doctor`."""
 
+import functools
 import logging
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any, Literal
 
 import msgspec
 import redis
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 from rq.job import Job
 
 from receiver.errors import UnfitRedisError
 from receiver.inbox.job_queue import open_queue
-from receiver.inbox.redis import now_ms, translate_redis_errors
+from receiver.inbox.redis import RQ_WRITE_PROBE, WRITE_PROBE, now_ms, translate_redis_errors
 
 MAX_OFFSET_S = 5.0
 JOBS_LOOKED_AT = 100
 MAX_JOB_BYTES = 4096
+WRITE_REFUSALS = {
+    "OOM": "Redis is full and takes no writes: raise its `maxmemory`, or see what else fills it",
+    "READONLY": "this Redis is a read-only replica: let REDIS_URL name the primary",
+    "MISCONF": "Redis takes no writes since it can't save them to its disk: see that the disk has room and is writable",
+    "NOPERM": "the Redis user of REDIS_URL may not write: give it all commands on the keys `gbr:*` and `rq:*`",
+    "NOREPLICAS": "Redis takes no writes since too few replicas follow it: bring them back, or lower"
+    " `min-replicas-to-write`",
+    "LOADING": "Redis is still loading its data",
+    "MASTERDOWN": "this Redis is a replica that has lost its primary: let REDIS_URL name the primary",
+}
+_REFUSAL_CODES = re.compile(rf"\b({'|'.join(WRITE_REFUSALS)})\b")
+_REFUSAL_CLASSES = (
+    (OutOfMemoryError, "OOM"),
+    (ReadOnlyError, "READONLY"),
+    (NoPermissionError, "NOPERM"),
+    (BusyLoadingError, "LOADING"),
+    (MasterDownError, "MASTERDOWN"),
+)
 log = logging.getLogger(__name__)
 
 
@@ -153,3 +181,31 @@ def _is_json(data: object) -> bool:
     except (msgspec.MsgspecError, RecursionError):
         return False
     return True
+
+
+def find_write_obstacle(client: "redis.Redis", *keys: str) -> str | None:
+    """In words why Redis takes no write, and what to do; None where it does.
+
+    It may answer every question and still refuse to hold what is owed. Nothing stays of what this
+    writes. Raises redis.RedisError when Redis does not answer.
+    """
+    try:
+        client.register_script(_read_probe())(keys=keys or (WRITE_PROBE, RQ_WRITE_PROBE))
+    except (ResponseError, BusyLoadingError, MasterDownError) as error:
+        return _explain_refusal(error)
+    return None
+
+
+@functools.cache
+def _read_probe() -> str:
+    return (resources.files("receiver.inbox") / "lua" / "probe.lua").read_text()
+
+
+def _explain_refusal(error: redis.RedisError) -> str:
+    """redis-py cuts the code off where it has a class of its own for it."""
+    code = next((code for kind, code in _REFUSAL_CLASSES if isinstance(error, kind)), None)
+    found = _REFUSAL_CODES.search(str(error))
+    code = code or (found[1] if found else None)
+    if code is None and "ACL failure" in str(error):  # from within the script
+        code = "NOPERM"
+    return WRITE_REFUSALS[code] if code else f"Redis refused a write: {error}"

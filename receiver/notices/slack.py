@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from receiver.batch_names import BatchName
-from receiver.inbox.summaries import Summary
+from receiver.inbox.entry_fields import Summary
 from receiver.notices.overdue import EXPIRES_H
 from receiver.outputs.judgement import judge
 

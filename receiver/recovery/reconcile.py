@@ -15,8 +15,7 @@ from receiver.errors import InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient
 from receiver.gemini.retention import moment
-from receiver.inbox.burials import may_pass
-from receiver.inbox.entries import Entry
+from receiver.inbox.entries import Entry, may_pass
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox, Reopen
 from receiver.inbox.queries import InboxQueries

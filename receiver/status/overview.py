@@ -14,8 +14,7 @@ from receiver.inbox.live_workers import LiveWorker, find_workers
 from receiver.inbox.outages import Outage, find_outages
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import BURIED, COUNTERS, DONE, DUE, RECONCILE, translate_redis_errors
-from receiver.inbox.redis_health import RedisProblem, examine
-from receiver.inbox.redis_writes import find_write_obstacle
+from receiver.inbox.redis_health import RedisProblem, examine, find_write_obstacle
 from receiver.notices.outbox import OutboxStatus, read_standing
 from receiver.recovery.running_batches import RunningNow, find_overdue, read_running
 from receiver.recovery.web_presence import read_web_processes

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from receiver.batch_names import INBOX_NAME, BatchName
 from receiver.inbox.entries import Entry
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import judge_summary
+from receiver.inbox.entry_fields import JobProgress, judge_summary
 from receiver.outputs.judgement import Judgement
 from receiver.outputs.outcomes import OUTCOMES
 from receiver.settings.projects import DEFAULT

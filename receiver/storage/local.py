@@ -12,7 +12,7 @@ from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from receiver.errors import AlreadyStoredError, StorageError
-from receiver.storage.disk_errors import OF_A_NAME, explain
+from receiver.storage.errors import NAME_ERRNOS, explain_os_error
 
 TEMPORARY = ".tmp"  # no output's name begins with a dot
 CHUNK_BYTES = 256 * 1024
@@ -27,8 +27,10 @@ def local_root(url: str) -> Path:
 
 
 def _failure(what: str, name: str, error: OSError) -> StorageError:
-    words = f"the storage did not {what} {name}: {explain(error)}; it is tried again by itself"
-    return StorageError(words, fault="batch" if error.errno in OF_A_NAME else "outside")
+    words = (
+        f"the storage did not {what} {name}: {explain_os_error(error)}; it is tried again by itself"
+    )
+    return StorageError(words, fault="batch" if error.errno in NAME_ERRNOS else "outside")
 
 
 def _chunks_of(file: IO[bytes], name: str) -> Iterator[bytes]:
@@ -102,7 +104,8 @@ class LocalStorage:
         except OSError as error:
             lasting = isinstance(error, FileExistsError | NotADirectoryError)
             raise StorageError(
-                f"STORAGE_URL can't be used: {root}: {explain(error)}", retryable=not lasting
+                f"STORAGE_URL can't be used: {root}: {explain_os_error(error)}",
+                retryable=not lasting,
             ) from error
 
     @contextmanager

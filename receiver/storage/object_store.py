@@ -21,10 +21,10 @@ from receiver.errors import AlreadyStoredError
 from receiver.storage.errors import (
     OTHER,
     Platform,
+    bucket_error,
     is_missing_bucket,
     platform_of,
-    trouble,
-    unusable,
+    unusable_error,
 )
 from receiver.storage.uploads import Pace, Uploads
 
@@ -84,7 +84,7 @@ class ObjectStorage:
             puts = from_url(url, retry_config=_retries(PUT_RETRIES, patience_s))
             return cls(store, platform, puts, patience_s)
         except (BaseError, ValueError) as error:
-            raise unusable(error, platform) from error
+            raise unusable_error(error, platform) from error
 
     def _call(self, what: str, name: str, action: Callable[[], T]) -> T:
         try:
@@ -92,7 +92,7 @@ class ObjectStorage:
         except AlreadyExistsError as error:
             raise AlreadyStoredError(name) from error
         except (BaseError, OSError, ValueError) as error:
-            raise trouble(what, name, error, self._platform) from error
+            raise bucket_error(what, name, error, self._platform) from error
 
     def _find(self, what: str, name: str, action: Callable[[], T]) -> T | None:
         """What the action finds; None when the object is not there."""

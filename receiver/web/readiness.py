@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from receiver.inbox.redis import WRITE_PROBE
-from receiver.inbox.redis_writes import REASONS, find_write_obstacle
+from receiver.inbox.redis_health import WRITE_REFUSALS, find_write_obstacle
 from receiver.status.threads import Shared, Threads
 
 TIMEOUT_S = 2.5
@@ -35,7 +35,7 @@ class Readiness:
             )
         except (redis.RedisError, TimeoutError, OSError):
             return AWAY
-        return obstacle if obstacle is None or obstacle in REASONS.values() else OTHER
+        return obstacle if obstacle is None or obstacle in WRITE_REFUSALS.values() else OTHER
 
 
 async def ready(request: Request) -> Response:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from receiver.errors import GeminiError, ManifestError, ReceiverError, StorageError
-from receiver.inbox.summaries import Summary, summarise
+from receiver.inbox.entry_fields import Summary, summarise
 from receiver.outputs.manifest import Manifest
 from receiver.retry import OUTAGE_CAP_S, Next, Patience, jittered, plan_next
 from workers.job.lease import LeaseKeeper

@@ -9,8 +9,8 @@ import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.gemini.operations import Batch
+from receiver.inbox.entry_fields import JobProgress, Stage
 from receiver.inbox.ledger import Inbox
-from receiver.inbox.progress import JobProgress, Stage
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.telemetry.metrics import definitions

@@ -10,9 +10,8 @@ from typing import Self, TypeVar
 
 from receiver.errors import Fault, InboxUnavailableError, LeaseLostError, ReceiverError
 from receiver.inbox.entries import State
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import Summary
 from receiver.notices.payloads import Message
 from receiver.retry import Counter
 from receiver.telemetry.log_fields import FollowingThread

@@ -3,7 +3,7 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS, RECONCILE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local ENTRY, DELIVERY = 'gbr:entry:', 'gbr:delivery:'
-local HISTORY = 'gbr:history:' .. math.floor(now / 1800000) -- a hash each half hour: see receiver/metrics/history.py
+local HISTORY = 'gbr:history:' .. math.floor(now / 1800000) -- a hash each half hour: see receiver/telemetry/metrics/history.py
 local HISTORY_TTL_S = 26 * 3600
 local MOST_STEPS, MOST_DETAIL = 50, 300
 

@@ -21,7 +21,7 @@ from receiver.inbox.redis import (
     read_time_ms,
     translate_redis_errors,
 )
-from receiver.inbox.redis_writes import find_write_obstacle
+from receiver.inbox.redis_health import find_write_obstacle
 from receiver.notices.outbox import read_standing
 from receiver.recovery.running_batches import read_running
 from receiver.recovery.web_presence import read_web_processes

@@ -9,11 +9,10 @@ from click.testing import CliRunner, Result
 
 from receiver.cli import main
 from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.progress import JobProgress
 from receiver.inbox.redis import connect
-from receiver.inbox.summaries import Summary
 from tests.receiver.inbox.test_queries import fill
 
 

@@ -5,9 +5,9 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError, LeaseLostError
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease, Reopen
 from receiver.inbox.redis import BURIED, DELIVERIES, DUE, ENTRY, FENCE, METRICS, connect
-from receiver.inbox.summaries import Summary
 from tests.waiting import eventually
 
 BATCH = "batches/abc"

@@ -8,10 +8,10 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.inbox.entries import State
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import BURIED_TTL_S, DONE_TTL_S, Arrival, Inbox, Lease
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import BURIED, DONE, DUE, ENTRY, connect
-from receiver.inbox.summaries import Summary
 
 STATES: list[State] = ["open", "leased", "buried", "done"]
 

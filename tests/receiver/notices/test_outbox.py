@@ -3,9 +3,9 @@ import json
 import pytest
 import redis
 
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease
-from receiver.inbox.summaries import Summary
 from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.payloads import describe_manifest
 from receiver.notices.queue import NoticeQueue

@@ -6,10 +6,10 @@ import pytest
 from receiver.errors import GeminiError, InboxUnavailableError, ReconcileLockedError, StorageError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.project_client import ProjectClient
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival
 from receiver.inbox.redis import ENTRY, RECONCILE, connect
-from receiver.inbox.summaries import Summary
 from receiver.recovery.reconcile import Reconciliation
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.recovery.scheduler import reconcile_due_projects

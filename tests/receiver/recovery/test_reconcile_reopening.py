@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.errors import Fault
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival
 from receiver.inbox.redis import ENTRY
-from receiver.inbox.summaries import Summary
 from tests.receiver.listing import ago
 from tests.receiver.looking import Stage, staging
 

@@ -3,8 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.inbox.entries import Entry, State
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import Summary
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.outputs.manifest import Priced
 from receiver.outputs.outcomes import OUTCOMES
 from receiver.status.view_models import NARROWEST, advance, make_row, page_path, split_bar

@@ -17,9 +17,9 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import LeaseLostError
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease
 from receiver.inbox.redis import METRICS, connect
-from receiver.inbox.summaries import Summary
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import Message
 from receiver.notices.queue import NoticeQueue

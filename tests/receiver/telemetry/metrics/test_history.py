@@ -2,9 +2,9 @@
 
 import redis
 
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import HISTORY
-from receiver.inbox.summaries import Summary
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
 from receiver.telemetry.metrics.history import SLOTS, fetch_history

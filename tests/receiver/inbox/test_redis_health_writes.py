@@ -9,7 +9,7 @@ import redis
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.inbox.redis import WRITE_PROBE, connect
-from receiver.inbox.redis_writes import find_write_obstacle
+from receiver.inbox.redis_health import find_write_obstacle
 from tests.waiting import eventually
 
 
