@@ -35,7 +35,7 @@ def retry(client: "redis.Redis", names: Sequence[str]) -> list[str]:
 
 
 class Readmission:
-    """Puts the batches that a replay misses into the inbox; a dry run only says what would happen."""
+    """Puts the batches that a replay misses into the inbox; a dry run only says which."""
 
     def __init__(self, client: "redis.Redis", *, dry_run: bool = False) -> None:
         self._inbox, self._job_queue = Inbox(client), JobQueue(client)

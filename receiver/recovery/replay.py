@@ -12,8 +12,8 @@ from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
 
 Verdict = Literal["queued", "owed", "buried", "young", "expired"]
-GROUP_SIZE = 100  # batches looked up at once
-MAX_FAULTS = 3  # of Gemini in a row, when batches are asked for one by one: then it is away, and not one batch odd
+GROUP_SIZE = 100  # batches that are looked up together
+MAX_FAULTS = 3  # of Gemini in a row: then it is away, and not just one batch odd
 STORAGE_THREADS = 8  # a bucket answers in tens of milliseconds; several questions overlap
 
 
@@ -23,18 +23,16 @@ class ReplayCounts:
 
     found: int = 0  # terminal batches within the time asked for
     stored: int = 0  # with a manifest in the storage
-    queued: list[str] = field(default_factory=list)  # put into the inbox, or would be in a dry run
+    queued: list[str] = field(default_factory=list)  # put into the inbox, or to be in a dry run
     owed: int = 0  # in the inbox already
     buried: int = 0  # buried before, and left so
     young: int = 0  # so fresh that the callback may still be on its way
     unfinished: int = 0  # still pending or running at Gemini
-    expired: list[str] = field(
-        default_factory=list
-    )  # ended longer ago than results live, and have none any more
-    unclear: list[str] = field(
-        default_factory=list
-    )  # Gemini did not show them, or not readably: no verdict
-    reasons: list[str] = field(default_factory=list)  # why, for each of them
+    # Ended longer ago than results live, and have none any more.
+    expired: list[str] = field(default_factory=list)
+    # Without a verdict: Gemini did not show them, or not readably.
+    unclear: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)  # why, for each of the unclear ones
 
     def note_unclear(self, name: str, reason: str) -> None:
         """Count what gets no verdict."""
@@ -43,7 +41,7 @@ class ReplayCounts:
 
 
 def add_counts(parts: Iterable[ReplayCounts]) -> ReplayCounts:
-    """What the replays of several projects saw together."""
+    """The sums of several projects' replays."""
     whole = ReplayCounts()
     for one in parts:
         for part in fields(ReplayCounts):
@@ -53,11 +51,14 @@ def add_counts(parts: Iterable[ReplayCounts]) -> ReplayCounts:
 
 @dataclass(frozen=True)
 class Window:
-    """Ends of batches that a replay looks at: RFC 3339 in UTC. One whose end is not known is in every window."""
+    """When the batches ended that a replay checks: RFC 3339 in UTC.
+
+    One whose end is not known is in every window.
+    """
 
     since: str | None = None  # inclusive
     until: str | None = None  # exclusive
-    also: frozenset[str] = frozenset()  # batches that are looked at whenever they ended
+    also: frozenset[str] = frozenset()  # batches that are checked whenever they ended
 
     def holds(self, batch: Batch) -> bool:
         is_early = batch.ended and self.since and batch.ended < self.since
@@ -84,11 +85,11 @@ def replay(
     admit: Callable[[Sequence[Batch]], Sequence[Verdict]],
     window: Window,
 ) -> ReplayCounts:
-    """Look at every listed batch and admit the terminal ones that have no manifest.
+    """Admit every listed batch that has ended and has no manifest.
 
-    A batch that is listed as unfinished may have ended since, so it is asked for by name. One that Gemini does not
-    show, or that can't be read, gets no verdict. The replay ends with an error of the storage or of `admit`, and with
-    one of Gemini that says nothing about a single batch.
+    A batch that is listed as unfinished may have ended since, so it is asked for by name. One
+    that Gemini does not show, or that can't be read, gets no verdict. Errors of the storage, of
+    `admit`, and of Gemini where they concern more than one batch, end the replay.
     """
     counts = ReplayCounts()
     candidates = _candidates(listed, window, counts)
@@ -117,7 +118,7 @@ def _candidates(
 
 
 class Asking:
-    """Asks for batches by name; one that Gemini does not show, or not readably, is unclear and ends nothing."""
+    """Asks for batches by name; one that Gemini does not show, or not readably, is unclear."""
 
     def __init__(self, get_batch: Callable[[str], Batch], counts: ReplayCounts) -> None:
         self._get_batch, self._tally = get_batch, counts
