@@ -58,7 +58,7 @@ def replay_notices(
             if data is None:
                 missing.append(name)
                 continue
-            outbox.owe(name, describe_manifest(parse_record(name, data)))
+            outbox.enqueue(name, describe_manifest(parse_record(name, data)))
             owed.append(name)
     for name in missing:
         click.echo(f"{name} is not stored: {tell_whereabouts(settings, name)}", err=True)

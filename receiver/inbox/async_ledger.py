@@ -1,4 +1,4 @@
-"""The inbox's first step for an event loop: threads would take the interpreter's lock from it at every delivery."""
+"""Async twin of `Inbox.accept`: running that in a thread would cost a GIL switch per delivery."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,9 +24,8 @@ class AsyncInbox:
             url,
             socket_timeout=REDIS_TIMEOUT_S,
             socket_connect_timeout=REDIS_TIMEOUT_S,
-            retry=Retry(
-                NoBackoff(), 1, CLOSING_ERRORS
-            ),  # on a new connection; to accept twice is harmless
+            # On a new connection; to accept twice is harmless.
+            retry=Retry(NoBackoff(), 1, CLOSING_ERRORS),
             health_check_interval=0,
             driver_info=driver_info(),
         )
@@ -44,7 +43,7 @@ class AsyncInbox:
         await self._client.aclose()
 
     async def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
-        """As that of `Inbox`: one atomic step, True where an arrival opened an entry.
+        """Record all arrivals in one atomic step. True where one opened an entry.
 
         Raises InboxUnavailableError within REDIS_TIMEOUT_S.
         """

@@ -20,7 +20,7 @@ class Outage(msgspec.Struct, frozen=True):
     batches: int
     since_ms: int  # its batches' first fault, in Unix time by Redis' clock
     cause: str  # of the batch that has waited longest
-    is_all: bool = True  # else more batches were due than were looked at
+    is_all: bool = True  # else more batches were due than were read
 
 
 def find_outages(client: "redis.Redis") -> list[Outage]:

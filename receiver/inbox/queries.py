@@ -1,4 +1,4 @@
-"""The inbox as a person looks at it: what is in it, batch by batch."""
+"""Lists the entries of the inbox, for people."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""The inbox's Redis: how to connect, what its errors become, its clock, and the names of our keys."""
+"""The inbox's Redis: how to connect, what its errors become, its clock, and our keys' names."""
 
 import functools
 from collections.abc import Iterator

@@ -28,15 +28,17 @@ from receiver.inbox.job_queue import open_queue
 from receiver.inbox.redis import RQ_WRITE_PROBE, WRITE_PROBE, now_ms, translate_redis_errors
 
 MAX_OFFSET_S = 5.0
-JOBS_LOOKED_AT = 100
+MAX_JOBS = 100
 MAX_JOB_BYTES = 4096
 WRITE_REFUSALS = {
     "OOM": "Redis is full and takes no writes: raise its `maxmemory`, or see what else fills it",
     "READONLY": "this Redis is a read-only replica: let REDIS_URL name the primary",
-    "MISCONF": "Redis takes no writes since it can't save them to its disk: see that the disk has room and is writable",
-    "NOPERM": "the Redis user of REDIS_URL may not write: give it all commands on the keys `gbr:*` and `rq:*`",
-    "NOREPLICAS": "Redis takes no writes since too few replicas follow it: bring them back, or lower"
-    " `min-replicas-to-write`",
+    "MISCONF": "Redis takes no writes since it can't save them to its disk: see that the disk has"
+    " room and is writable",
+    "NOPERM": "the Redis user of REDIS_URL may not write: give it all commands on the keys `gbr:*`"
+    " and `rq:*`",
+    "NOREPLICAS": "Redis takes no writes since too few replicas follow it: bring them back, or"
+    " lower `min-replicas-to-write`",
     "LOADING": "Redis is still loading its data",
     "MASTERDOWN": "this Redis is a replica that has lost its primary: let REDIS_URL name the primary",
 }
@@ -73,7 +75,10 @@ def examine(client: "redis.Redis", *, clock: Callable[[], float] = time.time) ->
 
 
 def check_at_start(client: "redis.Redis") -> None:
-    """Log what is wrong. Raises UnfitRedisError where that would lose batches, and InboxUnavailableError."""
+    """Log what is wrong. Raises UnfitRedisError where that would lose batches.
+
+    Raises InboxUnavailableError when Redis can't be asked.
+    """
     levels = {"refuse": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO}
     findings = examine(client)
     for finding in findings:
@@ -113,7 +118,8 @@ def _check_eviction(client: "redis.Redis") -> Iterator[RedisProblem]:
     elif policy.startswith("allkeys-"):
         yield RedisProblem(
             "refuse",
-            f"Redis drops any key when its memory is full ({policy}), so it would lose batches: {fix}",
+            f"Redis drops any key when its memory is full ({policy}), so it would lose batches:"
+            f" {fix}",
         )
     elif policy.startswith("volatile-"):
         yield RedisProblem(
@@ -135,7 +141,8 @@ def _check_persistence(client: "redis.Redis") -> Iterator[RedisProblem]:
     elif is_on == "0":
         yield RedisProblem(
             "warn",
-            f"Redis keeps no append-only file: when it crashes, only a reconcile restores what was owed: {fix}",
+            "Redis keeps no append-only file: when it crashes, only a reconcile restores what was"
+            f" owed: {fix}",
         )
 
 
@@ -151,9 +158,9 @@ def _check_clock(client: "redis.Redis", clock: Callable[[], float]) -> Iterator[
 
 
 def _check_jobs(client: "redis.Redis") -> Iterator[RedisProblem]:
-    """RQ's own default is pickles; a program that shares the queue would have its jobs refused by our workers."""
+    """Jobs of another program that shares the queue: RQ pickles them by default, we refuse that."""
     try:
-        ids: list[Any] = client.lrange(open_queue(client).key, 0, JOBS_LOOKED_AT - 1)
+        ids: list[Any] = client.lrange(open_queue(client).key, 0, MAX_JOBS - 1)
     except ResponseError:
         yield RedisProblem(
             "warn",
@@ -167,8 +174,9 @@ def _check_jobs(client: "redis.Redis") -> Iterator[RedisProblem]:
         data is not None and not _is_json(data) for data in pipeline.execute(raise_on_error=False)
     )
     if foreign:
-        text = f"{foreign} of the first {len(ids)} waiting RQ jobs are not JSON: another program enqueues here, or did"
-        yield RedisProblem("warn", f"{text}; they are refused. Give it a Redis database of its own")
+        which = f"{foreign} of the first {len(ids)} waiting RQ jobs are not JSON"
+        cause = "another program enqueues here, or did; they are refused"
+        yield RedisProblem("warn", f"{which}: {cause}. Give it a Redis database of its own")
 
 
 def _is_json(data: object) -> bool:

@@ -1,4 +1,4 @@
-"""The Lua scripts: every change of the inbox is one of them, atomic and on Redis' own clock."""
+"""The Lua scripts: every change of the inbox is one of them, atomic and by Redis' clock."""
 
 import itertools
 from collections.abc import Iterator, Sequence

@@ -92,15 +92,15 @@ class Outbox:
     """Every call raises InboxUnavailableError when Redis can't be asked."""
 
     def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
-        """`targets` are the digests of those whom `owe` is for."""
+        """`targets` are the digests of those whom `enqueue` is for."""
         self._client = client
         self._run = Scripts(
-            client, ("owe_notice", "retry_notices", "purge_notices"), targets=targets
+            client, ("enqueue_notice", "retry_notices", "purge_notices"), targets=targets
         ).run
 
-    def owe(self, batch: str, message: Message) -> None:
-        """Owe a message about a batch to every target, at once. One that waits already is not owed twice."""
-        self._run("owe_notice", batch, *message.encode())
+    def enqueue(self, batch: str, message: Message) -> None:
+        """Enqueue a message about a batch for every target. One that waits already stays one."""
+        self._run("enqueue_notice", batch, *message.encode())
 
     def retry(self, names: Sequence[str]) -> list[str]:
         """Make these notices due now, as if never tried. Gives those that were there."""

@@ -42,7 +42,7 @@ def settings(redis_url: str, receiver: Receiver, tmp_path: Path) -> dict[str, st
 def mine(client: "redis.Redis", receiver: Receiver) -> str:
     """The name of one notice that waits for the receiver; the same waits for somebody who was removed."""
     digest = make_target("webhook", f"{receiver.url}/hunter2").digest
-    Outbox(client, [digest, REMOVED.digest]).owe(BATCH, STORED)
+    Outbox(client, [digest, REMOVED.digest]).enqueue(BATCH, STORED)
     return next(notice.name for notice in Outbox(client).listing() if notice.target == digest)
 
 
@@ -134,7 +134,7 @@ def test_replay_makes_a_notice_of_the_manifest(
     (tmp_path / "b1").mkdir()
     (tmp_path / "b1" / "_manifest.json").write_bytes(encode_manifest(MANIFEST))
     digest = make_target("webhook", f"{receiver.url}/hunter2").digest
-    Outbox(client, [digest]).owe(BATCH, describe_manifest(MANIFEST))
+    Outbox(client, [digest]).enqueue(BATCH, describe_manifest(MANIFEST))
     (first,) = Outbox(client).listing()
     client.flushall()
     assert run(settings, "replay", "b1").stdout == "1 of 1 queued\n"

@@ -32,7 +32,7 @@ HOUR_S = 3600
 
 def owe(client: "redis.Redis", settings: NoticeSettings, *batches: str) -> None:
     for batch in batches or (BATCH,):
-        Outbox(client, settings.digests).owe(batch, STORED)
+        Outbox(client, settings.digests).enqueue(batch, STORED)
 
 
 def only(client: "redis.Redis") -> Notice:

@@ -22,7 +22,7 @@ def outbox(client: "redis.Redis") -> Outbox:
 
 
 def owe(outbox: Outbox) -> list[Notice]:
-    outbox.owe(BATCH, STORED)
+    outbox.enqueue(BATCH, STORED)
     return outbox.listing()
 
 

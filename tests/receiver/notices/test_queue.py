@@ -18,7 +18,7 @@ TARGET = "0123456789ab"
 
 @pytest.fixture
 def queue(client: "redis.Redis") -> NoticeQueue:
-    Outbox(client, [TARGET]).owe(BATCH, STORED)
+    Outbox(client, [TARGET]).enqueue(BATCH, STORED)
     return NoticeQueue(client, TARGET)
 
 
@@ -52,7 +52,7 @@ def test_only_one_claim_wins(queue: NoticeQueue) -> None:
 def test_two_senders_at_once_share_the_work(client: "redis.Redis", redis_url: str) -> None:
     outbox = Outbox(client, [TARGET])
     for number in range(40):
-        outbox.owe(f"batches/b{number}", STORED)
+        outbox.enqueue(f"batches/b{number}", STORED)
     claimed, barrier = list[str](), Barrier(2)
 
     def take() -> None:
@@ -104,7 +104,7 @@ def test_dead_notice_is_kept(queue: NoticeQueue, client: "redis.Redis") -> None:
 
 
 def test_every_key_expires(queue: NoticeQueue, client: "redis.Redis") -> None:
-    Outbox(client, [TARGET]).owe("batches/b2", STORED)
+    Outbox(client, [TARGET]).enqueue("batches/b2", STORED)
     queue.mark_dead(claim(queue), "gone")
     claim(queue)
     keys = list(client.scan_iter("gbr:*notice*"))
@@ -119,7 +119,7 @@ def test_expired_notice_is_left_out(queue: NoticeQueue, client: "redis.Redis") -
 
 
 def test_one_targets_notices_are_no_other_ones(client: "redis.Redis") -> None:
-    Outbox(client, [TARGET, "other"]).owe(BATCH, STORED)
+    Outbox(client, [TARGET, "other"]).enqueue(BATCH, STORED)
     one, other = claim(NoticeQueue(client, TARGET)), claim(NoticeQueue(client, "other"))
     assert one.message_id == other.message_id
     assert one.name != other.name
@@ -161,7 +161,7 @@ def test_what_is_no_hash_is_left_out(queue: NoticeQueue, client: "redis.Redis") 
 
 def test_spoilt_queue_stops_no_batch(client: "redis.Redis") -> None:
     client.set(NOTICE_QUEUE + TARGET, "text")
-    Outbox(client, [TARGET]).owe(BATCH, STORED)
+    Outbox(client, [TARGET]).enqueue(BATCH, STORED)
     assert claim(NoticeQueue(client, TARGET)).batch == BATCH
 
 

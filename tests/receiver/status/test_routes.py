@@ -373,11 +373,11 @@ def test_absence_of_the_storage_leaves_the_rest(redis_url: str, tmp_path: Path) 
 def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
     assert "<h2>Notices</h2>" not in CLIENT.get(f"{web_url}/status", headers=BEARER).text
     with connect(redis_url) as client:
-        Outbox(client, ["0123456789ab"]).owe("batches/told", Message("results.stored", {}))
+        Outbox(client, ["0123456789ab"]).enqueue("batches/told", Message("results.stored", {}))
         notice = NoticeQueue(client, "0123456789ab").claim()
         assert notice is not None
         NoticeQueue(client, "0123456789ab").mark_dead(notice, "HTTP 410 <b>")
-        Outbox(client, ["0123456789ab"]).owe("batches/other", Message("results.failed", {}))
+        Outbox(client, ["0123456789ab"]).enqueue("batches/other", Message("results.failed", {}))
 
     def shown() -> str:
         text = CLIENT.get(f"{web_url}/status", headers=BEARER).text

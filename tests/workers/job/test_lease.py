@@ -105,7 +105,8 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
 )
 def test_wish_to_stop_is_heard(redis_url: str, wish: str, error: str) -> None:
     script = f"""
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from workers.job.lease import LeaseKeeper, clock_s
 from workers.job.shutdown import request_{wish}
 inbox = Inbox(connect("{redis_url}"))
@@ -127,7 +128,8 @@ except Exception as error:
 def test_hanging_job_is_cut_off(redis_url: str, inbox: Inbox, wish: str, attempts: int) -> None:
     script = f"""
 import time
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from workers.job.lease import LeaseKeeper, clock_s
 from workers.job.shutdown import request_{wish}
 inbox = Inbox(connect("{redis_url}"))

@@ -201,7 +201,7 @@ def test_outbox_is_shown(client: "redis.Redis") -> None:
     target, notice = "0123456789ab", Message("results.stored", {})
     outbox, queue = Outbox(client, [target]), NoticeQueue(client, target)
     for number in range(3):
-        outbox.owe(f"batches/{number}", notice)
+        outbox.enqueue(f"batches/{number}", notice)
     gone, taken = queue.claim(), queue.claim()
     assert gone is not None
     assert taken is not None
