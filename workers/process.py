@@ -11,10 +11,12 @@ from typing import Literal
 from receiver.batch_names import BatchName
 from receiver.errors import (
     AlreadyStoredError,
+    DoubtedError,
     ExpiredError,
     GeminiError,
     LeaseLostError,
     ReceiverError,
+    ShuttingDownError,
 )
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
@@ -37,8 +39,8 @@ from workers.forms.forms import Forms
 from workers.job.configuration import current_settings
 from workers.job.fates import settle_crash, settle_error
 from workers.job.job_telemetry import JobTelemetry, announce
-from workers.job.lease import LeaseKeeper, ShuttingDownError, clock_s
-from workers.job.readings import DoubtedError, read_counts, require_belief, require_replacement
+from workers.job.lease import LeaseKeeper, clock_s
+from workers.job.readings import read_counts, require_belief, require_replacement
 from workers.job.scratch import open_scratch
 from workers.job.split import Split
 from workers.results.result_counts import ResultCounts

@@ -11,12 +11,11 @@ import httpx
 import msgspec
 
 from receiver.batch_names import GEMINI_NAME
-from receiver.errors import GeminiError
+from receiver.errors import AnswerTooLargeError, GeminiError
 from receiver.gemini.models import full_model_name
 from receiver.gemini.operations import Batch, Unread, read_batch, read_listed
 from receiver.gemini.transport import (
     MAX_REFUSAL_BYTES,
-    AnswerTooLargeError,
     Trace,
     Transport,
     decode,

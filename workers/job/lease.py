@@ -8,7 +8,14 @@ from threading import Event
 from types import TracebackType
 from typing import Self, TypeVar
 
-from receiver.errors import Fault, InboxUnavailableError, LeaseLostError, ReceiverError
+from receiver.errors import (
+    Fault,
+    InboxUnavailableError,
+    LeaseLostError,
+    OutOfTimeError,
+    ReceiverError,
+    ShuttingDownError,
+)
 from receiver.inbox.entries import State
 from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
@@ -36,18 +43,6 @@ log = logging.getLogger(__name__)
 def clock_s() -> float:
     """Seconds that pass in every state of the machine: a laptop that sleeps must not believe in its old lease."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-class ShuttingDownError(ReceiverError):
-    """The process was asked to stop; the batch goes back uncounted."""
-
-    retryable = True
-
-
-class OutOfTimeError(ReceiverError):
-    """The job ran into its time limit; the batch goes back as an error."""
-
-    retryable = True
 
 
 class LeaseKeeper:

@@ -69,7 +69,7 @@ def test_flood_costs_one_write_a_second(client: "redis.Redis") -> None:
     assert (
         client.xlen(REFUSALS) <= 1 + MAX_AT_ONCE * 3
     )  # a slow machine may pass a second or two here
-    assert len(book._notes) <= MAX_AT_ONCE  # noqa: SLF001 - what it holds back must stay small
+    assert len(book._rejected) <= MAX_AT_ONCE  # noqa: SLF001 - what it holds back must stay small
 
 
 def test_flood_hides_no_real_delivery(client: "redis.Redis") -> None:

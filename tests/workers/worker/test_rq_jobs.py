@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.errors import ForeignJobError
 from receiver.inbox.job_queue import FUNCTION, JobQueue, open_queue
 from workers.process import process_batch
-from workers.worker.rq_jobs import MAX_DATA_BYTES, ForeignJobError, OwnJob, find_refusal
+from workers.worker.rq_jobs import MAX_DATA_BYTES, OwnJob, find_refusal
 
 
 def call(function: str = FUNCTION, *args: Any, **kwargs: Any) -> bytes:
