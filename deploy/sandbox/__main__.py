@@ -13,10 +13,15 @@ from typing import Any
 import click
 import uvicorn
 
-from deploy.sandbox.app import create_app
+from deploy.sandbox.api.app import create_app
 from deploy.sandbox.config import DAY_S, SandboxConfig
-from deploy.sandbox.knobs import KNOBS, ServeCommand, knob_options, read_knobs
-from deploy.sandbox.trigger import trigger
+from deploy.sandbox.delivery.trigger import trigger
+from deploy.sandbox.faults.fault_options import (
+    FAULT_OPTIONS,
+    ServeCommand,
+    add_fault_options,
+    read_faults,
+)
 
 SHUTDOWN_S = 2
 
@@ -92,7 +97,7 @@ main.add_command(trigger)
 @click.option(
     "--file-ttl", "file_ttl_s", default=2 * DAY_S, help="Seconds until an uploaded file is gone."
 )
-@knob_options
+@add_fault_options
 def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
     """
     Run the stand-in until SIGTERM or Ctrl-C.
@@ -100,7 +105,7 @@ def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
     The faults below can also be turned while it runs: POST /sandbox/faults with {"late_output": 2}, GET shows all,
     DELETE puts them back as they were at the start.
     """
-    faults = read_knobs({name: others.pop(name) for name in KNOBS})
+    faults = read_faults({name: others.pop(name) for name in FAULT_OPTIONS})
     _require_free(host, port)
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(0)

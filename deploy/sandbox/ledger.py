@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from deploy.sandbox.wire import Json, now_ns, utc_text
+from deploy.sandbox.google_api import Json, now_ns, utc_text
 
 Kind = Literal["generate", "embed"]
 WebhookState = Literal["enabled", "disabled", "disabled_due_to_failed_deliveries"]
