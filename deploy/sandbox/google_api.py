@@ -1,4 +1,4 @@
-"""How Google's API front end speaks: error bodies, pretty JSON, two casings, lenient input, pages, times and ids."""
+"""Conventions of Google's APIs: error bodies, JSON, both casings, pages, times and ids."""
 
 import functools
 import json
@@ -34,7 +34,7 @@ QUOTED = re.compile(r"'((?:\\.|[^'\\])*)'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 
 
 class ApiError(Exception):
-    """A refusal in the shape that Google's APIs give it: an HTTP status, its gRPC name and a sentence."""
+    """An error as Google's APIs send it: an HTTP status, its gRPC name and a message."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ def encode_compact(value: Any) -> bytes:
 
 
 def decode(text: bytes) -> Any:
-    """JSON as lenient as Python reads it. Raises ValueError, also on nesting too deep to read."""
+    """JSON as leniently as Python reads it. Raises ValueError, also for too deep nesting."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -114,7 +114,7 @@ async def read_object(request: Request, *, limit_bytes: int = INLINE_LIMIT_BYTES
 
 
 def _decode_single_quoted(body: bytes) -> Any:
-    """The guide's curl samples quote with apostrophes, and the service takes them."""
+    """Read JSON with single quotes, as in the guide's curl samples and accepted by the service."""
     try:
         return json.loads(QUOTED.sub(_with_double_quotes, body.decode()))
     except (ValueError, RecursionError) as error:
@@ -133,7 +133,7 @@ def snake(name: str) -> str:
 
 
 def pick(holder: Any, name: str) -> Any:
-    """The member called `name` (camelCase) in either casing; None when absent or when there is no object."""
+    """The member `name` (given in camelCase) in either casing; None if absent or not an object."""
     if not isinstance(holder, dict):
         return None
     value = holder.get(name)
@@ -141,7 +141,7 @@ def pick(holder: Any, name: str) -> Any:
 
 
 def refuse_unknown(holder: Json, names: Sequence[str], where: str) -> None:
-    """Raise ApiError 400 when `holder` has a member outside `names` (given in camelCase, taken in both casings)."""
+    """Raise ApiError 400 if `holder` has a member that is not in `names`, in either casing."""
     known = {*names, *map(snake, names)}
     for name in holder:
         if name not in known:
@@ -152,7 +152,7 @@ def refuse_unknown(holder: Json, names: Sequence[str], where: str) -> None:
 
 
 def new_id(length: int = 36) -> str:
-    """Lowercase letters and digits; fresh in every run, since receivers remember the names they have seen."""
+    """Lowercase letters and digits, random: receivers remember the names that they have seen."""
     return "".join(secrets.choice(ID_LETTERS) for _ in range(length))
 
 
@@ -176,7 +176,7 @@ Item = TypeVar("Item", bound=Numbered)
 def page_of(
     items: Sequence[Item], size: str | None, token: str | None, *, limit: int
 ) -> tuple[list[Item], str | None]:
-    """One page, newest first, and the token of the next. Deletions between two pages shift nothing."""
+    """A page, newest first, and the token of the next one. Deletions do not shift later pages."""
     try:
         wanted = int(size) if size else 50
         before = int(token, 36) if token else None

@@ -1,4 +1,4 @@
-"""Routes that the real service does not have: ready-made batches, faults, key rotation, and the ledger of what was."""
+"""Routes of the sandbox only: ready-made batches, faults, key rotation, the ledger."""
 
 import dataclasses
 from pathlib import Path
@@ -34,23 +34,22 @@ class ReadyBatch(msgspec.Struct, forbid_unknown_fields=True):
 
     state: State = State.SUCCEEDED
     result_path: str | None = None  # an existing file on this machine, served as the result file
-    output: dict[str, Any] | None = (
-        None  # instead: the raw output, such as `{"inlinedResponses": …}`
-    )
+    # instead of result_path: the raw output, such as `{"inlinedResponses": …}`
+    output: dict[str, Any] | None = None
     request_count: int = 0
     failed_count: int = 0
-    successful_count: int | None = None  # all the others by default
+    successful_count: int | None = None  # by default all that did not fail
     display_name: str | None = None
     model: str = "models/gemini-3.5-flash"
     kind: Kind = "generate"
-    id: str | None = None  # a fresh one is made up
+    id: str | None = None  # by default a new one
     error: dict[str, Any] | None = None
     webhook_config: dict[str, Any] | None = None
     notify: bool = True  # tell the webhooks
 
 
 class SignRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What `trigger` asks to be signed: an event as a dynamic delivery of the sandbox would carry it."""
+    """An event that `trigger` wants signed like a dynamic delivery of the sandbox."""
 
     scheme: Scheme
     event: dict[str, Any]
@@ -85,7 +84,7 @@ class Admin:
         return json_answer(operation_of(batch, output=batch.output))
 
     async def notify(self, request: Request) -> Response:
-        """Announce an ended batch once more, as a new delivery with a new id."""
+        """Send the event of an ended batch again, as a new delivery with a new id."""
         batch = self._ledger.batches.get(request.path_params["batch"])
         if batch is None or not batch.state.is_terminal:
             raise ApiError(404, "No ended batch has this id.")
@@ -96,17 +95,17 @@ class Admin:
         return json_answer(msgspec.to_builtins(self._faults))
 
     async def set_faults(self, request: Request) -> Response:
-        """POST the faults to turn; the others stay as they are. Answers all of them."""
+        """POST the faults to change; the others stay as they are. Answers all of them."""
         self._faults.set(await read_object(request))
         return json_answer(msgspec.to_builtins(self._faults))
 
     async def reset_faults(self, _: Request) -> Response:
-        """All faults as they were at the start."""
+        """Reset the faults to the options of `serve`."""
         self._faults.set(self._faults_at_start)
         return json_answer({})
 
     async def reset(self, _: Request) -> Response:
-        """An empty sandbox again: no job runs on, no delivery is under way, faults are as they were at the start."""
+        """Empty the sandbox: stop all jobs and deliveries, and reset the faults."""
         await self._jobs.close()
         await self._dispatcher.drop_all()
         self._ledger.forget()
@@ -162,7 +161,7 @@ class Admin:
 
 
 def _recorded(batch: Batch) -> Json:
-    """The truth about a batch, whatever faults make of it for others."""
+    """A batch as it really is, without any faults."""
     return {
         "name": batch.name,
         "state": batch.state,

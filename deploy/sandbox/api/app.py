@@ -1,4 +1,4 @@
-"""The stand-in as one Starlette application: every route of the service under any version, and `/sandbox` beside it."""
+"""The sandbox as a Starlette application: all routes of Gemini's API, and `/sandbox`."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ KEYLESS_PATHS = ("/.well-known/", "/sandbox/")
 
 
 def create_app(config: SandboxConfig, faults: Faults | None = None) -> Starlette:
-    """A sandbox with nothing in it. Its files go to `config.folder`; everything else lives in memory."""
+    """An empty sandbox. Its files go to `config.folder`; everything else is in memory."""
     ledger, faults = Ledger(), faults or Faults()
     dispatcher = Dispatcher(config, ledger, faults, DynamicKeys())
     jobs = Jobs(config, ledger, dispatcher)
@@ -135,7 +135,7 @@ def _admin_routes(admin: Admin, dispatcher: Dispatcher) -> list[Route]:
 
 
 class _KeyCheck:
-    """Every call needs an API key but the byte requests of an upload, whose URL is the permission."""
+    """Requires an API key, except for the byte requests of an upload, whose URL is secret."""
 
     def __init__(self, app: ASGIApp, accepted: str | None) -> None:
         self._app = app

@@ -54,7 +54,7 @@ class Batches:
         return json_answer(self._shown(batch, output))
 
     async def list_page(self, request: Request) -> Response:
-        """Newest first. Inlined results are left out, as the service does; names of result files are not."""
+        """Newest first, without inlined results, as the real service does it."""
         self._faults.raise_status("list_status")
         query = request.query_params
         batches = list(self._ledger.batches.values())
@@ -69,7 +69,7 @@ class Batches:
         return json_answer({})
 
     async def delete(self, request: Request) -> Response:
-        """The job stops without a word to its webhooks, and is gone from get and list."""
+        """Stop the job without telling its webhooks, and remove the batch."""
         batch = self._find(request)
         await self._jobs.close([batch.id])
         self._ledger.batches.pop(batch.id, None)
@@ -127,7 +127,7 @@ class Batches:
         return json_answer(self._shown(batch, None))
 
     def _input_of(self, config: Json, kind: Kind) -> tuple[str | None, list[Json]]:
-        """The input file's name, or the inlined requests; exactly one of them is given."""
+        """The name of the input file, or the inlined requests: exactly one of them."""
         file_name, inlined = pick(config, "fileName"), pick(config, "requests")
         if (file_name is None) == (inlined is None):
             raise ApiError(400, "The input_config must hold either file_name or requests.")
@@ -161,7 +161,7 @@ class Batches:
 
 
 def hook_of(config: Any) -> DynamicHook | None:
-    """The `webhook_config` of a create body, in either casing. Raises ApiError 400 when it is none."""
+    """The `webhook_config` of a create body, in either casing. Raises ApiError 400 if invalid."""
     if config is None:
         return None
     uris = pick(config, "uris")

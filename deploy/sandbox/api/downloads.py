@@ -1,4 +1,4 @@
-"""The bytes of a result file, whole or in ranges, and every way in which they can arrive wrong."""
+"""Downloads of result files, whole or in ranges, with all faults that a download can have."""
 
 import asyncio
 import zlib
@@ -18,15 +18,15 @@ GZIP_WINDOW = 31  # zlib's number for a gzip header and trailer
 
 
 class _Blocks(FileResponse):
-    chunk_size = BLOCK_BYTES  # the default of 64 KiB costs a thread hop for each piece
+    chunk_size = BLOCK_BYTES  # the default of 64 KiB would cost a thread switch per piece
 
 
 class _EnoughError(Exception):
-    """Ends a response in its middle."""
+    """Raised to cut a response."""
 
 
 class _Wrapped(Response):
-    """Another response whose messages pass through `change` on their way out."""
+    """Wraps a response and passes its messages through `change`."""
 
     def __init__(
         self, inner: Response, change: Callable[[Send], Send], *, range_hidden: bool = False
@@ -46,7 +46,7 @@ class _Wrapped(Response):
 
 
 def download_answer(request: Request, path: Path, faults: Faults) -> Response:
-    """The file at `path`, with whatever fault is due. Range, If-Range, ETag and Content-Length are Starlette's."""
+    """The file at `path` with the faults that apply now. Starlette handles Range and ETag."""
     redirect = faults.take_fault("redirect_downloads")
     if redirect is not None:
         target = f"{redirect.to.rstrip('/')}{request.url.path}?{request.url.query}"

@@ -1,4 +1,4 @@
-"""Files once they are there: get, list, delete, and the download of result files."""
+"""Get, list and delete files, and download result files."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -51,7 +51,7 @@ class Files:
     def _find(self, request: Request, message: str) -> StoredFile:
         file_id = request.path_params["file"]
         if len(file_id) > ID_LIMIT:
-            # The service refuses its own names of result files here.
+            # The real service refuses the names of its own result files here.
             raise ApiError(
                 400,
                 f"* {message}.name: File ID (name excluding 'files/') cannot be more than {ID_LIMIT} characters.\n",
@@ -63,5 +63,5 @@ class Files:
 
 
 def _no_such_file(file_id: str) -> ApiError:
-    """A missing, an expired and somebody else's file look the same from outside."""
+    """The same answer for a file that is missing, expired or somebody else's."""
     return ApiError(403, f"The file {file_id} does not exist, or this API key may not use it.")

@@ -1,4 +1,4 @@
-"""The models that the sandbox shows. A batch is taken for any other name too, as its answers are made up anyway."""
+"""The models that the sandbox lists. Batches may use any other name, too."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ METHODS = {
 
 @dataclass
 class Model:
-    number: int  # the greatest comes first
+    number: int  # listed in descending order
     id: str
 
     def resource(self) -> Json:

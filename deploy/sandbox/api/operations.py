@@ -1,4 +1,4 @@
-"""Pure: a batch as the long-running operation that Gemini shows for it."""
+"""Shows a batch as a long-running operation, as Gemini does. Pure."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ def operation_of(
     output_in: OutputPlace = "both",
     state_prefix: str = "BATCH_STATE_",
 ) -> Json:
-    """The envelope; `output` is what this answer may show of the batch's output."""
+    """The operation; `output` is the part of the batch's output that this answer shows."""
     metadata = metadata_of(batch, output if output_in != "response" else None, state_prefix)
     shown: Json = {"name": batch.name, "metadata": metadata}
     if not batch.state.is_terminal:
@@ -50,7 +50,7 @@ def metadata_of(batch: Batch, output: Json | None, state_prefix: str) -> Json:
 
 
 def stats_of(batch: Batch) -> Json:
-    """Counts as strings, zeros left out. While a job runs, all of its requests count as pending."""
+    """Counts as strings without zeros. While a job runs, all of its requests are pending."""
     open_requests = (
         0
         if batch.state is State.SUCCEEDED

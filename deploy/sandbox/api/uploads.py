@@ -1,4 +1,4 @@
-"""The resumable upload protocol: a start request names the file, byte requests bring it, the last one finalizes."""
+"""The resumable upload protocol: a start request, then requests with bytes, the last finalizes."""
 
 import asyncio
 import hashlib
@@ -49,7 +49,7 @@ class Uploads:
         self._open: dict[str, Upload] = {}
 
     async def handle(self, request: Request) -> Response:
-        """Both kinds of request come to one path; only byte requests carry an `upload_id`, and need no API key."""
+        """Start and byte requests share a path. Only the latter have an `upload_id`, and no API key."""
         self._faults.raise_status("upload_status")
         upload_id = request.query_params.get("upload_id")
         if upload_id is None:
@@ -192,7 +192,7 @@ async def _write_bytes(request: Request, upload: Upload) -> None:
 
 
 def _hash_and_count(path: Path) -> tuple[str, int]:
-    """SHA-256 in hex, and the number of lines, the last one counted also without its newline."""
+    """SHA-256 in hex, and the number of lines, including a last one without a newline."""
     digest = hashlib.sha256()
     newlines = 0
     last = b"\n"

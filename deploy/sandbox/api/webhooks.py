@@ -1,4 +1,4 @@
-"""Registered webhooks: snake_case both ways, secrets shown once, two of them live during a rotation."""
+"""Registered webhooks: in snake_case, secrets shown once, two valid during a rotation."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ class Webhooks:
         return json_answer({})
 
     async def rotate(self, request: Request) -> Response:
-        """A new secret; the old ones sign on for a day unless the caller revokes them at once."""
+        """Make a new secret. Old ones stay valid for a day unless the caller revokes them."""
         webhook = self._find(request)
         behavior = (await read_object(request)).get("revocation_behavior") or AFTER_24_HOURS
         if str(behavior).lower() not in (AFTER_24_HOURS, AT_ONCE):

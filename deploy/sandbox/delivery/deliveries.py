@@ -1,4 +1,4 @@
-"""Telling webhooks what happened: signed, repeated until a 2xx, and written down attempt by attempt."""
+"""Sends events to webhooks: signed, repeated until a 2xx, with a record of every attempt."""
 
 import asyncio
 import itertools
@@ -31,14 +31,14 @@ class Dispatcher:
         self._config = config
         self._ledger = ledger
         self._faults = faults
-        self.keys = keys  # replaced when the sandbox is told to rotate them
+        self.keys = keys  # replaced by a rotation of the keys
         self._tasks: set[asyncio.Task[None]] = set()
-        self._held: asyncio.Event | None = None  # what a held delivery waits for
+        self._held: asyncio.Event | None = None  # set when a delivery that is held back may go
         timeout = httpx.Timeout(config.delivery_timeout_s, pool=None)
         self._client = httpx.AsyncClient(timeout=timeout, trust_env=False)
 
     def announce(self, batch: Batch) -> None:
-        """Send the event of the batch's end state to its own URIs, or else to every webhook that wants it."""
+        """Send the batch's event to its own URIs, or else to all subscribed webhooks."""
         event = self._event_of(batch)
         if batch.hook is not None:
             for uri in batch.hook.uris:
@@ -52,11 +52,11 @@ class Dispatcher:
                     self._send_static(webhook, batch, event)
 
     def ping(self, webhook: Webhook) -> None:
-        """What a real ping holds is not known; this one is an envelope with empty data."""
+        """Send an envelope with empty data. The content of a real ping is unknown."""
         self._send_static(webhook, None, _envelope("ping", {}))
 
     async def drop_all(self) -> None:
-        """Give up every delivery that is under way."""
+        """Cancel all deliveries in progress."""
         self._held = None
         tasks = list(self._tasks)
         for task in tasks:
@@ -111,7 +111,7 @@ class Dispatcher:
     async def _in_turn(
         self, delivery: Delivery, body: bytes, sign: Sign, webhook: Webhook | None
     ) -> None:
-        """Deliver, or change places with the next delivery: after that one's end this one's turn comes."""
+        """Deliver, or hold this delivery back until the next one has been sent."""
         held = self._held
         if held is None and self._faults.take("reorder_deliveries"):
             self._held = asyncio.Event()
@@ -152,7 +152,7 @@ class Dispatcher:
             await asyncio.sleep(wait_s)
 
     async def _attempt(self, delivery: Delivery, body: bytes, sign: Sign) -> Attempt:
-        """One POST, with a timestamp and a signature of its own."""
+        """One POST with a fresh timestamp and signature."""
         at = utc_text(now_ns())
         timestamp = int(time.time())
         headers = {

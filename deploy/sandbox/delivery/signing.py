@@ -1,4 +1,4 @@
-"""How deliveries are signed. Written apart from the receiver's verifier, so that a shared misreading cannot hide."""
+"""Signs deliveries. Shares no code with the receiver's verifier: a common bug would hide itself."""
 
 import base64
 import functools
@@ -17,7 +17,7 @@ from deploy.sandbox.google_api import Json
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix of every secret
 SECRET_LETTERS = string.ascii_letters + string.digits
-ED25519_KEYS = 3  # so many does the real key set hold
+ED25519_KEYS = 3  # as many as in the real key set
 JWT_LIFETIME_S = 300
 ISSUER = "https://generativelanguage.googleapis.com"
 
@@ -39,7 +39,7 @@ def is_secret(text: str) -> bool:
 
 
 def sign_v1(whsec: Iterable[str], message_id: str, timestamp: int, body: bytes) -> str:
-    """The `webhook-signature` of Standard Webhooks: one HMAC-SHA256 entry for every live secret."""
+    """The `webhook-signature` of Standard Webhooks: an HMAC-SHA256 entry per valid secret."""
     signed = _signed_bytes(message_id, timestamp, body)
     keys = (base64.b64decode(text.removeprefix(SECRET_PREFIX)) for text in whsec)
     return " ".join(f"v1,{_b64(hmac.new(key, signed, hashlib.sha256).digest())}" for key in keys)
@@ -57,7 +57,7 @@ class DynamicKeys:
         return generate_private_key(public_exponent=65537, key_size=2048)
 
     def impostor(self) -> "DynamicKeys":
-        """Other keys under the same key ids."""
+        """New keys with the same key ids."""
         return DynamicKeys(self._kids)
 
     def jwks(self) -> Json:
@@ -78,12 +78,12 @@ class DynamicKeys:
         return {"keys": keys}
 
     def sign_v1a(self, message_id: str, timestamp: int, body: bytes) -> str:
-        """Standard Webhooks' `v1a`: Ed25519 over the same bytes as `v1`, by any of the published keys."""
+        """Standard Webhooks' `v1a`: Ed25519 over the same bytes as `v1`, with any published key."""
         signature = secrets.choice(self._ed25519).sign(_signed_bytes(message_id, timestamp, body))
         return f"v1a,{_b64(signature)}"
 
     def sign_jwt(self, audience: str, event: Json) -> str:
-        """A compact RS256 token. Which claims the service sends is documented nowhere; these are our reading."""
+        """A compact RS256 token. Google documents no claims; these are our assumption."""
         now = int(time.time())
         claims = {"iss": ISSUER, "aud": audience, "iat": now, "exp": now + JWT_LIFETIME_S}
         claims |= {name: event[name] for name in ("type", "data")}

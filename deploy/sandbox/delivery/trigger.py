@@ -1,4 +1,4 @@
-"""`python -m deploy.sandbox trigger`: one signed delivery to any URL, for people testing their own receiver."""
+"""`python -m deploy.sandbox trigger`: sends one signed delivery to any receiver."""
 
 import ipaddress
 import json
@@ -27,11 +27,11 @@ KEYS_HELP = (
 
 
 class _UnansweredError(click.ClickException):
-    """Somebody did not answer, or not with a 2xx."""
+    """The receiver did not answer, or not with a 2xx."""
 
 
 def event_of(event_type: str, subject: str) -> Json:
-    """The envelope of an event about a batch, or for other events about whatever `subject` names."""
+    """The envelope of an event about a batch, or about `subject` for other event types."""
     data: Json = {} if event_type == "ping" else {"id": subject}
     if event_type == "batch.succeeded":
         data["output_file_uri"] = f"files/batch-{subject.removeprefix('batches/')}"
@@ -70,7 +70,10 @@ def _signature(event: Json, message_id: str, timestamp: int, url: str, signer: "
 
 
 class _Signer:
-    """Who signs: a secret here, or the keys of a running sandbox. Raises click.UsageError for neither and for both."""
+    """Sign with a secret, or with the keys of a running sandbox.
+
+    Raises click.UsageError unless exactly one of the two is given.
+    """
 
     def __init__(self, context: click.Context) -> None:
         given = context.params
@@ -90,7 +93,7 @@ class _Signer:
 
 
 def _check_url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
-    """Refuse what would carry a delivery over a network in the clear."""
+    """Refuse URLs that would send a delivery unencrypted over a network."""
     if url is not None:
         parts = urlsplit(url)
         if not parts.hostname or not (
@@ -108,7 +111,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _post(url: str, body: bytes, headers: dict[str, str], whom: str) -> httpx.Response:
-    """One POST that follows nothing. Raises _UnansweredError when no answer comes."""
+    """One POST without redirects. Raises _UnansweredError if no answer comes."""
     try:
         with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
             return client.post(
@@ -119,7 +122,7 @@ def _post(url: str, body: bytes, headers: dict[str, str], whom: str) -> httpx.Re
 
 
 def _shown(answer: httpx.Response) -> str:
-    """The answer for a terminal: nothing in it can steer one."""
+    """The answer without control characters, safe to print on a terminal."""
     text = "".join(
         letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in answer.text
     )

@@ -1,4 +1,4 @@
-"""Every option of the faults as an option of `serve`, made from the faults themselves so that none is forgotten."""
+"""Makes an option of `serve` from every fault, so that none is forgotten."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class FaultOption:
 
 
 class FaultClickOption(click.Option):
-    """An option that is a option; the help lists these apart."""
+    """An option for a fault, which the help lists in a section of its own."""
 
 
 class ServeCommand(click.Command):
@@ -44,20 +44,20 @@ def _records(ctx: click.Context, options: Iterable[click.Parameter]) -> list[tup
 
 def _fault_options() -> dict[str, FaultOption]:
     shape = inspect.type_info(Faults)
-    assert isinstance(shape, inspect.StructType)  # noqa: S101 - for the type checker: Faults is a Struct
+    assert isinstance(shape, inspect.StructType)  # noqa: S101 - for the type checker
     return {field.name: _fault_option_of(field) for field in shape.fields}
 
 
 def _fault_option_of(field: inspect.Field) -> FaultOption:
     described = field.type
-    assert isinstance(described, inspect.Metadata)  # noqa: S101 - every option has its meaning
+    assert isinstance(described, inspect.Metadata)  # noqa: S101 - every fault has a description
     return FaultOption(
         field.name, (described.extra_json_schema or {})["description"], _form(described.type)
     )
 
 
 def _form(shape: inspect.Type) -> str:
-    """`N|all`, `A|B`, or for a fault with members `STATUS[,times=N|all]…`: the first one stands without its name."""
+    """How a value is written: `N|all`, `A|B`, or `STATUS[,times=N|all]` with members."""
     if isinstance(shape, inspect.UnionType):
         return "|".join(
             _form(part) for part in shape.types if not isinstance(part, inspect.NoneType)
@@ -69,20 +69,16 @@ def _form(shape: inspect.Type) -> str:
         return first.name.upper() + "".join(
             f"[,{other.name}={_form(other.type)}]" for other in others
         )
-    return (
-        "N"
-        if isinstance(shape, inspect.IntType)
-        else "S"
-        if isinstance(shape, inspect.FloatType)
-        else "TEXT"
-    )
+    if isinstance(shape, inspect.IntType):
+        return "N"
+    return "S" if isinstance(shape, inspect.FloatType) else "TEXT"
 
 
 FAULT_OPTIONS = _fault_options()
 
 
 def add_fault_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add an option for every option; what was given arrives as keyword arguments, the rest as None."""
+    """Add an option for every fault. Faults that are not given arrive as None."""
     for option in reversed(FAULT_OPTIONS.values()):
         added = click.option(
             option.flag,
@@ -96,7 +92,7 @@ def add_fault_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def read_faults(given: dict[str, str | None]) -> Faults:
-    """The faults that the options ask for. Raises click.BadParameter for a value that a option can't have."""
+    """The faults that were given. Raises click.BadParameter for a wrong value."""
     faults = Faults()
     for name, text in given.items():
         if text is not None:
@@ -115,7 +111,7 @@ def _read(option: FaultOption, text: str) -> Any:
 
 
 def _value(option: FaultOption, text: str) -> str | Json:
-    """`503,times=2` as the object that the admin route would get; anything without members as it is."""
+    """`503,times=2` as the object that the admin route takes; other values unchanged."""
     if "[," not in option.form:
         return text
     first, *others = text.split(",")

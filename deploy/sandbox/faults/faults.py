@@ -1,4 +1,4 @@
-"""The faults that make the sandbox misbehave, and what each does. All are off unless `serve` was told otherwise."""
+"""The faults that the sandbox can show. All are off unless an option of `serve` turns them on."""
 
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ class StatusFault(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CutFault(msgspec.Struct, forbid_unknown_fields=True):
-    """Close the connection after so many bytes of the body."""
+    """Close the connection after this many bytes of the body."""
 
     bytes: int
     times: Times = 1
@@ -39,7 +39,7 @@ class RedirectFault(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Faults(msgspec.Struct, forbid_unknown_fields=True):
-    """A count is how many of the next calls are hit; "all" hits every call until it is set to 0."""
+    """A count is how many of the next calls are affected; "all" affects every call until 0."""
 
     # deliveries
     drop_deliveries: Annotated[Times, Meta(description="deliveries that are never sent")] = 0
@@ -144,7 +144,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     ] = 0
 
     def set(self, changes: Json) -> None:
-        """Take over the faults that `changes` names. Raises ApiError 400, and changes nothing, if one is wrong."""
+        """Set the faults in `changes`. Raises ApiError 400, and sets none, if one is wrong."""
         try:
             checked = msgspec.convert({**msgspec.to_builtins(self), **changes}, Faults)
         except msgspec.ValidationError as error:
@@ -153,7 +153,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
             setattr(self, name, getattr(checked, name))
 
     def take(self, name: str) -> bool:
-        """Use up one count of the fault called `name`; False when it is at 0."""
+        """Whether the fault `name` applies now; uses up one count of it."""
         left: Times = getattr(self, name)
         if isinstance(left, int):
             setattr(self, name, max(0, left - 1))
@@ -161,7 +161,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
         return True
 
     def take_fault(self, name: str) -> Any:
-        """The fault called `name`, and one of its times used up; None when it is off."""
+        """The fault `name` if it applies now, else None; uses up one of its times."""
         fault = getattr(self, name)
         if fault is None or fault.times == 0:
             return None
@@ -170,7 +170,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
         return fault
 
     def raise_status(self, name: str) -> None:
-        """Raise the ApiError that the status fault called `name` asks for, if it is on."""
+        """Raise the ApiError of the status fault `name` if it applies now."""
         fault = self.take_fault(name)
         if fault is not None:
             headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}

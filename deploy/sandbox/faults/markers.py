@@ -27,7 +27,7 @@ def find_marker(text: str) -> Marker | None:
     * `blocked` (the prompt), `blocked-candidate`, `truncated`, `empty`
     * `error` or `error <code>`, `status` or `status <code>` (the same under the other name)
     * `missing`, `duplicate`, `nokey`, `metadata-key`: what becomes of the result line
-    * `image <side>`: a PNG of noise, so many pixels wide and high
+    * `image <side>`: a PNG of noise with this width and height in pixels
     """
     match = REQUEST_MARKER.search(text)
     return Marker(match[1], int(match[2]) if match[2] else None) if match else None
@@ -35,13 +35,13 @@ def find_marker(text: str) -> Marker | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a whole job goes, by the markers of its display name; `[fail]`, `[stuck]`, `[late-output 3]` and so on."""
+    """How a job runs, by the markers in its display name: `[fail]`, `[late-output 3]` and so on."""
 
     end: State = State.SUCCEEDED
     stuck: bool = False  # RUNNING until somebody cancels it
-    late_output: int = 0  # gets that show SUCCEEDED without output
+    late_output: int = 0  # how many gets show SUCCEEDED without output
     all_errors: bool = False
-    flaky: int = 0  # one request of so many gets an error that may pass, the same ones each time
+    flaky: int = 0  # one in this many requests gets a temporary error, the same ones each time
     error_details: bool = False  # objects in `error.details`
     shuffle: bool = False  # rows out of order
     no_metadata: bool = False  # inline rows without their `metadata`
@@ -66,7 +66,7 @@ JOB_FAULTS: dict[str, dict[str, Any]] = {
 
 
 def with_faults(plan: Plan, faults: Faults) -> Plan:
-    """The plan of a new job, bent by every fault that is on; each of them is one count lower then."""
+    """The plan of a new job with all faults that apply now; uses up one count of each."""
     for name, change in JOB_FAULTS.items():
         if faults.take(name):
             plan = replace(plan, **change)

@@ -1,4 +1,4 @@
-"""Made-up answers in the shapes that Gemini gives. Pure: the same seed and request give the same answer."""
+"""Made-up answers in Gemini's format. Pure: the same seed and request give the same answer."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from deploy.sandbox.jobs.schemas import make_text, make_value
 DEFAULT_DIMENSIONS = 768
 LETTERS_PER_TOKEN = 4
 TOKENS_PER_MEDIUM = 258
-CACHED_TOKENS = 4096  # what any cached content counts: the sandbox holds none
+CACHED_TOKENS = 4096  # reported for any cached content; the sandbox stores none
 RPC_INVALID_ARGUMENT = 3
 RPC_UNAVAILABLE = 14
 RPC_INTERNAL = 13
@@ -53,13 +53,13 @@ class _Ask:
         return self.marker is not None and self.marker.name == name
 
     def tool(self, name: str) -> Any:
-        """What the first tool that has `name` holds under it; None when no tool has it."""
+        """The member `name` of the first tool that has it, or None."""
         tools = pick(self.request, "tools") or []
         return next((found for tool in tools if (found := pick(tool, name)) is not None), None)
 
 
 def answer_generate(request: Json, model: str, seed: int) -> tuple[Json, Marker | None]:
-    """`{"response": …}`, `{"error": …}` or `{"status": …}` for a GenerateContentRequest, and the marker it holds."""
+    """`{"response": …}`, `{"error": …}` or `{"status": …}` for a request, and its marker."""
     contents = pick(request, "contents")
     prompt = _text_of(contents)
     marker = find_marker(prompt)

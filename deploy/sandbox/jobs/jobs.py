@@ -1,4 +1,4 @@
-"""The life of a job: PENDING, RUNNING, an end state, and the word to the webhooks."""
+"""Runs jobs: PENDING, RUNNING, an end state, then the webhooks are told."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ from deploy.sandbox.ledger import Batch, Ledger, State
 
 log = logging.getLogger(__name__)
 
-UPDATE_LAG_NS = 26  # a recorded `updateTime` lay so much before its `endTime`
+UPDATE_LAG_NS = 26  # how far `updateTime` lies before `endTime` in recorded answers
 ERRORS = {
     State.FAILED: {"code": 13, "message": "The batch failed inside the service."},
     State.EXPIRED: {
@@ -33,9 +33,8 @@ ERRORS = {
 class _Run:
     task: "asyncio.Task[None] | None" = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-    halt: threading.Event = field(
-        default_factory=threading.Event
-    )  # tells the generating thread to stop
+    # tells the generating thread to stop
+    halt: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Jobs:
         run.task.add_done_callback(lambda _: self._runs.pop(batch.id, None))
 
     async def cancel(self, batch: Batch) -> None:
-        """The job is CANCELLED, and its webhooks know, when this returns. An ended job stays as it is."""
+        """Cancel a running job and tell its webhooks. A job that has ended stays as it is."""
         run = self._runs.get(batch.id)
         if run is not None and run.task is not None:
             run.halt.set()
@@ -67,7 +66,7 @@ class Jobs:
             await asyncio.wait([run.task])
 
     async def close(self, batch_ids: list[str] | None = None) -> None:
-        """Stop the named jobs, or all, without an end state and without a word to anybody."""
+        """Stop the named jobs, or all, without an end state and without telling webhooks."""
         runs = [
             run
             for batch_id, run in self._runs.items()
@@ -123,7 +122,7 @@ class Jobs:
             return None
 
     def _produce(self, batch: Batch, halt: threading.Event, plan: Plan) -> _Produced:
-        """The job's output, written to disk for a file job. A partial one stops after half of the requests."""
+        """The output of a job, on disk for a file job. A partial job makes half of the rows."""
         count = Count()
         rows = self._rows_of(
             batch, Recipe(batch.kind, batch.model, self._config.seed, plan), count, halt
@@ -156,7 +155,7 @@ class Jobs:
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:
-    """Wait for the event; False when the time is over first."""
+    """Whether the event is set within that time."""
     try:
         async with asyncio.timeout(max(0, within_s)):
             await event.wait()

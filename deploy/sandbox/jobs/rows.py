@@ -1,4 +1,4 @@
-"""From the requests of a job to the rows of its result. Runs in a thread and holds only a few rows at a time."""
+"""Makes the rows of a result from the requests of a job, in a thread, a few rows at a time."""
 
 import random
 import threading
@@ -31,7 +31,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What shapes every row of a job."""
+    """What all rows of a job have in common."""
 
     kind: Kind
     model: str
@@ -65,7 +65,7 @@ class Recipe:
 def inline_rows(
     requests: Iterable[Json], recipe: Recipe, count: Count, halt: threading.Event
 ) -> Iterator[Json]:
-    """The rows of `inlinedResponses`; a row's `metadata` is its request's, and comes last."""
+    """The rows of `inlinedResponses`, each ending with the `metadata` of its request."""
     for entry in requests:
         if halt.is_set():
             return
@@ -116,7 +116,7 @@ def _file_row(line: bytes, recipe: Recipe, count: Count) -> Iterator[Json]:
 
 
 def shuffled(rows: Iterable[Json], seed: int) -> Iterator[Json]:
-    """The rows out of order, within windows so that memory stays bounded."""
+    """The rows in random order, shuffled in windows to limit memory."""
     rng = random.Random(seed)
     window: list[Json] = []
     for row in rows:

@@ -32,9 +32,9 @@ def make_value(
     schema: Any, rng: random.Random, definitions: Json | None = None, depth: int = 0
 ) -> Any:
     """
-    A value for an OpenAPI style schema (`"type": "OBJECT"`) or a JSON schema (`"type": "object"`, `$ref`).
+    A value for an OpenAPI schema (`"type": "OBJECT"`) or a JSON Schema (`"type": "object"`, `$ref`).
 
-    Every property is filled, so that required ones always are. A schema that refers to itself ends in null.
+    Fills all properties, required or not. A schema that refers to itself ends in null.
     """
     if not isinstance(schema, dict) or depth > DEPTH_LIMIT:
         return None
@@ -60,7 +60,7 @@ def make_value(
 
 
 def _stands_for(schema: Json, definitions: Json) -> Any:
-    """The schema that this one only points to; None when it speaks for itself."""
+    """The schema that this one refers to, or None."""
     reference = schema.get("$ref") or schema.get("ref")
     if reference:
         return definitions.get(reference.rsplit("/", 1)[-1])
