@@ -40,7 +40,7 @@ class _DemoByDefault(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the demo only to run it: `serve` must not need its dependencies."""
         if cmd_name == "demo":
-            found: click.Command = importlib.import_module("deploy.sandbox.demo").demo
+            found: click.Command = importlib.import_module("deploy.sandbox.demo.command").demo
             return found
         return super().get_command(ctx, cmd_name)
 

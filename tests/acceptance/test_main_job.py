@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.sandbox.demo import REQUESTS
+from deploy.sandbox.demo.command import REQUESTS
 from tests import nasty
 from tests.acceptance.conftest import World
 from tests.running import (

@@ -19,7 +19,7 @@ from tests.sandbox.program_runs import (
     in_this_process,
     provide_node_modules,
 )
-from tests.sandbox.test_batches import inline, rows_of
+from tests.sandbox.api.test_batches import inline, rows_of
 
 ENDS = {
     "": "SUCCEEDED",
