@@ -30,7 +30,8 @@ def requests_of(count: int, special: str = "") -> bytes:
     """An input file of so many requests; with `special`, one of `FLAKY` has this marker of the sandbox."""
     texts = [f"{special} Hello" if special and n % FLAKY == 0 else "Hello" for n in range(count)]
     rows = [
-        {"key": f"request-{n}", "request": {"contents": [{"parts": [{"text": text}]}]}} for n, text in enumerate(texts)
+        {"key": f"request-{n}", "request": {"contents": [{"parts": [{"text": text}]}]}}
+        for n, text in enumerate(texts)
     ]
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
@@ -83,9 +84,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.status_picture", description=__doc__)
     parser.add_argument("picture", nargs="?", type=Path, default=PICTURE)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, running_world(Path(folder)) as world, running_browser() as browser:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_world(Path(folder)) as world,
+        running_browser() as browser,
+    ):
         fill(world)
-        photograph(browser.new_page(viewport={"width": WIDTH_PX, "height": 800}), world, arguments.picture)
+        photograph(
+            browser.new_page(viewport={"width": WIDTH_PX, "height": 800}), world, arguments.picture
+        )
 
 
 if __name__ == "__main__":
