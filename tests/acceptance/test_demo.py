@@ -34,7 +34,7 @@ def test_demo_shows_every_key_stored(tmp_path: Path) -> None:
     assert "_manifest.json" in result.stdout
     assert "answer to text-001:" in result.stdout
     assert "'../../escape' " in result.stdout
-    assert "python -m deploy.sandbox --keep" in result.stdout
+    assert " -m deploy.sandbox --keep\n" in result.stdout
     assert list(tmp_path.iterdir()) == []
     assert not any(is_listening(port) for port in ports_in(result.stdout))
 

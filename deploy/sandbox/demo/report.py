@@ -67,10 +67,12 @@ def show_batch(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def show_next_steps() -> None:
+    python = Path(sys.executable)
+    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
     click.echo(
-        "\nNext:\n"
-        "  python -m deploy.sandbox --keep      the same, but it keeps running, with a status page\n"
-        "  README.md, Connect a Gemini project  the same with your own key and answers of Gemini"
+        "\nNext, the same with a status page, until Ctrl-C:\n"
+        f"\n  {shown} -m deploy.sandbox --keep\n"
+        "\nThen your own key and real answers: README.md, Connect a Gemini project."
     )
 
 
