@@ -32,6 +32,7 @@ from receiver.gemini.webhook_setup import open_webhooks, wanted_of
 from receiver.inbox.redis import connect, translate_redis_errors
 from receiver.inbox.redis_health import MAX_OFFSET_S, examine, find_write_obstacle
 from receiver.notices.http_client import find_addresses
+from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.outputs.models import model_warnings
 from receiver.settings.projects import API_KEY, Project
 from receiver.settings.redis_urls import is_checked
@@ -114,7 +115,10 @@ def _check_storage(settings: Settings) -> Iterator[Check]:
             raise StorageError("the storage did not give back what was written")
     finally:
         storage.delete(name)
-    yield Check("storage", ok=True, detail="writes, reads, creates once and deletes")
+    is_told = storage.tells_case_apart()
+    capitals = "kept" if is_told else "encoded, since it takes Key and key for one name"
+    detail = f"writes, reads, creates once and deletes; capitals in names are {capitals}"
+    yield Check("storage", ok=True, detail=detail)
 
 
 def _check_gemini(settings: Settings) -> Iterator[Check]:
@@ -238,6 +242,12 @@ def _check_template(settings: Settings) -> Iterator[Check]:
     yield Check("output template", ok=True, detail=f"{template.text} gives {template.example()}")
 
 
+def _check_forms(settings: Settings) -> Iterator[Check]:
+    """Tables in another form than Parquet are no reason to stop a deployment."""
+    if (warning := warn_of_missing_parquet(settings.forms)) is not None:
+        yield Check("output forms", ok=True, detail=warning, warning=True)
+
+
 def _check_versions(settings: Settings) -> Iterator[Check]:
     ours = [
         f"{name} {version(name)}" for name in ("gemini-batch-receiver", "rq", "redis", "obstore")
@@ -275,6 +285,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
     "webhook": _check_webhooks,
     "notices": _check_notices,
     "output template": _check_template,
+    "output forms": _check_forms,
     "versions": _check_versions,
 }
 

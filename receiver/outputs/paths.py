@@ -10,11 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from receiver.batch_names import BatchName
 from receiver.outputs.clashes import require_no_clash
 from receiver.outputs.name_codec import (
     ABSENT_COMPONENT,
+    Capitals,
     decode_component,
     encode_component,
     guard_device,
@@ -118,14 +120,17 @@ class Template:
     text: str
     segments: tuple[Segment, ...]  # what stands between slashes
     pattern: re.Pattern[str] | None  # must match a whole key
+    capitals: Capitals = "encoded"  # "kept" needs a storage that tells case apart
 
     @classmethod
-    def parse(cls, text: str, key_pattern: str | None = None) -> "Template":
+    def parse(
+        cls, text: str, key_pattern: str | None = None, capitals: Capitals = "encoded"
+    ) -> "Template":
         """Read `OUTPUT_TEMPLATE` and `KEY_PATTERN`. Raises LayoutError with what is wrong and what would be right."""
         pattern = parse_pattern(key_pattern)
         segments = parse_segments(text, pattern)
         require_no_clash(segments, pattern, _render)
-        return cls(text, segments, pattern)
+        return cls(text, segments, pattern, capitals)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -154,13 +159,13 @@ class Template:
     ) -> "Namer":
         """The names of one batch: `batch` is its name in any of its forms, `created` RFC 3339."""
         given = {
-            "batch": BatchName.read(batch).id,
             "display_name": display_name,
             "model": model.removeprefix("models/") if model else None,
             "date": _utc_date(created),
         }
         given |= {META_PREFIX + name: value for name, value in self.meta_values(metadata).items()}
-        values = {name: _component(value) for name, value in given.items()}
+        values = {name: _component(value, self.capitals) for name, value in given.items()}
+        values["batch"] = batch_folder(batch)
         return Namer(self, batch, values)
 
     def meta_values(self, metadata: Mapping[str, object] | None) -> dict[str, str | None]:
@@ -189,6 +194,8 @@ class Namer:
 
     def __init__(self, template: Template, batch: str, values: Mapping[str, str]) -> None:
         self.batch = batch
+        self._encode = partial(encode_component, capitals=template.capitals)
+        self._capitals = template.capitals
         self.groups = template.groups  # whether many results share an object
         self.unmatched: int | None = (
             0 if template.pattern else None
@@ -206,7 +213,7 @@ class Namer:
     def name(self, key: str) -> str:
         """The object of one result under `key`, from the storage root. Keys that KEY_PATTERN refuses share a place."""
         if self._around_key is not None:
-            return f"{self._around_key[0]}{encode_component(key)}{self._around_key[1]}"
+            return f"{self._around_key[0]}{self._encode(key)}{self._around_key[1]}"
         match = self._pattern.fullmatch(key) if self._pattern else None
         if self._pattern and not match:
             return self._name_unmatched(key)
@@ -223,11 +230,15 @@ class Namer:
     def _name_unmatched(self, key: str) -> str:
         self.unmatched = (self.unmatched or 0) + 1
         shared, folder = unmatched_places(self.batch)
-        return shared if self.groups else f"{folder}{encode_component(key)}.json"
+        return shared if self.groups else f"{folder}{self._encode(key)}.json"
 
     def _render(self, match: re.Match[str] | None, key: str) -> str:
-        values = {name: _component(match[name]) for name in self._captured} if match else {}
-        return _render(self._segments, values | {"key": encode_component(key)})
+        values = (
+            {name: _component(match[name], self._capitals) for name in self._captured}
+            if match
+            else {}
+        )
+        return _render(self._segments, values | {"key": self._encode(key)})
 
 
 def _fill(segment: Segment, values: Mapping[str, str]) -> Segment:
@@ -289,8 +300,8 @@ def _around_key(segments: tuple[Segment, ...]) -> tuple[str, str] | None:
     return f"{before}/" if before else "", f"{suffix}/{after}" if after else suffix
 
 
-def _component(value: str | None) -> str:
-    return ABSENT_COMPONENT if value is None else encode_component(value)
+def _component(value: str | None, capitals: Capitals) -> str:
+    return ABSENT_COMPONENT if value is None else encode_component(value, capitals)
 
 
 def _plain_text(value: object) -> str | None:
