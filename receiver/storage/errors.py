@@ -87,7 +87,8 @@ def _hint(error: BaseException, platform: Platform) -> str:
     if any(sign in text for sign in TOKEN_SIGNS):
         return f"no credentials were found: set {platform.credentials}"
     if "status code: 403" in text or "status code: 401" in text:
-        return f"check {platform.credentials}, and that the bucket's policy lets them read, write, list and delete"
+        policy = "the bucket's policy lets them read, write, list and delete"
+        return f"check {platform.credentials}, and that {policy}"
     if "builder error" in text:
         return f"an endpoint without TLS needs {platform.allow_http}=true"
     if "error sending request" in text:

@@ -1,7 +1,8 @@
-"""Manifests that were replaced because somebody asked Gemini again: each is kept, with the records that it proves by.
+"""Keeps the manifest of a batch that is stored again, with the records that prove it.
 
-They lie in `{batch}/_replaced/<start of the manifest's sha256>/`. Outputs are overwritten under their names; those that
-the new manifest no longer names stay where they are, named by the old index beside the old manifest.
+They lie in `{batch}/_replaced/<start of the manifest's sha256>/`. Outputs are overwritten under
+their names; those that the new manifest no longer names stay where they are, named by the old
+index beside the old manifest.
 """
 
 from hashlib import sha256
@@ -25,9 +26,9 @@ def _place(batch: str, manifest: bytes) -> str:
 
 
 def set_aside(storage: Storage, batch: str, manifest: bytes, scratch: Path) -> None:
-    """Copy a stored manifest and its records, the manifest last: once it is there, the records beside it are its own.
+    """Copy a stored manifest and its records, the manifest last.
 
-    Raises StorageError.
+    Once it is there, the records beside it are its own. Raises StorageError.
     """
     place, copy = _place(batch, manifest), scratch / "aside"
     target = f"{place}/{_file_of(manifest_name(batch))}"

@@ -22,9 +22,13 @@ def settle_error(
 
     A batch that is stored and can't be stored again is none to bury: `find_stored` is asked for its manifest.
     """
-    asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
+    retry_after_s = error.retry_after_s if isinstance(error, GeminiError) else None
     plan = plan_next(
-        error.fault, keeper.lease.past, patience, retryable=error.retryable, asked_s=asked_s
+        error.fault,
+        keeper.lease.past,
+        patience,
+        retryable=error.retryable,
+        retry_after_s=retry_after_s,
     )
     if plan.action != "postpone" and keeper.lease.again:
         try:
