@@ -27,7 +27,7 @@ class SettingsError(ReceiverError):
 
 
 class ListenError(ReceiverError):
-    """The web process can't have the port that it is told to listen on."""
+    """The web process can't have the port that it should listen on."""
 
 
 class UnknownProjectError(ReceiverError):
@@ -219,7 +219,7 @@ class AlreadyStoredError(StorageError):
 
 
 class SubmissionError(ReceiverError):
-    """An input can't be sent as it is, or nobody knows yet whether it was."""
+    """An input can't be sent as it is, or it is not known yet whether it was."""
 
 
 class EnvFileError(ReceiverError):

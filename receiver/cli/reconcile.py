@@ -95,7 +95,7 @@ def _describe(report: ReconcileReport) -> None:
     if counts.expired:
         click.echo(describe_expired(counts), err=True)
     rest = (
-        (counts.owed, "already queued"),
+        (counts.pending, "already queued"),
         (counts.buried, "buried before"),
         (counts.young, "left for their callbacks"),
         (counts.unfinished, "not finished"),

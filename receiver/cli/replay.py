@@ -117,7 +117,7 @@ def _print(counts: ReplayCounts, *, dry_run: bool) -> None:
     for line in describe_unclear(counts):
         click.echo(line, err=True)
     rest = (
-        (counts.owed, "already queued"),
+        (counts.pending, "already queued"),
         (counts.unfinished, "not finished"),
         (len(counts.unclear), "unclear"),
     )

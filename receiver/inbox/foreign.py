@@ -81,7 +81,7 @@ def find_foreign(client: "redis.Redis") -> list[str]:
     }
     found = [
         f"the key {key} in Redis is a {kind} instead of a {TYPES[key]}: another program wrote it;"
-        f" delete it (`redis-cli DEL {key}`), and a reconcile run restores what is owed"
+        f" delete it (`redis-cli DEL {key}`), and a reconcile run restores what is pending"
         for key, kind in wrong.items()
     ]
     for key in (DUE, BURIED, DONE):

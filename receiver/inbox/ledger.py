@@ -1,11 +1,11 @@
-"""The inbox: the ledger in Redis of the batches that we owe someone.
+"""The inbox: the ledger in Redis of the batches to store.
 
 One entry per batch of a project (`gbr:entry:<name>`, where `str(BatchName(…))` is the name),
 whatever the source of its event. `gbr:due` orders open and leased entries by the time at which a
 worker should take them: when postponed work is due, or when a lease runs out. Every step is one
 Lua script by Redis' clock.
 
-Keys without a TTL, each bounded by what is owed or by a fixed length (a test holds the list):
+Keys without a TTL, each bounded by what is pending or by a fixed length (a test holds the list):
 * ours: open and leased entries, `gbr:due`, `gbr:fence` (a number), `gbr:deliveries` and
   `gbr:refusals` (about a thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields),
   `gbr:reconcile:<project>` (likewise), `gbr:metrics` (a field per series of `/metrics`);
@@ -84,7 +84,7 @@ class Lease:
     waits: int  # times that Gemini was not ready
     metadata: dict[str, Any]  # the webhook's user metadata
     trace: str = ""  # of the delivery that opened the entry
-    again: bool = False  # somebody wants it stored once more, though it may be stored
+    again: bool = False  # to be stored once more, though it may be stored
     past: Past = NOTHING_YET
     first_ms: int = 0  # when it was first accepted, in Unix time by Redis' clock
 
@@ -144,7 +144,7 @@ def _require(is_ours: object, lease: Lease) -> None:
 class Inbox:
     """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked.
 
-    The step that ends a batch also owes a notice of it to each of `targets` (digests).
+    The step that ends a batch also enqueues a notice of it for each of `targets` (digests).
     """
 
     def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
@@ -177,7 +177,7 @@ class Inbox:
         _require(self._run("leave", *args), lease)
 
     def finish(self, lease: Lease, summary: Summary, notice: tuple[str, str] | None = None) -> bool:
-        """Mark the batch as stored, and owe a notice of this type with this JSON.
+        """Mark the batch as stored, and enqueue a notice of this type with this JSON.
 
         False when the lease was lost, which harms nothing: the manifest is there.
         """

@@ -17,7 +17,7 @@ WORKERS = "rq:workers"  # and a queue: RQ's set of the workers that listen to it
 
 
 class LiveWorker(msgspec.Struct, frozen=True):
-    """A worker that RQ heard of lately; a killed one is forgotten after 90 seconds."""
+    """A worker with a heartbeat lately; RQ forgets a killed one after 90 seconds."""
 
     name: str
     host: str | None

@@ -52,7 +52,7 @@ class InboxQueries:
         return list(dict.fromkeys(name for _, found in pages for name in read_texts(found)))
 
     def unsettled(self) -> set[str]:
-        """All batches that are owed or buried."""
+        """All batches that are pending or buried."""
         with translate_redis_errors():
             due: list[Any] = read_or([], lambda: self._client.zrange(DUE, 0, -1))
         return {*read_texts(due), *self._ended_names(BURIED)}

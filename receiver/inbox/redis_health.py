@@ -1,4 +1,4 @@
-"""Is this Redis fit to hold what is owed? Asked at the start of every process, and by `doctor`."""
+"""Is this Redis fit to hold the inbox? Every process asks at its start, and `doctor`."""
 
 import functools
 import logging
@@ -141,14 +141,14 @@ def _check_persistence(client: "redis.Redis") -> Iterator[RedisProblem]:
     elif is_on == "0":
         yield RedisProblem(
             "warn",
-            "Redis keeps no append-only file: when it crashes, only a reconcile restores what was"
-            f" owed: {fix}",
+            "Redis keeps no append-only file: when it crashes, only a reconcile run restores what was"
+            f" pending: {fix}",
         )
 
 
 def _check_clock(client: "redis.Redis", clock: Callable[[], float]) -> Iterator[RedisProblem]:
-    asked = clock()
-    offset_s = now_ms(client) / 1000 - (asked + clock()) / 2
+    before_s = clock()
+    offset_s = now_ms(client) / 1000 - (before_s + clock()) / 2
     if abs(offset_s) > MAX_OFFSET_S:
         fix = "set the clock of this machine by NTP; signatures are judged by it"
         direction = "behind" if offset_s > 0 else "ahead of"
@@ -194,8 +194,8 @@ def _is_json(data: object) -> bool:
 def find_write_obstacle(client: "redis.Redis", *keys: str) -> str | None:
     """In words why Redis takes no write, and what to do; None where it does.
 
-    It may answer every question and still refuse to hold what is owed. Nothing stays of what this
-    writes. Raises redis.RedisError when Redis does not answer.
+    It may answer every question and still refuse writes. Nothing stays of what this writes.
+    Raises redis.RedisError when Redis does not answer.
     """
     try:
         client.register_script(_read_probe())(keys=keys or (WRITE_PROBE, RQ_WRITE_PROBE))

@@ -46,20 +46,20 @@ class Readmission:
     ) -> list[Verdict]:
         """Raises InboxUnavailableError when Redis can't be asked."""
         known = self._inbox.entries(batch.name for batch in batches)
-        owed = {name for name, entry in known.items() if entry.state in ("open", "leased")}
+        pending = {name for name, entry in known.items() if entry.state in ("open", "leased")}
 
-        doubtful = [batch for batch in batches if batch.name not in owed]
+        doubtful = [batch for batch in batches if batch.name not in pending]
         expired = find_expired(doubtful, gives_results, time.time())
         if not self._dry_run:
-            owed |= self._enqueue([batch for batch in batches if batch.name not in expired])
+            pending |= self._enqueue([batch for batch in batches if batch.name not in expired])
 
         return [
-            "expired" if one.name in expired else "owed" if one.name in owed else "queued"
+            "expired" if one.name in expired else "pending" if one.name in pending else "queued"
             for one in batches
         ]
 
     def _enqueue(self, batches: Sequence[Batch]) -> set[str]:
-        """Gives the names of those that are owed already."""
+        """Gives the names of those that were pending already."""
         arrivals = [Arrival(one.name, one.event, "replay", reopen="all") for one in batches]
         opened = self._inbox.accept(arrivals)
         fresh = {batch.name for batch, is_opened in zip(batches, opened, strict=True) if is_opened}

@@ -59,7 +59,7 @@ class Reconciliation:
     storage: Storage
     interval_s: float
     on_progress: Callable[[int], None] = lambda _: None  # how many more batches were listed
-    targets: Sequence[str] = ()  # digests of whom to tell of overdue batches
+    targets: Sequence[str] = ()  # digests of the targets of notices of overdue batches
 
     def run(self, *, force: bool) -> ReconcileReport | None:
         """Reconcile the project; None when no run is due, unless `force`.
@@ -200,7 +200,7 @@ class _Admission:
         if entry.state == "buried":
             return "queued" if may_pass(entry) and self._gives_results(batch) else "buried"
         if entry.state != "done":
-            return "owed"
+            return "pending"
         return "expired" if entry.summary.expired else "queued"
 
     def _is_missed(self, batch: Batch) -> bool:

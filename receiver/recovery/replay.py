@@ -11,7 +11,7 @@ from receiver.gemini.operations import Batch, Unread
 from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
 
-Verdict = Literal["queued", "owed", "buried", "young", "expired"]
+Verdict = Literal["queued", "pending", "buried", "young", "expired"]
 GROUP_SIZE = 100  # batches that are looked up together
 MAX_FAULTS = 3  # of Gemini in a row: then it is away, and not just one batch odd
 STORAGE_THREADS = 8  # a bucket answers in tens of milliseconds; several questions overlap
@@ -24,7 +24,7 @@ class ReplayCounts:
     found: int = 0  # terminal batches within the time asked for
     stored: int = 0  # with a manifest in the storage
     queued: list[str] = field(default_factory=list)  # put into the inbox, or to be in a dry run
-    owed: int = 0  # in the inbox already
+    pending: int = 0  # in the inbox already
     buried: int = 0  # buried before, and left so
     young: int = 0  # so fresh that the callback may still be on its way
     unfinished: int = 0  # still pending or running at Gemini

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def read_web_processes(client: "redis.Redis") -> list[WebProcess]:
-    """Those that were heard of lately, by Redis' clock. Raises redis.RedisError."""
+    """Those seen lately, by Redis' clock. Raises redis.RedisError."""
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
     pipeline.hgetall(WEB_PROCESSES)

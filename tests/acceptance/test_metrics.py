@@ -136,7 +136,7 @@ def test_all_processes_show_what_all_have_done(world: World) -> None:
     for kind, count in (("results.stored", 2), ("results.failed", 1), ("batch.buried", 1)):
         assert value(samples, "gbr_notices_total", type=kind, result="delivered") == count
     assert value(samples, "gbr_inbox_entries", state="buried") == 1
-    assert value(samples, "gbr_inbox_entries", state="owed") == 0
+    assert value(samples, "gbr_inbox_entries", state="pending") == 0
     assert (
         value(samples, "gbr_results_total", outcome="ok")
         == sum(one["outcomes"]["ok"] for one in manifests)

@@ -1,5 +1,5 @@
--- ARGV: cause, ttl s, then batches.  Buries those that have not ended, whoever holds them. Of those that something
--- else than a person had buried it changes the cause alone, and owes no second notice. Gives both.
+-- ARGV: cause, ttl s, then batches.  Buries those that have not ended, also held ones. Those that no person had buried
+-- get the new cause, and no second notice. Gives both.
 local buried = {}
 for i = 3, #ARGV do
   local entry = redis.call('HMGET', ENTRY .. ARGV[i], 'state', 'fault')

@@ -57,7 +57,7 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     pipeline.llen(open_queue(client).key)
     for project in projects:
         pipeline.hmget(project_key(RECONCILE, project.name), "began", "complete")
-    time, counted, older, owed, buried, done, oldest, queued, *looks = pipeline.execute(
+    time, counted, older, pending, buried, done, oldest, queued, *looks = pipeline.execute(
         raise_on_error=False
     )
     now_ms = read_time_ms(time)
@@ -65,7 +65,7 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         min((score for _, score in oldest), default=now_ms) if isinstance(oldest, list) else now_ms
     )
     sizes = {
-        definitions.ENTRIES.field("owed"): owed,
+        definitions.ENTRIES.field("pending"): pending,
         definitions.ENTRIES.field("buried"): buried,
         definitions.ENTRIES.field("done"): done,
         definitions.DUE_ENTRIES.field(): read_or(None, lambda: client.zcount(DUE, "-inf", now_ms)),
