@@ -38,7 +38,7 @@ class UnknownProjectError(ReceiverError):
 
 
 class SignatureError(ReceiverError):
-    """A delivery is not proven to come from Gemini. `reason` goes to the log, never to the sender."""
+    """A delivery is not proven to come from Gemini. `reason` is for the log, not for the sender."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -121,7 +121,7 @@ class NotFoundError(GeminiError):
 
 
 class UnreadableBatchError(GeminiError):
-    """Gemini describes a batch in a form that can't be read; it says nothing about other batches."""
+    """Gemini describes one batch in a form that can't be read; others may be readable."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, fault="refused")
@@ -186,7 +186,7 @@ class LayoutError(ReceiverError):
 
 
 class NoticeError(ReceiverError):
-    """A notice was not taken by its receiver; the message holds nothing of its address but the host."""
+    """A receiver did not take a notice; the message holds only the host of its address."""
 
     retryable = True
 

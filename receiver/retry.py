@@ -87,7 +87,7 @@ def plan_next(
 
 
 def _double(before: int, base_s: float, retry_after_s: float | None) -> float:
-    """Delay after so many faults before this one: doubles from the base, at least `retry_after_s`."""
+    """Delay after `before` faults and this one: doubles from the base, at least `retry_after_s`."""
     base_s = max(base_s, LEAST_BASE_S)
     longest_s = min(base_s * GROWN, max(base_s, OUTAGE_CAP_S))
     return float(max(min(base_s * 2 ** min(before, 20), longest_s), retry_after_s or 0))
@@ -99,7 +99,7 @@ def plan_wait_s(waits: int) -> float:
 
 
 def plan_retry_s(attempts: int, base_s: float, retry_after_s: float | None = None) -> float:
-    """Delay after error number `attempts` + 1: grows fourfold from `base_s`, at least `retry_after_s`."""
+    """Delay after `attempts` + 1 errors: grows fourfold from `base_s`, at least `retry_after_s`."""
     return float(max(min(base_s * 4 ** min(attempts, 10), ERROR_CAP_S), retry_after_s or 0))
 
 

@@ -1,4 +1,4 @@
-"""Which batches wait for Gemini or the storage, and why: one row for all that an outage holds up."""
+"""Which batches wait for Gemini or the storage, and why: one row per kind of outage."""
 
 from itertools import islice
 from typing import Any, Literal

@@ -58,7 +58,7 @@ class InboxQueries:
         return {*read_texts(due), *self._ended_names(BURIED)}
 
     def listing(self, state: State | None, most: int, project: str | None = None) -> EntryPage:
-        """The first entries of one state, or of open, leased, buried and done ones in this order."""
+        """The first entries of one state, or of open, leased, buried, done ones in this order."""
         states: tuple[State, ...] = (state,) if state else ("open", "leased", "buried", "done")
         names = [name for one in states for name in self.names(one, project)]
         entries = fetch_entries(self._client, names[:most])

@@ -40,7 +40,8 @@ WRITE_REFUSALS = {
     "NOREPLICAS": "Redis takes no writes since too few replicas follow it: bring them back, or"
     " lower `min-replicas-to-write`",
     "LOADING": "Redis is still loading its data",
-    "MASTERDOWN": "this Redis is a replica that has lost its primary: let REDIS_URL name the primary",
+    "MASTERDOWN": "this Redis is a replica that has lost its primary: let REDIS_URL name the"
+    " primary",
 }
 _REFUSAL_CODES = re.compile(rf"\b({'|'.join(WRITE_REFUSALS)})\b")
 _REFUSAL_CLASSES = (
@@ -141,8 +142,8 @@ def _check_persistence(client: "redis.Redis") -> Iterator[RedisProblem]:
     elif is_on == "0":
         yield RedisProblem(
             "warn",
-            "Redis keeps no append-only file: when it crashes, only a reconcile run restores what was"
-            f" pending: {fix}",
+            "Redis keeps no append-only file: when it crashes, only a reconcile run restores what"
+            f" was pending: {fix}",
         )
 
 

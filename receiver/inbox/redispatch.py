@@ -1,4 +1,4 @@
-"""The sweep: enqueues again what is due and has no job. Runs in every worker and the web process."""
+"""The sweep: enqueues again what is due without a job, in every worker and the web process."""
 
 import logging
 import threading

@@ -40,7 +40,7 @@ class Scripts:
         reconcile_key: str = RECONCILE,
         targets: Sequence[str] = (),
     ) -> None:
-        """`reconcile_key` is that of a project's lock, `targets` are digests of the notices' targets."""
+        """`reconcile_key` is that of a project's lock, `targets` are digests of notice targets."""
         self._keys = (*KEYS, reconcile_key, *(NOTICE_QUEUE + target for target in targets))
         self._scripts = {name: client.register_script(read_script(name)) for name in names}
 

@@ -31,7 +31,7 @@ class Deletion:
 
 
 class BatchDeleter:
-    """One project's batches at Gemini. Every call raises GeminiError, and `plan` StorageError too."""
+    """One project's batches at Gemini. Calls raise GeminiError, and `plan` StorageError too."""
 
     def __init__(self, batches: ProjectClient, storage: Storage) -> None:
         self._batches, self._storage = batches, storage

@@ -54,7 +54,7 @@ class BatchStatus:
 
 @dataclass
 class BatchWatch:
-    """The batches that are watched. `poll` makes a round: GeminiError and StorageError may end it."""
+    """The batches that are watched. `poll` makes a round. Raises GeminiError and StorageError."""
 
     statuses: dict[str, BatchStatus]
     projects: Mapping[str, ProjectClient]

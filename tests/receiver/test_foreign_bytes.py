@@ -1,4 +1,4 @@
-"""Another program has written into our Redis: one bad member or key, and every view shows the rest."""
+"""Another program wrote into our Redis: one bad member or key, and every view shows the rest."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which burials may pass: those of the version before are told by their causes, which it took from its errors."""
+"""Which burials may pass; those of the version before are known by their causes."""
 
 import pytest
 

@@ -90,7 +90,7 @@ def pass_time(client: "redis.Redis", seconds: int) -> None:
 def test_redelivery_after_days_is_known(
     inbox: Inbox, client: "redis.Redis", hours: int, end: str
 ) -> None:
-    """Accepted as known, and nothing becomes due; of a purged batch only the delivery is remembered."""
+    """Accepted as known, and nothing becomes due; a purged batch leaves only its delivery."""
     arrive(inbox, "msg_1")
     lease = claim(inbox)
     if end == "buried":
@@ -266,7 +266,7 @@ def test_reopened_batch_starts_afresh(inbox: Inbox) -> None:
 
 def test_due_batch_is_rung_once(inbox: Inbox, client: "redis.Redis") -> None:
     arrive(inbox)
-    assert inbox.take_due() == []  # its door rings for it first
+    assert inbox.take_due() == []  # who accepted it enqueues its job first
     client.hset(ENTRY + BATCH, "rung_until", 0)
     assert inbox.take_due() == [BATCH]
     assert inbox.take_due() == []

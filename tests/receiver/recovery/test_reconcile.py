@@ -16,7 +16,7 @@ from receiver.recovery.scheduler import reconcile_due_projects
 from receiver.settings.settings import read_settings
 from tests.key_router import routing_keys
 from tests.receiver.listing import Listing, ago, serving
-from tests.receiver.looking import Stage, staging
+from tests.receiver.reconciling import Stage, staging
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_wiped_redis_is_restored(stage: Stage) -> None:
     for name in stored:
         stage.store(name)
     opened = [stage.listing.add(f"open{n}", ended=ago(seconds=n)) for n in range(200)]
-    report = stage.look()
+    report = stage.reconcile()
     assert (report.counts.found, report.counts.stored, sorted(report.counts.queued)) == (
         700,
         500,
@@ -56,35 +56,35 @@ def test_wiped_redis_is_restored(stage: Stage) -> None:
 
 def test_wipe_counts_no_missed_webhook(stage: Stage) -> None:
     stage.listing.add("one")
-    assert stage.look().missed == []
+    assert stage.reconcile().missed == []
     assert stage.missed() == 0
 
 
 def test_missed_webhook_is_counted_once(stage: Stage) -> None:
-    stage.look()
-    stage.age_first_look()
+    stage.reconcile()
+    stage.age_first_run()
     name = stage.listing.add("one", ended=ago(minutes=10))
-    assert stage.look().missed == [name]
-    assert stage.look().missed == []
+    assert stage.reconcile().missed == [name]
+    assert stage.reconcile().missed == []
     assert stage.missed() == 1
 
 
 def test_fresh_batch_is_left_to_its_webhook(stage: Stage) -> None:
-    stage.look()
-    stage.age_first_look()
+    stage.reconcile()
+    stage.age_first_run()
     name = stage.listing.add("one", ended=ago(seconds=10))
-    assert stage.look().counts.young == 1
+    assert stage.reconcile().counts.young == 1
     assert stage.inbox.entries([name]) == {}
     stage.listing.add("one", ended=ago(minutes=10))
-    assert stage.look().missed == [name]
+    assert stage.reconcile().missed == [name]
 
 
 def test_delivered_batch_is_not_missed(stage: Stage) -> None:
-    stage.look()
-    stage.age_first_look()
+    stage.reconcile()
+    stage.age_first_run()
     name = stage.listing.add("one", ended=ago(minutes=10))
     stage.inbox.accept([Arrival(name, "batch.succeeded", "static", "static:msg_1")])
-    report = stage.look()
+    report = stage.reconcile()
     assert (report.counts.pending, report.missed, stage.missed()) == (1, [], 0)
 
 
@@ -94,7 +94,7 @@ def test_owed_batch_keeps_its_wait(stage: Stage) -> None:
     lease = stage.inbox.claim(name)
     assert lease is not None
     stage.inbox.postpone(lease, 3600, "Gemini is down", "attempts")
-    stage.look()
+    stage.reconcile()
     assert not stage.inbox.has_due()
 
 
@@ -104,62 +104,62 @@ def test_buried_batch_stays_buried(stage: Stage) -> None:
     lease = stage.inbox.claim(name)
     assert lease is not None
     stage.inbox.bury(lease, "no such file")
-    assert stage.look().counts.buried == 1
+    assert stage.reconcile().counts.buried == 1
     assert stage.inbox.entries([name])[name].state == "buried"
 
 
 def test_done_batch_without_manifest_is_queued(stage: Stage) -> None:
-    stage.look()
-    stage.age_first_look()
+    stage.reconcile()
+    stage.age_first_run()
     name = stage.listing.add("one", ended=ago(minutes=10))
     stage.inbox.accept([Arrival(name, "batch.succeeded", "static", metadata='{"tenant":"acme"}')])
     lease = stage.inbox.claim(name)
     assert lease is not None
     stage.inbox.finish(lease, Summary())
-    report = stage.look()
+    report = stage.reconcile()
     assert (report.counts.queued, report.missed) == ([name], [])
     assert stage.inbox.entries([name])[name].metadata == {"tenant": "acme"}
 
 
 def test_only_recent_ends_are_looked_at(stage: Stage) -> None:
-    stage.look()
+    stage.reconcile()
     stage.listing.add("old", ended=ago(hours=2))
     recent = stage.listing.add("recent", ended=ago(minutes=50))
-    assert stage.look().counts.queued == [recent]
+    assert stage.reconcile().counts.queued == [recent]
 
 
 def test_list_that_stops_moves_no_mark(stage: Stage) -> None:
-    stage.look()
+    stage.reconcile()
     mark = stage.client.hget(RECONCILE, "complete")
     for number in range(7):
         stage.listing.add(f"b{number}", ended=ago(minutes=10))
     stage.listing.broken_page = 2
     with pytest.raises(GeminiError):
-        stage.look()
+        stage.reconcile()
     assert stage.client.hget(RECONCILE, "complete") == mark
     stage.listing.broken_page = None
-    assert len(stage.look().counts.queued) == 7
+    assert len(stage.reconcile().counts.queued) == 7
     assert stage.client.hget(RECONCILE, "complete") != mark
 
 
 def test_invisible_batch_gets_no_verdict(stage: Stage) -> None:
-    stage.look()
+    stage.reconcile()
     name = stage.listing.add("one", state="RUNNING")
     stage.listing.hidden.add(name)
     other = stage.listing.add("two", ended=ago(minutes=10))
-    report = stage.look()
+    report = stage.reconcile()
     assert (report.counts.unclear, report.counts.queued) == ([name], [other])
     stage.listing.hidden.clear()
     stage.listing.add("one", ended=ago(days=1))  # long before the look that could not tell
-    assert stage.look().counts.queued == [name]
+    assert stage.reconcile().counts.queued == [name]
 
 
 def test_stale_list_is_asked_again(stage: Stage) -> None:
-    stage.look()
+    stage.reconcile()
     name = stage.listing.add("one", state="RUNNING")
-    assert stage.look().counts.unfinished == 1
+    assert stage.reconcile().counts.unfinished == 1
     stage.listing.latest[name] = "SUCCEEDED"
-    assert stage.look().counts.queued == [name]
+    assert stage.reconcile().counts.queued == [name]
 
 
 def test_unreadable_storage_makes_no_verdict(stage: Stage) -> None:
@@ -177,25 +177,25 @@ def test_unreadable_storage_makes_no_verdict(stage: Stage) -> None:
 
 def test_expiring_results_are_named(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     owed = stage.listing.add("owed", ended=ago(hours=40))
-    stage.look()
+    stage.reconcile()
     stage.listing.add("gone", ended=ago(days=9))
     stage.store(stage.listing.add("stored", ended=ago(hours=40)))
     stage.listing.add("recent", ended=ago(hours=3))
-    assert stage.look().expiring == [owed]
+    assert stage.reconcile().expiring == [owed]
     assert [vars(record)["names"] for record in warnings_of(caplog, "reconcile.expiring")] == [
         owed,
         owed,
     ]
 
 
-def test_one_look_at_a_time(stage: Stage) -> None:
+def test_one_run_at_a_time(stage: Stage) -> None:
     lock = ReconcileLock(stage.client, 900)
     assert lock.acquire() is not None
     with pytest.raises(ReconcileLockedError):
-        stage.look()
+        stage.reconcile()
 
 
-def test_wiped_turn_ends_the_look(stage: Stage) -> None:
+def test_wiped_turn_ends_the_run(stage: Stage) -> None:
     """A holder that lost its turn must not move the mark of the one that has it now."""
     lock = ReconcileLock(stage.client, 900)
     run = lock.acquire()
@@ -215,11 +215,11 @@ def test_absent_redis_is_said_in_words(stage: Stage) -> None:
 def test_each_project_has_its_own_turn_and_mark(
     stage: Stage, acme: tuple[Listing, ProjectClient]
 ) -> None:
-    stage.look()
+    stage.reconcile()
     assert ReconcileLock(stage.client, 900, "acme").is_due()
     listing, batches = acme
     old = listing.add("old", ended=ago(hours=2))
-    report = stage.look(
+    report = stage.reconcile(
         batches
     )  # acme's first look takes everything, whatever the default project has seen
     assert report.counts.queued == [f"acme/{old}"]
@@ -230,14 +230,14 @@ def test_each_project_has_its_own_turn_and_mark(
 def test_projects_meet_only_their_own_entries(
     stage: Stage, acme: tuple[Listing, ProjectClient]
 ) -> None:
-    """What an event at acme's door said of the default project's batch keeps no look from finding it."""
+    """An event at acme's endpoint about the default project's batch hides nothing from a run."""
     name = stage.listing.add("one")
     stage.inbox.accept([Arrival(f"acme/{name}", "batch.succeeded", "dynamic", "acme/v1a:msg_1")])
     lease = stage.inbox.claim(f"acme/{name}")
     assert lease is not None
     stage.inbox.bury(lease, "Gemini knows no such batch")
-    assert stage.look().counts.queued == [name]
-    assert stage.look(acme[1]).counts.found == 0
+    assert stage.reconcile().counts.queued == [name]
+    assert stage.reconcile(acme[1]).counts.found == 0
     assert {one.state for one in stage.inbox.entries([name, f"acme/{name}"]).values()} == {
         "open",
         "buried",
@@ -251,12 +251,12 @@ def test_stored_batch_of_a_project_is_known(
     stage.store(listing.add("stored"))
     running = listing.add("running", state="RUNNING")
     listing.latest[running] = "SUCCEEDED"
-    counts = stage.look(batches).counts
+    counts = stage.reconcile(batches).counts
     assert (counts.stored, counts.queued) == (1, [f"acme/{running}"])
     assert listing.asked == [running]  # Gemini hears its own name of the batch
 
 
-def test_failing_project_leaves_others_their_look(
+def test_failing_project_leaves_others_their_run(
     stage: Stage, redis_url: str, storage_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = stage.listing.add("one")

@@ -13,7 +13,7 @@ def pass_time(client: "redis.Redis", seconds: int) -> None:
             client.hincrby(RECONCILE, field, -seconds * 1000)
 
 
-def test_first_look_is_due(client: "redis.Redis") -> None:
+def test_first_run_is_due(client: "redis.Redis") -> None:
     lock = ReconcileLock(client, 900)
     assert lock.is_due()
     run = lock.acquire()
@@ -29,7 +29,7 @@ def test_taken_turn_is_held(client: "redis.Redis") -> None:
         lock.acquire(force=True)
 
 
-def test_complete_look_waits_an_interval(client: "redis.Redis") -> None:
+def test_complete_run_waits_an_interval(client: "redis.Redis") -> None:
     lock = ReconcileLock(client, 900)
     run = lock.acquire()
     assert run is not None
@@ -44,7 +44,7 @@ def test_complete_look_waits_an_interval(client: "redis.Redis") -> None:
     assert (following.complete_ms, following.first_ms) == (run.began_ms, run.first_ms)
 
 
-def test_hand_made_look_need_not_wait(client: "redis.Redis") -> None:
+def test_hand_made_run_need_not_wait(client: "redis.Redis") -> None:
     lock = ReconcileLock(client, 900)
     run = lock.acquire()
     assert run is not None
@@ -52,7 +52,7 @@ def test_hand_made_look_need_not_wait(client: "redis.Redis") -> None:
     assert lock.acquire(force=True) is not None
 
 
-def test_failed_look_comes_sooner(client: "redis.Redis") -> None:
+def test_failed_run_comes_sooner(client: "redis.Redis") -> None:
     lock = ReconcileLock(client, 900)
     run = lock.acquire()
     assert run is not None
@@ -65,7 +65,7 @@ def test_failed_look_comes_sooner(client: "redis.Redis") -> None:
     assert repeated.complete_ms is None
 
 
-def test_unclear_look_waits_an_interval(client: "redis.Redis") -> None:
+def test_unclear_run_waits_an_interval(client: "redis.Redis") -> None:
     lock = ReconcileLock(client, 900)
     run = lock.acquire()
     assert run is not None

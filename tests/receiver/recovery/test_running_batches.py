@@ -1,4 +1,4 @@
-"""Reconcile runs over a list of Gemini's whose batches stay pending or running; a real Valkey remembers."""
+"""Reconcile runs over a list whose batches stay pending or running, with a real Valkey."""
 
 import json
 from collections.abc import Iterator

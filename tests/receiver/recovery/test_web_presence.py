@@ -76,7 +76,7 @@ def served_by(client: "redis.Redis") -> ServedProject:
 def test_what_a_person_mends_is_seen_long_before_the_next_look(
     client: "redis.Redis", sandbox_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody is told to register what was registered a moment ago, and each fault is logged once a look."""
+    """Nobody should register what was registered a moment ago; a check logs each fault once."""
     CLIENT.delete(f"{sandbox_url}/sandbox/state").raise_for_status()
     origin, key = "https://batches.example.com", "right-key"
     more = {

@@ -1,4 +1,4 @@
-"""A look at Gemini's list that can be made at any time; Redis and the storage are real."""
+"""Reconcile runs that can be made at any time; Redis and the storage are real."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from tests.receiver.listing import Listing, serving
 
 @dataclass(frozen=True)
 class Stage:
-    """Gemini's list, the inbox and the storage, with a look that can be made at any time."""
+    """Gemini's list, the inbox and the storage, and reconcile runs at any time."""
 
     listing: Listing
     client: "redis.Redis"
@@ -30,9 +30,9 @@ class Stage:
         return Inbox(self.client)
 
     def store(self, name: str) -> None:
-        self.storage.create(manifest_name(name.removeprefix("batches/")), b"{}")
+        self.storage.create(manifest_name(name), b"{}")
 
-    def look(self, batches: ProjectClient | None = None) -> ReconcileReport:
+    def reconcile(self, batches: ProjectClient | None = None) -> ReconcileReport:
         report = Reconciliation(self.client, batches or self.batches, self.storage, 900).run(
             force=True
         )
@@ -42,8 +42,8 @@ class Stage:
     def missed(self) -> int:
         return int(self.client.hget(COUNTERS, MISSED) or 0)
 
-    def age_first_look(self) -> None:
-        """As if the first look had been made three days ago."""
+    def age_first_run(self) -> None:
+        """As if the first run had been made three days ago."""
         self.client.hincrby(RECONCILE, "first", -3 * 86400 * 1000)
 
 
