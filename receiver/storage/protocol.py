@@ -12,7 +12,7 @@ class Storage(Protocol):
         """Write whole objects, replacing what was there; returns when all are durable."""
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
-        """Write whole objects from local files, which may be moved; returns when they are durable."""
+        """Write whole objects from local files, which may be moved; returns when durable."""
 
     def create(self, name: str, data: bytes) -> None:
         """Write a whole object that must not be there yet; AlreadyStoredError when it is."""
