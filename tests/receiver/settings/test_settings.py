@@ -2,8 +2,7 @@ import pytest
 
 from receiver.errors import SettingsError
 from receiver.settings.projects import Project
-from receiver.settings.settings import read_settings
-from receiver.settings.variables import VARIABLES
+from receiver.settings.settings import VARIABLES, read_settings
 from tests.receiver.forging import SECRET, SECRET_TEXT
 
 RIGHT = {"GEMINI_API_KEY": "key-1", "GEMINI_WEBHOOK_SECRET": SECRET_TEXT}
