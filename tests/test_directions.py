@@ -46,7 +46,6 @@ PURE = {
     "receiver.errors",
     "receiver.verification.events",
     "receiver.telemetry.metrics.exposition",
-    "receiver.verification.freshness",
     "receiver.gemini.batch_tags",
     "receiver.gemini.operations",
     "receiver.batch_names",

@@ -32,7 +32,8 @@ from receiver.telemetry.tracing import carry_trace
 from receiver.verification import signatures
 from receiver.verification.events import BatchEvent, OtherEvent, check_claims, parse_event
 from receiver.verification.jwks import KeySetCache
-from receiver.verification.signatures import KeySet, Scheme, Verified
+from receiver.verification.keys import KeySet
+from receiver.verification.signatures import Scheme, Verified
 from receiver.web.accept_batcher import AcceptBatcher
 from receiver.web.metrics_endpoint import MetricsReader
 from receiver.web.readiness import Readiness

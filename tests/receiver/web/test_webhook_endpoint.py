@@ -19,7 +19,7 @@ import redis
 from deploy.sandbox.processes import allocate_port
 from receiver.inbox.entries import ENTRY
 from receiver.settings.projects import WEBHOOK_PATH
-from receiver.verification.signatures import Secret
+from receiver.verification.keys import Secret
 from tests.receiver import forging
 from tests.receiver.key_server import CallLog, serving_calls
 from tests.receiver.verification.test_jwts import ATTACKER_JWK, ATTACKS
