@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -259,6 +260,26 @@ def test_every_cause_gets_one_answer(doors: Doors) -> None:
         "jwt",
         "",
     }
+
+
+def test_verified_body_that_is_no_event_is_told_why(doors: Doors) -> None:
+    headers = static(DEFAULT_SECRETS[0], b"[]")
+    answer = doors.post(WEBHOOK_PATH, headers, b"[]")
+    line = doors.refusal(headers["webhook-id"])
+    assert (answer.status_code, answer.json()) == (400, {"error": line["cause"]})
+    assert (line["event"], line["level"], line["scheme"]) == ("delivery.malformed", "warning", "v1")
+
+
+def test_sender_that_hangs_up_is_logged(doors: Doors) -> None:
+    delivery_id = new_id()
+    head = (
+        f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Content-Length: 9\r\nwebhook-id: {delivery_id}\r\n\r\n{{"
+    )
+    with socket.create_connection(("127.0.0.1", urlsplit(doors.url).port or 0)) as connection:
+        connection.sendall(head.encode())
+    line = doors.refusal(delivery_id)
+    assert (line["event"], line["level"]) == ("delivery.aborted", "info")
 
 
 def test_refusals_name_their_project(doors: Doors) -> None:
