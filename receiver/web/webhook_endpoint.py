@@ -36,8 +36,8 @@ from receiver.verification.jwks import KeySetCache
 from receiver.verification.keys import KeySet
 from receiver.verification.signatures import Scheme, Verified
 from receiver.web.accept_batcher import AcceptBatcher
+from receiver.web.health import Readiness
 from receiver.web.metrics_endpoint import MetricsReader
-from receiver.web.readiness import Readiness
 
 Result = Verdict | Literal["unavailable"]  # as the metrics count deliveries
 METADATA_DROPPED = (
@@ -97,10 +97,10 @@ REJECTIONS: tuple[tuple[type[Exception], Rejection], ...] = (
 class AppState:
     """What the endpoints work with; made once per process."""
 
-    intake: AcceptBatcher
+    batcher: AcceptBatcher
     keys: KeySetCache
     counters: Counters
-    meter: MetricsReader
+    metrics: MetricsReader
     readiness: Readiness
     redis: "redis.Redis"
 
@@ -150,7 +150,7 @@ class WebhookEndpoint:
         self, parts: AppState, event: OtherEvent, verified: Verified, about: Mapping[str, str]
     ) -> Response:
         log.info("delivery.ignored", extra=about)
-        parts.intake.note(RejectedDelivery("ignored", self._name(verified), event.type))
+        parts.batcher.note(RejectedDelivery("ignored", self._name(verified), event.type))
         self._count(parts, verified.scheme, "ignored", "other")
         return JSONResponse({"status": "ignored"})
 
@@ -158,7 +158,7 @@ class WebhookEndpoint:
         self, parts: AppState, event: BatchEvent, verified: Verified, about: Mapping[str, str]
     ) -> Response:
         arrival = self._arrival(event, verified, self._name(verified))
-        accepted = await parts.intake.accept(arrival)
+        accepted = await parts.batcher.accept(arrival)
 
         status: Verdict = "accepted" if accepted else "known"
         self._count(parts, verified.scheme, status, event.type)
@@ -220,7 +220,7 @@ class WebhookEndpoint:
             self._count(parts, scheme, rejection.result)
         if rejection.result and rejection.result != "unavailable":
             name = name_delivery(self._project.name, "", request.headers.get("webhook-id", ""))
-            parts.intake.note(RejectedDelivery(rejection.result, name, cause=cause))
+            parts.batcher.note(RejectedDelivery(rejection.result, name, cause=cause))
         if rejection.result == "refused" and scheme == Scheme.STATIC:
             self._evidence.refused()
 
