@@ -73,7 +73,6 @@ PURE = {
     "receiver.retry",
     "receiver.verification.signatures",
     "receiver.verification.keys",
-    "receiver.telemetry.metrics.slots",
     "receiver.status.charts",
     "receiver.status.rate_limit",
     "receiver.status.sessions",

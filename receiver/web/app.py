@@ -23,7 +23,7 @@ from receiver.settings.projects import SECRET, Project
 from receiver.settings.settings import Settings
 from receiver.status.routes import StatusPage
 from receiver.telemetry.metrics.counters import Counters
-from receiver.telemetry.tracing import OwnTraces, is_traced
+from receiver.telemetry.tracing import ForeignTraceFilter, is_traced
 from receiver.verification.jwks import KeySetCache
 from receiver.web.accept_batcher import AcceptBatcher
 from receiver.web.health import Readiness, health, ready
@@ -118,6 +118,6 @@ def create_app(settings: Settings) -> Starlette:
         routes=[*routes, Route("/health", health), Route("/ready", ready)], lifespan=lifespan
     )
     if is_traced():
-        app.add_middleware(OwnTraces)  # runs before the one that OpenTelemetry has added
+        app.add_middleware(ForeignTraceFilter)  # runs before the one that OpenTelemetry has added
     app.router.redirect_slashes = False  # a redirect would repeat the sender's Host header
     return app

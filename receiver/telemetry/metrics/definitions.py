@@ -1,11 +1,12 @@
-"""Every metric by its name, once: what counts, what reads and what shows them agree here.
+"""Every metric, defined once for the code that counts, reads and shows it. Pure.
 
-A value is kept under a field, `<name>:<label>:<label>`, whatever it is: the fields of the counters are those of a hash
-in Redis. A histogram has a field for each bucket and one for the sum: `<name>:<label>:2.5`, `<name>:<label>:sum`.
+A value is kept under a field, `<name>:<label>:<label>`; counters are the fields of a hash in Redis.
+A histogram has a field for each bucket and one for the sum: `<name>:<label>:2.5`,
+`<name>:<label>:sum`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 from receiver.outputs.outcomes import OUTCOMES
 
 BEYOND, SUM = "+Inf", "sum"
+SLOT_S = 1800
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,12 @@ class Metric:
     kind: Literal["counter", "gauge", "histogram"]
     meaning: str
     labels: tuple[str, ...] = ()
-    values: tuple[
-        str, ...
-    ] = ()  # of the only label, where all of them are known; they are shown from 0 on
+    values: tuple[str, ...] = ()  # of the only label, where all are known; shown from 0 on
     buckets: tuple[float, ...] = ()
 
     def field(self, *labels: str) -> str:
         """Where a value is kept."""
-        assert len(labels) == len(self.labels), f"{self.name} has the labels {self.labels}"  # noqa: S101 - our own mistake
+        assert len(labels) == len(self.labels), f"{self.name} has {self.labels}"  # noqa: S101 - a bug
         return ":".join((self.name, *labels))
 
     def observed(self, seconds: float, *labels: str) -> dict[str, float]:
@@ -48,6 +48,24 @@ class Metric:
             self.field(*labels) for labels in product(*([self.values] if self.labels else []))
         ]
         return fields if self.kind == "counter" else [f"{field}:{SUM}" for field in fields]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Half an hour, and what was counted in it."""
+
+    began_s: int  # Unix time
+    counts: Mapping[str, float]  # by field
+
+    def total(self, *fields: str) -> float:
+        """The sum of these fields; a field that ends with `:` stands for all that begin with it."""
+        prefixes = tuple(field for field in fields if field.endswith(":"))
+        chosen = (
+            count
+            for name, count in self.counts.items()
+            if name in fields or name.startswith(prefixes)
+        )
+        return sum(chosen)
 
 
 REDIS_UP = Metric(

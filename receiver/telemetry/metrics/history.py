@@ -1,21 +1,21 @@
 """What was counted in the last day, half hour by half hour.
 
-The scripts that count for `/metrics` write every counter a second time, into the hash of the running half hour,
-`gbr:history:<Unix time by Redis' clock / half an hour>`. A hash goes after 26 hours.
+The scripts that count for `/metrics` write every counter a second time, into the hash of the current
+half hour, `gbr:history:<Unix time by Redis' clock / half an hour>`. A hash expires after 26 hours.
 """
 
 import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.telemetry.metrics.counters import read_counts
-from receiver.telemetry.metrics.slots import SLOT_S, Slot
+from receiver.telemetry.metrics.definitions import SLOT_S, Slot
 
 HISTORY = "gbr:history"
 SLOTS = 48
 
 
 def fetch_history(client: "redis.Redis", slots: int = SLOTS) -> list[Slot]:
-    """The last half hours, oldest first; the last one is still running. Raises InboxUnavailableError."""
+    """The last half hours, oldest first; the last one is not over. Raises InboxUnavailableError."""
     try:
         seconds, _ = client.time()
         last = int(seconds) // SLOT_S

@@ -6,8 +6,8 @@ from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.summaries import Summary
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
+from receiver.telemetry.metrics.definitions import SLOT_S, Slot
 from receiver.telemetry.metrics.history import HISTORY, SLOTS, fetch_history
-from receiver.telemetry.metrics.slots import SLOT_S, Slot
 
 
 def totals(slots: list[Slot], *fields: str) -> float:
