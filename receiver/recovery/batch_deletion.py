@@ -40,7 +40,7 @@ class BatchDeleter:
         self._unread: Unread | None = None  # one of the list that may need any of them
 
     def plan(self, name: str, *, force: bool) -> Deletion:
-        """Decide on a batch. `force` lets one go whose books don't balance."""
+        """Decide on a batch. `force` lets one go whose counts don't add up."""
         removal = Deletion(name, refusal=self._judge_record(name, force=force))
         if removal.refusal:
             return removal
@@ -113,7 +113,7 @@ def _judge_books(manifest: Manifest) -> str:
     if manifest.balanced:
         return ""
     unknown = "nobody knows how many requests there were"
-    words = unknown if manifest.balanced is None else "its books don't balance"
+    words = unknown if manifest.balanced is None else "its counts don't add up"
     return f"{words}: look at `batches show`, or delete it with --force"
 
 

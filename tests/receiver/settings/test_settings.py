@@ -66,7 +66,7 @@ WRONG = [
         "'txt' is no form; expected some of raw, text, thoughts, json, media, table",
     ),
     ("OUTPUT_FORMS", "jsonl csv", "'csv', 'jsonl' are no forms"),
-    ("OUTPUT_FORMS", "x" * 500, "xxx' is no form"),
+    ("OUTPUT_FORMS", "x" * 500, f"OUTPUT_FORMS: '{'x' * 40}' is no form"),
     ("RETRY_BASE_S", "soon", "seconds"),
     ("PORT", "65536", "65535"),
     ("METRICS_TOKEN", "short", "at least 16 characters"),
