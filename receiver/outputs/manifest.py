@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from receiver.errors import ManifestError
+from receiver.outputs.name_codec import Capitals
 from receiver.tolerant_json import tolerant_reader
 
 
@@ -121,6 +122,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     forms: FormsRecord | msgspec.UnsetType = msgspec.UNSET  # left out where there is raw alone
     error: BatchError | None
     template: str
+    # How the names keep capitals; older versions encoded them.
+    capitals: Capitals | msgspec.UnsetType = msgspec.UNSET
     key_pattern: str | msgspec.UnsetType = msgspec.UNSET  # KEY_PATTERN; left out without one
     # What the template uses of the webhook's metadata, by name; left out where it uses none.
     meta: dict[str, str | None] | msgspec.UnsetType = msgspec.UNSET

@@ -23,7 +23,7 @@ from workers.verification.demands import Demands
 from workers.verification.rules import VerifyReport
 from workers.verification.verify_batch import verify_batch
 
-NEW_FIELDS = ("key_pattern", "meta", "rules")
+NEW_FIELDS = ("capitals", "key_pattern", "meta", "rules")
 PUBLIC = PublicKey.parse(KEY.public_key)
 
 

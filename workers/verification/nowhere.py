@@ -33,5 +33,8 @@ class NullStorage:
 
     def delete(self, name: str) -> None: ...
 
+    def tells_case_apart(self) -> bool:
+        return True
+
     def scratch_near(self) -> Path | None:
         return None

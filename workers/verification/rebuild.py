@@ -22,9 +22,9 @@ from workers.store.batch_input import BatchInput
 from workers.store.digests import file_sha256
 from workers.store.index_rows import StoredRow
 from workers.store.manifest import Written, build_manifest
+from workers.store.naming import Naming
 from workers.verification.demands import Demands
 from workers.verification.form_rebuild import FormRebuild
-from workers.verification.naming import Naming
 from workers.verification.nowhere import NullStorage
 from workers.verification.row_checks import RowChecks, shortened
 from workers.verification.rules import Discrepancy, VerifyReport
