@@ -103,7 +103,7 @@ def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
     for project, moments in zip(projects, looks, strict=True):
         known = moments if isinstance(moments, list) else [None, None]
         for metric, moment in zip(
-            (definitions.LOOKED, definitions.LOOKED_COMPLETELY), known, strict=True
+            (definitions.RECONCILED, definitions.RECONCILED_COMPLETELY), known, strict=True
         ):
             if (moment_ms := read_number(moment)) is not None:
                 found[metric.field(project.label)] = moment_ms / 1000
