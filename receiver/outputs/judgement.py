@@ -1,4 +1,4 @@
-"""Whether a stored batch is well: one judgement and one wording for all commands, pages and notices.
+"""Whether a stored batch is well: one judgement and wording for all commands, pages and notices.
 
 A batch is well when Gemini says SUCCEEDED, the number of its requests is known, and each of them is
 answered. Pure.

@@ -15,7 +15,7 @@ from receiver.verification.keys import ED25519_KEY_BYTES, decode_base64
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """The JSON beside a signed manifest. Verify it with a public key that you know, not with its own."""
+    """The JSON beside a signed manifest. Verify it with a public key of yours, not with its own."""
 
     algorithm: Literal["Ed25519"]
     public_key: str  # base64
@@ -38,8 +38,7 @@ class ProofKey:
             )
         if len(set(seed)) == 1:
             raise ValueError(
-                "a key of one repeated byte can be guessed: `openssl rand -base64 32` gives a better"
-                " one"
+                "a key of one repeated byte can be guessed: make one with `openssl rand -base64 32`"
             )
         return cls(seed)
 

@@ -1,6 +1,6 @@
 """Logs: one line per event on stderr, with a stable name (`deploy/LOGS.md` lists them all).
 
-A line is a JSON object for programs, or words for people. Nothing that a sender wrote can begin one.
+A line is a JSON object for programs, or words for people. Nothing that a sender wrote begins one.
 """
 
 import json

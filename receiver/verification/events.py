@@ -1,7 +1,8 @@
 """Read the body of a delivery: which batch it names, and what it says happened.
 
 An event is a hint: only the name of its batch is used, and Gemini is asked for the rest. Pure.
-Envelope: Gemini's webhooks guide, which does not say where `user_metadata` stands nor what a ping is.
+Envelope: Gemini's webhooks guide, which says neither where `user_metadata` stands nor what a ping
+holds.
 """
 
 import json

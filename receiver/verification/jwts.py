@@ -28,7 +28,7 @@ _MALFORMED = (jwt.PyJWTError, ValueError, TypeError, RecursionError)
 
 
 def is_token(text: str) -> bool:
-    """Whether the text has the compact form: three base64url segments, the last of which may be empty."""
+    """Whether the text has the compact form: three base64url segments; the last may be empty."""
     return _FORM.fullmatch(text) is not None
 
 

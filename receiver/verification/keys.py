@@ -1,4 +1,4 @@
-"""What deliveries are verified with: our webhook secrets and Gemini's public keys, read strictly from text."""
+"""The keys that verify deliveries: our webhook secrets and Gemini's public keys. Pure."""
 
 import base64
 from collections.abc import Mapping

@@ -71,8 +71,8 @@ def verify(  # noqa: PLR0913 - the parts of one decision, all but two given by n
     """Judge a delivery by its headers (names in any case) and its raw body.
 
     `now` is in Unix seconds. Raises SignatureError for everything that is not proven, and its
-    UnknownKeyError when a fresher key set could change the verdict. It raises nothing else, whatever
-    the headers and the body hold.
+    UnknownKeyError when a fresher key set could change the verdict; nothing else, whatever the
+    headers and the body hold.
     """
     found = _webhook_headers(headers)
     signature = _require(found, _SIGNATURE)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Counters:
-    """Gathers counts from any thread; between `start` and `stop`, a thread adds them up in Redis."""
+    """Gathers counts from any thread; from `start` to `stop`, a thread adds them up in Redis."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._run_script = Scripts(client, ("count",)).run

@@ -1,7 +1,7 @@
 """What was counted in the last day, half hour by half hour.
 
-The scripts that count for `/metrics` write every counter a second time, into the hash of the current
-half hour, `gbr:history:<Unix time by Redis' clock / half an hour>`. A hash expires after 26 hours.
+The scripts that count for `/metrics` also write every counter into the hash of the current half
+hour, `gbr:history:<Unix time by Redis' clock / half an hour>`. A hash expires after 26 hours.
 """
 
 import redis
