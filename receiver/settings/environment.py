@@ -7,7 +7,8 @@ for misspelt names come from there:
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,34 +102,29 @@ class Reader:
         variables, values = variables_of(cls), dict[str, Any]()
 
         for field, variable in variables.items():
-            self._parse(field, variable, suffix, values)
+            names = [name + suffix for name in variable.names]
+            if self._unreadable.isdisjoint(names):  # else `problems` has it already
+                with self._gather_problem(names):
+                    values[field] = variable.parse(self._require_text(variable, names))
 
         for field, variable in variables.items():
             if variable.check and values.keys() >= {field, *variable.needs}:
-                self._check(field, variable, suffix, values)
+                needed = [values[name] for name in variable.needs]
+                with self._gather_problem([name + suffix for name in variable.names]):
+                    values[field] = variable.check(values.pop(field), *needed)
 
         return values
 
-    def _parse(self, field: str, variable: Variable, suffix: str, values: dict[str, Any]) -> None:
-        names = [name + suffix for name in variable.names]
-        if not self._unreadable.isdisjoint(names):
-            return  # `problems` has it already
-
+    @contextmanager
+    def _gather_problem(self, names: Sequence[str]) -> Iterator[None]:
         try:
-            text = self.text(*names) or variable.unset
-            if variable.missing and not text:
-                others = "".join(f" (or {name})" for name in names[1:])
-                raise ValueError(f"is missing; {variable.missing}{others}")  # noqa: TRY301 - told below
-            values[field] = variable.parse(text)
+            yield
         except (ValueError, LayoutError) as error:
             self.problems.append(f"{self.stated(*names)}: {error}")
 
-    def _check(self, field: str, variable: Variable, suffix: str, values: dict[str, Any]) -> None:
-        assert variable.check is not None  # noqa: S101 - for mypy
-        try:
-            needed = (values[name] for name in variable.needs)
-            values[field] = variable.check(values[field], *needed)
-        except (ValueError, LayoutError) as error:
-            del values[field]
-            names = (name + suffix for name in variable.names)
-            self.problems.append(f"{self.stated(*names)}: {error}")
+    def _require_text(self, variable: Variable, names: Sequence[str]) -> str:
+        text = self.text(*names) or variable.unset
+        if variable.missing and not text:
+            others = "".join(f" (or {name})" for name in names[1:])
+            raise ValueError(f"is missing; {variable.missing}{others}")
+        return text

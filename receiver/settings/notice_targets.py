@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from receiver.settings.environment import setting
 from receiver.settings.notice_addresses import find_refusal, parse_address
 from receiver.settings.parsers import parse_secrets, parse_switch, split_words
-from receiver.settings.web_urls import DEFAULT_PORTS
+from receiver.settings.web_urls import split_url
 from receiver.verification.keys import Secret
 
 Kind = Literal["webhook", "slack"]
@@ -45,19 +45,11 @@ def _check_targets(
 
 
 def _check_url(text: str, *, private: bool) -> None:
-    if not text.isascii() or not text.isprintable() or "\\" in text:
+    parts = split_url(text)
+    if parts is None or "@" in parts.netloc or "#" in text:
         raise ValueError(
-            "expected an address in printable ASCII, such as https://example.com/notices"
-        )
-
-    parts = urlsplit(text)
-    try:
-        is_right = parts.scheme in DEFAULT_PORTS and parts.hostname and parts.port != 0
-    except ValueError:
-        is_right = False
-    if not is_right or "@" in parts.netloc or "#" in text:
-        raise ValueError(
-            "expected an address such as https://example.com/notices, without a user and a fragment"
+            "expected an address in printable ASCII such as https://example.com/notices, without a"
+            " user and a fragment"
         )
 
     is_https, address = parts.scheme == "https", parse_address(parts.hostname or "")

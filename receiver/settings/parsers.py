@@ -1,6 +1,7 @@
 """From the text of a variable to its value. Each raises ValueError with what was expected."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,8 +10,6 @@ from receiver.outputs.proof_keys import ProofKey
 from receiver.outputs.templates import parse_pattern
 from receiver.verification.keys import Secret
 
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-LOG_FORMATS = ("auto", "json", "text")
 STORAGE_SCHEMES = ("file", "s3", "gs", "az")
 MAX_FILE_BYTES = 1024 * 1024
 MAX_PORT = 65535
@@ -20,6 +19,14 @@ LINE_MEMBERS = ("response", "error", "metadata", "request", "body")
 
 def parse_optional(text: str) -> str | None:
     return text or None
+
+
+def parse_choice(choices: Sequence[str], text: str) -> str:
+    """One of the choices, in whatever case it is written."""
+    for choice in choices:
+        if choice.lower() == text.lower():
+            return choice
+    raise ValueError(f"expected one of {', '.join(choices)}")
 
 
 def parse_switch(text: str) -> bool:
@@ -105,18 +112,6 @@ def parse_prices_file(text: str) -> Prices:
 
 def parse_proof_key(text: str) -> ProofKey | None:
     return ProofKey.parse(text) if text else None
-
-
-def parse_log_level(text: str) -> str:
-    if text.upper() not in LOG_LEVELS:
-        raise ValueError(f"expected one of {', '.join(LOG_LEVELS)}")
-    return text.upper()
-
-
-def parse_log_format(text: str) -> str:
-    if text.lower() not in LOG_FORMATS:
-        raise ValueError(f"expected one of {', '.join(LOG_FORMATS)}")
-    return text.lower()
 
 
 def read_setting_file(name: str) -> bytes:

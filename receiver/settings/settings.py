@@ -5,6 +5,7 @@ The program starts with all of them right or not at all.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from receiver.errors import SettingsError, UnknownProjectError
@@ -16,9 +17,8 @@ from receiver.retry import Patience
 from receiver.settings.environment import Reader, Variable, setting, variables_of
 from receiver.settings.notice_targets import NoticeSettings
 from receiver.settings.parsers import (
+    parse_choice,
     parse_key_pattern,
-    parse_log_format,
-    parse_log_level,
     parse_optional,
     parse_port,
     parse_prices_file,
@@ -36,6 +36,9 @@ from receiver.settings.redis_urls import parse_ca_file, parse_redis_url, with_tl
 from receiver.settings.response_schemas import parse_response_schema, require_json_form
 from receiver.settings.unknown_variables import KnownNames
 from receiver.settings.web_urls import parse_api_url, parse_origin
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMATS = ("auto", "json", "text")
 
 
 def _parse_jwks_url(text: str) -> str:
@@ -201,11 +204,14 @@ class Settings:
         is_secret=True,
     )
     log_level: str = setting(
-        "LOG_LEVEL", parse_log_level, "DEBUG, INFO, WARNING or ERROR", default="INFO"
+        "LOG_LEVEL",
+        partial(parse_choice, LOG_LEVELS),
+        "DEBUG, INFO, WARNING or ERROR",
+        default="INFO",
     )
     log_format: str = setting(
         "LOG_FORMAT",
-        parse_log_format,
+        partial(parse_choice, LOG_FORMATS),
         "`json`, `text` for people, or `auto`: text on a terminal, JSON anywhere else",
         default="auto",
     )

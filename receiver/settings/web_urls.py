@@ -8,16 +8,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def parse_api_url(text: str) -> str:
     """Where the API is, without a slash at its end. Raises ValueError."""
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in DEFAULT_PORTS
-        or not parts.hostname
-        or parts.username
-        or parts.query
-        or parts.fragment
-    ):
+    parts = split_url(text)
+    if parts is None or parts.username or parts.query or parts.fragment:
         raise ValueError("expected an address such as https://generativelanguage.googleapis.com")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if not is_private_on_its_way(text):
         raise ValueError(
             "expected https: the API key must not travel in clear (http is for loopback only)"
         )
@@ -26,7 +20,7 @@ def parse_api_url(text: str) -> str:
 
 def parse_web_url(text: str) -> str:
     """A URL that deliveries could be sent to, with or without a path. Raises ValueError."""
-    parts = _split(text)
+    parts = split_url(text)
     if parts is None or "?" in text or "#" in text or "@" in parts.netloc:
         raise ValueError(
             "expected https://HOST or https://HOST/PATH, without a user, a query or a fragment"
@@ -61,7 +55,7 @@ def complete_url(url: str, path: str) -> str:
 
 def is_private_on_its_way(url: str) -> bool:
     """Whether what is sent there can't be read on the way: over https, or on this machine."""
-    parts = _split(url)
+    parts = split_url(url)
     return parts is not None and (parts.scheme == "https" or parts.hostname in LOOPBACK)
 
 
@@ -72,7 +66,7 @@ def is_same_url(one: str, other: str) -> bool:
 
 def origin_of(url: str) -> str | None:
     """Scheme, host and port, without a default port; None where the text is no such URL."""
-    parts = _split(url)
+    parts = split_url(url)
     if parts is None or parts.hostname is None:
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -82,11 +76,12 @@ def origin_of(url: str) -> str | None:
 
 def path_of(url: str) -> str:
     """The path and whatever follows it; empty for an origin, and for text that is no such URL."""
-    parts = _split(url)
+    parts = split_url(url)
     return "" if parts is None else parts._replace(scheme="", netloc="").geturl()
 
 
-def _split(url: str) -> SplitResult | None:
+def split_url(url: str) -> SplitResult | None:
+    """The parts of an http or https URL in printable ASCII; None for other text."""
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         return None  # urlsplit would drop such characters, or another parser take one for a slash
     try:
