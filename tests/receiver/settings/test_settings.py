@@ -89,6 +89,8 @@ def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
     [
         ({"KEY_PATTERN": "(", "OUTPUT_TEMPLATE": "{batch}/{lang}.jsonl"}, "KEY_PATTERN"),
         ({"OUTPUT_FORMS": "jsn", "RESPONSE_SCHEMA": "{}"}, "OUTPUT_FORMS"),
+        ({"NOTIFY_PRIVATE": "ture", "SLACK_WEBHOOK_URL": "http://10.0.0.1/x"}, "NOTIFY_PRIVATE"),
+        ({"REDIS_TLS_VERIFY": "no", "REDIS_URL": "redis://host/0"}, "REDIS_TLS_VERIFY"),
         ({"GEMINI_API_KEY": "", "GOOGLE_API_KEY": "two words"}, "GOOGLE_API_KEY"),
         (
             {"GEMINI_WEBHOOK_SECRET": "", "WEBHOOK_SIGNING_SECRET": "hunter2"},
@@ -109,6 +111,14 @@ def test_all_wrong_values_come_together() -> None:
     assert all(
         name in str(told.value) for name in ("GEMINI_API_KEY", "PORT", "REDIS_URL", "LOG_LEVEL")
     )
+
+
+def test_what_needs_a_wrong_variable_is_still_parsed() -> None:
+    wrong = {"OUTPUT_FORMS": "jsn", "RESPONSE_SCHEMA": "{", "REDIS_URL": "x", "REDIS_CA_FILE": "x"}
+    with pytest.raises(SettingsError) as told:
+        read_settings(RIGHT | wrong)
+    _, *problems = str(told.value).splitlines()
+    assert {problem.strip().partition(":")[0] for problem in problems} == set(wrong)
 
 
 def test_secrets_are_never_shown() -> None:
