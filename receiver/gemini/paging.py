@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from receiver.errors import GeminiError
-from receiver.gemini.transport import AnswerTooLargeError, Transport, decode
+from receiver.errors import AnswerTooLargeError, GeminiError
+from receiver.gemini.transport import Transport, decode
 
 PAGE_SIZE = 100
 CAMEL_CASE = ("pageSize", "pageToken", "nextPageToken")

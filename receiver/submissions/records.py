@@ -62,14 +62,14 @@ class BatchOrigin(msgspec.Struct, frozen=True):
     retry_of: str | None  # "batches/<id>"
 
 
-def origin_name(batch_id: str) -> str:
+def origin_name(batch: str) -> str:
     """The object that names the submission which created a batch."""
-    return f"{batch_folder(batch_id)}/_submission.json"
+    return f"{batch_folder(batch)}/_submission.json"
 
 
-def resubmitted_name(batch_id: str) -> str:
+def resubmitted_name(batch: str) -> str:
     """The object that names the batches which a batch's failed requests were sent again in."""
-    return f"{batch_folder(batch_id)}/_resubmitted.json"
+    return f"{batch_folder(batch)}/_resubmitted.json"
 
 
 def awaited_name(file: str) -> str:
@@ -161,16 +161,16 @@ def read_record(data: bytes, kind: type[T], name: str) -> T:
         raise SubmissionError(f"{name} is no record of a submission: {error}") from error
 
 
-def read_resubmitted(storage: Storage, batch_id: str) -> Sequence[str]:
+def read_resubmitted(storage: Storage, batch: str) -> Sequence[str]:
     """The batches (`batches/<id>`) which a batch's failed requests were sent again in, if any."""
-    name = resubmitted_name(batch_id)
+    name = resubmitted_name(batch)
     data = storage.read(name)
     return [] if data is None else read_record(data, list[str], name)
 
 
-def read_spec(storage: Storage, batch_id: str) -> SubmissionSpec | None:
+def read_spec(storage: Storage, batch: str) -> SubmissionSpec | None:
     """What the user asked for when a batch was submitted; None for a batch of another program."""
-    name = origin_name(batch_id)
+    name = origin_name(batch)
     data = storage.read(name)
     if data is None:
         return None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deploy.sandbox.demo import REQUESTS
+from deploy.sandbox.demo.command import REQUESTS
 from receiver.storage import open_storage
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import run

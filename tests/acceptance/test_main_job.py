@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.sandbox.demo import REQUESTS
+from deploy.sandbox.demo.command import REQUESTS
 from tests import nasty
 from tests.acceptance.conftest import World
 from tests.running import (
@@ -148,7 +148,8 @@ def test_missed_delivery_is_found_by_replay(world: World) -> None:
     again = run(settings, "replay", "--since", "1h", "--json")
     tally = json.loads(again.stdout)
     assert (
-        tally | {"found": 1, "stored": 1, "queued": [], "owed": 0, "unfinished": 0, "unclear": []}
+        tally
+        | {"found": 1, "stored": 1, "queued": [], "pending": 0, "unfinished": 0, "unclear": []}
         == tally
     )
 

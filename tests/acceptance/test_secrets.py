@@ -16,7 +16,8 @@ from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.job_queue import JobQueue
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.notices.outbox import Outbox
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
@@ -142,7 +143,7 @@ def go_wrong(vault: Vault) -> None:
             mapping={"state": "open", "attempts": 0, "waits": 0, "metadata": "{no"},
         )
         client.zadd("gbr:due", {"batches/crash": 1})
-        JobQueue(client).ring(["batches/crash"])
+        JobQueue(client).enqueue(["batches/crash"])
         log = world.folder / "worker.log"
         eventually(lambda: "DecodeError" in log.read_text(), 20, "the crash of a job")
         client.delete("gbr:due")
@@ -188,7 +189,7 @@ COMMANDS = (
 
 
 def test_no_canary_is_written_anywhere(vault: Vault) -> None:
-    """R41: logs at DEBUG, commands, outputs, manifests, and every write that Redis took."""
+    """Logs at DEBUG, commands, outputs, manifests, and every write that Redis took."""
     world, settings = vault.world, vault.settings
     with ExitStack() as stack:
         stack.enter_context(running_program(world.folder, settings, "serve"))
@@ -228,7 +229,7 @@ def lines_of(path: Path) -> list[dict[str, object]]:
 
 
 def test_hostile_names_forge_no_line(world: World) -> None:
-    """R41: keys and display names with newlines and control characters stay inside their lines."""
+    """Keys and display names with newlines and control characters stay inside their lines."""
     settings = world.settings | {"LOG_LEVEL": "DEBUG"}
     with ExitStack() as stack:
         stack.enter_context(running_program(world.folder, settings, "serve"))

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.programs import require
+from tests.sandbox.api.test_batches import inline, rows_of
 from tests.sandbox.callbacks import Callbacks
 from tests.sandbox.conftest import Json, Sandbox
 from tests.sandbox.printed_samples import code_blocks, guide_text
@@ -19,7 +20,6 @@ from tests.sandbox.program_runs import (
     in_this_process,
     provide_node_modules,
 )
-from tests.sandbox.test_batches import inline, rows_of
 
 ENDS = {
     "": "SUCCEEDED",

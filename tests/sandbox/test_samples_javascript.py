@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.sandbox.api.test_batches import inline, rows_of
 from tests.sandbox.conftest import Sandbox
 from tests.sandbox.printed_samples import made_right, sample
 from tests.sandbox.program_runs import Ran, provide_node_modules, run
-from tests.sandbox.test_batches import inline, rows_of
 from tests.sandbox.test_samples_python import (
     EMBED_ENTRY,
     EMBED_INLINE,

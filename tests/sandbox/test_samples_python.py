@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.sandbox.api.test_batches import inline, rows_of
 from tests.sandbox.conftest import Json, Sandbox
 from tests.sandbox.printed_samples import sample
 from tests.sandbox.program_runs import environment
-from tests.sandbox.test_batches import inline, rows_of
 
 CLIENT = "from google import genai\nclient = genai.Client()\n"
 ENDS = [

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.programs import require
+from tests.sandbox.api.test_batches import inline, rows_of
 from tests.sandbox.conftest import Json, Sandbox
 from tests.sandbox.printed_samples import made_right, sample
 from tests.sandbox.program_runs import run
-from tests.sandbox.test_batches import inline, rows_of
 
 HOST = "https://generativelanguage.googleapis.com"  # what the samples call
 RunShell = Callable[[str], str]

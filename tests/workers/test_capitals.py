@@ -11,13 +11,14 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from receiver.cli import main
+from receiver.outputs.name_codec import Capitals
 from receiver.outputs.paths import Template
 from receiver.storage import LocalStorage
 from receiver.storage.local import CASE_IGNORED
 from tests.case_ignored import folder_that_ignores_case
 from tests.workers.lying import Liar, lines_of, open_liar
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store
-from workers.cli import main
 from workers.verification.rules import VerifyReport
 from workers.verification.verify_batch import verify_batch
 
@@ -114,7 +115,9 @@ def test_batch_that_can_not_be_read_any_more_takes_the_names_of_a_new_one(liar: 
     "template", [PER_KEY, GROUPED, Template.parse("{batch}/{first}/{key}.json", "(?P<first>.).*")]
 )
 @pytest.mark.parametrize("capitals", ["kept", "encoded"])
-def test_wrong_word_of_capitals_is_found(tmp_path: Path, template: Template, capitals: str) -> None:
+def test_wrong_word_of_capitals_is_found(
+    tmp_path: Path, template: Template, capitals: Capitals
+) -> None:
     storage = LocalStorage(tmp_path)
     store(storage, LINES, len(KEYS), replace(template, capitals=capitals))
     assert prove(storage).findings == []

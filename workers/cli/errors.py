@@ -20,7 +20,7 @@ from receiver.outputs.manifest import Manifest
 from receiver.storage import Storage, open_storage
 from receiver.submissions.records import read_resubmitted
 from workers.store.failures import Reason, read_failures, read_reason
-from workers.verification.rules import StoredRow
+from workers.store.index_rows import StoredRow
 
 SHOWN_MESSAGE = 120
 SHOWN_KEY = 40

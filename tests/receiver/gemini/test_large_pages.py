@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from receiver.errors import AnswerTooLargeError
 from receiver.gemini import transport
 from receiver.gemini.batches import Gemini
 from receiver.gemini.paging import PAGE_SIZE
-from receiver.gemini.transport import AnswerTooLargeError
 from tests.answering import Answer, answering
 
 MAX_BYTES = 100_000

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from receiver.cli import main
 from receiver.storage import LocalStorage
 from receiver.submissions.records import resubmitted_name
 from tests import nasty
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, put_input, store
-from workers.cli import main
 
 REFUSED = json.dumps(
     {

@@ -11,7 +11,7 @@ import pytest
 from receiver.outputs.forms import warn_of_missing_parquet
 from workers.forms.table import JsonTable, open_table
 
-WITHOUT = "import sys; sys.modules['pyarrow'] = None; from workers.cli import main; main()"
+WITHOUT = "import sys; sys.modules['pyarrow'] = None; from receiver.cli import main; main()"
 WARNING = (
     "OUTPUT_FORMS has table, but pyarrow is not installed: tables are written as"
     " _table.jsonl.gz instead of _table.parquet; pip install -e '.[parquet]'"
@@ -36,7 +36,7 @@ def run(program: str, settings: dict[str, str], *args: str) -> "subprocess.Compl
     [
         (WITHOUT, "text,table", True),
         (WITHOUT, "text", False),
-        ("from workers.cli import main; main()", "table", False),
+        ("from receiver.cli import main; main()", "table", False),
     ],
     ids=["missing", "not asked for", "installed"],
 )

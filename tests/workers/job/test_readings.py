@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from receiver.inbox.outages import find_outages
-from receiver.inbox.scripts import DUE
+from receiver.inbox.redis import DUE
 from receiver.outputs.judgement import judge_manifest
 from tests.workers.lying import NAME, PAGE, REFUSAL, SHORT_REFUSAL, Liar, lines_of, open_liar, row
 from workers.job.configuration import current_settings
@@ -172,7 +172,7 @@ def test_last_line_needs_no_newline(liar: Liar) -> None:
 
 
 def test_second_storing_gives_the_same_manifest(liar: Liar) -> None:
-    """R19: how often it was asked, and when, is not in it."""
+    """How often it was asked, and when, is not in it."""
     liar.bodies = [PAGE, lines_of("a", "b")]
     liar.store()
     path = liar.storage.root / "b1/_manifest.json"

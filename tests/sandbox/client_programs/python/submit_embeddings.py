@@ -9,11 +9,12 @@ from google import genai
 from google.genai import types
 
 MODEL = "gemini-embedding-2"
+TEXTS: list[types.PartUnion] = ["The harbour at dawn", "A market hall at noon"]
 
 
 def main(input_file: str) -> None:
     texts = types.EmbedContentBatch(
-        contents=["The harbour at dawn", "A market hall at noon"],
+        contents=TEXTS,
         config=types.EmbedContentConfig(output_dimensionality=256),
     )
     sources = {
