@@ -86,7 +86,7 @@ def show_notice(notice: str, *, as_json: bool) -> None:
     for label, value in (described | {"host": described["host"] or GONE}).items():
         shown = show_moment(value) if label.endswith("_ms") and isinstance(value, int) else value
         click.echo(
-            f"{label.removesuffix('_ms'):<7} {printable(str(shown)) if shown not in ('', None) else '-'}"
+            f"{label.removesuffix('_ms'):<8} {printable(str(shown)) if shown not in ('', None) else '-'}"
         )
 
 

@@ -1,6 +1,6 @@
-"""What is told: the types of messages, and what each says. Pure.
+"""The types of notices, their payloads and signatures. Pure.
 
-A message about a batch is made of its manifest alone, so that whoever finds the batch stored says the same.
+The message on a batch derives from its manifest alone, so that every process makes the same one.
 """
 
 import base64
@@ -27,13 +27,13 @@ MAX_OBJECTS = 20
 
 
 class Message(msgspec.Struct, frozen=True):
-    """Something to tell."""
+    """A notice before it is enqueued."""
 
     type: Type
-    data: dict[str, Any]  # all but the batch and its project, which the notice knows
+    data: dict[str, Any]  # without batch and project, which the notice has
 
     def encode(self) -> tuple[Type, str]:
-        """Its type and its data, as the outbox keeps them."""
+        """Type and data as the outbox stores them."""
         return self.type, encode_data(self.data)
 
 
@@ -66,7 +66,7 @@ def describe_manifest(manifest: Manifest) -> Message:
 
 
 def _name_objects(manifest: Manifest) -> dict[str, Any]:
-    """The outputs by their number, and what lies beside them by name, from the storage root."""
+    """The number of outputs, and the other objects by their names in the storage."""
     records = {"index": manifest.index, "retry": manifest.retry}
     records["forms"] = None if manifest.forms is UNSET else manifest.forms.index
     return {
@@ -84,24 +84,24 @@ def _cut(text: str | None) -> str | None:
 
 
 def encode_data(data: Mapping[str, Any]) -> str:
-    """Compact JSON in ASCII: names and keys may hold what UTF-8 can't."""
+    """Compact ASCII JSON: names and keys may contain lone surrogates, which UTF-8 can't encode."""
     return json.dumps(data, separators=(",", ":"))
 
 
-def encode_payload(kind: str, batch: str, owed_ms: int, data: Mapping[str, Any]) -> bytes:
-    """The body of a notice, the same at every try.
+def encode_payload(kind: str, batch: str, enqueued_ms: int, data: Mapping[str, Any]) -> bytes:
+    """The body of a notice, equal at every try.
 
-    `batch` is its name in the inbox, `owed_ms` Unix time by Redis' clock.
+    `batch` is its name in the inbox, `enqueued_ms` Unix time by Redis' clock.
     """
     name = BatchName.read(batch)
-    moment = datetime.fromtimestamp(owed_ms / 1000, UTC).replace(tzinfo=None)
+    moment = datetime.fromtimestamp(enqueued_ms / 1000, UTC).replace(tzinfo=None)
     timestamp = f"{moment.isoformat(timespec='milliseconds')}Z"
     about = {"batch": name.gemini, "project": name.project or None} if batch else {}
     return encode_data({"type": kind, "timestamp": timestamp, "data": about | dict(data)}).encode()
 
 
 def sign(secrets: Sequence[Secret], message_id: str, now: float, body: bytes) -> dict[str, str]:
-    """The headers that prove a body to whoever has one of the secrets; `now` is in Unix seconds."""
+    """The headers of Standard Webhooks, signed with every secret; `now` is in Unix seconds."""
     timestamp = str(int(now))
     signed = b"%b.%b.%b" % (message_id.encode(), timestamp.encode(), body)
     entries = (

@@ -15,7 +15,7 @@ from receiver.inbox.outages import Outage, find_outages
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import BURIED, COUNTERS, DONE, DUE, RECONCILE, translate_redis_errors
 from receiver.inbox.redis_health import RedisProblem, examine, find_write_obstacle
-from receiver.notices.outbox import OutboxStatus, read_standing
+from receiver.notices.outbox import OutboxStatus, read_outbox_status
 from receiver.recovery.running_batches import RunningNow, find_overdue, read_running
 from receiver.recovery.web_presence import read_web_processes
 from receiver.settings.projects import DEFAULT
@@ -117,7 +117,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
     held = fetch_entries(client, leased)
     lost = fetch_entries(client, buried[:MAX_SHOWN])
     due = read_or(0, lambda: int(client.zcount(DUE, "-inf", now_ms)))
-    notices, findings, outages = read_standing(client), examine(client), find_outages(client)
+    notices, findings, outages = read_outbox_status(client), examine(client), find_outages(client)
     deliveries = fetch_deliveries(client, MAX_ASKED)
     dynamic = {
         one.project

@@ -9,7 +9,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.notices.outbox import Outbox, read_standing
+from receiver.notices.outbox import Outbox, read_outbox_status
 from receiver.notices.payloads import describe_manifest
 from receiver.notices.queue import NoticeQueue
 from receiver.outputs.manifest import encode_manifest
@@ -78,12 +78,13 @@ def test_list_shows_what_waits_and_what_is_dead(
 def test_show_prints_what_is_said(settings: dict[str, str], mine: str) -> None:
     lines = set(run(settings, "show", mine).stdout.splitlines())
     assert {
-        f"batch   {BATCH}",
-        "host    127.0.0.1",
-        'data    {"complete":true}',
-        "died    -",
+        f"batch    {BATCH}",
+        "host     127.0.0.1",
+        'data     {"complete":true}',
+        "died     -",
     } <= lines
-    assert json.loads(run(settings, "show", mine, "--json").stdout)["state"] == "waiting"
+    shown = json.loads(run(settings, "show", mine, "--json").stdout)
+    assert (shown["state"], shown["enqueued_ms"] > 0) == ("waiting", True)
     unknown = run(settings, "show", "nobody/msg_x")
     assert (unknown.exit_code, "no notice is called nobody/msg_x" in unknown.stderr) == (1, True)
 
@@ -190,4 +191,4 @@ def test_status_needs_a_person_for_dead_ones(
         ]
         == 1
     )
-    assert read_standing(client).dead == 1
+    assert read_outbox_status(client).dead == 1

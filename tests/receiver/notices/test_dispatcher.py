@@ -16,7 +16,7 @@ from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import NOTICE_QUEUE, connect
 from receiver.notices.dispatcher import Dispatcher, TargetDispatcher, send_due
-from receiver.notices.outbox import Notice, Outbox, read_standing
+from receiver.notices.outbox import Notice, Outbox, read_outbox_status
 from receiver.notices.queue import NoticeQueue
 from receiver.retry import NOTICE_DELAYS_S
 from receiver.settings.notice_targets import NoticeSettings, Target, make_target
@@ -52,7 +52,7 @@ def test_notice_is_signed_and_heard(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
     owe(client, telling(target))
-    assert TargetDispatcher(telling(target), target, client).bring_one() == "delivered"
+    assert TargetDispatcher(telling(target), target, client).send_next() == "delivered"
     (heard,) = receiver.heard
     heard.verify(SECRET_TEXT)
     with pytest.raises(WebhookVerificationError):
@@ -92,8 +92,8 @@ def test_retry_says_the_same_with_a_new_signature(
     owe(client, settings)
     courier, answers = TargetDispatcher(settings, target, client), iter([(503, {}, b""), OK])
     receiver.answer = lambda _: next(answers)
-    assert courier.bring_one() == "failed"
-    assert eventually(courier.bring_one) == "delivered"
+    assert courier.send_next() == "failed"
+    assert eventually(courier.send_next) == "delivered"
     first, second = receiver.heard
     assert (first.message_id, first.body) == (second.message_id, second.body)
     first.verify(SECRET_TEXT)
@@ -107,13 +107,13 @@ def test_deaf_receiver_leaves_a_dead_notice(
     receiver.answer = lambda _: (500, {}, b"")
     owe(client, settings)
     courier = TargetDispatcher(settings, target, client)
-    results = [eventually(courier.bring_one) for _ in NOTICE_DELAYS_S]
+    results = [eventually(courier.send_next) for _ in NOTICE_DELAYS_S]
     assert results == ["failed"] * 9 + ["dead"]
     assert (only(client).state, only(client).cause) == ("dead", "127.0.0.1 answered 500")
     assert len(receiver.heard) == 10
     Outbox(client).retry([only(client).name])
     receiver.answer = lambda _: OK
-    assert courier.bring_one() == "delivered"
+    assert courier.send_next() == "delivered"
 
 
 def test_gone_receiver_is_asked_once(
@@ -130,7 +130,7 @@ def test_receiver_asks_for_time(client: "redis.Redis", receiver: Receiver, targe
     send_due(telling(target, base_s=0.001), client)
     notice = only(client)
     assert notice.due_ms is not None
-    assert notice.due_ms - notice.owed_ms > 890_000
+    assert notice.due_ms - notice.enqueued_ms > 890_000
 
 
 def test_hour_without_the_receiver_loses_none(client: "redis.Redis") -> None:
@@ -147,7 +147,7 @@ def test_hour_without_the_receiver_loses_none(client: "redis.Redis") -> None:
             "three tries of each",
         )
         assert not threading.Event().wait(hour_s)  # the rest of an hour, and more
-        assert read_standing(client).dead == 0
+        assert read_outbox_status(client).dead == 0
         with receiving(port) as receiver:
             eventually(lambda: Outbox(client).listing() == [], 30, "the last notice")
     assert sorted({heard.payload["data"]["batch"] for heard in receiver.heard}) == sorted(batches)
@@ -231,7 +231,7 @@ def test_removed_target_blocks_nobody(client: "redis.Redis", target: Target) -> 
     owe(client, telling(removed, target))
     assert send_due(telling(target), client) == {"delivered": 1}
     assert only(client).target == removed.digest
-    assert read_standing(client).waiting == 1
+    assert read_outbox_status(client).waiting == 1
 
 
 def test_redis_goes_while_sending(tmp_path: Path, receiver: Receiver, target: Target) -> None:

@@ -14,7 +14,7 @@ import pytest
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import NoticeError
 from receiver.http import trusted_certificates
-from receiver.notices.guarded_network import JudgedBackend, resolve
+from receiver.notices.guarded_network import PinnedBackend, resolve
 from receiver.notices.http_client import Acknowledged, post
 from receiver.settings.notice_targets import Target, make_target
 from tests.notice_receiver import Receiver
@@ -162,7 +162,7 @@ def test_unknown_name_is_said() -> None:
 
 def test_name_is_resolved_no_second_time(receiver: Receiver) -> None:
     """Whatever the name says by now: the connection goes to the address that was judged."""
-    backend = JudgedBackend(["127.0.0.1"], time.monotonic() + 5)
+    backend = PinnedBackend(["127.0.0.1"], time.monotonic() + 5)
     with httpcore.ConnectionPool(network_backend=backend) as pool:
         answer = pool.request(
             "POST", f"http://rebound.invalid:{receiver.port}/notices", content=b"{}"
@@ -172,7 +172,7 @@ def test_name_is_resolved_no_second_time(receiver: Receiver) -> None:
 
 
 def test_next_address_is_tried(receiver: Receiver) -> None:
-    backend = JudgedBackend(["::1", "127.0.0.1"], time.monotonic() + 5)
+    backend = PinnedBackend(["::1", "127.0.0.1"], time.monotonic() + 5)
     with httpcore.ConnectionPool(network_backend=backend) as pool:
         assert pool.request("POST", receiver.url, content=b"{}").status == 204
 
