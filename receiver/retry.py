@@ -144,8 +144,8 @@ def plan_notice_retry_s(
 ) -> float | None:
     """Delay after failed try number `tries` of a notice; None after the last one.
 
-    `base_s` stands for the second delay, and the others are in proportion to it. No delay is shorter
-    than the `retry_after_s` that the receiver asked for.
+    `base_s` stands for the second delay, and the others are in proportion to it. No delay is
+    shorter than the `retry_after_s` that the receiver asked for.
 
     >>> [plan_notice_retry_s(tries) for tries in (1, 2, 9, 10)]
     [5.0, 300.0, 86400.0, None]

@@ -27,7 +27,7 @@ from receiver.errors import (
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.gemini.webhook_diagnosis import find_problems
-from receiver.gemini.webhook_setup import open_webhooks, wanted_of
+from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.inbox.redis import connect, translate_redis_errors
 from receiver.inbox.redis_health import MAX_OFFSET_S, examine, find_write_obstacle
 from receiver.notices.http_client import find_addresses
@@ -178,7 +178,9 @@ def _check_webhooks(settings: Settings) -> Iterator[Check]:
     for project in settings.projects.values():
         try:
             with open_webhooks(settings, project) as client:
-                problems = find_problems(list(client.list()), wanted_of(settings, project, None))
+                problems = find_problems(
+                    list(client.list()), wanted_webhook(settings, project, None)
+                )
         except GeminiError as error:
             wrong, kinds = [f"could not be looked at: {error}"], None
         else:
@@ -210,7 +212,7 @@ def _webhook_steps(
     web = overview.web
     if kinds is not None:  # a process that was told another address judges by that
         url = settings.public_url
-        web = [one.as_seen_now(project.name, kinds) if one.url == url else one for one in web]
+        web = [one.updated_by(project.name, kinds) if one.url == url else one for one in web]
     for step in find_webhook_steps([project.name], web, overview.dynamic):
         yield Check("next step", ok=True, detail=step, warning=True)
 

@@ -1,4 +1,4 @@
-"""The calls of Gemini's Batch API, and the download of result files: see https://ai.google.dev/api/batch-api."""
+"""Gemini's Batch API and the download of result files: https://ai.google.dev/api/batch-api."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ DATE_ROUNDS_S = 0.5  # on average: the header is in whole seconds, rounded down
 
 
 def _ignore(_event: str, _about: Mapping[str, object]) -> None:
-    """A trace that nobody reads: with it a download gets a connection of its own, which may be left half read."""
+    """Makes the transport use a connection of its own, which may be left half read."""
 
 
 class Gemini:
@@ -54,18 +54,18 @@ class Gemini:
     def stream_file(
         self, name: str, headers: Mapping[str, str], trace: Trace
     ) -> Iterator[httpx.Response]:
-        """The open download of a result file (`files/…`); status and body are the caller's to read.
+        """The response of a result file (`files/…`), whose status and body the caller reads.
 
-        `trace` is httpx's extension of that name: it is told of the connection while it comes about.
+        `trace` is httpx's extension of that name, called while the connection is made.
         """
         url = f"{self.transport.root}/{quote(name)}:download?alt=media"
         with self.transport.stream(url, headers, name, trace) as response:
             yield response
 
     def get_batch(self, name: str) -> Batch:
-        """One batch (`batches/<id>`), with its inlined responses.
+        """One batch (`batches/<id>`) with its inlined responses.
 
-        Raises NotFoundError, UnreadableBatchError where it alone can't be read, or another GeminiError.
+        Raises NotFoundError, UnreadableBatchError or another GeminiError.
         """
         path = require_batch_name(name)
         batch = read_batch(decode(self.transport.get(path, name), msgspec.Raw, name), name)
@@ -73,7 +73,7 @@ class Gemini:
         return replace(batch, name=name, error_message=said and hide_key(said, self.transport.key))
 
     def gives_results(self, batch: Batch) -> bool | None:
-        """Whether Gemini gives the results of a batch that has ended; None where it can't be asked right now."""
+        """Whether Gemini still has an ended batch's results; None if it can't be asked now."""
         try:
             if batch.result_file is None:
                 return not self.get_batch(batch.name).lacks_output
@@ -89,9 +89,9 @@ class Gemini:
     def create_batch(
         self, model: str, batch: Mapping[str, object], *, embeddings: bool = False
     ) -> Batch:
-        """Create a batch of the API's form. There is no key that makes a second call harmless: it makes a second batch.
+        """Create a batch, given in the API's form. A second call creates a second batch.
 
-        Raises GeminiError; unless it `is_certain`, nobody knows whether Gemini created it.
+        Raises GeminiError. Unless the error `is_certain`, Gemini may have created the batch.
         """
         call = "asyncBatchEmbedContent" if embeddings else "batchGenerateContent"
         name = full_model_name(model)
@@ -100,15 +100,15 @@ class Gemini:
         created = read_batch(decode(answer, msgspec.Raw, what), what)
         if not GEMINI_NAME.fullmatch(created.name):
             said = hide_key(created.error_message or "no name of a batch", self.transport.key)
-            raise GeminiError(f"Gemini's answer on {what} names none: {said}")
+            raise GeminiError(f"Gemini's answer on {what} names no batch: {said}")
         return created
 
     def cancel_batch(self, name: str) -> None:
-        """Ask Gemini to stop a batch; what was answered so far may still come."""
+        """Ask Gemini to stop a batch. Results so far may still come."""
         self.transport.send("POST", f"{require_batch_name(name)}:cancel", name)
 
     def delete_batch(self, name: str) -> None:
-        """Take a batch out of Gemini's lists."""
+        """Delete a batch at Gemini."""
         self.transport.send("DELETE", require_batch_name(name), name)
 
     def measure_clock_offset_s(self, clock: Callable[[], float] = time.time) -> float | None:
@@ -134,7 +134,7 @@ class Gemini:
 
 
 def require_batch_name(name: str) -> str:
-    """The name, if it is one: it becomes part of a path. Raises GeminiError."""
+    """Check a name before it becomes part of a URL. Raises GeminiError."""
     if not GEMINI_NAME.fullmatch(name):
         raise GeminiError(f"{name!r} is no batch name: expected batches/<id>")
     return name

@@ -1,4 +1,4 @@
-"""Gemini's models, as far as a batch needs to know them: https://ai.google.dev/api/models."""
+"""Gemini's models, as far as batches concern them: https://ai.google.dev/api/models."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class Model:
     """A model that an API key may use."""
 
     name: str  # "models/<id>" or "tunedModels/<id>"
-    methods: frozenset[str]  # such as batchGenerateContent; empty where Gemini does not say
+    methods: frozenset[str]  # such as batchGenerateContent; empty if Gemini does not say
 
 
 class _Model(msgspec.Struct, rename="camel"):
@@ -27,22 +27,22 @@ class _Model(msgspec.Struct, rename="camel"):
 
 
 def full_model_name(model: str) -> str:
-    """The name with its collection; `models` where none is said."""
+    """The name with its collection, which is "models" unless the name has one."""
     return model if "/" in model else f"models/{model}"
 
 
 class Models:
-    """What a project's key may use. Every call raises GeminiError."""
+    """The models that an API key may use. Every call raises GeminiError."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def get(self, name: str) -> Model:
-        """One model by its full name. Raises NotFoundError when the key sees none."""
+        """One model by its full name. Raises NotFoundError if the key sees none."""
         return _read(decode(self._transport.get(quote(name), f"model {name}"), _Model, name))
 
     def list(self) -> Iterator[Model]:
-        """Every model but those that a project tuned itself."""
+        """Every model but those that the project has tuned."""
         return map(_read, list_items(self._transport, "models", _Model))
 
 

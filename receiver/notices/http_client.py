@@ -1,4 +1,4 @@
-"""Sends one POST. It follows no redirect, reads next to nothing of the answer, and has a deadline."""
+"""Sends one POST: without redirects, within a deadline, reading next to nothing of the answer."""
 
 import re
 import ssl

@@ -159,8 +159,7 @@ def test_immediate_rotation_is_found_until_the_restart(owner: Owner) -> None:
         result = run(before, "webhooks", "doctor")
         assert result.returncode == 1
         assert (
-            "GEMINI_WEBHOOK_SECRET holds another one, with which its deliveries are refused"
-            in result.stdout
+            "GEMINI_WEBHOOK_SECRET has another secret: its deliveries are refused" in result.stdout
         )
         assert f"gemini-batch-receiver webhooks rotate {webhook['id']}" in result.stdout
         assert owner.findings() == [("none", "ok")]

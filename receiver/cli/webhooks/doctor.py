@@ -15,13 +15,13 @@ from receiver.errors import GeminiError
 from receiver.gemini.reachability import find_obstacle
 from receiver.gemini.registered_webhooks import RegisteredWebhook
 from receiver.gemini.webhook_diagnosis import (
-    Wanted,
+    WantedWebhook,
     WebhookProblem,
     choose_ours,
     find_problems,
     judge,
 )
-from receiver.gemini.webhook_setup import open_webhooks, wanted_of
+from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.gemini.webhooks import Webhooks
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
@@ -45,7 +45,7 @@ class _Patient:
 
     project: Project
     client: Webhooks
-    wanted: Wanted
+    wanted: WantedWebhook
     fix: bool
     found: list[WebhookCheck] = field(default_factory=list)
 
@@ -105,7 +105,7 @@ def _print(finding: WebhookCheck) -> None:
 def _examine(
     settings: Settings, project: Project, url: str | None, *, fix: bool
 ) -> Sequence[WebhookCheck]:
-    wanted = wanted_of(settings, project, url)
+    wanted = wanted_webhook(settings, project, url)
     with open_webhooks(settings, project) as client:
         patient = _Patient(project, client, wanted, fix)
         registered = list(client.list())

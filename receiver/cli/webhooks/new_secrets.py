@@ -18,7 +18,7 @@ from receiver.gemini.registered_webhooks import (
     RegisteredWebhook,
     SigningSecret,
 )
-from receiver.gemini.webhook_setup import open_webhooks, wanted_of
+from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.gemini.webhooks import Webhooks, is_unsure
 from receiver.settings.env_files import (
     find_secrets,
@@ -76,7 +76,7 @@ def create_webhook(  # noqa: PLR0913 - one parameter an option
     """
     settings = load_settings()
     project = read_project(settings, label)
-    wanted = wanted_of(settings, project, url)
+    wanted = wanted_webhook(settings, project, url)
     if wanted.url is None:
         raise click.UsageError(
             "say where the web process is: --url https://YOUR-HOST, or PUBLIC_URL"
