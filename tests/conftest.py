@@ -8,7 +8,7 @@ import redis
 from hypothesis import HealthCheck, settings
 
 from deploy.sandbox.valkey import running_valkey
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from tests.object_server.running import ObjectServer, running_object_server
 from tests.storage_servers import (
     Bucket,

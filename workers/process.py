@@ -8,19 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import (
     AlreadyStoredError,
+    DoubtedError,
     ExpiredError,
     GeminiError,
     LeaseLostError,
     ReceiverError,
+    ShuttingDownError,
 )
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.gemini.retention import has_outlived
-from receiver.inbox.ledger import Inbox, Lease, connect
-from receiver.inbox.summaries import summarise
+from receiver.inbox.entry_fields import summarise
+from receiver.inbox.ledger import Inbox, Lease
+from receiver.inbox.redis import connect
 from receiver.notices.payloads import describe_manifest
 from receiver.outputs.manifest import Manifest, Record, Source, read_manifest
 from receiver.outputs.name_codec import Capitals
@@ -37,8 +40,8 @@ from workers.forms.forms import Forms
 from workers.job.configuration import current_settings
 from workers.job.fates import settle_crash, settle_error
 from workers.job.job_telemetry import JobTelemetry, announce
-from workers.job.lease import LeaseKeeper, ShuttingDownError, clock_s
-from workers.job.readings import DoubtedError, read_counts, require_belief, require_replacement
+from workers.job.lease import LeaseKeeper, clock_s
+from workers.job.readings import read_counts, require_belief, require_replacement
 from workers.job.scratch import open_scratch
 from workers.job.split import Split
 from workers.results.result_counts import ResultCounts
@@ -73,7 +76,6 @@ class Attempt:
     """One pass over one batch."""
 
     batch: Batch
-    batch_id: str  # without `batches/`
     account: ResultCounts
     known: BatchInput | None
     scratch: Path
@@ -88,7 +90,7 @@ class Attempt:
 def _open_parts(
     settings: Settings, inbox: Inbox, tally: JobTelemetry, project: str
 ) -> Iterator[JobContext]:
-    """Gemini is asked with the key of the project whose door the batch came to."""
+    """Gemini is asked with the key of the project that the batch belongs to."""
     asking = settings.project(project)
     with Gemini(settings.base_url, asking.api_key, settings.api_version) as gemini:
         yield JobContext(settings, asking, inbox, gemini, open_storage(settings.storage_url), tally)
@@ -118,10 +120,10 @@ def process_batch(name: str) -> None:
 def _settle(settings: Settings, inbox: Inbox, tally: JobTelemetry, keeper: LeaseKeeper) -> None:
     """Store the batch, or say in the inbox when to come back, or why never."""
     lease = keeper.lease
-    project, batch = split_inbox_name(lease.batch)
+    name = BatchName.read(lease.batch)
     try:
-        with _open_parts(settings, inbox, tally, project) as parts:
-            manifest = _store(parts, keeper, batch)
+        with _open_parts(settings, inbox, tally, name.project) as parts:
+            manifest = _store(parts, keeper, name.gemini)
         keeper.finish(summarise(manifest), describe_manifest(manifest))
     except NotReadyError as error:
         delay_s = jittered(plan_wait_s(lease.waits))
@@ -142,7 +144,7 @@ def _settle(settings: Settings, inbox: Inbox, tally: JobTelemetry, keeper: Lease
             keeper,
             error,
             settings.patience,
-            lambda: _read_stored(open_storage(settings.storage_url), batch),
+            lambda: _read_stored(open_storage(settings.storage_url), name.gemini),
         )
     except Exception as error:
         log.exception("batch.crashed")
@@ -159,24 +161,23 @@ def _store(parts: JobContext, keeper: LeaseKeeper, name: str) -> Manifest:
     """Everything of one batch, the manifest last, which it gives."""
     with stage("ask"):
         batch = _get_ended(parts.gemini, name)
-    batch_id = batch.name.removeprefix("batches/")
-    old = parts.storage.read(manifest_name(batch_id)) if keeper.lease.again else None
+    old = parts.storage.read(manifest_name(name)) if keeper.lease.again else None
     if old is None and (stored := _find_stored(parts.storage, batch)) is not None:
         return stored
     with open_scratch(parts.settings, parts.storage) as scratch:
         account = ResultCounts()
         known = BatchInput.fetch(
-            parts.storage, batch_id, scratch, keeper.check, parts.settings.result_key
+            parts.storage, name, scratch, keeper.check, parts.settings.result_key
         )
         if known is None and is_awaited(parts.storage, batch):
             raise NotReadyError("the input is still on its way into the storage")
         if old is not None:
             require_replacement(keeper, parts.gemini, batch, known, old, parts.settings)
-            set_aside(parts.storage, batch_id, old, scratch)
+            set_aside(parts.storage, name, old, scratch)
         parts = _with_capitals(
             parts, choose_capitals(old, tells_case_apart=parts.storage.tells_case_apart())
         )
-        attempt = Attempt(batch, batch_id, account, known, scratch)
+        attempt = Attempt(batch, account, known, scratch)
         with _telling_the_expired(batch, keeper.lease):
             source, written = _store_results(parts, keeper, attempt)
         settings, project = parts.settings, parts.project.name
@@ -253,7 +254,7 @@ def _store_results(
         return Source("none"), Written(retry=_store_retries(parts.storage, attempt))
     settings = parts.settings
     namer = settings.template.bind(
-        attempt.batch_id,
+        attempt.batch.name,
         display_name=batch.display_name,
         model=batch.model,
         created=batch.created,
@@ -264,7 +265,7 @@ def _store_results(
     with (
         _open_forms(parts, keeper, attempt) as forms,
         Split(
-            attempt.batch_id,
+            attempt.batch.name,
             parts.storage,
             namer,
             account,
@@ -303,14 +304,14 @@ def _open_forms(
     """What OUTPUT_FORMS asks for beside the raw lines; None when that is nothing."""
     if not parts.settings.forms:
         return nullcontext()
-    return Forms(parts.settings, attempt.batch_id, parts.storage, keeper.check, attempt.scratch)
+    return Forms(parts.settings, attempt.batch.name, parts.storage, keeper.check, attempt.scratch)
 
 
 def _store_retries(storage: Storage, attempt: Attempt) -> Record | None:
     """Without results every request is worth sending again, if the input is known."""
     if attempt.known is None:
         return None
-    name, path = retry_name(attempt.batch_id), attempt.scratch / "retry"
+    name, path = retry_name(attempt.batch.name), attempt.scratch / "retry"
     path.touch()
     attempt.complete_retries(path)
     digest = file_sha256(path)

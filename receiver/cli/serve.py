@@ -11,7 +11,7 @@ import uvicorn
 
 from receiver.cli.command import command, load_settings, warn_of_unknown
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
 from receiver.settings.settings import Settings
 from receiver.telemetry.logs import log_uncaught_errors
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def _check_redis(settings: Settings) -> None:
-    """Refuse a Redis that loses what it is given. One that does not answer is waited for with the doors open."""
+    """Refuse a Redis that loses what it is given. One that does not answer is waited for with the endpoints open."""
     try:
         with connect(settings.redis_url) as client:
             check_at_start(client)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from receiver.batch_names import inbox_name
+from receiver.batch_names import BatchName
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES, Outcome
 
@@ -68,7 +68,8 @@ class Judgement:
 def judge_manifest(manifest: Manifest) -> Judgement:
     """The judgement of a batch, with what to do next."""
     asked = manifest.input.requests if manifest.input else None
-    name = inbox_name(manifest.project if isinstance(manifest.project, str) else "", manifest.batch)
+    project = manifest.project if isinstance(manifest.project, str) else ""
+    name = str(BatchName.read(manifest.batch, project))
     judgement = judge(manifest, advise(name, find_again(manifest)), asked)
     if not isinstance(manifest.source.doubted, str):
         return judgement
@@ -131,7 +132,7 @@ def advise(name: str, again: Again | None) -> str | None:
 
     `name` is the one in the inbox; `again` is None where an earlier version did not record it.
     """
-    short = name.removeprefix("batches/")
+    short = BatchName.read(name).short
     match again:
         case "whole":
             return f"`gemini-batch-receiver resubmit {short}` sends again what is worth it"

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.batch_names import normalise_batch_name
+from receiver.batch_names import BatchName
 from receiver.errors import EventError, SignatureError
 
 MAX_TYPE_CHARS = 100  # the type goes into log lines
@@ -60,7 +60,7 @@ def parse_event(body: bytes) -> BatchEvent | OtherEvent:
     metadata, is_dropped = _user_metadata(document, data, is_clean=is_clean)
     return BatchEvent(
         type=_BATCH_TYPES[event_type],
-        batch=normalise_batch_name(data["id"]),
+        batch=BatchName.parse_gemini(data["id"]).gemini,
         user_metadata=metadata,
         user_metadata_dropped=is_dropped,
     )
@@ -80,7 +80,7 @@ def check_claims(claims: Mapping[str, Any] | None, event: BatchEvent | OtherEven
     data = claims.get("data")
     if isinstance(event, BatchEvent) and isinstance(data, dict) and "id" in data:
         try:
-            is_same = normalise_batch_name(str(data["id"])) == event.batch
+            is_same = BatchName.parse_gemini(str(data["id"])).gemini == event.batch
         except EventError:
             is_same = False
         if not is_same:

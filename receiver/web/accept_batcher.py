@@ -111,10 +111,10 @@ class AcceptBatcher:
         while (batches := self._next_accepted()) is not None:
             try:
                 if batches:
-                    self._jobs.ring_if_quiet(batches)
+                    self._jobs.enqueue_if_room(batches)
                 self._delivery_log.flush()
             except InboxUnavailableError as error:
-                log.warning("bell.failed", extra={"batches": len(batches), "cause": str(error)})
+                log.warning("enqueue.failed", extra={"batches": len(batches), "cause": str(error)})
 
     def _next_accepted(self) -> list[str] | None:
         """The next accepted batches, or none after a second without any; None at the end."""

@@ -14,10 +14,11 @@ from receiver.gemini.webhook_evidence import Evidence
 from receiver.inbox.async_ledger import AsyncInbox
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.inbox.redispatch import Sweeper
 from receiver.notices.dispatcher import Dispatcher
-from receiver.recovery.scheduler import ReconcileScheduler, look_at_each
+from receiver.recovery.scheduler import ReconcileScheduler, reconcile_due_projects
 from receiver.recovery.web_presence import Presence
 from receiver.settings.projects import SECRET, Project
 from receiver.settings.settings import Settings
@@ -57,8 +58,8 @@ async def _open_state(
         sweeper.start()
         stack.callback(sweeper.stop)
 
-        run = functools.partial(look_at_each, settings, client)
-        reconciler = ReconcileScheduler(client, settings, run)
+        reconcile = functools.partial(reconcile_due_projects, settings, client)
+        reconciler = ReconcileScheduler(client, settings, reconcile)
         reconciler.start()
         stack.callback(reconciler.stop)
 

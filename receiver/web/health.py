@@ -4,7 +4,8 @@ import redis
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from receiver.inbox.redis_writes import OURS, REASONS, find_write_obstacle
+from receiver.inbox.redis import WRITE_PROBE
+from receiver.inbox.redis_health import WRITE_REFUSALS, find_write_obstacle
 from receiver.status.threads import Shared, Threads
 
 TIMEOUT_S = 2.5
@@ -30,10 +31,12 @@ class Readiness:
 
     async def _ask(self) -> str | None:
         try:
-            obstacle = await self._threads.run(lambda: find_write_obstacle(self._client, OURS))
+            obstacle = await self._threads.run(
+                lambda: find_write_obstacle(self._client, WRITE_PROBE)
+            )
         except (redis.RedisError, TimeoutError, OSError):
             return AWAY
-        return obstacle if obstacle is None or obstacle in REASONS.values() else OTHER
+        return obstacle if obstacle is None or obstacle in WRITE_REFUSALS.values() else OTHER
 
 
 async def health(_request: Request) -> Response:

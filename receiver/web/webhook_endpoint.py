@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from receiver.batch_names import inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import (
     EventError,
     InboxUnavailableError,
@@ -24,7 +24,7 @@ from receiver.errors import (
 )
 from receiver.gemini.webhook_evidence import Evidence
 from receiver.inbox.delivery_log import RejectedDelivery, Verdict, name_delivery
-from receiver.inbox.ledger import Arrival, Door
+from receiver.inbox.ledger import Arrival, Source
 from receiver.settings.projects import Project
 from receiver.telemetry.log_fields import log_fields
 from receiver.telemetry.metrics import definitions
@@ -188,11 +188,11 @@ class WebhookEndpoint:
         return name_delivery(self._project.name, verified.scheme, verified.delivery_id)
 
     def _arrival(self, event: BatchEvent, verified: Verified, name: str) -> Arrival:
-        door: Door = "static" if verified.scheme is Scheme.STATIC else "dynamic"
+        source: Source = "static" if verified.scheme is Scheme.STATIC else "dynamic"
         return Arrival(
-            batch=inbox_name(self._project.name, event.batch),
+            batch=str(BatchName.read(event.batch, self._project.name)),
             event=event.type,
-            door=door,
+            source=source,
             delivery_id=name,
             metadata=msgspec.json.encode(event.user_metadata).decode()
             if event.user_metadata

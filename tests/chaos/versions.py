@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 
 from deploy.sandbox.processes import start, stop
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from tests import nasty
 from tests.chaos.batches import add_batches, attempts_of, ledger, wait_for_stored
 from tests.chaos.checker import Watcher

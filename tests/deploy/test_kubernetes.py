@@ -5,7 +5,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from receiver.inbox.scripts import DUE
+from receiver.inbox.redis import DUE
 from tests.deploy.reading import (
     LONGEST_STOP_S,
     check_command,

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from receiver.errors import GeminiError, ManifestError, ReceiverError, StorageError
-from receiver.inbox.summaries import Summary, summarise
+from receiver.inbox.entry_fields import Summary, summarise
 from receiver.outputs.manifest import Manifest
 from receiver.retry import OUTAGE_CAP_S, Next, Patience, jittered, plan_next
 from workers.job.lease import LeaseKeeper
@@ -20,11 +20,15 @@ def settle_error(
 ) -> None:
     """Hand the batch back for later, give it up or let it go. Raises LeaseLostError when somebody else has it.
 
-    A batch that is stored and can't be stored again is none to give up: `find_stored` is asked for its manifest.
+    A batch that is stored and can't be stored again is none to bury: `find_stored` is asked for its manifest.
     """
-    asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
+    retry_after_s = error.retry_after_s if isinstance(error, GeminiError) else None
     plan = plan_next(
-        error.fault, keeper.lease.past, patience, retryable=error.retryable, asked_s=asked_s
+        error.fault,
+        keeper.lease.past,
+        patience,
+        retryable=error.retryable,
+        retry_after_s=retry_after_s,
     )
     if plan.action != "postpone" and keeper.lease.again:
         try:

@@ -8,11 +8,17 @@ from threading import Event
 from types import TracebackType
 from typing import Self, TypeVar
 
-from receiver.errors import Fault, InboxUnavailableError, LeaseLostError, ReceiverError
+from receiver.errors import (
+    Fault,
+    InboxUnavailableError,
+    LeaseLostError,
+    OutOfTimeError,
+    ReceiverError,
+    ShuttingDownError,
+)
 from receiver.inbox.entries import State
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import Summary
 from receiver.notices.payloads import Message
 from receiver.retry import Counter
 from receiver.telemetry.log_fields import ContextThread
@@ -37,18 +43,6 @@ log = logging.getLogger(__name__)
 def clock_s() -> float:
     """Seconds that pass in every state of the machine: a laptop that sleeps must not believe in its old lease."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-class ShuttingDownError(ReceiverError):
-    """The process was asked to stop; the batch goes back uncounted."""
-
-    retryable = True
-
-
-class OutOfTimeError(ReceiverError):
-    """The job ran into its time limit; the batch goes back as an error."""
-
-    retryable = True
 
 
 class LeaseKeeper:

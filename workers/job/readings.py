@@ -2,7 +2,12 @@
 
 from msgspec import UNSET, UnsetType
 
-from receiver.errors import GeminiError, ManifestError, ReceiverError
+from receiver.errors import (
+    DoubtedError,
+    FewerResultsError,
+    GeminiError,
+    ManifestError,
+)
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.outputs.manifest import read_manifest
@@ -16,20 +21,6 @@ from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput
 
 MAX_READINGS = 20  # that differ; over an hour and a half by default
-
-
-class DoubtedError(ReceiverError):
-    """The results look wrong, and are asked for again before they are believed."""
-
-    retryable = True
-
-    def __init__(self, message: str, *, delay_s: float) -> None:
-        super().__init__(message)
-        self.delay_s = delay_s
-
-
-class FewerResultsError(ReceiverError):
-    """A batch that was stored came again with less in it: what is stored stays."""
 
 
 def read_counts(

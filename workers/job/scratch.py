@@ -10,7 +10,7 @@ from receiver.errors import StorageError
 from receiver.settings.settings import Settings
 from receiver.storage import Storage
 from receiver.storage.cleanup import clear_leftovers
-from receiver.storage.disk_errors import explain
+from receiver.storage.errors import explain_os_error
 
 PREFIX = "gbr-"
 log = logging.getLogger(__name__)
@@ -31,7 +31,9 @@ def open_scratch(settings: Settings, storage: Storage) -> Iterator[Path]:
             yield Path(folder)
     except OSError as error:
         what = f"{place} did not hold the results on their way to the storage"
-        raise StorageError(f"{what}: {explain(error)}; it is tried again by itself") from error
+        raise StorageError(
+            f"{what}: {explain_os_error(error)}; it is tried again by itself"
+        ) from error
 
 
 def clear_old_scratch(settings: Settings, storage: Storage) -> None:
@@ -44,7 +46,8 @@ def clear_old_scratch(settings: Settings, storage: Storage) -> None:
             cleared = clear_leftovers(place, pattern)
         except OSError as error:
             log.warning(
-                "worker.leftovers_kept", extra={"folder": str(place), "cause": explain(error)}
+                "worker.leftovers_kept",
+                extra={"folder": str(place), "cause": explain_os_error(error)},
             )
         else:
             if cleared:

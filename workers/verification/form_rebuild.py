@@ -73,7 +73,7 @@ class FormRebuild:
         choices = _Choices(self._naming.template, self._forms, self._schema)
         return Forms(
             choices,
-            self._manifest.batch.removeprefix("batches/"),
+            self._manifest.batch,
             NullStorage(),
             lambda: None,
             scratch,

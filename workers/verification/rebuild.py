@@ -126,14 +126,13 @@ class Rebuild:
                 digest.update(chunk)
                 yield chunk
 
-        batch_id = self._manifest.batch.removeprefix("batches/")
         namer = self._naming.bind(self._manifest)
         sink = _CountingSink(groups=namer.groups)
         account, folder = self._account, self._scratch
         with (
             self._forms.open(folder) as forms,
             Split(
-                batch_id,
+                self._manifest.batch,
                 NullStorage(),
                 namer,
                 account,

@@ -4,7 +4,8 @@ import logging
 import time
 
 from receiver.inbox.job_queue import JobQueue
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
 from receiver.inbox.redispatch import Sweeper, sweep
 from receiver.outputs.forms import warn_of_missing_parquet
@@ -19,10 +20,10 @@ from workers.worker.rq_worker import RECONNECT_S, BatchWorker
 log = logging.getLogger(__name__)
 
 
-def _burst(worker: BatchWorker, inbox: Inbox, bell: JobQueue) -> None:
+def _burst(worker: BatchWorker, inbox: Inbox, job_queue: JobQueue) -> None:
     """Work until nothing is due; what is postponed stays for the next run."""
     while inbox.has_due() and not worker.is_stopping:
-        sweep(inbox, bell)
+        sweep(inbox, job_queue)
         worker.run(burst=True)
         if inbox.has_due() and not worker.is_stopping:
             time.sleep(RECONNECT_S)
@@ -31,7 +32,7 @@ def _burst(worker: BatchWorker, inbox: Inbox, bell: JobQueue) -> None:
 def run_worker(settings: Settings, *, burst: bool = False) -> None:
     """Work until SIGTERM, or in a burst until nothing is due. Raises ReceiverError at start when Redis is unfit."""
     with connect(settings.redis_url) as client:
-        inbox, bell = Inbox(client), JobQueue(client)
+        inbox, job_queue = Inbox(client), JobQueue(client)
         check_at_start(client)
         storage = open_storage(settings.storage_url)  # one that can't be used stops the start
         template = settings.template
@@ -42,10 +43,10 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         worker = BatchWorker(settings.redis_url, settings.patience.base_s, settings.notices.digests)
         share_with_horses()
         if burst:
-            _burst(worker, inbox, bell)
+            _burst(worker, inbox, job_queue)
             send_what_is_due(settings)
         else:
-            Sweeper(inbox, bell).start()
+            Sweeper(inbox, job_queue).start()
             start_reconciler(settings, client)
             start_courier(settings, client)
             worker.run()

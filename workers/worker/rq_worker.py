@@ -25,7 +25,8 @@ from rq.worker.base import WorkerStatus
 
 from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.inbox.job_queue import open_queue
-from receiver.inbox.ledger import REDIS_TIMEOUT_S, Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import REDIS_TIMEOUT_S, connect, translate_redis_errors
 from receiver.retry import jittered, plan_retry_s
 from receiver.telemetry.log_fields import log_fields
 from receiver.telemetry.tracing import flush_spans
@@ -66,15 +67,13 @@ class BatchWorker(Worker):
     def __init__(self, redis_url: str, retry_base_s: float, targets: Sequence[str] = ()) -> None:
         client = connect(redis_url, timeout_s=self.connection_timeout)
         self._inbox, self._retry_base_s = Inbox(client, targets), retry_base_s
-        try:
+        with translate_redis_errors("answer the worker"):
             super().__init__(
                 [open_queue(client)],
                 serializer=JSONSerializer,
                 job_monitoring_interval=MONITOR_S,
                 log_job_description=False,
             )
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer the worker: {error}") from error
         self._housekeeper = RegistryCleaner(self.queues[0])
 
     @property

@@ -82,14 +82,14 @@ BUILD = Metric("gbr_build_info", "gauge", "1; the label names the version", ("ve
 ENTRIES = Metric(
     "gbr_inbox_entries",
     "gauge",
-    "batches in the inbox: owed (open or leased), done in the last 8 days, buried in the last 30",
+    "batches in the inbox: pending (open or leased), done in the last 8 days, buried in the last 30",
     ("state",),
 )
-DUE_ENTRIES = Metric("gbr_inbox_due_entries", "gauge", "owed batches that a worker should be at")
+DUE_ENTRIES = Metric("gbr_inbox_due_entries", "gauge", "pending batches that a worker should be at")
 OLDEST_DUE = Metric(
     "gbr_inbox_oldest_due_age_seconds",
     "gauge",
-    "how long the oldest owed batch has been due; 0 when none is",
+    "how long the oldest pending batch has been due; 0 when none is",
 )
 QUEUED_JOBS = Metric("gbr_queue_jobs", "gauge", "jobs that wait in RQ's queue")
 WORKERS = Metric(
@@ -166,18 +166,18 @@ ATTEMPTS = Metric(
         "lease_lost",
     ),
 )
-DEAD_LETTERS = Metric("gbr_dead_letters_total", "counter", "batches that were given up")
+BURIED_BATCHES = Metric("gbr_buried_batches_total", "counter", "batches that were buried")
 NOTICES = Metric(
     "gbr_notices_total",
     "counter",
-    "tries to send a notice by their end: delivered, failed (it is sent again), dead (it was given"
-    " up)",
+    "tries to send a notice by their end: delivered, failed (it is sent again), dead (no more"
+    " tries)",
     ("type", "result"),
 )
 OUTBOX = Metric(
     "gbr_outbox_notices",
     "gauge",
-    "notices that others are owed: waiting for a try, or dead (given up in the last 30 days)",
+    "notices to be sent: waiting for a try, or dead (in the last 30 days)",
     ("state",),
 )
 OLDEST_NOTICE = Metric(

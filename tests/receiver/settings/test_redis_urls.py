@@ -6,7 +6,8 @@ import pytest
 import redis
 
 from receiver.errors import InboxUnavailableError, SettingsError
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.settings.redis_urls import is_checked, with_tls
 from receiver.settings.settings import read_settings
 from tests.tls_proxy import Certificates, make_certificates, running_tls_proxy

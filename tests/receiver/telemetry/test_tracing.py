@@ -4,8 +4,9 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.inbox.summaries import Summary
+from receiver.inbox.entry_fields import Summary
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.telemetry import tracing
 from receiver.telemetry.log_fields import log_fields
 

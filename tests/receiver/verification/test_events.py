@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.batch_names import normalise_batch_name
+from receiver.batch_names import BatchName
 from receiver.errors import EventError, SignatureError
 from receiver.verification.events import (
     BatchEvent,
@@ -135,8 +135,8 @@ def test_anything_else_is_refused(document: bytes, reason: str) -> None:
     ],
 )
 def test_batch_name_takes_one_form(text: str, name: str) -> None:
-    assert normalise_batch_name(text) == name
-    assert normalise_batch_name(name) == name
+    assert BatchName.parse_gemini(text).gemini == name
+    assert BatchName.parse_gemini(name).gemini == name
 
 
 @pytest.mark.parametrize(
@@ -171,18 +171,18 @@ def test_batch_name_takes_one_form(text: str, name: str) -> None:
 )
 def test_hostile_batch_name_is_refused(text: str) -> None:
     with pytest.raises(EventError, match="batch's name"):
-        normalise_batch_name(text)
+        BatchName.parse_gemini(text)
 
 
 @given(st.text())
 def test_any_name_is_safe_or_refused(text: str) -> None:
     try:
-        name = normalise_batch_name(text)
+        name = BatchName.parse_gemini(text).gemini
     except EventError:
         return
     assert name.count("/") == 1
     assert name.startswith("batches/")
-    assert normalise_batch_name(name) == name
+    assert BatchName.parse_gemini(name).gemini == name
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def assert_judged(document: bytes) -> None:
     assert 1 <= len(event.type) <= 100
     assert event.type.isprintable()
     if isinstance(event, BatchEvent):
-        assert normalise_batch_name(event.batch) == event.batch
+        assert BatchName.parse_gemini(event.batch).gemini == event.batch
         assert (
             len(json.dumps(event.user_metadata, ensure_ascii=False, separators=(",", ":"))) <= 8192
         )

@@ -19,7 +19,7 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
-from receiver.inbox.entries import ENTRY
+from receiver.inbox.redis import ENTRY
 from receiver.settings.projects import WEBHOOK_PATH
 from receiver.verification.keys import Secret
 from tests.receiver import forging

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, serving
 from tests.receiver.records import put_manifest
@@ -171,7 +172,7 @@ def test_buried_batch_is_not_waited_for(place: Place) -> None:
     result = place.watch("a")
     assert result.exit_code == 1
     assert (
-        "batches/a: it was given up: no such file; `gemini-batch-receiver events retry batches/a`"
+        "batches/a: it is buried: no such file; `gemini-batch-receiver events retry batches/a`"
         in result.stderr
     )
 
