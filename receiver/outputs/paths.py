@@ -17,7 +17,6 @@ from receiver.outputs.clashes import require_no_clash
 from receiver.outputs.name_codec import (
     ABSENT_COMPONENT,
     Capitals,
-    decode_component,
     encode_component,
     guard_device,
     hashed_component,
@@ -30,25 +29,6 @@ from receiver.outputs.templates import (
     parse_pattern,
     parse_segments,
 )
-
-__all__ = [
-    "Namer",
-    "Template",
-    "batch_folder",
-    "decode_component",
-    "encode_component",
-    "errors_name",
-    "forms_name",
-    "index_name",
-    "input_name",
-    "manifest_name",
-    "oversize_name",
-    "retry_name",
-    "signature_name",
-    "table_name",
-    "unkeyed_name",
-    "unmatched_places",
-]
 
 MAX_SEGMENT_CHARACTERS = 240  # file systems allow 255, and a temporary name needs a few more
 CACHED_GROUPS = 4096
