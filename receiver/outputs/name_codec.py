@@ -19,8 +19,8 @@ one.
 'Gr!c3!b6!c3!9fe'
 
 After `!` come two hex digits, or a letter that is none of them:
-* `!u<hex>` at the end: bit i is set when the i-th plain letter is upper-case. So no two names differ
-  by case only, and a file system that ignores case loses nothing. Left out where capitals are kept.
+* `!u<hex>` at the end: bit i is set when the i-th plain letter is upper-case. So no two names
+  differ by case only, and a file system that ignores case loses nothing. Left out where capitals are kept.
 * `!h<32 hex>` at the end: the text was too long; its start is followed by the sha256 of all of it.
 * `!z` alone is the empty text, `!n` alone says that there was no value.
 """
@@ -54,8 +54,8 @@ _CASE_BITS = {
 def encode_component(text: str, capitals: Capitals = "encoded") -> str:
     """The component for `text`, and for no other text, unchanged in all versions.
 
-    It has at most 180 characters of `A-Za-z0-9._-!`. It never begins with `_` or `.`, which belong to
-    our own objects and to hidden files, and never ends with `.`.
+    It has at most 180 characters of `A-Za-z0-9._-!`. It never begins with `_` or `.`, which belong
+    to our own objects and to hidden files, and never ends with `.`.
     """
     keeps_capitals = capitals == "kept"
     if _is_plain(text) or (keeps_capitals and _is_plain_in_any_case(text)):

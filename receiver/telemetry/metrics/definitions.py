@@ -82,7 +82,8 @@ BUILD = Metric("gbr_build_info", "gauge", "1; the label names the version", ("ve
 ENTRIES = Metric(
     "gbr_inbox_entries",
     "gauge",
-    "batches in the inbox: pending (open or leased), done in the last 8 days, buried in the last 30",
+    "batches in the inbox: pending (open or leased), done in the last 8 days, buried in the last"
+    " 30",
     ("state",),
 )
 DUE_ENTRIES = Metric("gbr_inbox_due_entries", "gauge", "pending batches that a worker should be at")
