@@ -20,7 +20,8 @@ one.
 
 After `!` come two hex digits, or a letter that is none of them:
 * `!u<hex>` at the end: bit i is set when the i-th plain letter is upper-case. So no two names
-  differ by case only, and a file system that ignores case loses nothing. Left out where capitals are kept.
+  differ by case only, and a file system that ignores case loses nothing. Left out where capitals
+  are kept.
 * `!h<32 hex>` at the end: the text was too long; its start is followed by the sha256 of all of it.
 * `!z` alone is the empty text, `!n` alone says that there was no value.
 """

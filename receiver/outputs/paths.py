@@ -2,8 +2,8 @@
 
 `{batch}/{key}.json` gives every result its own object, `{batch}/{lang}.jsonl` groups the results by
 a named group of KEY_PATTERN, `{batch}/all.jsonl` puts them into one. Our own objects begin with
-`_`, which no template can produce. Every value passes through `encode_component`, so that a hostile key
-stays one safe component.
+`_`, which no template can produce. Every value passes through `encode_component`, so that a hostile
+key stays one safe component.
 """
 
 import json

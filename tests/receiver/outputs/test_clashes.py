@@ -1,4 +1,4 @@
-"""No template that passes lets a batch overwrite another one's outputs; one that could is refused with the clash."""
+"""No accepted template lets a batch overwrite outputs of another; a refusal shows the clash."""
 
 import re
 from dataclasses import replace
