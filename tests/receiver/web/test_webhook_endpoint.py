@@ -298,7 +298,7 @@ def test_refusals_name_their_project(endpoints: Endpoints) -> None:
 
 
 def luring_tokens(trap: str) -> list[str]:
-    """Tokens that point to the sender's server, unsigned, signed by the sender or by the real key."""
+    """Tokens that point to the sender's server: unsigned, signed by the sender, or by the real key."""
     headers: list[dict[str, Any]] = [
         {"jku": f"{trap}/jku"},
         {"x5u": f"{trap}/x5u"},
