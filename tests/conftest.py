@@ -12,9 +12,9 @@ from receiver.inbox.redis import connect
 from tests.object_server.running import ObjectServer, running_object_server
 from tests.storage_servers import (
     Bucket,
+    own_bucket,
     running_azurite,
     running_fake_gcs,
-    running_moto,
     running_seaweedfs,
 )
 
@@ -87,12 +87,6 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
 
 
 @pytest.fixture(scope="session")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    with running_moto(tmp_path_factory.mktemp("moto")) as bucket:
-        yield bucket
-
-
-@pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     with running_azurite(tmp_path_factory.mktemp("azurite")) as bucket:
         yield bucket
@@ -119,3 +113,8 @@ def object_server(
         monkeypatch.setenv(name, value)
     started_object_server.turn(empty=True)
     return started_object_server
+
+
+@pytest.fixture
+def own_s3(object_server: ObjectServer) -> Bucket:
+    return own_bucket(object_server)
