@@ -37,9 +37,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", [*SLOW, *read_durations()])
-def test_named_file_is_there(path: str) -> None:
-    assert (ROOT / path).exists(), "python -m pytest --save-durations writes durations.json anew"
+def test_files_that_are_named_are_there() -> None:
+    assert [path for path in SLOW if not (ROOT / path).exists()] == []
+    durations = read_durations()
+    gone = [path for path in durations if not (ROOT / path).exists()]
+    assert len(gone) < len(durations) / 5, (
+        "CI=1 python -m pytest -n 2 --save-durations writes durations.json anew"
+    )
 
 
 @pytest.mark.parametrize(
