@@ -30,11 +30,21 @@ def run(folder: Path, *options: str, ci: bool = False) -> "subprocess.CompletedP
     return run_pytest(*ours, *options, str(folder), cwd=folder, ci=ci)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "test_many.py").write_text("".join(f"def test_{n}(): pass\n" for n in range(9)))
-    (tmp_path / "test_few.py").write_text("def test_one(): pass\n")
-    return tmp_path
+FILES = {
+    "test_few.py": "def test_it(): pass\n",
+    "test_many.py": "".join(f"def test_{n}(): pass\n" for n in range(9)),
+    "test_wrong.py": "def test_it(): assert False\n",
+}
+NEEDS_PROGRAM = (
+    'from tests.programs import require\ndef test_it(): require("no-such-program", "its-package")\n'
+)
+NEEDS_PACKAGE = "import nowhere.to_be_found\ndef test_it(): pass\n"
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
 
 
 def test_files_that_are_named_are_there() -> None:
@@ -67,44 +77,43 @@ def test_slow_files_are_left_out_unless_named(
 
 
 @pytest.mark.parametrize("ci", [False, True])
-def test_missing_package_is_skipped_or_failed(folder: Path, ci: bool) -> None:  # noqa: FBT001
-    (folder / "test_needy.py").write_text("import nowhere.to_be_found\ndef test_it(): pass\n")
-    done = run(folder, ci=ci)
-    assert (done.returncode != 0) == ci
-    assert ("nowhere is missing: pip install -e '.[test-all]'" in done.stdout) != ci
-
-
-@pytest.mark.parametrize("ci", [False, True])
-def test_missing_program_is_skipped_or_failed(folder: Path, ci: bool) -> None:  # noqa: FBT001
-    needy = 'from tests.programs import require\ndef test_it(): require("no-such-program", "its-package")\n'
-    (folder / "test_needy.py").write_text(needy)
-    done = run(folder, ci=ci)
-    assert (done.returncode != 0) == ci
+def test_missing_program_is_skipped_or_failed(tmp_path: Path, ci: bool) -> None:  # noqa: FBT001
+    done = run(write(tmp_path, {"test_needy.py": NEEDS_PROGRAM}), ci=ci)
+    assert done.returncode == ci
     assert "no-such-program is missing: apt-get install its-package" in done.stdout
 
 
-def test_module_of_ours_that_is_missing_fails(folder: Path) -> None:
-    (folder / "test_needy.py").write_text("import tests.no_such_module\ndef test_it(): pass\n")
-    assert run(folder).returncode != 0
-
-
 @pytest.mark.parametrize("ci", [False, True])
-def test_short_files_come_first_and_in_ci_last(folder: Path, ci: bool) -> None:  # noqa: FBT001
-    said = run(folder, ci=ci).stdout
-    assert (said.index("test_few.py") < said.index("test_many.py")) != ci
-
-
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_run_says_how_far_it_is(folder: Path, workers: str) -> None:
-    (folder / "test_wrong.py").write_text("def test_it(): assert False\n")
-    done = run(folder, "-n", workers)
-    lines = re.findall(
-        r"^(test_\w+)\.py: (.+) in \d+\.\d s  \[(\d+)%, about \d+:\d\d left\]$",
-        done.stdout,
-        re.MULTILINE,
+def test_missing_package_is_skipped_or_failed(tmp_path: Path, ci: bool) -> None:  # noqa: FBT001
+    done = run(
+        write(tmp_path, {"test_few.py": FILES["test_few.py"], "test_needy.py": NEEDS_PACKAGE}),
+        ci=ci,
     )
+    assert (done.returncode != 0) == ci
+    assert ("skipped, 1: nowhere is missing: pip install -e '.[test-all]'" in done.stdout) != ci
+
+
+def test_module_of_ours_that_is_missing_fails(tmp_path: Path) -> None:
+    needy = NEEDS_PACKAGE.replace("nowhere", "tests")
+    assert (
+        run(
+            write(tmp_path, {"test_few.py": FILES["test_few.py"], "test_needy.py": needy})
+        ).returncode
+        != 0
+    )
+
+
+@pytest.mark.parametrize(("ci", "workers"), [(False, "0"), (True, "0"), (False, "2")])
+def test_run_says_how_far_it_is(tmp_path: Path, ci: bool, workers: str) -> None:  # noqa: FBT001
+    done = run(write(tmp_path, FILES), "-n", workers, ci=ci)
+    line = r"^(test_\w+)\.py: (.+) in \d+\.\d s  \[(\d+)%, about \d+:\d\d left\]$"
+    lines = re.findall(line, done.stdout, re.MULTILINE)
     told = {name: words for name, words, _ in lines}
-    assert told == {"test_few": "1 passed", "test_many": "9 passed", "test_wrong": "1 failed"}
+    assert told == {"test_few": "1 passed", "test_many": "9 passed", "test_wrong": "1 failed"}, (
+        done.stdout
+    )
+    if workers == "0":
+        assert [*told].index("test_many") == (0 if ci else 2)  # the longest
     percents = [int(percent) for *_, percent in lines]
     assert percents == sorted(percents)
     assert percents[-1] == 100
