@@ -11,7 +11,7 @@ from deploy.sandbox.valkey import running_valkey
 from receiver.inbox.redis import connect
 from tests import schedule
 from tests.object_server.running import ObjectServer, running_object_server
-from tests.programs import skip_where_a_module_is_missing
+from tests.programs import skip_if_module_is_missing
 from tests.progress import Progress, count_skips
 from tests.storage_servers import (
     Bucket,
@@ -43,11 +43,8 @@ PREFIXES = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--save-durations",
-        action="store_true",
-        help="write tests/durations.json, which orders the files",
-    )
+    told = "write tests/durations.json, which orders the files"
+    parser.addoption("--save-durations", action="store_true", help=told)
 
 
 @pytest.hookimpl(trylast=True)
@@ -70,7 +67,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_make_collect_report() -> "Generator[None, pytest.CollectReport, pytest.CollectReport]":
     report = yield
     if report.call.excinfo:
-        skip_where_a_module_is_missing(report, report.call.excinfo.value)
+        skip_if_module_is_missing(report, report.call.excinfo.value)
     return report
 
 
@@ -78,18 +75,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     schedule.order(items)
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
     progress = config.pluginmanager.get_plugin("progress")
     if progress and config.getoption("save_durations"):
         schedule.save_durations(progress.seconds)
     for reason, count in count_skips(terminalreporter.stats.get("skipped", [])).items():
         terminalreporter.write_line(f"skipped, {count}: {reason}")
     if any(schedule.is_left_out(schedule.ROOT / slow, config) for slow in schedule.SLOW):
-        terminalreporter.write_line(
-            f"left out as slow: {', '.join(schedule.SLOW)}; README.md says how to run them"
-        )
+        slow = ", ".join(schedule.SLOW)
+        terminalreporter.write_line(f"left out as slow: {slow}; README.md says how to run them")
 
 
 @pytest.fixture(scope="session", autouse=True)

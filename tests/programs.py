@@ -51,11 +51,9 @@ def find(program: str, remedy: str) -> str:
     return str(found)
 
 
-def skip_where_a_module_is_missing(
-    report: pytest.CollectReport, error: BaseException | None
-) -> None:
-    """A test file that imports what only `.[test-all]` installs is skipped; in CI it stays an error."""
-    cause = error.__cause__ if error else None
+def skip_if_module_is_missing(report: pytest.CollectReport, error: BaseException) -> None:
+    """Skip a file that imports what only `.[test-all]` installs; in CI that stays an error."""
+    cause = error.__cause__
     if not isinstance(cause, ModuleNotFoundError) or is_ci():
         return
     missing = str(cause.name)

@@ -1,4 +1,4 @@
-"""A line for each test file that is through: what it was, how far the run is, and how long it still takes."""
+"""A line for each test file that has finished: how far the run is, and how long it still takes."""
 
 import time
 from collections import Counter, defaultdict
@@ -48,12 +48,10 @@ class Progress:
         name = file_of(nodeid)
         self.pending[name] -= 1
         if not self.pending[name]:
-            said = ", ".join(
-                f"{count} {outcome}" for outcome, count in sorted(self.outcomes[name].items())
-            )
-            self.terminal.write_line(
-                f"{name}: {said} in {self.seconds[name]:.1f} s  [{self._how_far()}]"
-            )
+            counts = sorted(self.outcomes[name].items())
+            said = ", ".join(f"{count} {outcome}" for outcome, count in counts)
+            took = f"{self.seconds[name]:.1f} s"
+            self.terminal.write_line(f"{name}: {said} in {took}  [{self._how_far()}]")
 
     def _expect(self, ids: list[str]) -> None:
         self.started = time.monotonic()
@@ -65,15 +63,14 @@ class Progress:
     def _how_far(self) -> str:
         """By the time that each file takes, and the speed of this machine so far."""
         total = sum(self.expected.values())
-        done = sum(
-            seconds * (1 - self.pending[name] / self.counts[name])
-            for name, seconds in self.expected.items()
-        )
+        counts = self.counts
+        pending = (self.expected[name] * left / counts[name] for name, left in self.pending.items())
+        done = total - sum(pending)
         left_s = round((time.monotonic() - self.started) * (total - done) / done)
         return f"{done / total:.0%}, about {left_s // 60}:{left_s % 60:02} left"
 
 
 def count_skips(reports: Iterable[pytest.CollectReport | pytest.TestReport]) -> Counter[str]:
-    """How many tests each reason has kept from running; of a file that could not be imported it is one."""
+    """How often each reason was given; a file that could not be imported counts as one."""
     reasons = [report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple)]
     return Counter(sorted(reason.removeprefix("Skipped: ") for reason in reasons))

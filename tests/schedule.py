@@ -1,7 +1,8 @@
-"""Which test files run, and in which order, by the seconds of `durations.json`, which `--save-durations` writes.
+"""Which test files run, and in which order: `durations.json` has the seconds of each.
 
-Without CI the quick ones come first, and the slow ones are left out unless they are named. In CI all run, the longest
-first, so that the workers of xdist end together.
+Without CI the quick ones come first, and the slow ones are left out unless they are named. In CI
+all run, the longest first, so that the workers of xdist end together. `--save-durations` writes the
+table.
 """
 
 import json
@@ -37,13 +38,9 @@ def read_durations() -> dict[str, float]:
 
 def save_durations(seconds: Mapping[str, float]) -> None:
     """Replace what the table says of these files, and drop files that are gone."""
-    known = {
-        name: value
-        for name, value in read_durations().items()
-        if (ROOT / name).exists() and name not in seconds
-    }
-    longer = {name: round(value, 1) for name, value in seconds.items() if value >= LEAST_S}
-    DURATIONS.write_text(json.dumps(dict(sorted({**known, **longer}.items())), indent=1) + "\n")
+    table = read_durations() | {name: round(value, 1) for name, value in seconds.items()}
+    kept = (name for name in sorted(table) if (ROOT / name).exists() and table[name] >= LEAST_S)
+    DURATIONS.write_text(json.dumps({name: table[name] for name in kept}, indent=1) + "\n")
 
 
 def file_of(nodeid: str) -> str:

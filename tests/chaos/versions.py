@@ -99,7 +99,7 @@ def export_older(folder: Path) -> Version:
 
 
 def two_versions(options: Options) -> Report:
-    """A deploy and a rollback, each one process after the other, while batches arrive. Both are under way at once."""
+    """A deploy and a rollback at once, each one process after the other, while batches arrive."""
     report = Report("two versions", options.seed)
     options.folder.mkdir(parents=True, exist_ok=True)
     older, newer = export_older(options.folder / "older"), Version("newer", ROOT)
@@ -113,15 +113,13 @@ def two_versions(options: Options) -> Report:
 
 def _change(options: Options, report: Report, way: str, before: Version, after: Version) -> None:
     folder = options.folder / way
-    with (
-        running_system(folder, options.seed, settings=SETTINGS) as system,
-        Watcher(system.outputs) as watcher,
-    ):
+    with running_system(folder, options.seed, settings=SETTINGS) as system:
         assert system.web is not None
         stop(system.web)
         change = Change(report, way, system, before, after)
-        change.run(options.size(60, 8))
-        change.judge(watcher)
+        with Watcher(system.outputs) as watcher:
+            change.run(options.size(60, 8))
+            change.judge(watcher)
 
 
 @dataclass
