@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.sandbox.api.test_batches import inline, rows_of
 from tests.programs import require_module
+from tests.sandbox.api.test_batches import inline, rows_of
 from tests.sandbox.conftest import Json, Sandbox
 from tests.sandbox.printed_samples import sample
 from tests.sandbox.program_runs import environment
