@@ -56,8 +56,9 @@ class OutboxStatus(msgspec.Struct, frozen=True):
     oldest_due_s: int | None  # how long the oldest notice has been due; None when none is
 
 
+@translate_redis_errors()
 def read_standing(client: "redis.Redis") -> OutboxStatus:
-    """Of all targets that are owed something. Raises redis.RedisError."""
+    """Of all targets that are owed something. Raises InboxUnavailableError."""
     queues = _queues(client)
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
