@@ -38,8 +38,8 @@ def read_web_processes(client: "redis.Redis") -> list[WebProcess]:
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
     pipeline.hgetall(WEB_PROCESSES)
-    time, rows = pipeline.execute(raise_on_error=False)
-    return _alive(rows, read_time_ms(time)) if isinstance(rows, dict) else []
+    redis_time, rows = pipeline.execute(raise_on_error=False)
+    return _alive(rows, read_time_ms(redis_time)) if isinstance(rows, dict) else []
 
 
 def _alive(rows: Mapping[Any, Any], now_ms: int) -> list[WebProcess]:
