@@ -113,7 +113,7 @@ def _judge_counts(manifest: Manifest) -> str:
     if manifest.balanced:
         return ""
     unknown = "nobody knows how many requests there were"
-    problem = unknown if manifest.balanced is None else "its books don't balance"
+    problem = unknown if manifest.balanced is None else "its counts don't add up"
     return f"{problem}: look at `batches show`, or delete it with --force"
 
 

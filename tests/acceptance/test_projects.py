@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from receiver.inbox.ledger import Inbox
-from receiver.verification.signatures import Secret
+from receiver.verification.keys import Secret
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run, running_service
 from tests.key_router import KeyRouter, routing_keys

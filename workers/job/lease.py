@@ -21,7 +21,7 @@ from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
 from receiver.notices.payloads import Message
 from receiver.retry import Counter
-from receiver.telemetry.log_fields import FollowingThread
+from receiver.telemetry.log_fields import ContextThread
 from workers.job.shared_memory import breathe, forget_lease, remember_lease
 from workers.job.shutdown import is_out_of_time, is_shutting_down
 from workers.results.doubts import ReadingSeries
@@ -61,7 +61,7 @@ class LeaseKeeper:
         self._lost = False
         self._stop_seen_s: float | None = None
         self._ended = Event()
-        self._thread = FollowingThread(target=self._keep, name="lease", daemon=True)
+        self._thread = ContextThread(target=self._keep, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         remember_lease(self.lease)

@@ -90,7 +90,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
 ) -> Manifest:
     """The manifest of a batch whose lines are all in `account`; `metadata` is what the names were made with.
 
-    Gemini's count of the requests holds; the input's stands in for it. Where they differ the books don't balance, nor
+    Gemini's count of the requests holds; the input's stands in for it. Where they differ the counts don't add up, nor
     do they where requests were made and not one line of the source could be read.
     """
     asked = known.about if known else None

@@ -29,7 +29,7 @@ from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import REDIS_TIMEOUT_S, connect, translate_redis_errors
 from receiver.retry import jittered, plan_retry_s
 from receiver.telemetry.log_fields import log_fields
-from receiver.telemetry.tracing import hand_over
+from receiver.telemetry.tracing import flush_spans
 from workers.job.shared_memory import breaths, find_lease, forget_lease
 from workers.job.shutdown import forget_wishes, request_shutdown
 from workers.worker.child_process import FlagAtTimeout, explain_death, prepare_horse
@@ -277,7 +277,7 @@ class BatchWorker(Worker):
         try:
             return super().perform_job(job, queue, execution)
         finally:
-            hand_over()
+            flush_spans()
 
     def setup_work_horse_signals(self) -> None:
         assert self.pid is not None  # noqa: S101 - for the type checker: a worker that works has one

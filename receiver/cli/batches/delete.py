@@ -30,7 +30,7 @@ class DeleteResult(msgspec.Struct, frozen=True):
 @click.argument("names", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch)
 @project_option
 @click.option("--yes", is_flag=True, help="Really do it, without a question.")
-@click.option("--force", is_flag=True, help="Delete stored batches whose books don't balance, too.")
+@click.option("--force", is_flag=True, help="Delete stored batches whose counts don't add up, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
 @click.pass_context
 def delete_command(  # noqa: PLR0913 - one parameter an option
@@ -44,7 +44,7 @@ def delete_command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Delete stored batches at Gemini, with the input files that were uploaded for them. The storage keeps everything.
 
-    Exit code 1 when one was not deleted: it is not stored, its books don't balance, or Gemini failed.
+    Exit code 1 when one was not deleted: it is not stored, its counts don't add up, or Gemini failed.
     """
     settings = load_settings()
     wanted = list(dict.fromkeys(read_name(settings, name, label) for name in names))

@@ -1,4 +1,4 @@
-"""What a scrape reads from Redis: the counters of all processes, and how things stand now."""
+"""What a scrape reads from Redis: the counters of all processes, and the current state."""
 
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -38,9 +38,10 @@ def read_without_redis() -> dict[str, float]:
 
 
 def read_fields(client: "redis.Redis", projects: Iterable[Project]) -> dict[str, float]:
-    """The fields of all metrics; its cost grows with the number of workers and projects, not with that of batches.
+    """The values of all metrics, by field.
 
-    Raises InboxUnavailableError when Redis can't be asked.
+    The cost grows with the number of workers and projects, not with that of batches. Raises
+    InboxUnavailableError when Redis can't be asked.
     """
     with translate_redis_errors():
         return read_without_redis() | definitions.zeros() | _read(client, list(projects))
@@ -109,7 +110,7 @@ def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
     for project, moments in zip(projects, looks, strict=True):
         known = moments if isinstance(moments, list) else [None, None]
         for metric, moment in zip(
-            (definitions.LOOKED, definitions.LOOKED_COMPLETELY), known, strict=True
+            (definitions.RECONCILED, definitions.RECONCILED_COMPLETELY), known, strict=True
         ):
             if (moment_ms := read_number(moment)) is not None:
                 found[metric.field(project.label)] = moment_ms / 1000
@@ -127,7 +128,7 @@ def _read_running(client: "redis.Redis", projects: list[Project], now_ms: int) -
 
 
 def _count_faults(projects: list[Project], web: list[WebProcess]) -> dict[str, float]:
-    """Of each project whose webhooks some web process could look at; what several of them say counts once."""
+    """Faults of each project whose webhooks some web process could check, each counted once."""
     found = dict[str, float]()
     for project in projects:
         served = [one for process in web if (one := process.serves(project.name)) is not None]

@@ -1,14 +1,14 @@
 """What was counted in the last day, half hour by half hour.
 
-The scripts that count for `/metrics` write every counter a second time, into the hash of the running half hour,
-`gbr:history:<Unix time by Redis' clock / half an hour>`. A hash goes after 26 hours.
+The scripts that count for `/metrics` also write every counter into the hash of the current half
+hour, `gbr:history:<Unix time by Redis' clock / half an hour>`. A hash expires after 26 hours.
 """
 
 import redis
 
 from receiver.inbox.redis import HISTORY, now_ms, translate_redis_errors
 from receiver.telemetry.metrics.counters import read_counts
-from receiver.telemetry.metrics.slots import SLOT_S, Slot
+from receiver.telemetry.metrics.definitions import SLOT_S, Slot
 
 SLOTS = 48
 

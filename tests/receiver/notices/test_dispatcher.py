@@ -67,7 +67,7 @@ def test_every_secret_of_a_rotation_signs(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
     settings = NoticeSettings(
-        (target,), (Secret.parse(OTHER_TEXT), SECRET), private=True, retry_base_s=5
+        (target,), (Secret.parse(OTHER_TEXT), SECRET), slack=(), private=True, retry_base_s=5
     )
     owe(client, settings)
     send_due(settings, client)

@@ -90,7 +90,7 @@ WRONG = [
     ({"REDIS_CA_FILE": "/nowhere.pem"}, "REDIS_CA_FILE: can't be read"),
     ({"REDIS_CA_FILE": __file__}, "REDIS_CA_FILE: can't be read"),
     ({"REDIS_TLS_VERIFY": "maybe"}, "REDIS_TLS_VERIFY: expected true or false"),
-    ({"REDIS_TLS_VERIFY": "false"}, "REDIS_TLS_VERIFY: only a rediss://"),
+    ({"REDIS_TLS_VERIFY": "false"}, "REDIS_URL: only a rediss://"),
     (
         {"REDIS_URL": "rediss://:hunter2@h/0?ssl_cert_reqs=CERT_NONE"},
         "REDIS_URL: an option after the ?",

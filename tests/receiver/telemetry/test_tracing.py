@@ -71,7 +71,7 @@ def test_stage_says_what_its_lines_say() -> None:
 
 def test_without_an_sdk_nothing_is_traced() -> None:
     with tracing.job_span(CARRIED), tracing.stage("ask"):
-        tracing.hand_over()
+        tracing.flush_spans()
     assert (tracing.is_traced(), tracing.carry_trace(), tracing.current_ids()) == (False, "", {})
 
 

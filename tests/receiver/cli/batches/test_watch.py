@@ -76,7 +76,7 @@ def test_stored_batch_ends_the_watch(place: Place) -> None:
         ({"outcomes": {"ok": 1}, "missing": 1}, "1 of 2 requests have no result"),
         (
             {"outcomes": {"ok": 3}, "balanced": False},
-            "the books don't balance: 2 requests, 3 results, 0 missing",
+            "the counts don't add up: 2 requests, 3 results, 0 missing",
         ),
         ({"outcomes": {"ok": 1, "blocked": 1}}, "1 result is no answer: 1 blocked"),
         ({"outcomes": {"ok": 1, "truncated": 1}}, "1 result is no answer: 1 truncated"),
