@@ -28,7 +28,8 @@ def open_queue(client: "redis.Redis") -> Queue:
 
 def _job_stem(batch: str) -> str:
     """A batch's name in the characters that RQ allows."""
-    return BatchName.read(batch).short.replace("/", "--")
+    name = BatchName.read(batch)
+    return f"{name.project}--{name.id}" if name.project else name.id
 
 
 class JobQueue:
