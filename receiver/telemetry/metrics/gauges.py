@@ -58,11 +58,11 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     pipeline.llen(open_queue(client).key)
     for project in projects:
         pipeline.hmget(project_key(RECONCILE, project.name), "began", "complete")
-    time, counted, older, pending, buried, done, oldest, queued, *runs = pipeline.execute(
+    redis_time, counted, older, pending, buried, done, oldest, queued, *runs = pipeline.execute(
         raise_on_error=False
     )
 
-    now_ms = read_time_ms(time)
+    now_ms = read_time_ms(redis_time)
     scores = [score for _, score in oldest] if isinstance(oldest, list) else []
     sizes = {
         definitions.ENTRIES.field("pending"): pending,
