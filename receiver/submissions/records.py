@@ -19,7 +19,8 @@ from typing import TypeVar
 import msgspec
 
 from receiver.errors import AlreadyStoredError, SubmissionError
-from receiver.outputs.paths import batch_folder, encode_component
+from receiver.outputs.name_codec import encode_component
+from receiver.outputs.paths import batch_folder
 from receiver.storage import Storage
 from receiver.submissions.submission import Part, Submission, SubmissionSpec
 from receiver.tolerant_json import tolerant_reader
