@@ -19,10 +19,10 @@ from receiver.gemini.registered_webhooks import (
 from receiver.settings.web_urls import is_same_url, origin_of, path_of
 from receiver.verification.keys import Secret
 
-Fault = Literal["missing", "misplaced", "disabled", "events", "secret", "unreachable"]
-Note = Literal["unjudged", "twice", "stranger", "leftover"]  # worth a line, but not wrong
-Kind = Literal[Fault, Note]
-NOTES = get_args(Note)
+FaultKind = Literal["missing", "misplaced", "disabled", "events", "secret", "unreachable"]
+NoteKind = Literal["unjudged", "twice", "stranger", "leftover"]  # worth a line, but not wrong
+ProblemKind = Literal[FaultKind, NoteKind]
+NOTES = get_args(NoteKind)
 ENDPOINT_PATHS = "/webhooks/gemini"  # what the paths of all our webhook endpoints begin with
 COMMAND = "gemini-batch-receiver webhooks"
 
@@ -44,7 +44,7 @@ class WantedWebhook:
 class WebhookProblem:
     """Something about a project's webhooks, and what to do about it."""
 
-    kind: Kind
+    kind: ProblemKind
     webhook: str | None  # its id; None if there is none
     detail: str
     advice: str

@@ -18,7 +18,7 @@ EVIDENCE_LASTS_S = 900.0  # an accepted delivery outweighs for so long what Gemi
 class WebhookFault(msgspec.Struct, frozen=True):
     """What is wrong with a project's webhook."""
 
-    kind: str  # a `webhook_diagnosis.Fault`
+    kind: str  # a `webhook_diagnosis.FaultKind`
     webhook: str | None  # its id; None where there is none
     detail: str
     advice: str

@@ -17,7 +17,7 @@ from receiver.errors import InboxUnavailableError, NoticeError
 from receiver.http import trusted_certificates
 from receiver.notices.http_client import Acknowledged, post
 from receiver.notices.payloads import encode_payload, sign
-from receiver.notices.queue import Claimed, NoticeQueue, Result
+from receiver.notices.queue import ClaimedNotice, NoticeQueue, SendResult
 from receiver.notices.slack import encode_text
 from receiver.retry import jittered, plan_notice_retry_s
 from receiver.settings.notice_targets import NoticeSettings, Target
@@ -28,7 +28,7 @@ STOP_S = 1.0  # for a running try at shutdown, for which the whole process has f
 log = logging.getLogger(__name__)
 
 
-def send(settings: NoticeSettings, target: Target, notice: Claimed) -> Acknowledged:
+def send(settings: NoticeSettings, target: Target, notice: ClaimedNotice) -> Acknowledged:
     """Try once to send a notice. Raises NoticeError."""
     if notice.type is None:
         raise NoticeError(
@@ -49,7 +49,7 @@ class TargetDispatcher:
         self._settings, self._target = settings, target
         self._queue = NoticeQueue(client, target.digest)
 
-    def send_next(self) -> Result | None:
+    def send_next(self) -> SendResult | None:
         """Try one due notice; None if there is none. Raises InboxUnavailableError."""
         notice = self._queue.claim()
         if notice is None:
@@ -72,13 +72,13 @@ class TargetDispatcher:
         log.info("notice.delivered", extra=extra | {"type": notice.type, "status": answer.status})
         return "delivered"
 
-    def send_all_due(self) -> Counter[Result]:
+    def send_all_due(self) -> Counter[SendResult]:
         """Try all due notices. Raises InboxUnavailableError."""
         return Counter(iter(self.send_next, None))
 
     def _handle_failure(
-        self, notice: Claimed, error: NoticeError, extra: dict[str, object]
-    ) -> Result:
+        self, notice: ClaimedNotice, error: NoticeError, extra: dict[str, object]
+    ) -> SendResult:
         tries, cause = notice.tries + 1, str(error)
         extra |= {"cause": cause, "tries": tries}
         delay_s = (
@@ -95,7 +95,7 @@ class TargetDispatcher:
         return "failed"
 
 
-def send_due(settings: NoticeSettings, client: "redis.Redis") -> Counter[Result]:
+def send_due(settings: NoticeSettings, client: "redis.Redis") -> Counter[SendResult]:
     """Try all due notices, the targets in parallel. Raises InboxUnavailableError."""
     dispatchers = [TargetDispatcher(settings, target, client) for target in settings.targets]
     if not dispatchers:

@@ -31,7 +31,7 @@ from receiver.inbox.scripts import Scripts
 from receiver.notices.payloads import Message
 
 SCRIPT_BATCH_SIZE = 1000  # notices per call of a script
-State = Literal["waiting", "sending", "dead"]
+NoticeState = Literal["waiting", "sending", "dead"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Notice:
 
     name: str  # "<target>/<webhook-id>"
     target: str  # digest of its address
-    state: State
+    state: NoticeState
     type: str
     batch: str  # its name in the inbox
     enqueued_ms: int  # Unix time by Redis' clock, as all of these
@@ -159,7 +159,7 @@ def _read_notice(name: str, due_ms: int | None, row: dict[bytes, bytes]) -> Noti
     fields = {
         key.decode(errors="replace"): value.decode(errors="replace") for key, value in row.items()
     }
-    state: State = "dead" if due_ms is None else "sending" if "token" in fields else "waiting"
+    state: NoticeState = "dead" if due_ms is None else "sending" if "token" in fields else "waiting"
     return Notice(
         name=name,
         target=name.partition("/")[0],

@@ -19,7 +19,9 @@ from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, manifest_name
 from receiver.verification.keys import Secret
 
-Type = Literal["results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"]
+NoticeType = Literal[
+    "results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"
+]
 MAX_TEXT = 1000  # characters of what others wrote
 MAX_KEYS = 20
 MAX_KEY = 200
@@ -29,10 +31,10 @@ MAX_OBJECTS = 20
 class Message(msgspec.Struct, frozen=True):
     """A notice before it is enqueued."""
 
-    type: Type
+    type: NoticeType
     data: dict[str, Any]  # without batch and project, which the notice has
 
-    def encode(self) -> tuple[Type, str]:
+    def encode(self) -> tuple[NoticeType, str]:
         """Type and data as the outbox stores them."""
         return self.type, encode_data(self.data)
 

@@ -13,21 +13,21 @@ import redis
 
 from receiver.inbox.redis import NOTICE_QUEUE, now_ms, translate_redis_errors
 from receiver.inbox.scripts import Scripts
-from receiver.notices.payloads import Type
+from receiver.notices.payloads import NoticeType
 
-Result = Literal["delivered", "failed", "dead"]
+SendResult = Literal["delivered", "failed", "dead"]
 LEASE_S = 20.0  # longer than a try, which ends after 15
 ATTENDED_S = 5.0  # after a claim, the queue counts as attended
 MAX_CAUSE = 500
 
 
 @dataclass(frozen=True)
-class Claimed:
+class ClaimedNotice:
     """A notice that is ours to send until its lease expires."""
 
     name: str  # "<target>/<webhook-id>"
     token: str
-    type: Type | None  # None: another program wrote this
+    type: NoticeType | None  # None: another program wrote this
     batch: str  # its name in the inbox
     data: dict[str, Any]
     enqueued_ms: int  # Unix time by Redis' clock
@@ -47,23 +47,25 @@ class NoticeQueue:
         self._client, self._key = client, NOTICE_QUEUE + target
         self._run = Scripts(client, ("claim_notice", "settle_notice"), targets=(target,)).run
 
-    def claim(self, lease_s: float = LEASE_S) -> Claimed | None:
+    def claim(self, lease_s: float = LEASE_S) -> ClaimedNotice | None:
         """Lease the notice that has been due for longest; None if none is due."""
         found = self._run("claim_notice", int(lease_s * 1000), int(ATTENDED_S * 1000))
         return None if found is None else _read(found)
 
-    def mark_delivered(self, notice: Claimed) -> None:
+    def mark_delivered(self, notice: ClaimedNotice) -> None:
         self._settle(notice, "delivered", 0, "")
 
-    def postpone(self, notice: Claimed, delay_s: float, cause: str) -> None:
+    def postpone(self, notice: ClaimedNotice, delay_s: float, cause: str) -> None:
         """The try failed; the next one is due after the delay."""
         self._settle(notice, "failed", delay_s, cause)
 
-    def mark_dead(self, notice: Claimed, cause: str) -> None:
+    def mark_dead(self, notice: ClaimedNotice, cause: str) -> None:
         """Give it up. Dead notices are kept for 30 days."""
         self._settle(notice, "dead", 0, cause)
 
-    def _settle(self, notice: Claimed, result: Result, delay_s: float, cause: str) -> None:
+    def _settle(
+        self, notice: ClaimedNotice, result: SendResult, delay_s: float, cause: str
+    ) -> None:
         """Record the result, unless another sender holds the lease by now."""
         kind = notice.type or "unknown"
         self._run(
@@ -84,19 +86,19 @@ class NoticeQueue:
             return bool(self._client.zcount(self._key, "-inf", now_ms(self._client)))
 
 
-def _read(found: list[bytes | None]) -> Claimed:
+def _read(found: list[bytes | None]) -> ClaimedNotice:
     """Foreign data in Redis gives a notice of no known type, and no error."""
     name, token, *fields = ((part or b"").decode(errors="replace") for part in found)
     try:
         kind, batch, data, enqueued, tries = fields
-        return Claimed(
+        return ClaimedNotice(
             name,
             token,
-            msgspec.convert(kind, Type),
+            msgspec.convert(kind, NoticeType),
             batch,
             msgspec.json.decode(data, type=dict[str, Any]),
             int(enqueued),
             int(tries),
         )
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return Claimed(name, token, None, "", {}, 0, 0)
+        return ClaimedNotice(name, token, None, "", {}, 0, 0)

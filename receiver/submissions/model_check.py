@@ -5,11 +5,11 @@ from difflib import get_close_matches
 from receiver.errors import GeminiError, NotFoundError, SubmissionError
 from receiver.gemini.models import MODEL_NAME, Models, full_model_name
 from receiver.gemini.transport import Transport
-from receiver.submissions.submission import Kind
+from receiver.submissions.submission import RequestKind
 
 # A model that takes single requests of a kind may take batches of them, even if Gemini does not
 # list that method.
-METHODS: dict[Kind, frozenset[str]] = {
+METHODS: dict[RequestKind, frozenset[str]] = {
     "generate": frozenset({"batchGenerateContent", "generateContent"}),
     "embed": frozenset({"asyncBatchEmbedContent", "batchEmbedContents", "embedContent"}),
 }
@@ -17,7 +17,7 @@ MAX_SUGGESTIONS = 3
 MIN_LIKENESS = 0.6  # for difflib
 
 
-def check_model(transport: Transport, model: str, kind: Kind) -> str | None:
+def check_model(transport: Transport, model: str, kind: RequestKind) -> str | None:
     """None if Gemini has the model for such requests; else why it could not be checked.
 
     Raises SubmissionError if Gemini has no such model, or has it for other kinds of requests.
@@ -43,7 +43,7 @@ def check_model(transport: Transport, model: str, kind: Kind) -> str | None:
     return None
 
 
-def _suggest(models: Models, name: str, kind: Kind) -> str:
+def _suggest(models: Models, name: str, kind: RequestKind) -> str:
     try:
         known = [
             model.name.removeprefix("models/")

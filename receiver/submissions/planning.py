@@ -17,7 +17,7 @@ from receiver.submissions.splitting import (
     SplitInput,
     split_input,
 )
-from receiver.submissions.submission import Kind, Submission, SubmissionSpec
+from receiver.submissions.submission import RequestKind, Submission, SubmissionSpec
 from receiver.submissions.validation import LineChecker
 
 FIELD_HINT = (
@@ -43,7 +43,7 @@ class SubmitRequest:
     allow_unknown_fields: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RequestKind:
         return "embed" if self.is_embedding or "embedding" in self.model.lower() else "generate"
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from receiver.submissions.request_schema import PYTHON_TYPES, ROOTS, camel, is_scalar, read_schema
-from receiver.submissions.submission import Kind
+from receiver.submissions.submission import RequestKind
 
 MAX_FAULTS = 5  # named for one request
 NEAR_DEPTH, WHOLE_DEPTH = 2, 9
@@ -41,12 +41,12 @@ EXPECTED = {
 }
 
 
-def find_faults(kind: Kind, request: Any) -> Iterator[str]:
+def find_faults(kind: RequestKind, request: Any) -> Iterator[str]:
     """Unknown or misplaced fields and values of the wrong type, each with its path."""
     return _Walk(kind).faults(ROOTS[kind], request, "request")
 
 
-def find_misplaced(kind: Kind, line: Mapping[str, Any]) -> Iterator[str]:
+def find_misplaced(kind: RequestKind, line: Mapping[str, Any]) -> Iterator[str]:
     """Members beside a line's request, where nothing reads them, which belong into the request."""
     fields = _names(ROOTS[kind], 1)
     settings = (
@@ -66,7 +66,7 @@ def find_misplaced(kind: Kind, line: Mapping[str, Any]) -> Iterator[str]:
 
 
 class _Walk:
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: RequestKind) -> None:
         self._kind, self._types = kind, read_schema().types
 
     def faults(self, form: str, value: Any, path: str) -> Iterator[str]:

@@ -12,9 +12,12 @@ from typing import Any
 
 import msgspec
 
-from receiver.submissions.submission import Kind
+from receiver.submissions.submission import RequestKind
 
-ROOTS: dict[Kind, str] = {"generate": "GenerateContentRequest", "embed": "EmbedContentRequest"}
+ROOTS: dict[RequestKind, str] = {
+    "generate": "GenerateContentRequest",
+    "embed": "EmbedContentRequest",
+}
 Fits = Callable[[Any], bool]
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -60,7 +63,7 @@ def is_scalar(form: str, value: Any) -> bool:
 
 
 @cache
-def compile_check(kind: Kind, *, in_snake_case: bool) -> Fits:
+def compile_check(kind: RequestKind, *, in_snake_case: bool) -> Fits:
     """A quick check of a whole request: every field is known, and is null or of its form.
 
     With `in_snake_case`, names in camelCase are not accepted.

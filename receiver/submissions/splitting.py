@@ -6,7 +6,7 @@ from hashlib import sha256
 import msgspec
 
 from receiver.submissions.request_cautions import Caution
-from receiver.submissions.submission import Kind, Part
+from receiver.submissions.submission import Part, RequestKind
 from receiver.submissions.validation import CheckedLine, LineChecker, LineProblem
 
 MAX_FILE_BYTES = 2_000_000_000  # the API's "2 GB", read as decimal
@@ -17,7 +17,7 @@ MAX_NAMED_PROBLEMS = 20
 class SplitInput(msgspec.Struct, frozen=True):
     """What an input holds, and how it is split."""
 
-    kind: Kind
+    kind: RequestKind
     sha256: str  # hex; of all requests, without blank lines at the end
     size_bytes: int
     requests: int

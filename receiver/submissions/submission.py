@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["generate", "embed"]
+RequestKind = Literal["generate", "embed"]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class SubmissionSpec(msgspec.Struct, frozen=True):
 
     project: str  # empty for the default one
     model: str
-    kind: Kind
+    kind: RequestKind
     inline: bool
     display_name: str
     is_named: bool  # by the user; else the display name derives from the file's, which may change

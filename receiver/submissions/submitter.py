@@ -52,17 +52,17 @@ from receiver.submissions.submission import Part, Submission, SubmissionSpec
 UNSURE_S = 90.0
 POLL_S = 3.0
 PROCESSING_S = 120.0
-Status = Literal["created", "found", "known"]
+SentStatus = Literal["created", "found", "known"]
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentPart:
     """One part at Gemini."""
 
     part: Part
     batch: str  # "batches/<id>"
     # "created" now, "found" after an earlier attempt that crashed, or "known" to be sent before
-    status: Status
+    status: SentStatus
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Submitter:
         self._unsure_s = unsure_s
         self._records = SubmissionRecords(storage, submission.id)
 
-    def send(self, part: Part, scratch: Path) -> Sent:
+    def send(self, part: Part, scratch: Path) -> SentPart:
         """Create a part's batch unless it exists, and store its input.
 
         `scratch` is an empty folder.
@@ -106,7 +106,7 @@ class Submitter:
         known = self._records.created(part)
         if known is not None:
             self._keep(part, known.batch, scratch)
-            return Sent(part, known.batch, "known")
+            return SentPart(part, known.batch, "known")
 
         attempts = len(self._records.attempts(part))
         calls = open_calls(self._records, self._submission, part)
@@ -114,13 +114,13 @@ class Submitter:
         if found is not None:
             self._record_created(part, found)
             self._keep(part, found, scratch)
-            return Sent(part, found, "found")
+            return SentPart(part, found, "found")
 
         content = self._copy_to_send(part, scratch)
         batch = self._create(content, attempts + 1)
         self._record_created(part, batch)
         self._keep(part, batch, scratch, content)
-        return Sent(part, batch, "created")
+        return SentPart(part, batch, "created")
 
     def _copy(self, part: Part, scratch: Path) -> PartCopy:
         return PartCopy.copy(self._source, part, scratch / f"input-{part.number}")

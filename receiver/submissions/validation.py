@@ -14,9 +14,9 @@ import msgspec
 from receiver.submissions.request_cautions import IN_CAMEL_CASE, Cautions, find_cautions
 from receiver.submissions.request_faults import MAX_FAULTS, find_faults, find_misplaced
 from receiver.submissions.request_schema import compile_check
-from receiver.submissions.submission import Kind
+from receiver.submissions.submission import RequestKind
 
-CONTENT: dict[Kind, str] = {"generate": "contents", "embed": "content"}
+CONTENT: dict[RequestKind, str] = {"generate": "contents", "embed": "content"}
 MAX_LINE_BYTES = 64 * 1024 * 1024  # the longest result line that a worker reads
 MAX_SHOWN_CHARACTERS = 60
 MAX_EXPLAINED = (
@@ -59,7 +59,11 @@ class LineChecker:
     """Checks the lines of one input in order. Remembers each key in about 100 bytes."""
 
     def __init__(
-        self, kind: Kind = "generate", *, inline: bool = False, allow_unknown_fields: bool = False
+        self,
+        kind: RequestKind = "generate",
+        *,
+        inline: bool = False,
+        allow_unknown_fields: bool = False,
     ) -> None:
         """`allow_unknown_fields`: a field that does not fit the schema is only a caution."""
         self.kind, self._inline, self._allow_unknown_fields = kind, inline, allow_unknown_fields

@@ -29,7 +29,7 @@ from receiver.submissions.planning import (
 from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.splitting import SplitInput
 from receiver.submissions.submission import Part, Submission
-from receiver.submissions.submitter import Callbacks, Sent, Submitter
+from receiver.submissions.submitter import Callbacks, SentPart, Submitter
 
 SAID = {
     "created": "created {batch}",
@@ -181,7 +181,7 @@ def _say_plan(plan: SplitInput, *, as_json: bool) -> None:
 
 def send_input(
     settings: Settings, file: Path, request: SubmitRequest, *, as_json: bool
-) -> list[Sent]:
+) -> list[SentPart]:
     """Check, plan and send; says what became of every part on stdout."""
     storage = open_storage(settings.storage_url)
     plan = _check(file, request)
@@ -202,7 +202,9 @@ def send_input(
     return sent
 
 
-def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part, file: Path) -> Sent:
+def _send(
+    gemini: Gemini, storage: Storage, submission: Submission, part: Part, file: Path
+) -> SentPart:
     label = f"uploading part {part.number} of {len(submission.parts)}"
     with (
         tempfile.TemporaryDirectory(prefix="gbr-") as folder,
@@ -232,7 +234,7 @@ def _done_so_far(part: Part, submission: Submission) -> str:
     return f"{part.number - 1} of {len(submission.parts)} batches are sent"
 
 
-def _say_sent(submission: Submission, sent: list[Sent], *, as_json: bool) -> None:
+def _say_sent(submission: Submission, sent: list[SentPart], *, as_json: bool) -> None:
     project = submission.spec.project
     if as_json:
         rows = [

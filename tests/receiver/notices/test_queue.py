@@ -8,7 +8,7 @@ from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import METRICS, NOTICE_QUEUE, connect
 from receiver.notices.outbox import Outbox, read_outbox_status
-from receiver.notices.queue import ATTENDED_S, Claimed, NoticeQueue
+from receiver.notices.queue import ATTENDED_S, ClaimedNotice, NoticeQueue
 from receiver.telemetry.metrics.definitions import NOTICES
 from tests.receiver.notices.conftest import BATCH, STORED
 from tests.waiting import eventually
@@ -22,7 +22,7 @@ def queue(client: "redis.Redis") -> NoticeQueue:
     return NoticeQueue(client, TARGET)
 
 
-def claim(queue: NoticeQueue, lease_s: float = 60) -> Claimed:
+def claim(queue: NoticeQueue, lease_s: float = 60) -> ClaimedNotice:
     notice = queue.claim(lease_s)
     assert notice is not None
     return notice

@@ -15,7 +15,7 @@ from receiver.submissions.planning import (
 )
 from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.submission import Part, Submission
-from receiver.submissions.submitter import Callbacks, Sent, Submitter
+from receiver.submissions.submitter import Callbacks, SentPart, Submitter
 from tests.forwarding import Gate
 
 MODEL = "gemini-3.5-flash"
@@ -23,7 +23,7 @@ MODEL = "gemini-3.5-flash"
 
 def submit(
     gate: Gate, source: Path, unsure_s: float = 90, model: str = MODEL, **options: Any
-) -> list[Sent]:
+) -> list[SentPart]:
     storage, request = LocalStorage(source.parent / "outputs"), SubmitRequest("", model, **options)
     submission, _ = settle_submission(
         storage, source, draft_submission(source, request, check_input(source, request))
@@ -39,7 +39,7 @@ def made(gate: Gate) -> int:
     return gate.count("GenerateContent") + gate.count("EmbedContent")
 
 
-def stored_input(source: Path, sent: Sent) -> bytes:
+def stored_input(source: Path, sent: SentPart) -> bytes:
     folder = source.parent / "outputs" / sent.batch.removeprefix("batches/")
     return gzip.decompress((folder / "_input.jsonl.gz").read_bytes())
 

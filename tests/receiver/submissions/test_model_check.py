@@ -8,7 +8,7 @@ from receiver.errors import GeminiError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.models import Models
 from receiver.submissions.model_check import check_model
-from receiver.submissions.submission import Kind
+from receiver.submissions.submission import RequestKind
 from tests.answering import Answer, answering
 
 
@@ -26,7 +26,7 @@ def gemini(sandbox_url: str) -> Iterator[Gemini]:
         ("gemini-embedding-2", "embed"),
     ],
 )
-def test_model_that_is_there_passes(gemini: Gemini, model: str, kind: Kind) -> None:
+def test_model_that_is_there_passes(gemini: Gemini, model: str, kind: RequestKind) -> None:
     assert check_model(gemini.transport, model, kind) is None
 
 
@@ -53,7 +53,9 @@ def test_model_that_is_there_passes(gemini: Gemini, model: str, kind: Kind) -> N
         ("gemini 3", "generate", "is no name of a model"),
     ],
 )
-def test_model_that_is_not_there_stops(gemini: Gemini, model: str, kind: Kind, words: str) -> None:
+def test_model_that_is_not_there_stops(
+    gemini: Gemini, model: str, kind: RequestKind, words: str
+) -> None:
     with pytest.raises(SubmissionError, match=words):
         check_model(gemini.transport, model, kind)
 

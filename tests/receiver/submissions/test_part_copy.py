@@ -12,7 +12,7 @@ from receiver.errors import SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.files import Files
 from receiver.submissions.records import Uploaded
-from receiver.submissions.submitter import Sent
+from receiver.submissions.submitter import SentPart
 from tests.forwarding import Gate
 from tests.receiver.submissions.submitting import (
     made,
@@ -166,7 +166,7 @@ def test_carriage_return_between_tokens_goes_inline(gate: Gate, source: Path) ->
         assert gemini.get_batch(sent.batch).requests == 5
 
 
-def uploaded_hash(gate: Gate, sent: Sent) -> str | None:
+def uploaded_hash(gate: Gate, sent: SentPart) -> str | None:
     with Gemini(gate.url, "right-key") as gemini:
         file = gemini.get_batch(sent.batch).input_file
         assert file is not None

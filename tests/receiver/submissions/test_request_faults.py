@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from receiver.submissions.request_cautions import Caution
 from receiver.submissions.request_faults import find_faults
 from receiver.submissions.request_schema import compile_check
-from receiver.submissions.submission import Kind
+from receiver.submissions.submission import RequestKind
 from receiver.submissions.validation import CheckedLine, LineChecker, LineProblem
 from tests.receiver.submissions.test_validation import row
 
 CONTENTS = [{"parts": [{"text": "x"}]}]
 
 
-def said(request: Any, kind: Kind = "generate") -> list[str]:
+def said(request: Any, kind: RequestKind = "generate") -> list[str]:
     assert not compile_check(kind, in_snake_case=False)(
         request
     )  # the quick check and the slow one agree
@@ -137,7 +137,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from(["generate", "embed"]))
-def test_quick_check_and_slow_one_agree(value: Any, kind: Kind) -> None:
+def test_quick_check_and_slow_one_agree(value: Any, kind: RequestKind) -> None:
     assert compile_check(kind, in_snake_case=False)(value) == (
         next(find_faults(kind, value), None) is None
     )
