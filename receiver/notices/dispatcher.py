@@ -137,7 +137,6 @@ class Dispatcher:
                 log.warning("notices.paused", extra={"cause": str(error)})
                 pause_s = REDIS_AWAY_S
             except Exception:
-                log.exception(
-                    "notices.failed"
-                )  # the thread must go on, or nothing is sent any more
+                # The thread goes on, or nothing would be sent any more.
+                log.exception("notices.failed")
                 pause_s = REDIS_AWAY_S

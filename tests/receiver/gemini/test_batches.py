@@ -82,7 +82,8 @@ def test_strange_file_name_is_refused(name: str) -> None:
 
 def test_inlined_rows_keep_their_numbers() -> None:
     row = '{\n  "response": {"n": 1.10, "big": 123456789012345678901234567890, "text": "\\u00e9  x"}\n}'
-    body = f'{{"name": "batches/x", "response": {{"inlinedResponses": {{"inlinedResponses": [{row}]}}}}}}'
+    response = f'{{"inlinedResponses": {{"inlinedResponses": [{row}]}}}}'
+    body = f'{{"name": "batches/x", "response": {response}}}'
     batch = read_batch(body.encode(), "batches/x")
     assert batch.inlined == (
         b'{"response":{"n":1.10,"big":123456789012345678901234567890,"text":"\\u00e9  x"}}',

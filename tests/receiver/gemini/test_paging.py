@@ -1,4 +1,6 @@
-"""Inlined responses that the list repeats make its pages too large: then smaller ones are asked for."""
+"""Inlined responses that the list repeats make its pages too large: then smaller ones are asked
+for.
+"""
 
 import json
 from contextlib import AbstractContextManager

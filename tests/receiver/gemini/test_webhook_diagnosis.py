@@ -158,13 +158,11 @@ def test_one_lasting_secret_that_is_known_is_enough() -> None:
 
 def test_accepted_deliveries_outweigh_what_is_shown() -> None:
     webhook = replace(RIGHT, secrets=(UNKNOWN,))
-    assert [
-        kind for kind in kinds([webhook], replace(WANTED, is_proven=True)) if kind == "secret"
-    ] == []
+    proven = replace(WANTED, is_proven=True)
+    assert "secret" not in kinds([webhook], proven)
+    # A delivery that was signed with the old secret too says nothing of the new one.
     rotating = replace(RIGHT, secrets=(UNKNOWN, replace(SHOWN, expires=ENDING)))
-    assert kinds([rotating], replace(WANTED, is_proven=True)) == [
-        "secret"
-    ]  # the old secret says nothing of the new one
+    assert kinds([rotating], proven) == ["secret"]
 
 
 def test_good_secret_is_not_rotated_away() -> None:
@@ -180,7 +178,7 @@ def test_good_secret_is_not_rotated_away() -> None:
 
 
 def test_other_installation_of_the_same_project_is_a_stranger() -> None:
-    """Two installations share a Gemini project, and neither states its address: each knows its own by the secret."""
+    """Two installations of one Gemini project without PUBLIC_URL tell theirs by the secret."""
     other = replace(RIGHT, id="two", uri="https://staging.example" + PATH, secrets=(UNKNOWN,))
     for webhooks in ([RIGHT, other], [other, RIGHT]):
         assert [(one.kind, one.webhook) for one in find_problems(webhooks, NOWHERE)] == [

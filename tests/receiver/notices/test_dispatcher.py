@@ -134,7 +134,9 @@ def test_receiver_asks_for_time(client: "redis.Redis", receiver: Receiver, targe
 
 
 def test_hour_without_the_receiver_loses_none(client: "redis.Redis") -> None:
-    """On the real schedule with every wait a 2500th of it, so that an hour takes a second and a half."""
+    """On the real schedule with every wait a 2500th of it, so that an hour takes a second and a
+    half.
+    """
     port = allocate_port()
     settings = telling(make_target("webhook", f"http://127.0.0.1:{port}/notices"), base_s=0.002)
     hour_s = HOUR_S * settings.retry_base_s / NOTICE_DELAYS_S[1]
@@ -253,9 +255,8 @@ def test_redis_goes_while_sending(tmp_path: Path, receiver: Receiver, target: Ta
             go_on.set()
             valkey = start_valkey(tmp_path, port)
             lease_name = only(client).name
-            client.zadd(
-                NOTICE_QUEUE + target.digest, {lease_name: 1}
-            )  # as if the lease had run out
+            # As if the lease had run out:
+            client.zadd(NOTICE_QUEUE + target.digest, {lease_name: 1})
             eventually(lambda: Outbox(client).listing() == [], 20, "the end of it")
     stop(valkey)
     assert len({heard.message_id for heard in receiver.heard}) == 1

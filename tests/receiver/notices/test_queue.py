@@ -170,9 +170,8 @@ def test_presence_is_seen(queue: NoticeQueue, client: "redis.Redis") -> None:
     notice = claim(queue)
     queue.postpone(notice, 0, "no")
     assert not queue.is_unattended()  # whoever claimed it is there
-    assert (
-        client.pttl(f"{NOTICE_QUEUE}{TARGET}:served") > ATTENDED_S * 1000
-    )  # for as long as a try may take
+    # It lasts as long as a try may take.
+    assert client.pttl(f"{NOTICE_QUEUE}{TARGET}:served") > ATTENDED_S * 1000
     client.delete(f"{NOTICE_QUEUE}{TARGET}:served")
     assert queue.is_unattended()
     queue.mark_delivered(claim(queue))

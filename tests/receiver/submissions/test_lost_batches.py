@@ -1,4 +1,6 @@
-"""Which listed batch a lost call made: the cases where a wrong yes loses requests, and a wrong no pays twice."""
+"""Which listed batch a lost call made: the cases where a wrong yes loses requests, and a wrong no
+pays twice.
+"""
 
 import time
 from dataclasses import replace
@@ -61,11 +63,7 @@ def find(call: CreateCall, *batches: Batch, claims: Claims | None = None) -> str
         (OLD_FILE, batch(input_file="files/x", display_name="renamed"), True),
         (OLD_FILE, batch(input_file="files/y"), False),
         (OLD_FILE, batch(), False),
-        (
-            replace(OLD, model="gemini-flash-latest"),
-            batch(),
-            True,
-        ),  # such a name stands for another
+        (replace(OLD, model="gemini-flash-latest"), batch(), True),  # an alias
         (replace(TAGGED, model="models/gemini-3.8-flash"), batch(tag=TAG), True),
     ],
 )
@@ -107,9 +105,8 @@ def test_call_of_another_submission_is_a_rival() -> None:
     with pytest.raises(SubmissionError, match="may belong to this submission or to another one"):
         find(OLD, batch(), claims=Claims(calls=[OLD]))
     assert find(OLD, batch(), claims=Claims(calls=[replace(OLD, requests=6)])) == "batches/x"
-    assert (
-        find(OLD, batch(), claims=Claims(calls=[TAGGED])) == "batches/x"
-    )  # it would have left its tag
+    # That call would have left its tag:
+    assert find(OLD, batch(), claims=Claims(calls=[TAGGED])) == "batches/x"
 
 
 def test_earlier_call_may_be_the_one_that_arrived() -> None:

@@ -58,7 +58,9 @@ def test_request_that_never_arrived_is_sent_again(gate: Gate, source: Path) -> N
 
 
 def test_batch_of_another_input_is_never_found(gate: Gate, source: Path, tmp_path: Path) -> None:
-    """One name, two inline inputs: the second call never reaches Gemini, and the first one's batch is not its own."""
+    """One name, two inline inputs: the second call never reaches Gemini, and the first one's batch
+    is not its own.
+    """
     (first,) = submit(gate, source, inline=True, display_name="one name")
     other = tmp_path / "other.jsonl"
     other.write_text(source.read_text().replace("Hi", "Ho"))
@@ -82,7 +84,9 @@ def test_batch_of_another_model_is_never_found(gate: Gate, source: Path) -> None
 
 
 def test_batch_of_another_machine_is_never_found(gate: Gate, source: Path, tmp_path: Path) -> None:
-    """The same requests from a machine with a storage of its own: its batch has a tag that this one never gave."""
+    """The same requests from a machine with a storage of its own: its batch has a tag that this one
+    never gave.
+    """
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     copy = elsewhere / source.name
@@ -129,7 +133,9 @@ def test_mark_of_the_older_version_leaves_a_named_batch(
 
 
 def test_lost_batch_that_cant_be_read_is_found_by_its_tag(source: Path) -> None:
-    """Gemini says of it what no version of ours understands: it is made all the same, and is not made twice."""
+    """Gemini says of it what no version of ours understands: it is made all the same, and is not
+    made twice.
+    """
     submission, part, records = planned(source, inline=True)
     tag = new_tag(submission.id, part.number)
     records.record_intent(part, 1, CreateIntent(None, "evening", time.time(), tag))

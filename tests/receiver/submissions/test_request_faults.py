@@ -18,9 +18,8 @@ CONTENTS = [{"parts": [{"text": "x"}]}]
 
 
 def said(request: Any, kind: RequestKind = "generate") -> list[str]:
-    assert not compile_check(kind, in_snake_case=False)(
-        request
-    )  # the quick check and the slow one agree
+    fits = compile_check(kind, in_snake_case=False)
+    assert not fits(request)  # the quick check and the slow one agree
     return list(find_faults(kind, request))
 
 
@@ -117,7 +116,10 @@ def test_fault_is_named_with_its_path_and_the_right_place(
 def test_nonsense_is_named_alone() -> None:
     assert said({"contents": CONTENTS, "zzzzzz": 1}) == ["request.zzzzzz: no such field"]
     assert said({"content": {}, "zzz": 1}, "embed") == [
-        "request.zzz: no such field; it takes content, model, output_dimensionality, task_type, title"
+        (
+            "request.zzz: no such field;"
+            " it takes content, model, output_dimensionality, task_type, title"
+        )
     ]
 
 
@@ -155,7 +157,9 @@ def test_line_names_several_faults_but_not_all() -> None:
 @pytest.mark.parametrize("depth", [300, 3_000, 300_000])
 def test_deep_request_ends_no_check(depth: int) -> None:
     """Whether it is taken depends on the interpreter's limit; what it may not do is raise."""
-    start = b'{"key": "k", "request": {"contents": [{"parts": [{"text": "x"}]}], "generation_config": {"response_schema": '
+    contents = b'"contents": [{"parts": [{"text": "x"}]}]'
+    config = b'"generation_config": {"response_schema": '
+    start = b'{"key": "k", "request": {%b, %b' % (contents, config)
     (verdict,) = LineChecker().check([start + b'{"items": ' * depth + b"{}" + b"}" * (depth + 3)])
     assert isinstance(verdict, CheckedLine) or "nested too deeply" in str(verdict)
 

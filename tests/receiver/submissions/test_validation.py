@@ -47,7 +47,10 @@ def test_request_is_taken_as_it_stands() -> None:
         ),
         (
             row(key="k", request=CONTENTS, temperature=1, tools=[]),
-            'temperature: it belongs in "request.generation_config.temperature"; tools: it belongs in "request.tools"',
+            (
+                'temperature: it belongs in "request.generation_config.temperature";'
+                ' tools: it belongs in "request.tools"'
+            ),
         ),
         (
             row(key="k", request=CONTENTS, config={}),
