@@ -21,7 +21,7 @@ from receiver.cli.projects import (
 )
 from receiver.cli.replay_again import store_again
 from receiver.gemini.operations import Batch, Unread
-from receiver.gemini.project_client import ProjectClient, open_batches
+from receiver.gemini.project_client import ProjectClient, open_client
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.recovery.manual_actions import Readmission
@@ -148,7 +148,7 @@ def _replay(
 
         def look(project: Project) -> ReplayCounts:
             own = names_of(project, names) if choice.is_named else None
-            with open_batches(settings, project) as batches:
+            with open_client(settings, project) as batches:
                 return _look(batches, storage, readmission, own, choice)
 
         parts, failures = go_through(projects, look)

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from receiver.cli.projects import end_with, go_through, names_of, projects_of
-from receiver.gemini.project_client import open_batches
+from receiver.gemini.project_client import open_client
 from receiver.inbox.redis import connect
 from receiver.recovery import manual_actions
 from receiver.settings.projects import Project
@@ -21,7 +21,7 @@ def store_again(settings: Settings, names: Sequence[str], *, dry_run: bool, as_j
             for name in names_of(project, names):
 
                 def ask(project: Project, name: str = name) -> str:
-                    with open_batches(settings, project) as batches:
+                    with open_client(settings, project) as batches:
                         manual_actions.store_again(batches, client, name, dry_run=dry_run)
                     return name
 

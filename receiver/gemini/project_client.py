@@ -60,19 +60,19 @@ class ProjectClient:
 
 
 @contextmanager
-def open_batches(settings: Settings, project: Project) -> Iterator[ProjectClient]:
+def open_client(settings: Settings, project: Project) -> Iterator[ProjectClient]:
     """Open the API with this project's key."""
     with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
         yield ProjectClient(gemini, project.name)
 
 
 @contextmanager
-def open_each(
+def open_clients(
     settings: Settings, projects: Iterable[Project]
 ) -> Iterator[dict[str, ProjectClient]]:
     """Open the API for several projects, each with its own key. Gives clients by project name."""
     with ExitStack() as stack:
         yield {
-            project.name: stack.enter_context(open_batches(settings, project))
+            project.name: stack.enter_context(open_client(settings, project))
             for project in projects
         }

@@ -61,18 +61,17 @@ def choose_ours(
     webhooks: Sequence[RegisteredWebhook], wanted: WantedWebhook
 ) -> list[RegisteredWebhook]:
     """The webhooks for the project's endpoint: those at its URL, else those that look like it."""
+    known = [one for one in webhooks if _knows(one, wanted)]
     if wanted.url is not None:
         url = wanted.url
-        at_home = [one for one in webhooks if is_same_url(one.uri, url)]
-        known = [one for one in webhooks if _knows(one, wanted)]
-        return at_home or (known + [one for one in webhooks if _is_at_endpoint_of(one, url)])[:1]
-    found = [
-        one for one in webhooks if path_of(one.uri).endswith(wanted.path) or _knows(one, wanted)
-    ]
-    if any(_knows(one, wanted) for one in found):
-        # One that surely signs with another secret belongs to another installation.
-        return [one for one in found if _knows(one, wanted) or not _unknown_secrets(one, wanted)]
-    return found
+        in_place = [one for one in webhooks if is_same_url(one.uri, url)]
+        return in_place or (known + [one for one in webhooks if _is_at_endpoint_of(one, url)])[:1]
+
+    found = [one for one in webhooks if one in known or path_of(one.uri).endswith(wanted.path)]
+    if not known:
+        return found
+    # One that surely signs with another secret belongs to another installation.
+    return [one for one in found if one in known or not _unknown_secrets(one, wanted)]
 
 
 def find_problems(
@@ -80,16 +79,14 @@ def find_problems(
 ) -> list[WebhookProblem]:
     """What is wrong with a project's webhooks, and what is worth a note."""
     ours = choose_ours(webhooks, wanted)
-    found = [problem for webhook in ours for problem in judge(webhook, wanted)]
-    if not ours:
-        found.append(_describe_missing(wanted))
-    found += [_describe_duplicate(webhook, wanted) for webhook in ours[1:]]
-    found += [
-        _describe_foreign(one, wanted)
-        for one in webhooks
-        if one not in ours and set(one.events) & set(BATCH_EVENTS)
+    foreign = [one for one in webhooks if one not in ours and set(one.events) & set(BATCH_EVENTS)]
+    return [
+        *(problem for webhook in ours for problem in judge(webhook, wanted)),
+        *([] if ours else [_describe_missing(wanted)]),
+        *(_describe_duplicate(webhook, wanted) for webhook in ours[1:]),
+        *(_describe_foreign(webhook, wanted) for webhook in foreign),
+        *_find_unused_secrets(webhooks, wanted),
     ]
-    return found + list(_find_unused_secrets(webhooks, wanted))
 
 
 def judge(webhook: RegisteredWebhook, wanted: WantedWebhook) -> list[WebhookProblem]:
@@ -122,16 +119,14 @@ def _unknown_secrets(webhook: RegisteredWebhook, wanted: WantedWebhook) -> list[
 
 
 def _is_at_endpoint_of(webhook: RegisteredWebhook, url: str) -> bool:
-    return origin_of(webhook.uri) == origin_of(url) and path_of(webhook.uri).startswith(
-        ENDPOINT_PATHS
-    )
+    is_ours = path_of(webhook.uri).startswith(ENDPOINT_PATHS)
+    return is_ours and origin_of(webhook.uri) == origin_of(url)
 
 
 def _describe_missing(wanted: WantedWebhook) -> WebhookProblem:
     url = wanted.url or "https://YOUR-HOST"
-    where = (
-        wanted.url or f"any host's {wanted.path}, and none signs with a secret of {wanted.variable}"
-    )
+    unknown = f"any host's {wanted.path}, and none signs with a secret of {wanted.variable}"
+    where = wanted.url or unknown
     return WebhookProblem(
         "missing",
         None,

@@ -8,7 +8,7 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.projects import project_option, projects_of, read_name
 from receiver.errors import ReceiverError
-from receiver.gemini.project_client import ProjectClient, open_each
+from receiver.gemini.project_client import ProjectClient, open_clients
 
 
 class CancelResult(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ def cancel_command(
     """
     settings = load_settings()
     wanted = list(dict.fromkeys(read_name(settings, name, label) for name in names))
-    with open_each(settings, projects_of(settings, wanted)) as projects:
+    with open_clients(settings, projects_of(settings, wanted)) as projects:
         answers = [_cancel(projects[BatchName.read(name).project], name) for name in wanted]
     if as_json:
         click.echo(msgspec.json.encode(answers))

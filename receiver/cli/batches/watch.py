@@ -24,7 +24,7 @@ from receiver.cli.projects import (
 )
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Unread, is_older
-from receiver.gemini.project_client import ProjectClient, open_each
+from receiver.gemini.project_client import ProjectClient, open_clients
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
@@ -80,7 +80,7 @@ def watch_command(  # noqa: PLR0913 - one parameter an option
     wanted = [read_name(settings, name, label) for name in names]
     projects = projects_of(settings, wanted) if wanted else choose_projects(settings, label)
     try:
-        with connect(settings.redis_url) as client, open_each(settings, projects) as asked:
+        with connect(settings.redis_url) as client, open_clients(settings, projects) as asked:
             chosen = dict.fromkeys(wanted or _find_unfinished(asked, client, project_of(label)))
             statuses = {name: BatchStatus(name) for name in chosen}
             watch = BatchWatch(
