@@ -113,12 +113,12 @@ def _try(settings: NoticeSettings, target: Target) -> Trial:
         f"{target.digest}/msg_test{now_ms}", "", "receiver.test", "", {}, now_ms, 0
     )
     try:
-        heard = send(settings, target, notice)
+        answer = send(settings, target, notice)
     except NoticeError as error:
         return Trial(target.host, target.digest, ok=False, answer=str(error))
     return Trial(
         target.host,
         target.digest,
         ok=True,
-        answer=f"{heard.status} in {heard.took_s * 1000:.0f} ms",
+        answer=f"{answer.status} in {answer.took_s * 1000:.0f} ms",
     )

@@ -81,7 +81,7 @@ def find_problems(
     ours = choose_ours(webhooks, wanted)
     foreign = [one for one in webhooks if one not in ours and set(one.events) & set(BATCH_EVENTS)]
     return [
-        *(problem for webhook in ours for problem in judge(webhook, wanted)),
+        *(problem for webhook in ours for problem in judge_webhook(webhook, wanted)),
         *([] if ours else [_describe_missing(wanted)]),
         *(_describe_duplicate(webhook, wanted) for webhook in ours[1:]),
         *(_describe_foreign(webhook, wanted) for webhook in foreign),
@@ -89,7 +89,7 @@ def find_problems(
     ]
 
 
-def judge(webhook: RegisteredWebhook, wanted: WantedWebhook) -> list[WebhookProblem]:
+def judge_webhook(webhook: RegisteredWebhook, wanted: WantedWebhook) -> list[WebhookProblem]:
     """What is wrong with one webhook of ours."""
     parts = (
         _find_misplaced,

@@ -19,7 +19,7 @@ from receiver.gemini.webhook_diagnosis import (
     WebhookProblem,
     choose_ours,
     find_problems,
-    judge,
+    judge_webhook,
 )
 from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.gemini.webhooks import Webhooks
@@ -120,7 +120,7 @@ def _examine(
 
 def _treat(patient: _Patient, webhook: RegisteredWebhook) -> None:
     """Judge one webhook of ours, mend what can be mended, and say what is left."""
-    judged = judge(webhook, patient.wanted)
+    judged = judge_webhook(webhook, patient.wanted)
     before = [problem for problem in judged if not problem.is_note]
     obstacle = _find_obstacle(webhook, patient)
     if obstacle is not None:
@@ -153,7 +153,7 @@ def _mend(
         webhook = patient.client.update(webhook.id, changes) if changes else webhook
     except GeminiError as error:
         failure = error
-    return {problem.kind for problem in judge(webhook, patient.wanted)}, failure
+    return {problem.kind for problem in judge_webhook(webhook, patient.wanted)}, failure
 
 
 def _find_obstacle(webhook: RegisteredWebhook, patient: _Patient) -> WebhookProblem | None:

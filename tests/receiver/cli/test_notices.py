@@ -95,7 +95,7 @@ def test_dead_ones_are_sent_again(
     kill(client, mine)
     assert run(settings, "retry", "--all-dead").stdout == "1 of 1 queued\n"
     assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 dead\n"
-    receiver.heard[0].verify(SECRET_TEXT)
+    receiver.received[0].verify(SECRET_TEXT)
     gone = run(settings, "retry", mine, "--json")
     assert (gone.exit_code, json.loads(gone.stdout)) == (1, {"queued": [], "left": [mine]})
 
@@ -109,8 +109,8 @@ def test_waiting_ones_are_sent_at_once(
     assert run(settings, "retry", "--all-waiting").exit_code == 0
     receiver.answer = lambda _: (200, {}, b"")
     assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 dead\n"
-    assert len({heard.message_id for heard in receiver.heard}) == 1
-    assert mine.endswith(receiver.heard[0].message_id)
+    assert len({received.message_id for received in receiver.received}) == 1
+    assert mine.endswith(receiver.received[0].message_id)
 
 
 def test_purge_wants_a_yes(settings: dict[str, str], client: "redis.Redis", mine: str) -> None:
@@ -150,8 +150,8 @@ def test_replay_makes_a_notice_of_the_manifest(
 
 
 def test_test_says_what_each_answered(settings: dict[str, str], receiver: Receiver) -> None:
-    receiver.answer = lambda heard: (
-        (200, {}, b"ok") if heard.path == "/slack" else (404, {}, b"Cannot POST hunter2")
+    receiver.answer = lambda received: (
+        (200, {}, b"ok") if received.path == "/slack" else (404, {}, b"Cannot POST hunter2")
     )
     slack = {"SLACK_WEBHOOK_URL": f"http://127.0.0.1:{receiver.port}/slack"}
     result = run(settings | slack, "test")
@@ -160,7 +160,7 @@ def test_test_says_what_each_answered(settings: dict[str, str], receiver: Receiv
     assert wrong.endswith("127.0.0.1 answered 404")
     assert right.startswith("ok    127.0.0.1 (")
     assert result.exit_code == 1
-    signed, text = receiver.heard
+    signed, text = receiver.received
     signed.verify(SECRET_TEXT)
     assert signed.payload["type"] == "receiver.test"
     assert "test" in text.payload["text"]
