@@ -29,8 +29,8 @@ from receiver.http import httpx
 DATE_ROUNDS_S = 0.5  # on average: the header is in whole seconds, rounded down
 
 
-def _ignore(_event: str, _about: Mapping[str, object]) -> None:
-    """Makes the transport use a connection of its own, which may be left half read."""
+def ignore_trace(_event: str, _info: Mapping[str, object]) -> None:
+    """A trace all the same: it gives a download its own connection, which may be left half read."""
 
 
 class Gemini:
@@ -52,7 +52,7 @@ class Gemini:
 
     @contextmanager
     def stream_file(
-        self, name: str, headers: Mapping[str, str], trace: Trace
+        self, name: str, headers: Mapping[str, str], trace: Trace = ignore_trace
     ) -> Iterator[httpx.Response]:
         """The response of a result file (`files/…`), whose status and body the caller reads.
 
@@ -77,7 +77,7 @@ class Gemini:
         try:
             if batch.result_file is None:
                 return not self.get_batch(batch.name).lacks_output
-            with self.stream_file(batch.result_file, {}, _ignore) as response:
+            with self.stream_file(batch.result_file, {}) as response:
                 if response.status_code in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
                     return True
                 body = next(response.iter_raw(MAX_REFUSAL_BYTES), b"")

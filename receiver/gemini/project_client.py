@@ -43,9 +43,7 @@ class ProjectClient:
 
     def probe_file(self, file: str) -> int:
         """The HTTP status of a result file, whose body is not read. Raises GeminiError."""
-        with self._gemini.stream_file(
-            file, {"range": "bytes=0-0"}, lambda _event, _info: None
-        ) as response:
+        with self._gemini.stream_file(file, {"range": "bytes=0-0"}) as response:
             return response.status_code
 
     @property
