@@ -1,7 +1,6 @@
 """Replay: what exists at Gemini, minus what is stored, goes into the inbox."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Literal
@@ -11,11 +10,11 @@ from receiver.errors import GeminiError
 from receiver.gemini.operations import Batch, Unread
 from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
+from receiver.storage.ordered_map import ordered_map
 
 Verdict = Literal["queued", "owed", "buried", "young", "expired"]
 TOGETHER = 100  # batches looked up at once
 MAX_FAULTS = 3  # of Gemini in a row, when batches are asked for one by one: then it is away, and not one batch odd
-STORAGE_THREADS = 8  # a bucket answers in tens of milliseconds; several questions overlap
 
 
 @dataclass
@@ -72,10 +71,8 @@ def find_stored(storage: Storage, names: Sequence[str]) -> set[str]:
     def is_stored(name: str) -> bool:
         return storage.exists(manifest_name(split_inbox_name(name)[1].removeprefix("batches/")))
 
-    with ThreadPoolExecutor(STORAGE_THREADS) as pool:
-        return {
-            name for name, found in zip(names, pool.map(is_stored, names), strict=True) if found
-        }
+    stored = zip(names, ordered_map(is_stored, names), strict=True)
+    return {name for name, found in stored if found}
 
 
 def replay(
