@@ -42,8 +42,8 @@ from workers.job.scratch import open_scratch
 from workers.job.split import Split
 from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput, is_awaited
-from workers.store.digests import file_sha256
 from workers.store.manifest import Written, build_manifest, commit_manifest
+from workers.store.records import file_sha256
 
 log = logging.getLogger(__name__)
 

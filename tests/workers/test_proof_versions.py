@@ -19,8 +19,7 @@ from receiver.storage import LocalStorage
 from tests.workers.stored_batches import ANSWERS, DATA, KEY, OTHER_KEY, SCHEMA, Stored, used
 from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.store.manifest import commit_manifest
-from workers.verification.demands import Demands
-from workers.verification.rules import VerifyReport
+from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.verify_batch import verify_batch
 
 NEW_FIELDS = ("key_pattern", "meta", "rules")
@@ -34,7 +33,9 @@ def stored(tmp_path: Path) -> Stored:
 
 def prove(stored: Stored, *keys: PublicKey) -> VerifyReport:
     with tempfile.TemporaryDirectory() as scratch:
-        return verify_batch(stored.storage, "batches/b1", Path(scratch), Demands(public_keys=keys))
+        return verify_batch(
+            stored.storage, "batches/b1", Path(scratch), VerifyOptions(public_keys=keys)
+        )
 
 
 def said(report: VerifyReport) -> list[str]:
@@ -226,5 +227,5 @@ def test_forms_are_made_again_with_their_schema(stored: Stored) -> None:
 def prove_with_schema(stored: Stored, schema: dict[str, Any] | None) -> VerifyReport:
     with tempfile.TemporaryDirectory() as scratch:
         return verify_batch(
-            stored.storage, "batches/b1", Path(scratch), Demands(response_schema=schema)
+            stored.storage, "batches/b1", Path(scratch), VerifyOptions(response_schema=schema)
         )

@@ -15,8 +15,7 @@ from receiver.errors import StorageError
 from receiver.outputs.proof_keys import PublicKey
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
-from workers.verification.demands import Demands
-from workers.verification.rules import VerifyReport
+from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.verify_batch import verify_batch
 
 
@@ -92,7 +91,7 @@ def _prove(
                 storage,
                 name,
                 Path(folder),
-                Demands(settings.prices, public_keys, settings.response_schema, hear),
+                VerifyOptions(settings.prices, public_keys, settings.response_schema, hear),
             )
     except (OSError, sqlite3.OperationalError) as error:
         hint = "it takes as much room as the results of a batch: name another folder in SCRATCH_DIR"

@@ -16,9 +16,8 @@ from receiver.outputs.paths import Template, errors_name, forms_name, table_name
 from receiver.settings.response_schemas import build_validator
 from receiver.storage import Storage
 from workers.forms.answers import NO_ANSWER, read_answer
-from workers.forms.index import LEFT_OUT, FormsIndex
 from workers.forms.names import FormNames
-from workers.forms.outputs import FormOutputs
+from workers.forms.outputs import LEFT_OUT, FormOutputs, FormsIndex
 from workers.forms.structured import StructuredAnswers
 from workers.forms.table import Table, open_table
 from workers.forms.writers import (

@@ -3,7 +3,6 @@
 Parquet where pyarrow is there (extra `parquet`), else gzip of JSON lines. Memory is bounded by what goes out together.
 """
 
-import gzip
 import importlib
 import importlib.util
 from array import array
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from workers.forms.index import LEVEL
+from workers.store.records import GzipWriter
 
 COUNTS = ("prompt", "cached", "candidates", "thoughts", "tool_use_prompt", "total")
 ROW_BATCH_SIZE = 8192
@@ -91,18 +90,14 @@ class JsonTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("wb")
-        self._gzip = gzip.GzipFile(
-            filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0
-        )
+        self._file = GzipWriter(path)
         self._encode = msgspec.json.Encoder().encode
 
     def add(self, row: TableRow) -> None:
-        self._gzip.write(self._encode(row) + b"\n")
+        self._file.write(self._encode(row) + b"\n")
 
     def finish(self) -> None:
-        self._gzip.close()
-        self.close()
+        self._file.finish()
 
     def close(self) -> None:
         self._file.close()

@@ -14,9 +14,8 @@ from workers.forms.structured import BrokenAnswerError, StructuredAnswers, encod
 from workers.forms.table import COUNTS, FurtherCandidate, Table, TableRow, read_embedding
 from workers.results.parser import parse_result
 from workers.results.rules import Result
-from workers.store.digests import file_sha256
 from workers.store.index_rows import IndexRow
-from workers.store.records import encode_row
+from workers.store.records import encode_row, file_sha256
 
 SECOND_LINE = "its key had an earlier line"
 

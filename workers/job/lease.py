@@ -16,8 +16,13 @@ from receiver.inbox.summaries import Summary
 from receiver.notices.payloads import Message
 from receiver.retry import Counter
 from receiver.telemetry.log_fields import FollowingThread
-from workers.job.shared_memory import breathe, forget_lease, remember_lease
-from workers.job.shutdown import is_out_of_time, is_shutting_down
+from workers.job.shared_memory import (
+    beat,
+    forget_lease,
+    is_out_of_time,
+    is_shutting_down,
+    remember_lease,
+)
 from workers.results.doubts import ReadingSeries
 
 RENEW_EVERY_S = LEASE_S / 4
@@ -71,7 +76,7 @@ class LeaseKeeper:
 
     def __enter__(self) -> Self:
         remember_lease(self.lease)
-        breathe()
+        beat()
         self._thread.start()
         return self
 
@@ -141,7 +146,7 @@ class LeaseKeeper:
     def _keep(self) -> None:
         renewed = clock_s()
         while not self._ended.wait(LOOK_EVERY_S):
-            breathe()
+            beat()
             if is_shutting_down() or is_out_of_time():
                 self._cut_off_late()
             elif not self._lost and clock_s() - renewed >= RENEW_EVERY_S:

@@ -1,5 +1,8 @@
 """What one reading of a batch's results came to, and what becomes of it when it is doubted."""
 
+# MERGED-DOC 'Reads results without writing anything: what would replace a stored batch is looked at first.'
+from collections.abc import Callable, Iterable
+
 from msgspec import UNSET, UnsetType
 
 from receiver.errors import GeminiError, ManifestError, ReceiverError
@@ -10,9 +13,11 @@ from receiver.outputs.outcomes import Outcome
 from receiver.settings.settings import Settings
 from workers.download.sources import ResultSource, open_source
 from workers.job.lease import LeaseKeeper
-from workers.job.survey import Survey
 from workers.results.doubts import LineCounts, ResultReading, find_doubt, plan_next_reading_s
+from workers.results.lines import BlankLines, LineSplitter, OversizeLine
+from workers.results.parser import is_blank, line_parser
 from workers.results.result_counts import ResultCounts
+from workers.results.rules import malformed
 from workers.store.batch_input import BatchInput
 
 MAX_READINGS = 20  # that differ; over an hour and a half by default
@@ -104,3 +109,39 @@ def require_replacement(  # noqa: PLR0913, PLR0917 - what one more look works wi
         raise FewerResultsError(
             f"Gemini gives {reading.results} results now, {stored} are stored: what is stored stays as it is"
         )
+
+
+class Survey:
+    """One pass over one batch's results; counts as `Split` does."""
+
+    def __init__(self, result_key: str = "") -> None:
+        self._parse = line_parser(result_key)
+        self.account, self.counts = ResultCounts(), LineCounts()
+        self._splitter = LineSplitter(oversize_sink=lambda _: None)
+
+    @property
+    def size_bytes(self) -> int:
+        return self._splitter.bytes_seen
+
+    def run(self, chunks: Iterable[bytes], check: Callable[[], None]) -> None:
+        for block in self._splitter.split(chunks):
+            if isinstance(block, BlankLines):
+                self.account.add_blank(block.lines)
+                self.counts.ends_malformed = False
+            elif isinstance(block, OversizeLine):
+                self.account.add(malformed("oversize", ""))
+                self.counts.ends_malformed = True
+            else:
+                self._add_lines(block.lines, valid_utf8=block.valid_utf8)
+            check()
+        self.counts.is_unterminated = self._splitter.unterminated
+
+    def _add_lines(self, lines: list[bytes], *, valid_utf8: bool) -> None:
+        for line in lines:
+            result = self._parse(line, valid_utf8=valid_utf8)
+            self.counts.ends_malformed = result.key is None and result.outcome is Outcome.MALFORMED
+            if result.outcome is Outcome.MALFORMED and is_blank(line):
+                self.account.add_blank()
+                self.counts.ends_malformed = False
+            else:
+                self.counts.add(result.key, self.account.add(result), line)

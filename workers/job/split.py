@@ -92,7 +92,7 @@ class Split:
         trace: TracebackType | None,
     ) -> None:
         self._sink.stop()
-        self._records.__exit__(kind, error, trace)
+        self._records.close()
 
     @property
     def size_bytes(self) -> int:

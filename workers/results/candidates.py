@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any
 from unicodedata import category
 
-from workers.results.values import as_list, as_object
+from receiver.tolerant_json import as_list, as_object
 
 
 class End(Enum):

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from receiver.tolerant_json import as_list, as_object, as_text
 from workers.results.candidates import holds_answer
-from workers.results.values import as_list, as_object, as_text
 
 _ENVELOPE = frozenset({"status_code", "statusCode", "body"})
 _GEMINI = frozenset({"candidates", "promptFeedback", "prompt_feedback", "embedding", "embeddings"})

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from receiver.outputs.outcomes import Outcome
+from receiver.tolerant_json import as_object, as_text
 from workers.results.candidates import (
     End,
     candidates_of,
@@ -20,7 +21,6 @@ from workers.results.candidates import (
 )
 from workers.results.shapes import find_error, find_key, unify_row
 from workers.results.usages import Usage, read_usage
-from workers.results.values import as_object, as_text
 
 
 class Result(msgspec.Struct, gc=False, frozen=True):

@@ -6,8 +6,8 @@ and forms see none of this: they read what `unify_row` gives.
 
 from typing import Any
 
+from receiver.tolerant_json import as_list, as_object
 from workers.results.openai_lines import is_openai_line, translate_line
-from workers.results.values import as_list, as_object
 
 _NESTED_IN_PARTS = (
     "inlineData",

@@ -22,7 +22,7 @@ from receiver.submissions.records import awaited_name
 from workers.results.parser import is_blank
 from workers.results.result_counts import ResultCounts, key_token
 from workers.results.shapes import find_key
-from workers.store.digests import file_sha256
+from workers.store.records import file_sha256
 
 LINES_BETWEEN_CHECKS = 4096
 PATIENCE_S = 3600

@@ -8,7 +8,8 @@ from receiver.errors import StorageError
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ERROR_FILE, Outcome
 from receiver.storage import Storage
-from workers.store.stored_index import StoredRow, read_index
+from workers.store.index_rows import StoredRow
+from workers.store.records import read_index
 
 
 def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> StoredRow | None:

@@ -12,7 +12,7 @@ from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import manifest_name, retry_name
 from receiver.storage import Storage
 from workers.store.batch_input import read_key
-from workers.store.stored_index import read_index
+from workers.store.records import read_index
 
 
 def load_manifest(storage: Storage, batch_id: str) -> Manifest | None:

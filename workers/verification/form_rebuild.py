@@ -16,10 +16,9 @@ from receiver.outputs.manifest import FormsRecord, Manifest
 from receiver.outputs.paths import Template, forms_name
 from workers.forms.forms import Forms, schema_sha256
 from workers.results.rules import RULES
+from workers.verification.findings import Discrepancy, VerifyReport
 from workers.verification.naming import Naming
-from workers.verification.nowhere import NullStorage
-from workers.verification.row_checks import shortened
-from workers.verification.rules import Discrepancy, VerifyReport
+from workers.verification.rebuild_sinks import NullStorage, shortened
 
 
 @dataclass(frozen=True)

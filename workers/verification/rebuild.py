@@ -19,15 +19,13 @@ from workers.job.split import Split
 from workers.results.result_counts import ResultCounts
 from workers.results.rules import RULES
 from workers.store.batch_input import BatchInput
-from workers.store.digests import file_sha256
 from workers.store.index_rows import StoredRow
 from workers.store.manifest import Written, build_manifest
-from workers.verification.demands import Demands
+from workers.store.records import file_sha256
+from workers.verification.findings import Discrepancy, VerifyOptions, VerifyReport
 from workers.verification.form_rebuild import FormRebuild
 from workers.verification.naming import Naming
-from workers.verification.nowhere import NullStorage
-from workers.verification.row_checks import RowChecks, shortened
-from workers.verification.rules import Discrepancy, VerifyReport
+from workers.verification.rebuild_sinks import CountingSink, NullStorage, RowChecks, shortened
 from workers.verification.source_file import SourceFile
 
 COUNTED = (
@@ -41,32 +39,6 @@ COUNTED = (
 NAMED = ("unmatched", "objects")  # these from names too
 
 
-class _CountingSink:
-    """Offsets and sums of outputs, without the outputs."""
-
-    def __init__(self, *, groups: bool) -> None:
-        self._groups = groups
-        self._sizes: dict[str, int] = {}
-        self.objects = self.size_bytes = 0
-
-    def write(self, name: str, line: bytes) -> int:
-        size = len(line) + 1
-        self.size_bytes += size
-        if not self._groups:
-            self.objects += 1
-            return 0
-        offset = self._sizes.get(name, 0)
-        self._sizes[name] = offset + size
-        self.objects = len(self._sizes)
-        return offset
-
-    def close(self) -> None:
-        """Nothing waits here."""
-
-    def stop(self) -> None:
-        """Nothing is under way."""
-
-
 class Rebuild:
     """One batch, whose stored bytes are proven to be those of its index."""
 
@@ -75,14 +47,14 @@ class Rebuild:
         manifest: Manifest,
         naming: Naming,
         known: BatchInput | None,
-        demands: Demands,
+        options: VerifyOptions,
         scratch: Path,
         report: VerifyReport,
     ) -> None:
         self._manifest, self._naming, self._known = manifest, naming, known
-        self._prices, self._scratch, self._report = demands.prices, scratch / "rebuild", report
+        self._prices, self._scratch, self._report = options.prices, scratch / "rebuild", report
         self._scratch.mkdir()
-        self._forms = FormRebuild(manifest, naming, demands.response_schema, scratch, report)
+        self._forms = FormRebuild(manifest, naming, options.response_schema, scratch, report)
         self._name = manifest_name(manifest.batch)
         self._account = ResultCounts()
 
@@ -128,7 +100,7 @@ class Rebuild:
 
         batch_id = self._manifest.batch.removeprefix("batches/")
         namer = self._naming.bind(self._manifest)
-        sink = _CountingSink(groups=namer.groups)
+        sink = CountingSink(groups=namer.groups)
         account, folder = self._account, self._scratch
         with (
             self._forms.open(folder) as forms,

@@ -1,34 +1,57 @@
-"""Checks of what lies beside the outputs and has no rows in the index, and of what the manifest calls missing."""
+"""Checks what has no rows in the index: the records that the manifest names, and its signature.
 
-from collections.abc import Iterator
+A signature of the manifest proves everything: the manifest holds the sha256 of all the rest.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from receiver.errors import StorageError
 from receiver.outputs.manifest import FormsRecord, Manifest
-from receiver.outputs.paths import forms_name, index_name, input_name, manifest_name, retry_name
+from receiver.outputs.paths import (
+    forms_name,
+    index_name,
+    input_name,
+    manifest_name,
+    retry_name,
+    signature_name,
+)
+from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import Storage
 from workers.store.batch_input import BatchInput
-from workers.store.digests import digest_of
-from workers.verification.rules import Discrepancy
+from workers.verification.findings import Discrepancy, VerifyReport
+
+
+def digest_of(chunks: Iterable[bytes]) -> tuple[str, int]:
+    """The sha256 of these bytes, in hex, and their number."""
+    digest, size = sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
 
 
 def open_output(storage: Storage, name: str) -> Iterator[bytes] | Discrepancy:
-    """An object's bytes in pieces, or why there are none. The name comes from a stored row, which may be anything."""
+    """An object's bytes in pieces, or why there are none.
+
+    The name comes from a stored row, which may hold anything.
+    """
     if any(part in ("", ".", "..") for part in name.split("/")):
         return Discrepancy(name, None, "this is no name of an output")
     chunks = storage.read_chunks(name)
     return Discrepancy(name, None, "it is not there") if chunks is None else chunks
 
 
-def check_digest(storage: Storage, name: str, sha256: str) -> Iterator[Discrepancy]:
-    """Whether an object is there and has this sha256 (hex)."""
+def check_digest(storage: Storage, name: str, expected: str) -> Iterator[Discrepancy]:
+    """Whether an object is there and has the expected sha256 (hex)."""
     chunks = open_output(storage, name)
     if isinstance(chunks, Discrepancy):
         yield chunks
         return
     found, _ = digest_of(chunks)
-    if found != sha256:
-        yield Discrepancy(name, None, f"its sha256 is {found}, the manifest says {sha256}")
+    if found != expected:
+        yield Discrepancy(name, None, f"its sha256 is {found}, the manifest says {expected}")
 
 
 def check_records(storage: Storage, manifest: Manifest) -> Iterator[Discrepancy]:
@@ -66,3 +89,50 @@ def fetch_input(
         if error.retryable:
             raise
         return Discrepancy(manifest.input.name, None, str(error))
+
+
+def own_signature(batch_id: str, data: bytes) -> str:
+    """Where the signature of these bytes of a manifest lies."""
+    return signature_name(batch_id, sha256(data).hexdigest())
+
+
+def check_signature(
+    storage: Storage,
+    batch_id: str,
+    data: bytes,
+    public_keys: Sequence[PublicKey],
+    report: VerifyReport,
+) -> None:
+    """`data` is the manifest as it is stored. Who gives public keys demands that one of them has signed it."""
+    name = own_signature(batch_id, data)
+    stored = storage.read(name)
+    if stored is None:
+        if public_keys:
+            words = "no signature of these bytes is there: it is not signed, or was changed after it was"
+            report.add([Discrepancy(manifest_name(batch_id), None, words)])
+        return
+    if not public_keys:
+        report.note("the signature of the manifest: --public-key tells whose it is")
+        return
+    try:
+        signature = read_signature(stored)
+    except ValueError as error:
+        report.add([Discrepancy(name, None, f"it is no signature: {error}")])
+        return
+    report.signed_by = next(
+        (key.text for key in public_keys if key.has_signed(data, signature)), None
+    )
+    if report.signed_by is None:
+        report.add([Discrepancy(name, None, _why_not(signature.public_key, data, stored))])
+
+
+def _why_not(signer: str, data: bytes, stored: bytes) -> str:
+    try:
+        genuine = PublicKey.parse(signer).has_signed(data, read_signature(stored))
+    except ValueError:
+        genuine = False
+    return (
+        f"another key has signed: {signer}"
+        if genuine
+        else "the signature does not fit the manifest"
+    )

@@ -6,7 +6,6 @@ Everything streams: an object and its rows are walked side by side, and of the i
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -15,52 +14,10 @@ from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.outputs.paths import errors_name, unkeyed_name, unmatched_places
 from workers.store.index_rows import StoredRow
+from workers.verification.findings import Discrepancy
 
-MAX_FINDINGS = 100
-MAX_NOTES = 100
 NAMED_GAPS = 5
 NOWHERE = -1
-
-
-class Discrepancy(msgspec.Struct, frozen=True):
-    """One thing that is off."""
-
-    object: str  # from the storage root
-    line: int | None  # of the source; None when the object as a whole is off
-    message: str
-
-    def __str__(self) -> str:
-        place = self.object if self.line is None else f"{self.object}, line {self.line}"
-        return f"{place}: {self.message}"
-
-
-@dataclass
-class VerifyReport:
-    """What was found of one batch."""
-
-    batch: str  # "batches/<id>"
-    lines: int = 0  # rows of the index
-    objects: int = 0
-    size_bytes: int = 0  # of the outputs
-    replaced: list[str] = field(
-        default_factory=list
-    )  # older manifests that this one took the place of
-    off: int = 0  # how many things are off
-    findings: list[Discrepancy] = field(default_factory=list)  # the first MOST_FINDINGS of them
-    notes: list[str] = field(
-        default_factory=list
-    )  # what could not be checked and why, and what is there besides
-    signed_by: str | None = None  # the public key, of those that were asked for
-
-    def add(self, findings: Iterable[Discrepancy]) -> None:
-        for finding in findings:
-            self.off += 1
-            if self.off <= MAX_FINDINGS:
-                self.findings.append(finding)
-
-    def note(self, text: str) -> None:
-        if len(self.notes) < MAX_NOTES:
-            self.notes.append(text)
 
 
 class Piece(NamedTuple):
@@ -76,7 +33,7 @@ class Piece(NamedTuple):
 Keep = Callable[[int, Sequence[bytes | memoryview]], None]
 
 
-class IndexJudge:
+class IndexChecks:
     """Takes the rows of an index in their order, then compares their sums with the manifest."""
 
     def __init__(self, batch_id: str, index_name: str) -> None:
@@ -157,7 +114,7 @@ class IndexJudge:
             yield Discrepancy(manifest_name, None, message)
 
 
-def judge_books(manifest: Manifest, manifest_name: str) -> Iterator[Discrepancy]:
+def check_totals(manifest: Manifest, manifest_name: str) -> Iterator[Discrepancy]:
     """Requests are results and missing ones together, or else the manifest itself says that they are not."""
     results = sum(manifest.outcomes.values())
     requests, missing = manifest.requests, manifest.missing
@@ -209,7 +166,7 @@ class _Reader:
         return sum(len(piece) for piece in self.take(position - self.position))
 
 
-def judge_object(
+def check_object(
     name: str, pieces: Iterable[Piece], chunks: Iterable[bytes], keep: Keep | None = None
 ) -> Iterator[Discrepancy]:
     """Walk an object beside its rows in the order of their offsets; every byte must belong to one line.

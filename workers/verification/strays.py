@@ -28,7 +28,7 @@ from receiver.storage import Storage
 from receiver.storage.replaced import replaced_folder
 from receiver.submissions.records import link_name, resubmitted_name
 from receiver.tolerant_json import tolerant_reader
-from workers.verification.rules import Discrepancy, VerifyReport
+from workers.verification.findings import Discrepancy, VerifyReport
 
 MAX_FOLDERS = 1000
 NAMED_FOLDERS = 3

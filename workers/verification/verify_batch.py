@@ -8,10 +8,7 @@ import gzip
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import chain, groupby, islice
-from operator import itemgetter
 from pathlib import Path
 
 from receiver.errors import ManifestError
@@ -19,33 +16,28 @@ from receiver.outputs.manifest import Manifest, Record, read_manifest
 from receiver.outputs.paths import index_name, manifest_name, retry_name
 from receiver.storage import Storage
 from receiver.storage.replaced import find_replaced
-from workers.store.digests import file_sha256
 from workers.store.index_rows import read_row
-from workers.store.stored_index import read_rows
-from workers.verification.demands import Demands
+from workers.store.records import file_sha256, read_rows
+from workers.verification.findings import Discrepancy, VerifyOptions, VerifyReport
 from workers.verification.form_checks import check_forms
 from workers.verification.naming import read_naming
-from workers.verification.object_checks import Examiner, Tasks
+from workers.verification.object_checks import ObjectChecks
 from workers.verification.rebuild import Rebuild
-from workers.verification.record_checks import check_records, fetch_input
-from workers.verification.rules import (
-    Discrepancy,
-    IndexJudge,
-    Piece,
-    VerifyReport,
-    judge_books,
+from workers.verification.record_checks import (
+    check_records,
+    check_signature,
+    fetch_input,
+    own_signature,
 )
-from workers.verification.signature_checks import check_signature, own_signature
+from workers.verification.rules import IndexChecks, check_totals
 from workers.verification.source_file import SourceFile
 from workers.verification.strays import Folders, Strays
 
-READING_THREADS = 16
-ROW_BATCH_SIZE = 1000  # an object of more is read while its rows come from the table
 CACHE_KIB = 16 * 1024
 
 
 def verify_batch(
-    storage: Storage, batch: str, scratch: Path, demands: Demands | None = None
+    storage: Storage, batch: str, scratch: Path, options: VerifyOptions | None = None
 ) -> VerifyReport:
     """Read everything of a batch once more. Raises StorageError when the storage can't be read."""
     report = VerifyReport(batch)
@@ -65,17 +57,19 @@ def verify_batch(
     report.replaced = find_replaced(storage, batch, data)
     with closing(sqlite3.connect(scratch / "rows", isolation_level=None)) as table:
         _prepare(table)
-        _Proof(storage, manifest, report, scratch, table, demands or Demands()).run(data)
+        _Verification(storage, manifest, report, scratch, table, options or VerifyOptions()).run(
+            data
+        )
     return report
 
 
-def _judge_empty(manifest: Manifest, name: str) -> Iterator[Discrepancy]:
+def _check_empty(manifest: Manifest, name: str) -> Iterator[Discrepancy]:
     """A batch without results has nothing but its books."""
     if manifest.source.kind != "none" or any(manifest.outcomes.values()) or manifest.objects.count:
         yield Discrepancy(name, None, "it counts results, but names no index")
 
 
-class _Proof:
+class _Verification:
     """One pass over everything that one batch has in the storage."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it works with
@@ -85,7 +79,7 @@ class _Proof:
         report: VerifyReport,
         scratch: Path,
         table: sqlite3.Connection,
-        demands: Demands,
+        options: VerifyOptions,
     ) -> None:
         self._storage, self._manifest, self._report, self._scratch = (
             storage,
@@ -93,14 +87,14 @@ class _Proof:
             report,
             scratch,
         )
-        self._table, self._demands = table, demands
+        self._table, self._options = table, options
         batch_id = manifest.batch
         self._name, self._index_name = manifest_name(batch_id), index_name(batch_id)
         self._naming = read_naming(manifest)
         self._folders = Folders(
             batch_id, None if self._naming.unknown else self._naming.bind(manifest)
         )
-        self._judge = IndexJudge(batch_id, self._index_name)
+        self._judge = IndexChecks(batch_id, self._index_name)
         self._knows_names = True  # what may be there: the records that name it are whole
 
     def run(self, data: bytes) -> None:
@@ -111,7 +105,7 @@ class _Proof:
         self._knows_names = not report.off
         report.add(check_records(storage, manifest))
         if manifest.index is None:
-            report.add(_judge_empty(manifest, self._name))
+            report.add(_check_empty(manifest, self._name))
             self._knows_names = not report.off
             if not report.off:
                 self._rebuild(None)
@@ -120,7 +114,7 @@ class _Proof:
                 self._check_lines(manifest.index, source)
                 if source.is_whole and not report.off:
                     self._rebuild(source)
-        report.add(judge_books(manifest, self._name))
+        report.add(check_totals(manifest, self._name))
         if self._knows_names:
             signature = own_signature(manifest.batch, data)
             Strays(self._table, self._folders, report).find(
@@ -128,7 +122,7 @@ class _Proof:
             )
         else:
             report.note("objects that no record names: the records that name them are off")
-        check_signature(storage, manifest.batch, data, self._demands.public_keys, report)
+        check_signature(storage, manifest.batch, data, self._options.public_keys, report)
 
     def _check_naming(self) -> Iterator[Discrepancy]:
         if self._naming.off is not None:
@@ -144,7 +138,7 @@ class _Proof:
             return
         rows = iter(()) if source is None else read_rows(self._scratch / "index")
         Rebuild(
-            self._manifest, self._naming, known, self._demands, self._scratch, self._report
+            self._manifest, self._naming, known, self._options, self._scratch, self._report
         ).run(source, rows)
 
     def _check_lines(self, record: Record, source: SourceFile) -> None:
@@ -212,29 +206,17 @@ class _Proof:
             )
 
     def _read_objects(self, source: SourceFile) -> int:
-        """Read every object that a row names. Gives the number of outputs."""
+        """Read every object that a row names. Returns the number of outputs."""
         rows = self._table.execute("SELECT * FROM pieces ORDER BY object, offset, line")
-        count, errors_name, has_errors = 0, self._judge.errors_name, False
         whole = self._manifest.objects.count + 1  # with that of the errors
-        with ThreadPoolExecutor(READING_THREADS) as pool:
-            examine = Examiner(self._storage, source.write)
-            tasks = Tasks(
-                pool, examine, self._report, lambda objects: self._demands.read(objects, whole)
-            )
-            for name, group in groupby(rows, itemgetter(0)):
-                pieces = (Piece(*row[1:]) for row in group)
-                first = list(islice(pieces, ROW_BATCH_SIZE))
-                if len(first) < ROW_BATCH_SIZE:
-                    tasks.add(name, first)
-                else:
-                    self._report.add(examine.one(name, chain(first, pieces)))
-                    self._demands.read(1, whole)
-                count += name != errors_name
-                has_errors = has_errors or name == errors_name
-            if not has_errors:
-                tasks.add(errors_name, [])
-            tasks.finish()
-        return count
+        checks = ObjectChecks(
+            self._storage,
+            self._judge.errors_name,
+            source.write,
+            self._report,
+            lambda objects: self._options.read(objects, whole),
+        )
+        return checks.run(rows)
 
 
 def _prepare(table: sqlite3.Connection) -> None:

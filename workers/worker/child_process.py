@@ -11,7 +11,7 @@ from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from receiver.gemini.transport import trusted_certificates
 from workers.job.configuration import current_settings
-from workers.job.shutdown import request_shutdown, request_timeout
+from workers.job.shared_memory import request_shutdown, request_timeout
 
 PR_SET_PDEATHSIG = 1
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's, from malloc.h

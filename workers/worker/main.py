@@ -10,18 +10,17 @@ from receiver.inbox.redispatch import Sweeper, sweep
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 from workers.job.scratch import clear_old_scratch
+from workers.worker.background import send_due_notices, start_notices, start_reconcile_runs
 from workers.worker.child_process import share_with_horses
-from workers.worker.notices import send_what_is_due, start_courier
-from workers.worker.reconcile_runs import start_reconciler
 from workers.worker.rq_worker import RECONNECT_S, BatchWorker
 
 log = logging.getLogger(__name__)
 
 
-def _burst(worker: BatchWorker, inbox: Inbox, bell: JobQueue) -> None:
+def _burst(worker: BatchWorker, inbox: Inbox, queue: JobQueue) -> None:
     """Work until nothing is due; what is postponed stays for the next run."""
     while inbox.has_due() and not worker.is_stopping:
-        sweep(inbox, bell)
+        sweep(inbox, queue)
         worker.run(burst=True)
         if inbox.has_due() and not worker.is_stopping:
             time.sleep(RECONNECT_S)
@@ -30,7 +29,7 @@ def _burst(worker: BatchWorker, inbox: Inbox, bell: JobQueue) -> None:
 def run_worker(settings: Settings, *, burst: bool = False) -> None:
     """Work until SIGTERM, or in a burst until nothing is due. Raises ReceiverError at start when Redis is unfit."""
     with connect(settings.redis_url) as client:
-        inbox, bell = Inbox(client), JobQueue(client)
+        inbox, queue = Inbox(client), JobQueue(client)
         check_at_start(client)
         storage = open_storage(settings.storage_url)  # one that can't be used stops the start
         template = settings.template
@@ -39,11 +38,11 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         worker = BatchWorker(settings.redis_url, settings.patience.base_s, settings.notices.digests)
         share_with_horses()
         if burst:
-            _burst(worker, inbox, bell)
-            send_what_is_due(settings)
+            _burst(worker, inbox, queue)
+            send_due_notices(settings)
         else:
-            Sweeper(inbox, bell).start()
-            start_reconciler(settings, client)
-            start_courier(settings, client)
+            Sweeper(inbox, queue).start()
+            start_reconcile_runs(settings, client)
+            start_notices(settings, client)
             worker.run()
         log.info("worker.stopped")

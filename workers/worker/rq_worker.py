@@ -29,8 +29,13 @@ from receiver.inbox.ledger import REDIS_TIMEOUT_S, Inbox, connect
 from receiver.retry import jittered, plan_retry_s
 from receiver.telemetry.log_fields import log_fields
 from receiver.telemetry.tracing import hand_over
-from workers.job.shared_memory import breaths, find_lease, forget_lease
-from workers.job.shutdown import forget_wishes, request_shutdown
+from workers.job.shared_memory import (
+    clear_stop_flags,
+    count_beats,
+    find_lease,
+    forget_lease,
+    request_shutdown,
+)
 from workers.worker.child_process import FlagAtTimeout, explain_death, prepare_horse
 from workers.worker.rq_cleanup import RegistryCleaner
 from workers.worker.rq_jobs import OwnJob
@@ -185,7 +190,7 @@ class BatchWorker(Worker):
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Redis' absence must not take the parent away from a work-horse that runs; one that hangs is ended."""
-        breathed = breaths()
+        breathed = count_beats()
         self._silent_looks = (
             self._silent_looks + 1 if breathed and breathed == self._breathed else 0
         )
@@ -268,7 +273,7 @@ class BatchWorker(Worker):
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         self._silent_looks = 0
         forget_lease()
-        forget_wishes()
+        clear_stop_flags()
         if self._stop_requested:  # looked at after the wishes are gone, so that none is lost
             request_shutdown()
         super().fork_work_horse(job, queue)

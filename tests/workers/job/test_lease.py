@@ -107,7 +107,7 @@ def test_wish_to_stop_is_heard(redis_url: str, wish: str, error: str) -> None:
     script = f"""
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from workers.job.lease import LeaseKeeper, clock_s
-from workers.job.shutdown import request_{wish}
+from workers.job.shared_memory import request_{wish}
 inbox = Inbox(connect("{redis_url}"))
 inbox.accept([Arrival("{BATCH}", "batch.succeeded", "static")])
 keeper = LeaseKeeper(inbox, inbox.claim("{BATCH}"), clock_s())
@@ -129,7 +129,7 @@ def test_hanging_job_is_cut_off(redis_url: str, inbox: Inbox, wish: str, attempt
 import time
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from workers.job.lease import LeaseKeeper, clock_s
-from workers.job.shutdown import request_{wish}
+from workers.job.shared_memory import request_{wish}
 inbox = Inbox(connect("{redis_url}"))
 inbox.accept([Arrival("{BATCH}", "batch.succeeded", "static")])
 with LeaseKeeper(inbox, inbox.claim("{BATCH}"), clock_s()):

@@ -15,7 +15,7 @@ from receiver.storage import LocalStorage, ObjectStorage, Storage
 from tests import nasty
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, put_input, store
 from workers.results.lines import MAX_LINE_BYTES
-from workers.verification.rules import MAX_FINDINGS, VerifyReport
+from workers.verification.findings import MAX_FINDINGS, VerifyReport
 from workers.verification.verify_batch import verify_batch
 
 INDEX, ERRORS, MANIFEST = "b1/_index.jsonl.gz", "b1/_errors.jsonl", "b1/_manifest.json"

@@ -32,7 +32,7 @@ def test_time_limit_only_sets_a_flag() -> None:
 import time
 from rq.timeouts import JobTimeoutException
 from workers.worker.child_process import FlagAtTimeout
-from workers.job.shutdown import is_out_of_time
+from workers.job.shared_memory import is_out_of_time
 with FlagAtTimeout(1, JobTimeoutException):
     while not is_out_of_time():
         time.sleep(0.01)

@@ -1,11 +1,12 @@
-"""Compares the rows of an index with those that the lines themselves make."""
+"""What a rebuild writes to: nothing is stored, and the rows are compared with the stored ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from receiver.outputs.outcomes import ERROR_FILE
 from workers.store.index_rows import IndexRow, StoredRow
-from workers.verification.rules import Discrepancy, VerifyReport
+from workers.verification.findings import Discrepancy, VerifyReport
 
 NAMED_CHARACTERS = 160
 
@@ -78,3 +79,62 @@ class RowChecks:
         for row in self._stored:
             self._find(row, "no line of the source makes this row")
         return ""
+
+
+class NullStorage:
+    """Takes every object, and has none."""
+
+    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None: ...
+
+    def put_files(self, objects: Sequence[tuple[str, Path]]) -> None: ...
+
+    def create(self, name: str, data: bytes) -> None: ...
+
+    def read(self, name: str) -> bytes | None:  # noqa: ARG002 - the protocol's
+        return None
+
+    def read_to_file(self, name: str, path: Path) -> bool:  # noqa: ARG002 - the protocol's
+        return False
+
+    def read_chunks(self, name: str) -> Iterator[bytes] | None:  # noqa: ARG002 - the protocol's
+        return None
+
+    def exists(self, name: str) -> bool:  # noqa: ARG002 - the protocol's
+        return False
+
+    def list_names(self, folder: str) -> list[str]:  # noqa: ARG002 - the protocol's
+        return []
+
+    def iter_names(self, folder: str) -> Iterator[str]:  # noqa: ARG002 - the protocol's
+        return iter(())
+
+    def delete(self, name: str) -> None: ...
+
+    def scratch_near(self) -> Path | None:
+        return None
+
+
+class CountingSink:
+    """Offsets and sums of outputs, without the outputs."""
+
+    def __init__(self, *, groups: bool) -> None:
+        self._groups = groups
+        self._sizes: dict[str, int] = {}
+        self.objects = self.size_bytes = 0
+
+    def write(self, name: str, line: bytes) -> int:
+        size = len(line) + 1
+        self.size_bytes += size
+        if not self._groups:
+            self.objects += 1
+            return 0
+        offset = self._sizes.get(name, 0)
+        self._sizes[name] = offset + size
+        self.objects = len(self._sizes)
+        return offset
+
+    def close(self) -> None:
+        """Nothing waits here."""
+
+    def stop(self) -> None:
+        """Nothing is under way."""

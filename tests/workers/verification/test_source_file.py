@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from tests.workers.storing import store
 from workers.results.rules import Result, malformed
 from workers.store.index_rows import IndexRow
 from workers.store.records import RecordWriter
-from workers.verification.kept_lines import LARGE_ROW_BYTES, PIECE_BYTES, is_as_told, read_line
+from workers.verification.source_file import LARGE_ROW_BYTES, PIECE_BYTES, is_as_told, read_line
 from workers.verification.verify_batch import verify_batch
 
 MIB = 1024 * 1024
@@ -29,7 +30,7 @@ KEPT = {
 
 def keep(folder: Path, line: bytes, result: Result | None = None) -> tuple[Path, IndexRow]:
     """A row of `_errors.jsonl` that is not the first."""
-    with RecordWriter("b1", folder) as records:
+    with closing(RecordWriter("b1", folder)) as records:
         for number in (1, 2):
             row = records.add_error(
                 number, result or malformed("json", "why"), Outcome.MALFORMED, line
