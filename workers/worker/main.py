@@ -11,23 +11,26 @@ from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 from workers.job.scratch import clear_old_scratch
 from workers.worker.background import send_due_notices, start_notices, start_reconcile_runs
-from workers.worker.child_process import share_with_horses
+from workers.worker.child_process import prepare_forks
 from workers.worker.rq_worker import RECONNECT_S, BatchWorker
 
 log = logging.getLogger(__name__)
 
 
 def _burst(worker: BatchWorker, inbox: Inbox, queue: JobQueue) -> None:
-    """Work until nothing is due; what is postponed stays for the next run."""
-    while inbox.has_due() and not worker.is_stopping:
+    """Work until nothing is due; postponed batches stay for the next run."""
+    while inbox.has_due() and not worker.stop_sequence.is_requested:
         sweep(inbox, queue)
         worker.run(burst=True)
-        if inbox.has_due() and not worker.is_stopping:
+        if inbox.has_due() and not worker.stop_sequence.is_requested:
             time.sleep(RECONNECT_S)
 
 
 def run_worker(settings: Settings, *, burst: bool = False) -> None:
-    """Work until SIGTERM, or in a burst until nothing is due. Raises ReceiverError at start when Redis is unfit."""
+    """Work until SIGTERM, or in a burst until nothing is due.
+
+    Raises ReceiverError at the start, when Redis or the storage can't be used.
+    """
     with connect(settings.redis_url) as client:
         inbox, queue = Inbox(client), JobQueue(client)
         check_at_start(client)
@@ -36,7 +39,7 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         log.info("worker.started", extra={"template": template.text, "example": template.example()})
         clear_old_scratch(settings, storage)
         worker = BatchWorker(settings.redis_url, settings.patience.base_s, settings.notices.digests)
-        share_with_horses()
+        prepare_forks()
         if burst:
             _burst(worker, inbox, queue)
             send_due_notices(settings)
