@@ -31,7 +31,7 @@ from receiver.storage import Storage, open_storage
 from receiver.storage.replaced import set_aside
 from receiver.telemetry.log_fields import log_fields
 from receiver.telemetry.tracing import job_span, stage
-from workers.download.sources import open_source
+from workers.download.download import open_source
 from workers.forms.forms import Forms
 from workers.job.configuration import current_settings
 from workers.job.fates import settle_crash, settle_error

@@ -15,7 +15,7 @@ from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
-from workers.download.sources import ResultSource
+from workers.download.download import ResultSource
 from workers.job.lease import clock_s
 from workers.results.result_counts import ResultCounts
 

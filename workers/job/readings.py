@@ -11,7 +11,7 @@ from receiver.gemini.operations import Batch
 from receiver.outputs.manifest import read_manifest
 from receiver.outputs.outcomes import Outcome
 from receiver.settings.settings import Settings
-from workers.download.sources import ResultSource, open_source
+from workers.download.download import ResultSource, open_source
 from workers.job.lease import LeaseKeeper
 from workers.results.doubts import LineCounts, ResultReading, find_doubt, plan_next_reading_s
 from workers.results.lines import BlankLines, LineSplitter, OversizeLine
