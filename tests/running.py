@@ -110,6 +110,6 @@ def ready_batch(gemini_url: str, **fields: object) -> str:
     return name
 
 
-def set_faults(gemini_url: str, **knobs: object) -> None:
-    """Turn knobs of the stand-in's misbehaviour."""
-    CLIENT.post(f"{gemini_url}/sandbox/faults", json=knobs).raise_for_status()
+def set_faults(gemini_url: str, **faults: object) -> None:
+    """Turn faults of the stand-in's misbehaviour."""
+    CLIENT.post(f"{gemini_url}/sandbox/faults", json=faults).raise_for_status()

@@ -100,7 +100,7 @@ PURE = {
     "workers.results.large_lines",
     "workers.results.lines",
     "workers.results.meter",
-    "workers.verification.naming",
+    "workers.store.naming",
     "workers.results.openai_lines",
     "workers.results.rules",
     "workers.results.parser",

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from receiver.inbox.ledger import Inbox, Lease, connect
 from receiver.inbox.summaries import summarise
 from receiver.notices.payloads import describe_manifest
 from receiver.outputs.manifest import Manifest, Record, Source, read_manifest
+from receiver.outputs.name_codec import Capitals
 from receiver.outputs.paths import manifest_name, retry_name
 from receiver.retry import jittered, plan_wait_s
 from receiver.settings.projects import Project
@@ -43,6 +44,7 @@ from workers.job.split import Split
 from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput, is_awaited
 from workers.store.manifest import Written, build_manifest, commit_manifest
+from workers.store.naming import choose_capitals
 from workers.store.records import file_sha256
 
 log = logging.getLogger(__name__)
@@ -171,6 +173,9 @@ def _store(parts: JobContext, keeper: LeaseKeeper, name: str) -> Manifest:
         if old is not None:
             require_replacement(keeper, parts.gemini, batch, known, old, parts.settings)
             set_aside(parts.storage, batch_id, old, scratch)
+        parts = _with_capitals(
+            parts, choose_capitals(old, tells_case_apart=parts.storage.tells_case_apart())
+        )
         attempt = Attempt(batch, batch_id, account, known, scratch)
         with _telling_the_expired(batch, keeper.lease):
             source, written = _store_results(parts, keeper, attempt)
@@ -193,6 +198,12 @@ def _store(parts: JobContext, keeper: LeaseKeeper, name: str) -> Manifest:
     announce(parts.inbox, manifest)
     parts.tally.end_whole(manifest)
     return manifest
+
+
+def _with_capitals(parts: JobContext, capitals: Capitals) -> JobContext:
+    """From here on every name, and the manifest, follow the template."""
+    template = replace(parts.settings.template, capitals=capitals)
+    return replace(parts, settings=replace(parts.settings, template=template))
 
 
 def _find_stored(storage: Storage, batch: Batch) -> Manifest | None:

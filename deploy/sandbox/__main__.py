@@ -1,4 +1,4 @@
-"""`python -m deploy.sandbox`: the demo, with `serve` the stand-in alone, with `trigger` one delivery."""
+"""`python -m deploy.sandbox`: the demo. `serve` runs the stand-in, `trigger` sends an event."""
 
 import importlib
 import signal
@@ -13,16 +13,21 @@ from typing import Any
 import click
 import uvicorn
 
-from deploy.sandbox.app import create_app
+from deploy.sandbox.api.app import create_app
 from deploy.sandbox.config import DAY_S, SandboxConfig
-from deploy.sandbox.knobs import KNOBS, ServeCommand, knob_options, read_knobs
-from deploy.sandbox.trigger import trigger
+from deploy.sandbox.delivery.trigger import trigger
+from deploy.sandbox.faults.fault_options import (
+    FAULT_OPTIONS,
+    ServeCommand,
+    add_fault_options,
+    read_faults,
+)
 
 SHUTDOWN_S = 2
 
 
 class _DemoByDefault(click.Group):
-    """Everything that does not start with a command's name belongs to the demo."""
+    """Runs the demo if the first argument is not the name of a command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or args[0] not in (*self.list_commands(ctx), "--help"):
@@ -33,9 +38,9 @@ class _DemoByDefault(click.Group):
         return ["demo", *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The demo is imported only when it runs: `serve` must start without what the demo needs."""
+        """Import the demo only to run it: `serve` must not need its dependencies."""
         if cmd_name == "demo":
-            found: click.Command = importlib.import_module("deploy.sandbox.demo").demo
+            found: click.Command = importlib.import_module("deploy.sandbox.demo.command").demo
             return found
         return super().get_command(ctx, cmd_name)
 
@@ -50,7 +55,7 @@ class _Server(uvicorn.Server):
 
 @click.group(cls=_DemoByDefault)
 def main() -> None:
-    """A stand-in of Gemini's Files, Batch and Webhooks API. Without a command: the demo."""
+    """A stand-in for Gemini's Files, Batch and Webhooks API. Without a command it runs the demo."""
 
 
 main.add_command(trigger)
@@ -92,19 +97,18 @@ main.add_command(trigger)
 @click.option(
     "--file-ttl", "file_ttl_s", default=2 * DAY_S, help="Seconds until an uploaded file is gone."
 )
-@knob_options
+@add_fault_options
 def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
     """
     Run the stand-in until SIGTERM or Ctrl-C.
 
-    The faults below can also be turned while it runs: POST /sandbox/faults with {"late_output": 2}, GET shows all,
-    DELETE puts them back as they were at the start.
+    The faults below can also be set while it runs: POST /sandbox/faults with {"late_output": 2}.
+    GET shows all of them, DELETE resets them to these options.
     """
-    faults = read_knobs({name: others.pop(name) for name in KNOBS})
+    faults = read_faults({name: others.pop(name) for name in FAULT_OPTIONS})
     _require_free(host, port)
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(0)
-    )  # uvicorn raises it again at its end; the folder must go
+    # uvicorn raises SIGTERM again at its end; exiting normally removes the folder
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _folder(data) as folder:
         config = SandboxConfig(folder=folder, **others)
         options = uvicorn.Config(
@@ -120,15 +124,15 @@ def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
 
 
 def _require_free(host: str, port: int) -> None:
-    """Say in words what uvicorn would say as an error number."""
+    """Refuse a port in use with a readable error, where uvicorn would print an error number."""
     try:
         family, *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         cause = str(error.strerror).partition(" (")[0]  # Python adds the address in its own form
-        hint = "end what listens there, or choose another with --port"
+        hint = "stop the program that listens there, or choose another port with --port"
         raise click.ClickException(
-            f"port {port} of {host} can't be had ({cause}): {hint}"
+            f"port {port} of {host} cannot be used ({cause}): {hint}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a sandbox can be told before it starts."""
+"""Options of a sandbox that are fixed at its start."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,9 @@ class SandboxConfig:
     running_s: float = 0.5  # how long it stays RUNNING at least; a big input takes longer
     seed: int = 0  # the same seed and request give the same answer
     api_key: str | None = None  # the only key accepted; None accepts any that is not empty
-    retry_base_s: float = (
-        1.0  # wait before the second attempt of a delivery; doubles with each further one
-    )
+    retry_base_s: float = 1.0  # wait before a delivery's second attempt; doubles each time
     retry_for_s: float = DAY_S  # a delivery is given up after this time
-    delivery_timeout_s: float = (
-        5.0  # a webhook that has not answered by then has failed the attempt
-    )
+    delivery_timeout_s: float = 5.0  # without an answer by then, the attempt has failed
     disable_after: int = 20  # failed attempts in a row before a webhook is switched off
     secret_overlap_s: float = DAY_S  # how long a rotated secret still signs
     file_ttl_s: float = 2 * DAY_S  # an uploaded file is gone after this time

@@ -1,4 +1,4 @@
-"""Everything the sandbox remembers. It lives in memory: a restart forgets it, as a new project would."""
+"""The state of the sandbox, in memory: after a restart it is empty, like a new project."""
 
 import base64
 import itertools
@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from deploy.sandbox.wire import Json, now_ns, utc_text
+from deploy.sandbox.google_api import Json, now_ns, utc_text
 
 Kind = Literal["generate", "embed"]
 WebhookState = Literal["enabled", "disabled", "disabled_due_to_failed_deliveries"]
@@ -47,9 +47,8 @@ class StoredFile:
             "createTime": utc_text(self.created_ns),
             "updateTime": utc_text(self.created_ns),
             "expirationTime": utc_text(self.expires_ns),
-            "sha256Hash": base64.b64encode(
-                self.sha256.encode()
-            ).decode(),  # of the hex text, as the service does it
+            # base64 of the hex text, as the service does it
+            "sha256Hash": base64.b64encode(self.sha256.encode()).decode(),
             "uri": f"{base_url}/files/{self.id}",
             "state": "ACTIVE",
             "source": "UPLOADED",
@@ -87,7 +86,7 @@ class Batch:
     failed: int = 0
     output: Json | None = None  # `{"responsesFile": …}` or `{"inlinedResponses": …}`
     error: Json | None = None  # google.rpc.Status
-    gets_without_output: int = 0  # SUCCEEDED is shown so many times before the output is
+    gets_without_output: int = 0  # how many gets show SUCCEEDED before they show the output
 
     def __post_init__(self) -> None:
         self.updated_ns = self.updated_ns or self.created_ns
@@ -104,7 +103,7 @@ class Batch:
 @dataclass
 class Secret:
     text: str  # `whsec_…`
-    expires_ns: int | None = None  # None is the current one
+    expires_ns: int | None = None  # None for the current secret
 
 
 @dataclass
@@ -114,7 +113,7 @@ class Webhook:
     name: str | None
     uri: str
     subscribed_events: list[str]
-    secrets: list[Secret]  # the newest first
+    secrets: list[Secret]  # newest first
     state: WebhookState = "enabled"
     failures_in_a_row: int = 0
 
@@ -159,7 +158,7 @@ class Ledger:
         return next(self._numbers)
 
     def forget(self) -> None:
-        """Be empty again. Uploaded files leave the disk; results stay, as some lie outside our folder."""
+        """Empty everything. Deletes uploaded files but not results: some lie outside our folder."""
         for stored in self.files.values():
             stored.path.unlink(missing_ok=True)
         for part in (self.files, self.results, self.batches, self.webhooks, self.deliveries):

@@ -1,4 +1,4 @@
-"""Child processes that die with their parent, and ports that two runs never share."""
+"""Child processes that die with their parent, and ports that concurrent runs do not share."""
 
 import ctypes
 import fcntl
@@ -12,16 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-PORTS = range(
-    21000, 32000
-)  # below Linux's ephemeral range (32768 up), so no outgoing connection takes one
+# below Linux's ephemeral ports (32768 up), so that no outgoing connection takes one
+PORTS = range(21000, 32000)
 PR_SET_PDEATHSIG = 1
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies; elsewhere a killed parent leaves it running.
+    """Ask Linux to kill this process when its parent dies. Elsewhere it then keeps running.
 
-    SIGINT counts again: what a shell starts in the background ignores it, and would hand that on.
+    Also resets SIGINT: processes that a shell starts in the background ignore it, and so would this.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
@@ -35,7 +34,7 @@ def start(
     cwd: Path | None = None,
     stdout: IO[bytes] | int | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start a process in a session of its own that dies when this process does. Its stderr joins its stdout."""
+    """Start a process in its own session that dies with this one. Its stderr goes to `stdout`."""
     return subprocess.Popen(
         argv,
         env=env,
@@ -70,7 +69,7 @@ def _is_free(port: int) -> bool:
 
 
 def allocate_port() -> int:
-    """The next free loopback port of a counter that all runs of this user on this machine share under a lock."""
+    """The next free loopback port, from a counter that all runs of this user share under a lock."""
     counter = Path(tempfile.gettempdir()) / f"gemini-batch-receiver-ports-{os.getuid()}"
     descriptor = os.open(counter, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "r+") as file:

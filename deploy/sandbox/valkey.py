@@ -1,4 +1,4 @@
-"""An embedded Valkey for the demo and the tests: append-only, loopback only, and gone when its parent is."""
+"""A Valkey for the demo and the tests: append-only, on loopback, ends with its parent."""
 
 import socket
 import subprocess
@@ -27,7 +27,7 @@ def start_valkey(folder: Path, port: int, *options: str) -> "subprocess.Popen[by
 
 
 def wait_for_ping(process: "subprocess.Popen[bytes]", port: int) -> None:
-    """Return when *this* process answers on the port; raise when it ends or stays silent."""
+    """Return once *this* process answers. Raises RuntimeError if it ends or stays silent."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -47,7 +47,7 @@ def wait_for_ping(process: "subprocess.Popen[bytes]", port: int) -> None:
 
 @contextmanager
 def running_valkey(folder: Path, *options: str) -> Iterator[str]:
-    """A Valkey for the length of a `with`; gives its URL."""
+    """A Valkey for the length of a `with`. Yields its URL."""
     port = allocate_port()
     process = start_valkey(folder, port, *options)
     try:

@@ -9,6 +9,7 @@ _batches = LazyGroup(
     {
         "cancel": "receiver.cli.batches.cancel:cancel_command",
         "delete": "receiver.cli.batches.delete:delete_command",
+        "errors": "workers.cli.errors:errors",
         "list": "receiver.cli.batches.list:list_command",
         "merged": "workers.cli.resubmit:merged",
         "results": "workers.cli.results:results",

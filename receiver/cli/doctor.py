@@ -33,6 +33,7 @@ from receiver.inbox.ledger import connect
 from receiver.inbox.redis_health import MAX_OFFSET_S, examine
 from receiver.inbox.redis_writes import find_write_obstacle
 from receiver.notices.http_client import find_addresses
+from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.outputs.models import model_warnings
 from receiver.settings.projects import API_KEY, Project
 from receiver.settings.redis_urls import is_checked
@@ -117,7 +118,10 @@ def _check_storage(settings: Settings) -> Iterator[Check]:
             raise StorageError("the storage did not give back what was written")
     finally:
         storage.delete(name)
-    yield Check("storage", ok=True, detail="writes, reads, creates once and deletes")
+    is_told = storage.tells_case_apart()
+    capitals = "kept" if is_told else "encoded, since it takes Key and key for one name"
+    detail = f"writes, reads, creates once and deletes; capitals in names are {capitals}"
+    yield Check("storage", ok=True, detail=detail)
 
 
 def _check_gemini(settings: Settings) -> Iterator[Check]:
@@ -241,6 +245,12 @@ def _check_template(settings: Settings) -> Iterator[Check]:
     yield Check("output template", ok=True, detail=f"{template.text} gives {template.example()}")
 
 
+def _check_forms(settings: Settings) -> Iterator[Check]:
+    """Tables in another form than Parquet are no reason to stop a deployment."""
+    if (warning := warn_of_missing_parquet(settings.forms)) is not None:
+        yield Check("output forms", ok=True, detail=warning, warning=True)
+
+
 def _check_versions(settings: Settings) -> Iterator[Check]:
     ours = [
         f"{name} {version(name)}" for name in ("gemini-batch-receiver", "rq", "redis", "obstore")
@@ -278,6 +288,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
     "webhook": _check_webhooks,
     "notices": _check_notices,
     "output template": _check_template,
+    "output forms": _check_forms,
     "versions": _check_versions,
 }
 

@@ -1,9 +1,12 @@
 """What the storage says of a batch, in words for people."""
 
+from collections.abc import Sequence
+
 from receiver.batch_names import split_inbox_name
 from receiver.cli.printable import printable
 from receiver.errors import InboxUnavailableError, ManifestError
 from receiver.inbox.ledger import Inbox, connect
+from receiver.outputs.judgement import Judgement
 from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import manifest_name
 from receiver.settings.settings import Settings
@@ -21,6 +24,16 @@ def parse_record(name: str, data: bytes) -> Manifest:
         return read_manifest(data)
     except ManifestError as error:
         raise ManifestError(f"the manifest of {name} can't be read: {error}") from error
+
+
+def advise_next(judgement: Judgement, name: str, followers: Sequence[str]) -> str | None:
+    """What to do about a stored batch that is not well; `followers` took its requests over."""
+    if judgement.is_well:
+        return None
+    if followers:
+        command = f"gemini-batch-receiver batches merged {name.removeprefix('batches/')}"
+        return f"it was sent again: `{command}` says what became of it"
+    return judgement.advice
 
 
 def tell_whereabouts(settings: Settings, name: str) -> str:

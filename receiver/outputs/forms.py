@@ -1,5 +1,7 @@
 """The forms that OUTPUT_FORMS may ask for, beside the raw lines."""
 
+import importlib.util
+from collections.abc import Collection
 from typing import Literal, get_args
 
 Form = Literal["text", "thoughts", "json", "media", "table"]
@@ -22,3 +24,18 @@ def parse_forms(text: str) -> tuple[Form, ...]:
     if not named:
         raise ValueError(expected)
     return tuple(form for form in FORMS if form in named)
+
+
+def has_parquet() -> bool:
+    """Whether tables can be written as Parquet here; else they are gzip of JSON lines."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def warn_of_missing_parquet(forms: Collection[Form]) -> str | None:
+    """What to install where tables are asked for that can't be Parquet; None where all is there."""
+    if "table" not in forms or has_parquet():
+        return None
+    return (
+        "OUTPUT_FORMS has table, but pyarrow is not installed: tables are written as"
+        " _table.jsonl.gz instead of _table.parquet; pip install -e '.[parquet]'"
+    )

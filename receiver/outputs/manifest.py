@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from receiver.errors import ManifestError
+from receiver.outputs.name_codec import Capitals
 from receiver.tolerant_json import tolerant_reader
 
 
@@ -124,6 +125,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     forms: FormsRecord | msgspec.UnsetType = msgspec.UNSET  # left out where there is raw alone
     error: BatchError | None
     template: str
+    capitals: Capitals | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # of the names; older versions encoded them
     key_pattern: str | msgspec.UnsetType = msgspec.UNSET  # KEY_PATTERN; left out without one
     meta: dict[str, str | None] | msgspec.UnsetType = (
         msgspec.UNSET

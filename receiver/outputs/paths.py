@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from receiver.outputs.clashes import require_no_clash
 from receiver.outputs.name_codec import (
     ABSENT_COMPONENT,
+    Capitals,
     decode_component,
     encode_component,
     guard_device,
@@ -117,14 +119,17 @@ class Template:
     text: str
     segments: tuple[Segment, ...]  # what stands between slashes
     pattern: re.Pattern[str] | None  # must match a whole key
+    capitals: Capitals = "encoded"  # "kept" needs a storage that tells case apart
 
     @classmethod
-    def parse(cls, text: str, key_pattern: str | None = None) -> "Template":
+    def parse(
+        cls, text: str, key_pattern: str | None = None, capitals: Capitals = "encoded"
+    ) -> "Template":
         """Read `OUTPUT_TEMPLATE` and `KEY_PATTERN`. Raises LayoutError with what is wrong and what would be right."""
         pattern = parse_pattern(key_pattern)
         segments = parse_segments(text, pattern)
         require_no_clash(segments, pattern, _render)
-        return cls(text, segments, pattern)
+        return cls(text, segments, pattern, capitals)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -153,13 +158,13 @@ class Template:
     ) -> "Namer":
         """The names of one batch: `batch_id` and `model` with or without their prefix, `created` in RFC 3339."""
         given = {
-            "batch": batch_id.removeprefix("batches/"),
             "display_name": display_name,
             "model": model.removeprefix("models/") if model else None,
             "date": _utc_date(created),
         }
         given |= {META_PREFIX + name: value for name, value in self.meta_values(metadata).items()}
-        values = {name: _component(value) for name, value in given.items()}
+        values = {name: _component(value, self.capitals) for name, value in given.items()}
+        values["batch"] = batch_folder(batch_id)
         return Namer(self, batch_id, values)
 
     def meta_values(self, metadata: Mapping[str, object] | None) -> dict[str, str | None]:
@@ -188,6 +193,8 @@ class Namer:
 
     def __init__(self, template: Template, batch_id: str, values: Mapping[str, str]) -> None:
         self.batch_id = batch_id
+        self._encode = partial(encode_component, capitals=template.capitals)
+        self._capitals = template.capitals
         self.groups = template.groups  # whether many results share an object
         self.unmatched: int | None = (
             0 if template.pattern else None
@@ -205,7 +212,7 @@ class Namer:
     def name(self, key: str) -> str:
         """The object of one result under `key`, from the storage root. Keys that KEY_PATTERN refuses share a place."""
         if self._around_key is not None:
-            return f"{self._around_key[0]}{encode_component(key)}{self._around_key[1]}"
+            return f"{self._around_key[0]}{self._encode(key)}{self._around_key[1]}"
         match = self._pattern.fullmatch(key) if self._pattern else None
         if self._pattern and not match:
             return self._name_unmatched(key)
@@ -222,11 +229,15 @@ class Namer:
     def _name_unmatched(self, key: str) -> str:
         self.unmatched = (self.unmatched or 0) + 1
         shared, folder = unmatched_places(self.batch_id)
-        return shared if self.groups else f"{folder}{encode_component(key)}.json"
+        return shared if self.groups else f"{folder}{self._encode(key)}.json"
 
     def _render(self, match: re.Match[str] | None, key: str) -> str:
-        values = {name: _component(match[name]) for name in self._captured} if match else {}
-        return _render(self._segments, values | {"key": encode_component(key)})
+        values = (
+            {name: _component(match[name], self._capitals) for name in self._captured}
+            if match
+            else {}
+        )
+        return _render(self._segments, values | {"key": self._encode(key)})
 
 
 def _fill(segment: Segment, values: Mapping[str, str]) -> Segment:
@@ -288,8 +299,8 @@ def _around_key(segments: tuple[Segment, ...]) -> tuple[str, str] | None:
     return f"{before}/" if before else "", f"{suffix}/{after}" if after else suffix
 
 
-def _component(value: str | None) -> str:
-    return ABSENT_COMPONENT if value is None else encode_component(value)
+def _component(value: str | None, capitals: Capitals) -> str:
+    return ABSENT_COMPONENT if value is None else encode_component(value, capitals)
 
 
 def _plain_text(value: object) -> str | None:

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from receiver.outputs.error_codes import describe_code
 from receiver.status import formatting, view_models
 
 PACKAGE = "receiver.status"
@@ -64,6 +65,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
+        self._env.globals["describe_code"] = describe_code
         self._env.globals |= {
             "formatting": formatting,
             "states": view_models.STATES,

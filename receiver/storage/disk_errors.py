@@ -14,6 +14,7 @@ _HINTS = {
     errno.EPERM: "check its permissions",
 }
 
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 OF_A_NAME = frozenset(
     {errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR}
 )  # another object would be taken

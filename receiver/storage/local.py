@@ -12,9 +12,12 @@ from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from receiver.errors import AlreadyStoredError, StorageError
-from receiver.storage.disk_errors import OF_A_NAME, explain
+from receiver.storage.case_probe import tells_case_apart
+from receiver.storage.disk_errors import OF_A_NAME, READ_ONLY, explain
 
 TEMPORARY = ".tmp"  # no output's name begins with a dot
+CASE_IGNORED = "_case_ignored.txt"  # what one machine found holds for all that share the folder
+CASE_IGNORED_TEXT = b"This folder takes Key and key for one name: names here encode capitals.\n"
 CHUNK_BYTES = 256 * 1024
 FLUSHING_THREADS = 8  # fsync waits for the disk; several waits overlap
 FEW = 4  # objects: to start threads for them takes longer than their waits
@@ -245,6 +248,20 @@ class LocalStorage:
             (self.root / name).unlink(missing_ok=True)
         except OSError as error:
             raise _failure("delete", name, error) from error
+
+    def tells_case_apart(self) -> bool:
+        """Probe each time, since a folder may be moved; a no is remembered in the folder."""
+        if self.exists(CASE_IGNORED):
+            return False
+        try:
+            tells = tells_case_apart(self._temporary)
+        except OSError as error:
+            if error.errno in READ_ONLY:
+                return False
+            raise _failure("make", "two names that differ by case", error) from error
+        if not tells:
+            self.put_many([(CASE_IGNORED, CASE_IGNORED_TEXT)])
+        return tells
 
     def scratch_near(self) -> Path | None:
         return self._temporary

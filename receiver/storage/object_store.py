@@ -180,5 +180,8 @@ class ObjectStorage:
     def delete(self, name: str) -> None:
         self._find("delete", name, lambda: obstore.delete(self._store, name))
 
+    def tells_case_apart(self) -> bool:
+        return True  # S3, GCS and Azure all compare names byte by byte
+
     def scratch_near(self) -> Path | None:
         return None

@@ -38,5 +38,8 @@ class Storage(Protocol):
     def delete(self, name: str) -> None:
         """Remove an object; one that is not there is no error."""
 
+    def tells_case_apart(self) -> bool:
+        """Whether `Key` and `key` name two objects; False too where nobody can find out."""
+
     def scratch_near(self) -> Path | None:
         """A local folder from which `put_files` is a rename; None where an upload is needed anyway."""

@@ -136,7 +136,7 @@ def test_failed_batch_is_said_in_words(world: World) -> None:
     process(settings, batch)
     shown = run(settings, "batches", "show", batch)
     assert shown.returncode == 1
-    assert "error     13: it broke" in shown.stdout
+    assert "error     13 INTERNAL: it broke" in shown.stdout
     assert shown.stderr.startswith(
         "the batch did not succeed: Gemini says FAILED\n3 of 3 requests have no result\n"
     )
@@ -204,7 +204,7 @@ def test_failed_batch_can_be_sent_again(world: World) -> None:
 
 @pytest.mark.parametrize("template", [{}, GROUPING], ids=["per key", "grouped"])
 def test_every_request_of_a_nasty_batch_is_counted(world: World, template: dict[str, str]) -> None:
-    """R27; its one second line of a key answers no request, and is said."""
+    """Its one second line of a key answers no request, and is said."""
     settings = world.settings | template
     batch = ended_batch(world, nasty.FILE, nasty.REQUESTS + 2)
     process(settings, batch)
@@ -229,7 +229,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("template", [{}, GROUPING], ids=["per key", "grouped"])
 @pytest.mark.parametrize("kind", ["file", "inline"])
 def test_second_run_gives_the_same_bytes(world: World, template: dict[str, str], kind: str) -> None:
-    """R19: another day's worker, on another machine, into an empty storage."""
+    """Another day's worker, on another machine, into an empty storage."""
     if kind == "file":
         batch = ended_batch(world, nasty.FILE, nasty.REQUESTS)
     else:

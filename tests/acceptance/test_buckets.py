@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deploy.sandbox.demo import REQUESTS
+from deploy.sandbox.demo.command import REQUESTS
 from receiver.storage import open_storage
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import run
@@ -33,7 +33,12 @@ def test_batch_is_stored_and_proven(
 
     bucket.enter(monkeypatch)
     keys = {json.loads(line)["key"] for line in REQUESTS.read_bytes().splitlines()}
-    manifest = open_storage(settings["STORAGE_URL"]).read(
-        f"{batch.removeprefix('batches/')}/_manifest.json"
-    )
-    assert json.loads(manifest or b"")["requests"] == len(keys)
+    storage, folder = open_storage(settings["STORAGE_URL"]), batch.removeprefix("batches/")
+    manifest = json.loads(storage.read(f"{folder}/_manifest.json") or b"")
+    assert (manifest["requests"], manifest["capitals"]) == (len(keys), "kept")
+    for key in ("case-Twin", "Case-twin"):
+        answer = json.loads(storage.read(f"{folder}/{key}.json") or b"")
+        assert (answer["key"], run(settings, "batches", "results", batch, key).returncode) == (
+            key,
+            0,
+        )

@@ -27,21 +27,24 @@ def is_listening(port: int) -> bool:
 
 
 def test_demo_shows_every_key_stored(tmp_path: Path) -> None:
-    env = os.environ | {"TMPDIR": str(tmp_path)}
+    env = os.environ | {"TMPDIR": str(tmp_path), "OUTPUT_FORM": "no setting", "NOTIFY_URL": "wrong"}
     result = subprocess.run(DEMO, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "every one of the 306 keys arrived exactly once" in result.stdout
     assert "_manifest.json" in result.stdout
     assert "answer to text-001:" in result.stdout
-    assert list(tmp_path.glob("gemini-batch-demo-*")) == []
+    assert "'../../escape' " in result.stdout
+    assert " -m deploy.sandbox --keep\n" in result.stdout
+    assert list(tmp_path.iterdir()) == []
     assert not any(is_listening(port) for port in ports_in(result.stdout))
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_kept_demo_ends_without_a_trace(tmp_path: Path, ending: signal.Signals) -> None:
-    output = tmp_path / "output"
+    output, temporary = tmp_path / "output", tmp_path / "temporary"
+    temporary.mkdir()
     with output.open("wb") as file:
-        process = start([*DEMO, "--keep"], env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=file)
+        process = start([*DEMO, "--keep"], env=os.environ | {"TMPDIR": str(temporary)}, stdout=file)
     try:
         eventually(lambda: "Ctrl-C stops it" in output.read_text(), 60)
         text = output.read_text()
@@ -58,8 +61,14 @@ def test_kept_demo_ends_without_a_trace(tmp_path: Path, ending: signal.Signals) 
                 ["bash", "-c", f"{command} -sf"], capture_output=True, timeout=10, check=True
             )
             assert b"batches/" in answer.stdout
+        shown_commands = re.findall(r"^  (\. /.*|/.*gemini-batch-receiver .*)$", text, re.MULTILINE)
+        told = subprocess.run(
+            ["bash", "-c", "\n".join(shown_commands)], capture_output=True, timeout=30, check=False
+        )
+        assert b"stored; 8 blocked, 4 truncated" in told.stdout
         process.send_signal(ending)
         process.wait(20)
         eventually(lambda: not any(is_listening(port) for port in ports), 10)
+        assert ending is signal.SIGKILL or list(temporary.iterdir()) == []
     finally:
         stop(process)

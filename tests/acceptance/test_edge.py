@@ -45,7 +45,7 @@ def post_all(url: str, headers: dict[str, str], body: bytes) -> list[int]:
 
 
 def test_concurrent_posts_of_one_id_are_processed_once(world: World) -> None:
-    """R13: every sender gets a 2xx, one of them opened the entry, and one job stored the batch."""
+    """Every sender gets a 2xx, one of them opened the entry, and one job stored the batch."""
     settings = world.settings
     secret = Secret.parse(settings["GEMINI_WEBHOOK_SECRET"]).key
     set_faults(world.gemini_url, drop_deliveries="all")
@@ -97,7 +97,7 @@ def web_with(world: World, settings: dict[str, str], *held: str) -> Iterator[Non
 
 
 def test_rotation_drops_no_event(world: World) -> None:
-    """R33: signed by the old secret, by both, by the new one before we know it; we restart in between."""
+    """Signed by the old secret, by both, by the new one before we know it; we restart in between."""
     settings = world.settings
     old = settings["GEMINI_WEBHOOK_SECRET"]
 
@@ -128,7 +128,7 @@ def test_rotation_drops_no_event(world: World) -> None:
 
 
 def test_payload_steers_no_request(world: World) -> None:
-    """R38: what an event points to is asked by nobody; Gemini's own word decides."""
+    """What an event points to is asked by nobody; Gemini's own word decides."""
     settings = world.settings
     secret = Secret.parse(settings["GEMINI_WEBHOOK_SECRET"]).key
     set_faults(world.gemini_url, drop_deliveries="all")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyarrow import parquet
 
-from deploy.sandbox.demo import REQUESTS
+from deploy.sandbox.demo.command import REQUESTS
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import folder_of, manifest_of, run, running_service
 from tests.running import submit_file

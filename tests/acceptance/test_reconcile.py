@@ -27,7 +27,7 @@ def has_looked(client: "redis.Redis") -> bool:
 
 
 def test_missed_webhooks_are_found_and_counted(world: World) -> None:
-    """R9, small: every fourth callback is never delivered."""
+    """Every fourth callback is never delivered."""
     settings = world.settings | QUICK
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(world.redis_url))

@@ -43,7 +43,7 @@ def told_nowhere() -> dict[str, str]:
 
 
 def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis") -> None:
-    """R23: batches stored, waited for, buried and missed; deliveries accepted and refused; notices; a foreign job."""
+    """Batches stored, waited for, buried and missed; deliveries accepted and refused; notices; a foreign job."""
     settings = (
         world.settings | told_nowhere() | {"RECONCILE_INTERVAL_S": "2", "OUTAGE_PATIENCE_S": "7"}
     )

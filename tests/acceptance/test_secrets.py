@@ -188,7 +188,7 @@ COMMANDS = (
 
 
 def test_no_canary_is_written_anywhere(vault: Vault) -> None:
-    """R41: logs at DEBUG, commands, outputs, manifests, and every write that Redis took."""
+    """Logs at DEBUG, commands, outputs, manifests, and every write that Redis took."""
     world, settings = vault.world, vault.settings
     with ExitStack() as stack:
         stack.enter_context(running_program(world.folder, settings, "serve"))
@@ -228,7 +228,7 @@ def lines_of(path: Path) -> list[dict[str, object]]:
 
 
 def test_hostile_names_forge_no_line(world: World) -> None:
-    """R41: keys and display names with newlines and control characters stay inside their lines."""
+    """Keys and display names with newlines and control characters stay inside their lines."""
     settings = world.settings | {"LOG_LEVEL": "DEBUG"}
     with ExitStack() as stack:
         stack.enter_context(running_program(world.folder, settings, "serve"))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from deploy.sandbox.delivery.signing import sign_v1
 from deploy.sandbox.processes import allocate_port, start, stop
-from deploy.sandbox.signing import sign_v1
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox, connect
 from tests.acceptance.conftest import World

@@ -18,12 +18,12 @@ ROWS = 3  # responses of a batch
 SENDERS = 8
 
 
-def output_of(seed: int, number: int) -> dict[str, Any]:
-    """The raw output of a small batch; the same for the same arguments."""
+def output_of(seed: int, number: int, word: str = "Key") -> dict[str, Any]:
+    """The raw output of a small batch; the same for the same arguments. Keys begin with `word`."""
     generator = random.Random(f"{seed}/{number}")
     rows = [
         {
-            "metadata": {"key": f"Key {row}/{number}"},
+            "metadata": {"key": f"{word} {row}/{number}"},
             "response": {
                 "candidates": [
                     {
@@ -47,13 +47,15 @@ def batch_id(seed: int, number: int) -> str:
     return f"s{seed}n{number:06d}"
 
 
-def add_batches(system: System, numbers: Sequence[int], **fields: Any) -> list[str]:
+def add_batches(
+    system: System, numbers: Sequence[int], word: str = "Key", **fields: Any
+) -> list[str]:
     """Batches that have ended, announced at once. Gives their names."""
 
     def add(number: int) -> str:
         content = {
             "id": batch_id(system.seed, number),
-            "output": output_of(system.seed, number),
+            "output": output_of(system.seed, number, word),
             "request_count": ROWS,
         }
         answer = client.post(f"{system.gemini_url}/sandbox/batches", json={**content, **fields})

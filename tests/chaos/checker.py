@@ -1,7 +1,7 @@
 """Judges a storm by the storage and by the stand-in's ledger, never by our Redis.
 
 lost: ended at Gemini, told to us, and without a manifest. twice: a manifest that changed after it was first seen.
-wrong: bytes that a run without faults does not give (R19). torn: a manifest that named a missing or short object (R18).
+wrong: bytes that a run without faults does not give. torn: a manifest that named a missing or short object.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""A disk that fails, or a kill, at one call to the kernel of a whole batch's job (R25, R18)."""
+"""A disk that fails, or a kill, at one call to the kernel of a whole batch's job."""
 
 import errno
 import logging
@@ -157,8 +157,8 @@ def _try_all(place: Place, options: Options) -> tuple[list[str], int, int]:
 
 
 def disk_faults(options: Options) -> Report:
-    """R25: every call of a job that touches the storage fails in every way, or is where it is killed."""
-    report, failures, kills = Report("R25", options.seed), 0, 0
+    """Every call of a job that touches the storage fails in every way, or is where it is killed."""
+    report, failures, kills = Report("disk faults", options.seed), 0, 0
     (options.folder / "valkey").mkdir(parents=True)
     with (
         running_valkey(options.folder / "valkey") as redis_url,

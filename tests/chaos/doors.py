@@ -1,4 +1,4 @@
-"""The same batch through every door (R13 to R16)."""
+"""The same batch through every door."""
 
 import itertools
 import json
@@ -28,8 +28,8 @@ def stored_lines(system: System, name: str) -> int:
 
 
 def duplicates(options: Options) -> Report:
-    """R13: one webhook-id, posted many times at once. R14: the same id an hour, a day and a week later."""
-    report = Report("R13+R14", options.seed)
+    """One webhook-id, posted many times at once. Then the same id an hour, a day and a week later."""
+    report = Report("duplicates", options.seed)
     posts = options.size(500, 100)
     with (
         running_system(options.folder, options.seed, workers=2) as system,
@@ -66,8 +66,8 @@ def post_later(system: System, name: str, offset: str) -> int:
 
 
 def every_door(options: Options) -> Report:
-    """R15: a batch through static and dynamic webhooks, redelivery, replay and a second announcement, all at once."""
-    report = Report("R15", options.seed)
+    """A batch through static and dynamic webhooks, redelivery, replay and a second announcement, all at once."""
+    report = Report("every source", options.seed)
     count = options.size(60, 20)
     with (
         running_system(options.folder, options.seed, workers=3) as system,
@@ -102,8 +102,8 @@ def orders() -> Iterator[tuple[str, ...]]:
 
 
 def every_order(options: Options) -> Report:
-    """R16: events in every order, most of them false; the end state is the API's."""
-    report = Report("R16", options.seed)
+    """Events in every order, most of them false; the end state is the API's."""
+    report = Report("every order", options.seed)
     chosen = [order for order in orders() if len(order) == 4 or not options.short]
     with (
         running_system(options.folder, options.seed, workers=2) as system,

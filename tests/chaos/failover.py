@@ -1,4 +1,4 @@
-"""Redis fails over behind one address, and nobody closes the connections to the server that is a replica now (R6)."""
+"""Redis fails over behind one address, and nobody closes the connections to the server that is a replica now."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 def failover(options: Options) -> Report:
     """The replica becomes the primary, the primary its replica, while batches arrive."""
-    report = Report("R6", options.seed)
+    report = Report("failover", options.seed)
     events = options.size(100, 20)
     with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
         address = Address(allocate_port(), system.redis_port)

@@ -1,4 +1,4 @@
-"""More deliveries than usual, at two web processes (R29)."""
+"""More deliveries than usual, at two web processes."""
 
 import sys
 import time
@@ -35,8 +35,8 @@ def post_at(system: System, name: str, url: str, moment: float) -> Answer:
 
 
 def burst(options: Options) -> Report:
-    """R29: 500 deliveries a second, every other one sent again to the other web process."""
-    report = Report("R29", options.seed)
+    """500 deliveries a second, every other one sent again to the other web process."""
+    report = Report("burst", options.seed)
     events = options.size(5000, 200)
     with (
         running_system(options.folder, options.seed, workers=2) as system,

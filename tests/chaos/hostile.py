@@ -1,4 +1,4 @@
-"""What others leave in Redis (R12, R39), and a worker whose machine vanishes (R10)."""
+"""What others leave in Redis, and a worker whose machine vanishes."""
 
 import json
 import os
@@ -104,8 +104,8 @@ def plant(client: "redis.Redis", jobs: Mapping[str, Fields]) -> None:
 
 
 def foreign(options: Options) -> Report:
-    """R39 and R12: planted jobs, a left-over lock and stuck entries; a batch behind them is done at once."""
-    report = Report("R39+R12", options.seed)
+    """Planted jobs, a left-over lock and stuck entries; a batch behind them is done at once."""
+    report = Report("foreign jobs", options.seed)
     trap = options.folder / "trap"
     with (
         running_system(options.folder, options.seed) as system,
@@ -178,8 +178,8 @@ def network(name: str) -> Iterator[str | None]:
 
 
 def vanished(options: Options) -> Report:
-    """R10: a worker's machine disappears while it waits for a job: by its cable, or paused where that is forbidden."""
-    report = Report("R10", options.seed)
+    """A worker's machine disappears while it waits for a job: by its cable, or paused where that is forbidden."""
+    report = Report("machine vanished", options.seed)
     name = f"gbr{os.getpid() % 10**6}"
     with (
         network(name) as address,

@@ -1,4 +1,4 @@
-"""Three hosts of workers on one Redis, bucket and source: they add up, restart in turn, and may vanish (R10)."""
+"""Three hosts of workers on one Redis, bucket and source: they add up, restart in turn, and may vanish."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ HOSTS = 3
 ROWS, ROW_BYTES = 50, 4000
 DOWNLOAD_S, SHORT_DOWNLOAD_S = 2.0, 1.0  # of one batch, on a line of its own
 WIDTH = 2.5  # lines that the source can fill at once
-FINISHED_S = 30.0  # R10
+FINISHED_S = 30.0
 STORED_S = 120
 
 
@@ -179,8 +179,8 @@ def _judge_growth(report: Report, rates: list[float], limit: float) -> None:
 
 
 def cut_host(options: Options) -> Report:
-    """R10: a host is cut off in the middle of a job, with nobody told; later it comes back."""
-    report = Report("R10", options.seed)
+    """A host is cut off in the middle of a job, with nobody told; later it comes back."""
+    report = Report("host cut off", options.seed)
     with running_cluster(options) as cluster:
         for host in cluster.hosts:
             cluster.start_worker(host)

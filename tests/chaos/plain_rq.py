@@ -1,4 +1,4 @@
-"""The kill storm of R2 against plain RQ with Retry(3) and default settings: what it loses, for the README."""
+"""The kill storm against plain RQ with Retry(3) and default settings, for tests/README.md."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""Deaths at exact points of a job (R3), pauses and skewed clocks (R17), a batch that kills its worker (R21)."""
+"""Deaths at exact points of a job, pauses and skewed clocks, a batch that kills its worker."""
 
 import signal
 import statistics
@@ -67,8 +67,8 @@ def keep_dying_workers(system: System, count: int) -> None:
 
 
 def kill_points(options: Options) -> Report:
-    """R3: each point once with the work-horse killed, once with its worker; dequeue kills the worker either way."""
-    report = Report("R3", options.seed)
+    """Each point once with the work-horse killed, once with its worker; dequeue kills the worker either way."""
+    report = Report("kill points", options.seed)
     people = ("horse",) if options.short else ("horse", "both")
     with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
         source = prepare(system)
@@ -122,8 +122,8 @@ def kill_points(options: Options) -> Report:
 
 
 def fences(options: Options) -> Report:
-    """R17: two live executions of one batch, forced by pauses at the worst points, and clocks two minutes off."""
-    report = Report("R17", options.seed)
+    """Two live executions of one batch, forced by pauses at the worst points, and clocks two minutes off."""
+    report = Report("two executions", options.seed)
     paused = ("download-50", "rename-middle", "manifest-before")
     with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
         source = prepare(system)
@@ -210,8 +210,8 @@ def orphan(system: System, report: Report, source: Path, options: Options) -> li
 
 
 def poison(options: Options) -> Report:
-    """R21: a batch that kills its worker each time ends up buried; the others go on."""
-    report = Report("R21", options.seed)
+    """A batch that kills its worker each time ends up buried; the others go on."""
+    report = Report("poison", options.seed)
     count = options.size(200, 20)
     with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
         prepare(system)

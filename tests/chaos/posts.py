@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from deploy.sandbox.signing import sign_v1
+from deploy.sandbox.delivery.signing import sign_v1
 from tests.chaos.system import System
 
 

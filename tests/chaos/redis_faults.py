@@ -1,4 +1,4 @@
-"""Redis goes away (R6), says nothing (R7), forgets everything (R8)."""
+"""Redis goes away, says nothing, forgets everything."""
 
 import re
 import signal
@@ -41,8 +41,8 @@ def judge_refusals(report: Report, answers: list[Answer]) -> None:
 
 
 def absence(options: Options) -> Report:
-    """R6: Redis is killed for 3, 20 and 120 s (3 s in the short form) in the middle of the work."""
-    report = Report("R6", options.seed)
+    """Redis is killed for 3, 20 and 120 s (3 s in the short form) in the middle of the work."""
+    report = Report("Redis away", options.seed)
     for pause_s in (3,) if options.short else (3, 20, 120):
         folder = options.folder / str(pause_s)
         with (
@@ -86,8 +86,8 @@ def _be_away(system: System, report: Report, pause_s: int, events: int) -> None:
 
 
 def black_hole(options: Options) -> Report:
-    """R7: Redis takes connections and never answers."""
-    report = Report("R7", options.seed)
+    """Redis takes connections and never answers."""
+    report = Report("Redis silent", options.seed)
     with (
         running_system(options.folder, options.seed, workers=1) as system,
         Watcher(system.outputs) as watcher,
@@ -123,8 +123,8 @@ def black_hole(options: Options) -> Report:
 
 
 def wipe(options: Options) -> Report:
-    """R8: Redis is emptied; a replay restores what was open and redoes nothing."""
-    report = Report("R8", options.seed)
+    """Redis is emptied; a replay restores what was open and redoes nothing."""
+    report = Report("Redis wiped", options.seed)
     stored, still_open = options.size(500, 20), options.size(500, 20) * 2 // 5
     with (
         running_system(options.folder, options.seed, workers=2) as system,
@@ -158,8 +158,8 @@ def wipe(options: Options) -> Report:
 
 
 def missed(options: Options) -> Report:
-    """R9: a quarter of the deliveries is never sent; the looks at Gemini's list find it and count it."""
-    report = Report("R9", options.seed)
+    """A quarter of the deliveries is never sent; the looks at Gemini's list find it and count it."""
+    report = Report("missed webhooks", options.seed)
     events = options.size(200, 20)
     looks = {"RECONCILE_INTERVAL_S": str(INTERVAL_S)}
     with (

@@ -23,7 +23,7 @@ class Options:
 class Report:
     """Collects figures in the order they are printed, and the bars that were missed."""
 
-    bar: str  # "R2"
+    title: str  # "kill storm"
     seed: int
     figures: dict[str, object] = field(default_factory=dict)
     misses: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Report:
         shown = (
             f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.figures.items()
         )
-        return f"{self.bar} seed {self.seed}: {', '.join(shown)}"
+        return f"{self.title}, seed {self.seed}: {', '.join(shown)}"
 
 
 def _shown(value: object) -> str:

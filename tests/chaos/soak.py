@@ -1,4 +1,4 @@
-"""R44: a steady stream with a random fault every few seconds; memory and descriptors stay flat."""
+"""A steady stream with a random fault every few seconds; memory and descriptors stay flat."""
 
 import random
 import signal
@@ -76,9 +76,9 @@ def do_fault(system: System, fault: str, generator: random.Random) -> None:
 
 
 def soak(options: Options) -> Report:
-    """R44."""
+    """A steady stream of batches with a random fault every few seconds."""
     events, generator = options.size(2000, 100), random.Random(options.seed)
-    report = Report("R44", options.seed)
+    report = Report("soak", options.seed)
     done: list[str] = []
     with (
         running_system(options.folder, options.seed, workers=3) as system,

@@ -1,4 +1,4 @@
-"""The stop matrix (R5): as each platform stops, at every moment, with 5, 10 and 30 s until it kills."""
+"""The stop matrix: as each platform stops, at every moment, with 5, 10 and 30 s until it kills."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -54,8 +54,8 @@ def all_cells() -> Iterator[Cell]:
 
 
 def stop_matrix(options: Options) -> Report:
-    """R5: every cell, one after the other; the short form takes the hardest ones."""
-    report = Report("R5", options.seed)
+    """Every cell, one after the other; the short form takes the hardest ones."""
+    report = Report("stop matrix", options.seed)
     cells = SHORT if options.short else tuple(all_cells())
     scratch = options.folder / "scratch"
     scratch.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Storms of signals: kills of workers (R2) and of the web process (R1), SIGTERMs (R4)."""
+"""Storms of signals: kills of workers and of the web process, SIGTERMs."""
 
 import random
 import signal
@@ -51,10 +51,10 @@ def kill_somebody(system: System, generator: random.Random) -> str:
 
 
 def kill_storm(options: Options) -> Report:
-    """R2: random kills of work-horses and workers while batches arrive."""
+    """Random kills of work-horses and workers while batches arrive."""
     events, generator = options.size(1000, 40), random.Random(options.seed)
     kills = max(6, events * 60 // 1000)
-    report = Report("R2", options.seed)
+    report = Report("kill storm", options.seed)
     with (
         running_system(options.folder, options.seed, workers=3) as system,
         Watcher(system.outputs) as watcher,
@@ -84,10 +84,10 @@ def kill_storm(options: Options) -> Report:
 
 
 def sigterm_storm(options: Options) -> Report:
-    """R4: workers are told to end all the time; nothing may be counted against a batch."""
+    """Workers are told to end all the time; nothing may be counted against a batch."""
     events, generator = options.size(1000, 40), random.Random(options.seed)
     signals = max(6, events * 150 // 4000)
-    report = Report("R4", options.seed)
+    report = Report("SIGTERM storm", options.seed)
     with (
         running_system(options.folder, options.seed, workers=3) as system,
         Watcher(system.outputs) as watcher,
@@ -116,10 +116,10 @@ def sigterm_storm(options: Options) -> Report:
 
 
 def web_kills(options: Options) -> Report:
-    """R1: what got a 2xx is in the inbox, however often the web process is killed."""
+    """What got a 2xx is in the inbox, however often the web process is killed."""
     events, generator = options.size(1000, 40), random.Random(options.seed)
     kills = max(4, events // 100)
-    report = Report("R1", options.seed)
+    report = Report("kills of the web process", options.seed)
     with running_system(options.folder, options.seed) as system, Watcher(system.outputs) as watcher:
         with ThreadPoolExecutor(1) as pool:
             for number in range(kills):

@@ -1,4 +1,4 @@
-"""What Redis must be (R11), what it may forget (R20), what is given up (R22), and what stays in it (R23)."""
+"""What Redis must be, what it may forget, what is given up, and what stays in it."""
 
 import json
 import pickle
@@ -39,8 +39,8 @@ PER_S = 10
 
 
 def unfit(options: Options) -> Report:
-    """R11: what evicts is refused by both processes; the rest is warned of, with the fix."""
-    report = Report("R11", options.seed)
+    """What evicts is refused by both processes; the rest is warned of, with the fix."""
+    report = Report("unfit Redis", options.seed)
     with (
         running_system(options.folder, options.seed) as system,
         redis.Redis.from_url(system.redis_url) as client,
@@ -89,8 +89,8 @@ def flip_statuses(url: str, generator: random.Random, ended: threading.Event) ->
 
 
 def flips(options: Options) -> Report:
-    """R20: RQ's status of a job decides nothing."""
-    report = Report("R20", options.seed)
+    """RQ's status of a job decides nothing."""
+    report = Report("RQ's status", options.seed)
     events, ended = options.size(300, 30), threading.Event()
     with (
         running_system(options.folder, options.seed, workers=2) as system,
@@ -118,8 +118,8 @@ def listed(system: System) -> list[str]:
 
 
 def buried(options: Options) -> Report:
-    """R22: what was given up is listed, survives Redis' end, is done once its cause is gone, and can be purged."""
-    report = Report("R22", options.seed)
+    """What was given up is listed, survives Redis' end, is done once its cause is gone, and can be purged."""
+    report = Report("buried", options.seed)
     count = options.size(100, 10)
     impatient = {"OUTAGE_PATIENCE_S": "7"}
     with (
@@ -179,8 +179,8 @@ def push_through(system: System, numbers: range) -> int:
 
 
 def growth(options: Options) -> Report:
-    """R23: half of the events, nine days later the other half: memory as before, and no key without an end."""
-    report = Report("R23", options.seed)
+    """Half of the events, nine days later the other half: memory as before, and no key without an end."""
+    report = Report("growth", options.seed)
     events = options.size(100_000, 600)
     with running_system(options.folder, options.seed) as system:
         assert system.web is not None

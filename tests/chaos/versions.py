@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -125,6 +125,9 @@ class Change:
     before: Version
     after: Version
     added: int = 0
+    capitals: list[str] = field(
+        default_factory=list
+    )  # stored whole by one version, under such keys
 
     def run(self, load: int) -> None:
         """`load` batches arrive before and during each step."""
@@ -134,6 +137,7 @@ class Change:
         system.workers += workers
         self.submit(self.before)
         self.wait(self.add(load))
+        self.add_capitals()
         self.leave_one_of_each()
         holder = eventually(
             lambda: [one for one in workers if children_of(one.pid)], 30, "a worker with a job"
@@ -152,11 +156,19 @@ class Change:
         self.replace(last)
         self.add(load)
         self.wait([one["name"] for one in ledger(system)["batches"]])
+        self.add_capitals()
 
-    def add(self, count: int) -> list[str]:
-        names = add_batches(self.system, range(self.added, self.added + count))
+    def add(self, count: int, word: str = "key") -> list[str]:
+        """Names of keys without capitals are the same in both versions, whoever ends a batch."""
+        names = add_batches(self.system, range(self.added, self.added + count), word)
         self.added += count
         return names
+
+    def add_capitals(self) -> None:
+        """A batch whose names the older version encodes, and the newer one does not."""
+        names = self.add(1, "Key")
+        self.wait(names)
+        self.capitals += names
 
     def wait(self, names: list[str]) -> None:
         with suppress(TimeoutError):
@@ -224,8 +236,11 @@ class Change:
         submitted = next(
             one["name"] for one in batches if one["input_file"] and one["display_name"]
         )
+        self.hold_capitals()
         for version in (self.before, self.after):
-            self.hold_commands(version, names, submitted)
+            self.hold_commands(
+                version, [name for name in names if name not in self.capitals], submitted
+            )
             complaints = version.complaints(system)
             self.hold(
                 f"the {version.name} one complains of nothing: {complaints[:3]}", not complaints
@@ -241,6 +256,22 @@ class Change:
             f"what was submitted is submitted again where it failed: {again.stderr}",
             again.returncode == 0,
         )
+
+    def hold_capitals(self) -> None:
+        """Each version finds the answers of both; only the newer one can judge the names of both."""
+        (newer,) = (one for one in (self.before, self.after) if one.root == ROOT)
+        proven = newer.ask(self.system, "verify", *self.capitals)
+        said = f"{proven.stdout[-500:]}{proven.stderr}"
+        self.hold(f"the newer one proves the names of both: {said}", proven.returncode == 0)
+        for version in (self.before, self.after):
+            for name in self.capitals:
+                manifest = json.loads(
+                    (self.system.outputs / name[8:] / "_manifest.json").read_bytes()
+                )
+                key = f"Key 0/{int(name.rpartition('n')[2])}"
+                found = version.ask(self.system, "batches", "results", name, key)
+                claim = f"the {version.name} one finds {key}, capitals {manifest.get('capitals')}"
+                self.hold(f"{claim}: {found.stderr}", found.returncode == 0)
 
     def hold_commands(self, version: Version, names: list[str], submitted: str) -> None:
         """What each version says of what both left."""

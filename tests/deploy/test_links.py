@@ -7,6 +7,7 @@ import pytest
 
 from tests.pages import LINK, PAGES, ROOT
 
+PICTURE = re.compile(r"!\[([^]]*)\]\(([^)]*)\)")
 FOLDERS = [ROOT / name for name in ("receiver", "workers", "deploy", "tests")]
 LINKED = [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))]
 
@@ -25,6 +26,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), path
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+def test_pictures_are_small_and_described() -> None:
+    shown = [(page, *link) for page in PAGES for link in PICTURE.findall(page.read_text())]
+    assert shown
+    for page, said, path in shown:
+        assert said
+        assert (page.parent / path).stat().st_size <= 150_000
 
 
 def test_page_one_leads_to_the_pages() -> None:

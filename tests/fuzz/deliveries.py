@@ -1,4 +1,4 @@
-"""R31: mutated deliveries against the real application in this process, with a real Valkey behind it."""
+"""Mutated deliveries against the real application in this process, with a real Valkey behind it."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ MAX_SHOWN = 5
 
 def fuzz_deliveries(folder: Path, seed: int, count: int) -> Report:
     """Send `count` mutants, and after each round the originals that they were made of: those must be accepted."""
-    report = Report("R31", seed)
+    report = Report("mutated deliveries", seed)
     with open_stage(folder, seed) as stage, logging_to(folder / "app.log") as log:
         begun = time.monotonic()
         asyncio.run(_run(stage, report, count))

@@ -1,4 +1,4 @@
-"""R28: bodies and headers without end against the real `serve` process. They are refused, and its memory stays flat."""
+"""Bodies and headers without end against the real `serve` process. They are refused, and its memory stays flat."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ TIMEOUT_S = 60.0
 
 def flood(folder: Path, seed: int, megabytes: int) -> Report:
     """A body of so many megabytes in chunks, one with its length before it, and a header of a fifth of that."""
-    report = Report("R28", seed)
+    report = Report("floods", seed)
     size = megabytes * 1024 * 1024
     chunk = b"%x\r\n%b\r\n" % (len(PIECE), PIECE)
     floods = {

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from deploy.sandbox.signing import SECRET_PREFIX, sign_v1
+from deploy.sandbox.delivery.signing import SECRET_PREFIX, sign_v1
 from tests.fuzz.originals import (
     OTHER_PATH,
     PATH,

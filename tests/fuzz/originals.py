@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from deploy.sandbox.signing import DynamicKeys, sign_v1
+from deploy.sandbox.delivery.signing import DynamicKeys, sign_v1
 
 PATH, OTHER_PATH = "/webhooks/gemini", "/webhooks/gemini/other"
 SCHEMES = ("v1", "v1a", "jwt")

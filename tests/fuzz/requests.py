@@ -1,4 +1,4 @@
-"""R42: malformed HTTP requests against the real `serve` process, over sockets."""
+"""Malformed HTTP requests against the real `serve` process, over sockets."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
 
 def fuzz_requests(folder: Path, seed: int, count: int) -> Report:
     """Send `count` malformed requests, each over its own connection."""
-    report = Report("R42", seed)
+    report = Report("malformed requests", seed)
     with open_stage(folder, seed) as stage, running_server(stage) as server:
         begun = time.monotonic()
         asyncio.run(_send_all(stage, server, report, count))

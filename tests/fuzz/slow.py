@@ -1,4 +1,4 @@
-"""R42: slow clients against the real `serve` process, what others notice of them, and whether they hold up its end."""
+"""Slow clients against the real `serve` process, what others notice of them, and whether they hold up its end."""
 
 import asyncio
 import resource
@@ -40,7 +40,7 @@ KEPT = (GET, False)
 
 def run_slow_clients(folder: Path, seed: int, clients: int) -> Report:
     """Hold `clients` half-open connections, and time others until the server has closed them all; then stop it."""
-    report = Report("R42 slow clients", seed)
+    report = Report("slow clients", seed)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with open_stage(folder, seed) as stage, running_server(stage) as server:

@@ -10,8 +10,8 @@ from pathlib import Path
 from random import Random
 from subprocess import Popen
 
+from deploy.sandbox.delivery.signing import SECRET_PREFIX, DynamicKeys
 from deploy.sandbox.processes import allocate_port, start, stop
-from deploy.sandbox.signing import SECRET_PREFIX, DynamicKeys
 from deploy.sandbox.valkey import running_valkey
 from tests.answering import Answer, answering
 from tests.fuzz.originals import Signer, b64

@@ -80,8 +80,8 @@ class Sandbox:
         ).content
         return [json.loads(line) for line in content.split(b"\n") if line]
 
-    def fault(self, **knobs: Any) -> None:
-        self.ask("POST", "/sandbox/faults", knobs)
+    def fault(self, **faults: Any) -> None:
+        self.ask("POST", "/sandbox/faults", faults)
 
     def deliveries(self, batch: str) -> list[Json]:
         return [

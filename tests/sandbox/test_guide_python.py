@@ -1,4 +1,4 @@
-"""What the real SDK makes of the answers to the guide's calls; the samples themselves run in test_samples_python.py."""
+"""What the SDK for Python makes of the sandbox's answers to the calls of the guide."""
 
 import base64
 import io
@@ -42,6 +42,12 @@ def inlined(job: types.BatchJob) -> list[types.InlinedResponse]:
     return job.dest.inlined_responses
 
 
+def result_file(job: types.BatchJob) -> str:
+    assert job.dest is not None
+    assert job.dest.file_name is not None
+    return job.dest.file_name
+
+
 def text_of(row: types.InlinedResponse) -> str:
     assert row.response is not None
     assert row.response.text is not None
@@ -50,45 +56,32 @@ def text_of(row: types.InlinedResponse) -> str:
 
 @pytest.fixture
 def uploaded(client: genai.Client, tmp_path: Path) -> types.File:
-    path = tmp_path / "my-batch-requests.jsonl"
-    requests = [
-        {
-            "key": "request-1",
-            "request": {
-                "contents": [{"parts": [{"text": "Describe the process of photosynthesis."}]}]
-            },
-        },
-        {
-            "key": "request-2",
-            "request": {"contents": [{"parts": [{"text": "What is in a Margherita pizza?"}]}]},
-        },
-    ]
+    path = tmp_path / "questions.jsonl"
+    questions = {"moss": "How does moss drink?", "clock": "Who built the first clock?"}
+    requests = ({"key": key, "request": ask(text)} for key, text in questions.items())
     path.write_text("".join(json.dumps(request) + "\n" for request in requests))
-    config = types.UploadFileConfig(display_name="my-batch-requests", mime_type="jsonl")
+    config = types.UploadFileConfig(display_name="questions", mime_type="jsonl")
     return client.files.upload(file=str(path), config=config)
 
 
 def test_inline_requests_answer_inline(client: genai.Client, wait_job: Wait) -> None:
-    requests = [ask("Tell me a one-sentence joke."), ask("Why is the sky blue?")]
-    created = client.batches.create(
-        model=MODEL, src=requests, config={"display_name": "inlined-requests-job-1"}
-    )
-    assert created.state is not None
-    assert created.state.name == "JOB_STATE_PENDING"
+    requests = [ask("Name a river in Peru."), ask("How old can an oak become?")]
+    config: Any = {"display_name": "two questions"}
+    created = client.batches.create(model=MODEL, src=requests, config=config)
+    assert created.state is types.JobState.JOB_STATE_PENDING
     job = wait_job(name_of(created))
-    assert job.state is not None
-    assert job.state.name == "JOB_STATE_SUCCEEDED"
-    assert (job.display_name, job.model) == ("inlined-requests-job-1", "models/gemini-3.5-flash")
+    assert job.state is types.JobState.JOB_STATE_SUCCEEDED
+    assert (job.display_name, job.model) == ("two questions", "models/gemini-3.5-flash")
     assert job.create_time is not None
     assert job.end_time is not None
     assert job.end_time > job.create_time
     rows = inlined(job)
-    assert ["joke" in text_of(rows[0]), "sky" in text_of(rows[1])] == [True, True]
+    assert ["river" in text_of(rows[0]), "oak" in text_of(rows[1])] == [True, True]
     assert all(row.response and row.response.usage_metadata for row in rows)
 
 
 def test_uploaded_file_reads_back(client: genai.Client, uploaded: types.File) -> None:
-    assert (uploaded.display_name, uploaded.mime_type) == ("my-batch-requests", "jsonl")
+    assert (uploaded.display_name, uploaded.mime_type) == ("questions", "jsonl")
     assert uploaded.state is types.FileState.ACTIVE
     assert uploaded.source is types.FileSource.UPLOADED
     found = client.files.get(name=name_of(uploaded))
@@ -101,40 +94,39 @@ def test_uploaded_file_reads_back(client: genai.Client, uploaded: types.File) ->
 
 
 def test_file_job_gives_file(client: genai.Client, uploaded: types.File, wait_job: Wait) -> None:
-    created = client.batches.create(
-        model=MODEL, src=name_of(uploaded), config={"display_name": "file-upload-job-1"}
-    )
+    config: Any = {"display_name": "questions from a file"}
+    created = client.batches.create(model=MODEL, src=name_of(uploaded), config=config)
     job = wait_job(name_of(created))
-    assert job.dest is not None
-    assert job.dest.file_name is not None
-    assert len(job.dest.file_name.removeprefix("files/")) == 42
-    lines = client.files.download(file=job.dest.file_name).decode("utf-8").splitlines()
-    assert [json.loads(line)["key"] for line in lines] == ["request-1", "request-2"]
+    assert len(result_file(job).removeprefix("files/")) == 42
+    lines = client.files.download(file=result_file(job)).decode("utf-8").splitlines()
+    assert [json.loads(line)["key"] for line in lines] == ["moss", "clock"]
     assert all(line.startswith('{"response":{') for line in lines)
-    assert all(line.endswith(f'"key":"request-{number}"}}') for number, line in enumerate(lines, 1))
+    assert lines[0].endswith('"key":"moss"}')
+    assert lines[1].endswith('"key":"clock"}')
 
 
 def test_result_file_has_no_metadata(
-    client: genai.Client, uploaded: types.File, wait_job: Wait
+    client: genai.Client,
+    uploaded: types.File,
+    wait_job: Wait,
 ) -> None:
     job = wait_job(name_of(client.batches.create(model=MODEL, src=name_of(uploaded))))
-    assert job.dest is not None
-    assert job.dest.file_name is not None
     with pytest.raises(errors.ClientError, match="cannot be more than 40 characters") as refused:
-        client.files.get(name=job.dest.file_name)
+        client.files.get(name=result_file(job))
     assert refused.value.code == 400
     with pytest.raises(errors.ClientError, match="cannot be more than 40 characters"):
-        client.files.delete(name=job.dest.file_name)
+        client.files.delete(name=result_file(job))
 
 
 def test_download_streams_to_path(
-    client: genai.Client, uploaded: types.File, wait_job: Wait, tmp_path: Path
+    client: genai.Client,
+    uploaded: types.File,
+    wait_job: Wait,
+    tmp_path: Path,
 ) -> None:
     job = wait_job(name_of(client.batches.create(model=MODEL, src=name_of(uploaded))))
-    assert job.dest is not None
-    assert job.dest.file_name is not None
-    client.files.download(file=job.dest.file_name, destination=str(tmp_path / "out"))
-    assert (tmp_path / "out").read_bytes() == client.files.download(file=job.dest.file_name)
+    client.files.download(file=result_file(job), destination=str(tmp_path / "out"))
+    assert (tmp_path / "out").read_bytes() == client.files.download(file=result_file(job))
 
 
 @EXPERIMENTAL
@@ -144,36 +136,31 @@ def test_embeddings_from_inline_requests(client: genai.Client, wait_job: Wait) -
     created = client.batches.create_embeddings(
         model="gemini-embedding-2",
         src={"inlined_requests": requests},
-        config={"display_name": "Inlined embeddings batch"},
+        config={"display_name": "two texts"},
     )
     job = wait_job(name_of(created))
     assert job.dest is not None
     rows = job.dest.inlined_embed_content_responses
     assert rows is not None
-    values = [
-        row.response.embedding.values for row in rows if row.response and row.response.embedding
-    ]
+    answers = [row.response for row in rows if row.response]
+    values = [answer.embedding.values for answer in answers if answer.embedding]
     assert [len(found or []) for found in values] == [64, 64]
     assert values[0] != values[1]
 
 
 @EXPERIMENTAL
 def test_embeddings_from_input_file(client: genai.Client, wait_job: Wait) -> None:
-    line = {
-        "key": "request_1",
-        "request": {"content": {"parts": [{"text": "one"}]}, "output_dimensionality": 3},
-    }
+    request = {"content": {"parts": [{"text": "one"}]}, "output_dimensionality": 3}
+    line = {"key": "request_1", "request": request}
     content = io.BytesIO(json.dumps(line).encode())
     source = client.files.upload(file=content, config=types.UploadFileConfig(mime_type="jsonl"))
     created = client.batches.create_embeddings(
         model="gemini-embedding-2",
         src={"file_name": source.name},
-        config={"display_name": "Input embeddings batch"},
+        config={"display_name": "texts of a file"},
     )
     job = wait_job(name_of(created))
-    assert job.dest is not None
-    assert job.dest.file_name is not None
-    row = json.loads(client.files.download(file=job.dest.file_name))
+    row = json.loads(client.files.download(file=result_file(job)))
     assert row["key"] == "request_1"
     assert row["response"]["tokenCount"] == "1"
     assert len(row["response"]["embedding"]["values"]) == 3
@@ -181,21 +168,17 @@ def test_embeddings_from_input_file(client: genai.Client, wait_job: Wait) -> Non
 
 def test_system_instruction_is_accepted(client: genai.Client, wait_job: Wait) -> None:
     requests = [
-        {"contents": [{"parts": [{"text": "Write a short poem about a cloud."}]}]},
-        ask(
-            "Write a poem about a cat.",
-            system_instruction={"parts": [{"text": "You are a cat. Your name is Neko."}]},
-        ),
+        {"contents": [{"parts": [{"text": "Praise a lighthouse."}]}]},
+        ask("Praise a harbour.", system_instruction={"parts": [{"text": "You are a gull."}]}),
     ]
     job = wait_job(name_of(client.batches.create(model=MODEL, src=requests)))
-    assert ["cloud" in text_of(inlined(job)[0]), "cat" in text_of(inlined(job)[1])] == [True, True]
+    first, second = map(text_of, inlined(job))
+    assert ["lighthouse" in first, "harbour" in second] == [True, True]
 
 
 def test_google_search_grounds_answer(client: genai.Client, wait_job: Wait) -> None:
-    requests = [
-        ask("Who won the euro 1998?"),
-        ask("Who won the euro 2025?", tools=[{"google_search": {}}]),
-    ]
+    question = "Which comets are near?"
+    requests = [ask(question), ask(question, tools=[{"google_search": {}}])]
     plain, searched = inlined(wait_job(name_of(client.batches.create(model=MODEL, src=requests))))
     assert plain.response is not None
     assert plain.response.candidates is not None
@@ -204,20 +187,15 @@ def test_google_search_grounds_answer(client: genai.Client, wait_job: Wait) -> N
     assert searched.response.candidates is not None
     grounding = searched.response.candidates[0].grounding_metadata
     assert grounding is not None
-    assert grounding.web_search_queries == ["Who won the euro 2025?"]
+    assert grounding.web_search_queries == [question]
     assert grounding.grounding_chunks is not None
     assert grounding.grounding_chunks[0].web is not None
 
 
 def test_structured_output_fits_schema(client: genai.Client, wait_job: Wait) -> None:
     config = {"response_mime_type": "application/json", "response_schema": list[Recipe]}
-    requests = [
-        ask("List a few cookie recipes.", **config),
-        ask("List gluten free ones.", **config),
-    ]
-    created = client.batches.create(
-        model=MODEL, src=requests, config={"display_name": "structured-output-job-1"}
-    )
+    requests = [ask("Name three soups.", **config), ask("Name two pies.", **config)]
+    created = client.batches.create(model=MODEL, src=requests)
     for row in inlined(wait_job(name_of(created))):
         recipes = TypeAdapter(list[Recipe]).validate_json(text_of(row))
         assert recipes
@@ -226,11 +204,11 @@ def test_structured_output_fits_schema(client: genai.Client, wait_job: Wait) -> 
 
 def test_webhook_create_shows_secret(client: genai.Client) -> None:
     webhook = client.webhooks.create(
-        name="MyBatchWebhook",
+        name="ended",
         subscribed_events=["batch.succeeded", "batch.failed"],
-        uri="https://my-api.com/gemini-callback",
+        uri="https://example.com/gemini",
     )
-    assert (webhook.name, webhook.uri) == ("MyBatchWebhook", "https://my-api.com/gemini-callback")
+    assert (webhook.name, webhook.uri) == ("ended", "https://example.com/gemini")
     assert webhook.subscribed_events == ["batch.succeeded", "batch.failed"]
     assert webhook.state == "enabled"
     assert webhook.new_signing_secret is not None
@@ -238,10 +216,8 @@ def test_webhook_create_shows_secret(client: genai.Client) -> None:
 
 
 def test_list_walks_all_pages(client: genai.Client) -> None:
-    created = [
-        name_of(client.batches.create(model=MODEL, src=[ask(f"Question {number}")]))
-        for number in range(5)
-    ]
+    sources = [[ask(f"Question {number}")] for number in range(5)]
+    created = [name_of(client.batches.create(model=MODEL, src=source)) for source in sources]
     pager = client.batches.list(config={"page_size": 2})
     assert len(pager.page) == 2
     listed = [job.name for job, _ in zip(pager, range(5), strict=False)]
@@ -252,8 +228,7 @@ def test_cancelled_job_says_so(client: genai.Client, wait_job: Wait) -> None:
     job = client.batches.create(model=MODEL, src=[ask("x")], config={"display_name": "[stuck]"})
     client.batches.cancel(name=name_of(job))
     ended = wait_job(name_of(job))
-    assert ended.state is not None
-    assert ended.state.name == "JOB_STATE_CANCELLED"
+    assert ended.state is types.JobState.JOB_STATE_CANCELLED
     assert ended.dest is None
 
 
@@ -267,38 +242,28 @@ def test_deleted_job_is_gone(client: genai.Client) -> None:
 
 
 def test_failed_job_says_so(client: genai.Client, wait_job: Wait) -> None:
-    job = wait_job(
-        name_of(
-            client.batches.create(model=MODEL, src=[ask("x")], config={"display_name": "[fail]"})
-        )
-    )
-    assert job.state is not None
-    assert job.state.name == "JOB_STATE_FAILED"
+    config: Any = {"display_name": "[fail]"}
+    job = wait_job(name_of(client.batches.create(model=MODEL, src=[ask("x")], config=config)))
+    assert job.state is types.JobState.JOB_STATE_FAILED
     assert job.dest is None
 
 
 def test_image_job_gives_pictures(client: genai.Client, wait_job: Wait, tmp_path: Path) -> None:
-    path = tmp_path / "my-batch-image-requests.jsonl"
+    path = tmp_path / "pictures.jsonl"
     config = {"responseModalities": ["TEXT", "IMAGE"]}
     with path.open("w") as file:
         for letter in "AB":
-            contents = [{"parts": [{"text": f"A big letter {letter} surrounded by animals"}]}]
+            contents = [{"parts": [{"text": f"The letter {letter}, woven of willow"}]}]
             request = {"contents": contents, "generation_config": config}
             file.write(json.dumps({"key": f"request-{letter}", "request": request}) + "\n")
-    upload_config = types.UploadFileConfig(
-        display_name="my-batch-image-requests", mime_type="jsonl"
-    )
+    upload_config = types.UploadFileConfig(display_name="pictures", mime_type="jsonl")
     source = client.files.upload(file=str(path), config=upload_config)
     created = client.batches.create(
-        model="gemini-3-pro-image-preview",
-        src=name_of(source),
-        config={"display_name": "file-image-upload-job-1"},
+        model="gemini-3-pro-image-preview", src=name_of(source), config={"display_name": "pictures"}
     )
     job = wait_job(name_of(created))
-    assert job.dest is not None
-    assert job.dest.file_name is not None
     pictures = []
-    for line in client.files.download(file=job.dest.file_name).decode("utf-8").splitlines():
+    for line in client.files.download(file=result_file(job)).decode("utf-8").splitlines():
         parts = json.loads(line)["response"]["candidates"][0]["content"]["parts"]
         assert any(part.get("text") for part in parts)
         inline = next(part["inlineData"] for part in parts if part.get("inlineData"))
@@ -310,19 +275,19 @@ def test_image_job_gives_pictures(client: genai.Client, wait_job: Wait, tmp_path
 
 
 def test_webhook_config_reaches_endpoint(
-    client: genai.Client, uploaded: types.File, callbacks: Callbacks
+    client: genai.Client,
+    uploaded: types.File,
+    callbacks: Callbacks,
 ) -> None:
     webhook: Any = {"uris": [callbacks.url], "user_metadata": {"job_group": "nightly", "n": 1}}
-    job = client.batches.create(
-        model=MODEL, src=name_of(uploaded), config={"webhook_config": webhook}
-    )
+    config: Any = {"webhook_config": webhook}
+    job = client.batches.create(model=MODEL, src=name_of(uploaded), config=config)
     event = json.loads(callbacks.wait()[0].body)
     assert event["type"] == "batch.succeeded"
     assert event["user_metadata"] == {"job_group": "nightly", "n": 1}
     assert event["data"]["id"] == job.name
-    assert (
-        event["data"]["output_file_uri"] == f"files/batch-{name_of(job).removeprefix('batches/')}"
-    )
+    batch_id = name_of(job).removeprefix("batches/")
+    assert event["data"]["output_file_uri"] == f"files/batch-{batch_id}"
 
 
 def test_unknown_input_file_is_refused(client: genai.Client) -> None:

@@ -1,4 +1,4 @@
-"""The guide's REST calls as raw requests, answers in full; the samples themselves run in test_samples_rest.py."""
+"""The guide's REST calls as raw requests, with the answers in full."""
 
 import json
 
@@ -8,19 +8,14 @@ import pytest
 from tests.sandbox.conftest import KEY, Sandbox
 
 MODEL_URL = "/v1beta/models/gemini-3.5-flash:batchGenerateContent"
-PHOTOSYNTHESIS = {"contents": [{"parts": [{"text": "Describe the process of photosynthesis."}]}]}
+QUESTION = {"contents": [{"parts": [{"text": "How does moss drink?"}]}]}
 
 
 def test_inline_sample_keeps_metadata(sandbox: Sandbox) -> None:
-    requests = [
-        {"request": PHOTOSYNTHESIS, "metadata": {"key": f"request-{number}"}} for number in (1, 2)
-    ]
-    batch = {
-        "display_name": "my-batch-requests",
-        "input_config": {"requests": {"requests": requests}},
-    }
+    requests = [{"request": QUESTION, "metadata": {"key": f"request-{row}"}} for row in (1, 2)]
+    batch = {"display_name": "two questions", "input_config": {"requests": {"requests": requests}}}
     created = sandbox.ask("POST", MODEL_URL, {"batch": batch})
-    assert created["metadata"]["displayName"] == "my-batch-requests"
+    assert created["metadata"]["displayName"] == "two questions"
     ended = sandbox.ended(created["name"])
     rows = ended["response"]["inlinedResponses"]["inlinedResponses"]
     assert [row["metadata"]["key"] for row in rows] == ["request-1", "request-2"]
@@ -28,7 +23,7 @@ def test_inline_sample_keeps_metadata(sandbox: Sandbox) -> None:
 
 
 def test_upload_sample_runs_keyless_lines(sandbox: Sandbox) -> None:
-    body = b"".join(json.dumps(PHOTOSYNTHESIS).encode() + b"\n" for _ in range(2))
+    body = b"".join(json.dumps(QUESTION).encode() + b"\n" for _ in range(2))
     started = sandbox.http.post(
         "/upload/v1beta/files",
         headers={
@@ -38,18 +33,15 @@ def test_upload_sample_runs_keyless_lines(sandbox: Sandbox) -> None:
             "X-Goog-Upload-Header-Content-Type": "text/plain",
             "Content-Type": "application/jsonl",
         },
-        content=b"{'file': {'display_name': 'BatchInput'}}",
+        content=b"{'file': {'display_name': 'questions'}}",
     )
     headers = {"X-Goog-Upload-Offset": "0", "X-Goog-Upload-Command": "upload, finalize"}
-    info = httpx.post(started.headers["x-goog-upload-url"], headers=headers, content=body).json()[
-        "file"
-    ]
-    assert (info["displayName"], info["mimeType"], info["sizeBytes"]) == (
-        "BatchInput",
-        "text/plain",
-        str(len(body)),
-    )
-    batch = f"{{'batch': {{'display_name': 'my-batch', 'input_config': {{'file_name': '{info['name']}'}}}}}}"
+    url = started.headers["x-goog-upload-url"]
+    info = httpx.post(url, headers=headers, content=body).json()["file"]
+    assert (info["displayName"], info["mimeType"]) == ("questions", "text/plain")
+    assert info["sizeBytes"] == str(len(body))
+    config = f"{{'file_name': '{info['name']}'}}"
+    batch = f"{{'batch': {{'display_name': 'questions', 'input_config': {config}}}}}"
     created = sandbox.http.post(MODEL_URL, content=batch.encode()).json()
     ended = sandbox.ended(created["name"])
     assert ended["metadata"]["inputConfig"] == {"fileName": info["name"]}
@@ -59,7 +51,7 @@ def test_upload_sample_runs_keyless_lines(sandbox: Sandbox) -> None:
 
 
 def test_list_get_cancel_delete_samples(sandbox: Sandbox) -> None:
-    inline = {"requests": {"requests": [{"request": PHOTOSYNTHESIS}]}}
+    inline = {"requests": {"requests": [{"request": QUESTION}]}}
     name = sandbox.create({"displayName": "[stuck]", "inputConfig": inline})["name"]
     assert sandbox.ask("GET", "/v1beta/batches")["operations"][0]["name"] == name
     assert sandbox.ask("POST", f"/v1beta/{name}:cancel") == {}
@@ -70,16 +62,13 @@ def test_list_get_cancel_delete_samples(sandbox: Sandbox) -> None:
 
 def test_webhook_sample_takes_chosen_id(sandbox: Sandbox) -> None:
     body = {
-        "name": "My Example",
-        "uri": "https://my-api.com/cb",
+        "name": "ended",
+        "uri": "https://example.com/gemini",
         "subscribed_events": ["batch.succeeded"],
     }
-    created = sandbox.ask("POST", "/v1/webhooks?webhook_id=my-example-webhook-123", body)
-    assert created["id"] == "my-example-webhook-123"
-    assert (
-        sandbox.http.post("/v1/webhooks?webhook_id=my-example-webhook-123", json=body).status_code
-        == 409
-    )
+    created = sandbox.ask("POST", "/v1/webhooks?webhook_id=chosen-id-1", body)
+    assert created["id"] == "chosen-id-1"
+    assert sandbox.http.post("/v1/webhooks?webhook_id=chosen-id-1", json=body).status_code == 409
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta", "v1main"])

@@ -26,7 +26,7 @@ def test_taken_port_is_said_in_words() -> None:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(
-        f"Error: port {port} of 127.0.0.1 can't be had (Address already in use): end what"
+        f"Error: port {port} of 127.0.0.1 cannot be used (Address already in use): stop"
     )
 
 

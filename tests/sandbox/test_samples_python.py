@@ -1,5 +1,6 @@
 """The guide's Python samples, run with the real SDK in this process. Only sleeps are shorter."""
 
+import itertools
 import json
 import re
 import time
@@ -9,9 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.sandbox.api.test_batches import inline, rows_of
 from tests.sandbox.conftest import Json, Sandbox
-from tests.sandbox.samples import environment, sample
-from tests.sandbox.test_batches import inline
+from tests.sandbox.printed_samples import sample
+from tests.sandbox.program_runs import environment
 
 CLIENT = "from google import genai\nclient = genai.Client()\n"
 ENDS = [
@@ -21,11 +23,9 @@ ENDS = [
     ("[cancel-partial]", "CANCELLED"),
 ]
 ENTRY = {"key": "request-1", "request": {"contents": [{"parts": [{"text": "hello"}]}]}}
-EMBED_ENTRY = {
-    "key": "request-1",
-    "request": {"content": {"parts": [{"text": "one"}]}, "output_dimensionality": 3},
-}
-EMBED_INLINE = {"inputConfig": {"requests": {"requests": [{"request": EMBED_ENTRY["request"]}]}}}
+EMBED_REQUEST = {"content": {"parts": [{"text": "one"}]}, "output_dimensionality": 3}
+EMBED_ENTRY = {"key": "request-1", "request": EMBED_REQUEST}
+EMBED_INLINE = {"inputConfig": {"requests": {"requests": [{"request": EMBED_REQUEST}]}}}
 pytestmark = pytest.mark.filterwarnings(r"ignore:batches.create_embeddings\(\) is experimental")
 
 
@@ -44,7 +44,7 @@ def run(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., Ran]:
-    """Run sources as one script, in a folder of its own; a sample that goes on from others comes after them."""
+    """Run sources as one script in a folder of its own; a sample follows what it continues."""
     sleep = time.sleep
     for name, value in environment(sandbox.url).items():
         monkeypatch.setenv(name, value)
@@ -74,7 +74,7 @@ def only(pattern: str, output: str) -> str:
 
 
 def texts(sandbox: Sandbox, job: str) -> list[str]:
-    rows = sandbox.ended(job)["response"]["inlinedResponses"]["inlinedResponses"]
+    rows = rows_of(sandbox.ended(job))
     return [row["response"]["candidates"][0]["content"]["parts"][0]["text"] for row in rows]
 
 
@@ -84,14 +84,14 @@ def file_job(sandbox: Sandbox, entry: Json, method: str = "batchGenerateContent"
 
 
 def test_inline(sandbox: Sandbox, run: Run) -> None:
-    ran = run(sample("python/inline.py"))
+    ran = run(sample("python/inline"))
     name = only(r"^Created batch job: (batches/[a-z0-9]{36})\n$", ran.output)
     assert ["joke" in texts(sandbox, name)[0], "sky" in texts(sandbox, name)[1]] == [True, True]
     assert sandbox.ended(name)["metadata"]["displayName"] == "inlined-requests-job-1"
 
 
 def test_upload_and_create_from_file(sandbox: Sandbox, run: Run) -> None:
-    ran = run(sample("python/upload.py"), sample("python/create_from_file.py"))
+    ran = run(sample("python/upload"), sample("python/create_from_file"))
     stored = sandbox.ask("GET", f"/v1/{only(r'Uploaded file: (files/[a-z0-9]{12})', ran.output)}")
     assert (stored["displayName"], stored["mimeType"]) == ("my-batch-requests", "jsonl")
     lines = sandbox.result_lines(sandbox.ended(only("Created batch job: (.+)", ran.output)))
@@ -105,12 +105,10 @@ def test_embeddings(sandbox: Sandbox, run: Run) -> None:
         f"import types\nuploaded_batch_requests = types.SimpleNamespace(name={file!r})\n"
         "inlined_requests = {'contents': ['one', 'two']}\n"
     )
-    names = run(given, sample("python/embeddings.py")).names
+    names = run(given, sample("python/embeddings")).names
     (line,) = sandbox.result_lines(sandbox.ended(names["file_job"].name))
     assert (line["key"], len(line["response"]["embedding"]["values"])) == ("request-1", 3)
-    rows = sandbox.ended(names["batch_job"].name)["response"]["inlinedResponses"][
-        "inlinedResponses"
-    ]
+    rows = rows_of(sandbox.ended(names["batch_job"].name))
     assert [len(row["response"]["embedding"]["values"]) for row in rows] == [768, 768]
 
 
@@ -122,69 +120,66 @@ def test_embeddings(sandbox: Sandbox, run: Run) -> None:
     ],
 )
 def test_request_configs(
-    sandbox: Sandbox, run: Run, name: str, source: str, grounded: list[bool]
+    sandbox: Sandbox,
+    run: Run,
+    name: str,
+    source: str,
+    grounded: list[bool],
 ) -> None:
     create = f"job = client.batches.create(model='gemini-3.5-flash', src={source})\n"
-    job = run(CLIENT, sample(f"python/{name}.py"), create).names["job"].name
-    rows = sandbox.ended(job)["response"]["inlinedResponses"]["inlinedResponses"]
+    job = run(CLIENT, sample(f"python/{name}"), create).names["job"].name
+    rows = rows_of(sandbox.ended(job))
     assert ["groundingMetadata" in row["response"]["candidates"][0] for row in rows] == grounded
 
 
 def test_structured_output(run: Run) -> None:
-    output = run(sample("python/structured_output.py")).output
+    output = run(sample("python/structured_output")).output
     assert "Job finished with state: JOB_STATE_SUCCEEDED" in output
     answers = re.findall(r"--- Response \d ---\n(.+)\n", output)
     assert len(answers) == 2
-    assert all(
-        set(recipe) == {"recipe_name", "ingredients"}
-        for answer in answers
-        for recipe in json.loads(answer)
-    )
+    for recipe in itertools.chain(*map(json.loads, answers)):
+        assert set(recipe) == {"recipe_name", "ingredients"}
 
 
 @pytest.mark.parametrize(("marker", "state"), ENDS)
 def test_poll(sandbox: Sandbox, run: Run, marker: str, state: str) -> None:
-    output = run(
-        named_job("python/poll.py", sandbox.create(inline("a", name=marker))["name"])
-    ).output
+    output = run(named_job("python/poll", sandbox.create(inline("a", name=marker))["name"])).output
     assert f"Job finished with state: JOB_STATE_{state}\n" in output
     # The SDK never fills `error` on this API: the sample prints None for what went wrong.
     assert ("Error: None" in output) == (state == "FAILED")
 
 
 def test_webhook(sandbox: Sandbox, run: Run) -> None:
-    assert run(sample("python/webhook.py")).output == "Created webhook: MyBatchWebhook\n"
+    assert run(sample("python/webhook")).output == "Created webhook: MyBatchWebhook\n"
     (webhook,) = sandbox.ask("GET", "/v1/webhooks")["webhooks"]
     assert webhook["subscribed_events"] == ["batch.succeeded", "batch.failed"]
 
 
 def test_results_from_file(sandbox: Sandbox, run: Run) -> None:
-    output = run(named_job("python/results.py", file_job(sandbox, ENTRY))).output
+    output = run(named_job("python/results", file_job(sandbox, ENTRY))).output
     assert json.loads(output.partition("content...\n")[2])["key"] == "request-1"
 
 
 def test_results_from_inline(sandbox: Sandbox, run: Run) -> None:
     job = sandbox.run(inline("hello", "[sandbox:error 8]"))["name"]
-    output = run(named_job("python/results.py", job)).output
+    output = run(named_job("python/results", job)).output
     assert re.search(r"Response 1:\nYou asked: 'hello'.+\nResponse 2:\nError: .*code=8", output)
 
 
 def test_results_from_embedding_file(sandbox: Sandbox, run: Run) -> None:
     job = file_job(sandbox, EMBED_ENTRY, "asyncBatchEmbedContent")
-    output = run(named_job("python/results.py", job)).output
-    assert (
-        len(json.loads(output.partition("content...\n")[2])["response"]["embedding"]["values"]) == 3
-    )
+    output = run(named_job("python/results", job)).output
+    line = json.loads(output.partition("content...\n")[2])
+    assert len(line["response"]["embedding"]["values"]) == 3
 
 
 def test_results_from_inline_embeddings(sandbox: Sandbox, run: Run) -> None:
     """As printed the sample finds nothing: its comment says which other name embeddings need."""
     job = sandbox.run(EMBED_INLINE, "asyncBatchEmbedContent")["name"]
-    printed = named_job("python/results.py", job)
+    printed = named_job("python/results", job)
     assert run(printed).output == "No results found (neither file nor inline).\n"
-    output = run(
-        printed.replace("dest.inlined_responses", "dest.inlined_embed_content_responses")
-    ).output
+    right = printed.replace("dest.inlined_responses", "dest.inlined_embed_content_responses")
+    output = run(right).output
     assert "Response 1:" in output
     assert "embedding=" in output
 
@@ -192,51 +187,44 @@ def test_results_from_inline_embeddings(sandbox: Sandbox, run: Run) -> None:
 @pytest.mark.parametrize(("marker", "state"), ENDS[1:])
 def test_results_of_unsuccessful_jobs(sandbox: Sandbox, run: Run, marker: str, state: str) -> None:
     job = sandbox.run(inline("a", name=marker))["name"]
-    output = run(named_job("python/results.py", job)).output
+    output = run(named_job("python/results", job)).output
     assert output == f"Job did not succeed. Final state: JOB_STATE_{state}\n"
 
 
 def test_list(sandbox: Sandbox, run: Run) -> None:
     names = [sandbox.create(inline("a"))["name"] for _ in range(3)]
-    assert (
-        re.findall(r"name='(batches/[a-z0-9]+)'", run(CLIENT, sample("python/list.py")).output)
-        == names[::-1]
-    )
+    output = run(CLIENT, sample("python/list")).output
+    assert re.findall(r"name='(batches/[a-z0-9]+)'", output) == names[::-1]
 
 
 def test_cancel(sandbox: Sandbox, run: Run) -> None:
     name = sandbox.create(inline("a", name="[stuck]"))["name"]
-    run(
-        CLIENT,
-        f"batch_job_to_cancel = client.batches.get(name={name!r})\n",
-        sample("python/cancel.py"),
-    )
+    given = f"batch_job_to_cancel = client.batches.get(name={name!r})\n"
+    run(CLIENT, given, sample("python/cancel"))
     assert sandbox.ask("GET", f"/v1/{name}")["metadata"]["state"] == "BATCH_STATE_CANCELLED"
 
 
 def test_delete(sandbox: Sandbox, run: Run) -> None:
     name = sandbox.create(inline("a"))["name"]
-    run(
-        CLIENT,
-        f"batch_job_to_delete = client.batches.get(name={name!r})\n",
-        sample("python/delete.py"),
-    )
+    given = f"batch_job_to_delete = client.batches.get(name={name!r})\n"
+    run(CLIENT, given, sample("python/delete"))
     assert sandbox.http.get(f"/v1/{name}").status_code == 404
 
 
 def test_images(run: Run) -> None:
-    ran = run(sample("python/images.py"))
+    ran = run(sample("python/images"))
     assert ran.output.count("Image mime type: image/png\n") == 2
     assert ran.names["data"].startswith(b"\x89PNG")
 
 
 def test_cached_content_names(sandbox: Sandbox, run: Run) -> None:
     """The guide has words about these, and no sample."""
-    cached = "src = [{'contents': 'a', 'config': {'cached_content': 'cachedContents/abc'}}, {'contents': 'b'}]\n"
+    cached = (
+        "cached = {'cached_content': 'cachedContents/abc'}\n"
+        "src = [{'contents': 'a', 'config': cached}, {'contents': 'b'}]\n"
+    )
     create = "job = client.batches.create(model='gemini-3.5-flash', src=src)\n"
     job = run(CLIENT, cached, create).names["job"].name
-    rows = sandbox.ended(job)["response"]["inlinedResponses"]["inlinedResponses"]
-    assert ["cachedContentTokenCount" in row["response"]["usageMetadata"] for row in rows] == [
-        True,
-        False,
-    ]
+    rows = rows_of(sandbox.ended(job))
+    usages = [row["response"]["usageMetadata"] for row in rows]
+    assert ["cachedContentTokenCount" in usage for usage in usages] == [True, False]

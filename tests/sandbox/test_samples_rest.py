@@ -1,4 +1,4 @@
-"""The guide's curl samples, run by bash; those that are wrong as printed also with the mistake put right."""
+"""The guide's curl samples, run by bash, as printed and with mistakes corrected."""
 
 import json
 from collections.abc import Callable
@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.programs import require
+from tests.sandbox.api.test_batches import inline, rows_of
 from tests.sandbox.conftest import Json, Sandbox
-from tests.sandbox.samples import HOST, made_right, run, sample
-from tests.sandbox.test_batches import inline
+from tests.sandbox.printed_samples import made_right, sample
+from tests.sandbox.program_runs import run
 
+HOST = "https://generativelanguage.googleapis.com"  # what the samples call
 RunShell = Callable[[str], str]
 NAMED = {"id": "123456"}  # the batch that the samples ask for: batches/123456
 ENTRY = b'{"key":"request-1","request":{"contents":[{"parts":[{"text":"hello"}]}]}}'
-UNTIL_DONE = f"until curl -s {HOST}/v1beta/$BATCH_NAME?key=a-key | grep -q '\"done\": true'; do sleep 0.1; done"
+DONE = f"curl -s {HOST}/v1beta/$BATCH_NAME?key=a-key | grep -q '\"done\": true'"
+UNTIL_DONE = f"until {DONE}; do sleep 0.1; done"
 
 
 @pytest.fixture
@@ -41,14 +44,14 @@ def stuck(sandbox: Sandbox) -> str:
 
 
 def test_inline(sandbox: Sandbox, shell: RunShell) -> None:
-    created: Json = json.loads(shell(sample("rest/inline.sh")))
+    created: Json = json.loads(shell(sample("rest/inline")))
     assert created["metadata"]["displayName"] == "my-batch-requests"
-    rows = sandbox.ended(created["name"])["response"]["inlinedResponses"]["inlinedResponses"]
+    rows = rows_of(sandbox.ended(created["name"]))
     assert [row["metadata"]["key"] for row in rows] == ["request-1", "request-2"]
 
 
 def test_upload(sandbox: Sandbox, shell: RunShell) -> None:
-    uri = json.loads(shell(sample("rest/upload.sh") + 'echo "$file_uri"\n'))
+    uri = json.loads(shell(sample("rest/upload") + 'echo "$file_uri"\n'))
     stored = sandbox.ask("GET", f"/v1beta/files/{uri.rpartition('/')[2]}")
     assert (stored["displayName"], stored["uri"]) == ("BatchInput", uri)
     ended = sandbox.run({"inputConfig": {"fileName": stored["name"]}})
@@ -57,14 +60,15 @@ def test_upload(sandbox: Sandbox, shell: RunShell) -> None:
 
 def test_create_from_file(sandbox: Sandbox, shell: RunShell) -> None:
     sandbox.upload(ENTRY, name="files/123456")
-    created = json.loads(shell(sample("rest/create_from_file.sh")))
-    assert [line["key"] for line in sandbox.result_lines(sandbox.ended(created["name"]))] == [
-        "request-1"
-    ]
+    created = json.loads(shell(sample("rest/create_from_file")))
+    (line,) = sandbox.result_lines(sandbox.ended(created["name"]))
+    assert line["key"] == "request-1"
 
 
 def test_webhook(sandbox: Sandbox, shell: RunShell) -> None:
-    created = json.loads(shell(sample("rest/webhook.sh")))
+    """The sample takes the key from another variable than all the others."""
+    given = "GOOGLE_API_KEY=$GEMINI_API_KEY\n"
+    created = json.loads(shell(given + sample("rest/webhook")))
     assert created["new_signing_secret"].startswith("whsec_")
     assert sandbox.ask("GET", "/v1/webhooks/my-example-webhook-123")["name"] == "My Example Webhook"
 
@@ -72,27 +76,27 @@ def test_webhook(sandbox: Sandbox, shell: RunShell) -> None:
 def test_results_as_printed_show_nothing(sandbox: Sandbox, shell: RunShell) -> None:
     """The sample waits for JOB_STATE_SUCCEEDED; the service says BATCH_STATE_SUCCEEDED."""
     ready(sandbox, output={"inlinedResponses": {"inlinedResponses": []}})
-    assert shell(sample("rest/results.sh")) == ""
-    assert "inlinedResponses" in shell(
-        sample("rest/results.sh").replace("JOB_STATE_", "BATCH_STATE_")
-    )
+    assert shell(sample("rest/results")) == ""
+    assert "inlinedResponses" in shell(sample("rest/results").replace("JOB_STATE_", "BATCH_STATE_"))
 
 
 def test_results_from_file(sandbox: Sandbox, shell: RunShell, tmp_path: Path) -> None:
     sandbox.fault(state_prefix="JOB_STATE_")
     (tmp_path / "result").write_bytes(b'{"response":{},"key":"a"}\n')
     ready(sandbox, result_path=str(tmp_path / "result"), request_count=1)
-    assert shell(sample("rest/results.sh")) == '{"response":{},"key":"a"}\n'
+    assert shell(sample("rest/results")) == '{"response":{},"key":"a"}\n'
 
 
 @pytest.mark.parametrize(
-    "row", [{"candidates": []}, {"embedding": {"values": [0.5]}}], ids=["text", "embedding"]
+    "row",
+    [{"candidates": []}, {"embedding": {"values": [0.5]}}],
+    ids=["text", "embedding"],
 )
 def test_results_from_inline(sandbox: Sandbox, shell: RunShell, row: Json) -> None:
     sandbox.fault(state_prefix="JOB_STATE_")
     rows = {"inlinedResponses": [{"response": row, "metadata": {"key": "a"}}]}
     ready(sandbox, output={"inlinedResponses": rows}, request_count=1)
-    assert json.loads(shell(sample("rest/results.sh"))) == rows
+    assert json.loads(shell(sample("rest/results"))) == rows
 
 
 @pytest.mark.parametrize(
@@ -104,24 +108,26 @@ def test_results_from_inline(sandbox: Sandbox, shell: RunShell, row: Json) -> No
     ],
 )
 def test_results_of_unsuccessful_jobs(
-    sandbox: Sandbox, shell: RunShell, state: str, words: str
+    sandbox: Sandbox,
+    shell: RunShell,
+    state: str,
+    words: str,
 ) -> None:
     sandbox.fault(state_prefix="JOB_STATE_")
     ready(sandbox, state=state)
-    assert words in shell(sample("rest/results.sh"))
+    assert words in shell(sample("rest/results"))
 
 
 def test_list(sandbox: Sandbox, shell: RunShell) -> None:
     ready(sandbox)
-    assert [shown["name"] for shown in json.loads(shell(sample("rest/list.sh")))["operations"]] == [
-        "batches/123456"
-    ]
+    (shown,) = json.loads(shell(sample("rest/list")))["operations"]
+    assert shown["name"] == "batches/123456"
 
 
 def test_cancel_as_printed_cancels_nothing(sandbox: Sandbox, shell: RunShell) -> None:
     """The sample lacks `-X POST`: a GET of `…:cancel` is no call of the service."""
     job = stuck(sandbox)
-    printed = made_right(sample("rest/cancel.sh"), ("batches/123456", job))
+    printed = made_right(sample("rest/cancel"), ("batches/123456", job))
     output = shell(printed)
     assert '"code": 404' in output
     assert output.endswith(("}\nBATCH_STATE_PENDING\n", "}\nBATCH_STATE_RUNNING\n"))
@@ -131,31 +137,29 @@ def test_cancel_as_printed_cancels_nothing(sandbox: Sandbox, shell: RunShell) ->
 
 def test_delete(sandbox: Sandbox, shell: RunShell) -> None:
     ready(sandbox)
-    assert shell(sample("rest/delete.sh")) == "{}\n"
+    assert shell(sample("rest/delete")) == "{}\n"
     assert sandbox.http.get("/v1/batches/123456").status_code == 404
 
 
 def test_images_as_printed_download_nothing(
-    sandbox: Sandbox, shell: RunShell, tmp_path: Path
+    sandbox: Sandbox,
+    shell: RunShell,
+    tmp_path: Path,
 ) -> None:
-    """It reads `.state` and `.dest.fileName`, which stand nowhere, and the guide's prefix of states."""
-    lines = sample("rest/images.sh").split("# Follow File API guide")[0]
-    shell(lines)
-    sandbox.upload(
-        (tmp_path / "my-batch-image-requests.jsonl").read_bytes(),
-        name="files/your-uploaded-file-name",
-    )
-    assert "Job succeeded" not in shell(sample("rest/images.sh"))
+    """It reads `.state` and `.dest.fileName`, which no answer has, and expects JOB_STATE_."""
+    shell(sample("rest/images").split("# Follow")[0])
+    written = (tmp_path / "my-batch-image-requests.jsonl").read_bytes()
+    sandbox.upload(written, name="files/your-uploaded-file-name")
+    assert "Job succeeded" not in shell(sample("rest/images"))
     right = made_right(
-        sample("rest/images.sh"),
-        ("# 3. Poll job status until completion by repeating the following command:", UNTIL_DONE),
+        sample("rest/images"),
+        ("# 3.", f"{UNTIL_DONE} #"),
         ("'.state'", "'.metadata.state'"),
         ("'.dest.fileName'", "'.response.responsesFile'"),
         ('= "JOB_STATE_', '= "BATCH_STATE_'),
     )
     assert "Results saved to batch_results.jsonl" in shell(right)
-    rows = [
-        json.loads(line) for line in (tmp_path / "batch_results.jsonl").read_bytes().splitlines()
-    ]
+    lines = (tmp_path / "batch_results.jsonl").read_bytes().splitlines()
+    rows = [json.loads(line) for line in lines]
     kinds = [set().union(*row["response"]["candidates"][0]["content"]["parts"]) for row in rows]
     assert kinds == [{"text", "inlineData"}] * 2

@@ -22,7 +22,7 @@ from workers.store.manifest import commit_manifest
 from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.verify_batch import verify_batch
 
-NEW_FIELDS = ("key_pattern", "meta", "rules")
+NEW_FIELDS = ("capitals", "key_pattern", "meta", "rules")
 PUBLIC = PublicKey.parse(KEY.public_key)
 
 

@@ -12,9 +12,11 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
+from receiver.outputs.error_codes import describe_code
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.storage import open_storage
 from workers.forms.answers import plain_text, read_answer
+from workers.store.failures import parse_reason
 from workers.store.index_rows import StoredRow
 from workers.store.lookup import explain_absence, find_row, read_line
 
@@ -69,7 +71,8 @@ def results(  # noqa: PLR0913 - one parameter an option
     else:
         click.echo(line)
     if row.outcome in ERROR_FILE:
-        click.echo(f"no answer: {row.outcome}", err=True)
+        code = describe_code(parse_reason(line).code)
+        click.echo(f"no answer: {row.outcome}{code and f' {code}'}", err=True)
         ctx.exit(1)
 
 

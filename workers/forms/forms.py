@@ -71,8 +71,7 @@ class Forms:
         self._storage, self._check, self._settings = storage, check, settings
         self._index = FormsIndex(folder / "index")
         self._outputs = FormOutputs(storage, check, folder, self._index)
-        template = settings.template
-        names = FormNames(batch_id, template.ending, groups=template.groups)
+        names = FormNames(batch_id, settings.template)
         self._place = Place(f"batches/{batch_id.removeprefix('batches/')}", names, self._outputs)
         self._table: Table | None = None
         media = MediaWriter(self._place, folder)

@@ -7,7 +7,7 @@ a folder all of them end alike, so that nothing but this ending is replaced.
 """
 
 from receiver.outputs.forms import Form
-from receiver.outputs.paths import batch_folder, encode_component, unkeyed_name
+from receiver.outputs.paths import Template, batch_folder, encode_component, unkeyed_name
 
 RAW_ENDING = ".json"  # of our own folders, whatever the template
 OWN_FOLDERS = ("_unkeyed", "_unmatched")
@@ -16,10 +16,9 @@ OWN_FOLDERS = ("_unkeyed", "_unmatched")
 class FormNames:
     """Names the forms of one batch."""
 
-    def __init__(self, batch_id: str, ending: str, *, groups: bool) -> None:
-        """`ending` and `groups` as the template's."""
-        self.groups = groups
-        self._batch_id, self._ending = batch_id, ending
+    def __init__(self, batch_id: str, template: Template) -> None:
+        self.groups = template.groups
+        self._batch_id, self._ending, self._capitals = batch_id, template.ending, template.capitals
 
     def name(self, form: Form, raw: str, extension: str, candidate: int | None = None) -> str:
         """The object of a form; `extension` with its dot. Many answers share it when many share the raw one.
@@ -37,9 +36,7 @@ class FormNames:
     def media(self, raw: str, number: int, key: str | None, part: int, extension: str) -> str:
         """The object of one picture or sound: each has its own, also where answers share theirs."""
         if self.groups and key is not None:
-            return (
-                f"{batch_folder(self._batch_id)}/_media/{encode_component(key)}.{part}{extension}"
-            )
+            return f"{batch_folder(self._batch_id)}/_media/{encode_component(key, self._capitals)}.{part}{extension}"
         if self.groups:
             raw = unkeyed_name(self._batch_id, number, groups=False)
         folder, slash, last = raw.rpartition("/")

@@ -4,7 +4,6 @@ Parquet where pyarrow is there (extra `parquet`), else gzip of JSON lines. Memor
 """
 
 import importlib
-import importlib.util
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from receiver.outputs.forms import has_parquet
 from workers.store.records import GzipWriter
 
 COUNTS = ("prompt", "cached", "candidates", "thoughts", "tool_use_prompt", "total")
@@ -78,9 +78,8 @@ class Table(Protocol):
 
 def open_table(scratch: Path, check: Callable[[], None]) -> Table:
     """A table in the best form that is to be had here. `check` is called between pieces of work, and may raise."""
-    if importlib.util.find_spec("pyarrow") is None:
-        return JsonTable(scratch / "table")
-    return ParquetTable(scratch / "table", check)
+    path = scratch / "table"
+    return ParquetTable(path, check) if has_parquet() else JsonTable(path)
 
 
 class JsonTable:

@@ -130,6 +130,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         forms=written.forms or UNSET,
         error=BatchError(batch.error_code, batch.error_message) if failed else None,
         template=template.text,
+        capitals=template.capitals,
         key_pattern=UNSET if template.pattern is None else template.pattern.pattern,
         meta=template.meta_values(metadata) or UNSET,
         rules=RULES,

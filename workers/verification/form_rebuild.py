@@ -16,8 +16,8 @@ from receiver.outputs.manifest import FormsRecord, Manifest
 from receiver.outputs.paths import Template, forms_name
 from workers.forms.forms import Forms, schema_sha256
 from workers.results.rules import RULES
+from workers.store.naming import Naming
 from workers.verification.findings import Discrepancy, VerifyReport
-from workers.verification.naming import Naming
 from workers.verification.rebuild_sinks import NullStorage, shortened
 
 

@@ -21,10 +21,10 @@ from workers.results.rules import RULES
 from workers.store.batch_input import BatchInput
 from workers.store.index_rows import StoredRow
 from workers.store.manifest import Written, build_manifest
+from workers.store.naming import Naming
 from workers.store.records import file_sha256
 from workers.verification.findings import Discrepancy, VerifyOptions, VerifyReport
 from workers.verification.form_rebuild import FormRebuild
-from workers.verification.naming import Naming
 from workers.verification.rebuild_sinks import CountingSink, NullStorage, RowChecks, shortened
 from workers.verification.source_file import SourceFile
 

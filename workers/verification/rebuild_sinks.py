@@ -110,6 +110,9 @@ class NullStorage:
 
     def delete(self, name: str) -> None: ...
 
+    def tells_case_apart(self) -> bool:
+        return True
+
     def scratch_near(self) -> Path | None:
         return None
 

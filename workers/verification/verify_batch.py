@@ -17,10 +17,10 @@ from receiver.outputs.paths import index_name, manifest_name, retry_name
 from receiver.storage import Storage
 from receiver.storage.replaced import find_replaced
 from workers.store.index_rows import read_row
+from workers.store.naming import read_naming, stored_capitals
 from workers.store.records import file_sha256, read_rows
 from workers.verification.findings import Discrepancy, VerifyOptions, VerifyReport
 from workers.verification.form_checks import check_forms
-from workers.verification.naming import read_naming
 from workers.verification.object_checks import ObjectChecks
 from workers.verification.rebuild import Rebuild
 from workers.verification.record_checks import (
@@ -101,6 +101,7 @@ class _Verification:
         """`data` is the manifest as it is stored."""
         storage, manifest, report = self._storage, self._manifest, self._report
         report.add(self._check_naming())
+        self._note_ignored_case()
         report.add(check_forms(storage, manifest, self._scratch, self._table))
         self._knows_names = not report.off
         report.add(check_records(storage, manifest))
@@ -123,6 +124,16 @@ class _Verification:
         else:
             report.note("objects that no record names: the records that name them are off")
         check_signature(storage, manifest.batch, data, self._options.public_keys, report)
+
+    def _note_ignored_case(self) -> None:
+        """A folder may have been copied to where two of its names are one."""
+        if stored_capitals(self._manifest) == "kept" and self._storage.exists(
+            self._name.swapcase()
+        ):
+            self._report.note(
+                "names that differ by case only: this storage takes them for one, and holds only the"
+                " result that was copied last; copy the batch again, to a storage that tells case apart"
+            )
 
     def _check_naming(self) -> Iterator[Discrepancy]:
         if self._naming.off is not None:

@@ -7,6 +7,7 @@ from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox, connect
 from receiver.inbox.redis_health import check_at_start
 from receiver.inbox.redispatch import Sweeper, sweep
+from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 from workers.job.scratch import clear_old_scratch
@@ -37,6 +38,8 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         storage = open_storage(settings.storage_url)  # one that can't be used stops the start
         template = settings.template
         log.info("worker.started", extra={"template": template.text, "example": template.example()})
+        if (warning := warn_of_missing_parquet(settings.forms)) is not None:
+            log.warning("worker.parquet_missing", extra={"cause": warning})
         clear_old_scratch(settings, storage)
         worker = BatchWorker(settings.redis_url, settings.patience.base_s, settings.notices.digests)
         prepare_forks()

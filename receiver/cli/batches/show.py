@@ -9,7 +9,8 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.printable import printable
 from receiver.cli.projects import read_name
-from receiver.cli.stored import parse_record, read_record, tell_whereabouts
+from receiver.cli.stored import advise_next, parse_record, read_record, tell_whereabouts
+from receiver.outputs.error_codes import describe_code
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Cost, FormsRecord, Manifest, Priced, Source
 from receiver.storage import open_storage
@@ -42,6 +43,9 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
     else:
         for label, text in [*_table(manifest), ("judgement", judgement.text)]:
             click.echo(f"{label:<10}{printable(text)}")
+        if sum(manifest.outcomes.values()) > judgement.answered:
+            command = f"gemini-batch-receiver batches errors {name.removeprefix('batches/')}"
+            click.echo(f"{'reasons':<10}`{command}` shows what failed, and why")
         if replaced:
             click.echo(f"{'replaces':<10}{printable(', '.join(replaced))}")
     if not judgement.is_well:
@@ -53,11 +57,8 @@ def _explain(judgement: Judgement, name: str, followers: Sequence[str]) -> None:
     """Why the batch is not well, and what to do about it."""
     for reason in judgement.problems:
         click.echo(printable(reason), err=True)
-    if followers:
-        command = f"gemini-batch-receiver batches merged {name.removeprefix('batches/')}"
-        click.echo(f"it was sent again: `{command}` says what became of it", err=True)
-    elif judgement.advice:
-        click.echo(judgement.advice, err=True)
+    if (advice := advise_next(judgement, name, followers)) is not None:
+        click.echo(advice, err=True)
 
 
 def _table(manifest: Manifest) -> list[tuple[str, str]]:
@@ -83,7 +84,7 @@ def _table(manifest: Manifest) -> list[tuple[str, str]]:
         ("forms", _forms(manifest)),
         ("usage", _counts(usage)),
         ("cost", _cost(manifest)),
-        ("error", f"{error.code}: {error.message}" if error else None),
+        ("error", f"{describe_code(error.code)}: {error.message}" if error else None),
     ]
     return [(label, text) for label, text in rows if text is not None]
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.sandbox.signing import sign_v1
+from deploy.sandbox.delivery.signing import sign_v1
 from tests.bench.figures import RunFailedError
 
 SCRIPT = Path(__file__).with_name("deliveries.lua")

@@ -11,8 +11,8 @@ from statistics import median
 
 import redis
 
+from deploy.sandbox.delivery.signing import new_secret
 from deploy.sandbox.processes import allocate_port
-from deploy.sandbox.signing import new_secret
 from deploy.sandbox.valkey import running_valkey
 from tests.bench.goals import verdict
 from tests.bench.ingest.load import CONNECTIONS, Load, send, write_requests

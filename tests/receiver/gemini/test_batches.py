@@ -222,7 +222,7 @@ def test_no_trace_holds_the_key(where: str) -> None:
 
 
 def test_redirect_takes_the_key_nowhere() -> None:
-    """R38: another port of the same host is another origin."""
+    """Another port of the same host is another origin."""
     with (
         serving_calls() as trap,
         serving_calls(elsewhere=f"{trap.url}/v1beta/batches/x") as server,

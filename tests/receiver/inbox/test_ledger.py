@@ -91,7 +91,7 @@ def pass_time(client: "redis.Redis", seconds: int) -> None:
 def test_redelivery_after_days_is_known(
     inbox: Inbox, client: "redis.Redis", hours: int, end: str
 ) -> None:
-    """R14: accepted as known, and nothing becomes due; of a purged batch only the delivery is remembered."""
+    """Accepted as known, and nothing becomes due; of a purged batch only the delivery is remembered."""
     arrive(inbox, "msg_1")
     lease = claim(inbox)
     if end == "buried":

@@ -179,7 +179,7 @@ def test_slow_receiver_holds_up_no_other(
 def test_planted_notice_goes_nowhere_else(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
-    """R39: where a notice goes is the settings' to say, whatever stands in Redis."""
+    """Where a notice goes is the settings' to say, whatever stands in Redis."""
     with receiving() as evil:
         planted: dict[Any, Any] = {
             "type": "results.stored",

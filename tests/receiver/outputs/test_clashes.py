@@ -1,6 +1,8 @@
 """No template that passes lets a batch overwrite another one's outputs; one that could is refused with the clash."""
 
 import re
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from receiver.errors import LayoutError
 from receiver.outputs.clashes import require_no_clash
+from receiver.outputs.name_codec import Capitals
 from receiver.outputs.paths import Template
 from receiver.outputs.templates import parse_segments
 
@@ -32,7 +35,25 @@ templates = (st.lists(parts, min_size=1, max_size=3).map("/".join) | orderly).ma
     lambda text: f"{text}.json"
 )
 letters = st.sampled_from(
-    ["a", "b", "n", "-", "=", ".", "_", "!", "X", "/", "co", "con", "ü", "2026-01-31", "!n"]
+    [
+        "a",
+        "b",
+        "n",
+        "-",
+        "=",
+        ".",
+        "_",
+        "!",
+        "!u1",
+        "X",
+        "A",
+        "/",
+        "co",
+        "con",
+        "ü",
+        "2026-01-31",
+        "!n",
+    ]
 )
 words = (
     st.lists(letters, min_size=0, max_size=4).map("".join)
@@ -40,11 +61,14 @@ words = (
     | st.just("a" * 200)
 )
 moments = st.sampled_from([None, "2026-01-31T10:00:00Z", "2025-12-24T10:00:00Z"])
-batches = st.tuples(words, words, words, moments, words)
+forms = st.sampled_from(get_args(Capitals))
+Batch = tuple[str, str, str, str | None, str, Capitals]
+batches = st.tuples(words, words, words, moments, words, forms)
 
 
-def name_of(template: Template, batch: tuple[str, str, str, str | None, str], key: str) -> str:
-    batch_id, display_name, model, created, x = batch
+def name_of(template: Template, batch: Batch, key: str) -> str:
+    batch_id, display_name, model, created, x, capitals = batch
+    template = replace(template, capitals=capitals)
     return template.bind(batch_id, display_name, model, created, {"x": x}).name(key)
 
 
@@ -66,11 +90,9 @@ def is_well_formed(text: str) -> bool:
     keys=st.tuples(words, words),
 )
 def test_accepted_template_gives_every_result_its_name(
-    text: str,
-    one: tuple[str, str, str, str | None, str],
-    other: tuple[str, str, str, str | None, str],
-    keys: tuple[str, str],
+    text: str, one: Batch, other: Batch, keys: tuple[str, str]
 ) -> None:
+    """Batches that kept capitals lie beside others that encoded them."""
     try:
         template = Template.parse(text)
     except LayoutError:
@@ -79,11 +101,16 @@ def test_accepted_template_gives_every_result_its_name(
         (one[0].removeprefix("batches/"), keys[0]) != (other[0].removeprefix("batches/"), keys[1])
     )
     same_batch = one[0].removeprefix("batches/") == other[0].removeprefix("batches/")
-    assert name_of(template, one, keys[0]) != name_of(
-        template, one if same_batch else other, keys[1]
-    )
+    other = one if same_batch else other
+    assert name_of(template, one, keys[0]) != name_of(template, other, keys[1])
+    encoded = [
+        name_of(template, (*batch[:5], "encoded"), key)
+        for batch, key in zip((one, other), keys, strict=True)
+    ]
+    assert encoded[0].casefold() != encoded[1].casefold()
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(text=templates)
 def test_refused_template_shows_a_clash_and_a_way(text: str) -> None:
     assume(is_well_formed(text))

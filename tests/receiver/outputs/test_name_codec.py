@@ -2,6 +2,7 @@ import doctest
 import re
 import unicodedata
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 
 from receiver.errors import LayoutError
 from receiver.outputs import name_codec
-from receiver.outputs.name_codec import decode_component, encode_component
+from receiver.outputs.name_codec import Capitals, decode_component, encode_component
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 NASTY_TEXT = st.text(st.sampled_from("aAbBcCoOnN01!u_hz.-/\\ %#ß\u017f\u212aéÉ"), max_size=8)
 TEXTS = st.one_of(ANY_TEXT, NASTY_TEXT, st.text(st.sampled_from("aB!é"), min_size=50, max_size=300))
+FORMS = st.sampled_from(get_args(Capitals))
 DEVICES = [
     "con",
     "prn",
@@ -63,19 +65,43 @@ GOLDEN = {
     "ö" * 200: "!c3!b6" * 16 + "!c3" + "!hf4966f2104fc8f93ca0243f306417a78",
 }
 
+# Where capitals are kept, these differ from the others.
+GOLDEN_KEPT = {
+    "Ab": "Ab",
+    "aB": "aB",
+    "ABCDEFGHI": "ABCDEFGHI",
+    "A!B": "A!21B",
+    "Größe": "Gr!c3!b6!c3!9fe",
+    "Key/One": "Key!2fOne",
+    "CON": "!43ON",
+    "Nul.TXT": "!4eul.TXT",
+    "K\u212a": "K!e2!84!aa",
+    "X" * 180: "X" * 180,
+    "X" * 181: "X" * 100 + "!h9304e834ec7c8ac45ecf812f4c071a84",
+}
+
 
 @pytest.mark.parametrize("text", GOLDEN)
 def test_golden_names_stay_the_same(text: str) -> None:
     assert encode_component(text) == GOLDEN[text]
 
 
+@pytest.mark.parametrize("text", GOLDEN | GOLDEN_KEPT)
+def test_golden_names_with_kept_capitals_stay_the_same(text: str) -> None:
+    name = GOLDEN_KEPT.get(text) or GOLDEN[text]
+    assert (encode_component(text, "kept"), decode_component(name, "kept")) == (
+        name,
+        None if "!h" in name else text,
+    )
+
+
 def test_examples_of_the_docstring_hold() -> None:
     assert doctest.testmod(name_codec).failed == 0
 
 
-@given(text=TEXTS)
-def test_name_is_safe_everywhere(text: str) -> None:
-    name = encode_component(text)
+@given(text=TEXTS, capitals=FORMS)
+def test_name_is_safe_everywhere(text: str, capitals: Capitals) -> None:
+    name = encode_component(text, capitals)
     assert re.fullmatch(r"[A-Za-z0-9.!-][A-Za-z0-9._!-]*", name)
     assert len(name) <= 180
     assert not name.startswith((".", "_"))
@@ -87,7 +113,10 @@ def test_name_is_safe_everywhere(text: str) -> None:
 @pytest.mark.parametrize("ending", ["", ".", ".txt", ".tar.gz", ".Con"])
 def test_no_device_of_windows_is_named(device: str, ending: str) -> None:
     names = {encode_component(text + ending) for text in (device, device.upper(), device.title())}
-    assert not [name for name in names if name.partition(".")[0].lower() in DEVICES]
+    kept = {
+        encode_component(text + ending, "kept") for text in (device, device.upper(), device.title())
+    }
+    assert not [name for name in names | kept if name.partition(".")[0].lower() in DEVICES]
     assert len({name.casefold() for name in names}) == len({device, device.upper(), device.title()})
 
 
@@ -100,17 +129,39 @@ def test_name_decodes_to_its_text(text: str) -> None:
         assert decode_component(name) == decode_component(name.lower()) == text
 
 
-@given(texts=st.sets(TEXTS, max_size=20))
-def test_no_two_texts_share_a_name(texts: set[str]) -> None:
+@given(text=TEXTS)
+def test_name_with_kept_capitals_decodes_to_its_text(text: str) -> None:
+    name = encode_component(text, "kept")
+    assert decode_component(name, "kept") == (None if "!h" in name else text)
+
+
+def twins_of(texts: set[str]) -> set[str]:
+    """The same texts in other cases and in other normal forms of Unicode."""
     twins = texts | {
         change(text) for text in texts for change in (str.lower, str.upper, str.title, str.swapcase)
     }
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         twins |= {unicodedata.normalize(form, text) for text in twins}
-    names = sorted(
-        unicodedata.normalize("NFKC", encode_component(text)).casefold() for text in twins
-    )
-    assert all(first != second for first, second in pairwise(names))
+    return twins
+
+
+@given(texts=st.sets(TEXTS, max_size=20))
+def test_no_two_texts_share_a_name(texts: set[str]) -> None:
+    names = [
+        unicodedata.normalize("NFKC", encode_component(text)).casefold() for text in twins_of(texts)
+    ]
+    assert all(first != second for first, second in pairwise(sorted(names)))
+
+
+@given(texts=st.sets(TEXTS, max_size=20))
+def test_no_two_texts_share_a_name_where_case_is_told_apart(texts: set[str]) -> None:
+    """Whatever form either of them has: batches of both lie in one storage."""
+    texts_of: dict[str, set[str]] = {}
+    for text in twins_of(texts):
+        for capitals in get_args(Capitals):
+            name = unicodedata.normalize("NFKC", encode_component(text, capitals))
+            texts_of.setdefault(name, set()).add(text)
+    assert [shared for shared in texts_of.values() if len(shared) > 1] == []
 
 
 def test_long_texts_differ_by_their_end() -> None:
@@ -144,6 +195,14 @@ def test_long_texts_differ_by_their_end() -> None:
 def test_foreign_name_is_refused(name: str) -> None:
     with pytest.raises(LayoutError, match="no name that this project writes"):
         decode_component(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "!q", "a!2Fb", "Ab!u1", "ab!u1", "Con", "_A", "A.", "!41", "!4E", "A" * 181]
+)
+def test_foreign_name_is_refused_where_capitals_are_kept(name: str) -> None:
+    with pytest.raises(LayoutError, match="no name that this project writes"):
+        decode_component(name, "kept")
 
 
 @given(name=st.text(st.sampled_from("aAb!u0123456789cefhzn._-"), max_size=10))

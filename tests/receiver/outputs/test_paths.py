@@ -1,4 +1,5 @@
 import re
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from receiver.errors import LayoutError
 from receiver.outputs import paths
+from receiver.outputs.name_codec import Capitals
 from receiver.outputs.paths import Namer, Template
 
 CREATED = "2026-08-19T23:34:12.267870162Z"
@@ -83,6 +85,31 @@ def test_more_groups_than_the_cache_holds() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "pattern", "name"),
+    [
+        ("{batch}/{key}.json", None, "<batch>/En-Key-1.json"),
+        (
+            "{display_name}/{batch}/{meta.team}/{key}.json",
+            None,
+            "Nightly!20Run/<batch>/Blue/En-Key-1.json",
+        ),
+        ("{batch}/{lang}/{key}.json", "(?P<lang>[^-]+)-.*", "<batch>/En/En-Key-1.json"),
+        ("{batch}/{lang}.jsonl", "(?P<lang>[^-]+)-.*", "<batch>/En.jsonl"),
+        ("{batch}/{lang}/{key}.json", "(?P<lang>de)-.*", "<batch>/_unmatched/En-Key-1.json"),
+    ],
+)
+def test_capitals_are_kept_where_the_storage_allows_it(
+    text: str, pattern: str | None, name: str
+) -> None:
+    """But for the batch, whose folder is found before anybody knows what its manifest says."""
+    template = Template.parse(text, pattern, "kept")
+    namer = template.bind("Batch/1", "Nightly Run", metadata={"team": "Blue"})
+    folder = paths.batch_folder("Batch/1")
+    assert namer.name("En-Key-1") == name.replace("<batch>", folder)
+    assert namer.folder is None or namer.folder.endswith(folder)
+
+
+@pytest.mark.parametrize(
     ("created", "date"),
     [
         (CREATED, "2026-08-19"),
@@ -119,9 +146,13 @@ def test_metadata_of_any_kind_is_named(value: object, component: str) -> None:
 @given(
     key=st.text(st.characters(exclude_categories=())),
     text=st.sampled_from(["{batch}/{key}.json", "{key}/{batch}.json", "{batch}/{key}/x"]),
+    capitals=st.sampled_from(get_args(Capitals)),
 )
-def test_short_way_names_as_the_long_one(key: str, text: str) -> None:
-    assert bind(text).name(key) == bind(text, r"(?s:.*)").name(key)
+def test_short_way_names_as_the_long_one(key: str, text: str, capitals: Capitals) -> None:
+    short, long = (
+        Template.parse(text, pattern, capitals).bind("b1x7") for pattern in (None, r"(?s:.*)")
+    )
+    assert short.name(key) == long.name(key)
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,12 @@ from receiver.notices.queue import NoticeQueue
 from receiver.status.auth import COOKIE, SECURE_COOKIE
 from receiver.status.pages import SECURITY
 from receiver.status.rate_limit import BURST
+from receiver.storage import LocalStorage
+from tests import nasty
 from tests.receiver.inbox.test_queries import fill
 from tests.running import CLIENT, answers, running_program
 from tests.waiting import eventually
+from tests.workers.storing import change_manifest, store
 
 TOKEN = "0123456789abcdef-status"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -116,6 +119,18 @@ def test_stranger_sees_the_login_alone(web_url: str, path: str) -> None:
             f"batches/{state}" in answer.text.replace(path, "")
             for state in ("open", "buried", "done")
         )
+
+
+def test_codes_of_errors_have_their_names(redis_url: str, tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "outputs")
+    store(storage, b"\n".join((nasty.failure("a", 8), nasty.answer("b"))), 2)
+    change_manifest(storage, error={"code": 13, "message": "broken"})
+    with connect(redis_url) as client:
+        Inbox(client).accept([Arrival("batches/b1", "batch.succeeded", "static")])
+    with serving(redis_url, tmp_path) as url:
+        page = CLIENT.get(f"{url}/status/batches/b1", headers=BEARER).text
+    assert 'data-label="Code">8 RESOURCE_EXHAUSTED</td>' in page
+    assert "13 INTERNAL broken" in page
 
 
 def test_token_opens_a_session(web_url: str) -> None:

@@ -1,4 +1,4 @@
-"""R25: every call to the kernel that a local storage makes fails once, in every way; or its process is killed there."""
+"""Every call to the kernel that a local storage makes fails once, in every way; or its process is killed there."""
 
 import errno
 import os

@@ -29,6 +29,14 @@ def test_written_objects_read_back(storage: Storage) -> None:
     assert storage.read("b/deep/two.json") == b"2\n"
 
 
+def test_names_that_differ_by_case_are_two_objects(storage: Storage) -> None:
+    """What names with capitals rely on: of a folder it is found out, of a bucket it is known."""
+    assert storage.tells_case_apart()
+    storage.put_many([("b/Key.json", b"1\n"), ("b/key.json", b"2\n")])
+    assert (storage.read("b/Key.json"), storage.read("b/key.json")) == (b"1\n", b"2\n")
+    assert storage.list_names("b") == ["b/Key.json", "b/key.json"]
+
+
 def test_writing_again_replaces(storage: Storage) -> None:
     storage.put_many([("b/one.json", b"old")])
     storage.put_many([("b/one.json", b"new")])

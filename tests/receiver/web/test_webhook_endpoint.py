@@ -242,7 +242,7 @@ def answer_of(response: httpx.Response) -> tuple[int, bytes, tuple[tuple[str, st
 
 
 def test_every_cause_gets_one_answer(doors: Doors) -> None:
-    """R37: the sender learns nothing; the log has the scheme, the webhook-id and the cause."""
+    """The sender learns nothing; the log has the scheme, the webhook-id and the cause."""
     found = causes()
     answers_seen = {
         answer_of(doors.post(WEBHOOK_PATH, headers, event())) for headers, _ in found.values()
@@ -288,7 +288,7 @@ def luring_tokens(trap: str) -> list[str]:
 
 
 def test_attacks_reach_only_the_key_set(doors: Doors) -> None:
-    """R35 and R38: each is a 401, and nobody is asked but the configured key set."""
+    """Each is a 401, and nobody is asked but the configured key set."""
     forged = [attack for attack, _ in ATTACKS.values()] + luring_tokens(doors.trap.url)
     assert len(forged) >= 70
     refused = {answer_of(doors.post(WEBHOOK_PATH, dynamic(one), event())) for one in forged}
@@ -298,7 +298,7 @@ def test_attacks_reach_only_the_key_set(doors: Doors) -> None:
 
 
 def test_random_kids_cost_no_requests(doors: Doors) -> None:
-    """R36 through the real door; with 10,000 tokens and a clock of its own it is in the tests of the key set."""
+    """Through the real endpoint; with 10,000 tokens and a clock of its own it is in the tests of the key set."""
     for number in range(300):
         assert (
             doors.post(WEBHOOK_PATH, dynamic(token({"kid": f"kid-{number}"})), event()).status_code
@@ -308,7 +308,7 @@ def test_random_kids_cost_no_requests(doors: Doors) -> None:
 
 
 def test_urls_in_an_event_steer_nothing(doors: Doors) -> None:
-    """R38: Gemini is not even asked by the web process, and what the payload names never."""
+    """Gemini is not even asked by the web process, and what the payload names never."""
     lures = {name: f"{doors.trap.url}/{name}" for name in ("output_file_uri", "callback", "jku")}
     body = event("batches/lure", **lures)
     assert doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body), body).status_code == 202
@@ -323,7 +323,7 @@ HOSTILE = [b'x\t{"event": "forged"}', b"x\x85\xe2\x80\xa8{}", b"x\x1b[2J", b"x" 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_header_forges_a_log_line(doors: Doors, text: bytes) -> None:
-    """R41: one delivery, at most one line, whatever it carries."""
+    """One delivery, at most one line, whatever it carries."""
     before = len(doors.log.read_text().splitlines())
     port = urlsplit(doors.url).port
     with closing(HTTPConnection("127.0.0.1", port or 0)) as connection:

@@ -46,12 +46,17 @@ def test_answer_is_printed_byte_for_byte(storage: LocalStorage, key: str, line: 
     assert (result.exit_code, result.stdout_bytes, result.stderr) == (0, line + b"\n", "")
 
 
-@pytest.mark.parametrize(("key", "outcome"), [("fr-again", "error"), ("de-nan", "malformed")])
-def test_error_is_printed_with_its_line(storage: LocalStorage, key: str, outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "outcome", "code"),
+    [("fr-again", "error", "8 RESOURCE_EXHAUSTED"), ("de-nan", "malformed", "shape")],
+)
+def test_error_is_printed_with_its_line(
+    storage: LocalStorage, key: str, outcome: str, code: str
+) -> None:
     result = results(storage, "batches/b1", key)
     row = json.loads(result.stdout)
     assert (row["key"], row["outcome"], json.loads(row["raw"])["key"]) == (key, outcome, key)
-    assert (result.exit_code, result.stderr) == (1, f"no answer: {outcome}\n")
+    assert (result.exit_code, result.stderr) == (1, f"no answer: {outcome} {code}\n")
     assert results(storage, "b1", key, "--text").stdout == result.stdout
 
 

@@ -1,10 +1,12 @@
 from collections import Counter
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.outputs.forms import FORMS
+from receiver.outputs.name_codec import Capitals
 from receiver.outputs.paths import Template, unkeyed_name
 from workers.forms.names import FormNames
 
@@ -23,17 +25,19 @@ keys = st.lists(
 )
 
 
-@given(keys, st.sampled_from(TEMPLATES))
-def test_no_two_objects_share_a_name(keys: list[str], chosen: tuple[str, str | None]) -> None:
-    template = Template.parse(*chosen)
-    namer, names = template.bind("b1"), FormNames("b1", template.ending, groups=False)
+@given(keys, st.sampled_from(TEMPLATES), st.sampled_from(get_args(Capitals)))
+def test_no_two_objects_share_a_name(
+    keys: list[str], chosen: tuple[str, str | None], capitals: Capitals
+) -> None:
+    template = Template.parse(*chosen, capitals)
+    namer, names = template.bind("b1"), FormNames("b1", template)
     raw = [namer.name(key) for key in keys] + [
         unkeyed_name("b1", number, groups=False) for number in (1, 11)
     ]
     made = list(raw)
     for name in raw:
         made += [names.name(form, name, ".json") for form in FORMS]
-    counts = Counter(name.lower() for name in made)
+    counts = Counter(name if capitals == "kept" else name.lower() for name in made)
     assert [name for name, count in counts.items() if count > 1] == []
     assert all(part not in ("", ".", "..") for name in made for part in name.split("/"))
 
@@ -52,4 +56,4 @@ def test_no_two_objects_share_a_name(keys: list[str], chosen: tuple[str, str | N
 )
 def test_form_lies_beside_its_raw_line(template: str, raw: str, text: str) -> None:
     parsed = Template.parse(template)
-    assert FormNames("b1", parsed.ending, groups=parsed.groups).name("text", raw, ".txt") == text
+    assert FormNames("b1", parsed).name("text", raw, ".txt") == text

@@ -172,7 +172,7 @@ def test_last_line_needs_no_newline(liar: Liar) -> None:
 
 
 def test_second_storing_gives_the_same_manifest(liar: Liar) -> None:
-    """R19: how often it was asked, and when, is not in it."""
+    """How often it was asked, and when, is not in it."""
     liar.bodies = [PAGE, lines_of("a", "b")]
     liar.store()
     path = liar.storage.root / "b1/_manifest.json"

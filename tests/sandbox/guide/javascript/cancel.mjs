@@ -1,1 +1,0 @@
-await ai.batches.cancel({name: batchJobToCancel.name});

@@ -1,1 +1,0 @@
-await ai.batches.delete({name: batchJobToDelete.name});

@@ -1,1 +1,0 @@
-client.batches.cancel(name=batch_job_to_cancel.name)

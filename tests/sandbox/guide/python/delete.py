@@ -1,1 +1,0 @@
-client.batches.delete(name=batch_job_to_delete.name)

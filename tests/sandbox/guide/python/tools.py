@@ -1,4 +1,0 @@
-inlined_requests = [
-    {'contents': [{'parts': [{'text': 'Who won the euro 1998?'}]}]},
-    {'contents': [{'parts': [{'text': 'Who won the euro 2025?'}]}],
-        'config':{'tools': [{'google_search': {}}]}}]

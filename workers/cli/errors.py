@@ -1,0 +1,194 @@
+"""`batches errors`: which requests of a stored batch have no answer, and why."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import msgspec
+
+from receiver.cli.command import command, load_settings
+from receiver.cli.completion import complete_batch
+from receiver.cli.printable import printable
+from receiver.cli.projects import project_option, read_name
+from receiver.cli.stored import advise_next, parse_record, read_record, tell_whereabouts
+from receiver.outputs.error_codes import describe_code, name_code
+from receiver.outputs.judgement import judge_manifest
+from receiver.outputs.manifest import Manifest
+from receiver.storage import Storage, open_storage
+from receiver.submissions.records import read_resubmitted
+from workers.store.failures import Reason, read_failures, read_reason
+from workers.store.index_rows import StoredRow
+
+SHOWN_MESSAGE = 120
+SHOWN_KEY = 40
+
+
+class Kind(msgspec.Struct):
+    """Results that failed in the same way."""
+
+    outcome: str
+    code: str | None  # None too where each output tells its own, as blocked ones do
+    name: str | None
+    message: str | None  # of the first one
+    count: int = 0
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """One result that is no answer, as a program reads it."""
+
+    line: int  # of the source, from 1
+    key: str | None
+    outcome: str
+    code: str | None
+    name: str | None  # of the code
+    message: str | None
+    object: str  # where the line lies, from the storage root
+
+
+@dataclass
+class Found:
+    """What is shown of a batch."""
+
+    kinds: dict[tuple[str, str | None], Kind] = field(default_factory=dict)
+    rows: list[Failed] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return sum(kind.count for kind in self.kinds.values())
+
+    @property
+    def ranked(self) -> list[Kind]:
+        """The most frequent kind first."""
+        return sorted(self.kinds.values(), key=lambda kind: -kind.count)
+
+
+@command("errors")
+@click.argument("batch", shell_complete=complete_batch)
+@click.option(
+    "--limit",
+    type=click.IntRange(0, 1_000_000),
+    default=20,
+    show_default=True,
+    help="Show at most so many results; their counts are always of all.",
+)
+@project_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+def errors(batch: str, *, limit: int, label: str | None, as_json: bool) -> None:
+    """Show which results of a stored BATCH are no answer, and why.
+
+    First the counts by outcome and error code, then each result with its key, code and message, in
+    the order in which Gemini sent them, and how to send again what is worth it.
+    Exit code 0, however many failed; 1 when the batch is not stored yet.
+    """
+    settings = load_settings()
+    name = read_name(settings, batch, label)
+    storage = open_storage(settings.storage_url)
+    data = read_record(storage, name)
+    if data is None:
+        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
+    manifest = parse_record(name, data)
+    with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
+        found = _find(storage, manifest, Path(folder), limit)
+    if as_json:
+        click.echo(_encode(manifest, found))
+    else:
+        _print(manifest, found)
+    judgement, followers = judge_manifest(manifest), read_resubmitted(storage, manifest.batch)
+    if (advice := advise_next(judgement, name, followers)) is not None:
+        click.echo(advice, err=True)
+
+
+def _find(storage: Storage, manifest: Manifest, scratch: Path, limit: int) -> Found:
+    found = Found()
+    for row, reason in read_failures(storage, manifest, scratch):
+        code, message = (reason.code, reason.message) if reason else (None, None)
+        kind = Kind(row.outcome, code, name_code(code), message)
+        found.kinds.setdefault((row.outcome, code), kind).count += 1
+        if len(found.rows) < limit:
+            found.rows.append(_describe(row, reason or read_reason(storage, manifest, row)))
+    return found
+
+
+def _describe(row: StoredRow, reason: Reason) -> Failed:
+    name = name_code(reason.code)
+    return Failed(row.line, row.key, row.outcome, reason.code, name, reason.message, row.object)
+
+
+def _encode(manifest: Manifest, found: Found) -> bytes:
+    """JSON in ASCII, since keys may hold what UTF-8 can't."""
+    error = manifest.error
+    described = {
+        "batch": manifest.batch,
+        "state": manifest.state,
+        "error": None
+        if error is None
+        else {**msgspec.to_builtins(error), "name": name_code(error.code)},
+        "failed": found.count,
+        "missing": manifest.missing,
+        "missing_keys": manifest.missing_keys,
+        "kinds": msgspec.to_builtins(found.ranked),
+        "rows": msgspec.to_builtins(found.rows),
+    }
+    return json.dumps(described).encode()
+
+
+def _print(manifest: Manifest, found: Found) -> None:
+    if (error := manifest.error) is not None:
+        words = f"{describe_code(error.code)}: {error.message or 'no message'}"
+        click.echo(f"Gemini's error for the whole batch: {printable(words)}")
+    if found.kinds:
+        kinds = [
+            (f"{kind.count:,}", kind.outcome, describe_code(kind.code), _shorten(kind.message))
+            for kind in found.ranked
+        ]
+        _print_table(("count", "outcome", "code", "first message"), kinds)
+    if found.rows:
+        click.echo()
+        rows = [
+            (
+                f"{row.line:,}",
+                _shown_key(row),
+                row.outcome,
+                describe_code(row.code),
+                _shorten(row.message),
+            )
+            for row in found.rows
+        ]
+        _print_table(("line", "key", "outcome", "code", "message"), rows)
+    for note in _notes(manifest, found):
+        click.echo(note, err=True)
+
+
+def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as what stands in them; the first one holds numbers."""
+    widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
+    for first, *others in (titles, *rows):
+        cells = [cell.ljust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        click.echo("  ".join((first.rjust(widths[0]), *cells)).rstrip())
+
+
+def _shown_key(row: Failed) -> str:
+    """In JSON, since it may hold anything."""
+    return "" if row.key is None else _cut(json.dumps(row.key), SHOWN_KEY)
+
+
+def _shorten(message: str | None) -> str:
+    return _cut(printable(message or ""), SHOWN_MESSAGE)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _notes(manifest: Manifest, found: Found) -> Iterator[str]:
+    if found.count > len(found.rows):
+        yield f"{len(found.rows):,} of {found.count:,} results shown: raise --limit"
+    if not found.count:
+        yield f"no result of {manifest.batch} failed"
+    if manifest.missing:
+        keys = ", ".join(json.dumps(key) for key in manifest.missing_keys[:3])
+        named = f", such as {keys}" if keys else ""
+        yield f"{manifest.missing:,} requests have no result at all{named}: see `batches show`"
