@@ -18,7 +18,7 @@ from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.storage.local import LocalStorage
 from tests.answering import Answer, answering
 from tests.waiting import eventually
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.process import process_batch
 
 NAME = "batches/b1"

@@ -15,7 +15,7 @@ from receiver.outputs.judgement import judge_manifest
 from receiver.storage.replaced import find_replaced, set_aside
 from tests.receiver.listing import ago
 from tests.workers.lying import NAME, PAGE, Liar, lines_of, open_liar
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.process import process_batch
 
 WHOLE = lines_of("a", "b", "c")

@@ -17,8 +17,9 @@ from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
 from receiver.submissions.validation import asks_for_embedding
+from workers.store.manifest import load_manifest
 from workers.store.merged import MergedView, view_retries
-from workers.store.resubmission import load_manifest, write_retries
+from workers.store.resubmission import write_retries
 
 SHOWN_KEYS = 10
 

@@ -35,7 +35,7 @@ class JobTelemetry:
         self._stage: Stage = "ask"
         self._batch: Batch | None = None
         self._source: ResultSource | None = None
-        self._account: ResultCounts | None = None
+        self._counts: ResultCounts | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -50,9 +50,9 @@ class JobTelemetry:
             self._counters.add(definitions.DOWNLOADED, amount=self._read_bytes)
         self._counters.flush()
 
-    def follow(self, batch: Batch, source: ResultSource, account: ResultCounts) -> None:
+    def follow(self, batch: Batch, source: ResultSource, counts: ResultCounts) -> None:
         """From now on, `progress` tells of these."""
-        self._batch, self._source, self._account = batch, source, account
+        self._batch, self._source, self._counts = batch, source, counts
 
     def progress(self) -> JobProgress:
         """How far the attempt is; from any thread."""
@@ -60,7 +60,7 @@ class JobTelemetry:
             stage=self._stage,
             bytes=self._read_bytes,
             total_bytes=self._source.total_bytes if self._source else None,
-            lines=self._account.lines if self._account else 0,
+            lines=self._counts.lines if self._counts else 0,
             requests=self._batch.requests if self._batch else None,
             display_name=self._batch.display_name if self._batch else None,
         )

@@ -63,12 +63,12 @@ class LeaseKeeper:
         self,
         inbox: Inbox,
         lease: Lease,
-        claimed_s: float,
+        claim_started_s: float,
         progress: Callable[[], JobProgress | None] = lambda: None,
     ) -> None:
-        """`claimed_s` is what `clock_s` said before the claim was sent; `progress` is told with every renewal."""
+        """`claim_started_s` is what `clock_s` said before the claim was sent; `progress` is told with every renewal."""
         self._inbox, self.lease, self._progress = inbox, lease, progress
-        self._held_until = claimed_s + LEASE_S
+        self._held_until = claim_started_s + LEASE_S
         self._lost = False
         self._stop_seen_s: float | None = None
         self._ended = Event()

@@ -60,7 +60,7 @@ class Split:
         batch_id: str,
         storage: Storage,
         namer: Namer,
-        account: ResultCounts,
+        counts: ResultCounts,
         check: Callable[[], None],
         scratch: Path,
         forms: Forms | None = None,
@@ -71,7 +71,7 @@ class Split:
     ) -> None:
         """`sink` takes the outputs and `index` the rows, in place of the storage's."""
         self._batch_id, self._storage, self._namer = batch_id, storage, namer
-        self._account, self._check = account, check
+        self._counts, self._check = counts, check
         self._sink = sink or (
             GroupSink(storage, check, scratch) if namer.groups else ObjectSink(storage, check)
         )
@@ -80,7 +80,7 @@ class Split:
         self._parse = line_parser(result_key)
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)
-        self.counts = LineCounts()
+        self.line_counts = LineCounts()
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +104,7 @@ class Split:
         number = 0
         for block in self._splitter.split(chunks):
             if isinstance(block, BlankLines):
-                self._account.add_blank(block.lines)
+                self._counts.add_blank(block.lines)
                 number += block.lines
                 rows: list[IndexRow] = []
             elif isinstance(block, OversizeLine):
@@ -116,16 +116,16 @@ class Split:
                     self._forms.add(rows, block.lines, number)
                 number += len(block.lines)
             self._records.index.add(rows)
-            self.counts.ends_malformed = (
+            self.line_counts.ends_malformed = (
                 bool(rows) and rows[-1].key is None and rows[-1].outcome == Outcome.MALFORMED
             )
             self._check()
-        self.counts.is_unterminated = self._splitter.unterminated
+        self.line_counts.is_unterminated = self._splitter.unterminated
 
     def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
         """One block's rows of the index. `before` lines came before it."""
         enter, name_of, write, sha256 = (
-            self._account.add,
+            self._counts.add,
             self._namer.name,
             self._sink.write,
             hashlib.sha256,
@@ -135,7 +135,7 @@ class Split:
         for number, line in enumerate(block.lines, before + 1):
             result = parse(line, valid_utf8=valid_utf8)
             if result.outcome is _MALFORMED and is_blank(line):
-                self._account.add_blank()
+                self._counts.add_blank()
                 continue
             outcome = enter(result)
             key = result.key
@@ -159,7 +159,7 @@ class Split:
     def _add_other(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
         """The row of a line that is no plain answer."""
         key = result.key
-        self.counts.add(key, outcome, line)
+        self.line_counts.add(key, outcome, line)
         if result.retryable and key is not None and outcome is not Outcome.DUPLICATE:
             self._records.add_retry(key, may_be_answered=outcome is Outcome.MALFORMED)
         if outcome in ERROR_FILE:
@@ -180,7 +180,7 @@ class Split:
         self._oversize.store(self._storage, name)
         message = f"a line of {line.size_bytes} bytes is too long to be read; it is kept as {name}"
         result = malformed("oversize", message)
-        self._account.add(result)
+        self._counts.add(result)
         row = self._records.add_error(number, result, Outcome.MALFORMED, b"")
         if self._forms is not None:
             self._forms.add_unread(row, result)
@@ -194,7 +194,7 @@ class Split:
         self._sink.close()
         self._check()
         forms = self._forms.store() if self._forms is not None else None
-        records = self._records.store(self._storage, self._account.answered, complete_retries)
+        records = self._records.store(self._storage, self._counts.answered, complete_retries)
         objects = Objects(self._sink.objects, self._sink.size_bytes)
         oversize, unmatched = tuple(self._oversize.stored), self._namer.unmatched
         return Written(objects, **records, oversize=oversize, unmatched=unmatched, forms=forms)

@@ -37,9 +37,6 @@ class Balance:
     missing_keys: (
         list[str] | None
     )  # asked for, and no line carries them; None when the input is not known
-    unexpected: (
-        int | None
-    )  # keys that came though nobody asked for them; None when the input is not known
     balanced: bool | None
 
 
@@ -86,7 +83,7 @@ class ResultCounts:
         """Enter lines of white space, which answer nothing."""
         self.blank += lines
 
-    def came(self, key: str) -> bool:
+    def seen(self, key: str) -> bool:
         """Whether any line carried this key."""
         token = key_token(key)
         return token in self._seen or token in self._spoiled
@@ -128,13 +125,14 @@ class ResultCounts:
         `missing` by the number of unkeyed and broken lines. They keep the input's order and name each key once.
         """
         missing = None if requests is None else max(0, requests - self._distinct())
-        missing_keys, unexpected = (None, None) if input_keys is None else self._compare(input_keys)
+        missing_keys, unexpected = (None, 0) if input_keys is None else self._compare(input_keys)
         if missing is None:
-            return Balance(None, missing_keys, unexpected, None)
+            return Balance(None, missing_keys, None)
         surplus = self._others[_DUPLICATE] or unexpected or requests != self._distinct() + missing
-        return Balance(missing, missing_keys, unexpected, not surplus)
+        return Balance(missing, missing_keys, not surplus)
 
     def _compare(self, input_keys: Iterable[str]) -> tuple[list[str], int]:
+        """The keys of the input that no line carries, and how many keys nobody asked for."""
         unexpected = self._seen | self._spoiled
         missing: dict[str, None] = {}
         for key in input_keys:

@@ -77,9 +77,9 @@ class BatchInput:
     """The input of one batch in a scratch file. Make it with `fetch`."""
 
     def __init__(
-        self, path: Path, about: Input, check: Callable[[], None], result_key: str = ""
+        self, path: Path, record: Input, check: Callable[[], None], result_key: str = ""
     ) -> None:
-        self._path, self.about, self._check, self._result_key = path, about, check, result_key
+        self._path, self.record, self._check, self._result_key = path, record, check, result_key
 
     @classmethod
     def fetch(
@@ -114,7 +114,7 @@ class BatchInput:
             if key is not None:
                 yield key
 
-    def write_retries(self, path: Path, account: ResultCounts) -> None:
+    def write_retries(self, path: Path, counts: ResultCounts) -> None:
         """Replace a file of `{"key": …}` rows by the whole requests of these keys and of those that no line carries.
 
         They keep the bytes and the order of the input. A request without a key is left out: no result can be told to
@@ -125,7 +125,7 @@ class BatchInput:
         with path.open("wb") as file:
             for line in _read_lines(self._path, self._check):
                 key = read_key(line, self._result_key)
-                if key is not None and (key_token(key) in again or not account.came(key)):
+                if key is not None and (key_token(key) in again or not counts.seen(key)):
                     file.write(line if line.endswith(b"\n") else line + b"\n")
 
 

@@ -20,8 +20,8 @@ from receiver.submissions.records import read_resubmitted
 from workers.results.result_counts import key_token
 from workers.store.batch_input import BatchInput
 from workers.store.index_rows import StoredRow
+from workers.store.manifest import load_manifest
 from workers.store.records import read_index
-from workers.store.resubmission import load_manifest
 
 MISSING = "missing"  # its batch is stored, and no line carries the key
 

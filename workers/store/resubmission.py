@@ -8,17 +8,11 @@ import msgspec
 
 from receiver.errors import SubmissionError
 from receiver.outputs.judgement import find_again
-from receiver.outputs.manifest import Manifest, read_manifest
-from receiver.outputs.paths import manifest_name, retry_name
+from receiver.outputs.manifest import Manifest
+from receiver.outputs.paths import retry_name
 from receiver.storage import Storage
 from workers.store.batch_input import read_key
 from workers.store.records import read_index
-
-
-def load_manifest(storage: Storage, batch_id: str) -> Manifest | None:
-    """The manifest; None when the batch is not stored."""
-    data = storage.read(manifest_name(batch_id))
-    return None if data is None else read_manifest(data)
 
 
 def write_retries(storage: Storage, manifest: Manifest, target: Path, asked: Path | None) -> int:
@@ -38,12 +32,12 @@ def write_retries(storage: Storage, manifest: Manifest, target: Path, asked: Pat
         if asked is None:
             return _copy_whole(path, target, manifest.batch) if has_rows else 0
         again = _read_keys(path, result_key) if has_rows else set[str]()
-        came = (
+        seen = (
             {row.key for row in read_index(storage, batch_id, Path(folder))}
             if manifest.index
             else set()
         )
-    return _select(asked, target, result_key, lambda key: key in again or key not in came)
+    return _select(asked, target, result_key, lambda key: key in again or key not in seen)
 
 
 def _read_keys(path: Path, result_key: str) -> set[str]:

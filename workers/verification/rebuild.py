@@ -20,7 +20,7 @@ from workers.results.result_counts import ResultCounts
 from workers.results.rules import RULES
 from workers.store.batch_input import BatchInput
 from workers.store.index_rows import StoredRow
-from workers.store.manifest import Written, build_manifest
+from workers.store.manifest import ManifestInputs, Written, build_manifest
 from workers.store.naming import Naming
 from workers.store.records import file_sha256
 from workers.verification.findings import Discrepancy, VerifyOptions, VerifyReport
@@ -46,17 +46,17 @@ class Rebuild:
         self,
         manifest: Manifest,
         naming: Naming,
-        known: BatchInput | None,
+        batch_input: BatchInput | None,
         options: VerifyOptions,
         scratch: Path,
         report: VerifyReport,
     ) -> None:
-        self._manifest, self._naming, self._known = manifest, naming, known
+        self._manifest, self._naming, self._batch_input = manifest, naming, batch_input
         self._prices, self._scratch, self._report = options.prices, scratch / "rebuild", report
         self._scratch.mkdir()
         self._forms = FormRebuild(manifest, naming, options.response_schema, scratch, report)
         self._name = manifest_name(manifest.batch)
-        self._account = ResultCounts()
+        self._counts = ResultCounts()
 
     def run(self, source: SourceFile | None, rows: Iterator[StoredRow]) -> None:
         """Compare everything; `source` is None for a batch without results."""
@@ -69,11 +69,9 @@ class Rebuild:
         expected = build_manifest(
             _batch_of(manifest),
             made,
-            self._account,
+            self._counts,
             written,
-            self._naming.template,
-            self._known,
-            self._prices,
+            ManifestInputs(self._naming.template, self._prices, self._batch_input),
         )
         if compared.judged_otherwise:
             words = f"{compared.judged_otherwise} lines are judged otherwise by today's rules, {compared.first}"
@@ -101,14 +99,14 @@ class Rebuild:
         batch_id = self._manifest.batch.removeprefix("batches/")
         namer = self._naming.bind(self._manifest)
         sink = CountingSink(groups=namer.groups)
-        account, folder = self._account, self._scratch
+        counts, folder = self._counts, self._scratch
         with (
             self._forms.open(folder) as forms,
             Split(
                 batch_id,
                 NullStorage(),
                 namer,
-                account,
+                counts,
                 lambda: None,
                 folder,
                 forms,
@@ -126,15 +124,15 @@ class Rebuild:
             )
             size, sha256 = said.bytes, said.sha256 or ""
         # why it was doubted follows from what Gemini said too, which nothing but the manifest keeps
-        lines, blank = self._account.lines, self._account.blank
+        lines, blank = self._counts.lines, self._counts.blank
         return Source(said.kind, said.name, size, lines, blank, sha256, said.doubted), written
 
     def _complete_retries(self, path: Path) -> None:
-        if self._known is not None:
-            self._known.write_retries(path, self._account)
+        if self._batch_input is not None:
+            self._batch_input.write_retries(path, self._counts)
 
     def _retry_without_results(self) -> Record | None:
-        if self._known is None:
+        if self._batch_input is None:
             return None
         path = self._scratch / "retry"
         path.touch()

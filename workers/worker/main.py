@@ -10,7 +10,7 @@ from receiver.inbox.redispatch import Sweeper, sweep
 from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
-from workers.job.scratch import clear_old_scratch
+from workers.job.context import clear_old_scratch
 from workers.worker.background import send_due_notices, start_notices, start_reconcile_runs
 from workers.worker.child_process import prepare_forks
 from workers.worker.rq_worker import RECONNECT_S, BatchWorker

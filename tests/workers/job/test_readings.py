@@ -10,7 +10,7 @@ from receiver.inbox.outages import find_outages
 from receiver.inbox.scripts import DUE
 from receiver.outputs.judgement import judge_manifest
 from tests.workers.lying import NAME, PAGE, REFUSAL, SHORT_REFUSAL, Liar, lines_of, open_liar, row
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.job.readings import MAX_READINGS
 from workers.process import process_batch
 from workers.results.doubts import PAUSES

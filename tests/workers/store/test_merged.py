@@ -17,8 +17,9 @@ from receiver.storage import LocalStorage
 from receiver.submissions.records import resubmitted_name
 from tests.receiver.records import put_manifest
 from workers.store.index_rows import IndexRow, encode_rows
+from workers.store.manifest import load_manifest
 from workers.store.merged import MergedView, view_retries
-from workers.store.resubmission import load_manifest, write_retries
+from workers.store.resubmission import write_retries
 
 Rows = Sequence[tuple[str | None, str]]  # key and outcome of each line
 

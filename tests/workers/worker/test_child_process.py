@@ -73,7 +73,7 @@ def test_children_inherit_what_every_job_reads() -> None:
 import gc, os
 os.environ |= {"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:1/0", "STORAGE_URL": "file:///tmp"}
 from receiver.gemini.transport import trusted_certificates
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.worker.child_process import prepare_forks
 prepare_forks()
 print(trusted_certificates.cache_info().currsize, current_settings.cache_info().currsize, gc.get_freeze_count() > 0)

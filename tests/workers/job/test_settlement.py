@@ -18,7 +18,7 @@ from receiver.notices.outbox import read_standing
 from receiver.status.view_models import make_row
 from tests.answering import Answer, answering
 from tests.receiver.listing import ago
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.process import process_batch
 
 BATCH = "batches/abc"
