@@ -77,7 +77,7 @@ def open_context(
 
 @contextmanager
 def open_scratch(settings: Settings, storage: Storage) -> Iterator[Path]:
-    """A folder for one attempt, removed at its end. What the disk refuses in it is a StorageError."""
+    """A folder for one attempt, removed at its end. Raises StorageError for errors of the disk."""
     place = _scratch_place(settings, storage)
     try:
         with tempfile.TemporaryDirectory(

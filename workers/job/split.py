@@ -1,4 +1,4 @@
-"""Splits a source of results into outputs and records: the hot loop of the worker."""
+"""Splits the results of a batch into outputs and records: the hot loop of the worker."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -21,14 +21,12 @@ from workers.store.manifest import Written
 from workers.store.records import RecordWriter, RowSink
 from workers.store.sinks import GroupSink, ObjectSink, Sink
 
-_OK, _MALFORMED = (
-    Outcome.OK,
-    Outcome.MALFORMED,
-)  # names of ours are found sooner than members of an enum
+# A module's name is looked up faster than a member of an enum.
+_OK, _MALFORMED = Outcome.OK, Outcome.MALFORMED
 
 
 class _OversizeFile:
-    """Takes the bytes of lines that are too long to hold, one after the other."""
+    """Takes the bytes of lines that are too long for memory, one line after the other."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,7 +51,7 @@ class _OversizeFile:
 
 
 class Split:
-    """One pass over one batch's results, in a `with`: `run`, then `store`."""
+    """One pass over one batch's results; a context manager: `run`, then `store`."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what one pass works with
         self,
@@ -69,7 +67,7 @@ class Split:
         index: RowSink | None = None,
         result_key: str = "",
     ) -> None:
-        """`sink` takes the outputs and `index` the rows, in place of the storage's."""
+        """`sink` takes the outputs and `index` the rows, instead of the storage."""
         self._batch_id, self._storage, self._namer = batch_id, storage, namer
         self._counts, self._check = counts, check
         self._sink = sink or (
@@ -123,21 +121,16 @@ class Split:
         self.line_counts.is_unterminated = self._splitter.unterminated
 
     def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
-        """One block's rows of the index. `before` lines came before it."""
-        enter, name_of, write, sha256 = (
-            self._counts.add,
-            self._namer.name,
-            self._sink.write,
-            hashlib.sha256,
-        )
+        """The block's rows of the index; `before` lines come before it."""
         parse, valid_utf8 = self._parse, block.valid_utf8
-        rows = []
+        count, name_of, write = self._counts.add, self._namer.name, self._sink.write
+        sha256, rows = hashlib.sha256, []
         for number, line in enumerate(block.lines, before + 1):
             result = parse(line, valid_utf8=valid_utf8)
             if result.outcome is _MALFORMED and is_blank(line):
                 self._counts.add_blank()
                 continue
-            outcome = enter(result)
+            outcome = count(result)
             key = result.key
             if outcome is not _OK or key is None:
                 rows.append(self._add_other(number, result, outcome, line))
@@ -174,7 +167,7 @@ class Split:
         return IndexRow(number, key, outcome, name, offset, len(line), digest)
 
     def _add_oversize(self, number: int, line: OversizeLine) -> IndexRow:
-        """Keep a line that is too long to be read, whole, under its number."""
+        """Keep a line that is too long to be read whole, under its number."""
         name = oversize_name(self._batch_id, number)
         self._check()
         self._oversize.store(self._storage, name)
@@ -187,9 +180,9 @@ class Split:
         return row
 
     def store(self, complete_retries: Callable[[Path], None] | None = None) -> Written:
-        """Write what has gathered; everything but the manifest is in the storage then.
+        """Write what has gathered; all but the manifest is in the storage then.
 
-        `complete_retries` as that of `RecordWriter.store`.
+        `complete_retries` is that of `RecordWriter.store`.
         """
         self._sink.close()
         self._check()

@@ -44,7 +44,10 @@ DEQUEUE_S = 1  # how long a dequeue blocks, and so the time until a stop is seen
 MONITOR_S = 5  # between two checks of a running job
 # Counted, not timed: a worker that was frozen together with its child has checked nothing.
 MAX_MISSED_BEATS = 6
-HUNG_CAUSE = "the process of its job hung for half a minute: does KEY_PATTERN take forever with one of its keys?"
+HUNG_CAUSE = (
+    "the process of its job hung for half a minute: "
+    "does KEY_PATTERN take forever with one of its keys?"
+)
 HEARTBEAT_S = 15.0  # of the worker, for RQ's tools
 HEARTBEAT_TTL_S = 90
 RECONNECT_S = 1.0
@@ -87,9 +90,9 @@ class BatchWorker(Worker):
         return int(DEQUEUE_S + REDIS_TIMEOUT_S)
 
     def run(self, *, burst: bool = False) -> None:
-        """Work until a signal to stop, also while Redis is away; in a burst, until the queue is empty.
+        """Work until a signal to stop, through any absence of Redis.
 
-        Raises InboxUnavailableError in a burst.
+        In a burst, work until the queue is empty; raises InboxUnavailableError.
         """
         self.stop_sequence.install()
         while not self.stop_sequence.is_requested:
