@@ -179,7 +179,7 @@ class ShortBodyError(Exception):
 
 
 def take_fresh(received: Received, body: Body, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """What of a body follows the repeated bytes, once these are proven to be the last ones received.
+    """What follows the repeated bytes, once these are proven to be the last ones received.
 
     The version of the answer counts from then on: before, it may be that of another file. Raises
     PartDoubtError, ChangedError and ShortBodyError.

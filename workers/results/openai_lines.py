@@ -74,7 +74,7 @@ def _number(value: object) -> int | None:
 
 
 def _translate_error(error: object, status: object) -> dict[str, Any]:
-    """The error's own code, else the HTTP status; where both are there, the code with the status."""
+    """The error's own code with the HTTP status, or the one of them that is known."""
     detail = as_object(error)
     code = _as_code(detail.get("code"))
     http_code = None if _number(status) in _SUCCESSES else _as_code(status)

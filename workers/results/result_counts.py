@@ -22,8 +22,8 @@ from workers.results.meter import Metered, UsageMeter
 from workers.results.rules import Result
 
 METER_BATCH_SIZE = 512
-# Memory per key, beside 34 MB for the set of a million: a text of up to 31 ASCII characters takes 80
-# bytes, a digest of 15 bytes takes 48. That two of a million keys share 120 bits: once in 10^24.
+# Memory per key, beside 34 MB for the set of a million: a text of up to 31 ASCII characters takes
+# 80 bytes, a digest of 15 bytes takes 48. Two of a million keys share 120 bits once in 10^24 cases.
 _KEPT_CHARACTERS = 31
 _DIGEST_BYTES = 15
 _OK, _MALFORMED, _DUPLICATE = Outcome.OK, Outcome.MALFORMED, Outcome.DUPLICATE
@@ -120,7 +120,7 @@ class ResultCounts:
         """Compare with the number of requests, and with the keys of the input where it is known.
 
         Results without a readable key answer requests, too, but nobody can say which: so there may
-        be more `missing_keys` than `missing`, by the number of unkeyed and broken lines. They are in
+        be more `missing_keys` than `missing`, by the number of unkeyed and broken lines. They keep
         the input's order, each once.
         """
         missing = None if requests is None else max(0, requests - self._distinct())

@@ -27,7 +27,7 @@ from workers.results.usages import Usage, read_usage
 class Result(msgspec.Struct, gc=False, frozen=True):
     """What a line says of its request.
 
-    `key` can hold a lone surrogate, which UTF-8 can't: write it with `json.dumps`, which escapes it.
+    `key` can hold a lone surrogate, which UTF-8 can't: write it with `json.dumps`, which escapes.
     """
 
     key: str | None  # None: the line carries none, or is no JSON object
@@ -41,9 +41,9 @@ class Result(msgspec.Struct, gc=False, frozen=True):
     billed: bool = True  # False: the request failed, so that Gemini charges nothing for it
 
 
-# The version of these rules and of those in `workers.results.parser`; it is in every manifest. Raise
-# it whenever a line may get another outcome, key, code, message or usage than before: `verify`
-# then reports differences as notes.
+# The version of these rules and of those in `workers.results.parser`; it is in every manifest.
+# Raise it whenever a line may get another outcome, key, code, message or usage than before:
+# `verify` then reports differences as notes.
 RULES = 2
 MESSAGE_CHARACTERS = 2000
 _KNOWN_MEMBERS = frozenset(

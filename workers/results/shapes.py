@@ -36,7 +36,7 @@ def find_key(row: dict[str, Any], member: str = "") -> str | None:
 
 
 def unify_row(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with `response` and `error` as Gemini writes them; unknown shapes stay as they are."""
+    """The row with `response` and `error` in Gemini's form; unknown shapes stay as they are."""
     unified = translate_line(row) if is_openai_line(row) else row
     response = unified.get("response")
     return (

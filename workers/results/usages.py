@@ -1,8 +1,8 @@
 """The tokens of one line as Gemini counted them, and whether they can be priced.
 
-Gemini's JSON leaves out a count of 0, so that it looks like an unknown one. A prompt has tokens, and
-so has an answer with content: where these two counts are absent, they are unknown. All others may
-be 0.
+Gemini's JSON leaves out a count of 0, so that it looks like an unknown one. A prompt has tokens,
+and so has an answer with content: where these two counts are absent, they are unknown. All others
+may be 0.
 """
 
 from collections import Counter

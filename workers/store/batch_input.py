@@ -1,7 +1,7 @@
 """The requests of a batch as they were sent, where the storage holds them as `_input.jsonl.gz`.
 
-With them the missing requests have names, and what is worth sending again can be written in the input's own form.
-The input may be as large as the results: it is streamed from a scratch file, once for every question.
+They name the missing requests, and what is worth sending again is copied from them. They may be as
+large as the results, so that they are streamed from a scratch file, once per question.
 """
 
 import gzip
@@ -66,7 +66,7 @@ def _read_tolerantly(line: bytes, key_member: str = "") -> str | None:
 
 
 def is_awaited(storage: Storage, batch: Batch) -> bool:
-    """Whether `batches submit` has yet to store the input of a batch; who has not done so for an hour never will."""
+    """Whether `batches submit` has yet to store a batch's input; after an hour it never will."""
     if batch.input_file is None or not storage.exists(awaited_name(batch.input_file)):
         return False
     patience_ends = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - PATIENCE_S))
@@ -74,7 +74,7 @@ def is_awaited(storage: Storage, batch: Batch) -> bool:
 
 
 class BatchInput:
-    """The input of one batch in a scratch file. Make it with `fetch`."""
+    """The input of one batch in a scratch file; `fetch` makes it."""
 
     def __init__(
         self, path: Path, record: Input, check: Callable[[], None], result_key: str = ""
@@ -92,8 +92,8 @@ class BatchInput:
     ) -> "BatchInput | None":
         """Copy the input into `scratch` and read it once; None when the storage has none.
 
-        `check` is called now and then in every pass; `result_key` is RESULT_KEY. Raises StorageError when the object is
-        no whole gzip file.
+        `check` is called every few thousand lines; `result_key` is RESULT_KEY. Raises StorageError
+        when the object is no complete gzip file.
         """
         name, path = input_name(batch_id), scratch / "input"
         if not storage.read_to_file(name, path):
@@ -115,10 +115,11 @@ class BatchInput:
                 yield key
 
     def write_retries(self, path: Path, counts: ResultCounts) -> None:
-        """Replace a file of `{"key": …}` rows by the whole requests of these keys and of those that no line carries.
+        """Replace the `{"key": …}` rows of a file with whole requests.
 
-        They keep the bytes and the order of the input. A request without a key is left out: no result can be told to
-        be its own.
+        They are the requests of these keys and of those that no line of the results has, with the
+        bytes and in the order of the input. A request without a key is left out: no result can be
+        assigned to it.
         """
         with path.open("rb") as file:
             again = {key_token(json.loads(row)["key"]) for row in file}

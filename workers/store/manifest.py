@@ -72,10 +72,11 @@ def load_manifest(storage: Storage, batch: str) -> Manifest | None:
 def commit_manifest(
     storage: Storage, manifest: Manifest, key: ProofKey | None, replaced: bytes | None
 ) -> None:
-    """Commit a batch; `replaced` is the manifest that somebody asked to replace. Raises AlreadyStoredError.
+    """Commit a batch; `replaced` is the manifest that somebody asked to replace.
 
-    Its signature goes first and has the content in its name: no crash leaves a committed manifest without it, and two
-    workers whose manifests differ don't replace each other's.
+    The signature goes first, and its name depends on the content: no crash leaves a manifest
+    without it, and two workers whose manifests differ don't replace each other's. Raises
+    AlreadyStoredError.
     """
     name, data = manifest_name(manifest.batch), encode_manifest(manifest)
     if key is not None:
@@ -158,7 +159,7 @@ def _balance_requests(
 
 
 def _holds_results(counts: ResultCounts, source: Source) -> bool:
-    """Whether any line could be read; of a doubted source, any that answers a request by its key."""
+    """Whether any line could be read; of a doubted source, any that has a key."""
     outcomes = counts.outcomes()
     unread = outcomes[Outcome.MALFORMED] + (
         outcomes[Outcome.UNKEYED] if source.doubted is not UNSET else 0

@@ -40,7 +40,7 @@ def encode_row(row: dict[str, Any]) -> bytes:
 
 
 class GzipWriter:
-    """Writes a gzip file whose bytes depend on its content alone: its header has no time, no name."""
+    """Writes a gzip file whose bytes depend on its content alone: no time and no name is in it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -138,7 +138,7 @@ def _encode_error(row: dict[str, Any], line: bytes) -> Iterator[bytes]:
 
 
 class RecordWriter:
-    """Gathers the three records of one batch in scratch files; then `store`, and always `close`."""
+    """Gathers the three records of one batch in scratch files: `store` them, then `close`."""
 
     def __init__(self, batch_id: str, scratch: Path, index: RowSink | None = None) -> None:
         """`index` takes the rows instead of a file."""
@@ -166,7 +166,7 @@ class RecordWriter:
         self._open.close()
 
     def add_error(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
-        """Keep a line that is no answer, and what is wrong with it. Returns its row of the index."""
+        """Keep a line that is no answer, and what is wrong with it. Returns its index row."""
         row: dict[str, Any] = {
             "line": number,
             "key": result.key,

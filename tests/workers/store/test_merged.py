@@ -112,7 +112,7 @@ def test_failed_retry_undoes_no_answer(storage: LocalStorage) -> None:
     put_batch(storage, "c", [("k1", "error")], 1, "k1")
     follow(storage, "a", "b", "c")
     view = view_retries(storage, "a")
-    assert (told(view), view.fates["k1"].batch) == ((True, 2, 2, []), "batches/b")
+    assert (told(view), view.resent["k1"].batch) == ((True, 2, 2, []), "batches/b")
 
 
 def test_key_answered_in_both_counts_once(storage: LocalStorage) -> None:
@@ -154,7 +154,7 @@ def test_missing_requests_are_answered_later(storage: LocalStorage) -> None:
     follow(storage, "a", "b")
     view = view_retries(storage, "a")
     assert told(view) == (False, 2, 3, ["1 missing"])
-    assert (view.fates["k3"].outcome, view.fates["k3"].batch) == ("missing", "batches/b")
+    assert (view.resent["k3"].outcome, view.resent["k3"].batch) == ("missing", "batches/b")
     assert add_up(view)
 
 
@@ -179,7 +179,7 @@ def test_batch_that_is_not_stored_yet_is_not_known(storage: LocalStorage) -> Non
     follow(storage, "a", "b")
     view = view_retries(storage, "a")
     assert told(view) == (False, 1, 3, ["1 blocked", "1 sent again and not known yet"])
-    assert (view.fates["k2"].outcome, add_up(view)) == (None, True)
+    assert (view.resent["k2"].outcome, add_up(view)) == (None, True)
 
 
 def test_batch_of_which_nothing_is_known_changes_nothing(storage: LocalStorage) -> None:
