@@ -45,10 +45,11 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
     label: str | None,
     as_json: bool,
 ) -> None:
-    """Send the failed and missing requests of a stored BATCH again, as a new batch that is linked to it.
+    """Send the failed and missing requests of a stored BATCH again, as a new batch.
 
-    Only what a retry can help: errors that may pass, lines that were cut, requests without a result. Sending it twice
-    is as harmless as with `batches submit`.
+    Only what a retry can help: errors that may pass, lines that were cut, requests without a
+    result. The new batch is linked to the old one. Sending it twice is as harmless as with `batches
+    submit`.
     """
     settings = load_settings()
     project, name = split_inbox_name(read_name(settings, batch, label))
@@ -69,7 +70,7 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
         order = read_order(storage, batch_id)
         with requests.open("rb") as lines:
             is_embedding = asks_for_embedding(lines.readline())
-        wish = SubmitRequest(
+        request = SubmitRequest(
             project=project,
             model=chosen.removeprefix("models/"),
             is_embedding=is_embedding,
@@ -79,7 +80,7 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
             retry_of=name,
             allow_unknown_fields=True,  # Gemini took these requests before
         )
-        sent = send_input(settings, requests, wish, as_json=as_json)
+        sent = send_input(settings, requests, request, as_json=as_json)
     _link(storage, batch_id, [one.batch for one in sent])
 
 
@@ -102,8 +103,9 @@ def _link(storage: Storage, batch_id: str, sent: list[str]) -> None:
 def merged(ctx: click.Context, batch: str, *, label: str | None, as_json: bool) -> None:
     """Say which requests of BATCH are answered by now, by itself or by what was resubmitted.
 
-    Each request counts once, by its key: an answer stays one, else its last outcome holds. Exit code 0 when all are
-    answered; 1 when one is not, or not known yet, or nobody knows how many there are.
+    Each request counts once, by its key: an answer stays one, else its last outcome holds. Exit
+    code 0 when all are answered; 1 when one is not, or not known yet, or nobody knows how many
+    there are.
     """
     settings = load_settings()
     batch_id = split_inbox_name(read_name(settings, batch, label))[1].removeprefix("batches/")

@@ -1,6 +1,7 @@
-"""The table of a batch: a row a line of its source, all with the same columns.
+"""The table of a batch: one row per line of its source, all with the same columns.
 
-Parquet where pyarrow is there (extra `parquet`), else gzip of JSON lines. Memory is bounded by what goes out together.
+Parquet where pyarrow is installed (extra `parquet`), else gzip of JSON lines. Memory is bounded by
+the rows that are written together.
 """
 
 import importlib
@@ -24,7 +25,7 @@ EMBEDDING, FURTHER = "embedding", "further_candidates"
 
 
 class FurtherCandidate(msgspec.Struct, gc=False):
-    """A candidate beside the one whose text the row has."""
+    """A candidate other than the one whose text the row has."""
 
     candidate: int  # its place among the candidates, from 0
     finish_reason: str | None
@@ -77,7 +78,10 @@ class Table(Protocol):
 
 
 def open_table(scratch: Path, check: Callable[[], None]) -> Table:
-    """A table in the best form that is to be had here. `check` is called between pieces of work, and may raise."""
+    """A table in the best available form.
+
+    `check` is called between pieces of work, and may raise.
+    """
     path = scratch / "table"
     return ParquetTable(path, check) if has_parquet() else JsonTable(path)
 
@@ -103,8 +107,10 @@ class JsonTable:
 
 
 class ParquetTable:
-    """Row groups of at most 4 MiB or so. They wait in a scratch file: only the last row tells whether all embeddings
-    have one size, and their column is then of lists of that size.
+    """Row groups of about 4 MiB at most, which wait in a scratch file.
+
+    Only the last row shows whether all embeddings have one size; if so, their column has lists of
+    that size.
     """
 
     extension = ".parquet"
@@ -113,9 +119,8 @@ class ParquetTable:
         self.path, self._check = path, check
         self._waiting_path = path.with_name(f"{path.name}-waiting")
         self._arrow: Any = importlib.import_module("pyarrow")
-        self._arrow.set_memory_pool(
-            self._arrow.system_memory_pool()
-        )  # the default one keeps what is freed
+        # The default pool keeps what is freed.
+        self._arrow.set_memory_pool(self._arrow.system_memory_pool())
         self._schema = _schema(self._arrow)
         self._waiting = self._arrow.ipc.new_stream(str(self._waiting_path), self._schema)
         self._rows: list[TableRow] = []
@@ -169,14 +174,14 @@ class ParquetTable:
 
 
 def _texts(row: TableRow) -> Iterator[str | None]:
-    """What makes a row large."""
+    """The texts that make a row large."""
     yield from (row.text, row.function_calls, row.code, row.code_output)
     for one in row.further_candidates:
         yield from (one.text, one.function_calls, one.code, one.code_output)
 
 
 class _Embeddings:
-    """A column under way, in four bytes a number: as Python's floats they would take eight times as much."""
+    """A column under way, with four bytes per number: Python's floats take eight times as much."""
 
     def __init__(self) -> None:
         self._values = array("f")

@@ -13,25 +13,26 @@ MAX_FINDINGS = 100
 MAX_NOTES = 100
 
 
+def _ignore_progress(_objects: int, _total: int) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class VerifyOptions:
-    """By default only what needs nothing else than the storage."""
+    """What to check beyond what the storage alone can prove."""
 
     prices: Prices = field(default_factory=default_prices)
-    public_keys: tuple[
-        PublicKey, ...
-    ] = ()  # one of them must have signed the manifest; none: nobody asks
-    response_schema: dict[str, Any] | None = None  # RESPONSE_SCHEMA, as far as it is known
-    read: Callable[[int, int], None] = lambda _objects, _whole: (
-        None
-    )  # hears how many more objects were read, of how many
+    public_keys: tuple[PublicKey, ...] = ()  # if any, one of them must have signed the manifest
+    response_schema: dict[str, Any] | None = None  # RESPONSE_SCHEMA, if it is known
+    # Takes how many more objects were read, and how many there are.
+    on_progress: Callable[[int, int], None] = _ignore_progress
 
 
 class Discrepancy(msgspec.Struct, frozen=True):
-    """One thing that is off."""
+    """One thing that is wrong."""
 
     object: str  # from the storage root
-    line: int | None  # of the source; None when the object as a whole is off
+    line: int | None  # of the source; None when the object as a whole is wrong
     message: str
 
     def __str__(self) -> str:
@@ -47,15 +48,15 @@ class VerifyReport:
     lines: int = 0  # rows of the index
     objects: int = 0
     size_bytes: int = 0  # of the outputs
-    replaced: list[str] = field(
-        default_factory=list
-    )  # older manifests that this one took the place of
-    off: int = 0  # how many things are off
-    findings: list[Discrepancy] = field(default_factory=list)  # the first MOST_FINDINGS of them
-    notes: list[str] = field(
-        default_factory=list
-    )  # what could not be checked and why, and what is there besides
+    replaced: list[str] = field(default_factory=list)  # older manifests that this one replaced
+    off: int = 0  # how many things are wrong
+    findings: list[Discrepancy] = field(default_factory=list)  # the first MAX_FINDINGS of them
+    notes: list[str] = field(default_factory=list)  # what could not be checked, and why
     signed_by: str | None = None  # the public key, of those that were asked for
+
+    def find(self, name: str, message: str, line: int | None = None) -> None:
+        """Add what is wrong with an object."""
+        self.add([Discrepancy(name, line, message)])
 
     def add(self, findings: Iterable[Discrepancy]) -> None:
         for finding in findings:

@@ -1,4 +1,4 @@
-"""Proves the forms of a stored batch: every object that their index names, and the index against the manifest."""
+"""Checks the forms of a stored batch: objects against their index, that against the manifest."""
 
 import gzip
 import sqlite3
@@ -39,7 +39,7 @@ _read_row = tolerant_reader(_Row)
 def check_forms(
     storage: Storage, manifest: Manifest, scratch: Path, table: sqlite3.Connection
 ) -> Iterator[Discrepancy]:
-    """What is off with the forms, where the batch has any beside raw. Their names go into the table `forms`."""
+    """What is wrong with the forms, if the batch has any; their names go into the table `forms`."""
     forms = manifest.forms
     if not isinstance(forms, FormsRecord):
         return
@@ -100,7 +100,7 @@ class _Sums:
 
 
 def _check_objects(storage: Storage, rows: Iterator[_Row]) -> Iterator[Discrepancy]:
-    """Read every object, several at a time; what is found keeps the order of the rows."""
+    """Read every object, several at a time; findings keep the order of the rows."""
     batches = iter(lambda: list(islice(rows, OBJECT_BATCH_SIZE)), [])
     for findings in ordered_map(partial(_check_all, storage), batches):
         yield from findings

@@ -17,7 +17,7 @@ def shortened(value: Any) -> str:
 
 
 class RowChecks:
-    """Compares the rows that the lines make with those that are stored."""
+    """An index that compares the rows that the lines make with the stored ones."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class RowChecks:
         names: bool,
         same_rules: bool,
     ) -> None:
-        """`names`: whether the names are known, and so the offsets."""
+        """`names` says whether the names are known, and so the offsets."""
         self._stored, self._report, self._index = stored, report, index
         self._names, self._same_rules = names, same_rules
         self.judged_otherwise = 0
@@ -53,10 +53,8 @@ class RowChecks:
 
     def _compare(self, stored: StoredRow, made: IndexRow) -> None:
         if stored.key != made.key and (self._same_rules or stored.key is not None):
-            self._find(
-                stored,
-                f"its row has the key {shortened(stored.key)}, the line itself {shortened(made.key)}",
-            )
+            keys = shortened(stored.key), shortened(made.key)
+            self._find(stored, f"its row has the key {keys[0]}, the line itself {keys[1]}")
         elif stored.outcome != made.outcome or stored.key != made.key:
             words = f"its row says {stored.outcome}, the line is {made.outcome}"
             if self._same_rules:
@@ -82,7 +80,7 @@ class RowChecks:
 
 
 class NullStorage:
-    """Takes every object, and has none."""
+    """A storage that takes every object, and has none."""
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None: ...
 
@@ -118,7 +116,7 @@ class NullStorage:
 
 
 class CountingSink:
-    """Offsets and sums of outputs, without the outputs."""
+    """Outputs of which only offsets and sums are kept."""
 
     def __init__(self, *, groups: bool) -> None:
         self._groups = groups

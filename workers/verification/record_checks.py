@@ -55,7 +55,7 @@ def check_digest(storage: Storage, name: str, expected: str) -> Iterator[Discrep
 
 
 def check_records(storage: Storage, manifest: Manifest) -> Iterator[Discrepancy]:
-    """What the manifest itself has the sha256 of, the index aside."""
+    """The records whose sha256 the manifest has, without the index."""
     for record in (manifest.input, manifest.retry, *manifest.oversize):
         if record is not None:
             yield from check_digest(storage, record.name, record.sha256)
@@ -79,7 +79,7 @@ def check_records(storage: Storage, manifest: Manifest) -> Iterator[Discrepancy]
 def fetch_input(
     storage: Storage, manifest: Manifest, scratch: Path
 ) -> BatchInput | Discrepancy | None:
-    """The input that the manifest names, or what is off with it; None where it names none."""
+    """The input that the manifest names, or what is wrong with it; None where it names none."""
     if manifest.input is None:
         return None
     try:
@@ -103,13 +103,17 @@ def check_signature(
     public_keys: Sequence[PublicKey],
     report: VerifyReport,
 ) -> None:
-    """`data` is the manifest as it is stored. Who gives public keys demands that one of them has signed it."""
+    """Check whose signature the manifest has; `data` is the manifest as it is stored.
+
+    Where there are public keys, one of them must have signed it.
+    """
     name = own_signature(batch_id, data)
     stored = storage.read(name)
     if stored is None:
         if public_keys:
-            words = "no signature of these bytes is there: it is not signed, or was changed after it was"
-            report.add([Discrepancy(manifest_name(batch_id), None, words)])
+            words = "no signature of these bytes is there"
+            cause = "it is not signed, or was changed after it was"
+            report.find(manifest_name(batch_id), f"{words}: {cause}")
         return
     if not public_keys:
         report.note("the signature of the manifest: --public-key tells whose it is")
@@ -117,13 +121,13 @@ def check_signature(
     try:
         signature = read_signature(stored)
     except ValueError as error:
-        report.add([Discrepancy(name, None, f"it is no signature: {error}")])
+        report.find(name, f"it is no signature: {error}")
         return
     report.signed_by = next(
         (key.text for key in public_keys if key.has_signed(data, signature)), None
     )
     if report.signed_by is None:
-        report.add([Discrepancy(name, None, _why_not(signature.public_key, data, stored))])
+        report.find(name, _why_not(signature.public_key, data, stored))
 
 
 def _why_not(signer: str, data: bytes, stored: bytes) -> str:

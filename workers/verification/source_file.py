@@ -45,14 +45,14 @@ class _SpoiltError(Exception):
 
 
 class SourceFile:
-    """Takes the rows of an index in their order, then the bytes of their lines in any order; in a `with`.
+    """A context manager: takes the rows of an index in order, then their lines in any order.
 
-    Lines of white space are stored nowhere: empty ones stand in for them.
+    Lines of white space are not stored: empty ones replace them.
     """
 
     def __init__(self, storage: Storage, manifest: Manifest, scratch: Path) -> None:
         self.path = scratch / "source"
-        self.is_whole = True  # so far: every line has its place, and is there
+        self.is_whole = True  # until a line has no place, or is not there
         self._storage, self._source = storage, manifest.source
         self._errors_name = errors_name(manifest.batch)
         self._oversize = {record.name for record in manifest.oversize}
@@ -78,7 +78,10 @@ class SourceFile:
             self._errors.close()
 
     def place(self, row: StoredRow) -> tuple[int, Discrepancy | None]:
-        """Where the row's line begins, NOWHERE when nothing is left to write of it; and what is off with it."""
+        """Where the row's line begins, and what is wrong with it.
+
+        NOWHERE means that nothing of the line is left to write.
+        """
         if self.is_whole and row.line != self._last + 1:
             self._fill_blank(row.line - 1)
         if not self.is_whole:
@@ -107,7 +110,7 @@ class SourceFile:
             raise OSError("the scratch folder took only a part of a line")
 
     def finish(self) -> str | None:
-        """All rows came. Gives what is off with the size of the source, where nothing else is."""
+        """Call it after all rows. Returns what is wrong with the source's size, if anything."""
         said = self._source.bytes
         if self.is_whole:
             self._fill_blank(self._source.lines)
@@ -132,7 +135,7 @@ class SourceFile:
         self.is_whole = self.is_whole and self._size <= self._source.bytes + 1
 
     def _fill_blank(self, last: int) -> None:
-        """Lines up to this one have no row: they are blank, as far as the manifest allows that."""
+        """Lines up to this one have no row: they are blank, if the manifest counts as many."""
         count = last - self._last
         self._blank += count
         if count < 0 or self._blank > self._source.blank:
@@ -144,8 +147,8 @@ class SourceFile:
         self._last = last
 
     def _copy_error(self, row: StoredRow, at: int) -> int:
-        """Copy a line that a row of `_errors.jsonl` keeps, with its newline. Gives how many bytes these are."""
-        if self._errors is None or not is_as_told(self._errors, row.offset, row.length, row.sha256):
+        """Copy a line that `_errors.jsonl` keeps, with its newline. Returns its size in bytes."""
+        if self._errors is None or not has_sha256(self._errors, row.offset, row.length, row.sha256):
             raise _SpoiltError
         size = 0
         for piece in chain(read_line(self._errors, row.offset, row.length), [b"\n"]):
@@ -154,7 +157,7 @@ class SourceFile:
         return size
 
     def _copy_oversize(self, line: int, at: int) -> int:
-        """Copy a line that was too long, with its newline. Gives how many bytes these are."""
+        """Copy a line that was too long, with its newline. Returns its size in bytes."""
         size = 0
         for chunk in self._storage.read_chunks(oversize_name(self._batch_id, line)) or ():
             self.write(at + size, [chunk])
@@ -170,7 +173,7 @@ class _ErrorRow(msgspec.Struct, frozen=True):
 _read_row = tolerant_reader(_ErrorRow)
 
 
-def is_as_told(file: IO[bytes], offset: int, length: int, sha256: str) -> bool:
+def has_sha256(file: IO[bytes], offset: int, length: int, sha256: str) -> bool:
     """Whether the bytes of a row are those of the index."""
     digest = hashlib.sha256()
     file.seek(offset)
@@ -181,7 +184,7 @@ def is_as_told(file: IO[bytes], offset: int, length: int, sha256: str) -> bool:
 
 
 def read_line(file: IO[bytes], offset: int, length: int) -> Iterator[bytes]:
-    """The line that a row keeps, without its newline. `is_as_told` comes first. Raises ValueError."""
+    """The line that a row keeps, without its newline. Check the sha256 first. Raises ValueError."""
     file.seek(offset)
     head = file.read(min(length, LARGE_ROW_BYTES))
     end = offset + length

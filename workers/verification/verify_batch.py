@@ -1,7 +1,7 @@
-"""Proves a stored batch again, from the storage alone.
+"""Verifies a stored batch from the storage alone.
 
-A million rows may name a million objects, or one of many gigabytes: the rows go through a sorted table on disk, and
-objects are read in pieces, small ones several at a time.
+A million rows may name a million objects, or one of many gigabytes: the rows are sorted in a table
+on disk, and objects are read in pieces, small ones several at a time.
 """
 
 import gzip
@@ -44,15 +44,15 @@ def verify_batch(
     name = manifest_name(batch)
     data = storage.read(name)
     if data is None:
-        report.add([Discrepancy(name, None, "it is not there: the batch is not stored")])
+        report.find(name, "it is not there: the batch is not stored")
         return report
     try:
         manifest = read_manifest(data)
     except ManifestError as error:
-        report.add([Discrepancy(name, None, str(error))])
+        report.find(name, str(error))
         return report
     if manifest.batch != batch:
-        report.add([Discrepancy(name, None, f"it is the manifest of {manifest.batch}")])
+        report.find(name, f"it is the manifest of {manifest.batch}")
         return report
     report.replaced = find_replaced(storage, batch, data)
     with closing(sqlite3.connect(scratch / "rows", isolation_level=None)) as table:
@@ -64,7 +64,7 @@ def verify_batch(
 
 
 def _check_empty(manifest: Manifest, name: str) -> Iterator[Discrepancy]:
-    """A batch without results has nothing but its books."""
+    """A batch without results has only counts."""
     if manifest.source.kind != "none" or any(manifest.outcomes.values()) or manifest.objects.count:
         yield Discrepancy(name, None, "it counts results, but names no index")
 
@@ -81,12 +81,8 @@ class _Verification:
         table: sqlite3.Connection,
         options: VerifyOptions,
     ) -> None:
-        self._storage, self._manifest, self._report, self._scratch = (
-            storage,
-            manifest,
-            report,
-            scratch,
-        )
+        self._storage, self._manifest = storage, manifest
+        self._report, self._scratch = report, scratch
         self._table, self._options = table, options
         batch_id = manifest.batch
         self._name, self._index_name = manifest_name(batch_id), index_name(batch_id)
@@ -94,8 +90,8 @@ class _Verification:
         self._folders = Folders(
             batch_id, None if self._naming.unknown else self._naming.bind(manifest)
         )
-        self._judge = IndexChecks(batch_id, self._index_name)
-        self._knows_names = True  # what may be there: the records that name it are whole
+        self._checks = IndexChecks(batch_id, self._index_name)
+        self._knows_names = True  # until a record of names is wrong
 
     def run(self, data: bytes) -> None:
         """`data` is the manifest as it is stored."""
@@ -131,8 +127,9 @@ class _Verification:
             self._name.swapcase()
         ):
             self._report.note(
-                "names that differ by case only: this storage takes them for one, and holds only the"
-                " result that was copied last; copy the batch again, to a storage that tells case apart"
+                "names that differ by case only: this storage takes them for one, and holds only"
+                " the result that was copied last; copy the batch again, to a storage that tells"
+                " case apart"
             )
 
     def _check_naming(self) -> Iterator[Discrepancy]:
@@ -142,7 +139,7 @@ class _Verification:
             self._report.note(f"the names of the outputs: {self._naming.unknown}")
 
     def _rebuild(self, source: SourceFile | None) -> None:
-        """Only where all else is well: from lines that are off, everything would be off."""
+        """Call it where all else is well: from wrong lines, everything would be wrong."""
         known = fetch_input(self._storage, self._manifest, self._scratch)
         if isinstance(known, Discrepancy):
             self._report.add([known])
@@ -155,36 +152,25 @@ class _Verification:
     def _check_lines(self, record: Record, source: SourceFile) -> None:
         index, report = self._scratch / "index", self._report
         if not self._storage.read_to_file(self._index_name, index):
-            report.add([Discrepancy(self._index_name, None, "it is not there")])
+            report.find(self._index_name, "it is not there")
             self._knows_names = False
             return
         if (found := file_sha256(index)) != record.sha256:
-            report.add(
-                [
-                    Discrepancy(
-                        self._index_name,
-                        None,
-                        f"its sha256 is {found}, the manifest says {record.sha256}",
-                    )
-                ]
-            )
+            message = f"its sha256 is {found}, the manifest says {record.sha256}"
+            report.find(self._index_name, message)
             self._knows_names = False
         self._table.executemany(
             "INSERT INTO pieces VALUES (?, ?, ?, ?, ?, ?)", self._read_rows(index, source)
         )
         objects = self._read_objects(source)
-        report.lines, report.objects, report.size_bytes = (
-            self._judge.rows,
-            objects,
-            self._judge.size_bytes,
-        )
-        report.add(self._judge.judge(self._manifest, self._name, objects))
+        report.lines, report.objects = self._checks.rows, objects
+        report.size_bytes = self._checks.size_bytes
+        report.add(self._checks.check_sums(self._manifest, self._name, objects))
         if (words := source.finish()) is not None and not report.off:
-            report.add([Discrepancy(self._name, None, words)])
-        if self._manifest.retry is None and not self._storage.exists(
-            retry_name(self._manifest.batch)
-        ):
-            report.add([Discrepancy(retry_name(self._manifest.batch), None, "it is not there")])
+            report.find(self._name, words)
+        retries = retry_name(self._manifest.batch)
+        if self._manifest.retry is None and not self._storage.exists(retries):
+            report.find(retries, "it is not there")
 
     def _read_rows(
         self, path: Path, source: SourceFile
@@ -197,24 +183,17 @@ class _Verification:
                         row = read_row(line)
                         row.object.encode()  # a name that is no text can't be looked up
                     except (ValueError, RecursionError) as error:
-                        self._report.add(
-                            [
-                                Discrepancy(
-                                    self._index_name, None, f"row {number} can't be read: {error}"
-                                )
-                            ]
-                        )
+                        words = f"row {number} can't be read: {error}"
+                        self._report.find(self._index_name, words)
                         continue
-                    self._report.add(self._judge.add(row))
+                    self._report.add(self._checks.add(row))
                     self._folders.add(row.object)
                     at, finding = source.place(row)
                     if finding is not None:
                         self._report.add([finding])
                     yield row.object, row.line, row.offset, row.length, row.sha256, at
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            self._report.add(
-                [Discrepancy(self._index_name, None, f"it is no whole gzip file: {error}")]
-            )
+            self._report.find(self._index_name, f"it is no whole gzip file: {error}")
 
     def _read_objects(self, source: SourceFile) -> int:
         """Read every object that a row names. Returns the number of outputs."""
@@ -222,10 +201,10 @@ class _Verification:
         whole = self._manifest.objects.count + 1  # with that of the errors
         checks = ObjectChecks(
             self._storage,
-            self._judge.errors_name,
+            self._checks.errors_name,
             source.write,
             self._report,
-            lambda objects: self._options.read(objects, whole),
+            lambda objects: self._options.on_progress(objects, whole),
         )
         return checks.run(rows)
 
