@@ -1,60 +1,79 @@
-"""What the inbox calls a batch: `batches/<id>`, after the name of its project and a slash where the project has one.
+"""The forms of a batch's name. Pure.
 
-So every project has entries of its own, and an event at one project's door never touches what another one is owed.
-Pure.
+Gemini calls a batch `batches/<id>`. The inbox puts the name of its project and a slash before
+that, where the project has a name: so every project has entries of its own, and an event at one
+project's endpoint never touches another's.
 """
 
 import re
+from dataclasses import dataclass
 
 from receiver.errors import EventError
 
 PROJECT = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
 BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-INBOX_NAME = re.compile(rf"(?:{PROJECT.pattern}/)?batches/{BATCH_ID.pattern}")
+GEMINI_NAME = re.compile(rf"batches/{BATCH_ID.pattern}")
+INBOX_NAME = re.compile(rf"(?:{PROJECT.pattern}/)?{GEMINI_NAME.pattern}")
 
 
-def inbox_name(project: str, batch: str) -> str:
-    """The name of a project's batch; the project without a name is "".
+@dataclass(frozen=True)
+class BatchName:
+    """A batch of a project. `str` gives its name in the inbox.
 
-    >>> inbox_name("acme", "batches/x1"), inbox_name("", "batches/x1")
+    >>> str(BatchName("acme", "x1")), str(BatchName("", "x1"))
     ('acme/batches/x1', 'batches/x1')
     """
-    return f"{project}/{batch}" if project else batch
 
+    project: str  # empty for the default project
+    id: str
 
-def split_inbox_name(name: str) -> tuple[str, str]:
-    """Undo `inbox_name`: the project, and Gemini's own name of the batch.
+    @classmethod
+    def read(cls, name: str, project: str = "") -> "BatchName":
+        """Read a name in the inbox, one of Gemini's, or an id; `project` is for those without one.
 
-    >>> split_inbox_name("acme/batches/x1"), split_inbox_name("batches/x1")
-    (('acme', 'batches/x1'), ('', 'batches/x1'))
-    """
-    before, words, batch_id = name.rpartition("batches/")
-    return before.removesuffix("/"), words + batch_id
+        >>> BatchName.read("acme/batches/x1"), BatchName.read("batches/x1", "acme")
+        (BatchName(project='acme', id='x1'), BatchName(project='acme', id='x1'))
+        """
+        before, _, batch_id = name.rpartition("batches/")
+        return cls(before.removesuffix("/") or project, batch_id)
 
+    @classmethod
+    def parse(cls, text: str, project: str = "") -> "BatchName":
+        """Read a name as a person writes it, with or without its project and `batches/`.
 
-def parse_inbox_name(text: str, project: str = "") -> str:
-    """A name as a person writes it, with or without its project and `batches/`; `project` is the one it has else.
+        `project` is for texts without one. Raises EventError for what is no name.
 
-    Raises EventError when it is none.
+        >>> [str(BatchName.parse(text)) for text in ("acme/x1", "x1", "batch_x1")]
+        ['acme/batches/x1', 'batches/x1', 'batches/x1']
+        """
+        before, _, rest = text.partition("/")
+        if PROJECT.fullmatch(before) and rest and (before != "batches" or "/" in rest):
+            return cls.parse_gemini(rest, before)
+        return cls.parse_gemini(text, project)
 
-    >>> parse_inbox_name("acme/x1"), parse_inbox_name("x1"), parse_inbox_name("batches/x1", "acme")
-    ('acme/batches/x1', 'batches/x1', 'acme/batches/x1')
-    """
-    before, _, rest = text.partition("/")
-    if PROJECT.fullmatch(before) and rest and (before != "batches" or "/" in rest):
-        return inbox_name(before, normalise_batch_name(rest))
-    return inbox_name(project, normalise_batch_name(text))
+    @classmethod
+    def parse_gemini(cls, text: str, project: str = "") -> "BatchName":
+        """Read a name as Gemini and its events write it: `batches/<id>`, `batch_<id>` or the id.
 
+        Raises EventError for what is no name.
+        """
+        batch_id = text.removeprefix("batches/")
+        if batch_id == text:
+            batch_id = text.removeprefix("batch_")
+        if not BATCH_ID.fullmatch(batch_id):
+            expected = "batches/ and 1 to 128 letters, digits, _ or -"
+            raise EventError(f"the batch's name is not {expected}")
+        return cls(project, batch_id)
 
-def normalise_batch_name(text: str) -> str:
-    """Bring a batch's name to its one form; raises EventError when it is none.
+    @property
+    def gemini(self) -> str:
+        """What Gemini calls it: `batches/<id>`."""
+        return f"batches/{self.id}"
 
-    >>> [normalise_batch_name(text) for text in ("batches/x1", "x1", "batch_x1")]
-    ['batches/x1', 'batches/x1', 'batches/x1']
-    """
-    batch_id = text.removeprefix("batches/")
-    if batch_id == text:
-        batch_id = text.removeprefix("batch_")
-    if not BATCH_ID.fullmatch(batch_id):
-        raise EventError("the batch's name is not batches/ and 1 to 128 letters, digits, _ or -")
-    return f"batches/{batch_id}"
+    @property
+    def short(self) -> str:
+        """The shortest form that `parse` reads, for commands to copy."""
+        return f"{self.project}/{self.id}" if self.project else self.id
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.gemini}" if self.project else self.gemini

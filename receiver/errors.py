@@ -1,21 +1,22 @@
-"""Every error that this project raises on purpose, in one tree.
+"""Every error that this project raises on purpose, in one tree; a few never leave their file.
 
-A caller needs one `except ReceiverError`; `retryable` says whether the same call can succeed later without anybody
-changing anything, and `fault` whose fault it is, by which `receiver.retry` decides how long a batch waits.
+A caller needs one `except ReceiverError`. `retryable` says whether the same call may succeed
+later by itself, and `fault` whose fault it is: `receiver.retry` decides by that how long a batch
+waits.
 """
 
 from typing import Literal
 
-Fault = Literal[
-    "batch",  # of the batch itself, or of our own program: the same happens at each attempt
-    "outside",  # of Gemini, the network, the storage, the credentials or the settings: it hits every batch, and passes
-    "refused",  # Gemini answered that there is no such thing: a verdict when it says so for long, else a passing fault
-    "expired",  # likewise, of results so old that Gemini need not have them any more
-]
+# batch: of the batch itself, or of our own program; the same happens at each attempt.
+# outside: of Gemini, the network, the storage, the credentials or the settings; it hits every
+#     batch, and passes.
+# refused: Gemini answered that there is no such thing; it is believed when it says so for long.
+# expired: likewise, of results so old that Gemini need not have them any more.
+Fault = Literal["batch", "outside", "refused", "expired"]
 
 
 class ReceiverError(Exception):
-    """The root. The message says what happened and what to do about it, and holds no secret."""
+    """The root. The message says what happened and what to do about it; it holds no secret."""
 
     retryable = False
     fault: Fault = "batch"
@@ -26,18 +27,18 @@ class SettingsError(ReceiverError):
 
 
 class ListenError(ReceiverError):
-    """The web process can't have the port that it is told to listen on."""
+    """The web process can't have the port that it should listen on."""
 
 
 class UnknownProjectError(ReceiverError):
-    """A batch belongs to a Gemini project that this process has no settings of."""
+    """A batch belongs to a Gemini project that this process has no settings for."""
 
     retryable = True
     fault: Fault = "outside"
 
 
 class SignatureError(ReceiverError):
-    """A delivery is not proven to come from Gemini. `reason` goes to the log, never to the sender."""
+    """A delivery is not proven to come from Gemini. `reason` is for the log, not for the sender."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -49,7 +50,7 @@ class UnknownKeyError(SignatureError):
 
 
 class KeySetUnavailableError(ReceiverError):
-    """No key set is known and none can be fetched: a delivery can't be judged now, and its sender should try again."""
+    """No key set is known and none can be fetched: the sender of a delivery should try again."""
 
     retryable = True
 
@@ -66,13 +67,13 @@ class InboxUnavailableError(ReceiverError):
 
 
 class LeaseLostError(ReceiverError):
-    """Another worker holds the batch now, or the lease could not be renewed; stop before the next write."""
+    """Another worker has the batch now, or the lease ran out; stop before the next write."""
 
     retryable = True
 
 
 class ReconcileLockedError(ReceiverError):
-    """Another process is looking at Gemini's list of batches."""
+    """Another process reconciles this project right now."""
 
     retryable = True
 
@@ -81,9 +82,8 @@ class UnfitRedisError(ReceiverError):
     """Redis answers, but is set up to lose what it is given."""
 
 
-UNSURE_STATUS = frozenset(
-    {408, 499, *range(500, 600)}
-)  # something on the way gave up; Gemini may have done the work
+# Something on the way timed out or failed; Gemini may have done the work.
+UNSURE_STATUS = frozenset({408, 499, *range(500, 600)})
 
 
 class GeminiError(ReceiverError):
@@ -99,7 +99,7 @@ class GeminiError(ReceiverError):
         is_unsent: bool = False,
         fault: Fault | None = None,
     ) -> None:
-        """`is_unsent`: no connection came about, so that Gemini never heard of the call.
+        """`is_unsent`: no connection came about, so Gemini never got the call.
 
         `fault` is "outside" where a retry may help, else "batch", unless it is given.
         """
@@ -121,7 +121,7 @@ class NotFoundError(GeminiError):
 
 
 class UnreadableBatchError(GeminiError):
-    """Gemini describes a batch in a form that can't be read; it says nothing about other batches."""
+    """Gemini describes one batch in a form that can't be read; others may be readable."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, fault="refused")
@@ -138,12 +138,61 @@ class DownloadError(GeminiError):
     """A result file did not arrive whole."""
 
 
+class AnswerTooLargeError(GeminiError):
+    """An answer is larger than anything that the API sends on purpose."""
+
+    def __init__(self, what: str, max_bytes: int) -> None:
+        super().__init__(
+            f"Gemini's answer on {what} is over {max_bytes >> 20} MiB", fault="refused"
+        )
+
+
+class NotReadyError(ReceiverError):
+    """Gemini has not finished the batch, or not yet said where its results are."""
+
+    retryable = True
+
+
+class DoubtedError(ReceiverError):
+    """Results look wrong, and are read again before they are believed."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, delay_s: float) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+
+
+class FewerResultsError(ReceiverError):
+    """A stored batch was read again with less in it: what is stored stays."""
+
+
+class BrokenAnswerError(ReceiverError):
+    """An answer can't take a form."""
+
+
+class ShuttingDownError(ReceiverError):
+    """The process was asked to stop; the batch goes back uncounted."""
+
+    retryable = True
+
+
+class OutOfTimeError(ReceiverError):
+    """The job ran into its time limit; the batch goes back as an error."""
+
+    retryable = True
+
+
+class ForeignJobError(ReceiverError):
+    """A job in our queue is not one of ours; it is refused."""
+
+
 class LayoutError(ReceiverError):
     """An output template or key pattern can't be used."""
 
 
 class NoticeError(ReceiverError):
-    """A notice was not taken by its receiver; the message holds nothing of its address but the host."""
+    """A receiver did not take a notice; the message holds only the host of its address."""
 
     retryable = True
 
@@ -176,7 +225,7 @@ class AlreadyStoredError(StorageError):
 
 
 class SubmissionError(ReceiverError):
-    """An input can't be sent as it is, or nobody knows yet whether it was."""
+    """An input can't be sent as it is, or it is not known yet whether it was."""
 
 
 class EnvFileError(ReceiverError):

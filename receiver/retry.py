@@ -1,4 +1,4 @@
-"""When to try again, and when to give up: pure decisions, tested as a table."""
+"""When to try again, and when to stop: pure decisions, tested as a table."""
 
 import random
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ GROWN = 180  # delays stop growing at so many times RETRY_BASE_S, if not before
 LEAST_BASE_S = 0.05  # who sets RETRY_BASE_S to 0 must not ask without pause for days
 JITTER = 0.2
 
-# How long results live at Gemini is documented nowhere; "a couple of days" and "48 hours" are what users report.
+# How long results live at Gemini is documented nowhere; users report "a couple of days" and
+# "48 hours".
 RESULTS_LIVE_S = 48 * 3600.0
 EXPIRED_AFTER = 3  # refusals in a row: a single one may be a passing fault even of old results
 
@@ -37,7 +38,7 @@ NOTHING_YET = Past()
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a batch waits. A late try costs nothing, and a batch that was given up may cost all of its results."""
+    """How long a batch waits. A late try costs nothing; a buried batch may lose all its results."""
 
     base_s: float = 5  # before the first retry
     outage_s: float = 7 * 86400.0  # through faults of others: well over RESULTS_LIVE_S
@@ -63,33 +64,33 @@ def plan_next(
     patience: Patience,
     *,
     retryable: bool = True,
-    asked_s: float | None = None,
+    retry_after_s: float | None = None,
 ) -> Next:
     """Decide by whose fault an error is; `retryable` counts for faults of the batch alone.
 
-    Those count attempts, and the inbox buries at the fifth. Outages and refusals wait by the clock as long as patience
-    lasts, and results that have expired are let go without an alarm.
+    Those count attempts, and the inbox buries at the fifth. Outages and refusals wait by the
+    clock as long as patience lasts, and results that have expired end without an alarm.
     """
     base_s = patience.base_s
     if fault == "batch":
-        delay_s = plan_retry_s(past.attempts, base_s, asked_s)
+        delay_s = plan_retry_s(past.attempts, base_s, retry_after_s)
         return Next("postpone", "attempts", delay_s) if retryable else Next("bury")
     if fault == "outside":
         if past.outage_s >= patience.outage_s:
             return Next("bury")
-        return Next("postpone", "outages", _double(past.outages, base_s, asked_s))
+        return Next("postpone", "outages", _double(past.outages, base_s, retry_after_s))
     if fault == "expired" and past.refusals + 1 >= EXPIRED_AFTER:
         return Next("expire")
     if past.refused_s >= patience.refusal_s:
         return Next("bury")
-    return Next("postpone", "refusals", _double(past.refusals, base_s, asked_s))
+    return Next("postpone", "refusals", _double(past.refusals, base_s, retry_after_s))
 
 
-def _double(before: int, base_s: float, asked_s: float | None) -> float:
-    """Delay after so many faults before this one: doubles from the base, never less than the other side asked."""
+def _double(before: int, base_s: float, retry_after_s: float | None) -> float:
+    """Delay after `before` faults and this one: doubles from the base, at least `retry_after_s`."""
     base_s = max(base_s, LEAST_BASE_S)
     longest_s = min(base_s * GROWN, max(base_s, OUTAGE_CAP_S))
-    return float(max(min(base_s * 2 ** min(before, 20), longest_s), asked_s or 0))
+    return float(max(min(base_s * 2 ** min(before, 20), longest_s), retry_after_s or 0))
 
 
 def plan_wait_s(waits: int) -> float:
@@ -97,9 +98,9 @@ def plan_wait_s(waits: int) -> float:
     return float(min(WAIT_BASE_S * 2 ** min(waits, 20), WAIT_CAP_S))
 
 
-def plan_retry_s(attempts: int, base_s: float, asked_s: float | None = None) -> float:
-    """Delay after error number `attempts` + 1: grows fourfold from `base_s`, never less than the other side asked."""
-    return float(max(min(base_s * 4 ** min(attempts, 10), ERROR_CAP_S), asked_s or 0))
+def plan_retry_s(attempts: int, base_s: float, retry_after_s: float | None = None) -> float:
+    """Delay after `attempts` + 1 errors: grows fourfold from `base_s`, at least `retry_after_s`."""
+    return float(max(min(base_s * 4 ** min(attempts, 10), ERROR_CAP_S), retry_after_s or 0))
 
 
 def jittered(delay_s: float) -> float:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from receiver.cli import main
 from receiver.outputs.prices import parse_prices
 from receiver.settings.environment import Variable
-from receiver.settings.variables import VARIABLES
+from receiver.settings.settings import VARIABLES
 from tests.pages import DOCS, ROOT, section, without_links
 
 PAGE_ONE = (ROOT / "README.md").read_text()

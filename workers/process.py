@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import (
     AlreadyStoredError,
     ExpiredError,
     GeminiError,
     LeaseLostError,
+    NotReadyError,
 )
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.gemini.retention import has_outlived
-from receiver.inbox.ledger import Inbox, Lease, connect
-from receiver.inbox.summaries import summarise
+from receiver.inbox.entry_fields import summarise
+from receiver.inbox.ledger import Inbox, Lease
+from receiver.inbox.redis import connect
 from receiver.notices.payloads import describe_manifest
 from receiver.outputs.manifest import Manifest, Record, Source
 from receiver.outputs.paths import manifest_name, retry_name
@@ -34,7 +36,7 @@ from workers.job.context import JobContext, current_settings, open_context, open
 from workers.job.job_telemetry import JobTelemetry, announce
 from workers.job.lease import LeaseKeeper, clock_s
 from workers.job.readings import check_replacement, confirm_reading, summarise_reading
-from workers.job.settlement import NotReadyError, settle
+from workers.job.settlement import settle
 from workers.job.split import Split
 from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput, is_awaited
@@ -56,7 +58,6 @@ class Attempt:
     """One pass over one batch."""
 
     batch: Batch
-    batch_id: str  # without `batches/`
     counts: ResultCounts
     batch_input: BatchInput | None
     scratch: Path
@@ -92,15 +93,15 @@ def process_batch(name: str) -> None:
 def _settle(settings: Settings, inbox: Inbox, telemetry: JobTelemetry, keeper: LeaseKeeper) -> None:
     """Store the batch, or say in the inbox when to come back, or why never."""
     lease = keeper.lease
-    project, batch = split_inbox_name(lease.batch)
+    name = BatchName.read(lease.batch)
     try:
-        with open_context(settings, project, telemetry, inbox, keeper) as context:
-            manifest = _store(context, batch)
+        with open_context(settings, name.project, telemetry, inbox, keeper) as context:
+            manifest = _store(context, name.gemini)
         keeper.finish(summarise(manifest), describe_manifest(manifest))
     except Exception as error:  # noqa: BLE001 - whatever it is, the inbox has to know
 
         def find_stored() -> Manifest | None:
-            return load_manifest(open_storage(settings.storage_url), batch)
+            return load_manifest(open_storage(settings.storage_url), name.gemini)
 
         settle(keeper, error, settings.patience, find_stored)
 
@@ -118,7 +119,7 @@ def _store(context: JobContext, name: str) -> Manifest:
         attempt = _begin_attempt(context, batch, scratch)
         if old is not None:
             check_replacement(context, batch, attempt.batch_input, old)
-            set_aside(storage, attempt.batch_id, old, scratch)
+            set_aside(storage, attempt.batch.name, old, scratch)
         capitals = choose_capitals(old, tells_case_apart=storage.tells_case_apart())
         context = context.with_capitals(capitals)
         with _telling_the_expired(batch, lease):
@@ -159,13 +160,13 @@ def _find_stored(storage: Storage, batch: Batch) -> Manifest | None:
 
 def _begin_attempt(context: JobContext, batch: Batch, scratch: Path) -> Attempt:
     """Fetch the batch's input. Raises NotReadyError while `batches submit` has yet to store it."""
-    storage, batch_id = context.storage, batch.name.removeprefix("batches/")
+    storage = context.storage
     batch_input = BatchInput.fetch(
-        storage, batch_id, scratch, context.check, context.settings.result_key
+        storage, batch.name, scratch, context.check, context.settings.result_key
     )
     if batch_input is None and is_awaited(storage, batch):
         raise NotReadyError("the input is still on its way into the storage")
-    return Attempt(batch, batch_id, ResultCounts(), batch_input, scratch)
+    return Attempt(batch, ResultCounts(), batch_input, scratch)
 
 
 @contextmanager
@@ -218,21 +219,21 @@ def _open_forms(context: JobContext, attempt: Attempt) -> AbstractContextManager
     if not context.settings.forms:
         return nullcontext()
     return Forms(
-        context.settings, attempt.batch_id, context.storage, context.check, attempt.scratch
+        context.settings, attempt.batch.name, context.storage, context.check, attempt.scratch
     )
 
 
 def _open_split(context: JobContext, attempt: Attempt, forms: Forms | None) -> Split:
     batch, settings = attempt.batch, context.settings
     namer = settings.template.bind(
-        attempt.batch_id,
+        attempt.batch.name,
         display_name=batch.display_name,
         model=batch.model,
         created=batch.created,
         metadata=context.lease.metadata,
     )
     return Split(
-        attempt.batch_id,
+        attempt.batch.name,
         context.storage,
         namer,
         attempt.counts,
@@ -247,7 +248,7 @@ def _store_retries(storage: Storage, attempt: Attempt) -> Record | None:
     """Without results every request is worth sending again, if the input is known."""
     if attempt.batch_input is None:
         return None
-    name, path = retry_name(attempt.batch_id), attempt.scratch / "retry"
+    name, path = retry_name(attempt.batch.name), attempt.scratch / "retry"
     path.touch()
     attempt.complete_retries(path)
     digest = file_sha256(path)

@@ -8,8 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from receiver.errors import ReceiverError, SettingsError
-from receiver.settings.settings import Settings, read_settings
-from receiver.settings.variables import VARIABLES
+from receiver.settings.settings import VARIABLES, Settings, read_settings
 from receiver.telemetry.logs import set_up_logs
 
 log = logging.getLogger(__name__)

@@ -5,10 +5,11 @@ import os
 import click
 from click.shell_completion import CompletionItem
 
+from receiver.batch_names import BatchName
 from receiver.errors import ReceiverError
 from receiver.inbox.entries import State
-from receiver.inbox.ledger import connect
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import connect
 from receiver.settings.settings import read_settings
 
 MAX_OFFERED = 200
@@ -26,6 +27,6 @@ def complete_batch(
     except ReceiverError:
         return []
     spelled = (
-        name if name.startswith(incomplete) else name.removeprefix("batches/") for name in names
+        name if name.startswith(incomplete) else BatchName.read(name).short for name in names
     )
     return [CompletionItem(name) for name in spelled if name.startswith(incomplete)][:MAX_OFFERED]

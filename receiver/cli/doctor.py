@@ -29,9 +29,8 @@ from receiver.gemini.operations import Batch
 from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_diagnosis import find_problems
 from receiver.gemini.webhook_setup import open_webhooks, wanted_of
-from receiver.inbox.ledger import connect
-from receiver.inbox.redis_health import MAX_OFFSET_S, examine
-from receiver.inbox.redis_writes import find_write_obstacle
+from receiver.inbox.redis import connect, translate_redis_errors
+from receiver.inbox.redis_health import MAX_OFFSET_S, examine, find_write_obstacle
 from receiver.notices.http_client import find_addresses
 from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.outputs.models import model_warnings
@@ -68,10 +67,8 @@ def _check_redis(settings: Settings) -> Iterator[Check]:
 
 
 def _find_write_obstacle(client: "redis.Redis") -> str | None:
-    try:
+    with translate_redis_errors():
         return find_write_obstacle(client)
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
 
 def _check_processes(settings: Settings) -> Iterator[Check]:

@@ -6,8 +6,7 @@ from typing import Any
 
 from receiver.cli.moments import show_moment
 from receiver.inbox.entries import Entry
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import Summary, judge_summary
+from receiver.inbox.entry_fields import JobProgress, Summary, judge_summary
 from receiver.outputs.manifest import Cost
 
 NOTHING = "-"
@@ -20,7 +19,7 @@ def entry_lines(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "project", entry.project or NOTHING
     yield "state", entry.state
     yield "event", entry.event or NOTHING
-    yield "door", entry.door
+    yield "source", entry.source
     yield "attempts", str(entry.attempts)
     yield "waits", str(entry.waits)
     yield "accepted", show_moment(entry.accepted_ms)

@@ -14,10 +14,11 @@ from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.cli.projects import project_of, project_option, read_name
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
-from receiver.inbox.entries import ENTRY, Entry, State
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.entries import Entry, State
+from receiver.inbox.entry_fields import judge_summary
+from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.summaries import judge_summary
+from receiver.inbox.redis import ENTRY, connect
 from receiver.recovery.manual_actions import retry
 from receiver.settings.settings import Settings
 
@@ -28,7 +29,7 @@ def _row(entry: Entry, now_ms: int) -> str:
     age = show_age(now_ms - entry.accepted_ms)
     cause = printable(" ".join(entry.cause.split()))[:MAX_CAUSE]
     counts = f"{entry.attempts:>8}  {entry.waits:>5}"
-    return f"{entry.batch:<44}  {entry.state:<6}  {age:>4}  {counts}  {entry.door:<9}  {cause}".rstrip()
+    return f"{entry.batch:<44}  {entry.state:<6}  {age:>4}  {counts}  {entry.source:<9}  {cause}".rstrip()
 
 
 @command("list")
@@ -63,7 +64,9 @@ def list_events(
         )
         return
     if found.entries:
-        click.echo(f"{'batch':<44}  {'state':<6}  {'age':>4}  attempts  waits  {'door':<9}  cause")
+        click.echo(
+            f"{'batch':<44}  {'state':<6}  {'age':>4}  attempts  waits  {'source':<9}  cause"
+        )
     for entry in found.entries:
         click.echo(_row(entry, found.now_ms))
     click.echo(f"{len(found.entries)} of {found.total} batches", err=True)
@@ -96,7 +99,7 @@ def _list_deliveries(redis_url: str, limit: int, project: str | None, *, as_json
 
 
 def _matter(one: Delivery) -> str:
-    """What a delivery was about: a batch, which names its project, or why it was refused at which project's door."""
+    """What a delivery was about: a batch, which names its project, or why it was refused at which project's endpoint."""
     words = one.cause or one.event
     return one.batch or (f"{one.project}: {words}" if one.project else words)
 
@@ -149,7 +152,7 @@ def _unknown(name: str) -> str:
 
 @command("retry")
 @click.argument("batches", nargs=-1)
-@click.option("--all-buried", is_flag=True, help="Every batch that was given up.")
+@click.option("--all-buried", is_flag=True, help="Every buried batch.")
 @project_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def retry_events(
@@ -177,7 +180,7 @@ def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_j
     settings = load_settings()
     asked = list(dict.fromkeys(read_name(settings, batch, label) for batch in batches))
     with connect(settings.redis_url) as client:
-        buried = Inbox(client, settings.notices.digests).give_up(asked, cause)
+        buried = Inbox(client, settings.notices.digests).bury_by_hand(asked, cause)
     conclude(
         buried,
         asked,
@@ -189,7 +192,7 @@ def bury_events(batches: tuple[str, ...], *, cause: str, label: str | None, as_j
 
 @command("purge")
 @click.argument("batches", nargs=-1)
-@click.option("--buried", is_flag=True, help="Every batch that was given up.")
+@click.option("--buried", is_flag=True, help="Every buried batch.")
 @click.option("--done", is_flag=True, help="Every batch that is stored.")
 @project_option
 @click.option("--yes", is_flag=True, help="Really do it.")

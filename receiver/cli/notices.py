@@ -11,8 +11,8 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.conclusions import conclude
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
-from receiver.inbox.ledger import connect
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import connect
 from receiver.notices.outbox import Notice, Outbox
 
 MAX_CAUSE = 80
@@ -28,7 +28,7 @@ def _described(notice: Notice, hosts: Mapping[str, str]) -> dict[str, object]:
 
 
 @command("list")
-@click.option("--dead", is_flag=True, help="Only those that were given up.")
+@click.option("--dead", is_flag=True, help="Only the dead ones.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
@@ -38,7 +38,7 @@ def _described(notice: Notice, hosts: Mapping[str, str]) -> dict[str, object]:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def list_notices(*, dead: bool, limit: int, as_json: bool) -> None:
-    """List the notices that wait, by the time of their next try, and those that were given up."""
+    """List the notices that wait, by the time of their next try, then the dead ones."""
     settings = load_settings()
     with connect(settings.redis_url) as client:
         outbox, now_ms = Outbox(client), InboxQueries(client).now_ms()
@@ -108,7 +108,7 @@ def _unknown(name: str) -> str:
 
 @command("retry")
 @click.argument("names", metavar="[NOTICES]...", nargs=-1)
-@click.option("--all-dead", is_flag=True, help="Every notice that was given up.")
+@click.option("--all-dead", is_flag=True, help="Every dead notice.")
 @click.option("--all-waiting", is_flag=True, help="Every notice that waits for its next try.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
 def retry_notices(
@@ -130,7 +130,7 @@ def retry_notices(
 
 @command("purge")
 @click.argument("names", metavar="[NOTICES]...", nargs=-1)
-@click.option("--all-dead", is_flag=True, help="Every notice that was given up.")
+@click.option("--all-dead", is_flag=True, help="Every dead notice.")
 @click.option(
     "--stale", is_flag=True, help="Every notice to somebody who is no longer in the settings."
 )

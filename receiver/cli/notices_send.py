@@ -10,7 +10,7 @@ from receiver.cli.printable import printable
 from receiver.cli.projects import project_option, read_name
 from receiver.cli.stored import parse_record, read_record, tell_whereabouts
 from receiver.errors import NoticeError, SettingsError
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.notices.dispatcher import send, send_due
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import describe_manifest
@@ -58,7 +58,7 @@ def replay_notices(
             if data is None:
                 missing.append(name)
                 continue
-            outbox.owe(name, describe_manifest(parse_record(name, data)))
+            outbox.enqueue(name, describe_manifest(parse_record(name, data)))
             owed.append(name)
     for name in missing:
         click.echo(f"{name} is not stored: {tell_whereabouts(settings, name)}", err=True)
@@ -82,7 +82,7 @@ def send_notices(*, as_json: bool) -> None:
         click.echo(msgspec.json.encode(results))
     else:
         click.echo(
-            f"{results['delivered']} delivered, {results['failed']} failed, {results['dead']} given up"
+            f"{results['delivered']} delivered, {results['failed']} failed, {results['dead']} dead"
         )
 
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import click
 
-from receiver.batch_names import parse_inbox_name, split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import ReceiverError
 from receiver.settings.projects import DEFAULT, Project
 from receiver.settings.settings import Settings
@@ -42,12 +42,12 @@ def read_name(settings: Settings, text: str, label: str | None = None) -> str:
     """
     only = next(iter(settings.projects)) if len(settings.projects) == 1 else ""
     stated = project_of(label)
-    return parse_inbox_name(text, only if stated is None else stated)
+    return str(BatchName.parse(text, only if stated is None else stated))
 
 
 def projects_of(settings: Settings, names: Sequence[str]) -> list[Project]:
     """The projects of these batches. Raises UsageError when one of them is not known here."""
-    stated = {split_inbox_name(name)[0] for name in names}
+    stated = {BatchName.read(name).project for name in names}
     if unknown := sorted(stated - set(settings.projects)):
         known = ", ".join(project.label for project in settings.projects.values())
         raise click.UsageError(
@@ -58,7 +58,7 @@ def projects_of(settings: Settings, names: Sequence[str]) -> list[Project]:
 
 def names_of(project: Project, names: Sequence[str]) -> list[str]:
     """Those of the batches that are this project's."""
-    return [name for name in names if split_inbox_name(name)[0] == project.name]
+    return [name for name in names if BatchName.read(name).project == project.name]
 
 
 def go_through(

@@ -9,10 +9,10 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.recovery.reconcile import ReconcileReport
 from receiver.recovery.replay import add_counts
-from receiver.recovery.scheduler import look_at
+from receiver.recovery.scheduler import reconcile_project
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 
@@ -31,7 +31,7 @@ def reconcile_command(
 ) -> None:
     """Make the look that the web process and the workers make on their schedule, at every project's list.
 
-    It queues what ended since the last complete look and is not stored, and what was given up for an outage that has
+    It queues what ended since the last complete look and is not stored, and what was buried for an outage that has
     passed. Exit code 1 when Gemini, the storage or Redis failed, when a batch was not shown or can't be read, or when
     another process is looking right now.
     """
@@ -40,7 +40,7 @@ def reconcile_command(
     if reports:
         _print(report, as_json=as_json)
     end_with(failures)
-    if report is not None and report.tally.unclear:
+    if report is not None and report.counts.unclear:
         ctx.exit(1)
 
 
@@ -52,9 +52,11 @@ def _look(
 
         def look(project: Project) -> ReconcileReport | None:
             if if_due:  # stderr is the log of whoever has the schedule
-                return look_at(settings, project, client, even_early=False)
+                return reconcile_project(settings, project, client, force=False)
             with show_progress(f"looking at {project.label}", "batches") as bar:
-                return look_at(settings, project, client, even_early=True, heard=bar.advance)
+                return reconcile_project(
+                    settings, project, client, force=True, on_progress=bar.advance
+                )
 
         return go_through(projects, look)
 
@@ -64,7 +66,7 @@ def _add_reports(reports: Sequence[ReconcileReport]) -> ReconcileReport | None:
     if not reports:
         return None
     return ReconcileReport(
-        tally=add_counts(report.tally for report in reports),
+        counts=add_counts(report.counts for report in reports),
         missed=[name for report in reports for name in report.missed],
         expiring=[name for report in reports for name in report.expiring],
         reopened=[name for report in reports for name in report.reopened],
@@ -81,24 +83,24 @@ def _print(report: ReconcileReport | None, *, as_json: bool) -> None:
 
 
 def _describe(report: ReconcileReport) -> None:
-    tally = report.tally
+    counts = report.counts
     for name in report.missed:
         click.echo(f"missed {name}", err=True)
     for name in report.reopened:
         click.echo(f"opened again {name}", err=True)
     for name in report.expiring:
         click.echo(f"its results may be gone soon: {name}", err=True)
-    for line in describe_unclear(tally):
+    for line in describe_unclear(counts):
         click.echo(line, err=True)
-    if tally.expired:
-        click.echo(describe_expired(tally), err=True)
-    counts = (
-        (tally.owed, "already queued"),
-        (tally.buried, "given up before"),
-        (tally.young, "left for their callbacks"),
-        (tally.unfinished, "not finished"),
-        (len(tally.unclear), "unclear"),
+    if counts.expired:
+        click.echo(describe_expired(counts), err=True)
+    rest = (
+        (counts.pending, "already queued"),
+        (counts.buried, "buried before"),
+        (counts.young, "left for their callbacks"),
+        (counts.unfinished, "not finished"),
+        (len(counts.unclear), "unclear"),
     )
-    extra = "".join(f", {count} {words}" for count, words in counts if count)
-    summary = f"{tally.found} found, {tally.stored} already stored, {len(tally.queued)} queued, {len(report.missed)} missed"
-    click.echo(summary + extra)
+    extra = "".join(f", {count} {words}" for count, words in rest if count)
+    summary = f"{counts.found} found, {counts.stored} already stored, {len(counts.queued)} queued"
+    click.echo(f"{summary}, {len(report.missed)} missed{extra}")

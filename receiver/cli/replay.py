@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.command import command, load_settings
 from receiver.cli.look_words import describe_expired, describe_unclear
 from receiver.cli.moments import Moment
@@ -22,8 +22,8 @@ from receiver.cli.projects import (
 from receiver.cli.replay_again import store_again
 from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient, open_batches
-from receiver.inbox.ledger import connect
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import connect
 from receiver.recovery.manual_actions import Readmission
 from receiver.recovery.replay import Asking, ReplayCounts, Window, add_counts, find_stored, replay
 from receiver.settings.projects import DEFAULT, Project
@@ -38,7 +38,7 @@ from receiver.storage import Storage, open_storage
     help="Only batches that ended at or after this moment: 36h, 7d or RFC 3339.",
 )
 @click.option("--until", type=Moment(), help="Only batches that ended before this moment.")
-@click.option("--failed", is_flag=True, help="Only batches that were given up (buried).")
+@click.option("--failed", is_flag=True, help="Only buried batches.")
 @click.option(
     "--batch", "names", multiple=True, help="Only this batch; may be given several times."
 )
@@ -87,14 +87,14 @@ def replay_command(  # noqa: PLR0913 - one parameter an option
         return
     wanted = [read_name(settings, name, label) for name in names]
     choice = _Choice(Window(since, until), wanted, failed=failed)
-    tallies, failures = _replay(settings, label, choice, dry_run=dry_run)
-    tally = add_counts(tallies)
-    if tallies and as_json:
-        click.echo(msgspec.json.encode(tally))
-    elif tallies:
-        _print(tally, dry_run=dry_run)
+    parts, failures = _replay(settings, label, choice, dry_run=dry_run)
+    counts = add_counts(parts)
+    if parts and as_json:
+        click.echo(msgspec.json.encode(counts))
+    elif parts:
+        _print(counts, dry_run=dry_run)
     end_with(failures)
-    if tally.unclear:
+    if counts.unclear:
         ctx.exit(1)
 
 
@@ -104,29 +104,29 @@ class _Choice:
 
     window: Window
     names: Sequence[str]  # only these; empty for all that Gemini lists
-    failed: bool  # only those that were given up
+    failed: bool  # only buried ones
 
     @property
     def is_named(self) -> bool:
         return self.failed or bool(self.names)
 
 
-def _print(tally: ReplayCounts, *, dry_run: bool) -> None:
-    for name in tally.queued:
+def _print(counts: ReplayCounts, *, dry_run: bool) -> None:
+    for name in counts.queued:
         click.echo(f"{'would queue' if dry_run else 'queued'} {name}", err=True)
-    for line in describe_unclear(tally):
+    for line in describe_unclear(counts):
         click.echo(line, err=True)
-    counts = (
-        (tally.owed, "already queued"),
-        (tally.unfinished, "not finished"),
-        (len(tally.unclear), "unclear"),
+    rest = (
+        (counts.pending, "already queued"),
+        (counts.unfinished, "not finished"),
+        (len(counts.unclear), "unclear"),
     )
-    extra = "".join(f", {count} {words}" for count, words in counts if count)
-    if tally.expired:
-        click.echo(describe_expired(tally), err=True)
+    extra = "".join(f", {count} {words}" for count, words in rest if count)
+    if counts.expired:
+        click.echo(describe_expired(counts), err=True)
     verb = "to queue" if dry_run else "queued"
     click.echo(
-        f"{tally.found} found, {tally.stored} already stored, {len(tally.queued)} {verb}{extra}"
+        f"{counts.found} found, {counts.stored} already stored, {len(counts.queued)} {verb}{extra}"
     )
 
 
@@ -136,12 +136,12 @@ def _replay(
     """What was seen of each project, and what failed."""
     projects, storage = choose_projects(settings, label), open_storage(settings.storage_url)
     with connect(settings.redis_url) as client:
-        door = Readmission(client, dry_run=dry_run)
+        readmission = Readmission(client, dry_run=dry_run)
         names = InboxQueries(client).names("buried") if choice.failed else choice.names
         strangers = [
             name
             for name in names
-            if split_inbox_name(name)[0] not in {one.name for one in projects}
+            if BatchName.read(name).project not in {one.name for one in projects}
         ]
         if strangers and not choice.failed:
             raise click.UsageError(f"of no project that is asked for: {', '.join(strangers)}")
@@ -149,12 +149,12 @@ def _replay(
         def look(project: Project) -> ReplayCounts:
             own = names_of(project, names) if choice.is_named else None
             with open_batches(settings, project) as batches:
-                return _look(batches, storage, door, own, choice)
+                return _look(batches, storage, readmission, own, choice)
 
-        tallies, failures = go_through(projects, look)
+        parts, failures = go_through(projects, look)
     if strangers and label is None:
         failures.append(f"of no project that is known here: {', '.join(strangers)}")
-    return tallies, failures
+    return parts, failures
 
 
 def _counted(listed: Iterable[Batch | Unread], bar: Progress) -> Iterator[Batch | Unread]:
@@ -166,7 +166,7 @@ def _counted(listed: Iterable[Batch | Unread], bar: Progress) -> Iterator[Batch 
 def _look(
     batches: ProjectClient,
     storage: Storage,
-    door: Readmission,
+    readmission: Readmission,
     names: Sequence[str] | None,
     choice: _Choice,
 ) -> ReplayCounts:
@@ -184,11 +184,11 @@ def _look(
         f"looking at {batches.project or DEFAULT}", "batches", None if names is None else len(names)
     ) as bar:
         heard = _counted(listed, bar)
-        tally = replay(
+        counts = replay(
             heard,
             batches.get,
             lambda asked: find_stored(storage, asked),
-            lambda missing: door.admit(missing, batches.gives_results),
+            lambda missing: readmission.admit(missing, batches.gives_results),
             choice.window,
         )
-    return add_counts([tally, before])
+    return add_counts([counts, before])

@@ -7,8 +7,8 @@ import msgspec
 
 from receiver.cli.projects import end_with, go_through, names_of, projects_of
 from receiver.gemini.project_client import open_batches
-from receiver.inbox.ledger import connect
-from receiver.recovery.again import ask_again
+from receiver.inbox.redis import connect
+from receiver.recovery import manual_actions
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 
@@ -22,7 +22,7 @@ def store_again(settings: Settings, names: Sequence[str], *, dry_run: bool, as_j
 
                 def ask(project: Project, name: str = name) -> str:
                     with open_batches(settings, project) as batches:
-                        ask_again(batches, client, name, dry_run=dry_run)
+                        manual_actions.store_again(batches, client, name, dry_run=dry_run)
                     return name
 
                 done, failed = go_through([project], ask)

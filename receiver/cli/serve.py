@@ -11,11 +11,11 @@ import uvicorn
 
 from receiver.cli.command import command, load_settings, warn_of_unknown
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
 from receiver.settings.settings import Settings
-from receiver.telemetry.logs import log_what_escapes
-from receiver.telemetry.tracing import hand_over
+from receiver.telemetry.logs import log_uncaught_errors
+from receiver.telemetry.tracing import flush_spans
 from receiver.web.app import create_app
 from receiver.web.http_protocol import LimitedProtocol
 from receiver.web.listening import open_sockets
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def _check_redis(settings: Settings) -> None:
-    """Refuse a Redis that loses what it is given. One that does not answer is waited for with the doors open."""
+    """Refuse a Redis that loses what it is given. One that does not answer is waited for with the endpoints open."""
     try:
         with connect(settings.redis_url) as client:
             check_at_start(client)
@@ -56,7 +56,7 @@ class _Server(uvicorn.Server):
         log.info("server.stopping", extra={"connections": len(self.server_state.connections)})
         await super().shutdown(sockets)
         log.info("server.stopped")
-        hand_over()  # the signal that uvicorn passes on ends the process at once
+        flush_spans()  # the signal that uvicorn passes on ends the process at once
 
 
 @command("serve")
@@ -67,7 +67,7 @@ class _Server(uvicorn.Server):
 def serve(host: str | None, port: int | None) -> None:
     """Run the web process: POST /webhooks/gemini, GET /health, GET /ready, GET /metrics, GET /status."""
     settings = load_settings(host=host, port=port)
-    log_what_escapes()
+    log_uncaught_errors()
     warn_of_unknown(settings)
     sockets = open_sockets(settings.host, settings.port)
     _check_redis(settings)

@@ -9,8 +9,8 @@ from receiver.cli.command import command, load_settings
 from receiver.cli.moments import show_age, show_moment
 from receiver.cli.printable import printable
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
-from receiver.inbox.ledger import connect
 from receiver.inbox.live_workers import LiveWorker
+from receiver.inbox.redis import connect
 from receiver.notices.outbox import OutboxStatus
 from receiver.recovery.running_batches import RunningNow
 from receiver.settings.projects import DEFAULT
@@ -23,10 +23,10 @@ MAX_CAUSE = 80
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
-    """Show the inbox, the workers, the last deliveries and looks, and what was given up.
+    """Show the inbox, the workers, the last deliveries and looks, and what was buried.
 
     Exit code 1 when something needs a person: no worker or no web process is running, no webhook or no secret is there
-    for a project, a webhook is not as it should be, a batch or a notice was given up, an outage lasts, or Redis
+    for a project, a webhook is not as it should be, a batch is buried, a notice is dead, an outage lasts, or Redis
     takes no writes or may lose what it is given. What is not known is said to be unknown, and changes no exit code.
     """
     settings = load_settings()

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.printable import printable
 from receiver.errors import InboxUnavailableError, ManifestError
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.outputs.judgement import Judgement
 from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import manifest_name
@@ -15,7 +16,7 @@ from receiver.storage import Storage
 
 def read_record(storage: Storage, name: str) -> bytes | None:
     """The manifest of a batch as it is stored; None when it is not. Raises StorageError."""
-    return storage.read(manifest_name(split_inbox_name(name)[1]))
+    return storage.read(manifest_name(name))
 
 
 def parse_record(name: str, data: bytes) -> Manifest:
@@ -31,7 +32,7 @@ def advise_next(judgement: Judgement, name: str, followers: Sequence[str]) -> st
     if judgement.is_well:
         return None
     if followers:
-        command = f"gemini-batch-receiver batches merged {name.removeprefix('batches/')}"
+        command = f"gemini-batch-receiver batches merged {BatchName.read(name).short}"
         return f"it was sent again: `{command}` says what became of it"
     return judgement.advice
 

@@ -10,12 +10,12 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from receiver.errors import GeminiError
+from receiver.batch_names import GEMINI_NAME
+from receiver.errors import AnswerTooLargeError, GeminiError
 from receiver.gemini.models import full_model_name
-from receiver.gemini.operations import BATCH_NAME, Batch, Unread, read_batch, read_listed
+from receiver.gemini.operations import Batch, Unread, read_batch, read_listed
 from receiver.gemini.transport import (
     MAX_REFUSAL_BYTES,
-    AnswerTooLargeError,
     Trace,
     Transport,
     decode,
@@ -100,7 +100,7 @@ class Gemini:
         what = f"a batch for {name}"
         answer = self.transport.send("POST", f"{quote(name)}:{call}", what, {"batch": batch})
         created = read_batch(decode(answer, msgspec.Raw, what), what)
-        if not BATCH_NAME.fullmatch(created.name):
+        if not GEMINI_NAME.fullmatch(created.name):
             said = hide_key(created.error_message or "no name of a batch", self.transport.key)
             raise GeminiError(f"Gemini's answer on {what} names none: {said}")
         return created
@@ -145,6 +145,6 @@ class Gemini:
 
 def require_batch_name(name: str) -> str:
     """The name, if it is one: it becomes part of a path. Raises GeminiError."""
-    if not BATCH_NAME.fullmatch(name):
+    if not GEMINI_NAME.fullmatch(name):
         raise GeminiError(f"{name!r} is no batch name: expected batches/<id>")
     return name

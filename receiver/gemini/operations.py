@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
+from receiver.batch_names import GEMINI_NAME
 from receiver.errors import UnreadableBatchError
 from receiver.gemini.batch_tags import split_tag
 
 TERMINAL_STATES = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 STATES_WITHOUT_OUTPUT = frozenset({"FAILED", "CANCELLED", "EXPIRED"})
-BATCH_NAME = re.compile(r"batches/[A-Za-z0-9_-]{1,128}")
 FILE_NAME = re.compile(r"files/[A-Za-z0-9_-]{1,128}")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 MAX_COUNT_DIGITS = 15  # no batch has so many requests; JSON's numbers are exact up to there
@@ -60,6 +60,11 @@ class Batch:
     @property
     def is_terminal(self) -> bool:
         return self.is_done or self.state in TERMINAL_STATES
+
+    @property
+    def event(self) -> str:
+        """The type of the event that tells of its end: "batch.succeeded"."""
+        return f"batch.{self.state.lower()}"
 
     @property
     def results(self) -> int | None:
@@ -135,7 +140,7 @@ def read_batch(operation: msgspec.Raw | bytes, name: str) -> Batch:
 def read_listed(operation: msgspec.Raw | bytes) -> Batch | Unread:
     """One batch of a list, without its inlined responses."""
     name = _find_name(bytes(operation))
-    if not BATCH_NAME.fullmatch(name):
+    if not GEMINI_NAME.fullmatch(name):
         return Unread(name[:MAX_SHOWN], "its name is none of a batch" if name else "it has no name")
     try:
         return _read(_decode(bytes(operation), name), name, None)

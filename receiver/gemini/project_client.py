@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from receiver.batch_names import inbox_name, split_inbox_name
+from receiver.batch_names import GEMINI_NAME, BatchName
 from receiver.gemini.batches import Gemini
 from receiver.gemini.files import Files
-from receiver.gemini.operations import BATCH_NAME, Batch, Unread
+from receiver.gemini.operations import Batch, Unread
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 
@@ -24,20 +24,20 @@ class ProjectClient:
 
     def get(self, name: str) -> Batch:
         """A batch by its name in the inbox. Raises NotFoundError when the project has none of that name."""
-        batch = self._gemini.get_batch(split_inbox_name(name)[1])
-        return replace(batch, name=inbox_name(self.project, batch.name))
+        batch = self._gemini.get_batch(BatchName.read(name).gemini)
+        return replace(batch, name=str(BatchName.read(batch.name, self.project)))
 
     def gives_results(self, batch: Batch) -> bool | None:
         """Whether Gemini gives the results of a batch that has ended; None where it can't be asked right now."""
-        return self._gemini.gives_results(replace(batch, name=split_inbox_name(batch.name)[1]))
+        return self._gemini.gives_results(replace(batch, name=BatchName.read(batch.name).gemini))
 
     def cancel(self, name: str) -> None:
         """Ask Gemini to stop a batch, by its name in the inbox."""
-        self._gemini.cancel_batch(split_inbox_name(name)[1])
+        self._gemini.cancel_batch(BatchName.read(name).gemini)
 
     def delete(self, name: str) -> None:
         """Take a batch out of Gemini's lists, by its name in the inbox."""
-        self._gemini.delete_batch(split_inbox_name(name)[1])
+        self._gemini.delete_batch(BatchName.read(name).gemini)
 
     def probe_file(self, file: str) -> int:
         """The HTTP status that Gemini gives for a result file, of which nothing is read. Raises GeminiError."""
@@ -52,9 +52,9 @@ class ProjectClient:
         return Files(self._gemini.transport)
 
     def _named(self, one: Batch | Unread) -> Batch | Unread:
-        if isinstance(one, Unread) and not BATCH_NAME.fullmatch(one.name):
+        if isinstance(one, Unread) and not GEMINI_NAME.fullmatch(one.name):
             return one
-        return replace(one, name=inbox_name(self.project, one.name))
+        return replace(one, name=str(BatchName.read(one.name, self.project)))
 
 
 @contextmanager

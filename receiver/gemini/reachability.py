@@ -18,7 +18,7 @@ OURS = (
 
 
 def find_obstacle(url: str, path: str) -> str | None:
-    """In words why deliveries to `url` would not arrive; None where they would. `path` is that of the door."""
+    """In words why deliveries to `url` would not arrive; None where they would. `path` is that of the webhook endpoint."""
     if not is_private_on_its_way(url):
         return "the address is not https: nothing was sent there"
     health = f"{url.removesuffix(path) if url.endswith(path) else origin_of(url)}/health"

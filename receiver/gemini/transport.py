@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
-from receiver.errors import DownloadError, GeminiError, NotFoundError
+from receiver.errors import AnswerTooLargeError, DownloadError, GeminiError, NotFoundError
 
 KEY_HEADER = "x-goog-api-key"
 MAX_ANSWER_BYTES = 256 * 1024 * 1024  # inlined responses come twice in one answer
@@ -46,15 +46,6 @@ UNSENT = (
 )  # there was no connection to send it over
 T = TypeVar("T")
 Trace = Callable[[str, Mapping[str, Any]], None]
-
-
-class AnswerTooLargeError(GeminiError):
-    """An answer is larger than anything that the API sends on purpose."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"Gemini's answer on {what} is over {MAX_ANSWER_BYTES >> 20} MiB", fault="refused"
-        )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -236,7 +227,7 @@ class Transport:
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise AnswerTooLargeError(what)
+                    raise AnswerTooLargeError(what, MAX_ANSWER_BYTES)
                 if time.monotonic() > deadline:
                     raise GeminiError(
                         f"Gemini's answer on {what} took over {ANSWER_DEADLINE_S:.0f} s",

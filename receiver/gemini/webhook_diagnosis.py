@@ -23,7 +23,7 @@ Fault = Literal["missing", "misplaced", "disabled", "events", "secret", "unreach
 Note = Literal["unjudged", "twice", "stranger", "leftover"]  # worth a line, and no fault
 Kind = Literal[Fault, Note]
 NOTES = get_args(Note)
-DOORS = "/webhooks/gemini"  # what the paths of all our doors begin with
+ENDPOINT_PATHS = "/webhooks/gemini"  # what the paths of all our webhook endpoints begin with
 COMMAND = "gemini-batch-receiver webhooks"
 
 
@@ -31,7 +31,7 @@ COMMAND = "gemini-batch-receiver webhooks"
 class Wanted:
     """What a project's webhook should be like."""
 
-    path: str  # of the project's door
+    path: str  # of the project's webhook endpoint
     url: str | None  # the whole address; None where nobody stated it
     secrets: tuple[Secret, ...] = field(
         repr=False
@@ -60,12 +60,12 @@ class WebhookProblem:
 
 
 def choose_ours(webhooks: Sequence[RegisteredWebhook], wanted: Wanted) -> list[RegisteredWebhook]:
-    """The webhooks that are meant for the project's door: those at its address, else those that look like it."""
+    """The webhooks that are meant for the project's endpoint: those at its address, else those that look like it."""
     if wanted.url is not None:
         url = wanted.url
         at_home = [one for one in webhooks if is_same_url(one.uri, url)]
         known = [one for one in webhooks if _knows(one, wanted)]
-        return at_home or (known + [one for one in webhooks if _is_at_a_door_of(one, url)])[:1]
+        return at_home or (known + [one for one in webhooks if _is_at_endpoint_of(one, url)])[:1]
     found = [
         one for one in webhooks if path_of(one.uri).endswith(wanted.path) or _knows(one, wanted)
     ]
@@ -114,8 +114,10 @@ def _unknown_secrets(webhook: RegisteredWebhook, wanted: Wanted) -> list[Signing
     ]
 
 
-def _is_at_a_door_of(webhook: RegisteredWebhook, url: str) -> bool:
-    return origin_of(webhook.uri) == origin_of(url) and path_of(webhook.uri).startswith(DOORS)
+def _is_at_endpoint_of(webhook: RegisteredWebhook, url: str) -> bool:
+    return origin_of(webhook.uri) == origin_of(url) and path_of(webhook.uri).startswith(
+        ENDPOINT_PATHS
+    )
 
 
 def _missing(wanted: Wanted) -> WebhookProblem:
@@ -237,7 +239,7 @@ def _stranger(webhook: RegisteredWebhook, wanted: Wanted) -> WebhookProblem:
 
 
 def _leftovers(webhooks: Sequence[RegisteredWebhook], wanted: Wanted) -> Iterator[WebhookProblem]:
-    """Secrets that open the door although no webhook signs with them any more."""
+    """Secrets that the endpoint takes although no webhook signs with them any more."""
     shown = [secret for webhook in webhooks for secret in webhook.secrets]
     unused = [
         secret for secret in wanted.secrets if all(one.may_be(secret) is False for one in shown)

@@ -1,4 +1,4 @@
-"""The inbox's first step for an event loop: threads would take the interpreter's lock from it at every delivery."""
+"""Async twin of `Inbox.accept`: running that in a thread would cost a GIL switch per delivery."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,15 +11,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import (
-    CLOSING_ERRORS,
-    REDIS_TIMEOUT_S,
-    Arrival,
-    accept_args,
-    driver_info,
-    read_verdicts,
-)
-from receiver.inbox.scripts import KEYS, LOOK, read_script
+from receiver.inbox.ledger import Arrival, accept_args, read_verdicts
+from receiver.inbox.redis import CLOSING_ERRORS, RECONCILE, REDIS_TIMEOUT_S, driver_info
+from receiver.inbox.scripts import KEYS, read_script
 
 
 class AsyncInbox:
@@ -30,9 +24,8 @@ class AsyncInbox:
             url,
             socket_timeout=REDIS_TIMEOUT_S,
             socket_connect_timeout=REDIS_TIMEOUT_S,
-            retry=Retry(
-                NoBackoff(), 1, CLOSING_ERRORS
-            ),  # on a new connection; to accept twice is harmless
+            # On a new connection; to accept twice is harmless.
+            retry=Retry(NoBackoff(), 1, CLOSING_ERRORS),
             health_check_interval=0,
             driver_info=driver_info(),
         )
@@ -50,14 +43,14 @@ class AsyncInbox:
         await self._client.aclose()
 
     async def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
-        """As that of `Inbox`: one atomic step, True where an arrival opened an entry.
+        """Record all arrivals in one atomic step. True where one opened an entry.
 
         Raises InboxUnavailableError within REDIS_TIMEOUT_S.
         """
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_S):
                 return read_verdicts(
-                    await self._script(keys=(*KEYS, LOOK), args=accept_args(arrivals))
+                    await self._script(keys=(*KEYS, RECONCILE), args=accept_args(arrivals))
                 )
         except (redis.RedisError, TimeoutError, OSError) as error:
             raise InboxUnavailableError(f"Redis did not accept: {error!r}") from error

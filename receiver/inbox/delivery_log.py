@@ -1,7 +1,8 @@
 """The last deliveries, as `events list --deliveries` shows them.
 
-Accepted and known ones are logged by the accept script, within its atomic step. Ignored and refused ones are logged
-here, best effort and apart: a flood of forged deliveries costs Redis one write a second and hides no real delivery.
+The accept script logs accepted and known ones within its atomic step. Ignored and refused ones
+are logged here, best effort and apart: a flood of forged deliveries costs Redis one write per
+second, and hides no real delivery.
 """
 
 import time
@@ -12,15 +13,14 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.errors import InboxUnavailableError
 from receiver.inbox.foreign import read_or
-from receiver.inbox.scripts import DELIVERIES, REFUSALS
+from receiver.inbox.redis import DELIVERIES, REFUSALS, translate_redis_errors
 
 Verdict = Literal["accepted", "known", "ignored", "refused", "malformed"]
 MAX_LOGGED = 1000
 MAX_AT_ONCE = 50
 FLUSH_EVERY_S = 1.0
-MAX_VALUE = 300  # characters; a refused delivery's fields are whatever its sender wrote
+MAX_VALUE = 300  # characters; a refused delivery's fields are what its sender wrote
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Delivery:
 
     time_ms: int  # Unix time by Redis' clock
     verdict: Verdict
-    project: str  # whose door it came to; empty for the default project
+    project: str  # whose webhook endpoint it came to; empty for the default project
     scheme: str  # "v1", "v1a" or "jwt"; empty where it was refused
     delivery_id: str  # webhook-id
     event: str
@@ -66,53 +66,52 @@ def _split_delivery(name: str) -> tuple[str, str, str]:
 
 
 class DeliveryLog:
-    """Gathers notes and writes them at most once a second; the oldest give way."""
+    """Gathers rejected deliveries and writes them once per second; the oldest give way."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
-        self._notes: deque[RejectedDelivery] = deque(maxlen=MAX_AT_ONCE)
+        self._rejected: deque[RejectedDelivery] = deque(maxlen=MAX_AT_ONCE)
         self._flushed = 0.0
 
-    def add(self, note: RejectedDelivery) -> None:
-        """Takes a note, from any thread; never waits."""
-        self._notes.append(note)
+    def add(self, delivery: RejectedDelivery) -> None:
+        """May be called from any thread; never waits."""
+        self._rejected.append(delivery)
 
     def flush(self) -> None:
-        """Write what has gathered, unless that was done a moment ago. Raises InboxUnavailableError."""
-        if not self._notes or time.monotonic() - self._flushed < FLUSH_EVERY_S:
+        """Write what has gathered, at most once per second. Raises InboxUnavailableError."""
+        if not self._rejected or time.monotonic() - self._flushed < FLUSH_EVERY_S:
             return
         self._flushed = time.monotonic()
         pipeline = self._client.pipeline(transaction=False)
-        while self._notes:
-            note = self._notes.popleft()
+        while self._rejected:
+            delivery = self._rejected.popleft()
             pipeline.xadd(
                 REFUSALS,
-                {name: text[:MAX_VALUE] for name, text in asdict(note).items()},
+                {name: text[:MAX_VALUE] for name, text in asdict(delivery).items()},
                 maxlen=MAX_LOGGED,
             )
-        try:
+        with translate_redis_errors("take the rejected deliveries"):
             pipeline.execute()
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not take the notes: {error}") from error
 
 
 def fetch_deliveries(
     client: "redis.Redis", most: int, project: str | None = None
 ) -> list[Delivery]:
-    """The last deliveries, newest first, of one project or of all. Raises InboxUnavailableError without Redis."""
-    asked = most if project is None else MAX_LOGGED
-    try:
-        taken: list[Any] = read_or([], lambda: client.lrange(DELIVERIES, 0, asked - 1))
-        refused: list[Any] = read_or([], lambda: client.xrevrange(REFUSALS, count=asked) or [])
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-    read = [*(_read_taken(row) for row in taken), *(_read_refused(*row) for row in refused)]
+    """The last deliveries, newest first, of one project or of all.
+
+    Raises InboxUnavailableError.
+    """
+    count = most if project is None else MAX_LOGGED
+    with translate_redis_errors():
+        accepted: list[Any] = read_or([], lambda: client.lrange(DELIVERIES, 0, count - 1))
+        refused: list[Any] = read_or([], lambda: client.xrevrange(REFUSALS, count=count) or [])
+    read = [*(_read_accepted(row) for row in accepted), *(_read_refused(*row) for row in refused)]
     found = [one for one in read if one is not None and project in (None, one.project)]
     return sorted(found, key=lambda one: one.time_ms, reverse=True)[:most]
 
 
-def _read_taken(row: bytes) -> Delivery | None:
-    """A line of the accept script; None where it is none."""
+def _read_accepted(row: bytes) -> Delivery | None:
+    """A row of the accept script; None for anything else."""
     try:
         time_ms, verdict, delivery, event, batch = row.decode(errors="replace").split("\n")
         return Delivery(
@@ -123,7 +122,7 @@ def _read_taken(row: bytes) -> Delivery | None:
 
 
 def _read_refused(row_id: Any, row: Any) -> Delivery | None:
-    """A note; None where it is none."""
+    """A row of `DeliveryLog`; None for anything else."""
     fields = {
         name.decode(errors="replace"): value.decode(errors="replace") for name, value in row.items()
     }

@@ -1,5 +1,6 @@
 """Entries of the inbox, as they are read."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,14 +8,33 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.batch_names import split_inbox_name
-from receiver.errors import InboxUnavailableError
-from receiver.inbox.progress import JobProgress, read_progress
-from receiver.inbox.summaries import Summary, read_summary
-from receiver.inbox.timelines import Step, read_timeline
+from receiver.batch_names import BatchName
+from receiver.inbox.entry_fields import (
+    JobProgress,
+    Step,
+    Summary,
+    read_progress,
+    read_summary,
+    read_timeline,
+)
+from receiver.inbox.redis import ENTRY, translate_redis_errors
 
 State = Literal["open", "leased", "done", "buried"]
-ENTRY = "gbr:entry:"
+PASSING_FAULTS = frozenset({"outside", "refused"})
+
+# The version before kept no fault. These are the causes that it wrote for such errors.
+PASSING_CAUSES = re.compile(
+    r"Gemini (did not give|refused|knows no|redirected) (batches|files)/"
+    r"|Gemini says [A-Z_]+( but does not name the results yet)?$"
+    r"|Gemini's answer on (batches|files)/"
+    r"|no answer from Gemini for (batches|files)/"
+    r"|the download of files/\S+ broke at byte "
+    r"|files/\S+ (changed while it was read|came without a length|arrived )"
+    r"|the storage did not \w+( for)? "
+    r"|STORAGE_URL can't be used: "
+    r"|.{1,200} did not hold the results on their way to the storage"
+    r"|the project \w+ is not known here"
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +45,7 @@ class Entry:
     project: str  # empty for the default project
     state: State
     event: str
-    door: str
+    source: str  # of its event: a `Source` of receiver.inbox.ledger, if we wrote it
     attempts: int
     waits: int
     accepted_ms: int  # Unix time by Redis' clock
@@ -39,9 +59,7 @@ class Entry:
     outage_ms: int | None = None  # since when
     refusals: int = 0  # answers of Gemini in a row that there is no such thing
     refused_ms: int | None = None  # since when
-    fault: str = (
-        ""  # whose fault a buried batch is, as `burials` reads it; empty of the version before
-    )
+    fault: str = ""  # whose fault a buried batch is; empty of the version before
 
 
 def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, Entry]:
@@ -50,13 +68,11 @@ def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, En
     Raises InboxUnavailableError when Redis can't be asked.
     """
     names = list(batches)
-    try:
+    with translate_redis_errors():
         pipeline = client.pipeline(transaction=False)
         for name in names:
             pipeline.hgetall(ENTRY + name)
         rows = pipeline.execute(raise_on_error=False)
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
     entries = {name: _read_entry(name, row) for name, row in zip(names, rows, strict=True)}
     return {name: entry for name, entry in entries.items() if entry is not None}
 
@@ -75,10 +91,10 @@ def _read_fields(batch: str, row: dict[bytes, bytes]) -> Entry:
     }
     return Entry(
         batch=batch,
-        project=split_inbox_name(batch)[0],
+        project=BatchName.read(batch).project,
         state=msgspec.convert(fields["state"], State),
         event=fields["event"],
-        door=fields["door"],
+        source=fields["door"],  # see accept.lua
         attempts=int(fields["attempts"]),
         waits=int(fields["waits"]),
         accepted_ms=int(fields["accepted"]),
@@ -98,3 +114,15 @@ def _read_fields(batch: str, row: dict[bytes, bytes]) -> Entry:
 
 def _moment(text: str | None) -> int | None:
     return None if text is None else int(text)
+
+
+def may_pass(entry: Entry) -> bool:
+    """Whether a buried batch may be opened once Gemini gives its results.
+
+    So it is where no person and no crash buried it.
+    """
+    if entry.state != "buried":
+        return False
+    if entry.fault:
+        return entry.fault in PASSING_FAULTS
+    return PASSING_CAUSES.match(entry.cause) is not None

@@ -1,6 +1,6 @@
-"""What another program may have put under our keys in Redis: bytes that are no text, keys of another type.
+"""What another program may have put under our keys in Redis: other bytes than text, other types.
 
-Whatever it is, it must hide nothing else: it is left out where it is read, and named by `find_foreign`.
+It must not hide anything else: readers leave it out, and `find_foreign` names it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -8,13 +8,23 @@ from typing import Any, TypeVar
 
 import redis
 
-from receiver.inbox.scripts import BURIED, COUNTERS, DELIVERIES, DONE, DUE, LOOK, METRICS, REFUSALS
+from receiver.inbox.redis import (
+    BURIED,
+    COUNTERS,
+    DEAD_NOTICES,
+    DELIVERIES,
+    DONE,
+    DUE,
+    METRICS,
+    NOTICE_TARGETS,
+    RECONCILE,
+    REFUSALS,
+)
 
 T = TypeVar("T")
-NOTICE_TARGETS, DEAD_NOTICES = "gbr:notices", "gbr:dead_notices"
 TYPES: Mapping[str, str] = {
     **dict.fromkeys((DUE, BURIED, DONE, DEAD_NOTICES), "zset"),
-    **dict.fromkeys((COUNTERS, METRICS, LOOK), "hash"),
+    **dict.fromkeys((COUNTERS, METRICS, RECONCILE), "hash"),
     DELIVERIES: "list",
     REFUSALS: "stream",
     NOTICE_TARGETS: "set",
@@ -46,7 +56,10 @@ def is_wrong_type(error: object) -> bool:
 
 
 def read_or(default: T, question: Callable[[], T]) -> T:
-    """What the question gives; the default where its key is of another type. Raises redis.RedisError."""
+    """What the question gives; the default where its key is of another type.
+
+    Raises redis.RedisError.
+    """
     try:
         return question()
     except redis.ResponseError as error:
@@ -67,8 +80,8 @@ def find_foreign(client: "redis.Redis") -> list[str]:
         if kind not in (TYPES[key], "none")
     }
     found = [
-        f"the key {key} in Redis is a {kind} instead of a {TYPES[key]}: another program wrote it; delete it"
-        f" (`redis-cli DEL {key}`), and a reconcile run restores what is owed"
+        f"the key {key} in Redis is a {kind} instead of a {TYPES[key]}: another program wrote it;"
+        f" delete it (`redis-cli DEL {key}`), and a reconcile run restores what is pending"
         for key, kind in wrong.items()
     ]
     for key in (DUE, BURIED, DONE):
@@ -76,8 +89,9 @@ def find_foreign(client: "redis.Redis") -> list[str]:
         odd = [member for member in members if read_text(member) is None]
         if odd:
             found.append(
-                f"{key} in Redis has {len(odd)} member(s) that are no text, such as {_shown(odd[0])}: another program"
-                f" wrote them, and they are left out; remove them (`redis-cli ZREM {key} …`)"
+                f"{key} in Redis has {len(odd)} member(s) that are no text, such as"
+                f" {_shown(odd[0])}: another program wrote them, and they are left out; remove"
+                f" them (`redis-cli ZREM {key} …`)"
             )
     return found
 

@@ -1,103 +1,77 @@
-"""The inbox: the ledger in Redis of the batches that we owe someone.
+"""The inbox: the ledger in Redis of the batches to store.
 
-One entry a batch of a project (`gbr:entry:<name>`, the name as `inbox_names` gives it), whichever door it came
-through. `gbr:due` orders open and leased entries by the moment somebody should look at them again: when postponed work
-is due, or when a lease runs out. Every step is one Lua script on Redis' own clock.
+One entry per batch of a project (`gbr:entry:<name>`, where `str(BatchName(…))` is the name),
+whatever the source of its event. `gbr:due` orders open and leased entries by the time at which a
+worker should take them: when postponed work is due, or when a lease runs out. Every step is one
+Lua script by Redis' clock.
 
-Keys without a TTL, each bounded by what is owed or by a fixed length (a test holds the list):
-* ours: open and leased entries, `gbr:due`, `gbr:fence` (a number), `gbr:deliveries` and `gbr:refusals` (about a
-  thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields), `gbr:reconcile:<project>` (likewise),
-  `gbr:metrics` (a field for each series that `/metrics` shows);
-* RQ's: `rq:queues`, `rq:workers`, `rq:workers:gemini-batches` (names), and for the queue `gemini-batches` the ids of
-  the jobs that wait (`rq:queue:…`, `…:intermediate`) and of those that run or ended (`rq:wip:…`, `rq:failed:…`); the
-  hash `rq:job:<id>` of a job while it runs.
+Keys without a TTL, each bounded by what is pending or by a fixed length (a test holds the list):
+* ours: open and leased entries, `gbr:due`, `gbr:fence` (a number), `gbr:deliveries` and
+  `gbr:refusals` (about a thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields),
+  `gbr:reconcile:<project>` (likewise), `gbr:metrics` (a field per series of `/metrics`);
+* RQ's: `rq:queues`, `rq:workers`, `rq:workers:gemini-batches` (names), and for the queue
+  `gemini-batches` the ids of the jobs that wait (`rq:queue:…`, `…:intermediate`) and of those
+  that run or ended (`rq:wip:…`, `rq:failed:…`); the hash `rq:job:<id>` of a job while it runs.
 """
 
-import functools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Literal
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
-from redis.driver_info import DriverInfo
-from redis.retry import Retry
 
-from receiver.errors import Fault, InboxUnavailableError, LeaseLostError
+from receiver.errors import Fault, LeaseLostError
 from receiver.inbox.delivery_log import MAX_LOGGED
 from receiver.inbox.entries import Entry, State, fetch_entries
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.foreign import read_texts
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.scripts import COUNTERS, DUE, Scripts
-from receiver.inbox.summaries import Summary
+from receiver.inbox.redis import COUNTERS, DUE, now_ms, translate_redis_errors
+from receiver.inbox.scripts import Scripts
 from receiver.retry import NOTHING_YET, Counter, Past
 
-Door = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
+Source = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
 Reopen = Literal["none", "done", "all"]
 
 SCRIPTS = (
-    *(
-        "accept",
-        "claim",
-        "renew",
-        "leave",
-        "finish",
-        "let_go",
-        "postpone",
-        "bury",
-        "give_up",
-        "due",
-        "purge",
-    ),
+    "accept",
     "add_reading",
+    "bury",
+    "bury_by_hand",
+    "claim",
+    "due",
+    "finish",
+    "leave",
+    "postpone",
+    "purge",
+    "renew",
 )
 DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
 DONE_TTL_S = 8 * 86400
 BURIED_TTL_S = 30 * 86400
 LEASE_S = 12.0
-LEAVE_S = 6.0  # what is left of the lease of a worker that was told to end: it is out by then
-RING_GRACE_S = 5.0  # how long a rung batch may wait for a worker before the sweep rings again
+LEAVE_S = 6.0  # what is left of the lease of a worker that was told to end: it has ended by then
+ENQUEUE_GRACE_S = 5.0  # how long a job may wait for a worker before the sweep enqueues another
+MAX_SCANNED = 1000  # by one sweep
 MAX_ATTEMPTS = 5
-MAX_LOOKED_AT = 1000  # by one sweep
-MAX_WAITS = (
-    1000  # at up to ten minutes each: a week; Gemini lets a job live for two days, as it says
-)
-LIMITS = {
-    "attempts": (MAX_ATTEMPTS, "batch"),
-    "waits": (MAX_WAITS, "outside"),
-}  # and whose fault it is then
-MAX_CAUSE = 2000
-REDIS_TIMEOUT_S = 2.0
-CLOSING_ERRORS = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.ReadOnlyError,
-)  # the last: after a failover
-MAX_CONNECTIONS = (
-    5  # of one client; the web process's intake has one more, and small plans allow 20 in all
-)
+MAX_WAITS = 1000  # of up to ten minutes: a week; Gemini says that a job lives for two days
+# Where a batch is buried, and whose fault that is then.
+LIMITS = {"attempts": (MAX_ATTEMPTS, "batch"), "waits": (MAX_WAITS, "outside")}
+MAX_CAUSE = 2000  # characters
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """What one door hands in."""
+    """One event to record."""
 
-    batch: (
-        str  # its name in the inbox: "batches/<id>", or "acme/batches/<id>" of the project `acme`
-    )
-    event: str  # "batch.succeeded", or what the door saw
-    door: Door
-    delivery_id: str = (
-        ""  # as `deliveries.name_delivery` gives it; empty where there was no delivery
-    )
+    batch: str  # its name in the inbox
+    event: str  # "batch.succeeded", or what the source saw of the batch
+    source: Source
+    delivery_id: str = ""  # as `name_delivery` gives it; empty where there was no delivery
     metadata: str = ""  # the webhook's user metadata as a JSON object; empty where there is none
     reopen: Reopen = "none"  # which ended entries it opens again
-    trace: str = (
-        ""  # the delivery's span, as `tracing.carry_trace` gives it; empty where nothing is traced
-    )
+    trace: str = ""  # the delivery's span, as `carry_trace` gives it; empty where not traced
 
 
 @dataclass(frozen=True)
@@ -110,66 +84,34 @@ class Lease:
     waits: int  # times that Gemini was not ready
     metadata: dict[str, Any]  # the webhook's user metadata
     trace: str = ""  # of the delivery that opened the entry
-    again: bool = False  # somebody wants it stored once more, though it may be stored
+    again: bool = False  # to be stored once more, though it may be stored
     past: Past = NOTHING_YET
-    first_ms: int = (
-        0  # when the batch was accepted for the first time, in Unix time by Redis' clock
-    )
-
-
-@functools.cache
-def driver_info() -> DriverInfo:
-    """How CLIENT LIST names us; made once, since it reads the metadata of installed packages."""
-    return DriverInfo().add_upstream_driver(
-        "gemini-batch-receiver", version("gemini-batch-receiver")
-    )
-
-
-def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
-    """A client that fails within seconds instead of waiting: whoever calls knows better when to try again."""
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=MAX_CONNECTIONS,
-        timeout=REDIS_TIMEOUT_S,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0, CLOSING_ERRORS),
-        health_check_interval=0,
-        driver_info=driver_info(),
-    )
-    return redis.Redis.from_pool(pool)
+    first_ms: int = 0  # when it was first accepted, in Unix time by Redis' clock
 
 
 def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def _encode(told: msgspec.Struct) -> str:
+def _encode(value: msgspec.Struct) -> str:
     """JSON; in ASCII where a name holds what UTF-8 can't."""
     try:
-        return msgspec.json.encode(told).decode()
+        return msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
-        return json.dumps(msgspec.to_builtins(told))
+        return json.dumps(msgspec.to_builtins(value))
 
 
 def _encodable(cause: str) -> str:
-    """A cause as Redis takes it: half a surrogate pair in somebody's error must not keep a batch from its end."""
+    """A cause as Redis takes it: half a surrogate pair in an error must not keep a batch back."""
     return cause[:MAX_CAUSE].encode(errors="replace").decode()
 
 
 def accept_args(arrivals: Sequence[Arrival]) -> list[str | float]:
     """What the accept script takes."""
-    args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(RING_GRACE_S), MAX_LOGGED]
+    args: list[str | float] = [DELIVERY_TTL_S, _milliseconds(ENQUEUE_GRACE_S), MAX_LOGGED]
     for one in arrivals:
-        args += [
-            one.batch,
-            one.delivery_id,
-            one.event,
-            one.door,
-            one.metadata,
-            one.reopen,
-            one.trace,
-        ]
+        args += [one.batch, one.delivery_id, one.event, one.source]
+        args += [one.metadata, one.reopen, one.trace]
     return args
 
 
@@ -178,10 +120,31 @@ def read_verdicts(answer: Sequence[bytes]) -> list[bool]:
     return [verdict == b"accepted" for verdict in answer]
 
 
+def _read_lease(batch: str, found: Sequence[Any]) -> Lease:
+    token, attempts, waits, metadata, trace, outages, outage_ms, *rest = found
+    refusals, refused_ms, first_ms, source = rest
+    return Lease(
+        batch,
+        token.decode(),
+        attempts,
+        waits,
+        msgspec.json.decode(metadata) if metadata else {},
+        trace.decode(errors="replace"),
+        again=source == b"again",
+        past=Past(attempts, outages, outage_ms / 1000, refusals, refused_ms / 1000),
+        first_ms=int(first_ms),
+    )
+
+
+def _require(is_ours: object, lease: Lease) -> None:
+    if not is_ours:
+        raise LeaseLostError(f"{lease.batch} is no longer ours")
+
+
 class Inbox:
     """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked.
 
-    The step that ends a batch also owes a notice of it to each of `targets` (digests).
+    The step that ends a batch also enqueues a notice of it for each of `targets` (digests).
     """
 
     def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
@@ -189,97 +152,60 @@ class Inbox:
         self._run = Scripts(client, SCRIPTS, targets=targets).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
-        """Record all arrivals in one atomic step. True where one opened an entry, False where it was known."""
+        """Record all arrivals in one atomic step. True where one opened an entry."""
         return read_verdicts(self._run("accept", *accept_args(arrivals)))
 
     def claim(self, batch: str, lease_s: float = LEASE_S) -> Lease | None:
         """Take a due batch. None when it is not due, ended, unknown or held by someone else."""
         found = self._run("claim", batch, _milliseconds(lease_s), MAX_ATTEMPTS, BURIED_TTL_S)
-        if found is None:
-            return None
-        (
-            token,
-            attempts,
-            waits,
-            metadata,
-            trace,
-            outages,
-            outage_ms,
-            refusals,
-            refused_ms,
-            first,
-            door,
-        ) = found
-        known = msgspec.json.decode(metadata) if metadata else {}
-        return Lease(
-            batch,
-            token.decode(),
-            attempts,
-            waits,
-            known,
-            trace.decode(errors="replace"),
-            again=door == b"again",
-            past=Past(attempts, outages, outage_ms / 1000, refusals, refused_ms / 1000),
-            first_ms=int(first),
-        )
+        return None if found is None else _read_lease(batch, found)
 
     def renew(
         self, lease: Lease, lease_s: float = LEASE_S, progress: JobProgress | None = None
     ) -> None:
-        """Hold the batch longer, and say how far it is. Raises LeaseLostError when it is no longer ours."""
-        told = _encode(progress) if progress else ""
-        if not self._run("renew", lease.batch, lease.token, _milliseconds(lease_s), told):
-            raise LeaseLostError(f"{lease.batch} is no longer ours")
+        """Hold the batch longer, and say how far it is. Raises LeaseLostError."""
+        encoded = _encode(progress) if progress else ""
+        args = (lease.batch, lease.token, _milliseconds(lease_s), encoded)
+        _require(self._run("renew", *args), lease)
 
     def leave(self, lease: Lease) -> None:
-        """Say that our worker was told to end: should it be killed first, the lease runs out soon, and counts nothing.
+        """Say that our worker was told to end: if it is killed, the lease runs out soon.
 
-        Raises LeaseLostError when the batch is no longer ours.
+        That counts as no attempt. Raises LeaseLostError.
         """
-        if not self._run("leave", lease.batch, lease.token, _milliseconds(LEAVE_S)):
-            raise LeaseLostError(f"{lease.batch} is no longer ours")
+        args = (lease.batch, lease.token, _milliseconds(LEAVE_S))
+        _require(self._run("leave", *args), lease)
 
     def finish(self, lease: Lease, summary: Summary, notice: tuple[str, str] | None = None) -> bool:
-        """Mark the batch as stored, and owe a notice of this type with this JSON.
+        """Mark the batch as stored, and enqueue a notice of this type with this JSON.
 
         False when the lease was lost, which harms nothing: the manifest is there.
         """
-        return bool(
-            self._run(
-                "finish", lease.batch, lease.token, _encode(summary), DONE_TTL_S, *(notice or ())
-            )
-        )
+        return self._finish(lease, summary, "stored", "", notice or ())
 
     def expire(self, lease: Lease, summary: Summary, cause: str) -> bool:
-        """Let a batch go whose results are gone for good: it is done, and nobody is told. False when it is lost."""
-        return self._let_go(lease, summary, cause, "expired")
+        """End a batch whose results are gone for good, without a notice. False when it is lost."""
+        return self._finish(lease, summary, "expired", cause)
 
     def keep(self, lease: Lease, summary: Summary, cause: str) -> bool:
-        """Leave a batch as it was stored before: it can't be stored again for this cause. False when it is lost."""
-        return self._let_go(lease, summary, cause, "kept")
+        """Leave a batch as it was stored before: this cause forbids to store it again.
 
-    def _let_go(self, lease: Lease, summary: Summary, cause: str, step: str) -> bool:
-        args = (lease.batch, lease.token, _encode(summary), _encodable(cause), DONE_TTL_S, step)
-        return bool(self._run("let_go", *args))
+        False when it is lost.
+        """
+        return self._finish(lease, summary, "kept", cause)
+
+    def _finish(
+        self, lease: Lease, summary: Summary, result: str, cause: str, notice: Sequence[str] = ()
+    ) -> bool:
+        args = (lease.batch, lease.token, _encode(summary), DONE_TTL_S, result, _encodable(cause))
+        return bool(self._run("finish", *args, *notice))
 
     def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Counter) -> State:
         """Hand the batch back for later, and count why: see `receiver.retry`.
 
-        At the limit of attempts or waits it is buried instead. Raises LeaseLostError when it is no longer ours.
+        At the limit of attempts or waits it is buried instead. Raises LeaseLostError.
         """
         return self._hand_back(lease, delay_s, cause, counter)
-
-    def add_reading(self, lease: Lease, size_bytes: int, sha256: str) -> tuple[int, int, float]:
-        """Remember a reading of the batch's results that is doubted, for as long as the entry lives.
-
-        Gives how many there were, how many of the latest had the same size and sha256 (hex), and the seconds since the
-        first of those. Raises LeaseLostError when the batch is no longer ours.
-        """
-        found = self._run("add_reading", lease.batch, lease.token, f"{size_bytes} {sha256}")
-        if found is None:
-            raise LeaseLostError(f"{lease.batch} is no longer ours")
-        readings, same, same_ms = found
-        return readings, same, same_ms / 1000
 
     def release(self, lease: Lease, cause: str) -> None:
         """Hand the batch back at once, with nothing counted: the worker is shutting down."""
@@ -287,59 +213,55 @@ class Inbox:
 
     def _hand_back(self, lease: Lease, delay_s: float, cause: str, counter: str) -> State:
         limit, fault = LIMITS.get(counter, (0, ""))
-        args = (
-            lease.batch,
-            lease.token,
-            _milliseconds(delay_s),
-            _encodable(cause),
-            counter,
-            limit,
-            BURIED_TTL_S,
-        )
-        state: str = self._run("postpone", *args, fault).decode()
-        if state == "lost":
-            raise LeaseLostError(f"{lease.batch} is no longer ours")
-        return "buried" if state == "buried" else "open"
+        args = (_milliseconds(delay_s), _encodable(cause), counter, limit, BURIED_TTL_S, fault)
+        state = self._run("postpone", lease.batch, lease.token, *args)
+        _require(state != b"lost", lease)
+        return "buried" if state == b"buried" else "open"
+
+    def add_reading(self, lease: Lease, size_bytes: int, sha256: str) -> tuple[int, int, float]:
+        """Remember a reading of the batch's results that is doubted, as long as the entry lives.
+
+        Gives how many there were, how many of the latest had the same size and sha256 (hex), and
+        the seconds since the first of those. Raises LeaseLostError.
+        """
+        found = self._run("add_reading", lease.batch, lease.token, f"{size_bytes} {sha256}")
+        _require(found is not None, lease)
+        readings, same, same_ms = found
+        return readings, same, same_ms / 1000
 
     def bury(self, lease: Lease, cause: str, fault: Fault = "batch") -> None:
-        """Give the batch up for a person to look at. Raises LeaseLostError when it is no longer ours."""
-        if not self._run("bury", lease.batch, lease.token, _encodable(cause), BURIED_TTL_S, fault):
-            raise LeaseLostError(f"{lease.batch} is no longer ours")
+        """End the batch for a person to look at. Raises LeaseLostError."""
+        args = (lease.batch, lease.token, _encodable(cause), BURIED_TTL_S, fault)
+        _require(self._run("bury", *args), lease)
 
-    def give_up(self, batches: Sequence[str], cause: str) -> list[str]:
-        """Bury these batches by hand: no reconcile run opens them. Gives those that it was news for.
+    def bury_by_hand(self, batches: Sequence[str], cause: str) -> list[str]:
+        """Bury these batches so that no reconcile run opens them; who held one has lost it.
 
-        Whoever held one has lost it.
+        Gives those that a person had not buried before.
         """
-        return read_texts(self._run("give_up", _encodable(cause), BURIED_TTL_S, *batches))
+        return read_texts(self._run("bury_by_hand", _encodable(cause), BURIED_TTL_S, *batches))
 
-    def take_due(self, most: int = MAX_LOOKED_AT) -> list[str]:
-        """Batches that are due and were not rung in the last RING_GRACE_S; they count as rung from now on.
+    def take_due(self, most: int = MAX_SCANNED) -> list[str]:
+        """Due batches without a job in the last ENQUEUE_GRACE_S; they count as enqueued from now.
 
-        At most `most`, among the MOST_LOOKED_AT that have been due for longest.
+        At most `most`, of the MAX_SCANNED that have been due for longest.
         """
-        args = (most, _milliseconds(RING_GRACE_S), DONE_TTL_S, BURIED_TTL_S, MAX_LOOKED_AT)
-        return read_texts(self._run("due", *args))
+        grace_ms = _milliseconds(ENQUEUE_GRACE_S)
+        return read_texts(self._run("due", most, grace_ms, DONE_TTL_S, BURIED_TTL_S, MAX_SCANNED))
 
     def purge(self, batches: Sequence[str]) -> list[str]:
         """Forget these batches, even one that is being worked on. Gives those that were known."""
         return read_texts(self._run("purge", *batches))
 
     def has_due(self) -> bool:
-        """Whether anything is due now, rung or not."""
-        try:
-            seconds, microseconds = self._client.time()
-            now = seconds * 1000 + microseconds // 1000
-            return bool(self._client.zcount(DUE, "-inf", now))
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        """Whether anything is due now, enqueued or not."""
+        with translate_redis_errors():
+            return bool(self._client.zcount(DUE, "-inf", now_ms(self._client)))
 
-    def count(self, name: str) -> None:
+    def increment(self, counter: str) -> None:
         """Add one to a counter."""
-        try:
-            self._client.hincrby(COUNTERS, name, 1)
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not count {name}: {error}") from error
+        with translate_redis_errors(f"count {counter}"):
+            self._client.hincrby(COUNTERS, counter, 1)
 
     def entries(self, batches: Iterable[str]) -> dict[str, Entry]:
         """What the inbox knows of these batches; unknown ones are left out."""

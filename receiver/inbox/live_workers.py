@@ -17,7 +17,7 @@ WORKERS = "rq:workers"  # and a queue: RQ's set of the workers that listen to it
 
 
 class LiveWorker(msgspec.Struct, frozen=True):
-    """A worker that RQ heard of lately; a killed one is forgotten after 90 seconds."""
+    """A worker with a heartbeat lately; RQ forgets a killed one after 90 seconds."""
 
     name: str
     host: str | None
@@ -42,11 +42,9 @@ def _find_worker(client: "redis.Redis", key: str, now_ms: int) -> LiveWorker | N
     """None for one that is gone, and for what is none."""
     try:
         worker = Worker.find_by_key(key, connection=client, serializer=JSONSerializer)
-        return (
-            None
-            if worker is None
-            else _read_worker(client, worker, worker.get_current_job_id(), now_ms)
-        )
+        if worker is None:
+            return None
+        return _read_worker(client, worker, worker.get_current_job_id(), now_ms)
     except (redis.ResponseError, ValueError, TypeError, LookupError):
         return None
 

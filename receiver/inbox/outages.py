@@ -1,15 +1,15 @@
-"""Which batches wait for Gemini or the storage, and why: one row for all that an outage holds up."""
+"""Which batches wait for Gemini or the storage, and why: one row per kind of outage."""
 
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
 import redis
 
-from receiver.inbox.scripts import Scripts
+from receiver.inbox.scripts import SCAN_SIZE, Scripts
 
 Kind = Literal["outage", "refusal"]
 KINDS: tuple[Kind, ...] = ("outage", "refusal")
-TOGETHER = 2000  # entries that Redis goes through in one go, a few milliseconds
 MAX_READ = 20_000  # entries in all: of more, the ones that are due first
 
 
@@ -18,11 +18,9 @@ class Outage(msgspec.Struct, frozen=True):
 
     kind: Kind  # faults of Gemini, the network or the storage; or Gemini knows no such thing
     batches: int
-    since_ms: (
-        int  # the first fault of the batch that has waited longest, in Unix time by Redis' clock
-    )
+    since_ms: int  # its batches' first fault, in Unix time by Redis' clock
     cause: str  # of the batch that has waited longest
-    is_all: bool = True  # else more batches were due than were looked at
+    is_all: bool = True  # else more batches were due than were read
 
 
 def find_outages(client: "redis.Redis") -> list[Outage]:
@@ -30,15 +28,14 @@ def find_outages(client: "redis.Redis") -> list[Outage]:
 
     Redis sums up by itself: ten thousand entries would take a second to travel.
     """
-    scripts, found = Scripts(client, ("outages",)), dict[Kind, Outage]()
-    start, looked_at = 0, TOGETHER
-    while looked_at == TOGETHER and start < MAX_READ:
-        looked_at, *sums = scripts.run("outages", start, start + TOGETHER - 1)
-        start += TOGETHER
+    found = dict[Kind, Outage]()
+    is_all = False
+    pages = Scripts(client, ("outages",)).scan_due("outages")
+    for size, *sums in islice(pages, MAX_READ // SCAN_SIZE):
+        is_all = size < SCAN_SIZE
         for kind, row in zip(KINDS, sums, strict=True):
             if row[0]:
                 found[kind] = _join(found.get(kind), _read(kind, row))
-    is_all = looked_at < TOGETHER
     return [msgspec.structs.replace(found[kind], is_all=is_all) for kind in KINDS if kind in found]
 
 

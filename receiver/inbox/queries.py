@@ -1,18 +1,17 @@
-"""The inbox as a person looks at it: what is in it, batch by batch."""
+"""Lists the entries of the inbox, for people."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import redis
 
-from receiver.batch_names import split_inbox_name
-from receiver.errors import InboxUnavailableError
+from receiver.batch_names import BatchName
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or, read_texts
-from receiver.inbox.scripts import BURIED, DONE, DUE, Scripts
+from receiver.inbox.redis import BURIED, DONE, DUE, now_ms, translate_redis_errors
+from receiver.inbox.scripts import Scripts
 
-TOGETHER = 2000  # entries that Redis goes through in one go, a few milliseconds
+ENDED = {"buried": BURIED, "done": DONE}  # the keys of those that ended
 
 
 @dataclass(frozen=True)
@@ -35,44 +34,31 @@ class InboxQueries:
 
         Open and leased ones come by the time they are due, ended ones newest first.
         """
-        names = self._names(state)
-        return (
-            names
-            if project is None
-            else [name for name in names if split_inbox_name(name)[0] == project]
-        )
+        key = ENDED.get(state)
+        names = self._ended_names(key) if key else self._due_names(state)
+        return [
+            name for name in names if project is None or BatchName.read(name).project == project
+        ]
 
-    def _names(self, state: State) -> list[str]:
-        try:
-            if state == "buried":
-                return read_texts(self._members(lambda: self._client.zrevrange(BURIED, 0, -1)))
-            if state == "done":
-                return read_texts(self._members(lambda: self._client.zrevrange(DONE, 0, -1)))
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-        return self._due_names(state)
+    def _ended_names(self, key: str, most: int = 0) -> list[str]:
+        """Newest first; 0 gives all of them."""
+        with translate_redis_errors():
+            found: list[Any] = read_or([], lambda: self._client.zrevrange(key, 0, most - 1))
+        return read_texts(found)
 
     def _due_names(self, state: State) -> list[str]:
-        """One that is moved meanwhile may be left out."""
-        names, start, looked_at = list[str](), 0, TOGETHER
-        while looked_at == TOGETHER:
-            looked_at, found = self._scripts.run("due_in_state", state, start, start + TOGETHER - 1)
-            start += TOGETHER
-            names += read_texts(found)
-        return list(dict.fromkeys(names))
+        """A batch that is moved meanwhile may be left out."""
+        pages = self._scripts.scan_due("due_in_state", state)
+        return list(dict.fromkeys(name for _, found in pages for name in read_texts(found)))
 
     def unsettled(self) -> set[str]:
-        """All batches that are owed or buried."""
-        try:
-            due = self._members(lambda: self._client.zrange(DUE, 0, -1))
-            return set(
-                read_texts([*due, *self._members(lambda: self._client.zrange(BURIED, 0, -1))])
-            )
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+        """All batches that are pending or buried."""
+        with translate_redis_errors():
+            due: list[Any] = read_or([], lambda: self._client.zrange(DUE, 0, -1))
+        return {*read_texts(due), *self._ended_names(BURIED)}
 
     def listing(self, state: State | None, most: int, project: str | None = None) -> EntryPage:
-        """The first entries of one state, or of open, leased, buried and done ones in this order."""
+        """The first entries of one state, or of open, leased, buried, done ones in this order."""
         states: tuple[State, ...] = (state,) if state else ("open", "leased", "buried", "done")
         names = [name for one in states for name in self.names(one, project)]
         entries = fetch_entries(self._client, names[:most])
@@ -80,21 +66,9 @@ class InboxQueries:
 
     def latest(self, state: Literal["buried", "done"], most: int) -> list[Entry]:
         """The last entries that ended so, newest first."""
-        try:
-            key = BURIED if state == "buried" else DONE
-            names = read_texts(self._members(lambda: self._client.zrevrange(key, 0, most - 1)))
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-        return list(fetch_entries(self._client, names).values())
+        return list(fetch_entries(self._client, self._ended_names(ENDED[state], most)).values())
 
     def now_ms(self) -> int:
         """Unix time by Redis' clock."""
-        try:
-            seconds, microseconds = self._client.time()
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-        return int(seconds) * 1000 + int(microseconds) // 1000
-
-    @staticmethod
-    def _members(question: Callable[[], Any]) -> list[Any]:
-        return read_or([], question)
+        with translate_redis_errors():
+            return now_ms(self._client)

@@ -1,4 +1,4 @@
-"""The sweep: rings again for what is due and not being worked on. Runs in every worker and in the web process."""
+"""The sweep: enqueues again what is due without a job, in every worker and the web process."""
 
 import logging
 import threading
@@ -11,18 +11,22 @@ INTERVAL_S = 2.0
 log = logging.getLogger(__name__)
 
 
-def sweep(inbox: Inbox, bell: JobQueue) -> int:
-    """One look. Gives how many batches were rung: no more than keep the workers busy until the next look."""
-    room = bell.room()
+def sweep(inbox: Inbox, job_queue: JobQueue) -> int:
+    """Enqueue due batches, no more than keep the workers busy until the next sweep.
+
+    Gives how many that were.
+    """
+    room = job_queue.room()
     due = inbox.take_due(room) if room > 0 else []
-    return bell.ring_unheard(due) if due else 0
+    return job_queue.enqueue_missing(due) if due else 0
 
 
 class Sweeper:
-    """Sweeps every INTERVAL_S in a thread of its own until stopped; Redis' absence is waited out."""
+    """Sweeps every INTERVAL_S in a thread of its own until stopped; waits while Redis is away."""
 
-    def __init__(self, inbox: Inbox, bell: JobQueue) -> None:
-        self._inbox, self._bell = inbox, bell
+    def __init__(self, inbox: Inbox, job_queue: JobQueue) -> None:
+        self._inbox = inbox
+        self._job_queue = job_queue
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
 
@@ -35,13 +39,11 @@ class Sweeper:
     def _run(self) -> None:
         while not self._stopped.wait(INTERVAL_S):
             try:
-                rung = sweep(self._inbox, self._bell)
+                enqueued = sweep(self._inbox, self._job_queue)
             except InboxUnavailableError as error:
                 log.warning("sweep.skipped", extra={"cause": str(error)})
-            except Exception:
-                log.exception(
-                    "sweep.failed"
-                )  # the next one may go well; a thread that ended sweeps no more
+            except Exception:  # the next one may go well
+                log.exception("sweep.failed")
             else:
-                if rung:
-                    log.info("sweep.rung", extra={"batches": rung})
+                if enqueued:
+                    log.info("sweep.enqueued", extra={"batches": enqueued})

@@ -1,18 +1,25 @@
-"""The Lua scripts: every change of the inbox is one of them, atomic and on Redis' own clock."""
+"""The Lua scripts: every change of the inbox is one of them, atomic and by Redis' clock."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import Any
 
 import redis
 
-from receiver.errors import InboxUnavailableError
+from receiver.inbox.redis import (
+    BURIED,
+    DELIVERIES,
+    DONE,
+    DUE,
+    FENCE,
+    METRICS,
+    NOTICE_QUEUE,
+    RECONCILE,
+    translate_redis_errors,
+)
 
-DUE, BURIED, DONE, FENCE = "gbr:due", "gbr:buried", "gbr:done", "gbr:fence"
-DELIVERIES, METRICS, LOOK = "gbr:deliveries", "gbr:metrics", "gbr:reconcile"
-COUNTERS = "gbr:counters"  # a hash: what has happened how often
-REFUSALS = "gbr:refusals"
-NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target
+SCAN_SIZE = 2000  # entries that Redis goes through in one go, a few milliseconds
 READING = frozenset({"due_in_state", "outages"})  # scripts that change nothing
 KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
 
@@ -30,17 +37,26 @@ class Scripts:
         self,
         client: "redis.Redis",
         names: Sequence[str],
-        look: str = LOOK,
+        reconcile_key: str = RECONCILE,
         targets: Sequence[str] = (),
     ) -> None:
-        """`look` is the hash in which a project's looks take turns, `targets` are the digests of whom to tell."""
-        self._keys = (*KEYS, look, *(NOTICE_QUEUE + target for target in targets))
+        """`reconcile_key` is that of a project's lock, `targets` are digests of notice targets."""
+        self._keys = (*KEYS, reconcile_key, *(NOTICE_QUEUE + target for target in targets))
         self._scripts = {name: client.register_script(read_script(name)) for name in names}
+
+    def scan_due(self, name: str, *args: str | float) -> Iterator[Any]:
+        """Run a script over the due batches, SCAN_SIZE at a time; gives each run's answer.
+
+        The script takes the first and the last rank behind `args`, and answers first how many
+        batches there are at these ranks. Raises InboxUnavailableError.
+        """
+        for start in itertools.count(0, SCAN_SIZE):
+            answer = self.run(name, *args, start, start + SCAN_SIZE - 1)
+            yield answer
+            if answer[0] < SCAN_SIZE:
+                return
 
     def run(self, name: str, *args: str | float) -> Any:
         """What the script gives. Raises InboxUnavailableError when Redis can't be asked."""
-        try:
+        with translate_redis_errors("answer" if name in READING else name.replace("_", " ")):
             return self._scripts[name](keys=self._keys, args=args)
-        except redis.RedisError as error:
-            what = "answer" if name in READING else name.replace("_", " ")
-            raise InboxUnavailableError(f"Redis did not {what}: {error}") from error

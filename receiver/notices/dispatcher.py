@@ -86,7 +86,7 @@ class TargetDispatcher:
             else None
         )
         if delay_s is None:
-            self._queue.give_up(notice, cause)
+            self._queue.mark_dead(notice, cause)
             log.error("notice.dead", extra=about)
             return "dead"
         self._queue.postpone(notice, jittered(delay_s), cause)

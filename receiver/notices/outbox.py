@@ -1,7 +1,7 @@
 """The outbox as a person looks at it: what waits, what is dead, and how to set it going again.
 
 Keys in Redis, all with an expiry: `gbr:notice:<target>/<webhook-id>` is a notice, `gbr:notices:<target>` the queue of
-a target by due time, `gbr:notices` the targets that were owed something, `gbr:dead_notices` what was given up by time.
+a target by due time, `gbr:notices` the targets that were owed something, `gbr:dead_notices` dead ones by time.
 A target is a digest of its address, never the address.
 """
 
@@ -13,12 +13,18 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.errors import InboxUnavailableError
-from receiver.inbox.foreign import DEAD_NOTICES, NOTICE_TARGETS, read_or, read_text, read_texts
-from receiver.inbox.scripts import NOTICE_QUEUE, Scripts
+from receiver.inbox.foreign import read_or, read_text, read_texts
+from receiver.inbox.redis import (
+    DEAD_NOTICES,
+    NOTICE,
+    NOTICE_QUEUE,
+    NOTICE_TARGETS,
+    read_time_ms,
+    translate_redis_errors,
+)
+from receiver.inbox.scripts import Scripts
 from receiver.notices.payloads import Message
 
-TARGETS, DEAD, NOTICE = NOTICE_TARGETS, DEAD_NOTICES, "gbr:notice:"
 TOGETHER = 1000  # notices that one script changes
 State = Literal["waiting", "sending", "dead"]
 
@@ -55,12 +61,12 @@ def read_standing(client: "redis.Redis") -> OutboxStatus:
     queues = _queues(client)
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
-    pipeline.zcard(DEAD)
+    pipeline.zcard(DEAD_NOTICES)
     for queue in queues:
         pipeline.zcard(queue)
         pipeline.zrange(queue, 0, 0, withscores=True)
-    (seconds, microseconds), dead, *found = pipeline.execute(raise_on_error=False)
-    now_ms = seconds * 1000 + microseconds // 1000
+    time, dead, *found = pipeline.execute(raise_on_error=False)
+    now_ms = read_time_ms(time)
     first = [row for rows in found[1::2] if isinstance(rows, list) for row in rows]
     first_ms = min((score for _, score in first), default=now_ms + 1)
     oldest_due_s = None if first_ms > now_ms else int(now_ms - first_ms) // 1000
@@ -73,7 +79,7 @@ def _count(answer: object) -> int:
 
 
 def _queues(client: "redis.Redis") -> list[str]:
-    found: set[Any] = read_or(set[Any](), lambda: client.smembers(TARGETS))
+    found: set[Any] = read_or(set[Any](), lambda: client.smembers(NOTICE_TARGETS))
     return sorted(NOTICE_QUEUE + target for target in read_texts(found))
 
 
@@ -86,15 +92,15 @@ class Outbox:
     """Every call raises InboxUnavailableError when Redis can't be asked."""
 
     def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
-        """`targets` are the digests of those whom `owe` is for."""
+        """`targets` are the digests of those whom `enqueue` is for."""
         self._client = client
         self._run = Scripts(
-            client, ("owe_notice", "retry_notices", "purge_notices"), targets=targets
+            client, ("enqueue_notice", "retry_notices", "purge_notices"), targets=targets
         ).run
 
-    def owe(self, batch: str, message: Message) -> None:
-        """Owe a message about a batch to every target, at once. One that waits already is not owed twice."""
-        self._run("owe_notice", batch, *message.encode())
+    def enqueue(self, batch: str, message: Message) -> None:
+        """Enqueue a message about a batch for every target. One that waits already stays one."""
+        self._run("enqueue_notice", batch, *message.encode())
 
     def retry(self, names: Sequence[str]) -> list[str]:
         """Make these notices due now, as if never tried. Gives those that were there."""
@@ -114,26 +120,22 @@ class Outbox:
 
         None stands for the time of a dead one; `dead` leaves out the others.
         """
-        try:
+        with translate_redis_errors():
             queues = [] if dead else _queues(self._client)
             waiting = sorted(
                 (row for queue in queues for row in _scored(self._client, queue)),
                 key=lambda row: row[1],
             )
-            given_up = reversed(_scored(self._client, DEAD))
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
-        return {**dict(waiting), **{name: None for name, _ in given_up}}
+            dead_ones = reversed(_scored(self._client, DEAD_NOTICES))
+        return {**dict(waiting), **{name: None for name, _ in dead_ones}}
 
     def read(self, names: Mapping[str, int | None]) -> list[Notice]:
         """What `names` gave, whole; those that are gone by now are left out."""
         pipeline = self._client.pipeline(transaction=False)
         for name in names:
             pipeline.hgetall(NOTICE + name)
-        try:
+        with translate_redis_errors():
             found = pipeline.execute(raise_on_error=False)
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
         pairs = zip(names.items(), found, strict=True)
         return [
             _read_notice(name, due_ms, row)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, manifest_name
@@ -90,8 +90,8 @@ def encode_payload(kind: str, batch: str, owed_ms: int, data: Mapping[str, Any])
 
     `batch` is its name in the inbox, `owed_ms` Unix time by Redis' clock.
     """
-    project, name = split_inbox_name(batch)
+    name = BatchName.read(batch)
     moment = datetime.fromtimestamp(owed_ms / 1000, UTC).replace(tzinfo=None)
     timestamp = f"{moment.isoformat(timespec='milliseconds')}Z"
-    about = {"batch": name, "project": project or None} if batch else {}
+    about = {"batch": name.gemini, "project": name.project or None} if batch else {}
     return encode_data({"type": kind, "timestamp": timestamp, "data": about | dict(data)}).encode()

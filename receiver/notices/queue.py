@@ -10,8 +10,8 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.errors import InboxUnavailableError
-from receiver.inbox.scripts import NOTICE_QUEUE, Scripts
+from receiver.inbox.redis import NOTICE_QUEUE, now_ms, translate_redis_errors
+from receiver.inbox.scripts import Scripts
 from receiver.notices.payloads import Type
 
 Result = Literal["delivered", "failed", "dead"]
@@ -58,7 +58,7 @@ class NoticeQueue:
         """The try failed; the next one is due after the delay."""
         self._settle(notice, "failed", delay_s, cause)
 
-    def give_up(self, notice: Claimed, cause: str) -> None:
+    def mark_dead(self, notice: Claimed, cause: str) -> None:
         """Put it among the dead ones, which are kept for 30 days."""
         self._settle(notice, "dead", 0, cause)
 
@@ -77,15 +77,10 @@ class NoticeQueue:
 
     def is_unattended(self) -> bool:
         """Whether something is due and nobody has looked here lately."""
-        try:
+        with translate_redis_errors():
             if self._client.exists(f"{self._key}:served"):
                 return False
-            seconds, microseconds = self._client.time()
-            return bool(
-                self._client.zcount(self._key, "-inf", seconds * 1000 + microseconds // 1000)
-            )
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer: {error}") from error
+            return bool(self._client.zcount(self._key, "-inf", now_ms(self._client)))
 
 
 def _read(found: list[bytes | None]) -> Claimed:

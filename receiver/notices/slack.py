@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from receiver.batch_names import split_inbox_name
-from receiver.inbox.summaries import Summary
+from receiver.batch_names import BatchName
+from receiver.inbox.entry_fields import Summary
 from receiver.notices.overdue import EXPIRES_H
 from receiver.outputs.judgement import judge
 
@@ -41,7 +41,7 @@ def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
         case "results.stored" | "results.failed":
             yield from _stored_lines(batch, data)
         case "batch.buried":
-            yield f"Batch {_name(batch, data)}: *:warning: given up*"
+            yield f"Batch {_name(batch, data)}: *:warning: buried*"
             yield f"After {data.get('attempts')} attempts: {quote(str(data.get('cause')))}"
             yield f"Try again: `gemini-batch-receiver events retry {batch}`"
         case "batch.overdue":
@@ -79,10 +79,14 @@ def _plain(text: str) -> str:
 
 
 def _name(batch: str, data: Mapping[str, Any]) -> str:
-    project, name = split_inbox_name(batch)
+    name = BatchName.read(batch)
     label = quote(str(data.get("display_name") or ""))
-    of_project = f" of project {quote(project)}" if project else ""
-    return f"{label} ({quote(name)}){of_project}" if label else f"{quote(name)}{of_project}"
+    of_project = f" of project {quote(name.project)}" if name.project else ""
+    return (
+        f"{label} ({quote(name.gemini)}){of_project}"
+        if label
+        else f"{quote(name.gemini)}{of_project}"
+    )
 
 
 def _count(data: Mapping[str, Any], answered: int) -> str:

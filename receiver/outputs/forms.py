@@ -1,4 +1,4 @@
-"""The forms that OUTPUT_FORMS may ask for, beside the raw lines."""
+"""The forms that OUTPUT_FORMS may name, beside the raw lines. Pure."""
 
 import importlib.util
 from collections.abc import Collection
@@ -6,18 +6,21 @@ from typing import Literal, get_args
 
 Form = Literal["text", "thoughts", "json", "media", "table"]
 RAW = "raw"
-MAX_SHOWN = 40  # characters of a wrong word
-MAX_SHOWN = 5
+MAX_SHOWN_CHARS = 40  # of a wrong word
+MAX_SHOWN = 5  # wrong words
 FORMS: tuple[Form, ...] = get_args(Form)
 
 
 def parse_forms(text: str) -> tuple[Form, ...]:
-    """The forms beside raw that a list such as "raw, text" names, in the order of FORMS. Raises ValueError."""
+    """The forms that a list such as "raw, text" names, without raw, in the order of FORMS.
+
+    Raises ValueError with what was expected.
+    """
     named = text.replace(",", " ").split()
     unknown = sorted(set(named) - {RAW, *FORMS})
     expected = f"expected some of {', '.join((RAW, *FORMS))}, separated by commas"
     if unknown:
-        wrong = ", ".join(repr(word[:MAX_SHOWN]) for word in unknown[:MAX_SHOWN])
+        wrong = ", ".join(repr(word[:MAX_SHOWN_CHARS]) for word in unknown[:MAX_SHOWN])
         raise ValueError(
             f"{wrong} {'is no form' if len(unknown) == 1 else 'are no forms'}; {expected}"
         )

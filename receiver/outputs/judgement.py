@@ -1,6 +1,7 @@
-"""Whether a stored batch is well: the one judgement and the one wording of every command, page, metric and notice.
+"""Whether a stored batch is well: one judgement and wording for all commands, pages and notices.
 
-A batch is well when Gemini says SUCCEEDED, the number of its requests is known, and every one is answered. Pure.
+A batch is well when Gemini says SUCCEEDED, the number of its requests is known, and each of them is
+answered. Pure.
 """
 
 import hashlib
@@ -8,15 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from receiver.batch_names import inbox_name
+from receiver.batch_names import BatchName
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES, Outcome
 
-Again = Literal[
-    "", "whole", "keys"
-]  # what `resubmit` can send: nothing, whole requests, or keys that need --input
+# What `resubmit` can send: nothing, whole requests, or requests by keys, which need --input.
+Again = Literal["", "whole", "keys"]
 
-NOTHING_SHA256 = hashlib.sha256(b"").hexdigest()
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 STATES: Mapping[str, str] = {
     "FAILED": "failed at Gemini",
     "EXPIRED": "expired at Gemini",
@@ -29,12 +29,12 @@ NOUNS: Mapping[str, tuple[str, str]] = {  # one, many
 }
 
 
-class Books(Protocol):
-    """What is judged: a manifest, or what is left of one."""
+class BatchCounts(Protocol):
+    """What is judged: a manifest, or the summary of one."""
 
     @property
     def state(self) -> str:
-        """As Gemini says; empty where nobody wrote it down."""
+        """As Gemini says; empty where it is not known."""
 
     @property
     def requests(self) -> int | None: ...
@@ -68,23 +68,27 @@ class Judgement:
 def judge_manifest(manifest: Manifest) -> Judgement:
     """The judgement of a batch, with what to do next."""
     asked = manifest.input.requests if manifest.input else None
-    name = inbox_name(manifest.project if isinstance(manifest.project, str) else "", manifest.batch)
+    project = manifest.project if isinstance(manifest.project, str) else ""
+    name = str(BatchName.read(manifest.batch, project))
     judgement = judge(manifest, advise(name, find_again(manifest)), asked)
     if not isinstance(manifest.source.doubted, str):
         return judgement
-    doubt = f"the results look wrong: {manifest.source.doubted}; over minutes, Gemini gave the same again"
+    doubt = (
+        f"the results look wrong: {manifest.source.doubted}; over minutes, Gemini gave the same"
+        " again"
+    )
     return replace(judgement, problems=(doubt, *judgement.problems))
 
 
-def judge(books: Books, advice: str | None = None, asked: int | None = None) -> Judgement:
-    """The judgement from the counts alone; `asked` is how many requests the input holds, where that is known."""
-    problems = tuple(_find_problems(books, asked))
-    answered = count_answers(books.outcomes)
+def judge(counts: BatchCounts, advice: str | None = None, asked: int | None = None) -> Judgement:
+    """The judgement from the counts; `asked` is how many requests the input holds, where known."""
+    problems = tuple(_find_problems(counts, asked))
+    answered = count_answers(counts.outcomes)
     return Judgement(
-        text="; ".join(["stored", *filter(None, [", ".join(_name_faults(books, asked))])]),
+        text="; ".join(["stored", *filter(None, [", ".join(_name_faults(counts, asked))])]),
         problems=problems,
         answered=answered,
-        unanswered=sum(books.outcomes.values()) - answered + (books.missing or 0),
+        unanswered=sum(counts.outcomes.values()) - answered + (counts.missing or 0),
         advice=advice if problems else None,
     )
 
@@ -95,15 +99,17 @@ def count_answers(outcomes: Mapping[str, int]) -> int:
 
 
 def name_unanswered(outcomes: Mapping[str, int], missing: int | None = 0) -> list[str]:
-    """The counts of what is no answer in words, in the order of the outcomes; what is 0 is left out.
+    """The counts of results that are no answers, in words; those of 0 are left out.
 
-    >>> name_unanswered({"ok": 2, "error": 1, "blocked": 1234}, 2), name_unanswered({"unkeyed": 5}, None)
-    (['1,234 blocked', '1 error', '2 missing'], ['5 without a key', 'unknown how many missing'])
+    >>> name_unanswered({"ok": 2, "error": 1, "blocked": 1234}, 2)
+    ['1,234 blocked', '1 error', '2 missing']
+    >>> name_unanswered({"unkeyed": 5}, None)
+    ['5 without a key', 'unknown how many missing']
     """
     names = [*OUTCOMES, *sorted(outcomes.keys() - set(OUTCOMES))]  # a later version may know more
-    counts = [(name, outcomes.get(name, 0)) for name in names if name not in ANSWERED]
+    found = [(name, outcomes.get(name, 0)) for name in names if name not in ANSWERED]
     words = [
-        f"{count:,} {NOUNS.get(name, (name, name))[count != 1]}" for name, count in counts if count
+        f"{count:,} {NOUNS.get(name, (name, name))[count != 1]}" for name, count in found if count
     ]
     if missing is None:
         return [*words, "unknown how many missing"]
@@ -112,7 +118,7 @@ def name_unanswered(outcomes: Mapping[str, int], missing: int | None = 0) -> lis
 
 def find_again(manifest: Manifest) -> Again:
     """What `resubmit` would send of this batch; an empty `_retry.jsonl` is known by its sha256."""
-    has_rows = manifest.retry is not None and manifest.retry.sha256 != NOTHING_SHA256
+    has_rows = manifest.retry is not None and manifest.retry.sha256 != EMPTY_SHA256
     if manifest.input is not None:  # then the file holds the missing requests too
         return "whole" if has_rows else ""
     outcomes, missing = manifest.outcomes, manifest.missing
@@ -122,8 +128,11 @@ def find_again(manifest: Manifest) -> Again:
 
 
 def advise(name: str, again: Again | None) -> str | None:
-    """What to do about a batch that is not well; `name` as in the inbox, `again` None where nobody noted it."""
-    short = name.removeprefix("batches/")
+    """What to do about a batch that is not well.
+
+    `name` is the one in the inbox; `again` is None where an earlier version did not record it.
+    """
+    short = BatchName.read(name).short
     match again:
         case "whole":
             return f"`gemini-batch-receiver resubmit {short}` sends again what is worth it"
@@ -136,45 +145,49 @@ def advise(name: str, again: Again | None) -> str | None:
             return None
 
 
-def _find_problems(books: Books, asked: int | None) -> Iterator[str]:
-    requests, missing = books.requests, books.missing
-    if books.state not in ("", "SUCCEEDED"):
-        yield f"the batch did not succeed: Gemini says {books.state}"
-    if _is_open(books):
-        yield "how many requests there were is not known, so nobody can say that none is missing"
-    elif not _adds_up(books):
-        results = sum(books.outcomes.values())
-        yield f"the books don't balance: {requests} requests, {results} results, {missing} missing"
+def _find_problems(counts: BatchCounts, asked: int | None) -> Iterator[str]:
+    requests, missing = counts.requests, counts.missing
+    if counts.state not in ("", "SUCCEEDED"):
+        yield f"the batch did not succeed: Gemini says {counts.state}"
+    if _is_open(counts):
+        yield "the number of its requests is not known, so some may be missing"
+    elif not _adds_up(counts):
+        results = sum(counts.outcomes.values())
+        yield f"the counts don't add up: {requests} requests, {results} results, {missing} missing"
     if asked is not None and requests is not None and asked != requests:
         yield f"the input holds {asked} requests, Gemini says {requests}"
-    if unanswered := name_unanswered(books.outcomes):
-        count = sum(books.outcomes.values()) - count_answers(books.outcomes)
-        yield f"{count} {'result is' if count == 1 else 'results are'} no answer: {', '.join(unanswered)}"
+    if unanswered := name_unanswered(counts.outcomes):
+        count = sum(counts.outcomes.values()) - count_answers(counts.outcomes)
+        noun = "result is" if count == 1 else "results are"
+        yield f"{count} {noun} no answer: {', '.join(unanswered)}"
     if missing:
-        yield f"{missing} {'requests' if requests is None else f'of {requests} requests'} have no result"
-    if not count_answers(books.outcomes):
+        of = "requests" if requests is None else f"of {requests} requests"
+        yield f"{missing} {of} have no result"
+    if not count_answers(counts.outcomes):
         yield "not one request is answered"
 
 
-def _name_faults(books: Books, asked: int | None) -> Iterator[str]:
-    if books.state not in ("", "SUCCEEDED"):
-        yield STATES.get(books.state, f"Gemini says {books.state}")
-    counts = name_unanswered(books.outcomes, None if _is_open(books) else books.missing)
-    yield from counts
-    differs = asked is not None and asked != books.requests
-    if differs or not (_is_open(books) or _adds_up(books) or books.outcomes.get(Outcome.DUPLICATE)):
-        yield "the books don't balance"
-    if not counts and not count_answers(books.outcomes):
+def _name_faults(counts: BatchCounts, asked: int | None) -> Iterator[str]:
+    if counts.state not in ("", "SUCCEEDED"):
+        yield STATES.get(counts.state, f"Gemini says {counts.state}")
+    unanswered = name_unanswered(counts.outcomes, None if _is_open(counts) else counts.missing)
+    yield from unanswered
+    differs = asked is not None and asked != counts.requests
+    if differs or not (
+        _is_open(counts) or _adds_up(counts) or counts.outcomes.get(Outcome.DUPLICATE)
+    ):
+        yield "the counts don't add up"
+    if not unanswered and not count_answers(counts.outcomes):
         yield "no answer"
 
 
-def _is_open(books: Books) -> bool:
-    """Whether nobody can say that none is missing."""
-    return books.requests is None or books.missing is None or books.balanced is None
+def _is_open(counts: BatchCounts) -> bool:
+    """Whether it is not known how many are missing."""
+    return counts.requests is None or counts.missing is None or counts.balanced is None
 
 
-def _adds_up(books: Books) -> bool:
+def _adds_up(counts: BatchCounts) -> bool:
     """Whether each request has one result, or is missing."""
-    return books.balanced is True and books.requests == sum(books.outcomes.values()) + (
-        books.missing or 0
+    return counts.balanced is True and counts.requests == sum(counts.outcomes.values()) + (
+        counts.missing or 0
     )

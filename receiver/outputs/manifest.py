@@ -1,6 +1,6 @@
-"""The form of `_manifest.json`: the proof of a batch, and its commit.
+"""`_manifest.json`: what became of a batch; the batch is stored once it is written.
 
-Nothing of our clock, host or attempt is in it, so that a re-run gives the same bytes.
+It holds nothing of our clock, host or attempt, so that a second run writes the same bytes. Pure.
 """
 
 import json
@@ -22,9 +22,8 @@ class Source(msgspec.Struct, frozen=True):
     lines: int = 0
     blank: int = 0  # lines of white space, which answer nothing
     sha256: str | None = None  # hex; of inlined responses: one compact line each
-    doubted: str | msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # why it looks short, though it came the same over minutes
+    # Why it looks too short, though Gemini gave the same over minutes.
+    doubted: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -64,7 +63,7 @@ class Priced(msgspec.Struct, frozen=True):
     """How many answers have a price, where the cost of the whole batch is not known."""
 
     answers: int
-    of: int  # all that Gemini may have billed: answers, lines that nobody can read, requests without a result
+    of: int  # all that Gemini may have billed: answers, unreadable lines, missing results
     why: str
 
     def __str__(self) -> str:
@@ -83,9 +82,8 @@ class FormsRecord(msgspec.Struct, frozen=True):
     objects: dict[str, int]  # by form
     bytes: int  # of all of them
     failed: dict[str, int]  # answers that could not take a form, and are kept raw; by form
-    schema: str | msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # sha256 in hex of RESPONSE_SCHEMA; left out without one
+    # sha256 in hex of RESPONSE_SCHEMA; left out without one.
+    schema: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchError(msgspec.Struct, frozen=True):
@@ -109,9 +107,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     input: Input | None
     requests: int | None  # by Gemini's count, else by the input's
     outcomes: dict[str, int]
-    unmatched: int | msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # stored under keys that KEY_PATTERN refused; left out without it
+    # Results under keys that KEY_PATTERN refuses; left out without it.
+    unmatched: int | msgspec.UnsetType = msgspec.UNSET
     missing: int | None  # requests without a result
     missing_keys: list[str]  # each key once; empty where the input is not known
     balanced: bool | None  # None: the number of requests is not known
@@ -125,16 +122,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     forms: FormsRecord | msgspec.UnsetType = msgspec.UNSET  # left out where there is raw alone
     error: BatchError | None
     template: str
-    capitals: Capitals | msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # of the names; older versions encoded them
+    # How the names keep capitals; older versions encoded them.
+    capitals: Capitals | msgspec.UnsetType = msgspec.UNSET
     key_pattern: str | msgspec.UnsetType = msgspec.UNSET  # KEY_PATTERN; left out without one
-    meta: dict[str, str | None] | msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # what the template took from the webhook's metadata, by name; left out where it takes nothing
-    rules: int | msgspec.UnsetType = (
-        msgspec.UNSET
-    )  # which rules judged the lines; older versions did not say
+    # What the template uses of the webhook's metadata, by name; left out where it uses none.
+    meta: dict[str, str | None] | msgspec.UnsetType = msgspec.UNSET
+    # The version of the rules that judged the lines; older versions did not record it.
+    rules: int | msgspec.UnsetType = msgspec.UNSET
     result_key: str | msgspec.UnsetType = msgspec.UNSET  # RESULT_KEY; left out where it was not set
     version: str  # of the program that wrote it
 
@@ -143,7 +137,7 @@ _decode_manifest = tolerant_reader(Manifest)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Indented JSON, for people as much as for programs; in ASCII where a key holds what UTF-8 can't."""
+    """Indented JSON, for people and programs; in ASCII where a key holds half a surrogate pair."""
     try:
         return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     except UnicodeEncodeError:
@@ -151,11 +145,8 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def read_manifest(data: bytes) -> Manifest:
-    """Undo `encode_manifest`. Raises ManifestError with what is wrong."""
+    """Read what `encode_manifest` wrote. Raises ManifestError with what is wrong."""
     try:
         return _decode_manifest(data)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # msgspec's errors are ValueErrors, and so are json's
+    except (ValueError, RecursionError) as error:  # msgspec's and json's are ValueErrors
         raise ManifestError(f"it is not in the form of a manifest: {error}") from error

@@ -1,7 +1,8 @@
-"""What is wrong with a model for a batch: it is shut, it ends before the batch may, or new projects can't have it.
+"""What is wrong with a model for a batch: it has been shut down, soon will be, or is closed to new
+projects.
 
-The days come from `receiver.outputs.model_table`, which is made at release, and where Google's
-own pages say more from below. Pure.
+The days come from `receiver.outputs.model_table`, which is made at release, and from the constants
+below where Google's own pages say more. Pure.
 """
 
 from datetime import date, timedelta
@@ -18,7 +19,7 @@ _CLOSED_FAMILIES = ("gemini-2.5-",)
 
 
 def model_warnings(model: str, day: date) -> list[str]:
-    """What to know before a batch goes to `model` on `day`, in words; empty for models that nobody here knows."""
+    """What to know before a batch goes to `model` on `day`, in words; empty for unknown models."""
     name = model.removeprefix("models/")
     end = _find_end(name)
     if name in _SHUT or (end is not None and end <= day):
@@ -26,14 +27,14 @@ def model_warnings(model: str, day: date) -> list[str]:
         return [
             f"{name} is shut{since}: Gemini will refuse the batch, or fail it; take {NEW_MODELS}"
         ]
-    said = []
+    warnings = []
     if end is not None and end <= day + timedelta(days=BATCH_DAYS):
-        said.append(
+        warnings.append(
             f"{name} ends on {end}, and a batch may take {BATCH_DAYS} days: take {NEW_MODELS}"
         )
     if name.startswith(_CLOSED_FAMILIES):
-        said.append(f"{name} is closed to new projects, which can take {NEW_MODELS}")
-    return said
+        warnings.append(f"{name} is closed to new projects, which can take {NEW_MODELS}")
+    return warnings
 
 
 def _find_end(name: str) -> date | None:

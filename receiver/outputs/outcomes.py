@@ -1,4 +1,4 @@
-"""What can become of a request: the words for it, and the sets of them that the whole project asks about."""
+"""What can become of a request, and the sets of outcomes that decisions depend on. Pure."""
 
 from enum import StrEnum
 
@@ -11,16 +11,13 @@ class Outcome(StrEnum):
     TRUNCATED = "truncated"  # the answer was cut at MAX_TOKENS; the same budget gives the same cut
     EMPTY = "empty"  # it ended by itself and holds nothing; worth another try
     ERROR = "error"  # the request failed; its code says whether another try makes sense
-    MALFORMED = "malformed"  # nothing that the contract knows; worth another try
-    UNKEYED = (
-        "unkeyed"  # nobody can say which request this answers, so it can't be sent again either
-    )
+    MALFORMED = "malformed"  # not in the documented form; worth another try
+    UNKEYED = "unkeyed"  # no key says which request this answers, so none can be sent again
     DUPLICATE = "duplicate"  # its key had an earlier line
 
 
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
-ANSWERED = frozenset({Outcome.OK})  # the request has what it was sent for
-FINAL = frozenset({Outcome.OK, Outcome.BLOCKED})  # no other try can end differently
-# Lines of these go to `_errors.jsonl`, from the least telling about their key to the most.
+ANSWERED = frozenset({Outcome.OK})  # the request has its answer
+# Lines of these go to `_errors.jsonl`; of several of one key, the last one here counts.
 ERROR_FILE = (Outcome.DUPLICATE, Outcome.MALFORMED, Outcome.ERROR)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from receiver.batch_names import BatchName
 from receiver.outputs.clashes import require_no_clash
 from receiver.outputs.name_codec import (
     ABSENT_COMPONENT,
@@ -54,62 +55,62 @@ CACHED_GROUPS = 4096
 _extension = re.compile(r"(?:\.[a-z0-9]{1,8})?\Z").search
 
 
-def batch_folder(batch_id: str) -> str:
-    """The folder of a batch's own objects; the id comes with or without `batches/`."""
-    return encode_component(batch_id.removeprefix("batches/"))
+def batch_folder(batch: str) -> str:
+    """The folder of a batch's own objects. Here `batch` is its name in any of its forms."""
+    return encode_component(BatchName.read(batch).id)
 
 
-def manifest_name(batch_id: str) -> str:
-    return f"{batch_folder(batch_id)}/_manifest.json"
+def manifest_name(batch: str) -> str:
+    return f"{batch_folder(batch)}/_manifest.json"
 
 
-def index_name(batch_id: str) -> str:
-    return f"{batch_folder(batch_id)}/_index.jsonl.gz"
+def index_name(batch: str) -> str:
+    return f"{batch_folder(batch)}/_index.jsonl.gz"
 
 
-def signature_name(batch_id: str, manifest_sha256: str) -> str:
+def signature_name(batch: str, manifest_sha256: str) -> str:
     """Where the signature of a manifest lies: each content has its own, so two workers never replace each other's."""
-    return f"{batch_folder(batch_id)}/_manifest.{manifest_sha256[:16]}.sig"
+    return f"{batch_folder(batch)}/_manifest.{manifest_sha256[:16]}.sig"
 
 
-def errors_name(batch_id: str) -> str:
-    return f"{batch_folder(batch_id)}/_errors.jsonl"
+def errors_name(batch: str) -> str:
+    return f"{batch_folder(batch)}/_errors.jsonl"
 
 
-def forms_name(batch_id: str) -> str:
+def forms_name(batch: str) -> str:
     """Where the objects of the batch's forms are listed."""
-    return f"{batch_folder(batch_id)}/_forms.jsonl.gz"
+    return f"{batch_folder(batch)}/_forms.jsonl.gz"
 
 
-def table_name(batch_id: str) -> str:
+def table_name(batch: str) -> str:
     """Where the table of a batch goes, without the ending that its form gives it."""
-    return f"{batch_folder(batch_id)}/_table"
+    return f"{batch_folder(batch)}/_table"
 
 
-def input_name(batch_id: str) -> str:
+def input_name(batch: str) -> str:
     """Where the requests of a batch are kept as they were sent: gzip of JSON lines."""
-    return f"{batch_folder(batch_id)}/_input.jsonl.gz"
+    return f"{batch_folder(batch)}/_input.jsonl.gz"
 
 
-def retry_name(batch_id: str) -> str:
-    return f"{batch_folder(batch_id)}/_retry.jsonl"
+def retry_name(batch: str) -> str:
+    return f"{batch_folder(batch)}/_retry.jsonl"
 
 
-def unmatched_places(batch_id: str) -> tuple[str, str]:
+def unmatched_places(batch: str) -> tuple[str, str]:
     """Where results go whose key KEY_PATTERN refuses: the object of a grouping template, the folder of another."""
-    folder = batch_folder(batch_id)
+    folder = batch_folder(batch)
     return f"{folder}/_unmatched.jsonl", f"{folder}/_unmatched/"
 
 
-def unkeyed_name(batch_id: str, number: int, *, groups: bool) -> str:
+def unkeyed_name(batch: str, number: int, *, groups: bool) -> str:
     """Where the result of line or index `number` goes when it has no key; `groups` as the template's."""
-    folder = batch_folder(batch_id)
+    folder = batch_folder(batch)
     return f"{folder}/_unkeyed.jsonl" if groups else f"{folder}/_unkeyed/{number}.json"
 
 
-def oversize_name(batch_id: str, number: int) -> str:
+def oversize_name(batch: str, number: int) -> str:
     """Where the line of that number goes, whole, when it is too long to be read."""
-    return f"{batch_folder(batch_id)}/_oversize/{number}.jsonl"
+    return f"{batch_folder(batch)}/_oversize/{number}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -150,13 +151,13 @@ class Template:
 
     def bind(
         self,
-        batch_id: str,
+        batch: str,
         display_name: str | None = None,
         model: str | None = None,
         created: str | None = None,
         metadata: Mapping[str, object] | None = None,
     ) -> "Namer":
-        """The names of one batch: `batch_id` and `model` with or without their prefix, `created` in RFC 3339."""
+        """The names of one batch: `batch` is its name in any of its forms, `created` RFC 3339."""
         given = {
             "display_name": display_name,
             "model": model.removeprefix("models/") if model else None,
@@ -164,8 +165,8 @@ class Template:
         }
         given |= {META_PREFIX + name: value for name, value in self.meta_values(metadata).items()}
         values = {name: _component(value, self.capitals) for name, value in given.items()}
-        values["batch"] = batch_folder(batch_id)
-        return Namer(self, batch_id, values)
+        values["batch"] = batch_folder(batch)
+        return Namer(self, batch, values)
 
     def meta_values(self, metadata: Mapping[str, object] | None) -> dict[str, str | None]:
         """What the names take from the webhook's metadata, by name; `bind` takes it in its place."""
@@ -191,8 +192,8 @@ class Template:
 class Namer:
     """Names the results of one batch."""
 
-    def __init__(self, template: Template, batch_id: str, values: Mapping[str, str]) -> None:
-        self.batch_id = batch_id
+    def __init__(self, template: Template, batch: str, values: Mapping[str, str]) -> None:
+        self.batch = batch
         self._encode = partial(encode_component, capitals=template.capitals)
         self._capitals = template.capitals
         self.groups = template.groups  # whether many results share an object
@@ -228,7 +229,7 @@ class Namer:
 
     def _name_unmatched(self, key: str) -> str:
         self.unmatched = (self.unmatched or 0) + 1
-        shared, folder = unmatched_places(self.batch_id)
+        shared, folder = unmatched_places(self.batch)
         return shared if self.groups else f"{folder}{self._encode(key)}.json"
 
     def _render(self, match: re.Match[str] | None, key: str) -> str:

@@ -1,7 +1,7 @@
-"""What Gemini's tokens cost in a batch: the form of a price list, and the list that PRICES_FILE puts in its place.
+"""Prices of Gemini's tokens in a batch: the built-in list, or that of PRICES_FILE. Pure.
 
-Prices are those of a batch (half of what an interactive request pays), in US dollars per million tokens. Text is parsed
-into decimals, never into floats.
+A batch pays half of what an interactive request pays. Prices are in US dollars per million tokens,
+as decimals, never floats.
 """
 
 import json
@@ -12,19 +12,16 @@ import msgspec
 
 from receiver.outputs.price_table import PRICES
 
-LONG_PROMPT_TOKENS = (
-    200_000  # above, a request pays the prices under `long`, where a model has such
-)
+LONG_PROMPT_TOKENS = 200_000  # above, a request pays the prices under `long`, if there are any
 ANY_MODALITY = "*"
 MODALITIES = frozenset({"TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT"})
 _Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}\Z")]
-Rate = (
-    Decimal | dict[str, Decimal | None]
-)  # one price, or one a modality, `*` for those that are not named
+# One price, or one per modality, with `*` for the others.
+Rate = Decimal | dict[str, Decimal | None]
 
 
 class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a million tokens cost. None: the price is not known, and so isn't the cost of a batch with such tokens."""
+    """What a million tokens cost. None: not known, and neither is the cost of a batch with such."""
 
     input: Rate | None
     output: Rate | None = None  # thoughts included
@@ -42,14 +39,14 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"si
 
     @property
     def rates(self) -> Rates:
-        """For prompts of usual length."""
+        """The prices of prompts that are not long."""
         return Rates(self.input, self.output, self.cached)
 
 
 class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A price list."""
 
-    date: _Day  # when it was true
+    date: _Day  # when it was right
     models: dict[str, list[Price]]  # by the model's name, without `models/`
     source: str = ""
 
@@ -92,7 +89,8 @@ def _check_rates(model: str, rates: Rates) -> None:
         unknown = sorted(by_modality.keys() - MODALITIES - {ANY_MODALITY})
         if unknown or ANY_MODALITY not in by_modality:
             raise ValueError(
-                f"{model}: a price by modality needs {ANY_MODALITY!r}, and knows {sorted(MODALITIES)}"
+                f"{model}: a price by modality needs {ANY_MODALITY!r}, and may have"
+                f" {', '.join(sorted(MODALITIES))}"
             )
         if any(
             price is not None and not (price.is_finite() and price >= 0)

@@ -1,4 +1,7 @@
-"""The key that signs manifests (PROOF_KEY), and the public one that proves them: Ed25519, RFC 8032."""
+"""The key that signs manifests (PROOF_KEY), and its public half that verifies them. Pure.
+
+Ed25519, RFC 8032.
+"""
 
 import base64
 from dataclasses import dataclass, field
@@ -12,11 +15,11 @@ from receiver.verification.keys import ED25519_KEY_BYTES, decode_base64
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """What lies beside a signed manifest, as JSON. Only a public key that you know makes it worth anything."""
+    """The JSON beside a signed manifest. Verify it with a public key of yours, not with its own."""
 
     algorithm: Literal["Ed25519"]
     public_key: str  # base64
-    signature: str  # base64, of the manifest's bytes
+    signature: str  # base64, of the bytes of the manifest
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,13 @@ class ProofKey:
             )
         if len(set(seed)) == 1:
             raise ValueError(
-                "a key of one repeated byte can be guessed: `openssl rand -base64 32` gives a better one"
+                "a key of one repeated byte can be guessed: make one with `openssl rand -base64 32`"
             )
         return cls(seed)
 
     @property
     def public_key(self) -> str:
-        """In base64, for everybody who is to verify."""
+        """In base64, for everybody who verifies."""
         return _encode(self._private.public_key().public_bytes_raw())
 
     @property
@@ -49,7 +52,7 @@ class ProofKey:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
 
     def sign(self, data: bytes) -> bytes:
-        """The object that proves `data`; the same for the same bytes."""
+        """The signature of `data` as an object; the same for the same bytes."""
         signature = Signature("Ed25519", self.public_key, _encode(self._private.sign(data)))
         return msgspec.json.encode(signature) + b"\n"
 
@@ -66,7 +69,8 @@ class PublicKey:
         raw = decode_base64(text.strip())
         if raw is None or len(raw) != ED25519_KEY_BYTES:
             raise ValueError(
-                "expected 32 bytes in padded base64, as `gemini-batch-receiver proof-key` prints them"
+                "expected 32 bytes in padded base64, as `gemini-batch-receiver proof-key` prints"
+                " them"
             )
         return cls(text.strip())
 
@@ -82,7 +86,7 @@ class PublicKey:
 
 
 def read_signature(data: bytes) -> Signature:
-    """Raises ValueError for what is none."""
+    """The signature in an object. Raises ValueError where there is none."""
     return msgspec.json.decode(data, type=Signature)
 
 

@@ -1,10 +1,10 @@
-"""Whether a batch may go from Gemini, and what goes with it: nothing that the storage does not hold."""
+"""Deletes batches at Gemini, and their inputs: nothing that the storage does not hold."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import GeminiError, ManifestError, NotFoundError
 from receiver.gemini.files import FILE_NAME, File, Files
 from receiver.gemini.operations import Batch, Unread, is_older
@@ -15,78 +15,77 @@ from receiver.storage import Storage
 
 UPLOADED = "UPLOADED"
 GONE = frozenset({403, 404})  # a file that is missing, has expired or is somebody else's
-INPUTS_LIVE = timedelta(
-    days=3
-)  # a day over what Gemini says: no older batch can need a file that is still there
+# A day over what Gemini says: no older batch can need a file that is still there.
+INPUTS_LIVE = timedelta(days=3)
 
 
 @dataclass(frozen=True)
 class Deletion:
-    """What is to become of one batch."""
+    """What deleting one batch would do."""
 
     batch: str  # its name in the inbox
     refusal: str = ""  # why it stays
-    is_listed: bool = True  # Gemini still has it
-    input: File | None = None  # goes with it
+    is_listed: bool = True  # whether Gemini still has it
+    input: File | None = None  # is deleted with it
     kept_input: str = ""  # why its input does not
 
 
 class BatchDeleter:
-    """One project's batches at Gemini. Every call raises GeminiError, and `plan` StorageError too."""
+    """One project's batches at Gemini. Calls raise GeminiError, and `plan` StorageError too."""
 
     def __init__(self, batches: ProjectClient, storage: Storage) -> None:
         self._batches, self._storage = batches, storage
         self._needed: dict[str, str] | None = None  # input files of unfinished batches
-        self._unread: Unread | None = None  # one of the list that may need any of them
+        self._unread: Unread | None = None  # a listed one that may need any of them
 
     def plan(self, name: str, *, force: bool) -> Deletion:
-        """Decide on a batch. `force` lets one go whose books don't balance."""
-        removal = Deletion(name, refusal=self._judge_record(name, force=force))
-        if removal.refusal:
-            return removal
+        """Decide on a batch. `force` also deletes one whose counts don't balance."""
+        deletion = Deletion(name, refusal=self._judge_record(name, force=force))
+        if deletion.refusal:
+            return deletion
         try:
             batch = self._batches.get(name)
         except NotFoundError:
-            return replace(removal, is_listed=False)
+            return replace(deletion, is_listed=False)
         if not batch.is_terminal:
             return replace(
-                removal,
+                deletion,
                 refusal=f"Gemini says {batch.state}: `batches cancel {name}` stops it first",
             )
-        return self._plan_input(removal, batch)
+        return self._plan_input(deletion, batch)
 
     def _judge_record(self, name: str, *, force: bool) -> str:
-        data = self._storage.read(manifest_name(split_inbox_name(name)[1]))
+        data = self._storage.read(manifest_name(name))
         if data is None:
             return "it is not stored"
         try:
             manifest = read_manifest(data)
         except ManifestError as error:
             return f"its manifest can't be read: {error}"
-        if manifest.batch != split_inbox_name(name)[1]:
+        if manifest.batch != BatchName.read(name).gemini:
             return f"its manifest is that of {manifest.batch}"
         if manifest.index is not None and not self._storage.exists(manifest.index.name):
             return f"{manifest.index.name} is not in the storage"
-        return "" if force else _judge_books(manifest)
+        return "" if force else _judge_counts(manifest)
 
-    def _plan_input(self, removal: Deletion, batch: Batch) -> Deletion:
+    def _plan_input(self, deletion: Deletion, batch: Batch) -> Deletion:
         name = batch.input_file
         if name is None or not FILE_NAME.fullmatch(name):
-            return removal
+            return deletion
         try:
             file = self._batches.files.get(name)
         except GeminiError as error:
             if error.status in GONE:
-                return removal
+                return deletion
             raise
         if file.source != UPLOADED:
-            return replace(removal, kept_input=f"{name} was not uploaded, but is {file.source}")
+            return replace(deletion, kept_input=f"{name} was not uploaded, but is {file.source}")
         if user := self._needed_inputs().get(name):
-            return replace(removal, kept_input=f"{user} still needs {name}")
+            return replace(deletion, kept_input=f"{user} still needs {name}")
         if self._unread is not None:
             batch_name = self._unread.name or "a batch without a name"
-            return replace(removal, kept_input=f"{batch_name} may need {name}: it can't be read")
-        return replace(removal, input=file)
+            return replace(deletion, kept_input=f"{batch_name} may need {name}: it can't be read")
+        return replace(deletion, input=file)
 
     def _needed_inputs(self) -> dict[str, str]:
         if self._needed is None:
@@ -99,22 +98,23 @@ class BatchDeleter:
                     self._needed[one.input_file] = one.name
         return self._needed
 
-    def remove(self, removal: Deletion) -> None:
+    def delete(self, deletion: Deletion) -> None:
         """Delete at Gemini: the input first, since only the batch knows its name."""
-        if removal.input is not None:
-            _delete_file(self._batches.files, removal.input.name)
-        if removal.is_listed:
-            self._batches.delete(removal.batch)
+        if deletion.input is not None:
+            _delete_file(self._batches.files, deletion.input.name)
+        if deletion.is_listed:
+            self._batches.delete(deletion.batch)
 
 
-def _judge_books(manifest: Manifest) -> str:
+def _judge_counts(manifest: Manifest) -> str:
     if isinstance(manifest.source.doubted, str):
-        return f"its results look wrong ({manifest.source.doubted}): `replay --again` asks anew, --force deletes it"
+        hint = "`replay --again` asks anew, --force deletes it"
+        return f"its results look wrong ({manifest.source.doubted}): {hint}"
     if manifest.balanced:
         return ""
     unknown = "nobody knows how many requests there were"
-    words = unknown if manifest.balanced is None else "its books don't balance"
-    return f"{words}: look at `batches show`, or delete it with --force"
+    problem = unknown if manifest.balanced is None else "its counts don't add up"
+    return f"{problem}: look at `batches show`, or delete it with --force"
 
 
 def _delete_file(files: Files, name: str) -> None:

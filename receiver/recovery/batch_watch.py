@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import (
     InboxUnavailableError,
     ManifestError,
@@ -18,6 +18,7 @@ from receiver.errors import (
 from receiver.gemini.batches import PAGE_SIZE
 from receiver.gemini.operations import Batch
 from receiver.gemini.project_client import ProjectClient
+from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Inbox
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import read_manifest
@@ -28,9 +29,7 @@ from receiver.storage import Storage
 UNKNOWN = "UNKNOWN"  # nobody was asked yet
 Until = Literal["stored", "ended"]
 GONE_AFTER = 3  # answers in a row that there is no such batch: one may be a passing fault
-FEW = (
-    3  # batches of a project that are asked for one by one; for more a page of the list comes first
-)
+FEW = 3  # batches of a project that are asked for one by one; for more a page of the list is read
 
 
 @dataclass(frozen=True)
@@ -55,59 +54,58 @@ class BatchStatus:
 
 @dataclass
 class BatchWatch:
-    """The batches that are watched. `look` makes a round; it raises GeminiError and StorageError."""
+    """The batches that are watched. `poll` makes a round. Raises GeminiError and StorageError."""
 
-    sights: dict[str, BatchStatus]
+    statuses: dict[str, BatchStatus]
     projects: Mapping[str, ProjectClient]
     storage: Storage
     inbox: Inbox
     until: Until = "stored"
-    told: dict[str, BatchStatus] = field(
-        default_factory=dict, init=False
-    )  # what the last whole round gave
+    # What the last whole round found.
+    previous: dict[str, BatchStatus] = field(default_factory=dict, init=False)
 
-    def look(self) -> list[BatchStatus]:
-        """Look at what is not done. Gives what has changed since the last round; in the first one everything."""
+    def poll(self) -> list[BatchStatus]:
+        """Ask about what is not done. Gives what has changed since the last round."""
         if self.until == "stored":  # of what is stored, Gemini may know nothing any more
-            self._look_into_storage([sight for sight in self.open if sight.state == UNKNOWN])
-        self._ask_gemini([sight for sight in self.open if not sight.has_ended])
-        ended = [sight for sight in self.open if sight.has_ended]
+            self._check_storage([status for status in self.open if status.state == UNKNOWN])
+        self._ask_gemini([status for status in self.open if not status.has_ended])
+
+        ended = [status for status in self.open if status.has_ended]
         if self.until == "ended":
-            self._note(replace(one, is_done=True, wrong=_find_wrong(one)) for one in ended)
+            self._update(replace(one, is_done=True, wrong=_find_wrong(one)) for one in ended)
         else:
-            self._look_into_storage(ended)
-            self._look_into_inbox(
-                [sight for sight in ended if not self.sights[sight.batch].is_done]
-            )
-        changed = [sight for name, sight in self.sights.items() if sight != self.told.get(name)]
-        self.told = dict(self.sights)
+            self._check_storage(ended)
+            self._check_inbox([one for one in ended if not self.statuses[one.batch].is_done])
+
+        changed = [one for name, one in self.statuses.items() if one != self.previous.get(name)]
+        self.previous = dict(self.statuses)
         return changed
 
     @property
     def open(self) -> list[BatchStatus]:
         """What is not done."""
-        return [sight for sight in self.sights.values() if not sight.is_done]
+        return [status for status in self.statuses.values() if not status.is_done]
 
-    def _note(self, sights: Iterable[BatchStatus]) -> None:
-        self.sights |= {sight.batch: sight for sight in sights}
+    def _update(self, statuses: Iterable[BatchStatus]) -> None:
+        self.statuses |= {status.batch: status for status in statuses}
 
-    def _ask_gemini(self, sights: Sequence[BatchStatus]) -> None:
+    def _ask_gemini(self, statuses: Sequence[BatchStatus]) -> None:
         for project, batches in self.projects.items():
-            own = [sight for sight in sights if split_inbox_name(sight.batch)[0] == project]
-            self._note(_ask_project(batches, own))
+            own = [one for one in statuses if BatchName.read(one.batch).project == project]
+            self._update(_ask_project(batches, own))
 
-    def _look_into_storage(self, sights: Sequence[BatchStatus]) -> None:
-        stored = find_stored(self.storage, [sight.batch for sight in sights])
-        self._note(self._read(sight) for sight in sights if sight.batch in stored)
+    def _check_storage(self, statuses: Sequence[BatchStatus]) -> None:
+        stored = find_stored(self.storage, [status.batch for status in statuses])
+        self._update(self._judge(status) for status in statuses if status.batch in stored)
 
-    def _read(self, sight: BatchStatus) -> BatchStatus:
-        """A stored batch, judged by its manifest."""
-        stored = replace(sight, stored=True, is_done=True, has_ended=True)
-        data = self.storage.read(manifest_name(split_inbox_name(sight.batch)[1]))
+    def _judge(self, status: BatchStatus) -> BatchStatus:
+        """The status of a stored batch, by its manifest."""
+        stored = replace(status, stored=True, is_done=True, has_ended=True)
         try:
-            manifest = read_manifest(data or b"")
+            manifest = read_manifest(self.storage.read(manifest_name(status.batch)) or b"")
         except ManifestError as error:
             return replace(stored, wrong=(f"its manifest can't be read: {error}",))
+
         judgement = judge_manifest(manifest)
         return replace(
             stored,
@@ -122,55 +120,50 @@ class BatchWatch:
             advice=judgement.advice,
         )
 
-    def _look_into_inbox(self, sights: Sequence[BatchStatus]) -> None:
-        """What was given up will not be stored, so nobody waits for it. Without Redis nothing is known of that."""
+    def _check_inbox(self, statuses: Sequence[BatchStatus]) -> None:
+        """A buried or expired batch will not be stored, so nobody waits for it.
+
+        Nothing is known of that while Redis is away.
+        """
         try:
-            entries = self.inbox.entries(sight.batch for sight in sights)
+            entries = self.inbox.entries(status.batch for status in statuses)
         except InboxUnavailableError:
             return
-        for sight in sights:
-            entry = entries.get(sight.batch)
-            if entry is not None and entry.summary.expired:
-                self._note(
-                    [
-                        replace(
-                            sight,
-                            is_done=True,
-                            wrong=(f"it is not stored: {entry.summary.expired}",),
-                        )
-                    ]
-                )
-            if entry is not None and entry.state == "buried":
-                hint = f"`gemini-batch-receiver events retry {sight.batch}` tries again"
-                self._note(
-                    [
-                        replace(
-                            sight, is_done=True, wrong=(f"it was given up: {entry.cause}; {hint}",)
-                        )
-                    ]
-                )
+        for status in statuses:
+            entry = entries.get(status.batch)
+            if entry is not None and (why := _why_never_stored(entry)):
+                self._update([replace(status, is_done=True, wrong=(why,))])
 
 
-def _ask_project(batches: ProjectClient, sights: Sequence[BatchStatus]) -> Iterator[BatchStatus]:
-    wanted = {sight.batch for sight in sights}
+def _why_never_stored(entry: Entry) -> str | None:
+    if entry.state == "buried":
+        hint = f"`gemini-batch-receiver events retry {entry.batch}` tries again"
+        return f"it is buried: {entry.cause}; {hint}"
+    if entry.summary.expired:
+        return f"it is not stored: {entry.summary.expired}"
+    return None
+
+
+def _ask_project(batches: ProjectClient, statuses: Sequence[BatchStatus]) -> Iterator[BatchStatus]:
+    wanted = {status.batch for status in statuses}
     listed = islice(batches.list(), PAGE_SIZE) if len(wanted) > FEW else ()
     found = {
         one.name: _seen(one) for one in listed if isinstance(one, Batch) and one.name in wanted
     }
-    for sight in sights:
-        yield found.get(sight.batch) or _ask(batches, sight)
+    for status in statuses:
+        yield found.get(status.batch) or _ask(batches, status)
 
 
-def _ask(batches: ProjectClient, sight: BatchStatus) -> BatchStatus:
+def _ask(batches: ProjectClient, status: BatchStatus) -> BatchStatus:
     try:
-        return _seen(batches.get(sight.batch))
+        return _seen(batches.get(status.batch))
     except UnreadableBatchError as error:
-        return replace(sight, state="UNREADABLE", is_done=True, wrong=(str(error),))
+        return replace(status, state="UNREADABLE", is_done=True, wrong=(str(error),))
     except NotFoundError as error:
-        unseen = sight.unseen + 1
+        unseen = status.unseen + 1
         if unseen < GONE_AFTER:
-            return replace(sight, unseen=unseen)
-        return replace(sight, state="GONE", is_done=True, wrong=(str(error),))
+            return replace(status, unseen=unseen)
+        return replace(status, state="GONE", is_done=True, wrong=(str(error),))
 
 
 def _seen(batch: Batch) -> BatchStatus:
@@ -186,13 +179,12 @@ def _seen(batch: Batch) -> BatchStatus:
     )
 
 
-def _find_wrong(sight: BatchStatus) -> tuple[str, ...]:
+def _find_wrong(status: BatchStatus) -> tuple[str, ...]:
     """Why a batch did not end well at Gemini, by Gemini's own counts, where it gives any."""
-    if sight.state != "SUCCEEDED":
-        return (f"the batch did not succeed: Gemini says {sight.state}",)
-    if sight.failed or (sight.requests is not None and sight.succeeded < sight.requests):
-        asked = "an unknown number of" if sight.requests is None else sight.requests
-        return (
-            f"Gemini says that {sight.succeeded} of {asked} requests succeeded, and {sight.failed} failed",
-        )
+    if status.state != "SUCCEEDED":
+        return (f"the batch did not succeed: Gemini says {status.state}",)
+    if status.failed or (status.requests is not None and status.succeeded < status.requests):
+        asked = "an unknown number of" if status.requests is None else status.requests
+        counts = f"{status.succeeded} of {asked} requests succeeded, and {status.failed} failed"
+        return (f"Gemini says that {counts}",)
     return ()

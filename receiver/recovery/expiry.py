@@ -1,4 +1,4 @@
-"""Finds batches that ended longer ago than results live, and whose results are gone: there is nothing left to store."""
+"""Finds batches with nothing left to store: they ended long ago, and their results are gone."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +16,10 @@ def find_expired(
     at_s: float,
     pause_s: float = PAUSE_S,
 ) -> set[str]:
-    """The names of those whose results Gemini refuses in every round; `at_s` is the present as Unix time.
+    """The names of those whose results Gemini refuses in every round; `at_s` is now as Unix time.
 
-    What may still live is not asked for, and what Gemini can't say right now counts as living.
+    Results that may still live are not asked for, and where Gemini can't say right now they count
+    as living.
     """
     left = [
         one

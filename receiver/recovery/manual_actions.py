@@ -1,19 +1,23 @@
-"""What a person does with a batch by hand, on the command line or on the status page."""
+"""What a person does with a batch by hand, on the command line or the status page."""
 
 import time
 from collections.abc import Callable, Sequence
 
 import redis
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
+from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.operations import Batch
-from receiver.gemini.project_client import open_batches
+from receiver.gemini.project_client import ProjectClient, open_batches
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.recovery.expiry import find_expired
 from receiver.recovery.replay import ReplayCounts, Verdict, Window, find_stored, replay
 from receiver.settings.settings import Settings
 from receiver.storage import Storage
+
+GONE = frozenset({403, 404, 410})
+STAYS = "what is stored stays as it is"
 
 
 def retry(client: "redis.Redis", names: Sequence[str]) -> list[str]:
@@ -26,15 +30,15 @@ def retry(client: "redis.Redis", names: Sequence[str]) -> list[str]:
     inbox.accept(
         [Arrival(name, entry.event, "retry", reopen="all") for name, entry in known.items()]
     )
-    JobQueue(client).ring(known)
+    JobQueue(client).enqueue(known)
     return list(known)
 
 
 class Readmission:
-    """The door of a replay: puts batches into the inbox, or in a dry run only says what would happen."""
+    """Puts the batches that a replay misses into the inbox; a dry run only says which."""
 
     def __init__(self, client: "redis.Redis", *, dry_run: bool = False) -> None:
-        self._inbox, self._bell = Inbox(client), JobQueue(client)
+        self._inbox, self._job_queue = Inbox(client), JobQueue(client)
         self._dry_run = dry_run
 
     def admit(
@@ -42,26 +46,24 @@ class Readmission:
     ) -> list[Verdict]:
         """Raises InboxUnavailableError when Redis can't be asked."""
         known = self._inbox.entries(batch.name for batch in batches)
-        owed = {name for name, entry in known.items() if entry.state in ("open", "leased")}
-        expired = find_expired(
-            [batch for batch in batches if batch.name not in owed], gives_results, time.time()
-        )
+        pending = {name for name, entry in known.items() if entry.state in ("open", "leased")}
+
+        doubtful = [batch for batch in batches if batch.name not in pending]
+        expired = find_expired(doubtful, gives_results, time.time())
         if not self._dry_run:
-            owed |= self._queue([batch for batch in batches if batch.name not in expired])
+            pending |= self._enqueue([batch for batch in batches if batch.name not in expired])
+
         return [
-            "expired" if one.name in expired else "owed" if one.name in owed else "queued"
+            "expired" if one.name in expired else "pending" if one.name in pending else "queued"
             for one in batches
         ]
 
-    def _queue(self, batches: Sequence[Batch]) -> set[str]:
-        """Gives the names of those that are owed already."""
-        arrivals = [
-            Arrival(one.name, f"batch.{one.state.lower()}", "replay", reopen="all")
-            for one in batches
-        ]
+    def _enqueue(self, batches: Sequence[Batch]) -> set[str]:
+        """Gives the names of those that were pending already."""
+        arrivals = [Arrival(one.name, one.event, "replay", reopen="all") for one in batches]
         opened = self._inbox.accept(arrivals)
         fresh = {batch.name for batch, is_opened in zip(batches, opened, strict=True) if is_opened}
-        self._bell.ring(fresh)
+        self._job_queue.enqueue(fresh)
         return {batch.name for batch in batches} - fresh
 
 
@@ -70,17 +72,50 @@ def replay_one(
 ) -> ReplayCounts:
     """Ask Gemini for one batch, and queue it if it ended and is not stored.
 
-    Raises UnknownProjectError, GeminiError (NotFoundError where the project has none of that name), StorageError and
-    InboxUnavailableError.
+    Raises UnknownProjectError, GeminiError (NotFoundError where the project has none of that
+    name), StorageError and InboxUnavailableError.
     """
-    project = settings.project(split_inbox_name(name)[0])
-    door = Readmission(client)
+    project = settings.project(BatchName.read(name).project)
+    readmission = Readmission(client)
     with open_batches(settings, project) as batches:
-        found = batches.get(name)
         return replay(
-            [found],
+            [batches.get(name)],
             batches.get,
             lambda asked: find_stored(storage, asked),
-            lambda missing: door.admit(missing, batches.gives_results),
+            lambda missing: readmission.admit(missing, batches.gives_results),
             Window(),
         )
+
+
+def store_again(
+    batches: ProjectClient, client: "redis.Redis", name: str, *, dry_run: bool = False
+) -> None:
+    """Queue a batch that may be stored; a worker replaces its manifest once the results are whole.
+
+    Raises GeminiError with what is in the way, and InboxUnavailableError.
+    """
+    batch = _get_with_results(batches, name)
+    if dry_run:
+        return
+    if not Inbox(client).accept([Arrival(name, batch.event, "again", reopen="all")])[0]:
+        raise GeminiError(f"{name} is being worked on; wait until it is stored, then ask again")
+    JobQueue(client).enqueue([name])
+
+
+def _get_with_results(batches: ProjectClient, name: str) -> Batch:
+    """The batch, if Gemini still has its results."""
+    try:
+        batch = batches.get(name)
+    except NotFoundError as error:
+        raise GeminiError(f"{error}; {STAYS}") from error
+
+    if not batch.is_terminal:
+        raise GeminiError(f"{name} has not ended: Gemini says {batch.state}")
+    if not batch.has_output:
+        raise GeminiError(f"Gemini has no results of {name}, which is {batch.state}; {STAYS}")
+    if batch.result_file is not None:
+        status = batches.probe_file(batch.result_file)
+        if status in GONE:
+            why = f"{status} for {batch.result_file}"
+            raise GeminiError(f"the results of {name} at Gemini are gone ({why}); {STAYS}")
+    return batch

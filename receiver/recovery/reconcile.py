@@ -1,4 +1,7 @@
-"""Reconcile: looks at a project's whole list, so that a callback that never comes costs minutes, not the batch."""
+"""Reconcile: compare Gemini's list of a project with the inbox and the storage.
+
+A webhook that never comes then delays its batch by minutes, and loses nothing.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,15 +15,14 @@ from receiver.errors import InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient
 from receiver.gemini.retention import moment
-from receiver.inbox.burials import may_pass
-from receiver.inbox.entries import Entry
+from receiver.inbox.entries import Entry, may_pass
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox, Reopen
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.scripts import COUNTERS
+from receiver.inbox.redis import COUNTERS, translate_redis_errors
 from receiver.recovery.expiry import find_expired
-from receiver.recovery.reconcile_lock import ReconcileLock, ReconcileRun
-from receiver.recovery.replay import TOGETHER, ReplayCounts, Verdict, Window, find_stored, replay
+from receiver.recovery.reconcile_lock import Outcome, ReconcileLock, ReconcileRun
+from receiver.recovery.replay import GROUP_SIZE, ReplayCounts, Verdict, Window, find_stored, replay
 from receiver.recovery.running_batches import RunningWatch
 from receiver.retry import RESULTS_LIVE_S
 from receiver.storage import Storage
@@ -31,187 +33,183 @@ GRACE_S = 120.0  # within it a callback is not missed but on its way
 EXPIRING_S = RESULTS_LIVE_S - 12 * 3600.0
 EXPIRED_S = RESULTS_LIVE_S + 24 * 3600.0  # a warning has nothing left to save
 MAX_NAMED = 20
-MAX_UNCLEAR = 1000  # are remembered for the next look
+MAX_UNCLEAR = 1000  # are remembered for the next run
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class ReconcileReport:
-    """What a look saw; batches go by their names in the inbox."""
+    """What a run saw; batches go by their names in the inbox."""
 
-    tally: ReplayCounts = field(default_factory=ReplayCounts)
-    missed: list[str] = field(
-        default_factory=list
-    )  # queued now; they ended long ago and no callback ever came
-    expiring: list[str] = field(
-        default_factory=list
-    )  # not stored, and their results may be gone soon
-    reopened: list[str] = field(
-        default_factory=list
-    )  # queued again: what they were given up for has passed
+    counts: ReplayCounts = field(default_factory=ReplayCounts)
+    # Queued now; they ended a while ago and no webhook ever came.
+    missed: list[str] = field(default_factory=list)
+    # Not stored, and their results may be gone soon.
+    expiring: list[str] = field(default_factory=list)
+    # Queued again: what they were buried for has passed.
+    reopened: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """One look's parts. `run` makes the look."""
+    """What reconciling one project takes; `run` does it once."""
 
     client: "redis.Redis"
     batches: ProjectClient
     storage: Storage
     interval_s: float
-    heard: Callable[[int], None] = lambda _: None  # how many more batches of the list were seen
-    targets: Sequence[str] = ()  # digests of whom to tell of overdue batches
+    on_progress: Callable[[int], None] = lambda _: None  # how many more batches were listed
+    targets: Sequence[str] = ()  # digests of the targets of notices of overdue batches
 
-    def run(self, *, even_early: bool) -> ReconcileReport | None:
-        """Look when it is our turn; None when it is early.
+    def run(self, *, force: bool) -> ReconcileReport | None:
+        """Reconcile the project; None when no run is due, unless `force`.
 
-        Raises LookHeldError when another process is looking, and the errors of Gemini, the storage and Redis: after one
-        the next look starts from where this one did.
+        Raises ReconcileLockedError while another process does, and the errors of Gemini, the
+        storage and Redis: after one the next run starts from where this one did.
         """
-        looks = ReconcileLock(self.client, self.interval_s, self.batches.project)
-        look = looks.take(even_early=even_early)
-        if look is None:
+        lock = ReconcileLock(self.client, self.interval_s, self.batches.project)
+        run = lock.acquire(force=force)
+        if run is None:
             return None
+
         try:
-            report = self._look(looks, look)
+            report = self._compare(run, lambda: lock.renew(run))
         except ReceiverError:
-            with suppress(InboxUnavailableError):  # the turn runs out by itself
-                looks.end(look, "failed")
+            with suppress(InboxUnavailableError):  # the lock runs out by itself
+                lock.release(run, "failed")
             raise
-        unclear = [name for name in report.tally.unclear if INBOX_NAME.fullmatch(name)]
-        looks.end(look, "unclear" if len(unclear) > MAX_UNCLEAR else "complete", unclear)
-        _tell(report, self.batches.project)
+
+        unclear = [name for name in report.counts.unclear if INBOX_NAME.fullmatch(name)]
+        outcome: Outcome = "unclear" if len(unclear) > MAX_UNCLEAR else "complete"
+        lock.release(run, outcome, unclear)
+        _log_report(report, self.batches.project)
         return report
 
-    def _look(self, looks: ReconcileLock, look: ReconcileRun) -> ReconcileReport:
+    def _compare(self, run: ReconcileRun, renew: Callable[[], None]) -> ReconcileReport:
         report, running = ReconcileReport(), RunningWatch()
 
         def gives_results(batch: Batch) -> bool | None:
-            looks.hold(look)
+            renew()
             return self.batches.gives_results(batch)
 
-        register = _Register(self, look, report, gives_results)
-
         def stored_among(names: Sequence[str]) -> set[str]:
-            looks.hold(look)
+            renew()
             return find_stored(self.storage, names)
 
         def get_batch(name: str) -> Batch:
-            looks.hold(look)
+            renew()
             return running.see(self.batches.get(name))
 
-        listed = register.watch(_holding(running.watch(self._listed()), lambda: looks.hold(look)))
-        since = None if look.complete_ms is None else moment(look.complete_ms / 1000 - OVERLAP_S)
-        report.tally = replay(
-            listed, get_batch, stored_among, register.admit, register.window(since)
-        )
-        running.note(
-            self.client, self.batches.project, look.began_ms, self.interval_s, self.targets
-        )
+        admission = _Admission(self, run, report, gives_results)
+        listed = admission.watch(_renewing(running.watch(self._listed()), renew))
+        since = None if run.complete_ms is None else moment(run.complete_ms / 1000 - OVERLAP_S)
+        window = admission.window(since)
+        report.counts = replay(listed, get_batch, stored_among, admission.admit, window)
+
+        project = self.batches.project
+        running.note(self.client, project, run.began_ms, self.interval_s, self.targets)
         return report
 
     def _listed(self) -> Iterator[Batch | Unread]:
         for batch in self.batches.list():
-            self.heard(1)
+            self.on_progress(1)
             yield batch
 
 
-class _Register:
-    """Judges the batches of one look against the inbox."""
+class _Admission:
+    """Judges the batches of one run by the inbox, and queues what it lacks."""
 
     def __init__(
         self,
         parts: Reconciliation,
-        look: ReconcileRun,
+        run: ReconcileRun,
         report: ReconcileReport,
         gives_results: Callable[[Batch], bool | None],
     ) -> None:
-        self._client, self._look, self._report = parts.client, look, report
+        self._client, self._run, self._report = parts.client, run, report
         self._gives_results = gives_results
-        self._inbox, self._bell = Inbox(parts.client), JobQueue(parts.client)
-        backlog = InboxQueries(parts.client)
-        self._unsettled = backlog.unsettled()
-        self._passing = self._find_passing(backlog.names("buried", parts.batches.project))
-        grace_s = min(GRACE_S, parts.interval_s / 2)
-        began_s = look.began_ms / 1000
-        self._fresh_from = moment(began_s - grace_s)
-        self._first = moment(look.first_ms / 1000)
+        self._inbox, self._job_queue = Inbox(parts.client), JobQueue(parts.client)
+
+        queries = InboxQueries(parts.client)
+        self._unsettled = queries.unsettled()
+        self._passing = self._find_passing(queries.names("buried", parts.batches.project))
+
+        began_s = run.began_ms / 1000
+        self._fresh_from = moment(began_s - min(GRACE_S, parts.interval_s / 2))
+        self._first = moment(run.first_ms / 1000)
         self._expiring = Window(moment(began_s - EXPIRED_S), moment(began_s - EXPIRING_S))
 
     def _find_passing(self, buried: Sequence[str]) -> frozenset[str]:
-        """Those that were given up for something that may have passed."""
-        groups = (buried[start : start + TOGETHER] for start in range(0, len(buried), TOGETHER))
+        """Those that were buried for something that may have passed."""
+        starts = range(0, len(buried), GROUP_SIZE)
+        groups = (buried[start : start + GROUP_SIZE] for start in starts)
         entries = (entry for group in groups for entry in self._inbox.entries(group).values())
         return frozenset(entry.batch for entry in entries if may_pass(entry))
 
     def window(self, since: str | None) -> Window:
-        """What ended since then; at any time, what the last look was unsure of and what may be opened again."""
-        return Window(since=since, also=self._passing | self._look.unclear)
+        """What ended since then, and at any time what was unclear or may be opened again."""
+        return Window(since=since, also=self._passing | self._run.unclear)
 
     def watch(self, listed: Iterable[Batch | Unread]) -> Iterator[Batch | Unread]:
-        """The list as it is; owed and buried batches on it are looked at whenever they ended."""
+        """The list as it is; notes which open and buried batches on it expire."""
         for batch in listed:
             if isinstance(batch, Batch) and batch.name in self._unsettled:
                 self._note_expiring(batch)
             yield batch
 
     def admit(self, batches: Sequence[Batch]) -> list[Verdict]:
+        """Queue those that the inbox lacks. Gives what became of each."""
         known = self._inbox.entries(batch.name for batch in batches)
-        judged = {batch.name: self._judge(batch, known.get(batch.name)) for batch in batches}
-        fresh = [
-            batch
-            for batch in batches
-            if judged[batch.name] == "queued" and batch.name not in self._passing
-        ]
-        gone = find_expired(fresh, self._gives_results, self._look.began_ms / 1000)
-        verdicts: list[Verdict] = [
-            "expired" if one.name in gone else judged[one.name] for one in batches
-        ]
-        wanted = [
-            batch for batch, verdict in zip(batches, verdicts, strict=True) if verdict == "queued"
-        ]
-        arrivals = [self._arrival(batch) for batch in wanted]
-        opened = [
-            one for one, is_new in zip(wanted, self._inbox.accept(arrivals), strict=True) if is_new
-        ]
+        judged: dict[str, Verdict] = {
+            batch.name: self._judge(batch, known.get(batch.name)) for batch in batches
+        }
+        missing = [batch for batch in batches if judged[batch.name] == "queued"]
+        doubtful = [batch for batch in missing if batch.name not in self._passing]
+        expired = find_expired(doubtful, self._gives_results, self._run.began_ms / 1000)
+        judged |= dict.fromkeys(expired, "expired")
+
+        opened = self._open([batch for batch in missing if batch.name not in expired])
         missed = [one.name for one in opened if one.name not in known and self._is_missed(one)]
+        self._count(len(missed))
         self._report.missed += missed
         self._report.reopened += [one.name for one in opened if one.name in self._passing]
-        self._count(len(missed))
-        self._bell.ring(one.name for one in opened)
-        for batch, verdict in zip(batches, verdicts, strict=True):
-            if verdict != "expired":
+
+        for batch in batches:
+            if judged[batch.name] != "expired":
                 self._note_expiring(batch)
-        return verdicts
+        return [judged[batch.name] for batch in batches]
+
+    def _open(self, missing: Sequence[Batch]) -> list[Batch]:
+        """Queue these. Gives those whose entry is opened by that."""
+        is_new = self._inbox.accept([self._arrival(batch) for batch in missing])
+        opened = [batch for batch, is_opened in zip(missing, is_new, strict=True) if is_opened]
+        self._job_queue.enqueue(batch.name for batch in opened)
+        return opened
 
     def _arrival(self, batch: Batch) -> Arrival:
         reopen: Reopen = "all" if batch.name in self._passing else "done"
-        return Arrival(batch.name, f"batch.{batch.state.lower()}", "reconcile", reopen=reopen)
+        return Arrival(batch.name, batch.event, "reconcile", reopen=reopen)
 
     def _judge(self, batch: Batch, entry: Entry | None) -> Verdict:
-        if entry is not None and entry.state == "buried":
+        if entry is None:
+            is_fresh = batch.ended is not None and batch.ended >= self._fresh_from
+            # Before the first complete run no webhook is known to be on its way: Redis may just
+            # have been wiped.
+            is_awaited = is_fresh and self._run.complete_ms is not None
+            return "young" if is_awaited else "queued"
+        if entry.state == "buried":
             return "queued" if may_pass(entry) and self._gives_results(batch) else "buried"
-        if entry is not None and entry.state != "done":
-            return "owed"
-        if entry is not None and entry.summary.expired:
-            return "expired"
-        is_fresh = batch.ended is not None and batch.ended >= self._fresh_from
-        # Before the first complete look nothing is known to be on its way: Redis may just have been wiped.
-        return (
-            "young"
-            if entry is None and is_fresh and self._look.complete_ms is not None
-            else "queued"
-        )
+        if entry.state != "done":
+            return "pending"
+        return "expired" if entry.summary.expired else "queued"
 
     def _is_missed(self, batch: Batch) -> bool:
         return batch.ended is not None and self._first <= batch.ended < self._fresh_from
 
     def _count(self, missed: int) -> None:
         if missed:
-            try:
+            with translate_redis_errors("count missed webhooks"):
                 self._client.hincrby(COUNTERS, MISSED, missed)
-            except redis.RedisError as error:
-                raise InboxUnavailableError(f"Redis did not count: {error}") from error
 
     def _note_expiring(self, batch: Batch) -> None:
         is_noted = batch.name in self._report.expiring
@@ -219,40 +217,41 @@ class _Register:
             self._report.expiring.append(batch.name)
 
 
-def _holding(
-    listed: Iterable[Batch | Unread], hold: Callable[[], None]
+def _renewing(
+    listed: Iterable[Batch | Unread], renew: Callable[[], None]
 ) -> Iterator[Batch | Unread]:
     for number, batch in enumerate(listed):
-        if number % 100 == 0:
-            hold()
+        if number % GROUP_SIZE == 0:
+            renew()
         yield batch
 
 
-def _tell(report: ReconcileReport, project: str) -> None:
-    tally = report.tally
+def _log_report(report: ReconcileReport, project: str) -> None:
+    counts = report.counts
     about: dict[str, object] = {"project": project} if project else {}
     about |= {
-        "found": tally.found,
-        "stored": tally.stored,
-        "queued": len(tally.queued),
+        "found": counts.found,
+        "stored": counts.stored,
+        "queued": len(counts.queued),
         "missed": len(report.missed),
+        "unclear": len(counts.unclear),
     }
-    log.info("reconcile.done", extra=about | {"unclear": len(tally.unclear)})
+    log.info("reconcile.done", extra=about)
+
     if report.missed:
         log.warning("reconcile.missed", extra=_named(report.missed))
     if report.expiring:
-        hint = "Gemini does not say how long it keeps results, about two days by reports: see `events list`"
-        log.warning("reconcile.expiring", extra=_named(report.expiring) | {"hint": hint})
+        known = "Gemini does not say how long it keeps results, about two days by reports"
+        hint = {"hint": f"{known}: see `events list`"}
+        log.warning("reconcile.expiring", extra=_named(report.expiring) | hint)
     if report.reopened:
         log.info("reconcile.reopened", extra=_named(report.reopened))
-    if tally.expired:
-        log.info(
-            "reconcile.expired", extra=_named(tally.expired) | {"ended_before_s": RESULTS_LIVE_S}
-        )
-    if tally.unclear:
-        log.warning(
-            "reconcile.unclear", extra=_named(tally.unclear) | {"causes": tally.reasons[:MAX_NAMED]}
-        )
+    if counts.expired:
+        extra = _named(counts.expired) | {"ended_before_s": RESULTS_LIVE_S}
+        log.info("reconcile.expired", extra=extra)
+    if counts.unclear:
+        extra = _named(counts.unclear) | {"causes": counts.reasons[:MAX_NAMED]}
+        log.warning("reconcile.unclear", extra=extra)
 
 
 def _named(batches: Sequence[str]) -> dict[str, object]:

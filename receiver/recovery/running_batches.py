@@ -1,4 +1,4 @@
-"""Which batches have not ended at Gemini: noted by each reconcile run, and told where it takes too long."""
+"""Which batches have not ended at Gemini: each reconcile run records them, and what is overdue."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import redis
 
-from receiver.errors import InboxUnavailableError
 from receiver.gemini.operations import Batch, Unread
 from receiver.inbox.foreign import read_or
-from receiver.inbox.scripts import DONE, Scripts
+from receiver.inbox.redis import DONE, RUNNING, project_key, translate_redis_errors
+from receiver.inbox.scripts import Scripts
 from receiver.notices.overdue import (
     MAX_TEXT,
     RunningBatch,
@@ -22,13 +22,10 @@ from receiver.notices.overdue import (
 from receiver.notices.payloads import encode_data
 from receiver.tolerant_json import tolerant_reader
 
-RUNNING = "gbr:running"
 MAX_NOTED = 100  # the oldest ones; Gemini runs no more than so many of a project at once
-KEEP_RUNS, KEEP_LEAST_S = (
-    3,
-    2 * 3600,
-)  # after so many intervals without a run nobody knows what still runs
-TOLD_TTL_S = 30 * 86400
+# How long a record is kept: nobody knows what still runs after so many intervals without a run.
+KEEP_INTERVALS, KEEP_LEAST_S = 3, 2 * 3600
+NOTIFIED_TTL_S = 30 * 86400
 
 
 class RunningNote(msgspec.Struct, frozen=True):
@@ -36,7 +33,7 @@ class RunningNote(msgspec.Struct, frozen=True):
 
     seen_ms: int  # Unix time by Redis' clock
     count: int
-    batches: list[RunningBatch]  # the oldest first, MOST_NOTED at most
+    batches: list[RunningBatch]  # the oldest first, MAX_NOTED at most
 
 
 class RunningRow(msgspec.Struct, frozen=True):
@@ -67,12 +64,8 @@ class RunningNow(msgspec.Struct, frozen=True):
 _decode = tolerant_reader(RunningNote)
 
 
-def running_key(project: str) -> str:
-    return f"{RUNNING}:{project}" if project else RUNNING
-
-
 class RunningWatch:
-    """Gathers in one reconcile run what has not ended. The last sight of a batch counts."""
+    """Gathers in one reconcile run what has not ended, as it was listed or asked for last."""
 
     def __init__(self) -> None:
         self._found: dict[str, RunningBatch] = {}
@@ -103,27 +96,23 @@ class RunningWatch:
         interval_s: float,
         targets: Sequence[str] = (),
     ) -> None:
-        """Keep it, and owe each target (a digest) a notice of what is overdue. Raises InboxUnavailableError."""
+        """Record it, and enqueue a notice of what is overdue for each target (a digest).
+
+        Raises InboxUnavailableError.
+        """
         batches = sort_by_age(self._found.values(), now_ms)
         kept = RunningNote(now_ms, len(batches), batches[:MAX_NOTED])
-        ttl_s = int(max(KEEP_RUNS * interval_s, KEEP_LEAST_S))
-        try:
-            client.set(running_key(project), msgspec.json.encode(kept), ex=ttl_s)
-        except redis.RedisError as error:
-            raise InboxUnavailableError(
-                f"Redis did not take what runs at Gemini: {error}"
-            ) from error
-        passed = [(batch, find_threshold_h(batch.age_ms(now_ms))) for batch in kept.batches]
-        args = [
-            part
-            for batch, hours in passed
-            if hours
-            for part in (batch.batch, hours, encode_data(describe_overdue(batch, hours)))
-        ]
-        if (
-            args and targets
-        ):  # who tells nobody must not keep it from the targets of another process
-            Scripts(client, ("owe_overdue",), targets=targets).run("owe_overdue", TOLD_TTL_S, *args)
+        ttl_s = int(max(KEEP_INTERVALS * interval_s, KEEP_LEAST_S))
+        with translate_redis_errors("take what runs at Gemini"):
+            client.set(project_key(RUNNING, project), msgspec.json.encode(kept), ex=ttl_s)
+
+        args: list[str | int] = []
+        for batch in kept.batches:
+            if hours := find_threshold_h(batch.age_ms(now_ms)):
+                args += [batch.batch, hours, encode_data(describe_overdue(batch, hours))]
+        if args and targets:
+            name = "enqueue_overdue_notices"
+            Scripts(client, (name,), targets=targets).run(name, NOTIFIED_TTL_S, *args)
 
 
 def _cut(text: str | None) -> str | None:
@@ -132,10 +121,13 @@ def _cut(text: str | None) -> str | None:
 
 
 def read_running(client: "redis.Redis", projects: Sequence[str], now_ms: int) -> list[RunningNow]:
-    """Of each project that a reconcile run has seen lately, less what is stored by now. Raises redis.RedisError."""
+    """What runs of each project that was reconciled lately, without what is stored by now.
+
+    Raises redis.RedisError.
+    """
     pipeline = client.pipeline(transaction=False)
     for project in projects:
-        pipeline.get(running_key(project))
+        pipeline.get(project_key(RUNNING, project))
     rows = pipeline.execute(raise_on_error=False)
     notes = [(project, _read_note(row)) for project, row in zip(projects, rows, strict=True)]
     return [_read_now(client, project, note, now_ms) for project, note in notes if note is not None]
@@ -174,16 +166,20 @@ def _read_now(client: "redis.Redis", project: str, note: RunningNote, now_ms: in
 
 def find_overdue(running: Sequence[RunningNow]) -> list[str]:
     """In words for a person, one for each project."""
-    return [_say_overdue(one) for one in running if one.overdue]
+    return [_describe_overdue_of(one) for one in running if one.overdue]
 
 
-def _say_overdue(running: RunningNow) -> str:
+def _describe_overdue_of(running: RunningNow) -> str:
     oldest = running.batches[0]
     of_project = f" of project {running.project}" if running.project else ""
     which = f"{oldest.batch}, {oldest.state} for {(oldest.age_s or 0) // 3600} hours"
+    limit = "at Gemini within 24 hours"
     if running.overdue == 1:
-        count = f"1 batch{of_project} has not ended at Gemini within 24 hours ({which})"
+        problem = f"1 batch{of_project} has not ended {limit} ({which})"
     else:
-        count = f"{running.overdue:,} batches{of_project} have not ended at Gemini within 24 hours (the oldest is {which})"
-    look = f"`gemini-batch-receiver batches show {oldest.batch}`"
-    return f"{count}: {look} shows how far it is, `batches cancel` and `batches submit` start over"
+        count = f"{running.overdue:,} batches{of_project}"
+        problem = f"{count} have not ended {limit} (the oldest is {which})"
+    show = f"`gemini-batch-receiver batches show {oldest.batch}`"
+    return (
+        f"{problem}: {show} shows how far it is, `batches cancel` and `batches submit` start over"
+    )

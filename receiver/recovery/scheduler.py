@@ -1,6 +1,6 @@
-"""The schedule of reconcile looks, in the web process and every worker.
+"""When reconcile runs are made: the web process and every worker ask whether one is due.
 
-A turn in Redis lets one of them look at each project's list.
+A lock in Redis lets one of them reconcile a project at a time.
 """
 
 import logging
@@ -18,22 +18,25 @@ from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 
-ASK_EVERY_S = 5.0  # how soon a look follows a wiped Redis
+ASK_EVERY_S = 5.0  # how soon a run follows a wiped Redis
 log = logging.getLogger(__name__)
 
 
 class ReconcileScheduler:
-    """Calls `look` whenever a project's look is due, in a thread of its own until stopped; an interval of 0 never does.
+    """Calls `reconcile` when a project's run is due, in a thread, until stopped.
 
-    `look` makes the looks that are due.
+    An interval of 0 turns it off.
     """
 
-    def __init__(self, client: "redis.Redis", settings: Settings, look: Callable[[], None]) -> None:
+    def __init__(
+        self, client: "redis.Redis", settings: Settings, reconcile: Callable[[], None]
+    ) -> None:
+        """`reconcile` makes the runs that are due."""
         self._interval_s = settings.reconcile_interval_s
-        self._looks = [
+        self._locks = [
             ReconcileLock(client, self._interval_s, project) for project in settings.projects
         ]
-        self._look = look
+        self._reconcile = reconcile
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
 
@@ -47,45 +50,50 @@ class ReconcileScheduler:
     def _run(self) -> None:
         while not self._stopped.wait(self._pause_s()):
             try:
-                if any(looks.is_due() for looks in self._looks):
-                    self._look()
+                if any(lock.is_due() for lock in self._locks):
+                    self._reconcile()
             except InboxUnavailableError as error:
                 log.warning("reconcile.skipped", extra={"cause": str(error)})
             except Exception:
-                if not self._stopped.is_set():  # what it worked with may have been closed
+                if not self._stopped.is_set():  # else the client may have been closed
                     log.exception("reconcile.crashed")
 
     def _pause_s(self) -> float:
         """Uneven, so that processes started together ask one after the other."""
-        return min(ASK_EVERY_S, self._interval_s / 4) * random.uniform(0.5, 1)  # noqa: S311 - spreads load, guards nothing
+        spread = random.uniform(0.5, 1)  # noqa: S311 - spreads load, guards nothing
+        return min(ASK_EVERY_S, self._interval_s / 4) * spread
 
 
-def look_at_each(settings: Settings, client: "redis.Redis") -> None:
-    """Look in this process at the projects whose look is due; one that fails leaves the others theirs."""
+def reconcile_due_projects(settings: Settings, client: "redis.Redis") -> None:
+    """Make every project's run that is due; the failure of one is logged, and the others go on."""
     for project in settings.projects.values():
         try:
-            look_at(settings, project, client, even_early=False)
+            reconcile_project(settings, project, client, force=False)
         except ReconcileLockedError:
             log.debug("reconcile.held", extra={"project": project.label})
         except ReceiverError as error:
             log.warning("reconcile.failed", extra={"cause": str(error), "project": project.label})
 
 
-def look_at(
+def reconcile_project(
     settings: Settings,
     project: Project,
     client: "redis.Redis",
     *,
-    even_early: bool,
-    heard: Callable[[int], None] = lambda _: None,
+    force: bool,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> ReconcileReport | None:
-    """Look at one project's list; None when it is early. `heard` is told of batches seen.
+    """Reconcile one project; None when no run is due, unless `force`.
 
-    Raises what `Reconciliation.run` does, and StorageError.
+    `on_progress` gets numbers of batches that were listed. Raises what `Reconciliation.run`
+    does, and StorageError.
     """
     with open_batches(settings, project) as batches:
-        storage = open_storage(settings.storage_url)
-        reconciliation = Reconciliation(
-            client, batches, storage, settings.reconcile_interval_s, heard, settings.notices.digests
-        )
-        return reconciliation.run(even_early=even_early)
+        return Reconciliation(
+            client,
+            batches,
+            open_storage(settings.storage_url),
+            settings.reconcile_interval_s,
+            on_progress,
+            settings.notices.digests,
+        ).run(force=force)

@@ -1,6 +1,7 @@
-"""A web process says that it runs, and what it sees of its projects' webhooks; whoever shows how things stand reads it.
+"""A web process says that it runs, and how its projects' webhooks are; `status` and others read it.
 
-It is one field of the hash `gbr:web` in Redis, written every few seconds and forgotten when nobody writes it any more.
+It is one field of the hash `gbr:web` in Redis, written every few seconds and removed when nobody
+writes it any more.
 """
 
 import logging
@@ -20,25 +21,24 @@ from receiver.gemini.webhook_evidence import Evidence
 from receiver.gemini.webhook_reports import ServedProject, WebProcess, read_web_process
 from receiver.gemini.webhook_setup import look_at_webhooks
 from receiver.inbox.foreign import read_or
+from receiver.inbox.redis import WEB_PROCESSES, now_ms, read_time_ms
 from receiver.settings.settings import Settings
 
-WEB = "gbr:web"
-BEAT_S = 5.0
+WRITE_EVERY_S = 5.0
 GONE_AFTER_S = 30.0
 WEB_TTL_S = 300
-UNSETTLED_PAUSE_S = (
-    60.0  # before the next look while Gemini does not answer, or a person is to mend something
-)
+# Before the next check while Gemini does not answer, or a person is to mend something.
+UNSETTLED_PAUSE_S = 60.0
 log = logging.getLogger(__name__)
 
 
 def read_web_processes(client: "redis.Redis") -> list[WebProcess]:
-    """Those that were heard of lately, by Redis' clock. Raises redis.RedisError."""
+    """Those seen lately, by Redis' clock. Raises redis.RedisError."""
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
-    pipeline.hgetall(WEB)
-    (seconds, _), rows = pipeline.execute(raise_on_error=False)
-    return _alive(rows, seconds * 1000) if isinstance(rows, dict) else []
+    pipeline.hgetall(WEB_PROCESSES)
+    time, rows = pipeline.execute(raise_on_error=False)
+    return _alive(rows, read_time_ms(time)) if isinstance(rows, dict) else []
 
 
 def _alive(rows: Mapping[Any, Any], now_ms: int) -> list[WebProcess]:
@@ -48,9 +48,10 @@ def _alive(rows: Mapping[Any, Any], now_ms: int) -> list[WebProcess]:
 
 
 class Presence:
-    """Writes this process's field until stopped, and looks at the webhooks every `reconcile_interval_s`; 0 is never.
+    """Writes this process's field, and checks the webhooks every `reconcile_interval_s`.
 
-    It looks every `unsettled_pause_s` while a project lacks something: who has just done it should not be told to.
+    An interval of 0 means never. While a project lacks something it checks every
+    `unsettled_pause_s`: who has just done it should not be told to.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Presence:
         self._field = secrets.token_hex(8)
         self._projects = {
             name: ServedProject(
-                project=name, secrets=len(project.secrets), why_unknown=self._why_not_looked
+                project=name, secrets=len(project.secrets), why_unknown=self._why_unchecked
             )
             for name, project in settings.projects.items()
         }
@@ -75,8 +76,8 @@ class Presence:
         self._is_failing = False
 
     def start(self) -> None:
-        threads = [self._beat_all] + (
-            [self._look_all] if self._settings.reconcile_interval_s else []
+        threads = [self._write_all] + (
+            [self._check_all_webhooks] if self._settings.reconcile_interval_s else []
         )
         for run in threads:
             threading.Thread(target=run, name=run.__name__.strip("_"), daemon=True).start()
@@ -87,22 +88,22 @@ class Presence:
         self._changed.set()
         if not self._is_failing:
             try:
-                self._client.hdel(WEB, self._field)
+                self._client.hdel(WEB_PROCESSES, self._field)
             except redis.RedisError as error:
                 log.info("web.goodbye_unheard", extra={"cause": str(error)})
 
     @property
-    def _why_not_looked(self) -> str:
+    def _why_unchecked(self) -> str:
         return (
-            "it was not looked at yet"
+            "it was not checked yet"
             if self._settings.reconcile_interval_s
             else "RECONCILE_INTERVAL_S is 0"
         )
 
-    def _beat_all(self) -> None:
+    def _write_all(self) -> None:
         while not self._stopped.is_set():
             try:
-                self._beat()
+                self._write()
                 self._is_failing = False
             except redis.RedisError as error:
                 level = logging.DEBUG if self._is_failing else logging.WARNING
@@ -111,41 +112,40 @@ class Presence:
             except Exception:
                 if not self._stopped.is_set():  # what it worked with may have been closed
                     log.exception("web.crashed")
-            self._changed.wait(BEAT_S)
+            self._changed.wait(WRITE_EVERY_S)
             self._changed.clear()
 
-    def _beat(self) -> None:
-        seconds, microseconds = self._client.time()
-        now_ms = seconds * 1000 + microseconds // 1000
+    def _write(self) -> None:
+        seen_ms = now_ms(self._client)
         process = WebProcess(
             host=socket.gethostname(),
             pid=os.getpid(),
             url=self._settings.public_url,
-            seen_ms=now_ms,
+            seen_ms=seen_ms,
             projects=list(self._projects.values()),
         )
-        rows: Any = read_or(None, lambda: self._client.hgetall(WEB))
+        rows: Any = read_or(None, lambda: self._client.hgetall(WEB_PROCESSES))
         if rows is None:  # another program wrote there
-            self._client.delete(WEB)
+            self._client.delete(WEB_PROCESSES)
             rows = {}
-        gone = [field for field, data in rows.items() if not _alive({field: data}, now_ms)]
+        gone = [field for field, data in rows.items() if not _alive({field: data}, seen_ms)]
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.hset(WEB, self._field, msgspec.json.encode(process))
+        pipeline.hset(WEB_PROCESSES, self._field, msgspec.json.encode(process))
         if gone:
-            pipeline.hdel(WEB, *gone)
-        pipeline.expire(WEB, WEB_TTL_S)
+            pipeline.hdel(WEB_PROCESSES, *gone)
+        pipeline.expire(WEB_PROCESSES, WEB_TTL_S)
         pipeline.execute()
 
-    def _look_all(self) -> None:
+    def _check_all_webhooks(self) -> None:
         due = dict.fromkeys(self._projects, 0.0)
         while not self._stopped.is_set():
             for name in [name for name, moment_s in due.items() if time.monotonic() >= moment_s]:
-                pause_s = self._look(name)
+                pause_s = self._check_webhooks(name)
                 due[name] = time.monotonic() + pause_s * random.uniform(0.9, 1)  # noqa: S311 - spreads load, guards nothing
             self._stopped.wait(max(0.1, min(due.values()) - time.monotonic()))
 
-    def _look(self, name: str) -> float:
-        """Look at one project's webhooks. Gives the seconds until the next look."""
+    def _check_webhooks(self, name: str) -> float:
+        """Check one project's webhooks. Gives the seconds until the next check."""
         project, interval_s = self._settings.projects[name], self._settings.reconcile_interval_s
         is_logged = time.monotonic() < self._logged_s[name] + interval_s
         known = self._projects[name].faults if is_logged else None

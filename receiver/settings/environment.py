@@ -1,70 +1,130 @@
-"""Reads environment variables, and gathers what is wrong with them instead of stopping at the first."""
+"""Reads settings from environment variables, and gathers what is wrong with all of them.
 
-import re
-from collections.abc import Callable, Mapping
+A setting is defined once, at the field that it fills; `--help`, the README's table and the search
+for misspelt names come from there:
+
+    port: int = setting("PORT", parse_port, "port that `serve` listens on", default="8000")
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 from receiver.errors import LayoutError
 from receiver.settings.secret_files import read_secret_files
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Variable:
-    """One setting as a user meets it: `--help` and the README are tested against the list of them."""
+    """The definition of one setting.
+
+    `parse` reads the text. `check` then gets the result and the values of the fields in `needs`,
+    and gives the final value; it is not called where one of them is wrong, since that one is to
+    blame. Both raise ValueError or LayoutError with what was expected, and never quote a secret.
+    """
 
     name: str
-    default: str
+    parse: Callable[[str], Any]
     meaning: str
+    unset: str = ""  # the text that is parsed where the variable is not set
+    default: str = "none"  # what applies then, for people
+    missing: str = ""  # what to do about a missing one; empty where it may be missing
+    aliases: tuple[str, ...] = ()  # other names, read in this order where `name` is not set
+    is_secret: bool = False  # then a file may hold it
+    check: Callable[..., Any] | None = None
+    needs: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that are read."""
+        return (self.name, *self.aliases)
+
+
+def setting(  # noqa: PLR0913 - all but three by name
+    name: str,
+    parse: Callable[[str], Any],
+    meaning: str,
+    *,
+    default: str = "",
+    shown: str = "",
+    hides_itself: bool = False,
+    **options: Any,
+) -> Any:
+    """A field of a dataclass that a variable fills.
+
+    A secret stays out of `repr`, unless the type of the field `hides_itself`.
+    `default` is parsed where the variable is not set, and `shown` is said of that in its place.
+    """
+    variable = Variable(
+        name, parse, meaning, unset=default, default=shown or default or "none", **options
+    )
+    is_shown = hides_itself or not variable.is_secret
+    return dataclasses.field(repr=is_shown, metadata={"variable": variable})
+
+
+def variables_of(cls: type) -> dict[str, Variable]:
+    """The definitions in a dataclass, by the fields that they fill."""
+    fields = dataclasses.fields(cls)
+    return {one.name: one.metadata["variable"] for one in fields if "variable" in one.metadata}
 
 
 class Reader:
-    """`problems` fills up with one line a wrong variable, none of which quotes a value by itself.
+    """Reads variables; `problems` gets one line for each wrong one, without its value.
 
     `environ` has the secrets that files hold as if the variables themselves were set.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        found = read_secret_files(environ)
+    def __init__(self, environ: Mapping[str, str], secrets: Collection[str]) -> None:
+        """`secrets` are the names of the variables that a file may hold."""
+        found = read_secret_files(environ, secrets)
         self.environ = found.environ
         self.problems = list(found.problems.values())
-        self._not_had = found.problems.keys()
+        self._unreadable = found.problems.keys()
         self._files = found.files
 
-    def text(self, *names: str, default: str = "") -> str:
-        """The first of the variables that is not blank."""
+    def text(self, *names: str) -> str:
+        """The value of the first of the variables that is not blank; empty where all are."""
         values = (self.environ.get(name, "").strip() for name in names)
-        return next((value for value in values if value), default)
-
-    def parsed(self, parse: Callable[[str], T], fallback: T, *names: str, default: str = "") -> T:
-        """`parse` raises ValueError with what was expected; the value itself is never quoted by us."""
-        if not self._not_had.isdisjoint(names):
-            return fallback  # the problem is said already
-        text = self.text(*names, default=default)
-        try:
-            return parse(text)
-        except (ValueError, LayoutError) as error:
-            self.problems.append(f"{self.stated(*names)}: {error}")
-            return fallback
+        return next((value for value in values if value), "")
 
     def stated(self, *names: str) -> str:
-        """The variable that a person has set, of those that `text` reads; the first where none is."""
+        """The variable that a person has set, of those that `text` reads; else the first."""
         name = next((name for name in names if self.environ.get(name, "").strip()), names[0])
         return self._files.get(name, name)
 
+    def read(self, cls: type, suffix: str = "") -> dict[str, Any]:
+        """The values of the fields of `cls` that have a definition; wrong ones are left out.
 
-def parse_switch(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError("expected true or false")
-    return text.lower() == "true"
+        `suffix` is what follows the variables' names, such as `__ACME`.
+        """
+        variables, values = variables_of(cls), dict[str, Any]()
 
+        for field, variable in variables.items():
+            names = [name + suffix for name in variable.names]
+            if self._unreadable.isdisjoint(names):  # else `problems` has it already
+                with self._gather_problem(names):
+                    values[field] = variable.parse(self._require_text(variable, names))
 
-def parse_token(text: str) -> str:
-    """What a caller must show in a header; empty is none."""
-    if text and not re.fullmatch(r"[!-~]{16,}", text):
-        raise ValueError(
-            "expected at least 16 characters without spaces, such as `openssl rand -hex 32` gives"
-        )
-    return text
+        for field, variable in variables.items():
+            if variable.check and values.keys() >= {field, *variable.needs}:
+                needed = [values[name] for name in variable.needs]
+                with self._gather_problem([name + suffix for name in variable.names]):
+                    values[field] = variable.check(values.pop(field), *needed)
+
+        return values
+
+    @contextmanager
+    def _gather_problem(self, names: Sequence[str]) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, LayoutError) as error:
+            self.problems.append(f"{self.stated(*names)}: {error}")
+
+    def _require_text(self, variable: Variable, names: Sequence[str]) -> str:
+        text = self.text(*names) or variable.unset
+        if variable.missing and not text:
+            others = "".join(f" (or {name})" for name in names[1:])
+            raise ValueError(f"is missing; {variable.missing}{others}")
+        return text

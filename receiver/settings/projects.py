@@ -1,19 +1,20 @@
-"""Gemini projects: each has an API key, webhook secrets and an audience of its own, and a door of its own.
+"""Gemini projects: each has its own API key, webhook secrets, audience and webhook endpoint.
 
-The variables without a suffix are those of the default project; `__ACME` after their names makes a project `acme`.
+Variables without a suffix belong to the default project; `__ACME` after their names makes a
+project `acme`.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from receiver.batch_names import PROJECT
-from receiver.settings.environment import Reader
-from receiver.verification.signatures import Secret
+from receiver.settings.environment import Reader, setting, variables_of
+from receiver.settings.parsers import parse_api_key, parse_optional, parse_secrets
+from receiver.verification.keys import Secret
 
 API_KEY, SECRET, AUDIENCE = "GEMINI_API_KEY", "GEMINI_WEBHOOK_SECRET", "GEMINI_WEBHOOK_AUDIENCE"
-OTHER_API_KEY, OTHER_SECRET = "GOOGLE_API_KEY", "WEBHOOK_SIGNING_SECRET"
-VARIABLES = (API_KEY, OTHER_API_KEY, SECRET, OTHER_SECRET, AUDIENCE)
+OTHER_SECRET = "WEBHOOK_SIGNING_SECRET"  # noqa: S105 - a name
 DEFAULT = "default"  # how a person names the project without a suffix
 WEBHOOK_PATH = "/webhooks/gemini"
 
@@ -23,9 +24,29 @@ class Project:
     """One Gemini project. Its secrets stay out of `repr`."""
 
     name: str  # "acme"; empty for the default project
-    api_key: str = field(repr=False)
-    secrets: tuple[Secret, ...] = field(repr=False)  # of its registered webhooks
-    audience: str | None  # `aud` of its dynamic webhooks' JWTs
+    api_key: str = setting(
+        API_KEY,
+        parse_api_key,
+        "API key of the Gemini project; `GOOGLE_API_KEY` is read when it is unset",
+        shown="required without a named project",
+        missing="create a key at https://aistudio.google.com/apikey and set it",
+        aliases=("GOOGLE_API_KEY",),
+        is_secret=True,
+    )
+    # Of its registered webhooks.
+    secrets: tuple[Secret, ...] = setting(
+        SECRET,
+        parse_secrets,
+        "signing secret of the registered webhook (`whsec_…`); several, separated by spaces or"
+        " commas, during a rotation; `WEBHOOK_SIGNING_SECRET` is read when it is unset",
+        aliases=(OTHER_SECRET,),
+        is_secret=True,
+    )
+    audience: str | None = setting(
+        AUDIENCE,
+        parse_optional,
+        "`aud` that a dynamic webhook's JWT must carry; unset refuses JWTs",
+    )
 
     @property
     def label(self) -> str:
@@ -41,6 +62,10 @@ class Project:
         return variable_of(name, self.name)
 
 
+VARIABLES = tuple(variables_of(Project).values())
+_NAMES = tuple(name for variable in VARIABLES for name in variable.names)
+
+
 def variable_of(name: str, project: str) -> str:
     """What a variable is called for a project.
 
@@ -50,13 +75,17 @@ def variable_of(name: str, project: str) -> str:
     return f"{name}__{project.upper()}" if project else name
 
 
-def read_projects(reader: Reader) -> Mapping[str, Project]:
-    """The projects by name. What is wrong goes to `reader.problems`, as does a lack of any project."""
+def read_projects(reader: Reader) -> Mapping[str, Mapping[str, Any]]:
+    """The fields of each project by its name, wrong ones left out.
+
+    What is wrong goes to `reader.problems`, as does a lack of any project.
+    """
     names, is_any_stated = _stated_names(reader)
-    if reader.text(*VARIABLES) or not is_any_stated:
+    if reader.text(*_NAMES) or not is_any_stated:
         names = ["", *names]
-    projects = {name: _read_project(reader, name) for name in names}
-    _refuse_shared(reader, projects.values())
+
+    projects = {name: reader.read(Project, variable_of("", name)) for name in names}
+    _refuse_shared(reader, projects)
     return projects
 
 
@@ -68,59 +97,42 @@ def _stated_names(reader: Reader) -> tuple[list[str], bool]:
         if reader.text(variable)
     ]
     found = [
-        (variable, suffix) for variable, name, mark, suffix in parts if name in VARIABLES and mark
+        (variable, suffix) for variable, name, mark, suffix in parts if name in _NAMES and mark
     ]
+
     names = set[str]()
     for variable, suffix in found:
-        name = suffix.lower()
-        if suffix != suffix.upper() or not PROJECT.fullmatch(name):
-            reader.problems.append(
-                f"{variable}: after __ comes a project's name of up to 40 of A-Z, 0-9 and _, such as {API_KEY}__ACME"
-            )
-        elif name.endswith("_file"):
-            reader.problems.append(
-                f"{variable}: a project's suffix comes last, such as {API_KEY}_FILE__ACME"
-            )
-        elif name == DEFAULT:
-            reader.problems.append(f"{variable}: the default project's variables have no suffix")
+        if fault := _find_fault(suffix):
+            reader.problems.append(f"{variable}: {fault}")
         else:
-            names.add(name)
+            names.add(suffix.lower())
     return sorted(names), bool(found)
 
 
-def _read_project(reader: Reader, name: str) -> Project:
-    key, other_key = variable_of(API_KEY, name), variable_of(OTHER_API_KEY, name)
-    secrets = (variable_of(SECRET, name), variable_of(OTHER_SECRET, name))
-    return Project(
-        name=name,
-        api_key=reader.parsed(lambda text: _parse_key(text, other_key), "", key, other_key),
-        secrets=reader.parsed(_parse_secrets, tuple[Secret, ...](), *secrets),
-        audience=reader.text(variable_of(AUDIENCE, name)) or None,
-    )
-
-
-def _parse_key(text: str, other: str) -> str:
-    if not text:
-        raise ValueError(
-            f"is missing; create a key at https://aistudio.google.com/apikey and set it (or {other})"
+def _find_fault(suffix: str) -> str | None:
+    """Why a suffix names no project; None where it names one."""
+    name = suffix.lower()
+    if suffix != suffix.upper() or not PROJECT.fullmatch(name):
+        return (
+            "after __ comes a project's name of up to 40 of A-Z, 0-9 and _, such as"
+            f" {API_KEY}__ACME"
         )
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be one word of printable ASCII; copy the key again")
-    return text
+    if name.endswith("_file"):
+        return f"a project's suffix comes last, such as {API_KEY}_FILE__ACME"
+    if name == DEFAULT:
+        return "the default project's variables have no suffix: take it off"
+    return None
 
 
-def _parse_secrets(text: str) -> tuple[Secret, ...]:
-    return tuple(Secret.parse(word) for word in re.split(r"[\s,]+", text) if word)
+def _refuse_shared(reader: Reader, projects: Mapping[str, Mapping[str, Any]]) -> None:
+    """What proves a delivery to one project must prove none to another."""
+    seen: dict[Secret | str, str] = {}  # what proves a delivery, and the variable that holds it
+    for project, values in projects.items():
+        variable = reader.stated(variable_of(SECRET, project), variable_of(OTHER_SECRET, project))
+        held: dict[Secret | str, str] = dict.fromkeys(values.get("secrets", ()), variable)
+        if values.get("audience"):
+            held[values["audience"]] = variable_of(AUDIENCE, project)
 
-
-def _refuse_shared(reader: Reader, projects: Iterable[Project]) -> None:
-    """What opens one project's door must open no other's."""
-    seen: dict[Secret | str, str] = {}  # what opens a door, and the variable that holds it
-    for project in projects:
-        variable = reader.stated(project.variable(SECRET), project.variable(OTHER_SECRET))
-        held: dict[Secret | str, str] = dict.fromkeys(project.secrets, variable)
-        if project.audience:
-            held[project.audience] = project.variable(AUDIENCE)
         for value, variable in held.items():
             if value in seen:
                 reader.problems.append(

@@ -1,33 +1,50 @@
-"""RESPONSE_SCHEMA: the JSON Schema of structured answers. Needs the package jsonschema, from the extra `schema`."""
+"""RESPONSE_SCHEMA: the JSON Schema of structured answers.
+
+Needs the package jsonschema, from the extra `schema`.
+"""
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from receiver.settings.setting_files import read_setting_file
+from receiver.settings.parsers import read_setting_file
 
 REFERENCES = ("$ref", "$dynamicRef")
 
 
-def parse_response_schema(text: str) -> dict[str, Any]:
-    """The schema itself, or the one in the file of that name. Raises ValueError with what is wrong.
+def parse_response_schema(text: str) -> dict[str, Any] | None:
+    """The schema itself, or the one in the file of that name; None for no text.
 
     It may refer to its own parts only: a schema must not make a worker fetch anything.
+    Raises ValueError with what is wrong.
     """
+    if not text:
+        return None
     data = text.encode() if text.startswith("{") else read_setting_file(text)
     try:
         schema = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"the schema is not JSON: {error}") from error
+        raise ValueError(
+            f"the schema is not JSON: {error}; give a file of JSON, or a JSON object"
+        ) from error
     if not isinstance(schema, dict):
-        raise ValueError("the schema is not a JSON object")  # noqa: TRY004 - a setting is wrong, not a type of ours
+        raise ValueError("the schema is not a JSON object: write it as {…}")  # noqa: TRY004 - a setting is wrong
     for reference in _references(schema):
         if not isinstance(reference, str) or not reference.startswith("#"):
             raise ValueError(
                 f"the schema refers to {reference!r}; it may refer to its own parts only, with #/…"
             )
     build_validator(schema)
+    return schema
+
+
+def require_json_form(
+    schema: dict[str, Any] | None, forms: Collection[str]
+) -> dict[str, Any] | None:
+    """The schema. Raises ValueError where no form would use it."""
+    if schema is not None and "json" not in forms:
+        raise ValueError("it is of use only where OUTPUT_FORMS has json: add that, or unset this")
     return schema
 
 

@@ -1,4 +1,4 @@
-"""Addresses over HTTP that settings and people name: Gemini's, and our own as Gemini is told it. Pure."""
+"""URLs in settings and options: Gemini's, and our own as Gemini reaches it. Pure."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -8,16 +8,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def parse_api_url(text: str) -> str:
     """Where the API is, without a slash at its end. Raises ValueError."""
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in DEFAULT_PORTS
-        or not parts.hostname
-        or parts.username
-        or parts.query
-        or parts.fragment
-    ):
+    parts = split_url(text)
+    if parts is None or parts.username or parts.query or parts.fragment:
         raise ValueError("expected an address such as https://generativelanguage.googleapis.com")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if not is_private_on_its_way(text):
         raise ValueError(
             "expected https: the API key must not travel in clear (http is for loopback only)"
         )
@@ -25,8 +19,8 @@ def parse_api_url(text: str) -> str:
 
 
 def parse_web_url(text: str) -> str:
-    """An address that deliveries could be sent to, with a path or without. Raises ValueError."""
-    parts = _split(text)
+    """A URL that deliveries could be sent to, with or without a path. Raises ValueError."""
+    parts = split_url(text)
     if parts is None or "?" in text or "#" in text or "@" in parts.netloc:
         raise ValueError(
             "expected https://HOST or https://HOST/PATH, without a user, a query or a fragment"
@@ -39,7 +33,7 @@ def parse_web_url(text: str) -> str:
 
 
 def parse_origin(text: str) -> str | None:
-    """Where the web process is, without a path; None for no text. Raises ValueError."""
+    """The origin of the web process, without a path; None for no text. Raises ValueError."""
     if not text:
         return None
     url = parse_web_url(text)
@@ -49,30 +43,30 @@ def parse_origin(text: str) -> str | None:
 
 
 def complete_url(url: str, path: str) -> str:
-    """The address of a door: an origin gets the path, an address that has a path is the door's already.
+    """The URL of a webhook endpoint: an origin gets the path, a URL with a path stays as it is.
 
     >>> complete_url("https://a.example", "/webhooks/gemini")
     'https://a.example/webhooks/gemini'
-    >>> complete_url("https://a.example/other/door", "/webhooks/gemini")
-    'https://a.example/other/door'
+    >>> complete_url("https://a.example/other/path", "/webhooks/gemini")
+    'https://a.example/other/path'
     """
     return url if urlsplit(url).path else url + path
 
 
 def is_private_on_its_way(url: str) -> bool:
-    """Whether nobody on the way reads what is sent there: it is https, or stays on this machine."""
-    parts = _split(url)
+    """Whether what is sent there can't be read on the way: over https, or on this machine."""
+    parts = split_url(url)
     return parts is not None and (parts.scheme == "https" or parts.hostname in LOOPBACK)
 
 
 def is_same_url(one: str, other: str) -> bool:
-    """Whether both name one door: a host has no case, and a usual port needs no mention."""
+    """Whether both are the same endpoint, whatever the case of the host; default ports count."""
     return origin_of(one) == origin_of(other) is not None and path_of(one) == path_of(other)
 
 
 def origin_of(url: str) -> str | None:
-    """Scheme, host and port, the usual ports left out; None where the text is no such address."""
-    parts = _split(url)
+    """Scheme, host and port, without a default port; None where the text is no such URL."""
+    parts = split_url(url)
     if parts is None or parts.hostname is None:
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -81,14 +75,15 @@ def origin_of(url: str) -> str | None:
 
 
 def path_of(url: str) -> str:
-    """The path, with whatever follows it; empty for an origin alone, and where the text is no such address."""
-    parts = _split(url)
+    """The path and whatever follows it; empty for an origin, and for text that is no such URL."""
+    parts = split_url(url)
     return "" if parts is None else parts._replace(scheme="", netloc="").geturl()
 
 
-def _split(url: str) -> SplitResult | None:
+def split_url(url: str) -> SplitResult | None:
+    """The parts of an http or https URL in printable ASCII; None for other text."""
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        return None  # what urlsplit would silently take out, or another reader take for a slash
+        return None  # urlsplit would drop such characters, or another parser take one for a slash
     try:
         parts = urlsplit(url)
         is_right = parts.scheme in DEFAULT_PORTS and parts.hostname and parts.port != 0

@@ -33,7 +33,7 @@ SAYINGS: Mapping[str, ActionResult] = {
     ),
     "queued": ActionResult(True, "Gemini has it and it is not stored: it is queued."),
     "stored": ActionResult(True, "It is stored already: there is nothing to do."),
-    "owed": ActionResult(True, "It is queued already."),
+    "pending": ActionResult(True, "It is queued already."),
     "unfinished": ActionResult(
         False, "Gemini has not finished it yet: a callback or a look will bring it."
     ),
@@ -52,17 +52,17 @@ def do(
         return "retried" if retry(client, [name]) else "unknown"
     if deed == "bury":
         inbox = Inbox(client, settings.notices.digests)
-        return "buried" if inbox.give_up([name], CAUSE) else "settled"
+        return "buried" if inbox.bury_by_hand([name], CAUSE) else "settled"
     return _told(replay_one(settings, client, storage(), name))
 
 
-def _told(tally: ReplayCounts) -> str:
-    if tally.queued:
+def _told(counts: ReplayCounts) -> str:
+    if counts.queued:
         return "queued"
-    if tally.stored:
+    if counts.stored:
         return "stored"
-    if tally.owed:
-        return "owed"
-    if tally.expired:
+    if counts.pending:
+        return "pending"
+    if counts.expired:
         return "expired"
-    return "unclear" if tally.unclear else "unfinished"
+    return "unclear" if counts.unclear else "unfinished"

@@ -12,7 +12,7 @@ from receiver.status.threads import Shared, Threads
 from receiver.status.view_models import BatchRow
 from receiver.storage import Storage, open_storage
 
-AT_ONCE = 2  # of each kind: the process's client has five connections, and the doors come first
+AT_ONCE = 2  # of each kind: the process's client has five connections, and deliveries come first
 REDIS_DEADLINE_S = 5.0
 STORAGE_DEADLINE_S = 6.0
 DEED_DEADLINE_S = 20.0  # below the 30 s that an answer may take

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.batch_names import split_inbox_name
 from receiver.errors import ManifestError
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Manifest, read_manifest
@@ -108,8 +107,7 @@ def read_record(
     storage: Storage, name: str, page: int, limits: DetailLimits = LIMITS
 ) -> BatchDetails:
     """Raises StorageError when the storage can't be asked."""
-    batch = split_inbox_name(name)[1]
-    data = _read_start(storage.read_chunks(manifest_name(batch)), limits.manifest_bytes)
+    data = _read_start(storage.read_chunks(manifest_name(name)), limits.manifest_bytes)
     if data is None:
         return BatchDetails(None, "", [], None, None)
     try:
@@ -124,10 +122,10 @@ def read_record(
         manifest=manifest,
         trouble="",
         parts=split_bar(manifest.outcomes, manifest.missing),
-        errors=_read_errors(storage, batch, limits),
-        outputs=_read_outputs(storage, batch, page, limits),
+        errors=_read_errors(storage, name, limits),
+        outputs=_read_outputs(storage, name, page, limits),
         judgement=judge_manifest(manifest),
-        replaced=find_replaced(storage, batch, data),
+        replaced=find_replaced(storage, name, data),
     )
 
 

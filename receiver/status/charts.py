@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from receiver.status.formatting import count
-from receiver.telemetry.metrics.slots import SLOT_S, Slot
+from receiver.telemetry.metrics.definitions import SLOT_S, Slot
 
 WIDTH, HEIGHT = 360, 132  # of the drawing
 LEFT, RIGHT, TOP, BOTTOM = 40, 4, 8, 20  # around the bars

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import redis
 
-from receiver.errors import InboxUnavailableError
 from receiver.gemini.webhook_reports import WebhookFault, WebProcess
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, fetch_entries
@@ -14,9 +13,8 @@ from receiver.inbox.foreign import find_foreign, read_number, read_or
 from receiver.inbox.live_workers import LiveWorker, find_workers
 from receiver.inbox.outages import Outage, find_outages
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.redis_health import RedisProblem, examine
-from receiver.inbox.redis_writes import find_write_obstacle
-from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK
+from receiver.inbox.redis import BURIED, COUNTERS, DONE, DUE, RECONCILE, translate_redis_errors
+from receiver.inbox.redis_health import RedisProblem, examine, find_write_obstacle
 from receiver.notices.outbox import OutboxStatus, read_standing
 from receiver.recovery.running_batches import RunningNow, find_overdue, read_running
 from receiver.recovery.web_presence import read_web_processes
@@ -44,7 +42,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """A batch that was given up."""
+    """A buried batch."""
 
     batch: str
     age_s: int
@@ -108,10 +106,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 def take_overview(client: "redis.Redis", projects: Iterable[str]) -> Overview:
     """Read everything. Raises InboxUnavailableError when Redis can't be asked."""
-    try:
+    with translate_redis_errors():
         return _read(client, list(projects))
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
 
 def _read(client: "redis.Redis", projects: list[str]) -> Overview:
@@ -161,7 +157,7 @@ def _read(client: "redis.Redis", projects: list[str]) -> Overview:
             *(finding.text for finding in findings if finding.level == "refuse"),
             *_long_outages(outages, now_ms),
             *find_foreign(client),
-            *_given_up(len(buried), notices.dead),
+            *_describe_buried_and_dead(len(buried), notices.dead),
             *find_overdue(running),
         ],
         unknown=[
@@ -216,14 +212,14 @@ def describe_outage(outage: Outage, now_ms: int) -> str:
     return f"{count} {what}, for {for_long} now: {' '.join(outage.cause.split())[:MAX_CAUSE]}"
 
 
-def _given_up(buried: int, dead_notices: int) -> list[str]:
+def _describe_buried_and_dead(buried: int, dead_notices: int) -> list[str]:
     needs = []
     if buried:
         hint = "`gemini-batch-receiver events list --state buried` says why, `events retry --all-buried` tries again"
-        needs.append(f"{_count(buried, 'batch was', 'batches were')} given up: {hint}")
+        needs.append(f"{_count(buried, 'batch is', 'batches are')} buried: {hint}")
     if dead_notices:
         hint = "`gemini-batch-receiver notices list --dead` says why, `notices retry --all-dead` sends them again"
-        needs.append(f"{_count(dead_notices, 'notice was', 'notices were')} given up: {hint}")
+        needs.append(f"{_count(dead_notices, 'notice is', 'notices are')} dead: {hint}")
     return needs
 
 
@@ -256,7 +252,7 @@ def _read_lost(entry: Entry, now_ms: int) -> Lost:
 
 
 def _read_look(client: "redis.Redis", project: str, web: list[WebProcess], now_ms: int) -> LastLook:
-    key = f"{LOOK}:{project}" if project else LOOK
+    key = f"{RECONCILE}:{project}" if project else RECONCILE
     found: list[Any] = read_or([], lambda: client.hmget(key, "began", "complete", "failed"))
     began, complete, failed = found or [None, None, None]
     moments = (read_number(began), read_number(complete))

@@ -6,12 +6,11 @@ from typing import Any
 
 import redis
 
-from receiver.errors import InboxUnavailableError
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
-from receiver.inbox.entries import ENTRY, Entry, State, fetch_entries
+from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.scripts import DUE
+from receiver.inbox.redis import DUE, ENTRY, translate_redis_errors
 from receiver.notices.outbox import Notice, Outbox
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES
 from receiver.status.charts import Chart, Series, draw
@@ -64,7 +63,7 @@ class StatusSnapshot:
     buried: list[BatchRow]  # the last ones
     stored: list[BatchRow]
     deliveries: list[Delivery]
-    notices: list[Notice]  # that were given up, then what waits
+    notices: list[Notice]  # dead ones, then what waits
     hosts: Mapping[str, str]  # of the targets that the settings have, by digest
     charts: list[Chart]
 
@@ -120,11 +119,9 @@ def _running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[Bat
 
 
 def _waiting(client: "redis.Redis", leased: Sequence[str], now_ms: int) -> list[BatchRow]:
-    try:
-        last = MAX_ROWS + len(leased) - 1
+    last = MAX_ROWS + len(leased) - 1
+    with translate_redis_errors():
         found: list[Any] = read_or([], lambda: client.zrange(DUE, 0, last, withscores=True))
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
     due = {name.decode(errors="replace"): int(score) for name, score in found}
     entries = [entry for entry in fetch_entries(client, due).values() if entry.state == "open"]
     return [make_row(entry, now_ms, due[entry.batch]) for entry in entries[:MAX_ROWS]]
@@ -148,10 +145,8 @@ def read_list(client: "redis.Redis", state: State, page: int) -> BatchPage:
 
 def _due_of(client: "redis.Redis", names: Sequence[str]) -> dict[str, int]:
     """When each is due, in Unix milliseconds; one that was taken meanwhile is left out."""
-    try:
+    with translate_redis_errors():
         scores: list[Any] = read_or([], lambda: client.zmscore(DUE, list(names))) if names else []
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
     return {
         name: int(score) for name, score in zip(names, scores, strict=False) if score is not None
     }

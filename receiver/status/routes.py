@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from receiver.batch_names import INBOX_NAME, inbox_name
+from receiver.batch_names import INBOX_NAME, BatchName
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.entries import State
 from receiver.settings.settings import Settings
@@ -204,9 +204,7 @@ def _read_number(text: str) -> int:
 
 def _name_of(request: Request) -> str | None:
     """The batch that the address names, as the inbox calls it; None where it is none."""
-    name = inbox_name(
-        request.path_params.get("project", ""), f"batches/{request.path_params['id']}"
-    )
+    name = str(BatchName(request.path_params.get("project", ""), request.path_params["id"]))
     return name if INBOX_NAME.fullmatch(name) else None
 
 

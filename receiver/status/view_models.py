@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from receiver.batch_names import INBOX_NAME, split_inbox_name
+from receiver.batch_names import INBOX_NAME, BatchName
 from receiver.inbox.entries import Entry
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import judge_summary
+from receiver.inbox.entry_fields import JobProgress, judge_summary
 from receiver.outputs.judgement import Judgement
 from receiver.outputs.outcomes import OUTCOMES
 from receiver.settings.projects import DEFAULT
@@ -93,15 +92,15 @@ def page_path(name: str) -> str | None:
 def make_row(entry: Entry, now_ms: int, due_ms: int | None = None, worker: str = "") -> BatchRow:
     """Everything of one row."""
     summary, progress = entry.summary, entry.progress
-    project, gemini_name = split_inbox_name(entry.batch)
+    batch = BatchName.read(entry.batch)
     for_s = max(0, now_ms - entry.changed_ms) / 1000
     created, ended = formatting.read_moment(summary.created), formatting.read_moment(summary.ended)
     began = entry.accepted_ms if ended is None else ended
     return BatchRow(
         name=entry.batch,
         path=page_path(entry.batch),
-        batch_id=gemini_name.removeprefix("batches/"),
-        project=project or DEFAULT,
+        batch_id=batch.id,
+        project=batch.project or DEFAULT,
         state="expired" if summary.expired else STATES[entry.state],
         display_name=summary.display_name or (progress.display_name if progress else "") or "",
         entry=entry,

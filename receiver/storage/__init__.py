@@ -1,4 +1,4 @@
-"""Where outputs are kept, chosen by STORAGE_URL. Names are paths below the storage root, separated by `/`."""
+"""Where outputs are kept, chosen by STORAGE_URL. Names are paths below its root, with `/`."""
 
 from receiver.storage.local import LocalStorage, local_root
 from receiver.storage.object_store import ObjectStorage

@@ -1,4 +1,4 @@
-"""What killed processes left in a folder of temporaries, told from what others write there now by its age."""
+"""Removes from a folder of temporary files what killed processes left, known by its age."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ LEFT_S = 86400.0  # a job ends within six hours, and what it writes is as young 
 
 
 def _clock_of(folder: Path) -> float:
-    """Now, by the clock that stamps the files there: a shared folder may be of a machine whose clock differs."""
+    """Now, by the clock that stamps the files there: that of another machine may differ."""
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"now")
         file.flush()
@@ -19,7 +19,7 @@ def _clock_of(folder: Path) -> float:
 
 
 def _changed_at(path: Path) -> float:
-    """When the file, or anything in the folder, was last written. What went away meanwhile counts as new."""
+    """When the file, or anything in the folder, was last written; infinity where it is gone."""
     below: Iterable[Path] = () if path.is_symlink() else path.rglob("*")
     try:
         return max(one.lstat().st_mtime for one in (path, *below))
@@ -36,7 +36,10 @@ def _find(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def clear_leftovers(folder: Path, pattern: str = "*") -> int:
-    """Remove what fits the pattern, is ours and was not written for LEFT_S. Gives how many went. Raises OSError."""
+    """Remove what fits the pattern, is ours and was not written for LEFT_S.
+
+    Gives how many that were. Raises OSError.
+    """
     left = list(_find(folder, pattern))
     for path in left:
         if path.is_dir() and not path.is_symlink():

@@ -1,5 +1,9 @@
-"""What went wrong with a bucket, in words and with what to do about it. Holds no secret: a server's answer may."""
+"""What went wrong with a disk or a bucket, in words and with what to do about it.
 
+No text holds a secret: a bucket server's answer may.
+"""
+
+import errno
 import re
 from typing import NamedTuple
 
@@ -8,12 +12,25 @@ from receiver.errors import StorageError
 CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 BODY = re.compile(r": *(<\?xml|<|\{).*$")  # of the server's answer; it may repeat an access key
 MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
-OF_A_NAME = frozenset(
-    {"KeyTooLongError", "KeyTooLong", "InvalidObjectName"}
-)  # another object would be taken
+# The bucket or the disk refuses the object's name alone: another one would be taken.
+NAME_CODES = frozenset({"KeyTooLongError", "KeyTooLong", "InvalidObjectName"})
+NAME_ERRNOS = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR})
+READ_ONLY_ERRNOS = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
-# what it asks the machine that it runs on, for want of credentials
+# What it asks the machine that it runs on, for want of credentials
 TOKEN_SIGNS = ("token request", "/latest/api/token", "169.254.169.254")
+
+_DISK_HINTS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space or raise the quota",
+    errno.EIO: "check the disk",
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f)",
+    errno.EROFS: "mount it for writing",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "raise the system's limit on open files",
+    errno.EACCES: "check its permissions",
+    errno.EPERM: "check its permissions",
+}
 
 
 class Platform(NamedTuple):
@@ -37,6 +54,12 @@ PLATFORMS = {
     "abfss": AZURE,
 }
 OTHER = Platform("the credentials")
+
+
+def explain_os_error(error: OSError) -> str:
+    """What happened on a disk and what to do about it."""
+    hint = _DISK_HINTS.get(error.errno or 0, "check the folder and its permissions")
+    return f"{error.strerror or error}: {hint}"
 
 
 def platform_of(url: str) -> Platform:
@@ -64,7 +87,8 @@ def _hint(error: BaseException, platform: Platform) -> str:
     if any(sign in text for sign in TOKEN_SIGNS):
         return f"no credentials were found: set {platform.credentials}"
     if "status code: 403" in text or "status code: 401" in text:
-        return f"check {platform.credentials}, and that the bucket's policy lets them read, write, list and delete"
+        policy = "the bucket's policy lets them read, write, list and delete"
+        return f"check {platform.credentials}, and that {policy}"
     if "builder error" in text:
         return f"an endpoint without TLS needs {platform.allow_http}=true"
     if "error sending request" in text:
@@ -72,12 +96,12 @@ def _hint(error: BaseException, platform: Platform) -> str:
     return ""
 
 
-def unusable(error: BaseException, platform: Platform) -> StorageError:
+def unusable_error(error: BaseException, platform: Platform) -> StorageError:
     hint = f"check STORAGE_URL and {platform.credentials}"
     return StorageError(f"STORAGE_URL can't be used: {first_line(error)}: {hint}", retryable=False)
 
 
-def trouble(what: str, name: str, error: BaseException, platform: Platform) -> StorageError:
+def bucket_error(what: str, name: str, error: BaseException, platform: Platform) -> StorageError:
     said = [
         f"the storage did not {what} {name}",
         first_line(error),
@@ -85,4 +109,4 @@ def trouble(what: str, name: str, error: BaseException, platform: Platform) -> S
         _hint(error, platform),
     ]
     words = ": ".join(part for part in said if part)
-    return StorageError(words, fault="batch" if _code(error) in OF_A_NAME else "outside")
+    return StorageError(words, fault="batch" if _code(error) in NAME_CODES else "outside")

@@ -1,4 +1,4 @@
-"""A folder on this machine: temporary file, fsync, rename, so that what has its name is whole and durable."""
+"""A folder on this machine. What has its name is whole and durable: write, fsync, rename."""
 
 import errno
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from receiver.errors import AlreadyStoredError, StorageError
+from receiver.errors import AlreadyStoredError, Fault, StorageError
 from receiver.storage.case_probe import tells_case_apart
-from receiver.storage.disk_errors import OF_A_NAME, READ_ONLY, explain
+from receiver.storage.errors import NAME_ERRNOS, READ_ONLY_ERRNOS, explain_os_error
 
 TEMPORARY = ".tmp"  # no output's name begins with a dot
 CASE_IGNORED = "_case_ignored.txt"  # what one machine found holds for all that share the folder
@@ -29,18 +29,23 @@ def local_root(url: str) -> Path:
     return Path(unquote(urlsplit(url).path)).absolute()
 
 
-def _failure(what: str, name: str, error: OSError) -> StorageError:
-    words = f"the storage did not {what} {name}: {explain(error)}; it is tried again by itself"
-    return StorageError(words, fault="batch" if error.errno in OF_A_NAME else "outside")
+@contextmanager
+def _translate_os_errors(action: str, name: str) -> Iterator[None]:
+    """Raise OSError as StorageError: "the storage did not <action> <name>: …"."""
+    try:
+        yield
+    except OSError as error:
+        what = f"the storage did not {action} {name}"
+        fault: Fault = "batch" if error.errno in NAME_ERRNOS else "outside"
+        raise StorageError(
+            f"{what}: {explain_os_error(error)}; it is tried again by itself", fault=fault
+        ) from error
 
 
 def _chunks_of(file: IO[bytes], name: str) -> Iterator[bytes]:
-    with file:
-        try:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-        except OSError as error:
-            raise _failure("read", name, error) from error
+    with file, _translate_os_errors("read", name):
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
 def _sync_folder(folder: Path) -> None:
@@ -84,7 +89,7 @@ def _moved(path: Path, target: Path) -> bool:
 
 
 def _make_root(root: Path) -> None:
-    """Make the folders that are missing, and their names durable where we may read what they are in."""
+    """Make the missing folders, and their names durable where we may read their parents."""
     missing = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     for folder in missing:
@@ -98,19 +103,20 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._temporary = root / TEMPORARY
-        self._named = set[Path]()  # folders of the last write: their own names are durable
+        self._durable = set[Path]()  # folders of the last write: their own names are durable
         try:
             _make_root(root)
             self._temporary.mkdir(exist_ok=True)
         except OSError as error:
             lasting = isinstance(error, FileExistsError | NotADirectoryError)
             raise StorageError(
-                f"STORAGE_URL can't be used: {root}: {explain(error)}", retryable=not lasting
+                f"STORAGE_URL can't be used: {root}: {explain_os_error(error)}",
+                retryable=not lasting,
             ) from error
 
     @contextmanager
     def _temporary_file(self) -> Iterator[Path]:
-        """The path of a file that is to be moved to its final name; what fails leaves nothing behind."""
+        """The path of a file to be moved to its final name; a failure leaves nothing behind."""
         path = self._temporary / secrets.token_hex(12)
         try:
             yield path
@@ -121,25 +127,20 @@ class LocalStorage:
 
     def _put(self, item: tuple[str, bytes]) -> None:
         name, data = item
-        try:
-            with self._temporary_file() as path:
-                _write(path, data)
-                _move(path, self.root / name)
-        except OSError as error:
-            raise _failure("write", name, error) from error
+        with _translate_os_errors("write", name), self._temporary_file() as path:
+            _write(path, data)
+            _move(path, self.root / name)
 
     def _put_file(self, item: tuple[str, Path]) -> None:
         name, path = item
         target = self.root / name
-        try:
+        with _translate_os_errors("write", name):
             if self._is_near(path) and _moved(path, target):
                 return
             with self._temporary_file() as copy:
                 shutil.copyfile(path, copy)
                 _flush(copy)
                 _move(copy, target)
-        except OSError as error:
-            raise _failure("write", name, error) from error
 
     def _is_near(self, path: Path) -> bool:
         """Whether a rename into the storage may succeed."""
@@ -164,65 +165,58 @@ class LocalStorage:
         self._put_all(self._put_file, objects)
 
     def _sync_folders(self, folders: set[Path]) -> None:
-        """Make the names in these folders durable, and their own: whoever made them may not have come to that yet."""
-        new = folders - self._named
+        """Make the names in these folders durable, and the folders' own.
+
+        Another process may have made the folders a moment ago, and not synced them yet.
+        """
+        new = folders - self._durable
         above = {one for folder in new for one in folder.parents if one.is_relative_to(self.root)}
         for folder in folders | above:
-            try:
+            with _translate_os_errors("flush", str(folder.relative_to(self.root))):
                 _sync_folder(folder)
-            except OSError as error:
-                raise _failure("flush", str(folder.relative_to(self.root)), error) from error
-        self._named = folders | above
+        self._durable = folders | above
 
     def create(self, name: str, data: bytes) -> None:
         target = self.root / name
         try:
-            with self._temporary_file() as path:
+            with _translate_os_errors("write", name), self._temporary_file() as path:
                 _write(path, data)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.hardlink_to(path)  # unlike a rename, a link never replaces
-        except FileExistsError as error:
-            self._sync_folders(
-                {target.parent}
-            )  # whoever wrote it may have died, or failed, before this
-            raise AlreadyStoredError(name) from error
-        except OSError as error:
-            raise _failure("write", name, error) from error
+                self._link(path, target, name)
+        except AlreadyStoredError:
+            self._sync_folders({target.parent})  # whoever wrote it may have died before this
+            raise
         with suppress(OSError):  # a second name that is left harms nothing
             path.unlink()
         self._sync_folders({target.parent})
 
-    def read(self, name: str) -> bytes | None:
+    @staticmethod
+    def _link(path: Path, target: Path, name: str) -> None:
+        """Unlike a rename, a link never replaces. Raises AlreadyStoredError."""
         try:
+            target.hardlink_to(path)
+        except FileExistsError as error:
+            raise AlreadyStoredError(name) from error
+
+    def read(self, name: str) -> bytes | None:
+        with _translate_os_errors("read", name), suppress(FileNotFoundError):
             return (self.root / name).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _failure("read", name, error) from error
+        return None
 
     def read_to_file(self, name: str, path: Path) -> bool:
-        try:
+        with _translate_os_errors("read", name), suppress(FileNotFoundError):
             shutil.copyfile(self.root / name, path)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise _failure("read", name, error) from error
-        return True
+            return True
+        return False
 
     def read_chunks(self, name: str) -> Iterator[bytes] | None:
-        try:
-            file = (self.root / name).open("rb", buffering=0)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _failure("read", name, error) from error
-        return _chunks_of(file, name)
+        with _translate_os_errors("read", name), suppress(FileNotFoundError):
+            return _chunks_of((self.root / name).open("rb", buffering=0), name)
+        return None
 
     def exists(self, name: str) -> bool:
-        try:
+        with _translate_os_errors("look for", name):
             return (self.root / name).is_file()
-        except OSError as error:
-            raise _failure("look for", name, error) from error
 
     def list_names(self, folder: str) -> list[str]:
         return sorted(self.iter_names(folder))
@@ -231,34 +225,32 @@ class LocalStorage:
         start = len(os.path.join(self.root, ""))  # noqa: PTH118 - a Path drops the slash at its end
         waiting = [os.fspath(self.root / folder)]
         while waiting:
-            try:
-                with os.scandir(waiting.pop()) as entries:
-                    for entry in entries:
-                        if entry.is_dir(follow_symlinks=False):
-                            waiting.append(entry.path)
-                        elif entry.is_file():
-                            yield entry.path[start:]
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError as error:
-                raise _failure("list", folder, error) from error
+            with (
+                _translate_os_errors("list", folder),
+                suppress(FileNotFoundError, NotADirectoryError),
+                os.scandir(waiting.pop()) as entries,
+            ):
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif entry.is_file():
+                        yield entry.path[start:]
 
     def delete(self, name: str) -> None:
-        try:
+        with _translate_os_errors("delete", name):
             (self.root / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise _failure("delete", name, error) from error
 
     def tells_case_apart(self) -> bool:
         """Probe each time, since a folder may be moved; a no is remembered in the folder."""
         if self.exists(CASE_IGNORED):
             return False
-        try:
-            tells = tells_case_apart(self._temporary)
-        except OSError as error:
-            if error.errno in READ_ONLY:
+        with _translate_os_errors("make", "two names that differ by case"):
+            try:
+                tells = tells_case_apart(self._temporary)
+            except OSError as error:
+                if error.errno not in READ_ONLY_ERRNOS:
+                    raise
                 return False
-            raise _failure("make", "two names that differ by case", error) from error
         if not tells:
             self.put_many([(CASE_IGNORED, CASE_IGNORED_TEXT)])
         return tells

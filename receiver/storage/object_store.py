@@ -21,10 +21,10 @@ from receiver.errors import AlreadyStoredError
 from receiver.storage.errors import (
     OTHER,
     Platform,
+    bucket_error,
     is_missing_bucket,
     platform_of,
-    trouble,
-    unusable,
+    unusable_error,
 )
 from receiver.storage.uploads import Pace, Uploads
 
@@ -37,9 +37,7 @@ SMALL_FILE_BYTES = 64 * 1024  # as many of these as of other small objects go to
 CHUNK_BYTES = 256 * 1024
 PART_BYTES = 5 * 1024 * 1024  # S3 takes no smaller ones, and 10,000 of them
 PARTS_IN_FLIGHT = 2
-PATIENCE_S = (
-    60.0  # from the first failure to the last try; then the job is tried again, which waits longer
-)
+PATIENCE_S = 60.0  # from the first failure to the last try; then the job is tried again, later
 RETRIES = 8
 PUT_RETRIES = 2
 BACKOFF: "BackoffConfig" = {
@@ -52,7 +50,10 @@ T = TypeVar("T")
 
 
 def _retries(most: int, patience_s: float) -> "RetryConfig":
-    """What obstore does by itself after a 429, a 5xx or a reset; its requests end after 30 s, connecting after 5."""
+    """What obstore does by itself after a 429, a 5xx or a reset.
+
+    Its requests end after 30 s, connecting after 5.
+    """
     return {"max_retries": most, "retry_timeout": timedelta(seconds=patience_s), "backoff": BACKOFF}
 
 
@@ -70,7 +71,7 @@ class ObjectStorage:
         puts: Store | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """`puts` is the same bucket for small objects: their retries are ours, so that fewer are sent at a time."""
+        """`puts` is the same bucket for small objects: we retry those, fewer at a time."""
         self._store, self._puts = store, puts or store
         self._platform, self._patience_s = platform, patience_s
         self._pace, self._file_pace = Pace(PUTS_IN_FLIGHT), Pace(FILES_IN_FLIGHT)
@@ -84,7 +85,7 @@ class ObjectStorage:
             puts = from_url(url, retry_config=_retries(PUT_RETRIES, patience_s))
             return cls(store, platform, puts, patience_s)
         except (BaseError, ValueError) as error:
-            raise unusable(error, platform) from error
+            raise unusable_error(error, platform) from error
 
     def _call(self, what: str, name: str, action: Callable[[], T]) -> T:
         try:
@@ -92,7 +93,7 @@ class ObjectStorage:
         except AlreadyExistsError as error:
             raise AlreadyStoredError(name) from error
         except (BaseError, OSError, ValueError) as error:
-            raise trouble(what, name, error, self._platform) from error
+            raise bucket_error(what, name, error, self._platform) from error
 
     def _find(self, what: str, name: str, action: Callable[[], T]) -> T | None:
         """What the action finds; None when the object is not there."""
@@ -165,9 +166,8 @@ class ObjectStorage:
     def exists(self, name: str) -> bool:
         if self._find("find", name, lambda: obstore.head(self._store, name)) is not None:
             return True
-        return (
-            self.read_chunks(name) is not None
-        )  # an answer to HEAD can't say that the bucket itself is missing
+        # An answer to HEAD can't say that the bucket itself is missing.
+        return self.read_chunks(name) is not None
 
     def list_names(self, folder: str) -> list[str]:
         return sorted(self.iter_names(folder))

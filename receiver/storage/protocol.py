@@ -12,7 +12,7 @@ class Storage(Protocol):
         """Write whole objects, replacing what was there; returns when all are durable."""
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
-        """Write whole objects from local files, which may be moved away; returns when all are durable."""
+        """Write whole objects from local files, which may be moved; returns when durable."""
 
     def create(self, name: str, data: bytes) -> None:
         """Write a whole object that must not be there yet; AlreadyStoredError when it is."""
@@ -42,4 +42,4 @@ class Storage(Protocol):
         """Whether `Key` and `key` name two objects; False too where nobody can find out."""
 
     def scratch_near(self) -> Path | None:
-        """A local folder from which `put_files` is a rename; None where an upload is needed anyway."""
+        """A local folder from which `put_files` is a rename; None where it has to upload."""

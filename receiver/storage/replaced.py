@@ -1,7 +1,8 @@
-"""Manifests that were replaced because somebody asked Gemini again: each is kept, with the records that it proves by.
+"""Keeps the manifest of a batch that is stored again, with the records that prove it.
 
-They lie in `{batch}/_replaced/<start of the manifest's sha256>/`. Outputs are overwritten under their names; those that
-the new manifest no longer names stay where they are, named by the old index beside the old manifest.
+They lie in `{batch}/_replaced/<start of the manifest's sha256>/`. Outputs are overwritten under
+their names; those that the new manifest no longer names stay where they are, named by the old
+index beside the old manifest.
 """
 
 from hashlib import sha256
@@ -20,39 +21,39 @@ from receiver.storage import Storage
 DIGEST_CHARACTERS = 16
 
 
-def _place(batch_id: str, manifest: bytes) -> str:
-    return f"{replaced_folder(batch_id)}{sha256(manifest).hexdigest()[:DIGEST_CHARACTERS]}"
+def _place(batch: str, manifest: bytes) -> str:
+    return f"{replaced_folder(batch)}{sha256(manifest).hexdigest()[:DIGEST_CHARACTERS]}"
 
 
-def set_aside(storage: Storage, batch_id: str, manifest: bytes, scratch: Path) -> None:
-    """Copy a stored manifest and its records, the manifest last: once it is there, the records beside it are its own.
+def set_aside(storage: Storage, batch: str, manifest: bytes, scratch: Path) -> None:
+    """Copy a stored manifest and its records, the manifest last.
 
-    Raises StorageError.
+    Once it is there, the records beside it are its own. Raises StorageError.
     """
-    place, copy = _place(batch_id, manifest), scratch / "aside"
-    target = f"{place}/{_file_of(manifest_name(batch_id))}"
+    place, copy = _place(batch, manifest), scratch / "aside"
+    target = f"{place}/{_file_of(manifest_name(batch))}"
     if storage.exists(target):
         return
     for name in (
-        index_name(batch_id),
-        errors_name(batch_id),
-        retry_name(batch_id),
-        forms_name(batch_id),
+        index_name(batch),
+        errors_name(batch),
+        retry_name(batch),
+        forms_name(batch),
     ):
         if storage.read_to_file(name, copy):
             storage.put_files([(f"{place}/{_file_of(name)}", copy)])
     storage.put_many([(target, manifest)])
 
 
-def replaced_folder(batch_id: str) -> str:
+def replaced_folder(batch: str) -> str:
     """Where everything lies that was set aside, with a slash at its end."""
-    return f"{batch_folder(batch_id)}/_replaced/"
+    return f"{batch_folder(batch)}/_replaced/"
 
 
-def find_replaced(storage: Storage, batch_id: str, current: bytes) -> list[str]:
+def find_replaced(storage: Storage, batch: str, current: bytes) -> list[str]:
     """Names of the manifests that the current one took the place of. Raises StorageError."""
-    ending, own = f"/{_file_of(manifest_name(batch_id))}", _place(batch_id, current)
-    names = storage.list_names(replaced_folder(batch_id).removesuffix("/"))
+    ending, own = f"/{_file_of(manifest_name(batch))}", _place(batch, current)
+    names = storage.list_names(replaced_folder(batch).removesuffix("/"))
     return [name for name in names if name.endswith(ending) and not name.startswith(f"{own}/")]
 
 

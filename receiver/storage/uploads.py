@@ -1,4 +1,4 @@
-"""Many uploads at a time, as many as the storage takes: what fails is tried again, more slowly."""
+"""Many uploads at a time, as many as the storage takes; what fails is tried again, more slowly."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ if sys.platform == "win32":
 else:
     from uvloop import run  # moves half as many objects again
 
-# The latter: an upload that was completed, but whose answer got lost, is unknown when it is completed again.
+# FileNotFoundError: an upload whose completion was not answered is unknown when completed again.
 TRANSIENT = (GenericError, FileNotFoundError)
 CUT_EVERY_S = 0.5  # what was sent before a cut says nothing about the pace after it
 WAIT_BASE_S = 0.2
@@ -27,7 +27,7 @@ Send = Callable[[str, bytes | Path], Awaitable[object]]
 
 
 class Pace:
-    """How many uploads may be in flight: half as many after a failure, one more after a round that went well."""
+    """How many uploads may be in flight: half as many after a failure, one more per good round."""
 
     def __init__(self, most: int) -> None:
         self._most = self._limit = float(most)
@@ -97,7 +97,7 @@ class Uploads:
     async def _work(self, tasks: asyncio.TaskGroup) -> None:
         """Upload what waits, one after the other, until the pace allows fewer at a time.
 
-        After a failure those in flight go on: a cancelled upload would leave its parts in the bucket for ever.
+        After a failure those in flight go on: a cancelled one would leave its parts in the bucket.
         """
         while self._waiting and not self._failures and self._running <= self._pace.limit:
             upload = self._waiting.popleft()

@@ -100,14 +100,14 @@ class Link(msgspec.Struct, frozen=True):
     retry_of: str | None  # "batches/<id>"
 
 
-def link_name(batch_id: str) -> str:
+def link_name(batch: str) -> str:
     """Where a batch says which submission it comes from."""
-    return f"{batch_folder(batch_id)}/_submission.json"
+    return f"{batch_folder(batch)}/_submission.json"
 
 
-def resubmitted_name(batch_id: str) -> str:
+def resubmitted_name(batch: str) -> str:
     """Where a batch says which batches its failed requests went into."""
-    return f"{batch_folder(batch_id)}/_resubmitted.json"
+    return f"{batch_folder(batch)}/_resubmitted.json"
 
 
 def awaited_name(file: str) -> str:
@@ -184,16 +184,16 @@ def read_record(data: bytes, kind: type[T], name: str) -> T:
         raise SubmissionError(f"{name} is no record of a submission: {error}") from error
 
 
-def read_resubmitted(storage: Storage, batch_id: str) -> Sequence[str]:
+def read_resubmitted(storage: Storage, batch: str) -> Sequence[str]:
     """The batches (`batches/<id>`) that the failed requests of a batch went into; empty when nobody sent them again."""
-    name = resubmitted_name(batch_id)
+    name = resubmitted_name(batch)
     data = storage.read(name)
     return [] if data is None else read_record(data, list[str], name)
 
 
-def read_order(storage: Storage, batch_id: str) -> Order | None:
+def read_order(storage: Storage, batch: str) -> Order | None:
     """What was asked for when a batch was submitted; None where somebody else made it."""
-    name = link_name(batch_id)
+    name = link_name(batch)
     data = storage.read(name)
     if data is None:
         return None

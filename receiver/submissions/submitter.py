@@ -234,12 +234,11 @@ class Submitter:
 
     def _keep(self, part: Part, batch: str, scratch: Path, content: Content | None = None) -> None:
         """Store the requests beside the outputs to come, so that a missing one has a name."""
-        batch_id = batch.removeprefix("batches/")
         try:
-            if not self._storage.exists(input_name(batch_id)):
+            if not self._storage.exists(input_name(batch)):
                 content = content or self._copy(part, scratch)
-                self._storage.put_files([(input_name(batch_id), content.path)])
-            self._storage.put_many([(link_name(batch_id), msgspec.json.encode(self._link(part)))])
+                self._storage.put_files([(input_name(batch), content.path)])
+            self._storage.put_many([(link_name(batch), msgspec.json.encode(self._link(part)))])
             uploaded = self._records.uploaded(part)
             if uploaded is not None:
                 self._storage.delete(awaited_name(uploaded.file))

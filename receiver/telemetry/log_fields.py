@@ -1,4 +1,4 @@
-"""What every line within a piece of work says beside its own: batch and attempt, or the delivery's webhook-id."""
+"""Fields of all log lines of one piece of work: its batch and attempt, or its webhook-id."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,13 +12,13 @@ _fields: ContextVar[Mapping[str, str | int]] = ContextVar(
 
 
 def current_fields() -> Mapping[str, str | int]:
-    """By name; empty outside of any such work."""
+    """By name; empty outside of `log_fields`."""
     return _fields.get()
 
 
 @contextmanager
 def log_fields(**fields: str | int) -> Iterator[None]:
-    """Every line of the `with` carries these too, whoever logs it."""
+    """Add these fields to every line that is logged within the `with`."""
     token = _fields.set({**_fields.get(), **fields})
     try:
         yield
@@ -26,8 +26,8 @@ def log_fields(**fields: str | int) -> Iterator[None]:
         _fields.reset(token)
 
 
-class FollowingThread(threading.Thread):
-    """A thread that does its starter's work: its lines carry what those of its starter carry, and are of one trace."""
+class ContextThread(threading.Thread):
+    """A thread with the context of its starter: its lines have the same fields and trace."""
 
     def start(self) -> None:
         self._starter = copy_context()

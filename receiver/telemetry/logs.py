@@ -1,24 +1,130 @@
-"""Logs: one line an event on stderr, with a stable name (`deploy/LOGS.md` has them all)."""
+"""Logs: one line per event on stderr, with a stable name (`deploy/LOGS.md` lists them all).
 
+A line is a JSON object for programs, or words for people. Nothing that a sender wrote begins one.
+"""
+
+import json
 import logging
 import os
+import re
 import sys
 import threading
+import time
 import warnings
 from types import TracebackType
 from typing import Any, TextIO
 
 from receiver.telemetry.log_fields import current_fields
-from receiver.telemetry.log_formats import OURS, JsonFormatter, TextFormatter
 from receiver.telemetry.tracing import current_ids
 
-# What these say below WARNING is let through at DEBUG. All others stay out: httpx, for one, writes whole URLs.
-TALKATIVE = ("asyncio", "rq", "uvicorn")
+OURS = frozenset({"receiver", "workers"})
+# OpenTelemetry's names of what we log as trace_id and span_id.
+OPENTELEMETRY_FIELDS = {"otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName"}
+PLAIN_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
+MAX_VALUE_CHARS = 2000
+PLAIN_VALUE = re.compile(r'[^\s"=]+')
+# SGR codes of a terminal.
+COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}
+# Their lines below WARNING are kept at DEBUG. Those of others never are: httpx logs whole URLs.
+VERBOSE = ("asyncio", "rq", "uvicorn")
 log = logging.getLogger(__name__)
 
 
+def _value(value: object) -> object:
+    return (
+        value
+        if isinstance(value, int | float | bool) or value is None
+        else str(value)[:MAX_VALUE_CHARS]
+    )
+
+
+def _describe(record: logging.LogRecord) -> dict[str, Any]:
+    """The event and its fields.
+
+    The free text of a library becomes the `message` of an event `<library>.logged`.
+
+    `log.info("delivery.recorded", extra={"batch": …})` gives
+    {"event": "delivery.recorded", "batch": …}.
+    """
+    library, said = record.name.partition(".")[0], record.getMessage()[:MAX_VALUE_CHARS]
+    line: dict[str, Any] = (
+        {"event": said} if library in OURS else {"event": f"{library}.logged", "message": said}
+    )
+    hidden = PLAIN_FIELDS | OPENTELEMETRY_FIELDS
+    return line | {
+        name: _value(value) for name, value in vars(record).items() if name not in hidden
+    }
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of ASCII JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+        }
+        line |= _describe(record) | {"logger": record.name}
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class TextFormatter(logging.Formatter):
+    """Formats a record as time of day, level, event and `name=value` fields.
+
+    Tracebacks, and the further lines of long texts, are indented.
+    """
+
+    def __init__(self, *, coloured: bool) -> None:
+        super().__init__()
+        self._coloured = coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields, level = _describe(record), record.levelname.lower()
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        event = escape_unprintable(fields.pop("event"))
+        message, *more = str(fields.pop("message", "")).splitlines() or [""]
+        fields = ({"message": message} if message else {}) | fields
+
+        words = [
+            self._paint(f"{clock}.{int(record.msecs):03d}", "2"),
+            self._paint(f"{level:<8}", COLOURS.get(level, "0")),
+            self._paint(event, "1"),
+        ]
+        for name, value in fields.items():
+            words.append(self._paint(f"{escape_unprintable(name)}=", "2") + _show(value))
+
+        if record.exc_info:
+            more += self.formatException(record.exc_info).splitlines()
+        return "\n".join([" ".join(words), *(f"    {escape_unprintable(line)}" for line in more)])
+
+    def _paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._coloured else text
+
+
+def escape_unprintable(text: str) -> str:
+    r"""Escape everything that is not printable, so that it can't move a cursor or begin a line.
+
+    >>> print(escape_unprintable("a\n\x1b[2J\u202eb"))
+    a\n\x1b[2J\u202eb
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def _show(value: object) -> str:
+    """A value as one word, in quotes where it has spaces or quotes."""
+    text = "none" if value is None else str(value)
+    return escape_unprintable(
+        text if PLAIN_VALUE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    )
+
+
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes to what is stderr at that moment: progress on a terminal takes it over for a while."""
+    """Writes to the current stderr: a progress bar on a terminal replaces it for a while."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -28,7 +134,7 @@ class _Handler(logging.StreamHandler[TextIO]):
         return sys.stderr
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """In the thread that logs, which alone knows what it works on."""
+        """Add the fields of the current work; this runs in the thread that logs."""
         for name, value in (*current_fields().items(), *current_ids().items()):
             vars(record).setdefault(name, value)
         return super().filter(record)
@@ -43,7 +149,7 @@ def _choose_format(form: str) -> logging.Formatter:
 
 
 def set_up_logs(level: str, form: str) -> None:
-    """Send every library's log through our formatter; ours at this level, the others' at WARNING or above."""
+    """Format all logs in one way: ours from `level` on, those of libraries from WARNING on."""
     handler = _Handler()
     handler.setFormatter(_choose_format(form))
     logging.basicConfig(
@@ -51,17 +157,16 @@ def set_up_logs(level: str, form: str) -> None:
     )
     for name in OURS:
         logging.getLogger(name).setLevel(level)
-    for name in TALKATIVE:
+    for name in VERBOSE:
         logging.getLogger(name).setLevel(level if level == "DEBUG" else logging.NOTSET)
-    logging.getLogger("rq.worker").setLevel(
-        logging.NOTSET
-    )  # rq sets INFO where nobody has set anything
+    # RQ sets INFO where it finds nothing set.
+    logging.getLogger("rq.worker").setLevel(logging.NOTSET)
     warnings.showwarning = _log_warning
     sys.excepthook = _log_crash
 
 
-def log_what_escapes() -> None:
-    """In a process that nobody watches: what ends a thread, or is ignored by Python, is a line too."""
+def log_uncaught_errors() -> None:
+    """Log what ends a thread, and what Python would ignore, in a process that nobody watches."""
     threading.excepthook = _log_thread
     sys.unraisablehook = _log_ignored
 

@@ -1,6 +1,7 @@
-"""Traces: what a delivery began goes on in the job. Without an SDK of OpenTelemetry all of this does nothing.
+"""Traces: a job continues the trace of its delivery. Without an OpenTelemetry SDK, a no-op.
 
-Only its API is called; `opentelemetry-instrument` brings the SDK, and the spans of requests and of calls to Gemini.
+Only the API is called; `opentelemetry-instrument` brings the SDK, and the spans of requests and of
+calls to Gemini.
 """
 
 import re
@@ -18,10 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.telemetry.log_fields import current_fields
 
-CARRIED = re.compile(
-    r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])"
-)  # as W3C Trace Context writes `traceparent`
-FLUSH_S = 1.0  # a collector that is away takes no more than this of an attempt
+# `traceparent` of W3C Trace Context.
+CARRIED = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])")
+FLUSH_S = 1.0  # the longest delay by a collector that is away
 _tracer = trace.get_tracer("gemini-batch-receiver")
 
 
@@ -41,7 +41,7 @@ def current_ids() -> dict[str, str]:
 
 
 def carry_trace() -> str:
-    """The current span, for whoever goes on with it; empty outside of a span."""
+    """The current span as a `traceparent`; empty outside of a span."""
     span = trace.get_current_span().get_span_context()
     return (
         f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & 1:02x}"
@@ -51,7 +51,7 @@ def carry_trace() -> str:
 
 
 def _parent(carried: str) -> Context:
-    """Whatever stands in Redis: what is no trace gives none."""
+    """The context of a `traceparent` from Redis; an empty one where it is none."""
     match = CARRIED.fullmatch(carried)
     if match is None:
         return Context()
@@ -66,7 +66,7 @@ def _attributes() -> dict[str, str | int]:
 
 @contextmanager
 def job_span(carried: str) -> Iterator[None]:
-    """The span of one attempt: a child of the delivery's that opened the entry, else the first of a trace."""
+    """The span of one attempt: a child of the delivery that opened the entry, else a root."""
     with _tracer.start_as_current_span(
         "batch.process", context=_parent(carried), kind=SpanKind.CONSUMER, attributes=_attributes()
     ):
@@ -74,28 +74,25 @@ def job_span(carried: str) -> Iterator[None]:
 
 
 def stage(name: str) -> AbstractContextManager[Span]:
-    """A span of one stage of a job, with what its log lines carry as attributes."""
+    """A span of one stage of a job, with the fields of its log lines as attributes."""
     return _tracer.start_as_current_span(f"batch.{name}", attributes=_attributes())
 
 
-def hand_over() -> None:
-    """Send what was traced, where the process ends without the farewell that would send it. Takes FLUSH_S at most."""
+def flush_spans() -> None:
+    """Flush spans and logs before `os._exit`, which skips atexit hooks. Takes FLUSH_S at most."""
     deadline = time.monotonic() + FLUSH_S
-    sends = [
-        getattr(one, "force_flush", None)
-        for one in (trace.get_tracer_provider(), get_logger_provider())
-    ]
-    senders = [
-        threading.Thread(target=send, name="hand-over", daemon=True) for send in sends if send
-    ]  # an SDK's
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        sender.join(max(0.0, deadline - time.monotonic()))
+    providers = (trace.get_tracer_provider(), get_logger_provider())
+    flushes = [getattr(one, "force_flush", None) for one in providers]  # an SDK's have it
+    threads = [threading.Thread(target=one, name="flush", daemon=True) for one in flushes if one]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
-class OwnTraces:
-    """ASGI middleware: nobody outside decides which trace a request belongs to, or what it carries on."""
+class ForeignTraceFilter:
+    """ASGI middleware: drops trace headers, so that no sender chooses the trace of a request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

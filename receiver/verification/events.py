@@ -1,7 +1,8 @@
-"""Read the body of a delivery: which batch it speaks of and what it says happened.
+"""Read the body of a delivery: which batch it names, and what it says happened.
 
-An event is a hint: nothing in it is trusted beyond the name of a batch, which is then asked for. Pure.
-Envelope: Gemini's webhooks guide; the position of `user_metadata` and the body of a ping are documented nowhere.
+An event is a hint: only the name of its batch is used, and Gemini is asked for the rest. Pure.
+Envelope: Gemini's webhooks guide, which says neither where `user_metadata` stands nor what a ping
+holds.
 """
 
 import json
@@ -11,11 +12,10 @@ from typing import Any
 
 import msgspec
 
-from receiver.batch_names import normalise_batch_name
+from receiver.batch_names import BatchName
 from receiver.errors import EventError, SignatureError
 
 MAX_TYPE_CHARS = 100  # the type goes into log lines
-MAX_TIMESTAMP_CHARS = 64
 MAX_USER_METADATA_BYTES = 8 * 1024  # as compact JSON
 
 _BATCH_TYPES = {
@@ -33,20 +33,19 @@ class BatchEvent:
 
     type: str  # batch.succeeded, batch.failed, batch.cancelled or batch.expired
     batch: str  # batches/<id>
-    timestamp: str | None  # as the sender wrote it, unchecked
     user_metadata: Mapping[str, Any]  # as given when the batch was created; at most 8 KiB of JSON
     user_metadata_dropped: bool = False  # there was some, too large or not clean JSON
 
 
 @dataclass(frozen=True)
 class OtherEvent:
-    """A ping, or a type that is none of our business: to be acknowledged and ignored."""
+    """A ping, or a type that concerns no batch: acknowledged and ignored."""
 
     type: str  # at most 100 printable characters
 
 
 def parse_event(body: bytes) -> BatchEvent | OtherEvent:
-    """Read an envelope; raises EventError, in words, for whatever is none."""
+    """Read an envelope. Raises EventError with what is wrong, in words that the sender may read."""
     document, is_clean = _decode_object(body)
     raw_data = document.get("data")
     data = raw_data if isinstance(raw_data, dict) else {}
@@ -61,15 +60,17 @@ def parse_event(body: bytes) -> BatchEvent | OtherEvent:
     metadata, is_dropped = _user_metadata(document, data, is_clean=is_clean)
     return BatchEvent(
         type=_BATCH_TYPES[event_type],
-        batch=normalise_batch_name(data["id"]),
-        timestamp=_timestamp(document.get("timestamp")),
+        batch=BatchName.parse_gemini(data["id"]).gemini,
         user_metadata=metadata,
         user_metadata_dropped=is_dropped,
     )
 
 
 def check_claims(claims: Mapping[str, Any] | None, event: BatchEvent | OtherEvent) -> None:
-    """Raise SignatureError when a token's `type` or `data.id` claim contradicts the body, which it does not sign."""
+    """Compare a token's `type` and `data.id` claims with the body, which the token does not sign.
+
+    Raises SignatureError where they differ.
+    """
     if not claims:
         return
     if "type" in claims:
@@ -79,7 +80,7 @@ def check_claims(claims: Mapping[str, Any] | None, event: BatchEvent | OtherEven
     data = claims.get("data")
     if isinstance(event, BatchEvent) and isinstance(data, dict) and "id" in data:
         try:
-            is_same = normalise_batch_name(str(data["id"])) == event.batch
+            is_same = BatchName.parse_gemini(str(data["id"])).gemini == event.batch
         except EventError:
             is_same = False
         if not is_same:
@@ -87,9 +88,10 @@ def check_claims(claims: Mapping[str, Any] | None, event: BatchEvent | OtherEven
 
 
 def _decode_object(body: bytes) -> tuple[dict[str, Any], bool]:
-    """The body's object, and whether strict JSON holds it.
+    """The body's object, and whether it is strict JSON.
 
-    The second, tolerant decoder takes half a surrogate pair and NaN, so that a name with one never costs an event.
+    The second, tolerant decoder accepts half a surrogate pair and NaN: an odd display name must not
+    cost an event.
     """
     is_clean = True
     try:
@@ -115,11 +117,6 @@ def _require_type(value: object) -> str:
     if len(value) > MAX_TYPE_CHARS or not value.isprintable():
         raise EventError(f"the body's type is not 1 to {MAX_TYPE_CHARS} printable characters")
     return value
-
-
-def _timestamp(value: object) -> str | None:
-    is_text = isinstance(value, str) and len(value) <= MAX_TIMESTAMP_CHARS and value.isprintable()
-    return str(value) if is_text else None
 
 
 def _user_metadata(

@@ -1,6 +1,7 @@
-"""Gemini's public keys, fetched once and kept: deliveries must still be judged while the endpoint is down.
+"""Gemini's public keys, fetched once and cached, to verify deliveries while the endpoint is down.
 
-One URL, one request at a time, at most one a minute; no redirect is followed and no header of the client is sent.
+One URL, one request at a time, at most one per minute; no redirect is followed, and no header of
+the client is sent.
 """
 
 import asyncio
@@ -15,12 +16,11 @@ from receiver.errors import KeySetUnavailableError
 from receiver.verification.keys import MAX_KEY_SET_BYTES, KeySet, parse_key_set
 
 FETCH_TIMEOUT_S = 5.0  # for the whole answer, since httpx limits each read only
-COOLDOWN_S = 60.0  # between two fetches, also after a failed one: unknown keys cost the sender of them nothing
+# Between two fetches, also after a failed one: a sender of unknown keys causes no more requests.
+COOLDOWN_S = 60.0
 DEFAULT_MAX_AGE_S = 3600.0
 MAX_MAX_AGE_S = 24 * 3600.0
-STALE_S = (
-    24 * 3600.0
-)  # how long keys serve beyond their age while the endpoint gives no better ones
+STALE_S = 24 * 3600.0  # how long expired keys are used while the endpoint gives no better ones
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
 
@@ -50,18 +50,18 @@ class KeySetCache:
         self._is_failing = False
 
     async def get(self) -> KeySet:
-        """The keys at hand, fetched when there are none or they are past their age.
+        """The cached keys, fetched when there are none or they have expired.
 
-        Raises KeySetUnavailableError when there are none and none can be had.
+        Raises KeySetUnavailableError when there are none and none can be fetched.
         """
         if self._keys is None or self._age_s() >= self._max_age_s:
             await self._update()
         return self._usable_keys()
 
     async def refresh(self) -> KeySet:
-        """The keys after an unknown one was met: fetched again unless that was done in the last minute.
+        """The keys after a delivery named an unknown one: fetched again, at most once per minute.
 
-        Raises KeySetUnavailableError when there are none and none can be had.
+        Raises KeySetUnavailableError when there are none and none can be fetched.
         """
         await self._update()
         return self._usable_keys()
@@ -72,7 +72,8 @@ class KeySetCache:
     def _usable_keys(self) -> KeySet:
         if self._keys is None or self._age_s() > self._max_age_s + STALE_S:
             raise KeySetUnavailableError(
-                "Gemini's key set can't be fetched and no usable one is kept: check that GEMINI_JWKS_URL answers"
+                "Gemini's key set can't be fetched and no usable one is cached: check that"
+                " GEMINI_JWKS_URL answers"
             )
         return self._keys
 
@@ -84,11 +85,11 @@ class KeySetCache:
                 return
             self._attempted_at = now
             self._fetch = asyncio.create_task(self._fetch_and_keep())
-        # Shielded, so that a caller who gives up does not take the fetch from the others.
+        # Shielded: a caller that is cancelled must not cancel the fetch of the others.
         await asyncio.shield(self._fetch)
 
     async def _fetch_and_keep(self) -> None:
-        """Replace the keys by a whole, usable answer; on anything else keep them and log why."""
+        """Replace the keys by a complete, usable answer; on anything else keep them and log why."""
         try:
             keys, max_age_s = await self._fetch_keys()
         except TimeoutError:
@@ -109,13 +110,13 @@ class KeySetCache:
             self._is_failing = False
 
     def _log_failure(self, cause: str) -> None:
-        """Warn once an outage; every further minute of it is a debug line."""
+        """Warn once per outage; its further failures are debug lines."""
         level = logging.DEBUG if self._is_failing else logging.WARNING
         log.log(level, "keyset.failed", extra={"cause": cause, "kept": self._keys is not None})
         self._is_failing = True
 
     async def _fetch_keys(self) -> tuple[KeySet, float]:
-        # Built by hand: the client's own headers may hold the API key, which belongs to another origin.
+        # Built by hand: the client's own headers may hold the API key, meant for another origin.
         request = httpx.Request(
             "GET",
             self._url,
@@ -147,7 +148,6 @@ async def _read(response: httpx.Response) -> bytes:
 
 
 def _max_age_s(cache_control: str) -> float:
+    """How long to use the keys; COOLDOWN_S is the lower bound."""
     found = _MAX_AGE.search(cache_control)
-    return (
-        min(float(found[1]), MAX_MAX_AGE_S) if found else DEFAULT_MAX_AGE_S
-    )  # the cooldown is the lower bound
+    return min(float(found[1]), MAX_MAX_AGE_S) if found else DEFAULT_MAX_AGE_S

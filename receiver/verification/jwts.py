@@ -1,7 +1,7 @@
-"""The token form of a dynamic webhook's signature: an RS256 JWT, and nothing else that calls itself a JWT.
+"""The signature of a dynamic webhook as a token: an RS256 JWT; every other JWT is refused.
 
-A token names its key but never brings it, and no claim leads to a request. Sources: RFC 7515, 7519 and 8725;
-Gemini documents RS256, `kid` and `aud` only.
+A token names its key but never brings it, and no claim leads to a request. Pure.
+Sources: RFC 7515, 7519 and 8725; Gemini documents RS256, `kid` and `aud` only.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from receiver.errors import SignatureError, UnknownKeyError
-from receiver.verification.freshness import require_fresh
 
 MAX_TOKEN_CHARS = 8 * 1024
-# Bridges the drift between two synchronised clocks and no more: who states an expiry has already chosen a lifetime.
+TOLERANCE_S = 300  # the replay window that Standard Webhooks and Gemini's guide name
+# For the drift between two synchronised clocks; the lifetime itself is the sender's choice.
 EXPIRY_LEEWAY_S = 60
-LATEST_INSTANT = 10**12  # Unix seconds, past the year 30,000
+MAX_INSTANT = 10**12  # Unix seconds, past the year 30,000
 
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 # They bring or name keys of the sender's choice, or change what is signed.
@@ -28,7 +28,7 @@ _MALFORMED = (jwt.PyJWTError, ValueError, TypeError, RecursionError)
 
 
 def is_token(text: str) -> bool:
-    """Whether the text has the compact form: three base64url segments, the last of which may be empty."""
+    """Whether the text has the compact form: three base64url segments; the last may be empty."""
     return _FORM.fullmatch(text) is not None
 
 
@@ -38,11 +38,11 @@ def verify_token(
     *,
     now: float,
     audience: str | None,
-    issuer: str | None,
 ) -> dict[str, Any]:
-    """The claims of a token that is signed by one of our keys, meant for us and of this time (Unix seconds).
+    """The claims of a token that one of the keys signed, for this audience and at this time.
 
-    Raises SignatureError otherwise, and its UnknownKeyError when `kid` is not among the keys.
+    `rsa` are the keys by `kid`, `now` is in Unix seconds. Raises SignatureError otherwise, and its
+    UnknownKeyError when `kid` is not among the keys.
     """
     if len(token) > MAX_TOKEN_CHARS:
         raise SignatureError(f"the token is longer than {MAX_TOKEN_CHARS} characters")
@@ -50,13 +50,16 @@ def verify_token(
         raise SignatureError(
             "a token came and no audience is configured: set GEMINI_WEBHOOK_AUDIENCE to accept it"
         )
-    claims = _signed_claims(token, _choose_key(token, rsa), audience, issuer)
+    claims = _signed_claims(token, _choose_key(token, rsa), audience)
     _require_current(claims, now)
     return claims
 
 
 def digest(token: str) -> str:
-    """SHA-256 in hex of the token's signed part, without the signature that some decoders take in several spellings."""
+    """SHA-256 in hex of the token's signed part.
+
+    The signature is left out: some decoders accept several spellings of one.
+    """
     return hashlib.sha256(token.rpartition(".")[0].encode()).hexdigest()
 
 
@@ -79,16 +82,13 @@ def _choose_key(token: str, rsa: Mapping[str, RSAPublicKey]) -> RSAPublicKey:
     return rsa[kid]
 
 
-def _signed_claims(
-    token: str, key: RSAPublicKey, audience: str, issuer: str | None
-) -> dict[str, Any]:
+def _signed_claims(token: str, key: RSAPublicKey, audience: str) -> dict[str, Any]:
     try:
         return jwt.decode(
             token,
             key,
             algorithms=["RS256"],
             audience=audience,
-            issuer=issuer,
             # PyJWT reads the machine's clock, so times are judged here; sub and jti decide nothing.
             options={
                 "require": ["aud"],
@@ -105,8 +105,6 @@ def _signed_claims(
         ) from None
     except jwt.InvalidAudienceError:
         raise SignatureError("the token's aud is not GEMINI_WEBHOOK_AUDIENCE") from None
-    except jwt.InvalidIssuerError:
-        raise SignatureError("the token's iss is not the configured issuer") from None
     except jwt.MissingRequiredClaimError as error:
         raise SignatureError(f"the token has no {error.claim}") from None
     except _MALFORMED:
@@ -129,6 +127,14 @@ def _require_current(claims: Mapping[str, Any], now: float) -> None:
         require_fresh("the token's iat", issued, now)
 
 
+def require_fresh(what: str, instant: float, now: float) -> None:
+    """Raise SignatureError when `instant` is more than 300 s from `now`, both in Unix seconds."""
+    off_s = math.ceil(abs(now - instant))
+    if off_s > TOLERANCE_S:
+        side = "past" if instant < now else "future"
+        raise SignatureError(f"{what} is {off_s} s in the {side}: check the clock of this machine")
+
+
 def _instant(claims: Mapping[str, Any], name: str) -> float | None:
     if name not in claims:
         return None
@@ -136,7 +142,7 @@ def _instant(claims: Mapping[str, Any], name: str) -> float | None:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not 0 <= value < LATEST_INSTANT
+        or not 0 <= value < MAX_INSTANT
     ):
         raise SignatureError(f"the token's {name} is not a number of seconds")
     return value

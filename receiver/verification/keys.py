@@ -1,4 +1,4 @@
-"""What deliveries are verified with: our webhook secrets and Gemini's public keys, read strictly from text."""
+"""The keys that verify deliveries: our webhook secrets and Gemini's public keys. Pure."""
 
 import base64
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ PREFIX = "whsec_"
 SECRET_BYTES = range(24, 65)  # the lengths that Standard Webhooks allows
 MAX_KEY_SET_BYTES = 256 * 1024
 MAX_KEYS = 64
-MAX_ED25519_KEYS = 16  # all of them are tried on a delivery, before its sender is known
+MAX_ED25519_KEYS = 16  # all are tried on a delivery before its sender is known
 ED25519_KEY_BYTES = 32
-RSA_BITS = range(2048, 8193)  # shorter ones can be broken, longer ones cost milliseconds a check
+RSA_BITS = range(2048, 8193)  # shorter ones can be broken, longer ones cost ms per check
 RSA_MAX_EXPONENT_BITS = 32
 _ED25519_NAMES = ("EdDSA", "Ed25519")  # RFC 8037, and RFC 9864 which replaces it
 
@@ -37,15 +37,18 @@ class Secret:
         key = decode_base64(encoded)
         if key is None:
             raise ValueError(
-                "a webhook secret is whsec_ and padded base64: it was cut or changed when it was copied"
+                "a webhook secret is whsec_ and padded base64: it was cut or changed when it was"
+                " copied, so copy it again"
             )
         if len(key) not in SECRET_BYTES:
             raise ValueError(
-                f"a webhook secret holds {SECRET_BYTES[0]} to {SECRET_BYTES[-1]} bytes, not {len(key)}"
+                f"a webhook secret holds {SECRET_BYTES[0]} to {SECRET_BYTES[-1]} bytes, not"
+                f" {len(key)}: copy it again"
             )
         if len(set(key)) == 1:
             raise ValueError(
-                "a webhook secret of one repeated byte can be guessed: rotate it and use the new one"
+                "a webhook secret of one repeated byte can be guessed: rotate it and use the new"
+                " one"
             )
         return cls(key)
 
@@ -74,7 +77,7 @@ def parse_key_set(document: bytes) -> KeySet:
     except (msgspec.MsgspecError, ValueError, TypeError, LookupError, RecursionError):
         raise ValueError("the document is not a JSON Web Key Set") from None
     if not isinstance(keys, list):
-        raise ValueError("the keys are not a list")  # noqa: TRY004 - bad content, not a bad argument type
+        raise ValueError("the keys are not a list")  # noqa: TRY004 - bad content
     entries = [
         entry for entry in keys[:MAX_KEYS] if isinstance(entry, dict) and _is_for_signatures(entry)
     ]

@@ -1,8 +1,8 @@
 """Decide whether a delivery really comes from Gemini. Pure: the clock and the keys are given.
 
-Three schemes reach one URL: HMAC entries (`v1,`) of static webhooks, Ed25519 entries (`v1a,`) and RS256 tokens of
-dynamic ones. Each is judged with its own kind of key, so none can stand in for another.
-Sources: the Standard Webhooks specification, and what was seen of Gemini's deliveries.
+Three schemes reach one URL: HMAC entries (`v1,`) of static webhooks, Ed25519 entries (`v1a,`) and
+RS256 tokens of dynamic ones. Each is judged with its own kind of key, so none can stand in for
+another. Sources: the Standard Webhooks specification, and what was seen of Gemini's deliveries.
 """
 
 import base64
@@ -18,18 +18,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from receiver.errors import SignatureError, UnknownKeyError
 from receiver.verification import jwts
-from receiver.verification.freshness import require_fresh
-from receiver.verification.keys import KeySet, Secret, decode_base64, parse_key_set
-
-__all__ = ["KeySet", "Scheme", "Secret", "Verified", "detect_scheme", "parse_key_set", "verify"]
+from receiver.verification.keys import KeySet, Secret, decode_base64
 
 MAX_HEADER_CHARS = 16 * 1024
-MAX_ENTRIES = (
-    16  # every v1a entry costs a check against each Ed25519 key, before the sender is known
-)
+# Each v1a entry costs a check against every Ed25519 key, before the sender is known.
+MAX_ENTRIES = 16
 
 _ID, _TIMESTAMP, _SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
-# The signed bytes are id.timestamp.body, so a dot in the id would let two deliveries share one signature.
+# The signed bytes are id.timestamp.body: with a dot in the id, two deliveries could share one
+# signature.
 _ID_FORM = re.compile(r"[!-\-/-~]{1,256}")
 _TIMESTAMP_FORM = re.compile(r"0|[1-9][0-9]{0,11}")
 
@@ -46,10 +43,8 @@ class Verified:
 
     scheme: Scheme
     delivery_id: str  # webhook-id; for a token without one its jti, else a digest of it
-    timestamp: int | None  # Unix seconds of the signature; None for a token without iat
-    claims: (
-        Mapping[str, Any] | None
-    )  # of a token; its signature does not cover the body, see events.check_claims
+    # Of a token, whose signature does not cover the body: see `events.check_claims`.
+    claims: Mapping[str, Any] | None
 
 
 def detect_scheme(headers: Mapping[str, str]) -> Scheme:
@@ -72,20 +67,18 @@ def verify(  # noqa: PLR0913 - the parts of one decision, all but two given by n
     secrets: Sequence[Secret],
     keys: KeySet,
     audience: str | None,
-    issuer: str | None = None,
 ) -> Verified:
-    """Judge a delivery by its headers (names in any case) and its raw body; `now` is in Unix seconds.
+    """Judge a delivery by its headers (names in any case) and its raw body.
 
-    Raises SignatureError for everything that is not proven, and its UnknownKeyError when a fresher key set could
-    change the verdict. It raises nothing else, whatever the headers and the body hold.
+    `now` is in Unix seconds. Raises SignatureError for everything that is not proven, and its
+    UnknownKeyError when a fresher key set could change the verdict; nothing else, whatever the
+    headers and the body hold.
     """
     found = _webhook_headers(headers)
     signature = _require(found, _SIGNATURE)
     if jwts.is_token(signature):
-        claims = jwts.verify_token(signature, keys.rsa, now=now, audience=audience, issuer=issuer)
-        issued = claims.get("iat")
-        timestamp = None if issued is None else int(issued)
-        return Verified(Scheme.JWT, _token_delivery_id(found, claims, signature), timestamp, claims)
+        claims = jwts.verify_token(signature, keys.rsa, now=now, audience=audience)
+        return Verified(Scheme.JWT, _token_delivery_id(found, claims, signature), claims)
     return _verify_entries(found, body, now, secrets, keys)
 
 
@@ -101,9 +94,9 @@ def _verify_entries(
         raise SignatureError("webhook-timestamp is not a plain number of seconds")
     message = b"%b.%b.%b" % (delivery_id.encode(), timestamp.encode(), body)
     scheme = _matching_scheme(_known_entries(found[_SIGNATURE]), message, secrets, keys)
-    # Judged after the signature: only a genuine delivery tells us that a clock is wrong.
-    require_fresh("timestamp", int(timestamp), now)
-    return Verified(scheme, delivery_id, int(timestamp), None)
+    # After the signature: only a genuine delivery says that a clock is wrong.
+    jwts.require_fresh("timestamp", int(timestamp), now)
+    return Verified(scheme, delivery_id, None)
 
 
 def _webhook_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -127,7 +120,10 @@ def _require(found: Mapping[str, str], name: str) -> str:
 
 
 def _known_entries(signature: str) -> list[tuple[str, str]]:
-    """The (version, base64 text) pairs of known versions; the specification says to skip the others."""
+    """The (version, base64 text) pairs of known versions.
+
+    The specification says to skip the others.
+    """
     entries = signature.split(" ", MAX_ENTRIES)
     if len(entries) > MAX_ENTRIES:
         raise SignatureError(f"webhook-signature has more than {MAX_ENTRIES} entries")
@@ -143,7 +139,7 @@ def _known_entries(signature: str) -> list[tuple[str, str]]:
 
 
 def _sign(key: bytes, message: bytes) -> bytes:
-    # hmac.digest lets go of the interpreter's lock, and waits milliseconds to get it back from another thread.
+    # Not hmac.digest: it releases the GIL, and may wait milliseconds to get it back.
     return hmac.new(key, message, "sha256").digest()
 
 
@@ -151,7 +147,7 @@ def _matching_scheme(
     entries: Sequence[tuple[str, str]], message: bytes, secrets: Sequence[Secret], keys: KeySet
 ) -> Scheme:
     static = [text.encode() for version, text in entries if version == Scheme.STATIC]
-    # Texts are compared instead of bytes, which accepts the one canonical spelling of a signature only.
+    # Comparing texts instead of bytes accepts only the canonical spelling of a signature.
     expected = [base64.b64encode(_sign(secret.key, message)) for secret in secrets if static]
     if any(hmac.compare_digest(ours, theirs) for ours in expected for theirs in static):
         return Scheme.STATIC

@@ -1,7 +1,8 @@
-"""The intake: deliveries in flight share one durable write, and the bell rings behind it.
+"""Group commit: concurrent deliveries share one durable write to the inbox.
 
-A task commits to the inbox whatever has gathered while it wrote the last group. A thread rings RQ for what was
-accepted, and writes notes of what was not. What it leaves out or fails to ring is the sweep's to repeat.
+A task commits all deliveries that arrived while it wrote the last group. A thread then enqueues a
+job for each accepted batch, and logs the rejected deliveries. The sweep enqueues whatever this one
+leaves out or fails to.
 """
 
 import asyncio
@@ -17,9 +18,7 @@ from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival
 
 MAX_BATCH_SIZE = 512
-STOP_TIMEOUT_S = (
-    1.0  # for rings and notes: the sweep repeats the ones, and the others are a convenience
-)
+STOP_TIMEOUT_S = 1.0  # short: the sweep repeats the jobs, and the delivery log may miss some
 log = logging.getLogger(__name__)
 
 
@@ -29,41 +28,46 @@ class _Waiting(NamedTuple):
 
 
 class AcceptBatcher:
-    """Accepts arrivals in an event loop. `start` and `stop` bracket its life."""
+    """Accepts arrivals in an event loop, between `start` and `stop`."""
 
-    def __init__(self, acceptor: AsyncInbox, bell: JobQueue, notes: DeliveryLog) -> None:
-        self._acceptor, self._bell, self._notes = acceptor, bell, notes
+    def __init__(self, inbox: AsyncInbox, jobs: JobQueue, delivery_log: DeliveryLog) -> None:
+        self._inbox = inbox
+        self._jobs = jobs
+        self._delivery_log = delivery_log
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._is_stopping = False
-        self._rings: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
-        self._ringer = threading.Thread(target=self._ring_all, name="bell", daemon=True)
+        self._accepted: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
+        self._enqueuer = threading.Thread(target=self._enqueue_all, name="enqueue", daemon=True)
         self._committer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """From within the event loop."""
-        self._committer = asyncio.create_task(self._commit_all(), name="intake")
-        self._ringer.start()
+        self._committer = asyncio.create_task(self._commit_all(), name="accept")
+        self._enqueuer.start()
 
     async def stop(self) -> None:
-        """Commit and ring what has gathered, then end."""
+        """Commit and enqueue what has gathered, then end."""
         self._is_stopping = True
         self._arrived.set()
         if self._committer is not None:
             await asyncio.wait([self._committer], timeout=STOP_TIMEOUT_S)
-        self._rings.put(None)
-        await asyncio.to_thread(self._ringer.join, STOP_TIMEOUT_S)
+        self._accepted.put(None)
+        await asyncio.to_thread(self._enqueuer.join, STOP_TIMEOUT_S)
 
     async def accept(self, arrival: Arrival) -> bool:
-        """Record one arrival. True when it opened an entry. Raises InboxUnavailableError, within seconds."""
+        """Record one arrival. True when it opened an entry.
+
+        Raises InboxUnavailableError, within seconds.
+        """
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(arrival, answer))
         self._arrived.set()
         return await answer
 
     def note(self, note: RejectedDelivery) -> None:
-        """Remember a delivery that is not for the inbox, best effort; never waits."""
-        self._notes.add(note)
+        """Log a delivery that is not for the inbox, best effort; never waits."""
+        self._delivery_log.add(note)
 
     async def _commit_all(self) -> None:
         while self._waiting or not self._is_stopping:
@@ -76,19 +80,18 @@ class AcceptBatcher:
 
     async def _commit(self, group: list[_Waiting]) -> None:
         try:
-            verdicts = await self._acceptor.accept([waiting.arrival for waiting in group])
+            verdicts = await self._inbox.accept([waiting.arrival for waiting in group])
         except InboxUnavailableError as error:
             self._refuse(group, error)
         except Exception:
-            log.exception(
-                "intake.failed"
-            )  # the next group may go well; a task that ended accepts no more
+            # The next group may succeed; a task that ended would accept no more.
+            log.exception("intake.failed")
             self._refuse(group, InboxUnavailableError("the inbox failed"))
         else:
             self._answer(group, verdicts)
 
     def _refuse(self, group: list[_Waiting], error: InboxUnavailableError) -> None:
-        """Tell these, and who came meanwhile and has waited as long."""
+        """Fail these, and those that arrived meanwhile: they have waited for Redis too."""
         refused, self._waiting = [*group, *self._waiting], []
         for waiting in refused:
             if not waiting.answer.done():
@@ -97,25 +100,25 @@ class AcceptBatcher:
     def _answer(self, group: list[_Waiting], verdicts: list[bool]) -> None:
         fresh = []
         for (arrival, answer), accepted in zip(group, verdicts, strict=True):
-            if not answer.done():  # else the sender is gone
+            if not answer.done():  # else the sender has gone
                 answer.set_result(accepted)
             if accepted:
                 fresh.append(arrival.batch)
         if fresh:
-            self._rings.put(fresh)
+            self._accepted.put(fresh)
 
-    def _ring_all(self) -> None:
-        while (batches := self._next_rings()) is not None:
+    def _enqueue_all(self) -> None:
+        while (batches := self._next_accepted()) is not None:
             try:
                 if batches:
-                    self._bell.ring_if_quiet(batches)
-                self._notes.flush()
+                    self._jobs.enqueue_if_room(batches)
+                self._delivery_log.flush()
             except InboxUnavailableError as error:
-                log.warning("bell.failed", extra={"batches": len(batches), "cause": str(error)})
+                log.warning("enqueue.failed", extra={"batches": len(batches), "cause": str(error)})
 
-    def _next_rings(self) -> list[str] | None:
-        """What is to ring next, or nothing after a while of silence; None at the end."""
+    def _next_accepted(self) -> list[str] | None:
+        """The next accepted batches, or none after a second without any; None at the end."""
         try:
-            return self._rings.get(timeout=FLUSH_EVERY_S)
+            return self._accepted.get(timeout=FLUSH_EVERY_S)
         except queue.Empty:
             return []

@@ -1,8 +1,8 @@
-"""What a stranger may do to a connection: uvicorn's httptools protocol with the limits that it lacks.
+"""uvicorn's httptools protocol with the limits that it lacks, against hostile clients.
 
-uvicorn waits for ever for a client that stops halfway, and takes a header of any size. httptools refuses most requests
-whose end two readers could see in two places (RFC 9112, section 6.3), but takes versions that nobody here speaks and
-codings that nobody here undoes; and between the two, a trailer passes for a header.
+uvicorn waits for ever for a client that stops halfway, and accepts a header of any size. httptools
+refuses most requests whose end is ambiguous (RFC 9112, section 6.3), but accepts versions and
+transfer codings that we don't support, and a trailer passes for a header.
 """
 
 import asyncio
@@ -18,9 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 TOO_LARGE = "the request's head is too large"
 TOO_LARGE_FRAMING = "what stands around the body's data is too large"
-SLICE_BYTES = (
-    2048  # are read at once, so that little of what is not given away yet hides behind what was
-)
+SLICE_BYTES = 2048  # parsed at once: small, so that unparsed bytes are counted closely
 log = logging.getLogger(__name__)
 
 
@@ -28,45 +26,43 @@ log = logging.getLogger(__name__)
 class HttpLimits:
     """Bytes, and seconds of each phase of a connection."""
 
-    head_bytes: int = (
-        32 * 1024
-    )  # request line and headers; the extensions of a chunk and the trailers alike
-    framing_bytes: int = (
-        512 * 1024
-    )  # all of these together, and the sizes of chunks: 64 KiB in chunks of one byte
-    large_body_bytes: int = 64 * 1024  # far more than an event has
-    large_bodies_bytes: int = (
-        64 * 1024 * 1024
-    )  # of all connections: beyond it, a large body gets 503
-    request_s: float = (
-        10  # from the opening, or the first byte on a kept connection, to the last byte of the body
-    )
-    answer_s: float = 30  # from there until the answer is taken
-    idle_s: float = (
-        75  # longer than most proxies keep a connection, so that it is they who close it
-    )
-    crowd: int = (
-        200  # connections of this process; while there are more, an idle one is soon closed
-    )
+    # Request line and headers; also the extensions of a chunk, and the trailers.
+    head_bytes: int = 32 * 1024
+    # All of these together, and the sizes of chunks: 64 KiB in chunks of one byte.
+    framing_bytes: int = 512 * 1024
+    # Far more than an event has.
+    large_body_bytes: int = 64 * 1024
+    # Of all connections together: beyond it, a large body gets 503.
+    large_bodies_bytes: int = 64 * 1024 * 1024
+    # From the opening, or the first byte on a kept connection, to the last byte of the body.
+    request_s: float = 10
+    # From there until the client has read the answer.
+    answer_s: float = 30
+    # Longer than most proxies keep a connection, so that they close it first.
+    idle_s: float = 75
+    # Connections of this process: while there are more, an idle one is soon closed.
+    crowd: int = 200
     crowded_idle_s: float = 5
-    linger_s: float = 1  # for a refused client to read why: a socket closed with unread input resets the answer away
-    stop_s: float = 2  # for requests in flight once the process stops
+    # For a refused client to read why: closing a socket with unread input drops the answer.
+    linger_s: float = 1
+    # For requests in flight once the process stops.
+    stop_s: float = 2
     tick_s: float = 0.5
 
 
 class Phase(Enum):
-    """Where a connection stands."""
+    """The state of a connection."""
 
-    OPENED = auto()  # no byte has come yet
+    OPENED = auto()  # no byte has arrived yet
     HEAD = auto()
-    BODY = auto()  # the answer may be out already, and the rest of the body is thrown away
-    ANSWER = auto()  # the whole request is here
+    BODY = auto()  # the answer may be sent already, and the rest of the body is dropped
+    ANSWER = auto()  # the request is complete
     IDLE = auto()  # answered
     CLOSING = auto()  # nothing is read any more
 
 
 class RefusedError(Exception):
-    """A request that gets no further; the text says why."""
+    """A request that is refused; the text says why."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason)
@@ -74,13 +70,13 @@ class RefusedError(Exception):
 
 
 class Bodies:
-    """What the requests in flight hold of their bodies, all connections of the process together."""
+    """Bytes of bodies in memory, of all connections of the process together."""
 
     held_bytes = 0
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection, one request at a time. Each phase has a deadline, and each buffer an end."""
+    """One connection, one request at a time. Each phase has a deadline, each buffer a limit."""
 
     limits = HttpLimits()
     bodies = Bodies()
@@ -88,9 +84,10 @@ class LimitedProtocol(HttpToolsProtocol):
     _phase = Phase.OPENED
     _deadline = 0.0  # of the phase, by the loop's clock
     _idle_until = 0.0
-    _held_bytes = 0  # came since the parser last gave something away: the rest of a head, chunk extensions, trailers
+    # Bytes that the parser has buffered: the rest of a head, chunk extensions, trailers.
+    _held_bytes = 0
     _fed_bytes = 0  # the same, with what the parser is reading
-    _framing_bytes = 0  # of this request: all that is no data of its body
+    _framing_bytes = 0  # of this request: everything but the data of its body
     _is_moving = False
     _ticker: asyncio.TimerHandle
 
@@ -130,7 +127,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _expire(self) -> None:
         if self.transport.is_closing() or self._phase in (Phase.ANSWER, Phase.CLOSING):
-            self.transport.abort()  # what is still unsent is never taken
+            self.transport.abort()  # the client reads no more
         elif self._phase in (Phase.HEAD, Phase.BODY):
             self._refuse("the request took too long", 408)
         elif (
@@ -170,7 +167,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._phase is Phase.IDLE:
             self._enter(Phase.HEAD, self.limits.request_s)
         elif self._phase is Phase.OPENED:
-            self._phase = Phase.HEAD  # within the time that began with the connection
+            self._phase = Phase.HEAD  # its deadline began with the connection
 
     def on_message_begin(self) -> None:
         if self._phase is Phase.ANSWER:
@@ -184,7 +181,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._check_head()
         super().on_headers_complete()
         self._is_moving = True
-        self.headers = []  # trailers come here; the request has the other list
+        self.headers = []  # for trailers; the request keeps the other list
         self._phase = Phase.BODY
 
     def _head_bytes(self) -> int:
@@ -194,7 +191,7 @@ class LimitedProtocol(HttpToolsProtocol):
         )
 
     def _check_head(self) -> None:
-        """Raise RefusedError where two readers could differ on where this request ends or whom it is for."""
+        """Raise RefusedError where it is ambiguous where this request ends or whom it is for."""
         version, names = self.parser.get_http_version(), [name for name, _ in self.headers]
         if version not in ("1.0", "1.1"):
             raise RefusedError("only HTTP/1.1 and HTTP/1.0 are spoken here")
@@ -209,7 +206,7 @@ class LimitedProtocol(HttpToolsProtocol):
             raise RefusedError("the only transfer coding is chunked, in HTTP/1.1")
 
     def _check_held(self) -> None:
-        """Raise RefusedError where too much came since the parser last gave something away."""
+        """Raise RefusedError where the parser has buffered too much."""
         if not self._is_moving and self._fed_bytes > self.limits.head_bytes:
             raise RefusedError(TOO_LARGE, 431)
 
@@ -222,7 +219,10 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def _count_body(self, size_bytes: int) -> None:
-        """A thousand clients that hold back the end of a large body must not fill the memory before they are closed."""
+        """Limit the memory that many slow clients with large bodies can fill.
+
+        Raises RefusedError.
+        """
         self._body_bytes += size_bytes
         self.bodies.held_bytes += size_bytes
         is_large = self._body_bytes > self.limits.large_body_bytes
@@ -252,13 +252,15 @@ class LimitedProtocol(HttpToolsProtocol):
             self._enter_idle()
 
     def _drop_surplus(self) -> None:
-        if (
-            self._phase is Phase.ANSWER
-        ):  # never guess at what follows a request: answer it and close
+        # Never guess at what follows a request: answer that one and close.
+        if self._phase is Phase.ANSWER:
             self.cycle.keep_alive = False
 
     def _refuse(self, reason: str, status: int) -> None:
-        """Say why unless an answer is out, and end the connection. A whole request before it still gets its answer."""
+        """Say why, unless an answer has begun, and end the connection.
+
+        A complete request before it still gets its answer.
+        """
         if self._phase is Phase.ANSWER:
             self._drop_surplus()
             return
@@ -273,12 +275,14 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def _unwrap(error: Exception) -> RefusedError:
-    """What a callback of ours raised, which httptools wraps; its own words otherwise, never the sender's."""
+    """The error of our callback, which httptools wraps; else the parser's own message.
+
+    Neither quotes the sender.
+    """
     if isinstance(error.__context__, RefusedError):
         return error.__context__
-    is_target = isinstance(
-        error, httptools.HttpParserCallbackError
-    )  # uvicorn's callbacks stumble over nothing else
+    # Nothing else makes uvicorn's callbacks fail.
+    is_target = isinstance(error, httptools.HttpParserCallbackError)
     return RefusedError("the request's target is malformed" if is_target else str(error))
 
 

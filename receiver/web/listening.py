@@ -1,4 +1,4 @@
-"""The sockets that the web process listens on, and why there are none, in words."""
+"""The sockets that the web process listens on, with an error that says what to do otherwise."""
 
 import errno
 import socket
@@ -10,7 +10,7 @@ from receiver.errors import ListenError
 
 
 def open_sockets(host: str, port: int) -> list[socket.socket]:
-    """A bound socket per address of `host`, none of which listens yet. Raises ListenError."""
+    """A bound socket per address of `host`, none listening yet. Raises ListenError."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -28,7 +28,7 @@ def _bound(found: dict[tuple[object, ...], None], host: str, port: int) -> Itera
         try:
             one = socket.socket(family, kind, protocol)  # type: ignore[arg-type]
         except OSError:
-            continue  # a family that this machine does not speak
+            continue  # this machine has no such address family
         try:
             if sys.platform != "win32":
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -45,12 +45,18 @@ def _explain(error: OSError, host: str, port: int) -> str:
     match error.errno:
         case errno.EADDRINUSE:
             return (
-                f"port {port} of {host} is taken by another program, maybe by another `serve`: end that one, or choose"
-                " another port with PORT or --port"
+                f"port {port} of {host} is taken by another program, maybe by another `serve`: end"
+                " that one, or choose another port with PORT or --port"
             )
         case errno.EACCES | errno.EPERM:
-            return f"this user may not listen on port {port}: choose one from 1024 on with PORT or --port"
+            return (
+                f"this user may not listen on port {port}: choose one from 1024 on with PORT or"
+                " --port"
+            )
         case errno.EADDRNOTAVAIL:
-            return f"{host} is no address of this machine: set HOST or --host; 0.0.0.0 listens on all of them"
+            return (
+                f"{host} is no address of this machine: set HOST or --host; 0.0.0.0 listens on all"
+                " of them"
+            )
         case _:
             return f"can't listen on port {port} of {host}: {error.strerror}; set HOST and PORT"

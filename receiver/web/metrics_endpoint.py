@@ -1,4 +1,4 @@
-"""GET /metrics, for who holds METRICS_TOKEN: how much comes in and goes wrong here is nobody else's business."""
+"""GET /metrics, only with METRICS_TOKEN: it shows how much comes in and what goes wrong."""
 
 import asyncio
 import hmac
@@ -16,7 +16,7 @@ from receiver.telemetry.metrics.exposition import expose
 from receiver.telemetry.metrics.gauges import read_fields, read_without_redis
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-TIMEOUT_S = 5.0  # below the ten seconds after which Prometheus gives up
+TIMEOUT_S = 5.0  # less than the ten seconds that Prometheus waits
 
 
 class MetricsReader:
@@ -29,7 +29,7 @@ class MetricsReader:
         self._turn = asyncio.Lock()
 
     async def read(self) -> bytes:
-        """The exposition; while Redis is away, one that says so."""
+        """All metrics in Prometheus' text format; while Redis is away, only that it is."""
         fields = read_without_redis()
         with suppress(InboxUnavailableError, TimeoutError):
             async with asyncio.timeout(TIMEOUT_S), self._turn:
@@ -37,21 +37,20 @@ class MetricsReader:
         return expose(fields)
 
     def _read(self) -> dict[str, float]:
-        self._counters.flush()  # so that what this process has seen is in it
+        self._counters.flush()  # so that the counts of this process are included
         return read_fields(self._client, self._projects)
 
 
 class MetricsEndpoint:
-    """The endpoint."""
+    """The endpoint; 200 also while Redis is away."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()
 
     async def get(self, request: Request) -> Response:
-        """GET /metrics; 200 also while Redis is away."""
         shown = request.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(shown, self._expected):
             answer = {"error": "expected `Authorization: Bearer` with METRICS_TOKEN"}
             return JSONResponse(answer, status_code=401, headers={"www-authenticate": "Bearer"})
-        meter: MetricsReader = request.app.state.parts.meter
-        return Response(await meter.read(), media_type=CONTENT_TYPE)
+        metrics: MetricsReader = request.app.state.parts.metrics
+        return Response(await metrics.read(), media_type=CONTENT_TYPE)

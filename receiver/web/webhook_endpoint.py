@@ -1,10 +1,12 @@
-"""The doors that Gemini posts to, one a project: a delivery is proven, read and recorded, in this order."""
+"""The webhook endpoints, one per project: a delivery is verified, parsed and recorded."""
 
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from http import HTTPStatus
+from typing import Literal, NamedTuple
 
 import msgspec
 import redis
@@ -12,18 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from receiver.batch_names import inbox_name
+from receiver.batch_names import BatchName
 from receiver.errors import (
     EventError,
     InboxUnavailableError,
     KeySetUnavailableError,
-    ReceiverError,
     SignatureError,
     UnknownKeyError,
 )
 from receiver.gemini.webhook_evidence import Evidence
 from receiver.inbox.delivery_log import RejectedDelivery, Verdict, name_delivery
-from receiver.inbox.ledger import Arrival, Door
+from receiver.inbox.ledger import Arrival, Source
 from receiver.settings.projects import Project
 from receiver.telemetry.log_fields import log_fields
 from receiver.telemetry.metrics import definitions
@@ -32,32 +33,80 @@ from receiver.telemetry.tracing import carry_trace
 from receiver.verification import signatures
 from receiver.verification.events import BatchEvent, OtherEvent, check_claims, parse_event
 from receiver.verification.jwks import KeySetCache
-from receiver.verification.signatures import KeySet, Scheme, Verified
+from receiver.verification.keys import KeySet
+from receiver.verification.signatures import Scheme, Verified
 from receiver.web.accept_batcher import AcceptBatcher
+from receiver.web.health import Readiness
 from receiver.web.metrics_endpoint import MetricsReader
-from receiver.web.readiness import Readiness
 
-RETRY_AFTER_S = 5
+Result = Verdict | Literal["unavailable"]  # as the metrics count deliveries
 METADATA_DROPPED = (
     "its user metadata is over 8 KiB or no clean JSON: {meta.<name>} of its outputs will be `!n`"
 )
 log = logging.getLogger(__name__)
 
 
+class Rejection(NamedTuple):
+    """What becomes of one kind of rejected delivery. The cause goes to the log."""
+
+    status: int
+    event: str  # of the log line
+    level: int
+    result: Result | None = None  # as it is counted; None where it is not
+    answer: str = ""  # what the sender is told; empty for the cause
+    headers: Mapping[str, str] = {}
+
+
+_UNAVAILABLE = Rejection(
+    503,
+    "delivery.unavailable",
+    logging.ERROR,
+    "unavailable",
+    "try again later",
+    {"retry-after": "5"},
+)
+# The first that fits the error. No answer gives a hint to somebody who forges deliveries.
+REJECTIONS: tuple[tuple[type[Exception], Rejection], ...] = (
+    (
+        SignatureError,
+        Rejection(
+            401,
+            "delivery.refused",
+            logging.WARNING,
+            "refused",
+            "the delivery is not proven to come from Gemini",
+        ),
+    ),
+    (EventError, Rejection(400, "delivery.malformed", logging.WARNING, "malformed")),
+    (InboxUnavailableError, _UNAVAILABLE),
+    (KeySetUnavailableError, _UNAVAILABLE),
+    (
+        ClientDisconnect,
+        Rejection(400, "delivery.aborted", logging.INFO, answer="the delivery ended too early"),
+    ),
+    (
+        Exception,
+        Rejection(
+            500, "delivery.crashed", logging.ERROR, answer="this went wrong here; it is logged"
+        ),
+    ),
+)
+
+
 @dataclass(frozen=True)
 class AppState:
-    """What the endpoints work with; made once a process."""
+    """What the endpoints work with; made once per process."""
 
-    intake: AcceptBatcher
+    batcher: AcceptBatcher
     keys: KeySetCache
     counters: Counters
-    meter: MetricsReader
+    metrics: MetricsReader
     readiness: Readiness
     redis: "redis.Redis"
 
 
 class WebhookEndpoint:
-    """The door of one project: nothing but its own secrets and its own audience opens it."""
+    """The webhook endpoint of one project: it takes its own secrets and audience alone."""
 
     def __init__(self, project: Project, evidence: Evidence) -> None:
         self._project, self._evidence = project, evidence
@@ -68,81 +117,82 @@ class WebhookEndpoint:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             return JSONResponse({"error": "expected application/json"}, status_code=415)
+
         with log_fields(webhook_id=request.headers.get("webhook-id", ""), **self._about):
             try:
                 return await self._receive(request.app.state.parts, request)
-            except (
-                SignatureError,
-                EventError,
-                InboxUnavailableError,
-                KeySetUnavailableError,
-            ) as error:
-                return self._refusal(error, request)
-            except ClientDisconnect:
-                log.info("delivery.aborted")
-                return Response(status_code=400)
             except HTTPException:
-                raise  # a body over the limit
-            except Exception:
-                log.exception("delivery.crashed")
-                return JSONResponse(
-                    {"error": "this went wrong here; it is logged"}, status_code=500
-                )
+                raise  # a body over the limit, which Starlette answers
+            except Exception as error:  # noqa: BLE001 - the table logs it
+                return self._reject(error, request)
 
     async def _receive(self, parts: AppState, request: Request) -> Response:
-        """The straight line of one delivery. Raises ReceiverError with the reason of a refusal."""
+        """Verify, parse and record one delivery. Raises one of REJECTIONS' errors."""
         body = await request.body()
         verified = await self._verify(parts, request, body)
         if verified.scheme is Scheme.STATIC:
             self._evidence.accepted()
+
         event = parse_event(body)
         if verified.claims is not None:
             check_claims(verified.claims, event)
-        name = name_delivery(self._project.name, verified.scheme, verified.delivery_id)
+
         about = {
             "scheme": str(verified.scheme),
             "webhook_id": verified.delivery_id,
             "type": event.type,
         }
         if isinstance(event, OtherEvent):
-            log.info("delivery.ignored", extra=about)
-            parts.intake.note(RejectedDelivery("ignored", name, event.type))
-            self._count(parts, verified.scheme, "ignored", "other")
-            return JSONResponse({"status": "ignored"})
-        arrival = self._arrival(event, verified, name)
-        accepted = await parts.intake.accept(arrival)
+            return self._ignore(parts, event, verified, about)
+        return await self._record(parts, event, verified, about)
+
+    def _ignore(
+        self, parts: AppState, event: OtherEvent, verified: Verified, about: Mapping[str, str]
+    ) -> Response:
+        log.info("delivery.ignored", extra=about)
+        parts.batcher.note(RejectedDelivery("ignored", self._name(verified), event.type))
+        self._count(parts, verified.scheme, "ignored", "other")
+        return JSONResponse({"status": "ignored"})
+
+    async def _record(
+        self, parts: AppState, event: BatchEvent, verified: Verified, about: Mapping[str, str]
+    ) -> Response:
+        arrival = self._arrival(event, verified, self._name(verified))
+        accepted = await parts.batcher.accept(arrival)
+
         status: Verdict = "accepted" if accepted else "known"
         self._count(parts, verified.scheme, status, event.type)
-        log.info("delivery.recorded", extra=about | {"batch": arrival.batch, "status": status})
+        about = {**about, "batch": arrival.batch}
+        log.info("delivery.recorded", extra={**about, "status": status})
         if event.user_metadata_dropped:
-            log.warning(
-                "delivery.metadata_dropped",
-                extra=about | {"batch": arrival.batch, "cause": METADATA_DROPPED},
-            )
+            log.warning("delivery.metadata_dropped", extra={**about, "cause": METADATA_DROPPED})
         return JSONResponse({"status": status}, status_code=202 if accepted else 200)
 
     async def _verify(self, parts: AppState, request: Request, body: bytes) -> Verified:
-        """Judge the delivery without Gemini's key set, which a static webhook doesn't need, then with it."""
+        """Verify without Gemini's key set, which a static webhook does not need, then with it."""
         secrets, audience = self._project.secrets, self._project.audience
 
-        def judge(keys: KeySet) -> Verified:
+        def verify(keys: KeySet) -> Verified:
             now = time.time()
             return signatures.verify(
                 request.headers, body, now=now, secrets=secrets, keys=keys, audience=audience
             )
 
         with suppress(UnknownKeyError):
-            return judge(KeySet())
+            return verify(KeySet())
         with suppress(UnknownKeyError):
-            return judge(await parts.keys.get())
-        return judge(await parts.keys.refresh())
+            return verify(await parts.keys.get())
+        return verify(await parts.keys.refresh())
+
+    def _name(self, verified: Verified) -> str:
+        return name_delivery(self._project.name, verified.scheme, verified.delivery_id)
 
     def _arrival(self, event: BatchEvent, verified: Verified, name: str) -> Arrival:
-        door: Door = "static" if verified.scheme is Scheme.STATIC else "dynamic"
+        source: Source = "static" if verified.scheme is Scheme.STATIC else "dynamic"
         return Arrival(
-            batch=inbox_name(self._project.name, event.batch),
+            batch=str(BatchName.read(event.batch, self._project.name)),
             event=event.type,
-            door=door,
+            source=source,
             delivery_id=name,
             metadata=msgspec.json.encode(event.user_metadata).decode()
             if event.user_metadata
@@ -150,50 +200,36 @@ class WebhookEndpoint:
             trace=carry_trace(),
         )
 
-    def _count(
-        self,
-        parts: AppState,
-        scheme: str,
-        verdict: Verdict | Literal["unavailable"],
-        event: str = "",
-    ) -> None:
-        """`event` is a proven one's type."""
-        parts.counters.add(definitions.DELIVERIES, self._project.label, scheme or "none", verdict)
+    def _count(self, parts: AppState, scheme: str, result: Result, event: str = "") -> None:
+        """`event` is the type of a verified one."""
+        parts.counters.add(definitions.DELIVERIES, self._project.label, scheme or "none", result)
         if event:
             parts.counters.add(definitions.EVENTS, self._project.label, event)
 
-    def _refusal(self, error: ReceiverError, request: Request) -> Response:
-        """Say no without a hint for an attacker; the log has the cause."""
-        delivery_id = request.headers.get("webhook-id", "")
+    def _reject(self, error: Exception, request: Request) -> Response:
+        """Log, count and answer what REJECTIONS say of the error."""
+        rejection = next(rejection for kind, rejection in REJECTIONS if isinstance(error, kind))
         parts: AppState = request.app.state.parts
-        scheme = _claimed_scheme(request)
-        about = {"cause": str(error), "scheme": scheme}
+        scheme, cause = _claimed_scheme(request), str(error) or type(error).__name__
 
-        def note(verdict: Verdict) -> None:
-            name = name_delivery(self._project.name, "", delivery_id)
-            parts.intake.note(RejectedDelivery(verdict, name, cause=str(error)))
-            self._count(parts, scheme, verdict)
+        is_crash = rejection.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        about = {"cause": cause, "scheme": scheme}
+        log.log(rejection.level, rejection.event, extra=about, exc_info=is_crash)
 
-        if isinstance(error, SignatureError):
-            log.warning("delivery.refused", extra=about)
-            note("refused")
-            if scheme == Scheme.STATIC:
-                self._evidence.refused()
-            return JSONResponse(
-                {"error": "the delivery is not proven to come from Gemini"}, status_code=401
-            )
-        if isinstance(error, EventError):
-            log.warning("delivery.malformed", extra=about)
-            note("malformed")
-            return JSONResponse({"error": str(error)}, status_code=400)
-        log.error("delivery.unavailable", extra=about)
-        self._count(parts, scheme, "unavailable")
-        headers = {"retry-after": str(RETRY_AFTER_S)}
-        return JSONResponse({"error": "try again later"}, status_code=503, headers=headers)
+        if rejection.result:
+            self._count(parts, scheme, rejection.result)
+        if rejection.result and rejection.result != "unavailable":
+            name = name_delivery(self._project.name, "", request.headers.get("webhook-id", ""))
+            parts.batcher.note(RejectedDelivery(rejection.result, name, cause=cause))
+        if rejection.result == "refused" and scheme == Scheme.STATIC:
+            self._evidence.refused()
+
+        answer = {"error": rejection.answer or cause}
+        return JSONResponse(answer, status_code=rejection.status, headers=rejection.headers)
 
 
 def _claimed_scheme(request: Request) -> str:
-    """What the headers say, unproven; empty where that is nothing known."""
+    """The scheme that the headers claim, unproven; empty for an unknown one."""
     with suppress(SignatureError):
         return str(signatures.detect_scheme(request.headers))
     return ""

@@ -105,8 +105,8 @@ def test_mismatch_is_loud(world: World) -> None:
     shown = run(settings, "batches", "show", batch, "--json")
     assert shown.returncode == 1
     assert json.loads(shown.stdout)["balanced"] is False
-    assert shown.stderr == "the books don't balance: 1 requests, 2 results, 0 missing\n"
-    assert stored["judgement"] == "stored; the books don't balance"
+    assert shown.stderr == "the counts don't add up: 1 requests, 2 results, 0 missing\n"
+    assert stored["judgement"] == "stored; the counts don't add up"
     assert run(settings, "verify", batch).returncode == 1
 
 

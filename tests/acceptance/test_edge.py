@@ -11,7 +11,7 @@ import httpx
 import redis
 
 from receiver.inbox.delivery_log import fetch_deliveries
-from receiver.verification.signatures import Secret
+from receiver.verification.keys import Secret
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, running_service
 from tests.receiver import forging

@@ -148,7 +148,8 @@ def test_missed_delivery_is_found_by_replay(world: World) -> None:
     again = run(settings, "replay", "--since", "1h", "--json")
     tally = json.loads(again.stdout)
     assert (
-        tally | {"found": 1, "stored": 1, "queued": [], "owed": 0, "unfinished": 0, "unclear": []}
+        tally
+        | {"found": 1, "stored": 1, "queued": [], "pending": 0, "unfinished": 0, "unclear": []}
         == tally
     )
 

@@ -98,7 +98,7 @@ def agreed(first: str, second: str) -> Samples | None:
     """What both show, once all is settled."""
     samples, others = scrape(first), scrape(second)
     settled = value(samples, "gbr_inbox_entries", state="done") == 3 and value(
-        samples, "gbr_dead_letters_total"
+        samples, "gbr_buried_batches_total"
     )
     written = value(samples, "gbr_stage_duration_seconds_count", stage="whole") == 3
     idle = (
@@ -136,7 +136,7 @@ def test_all_processes_show_what_all_have_done(world: World) -> None:
     for kind, count in (("results.stored", 2), ("results.failed", 1), ("batch.buried", 1)):
         assert value(samples, "gbr_notices_total", type=kind, result="delivered") == count
     assert value(samples, "gbr_inbox_entries", state="buried") == 1
-    assert value(samples, "gbr_inbox_entries", state="owed") == 0
+    assert value(samples, "gbr_inbox_entries", state="pending") == 0
     assert (
         value(samples, "gbr_results_total", outcome="ok")
         == sum(one["outcomes"]["ok"] for one in manifests)

@@ -44,7 +44,7 @@ def telling(world: World, url: str, **more: str) -> dict[str, str]:
 def knock(client: "redis.Redis", batch: str) -> None:
     """As a delivery would, without a web process."""
     Inbox(client).accept([Arrival(batch, "batch.succeeded", "replay")])
-    JobQueue(client).ring([batch])
+    JobQueue(client).enqueue([batch])
 
 
 def test_every_end_is_told_and_verified(world: World, client: "redis.Redis") -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import redis
 
-from receiver.inbox.scripts import COUNTERS, LOOK
+from receiver.inbox.redis import COUNTERS, RECONCILE
 from receiver.recovery.reconcile import MISSED
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
@@ -23,7 +23,7 @@ def missed(client: "redis.Redis") -> int:
 
 
 def has_looked(client: "redis.Redis") -> bool:
-    return client.hexists(LOOK, "complete")
+    return client.hexists(RECONCILE, "complete")
 
 
 def test_missed_webhooks_are_found_and_counted(world: World) -> None:
@@ -92,7 +92,7 @@ def test_command_says_what_it_saw(world: World) -> None:
     )
     assert run(settings | QUICK, "worker", "--burst").returncode == 0
     again = json.loads(run(settings, "reconcile", "--json").stdout)
-    assert (again["tally"]["stored"], again["missed"], again["expiring"]) == (1, [], [])
+    assert (again["counts"]["stored"], again["missed"], again["expiring"]) == (1, [], [])
     assert (
         run(settings | {"RECONCILE_INTERVAL_S": "900"}, "reconcile", "--if-due").stdout
         == "not due yet\n"

@@ -16,7 +16,8 @@ from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.job_queue import JobQueue
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.notices.outbox import Outbox
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
@@ -142,7 +143,7 @@ def go_wrong(vault: Vault) -> None:
             mapping={"state": "open", "attempts": 0, "waits": 0, "metadata": "{no"},
         )
         client.zadd("gbr:due", {"batches/crash": 1})
-        JobQueue(client).ring(["batches/crash"])
+        JobQueue(client).enqueue(["batches/crash"])
         log = world.folder / "worker.log"
         eventually(lambda: "DecodeError" in log.read_text(), 20, "the crash of a job")
         client.delete("gbr:due")

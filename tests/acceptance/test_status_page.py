@@ -10,7 +10,8 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, expect
 
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
 from tests.acceptance.conftest import World
@@ -211,7 +212,7 @@ def hostile_world(world: World) -> Iterator[list[str]]:
                     )
                 ]
             )
-            inbox.give_up(["batches/lost"], HOSTILE * 9)
+            inbox.bury_by_hand(["batches/lost"], HOSTILE * 9)
         yield [
             "/status",
             f"/status/{stored}",

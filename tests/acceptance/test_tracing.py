@@ -15,7 +15,8 @@ import redis
 from deploy.sandbox.delivery.signing import sign_v1
 from deploy.sandbox.processes import allocate_port, start, stop
 from receiver.inbox.job_queue import JobQueue
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
 from tests.collector import Collector, SeenSpan, running_collector
@@ -163,7 +164,7 @@ def test_trace_goes_from_delivery_to_manifest(world: World, collector: Collector
             Inbox(client).accept(
                 [Arrival("batches/replayed", "batch.failed", "replay", reopen="all")]
             )
-            JobQueue(client).ring(["batches/replayed"])
+            JobQueue(client).enqueue(["batches/replayed"])
         eventually(lambda: "batches/replayed" in jobs(collector), 20, "the span of a replay")
     assert jobs(collector)["batches/replayed"].parent_id == ""
     trace_id = jobs(collector)[batch].trace_id

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
-from receiver.inbox.scripts import LOOK
+from receiver.inbox.redis import RECONCILE
 from receiver.recovery.web_presence import read_web_processes
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import run
@@ -192,8 +192,10 @@ def test_worker_without_the_secret_raises_no_alarm(owner: Owner) -> None:
         )
         owner.serve(stack)
         eventually(lambda: kinds_of_faults(client) == [], 20, "what the web process sees")
-        before = int(client.hget(LOOK, "began") or 0)
-        eventually(lambda: int(client.hget(LOOK, "began") or 0) > before + 3000, 20, "more runs")
+        before = int(client.hget(RECONCILE, "began") or 0)
+        eventually(
+            lambda: int(client.hget(RECONCILE, "began") or 0) > before + 3000, 20, "more runs"
+        )
         for settings in (without, owner.settings):
             said = run(settings, "status")
             assert (said.returncode, said.stderr, said.stdout.splitlines()[-1]) == (
@@ -330,7 +332,7 @@ def test_schedule_warns_of_a_disabled_webhook(owner: Owner) -> None:
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(owner.world.redis_url))
         owner.serve(stack)
-        eventually(lambda: client.hexists(LOOK, "complete"), 20, "the first look")
+        eventually(lambda: client.hexists(RECONCILE, "complete"), 20, "the first look")
         assert "webhook." not in log.read_text()
         eventually(lambda: kinds_of_faults(client) == [], 20, "a look that finds nothing")
         owner.patch(state="disabled")

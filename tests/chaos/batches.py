@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from tests.chaos.system import System
 
 ROWS = 3  # responses of a batch

@@ -6,7 +6,8 @@ What it stores is what a storm must have stored, byte for byte.
 import os
 import sys
 
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from workers.process import process_batch
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from deploy.sandbox.valkey import running_valkey
 from receiver.inbox.entries import Entry
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from tests.chaos.checker import MANIFEST, files_of, is_torn
 from tests.chaos.report import Options, Report
 from tests.nasty import answer, failure

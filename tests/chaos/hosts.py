@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import redis
 
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from tests.bench.tables import draw
 from tests.chaos.batches import attempts_of, ledger
 from tests.chaos.narrow_source import narrow_source

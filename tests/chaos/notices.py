@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.sandbox.processes import allocate_port, stop
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.notices.outbox import Outbox
 from tests.chaos.batches import add_steadily, ledger
 from tests.chaos.checker import Watcher, judge

@@ -5,7 +5,8 @@ import statistics
 import time
 from pathlib import Path
 
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from tests.chaos.batches import add_batches, wait_for_stored
 from tests.chaos.checker import Watcher, judge
 from tests.chaos.report import Options, Report

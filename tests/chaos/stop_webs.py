@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from tests.chaos.posts import post, sign_delivery
 from tests.chaos.stop_ways import Stopped, Way, stop_as
 from tests.chaos.system import Process, System

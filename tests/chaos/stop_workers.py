@@ -9,7 +9,8 @@ from pathlib import Path
 
 import redis
 
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from tests.chaos.batches import attempts_of
 from tests.chaos.stop_ways import Stopped, Way, stop_as
 from tests.chaos.system import Process, System

@@ -10,9 +10,10 @@ from contextlib import suppress
 import redis
 
 from deploy.sandbox.processes import allocate_port
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.job_queue import QUEUE, open_queue
-from receiver.inbox.ledger import Inbox, connect
-from receiver.inbox.summaries import Summary
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from tests.chaos.batches import (
     ROWS,
     add_steadily,

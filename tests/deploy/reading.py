@@ -9,9 +9,7 @@ import click
 import yaml
 
 from receiver.cli import main
-from receiver.settings.secret_files import SECRETS
-from receiver.settings.settings import read_settings
-from receiver.settings.variables import VARIABLES
+from receiver.settings.settings import SECRETS, VARIABLES, read_settings
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"

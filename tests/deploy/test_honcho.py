@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.sandbox.processes import start, stop
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
 from tests.chaos.stop_ways import family

@@ -10,7 +10,7 @@ from receiver.gemini.webhook_diagnosis import NOTES, Kind
 from tests.deploy.reading import DEPLOY, ROOT
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
-UNSEEN = {*NOTES, "unreachable"}  # by a look, which knocks at no door
+UNSEEN = {*NOTES, "unreachable"}  # by a look, which sends nothing to the endpoint
 FAULTS = [f"webhook.{kind}" for kind in get_args(Kind) if kind not in UNSEEN]
 
 
@@ -49,6 +49,10 @@ def logged_in(path: Path) -> Iterator[tuple[str, set[str]]]:
     module = ast.parse(path.read_text())
     for node in ast.walk(module):
         match node:
+            case ast.Call(func=ast.Name(id="Rejection"), args=[_, event, level, *_]):
+                levels = {ast.unparse(level).removeprefix("logging.").lower()}
+            case ast.Call(args=[_, ast.Attribute(value=ast.Name(id="rejection"), attr="event")]):
+                continue  # one of those
             case ast.Call(
                 func=ast.Attribute(value=ast.Name(id="log"), attr="log"), args=[level, event, *_]
             ):

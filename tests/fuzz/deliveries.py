@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from receiver.settings.settings import read_settings
-from receiver.telemetry.log_formats import JsonFormatter
+from receiver.telemetry.logs import JsonFormatter
 from receiver.web.app import create_app
 from tests.chaos.report import Report
 from tests.fuzz.mutations import mutate

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from receiver.verification.signatures import KeySet, Secret
+from receiver.verification.keys import KeySet, Secret
 
 NOW = 1769083200
 ID = "msg_0b6f1b1e-0000-4000-8000-000000000001"

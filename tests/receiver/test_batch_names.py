@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.batch_names import INBOX_NAME, PROJECT, inbox_name, parse_inbox_name, split_inbox_name
+from receiver.batch_names import INBOX_NAME, PROJECT, BatchName
 from receiver.errors import EventError
 
 PROJECTS = st.just("") | st.from_regex(PROJECT, fullmatch=True) | st.just("batches")
@@ -11,16 +11,17 @@ BATCHES = st.from_regex(r"batches/[A-Za-z0-9_-]{1,128}", fullmatch=True)
 
 @given(PROJECTS, BATCHES)
 def test_names_come_back(project: str, batch: str) -> None:
-    name = inbox_name(project, batch)
+    name = str(BatchName.read(batch, project))
     assert INBOX_NAME.fullmatch(name)
-    assert split_inbox_name(name) == (project, batch)
-    assert parse_inbox_name(name) == name
+    back = BatchName.read(name)
+    assert (back.project, back.gemini) == (project, batch)
+    assert BatchName.parse(name) == BatchName.parse(back.short) == back
 
 
 @given(PROJECTS, BATCHES, PROJECTS, BATCHES)
 def test_no_two_batches_share_a_name(project: str, batch: str, other: str, another: str) -> None:
     same = (project, batch) == (other, another)
-    assert (inbox_name(project, batch) == inbox_name(other, another)) is same
+    assert (str(BatchName.read(batch, project)) == str(BatchName.read(another, other))) is same
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_no_two_batches_share_a_name(project: str, batch: str, other: str, anoth
     ],
 )
 def test_people_may_write_less(text: str, project: str, name: str) -> None:
-    assert parse_inbox_name(text, project) == name
+    assert str(BatchName.parse(text, project)) == name
 
 
 @pytest.mark.parametrize(
@@ -43,4 +44,4 @@ def test_people_may_write_less(text: str, project: str, name: str) -> None:
 )
 def test_other_texts_are_no_names(text: str) -> None:
     with pytest.raises(EventError):
-        parse_inbox_name(text)
+        BatchName.parse(text)

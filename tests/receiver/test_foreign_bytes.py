@@ -1,4 +1,4 @@
-"""Another program has written into our Redis: one bad member or key, and every view shows the rest."""
+"""Another program wrote into our Redis: one bad member or key, and every view shows the rest."""
 
 import json
 from collections.abc import Callable
@@ -11,11 +11,21 @@ from receiver.cli import main
 from receiver.inbox.job_queue import QUEUE, JobQueue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import (
+    BURIED,
+    COUNTERS,
+    DEAD_NOTICES,
+    DELIVERIES,
+    DONE,
+    DUE,
+    METRICS,
+    NOTICE_TARGETS,
+    RECONCILE,
+    REFUSALS,
+    WEB_PROCESSES,
+)
 from receiver.inbox.redispatch import sweep
-from receiver.inbox.scripts import BURIED, COUNTERS, DELIVERIES, DONE, DUE, LOOK, METRICS, REFUSALS
-from receiver.notices.outbox import DEAD, TARGETS
 from receiver.recovery.reconcile_lock import ReconcileLock
-from receiver.recovery.web_presence import WEB
 from receiver.settings.settings import read_settings
 from receiver.status.pages import Pages
 from receiver.status.queries import read_all, read_list
@@ -50,10 +60,10 @@ SPOILS: dict[str, Spoil] = {
         COUNTERS, mapping={b"\xff": 1, "unbalanced_batches": b"\xff"}
     ),
     "metric": lambda client: client.hset(METRICS, mapping={b"\xff": b"\xff"}),
-    "look": lambda client: client.hset(LOOK, mapping={"began": b"\xff", "complete": "soon"}),
-    "web": lambda client: client.hset(WEB, b"\xff", b"\xff"),
-    "target": lambda client: client.sadd(TARGETS, b"\xff"),
-    "dead notice": lambda client: client.zadd(DEAD, {b"\xff": 1}),
+    "look": lambda client: client.hset(RECONCILE, mapping={"began": b"\xff", "complete": "soon"}),
+    "web": lambda client: client.hset(WEB_PROCESSES, b"\xff", b"\xff"),
+    "target": lambda client: client.sadd(NOTICE_TARGETS, b"\xff"),
+    "dead notice": lambda client: client.zadd(DEAD_NOTICES, {b"\xff": 1}),
     "queue": lambda client: client.lpush(f"rq:queue:{QUEUE}", b"\xff"),
     "worker": lambda client: client.sadd(f"rq:workers:{QUEUE}", b"\xff", "rq:worker:junk", "junk"),
     "worker of no hash": lambda client: (
@@ -68,10 +78,10 @@ TYPES = [
     REFUSALS,
     COUNTERS,
     METRICS,
-    LOOK,
-    WEB,
-    TARGETS,
-    DEAD,
+    RECONCILE,
+    WEB_PROCESSES,
+    NOTICE_TARGETS,
+    DEAD_NOTICES,
     DUE,
     f"rq:workers:{QUEUE}",
 ]
@@ -143,9 +153,9 @@ def test_sweep_and_delivery_go_on(spoilt: str, client: "redis.Redis") -> None:
     sweep(inbox, JobQueue(client))
     assert client.hexists("gbr:entry:batches/new", "rung_until")
     InboxQueries(client).unsettled()
-    looks = ReconcileLock(client, 900)
-    assert looks.is_due()
-    assert looks.take() is not None
+    lock = ReconcileLock(client, 900)
+    assert lock.is_due()
+    assert lock.acquire() is not None
 
 
 @pytest.mark.parametrize("place", ["due", "buried", "done"])
@@ -159,7 +169,7 @@ def test_odd_member_is_named(client: "redis.Redis", redis_url: str, place: str) 
     )
 
 
-@pytest.mark.parametrize("key", [DUE, BURIED, DELIVERIES, LOOK])
+@pytest.mark.parametrize("key", [DUE, BURIED, DELIVERIES, RECONCILE])
 def test_key_of_another_type_is_named(client: "redis.Redis", redis_url: str, key: str) -> None:
     client.set(key, "junk")
     assert f"the key {key} in Redis is a string instead of a" in run(redis_url, "status").stderr

@@ -90,7 +90,7 @@ def test_what_no_retry_can_help_is_buried_at_once() -> None:
 def test_wait_is_never_shorter_than_asked(
     fault: Fault, past: Past, asked_s: float | None, delay_s: float
 ) -> None:
-    assert plan_next(fault, past, USUAL, asked_s=asked_s).delay_s == delay_s
+    assert plan_next(fault, past, USUAL, retry_after_s=asked_s).delay_s == delay_s
 
 
 @pytest.mark.parametrize(

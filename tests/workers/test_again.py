@@ -8,9 +8,8 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.inbox.entries import ENTRY
 from receiver.inbox.ledger import Arrival
-from receiver.inbox.scripts import DUE, METRICS
+from receiver.inbox.redis import DUE, ENTRY, METRICS
 from receiver.outputs.judgement import judge_manifest
 from receiver.storage.replaced import find_replaced, set_aside
 from tests.receiver.listing import ago
@@ -146,7 +145,7 @@ def test_refusal_that_the_job_finds_leaves_the_batch_stored(liar: Liar) -> None:
         "",
     )
     assert "the result file has expired or was deleted" in liar.entry.cause
-    assert liar.client.hget(METRICS, "gbr_dead_letters_total") is None
+    assert liar.client.hget(METRICS, "gbr_buried_batches_total") is None
     assert run("replay", "--again", "b1").exit_code == 1
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.batches.submit import send_input
 from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
@@ -52,9 +52,9 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
     submit`.
     """
     settings = load_settings()
-    project, name = split_inbox_name(read_name(settings, batch, label))
-    storage, batch_id = open_storage(settings.storage_url), name.removeprefix("batches/")
-    manifest = load_manifest(storage, batch_id)
+    chosen_batch = BatchName.read(read_name(settings, batch, label))
+    name, storage = chosen_batch.gemini, open_storage(settings.storage_url)
+    manifest = load_manifest(storage, name)
     if manifest is None:
         raise StorageError(
             f"{name} is not stored yet: what failed is known once it is", retryable=False
@@ -63,31 +63,31 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
     if chosen is None:
         raise click.UsageError("the manifest does not say which model answered: give --model")
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
-        requests = Path(folder) / f"retry-of-{batch_id}.jsonl"
+        requests = Path(folder) / f"retry-of-{chosen_batch.id}.jsonl"
         if not write_retries(storage, manifest, requests, asked):
             click.echo(f"nothing of {name} is worth sending again", err=True)
             return
-        order = read_order(storage, batch_id)
+        order = read_order(storage, name)
         with requests.open("rb") as lines:
             is_embedding = asks_for_embedding(lines.readline())
         request = SubmitRequest(
-            project=project,
+            project=chosen_batch.project,
             model=chosen.removeprefix("models/"),
             is_embedding=is_embedding,
-            display_name=display_name or f"retry of {batch_id}",
+            display_name=display_name or f"retry of {chosen_batch.id}",
             webhook=order.webhook if order else None,
             metadata=order.metadata if order else None,
             retry_of=name,
             allow_unknown_fields=True,  # Gemini took these requests before
         )
         sent = send_input(settings, requests, request, as_json=as_json)
-    _link(storage, batch_id, [one.batch for one in sent])
+    _link(storage, name, [one.batch for one in sent])
 
 
-def _link(storage: Storage, batch_id: str, sent: list[str]) -> None:
-    earlier = read_resubmitted(storage, batch_id)
+def _link(storage: Storage, batch: str, sent: list[str]) -> None:
+    earlier = read_resubmitted(storage, batch)
     names = list(dict.fromkeys([*earlier, *sent]))
-    storage.put_many([(resubmitted_name(batch_id), msgspec.json.encode(names))])
+    storage.put_many([(resubmitted_name(batch), msgspec.json.encode(names))])
 
 
 @command("merged")
@@ -108,8 +108,8 @@ def merged(ctx: click.Context, batch: str, *, label: str | None, as_json: bool) 
     there are.
     """
     settings = load_settings()
-    batch_id = split_inbox_name(read_name(settings, batch, label))[1].removeprefix("batches/")
-    view = view_retries(open_storage(settings.storage_url), batch_id)
+    name = BatchName.read(read_name(settings, batch, label)).gemini
+    view = view_retries(open_storage(settings.storage_url), name)
     click.echo(msgspec.json.encode(_describe(view))) if as_json else _print(view)
     if not view.is_well:
         ctx.exit(1)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from receiver.batch_names import split_inbox_name
 from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.projects import project_option, read_name
@@ -56,9 +55,7 @@ def results(  # noqa: PLR0913 - one parameter an option
     manifest, row = parse_record(name, data), None
     if manifest.index is not None:
         with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
-            row = find_row(
-                storage, split_inbox_name(name)[1].removeprefix("batches/"), key, Path(folder)
-            )
+            row = find_row(storage, name, key, Path(folder))
     if row is None:
         raise click.ClickException(
             f"{name} has no result for {json.dumps(key)}: {explain_absence(manifest, key)}"

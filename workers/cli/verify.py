@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from receiver.batch_names import parse_inbox_name, split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.cli.progress import show_progress
@@ -56,7 +56,7 @@ def verify(
     named, and so is what could not be checked.
     """
     settings = load_settings()
-    names = [split_inbox_name(parse_inbox_name(batch))[1] for batch in batches]
+    names = [BatchName.parse(batch).gemini for batch in batches]
     storage = open_storage(settings.storage_url)
     reports = []
     for name in names:

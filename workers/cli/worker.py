@@ -3,7 +3,7 @@
 import click
 
 from receiver.cli.command import command, load_settings, warn_of_unknown
-from receiver.telemetry.logs import log_what_escapes
+from receiver.telemetry.logs import log_uncaught_errors
 from workers.job.context import current_settings
 from workers.worker.main import run_worker
 
@@ -13,6 +13,6 @@ from workers.worker.main import run_worker
 def worker(*, burst: bool) -> None:
     """Run a worker: fetch results, split them, store them."""
     settings = load_settings()
-    log_what_escapes()
+    log_uncaught_errors()
     warn_of_unknown(settings)
     run_worker(current_settings(), burst=burst)

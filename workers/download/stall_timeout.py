@@ -13,7 +13,7 @@ from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
-from receiver.telemetry.log_fields import FollowingThread
+from receiver.telemetry.log_fields import ContextThread
 
 CHECKS_PER_WINDOW = 40
 MAX_CHECK_INTERVAL_S = 1.0
@@ -35,7 +35,7 @@ class StallWatch:
         self._cut_at: float | None = None
         self._socket: socket.socket | None = None
         self._ended = Event()
-        self._thread = FollowingThread(target=self._watch, name="stall-watch", daemon=True)
+        self._thread = ContextThread(target=self._watch, name="stall-watch", daemon=True)
 
     def __enter__(self) -> Self:
         self._wait_begins()

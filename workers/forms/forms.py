@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 from msgspec import UNSET
 
+from receiver.batch_names import BatchName
 from receiver.outputs.forms import Form
 from receiver.outputs.manifest import FormsRecord, Record
 from receiver.outputs.outcomes import Outcome
@@ -72,9 +73,7 @@ class Forms:
         self._index = FormsIndex(folder / "index")
         self._outputs = FormOutputs(storage, check, folder, self._index)
         names = FormNames(batch_id, settings.template)
-        self._target = FormTarget(
-            f"batches/{batch_id.removeprefix('batches/')}", names, self._outputs
-        )
+        self._target = FormTarget(BatchName.read(batch_id).gemini, names, self._outputs)
         self._table: Table | None = None
         media = MediaWriter(self._target, folder)
         self._writers = [self._writer(form, media) for form in settings.forms]

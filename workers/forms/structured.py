@@ -6,13 +6,10 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from receiver.errors import BrokenAnswerError
 from workers.results.large_lines import MAX_VALUES, find_excess
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-
-
-class BrokenAnswerError(Exception):
-    """An answer can't take a form; the message says why."""
 
 
 def encode_calls(calls: Iterable[dict[str, Any]]) -> bytes:

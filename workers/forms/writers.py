@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from receiver.errors import BrokenAnswerError
 from receiver.outputs.forms import Form
 from receiver.outputs.outcomes import Outcome
 from workers.forms.answers import NO_CANDIDATE, Answer, Candidate, plain_text
 from workers.forms.media import Decoded, decode_media
 from workers.forms.names import FormNames
 from workers.forms.outputs import FormOutputs
-from workers.forms.structured import BrokenAnswerError, StructuredAnswers, encode_calls
+from workers.forms.structured import StructuredAnswers, encode_calls
 from workers.forms.table import COUNTS, FurtherCandidate, Table, TableRow, read_embedding
 from workers.results.parser import parse_result
 from workers.results.rules import Result

@@ -17,7 +17,7 @@ from receiver.settings.projects import Project
 from receiver.settings.settings import Settings, read_settings
 from receiver.storage import Storage, open_storage
 from receiver.storage.cleanup import clear_leftovers
-from receiver.storage.disk_errors import explain
+from receiver.storage.errors import explain_os_error
 from workers.job.job_telemetry import JobTelemetry
 from workers.job.lease import LeaseKeeper
 
@@ -86,7 +86,9 @@ def open_scratch(settings: Settings, storage: Storage) -> Iterator[Path]:
             yield Path(folder)
     except OSError as error:
         what = f"{place} did not hold the results on their way to the storage"
-        raise StorageError(f"{what}: {explain(error)}; it is tried again by itself") from error
+        raise StorageError(
+            f"{what}: {explain_os_error(error)}; it is tried again by itself"
+        ) from error
 
 
 def _scratch_place(settings: Settings, storage: Storage) -> Path:
@@ -103,7 +105,7 @@ def clear_old_scratch(settings: Settings, storage: Storage) -> None:
         try:
             cleared = clear_leftovers(place, pattern)
         except OSError as error:
-            log.warning("worker.leftovers_kept", extra=about | {"cause": explain(error)})
+            log.warning("worker.leftovers_kept", extra=about | {"cause": explain_os_error(error)})
         else:
             if cleared:
                 log.info("worker.leftovers_cleared", extra=about | {"count": cleared})

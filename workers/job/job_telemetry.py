@@ -9,8 +9,8 @@ import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.gemini.operations import Batch
+from receiver.inbox.entry_fields import JobProgress, Stage
 from receiver.inbox.ledger import Inbox
-from receiver.inbox.progress import JobProgress, Stage
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.telemetry.metrics import definitions
@@ -113,7 +113,7 @@ def announce(inbox: Inbox, manifest: Manifest) -> None:
 
     if unbalanced:
         try:
-            inbox.count("unbalanced_batches")
+            inbox.increment("unbalanced_batches")
         except (
             InboxUnavailableError
         ) as error:  # the manifest says it for good; the counter is a convenience

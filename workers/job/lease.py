@@ -8,14 +8,20 @@ from threading import Event
 from types import TracebackType
 from typing import Self, TypeVar
 
-from receiver.errors import Fault, InboxUnavailableError, LeaseLostError, ReceiverError
+from receiver.errors import (
+    Fault,
+    InboxUnavailableError,
+    LeaseLostError,
+    OutOfTimeError,
+    ReceiverError,
+    ShuttingDownError,
+)
 from receiver.inbox.entries import State
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import Summary
 from receiver.notices.payloads import Message
 from receiver.retry import Counter
-from receiver.telemetry.log_fields import FollowingThread
+from receiver.telemetry.log_fields import ContextThread
 from workers.job.shared_memory import (
     beat,
     forget_lease,
@@ -42,18 +48,6 @@ def clock_s() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-class ShuttingDownError(ReceiverError):
-    """The process was asked to stop; the batch goes back uncounted."""
-
-    retryable = True
-
-
-class OutOfTimeError(ReceiverError):
-    """The job ran into its time limit; the batch goes back as an error."""
-
-    retryable = True
-
-
 class LeaseKeeper:
     """A context manager that renews a lease in a thread; `check` raises once the job must stop."""
 
@@ -73,7 +67,7 @@ class LeaseKeeper:
         self._lost = False
         self._stop_seen_s: float | None = None
         self._ended = Event()
-        self._thread = FollowingThread(target=self._run, name="lease", daemon=True)
+        self._thread = ContextThread(target=self._run, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         remember_lease(self.lease)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import UNSET, UnsetType
 
-from receiver.errors import GeminiError, ManifestError, ReceiverError
+from receiver.errors import DoubtedError, FewerResultsError, GeminiError, ManifestError
 from receiver.gemini.operations import Batch
 from receiver.outputs.manifest import read_manifest
 from receiver.outputs.outcomes import Outcome
@@ -18,20 +18,6 @@ from workers.results.rules import malformed
 from workers.store.batch_input import BatchInput
 
 MAX_READINGS = 20  # that differ; over an hour and a half by default
-
-
-class DoubtedError(ReceiverError):
-    """The results look wrong, and are asked for again before they are believed."""
-
-    retryable = True
-
-    def __init__(self, message: str, *, delay_s: float) -> None:
-        super().__init__(message)
-        self.delay_s = delay_s
-
-
-class FewerResultsError(ReceiverError):
-    """A batch that was stored came again with less in it: what is stored stays."""
 
 
 def summarise_reading(

@@ -6,20 +6,22 @@
 import logging
 from collections.abc import Callable
 
-from receiver.errors import GeminiError, LeaseLostError, ManifestError, ReceiverError, StorageError
-from receiver.inbox.summaries import Summary, summarise
+from receiver.errors import (
+    DoubtedError,
+    GeminiError,
+    LeaseLostError,
+    ManifestError,
+    NotReadyError,
+    ReceiverError,
+    ShuttingDownError,
+    StorageError,
+)
+from receiver.inbox.entry_fields import Summary, summarise
 from receiver.outputs.manifest import Manifest
 from receiver.retry import OUTAGE_CAP_S, Next, Patience, jittered, plan_next, plan_wait_s
-from workers.job.lease import LeaseKeeper, ShuttingDownError
-from workers.job.readings import DoubtedError
+from workers.job.lease import LeaseKeeper
 
 log = logging.getLogger(__name__)
-
-
-class NotReadyError(ReceiverError):
-    """Gemini has not finished the batch, or not yet said where its results are."""
-
-    retryable = True
 
 
 def settle(
@@ -68,8 +70,8 @@ def _settle_error(
     find_stored: Callable[[], Manifest | None],
 ) -> None:
     cause, past = str(error), keeper.lease.past
-    asked_s = error.retry_after_s if isinstance(error, GeminiError) else None
-    plan = plan_next(error.fault, past, patience, retryable=error.retryable, asked_s=asked_s)
+    after_s = error.retry_after_s if isinstance(error, GeminiError) else None
+    plan = plan_next(error.fault, past, patience, retryable=error.retryable, retry_after_s=after_s)
     if plan.action == "postpone":
         _postpone(keeper, plan, cause)
         return

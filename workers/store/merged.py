@@ -87,14 +87,12 @@ class MergedView:
         )
 
 
-def view_retries(storage: Storage, batch_id: str) -> MergedView:
+def view_retries(storage: Storage, batch: str) -> MergedView:
     """Follow a stored batch through all that took its requests over. Raises StorageError."""
-    manifest = load_manifest(storage, batch_id)
+    manifest = load_manifest(storage, batch)
     if manifest is None:
-        raise StorageError(f"batches/{batch_id} is not stored yet", retryable=False)
-    first = FollowedBatch(
-        f"batches/{batch_id}", stored=True, judgement=judge_manifest(manifest).text
-    )
+        raise StorageError(f"{batch} is not stored yet", retryable=False)
+    first = FollowedBatch(manifest.batch, stored=True, judgement=judge_manifest(manifest).text)
     view, ends = MergedView([first]), list[Manifest]()
     _follow(storage, manifest, first, view, ends)
     _count(storage, manifest, view)
@@ -120,7 +118,7 @@ def _follow(
     for name in names:
         if any(one.batch == name for one in view.batches):
             continue
-        found = load_manifest(storage, name.removeprefix("batches/"))
+        found = load_manifest(storage, name)
         followed = FollowedBatch(name, stored=found is not None)
         view.batches.append(followed)
         _add_fates(storage, found, view, followed)
@@ -162,7 +160,7 @@ def _read_rows(storage: Storage, manifest: Manifest) -> Iterable[StoredRow]:
     if manifest.index is None:
         return
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
-        for row in read_index(storage, manifest.batch.removeprefix("batches/"), Path(folder)):
+        for row in read_index(storage, manifest.batch, Path(folder)):
             if row.outcome != Outcome.DUPLICATE:
                 yield row
 
@@ -170,9 +168,7 @@ def _read_rows(storage: Storage, manifest: Manifest) -> Iterable[StoredRow]:
 def _read_input(storage: Storage, batch: str, result_key: str) -> Sequence[str] | None:
     """The keys of the requests of a batch, each once; None where the storage does not know them."""
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
-        known = BatchInput.fetch(
-            storage, batch.removeprefix("batches/"), Path(folder), lambda: None, result_key
-        )
+        known = BatchInput.fetch(storage, batch, Path(folder), lambda: None, result_key)
         return None if known is None else list(dict.fromkeys(known.keys()))
 
 

@@ -22,7 +22,7 @@ class Naming:
 
     def bind(self, manifest: Manifest) -> Namer:
         return self.template.bind(
-            manifest.batch.removeprefix("batches/"),
+            manifest.batch,
             display_name=manifest.display_name,
             model=manifest.model,
             created=manifest.created,

@@ -22,17 +22,17 @@ def write_retries(storage: Storage, manifest: Manifest, target: Path, asked: Pat
     line of the results has are worth it, too. Raises SubmissionError where the requests themselves
     are not known.
     """
-    batch_id, result_key = manifest.batch.removeprefix("batches/"), manifest.result_key or ""
+    result_key = manifest.result_key or ""
     if asked is None and find_again(manifest) == "keys":
         words = f"the storage does not hold the requests of {manifest.batch} themselves"
         raise SubmissionError(f"{words}: name their file with --input")
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
         path = Path(folder) / "retry"
-        has_rows = storage.read_to_file(retry_name(batch_id), path)
+        has_rows = storage.read_to_file(retry_name(manifest.batch), path)
         if asked is None:
             return _copy_whole(path, target, manifest.batch) if has_rows else 0
         again = _read_keys(path, result_key) if has_rows else set[str]()
-        rows = read_index(storage, batch_id, Path(folder)) if manifest.index else ()
+        rows = read_index(storage, manifest.batch, Path(folder)) if manifest.index else ()
         seen = {row.key for row in rows}
     return _select(asked, target, result_key, lambda key: key in again or key not in seen)
 

@@ -43,8 +43,7 @@ def check_forms(
     forms = manifest.forms
     if not isinstance(forms, FormsRecord):
         return
-    batch_id = manifest.batch.removeprefix("batches/")
-    name, path = forms_name(batch_id), scratch / "forms"
+    name, path = forms_name(manifest.batch), scratch / "forms"
     if not storage.read_to_file(name, path):
         yield Discrepancy(name, None, "it is not there")
         return
@@ -63,7 +62,9 @@ def check_forms(
         said = f"{forms.objects}, {forms.bytes} bytes, failed {forms.failed}"
         found = f"{dict(sums.objects)}, {sums.size_bytes} bytes, failed {dict(sums.failed)}"
         yield Discrepancy(
-            manifest_name(batch_id), None, f"it says of the forms {said}; their index has {found}"
+            manifest_name(manifest.batch),
+            None,
+            f"it says of the forms {said}; their index has {found}",
         )
 
 

@@ -74,7 +74,7 @@ class FormRebuild:
         options = _FormOptions(self._naming.template, self._forms, self._schema)
         return Forms(
             options,
-            self._manifest.batch.removeprefix("batches/"),
+            self._manifest.batch,
             NullStorage(),
             lambda: None,
             scratch,

@@ -92,14 +92,13 @@ class Rebuild:
                 digest.update(chunk)
                 yield chunk
 
-        batch_id = self._manifest.batch.removeprefix("batches/")
         namer = self._naming.bind(self._manifest)
         sink = CountingSink(groups=namer.groups)
         counts, folder = self._counts, self._scratch
         with (
             self._forms.open(folder) as forms,
             Split(
-                batch_id,
+                self._manifest.batch,
                 NullStorage(),
                 namer,
                 counts,

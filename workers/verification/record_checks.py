@@ -83,8 +83,8 @@ def fetch_input(
     if manifest.input is None:
         return None
     try:
-        batch_id = manifest.batch.removeprefix("batches/")
-        return BatchInput.fetch(storage, batch_id, scratch, lambda: None, manifest.result_key or "")
+        result_key = manifest.result_key or ""
+        return BatchInput.fetch(storage, manifest.batch, scratch, lambda: None, result_key)
     except StorageError as error:
         if error.retryable:
             raise

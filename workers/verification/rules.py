@@ -140,7 +140,7 @@ def check_totals(manifest: Manifest, manifest_name: str) -> Iterator[Discrepancy
             manifest_name, None, "it knows how many requests there were, but not what is missing"
         )
     elif not manifest.balanced:
-        yield Discrepancy(manifest_name, None, "it says itself that the books don't balance")
+        yield Discrepancy(manifest_name, None, "it says itself that the counts don't add up")
 
 
 class _Reader:

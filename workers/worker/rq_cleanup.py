@@ -13,6 +13,8 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.worker_registration import clean_worker_registry
 
+from receiver.inbox.redis import now_ms
+
 log = logging.getLogger(__name__)
 
 
@@ -41,8 +43,8 @@ class RegistryCleaner:
         registry = StartedJobRegistry(queue=self._queue)
         for job_id in registry.get_expired_job_ids():
             self._delete(job_id)
-        seconds, _ = self._queue.connection.time()
-        self._queue.connection.zremrangebyscore(registry.key, 0, seconds)
+        now_s = now_ms(self._queue.connection) // 1000
+        self._queue.connection.zremrangebyscore(registry.key, 0, now_s)
 
     def _drop_stuck(self) -> None:
         key, connection = self._queue.intermediate_queue_key, self._queue.connection

@@ -14,6 +14,7 @@ import msgspec
 from rq.job import Job
 
 from receiver.batch_names import INBOX_NAME
+from receiver.errors import ForeignJobError
 from receiver.inbox.job_queue import FAILURE_TTL_S, FUNCTION, JOB_TIMEOUT_S, QUEUE
 from workers.process import process_batch
 
@@ -41,10 +42,6 @@ FOREIGN_FIELDS = (
     "group_id",
     "rate_limit_key",
 )
-
-
-class ForeignJobError(Exception):
-    """A job in our queue is not one of ours; it is refused."""
 
 
 def _call_of(data: bytes) -> Any:

@@ -24,10 +24,11 @@ from rq.worker.base import WorkerStatus
 
 from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.inbox.job_queue import open_queue
-from receiver.inbox.ledger import REDIS_TIMEOUT_S, Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import REDIS_TIMEOUT_S, connect, translate_redis_errors
 from receiver.retry import jittered, plan_retry_s
 from receiver.telemetry.log_fields import log_fields
-from receiver.telemetry.tracing import hand_over
+from receiver.telemetry.tracing import flush_spans
 from workers.job.shared_memory import (
     clear_stop_flags,
     count_beats,
@@ -70,15 +71,13 @@ class BatchWorker(Worker):
         client = connect(redis_url, timeout_s=self.connection_timeout)
         self._inbox, self._retry_base_s = Inbox(client, targets), retry_base_s
         self.stop_sequence = StopSequence(self._inbox, self._kill_child)
-        try:
+        with translate_redis_errors("answer the worker"):
             super().__init__(
                 [open_queue(client)],
                 serializer=JSONSerializer,
                 job_monitoring_interval=MONITOR_S,
                 log_job_description=False,
             )
-        except redis.RedisError as error:
-            raise InboxUnavailableError(f"Redis did not answer the worker: {error}") from error
         self._cleaner = RegistryCleaner(self.queues[0])
 
     @property
@@ -189,7 +188,7 @@ class BatchWorker(Worker):
         try:
             return super().perform_job(job, queue, execution)
         finally:
-            hand_over()
+            flush_spans()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Every MONITOR_S while the child process runs: end one that hangs.

@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.projects import project_option, projects_of, read_name
@@ -35,7 +35,7 @@ def cancel_command(
     settings = load_settings()
     wanted = list(dict.fromkeys(read_name(settings, name, label) for name in names))
     with open_each(settings, projects_of(settings, wanted)) as projects:
-        answers = [_cancel(projects[split_inbox_name(name)[0]], name) for name in wanted]
+        answers = [_cancel(projects[BatchName.read(name).project], name) for name in wanted]
     if as_json:
         click.echo(msgspec.json.encode(answers))
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import click
 import msgspec
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.command import command, load_settings
 from receiver.cli.completion import complete_batch
 from receiver.cli.printable import printable
@@ -30,7 +30,7 @@ class DeleteResult(msgspec.Struct, frozen=True):
 @click.argument("names", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch)
 @project_option
 @click.option("--yes", is_flag=True, help="Really do it, without a question.")
-@click.option("--force", is_flag=True, help="Delete stored batches whose books don't balance, too.")
+@click.option("--force", is_flag=True, help="Delete stored batches whose counts don't add up, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
 @click.pass_context
 def delete_command(  # noqa: PLR0913 - one parameter an option
@@ -44,65 +44,68 @@ def delete_command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Delete stored batches at Gemini, with the input files that were uploaded for them. The storage keeps everything.
 
-    Exit code 1 when one was not deleted: it is not stored, its books don't balance, or Gemini failed.
+    Exit code 1 when one was not deleted: it is not stored, its counts don't add up, or Gemini failed.
     """
     settings = load_settings()
     wanted = list(dict.fromkeys(read_name(settings, name, label) for name in names))
     storage = open_storage(settings.storage_url)
     with open_each(settings, projects_of(settings, wanted)) as projects:
-        removers = {name: BatchDeleter(one, storage) for name, one in projects.items()}
-        removals = [
-            _plan(removers[split_inbox_name(name)[0]], name, force=force) for name in wanted
+        deleters = {name: BatchDeleter(one, storage) for name, one in projects.items()}
+        deletions = [
+            _plan(deleters[BatchName.read(name).project], name, force=force) for name in wanted
         ]
         if not yes:
-            _ask([one for one in removals if not one.refusal and one.is_listed])
-        answers = [_delete(removers, removal) for removal in removals]
+            _ask([one for one in deletions if not one.refusal and one.is_listed])
+        answers = [_delete(deleters, deletion) for deletion in deletions]
     _print(answers, as_json=as_json)
     if not all(one.deleted for one in answers):
         ctx.exit(1)
 
 
-def _plan(remover: BatchDeleter, name: str, *, force: bool) -> Deletion:
+def _plan(deleter: BatchDeleter, name: str, *, force: bool) -> Deletion:
     try:
-        return remover.plan(name, force=force)
+        return deleter.plan(name, force=force)
     except ReceiverError as error:
         return Deletion(name, refusal=str(error))
 
 
-def _ask(removals: Sequence[Deletion]) -> None:
+def _ask(deletions: Sequence[Deletion]) -> None:
     """Ask a person; where nobody can answer, refuse. Raises UsageError or Abort."""
-    if not removals:
+    if not deletions:
         return
-    inputs = {one.input.name for one in removals if one.input}
-    what = f"{len(removals)} batch(es) and {len(inputs)} input file(s) at Gemini"
+    inputs = {one.input.name for one in deletions if one.input}
+    what = f"{len(deletions)} batch(es) and {len(inputs)} input file(s) at Gemini"
     if not sys.stdin.isatty():
         raise click.UsageError(f"this would delete {what}: add --yes to do it")
     click.confirm(f"Delete {what}?", abort=True, err=True)
 
 
-def _delete(removers: Mapping[str, BatchDeleter], removal: Deletion) -> DeleteResult:
-    refusal = removal.refusal
+def _delete(deleters: Mapping[str, BatchDeleter], deletion: Deletion) -> DeleteResult:
+    refusal = deletion.refusal
     if not refusal:
         try:
-            removers[split_inbox_name(removal.batch)[0]].remove(removal)
+            deleters[BatchName.read(deletion.batch).project].delete(deletion)
         except ReceiverError as error:
             refusal = str(error)
     if refusal:
         return DeleteResult(
-            removal.batch, deleted=False, input_file=None, said=f"not deleted: {refusal}"
+            deletion.batch, deleted=False, input_file=None, said=f"not deleted: {refusal}"
         )
-    file = removal.input
+    file = deletion.input
     return DeleteResult(
-        removal.batch, deleted=True, input_file=file.name if file else None, said=_describe(removal)
+        deletion.batch,
+        deleted=True,
+        input_file=file.name if file else None,
+        said=_describe(deletion),
     )
 
 
-def _describe(removal: Deletion) -> str:
-    if not removal.is_listed:
+def _describe(deletion: Deletion) -> str:
+    if not deletion.is_listed:
         return "Gemini has it no more"
-    if removal.kept_input:
-        return f"deleted; its input stays: {removal.kept_input}"
-    file = removal.input
+    if deletion.kept_input:
+        return f"deleted; its input stays: {deletion.kept_input}"
+    file = deletion.input
     if file is None:
         return "deleted"
     size = f" ({file.size_bytes:,} bytes)" if file.size_bytes is not None else ""

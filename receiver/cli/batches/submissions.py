@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from receiver.batch_names import inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.command import command, load_settings
 from receiver.cli.printable import printable
 from receiver.outputs.paths import input_name, manifest_name
@@ -57,7 +57,7 @@ def _row(storage: Storage, submission: Submission) -> SubmissionRow:
         created = records.created(part)
         is_stored = created is not None and storage.exists(manifest_name(created.batch))
         is_kept = created is not None and storage.exists(input_name(created.batch))
-        name = inbox_name(order.project, created.batch) if created else None
+        name = str(BatchName.read(created.batch, order.project)) if created else None
         found.append(SubmittedBatch(name, part.requests, is_stored, is_kept))
     return SubmissionRow(
         submission.id, submission.file, order.display_name, order.model, submission.requests, found

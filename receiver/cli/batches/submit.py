@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from receiver.batch_names import inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.command import command, load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
@@ -233,7 +233,7 @@ def _say_sent(submission: Submission, sent: list[Sent], *, as_json: bool) -> Non
     if as_json:
         rows = [
             {
-                "batch": inbox_name(project, one.batch),
+                "batch": str(BatchName.read(one.batch, project)),
                 "status": one.status,
                 "requests": one.part.requests,
             }
@@ -242,7 +242,7 @@ def _say_sent(submission: Submission, sent: list[Sent], *, as_json: bool) -> Non
         click.echo(msgspec.json.encode({"submission": submission.id, "batches": rows}))
         return
     for one in sent:
-        said = SAID[one.status].format(batch=inbox_name(project, one.batch))
+        said = SAID[one.status].format(batch=str(BatchName.read(one.batch, project)))
         click.echo(f"{said} ({one.part.requests:,} requests, {submission.name_of(one.part)})")
     if all(one.status == "known" for one in sent):
         click.echo(

@@ -9,7 +9,7 @@ from typing import get_args
 import click
 import redis
 
-from receiver.batch_names import split_inbox_name
+from receiver.batch_names import BatchName
 from receiver.cli.batches.watch_views import View, open_view
 from receiver.cli.batches.watch_words import describe
 from receiver.cli.command import command, load_settings
@@ -25,8 +25,9 @@ from receiver.cli.projects import (
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Unread, is_older
 from receiver.gemini.project_client import ProjectClient, open_each
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
+from receiver.inbox.redis import connect
 from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
 from receiver.retry import jittered
 from receiver.storage import open_storage
@@ -81,12 +82,12 @@ def watch_command(  # noqa: PLR0913 - one parameter an option
     try:
         with connect(settings.redis_url) as client, open_each(settings, projects) as asked:
             chosen = dict.fromkeys(wanted or _find_unfinished(asked, client, project_of(label)))
-            sights = {name: BatchStatus(name) for name in chosen}
+            statuses = {name: BatchStatus(name) for name in chosen}
             watch = BatchWatch(
-                sights, asked, open_storage(settings.storage_url), Inbox(client), until
+                statuses, asked, open_storage(settings.storage_url), Inbox(client), until
             )
             with open_view(as_json=as_json) as view:
-                _look_until_done(watch, _Pace(interval, timeout), view)
+                _poll_until_done(watch, _Pace(interval, timeout), view)
     except KeyboardInterrupt:
         click.echo("stopped watching; the batches go on", err=True)
         ctx.exit(INTERRUPTED)
@@ -114,7 +115,7 @@ def _find_unfinished(
     except InboxUnavailableError as error:
         click.echo(f"{error}: watching only what runs at Gemini", err=True)
         return
-    yield from (name for name in owed if split_inbox_name(name)[0] in projects)
+    yield from (name for name in owed if BatchName.read(name).project in projects)
 
 
 class _Pace:
@@ -141,14 +142,14 @@ class _Pace:
         return left_s > 0
 
 
-def _look_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
+def _poll_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
     """Look again and again. What fails at the first look ends it; later it is waited out if that can help."""
     fault: ReceiverError | None = None
     is_first = True
     while True:
         try:
-            changed = watch.look()
-            view.show(list(watch.sights.values()), changed)
+            changed = watch.poll()
+            view.show(list(watch.statuses.values()), changed)
             fault = None
         except ReceiverError as error:
             if is_first or error.fault == "batch":
@@ -168,14 +169,14 @@ NOTHING = (
 
 def _conclude(watch: BatchWatch) -> bool:
     """Say what is not well; True when everything is."""
-    sights = watch.sights.values()
-    for sight in watch.open:
-        click.echo(f"{sight.batch}: not done yet: {describe(sight)}", err=True)
-    for sight in sights:
-        for reason in sight.wrong:
-            click.echo(f"{sight.batch}: {printable(reason)}", err=True)
-        if sight.advice:
-            click.echo(f"{sight.batch}: {sight.advice}", err=True)
-    well = sum(sight.is_done and not sight.wrong for sight in sights)
-    click.echo(f"{well} of {len(sights)} batches are well" if sights else NOTHING, err=True)
-    return well == len(sights)
+    statuses = watch.statuses.values()
+    for status in watch.open:
+        click.echo(f"{status.batch}: not done yet: {describe(status)}", err=True)
+    for status in statuses:
+        for reason in status.wrong:
+            click.echo(f"{status.batch}: {printable(reason)}", err=True)
+        if status.advice:
+            click.echo(f"{status.batch}: {status.advice}", err=True)
+    well = sum(status.is_done and not status.wrong for status in statuses)
+    click.echo(f"{well} of {len(statuses)} batches are well" if statuses else NOTHING, err=True)
+    return well == len(statuses)

@@ -24,39 +24,40 @@ class Board:
 
     def __init__(self, live: Live) -> None:
         self._live, self._console = live, live.console
-        self._sights: Sequence[BatchStatus] = ()
+        self._statuses: Sequence[BatchStatus] = ()
 
-    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:  # noqa: ARG002 - the signature of all
-        self._sights = sorted(sights, key=lambda sight: sight.is_done)
+    def show(self, statuses: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:  # noqa: ARG002 - the signature of all
+        self._statuses = sorted(statuses, key=lambda status: status.is_done)
         self._draw("")
 
     def say(self, words: str) -> None:
         self._draw(printable(words))
 
     def _draw(self, words: str) -> None:
-        done, whole = sum(sight.is_done for sight in self._sights), len(self._sights)
+        done, whole = sum(status.is_done for status in self._statuses), len(self._statuses)
         head = _line(
             "  ",
             self._bar(done, 0, whole),
             f"  {done} of {whole} batches done  ",
             Text(words, "yellow"),
         )
-        shown = self._sights[: max(1, self._console.height - HEAD_LINES)]
+        shown = self._statuses[: max(1, self._console.height - HEAD_LINES)]
         left = whole - len(shown)
         rest = [Text(f"… and {left} more")] if left else []
-        said = [f"{describe(sight)}  {_age(sight)}".rstrip() for sight in shown]
+        said = [f"{describe(status)}  {_age(status)}".rstrip() for status in shown]
         longest = max(map(len, said), default=0)
         rows = [
-            self._row(sight, words.ljust(longest)) for sight, words in zip(shown, said, strict=True)
+            self._row(status, words.ljust(longest))
+            for status, words in zip(shown, said, strict=True)
         ]
         self._live.update(Group(head, *rows, *rest), refresh=True)
 
-    def _row(self, sight: BatchStatus, words: str) -> Text:
+    def _row(self, status: BatchStatus, words: str) -> Text:
         """State and counts before the names, which may be long, and which are whatever others wrote."""
-        mark = Text("! ", "red") if sight.wrong else Text("  ")
-        name = Text(printable(sight.display_name or ""), "dim")
-        bar = self._bar(sight.succeeded, sight.failed, sight.requests or 0)
-        return _line(mark, bar, f"  {words}  {sight.batch}  ", name)
+        mark = Text("! ", "red") if status.wrong else Text("  ")
+        name = Text(printable(status.display_name or ""), "dim")
+        bar = self._bar(status.succeeded, status.failed, status.requests or 0)
+        return _line(mark, bar, f"  {words}  {status.batch}  ", name)
 
     def _bar(self, well: int, failed: int, whole: int) -> Text:
         """Of the whole, what went well and what failed; any failure is seen."""
@@ -76,12 +77,12 @@ def _line(*parts: str | Text) -> Text:
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
-def _age(sight: BatchStatus) -> str:
+def _age(status: BatchStatus) -> str:
     """How long ago it was created; nothing once it is done."""
-    if sight.is_done or not sight.created:
+    if status.is_done or not status.created:
         return ""
     try:
-        created = datetime.fromisoformat(sight.created)
+        created = datetime.fromisoformat(status.created)
     except ValueError:
         return ""
     return show_age(int((datetime.now(UTC) - created).total_seconds() * 1000))

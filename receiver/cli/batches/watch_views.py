@@ -15,7 +15,7 @@ from receiver.recovery.batch_watch import BatchStatus
 
 
 class View(Protocol):
-    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:
+    def show(self, statuses: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:
         """Show a look: everything that is watched, and what has changed."""
 
     def say(self, words: str) -> None:
@@ -39,10 +39,10 @@ def open_view(*, as_json: bool) -> Iterator[View]:
 class _Lines:
     """One line a change."""
 
-    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:  # noqa: ARG002 - the signature of all
+    def show(self, statuses: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:  # noqa: ARG002 - the signature of all
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for sight in changed:
-            click.echo(f"{now}  {sight.batch}  {describe(sight)}")
+        for status in changed:
+            click.echo(f"{now}  {status.batch}  {describe(status)}")
         sys.stdout.flush()
 
     def say(self, words: str) -> None:
@@ -50,9 +50,9 @@ class _Lines:
 
 
 class _Objects(_Lines):
-    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:  # noqa: ARG002 - likewise
-        for sight in changed:
-            click.echo(msgspec.json.encode(sight))
+    def show(self, statuses: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:  # noqa: ARG002 - likewise
+        for status in changed:
+            click.echo(msgspec.json.encode(status))
         sys.stdout.flush()
 
 
@@ -62,9 +62,9 @@ class _Both(_Lines):
     def __init__(self, board: View) -> None:
         self._board = board
 
-    def show(self, sights: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:
-        super().show(sights, changed)
-        self._board.show(sights, changed)
+    def show(self, statuses: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:
+        super().show(statuses, changed)
+        self._board.show(statuses, changed)
 
     def say(self, words: str) -> None:
         self._board.say(words)

@@ -4,14 +4,14 @@ from receiver.cli.printable import printable
 from receiver.recovery.batch_watch import BatchStatus
 
 
-def describe(sight: BatchStatus) -> str:
+def describe(status: BatchStatus) -> str:
     """State and counts of one batch."""
-    counts = f"{sight.succeeded}/{'?' if sight.requests is None else sight.requests}"
-    failed = f", {sight.failed} failed" if sight.failed and not sight.stored else ""
-    return f"{printable(sight.state)} {counts}{failed}{_place(sight)}"
+    counts = f"{status.succeeded}/{'?' if status.requests is None else status.requests}"
+    failed = f", {status.failed} failed" if status.failed and not status.stored else ""
+    return f"{printable(status.state)} {counts}{failed}{_place(status)}"
 
 
-def _place(sight: BatchStatus) -> str:
-    if sight.stored:
-        return f", {printable(sight.judgement or 'stored')}"
-    return ", not stored yet" if sight.has_ended and not sight.is_done else ""
+def _place(status: BatchStatus) -> str:
+    if status.stored:
+        return f", {printable(status.judgement or 'stored')}"
+    return ", not stored yet" if status.has_ended and not status.is_done else ""

@@ -78,7 +78,7 @@ def doctor_webhooks(
     projects = choose_projects(settings, label)
     if url and urlsplit(url).path and len(projects) > 1:
         raise click.UsageError(
-            "--url with a path is one project's door: say which by --project, or leave the path out"
+            "--url with a path is one project's webhook endpoint: say which by --project, or leave the path out"
         )
     results, failures = go_through(
         projects, lambda project: _examine(settings, project, url, fix=fix)

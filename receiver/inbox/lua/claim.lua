@@ -1,5 +1,6 @@
 -- ARGV: batch, lease ms, most attempts, buried ttl s.  Gives nothing, or
--- {token, attempts, waits, metadata, trace, outages, ms since the first, refusals, ms since the first, first accepted at, door}
+-- {token, attempts, waits, metadata, trace, outages, ms since the first, refusals, ms since the first, first accepted
+-- at, source}
 local batch, key = ARGV[1], ENTRY .. ARGV[1]
 local entry = redis.call('HMGET', key, 'state', 'attempts', 'waits', 'metadata', 'trace', 'leaving',
   'outages', 'outages_since', 'refusals', 'refusals_since', 'first', 'accepted', 'door')
@@ -26,4 +27,6 @@ redis.call('HDEL', key, 'again', 'leaving', 'progress')
 note(batch, 'claimed', 'attempt ' .. attempts + 1)
 redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)
 return { token, attempts, tonumber(entry[3]), entry[4], entry[5] or '',
-  tonumber(entry[7] or 0), now - (tonumber(entry[8]) or now), tonumber(entry[9] or 0), now - (tonumber(entry[10]) or now), entry[11] or entry[12], entry[13] or '' }
+  tonumber(entry[7] or 0), now - (tonumber(entry[8]) or now),
+  tonumber(entry[9] or 0), now - (tonumber(entry[10]) or now),
+  entry[11] or entry[12], entry[13] or '' }

@@ -1,10 +1,10 @@
--- ARGV: lease ms, ms that a look counts as somebody's presence.  Gives nothing, or
+-- ARGV: lease ms, ms that a claim counts as somebody's presence.  Gives nothing, or
 -- {name, token, type, batch, data, owed ms, tries} of a due notice of the target whose queue is the eighth key.
-local MOST_LOOKED_AT = 100
+local MAX_SCANNED = 100
 local queue = KEYS[8]
 redis.call('SET', queue .. ':served', 1, 'PX', ARGV[2])
 redis.pcall('ZREMRANGEBYSCORE', DEAD_NOTICES, '-inf', now - NOTICE_TTL_S * 1000)
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, MOST_LOOKED_AT)) do
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, MAX_SCANNED)) do
   local found = redis.pcall('HMGET', NOTICE .. name, 'type', 'batch', 'data', 'owed', 'tries')
   if found.err or not found[1] then -- it expired, or was never ours
     redis.call('ZREM', queue, name)

@@ -1,5 +1,6 @@
--- ARGV: most to give, ring grace ms, done ttl s, buried ttl s, most to look at
--- Gives the batches that are due and not rung lately, and marks them as rung. Tidies what points to no entry.
+-- ARGV: most to give, grace ms, done ttl s, buried ttl s, most to scan
+-- Gives the batches that are due and got no job within the grace, which begins anew for them. Removes what points to
+-- no entry.
 redis.pcall('ZREMRANGEBYSCORE', DONE, '-inf', now - ARGV[3] * 1000)
 redis.pcall('ZREMRANGEBYSCORE', BURIED, '-inf', now - ARGV[4] * 1000)
 local due = {}

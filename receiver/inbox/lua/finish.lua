@@ -1,16 +1,18 @@
--- ARGV: batch, token, summary, ttl s, type and data of the notice, or nothing.  Gives 1 when this lease finished it.
-if not holds(ARGV[1], ARGV[2]) then
+-- ARGV: batch, token, summary, ttl s, 'stored', 'expired' or 'kept', cause or '', type and data of the notice if any
+-- Gives 1 when this lease ended it.
+local batch, key = ARGV[1], ENTRY .. ARGV[1]
+if not holds(batch, ARGV[2]) then
   return 0
 end
-if ARGV[5] then
-  notify(ARGV[1], ARGV[5], ARGV[6])
+if ARGV[7] then
+  notify(batch, ARGV[7], ARGV[8])
 end
-redis.call('HSET', ENTRY .. ARGV[1], 'state', 'done', 'summary', ARGV[3], 'changed', now)
-redis.call('HDEL', ENTRY .. ARGV[1], 'token', 'cause', 'progress')
-forget_faults(ARGV[1])
-note(ARGV[1], 'stored', '')
-redis.call('EXPIRE', ENTRY .. ARGV[1], ARGV[4])
-redis.call('ZREM', DUE, ARGV[1])
-put(DONE, now, ARGV[1], ARGV[4])
-end_attempt('stored')
+redis.call('HSET', key, 'state', 'done', 'summary', ARGV[3], 'changed', now, 'cause', ARGV[6])
+redis.call('HDEL', key, 'token', 'progress')
+forget_faults(batch)
+note(batch, ARGV[5], ARGV[6])
+redis.call('EXPIRE', key, ARGV[4])
+redis.call('ZREM', DUE, batch)
+put(DONE, now, batch, ARGV[4])
+end_attempt(ARGV[5])
 return 1

@@ -1,11 +1,11 @@
 -- Redis' own clock in milliseconds: no client's clock ever decides who holds a batch.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-local DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS, LOOK = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS, RECONCILE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local ENTRY, DELIVERY = 'gbr:entry:', 'gbr:delivery:'
-local HISTORY = 'gbr:history:' .. math.floor(now / 1800000) -- a hash each half hour: see receiver/metrics/history.py
+local HISTORY = 'gbr:history:' .. math.floor(now / 1800000) -- a hash each half hour: see receiver/telemetry/metrics/history.py
 local HISTORY_TTL_S = 26 * 3600
-local MOST_STEPS, MOST_DETAIL = 50, 300
+local MAX_STEPS, MAX_DETAIL = 50, 300
 
 local function count(field) -- pcall: whatever somebody wrote there, the inbox must not stop at it
   redis.pcall('HINCRBY', METRICS, field, 1)
@@ -14,12 +14,12 @@ local function count(field) -- pcall: whatever somebody wrote there, the inbox m
 end
 
 local function add_step(rows, step, detail) -- gives the timeline with one more row; the first and the last ones stay
-  local row = now .. ' ' .. step .. ' ' .. string.gsub(string.sub(detail, 1, MOST_DETAIL), '\n', ' ')
+  local row = now .. ' ' .. step .. ' ' .. string.gsub(string.sub(detail, 1, MAX_DETAIL), '\n', ' ')
   if not rows then
     return row
   end
   local _, breaks = string.gsub(rows, '\n', '')
-  if breaks + 1 >= MOST_STEPS then
+  if breaks + 1 >= MAX_STEPS then
     local first = string.find(rows, '\n', 1, true)
     rows = string.sub(rows, 1, first) .. string.sub(rows, string.find(rows, '\n', first + 1, true) + 1)
   end
@@ -50,8 +50,8 @@ local function queue_notice(queue, name, due)
   put(queue, due, name, NOTICE_TTL_S)
 end
 
--- Owe one notice to the target of a queue. One that says the same has the same name.
-local function owe(queue, batch, kind, data)
+-- Adds a notice to the queue of a target. One that says the same has the same name.
+local function add_notice(queue, batch, kind, data)
   local target = string.sub(queue, #QUEUE + 1)
   local name = target .. '/msg_' .. redis.sha1hex(table.concat({ kind, batch, data }, '\n'))
   redis.call('DEL', NOTICE .. name)
@@ -63,11 +63,11 @@ local function owe(queue, batch, kind, data)
   redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
 end
 
--- Owe it to each target, whose queues are the keys from the eighth on. In the step that it tells of: nothing can fall
--- between.
+-- Adds a notice for each target, whose queues are the keys from the eighth on: in the step that it tells of, so that
+-- no crash can come between.
 local function notify(batch, kind, data)
   for i = 8, #KEYS do
-    owe(KEYS[i], batch, kind, data)
+    add_notice(KEYS[i], batch, kind, data)
   end
 end
 
@@ -77,7 +77,7 @@ local function notify_of_burial(batch, cause)
   end
   local entry = redis.call('HMGET', ENTRY .. batch, 'attempts', 'waits', 'event', 'door', 'accepted')
   notify(batch, 'batch.buried', cjson.encode({ cause = cause, attempts = tonumber(entry[1]), waits = tonumber(entry[2]),
-    event = entry[3], door = entry[4], accepted_ms = tonumber(entry[5]) }))
+    event = entry[3], source = entry[4], accepted_ms = tonumber(entry[5]) }))
 end
 
 local function bury(batch, cause, ttl_s, fault)
@@ -88,7 +88,7 @@ local function bury(batch, cause, ttl_s, fault)
   redis.call('EXPIRE', ENTRY .. batch, ttl_s)
   redis.call('ZREM', DUE, batch)
   put(BURIED, now, batch, ttl_s)
-  count('gbr_dead_letters_total')
+  count('gbr_buried_batches_total')
 end
 
 local function forget_faults(batch) -- the other side answered as it should: what comes later is another outage

@@ -1,8 +1,8 @@
 """Counts what happens, for all processes together, in one hash in Redis.
 
-Best effort: a count waits in memory for the next write, which carries many; no delivery and no job ever waits for it
-or fails with it. A process that is killed loses what it counted in the last second. The ends of attempts are not
-counted here: the inbox's scripts do that in their own atomic steps.
+Best effort: a count waits in memory for the next write, which carries many, so that no delivery and
+no job waits for it or fails with it. A process that is killed loses the counts of its last second.
+The ends of attempts are counted by the inbox's scripts instead, in their own atomic steps.
 """
 
 import logging
@@ -24,15 +24,15 @@ log = logging.getLogger(__name__)
 
 
 class Counters:
-    """Gathers counts, from any thread, and adds them up in Redis; `start` and `stop` bracket a thread that does so."""
+    """Gathers counts from any thread; from `start` to `stop`, a thread adds them up in Redis."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._run_script = Scripts(client, ("count",)).run
-        self._lock = threading.Lock()  # held for a moment, around what waits
-        self._turn = threading.Lock()  # held for the length of a write
+        self._lock = threading.Lock()  # guards `_waiting`, for a moment
+        self._turn = threading.Lock()  # held while a write takes place
         self._waiting: dict[str, float] = {}
         self._sent: dict[str, float] = {}  # a write that Redis has not confirmed yet
-        self._sent_id = ""  # by which Redis knows it when it comes again
+        self._sent_id = ""  # by which Redis recognises a repeated write
         self._is_failing = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="counters", daemon=True)
@@ -41,19 +41,17 @@ class Counters:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left, unless Redis was away a moment ago: nobody waits for it then."""
+        """Write what is left, unless Redis was away a moment ago: then the stop does not wait."""
         self._stopped.set()
         if not self._is_failing:
             self.flush()
 
     def add(self, metric: Metric, *labels: str, amount: int = 1) -> None:
-        """Count; never waits for Redis."""
-        field = metric.field(*labels)
-        with self._lock:
-            self._waiting[field] = self._waiting.get(field, 0) + amount
+        """Add to a counter; never waits for Redis."""
+        self._gather({metric.field(*labels): amount})
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
-        """Enter a duration into a histogram."""
+        """Add a duration to a histogram."""
         self._gather(metric.observed(seconds, *labels))
 
     def _gather(self, amounts: Mapping[str, float]) -> None:
@@ -62,13 +60,13 @@ class Counters:
                 self._waiting[field] = self._waiting.get(field, 0) + amount
 
     def flush(self) -> bool:
-        """Write what has gathered. False when Redis did not take it: it is kept for the next time."""
+        """Write what has gathered. False when Redis did not take it: it stays for the next time."""
         with self._turn:
             while self._sent or self._pack():
                 try:
                     self._run_script("count", self._sent_id, SENT_TTL_S, *self._arguments())
                 except InboxUnavailableError as error:
-                    self._complain(error)
+                    self._log_failure(error)
                     return False
                 self._sent = {}
                 self._is_failing = False
@@ -84,8 +82,8 @@ class Counters:
     def _arguments(self) -> list[str | float]:
         return [part for field, amount in self._sent.items() for part in (field, amount)]
 
-    def _complain(self, error: Exception) -> None:
-        """Once an absence."""
+    def _log_failure(self, error: Exception) -> None:
+        """Warn once per outage; its further failures are debug lines."""
         log.log(
             logging.DEBUG if self._is_failing else logging.WARNING,
             "counters.kept",
@@ -97,12 +95,12 @@ class Counters:
         while not self._stopped.wait(FLUSH_EVERY_S):
             try:
                 self.flush()
-            except Exception:
-                log.exception("counters.failed")  # a thread that ended would write no more
+            except Exception:  # a thread that ended would write no more
+                log.exception("counters.failed")
 
 
 def read_counts(row: Any) -> dict[str, float]:
-    """A hash of counts as redis-py gives it; whatever else somebody wrote there is left out."""
+    """The counts of a hash as redis-py returns it; what is no number is left out."""
     found = {}
     for name, text in row.items() if isinstance(row, dict) else ():
         try:

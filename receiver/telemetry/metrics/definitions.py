@@ -1,11 +1,12 @@
-"""Every metric by its name, once: what counts, what reads and what shows them agree here.
+"""Every metric, defined once for the code that counts, reads and shows it. Pure.
 
-A value is kept under a field, `<name>:<label>:<label>`, whatever it is: the fields of the counters are those of a hash
-in Redis. A histogram has a field for each bucket and one for the sum: `<name>:<label>:2.5`, `<name>:<label>:sum`.
+A value is kept under a field, `<name>:<label>:<label>`; counters are the fields of a hash in Redis.
+A histogram has a field for each bucket and one for the sum: `<name>:<label>:2.5`,
+`<name>:<label>:sum`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 from receiver.outputs.outcomes import OUTCOMES
 
 BEYOND, SUM = "+Inf", "sum"
+SLOT_S = 1800
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,12 @@ class Metric:
     kind: Literal["counter", "gauge", "histogram"]
     meaning: str
     labels: tuple[str, ...] = ()
-    values: tuple[
-        str, ...
-    ] = ()  # of the only label, where all of them are known; they are shown from 0 on
+    values: tuple[str, ...] = ()  # of the only label, where all are known; shown from 0 on
     buckets: tuple[float, ...] = ()
 
     def field(self, *labels: str) -> str:
         """Where a value is kept."""
-        assert len(labels) == len(self.labels), f"{self.name} has the labels {self.labels}"  # noqa: S101 - our own mistake
+        assert len(labels) == len(self.labels), f"{self.name} has {self.labels}"  # noqa: S101 - a bug
         return ":".join((self.name, *labels))
 
     def observed(self, seconds: float, *labels: str) -> dict[str, float]:
@@ -50,6 +50,24 @@ class Metric:
         return fields if self.kind == "counter" else [f"{field}:{SUM}" for field in fields]
 
 
+@dataclass(frozen=True)
+class Slot:
+    """Half an hour, and what was counted in it."""
+
+    began_s: int  # Unix time
+    counts: Mapping[str, float]  # by field
+
+    def total(self, *fields: str) -> float:
+        """The sum of these fields; a field that ends with `:` stands for all that begin with it."""
+        prefixes = tuple(field for field in fields if field.endswith(":"))
+        chosen = (
+            count
+            for name, count in self.counts.items()
+            if name in fields or name.startswith(prefixes)
+        )
+        return sum(chosen)
+
+
 REDIS_UP = Metric(
     "gbr_redis_up",
     "gauge",
@@ -64,75 +82,76 @@ BUILD = Metric("gbr_build_info", "gauge", "1; the label names the version", ("ve
 ENTRIES = Metric(
     "gbr_inbox_entries",
     "gauge",
-    "batches in the inbox: owed (open or leased), done in the last 8 days, buried in the last 30",
+    "batches in the inbox: pending (open or leased), done in the last 8 days, buried in the last 30",
     ("state",),
 )
-DUE_ENTRIES = Metric("gbr_inbox_due_entries", "gauge", "owed batches that a worker should be at")
+DUE_ENTRIES = Metric("gbr_inbox_due_entries", "gauge", "pending batches that a worker should be at")
 OLDEST_DUE = Metric(
     "gbr_inbox_oldest_due_age_seconds",
     "gauge",
-    "how long the oldest owed batch has been due; 0 when none is",
+    "how long the oldest pending batch has been due; 0 when none is",
 )
 QUEUED_JOBS = Metric("gbr_queue_jobs", "gauge", "jobs that wait in RQ's queue")
 WORKERS = Metric(
     "gbr_workers",
     "gauge",
-    "workers that RQ heard of in the last 90 seconds: idle or busy",
+    "workers with a heartbeat in the last 90 seconds: idle or busy",
     ("state",),
 )
-LOOKED = Metric(
+RECONCILED = Metric(
     "gbr_reconcile_look_timestamp_seconds",
     "gauge",
-    "when the last look at the project's list began",
+    "when the last reconcile run of the project began",
     ("project",),
 )
-LOOKED_COMPLETELY = Metric(
+RECONCILED_COMPLETELY = Metric(
     "gbr_reconcile_complete_look_timestamp_seconds",
     "gauge",
-    "when the last look that saw everything began",
+    "when the last complete reconcile run of the project began",
     ("project",),
 )
 RUNNING = Metric(
     "gbr_running_batches",
     "gauge",
-    "batches of the project that had not ended at Gemini when the last reconcile run saw its list; left out where none"
-    " did lately",
+    "batches of the project that had not ended at Gemini at the last reconcile run; left out"
+    " without a recent run",
     ("project",),
 )
 OLDEST_RUNNING = Metric(
     "gbr_running_oldest_age_seconds",
     "gauge",
-    "how long ago the oldest of them was created, by Gemini's clock; 0 when none runs or none says when",
+    "how long ago the oldest of them was created, by Gemini's clock; 0 when none runs or none says"
+    " when",
     ("project",),
 )
 WEBHOOK_FAULTS = Metric(
     "gbr_webhook_faults",
     "gauge",
-    "what the web processes find wrong with the project's webhooks now, as `webhooks doctor` names it; left out where"
-    " none of them could look",
+    "what the web processes find wrong with the project's webhooks now, as `webhooks doctor` names"
+    " it; left out where none of them could check",
     ("project",),
 )
 DELIVERIES = Metric(
     "gbr_deliveries_total",
     "counter",
-    "deliveries that were judged: accepted, known, ignored, refused, malformed, or unavailable (answered 503). What is"
-    " not proven has the scheme that it claims",
+    "deliveries by verdict: accepted, known, ignored, refused, malformed, or unavailable (answered"
+    " 503). Unverified ones have the scheme that they claim",
     ("project", "scheme", "verdict"),
 )
 EVENTS = Metric(
     "gbr_events_total",
     "counter",
-    "events that proven deliveries brought, again or for the first time",
+    "events of verified deliveries, repeated ones included",
     ("project", "type"),
 )
 ATTEMPTS = Metric(
     "gbr_attempts_total",
     "counter",
-    "attempts at a batch by their end: stored, not_ready (Gemini was not, or its results were doubted), outage"
-    " (Gemini or the storage was away), refused (Gemini knew no such thing), expired (its results are gone for good),"
-    " kept (a batch that should be stored again stays as it was),"
-    " postponed (a crash, or a fault of the batch), buried, handed_back (the worker was stopped),"
-    " lease_lost (nobody heard of its worker any more)",
+    "attempts at a batch by their end: stored, not_ready (Gemini was not, or its results were"
+    " doubted), outage (Gemini or the storage was away), refused (Gemini knew no such thing),"
+    " expired (its results are gone for good), kept (a batch that should be stored again stays as"
+    " it was), postponed (a crash, or a fault of the batch), buried, handed_back (the worker was"
+    " stopped), lease_lost (its worker stopped renewing it)",
     ("result",),
     values=(
         "stored",
@@ -147,17 +166,17 @@ ATTEMPTS = Metric(
         "lease_lost",
     ),
 )
-DEAD_LETTERS = Metric("gbr_dead_letters_total", "counter", "batches that were given up")
+BURIED_BATCHES = Metric("gbr_buried_batches_total", "counter", "batches that were buried")
 NOTICES = Metric(
     "gbr_notices_total",
     "counter",
-    "tries to send a notice by their end: delivered, failed (it is sent again), dead (it was given up)",
+    "tries to send a notice by their end: delivered, failed (it is sent again), dead (no more tries)",
     ("type", "result"),
 )
 OUTBOX = Metric(
     "gbr_outbox_notices",
     "gauge",
-    "notices that others are owed: waiting for a try, or dead (given up in the last 30 days)",
+    "notices to be sent: waiting for a try, or dead (in the last 30 days)",
     ("state",),
 )
 OLDEST_NOTICE = Metric(
@@ -168,7 +187,7 @@ OLDEST_NOTICE = Metric(
 MISSED = Metric(
     "gbr_missed_webhooks_total",
     "counter",
-    "finished batches that a look found and whose callback never came",
+    "finished batches that a reconcile run found and whose webhook never arrived",
 )
 UNBALANCED = Metric(
     "gbr_unbalanced_batches_total",
@@ -189,40 +208,20 @@ MISSING = Metric(
 DOWNLOADED = Metric(
     "gbr_downloaded_bytes_total",
     "counter",
-    "bytes of results that workers read, of attempts that failed too",
+    "bytes of results that workers read, failed attempts included",
 )
 STORED_BYTES = Metric("gbr_stored_bytes_total", "counter", "bytes of the outputs of stored batches")
 STORED_OBJECTS = Metric("gbr_stored_objects_total", "counter", "outputs of stored batches")
 STAGES = Metric(
     "gbr_stage_duration_seconds",
     "histogram",
-    "time that a stage of an attempt took: ask (claim to first byte), split (download and split), store (the rest of"
-    " the outputs and the records), whole (claim to manifest)",
+    "time that a stage of an attempt took: ask (claim to first byte), split (download and split),"
+    " store (the rest of the outputs and the records), whole (claim to manifest)",
     ("stage",),
     values=("ask", "split", "store", "whole"),
     buckets=(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0),
 )
-METRICS = (
-    *(
-        REDIS_UP,
-        REDIS_WRITABLE,
-        BUILD,
-        ENTRIES,
-        DUE_ENTRIES,
-        OLDEST_DUE,
-        QUEUED_JOBS,
-        WORKERS,
-        LOOKED,
-        LOOKED_COMPLETELY,
-        RUNNING,
-        OLDEST_RUNNING,
-        WEBHOOK_FAULTS,
-        OUTBOX,
-        OLDEST_NOTICE,
-    ),
-    *(DELIVERIES, EVENTS, ATTEMPTS, DEAD_LETTERS, NOTICES, MISSED, UNBALANCED, INCOMPLETE),
-    *(RESULTS, MISSING, DOWNLOADED, STORED_BYTES, STORED_OBJECTS, STAGES),
-)
+METRICS = tuple(one for one in list(globals().values()) if isinstance(one, Metric))
 
 
 def zeros(metrics: Iterable[Metric] = METRICS) -> dict[str, float]:

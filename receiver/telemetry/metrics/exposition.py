@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' text format."""
+"""Metrics in Prometheus' text format. Pure."""
 
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
@@ -14,7 +14,10 @@ Values = dict[tuple[str, ...], float]  # by what follows the name in the field
 
 
 def expose(fields: Mapping[str, float]) -> bytes:
-    """The metrics that have values. Fields that no metric has are left out: another version may have written them."""
+    """The metrics that have values.
+
+    Fields of no metric are left out: another version may have written them.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Fields(fields))
     return generate_latest(registry)

@@ -1,4 +1,4 @@
-"""What a scrape reads from Redis: the counters of all processes, and how things stand now."""
+"""What a scrape reads from Redis: the counters of all processes, and the current state."""
 
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -6,13 +6,22 @@ from typing import Any
 
 import redis
 
-from receiver.errors import InboxUnavailableError
 from receiver.gemini.webhook_reports import WebProcess
 from receiver.inbox.foreign import read_number, read_or
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.live_workers import find_workers
-from receiver.inbox.redis_writes import find_write_obstacle
-from receiver.inbox.scripts import BURIED, COUNTERS, DONE, DUE, LOOK, METRICS
+from receiver.inbox.redis import (
+    BURIED,
+    COUNTERS,
+    DONE,
+    DUE,
+    METRICS,
+    RECONCILE,
+    project_key,
+    read_time_ms,
+    translate_redis_errors,
+)
+from receiver.inbox.redis_health import find_write_obstacle
 from receiver.notices.outbox import read_standing
 from receiver.recovery.running_batches import read_running
 from receiver.recovery.web_presence import read_web_processes
@@ -29,14 +38,13 @@ def read_without_redis() -> dict[str, float]:
 
 
 def read_fields(client: "redis.Redis", projects: Iterable[Project]) -> dict[str, float]:
-    """The fields of all metrics; its cost grows with the number of workers and projects, not with that of batches.
+    """The values of all metrics, by field.
 
-    Raises InboxUnavailableError when Redis can't be asked.
+    The cost grows with the number of workers and projects, not with that of batches. Raises
+    InboxUnavailableError when Redis can't be asked.
     """
-    try:
+    with translate_redis_errors():
         return read_without_redis() | definitions.zeros() | _read(client, list(projects))
-    except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not answer: {error}") from error
 
 
 def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
@@ -49,16 +57,16 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     pipeline.zrange(DUE, 0, 0, withscores=True)
     pipeline.llen(open_queue(client).key)
     for project in projects:
-        pipeline.hmget(f"{LOOK}:{project.name}" if project.name else LOOK, "began", "complete")
-    (seconds, microseconds), counted, older, owed, buried, done, oldest, queued, *looks = (
-        pipeline.execute(raise_on_error=False)
+        pipeline.hmget(project_key(RECONCILE, project.name), "began", "complete")
+    time, counted, older, pending, buried, done, oldest, queued, *looks = pipeline.execute(
+        raise_on_error=False
     )
-    now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    now_ms = read_time_ms(time)
     first_ms = (
         min((score for _, score in oldest), default=now_ms) if isinstance(oldest, list) else now_ms
     )
     sizes = {
-        definitions.ENTRIES.field("owed"): owed,
+        definitions.ENTRIES.field("pending"): pending,
         definitions.ENTRIES.field("buried"): buried,
         definitions.ENTRIES.field("done"): done,
         definitions.DUE_ENTRIES.field(): read_or(None, lambda: client.zcount(DUE, "-inf", now_ms)),
@@ -102,7 +110,7 @@ def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
     for project, moments in zip(projects, looks, strict=True):
         known = moments if isinstance(moments, list) else [None, None]
         for metric, moment in zip(
-            (definitions.LOOKED, definitions.LOOKED_COMPLETELY), known, strict=True
+            (definitions.RECONCILED, definitions.RECONCILED_COMPLETELY), known, strict=True
         ):
             if (moment_ms := read_number(moment)) is not None:
                 found[metric.field(project.label)] = moment_ms / 1000
@@ -120,7 +128,7 @@ def _read_running(client: "redis.Redis", projects: list[Project], now_ms: int) -
 
 
 def _count_faults(projects: list[Project], web: list[WebProcess]) -> dict[str, float]:
-    """Of each project whose webhooks some web process could look at; what several of them say counts once."""
+    """Faults of each project whose webhooks some web process could check, each counted once."""
     found = dict[str, float]()
     for project in projects:
         served = [one for process in web if (one := process.serves(project.name)) is not None]

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from tests.receiver.inbox.test_queries import fill
 
 VARIABLE = "_GEMINI_BATCH_RECEIVER_COMPLETE"

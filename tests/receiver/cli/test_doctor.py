@@ -21,7 +21,7 @@ from receiver.cli import main
 from receiver.gemini.batches import Gemini
 from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
-from receiver.recovery.web_presence import WEB
+from receiver.inbox.redis import WEB_PROCESSES
 from tests.running import ready_batch, register_webhook, running_sandbox
 
 
@@ -94,7 +94,7 @@ def test_its_own_look_outweighs_what_a_web_process_saw_before(
     process = WebProcess(
         host="h", pid=1, url=origin, seen_ms=client.time()[0] * 1000, projects=[served]
     )
-    client.hset(WEB, "one", msgspec.json.encode(process))
+    client.hset(WEB_PROCESSES, "one", msgspec.json.encode(process))
     assert "mend it" not in doctor(settings | {"PUBLIC_URL": origin}).stdout
     assert (
         "mend it" in doctor(settings).stdout

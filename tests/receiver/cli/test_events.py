@@ -9,10 +9,10 @@ from click.testing import CliRunner, Result
 
 from receiver.cli import main
 from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.job_queue import open_queue
-from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import Summary
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from tests.receiver.inbox.test_queries import fill
 
 
@@ -55,7 +55,7 @@ def test_list_prints_json(redis_url: str) -> None:
         "state": "buried",
         "cause": "no such file",
         "attempts": 0,
-        "door": "static",
+        "source": "static",
     }
     assert entry | expected == entry
     assert entry["age_s"] >= 0
@@ -139,7 +139,7 @@ def test_retry_opens_and_rings(client: "redis.Redis", redis_url: str) -> None:
     result = run(redis_url, "retry", "buried", "nosuchbatch")
     assert (result.exit_code, result.stdout) == (1, "1 of 2 queued\n")
     entry = Inbox(client).entries(["batches/buried"])["batches/buried"]
-    assert (entry.state, entry.door, entry.attempts) == ("open", "retry", 0)
+    assert (entry.state, entry.source, entry.attempts) == ("open", "retry", 0)
     assert open_queue(client).count == 1
     assert Inbox(client).entries(["batches/nosuchbatch"]) == {}
 

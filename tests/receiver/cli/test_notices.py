@@ -42,7 +42,7 @@ def settings(redis_url: str, receiver: Receiver, tmp_path: Path) -> dict[str, st
 def mine(client: "redis.Redis", receiver: Receiver) -> str:
     """The name of one notice that waits for the receiver; the same waits for somebody who was removed."""
     digest = make_target("webhook", f"{receiver.url}/hunter2").digest
-    Outbox(client, [digest, REMOVED.digest]).owe(BATCH, STORED)
+    Outbox(client, [digest, REMOVED.digest]).enqueue(BATCH, STORED)
     return next(notice.name for notice in Outbox(client).listing() if notice.target == digest)
 
 
@@ -56,7 +56,7 @@ def kill(client: "redis.Redis", name: str) -> None:
     queue = NoticeQueue(client, name.partition("/")[0])
     notice = queue.claim()
     assert notice is not None
-    queue.give_up(notice, "it was \x1b[31mgone")
+    queue.mark_dead(notice, "it was \x1b[31mgone")
 
 
 def test_list_shows_what_waits_and_what_is_dead(
@@ -93,7 +93,7 @@ def test_dead_ones_are_sent_again(
 ) -> None:
     kill(client, mine)
     assert run(settings, "retry", "--all-dead").stdout == "1 of 1 queued\n"
-    assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 given up\n"
+    assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 dead\n"
     receiver.heard[0].verify(SECRET_TEXT)
     gone = run(settings, "retry", mine, "--json")
     assert (gone.exit_code, json.loads(gone.stdout)) == (1, {"queued": [], "left": [mine]})
@@ -104,10 +104,10 @@ def test_waiting_ones_are_sent_at_once(
 ) -> None:
     receiver.answer = lambda _: (503, {}, b"")
     assert run(settings, "send", "--json").stdout == '{"failed":1}\n'
-    assert run(settings, "send").stdout == "0 delivered, 0 failed, 0 given up\n"
+    assert run(settings, "send").stdout == "0 delivered, 0 failed, 0 dead\n"
     assert run(settings, "retry", "--all-waiting").exit_code == 0
     receiver.answer = lambda _: (200, {}, b"")
-    assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 given up\n"
+    assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 dead\n"
     assert len({heard.message_id for heard in receiver.heard}) == 1
     assert mine.endswith(receiver.heard[0].message_id)
 
@@ -134,7 +134,7 @@ def test_replay_makes_a_notice_of_the_manifest(
     (tmp_path / "b1").mkdir()
     (tmp_path / "b1" / "_manifest.json").write_bytes(encode_manifest(MANIFEST))
     digest = make_target("webhook", f"{receiver.url}/hunter2").digest
-    Outbox(client, [digest]).owe(BATCH, describe_manifest(MANIFEST))
+    Outbox(client, [digest]).enqueue(BATCH, describe_manifest(MANIFEST))
     (first,) = Outbox(client).listing()
     client.flushall()
     assert run(settings, "replay", "b1").stdout == "1 of 1 queued\n"
@@ -182,10 +182,7 @@ def test_status_needs_a_person_for_dead_ones(
     kill(client, mine)
     result = CliRunner().invoke(main, ["status"], env=settings)
     assert "notices    1 waiting, the oldest due for 0s, 1 dead\n" in result.stdout
-    assert (
-        "1 notice was given up: `gemini-batch-receiver notices list --dead` says why"
-        in result.stderr
-    )
+    assert "1 notice is dead: `gemini-batch-receiver notices list --dead` says why" in result.stderr
     assert result.exit_code == 1
     assert (
         json.loads(CliRunner().invoke(main, ["status", "--json"], env=settings).stdout)["notices"][

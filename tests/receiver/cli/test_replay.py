@@ -10,7 +10,8 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from tests.receiver.listing import Listing, serving
 
 ACME = {"GEMINI_API_KEY__ACME": "key-acme"}

@@ -16,12 +16,10 @@ from deploy.sandbox.valkey import running_valkey
 from receiver.cli import main
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
-from receiver.inbox.entries import ENTRY
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.scripts import DUE
+from receiver.inbox.redis import DUE, ENTRY, WEB_PROCESSES
 from receiver.recovery.reconcile_lock import ReconcileLock
-from receiver.recovery.web_presence import WEB
 from receiver.retry import Counter
 from receiver.status.overview import take_overview
 from tests.answering import Answer, answering
@@ -70,7 +68,7 @@ def say(client: "redis.Redis", *served: ServedProject) -> None:
     """As a web process would."""
     seconds, _ = client.time()
     process = WebProcess(host="h", pid=1, seen_ms=seconds * 1000, projects=list(served))
-    client.hset(WEB, "one", msgspec.json.encode(process))
+    client.hset(WEB_PROCESSES, "one", msgspec.json.encode(process))
 
 
 def test_nothing_wrong_is_not_well_while_something_is_unknown(
@@ -99,22 +97,22 @@ def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
     assert web.startswith("no web process is running")
     assert due == "1 batch is due and no worker is running: start `gemini-batch-receiver worker`"
     assert buried.startswith(
-        "1 batch was given up: `gemini-batch-receiver events list --state buried` says why"
+        "1 batch is buried: `gemini-batch-receiver events list --state buried` says why"
     )
 
 
 def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_url: str) -> None:
-    inbox, looks = Inbox(client), ReconcileLock(client, 900)
+    inbox, lock = Inbox(client), ReconcileLock(client, 900)
     inbox.accept(
         [Arrival("batches/a", "batch.succeeded", "static", name_delivery("", "v1", "msg_1"))]
     )
     book = DeliveryLog(client)
     book.add(RejectedDelivery("refused", ":msg_2", cause="no signature\x1b fits"))
     book.flush()
-    inbox.count("unbalanced_batches")
-    look = looks.take()
-    assert look is not None
-    looks.end(look, "complete")
+    inbox.increment("unbalanced_batches")
+    run = lock.acquire()
+    assert run is not None
+    lock.release(run, "complete")
     said = status(redis_url).stdout
     assert "accepted v1 batches/a\n" in said
     assert "refused - no signature? fits\n" in said

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from receiver.errors import AnswerTooLargeError
 from receiver.gemini import transport
 from receiver.gemini.batches import PAGE_SIZE, Gemini
-from receiver.gemini.transport import AnswerTooLargeError
 from tests.answering import Answer, answering
 
 MAX_BYTES = 100_000

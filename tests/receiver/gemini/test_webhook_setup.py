@@ -11,8 +11,8 @@ from receiver.gemini.transport import Transport
 from receiver.gemini.webhook_evidence import Evidence
 from receiver.gemini.webhook_setup import look_at_webhooks
 from receiver.gemini.webhooks import Webhooks
-from receiver.inbox.ledger import connect
-from receiver.recovery.scheduler import look_at
+from receiver.inbox.redis import connect
+from receiver.recovery.scheduler import reconcile_project
 from receiver.settings.settings import Settings, read_settings
 from tests.receiver.forging import SECRET_TEXT
 from tests.receiver.listing import Listing, serving
@@ -97,9 +97,9 @@ def test_reconcile_run_judges_no_webhook(place: Place, redis_url: str, storage_u
             "STORAGE_URL": storage_url,
         }
         settings = place.settings(GEMINI_BASE_URL=url, **environ)
-        report = look_at(settings, settings.project(""), client, even_early=False)
+        report = reconcile_project(settings, settings.project(""), client, force=False)
         assert report is not None
-        assert report.tally.queued == [name]
+        assert report.counts.queued == [name]
     assert [
         record.getMessage() for record in place.caplog.records if "webhook" in record.getMessage()
     ] == []

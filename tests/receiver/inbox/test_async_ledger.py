@@ -8,7 +8,8 @@ from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.async_ledger import AsyncInbox
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 
 
 def arrival(number: int) -> Arrival:
@@ -29,7 +30,7 @@ def test_verdicts_are_those_of_the_inbox(redis_url: str) -> None:
 
 
 def test_connection_that_redis_closed_is_replaced(redis_url: str) -> None:
-    """Managed services close what is idle for minutes; the next delivery must not pay for it with a 503."""
+    """Managed services close idle connections; the next delivery must not get a 503 for that."""
 
     async def accept() -> list[bool]:
         async with AsyncInbox(redis_url) as acceptor:
@@ -42,7 +43,7 @@ def test_connection_that_redis_closed_is_replaced(redis_url: str) -> None:
 
 
 def test_connection_to_a_replica_is_replaced(tmp_path: Path) -> None:
-    """After a failover the address leads elsewhere; whoever kept the old connection could write nothing any more."""
+    """After a failover the address leads elsewhere; the old connection can't write any more."""
 
     async def accept(url: str) -> None:
         async with AsyncInbox(url) as acceptor:

@@ -10,8 +10,8 @@ from receiver.inbox.delivery_log import (
     RejectedDelivery,
     fetch_deliveries,
 )
-from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.inbox.scripts import DELIVERIES, REFUSALS
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import DELIVERIES, REFUSALS, connect
 
 
 def deliver(client: "redis.Redis", *ids: str) -> None:
@@ -69,7 +69,7 @@ def test_flood_costs_one_write_a_second(client: "redis.Redis") -> None:
     assert (
         client.xlen(REFUSALS) <= 1 + MAX_AT_ONCE * 3
     )  # a slow machine may pass a second or two here
-    assert len(book._notes) <= MAX_AT_ONCE  # noqa: SLF001 - what it holds back must stay small
+    assert len(book._rejected) <= MAX_AT_ONCE  # noqa: SLF001 - what it holds back must stay small
 
 
 def test_flood_hides_no_real_delivery(client: "redis.Redis") -> None:

@@ -5,10 +5,9 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError, LeaseLostError
-from receiver.inbox.entries import ENTRY
-from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease, Reopen, connect
-from receiver.inbox.scripts import BURIED, DELIVERIES, DUE, FENCE, METRICS
-from receiver.inbox.summaries import Summary
+from receiver.inbox.entry_fields import Summary
+from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease, Reopen
+from receiver.inbox.redis import BURIED, DELIVERIES, DUE, ENTRY, FENCE, METRICS, connect
 from tests.waiting import eventually
 
 BATCH = "batches/abc"
@@ -52,7 +51,7 @@ def test_giving_up_takes_the_batch_from_its_worker(inbox: Inbox, client: "redis.
     """Whoever holds it can neither renew nor end it; a retry opens it again."""
     arrive(inbox)
     lease = claim(inbox)
-    assert inbox.give_up([BATCH, "batches/nosuch"], "wrong prompt") == [BATCH]
+    assert inbox.bury_by_hand([BATCH, "batches/nosuch"], "wrong prompt") == [BATCH]
     with pytest.raises(LeaseLostError):
         inbox.renew(lease)
     assert not inbox.finish(lease, Summary())
@@ -64,10 +63,10 @@ def test_giving_up_takes_the_batch_from_its_worker(inbox: Inbox, client: "redis.
     claim(inbox)
 
 
-def test_what_has_ended_is_not_given_up(inbox: Inbox) -> None:
+def test_what_has_ended_is_not_buried(inbox: Inbox) -> None:
     arrive(inbox)
     inbox.finish(claim(inbox), Summary())
-    assert inbox.give_up([BATCH], "too late") == []
+    assert inbox.bury_by_hand([BATCH], "too late") == []
     assert state(inbox) == "done"
 
 
@@ -91,7 +90,7 @@ def pass_time(client: "redis.Redis", seconds: int) -> None:
 def test_redelivery_after_days_is_known(
     inbox: Inbox, client: "redis.Redis", hours: int, end: str
 ) -> None:
-    """Accepted as known, and nothing becomes due; of a purged batch only the delivery is remembered."""
+    """Accepted as known, and nothing becomes due; a purged batch leaves only its delivery."""
     arrive(inbox, "msg_1")
     lease = claim(inbox)
     if end == "buried":
@@ -267,7 +266,7 @@ def test_reopened_batch_starts_afresh(inbox: Inbox) -> None:
 
 def test_due_batch_is_rung_once(inbox: Inbox, client: "redis.Redis") -> None:
     arrive(inbox)
-    assert inbox.take_due() == []  # its door rings for it first
+    assert inbox.take_due() == []  # who accepted it enqueues its job first
     client.hset(ENTRY + BATCH, "rung_until", 0)
     assert inbox.take_due() == [BATCH]
     assert inbox.take_due() == []

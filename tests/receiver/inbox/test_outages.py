@@ -2,9 +2,9 @@
 
 import redis
 
-from receiver.inbox.entries import ENTRY
-from receiver.inbox.outages import MAX_READ, TOGETHER, Outage, find_outages
-from receiver.inbox.scripts import DUE
+from receiver.inbox.outages import MAX_READ, Outage, find_outages
+from receiver.inbox.redis import DUE, ENTRY
+from receiver.inbox.scripts import SCAN_SIZE
 from receiver.status.overview import describe_outage
 
 
@@ -51,8 +51,8 @@ def put_many(client: "redis.Redis", count: int) -> None:
 
 
 def test_all_that_wait_are_counted(client: "redis.Redis") -> None:
-    put_many(client, 2 * TOGETHER)
-    assert find_outages(client) == [Outage("outage", 2 * TOGETHER, 2001, "503 of batches/2999")]
+    put_many(client, 2 * SCAN_SIZE)
+    assert find_outages(client) == [Outage("outage", 2 * SCAN_SIZE, 2001, "503 of batches/2999")]
 
 
 def test_ten_thousands_are_not_all_counted(client: "redis.Redis") -> None:

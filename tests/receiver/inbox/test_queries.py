@@ -7,11 +7,11 @@ import redis
 
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
-from receiver.inbox.entries import ENTRY, State
-from receiver.inbox.ledger import BURIED_TTL_S, DONE_TTL_S, Arrival, Inbox, Lease, connect
+from receiver.inbox.entries import State
+from receiver.inbox.entry_fields import Summary
+from receiver.inbox.ledger import BURIED_TTL_S, DONE_TTL_S, Arrival, Inbox, Lease
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.scripts import BURIED, DONE, DUE
-from receiver.inbox.summaries import Summary
+from receiver.inbox.redis import BURIED, DONE, DUE, ENTRY, connect
 
 STATES: list[State] = ["open", "leased", "buried", "done"]
 

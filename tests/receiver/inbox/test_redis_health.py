@@ -15,7 +15,7 @@ from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.errors import InboxUnavailableError, UnfitRedisError
 from receiver.inbox.job_queue import QUEUE, JobQueue
-from receiver.inbox.ledger import connect
+from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start, examine
 
 
@@ -32,7 +32,7 @@ def levels(client: "redis.Redis") -> list[str]:
 
 
 def test_right_redis_has_no_findings(client: "redis.Redis") -> None:
-    JobQueue(client).ring(["batches/abc"])
+    JobQueue(client).enqueue(["batches/abc"])
     assert examine(client) == []
 
 

@@ -23,4 +23,4 @@ def target(receiver: Receiver) -> Target:
 
 
 def telling(*targets: Target, base_s: float = 5.0) -> NoticeSettings:
-    return NoticeSettings(targets, (SECRET,), private=True, retry_base_s=base_s)
+    return NoticeSettings(targets, (SECRET,), slack=(), private=True, retry_base_s=base_s)

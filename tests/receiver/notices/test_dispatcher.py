@@ -14,8 +14,7 @@ from standardwebhooks import WebhookVerificationError
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import connect
-from receiver.inbox.scripts import NOTICE_QUEUE
+from receiver.inbox.redis import NOTICE_QUEUE, connect
 from receiver.notices.dispatcher import Dispatcher, TargetDispatcher, send_due
 from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.queue import NoticeQueue
@@ -33,7 +32,7 @@ HOUR_S = 3600
 
 def owe(client: "redis.Redis", settings: NoticeSettings, *batches: str) -> None:
     for batch in batches or (BATCH,):
-        Outbox(client, settings.digests).owe(batch, STORED)
+        Outbox(client, settings.digests).enqueue(batch, STORED)
 
 
 def only(client: "redis.Redis") -> Notice:
@@ -68,7 +67,7 @@ def test_every_secret_of_a_rotation_signs(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
     settings = NoticeSettings(
-        (target,), (Secret.parse(OTHER_TEXT), SECRET), private=True, retry_base_s=5
+        (target,), (Secret.parse(OTHER_TEXT), SECRET), slack=(), private=True, retry_base_s=5
     )
     owe(client, settings)
     send_due(settings, client)
@@ -101,7 +100,7 @@ def test_retry_says_the_same_with_a_new_signature(
     second.verify(SECRET_TEXT)
 
 
-def test_deaf_receiver_leaves_a_dead_letter(
+def test_deaf_receiver_leaves_a_dead_notice(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
     settings = telling(target, base_s=0.00002)  # the whole schedule in some seconds

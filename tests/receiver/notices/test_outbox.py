@@ -3,9 +3,9 @@ import json
 import pytest
 import redis
 
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease
-from receiver.inbox.summaries import Summary
 from receiver.notices.outbox import Notice, Outbox, read_standing
 from receiver.notices.payloads import describe_manifest
 from receiver.notices.queue import NoticeQueue
@@ -22,7 +22,7 @@ def outbox(client: "redis.Redis") -> Outbox:
 
 
 def owe(outbox: Outbox) -> list[Notice]:
-    outbox.owe(BATCH, STORED)
+    outbox.enqueue(BATCH, STORED)
     return outbox.listing()
 
 
@@ -30,7 +30,7 @@ def kill(client: "redis.Redis", target: str) -> None:
     queue = NoticeQueue(client, target)
     notice = queue.claim()
     assert notice is not None
-    queue.give_up(notice, "gone")
+    queue.mark_dead(notice, "gone")
 
 
 def claimed(client: "redis.Redis", targets: list[str]) -> tuple[Inbox, Lease]:
@@ -73,7 +73,7 @@ def test_buried_batch_is_told_with_its_cause(client: "redis.Redis") -> None:
         "cause": 'no such "batch" ä/\n',
         "attempts": 0,
         "event": "batch.succeeded",
-        "door": "static",
+        "source": "static",
     }
     assert notice.type == "batch.buried"
     assert json.loads(notice.data) | expected == json.loads(notice.data)

@@ -43,7 +43,7 @@ def test_missing_results_are_a_problem() -> None:
 def test_books_that_do_not_balance_are_a_problem() -> None:
     data = describe_manifest(msgspec.structs.replace(WHOLE, balanced=False)).data
     assert not data["complete"]
-    assert "the books don't balance" in data["problems"][0]
+    assert "the counts don't add up" in data["problems"][0]
 
 
 @pytest.mark.parametrize("state", ["FAILED", "EXPIRED", "CANCELLED"])

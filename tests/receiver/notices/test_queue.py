@@ -6,8 +6,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.ledger import connect
-from receiver.inbox.scripts import METRICS, NOTICE_QUEUE
+from receiver.inbox.redis import METRICS, NOTICE_QUEUE, connect
 from receiver.notices.outbox import Outbox, read_standing
 from receiver.notices.queue import PRESENT_S, Claimed, NoticeQueue
 from receiver.telemetry.metrics.definitions import NOTICES
@@ -19,7 +18,7 @@ TARGET = "0123456789ab"
 
 @pytest.fixture
 def queue(client: "redis.Redis") -> NoticeQueue:
-    Outbox(client, [TARGET]).owe(BATCH, STORED)
+    Outbox(client, [TARGET]).enqueue(BATCH, STORED)
     return NoticeQueue(client, TARGET)
 
 
@@ -53,7 +52,7 @@ def test_only_one_claim_wins(queue: NoticeQueue) -> None:
 def test_two_senders_at_once_share_the_work(client: "redis.Redis", redis_url: str) -> None:
     outbox = Outbox(client, [TARGET])
     for number in range(40):
-        outbox.owe(f"batches/b{number}", STORED)
+        outbox.enqueue(f"batches/b{number}", STORED)
     claimed, barrier = list[str](), Barrier(2)
 
     def take() -> None:
@@ -98,15 +97,15 @@ def test_failed_try_waits_its_time(queue: NoticeQueue, client: "redis.Redis") ->
 
 def test_dead_notice_is_kept(queue: NoticeQueue, client: "redis.Redis") -> None:
     notice = claim(queue)
-    queue.give_up(notice, "gone")
+    queue.mark_dead(notice, "gone")
     assert waits(queue)
     assert read_standing(client).dead == 1
     assert client.ttl(f"gbr:notice:{notice.name}") > 29 * 86400
 
 
 def test_every_key_expires(queue: NoticeQueue, client: "redis.Redis") -> None:
-    Outbox(client, [TARGET]).owe("batches/b2", STORED)
-    queue.give_up(claim(queue), "gone")
+    Outbox(client, [TARGET]).enqueue("batches/b2", STORED)
+    queue.mark_dead(claim(queue), "gone")
     claim(queue)
     keys = list(client.scan_iter("gbr:*notice*"))
     assert len(keys) == 6
@@ -120,7 +119,7 @@ def test_expired_notice_is_left_out(queue: NoticeQueue, client: "redis.Redis") -
 
 
 def test_one_targets_notices_are_no_other_ones(client: "redis.Redis") -> None:
-    Outbox(client, [TARGET, "other"]).owe(BATCH, STORED)
+    Outbox(client, [TARGET, "other"]).enqueue(BATCH, STORED)
     one, other = claim(NoticeQueue(client, TARGET)), claim(NoticeQueue(client, "other"))
     assert one.message_id == other.message_id
     assert one.name != other.name
@@ -149,7 +148,7 @@ def test_what_others_wrote_has_no_type(client: "redis.Redis", planted: Any) -> N
     queue = NoticeQueue(client, TARGET)
     notice = claim(queue)
     assert notice.type is None
-    queue.give_up(notice, "it is none of ours")
+    queue.mark_dead(notice, "it is none of ours")
     assert waits(queue)
 
 
@@ -162,7 +161,7 @@ def test_what_is_no_hash_is_left_out(queue: NoticeQueue, client: "redis.Redis") 
 
 def test_spoilt_queue_stops_no_batch(client: "redis.Redis") -> None:
     client.set(NOTICE_QUEUE + TARGET, "text")
-    Outbox(client, [TARGET]).owe(BATCH, STORED)
+    Outbox(client, [TARGET]).enqueue(BATCH, STORED)
     assert claim(NoticeQueue(client, TARGET)).batch == BATCH
 
 

@@ -92,7 +92,7 @@ def test_failure_says_its_error() -> None:
 def test_buried_batch_says_how_to_go_on() -> None:
     text = text_of("batch.buried", {"cause": "no such file", "attempts": 5}, "acme/batches/b1")
     assert text.splitlines() == [
-        "Batch `batches/b1` of project `acme`: *:warning: given up*",
+        "Batch `batches/b1` of project `acme`: *:warning: buried*",
         "After 5 attempts: `no such file`",
         "Try again: `gemini-batch-receiver events retry acme/batches/b1`",
     ]

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 
-from receiver.outputs.judgement import NOTHING_SHA256, judge_manifest
+from receiver.outputs.judgement import EMPTY_SHA256, judge_manifest
 from receiver.outputs.manifest import Input, Manifest, Record
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES
 from tests.receiver.outputs.test_manifest import MANIFEST
 
-FULL, EMPTY = Record("b1/_retry.jsonl", "ab"), Record("b1/_retry.jsonl", NOTHING_SHA256)
+FULL, EMPTY = Record("b1/_retry.jsonl", "ab"), Record("b1/_retry.jsonl", EMPTY_SHA256)
 
 
 def made(requests: int | None = 2, missing: int | None = 0, **more: object) -> Manifest:
@@ -44,11 +44,11 @@ def test_every_request_answered_is_well() -> None:
         (made(6, malformed=1, unkeyed=5), "stored; 1 malformed, 5 without a key"),
         (made(2, ok=2, duplicate=2, balanced=False), "stored; 2 duplicates"),
         (made(2, ok=2, duplicate=1, balanced=False), "stored; 1 duplicate"),
-        (made(2, ok=2, balanced=False), "stored; the books don't balance"),
-        (made(2, ok=3), "stored; the books don't balance"),
+        (made(2, ok=2, balanced=False), "stored; the counts don't add up"),
+        (made(2, ok=3), "stored; the counts don't add up"),
         (
             made(2, ok=2, input=Input("b1/_input.jsonl.gz", "cd", 3)),
-            "stored; the books don't balance",
+            "stored; the counts don't add up",
         ),
         (made(None, None, ok=2), "stored; unknown how many missing"),
         (made(None, None, ok=2, error=1), "stored; 1 error, unknown how many missing"),
@@ -91,7 +91,7 @@ def test_problems_are_sentences() -> None:
         ),
         (
             made(2, ok=1, empty=1, retry=FULL, project="acme"),
-            "resubmit acme/batches/b1 --input FILE`",
+            "resubmit acme/b1 --input FILE`",
         ),
         (made(2, 1, ok=1, retry=EMPTY), "resubmit b1 --input FILE`"),
         (made(2, ok=1, unkeyed=1, retry=EMPTY), "resubmit b1 --input FILE`"),

@@ -6,18 +6,17 @@ import pytest
 from receiver.errors import GeminiError, InboxUnavailableError, ReconcileLockedError, StorageError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.project_client import ProjectClient
-from receiver.inbox.entries import ENTRY
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.job_queue import open_queue
-from receiver.inbox.ledger import Arrival, connect
-from receiver.inbox.scripts import LOOK
-from receiver.inbox.summaries import Summary
+from receiver.inbox.ledger import Arrival
+from receiver.inbox.redis import ENTRY, RECONCILE, connect
 from receiver.recovery.reconcile import Reconciliation
 from receiver.recovery.reconcile_lock import ReconcileLock
-from receiver.recovery.scheduler import look_at_each
+from receiver.recovery.scheduler import reconcile_due_projects
 from receiver.settings.settings import read_settings
 from tests.key_router import routing_keys
 from tests.receiver.listing import Listing, ago, serving
-from tests.receiver.looking import Stage, staging
+from tests.receiver.reconciling import Stage, staging
 
 
 @pytest.fixture
@@ -44,8 +43,8 @@ def test_wiped_redis_is_restored(stage: Stage) -> None:
     for name in stored:
         stage.store(name)
     opened = [stage.listing.add(f"open{n}", ended=ago(seconds=n)) for n in range(200)]
-    report = stage.look()
-    assert (report.tally.found, report.tally.stored, sorted(report.tally.queued)) == (
+    report = stage.reconcile()
+    assert (report.counts.found, report.counts.stored, sorted(report.counts.queued)) == (
         700,
         500,
         sorted(opened),
@@ -57,36 +56,36 @@ def test_wiped_redis_is_restored(stage: Stage) -> None:
 
 def test_wipe_counts_no_missed_webhook(stage: Stage) -> None:
     stage.listing.add("one")
-    assert stage.look().missed == []
+    assert stage.reconcile().missed == []
     assert stage.missed() == 0
 
 
 def test_missed_webhook_is_counted_once(stage: Stage) -> None:
-    stage.look()
-    stage.age_first_look()
+    stage.reconcile()
+    stage.age_first_run()
     name = stage.listing.add("one", ended=ago(minutes=10))
-    assert stage.look().missed == [name]
-    assert stage.look().missed == []
+    assert stage.reconcile().missed == [name]
+    assert stage.reconcile().missed == []
     assert stage.missed() == 1
 
 
 def test_fresh_batch_is_left_to_its_webhook(stage: Stage) -> None:
-    stage.look()
-    stage.age_first_look()
+    stage.reconcile()
+    stage.age_first_run()
     name = stage.listing.add("one", ended=ago(seconds=10))
-    assert stage.look().tally.young == 1
+    assert stage.reconcile().counts.young == 1
     assert stage.inbox.entries([name]) == {}
     stage.listing.add("one", ended=ago(minutes=10))
-    assert stage.look().missed == [name]
+    assert stage.reconcile().missed == [name]
 
 
 def test_delivered_batch_is_not_missed(stage: Stage) -> None:
-    stage.look()
-    stage.age_first_look()
+    stage.reconcile()
+    stage.age_first_run()
     name = stage.listing.add("one", ended=ago(minutes=10))
     stage.inbox.accept([Arrival(name, "batch.succeeded", "static", "static:msg_1")])
-    report = stage.look()
-    assert (report.tally.owed, report.missed, stage.missed()) == (1, [], 0)
+    report = stage.reconcile()
+    assert (report.counts.pending, report.missed, stage.missed()) == (1, [], 0)
 
 
 def test_owed_batch_keeps_its_wait(stage: Stage) -> None:
@@ -95,7 +94,7 @@ def test_owed_batch_keeps_its_wait(stage: Stage) -> None:
     lease = stage.inbox.claim(name)
     assert lease is not None
     stage.inbox.postpone(lease, 3600, "Gemini is down", "attempts")
-    stage.look()
+    stage.reconcile()
     assert not stage.inbox.has_due()
 
 
@@ -105,62 +104,62 @@ def test_buried_batch_stays_buried(stage: Stage) -> None:
     lease = stage.inbox.claim(name)
     assert lease is not None
     stage.inbox.bury(lease, "no such file")
-    assert stage.look().tally.buried == 1
+    assert stage.reconcile().counts.buried == 1
     assert stage.inbox.entries([name])[name].state == "buried"
 
 
 def test_done_batch_without_manifest_is_queued(stage: Stage) -> None:
-    stage.look()
-    stage.age_first_look()
+    stage.reconcile()
+    stage.age_first_run()
     name = stage.listing.add("one", ended=ago(minutes=10))
     stage.inbox.accept([Arrival(name, "batch.succeeded", "static", metadata='{"tenant":"acme"}')])
     lease = stage.inbox.claim(name)
     assert lease is not None
     stage.inbox.finish(lease, Summary())
-    report = stage.look()
-    assert (report.tally.queued, report.missed) == ([name], [])
+    report = stage.reconcile()
+    assert (report.counts.queued, report.missed) == ([name], [])
     assert stage.inbox.entries([name])[name].metadata == {"tenant": "acme"}
 
 
 def test_only_recent_ends_are_looked_at(stage: Stage) -> None:
-    stage.look()
+    stage.reconcile()
     stage.listing.add("old", ended=ago(hours=2))
     recent = stage.listing.add("recent", ended=ago(minutes=50))
-    assert stage.look().tally.queued == [recent]
+    assert stage.reconcile().counts.queued == [recent]
 
 
 def test_list_that_stops_moves_no_mark(stage: Stage) -> None:
-    stage.look()
-    mark = stage.client.hget(LOOK, "complete")
+    stage.reconcile()
+    mark = stage.client.hget(RECONCILE, "complete")
     for number in range(7):
         stage.listing.add(f"b{number}", ended=ago(minutes=10))
     stage.listing.broken_page = 2
     with pytest.raises(GeminiError):
-        stage.look()
-    assert stage.client.hget(LOOK, "complete") == mark
+        stage.reconcile()
+    assert stage.client.hget(RECONCILE, "complete") == mark
     stage.listing.broken_page = None
-    assert len(stage.look().tally.queued) == 7
-    assert stage.client.hget(LOOK, "complete") != mark
+    assert len(stage.reconcile().counts.queued) == 7
+    assert stage.client.hget(RECONCILE, "complete") != mark
 
 
 def test_invisible_batch_gets_no_verdict(stage: Stage) -> None:
-    stage.look()
+    stage.reconcile()
     name = stage.listing.add("one", state="RUNNING")
     stage.listing.hidden.add(name)
     other = stage.listing.add("two", ended=ago(minutes=10))
-    report = stage.look()
-    assert (report.tally.unclear, report.tally.queued) == ([name], [other])
+    report = stage.reconcile()
+    assert (report.counts.unclear, report.counts.queued) == ([name], [other])
     stage.listing.hidden.clear()
     stage.listing.add("one", ended=ago(days=1))  # long before the look that could not tell
-    assert stage.look().tally.queued == [name]
+    assert stage.reconcile().counts.queued == [name]
 
 
 def test_stale_list_is_asked_again(stage: Stage) -> None:
-    stage.look()
+    stage.reconcile()
     name = stage.listing.add("one", state="RUNNING")
-    assert stage.look().tally.unfinished == 1
+    assert stage.reconcile().counts.unfinished == 1
     stage.listing.latest[name] = "SUCCEEDED"
-    assert stage.look().tally.queued == [name]
+    assert stage.reconcile().counts.queued == [name]
 
 
 def test_unreadable_storage_makes_no_verdict(stage: Stage) -> None:
@@ -171,74 +170,74 @@ def test_unreadable_storage_makes_no_verdict(stage: Stage) -> None:
     stage.listing.add("one")
     look = Reconciliation(stage.client, stage.batches, Unreadable(), 900)  # type: ignore[arg-type] # a look only asks `exists`
     with pytest.raises(StorageError):
-        look.run(even_early=True)
-    assert stage.client.hget(LOOK, "complete") is None
+        look.run(force=True)
+    assert stage.client.hget(RECONCILE, "complete") is None
     assert not stage.client.exists(ENTRY + "batches/one")
 
 
 def test_expiring_results_are_named(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     owed = stage.listing.add("owed", ended=ago(hours=40))
-    stage.look()
+    stage.reconcile()
     stage.listing.add("gone", ended=ago(days=9))
     stage.store(stage.listing.add("stored", ended=ago(hours=40)))
     stage.listing.add("recent", ended=ago(hours=3))
-    assert stage.look().expiring == [owed]
+    assert stage.reconcile().expiring == [owed]
     assert [vars(record)["names"] for record in warnings_of(caplog, "reconcile.expiring")] == [
         owed,
         owed,
     ]
 
 
-def test_one_look_at_a_time(stage: Stage) -> None:
-    looks = ReconcileLock(stage.client, 900)
-    assert looks.take() is not None
+def test_one_run_at_a_time(stage: Stage) -> None:
+    lock = ReconcileLock(stage.client, 900)
+    assert lock.acquire() is not None
     with pytest.raises(ReconcileLockedError):
-        stage.look()
+        stage.reconcile()
 
 
-def test_wiped_turn_ends_the_look(stage: Stage) -> None:
+def test_wiped_turn_ends_the_run(stage: Stage) -> None:
     """A holder that lost its turn must not move the mark of the one that has it now."""
-    looks = ReconcileLock(stage.client, 900)
-    look = looks.take()
-    assert look is not None
+    lock = ReconcileLock(stage.client, 900)
+    run = lock.acquire()
+    assert run is not None
     stage.client.flushall()
     with pytest.raises(ReconcileLockedError):
-        looks.hold(look)
-    looks.end(look, "complete")
-    assert stage.client.hget(LOOK, "complete") is None
+        lock.renew(run)
+    lock.release(run, "complete")
+    assert stage.client.hget(RECONCILE, "complete") is None
 
 
 def test_absent_redis_is_said_in_words(stage: Stage) -> None:
     with connect("redis://127.0.0.1:9/0") as nowhere, pytest.raises(InboxUnavailableError):
-        Reconciliation(nowhere, stage.batches, stage.storage, 900).run(even_early=False)
+        Reconciliation(nowhere, stage.batches, stage.storage, 900).run(force=False)
 
 
 def test_each_project_has_its_own_turn_and_mark(
     stage: Stage, acme: tuple[Listing, ProjectClient]
 ) -> None:
-    stage.look()
+    stage.reconcile()
     assert ReconcileLock(stage.client, 900, "acme").is_due()
     listing, batches = acme
     old = listing.add("old", ended=ago(hours=2))
-    report = stage.look(
+    report = stage.reconcile(
         batches
     )  # acme's first look takes everything, whatever the default project has seen
-    assert report.tally.queued == [f"acme/{old}"]
+    assert report.counts.queued == [f"acme/{old}"]
     assert not ReconcileLock(stage.client, 900, "acme").is_due()
-    assert stage.client.exists(LOOK, f"{LOOK}:acme") == 2
+    assert stage.client.exists(RECONCILE, f"{RECONCILE}:acme") == 2
 
 
 def test_projects_meet_only_their_own_entries(
     stage: Stage, acme: tuple[Listing, ProjectClient]
 ) -> None:
-    """What an event at acme's door said of the default project's batch keeps no look from finding it."""
+    """An event at acme's endpoint about the default project's batch hides nothing from a run."""
     name = stage.listing.add("one")
     stage.inbox.accept([Arrival(f"acme/{name}", "batch.succeeded", "dynamic", "acme/v1a:msg_1")])
     lease = stage.inbox.claim(f"acme/{name}")
     assert lease is not None
     stage.inbox.bury(lease, "Gemini knows no such batch")
-    assert stage.look().tally.queued == [name]
-    assert stage.look(acme[1]).tally.found == 0
+    assert stage.reconcile().counts.queued == [name]
+    assert stage.reconcile(acme[1]).counts.found == 0
     assert {one.state for one in stage.inbox.entries([name, f"acme/{name}"]).values()} == {
         "open",
         "buried",
@@ -252,12 +251,12 @@ def test_stored_batch_of_a_project_is_known(
     stage.store(listing.add("stored"))
     running = listing.add("running", state="RUNNING")
     listing.latest[running] = "SUCCEEDED"
-    tally = stage.look(batches).tally
-    assert (tally.stored, tally.queued) == (1, [f"acme/{running}"])
+    counts = stage.reconcile(batches).counts
+    assert (counts.stored, counts.queued) == (1, [f"acme/{running}"])
     assert listing.asked == [running]  # Gemini hears its own name of the batch
 
 
-def test_failing_project_leaves_others_their_look(
+def test_failing_project_leaves_others_their_run(
     stage: Stage, redis_url: str, storage_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = stage.listing.add("one")
@@ -267,7 +266,7 @@ def test_failing_project_leaves_others_their_look(
             "GEMINI_API_KEY__ACME": "key-acme",
             "GEMINI_BASE_URL": router.url,
         }
-        look_at_each(
+        reconcile_due_projects(
             read_settings(environ | {"REDIS_URL": redis_url, "STORAGE_URL": storage_url}),
             stage.client,
         )

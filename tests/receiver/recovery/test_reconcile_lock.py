@@ -2,86 +2,86 @@ import pytest
 import redis
 
 from receiver.errors import ReconcileLockedError
-from receiver.inbox.scripts import LOOK
+from receiver.inbox.redis import RECONCILE
 from receiver.recovery.reconcile_lock import ReconcileLock
 
 
 def pass_time(client: "redis.Redis", seconds: int) -> None:
     """As if it were so much later by Redis' clock."""
     for field in ("began", "held_until"):
-        if client.hexists(LOOK, field):
-            client.hincrby(LOOK, field, -seconds * 1000)
+        if client.hexists(RECONCILE, field):
+            client.hincrby(RECONCILE, field, -seconds * 1000)
 
 
-def test_first_look_is_due(client: "redis.Redis") -> None:
-    looks = ReconcileLock(client, 900)
-    assert looks.is_due()
-    look = looks.take()
-    assert look is not None
-    assert (look.complete_ms, look.first_ms) == (None, look.began_ms)
+def test_first_run_is_due(client: "redis.Redis") -> None:
+    lock = ReconcileLock(client, 900)
+    assert lock.is_due()
+    run = lock.acquire()
+    assert run is not None
+    assert (run.complete_ms, run.first_ms) == (None, run.began_ms)
 
 
 def test_taken_turn_is_held(client: "redis.Redis") -> None:
-    looks = ReconcileLock(client, 900)
-    looks.take()
-    assert not looks.is_due()
+    lock = ReconcileLock(client, 900)
+    lock.acquire()
+    assert not lock.is_due()
     with pytest.raises(ReconcileLockedError):
-        looks.take(even_early=True)
+        lock.acquire(force=True)
 
 
-def test_complete_look_waits_an_interval(client: "redis.Redis") -> None:
-    looks = ReconcileLock(client, 900)
-    look = looks.take()
-    assert look is not None
-    looks.end(look, "complete")
+def test_complete_run_waits_an_interval(client: "redis.Redis") -> None:
+    lock = ReconcileLock(client, 900)
+    run = lock.acquire()
+    assert run is not None
+    lock.release(run, "complete")
     pass_time(client, 890)
-    assert not looks.is_due()
-    assert looks.take() is None
+    assert not lock.is_due()
+    assert lock.acquire() is None
     pass_time(client, 10)
-    assert looks.is_due()
-    following = looks.take()
+    assert lock.is_due()
+    following = lock.acquire()
     assert following is not None
-    assert (following.complete_ms, following.first_ms) == (look.began_ms, look.first_ms)
+    assert (following.complete_ms, following.first_ms) == (run.began_ms, run.first_ms)
 
 
-def test_hand_made_look_need_not_wait(client: "redis.Redis") -> None:
-    looks = ReconcileLock(client, 900)
-    look = looks.take()
-    assert look is not None
-    looks.end(look, "complete")
-    assert looks.take(even_early=True) is not None
+def test_hand_made_run_need_not_wait(client: "redis.Redis") -> None:
+    lock = ReconcileLock(client, 900)
+    run = lock.acquire()
+    assert run is not None
+    lock.release(run, "complete")
+    assert lock.acquire(force=True) is not None
 
 
-def test_failed_look_comes_sooner(client: "redis.Redis") -> None:
-    looks = ReconcileLock(client, 900)
-    look = looks.take()
-    assert look is not None
-    looks.end(look, "failed")
-    assert not looks.is_due()
+def test_failed_run_comes_sooner(client: "redis.Redis") -> None:
+    lock = ReconcileLock(client, 900)
+    run = lock.acquire()
+    assert run is not None
+    lock.release(run, "failed")
+    assert not lock.is_due()
     pass_time(client, 60)
-    assert looks.is_due()
-    repeated = looks.take()
+    assert lock.is_due()
+    repeated = lock.acquire()
     assert repeated is not None
     assert repeated.complete_ms is None
 
 
-def test_unclear_look_waits_an_interval(client: "redis.Redis") -> None:
-    looks = ReconcileLock(client, 900)
-    look = looks.take()
-    assert look is not None
-    looks.end(look, "unclear")
+def test_unclear_run_waits_an_interval(client: "redis.Redis") -> None:
+    lock = ReconcileLock(client, 900)
+    run = lock.acquire()
+    assert run is not None
+    lock.release(run, "unclear")
     pass_time(client, 60)
-    assert not looks.is_due()
+    assert not lock.is_due()
     pass_time(client, 840)
-    assert looks.is_due()
+    assert lock.is_due()
 
 
 def test_dead_holder_loses_its_turn(client: "redis.Redis") -> None:
-    looks = ReconcileLock(client, 900)
-    dead = looks.take()
+    lock = ReconcileLock(client, 900)
+    dead = lock.acquire()
     assert dead is not None
     pass_time(client, 181)
-    assert looks.is_due()
-    assert looks.take() is not None
+    assert lock.is_due()
+    assert lock.acquire() is not None
     with pytest.raises(ReconcileLockedError):
-        looks.hold(dead)
+        lock.renew(dead)

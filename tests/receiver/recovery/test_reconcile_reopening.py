@@ -1,4 +1,4 @@
-"""What a look opens again, and what it lets go: outages that have passed, and results that have expired."""
+"""What a run opens again, and what it ends: outages that have passed, and expired results."""
 
 import logging
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.errors import Fault
-from receiver.inbox.entries import ENTRY
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival
-from receiver.inbox.summaries import Summary
+from receiver.inbox.redis import ENTRY
 from tests.receiver.listing import ago
-from tests.receiver.looking import Stage, staging
+from tests.receiver.reconciling import Stage, staging
 
 
 @pytest.fixture
@@ -40,25 +40,25 @@ def state(stage: Stage, name: str) -> str:
 @pytest.mark.parametrize("fault", ["outside", "refused"])
 def test_outage_that_has_passed_is_opened(stage: Stage, fault: Fault) -> None:
     """However long ago the batch ended: it is before the mark of the last complete look."""
-    stage.look()
+    stage.reconcile()
     name = stage.listing.add("one", ended=ago(days=5), file=[200])
     bury(stage, name, "Gemini was away", fault)
-    report = stage.look()
-    assert (report.tally.queued, report.reopened, report.missed) == ([name], [name], [])
+    report = stage.reconcile()
+    assert (report.counts.queued, report.reopened, report.missed) == ([name], [name], [])
     assert state(stage, name) == "open"
 
 
 def test_what_the_version_before_buried_is_opened(stage: Stage) -> None:
     name = stage.listing.add("one", ended=ago(hours=5), file=[200])
     bury(stage, name, "Gemini did not give batches/one (503 UNAVAILABLE: try again)", None)
-    assert stage.look().reopened == [name]
+    assert stage.reconcile().reopened == [name]
 
 
 @pytest.mark.parametrize("status", [404, 403, 503])
 def test_outage_that_lasts_opens_nothing(stage: Stage, status: int) -> None:
     name = stage.listing.add("one", ended=ago(hours=5), file=[status])
     bury(stage, name, "Gemini was away", "outside")
-    assert (stage.look().reopened, state(stage, name)) == ([], "buried")
+    assert (stage.reconcile().reopened, state(stage, name)) == ([], "buried")
 
 
 def test_what_a_person_buried_stays(stage: Stage) -> None:
@@ -67,23 +67,23 @@ def test_what_a_person_buried_stays(stage: Stage) -> None:
     ]
     for name in names:
         owe(stage, name)
-    stage.inbox.give_up(names[:1], "no answer from Gemini for batches/one: I looked")
-    stage.inbox.give_up(names[1:], "by hand")
+    stage.inbox.bury_by_hand(names[:1], "no answer from Gemini for batches/one: I looked")
+    stage.inbox.bury_by_hand(names[1:], "by hand")
     stage.client.hdel(ENTRY + names[1], "fault")  # of the version before
-    stage.inbox.give_up(names[2:], "Gemini says nonsense")
+    stage.inbox.bury_by_hand(names[2:], "Gemini says nonsense")
     stage.client.hdel(ENTRY + names[2], "fault")
-    report = stage.look()
-    assert (report.reopened, report.tally.buried) == ([], 3)
+    report = stage.reconcile()
+    assert (report.reopened, report.counts.buried) == ([], 3)
 
 
 @pytest.mark.parametrize("fault", ["outside", None])
 def test_what_a_person_buried_after_an_outage_stays(stage: Stage, fault: Fault | None) -> None:
     name = stage.listing.add("one", ended=ago(hours=5), file=[200])
     bury(stage, name, "Gemini did not give batches/one (503 UNAVAILABLE: try again)", fault)
-    assert stage.inbox.give_up([name], "wrong prompt") == [name]
+    assert stage.inbox.bury_by_hand([name], "wrong prompt") == [name]
     assert stage.inbox.entries([name])[name].cause == "wrong prompt"
-    assert stage.inbox.give_up([name], "wrong prompt") == []
-    assert (stage.look().reopened, state(stage, name)) == ([], "buried")
+    assert stage.inbox.bury_by_hand([name], "wrong prompt") == []
+    assert (stage.reconcile().reopened, state(stage, name)) == ([], "buried")
 
 
 @pytest.mark.parametrize("is_old", [True, False])
@@ -98,7 +98,7 @@ def test_what_crashed_stays(stage: Stage, *, is_old: bool) -> None:
         )
     if is_old:
         stage.client.hdel(ENTRY + name, "fault")
-    assert (stage.look().reopened, state(stage, name)) == ([], "buried")
+    assert (stage.reconcile().reopened, state(stage, name)) == ([], "buried")
 
 
 def test_expired_history_is_one_line(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,9 +111,9 @@ def test_expired_history_is_one_line(stage: Stage, caplog: pytest.LogCaptureFixt
     passing = stage.listing.add("passing", ended=ago(days=9), file=[403, 200])
     away = stage.listing.add("away", ended=ago(days=9), file=[503])
     young = stage.listing.add("young", ended=ago(hours=20), file=[404])
-    report = stage.look()
-    assert report.tally.expired == gone
-    assert report.tally.queued == [kept, passing, away, young]
+    report = stage.reconcile()
+    assert report.counts.expired == gone
+    assert report.counts.queued == [kept, passing, away, young]
     assert set(stage.inbox.entries(gone)) == set()
     lines = [record for record in caplog.records if record.message == "reconcile.expired"]
     assert [(line.levelno, line.__dict__["batches"]) for line in lines] == [(logging.INFO, 4)]
@@ -128,5 +128,5 @@ def test_expired_batch_is_not_taken_again(stage: Stage) -> None:
     assert stage.inbox.expire(
         lease, Summary(expired="its results are gone"), "its results are gone"
     )
-    report = stage.look()
-    assert (report.tally.queued, report.tally.expired) == ([], [name])
+    report = stage.reconcile()
+    assert (report.counts.queued, report.counts.expired) == ([], [name])

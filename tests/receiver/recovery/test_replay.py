@@ -8,8 +8,8 @@ import pytest
 from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.operations import Batch, Unread
 from receiver.recovery.replay import (
+    GROUP_SIZE,
     MAX_FAULTS,
-    TOGETHER,
     Asking,
     ReplayCounts,
     Verdict,
@@ -77,8 +77,8 @@ def test_unknown_end_is_in_every_window() -> None:
 
 
 def test_stored_batches_are_left() -> None:
-    tally = run([batch("batches/a"), batch("batches/b")], stored={"batches/a"})
-    assert (tally.found, tally.stored, tally.queued) == (2, 1, ["batches/b"])
+    counts = run([batch("batches/a"), batch("batches/b")], stored={"batches/a"})
+    assert (counts.found, counts.stored, counts.queued) == (2, 1, ["batches/b"])
 
 
 def test_batch_listed_twice_counts_once() -> None:
@@ -86,14 +86,14 @@ def test_batch_listed_twice_counts_once() -> None:
 
 
 def test_many_batches_are_taken_in_groups() -> None:
-    names = [f"batches/{number}" for number in range(2 * TOGETHER + 1)]
+    names = [f"batches/{number}" for number in range(2 * GROUP_SIZE + 1)]
     assert run([batch(name) for name in names]).queued == names
 
 
 def test_unfinished_batch_is_asked_for() -> None:
     listed = [batch("batches/a", "RUNNING", None), batch("batches/b", "RUNNING", None)]
-    tally = run(listed, {"batches/a": batch("batches/a"), "batches/b": listed[1]})
-    assert (tally.queued, tally.unfinished) == (["batches/a"], 1)
+    counts = run(listed, {"batches/a": batch("batches/a"), "batches/b": listed[1]})
+    assert (counts.queued, counts.unfinished) == (["batches/a"], 1)
 
 
 def test_late_end_outside_the_window_is_left() -> None:
@@ -110,10 +110,10 @@ def test_refused_batch_is_unclear() -> None:
             raise NotFoundError("no such batch", status=404)
         return batch(name)
 
-    tally = ReplayCounts()
-    asking = Asking(get_batch, tally)
+    counts = ReplayCounts()
+    asking = Asking(get_batch, counts)
     assert [asking.get("batches/a"), asking.get("batches/b")] == [None, batch("batches/b")]
-    assert (tally.unclear, tally.reasons) == (["batches/a"], ["no such batch"])
+    assert (counts.unclear, counts.reasons) == (["batches/a"], ["no such batch"])
 
 
 def test_one_failing_batch_leaves_the_others_theirs() -> None:
@@ -123,11 +123,11 @@ def test_one_failing_batch_leaves_the_others_theirs() -> None:
         return batch(name)
 
     running = [batch(f"batches/{name}", "RUNNING", None) for name in ("a", "b", "c")]
-    tally = ReplayCounts()
-    asking = Asking(get_batch, tally)
+    counts = ReplayCounts()
+    asking = Asking(get_batch, counts)
     found = [asking.get(one.name) for one in running * 3]
     assert [one.name for one in found if one] == ["batches/b", "batches/c"] * 3
-    assert tally.unclear == ["batches/a"] * 3
+    assert counts.unclear == ["batches/a"] * 3
 
 
 def test_gemini_that_is_away_ends_the_replay() -> None:
@@ -141,6 +141,6 @@ def test_gemini_that_is_away_ends_the_replay() -> None:
 
 
 def test_what_cant_be_read_takes_no_other_with_it() -> None:
-    tally = run([Unread("batches/odd", "no sense"), batch("batches/a"), Unread("", "no name")])
-    assert (tally.queued, tally.unclear) == (["batches/a"], ["batches/odd", "(no name)"])
-    assert tally.reasons == ["can't be read: no sense", "can't be read: no name"]
+    counts = run([Unread("batches/odd", "no sense"), batch("batches/a"), Unread("", "no name")])
+    assert (counts.queued, counts.unclear) == (["batches/a"], ["batches/odd", "(no name)"])
+    assert counts.reasons == ["can't be read: no sense", "can't be read: no name"]

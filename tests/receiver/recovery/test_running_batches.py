@@ -1,4 +1,4 @@
-"""Reconcile runs over a list of Gemini's whose batches stay pending or running; a real Valkey remembers."""
+"""Reconcile runs over a list whose batches stay pending or running, with a real Valkey."""
 
 import json
 from collections.abc import Iterator
@@ -11,12 +11,11 @@ from click.testing import CliRunner
 from receiver.cli import main
 from receiver.gemini.batches import Gemini
 from receiver.gemini.project_client import ProjectClient
-from receiver.inbox.ledger import connect
-from receiver.inbox.scripts import DONE
+from receiver.inbox.redis import DONE, RUNNING, connect
 from receiver.notices.outbox import Notice, Outbox
 from receiver.notices.slack import encode_text
 from receiver.recovery.reconcile import Reconciliation
-from receiver.recovery.running_batches import RUNNING, RunningNow, find_overdue, read_running
+from receiver.recovery.running_batches import RunningNow, find_overdue, read_running
 from receiver.settings.settings import read_settings
 from receiver.storage import Storage, open_storage
 from receiver.telemetry.metrics.gauges import read_fields
@@ -37,9 +36,7 @@ class Stage:
         """One reconcile run, and what is shown after it."""
         with Gemini(self.url, "key") as gemini:
             batches = ProjectClient(gemini, project)
-            Reconciliation(self.client, batches, self.storage, 900, targets=targets).run(
-                even_early=True
-            )
+            Reconciliation(self.client, batches, self.storage, 900, targets=targets).run(force=True)
         return self.shown(project)[0]
 
     def shown(self, project: str = "") -> list[RunningNow]:

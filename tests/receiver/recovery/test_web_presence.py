@@ -12,7 +12,8 @@ from receiver.gemini.transport import Transport
 from receiver.gemini.webhook_evidence import Evidence
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.gemini.webhooks import Webhooks
-from receiver.recovery.web_presence import GONE_AFTER_S, WEB, Presence, read_web_processes
+from receiver.inbox.redis import WEB_PROCESSES
+from receiver.recovery.web_presence import GONE_AFTER_S, Presence, read_web_processes
 from receiver.settings.settings import Settings, read_settings
 from tests.receiver.forging import SECRET_TEXT
 from tests.running import CLIENT
@@ -43,19 +44,21 @@ def test_process_says_what_it_has_and_leaves_with_it(client: "redis.Redis") -> N
             ("acme", 0, None),
         ]
         assert found.projects[0].why_unknown == "RECONCILE_INTERVAL_S is 0"
-        assert SECRET_TEXT[6:-8] not in str(client.hvals(WEB))
-        assert client.ttl(WEB) > GONE_AFTER_S
+        assert SECRET_TEXT[6:-8] not in str(client.hvals(WEB_PROCESSES))
+        assert client.ttl(WEB_PROCESSES) > GONE_AFTER_S
     assert read_web_processes(client) == []
 
 
 def test_killed_process_is_forgotten(client: "redis.Redis") -> None:
     seconds, _ = client.time()
     old = WebProcess(host="h", pid=1, seen_ms=int((seconds - GONE_AFTER_S - 1) * 1000))
-    client.hset(WEB, mapping={"old": msgspec.json.encode(old), b"\xff": b"\xff", "junk": "{}"})
+    client.hset(
+        WEB_PROCESSES, mapping={"old": msgspec.json.encode(old), b"\xff": b"\xff", "junk": "{}"}
+    )
     assert read_web_processes(client) == []
     with present(client, settings_of()):
         eventually(lambda: read_web_processes(client))
-        assert client.hlen(WEB) == 1
+        assert client.hlen(WEB_PROCESSES) == 1
 
 
 def test_wiped_redis_hears_of_it_again(client: "redis.Redis") -> None:
@@ -73,7 +76,7 @@ def served_by(client: "redis.Redis") -> ServedProject:
 def test_what_a_person_mends_is_seen_long_before_the_next_look(
     client: "redis.Redis", sandbox_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody is told to register what was registered a moment ago, and each fault is logged once a look."""
+    """Nobody should register what was registered a moment ago; a check logs each fault once."""
     CLIENT.delete(f"{sandbox_url}/sandbox/state").raise_for_status()
     origin, key = "https://batches.example.com", "right-key"
     more = {

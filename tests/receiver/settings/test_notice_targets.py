@@ -15,7 +15,7 @@ def read(**environ: str) -> NoticeSettings:
 
 
 def test_nobody_is_told_by_default() -> None:
-    assert read() == NoticeSettings((), (), private=False, retry_base_s=5)
+    assert read() == NoticeSettings((), (), (), private=False, retry_base_s=5)
 
 
 def test_several_targets_are_read() -> None:

@@ -6,7 +6,8 @@ import pytest
 import redis
 
 from receiver.errors import InboxUnavailableError, SettingsError
-from receiver.inbox.ledger import Inbox, connect
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.settings.redis_urls import is_checked, with_tls
 from receiver.settings.settings import read_settings
 from tests.tls_proxy import Certificates, make_certificates, running_tls_proxy
@@ -89,7 +90,7 @@ WRONG = [
     ({"REDIS_CA_FILE": "/nowhere.pem"}, "REDIS_CA_FILE: can't be read"),
     ({"REDIS_CA_FILE": __file__}, "REDIS_CA_FILE: can't be read"),
     ({"REDIS_TLS_VERIFY": "maybe"}, "REDIS_TLS_VERIFY: expected true or false"),
-    ({"REDIS_TLS_VERIFY": "false"}, "REDIS_TLS_VERIFY: only a rediss://"),
+    ({"REDIS_TLS_VERIFY": "false"}, "REDIS_URL: only a rediss://"),
     (
         {"REDIS_URL": "rediss://:hunter2@h/0?ssl_cert_reqs=CERT_NONE"},
         "REDIS_URL: an option after the ?",

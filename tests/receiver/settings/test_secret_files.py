@@ -5,8 +5,8 @@ import pytest
 
 from receiver.errors import SettingsError
 from receiver.settings.projects import Project
-from receiver.settings.secret_files import MAX_BYTES, SECRETS
-from receiver.settings.settings import read_settings
+from receiver.settings.secret_files import MAX_BYTES
+from receiver.settings.settings import SECRETS, read_settings
 from tests.pages import section
 from tests.receiver.forging import SECRET, SECRET_TEXT
 

@@ -2,8 +2,7 @@ import pytest
 
 from receiver.errors import SettingsError
 from receiver.settings.projects import Project
-from receiver.settings.settings import read_settings
-from receiver.settings.variables import VARIABLES
+from receiver.settings.settings import VARIABLES, read_settings
 from tests.receiver.forging import SECRET, SECRET_TEXT
 
 RIGHT = {"GEMINI_API_KEY": "key-1", "GEMINI_WEBHOOK_SECRET": SECRET_TEXT}
@@ -67,7 +66,7 @@ WRONG = [
         "'txt' is no form; expected some of raw, text, thoughts, json, media, table",
     ),
     ("OUTPUT_FORMS", "jsonl csv", "'csv', 'jsonl' are no forms"),
-    ("OUTPUT_FORMS", "x" * 500, "xxx' is no form"),
+    ("OUTPUT_FORMS", "x" * 500, f"OUTPUT_FORMS: '{'x' * 40}' is no form"),
     ("RETRY_BASE_S", "soon", "seconds"),
     ("PORT", "65536", "65535"),
     ("METRICS_TOKEN", "short", "at least 16 characters"),
@@ -90,6 +89,8 @@ def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
     [
         ({"KEY_PATTERN": "(", "OUTPUT_TEMPLATE": "{batch}/{lang}.jsonl"}, "KEY_PATTERN"),
         ({"OUTPUT_FORMS": "jsn", "RESPONSE_SCHEMA": "{}"}, "OUTPUT_FORMS"),
+        ({"NOTIFY_PRIVATE": "ture", "SLACK_WEBHOOK_URL": "http://10.0.0.1/x"}, "NOTIFY_PRIVATE"),
+        ({"REDIS_TLS_VERIFY": "no", "REDIS_URL": "redis://host/0"}, "REDIS_TLS_VERIFY"),
         ({"GEMINI_API_KEY": "", "GOOGLE_API_KEY": "two words"}, "GOOGLE_API_KEY"),
         (
             {"GEMINI_WEBHOOK_SECRET": "", "WEBHOOK_SIGNING_SECRET": "hunter2"},
@@ -110,6 +111,14 @@ def test_all_wrong_values_come_together() -> None:
     assert all(
         name in str(told.value) for name in ("GEMINI_API_KEY", "PORT", "REDIS_URL", "LOG_LEVEL")
     )
+
+
+def test_what_needs_a_wrong_variable_is_still_parsed() -> None:
+    wrong = {"OUTPUT_FORMS": "jsn", "RESPONSE_SCHEMA": "{", "REDIS_URL": "x", "REDIS_CA_FILE": "x"}
+    with pytest.raises(SettingsError) as told:
+        read_settings(RIGHT | wrong)
+    _, *problems = str(told.value).splitlines()
+    assert {problem.strip().partition(":")[0] for problem in problems} == set(wrong)
 
 
 def test_secrets_are_never_shown() -> None:

@@ -3,8 +3,7 @@
 import pytest
 
 from receiver.errors import SettingsError
-from receiver.settings.settings import read_settings
-from receiver.settings.variables import VARIABLES
+from receiver.settings.settings import VARIABLES, read_settings
 
 RIGHT = {"GEMINI_API_KEY": "key-1"}
 

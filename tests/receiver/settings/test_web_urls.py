@@ -25,7 +25,7 @@ def test_examples_hold() -> None:
         (DOOR, DOOR),
         ("https://batches.example.com", "https://batches.example.com"),
         ("https://batches.example.com/", "https://batches.example.com"),
-        ("https://batches.example.com/door/", "https://batches.example.com/door/"),
+        ("https://batches.example.com/path/", "https://batches.example.com/path/"),
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("http://[::1]:8000/x", "http://[::1]:8000/x"),
     ],

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from receiver.status import charts
 from receiver.status.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Series, draw, round_up
-from receiver.telemetry.metrics.slots import SLOT_S, Slot
+from receiver.telemetry.metrics.definitions import SLOT_S, Slot
 
 KINDS = (Series("answers", "good", ("ok",)), Series("errors", "bad", ("error", "missing")))
 MIDNIGHT_S = 1_769_040_000

@@ -2,8 +2,8 @@
 
 import redis
 
+from receiver.inbox.entry_fields import JobProgress
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.progress import JobProgress
 from receiver.outputs.outcomes import OUTCOMES
 from receiver.status.queries import CHARTS, MAX_ROWS, PAGE_ROWS, read_all, read_list, read_row
 from tests.receiver.inbox.test_queries import claimed, fill

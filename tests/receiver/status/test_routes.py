@@ -11,7 +11,8 @@ import redis
 
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import Message
 from receiver.notices.queue import NoticeQueue
@@ -387,11 +388,11 @@ def test_absence_of_the_storage_leaves_the_rest(redis_url: str, tmp_path: Path) 
 def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
     assert "<h2>Notices</h2>" not in CLIENT.get(f"{web_url}/status", headers=BEARER).text
     with connect(redis_url) as client:
-        Outbox(client, ["0123456789ab"]).owe("batches/told", Message("results.stored", {}))
+        Outbox(client, ["0123456789ab"]).enqueue("batches/told", Message("results.stored", {}))
         notice = NoticeQueue(client, "0123456789ab").claim()
         assert notice is not None
-        NoticeQueue(client, "0123456789ab").give_up(notice, "HTTP 410 <b>")
-        Outbox(client, ["0123456789ab"]).owe("batches/other", Message("results.failed", {}))
+        NoticeQueue(client, "0123456789ab").mark_dead(notice, "HTTP 410 <b>")
+        Outbox(client, ["0123456789ab"]).enqueue("batches/other", Message("results.failed", {}))
 
     def shown() -> str:
         text = CLIENT.get(f"{web_url}/status", headers=BEARER).text
@@ -399,7 +400,7 @@ def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
 
     page = eventually(shown, 10, "the next reading")
     assert "1 to be sent" in page
-    assert "1 given up in 30 days" in page
+    assert "1 dead in 30 days" in page
     assert "HTTP 410 &lt;b&gt;" in page
     assert 'href="/status/batches/told"' in page
     assert "not in the settings any more" in page

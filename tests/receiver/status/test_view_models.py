@@ -3,8 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.inbox.entries import Entry, State
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import Summary
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.outputs.manifest import Priced
 from receiver.outputs.outcomes import OUTCOMES
 from receiver.status.view_models import NARROWEST, advance, make_row, page_path, split_bar
@@ -23,7 +22,7 @@ def entry(
         project="",
         state=state,
         event="batch.succeeded",
-        door="static",
+        source="static",
         attempts=0,
         waits=0,
         accepted_ms=NOW_MS - 60_000,

@@ -1,4 +1,4 @@
-"""GCS as far as a server can be had: fake-gcs-server knows the reading half of the XML API that obstore speaks."""
+"""GCS as far as fake-gcs-server goes: it has the reading half of the XML API of obstore."""
 
 import secrets
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What survives a power cut: what was flushed, under a name whose folder was flushed after it got there."""
+"""What survives a power cut: flushed files, under names whose folder was flushed after."""
 
 import re
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_what_was_written_survives_a_power_cut(name: str, tmp_path: Path) -> Non
 
 
 def test_object_of_another_writer_survives_a_power_cut(tmp_path: Path) -> None:
-    """That one may have been killed between its link and its flush, and a job that finds the object ends well."""
+    """The other may have been killed between its link and its flush; the job ends well."""
     require_strace()
     root = tmp_path / "outputs"
     create(root, tmp_path)

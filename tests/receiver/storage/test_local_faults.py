@@ -1,4 +1,4 @@
-"""Every call to the kernel that a local storage makes fails once, in every way; or its process is killed there."""
+"""Every system call of a local storage fails once, in every way, or its process is killed."""
 
 import errno
 import os
@@ -52,7 +52,7 @@ class Place:
         return list((self.root / TEMPORARY).iterdir())
 
     def require_whole(self, about: str) -> None:
-        """Each name has its old content, its new content, or is not there; what was there still is."""
+        """Each name has its old or its new content, or is not there; what was there still is."""
         found = self.objects()
         assert found.keys() >= OLD.keys(), about
         assert found.keys() <= OLD.keys() | self.new.keys(), about
@@ -77,7 +77,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 def calls_of(place: Place) -> list[Call]:
-    """The calls below the storage that a run without faults makes; one of those that threads make at once."""
+    """The system calls of a run without faults; one of those that threads make at once."""
     place.reset()
     run = place.run()
     assert (run.exit_code, run.error) == (0, None)
@@ -93,7 +93,7 @@ def require_plain_error(run: Run, code: int, about: str) -> None:
 
 
 def calls_to_fail(place: Place, code: int) -> list[Call]:
-    """Writes, flushes and renames fail in every way; the calls around them in one way each, in turn."""
+    """Writes, flushes and renames fail in every way; the calls around them in one way each."""
     turn = list(WHAT_TO_DO).index(code)
     calls = enumerate(calls_of(place))
     return [
@@ -131,7 +131,7 @@ def test_killed_writer_leaves_whole_objects(place: Place) -> None:
 
 @pytest.mark.parametrize("place", ["files"], indirect=True)
 def test_file_of_another_mount_is_copied(place: Place) -> None:
-    """Two mounts of one disk, as containers have them, look like one to `stat`, yet nothing can be renamed between."""
+    """Two mounts of one disk look like one to `stat`, yet no rename works between them."""
     rename = next(call.name for call in calls_of(place) if call.name.startswith("rename"))
     place.reset()
     run = place.run(f"{rename}:error=EXDEV:when=1")

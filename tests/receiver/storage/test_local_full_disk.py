@@ -1,4 +1,4 @@
-"""A disk that is really full or read-only, and limits that are really reached: writes stop in the middle."""
+"""A disk that is full or read-only, and limits that are reached: writes stop midway."""
 
 import ctypes
 import errno
@@ -26,7 +26,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def require_refusal(write: Write, root: Path, code: int) -> None:
-    """In a process of its own: the write fails with this error; each object is whole, and nothing else is there."""
+    """In another process: the write fails with this error; each object is whole, nothing is left."""
     with pytest.raises(StorageError, match=os.strerror(code)) as caught:
         write(root, root)
     assert caught.value.retryable

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.telemetry.log_fields import FollowingThread, log_fields
-from receiver.telemetry.log_formats import JsonFormatter, TextFormatter
-from receiver.telemetry.logs import set_up_logs
+from receiver.telemetry.log_fields import ContextThread, log_fields
+from receiver.telemetry.logs import JsonFormatter, TextFormatter, set_up_logs
 
 HOSTILE = ['\n{"event": "forged"}', "\r\n\x1b[2J", "\u2028\x85\u202e", "\ud800", "\x9b31m"]
 NAMES = ["a line", "a terminal's command", "separators", "half of a pair", "a C1 command"]
@@ -152,7 +151,7 @@ def test_work_marks_every_line(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("INFO", "json")
     with log_fields(batch="batches/x"), log_fields(attempt=2):
         log.info("one")
-        thread = FollowingThread(target=logging.getLogger("rq.worker").warning, args=("two",))
+        thread = ContextThread(target=logging.getLogger("rq.worker").warning, args=("two",))
         thread.start()
         thread.join()
         log.info("three", extra={"batch": "batches/other"})
@@ -187,9 +186,9 @@ def test_talkative_libraries_are_heard_at_debug(
 
 CRASHING = """
 import logging, sys, threading, warnings
-from receiver.telemetry.logs import log_what_escapes, set_up_logs
+from receiver.telemetry.logs import log_uncaught_errors, set_up_logs
 set_up_logs("INFO", sys.argv[1])
-log_what_escapes()
+log_uncaught_errors()
 class Spoilt:
     def __del__(self):
         raise ValueError("in a destructor")

@@ -4,8 +4,9 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from receiver.inbox.ledger import Arrival, Inbox, connect
-from receiver.inbox.summaries import Summary
+from receiver.inbox.entry_fields import Summary
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.telemetry import tracing
 from receiver.telemetry.log_fields import log_fields
 
@@ -70,7 +71,7 @@ def test_stage_says_what_its_lines_say() -> None:
 
 def test_without_an_sdk_nothing_is_traced() -> None:
     with tracing.job_span(CARRIED), tracing.stage("ask"):
-        tracing.hand_over()
+        tracing.flush_spans()
     assert (tracing.is_traced(), tracing.carry_trace(), tracing.current_ids()) == (False, "", {})
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from receiver.errors import KeySetUnavailableError, UnknownKeyError
 from receiver.verification.jwks import COOLDOWN_S, KeySetCache
-from receiver.verification.signatures import KeySet, verify
+from receiver.verification.keys import KeySet
+from receiver.verification.signatures import verify
 from tests.receiver.forging import (
     AUDIENCE,
     BODY,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.errors import SignatureError, UnknownKeyError
-from receiver.verification.jwts import digest, is_token, verify_token
+from receiver.verification.jwts import digest, is_token, require_fresh, verify_token
 from tests.receiver.forging import (
     AUDIENCE,
     ED25519_PRIVATE,
@@ -29,17 +29,13 @@ GOOD_CLAIMS = {"aud": AUDIENCE, "iat": NOW, "exp": NOW + 300}
 PUBLIC = rsa_key().public_key()
 
 
-def judge(
-    text: str, *, now: float = NOW, audience: str | None = AUDIENCE, issuer: str | None = None
-) -> dict[str, Any]:
-    return verify_token(text, {KID: PUBLIC}, now=now, audience=audience, issuer=issuer)
+def judge(text: str, *, now: float = NOW, audience: str | None = AUDIENCE) -> dict[str, Any]:
+    return verify_token(text, {KID: PUBLIC}, now=now, audience=audience)
 
 
-def reason_of(
-    text: str, *, now: float = NOW, audience: str | None = AUDIENCE, issuer: str | None = None
-) -> str:
+def reason_of(text: str, *, now: float = NOW, audience: str | None = AUDIENCE) -> str:
     with pytest.raises(SignatureError) as refusal:
-        judge(text, now=now, audience=audience, issuer=issuer)
+        judge(text, now=now, audience=audience)
     return refusal.value.reason
 
 
@@ -256,13 +252,6 @@ def test_missing_audience_names_setting(audience: str | None) -> None:
     assert "set GEMINI_WEBHOOK_AUDIENCE" in reason_of(token(), audience=audience)
 
 
-def test_issuer_counts_when_configured() -> None:
-    assert judge(token(iss="https://google"), issuer="https://google")
-    assert "iss is not" in reason_of(token(iss="https://evil"), issuer="https://google")
-    assert "iss is not" in reason_of(token(iss=7), issuer="https://google")
-    assert "has no iss" in reason_of(token(), issuer="https://google")
-
-
 def test_refusals_repeat_no_content() -> None:
     canary = "canary\nforged line"
     for forged in (
@@ -329,3 +318,22 @@ def test_fuzzed_signed_claims_are_judged(claims: dict[str, Any]) -> None:
     except SignatureError:
         return
     assert accepted["aud"] == AUDIENCE
+
+
+@pytest.mark.parametrize("now", [700, 1000, 1299.9, 1300])
+def test_five_minutes_are_fresh(now: float) -> None:
+    require_fresh("it", 1000, now)
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (699, "it is 301 s in the future"),
+        (1301, "it is 301 s in the past"),
+        (1300.01, "it is 301 s in the past"),
+    ],
+)
+def test_later_moments_name_the_clock(now: float, words: str) -> None:
+    with pytest.raises(SignatureError) as refusal:
+        require_fresh("it", 1000, now)
+    assert refusal.value.reason == f"{words}: check the clock of this machine"

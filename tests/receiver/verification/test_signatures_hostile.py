@@ -131,11 +131,13 @@ FUZZED_HEADERS = st.dictionaries(
 
 @given(FUZZED_HEADERS, st.one_of(st.binary(), st.just(BODY)))
 def test_fuzzed_delivery_is_judged_calmly(fuzzed: dict[str, str], body: bytes) -> None:
+    delivery = headers(STATIC_ENTRY) | fuzzed
     try:
-        verified = judge(headers(STATIC_ENTRY) | fuzzed, body)
+        verified = judge(delivery, body)
     except SignatureError:
         return
-    assert (verified.delivery_id, verified.timestamp, body) == (ID, NOW, BODY)
+    assert (verified.delivery_id, body) == (ID, BODY)
+    assert delivery["webhook-timestamp"] == str(NOW)
 
 
 @given(st.lists(ENTRY, min_size=1, max_size=5), st.binary())

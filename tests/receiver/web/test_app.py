@@ -12,8 +12,8 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
-from receiver.inbox.entries import ENTRY
 from receiver.inbox.job_queue import open_queue
+from receiver.inbox.redis import ENTRY
 from tests.receiver import forging
 from tests.running import answers, running_program
 from tests.waiting import eventually

@@ -29,7 +29,7 @@ class QuickProtocol(LimitedProtocol):
     limits = QUICK
 
 
-class Door:
+class RunningServer:
     """The server's side: what its application saw."""
 
     def __init__(self, protocol: type[LimitedProtocol]) -> None:
@@ -107,38 +107,38 @@ def read_until(client: socket.socket, end: bytes) -> bytes:
 
 
 @contextmanager
-def opened(protocol: type[LimitedProtocol] = QuickProtocol) -> Iterator[Door]:
-    door = Door(protocol)
-    door.thread.start()
-    eventually(lambda: door.server.started)
+def opened(protocol: type[LimitedProtocol] = QuickProtocol) -> Iterator[RunningServer]:
+    running = RunningServer(protocol)
+    running.thread.start()
+    eventually(lambda: running.server.started)
     try:
-        yield door
+        yield running
     finally:
-        door.slow.set()
-        door.server.should_exit = True
-        door.thread.join(20)
+        running.slow.set()
+        running.server.should_exit = True
+        running.thread.join(20)
 
 
 @pytest.fixture(scope="module")
-def shared_door() -> Iterator[Door]:
-    with opened() as door:
-        yield door
+def shared_server() -> Iterator[RunningServer]:
+    with opened() as running:
+        yield running
 
 
 @pytest.fixture
-def door(shared_door: Door) -> Door:
-    shared_door.seen.clear()
-    return shared_door
+def running(shared_server: RunningServer) -> RunningServer:
+    shared_server.seen.clear()
+    return shared_server
 
 
 def status(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1]) if answer else 0
 
 
-def test_whole_request_is_answered(door: Door) -> None:
-    answer = door.talk(POST + b"Connection: close\r\nContent-Length: 3\r\n\r\nabc")
+def test_whole_request_is_answered(running: RunningServer) -> None:
+    answer = running.talk(POST + b"Connection: close\r\nContent-Length: 3\r\n\r\nabc")
     assert status(answer) == 200
-    assert door.whole == ["host connection content-length 3"]
+    assert running.whole == ["host connection content-length 3"]
 
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -172,26 +172,26 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("request_bytes", AMBIGUOUS.values(), ids=AMBIGUOUS)
-def test_ambiguous_request_is_refused(door: Door, request_bytes: bytes) -> None:
-    answer = door.talk(request_bytes)
+def test_ambiguous_request_is_refused(running: RunningServer, request_bytes: bytes) -> None:
+    answer = running.talk(request_bytes)
     assert status(answer) == 400
     assert answer.count(b"\r\ndate: ") == 1
-    assert door.whole == []
+    assert running.whole == []
 
 
-def test_head_of_many_headers_is_refused(door: Door) -> None:
-    assert status(door.talk(GET + b"X:\r\n" * 9_000 + b"\r\n")) == 431
-    assert door.whole == []
+def test_head_of_many_headers_is_refused(running: RunningServer) -> None:
+    assert status(running.talk(GET + b"X:\r\n" * 9_000 + b"\r\n")) == 431
+    assert running.whole == []
 
 
 @pytest.mark.parametrize("size", [33_000, 100_000, 1_000_000])
-def test_large_head_is_refused(door: Door, size: int) -> None:
-    assert status(door.talk(GET + b"X: " + b"a" * size + b"\r\n\r\n")) == 431
-    assert door.whole == []
+def test_large_head_is_refused(running: RunningServer, size: int) -> None:
+    assert status(running.talk(GET + b"X: " + b"a" * size + b"\r\n\r\n")) == 431
+    assert running.whole == []
 
 
-def test_endless_head_is_cut(door: Door) -> None:
-    with door.connect() as client:
+def test_endless_head_is_cut(running: RunningServer) -> None:
+    with running.connect() as client:
         client.sendall(GET + b"X: ")
         deadline = time.monotonic() + 5
         with contextlib.suppress(ConnectionError):
@@ -200,8 +200,8 @@ def test_endless_head_is_cut(door: Door) -> None:
         assert time.monotonic() < deadline
 
 
-def test_endless_trailer_is_cut(door: Door) -> None:
-    assert status(door.talk(POST + CHUNKED + b"\r\n0\r\nX: ", b"a" * 1_000_000)) == 431
+def test_endless_trailer_is_cut(running: RunningServer) -> None:
+    assert status(running.talk(POST + CHUNKED + b"\r\n0\r\nX: ", b"a" * 1_000_000)) == 431
 
 
 BEFORE_THE_END = POST + CHUNKED + b"\r\n3\r\nabc\r\n"
@@ -230,16 +230,18 @@ HEAD_BYTES = QUICK.head_bytes
     ],
 )
 @pytest.mark.parametrize("piece_bytes", [1_000_000, 1_460], ids=["at once", "in pieces"])
-def test_framing_is_bounded_like_a_head(door: Door, end: bytes, piece_bytes: int) -> None:
+def test_framing_is_bounded_like_a_head(
+    running: RunningServer, end: bytes, piece_bytes: int
+) -> None:
     """In one segment a trailer of 40 kB came through: the limit held only for what no data came with."""
     whole = BEFORE_THE_END + end
     answer = b""
-    with door.connect() as client:
+    with running.connect() as client:
         with contextlib.suppress(ConnectionError):  # it may be closed before the last piece
             for start in range(0, len(whole), piece_bytes):
                 client.sendall(whole[start : start + piece_bytes])
         answer = read_all(client)
-    assert door.whole == []
+    assert running.whole == []
     assert piece_bytes < len(whole) or status(answer) == 431
 
 
@@ -251,34 +253,34 @@ def test_framing_is_bounded_like_a_head(door: Door, end: bytes, piece_bytes: int
         b"1\r\na\r\n" * 65_536 + b"0\r\n\r\n",
     ],
 )
-def test_framing_within_the_bounds_is_taken(door: Door, end: bytes) -> None:
-    with door.connect() as client:
+def test_framing_within_the_bounds_is_taken(running: RunningServer, end: bytes) -> None:
+    with running.connect() as client:
         client.sendall(BEFORE_THE_END + end)
         assert status(read_until(client, b"ok")) == 200
 
 
-def test_bounds_begin_anew_with_each_request(door: Door) -> None:
-    with door.connect() as client:
+def test_bounds_begin_anew_with_each_request(running: RunningServer) -> None:
+    with running.connect() as client:
         for _ in range(3):
             client.sendall(BEFORE_THE_END + b"1\r\na\r\n" * 65_536 + b"0\r\n\r\n")
             assert status(read_until(client, b"ok")) == 200
 
 
-def test_trailers_are_no_headers(door: Door) -> None:
-    door.slow.clear()
-    with door.connect() as client:
+def test_trailers_are_no_headers(running: RunningServer) -> None:
+    running.slow.clear()
+    with running.connect() as client:
         client.sendall(
             POST + CHUNKED + b"Connection: close\r\n\r\n3\r\nabc\r\n0\r\nWebhook-Id: x\r\n\r\n"
         )
-        door.slow.set()
+        running.slow.set()
         assert status(read_all(client)) == 200
-    assert door.whole == ["host transfer-encoding connection 3"]
+    assert running.whole == ["host transfer-encoding connection 3"]
 
 
 @pytest.mark.parametrize("start", [b"", b"\r\n", b"PO", POST, POST + b"Content-Length: 3\r\n\r\na"])
-def test_stalled_request_is_closed(door: Door, start: bytes) -> None:
+def test_stalled_request_is_closed(running: RunningServer, start: bytes) -> None:
     begun = time.monotonic()
-    answer = door.talk(start)
+    answer = running.talk(start)
     assert status(answer) == (408 if start else 0)
     assert time.monotonic() - begun < 5
 
@@ -299,15 +301,15 @@ def drip(client: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("start", [POST + b"Content-Length: 1000000\r\n\r\n", GET + b"X: "])
-def test_dripping_request_is_closed(door: Door, start: bytes) -> None:
-    with door.connect() as client:
+def test_dripping_request_is_closed(running: RunningServer, start: bytes) -> None:
+    with running.connect() as client:
         client.sendall(start)
         assert status(drip(client)) == 408
-    assert door.whole == []
+    assert running.whole == []
 
 
-def test_drip_after_the_answer_is_closed(door: Door) -> None:
-    with door.connect() as client:
+def test_drip_after_the_answer_is_closed(running: RunningServer) -> None:
+    with running.connect() as client:
         client.sendall(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         answer = drip(client)
     assert status(answer) == 200
@@ -316,14 +318,16 @@ def test_drip_after_the_answer_is_closed(door: Door) -> None:
 
 def test_aborted_request_leaves_no_trace(caplog: pytest.LogCaptureFixture) -> None:
     with (
-        opened() as door,
+        opened() as running,
         caplog.at_level(logging.INFO),
     ):  # its own: what it aborted may still be on its way to an end
         for start in (b"PO", POST, POST + b"Content-Length: 3\r\n\r\na", GET + b"\r\n"):
-            with door.connect() as client:
+            with running.connect() as client:
                 client.sendall(start)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        eventually(lambda: "aborted" in door.seen and not door.server.server_state.connections)
+        eventually(
+            lambda: "aborted" in running.seen and not running.server.server_state.connections
+        )
     assert [
         record.levelname
         for record in caplog.records
@@ -331,41 +335,41 @@ def test_aborted_request_leaves_no_trace(caplog: pytest.LogCaptureFixture) -> No
     ] == []
 
 
-def test_kept_connection_takes_a_second_request(door: Door) -> None:
-    with door.connect() as client:
+def test_kept_connection_takes_a_second_request(running: RunningServer) -> None:
+    with running.connect() as client:
         client.sendall(GET + b"\r\n")
-        eventually(lambda: door.whole == ["host 0"])
+        eventually(lambda: running.whole == ["host 0"])
         assert read_until(client, b"ok").count(b"HTTP/1.1 200") == 1
         client.sendall(GET + b"\r\n")
         assert read_until(client, b"ok").count(b"HTTP/1.1 200") == 1
-    assert door.whole == ["host 0", "host 0"]
+    assert running.whole == ["host 0", "host 0"]
 
 
-def test_pipelined_request_is_not_run(door: Door) -> None:
-    answer = door.talk((GET + b"\r\n") * 3)
+def test_pipelined_request_is_not_run(running: RunningServer) -> None:
+    answer = running.talk((GET + b"\r\n") * 3)
     assert answer.count(b"HTTP/1.1 200") == 1
     assert b"connection: close" in answer
-    assert door.whole == ["host 0"]
+    assert running.whole == ["host 0"]
 
 
-def test_request_behind_a_body_is_not_run(door: Door) -> None:
-    answer = door.talk(POST + b"Content-Length: 0\r\n\r\n" + GET + b"X: smuggled\r\n\r\n")
+def test_request_behind_a_body_is_not_run(running: RunningServer) -> None:
+    answer = running.talk(POST + b"Content-Length: 0\r\n\r\n" + GET + b"X: smuggled\r\n\r\n")
     assert answer.count(b"\r\ndate: ") == 1
-    assert door.whole == ["host content-length 0"]
+    assert running.whole == ["host content-length 0"]
 
 
-def test_half_closed_client_is_answered(door: Door) -> None:
-    door.slow.clear()
-    with door.connect() as client:
+def test_half_closed_client_is_answered(running: RunningServer) -> None:
+    running.slow.clear()
+    with running.connect() as client:
         client.sendall(GET + b"\r\n")
         client.shutdown(socket.SHUT_WR)
-        door.slow.set()
+        running.slow.set()
         assert status(read_all(client)) == 200
 
 
-def test_idle_connection_is_closed(door: Door) -> None:
+def test_idle_connection_is_closed(running: RunningServer) -> None:
     begun = time.monotonic()
-    assert status(door.talk(GET + b"\r\n")) == 200
+    assert status(running.talk(GET + b"\r\n")) == 200
     assert QUICK.idle_s <= time.monotonic() - begun < 5
 
 
@@ -374,11 +378,11 @@ class CrowdedProtocol(LimitedProtocol):
 
 
 def test_crowd_shortens_idleness() -> None:
-    with opened(CrowdedProtocol) as door:
-        clients = [door.connect() for _ in range(10)]
+    with opened(CrowdedProtocol) as running:
+        clients = [running.connect() for _ in range(10)]
         for client in clients:
             client.sendall(GET + b"\r\n")
-        eventually(lambda: len(door.server.server_state.connections) <= 3)
+        eventually(lambda: len(running.server.server_state.connections) <= 3)
         for client in clients:
             client.close()
 
@@ -390,17 +394,19 @@ def test_large_bodies_share_their_memory() -> None:
         )
         bodies = Bodies()
 
-    with opened(Small) as door:
-        clients = [door.connect() for _ in range(2)]
+    with opened(Small) as running:
+        clients = [running.connect() for _ in range(2)]
         for client in clients:
             client.sendall(POST + b"Content-Length: 9999\r\n\r\n" + b"a" * 1400)
         eventually(lambda: Small.bodies.held_bytes == 2800)
-        refused = door.talk(POST + b"Content-Length: 9999\r\n\r\n" + b"a" * 1400)
+        refused = running.talk(POST + b"Content-Length: 9999\r\n\r\n" + b"a" * 1400)
         assert status(refused) == 503
         assert b"\r\nretry-after: " in refused
         assert (
             status(
-                door.talk(POST + b"Content-Length: 900\r\nConnection: close\r\n\r\n" + b"a" * 900)
+                running.talk(
+                    POST + b"Content-Length: 900\r\nConnection: close\r\n\r\n" + b"a" * 900
+                )
             )
             == 200
         )
@@ -413,10 +419,10 @@ def test_late_answer_is_given_up() -> None:
     class Impatient(LimitedProtocol):
         limits = dataclasses.replace(QUICK, answer_s=0.3)
 
-    with opened(Impatient) as door:
-        door.slow.clear()
+    with opened(Impatient) as running:
+        running.slow.clear()
         begun = time.monotonic()
-        assert door.talk(GET + b"\r\n") == b""
+        assert running.talk(GET + b"\r\n") == b""
         assert time.monotonic() - begun < 5
 
 
@@ -424,15 +430,15 @@ def test_stop_waits_for_no_slow_client() -> None:
     class Patient(LimitedProtocol):
         limits = HttpLimits(stop_s=0.3, tick_s=0.05)
 
-    with opened(Patient) as door:
+    with opened(Patient) as running:
         starts = [b"", b"PO", POST, POST + b"Content-Length: 3\r\n\r\na", GET + b"\r\n"]
-        clients = [door.connect() for _ in starts]
+        clients = [running.connect() for _ in starts]
         for client, start in zip(clients, starts, strict=True):
             client.sendall(start)
-        eventually(lambda: len(door.server.server_state.connections) == len(starts))
+        eventually(lambda: len(running.server.server_state.connections) == len(starts))
         assert status(clients[-1].recv(4096)) == 200
-        door.server.should_exit = True
-        door.thread.join(5)
-        assert not door.thread.is_alive()
+        running.server.should_exit = True
+        running.thread.join(5)
+        assert not running.thread.is_alive()
         for client in clients:
             client.close()

@@ -1,8 +1,10 @@
-"""The doors of two projects as they run: one process, one key set that we hold, and a port that nobody may call."""
+"""The endpoints of two projects in a real process, with a key set of ours and a port that
+must not be called."""
 
 import base64
 import json
 import secrets
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -17,9 +19,9 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
-from receiver.inbox.entries import ENTRY
+from receiver.inbox.redis import ENTRY
 from receiver.settings.projects import WEBHOOK_PATH
-from receiver.verification.signatures import Secret
+from receiver.verification.keys import Secret
 from tests.receiver import forging
 from tests.receiver.key_server import CallLog, serving_calls
 from tests.receiver.verification.test_jwts import ATTACKER_JWK, ATTACKS
@@ -34,7 +36,7 @@ REFUSED = {"error": "the delivery is not proven to come from Gemini"}
 
 
 @dataclass(frozen=True)
-class Doors:
+class Endpoints:
     url: str
     log: Path
     redis_url: str
@@ -67,8 +69,8 @@ def whsec(secret: Secret) -> str:
 
 
 @pytest.fixture(scope="module")
-def doors(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Doors]:
-    folder, port = tmp_path_factory.mktemp("doors"), allocate_port()
+def endpoints(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Endpoints]:
+    folder, port = tmp_path_factory.mktemp("endpoints"), allocate_port()
     with (
         serving_calls(forging.jwks(forging.rsa_jwk(), forging.ed25519_jwk())) as keys,
         serving_calls() as trap,
@@ -91,7 +93,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator
         with running_program(folder, settings, "serve"):
             url = f"http://127.0.0.1:{port}"
             eventually(lambda: answers(f"{url}/ready"), 20)
-            yield Doors(url, folder / "serve.log", valkey_url, keys, trap, started_s)
+            yield Endpoints(url, folder / "serve.log", valkey_url, keys, trap, started_s)
 
 
 def new_id() -> str:
@@ -117,7 +119,7 @@ def static(
 
 
 def token(header: Mapping[str, Any] | None = None, **claims: Any) -> str:
-    """A token of this moment that is good at the default project's door."""
+    """A token of now that is valid at the default project's endpoint."""
     now = int(time.time())
     return forging.token(
         header, **({"aud": AUDIENCES[WEBHOOK_PATH], "iat": now, "exp": now + 300} | claims)
@@ -129,71 +131,77 @@ def dynamic(signature: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", [WEBHOOK_PATH, ACME])
-def test_no_secret_opens_anothers_door(doors: Doors, path: str) -> None:
+def test_no_secret_is_valid_at_another_endpoint(endpoints: Endpoints, path: str) -> None:
     body = event()
     for secret in (*DEFAULT_SECRETS, ACME_SECRET):
         opens = (secret is ACME_SECRET) is (path == ACME)
-        answer = doors.post(path, static(secret, body), body)
+        answer = endpoints.post(path, static(secret, body), body)
         assert answer.is_success is opens
         assert opens or (answer.status_code, answer.json()) == (401, REFUSED)
 
 
 @pytest.mark.parametrize("path", AUDIENCES)
 @pytest.mark.parametrize("audience", AUDIENCES.values())
-def test_no_audience_opens_anothers_door(doors: Doors, path: str, audience: str) -> None:
-    answer = doors.post(path, dynamic(token(aud=audience)), event())
+def test_no_audience_is_valid_at_another_endpoint(
+    endpoints: Endpoints, path: str, audience: str
+) -> None:
+    answer = endpoints.post(path, dynamic(token(aud=audience)), event())
     assert answer.is_success is (AUDIENCES[path] == audience)
     assert answer.status_code in (200, 202, 401)
 
 
-def test_dropped_metadata_is_said(doors: Doors) -> None:
+def test_dropped_metadata_is_said(endpoints: Endpoints) -> None:
     """The batch is kept, and whoever routes by its metadata can see why it lands elsewhere."""
     body = json.dumps(
         {"type": "batch.succeeded", "data": {"id": "batches/m"}, "user_metadata": {"a": "x" * 9000}}
     ).encode()
-    assert doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body), body).is_success
-    (warning,) = eventually(lambda: doors.logged("delivery.metadata_dropped"))
+    assert endpoints.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body), body).is_success
+    (warning,) = eventually(lambda: endpoints.logged("delivery.metadata_dropped"))
     assert (warning["batch"], warning["level"]) == ("batches/m", "warning")
 
 
 @pytest.mark.parametrize(
     "name", ["globex", "ACME", "acme/", "default", "acme/x", "..", "%61cme%00", "acme%2f"]
 )
-def test_unknown_project_is_a_plain_404(doors: Doors, name: str) -> None:
+def test_unknown_project_is_a_plain_404(endpoints: Endpoints, name: str) -> None:
     body, path = event(), f"{WEBHOOK_PATH}/{name}"
     answer, plain = (
-        doors.post(path, static(ACME_SECRET, body), body),
-        doors.post("/nowhere", {}, body),
+        endpoints.post(path, static(ACME_SECRET, body), body),
+        endpoints.post("/nowhere", {}, body),
     )
     assert (answer.status_code, answer.content) == (404, plain.content)
     assert answer.headers.keys() == plain.headers.keys()
-    assert httpx.get(doors.url + path).status_code == 404
+    assert httpx.get(endpoints.url + path).status_code == 404
 
 
-def test_doors_remember_deliveries_apart(doors: Doors) -> None:
-    """A webhook-id that came to one door must not swallow another project's event."""
+def test_endpoints_remember_deliveries_apart(endpoints: Endpoints) -> None:
+    """A webhook-id that one endpoint has seen must not swallow another project's event."""
     body, delivery_id, batch = event("batches/apart"), new_id(), "batches/apart"
-    assert doors.post(ACME, static(ACME_SECRET, body, delivery_id), body).status_code == 202
+    assert endpoints.post(ACME, static(ACME_SECRET, body, delivery_id), body).status_code == 202
     assert (
-        doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body, delivery_id), body).status_code
+        endpoints.post(
+            WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body, delivery_id), body
+        ).status_code
         == 202
     )
-    assert doors.post(ACME, static(ACME_SECRET, body, delivery_id), body).status_code == 200
-    with redis.Redis.from_url(doors.redis_url) as client:
+    assert endpoints.post(ACME, static(ACME_SECRET, body, delivery_id), body).status_code == 200
+    with redis.Redis.from_url(endpoints.redis_url) as client:
         assert all(
             client.hget(ENTRY + name, "state") == b"open" for name in (batch, f"acme/{batch}")
         )
 
 
-def test_rotation_with_many_secrets_drops_nothing(doors: Doors) -> None:
+def test_rotation_with_many_secrets_drops_nothing(endpoints: Endpoints) -> None:
     body, other = event(), "v1," + base64.b64encode(bytes(32)).decode()
     for secret in DEFAULT_SECRETS:
-        assert doors.post(WEBHOOK_PATH, static(secret, body), body).is_success
-        assert doors.post(WEBHOOK_PATH, static(secret, body, before=f"{other} "), body).is_success
+        assert endpoints.post(WEBHOOK_PATH, static(secret, body), body).is_success
+        assert endpoints.post(
+            WEBHOOK_PATH, static(secret, body, before=f"{other} "), body
+        ).is_success
 
 
 def causes() -> dict[str, tuple[dict[str, str], str]]:
-    """Headers of refused deliveries to the default door with the body `event()`, and what the log must say."""
+    """Headers of refused deliveries of `event()` to the default endpoint, and the logged cause."""
     body, now, secret = event(), int(time.time()), DEFAULT_SECRETS[0]
     return {
         "no signature": (
@@ -241,19 +249,21 @@ def answer_of(response: httpx.Response) -> tuple[int, bytes, tuple[tuple[str, st
     return response.status_code, response.content, tuple(headers)
 
 
-def test_every_cause_gets_one_answer(doors: Doors) -> None:
+def test_every_cause_gets_one_answer(endpoints: Endpoints) -> None:
     """The sender learns nothing; the log has the scheme, the webhook-id and the cause."""
     found = causes()
     answers_seen = {
-        answer_of(doors.post(WEBHOOK_PATH, headers, event())) for headers, _ in found.values()
+        answer_of(endpoints.post(WEBHOOK_PATH, headers, event())) for headers, _ in found.values()
     }
     ((status, content, _),) = answers_seen
     assert (status, json.loads(content)) == (401, REFUSED)
     for name, (headers, reason) in found.items():
-        line = doors.refusal(headers["webhook-id"])
+        line = endpoints.refusal(headers["webhook-id"])
         assert (line["event"], line["level"]) == ("delivery.refused", "warning")
         assert reason in line["cause"], name
-    assert {doors.refusal(headers["webhook-id"])["scheme"] for headers, _ in found.values()} == {
+    assert {
+        endpoints.refusal(headers["webhook-id"])["scheme"] for headers, _ in found.values()
+    } == {
         "v1",
         "v1a",
         "jwt",
@@ -261,10 +271,30 @@ def test_every_cause_gets_one_answer(doors: Doors) -> None:
     }
 
 
-def test_refusals_name_their_project(doors: Doors) -> None:
+def test_verified_body_that_is_no_event_is_told_why(endpoints: Endpoints) -> None:
+    headers = static(DEFAULT_SECRETS[0], b"[]")
+    answer = endpoints.post(WEBHOOK_PATH, headers, b"[]")
+    line = endpoints.refusal(headers["webhook-id"])
+    assert (answer.status_code, answer.json()) == (400, {"error": line["cause"]})
+    assert (line["event"], line["level"], line["scheme"]) == ("delivery.malformed", "warning", "v1")
+
+
+def test_sender_that_hangs_up_is_logged(endpoints: Endpoints) -> None:
+    delivery_id = new_id()
+    head = (
+        f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Content-Length: 9\r\nwebhook-id: {delivery_id}\r\n\r\n{{"
+    )
+    with socket.create_connection(("127.0.0.1", urlsplit(endpoints.url).port or 0)) as connection:
+        connection.sendall(head.encode())
+    line = endpoints.refusal(delivery_id)
+    assert (line["event"], line["level"]) == ("delivery.aborted", "info")
+
+
+def test_refusals_name_their_project(endpoints: Endpoints) -> None:
     headers = static(DEFAULT_SECRETS[0], event())
-    doors.post(ACME, headers, event())
-    assert doors.refusal(headers["webhook-id"])["project"] == "acme"
+    endpoints.post(ACME, headers, event())
+    assert endpoints.refusal(headers["webhook-id"])["project"] == "acme"
 
 
 def luring_tokens(trap: str) -> list[str]:
@@ -287,45 +317,49 @@ def luring_tokens(trap: str) -> list[str]:
     return [*map(token, headers), *by_sender, *(token(**one) for one in claims)]
 
 
-def test_attacks_reach_only_the_key_set(doors: Doors) -> None:
+def test_attacks_reach_only_the_key_set(endpoints: Endpoints) -> None:
     """Each is a 401, and nobody is asked but the configured key set."""
-    forged = [attack for attack, _ in ATTACKS.values()] + luring_tokens(doors.trap.url)
+    forged = [attack for attack, _ in ATTACKS.values()] + luring_tokens(endpoints.trap.url)
     assert len(forged) >= 70
-    refused = {answer_of(doors.post(WEBHOOK_PATH, dynamic(one), event())) for one in forged}
+    refused = {answer_of(endpoints.post(WEBHOOK_PATH, dynamic(one), event())) for one in forged}
     assert [status for status, _, _ in refused] == [401]
-    assert doors.trap.calls == []
-    assert set(doors.keys.calls) == {"/keys"}
+    assert endpoints.trap.calls == []
+    assert set(endpoints.keys.calls) == {"/keys"}
 
 
-def test_random_kids_cost_no_requests(doors: Doors) -> None:
+def test_random_kids_cost_no_requests(endpoints: Endpoints) -> None:
     """Through the real endpoint; with 10,000 tokens and a clock of its own it is in the tests of the key set."""
     for number in range(300):
         assert (
-            doors.post(WEBHOOK_PATH, dynamic(token({"kid": f"kid-{number}"})), event()).status_code
+            endpoints.post(
+                WEBHOOK_PATH, dynamic(token({"kid": f"kid-{number}"})), event()
+            ).status_code
             == 401
         )
-    assert 1 <= len(doors.keys.calls) <= 1 + (time.monotonic() - doors.started_s) / 60
+    assert 1 <= len(endpoints.keys.calls) <= 1 + (time.monotonic() - endpoints.started_s) / 60
 
 
-def test_urls_in_an_event_steer_nothing(doors: Doors) -> None:
+def test_urls_in_an_event_steer_nothing(endpoints: Endpoints) -> None:
     """Gemini is not even asked by the web process, and what the payload names never."""
-    lures = {name: f"{doors.trap.url}/{name}" for name in ("output_file_uri", "callback", "jku")}
+    lures = {
+        name: f"{endpoints.trap.url}/{name}" for name in ("output_file_uri", "callback", "jku")
+    }
     body = event("batches/lure", **lures)
-    assert doors.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body), body).status_code == 202
-    assert doors.trap.calls == []
-    with redis.Redis.from_url(doors.redis_url) as client:
+    assert endpoints.post(WEBHOOK_PATH, static(DEFAULT_SECRETS[0], body), body).status_code == 202
+    assert endpoints.trap.calls == []
+    with redis.Redis.from_url(endpoints.redis_url) as client:
         stored = client.hgetall(f"{ENTRY}batches/lure")
-    assert not any(doors.trap.url.encode() in value for value in stored.values())
+    assert not any(endpoints.trap.url.encode() in value for value in stored.values())
 
 
 HOSTILE = [b'x\t{"event": "forged"}', b"x\x85\xe2\x80\xa8{}", b"x\x1b[2J", b"x" * 3000]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_header_forges_a_log_line(doors: Doors, text: bytes) -> None:
+def test_no_header_forges_a_log_line(endpoints: Endpoints, text: bytes) -> None:
     """One delivery, at most one line, whatever it carries."""
-    before = len(doors.log.read_text().splitlines())
-    port = urlsplit(doors.url).port
+    before = len(endpoints.log.read_text().splitlines())
+    port = urlsplit(endpoints.url).port
     with closing(HTTPConnection("127.0.0.1", port or 0)) as connection:
         hostile: dict[str, str | bytes] = {"content-type": "application/json", "webhook-id": text}
         connection.request("POST", WEBHOOK_PATH, event(), hostile | {"webhook-signature": text})
@@ -334,9 +368,9 @@ def test_no_header_forges_a_log_line(doors: Doors, text: bytes) -> None:
             401,
         )  # the HTTP parser refuses control characters itself
     headers = static(ACME_SECRET, event())
-    doors.post(WEBHOOK_PATH, headers, event())
-    doors.refusal(headers["webhook-id"])
-    fresh = doors.log.read_text().splitlines()[before:]
+    endpoints.post(WEBHOOK_PATH, headers, event())
+    endpoints.refusal(headers["webhook-id"])
+    fresh = endpoints.log.read_text().splitlines()[before:]
     assert 1 <= len(fresh) <= 2
     assert all(line.isascii() and "event" in json.loads(line) for line in fresh)
     assert "forged" not in {json.loads(line)["event"] for line in fresh}

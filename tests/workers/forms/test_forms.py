@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
+from receiver.errors import ShuttingDownError
 from receiver.outputs.manifest import FormsRecord, Manifest
 from receiver.settings.settings import read_settings
 from receiver.storage import LocalStorage, ObjectStorage
@@ -14,7 +15,6 @@ from tests import nasty
 from tests.workers.forms.reading import findings, inline, line, listed, objects, read, rows, thought
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store
 from workers.forms.forms import Forms
-from workers.job.lease import ShuttingDownError
 from workers.store.index_rows import IndexRow
 from workers.verification.verify_batch import verify_batch
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.errors import BrokenAnswerError
 from receiver.outputs.manifest import FormsRecord
 from receiver.outputs.name_codec import Capitals
 from receiver.outputs.paths import Template
@@ -17,7 +18,6 @@ from receiver.storage import LocalStorage
 from tests.workers.forms.reading import findings, inline, line, listed, objects
 from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.forms.media import CHARACTER_BATCH_SIZE, UNKNOWN, decode_media, extension_of
-from workers.forms.structured import BrokenAnswerError
 
 PICTURE = bytes(range(256)) * 3
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.errors import SettingsError
+from receiver.errors import BrokenAnswerError, SettingsError
 from receiver.settings.response_schemas import build_validator
 from receiver.settings.settings import read_settings
-from workers.forms.structured import BrokenAnswerError, StructuredAnswers
+from workers.forms.structured import StructuredAnswers
 
 SCHEMA = {
     "type": "object",

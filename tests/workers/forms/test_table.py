@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from pyarrow import fs, parquet
 
+from receiver.errors import ShuttingDownError
 from receiver.storage import LocalStorage
 from tests import nasty
 from tests.workers.forms.reading import findings, line, objects, read, thought
 from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.forms.table import COUNTS, JsonTable, ParquetTable, TableRow, read_embedding
-from workers.job.lease import ShuttingDownError
 from workers.results.lines import MAX_LINE_BYTES
 
 COLUMNS = [

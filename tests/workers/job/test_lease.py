@@ -9,8 +9,8 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import LeaseLostError
-from receiver.inbox.ledger import LEASE_S, Arrival, Inbox, Lease, connect
-from receiver.inbox.scripts import DUE
+from receiver.inbox.ledger import LEASE_S, Arrival, Inbox, Lease
+from receiver.inbox.redis import DUE, connect
 from receiver.notices.payloads import Message
 from tests.waiting import eventually
 from workers.job.lease import RENEW_EVERY_S, LeaseKeeper, clock_s
@@ -60,7 +60,7 @@ def test_job_stops_when_another_has_the_batch(inbox: Inbox) -> None:
 
 def test_job_stops_when_its_batch_is_buried_by_hand(inbox: Inbox) -> None:
     with LeaseKeeper(inbox, claim(inbox), clock_s()) as keeper:
-        inbox.give_up([BATCH], "wrong prompt")
+        inbox.bury_by_hand([BATCH], "wrong prompt")
         eventually(lambda: raises_lost(keeper), 2 * RENEW_EVERY_S)
     assert inbox.entries([BATCH])[BATCH].state == "buried"
 
@@ -105,7 +105,8 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
 )
 def test_request_to_stop_reaches_the_job(redis_url: str, reason: str, error: str) -> None:
     script = f"""
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from workers.job.lease import LeaseKeeper, clock_s
 from workers.job.shared_memory import request_{reason}
 inbox = Inbox(connect("{redis_url}"))
@@ -127,7 +128,8 @@ except Exception as error:
 def test_hanging_job_is_cut_off(redis_url: str, inbox: Inbox, reason: str, attempts: int) -> None:
     script = f"""
 import time
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from workers.job.lease import LeaseKeeper, clock_s
 from workers.job.shared_memory import request_{reason}
 inbox = Inbox(connect("{redis_url}"))

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from receiver.inbox.outages import find_outages
-from receiver.inbox.scripts import DUE
+from receiver.inbox.redis import DUE
 from receiver.outputs.judgement import judge_manifest
 from tests.workers.lying import NAME, PAGE, REFUSAL, SHORT_REFUSAL, Liar, lines_of, open_liar, row
 from workers.job.context import current_settings

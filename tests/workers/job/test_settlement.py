@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from receiver.cli.entry_lines import entry_lines
-from receiver.inbox.entries import ENTRY, Entry
+from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.scripts import DUE, METRICS
+from receiver.inbox.redis import DUE, ENTRY, METRICS
 from receiver.notices.outbox import read_standing
 from receiver.status.view_models import make_row
 from tests.answering import Answer, answering
@@ -211,7 +211,7 @@ def test_history_without_results_expires_in_silence(stage: Stage, status: int) -
     entry = stage.run()
     assert (entry.state, "its results are gone" in entry.summary.expired) == ("done", True)
     assert read_standing(stage.client).waiting == 0
-    assert stage.client.hget(METRICS, "gbr_dead_letters_total") is None
+    assert stage.client.hget(METRICS, "gbr_buried_batches_total") is None
     assert stage.client.hget(METRICS, "gbr_attempts_total:expired") == b"1"
     assert make_row(entry, 0).judgement is None
     said = dict(entry_lines(entry))

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from receiver.errors import BrokenAnswerError
 from receiver.outputs.outcomes import Outcome
 from workers.forms.answers import Candidate, read_answer
-from workers.forms.structured import BrokenAnswerError, StructuredAnswers
+from workers.forms.structured import StructuredAnswers
 from workers.results.large_lines import MAX_VALUES, find_excess, find_wide_text, shorten
 from workers.results.parser import parse_result
 

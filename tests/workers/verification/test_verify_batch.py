@@ -298,7 +298,7 @@ def test_unreadable_row_is_named(storage: Storage, tmp_path: Path, row: bytes) -
     [
         ({"requests": 5}, "5 requests are not 4 results and 0 missing"),
         ({"missing": 1}, "4 requests are not 4 results and 1 missing"),
-        ({"balanced": False}, "it says itself that the books don't balance"),
+        ({"balanced": False}, "it says itself that the counts don't add up"),
         ({"balanced": None}, "it knows how many requests there were, but not what is missing"),
         ({"requests": None}, "it knows what is missing, but not how many requests there were"),
         ({"objects": {"count": 4, "bytes": 396}}, "it says 4 objects, the index names 3"),

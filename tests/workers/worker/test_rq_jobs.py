@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.errors import ForeignJobError
 from receiver.inbox.job_queue import FUNCTION, JobQueue, open_queue
 from workers.process import process_batch
-from workers.worker.rq_jobs import MAX_DATA_BYTES, ForeignJobError, OwnJob, find_refusal
+from workers.worker.rq_jobs import MAX_DATA_BYTES, OwnJob, find_refusal
 
 
 def call(function: str = FUNCTION, *args: Any, **kwargs: Any) -> bytes:
@@ -63,7 +64,7 @@ def client(redis_url: str) -> "redis.Redis":
 
 def rung_job(client: "redis.Redis", batch: str = "batches/abc", **fields: str) -> OwnJob:
     """A job of our own bell, read back after somebody changed its hash."""
-    JobQueue(client).ring([batch])
+    JobQueue(client).enqueue([batch])
     job_id = open_queue(client).get_job_ids()[0]
     for name, value in fields.items():
         client.hset(f"rq:job:{job_id}", name, value)
@@ -76,7 +77,7 @@ def rung_job(client: "redis.Redis", batch: str = "batches/abc", **fields: str) -
 def test_own_ring_is_taken(client: "redis.Redis", batch: str) -> None:
     job = rung_job(client, batch)
     assert (job.refusal, job.func, job.args) == ("", process_batch, [batch])
-    assert JobQueue(client).ring_unheard([batch, "batches/other"]) == 1
+    assert JobQueue(client).enqueue_missing([batch, "batches/other"]) == 1
 
 
 def test_limits_are_not_read_from_redis(client: "redis.Redis") -> None:

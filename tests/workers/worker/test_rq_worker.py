@@ -16,9 +16,10 @@ from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import running_valkey, start_valkey
 from receiver.inbox.entries import Entry
 from receiver.inbox.job_queue import QUEUE, JobQueue
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from tests.chaos.system import children_of, is_running
-from tests.running import ready_batch, running_program, running_sandbox, set_faults
+from tests.running import CLIENT, ready_batch, running_program, running_sandbox, set_faults
 from tests.waiting import eventually
 
 ROWS = 200
@@ -50,10 +51,10 @@ class Place:
     def entry(self, name: str) -> Entry:
         return self.inbox.entries([name])[name]
 
-    def ring(self, name: str) -> None:
+    def enqueue(self, name: str) -> None:
         client = connect(self.settings["REDIS_URL"])
         Inbox(client).accept([Arrival(name, "batch.succeeded", "replay")])
-        JobQueue(client).ring([name])
+        JobQueue(client).enqueue([name])
 
     def start_slow_job(self, worker: int) -> tuple[str, int]:
         """A batch whose download takes minutes. Returns its name and the child process that has it."""
@@ -65,7 +66,7 @@ class Place:
         name = ready_batch(
             self.gemini_url, result_path=str(source), request_count=ROWS, notify=False
         )
-        self.ring(name)
+        self.enqueue(name)
         eventually(
             lambda: list((self.folder / "outputs" / ".tmp").glob("gbr-*")),
             20,
@@ -77,13 +78,19 @@ class Place:
         return (self.folder / "outputs" / name.removeprefix("batches/") / "_manifest.json").exists()
 
 
+@pytest.fixture(scope="module")
+def gemini_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as url:
+        yield url
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, gemini_url: str) -> Iterator[Place]:
+    CLIENT.delete(f"{gemini_url}/sandbox/state").raise_for_status()
     port = allocate_port()
-    with running_sandbox(tmp_path) as gemini_url:
-        place = Place(tmp_path, gemini_url, port, start_valkey(tmp_path, port))
-        yield place
-        stop(place.valkey)
+    place = Place(tmp_path, gemini_url, port, start_valkey(tmp_path, port))
+    yield place
+    stop(place.valkey)
 
 
 @pytest.fixture
@@ -120,7 +127,7 @@ def test_unreadable_ids_are_passed_over(place: Place, worker: int) -> None:
     with redis.Redis.from_url(place.settings["REDIS_URL"]) as client:
         client.set("rq:job:text", "no hash")
         client.rpush(f"rq:queue:{QUEUE}", b"\xff\xfe", "text", "a:b")
-        place.ring(name)
+        place.enqueue(name)
     eventually(lambda: place.is_stored(name), 10, "the batch behind them")
     assert is_running(worker)
 
@@ -201,7 +208,7 @@ def test_worker_outlives_a_restart_of_redis(place: Place, worker: int) -> None:
     time.sleep(3)  # long enough for a dequeue, a beat and a sweep to fail
     place.valkey = start_valkey(place.folder, place.port)
     name = ready_batch(place.gemini_url, state="EXPIRED", notify=False)
-    place.ring(name)
+    place.enqueue(name)
     eventually(lambda: place.is_stored(name), 10, "a batch after the restart")
     assert is_running(worker)
 
@@ -224,9 +231,9 @@ def test_hung_child_is_ended_and_says_why(place: Place) -> None:
     name = ready_batch(place.gemini_url, result_path=str(source), request_count=1, notify=False)
     slow = {"KEY_PATTERN": "(?P<group>(a+)+)", "OUTPUT_TEMPLATE": "{batch}/{group}.jsonl"}
     with running_program(place.folder, place.settings | slow, "worker"):
-        place.ring(name)
+        place.enqueue(name)
         eventually(lambda: "hung" in place.entry(name).cause, 60, "the end of the child")
         assert place.entry(name).attempts == 1
         well = ready_batch(place.gemini_url, state="EXPIRED", notify=False)
-        place.ring(well)
+        place.enqueue(well)
         eventually(lambda: place.is_stored(well), 20, "the batch behind it")

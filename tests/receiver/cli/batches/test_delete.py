@@ -109,7 +109,7 @@ def test_batch_that_is_not_stored_stays(place: Place) -> None:
     [
         (
             {"balanced": False},
-            "its books don't balance: look at `batches show`, or delete it with --force",
+            "its counts don't add up: look at `batches show`, or delete it with --force",
         ),
         ({"balanced": None}, "nobody knows how many requests there were"),
     ],

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.inbox.ledger import Arrival, Inbox, connect
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import connect
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, serving
 from tests.receiver.records import put_manifest
@@ -75,7 +76,7 @@ def test_stored_batch_ends_the_watch(place: Place) -> None:
         ({"outcomes": {"ok": 1}, "missing": 1}, "1 of 2 requests have no result"),
         (
             {"outcomes": {"ok": 3}, "balanced": False},
-            "the books don't balance: 2 requests, 3 results, 0 missing",
+            "the counts don't add up: 2 requests, 3 results, 0 missing",
         ),
         ({"outcomes": {"ok": 1, "blocked": 1}}, "1 result is no answer: 1 blocked"),
         ({"outcomes": {"ok": 1, "truncated": 1}}, "1 result is no answer: 1 truncated"),
@@ -171,7 +172,7 @@ def test_buried_batch_is_not_waited_for(place: Place) -> None:
     result = place.watch("a")
     assert result.exit_code == 1
     assert (
-        "batches/a: it was given up: no such file; `gemini-batch-receiver events retry batches/a`"
+        "batches/a: it is buried: no such file; `gemini-batch-receiver events retry batches/a`"
         in result.stderr
     )
 

@@ -17,9 +17,9 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import LeaseLostError
-from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease, connect
-from receiver.inbox.scripts import METRICS
-from receiver.inbox.summaries import Summary
+from receiver.inbox.entry_fields import Summary
+from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease
+from receiver.inbox.redis import METRICS, connect
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import Message
 from receiver.notices.queue import NoticeQueue
@@ -172,7 +172,7 @@ def test_inbox_counts_every_end_once(client: "redis.Redis") -> None:
     ends |= {"outage": 1, "refused": 1, "expired": 1, "kept": 1}
     assert kept(client) == {
         f"gbr_attempts_total:{result}": count for result, count in ends.items()
-    } | {"gbr_dead_letters_total": 2}
+    } | {"gbr_buried_batches_total": 2}
     assert set(ends) == set(definitions.ATTEMPTS.values)
 
 
@@ -183,7 +183,11 @@ def test_spoilt_counters_stop_nothing(client: "redis.Redis", spoilt: str) -> Non
     else:
         client.hset(
             METRICS,
-            mapping={"gbr_attempts_total:stored": "junk", "gbr_dead_letters_total": "nan", "x": 1},
+            mapping={
+                "gbr_attempts_total:stored": "junk",
+                "gbr_buried_batches_total": "nan",
+                "x": 1,
+            },
         )
     end_attempts(Inbox(client))
     counters = Counters(client)
@@ -197,11 +201,11 @@ def test_outbox_is_shown(client: "redis.Redis") -> None:
     target, notice = "0123456789ab", Message("results.stored", {})
     outbox, queue = Outbox(client, [target]), NoticeQueue(client, target)
     for number in range(3):
-        outbox.owe(f"batches/{number}", notice)
+        outbox.enqueue(f"batches/{number}", notice)
     gone, taken = queue.claim(), queue.claim()
     assert gone is not None
     assert taken is not None
-    queue.give_up(gone, "gone")
+    queue.mark_dead(gone, "gone")
     queue.delivered(taken)
     client.zadd(
         f"gbr:notices:{target}", {name: 1 for name, due_ms in outbox.names().items() if due_ms}

@@ -2,12 +2,13 @@
 
 import redis
 
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.summaries import Summary
+from receiver.inbox.redis import HISTORY
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
-from receiver.telemetry.metrics.history import HISTORY, SLOTS, fetch_history
-from receiver.telemetry.metrics.slots import SLOT_S, Slot
+from receiver.telemetry.metrics.definitions import SLOT_S, Slot
+from receiver.telemetry.metrics.history import SLOTS, fetch_history
 
 
 def totals(slots: list[Slot], *fields: str) -> float:

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from receiver.inbox.summaries import Summary, read_summary
+from receiver.inbox.entry_fields import Summary, read_summary
 
 
 def test_older_counts_become_outcomes() -> None:

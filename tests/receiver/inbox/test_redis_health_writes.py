@@ -8,13 +8,13 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
-from receiver.inbox.ledger import connect
-from receiver.inbox.redis_writes import OURS, find_write_obstacle
+from receiver.inbox.redis import WRITE_PROBE, connect
+from receiver.inbox.redis_health import find_write_obstacle
 from tests.waiting import eventually
 
 
 def test_trial_leaves_nothing(client: "redis.Redis") -> None:
-    client.set(OURS, "somebody else's")
+    client.set(WRITE_PROBE, "somebody else's")
     assert find_write_obstacle(client) is None
     assert client.keys("*") == []
 
@@ -68,7 +68,7 @@ def test_user_of_our_keys_alone_may_accept(tmp_path: Path) -> None:
     with running_valkey(tmp_path) as url, connect(url) as client:
         client.execute_command("ACL", "SETUSER", "ours", "on", ">pw", "~gbr:*", "+@all")
         with connect(url.replace("redis://", "redis://ours:pw@")) as ours:
-            assert find_write_obstacle(ours, OURS) is None
+            assert find_write_obstacle(ours, WRITE_PROBE) is None
             assert "may not write" in (find_write_obstacle(ours) or "")
 
 

@@ -3,10 +3,8 @@
 import pytest
 import redis
 
+from receiver.inbox.entry_fields import JobProgress, Step, Summary, read_timeline
 from receiver.inbox.ledger import MAX_CAUSE, Arrival, Inbox, Lease
-from receiver.inbox.progress import JobProgress
-from receiver.inbox.summaries import Summary
-from receiver.inbox.timelines import Step, read_timeline
 from tests.waiting import eventually
 
 BATCH = "batches/abc"

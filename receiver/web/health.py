@@ -1,38 +1,47 @@
-"""GET /ready: would a delivery be accepted now? Redis is asked to take a write, at most once a second."""
+"""GET /health: does the process serve? GET /ready: would it accept a delivery now?"""
 
 import redis
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from receiver.inbox.redis_writes import OURS, REASONS, find_write_obstacle
+from receiver.inbox.redis import WRITE_PROBE
+from receiver.inbox.redis_health import WRITE_REFUSALS, find_write_obstacle
 from receiver.status.threads import Shared, Threads
 
 TIMEOUT_S = 2.5
 AWAY = "Redis does not answer"
-OTHER = "Redis takes no writes: `gemini-batch-receiver doctor` says why"  # not in its own words: anybody may ask
+# Without Redis' own words: anybody may ask.
+OTHER = "Redis takes no writes: `gemini-batch-receiver doctor` says why"
 
 
 class _Recent(Shared[str | None]):
-    PAUSE = 0  # a load balancer should hear soon that Redis is back
+    PAUSE = 0  # so that a load balancer soon sees that Redis is back
 
 
 class Readiness:
-    """One process's; a flood of questions costs Redis one small script a second, and one thread."""
+    """Tries a write to Redis, at most once per second and in one thread, however many ask."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
         self._threads, self._recent = Threads(1, TIMEOUT_S), _Recent(self._ask)
 
     async def find_obstacle(self) -> str | None:
-        """In words why no delivery would be accepted; None where one would. Within seconds."""
+        """Why no delivery would be accepted now; None where one would. Within seconds."""
         return await self._recent.get()
 
     async def _ask(self) -> str | None:
         try:
-            obstacle = await self._threads.run(lambda: find_write_obstacle(self._client, OURS))
+            obstacle = await self._threads.run(
+                lambda: find_write_obstacle(self._client, WRITE_PROBE)
+            )
         except (redis.RedisError, TimeoutError, OSError):
             return AWAY
-        return obstacle if obstacle is None or obstacle in REASONS.values() else OTHER
+        return obstacle if obstacle is None or obstacle in WRITE_REFUSALS.values() else OTHER
+
+
+async def health(_request: Request) -> Response:
+    """200 as long as the process serves."""
+    return JSONResponse({"status": "ok"})
 
 
 async def ready(request: Request) -> Response:

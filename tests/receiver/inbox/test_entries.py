@@ -1,10 +1,9 @@
-"""Which burials may pass: those of the version before are told by their causes, which it took from its errors."""
+"""Which burials may pass; those of the version before are known by their causes."""
 
 import pytest
 
-from receiver.inbox.burials import may_pass
-from receiver.inbox.entries import Entry, State
-from receiver.inbox.summaries import Summary
+from receiver.inbox.entries import Entry, State, may_pass
+from receiver.inbox.entry_fields import Summary
 
 OLD_CAUSES = (
     "Gemini did not give batches/x (503 UNAVAILABLE: try again)",

@@ -1,4 +1,4 @@
-"""A look at Gemini's list that can be made at any time; Redis and the storage are real."""
+"""Reconcile runs that can be made at any time; Redis and the storage are real."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ import redis
 
 from receiver.gemini.batches import Gemini
 from receiver.gemini.project_client import ProjectClient
-from receiver.inbox.ledger import Inbox, connect
-from receiver.inbox.scripts import COUNTERS, LOOK
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import COUNTERS, RECONCILE, connect
 from receiver.outputs.paths import manifest_name
 from receiver.recovery.reconcile import MISSED, ReconcileReport, Reconciliation
 from receiver.storage import Storage, open_storage
@@ -18,7 +18,7 @@ from tests.receiver.listing import Listing, serving
 
 @dataclass(frozen=True)
 class Stage:
-    """Gemini's list, the inbox and the storage, with a look that can be made at any time."""
+    """Gemini's list, the inbox and the storage, and reconcile runs at any time."""
 
     listing: Listing
     client: "redis.Redis"
@@ -30,11 +30,11 @@ class Stage:
         return Inbox(self.client)
 
     def store(self, name: str) -> None:
-        self.storage.create(manifest_name(name.removeprefix("batches/")), b"{}")
+        self.storage.create(manifest_name(name), b"{}")
 
-    def look(self, batches: ProjectClient | None = None) -> ReconcileReport:
+    def reconcile(self, batches: ProjectClient | None = None) -> ReconcileReport:
         report = Reconciliation(self.client, batches or self.batches, self.storage, 900).run(
-            even_early=True
+            force=True
         )
         assert report is not None
         return report
@@ -42,9 +42,9 @@ class Stage:
     def missed(self) -> int:
         return int(self.client.hget(COUNTERS, MISSED) or 0)
 
-    def age_first_look(self) -> None:
-        """As if the first look had been made three days ago."""
-        self.client.hincrby(LOOK, "first", -3 * 86400 * 1000)
+    def age_first_run(self) -> None:
+        """As if the first run had been made three days ago."""
+        self.client.hincrby(RECONCILE, "first", -3 * 86400 * 1000)
 
 
 @contextmanager

@@ -1,0 +1,81 @@
+"""The inbox's Redis: how to connect, what its errors become, its clock, and our keys' names."""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import redis
+from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
+from redis.retry import Retry
+
+from receiver.errors import InboxUnavailableError
+
+# Sorted sets of batch names: the first by due time, the others by when they ended.
+DUE, BURIED, DONE = "gbr:due", "gbr:buried", "gbr:done"
+ENTRY = "gbr:entry:"  # and a batch's name in the inbox: a hash
+FENCE = "gbr:fence"  # a number that grows with every claim
+DELIVERIES, REFUSALS = "gbr:deliveries", "gbr:refusals"  # a list and a stream, newest first
+METRICS = "gbr:metrics"  # a hash: a field for each series
+COUNTERS = "gbr:counters"  # a hash: what has happened how often
+HISTORY = "gbr:history"  # and the number of a half hour: a hash like METRICS
+RECONCILE, RUNNING = "gbr:reconcile", "gbr:running"  # of the default project: see `project_key`
+WEB_PROCESSES = "gbr:web"  # a hash: a field for each
+NOTICE_TARGETS, DEAD_NOTICES = "gbr:notices", "gbr:dead_notices"  # a set and a sorted set
+NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target: a sorted set by due time
+NOTICE = "gbr:notice:"  # and the name of a notice: a hash
+WRITE_PROBE, RQ_WRITE_PROBE = "gbr:probe", "rq:gbr-probe"
+
+REDIS_TIMEOUT_S = 2.0
+# Another connection may do better; the last one comes after a failover.
+CLOSING_ERRORS = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)
+# Of one client. The web process's intake has one more, and small plans allow 20 in all.
+MAX_CONNECTIONS = 5
+
+
+def project_key(key: str, project: str) -> str:
+    """The key of one project; the default project is ""."""
+    return f"{key}:{project}" if project else key
+
+
+@functools.cache
+def driver_info() -> DriverInfo:
+    """How CLIENT LIST names us; made once, since it reads the metadata of installed packages."""
+    ours = "gemini-batch-receiver"
+    return DriverInfo().add_upstream_driver(ours, version(ours))
+
+
+def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> "redis.Redis":
+    """A client that fails within seconds: the caller knows better when to try again."""
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        max_connections=MAX_CONNECTIONS,
+        timeout=REDIS_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0, CLOSING_ERRORS),
+        health_check_interval=0,
+        driver_info=driver_info(),
+    )
+    return redis.Redis.from_pool(pool)
+
+
+@contextmanager
+def translate_redis_errors(action: str = "answer") -> Iterator[None]:
+    """Raise redis.RedisError as InboxUnavailableError: "Redis did not <action>: …"."""
+    try:
+        yield
+    except redis.RedisError as error:
+        raise InboxUnavailableError(f"Redis did not {action}: {error}") from error
+
+
+def read_time_ms(answer: tuple[int, int]) -> int:
+    """Unix time in milliseconds, from the seconds and microseconds that TIME answers."""
+    seconds, microseconds = answer
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def now_ms(client: "redis.Redis") -> int:
+    """Unix time in milliseconds by Redis' clock. Raises redis.RedisError."""
+    return read_time_ms(client.time())
