@@ -1,9 +1,9 @@
 """Runs one of our commands and notes which of our files a delivery runs through.
 
-`python -m tests.called_files NOTES serve` writes to NOTES each file of `receiver/` and `workers/` of
-which a function runs from the first POST on; with `worker`, from the beginning of a job to its end.
-Only the main thread counts: what runs beside it, such as the lease's renewal, is no step of a
-delivery. Start-up and settings are read before either.
+`python -m tests.called_files NOTES serve` writes to NOTES each file of `receiver/` and `workers/`
+that has a function that runs from the first POST on; with `worker`, from the beginning of a job to
+its end. Only the main thread counts: what runs beside it, such as the lease's renewal, is no step
+of a delivery.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A stand-in of Gemini with one batch, whose result file differs each time it is asked for; and our job at it."""
+"""A stand-in of Gemini with one batch, whose result file differs each time, and our job."""
 
 import gzip
 import json

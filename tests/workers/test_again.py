@@ -207,7 +207,7 @@ def test_second_order_waits_for_the_first(liar: Liar) -> None:
 
 
 def test_worker_that_died_in_between_loses_no_old_record(liar: Liar, tmp_path: Path) -> None:
-    """It had set the old manifest aside and overwritten the index: the next one keeps what was set aside."""
+    """It had set the old manifest aside and replaced the index: the next one keeps the old one."""
     liar.bodies = [lines_of("a", "b")]
     liar.store()
     index = read(liar, "b1/_index.jsonl.gz")

@@ -1,7 +1,4 @@
-"""What becomes of a batch whose attempt ended in an error: the inbox is told when to come back.
-
-`receiver.retry` decides by the kind of the error.
-"""
+"""What becomes of a batch whose attempt ended in an error; `receiver.retry` decides by its kind."""
 
 import logging
 from collections.abc import Callable

@@ -111,7 +111,7 @@ def test_changed_file_never_mixes(
 
 
 def test_unproven_body_lends_no_etag(route: Route) -> None:
-    """A whole body of another version that breaks before its proof must not vouch for the part that follows."""
+    """A whole body of another version breaks before it is proven: it must not vouch for a part."""
 
     def change(_seen: Seen, answer: Answer) -> Answer:
         route.server.content = bytes(reversed(CONTENT))

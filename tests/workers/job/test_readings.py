@@ -183,7 +183,7 @@ def test_second_storing_gives_the_same_manifest(liar: Liar) -> None:
 
 
 def test_wrong_results_that_never_stay_the_same_are_an_outage(liar: Liar) -> None:
-    """A page with the time in it: it is neither stored nor given up for a number of readings, and `status` shows it."""
+    """A page with the time in it is neither stored nor buried for long, and `status` shows it."""
     liar.bodies = [PAGE + str(number).encode() for number in range(MAX_READINGS + 8)]
     liar.accept()
     for _ in range(MAX_READINGS + 5):

@@ -1,4 +1,4 @@
-"""What a line counts, and what of it is enough for a price: whole lines, through the parser and the books."""
+"""What a line counts, and when that can be priced: whole lines, through parser and counts."""
 
 import json
 from typing import Any

@@ -125,7 +125,7 @@ def test_unknown_input_leaves_keys_to_retry(storage: LocalStorage) -> None:
 
 
 def test_later_answer_ends_a_retry(storage: LocalStorage) -> None:
-    """A malformed line doesn't take its key: only what no later line answers is sent again, and once."""
+    """A malformed line doesn't use up its key: what no later line answers is sent again, once."""
     broken = [
         b'{"key":"%s","response":1}' % key for key in (b"mended", b"lost", b"lost", b"failed")
     ]

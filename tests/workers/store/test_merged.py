@@ -1,4 +1,4 @@
-"""What `batches merged` counts: each request once, by its last outcome, whatever came twice or without a key."""
+"""What `batches merged` counts: each request once, by its last outcome, whatever is duplicate."""
 
 import gzip
 import json
@@ -44,7 +44,7 @@ def put_batch(
     asked: str | None = None,
     **fields: object,
 ) -> None:
-    """Store a batch as a worker would have; `asked` are the keys of its input, where the storage has it."""
+    """Store a batch as a worker would; `asked` are the keys of its input, if the storage has it."""
     counts = Counter(outcome for _, outcome in rows)
     distinct = len(rows) - counts["duplicate"]
     missing = None if requests is None else max(0, requests - distinct)

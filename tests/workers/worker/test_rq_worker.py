@@ -57,7 +57,7 @@ class Place:
         JobQueue(client).enqueue([name])
 
     def start_slow_job(self, worker: int) -> tuple[str, int]:
-        """A batch whose download takes minutes. Returns its name and the child process that has it."""
+        """A batch whose download takes minutes. Returns its name and its child process."""
         source = self.folder / "results.jsonl"
         source.write_text(
             "".join(f'{{"key":"k{n}","response":{{"pad":"{"x" * 2000}"}}}}\n' for n in range(ROWS))
@@ -225,7 +225,7 @@ def test_slow_download_tells_how_far_it_is(place: Place, worker: int) -> None:
 
 
 def test_hung_child_is_ended_and_says_why(place: Place) -> None:
-    """A key for which KEY_PATTERN takes for ever, in C code that keeps all threads of the child from running."""
+    """KEY_PATTERN takes forever with a key, in C code during which no thread of the child runs."""
     source = place.folder / "results.jsonl"
     source.write_text(f'{{"key":"{"a" * 60}!","response":{{"candidates":[]}}}}\n')
     name = ready_batch(place.gemini_url, result_path=str(source), request_count=1, notify=False)
