@@ -72,8 +72,7 @@ class _Row(msgspec.Struct, gc=False):
 
 
 _decode_row = msgspec.json.Decoder(_Row).decode
-# Numbers stay text as written: the key 1.0 is "1.0", and 5,000 digits cost nothing.
-_decode_tolerantly = json.JSONDecoder(parse_int=str, parse_float=str).decode
+_decode_with_texts = json.JSONDecoder(parse_int=str, parse_float=str).decode
 _starts_with_number = re.compile(rb"\[\s*-?[0-9]").match
 # Text whose first character after line breaks and spaces is surely visible: ASCII, or a lead byte
 # of UTF-8 that begins no white space and no format character.
@@ -231,9 +230,17 @@ def _parse_tolerantly(line: bytes, key_member: str = "") -> Result:
     )
 
 
+def decode_tolerantly(line: bytes) -> Any:
+    """A line as Python's own decoder reads it. Raises ValueError and RecursionError.
+
+    Numbers stay text as written: the key 1.0 is "1.0", and 5,000 digits cost nothing.
+    """
+    return _decode_with_texts(line.decode().removeprefix(_BOM))
+
+
 def _decode_and_judge(line: bytes, key_member: str) -> Result:
     try:
-        row = _decode_tolerantly(line.decode().removeprefix(_BOM))
+        row = decode_tolerantly(line)
     except UnicodeDecodeError as error:
         return malformed("utf-8", f"the line is not UTF-8: {error.reason} at byte {error.start}")
     except json.JSONDecodeError as error:

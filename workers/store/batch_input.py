@@ -19,14 +19,13 @@ from receiver.outputs.manifest import Input
 from receiver.outputs.paths import input_name
 from receiver.storage import Storage
 from receiver.submissions.records import awaited_name
-from workers.results.parser import is_blank
+from workers.results.parser import decode_tolerantly, is_blank
 from workers.results.result_counts import ResultCounts, key_token
 from workers.results.shapes import find_key
 from workers.store.records import file_sha256
 
 LINES_BETWEEN_CHECKS = 4096
 PATIENCE_S = 3600
-_BOM = "\ufeff"
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -39,7 +38,6 @@ class _Request(msgspec.Struct, gc=False):
 
 
 _decode_request = msgspec.json.Decoder(_Request).decode
-_decode_tolerantly = json.JSONDecoder(parse_int=str, parse_float=str).decode  # as that of results
 
 
 def read_key(line: bytes, key_member: str = "") -> str | None:
@@ -59,7 +57,7 @@ def read_key(line: bytes, key_member: str = "") -> str | None:
 
 def _read_tolerantly(line: bytes, key_member: str = "") -> str | None:
     try:
-        row = _decode_tolerantly(line.decode().removeprefix(_BOM))
+        row = decode_tolerantly(line)
     except (ValueError, RecursionError):
         return None
     return find_key(row, key_member) if isinstance(row, dict) else None

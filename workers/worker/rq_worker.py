@@ -81,10 +81,6 @@ class BatchWorker(Worker):
         self._cleaner = RegistryCleaner(self.queues[0])
 
     @property
-    def dequeue_timeout(self) -> int:
-        return DEQUEUE_S
-
-    @property
     def connection_timeout(self) -> int:
         return int(DEQUEUE_S + REDIS_TIMEOUT_S)
 
