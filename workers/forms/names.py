@@ -7,7 +7,8 @@ name of a form: within a folder all have the same extension, and only that is re
 """
 
 from receiver.outputs.forms import Form
-from receiver.outputs.paths import Template, batch_folder, encode_component, unkeyed_name
+from receiver.outputs.name_codec import encode_component
+from receiver.outputs.paths import Template, batch_folder, unkeyed_name
 
 RAW_ENDING = ".json"  # in our own folders, whatever the template
 OWN_FOLDERS = ("_unkeyed", "_unmatched")
