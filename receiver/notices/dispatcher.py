@@ -2,7 +2,7 @@
 
 The web process has a thread per target for it. A worker can't have such threads, since it forks: a
 lock that one of them held at that moment, such as the resolver's, would stay locked in the child
-process. See `workers.worker.notices`.
+process. See `workers.worker.background`.
 """
 
 import logging
