@@ -31,3 +31,12 @@ def find(program: str, remedy: str) -> str:
     if found is None:
         give_up(program, remedy)
     return str(found)
+
+
+def reading_files() -> dict[str, str]:
+    """The environment of a program that reads `.env` and the data folder of its working folder."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"RECEIVER_ENV_FILE", "DATA_FOLDER"}
+    }

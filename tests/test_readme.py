@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from receiver.cli import main
 from receiver.outputs.prices import parse_prices
+from receiver.settings.env_files import parse_env
 from receiver.settings.environment import Variable
 from receiver.settings.settings import VARIABLES
 from tests.pages import DOCS, ROOT, section, without_links
@@ -97,9 +98,22 @@ def test_requirements_pin_what_runs() -> None:
     assert needed <= pinned
 
 
+EXAMPLE = ROOT / ".env.example"
+
+
 def test_example_environment_knows_its_names() -> None:
     names = {line.partition("=")[0] for line in (ROOT / ".env.example").read_text().split()}
     assert names <= {variable.name for variable in VARIABLES}
+
+
+def test_env_syntax_of_the_pages_is_ours() -> None:
+    text = section("### .env").partition("```sh\n")[2].partition("```")[0]
+    assert parse_env(text.encode(), EXAMPLE) == {
+        "GEMINI_API_KEY": "AIza…",
+        "STORAGE_URL": "s3://bucket/answers",
+        "OUTPUT_TEMPLATE": "{batch}/{key} (raw).json",
+        "NOTIFY_URL": "https://one.example/hook https://two.example/hook",
+    }
 
 
 def test_price_list_in_the_pages_can_be_read() -> None:

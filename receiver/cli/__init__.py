@@ -79,6 +79,15 @@ main = LazyGroup(
     help_epilog="receiver.cli.command:describe_settings",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     params=[
+        # `receiver.cli.command` reads the file, since that takes longer than `--version`
+        click.Option(
+            ["--env-file"],
+            metavar="PATH",
+            envvar="RECEIVER_ENV_FILE",
+            show_envvar=True,
+            help="Read settings that the environment lacks from this file; `none` reads no file."
+            "  [default: .env in the working folder, if it is there]",
+        ),
         # for the commands that a worker starts
         click.Option(["--log-errors"], is_flag=True, hidden=True),
     ],

@@ -12,6 +12,7 @@ import msgspec
 import redis
 
 from receiver.cli.command import command, load_settings
+from receiver.cli.env_file import loaded_environment
 from receiver.cli.printable import printable
 from receiver.cli.progress import Progress, show_progress
 from receiver.errors import (
@@ -274,7 +275,8 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
 
 
 def _examine(settings: Settings, bar: Progress) -> Iterator[Check]:
-    yield Check("settings", ok=True, detail="complete")
+    where = loaded_environment().note.removesuffix(".")
+    yield Check("settings", ok=True, detail=f"complete. {where}")
     for text in settings.unknown:
         yield Check("settings", ok=True, detail=text, warning=True)
     for name, check in CHECKS.items():
