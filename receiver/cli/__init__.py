@@ -71,6 +71,7 @@ main = LazyGroup(
         "resubmit": "workers.cli.resubmit:resubmit",
         "serve": "receiver.cli.serve:serve",
         "status": "receiver.cli.status:status",
+        "up": "receiver.cli.up:up",
         "verify": "workers.cli.verify:verify",
         "webhooks": _webhooks,
         "worker": "workers.cli.worker:worker",
