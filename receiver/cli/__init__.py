@@ -64,6 +64,7 @@ main = LazyGroup(
         "batches": _batches,
         "doctor": "receiver.cli.doctor:doctor",
         "events": _events,
+        "init": "receiver.cli.init:init",
         "notices": _notices,
         "proof-key": "receiver.cli.proof_key:proof_key",
         "reconcile": "receiver.cli.reconcile:reconcile_command",
