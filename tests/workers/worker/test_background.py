@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.worker.commands import run_command
+from workers.worker.background import run_command
 
 
 @pytest.mark.parametrize(
