@@ -1,7 +1,6 @@
 """`doctor`: is everything in place?"""
 
 import platform
-import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,15 +12,14 @@ import msgspec
 import redis
 
 from receiver.cli.command import command, load_settings
+from receiver.cli.env_file import loaded_environment
 from receiver.cli.printable import printable
 from receiver.cli.progress import Progress, show_progress
 from receiver.errors import (
-    AlreadyStoredError,
     GeminiError,
     InboxUnavailableError,
     NoticeError,
     ReceiverError,
-    StorageError,
     UnfitRedisError,
 )
 from receiver.gemini.batches import Gemini
@@ -39,6 +37,7 @@ from receiver.settings.settings import Settings
 from receiver.status.next_steps import find_process_steps, find_webhook_steps
 from receiver.status.overview import take_overview
 from receiver.storage import open_storage
+from receiver.storage.probe import probe_storage
 
 LATEST_BATCHES = 100  # one page of the list
 
@@ -92,23 +91,8 @@ def _check_processes(settings: Settings) -> Iterator[Check]:
 
 
 def _check_storage(settings: Settings) -> Iterator[Check]:
-    """Write, create once, read and delete a probe object."""
     storage = open_storage(settings.storage_url)
-    name, data = f"_doctor/{secrets.token_hex(8)}", b"probe\n"
-    storage.create(name, data)
-    try:
-        storage.create(name, data)
-    except AlreadyStoredError:
-        pass
-    else:
-        raise StorageError(
-            "the storage created one object twice: two workers could commit one batch"
-        )
-    try:
-        if storage.read(name) != data:
-            raise StorageError("the storage did not give back what was written")
-    finally:
-        storage.delete(name)
+    probe_storage(storage)
     is_told = storage.tells_case_apart()
     capitals = "kept" if is_told else "encoded, since it takes Key and key for one name"
     detail = f"writes, reads, creates once and deletes; capitals in names are {capitals}"
@@ -287,7 +271,8 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
 
 
 def _examine(settings: Settings, bar: Progress) -> Iterator[Check]:
-    yield Check("settings", ok=True, detail="complete")
+    where = loaded_environment().note.removesuffix(".")
+    yield Check("settings", ok=True, detail=f"complete. {where}")
     for text in settings.unknown:
         yield Check("settings", ok=True, detail=text, warning=True)
     for name, check in CHECKS.items():

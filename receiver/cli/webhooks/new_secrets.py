@@ -11,6 +11,7 @@ import msgspec
 from receiver.cli.command import command, load_settings
 from receiver.cli.moments import show_moment
 from receiver.cli.projects import project_option, read_project
+from receiver.cli.webhooks.env_secrets import find_secrets, put_secrets
 from receiver.cli.webhooks.options import Events, WebUrl, bare, described, json_option
 from receiver.errors import EnvFileError, GeminiError
 from receiver.gemini.registered_webhooks import (
@@ -20,13 +21,7 @@ from receiver.gemini.registered_webhooks import (
 )
 from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.gemini.webhooks import Webhooks, is_unsure
-from receiver.settings.env_files import (
-    find_secrets,
-    put_secrets,
-    read_env_file,
-    require_writable,
-    write_env_file,
-)
+from receiver.settings.env_files import read_env_file, require_writable, write_env_file
 from receiver.settings.projects import OTHER_SECRET, SECRET, Project
 from receiver.settings.web_urls import is_same_url
 from receiver.verification.keys import Secret
