@@ -7,7 +7,6 @@ from typing import Any
 
 from receiver.errors import SettingsError, UnfitRedisError
 from receiver.gemini.batches import Gemini
-from receiver.gemini.probe import probe_gemini
 from receiver.inbox.redis import connect, translate_redis_errors
 from receiver.inbox.redis_health import examine, find_write_obstacle
 from receiver.service.valkey import has_valkey
@@ -88,7 +87,7 @@ def _parse_redis(text: str) -> str:
 def _check_key(key: str) -> None:
     values = _read(os.environ, "GEMINI_BASE_URL", "GEMINI_API_VERSION")
     with Gemini(values["base_url"], key, values["api_version"]) as gemini:
-        probe_gemini(gemini)
+        gemini.measure_clock_offset_s()
 
 
 def _read(environ: Mapping[str, str], *names: str) -> dict[str, Any]:
