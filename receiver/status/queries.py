@@ -14,7 +14,8 @@ from receiver.inbox.redis import DUE, ENTRY, translate_redis_errors
 from receiver.notices.outbox import Notice, Outbox
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES
 from receiver.status.charts import Chart, Series, draw
-from receiver.status.overview import Overview, take_overview
+from receiver.status.overview import Overview
+from receiver.status.overview_queries import take_overview
 from receiver.status.view_models import BatchRow, make_row
 from receiver.telemetry.metrics.history import fetch_history
 

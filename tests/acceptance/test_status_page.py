@@ -124,7 +124,7 @@ def test_buttons_ask_first_and_then_do_it(world: World, browser: Browser) -> Non
         expect(page.get_by_role("status").first).to_contain_text("It is buried")
         expect(page.locator("#timeline")).to_contain_text("by hand, on the status page")
         page.get_by_role("link", name="Overview").first.click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("2 things need you")
+        expect(page.get_by_role("heading", level=1)).to_have_text("2 problems need attention")
         page.locator("#buried").get_by_role("link", name="one", exact=True).click()
         page.locator("summary", has_text="Retry").click()
         page.get_by_role("button", name="Retry").click()

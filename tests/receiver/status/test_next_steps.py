@@ -66,16 +66,16 @@ def test_dynamic_webhooks_need_nothing_registered(*, is_registered: bool | None)
 def test_processes_that_disagree_are_counted() -> None:
     """Such as during a deployment: one of them has the secret already."""
     (said,) = steps(web(FINE), web(ServedProject(project="", is_registered=True, faults=[]), pid=2))
-    assert said.endswith("(so say 1 of 2 web processes)")
+    assert said.endswith("(reported by 1 of 2 web processes)")
     faulty = ServedProject(project="", secrets=1, is_registered=True, faults=[FAULT])
     (said,) = steps(web(faulty), web(faulty, pid=2))
     assert said == "the webhook of default: it is disabled; `webhooks update one --state enabled`"
 
 
-def test_what_nobody_could_look_at_is_unknown() -> None:
+def test_webhook_that_nobody_could_check_is_unknown() -> None:
     blind = ServedProject(project="", secrets=1, why_unknown="no answer from Gemini")
     assert steps(web(blind)) == []
     (said,) = find_unknown_webhooks([""], [web(blind)])
-    assert said.startswith("how the webhook of default is: no answer from Gemini (")
+    assert said.startswith("the state of the webhook of default: no answer from Gemini (")
     (said,) = find_unknown_webhooks([""], [])
-    assert said.startswith("how the webhook of default is: only a web process looks at it (")
+    assert said.startswith("the state of the webhook of default: only a web process checks it (")
