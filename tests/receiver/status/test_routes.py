@@ -11,17 +11,18 @@ import redis
 
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
+from receiver.inbox.entry_fields import JobProgress
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import Message
 from receiver.notices.queue import NoticeQueue
 from receiver.status.auth import COOKIE, SECURE_COOKIE
+from receiver.status.credentials import BURST
 from receiver.status.pages import SECURITY
-from receiver.status.rate_limit import BURST
 from receiver.storage import LocalStorage
 from tests import nasty
-from tests.receiver.inbox.test_queries import fill
+from tests.receiver.inbox.test_queries import claimed, fill
 from tests.running import CLIENT, answers, running_program
 from tests.waiting import eventually
 from tests.workers.storing import change_manifest, store
@@ -134,6 +135,35 @@ def test_codes_of_errors_have_their_names(redis_url: str, tmp_path: Path) -> Non
     assert "13 INTERNAL broken" in page
 
 
+def test_page_says_where_answers_and_the_inbox_are(redis_url: str, tmp_path: Path) -> None:
+    """Without the password. The test's server takes any."""
+    storage = LocalStorage(tmp_path / "outputs")
+    store(storage, nasty.answer("a"), 1)
+    secret_url = redis_url.replace("redis://", "redis://default:canary-secret@")
+    with serving(secret_url, tmp_path) as url:
+        pages = [
+            CLIENT.get(f"{url}/status{path}", headers=BEARER).text for path in ("", "/batches/b1")
+        ]
+    assert f"<code>{tmp_path / 'outputs'}</code>" in pages[0]
+    assert f"<code>{redis_url}</code>" in pages[0]
+    assert f"{tmp_path / 'outputs'}/b1" in pages[1]
+    assert "canary-secret" not in "".join(pages)
+
+
+def test_display_name_stands_before_the_id(redis_url: str, tmp_path: Path) -> None:
+    with connect(redis_url) as client:
+        inbox = Inbox(client)
+        inbox.renew(
+            claimed(inbox, "batches/abc"),
+            progress=JobProgress(stage="split", display_name="evening"),
+        )
+    with serving(redis_url, tmp_path) as url:
+        page = CLIENT.get(f"{url}/status", headers=BEARER).text
+    link = r'<a [^>]*href="/status/batches/abc"[^>]*>\s*<bdi>(.*)</bdi>\s*</a>'
+    assert re.findall(link, page) == ["evening"]
+    assert page.index("evening") < page.index(">abc<")
+
+
 def test_token_opens_a_session(web_url: str) -> None:
     answer = log_in(web_url, back="/status/batches/open")
     assert (answer.status_code, answer.headers["location"]) == (303, "/status/batches/open")
@@ -147,7 +177,7 @@ def test_token_opens_a_session(web_url: str) -> None:
 
 
 def test_browser_that_came_over_https_gets_a_secure_cookie(web_url: str) -> None:
-    """TLS ends before us: the browser itself says where its form was, and PUBLIC_URL that it may be there."""
+    """TLS ends before us: the browser says where its form was, PUBLIC_URL that it may be there."""
     answer = log_in(web_url, origin="https://batches.example.com")
     assert answer.headers["set-cookie"].startswith(f"{SECURE_COOKIE}=")
     assert "Secure" in answer.headers["set-cookie"]
@@ -183,10 +213,10 @@ def test_form_without_its_secret_does_nothing(
     web_url: str, redis_url: str, form: dict[str, str]
 ) -> None:
     session = cookies(log_in(web_url)) | {"origin": web_url, "sec-fetch-site": "same-origin"}
-    for deed in ("retry", "bury", "replay"):
+    for action in ("retry", "bury", "replay"):
         assert (
             CLIENT.post(
-                f"{web_url}/status/batches/leased/{deed}", data=form, headers=session
+                f"{web_url}/status/batches/leased/{action}", data=form, headers=session
             ).status_code
             == 403
         )
@@ -197,17 +227,17 @@ def test_form_without_its_secret_does_nothing(
 def test_buttons_change_and_say_so(web_url: str, redis_url: str) -> None:
     session = cookies(log_in(web_url))
     form = {"form": form_of(web_url, session)}
-    for deed, batch, said, state in (
+    for action, batch, result, state in (
         ("bury", "leased", "buried", "buried"),
-        ("bury", "done", "settled", "done"),
+        ("bury", "done", "ended", "done"),
         ("retry", "buried", "retried", "open"),
         ("retry", "nosuch", "unknown", None),
     ):
         path = f"/status/batches/{batch}"
         answer = CLIENT.post(
-            f"{web_url}{path}/{deed}", data=form, headers=session | {"origin": web_url}
+            f"{web_url}{path}/{action}", data=form, headers=session | {"origin": web_url}
         )
-        assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?said={said}")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?result={result}")
         page = CLIENT.get(f"{web_url}{answer.headers['location']}", headers=session)
         assert 'role="status"' in page.text
         if state:
@@ -215,9 +245,9 @@ def test_buttons_change_and_say_so(web_url: str, redis_url: str) -> None:
 
 
 def test_nothing_changes_by_get(web_url: str, redis_url: str) -> None:
-    for deed in ("retry", "bury", "replay"):
+    for action in ("retry", "bury", "replay"):
         assert (
-            CLIENT.get(f"{web_url}/status/batches/open/{deed}", headers=BEARER).status_code == 405
+            CLIENT.get(f"{web_url}/status/batches/open/{action}", headers=BEARER).status_code == 405
         )
     assert CLIENT.get(f"{web_url}/status/logout", headers=BEARER).status_code == 405
     assert CLIENT.get(f"{web_url}/status/login").headers["location"] == "/status"
@@ -233,7 +263,7 @@ def test_failed_replay_says_why(web_url: str) -> None:
 
 
 def test_message_is_never_what_the_address_says(web_url: str) -> None:
-    page = CLIENT.get(f"{web_url}/status/batches/open?said=%3Cb%3Eforged", headers=BEARER).text
+    page = CLIENT.get(f"{web_url}/status/batches/open?result=%3Cb%3Eforged", headers=BEARER).text
     assert "forged" not in page
     assert 'role="status"' not in page
 
@@ -298,7 +328,7 @@ def test_page_has_nothing_that_the_policy_forbids(web_url: str) -> None:
 
 
 def test_script_gets_what_moves_alone(web_url: str) -> None:
-    part = CLIENT.get(f"{web_url}/status", headers=BEARER | {"x-status-part": "1"}).text
+    part = CLIENT.get(f"{web_url}/status", headers=BEARER | {"x-status-fragment": "1"}).text
     assert part.lstrip().startswith("<main")
     assert "<header" not in part
 
