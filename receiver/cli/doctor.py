@@ -29,7 +29,7 @@ from receiver.gemini.operations import Batch
 from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_diagnosis import find_problems
 from receiver.gemini.webhook_setup import open_webhooks, wanted_of
-from receiver.inbox.redis import connect, translate_redis_errors
+from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import MAX_OFFSET_S, examine, find_write_obstacle
 from receiver.notices.http_client import find_addresses
 from receiver.outputs.forms import warn_of_missing_parquet
@@ -53,7 +53,7 @@ class Check(msgspec.Struct, frozen=True):
 
 def _check_redis(settings: Settings) -> Iterator[Check]:
     with connect(settings.redis_url) as client:
-        findings, obstacle = examine(client), _find_write_obstacle(client)
+        findings, obstacle = examine(client), find_write_obstacle(client)
     refusal = next((finding.text for finding in findings if finding.level == "refuse"), obstacle)
     if refusal:
         raise UnfitRedisError(refusal)
@@ -66,18 +66,13 @@ def _check_redis(settings: Settings) -> Iterator[Check]:
     )
 
 
-def _find_write_obstacle(client: "redis.Redis") -> str | None:
-    with translate_redis_errors():
-        return find_write_obstacle(client)
-
-
 def _check_processes(settings: Settings) -> Iterator[Check]:
     """Who runs, and what is to be started next. No reason to stop a deployment, which may well be what starts it."""
     try:
         with connect(settings.redis_url) as client:
             overview, obstacle = (
                 take_overview(client, settings.projects),
-                _find_write_obstacle(client),
+                find_write_obstacle(client),
             )
     except InboxUnavailableError:
         yield Check("processes", ok=True, detail="not known: Redis does not answer", warning=True)
