@@ -51,8 +51,7 @@ CHARTS = (
 class StatusSnapshot:
     """How things stood at one moment."""
 
-    now_ms: int  # Unix time by Redis' clock
-    overview: Overview
+    overview: Overview  # with the time
     running: list[BatchRow]
     waiting: list[BatchRow]  # those that are due first
     buried: list[BatchRow]  # the newest ones
@@ -83,12 +82,11 @@ def read_snapshot(
     Raises InboxUnavailableError when Redis can't be asked.
     """
     overview = take_overview(client, projects)
+    now_ms = overview.now_ms
     queries = InboxQueries(client)
-    now_ms = queries.now_ms()
     slots = fetch_history(client)
 
     return StatusSnapshot(
-        now_ms=now_ms,
         overview=overview,
         running=_read_running(client, overview, now_ms),
         waiting=_read_waiting(client, len(overview.leased), now_ms),

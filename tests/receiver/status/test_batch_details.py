@@ -64,7 +64,7 @@ def index_row(line: int, key: str | None = "k") -> dict[str, Any]:
     }
 
 
-def test_batch_without_a_manifest_has_no_record(storage: LocalStorage) -> None:
+def test_batch_without_a_manifest_has_no_details(storage: LocalStorage) -> None:
     keep(storage, "_errors.jsonl", lines([{"key": "a", "outcome": "error", "code": 8}]))
     found = read_batch_details(storage, NAME, 1)
     assert (found.manifest, found.problem, found.errors) == (None, "", None)
@@ -86,7 +86,7 @@ def test_stored_batch_is_judged(storage: LocalStorage) -> None:
     assert (judgement.is_well, judgement.text) == (False, "stored; 1 error")
 
 
-def test_unreadable_manifest_is_said(storage: LocalStorage) -> None:
+def test_unreadable_manifest_is_reported(storage: LocalStorage) -> None:
     keep(storage, "_manifest.json", b"{junk")
     assert read_batch_details(storage, NAME, 1).problem.startswith(
         "it is not in the form of a manifest"
@@ -124,7 +124,7 @@ def test_errors_are_counted_by_code(storage: LocalStorage) -> None:
     assert errors.is_whole
 
 
-def test_many_errors_are_read_in_part_and_said_so(storage: LocalStorage) -> None:
+def test_many_errors_are_read_in_part_and_reported_so(storage: LocalStorage) -> None:
     limits = DetailLimits(errors_bytes=100_000)
     keep(storage, "_manifest.json", encode_manifest(manifest()))
     keep(

@@ -28,11 +28,11 @@ def test_each_state_has_its_rows(client: "redis.Redis") -> None:
     ]
     assert found.buried[0].entry.cause == "no such file"
     assert found.waiting[0].due_ms is not None
-    assert found.waiting[0].due_ms <= found.now_ms
+    assert found.waiting[0].due_ms <= found.overview.now_ms
     assert [total.count for total in found.charts[1].totals] == [1, 1]
 
 
-def test_waiting_ones_come_by_the_time_they_are_due(client: "redis.Redis") -> None:
+def test_waiting_batches_are_sorted_by_when_they_are_due(client: "redis.Redis") -> None:
     inbox = Inbox(client)
     inbox.postpone(claimed(inbox, "batches/later"), 600, "no space", "attempts")
     inbox.postpone(claimed(inbox, "batches/soon"), 60, "no space", "attempts")
@@ -50,7 +50,7 @@ def test_waiting_ones_come_by_the_time_they_are_due(client: "redis.Redis") -> No
     assert [row.display_name for row in found.running] == ["evening", "evening"]
 
 
-def test_crowd_is_shown_in_part_and_counted(client: "redis.Redis") -> None:
+def test_many_batches_are_shown_in_part_and_counted(client: "redis.Redis") -> None:
     inbox = Inbox(client)
     inbox.accept(
         [

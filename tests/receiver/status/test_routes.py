@@ -112,7 +112,7 @@ def test_short_token_stops_the_start(redis_url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["", "/list?state=buried", "/batches/open", "/acme/batches/abc", "/batches/a%22b"]
 )
-def test_stranger_sees_the_login_alone(web_url: str, path: str) -> None:
+def test_stranger_sees_only_the_login(web_url: str, path: str) -> None:
     for headers in ({}, {"cookie": f"{COOKIE}=9999999999.x.y"}, {"authorization": "Basic eDp5"}):
         answer = CLIENT.get(f"{web_url}/status{path}", headers=headers)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -271,7 +271,7 @@ def test_message_is_never_what_the_address_says(web_url: str) -> None:
 @pytest.mark.parametrize(
     "back", ["//evil.example", "https://evil.example/", "/status/../x", "/webhooks", "\r\nx: y"]
 )
-def test_login_leads_to_our_own_pages_alone(web_url: str, back: str) -> None:
+def test_login_leads_only_to_our_own_pages(web_url: str, back: str) -> None:
     assert log_in(web_url, back=back).headers["location"] == "/status"
 
 
@@ -288,7 +288,7 @@ def test_logout_takes_the_cookie_away(web_url: str) -> None:
     ]
 
 
-def test_program_shows_the_token_itself(web_url: str, redis_url: str) -> None:
+def test_program_sends_the_token_itself(web_url: str, redis_url: str) -> None:
     assert CLIENT.get(f"{web_url}/status", headers=BEARER).status_code == 200
     answer = CLIENT.post(f"{web_url}/status/batches/open/bury", headers=BEARER)
     assert answer.status_code == 303
@@ -327,7 +327,7 @@ def test_page_has_nothing_that_the_policy_forbids(web_url: str) -> None:
         )
 
 
-def test_script_gets_what_moves_alone(web_url: str) -> None:
+def test_script_gets_only_the_part_that_changes(web_url: str) -> None:
     part = CLIENT.get(f"{web_url}/status", headers=BEARER | {"x-status-fragment": "1"}).text
     assert part.lstrip().startswith("<main")
     assert "<header" not in part
@@ -348,7 +348,7 @@ def test_lists_come_in_pages(web_url: str, redis_url: str) -> None:
         assert CLIENT.get(f"{web_url}/status/list?{odd}", headers=BEARER).status_code == 200
 
 
-def test_wrong_tokens_are_soon_not_heard(redis_url: str, tmp_path: Path) -> None:
+def test_wrong_tokens_are_limited(redis_url: str, tmp_path: Path) -> None:
     with serving(redis_url, tmp_path) as url:
         session = cookies(log_in(url))
         statuses = [log_in(url, token=f"wrong {number}").status_code for number in range(BURST)]
@@ -369,7 +369,7 @@ def test_session_is_known_to_every_process(web_url: str, redis_url: str, tmp_pat
         assert CLIENT.get(f"{other}/status", headers=session).status_code == 200
 
 
-def test_absence_of_redis_is_said_and_survived(tmp_path: Path) -> None:
+def test_absence_of_redis_is_reported_and_survived(tmp_path: Path) -> None:
     port = allocate_port()
     valkey = start_valkey(tmp_path, port)
     with serving(f"redis://127.0.0.1:{port}/0", tmp_path) as url:
@@ -393,7 +393,7 @@ def unavailable(url: str) -> httpx.Response | None:
     return answer if answer.status_code == 503 else None
 
 
-def test_spoilt_entry_is_said(web_url: str, redis_url: str) -> None:
+def test_spoilt_entry_is_reported(web_url: str, redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.hset("gbr:entry:batches/spoilt", mapping={"state": "buried"})
     answer = CLIENT.get(f"{web_url}/status/batches/spoilt", headers=BEARER)
@@ -418,7 +418,7 @@ def test_absence_of_the_storage_leaves_the_rest(redis_url: str, tmp_path: Path) 
 def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
     assert "<h2>Notices</h2>" not in CLIENT.get(f"{web_url}/status", headers=BEARER).text
     with connect(redis_url) as client:
-        Outbox(client, ["0123456789ab"]).enqueue("batches/told", Message("results.stored", {}))
+        Outbox(client, ["0123456789ab"]).enqueue("batches/one", Message("results.stored", {}))
         notice = NoticeQueue(client, "0123456789ab").claim()
         assert notice is not None
         NoticeQueue(client, "0123456789ab").mark_dead(notice, "HTTP 410 <b>")
@@ -428,9 +428,9 @@ def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
         text = CLIENT.get(f"{web_url}/status", headers=BEARER).text
         return text if "<h2>Notices</h2>" in text else ""
 
-    page = eventually(shown, 10, "the next reading")
+    page = eventually(shown, 10, "the next snapshot")
     assert "1 to be sent" in page
     assert "1 dead in 30 days" in page
     assert "HTTP 410 &lt;b&gt;" in page
-    assert 'href="/status/batches/told"' in page
+    assert 'href="/status/batches/one"' in page
     assert "not in the settings any more" in page

@@ -53,10 +53,10 @@ def test_stored_row_says_both_times() -> None:
 
 
 def test_row_of_an_earlier_version_is_shown() -> None:
-    """It kept the outcomes alone."""
+    """It recorded only the outcomes."""
     row = make_row(entry(summary=Summary(outcomes={"ok": 3})), NOW_MS)
     assert (row.took_s, row.stored_s, row.cost, row.display_name) == (None, 40, "", "")
-    assert [(part.name, part.width) for part in row.shares] == [("ok", 100)]
+    assert [(share.name, share.width) for share in row.shares] == [("ok", 100)]
 
 
 def test_stored_row_is_judged_by_its_counts() -> None:
