@@ -61,6 +61,14 @@ class StatusSnapshot:
     hosts: Mapping[str, str]  # of the notice targets in the settings, by digest
     charts: list[Chart]
 
+    @property
+    def display_names(self) -> Mapping[str, str]:
+        """Of the batches in these lists, by their names in the inbox."""
+        at_gemini = [batch for project in self.overview.running for batch in project.batches]
+        names = {batch.batch: batch.display_name or "" for batch in at_gemini}
+        rows = (*self.waiting, *self.buried, *self.stored, *self.running)
+        return names | {row.name: row.display_name for row in rows}
+
 
 @dataclass(frozen=True)
 class BatchPage:

@@ -11,6 +11,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
+from receiver.inbox.delivery_log import name_delivery
 from receiver.inbox.entry_fields import JobProgress
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
@@ -157,10 +158,12 @@ def test_display_name_stands_before_the_id(redis_url: str, tmp_path: Path) -> No
             claimed(inbox, "batches/abc"),
             progress=JobProgress(stage="split", display_name="evening"),
         )
+        delivery = name_delivery("", "v1", "msg_1")
+        inbox.accept([Arrival("batches/abc", "batch.succeeded", "static", delivery)])
     with serving(redis_url, tmp_path) as url:
         page = CLIENT.get(f"{url}/status", headers=BEARER).text
     link = r'<a [^>]*href="/status/batches/abc"[^>]*>\s*<bdi>(.*)</bdi>\s*</a>'
-    assert re.findall(link, page) == ["evening"]
+    assert re.findall(link, page) == ["evening", "evening"]  # also in the list of deliveries
     assert page.index("evening") < page.index(">abc<")
 
 
