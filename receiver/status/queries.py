@@ -65,9 +65,11 @@ class StatusSnapshot:
     def display_names(self) -> Mapping[str, str]:
         """Of the batches in these lists, by their names in the inbox."""
         at_gemini = [batch for project in self.overview.running for batch in project.batches]
-        names = {batch.batch: batch.display_name or "" for batch in at_gemini}
         rows = (*self.waiting, *self.buried, *self.stored, *self.running)
-        return names | {row.name: row.display_name for row in rows}
+        return {
+            **{batch.batch: batch.display_name for batch in at_gemini if batch.display_name},
+            **{row.name: row.display_name for row in rows if row.display_name},
+        }
 
 
 @dataclass(frozen=True)

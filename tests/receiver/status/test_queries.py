@@ -48,8 +48,7 @@ def test_waiting_batches_are_sorted_by_when_they_are_due(client: "redis.Redis") 
         (row.name, row.due_ms) for row in found.waiting
     ]
     assert [row.display_name for row in found.running] == ["evening", "evening"]
-    assert found.display_names["batches/running0"] == "evening"
-    assert found.display_names["batches/soon"] == ""
+    assert found.display_names == {"batches/running0": "evening", "batches/running1": "evening"}
 
 
 def test_many_batches_are_shown_in_part_and_counted(client: "redis.Redis") -> None:
