@@ -17,8 +17,9 @@ from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
 from receiver.submissions.validation import asks_for_embedding
+from workers.store.manifest import load_manifest
 from workers.store.merged import MergedView, view_retries
-from workers.store.resubmission import load_manifest, write_retries
+from workers.store.resubmission import write_retries
 
 SHOWN_KEYS = 10
 
@@ -44,10 +45,11 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
     label: str | None,
     as_json: bool,
 ) -> None:
-    """Send the failed and missing requests of a stored BATCH again, as a new batch that is linked to it.
+    """Send the failed and missing requests of a stored BATCH again, as a new batch.
 
-    Only what a retry can help: errors that may pass, lines that were cut, requests without a result. Sending it twice
-    is as harmless as with `batches submit`.
+    Only what a retry can help: errors that may pass, lines that were cut, requests without a
+    result. The new batch is linked to the old one. Sending it twice is as harmless as with `batches
+    submit`.
     """
     settings = load_settings()
     chosen_batch = BatchName.read(read_name(settings, batch, label))
@@ -68,7 +70,7 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
         order = read_order(storage, name)
         with requests.open("rb") as lines:
             is_embedding = asks_for_embedding(lines.readline())
-        wish = SubmitRequest(
+        request = SubmitRequest(
             project=chosen_batch.project,
             model=chosen.removeprefix("models/"),
             is_embedding=is_embedding,
@@ -78,7 +80,7 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
             retry_of=name,
             allow_unknown_fields=True,  # Gemini took these requests before
         )
-        sent = send_input(settings, requests, wish, as_json=as_json)
+        sent = send_input(settings, requests, request, as_json=as_json)
     _link(storage, name, [one.batch for one in sent])
 
 
@@ -101,8 +103,9 @@ def _link(storage: Storage, batch: str, sent: list[str]) -> None:
 def merged(ctx: click.Context, batch: str, *, label: str | None, as_json: bool) -> None:
     """Say which requests of BATCH are answered by now, by itself or by what was resubmitted.
 
-    Each request counts once, by its key: an answer stays one, else its last outcome holds. Exit code 0 when all are
-    answered; 1 when one is not, or not known yet, or nobody knows how many there are.
+    Each request counts once, by its key: an answer stays one, else its last outcome holds. Exit
+    code 0 when all are answered; 1 when one is not, or not known yet, or nobody knows how many
+    there are.
     """
     settings = load_settings()
     name = BatchName.read(read_name(settings, batch, label)).gemini
@@ -122,7 +125,7 @@ def _describe(view: MergedView) -> dict[str, object]:
         "outcomes": view.outcomes,
         "missing": view.missing,
         "waiting": view.waiting,
-        "keys": list(view.fates.values()),
+        "keys": list(view.resent.values()),
     }
 
 
@@ -136,12 +139,12 @@ def _print(view: MergedView) -> None:
     rest = f"; {', '.join(view.rest)}" if view.rest else ""
     asked = "an unknown number of" if view.requests is None else f"{view.requests:,}"
     click.echo(printable(f"together: {view.answered:,} of {asked} requests are answered{rest}"))
-    open_fates = [fate for fate in view.fates.values() if not fate.is_answer]
-    for fate in open_fates[:SHOWN_KEYS]:
-        why = fate.outcome or "no result yet"
-        click.echo(printable(f"  {json.dumps(fate.key)}: {why} in {fate.batch}"), err=True)
-    if len(open_fates) > SHOWN_KEYS:
-        click.echo(f"  and {len(open_fates) - SHOWN_KEYS:,} more", err=True)
+    unanswered = [request for request in view.resent.values() if not request.is_answer]
+    for request in unanswered[:SHOWN_KEYS]:
+        why = request.outcome or "no result yet"
+        click.echo(printable(f"  {json.dumps(request.key)}: {why} in {request.batch}"), err=True)
+    if len(unanswered) > SHOWN_KEYS:
+        click.echo(f"  and {len(unanswered) - SHOWN_KEYS:,} more", err=True)
     for advice in view.advice:
         click.echo(advice, err=True)
 

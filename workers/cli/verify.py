@@ -1,4 +1,4 @@
-"""`verify`: proves stored batches again."""
+"""`verify`: checks stored batches."""
 
 import sqlite3
 import tempfile
@@ -15,8 +15,7 @@ from receiver.errors import StorageError
 from receiver.outputs.proof_keys import PublicKey
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
-from workers.verification.demands import Demands
-from workers.verification.rules import VerifyReport
+from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.verify_batch import verify_batch
 
 
@@ -37,7 +36,7 @@ def _parse_keys(
     metavar="KEY",
     multiple=True,
     callback=_parse_keys,
-    help="The manifest must be signed by the PROOF_KEY that this belongs to, or by one of several; see `proof-key`.",
+    help="One of these public keys must have signed the manifest; see `proof-key`.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON list of reports instead of words."
@@ -50,17 +49,18 @@ def verify(
     public_keys: tuple[PublicKey, ...],
     as_json: bool,
 ) -> None:
-    """Prove stored batches again from the storage alone: every hash, every count, every line number.
+    """Prove stored batches again from the storage alone: every hash, count and line number.
 
-    The lines are judged, named and counted once more, and what that gives is compared with what is stored. Exit code 0
-    when all are proven, 1 when something is off; each thing that is off is named, and so is what could not be checked.
+    The lines are judged, named and counted once more, and the result is compared with what is
+    stored. Exit code 0 when all are proven, 1 when something is off; each thing that is off is
+    named, and so is what could not be checked.
     """
     settings = load_settings()
     names = [BatchName.parse(batch).gemini for batch in batches]
     storage = open_storage(settings.storage_url)
     reports = []
     for name in names:
-        report = _prove(settings, storage, name, public_keys)
+        report = _verify(settings, storage, name, public_keys)
         reports.append(report)
         if not as_json:
             _print(report)
@@ -74,7 +74,7 @@ def verify(
         ctx.exit(1)
 
 
-def _prove(
+def _verify(
     settings: Settings, storage: Storage, name: str, public_keys: tuple[PublicKey, ...]
 ) -> VerifyReport:
     place = settings.scratch_dir or tempfile.gettempdir()
@@ -84,7 +84,7 @@ def _prove(
             show_progress(f"proving {name}", "objects") as bar,
         ):
 
-            def hear(objects: int, whole: int) -> None:
+            def show(objects: int, whole: int) -> None:
                 bar.expect(whole)
                 bar.advance(objects)
 
@@ -92,7 +92,7 @@ def _prove(
                 storage,
                 name,
                 Path(folder),
-                Demands(settings.prices, public_keys, settings.response_schema, hear),
+                VerifyOptions(settings.prices, public_keys, settings.response_schema, show),
             )
     except (OSError, sqlite3.OperationalError) as error:
         hint = "it takes as much room as the results of a batch: name another folder in SCRATCH_DIR"
