@@ -33,7 +33,7 @@ REGISTRATION = {
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
-    """Show the inbox, processes, last deliveries, buried batches and reconcile runs.
+    """Show how things stand: inbox, processes, batches, projects.
 
     Exit code 1 when a problem needs attention: no worker or no web process is running, a project
     has no webhook or no secret, a webhook is not as it should be, a batch is buried, a notice is

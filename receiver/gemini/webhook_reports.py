@@ -29,7 +29,7 @@ class ServedProject(msgspec.Struct, frozen=True, kw_only=True):
         None  # whether Gemini has a webhook for this endpoint; None: not known
     )
     faults: list[WebhookFault] | None = None  # None: nobody could look
-    why_unknown: str = "it was not looked at yet"  # where `is_registered` is None
+    why_unknown: str = "it has not been checked yet"  # where `is_registered` is None
 
     @property
     def is_settled(self) -> bool:
