@@ -68,7 +68,7 @@ def fill(world: World) -> None:
 
 
 def photograph(page: Page, world: World, picture: Path) -> None:
-    """The page from its top to the end of the stored batches, once the download is well under way."""
+    """The page down to the end of the stored batches, once the download is well under way."""
     page.goto(f"{world.web_url}/status")
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Log in").click()
