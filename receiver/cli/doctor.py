@@ -35,7 +35,7 @@ from receiver.settings.projects import API_KEY, Project
 from receiver.settings.redis_urls import is_checked
 from receiver.settings.settings import Settings
 from receiver.status.next_steps import find_process_steps, find_webhook_steps
-from receiver.status.overview import take_overview
+from receiver.status.overview_queries import take_overview
 from receiver.storage import open_storage
 from receiver.storage.probe import probe_storage
 

@@ -13,63 +13,58 @@ from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.redis import connect
 from receiver.notices.outbox import OutboxStatus
 from receiver.recovery.running_batches import RunningNow
+from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.projects import DEFAULT
-from receiver.status.overview import LastLook, Overview, describe_outage, take_overview
+from receiver.settings.settings import Settings
+from receiver.status.overview import LeasedBatch, Overview, ProjectStatus
+from receiver.status.overview_queries import take_overview
+from receiver.status.problems import describe_outage
 
 MAX_CAUSE = 80
+NONE_SEEN = "none was seen lately"
+REGISTRATION = {
+    True: "a webhook is registered",
+    False: "no webhook is registered",
+    None: "webhook unknown",
+}
 
 
 @command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
-    """Show the inbox, the workers, the last deliveries and looks, and what was buried.
+    """Show how things stand: inbox, processes, batches, projects.
 
-    Exit code 1 when something needs a person: no worker or no web process is running, no webhook or no secret is there
-    for a project, a webhook is not as it should be, a batch is buried, a notice is dead, an outage lasts, or Redis
-    takes no writes or may lose what it is given. What is not known is said to be unknown, and changes no exit code.
+    Exit code 1 when a problem needs attention: no worker or no web process is running, a project
+    has no webhook or no secret, a webhook is not as it should be, a batch is buried, a notice is
+    dead, an outage lasts, or Redis takes no writes or may lose what it is given. What is not known
+    is listed as unknown, and changes no exit code.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:
         overview = take_overview(client, settings.projects)
+
     if as_json:
         click.echo(msgspec.json.encode(overview))
     else:
-        for label, text in _lines(overview):
+        for label, text in _lines(overview, settings):
             click.echo(f"{label:<10} {printable(text)}")
+
     for need in overview.needs:
         click.echo(printable(need), err=True)
     if overview.needs:
         ctx.exit(1)
 
 
-def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
+def _lines(overview: Overview, settings: Settings) -> Iterator[tuple[str, str]]:
     yield "inbox", _inbox(overview)
-    for held in overview.leased:
-        yield (
-            "leased",
-            f"{held.batch} for {_age(held.for_s)} by {held.worker or 'a worker that is gone or quite new'}",
-        )
+    yield "redis", describe_redis(settings.redis_url)
+    for problem in overview.redis:
+        yield "redis", problem.text
+    yield "storage", describe_storage(settings.storage_url)
     yield from _process_lines(overview)
-    for one in overview.deliveries:
-        about = one.batch or one.cause or one.event
-        yield "delivery", f"{show_moment(one.time_ms)} {one.verdict} {one.scheme or '-'} {about}"
-    for outage in overview.outages:
-        yield "waiting", describe_outage(outage, overview.now_ms)
-    for lost in overview.last_buried:
-        cause = " ".join(lost.cause.split())[:MAX_CAUSE]
-        yield (
-            "buried",
-            f"{lost.batch} {_age(lost.age_s)} ago, after {lost.attempts} attempts: {cause}",
-        )
-    counted = ", ".join(f"{name} {count:,}" for name, count in overview.counters.items())
-    yield "counters", counted or "no batch was counted as missed or unbalanced"
-    for look in overview.looks:
-        yield "reconcile", _look(look)
-    for running in overview.running:
-        yield "at Gemini", _running(running)
-    if overview.notices.waiting or overview.notices.dead:
-        yield "notices", _notices(overview.notices)
+    yield from _batch_lines(overview)
+    yield from _gemini_lines(overview)
     yield from _verdict_lines(overview)
 
 
@@ -77,34 +72,60 @@ def _process_lines(overview: Overview) -> Iterator[tuple[str, str]]:
     for process in overview.web:
         yield "web", _web(process)
     if not overview.web:
-        yield "web", "none was heard of lately"
+        yield "web", NONE_SEEN
     for worker in overview.workers:
         yield "worker", _worker(worker)
     if not overview.workers:
-        yield "worker", "none was heard of lately"
+        yield "worker", NONE_SEEN
+
+
+def _batch_lines(overview: Overview) -> Iterator[tuple[str, str]]:
+    for leased in overview.leased:
+        yield "leased", _leased(leased)
+    for outage in overview.outages:
+        yield "waiting", describe_outage(outage, overview.now_ms)
+    for buried in overview.last_buried:
+        cause = " ".join(buried.cause.split())[:MAX_CAUSE]
+        ended = f"{_age(buried.age_s)} ago, after {buried.attempts} attempts"
+        yield "buried", f"{buried.batch} {ended}: {cause}"
+    for one in overview.deliveries:
+        about = one.batch or one.cause or one.event
+        yield "delivery", f"{show_moment(one.time_ms)} {one.verdict} {one.scheme or '-'} {about}"
+    if overview.notices.waiting or overview.notices.dead:
+        yield "notices", _notices(overview.notices)
+
+
+def _gemini_lines(overview: Overview) -> Iterator[tuple[str, str]]:
+    counted = ", ".join(f"{name} {count:,}" for name, count in overview.counters.items())
+    yield "counters", counted or "no batch was counted as missed or unbalanced"
+    for project in overview.projects:
+        yield "reconcile", _reconcile_run(project)
+    for running in overview.running:
+        yield "at Gemini", _running(running)
 
 
 def _verdict_lines(overview: Overview) -> Iterator[tuple[str, str]]:
-    for finding in overview.redis:
-        yield "redis", finding.text
     for unknown in overview.unknown:
         yield "unknown", unknown
     yield "in short", overview.headline
 
 
 def _inbox(overview: Overview) -> str:
-    oldest = (
-        "" if overview.oldest_due_s is None else f", the oldest for {_age(overview.oldest_due_s)}"
-    )
-    due = f"{overview.due:,} due{oldest}"
-    owed = f"{overview.open:,} open, {len(overview.leased):,} leased ({due})"
-    return f"{owed}, {overview.buried:,} buried, {overview.done:,} done"
+    oldest = overview.oldest_due_s
+    due = f"{overview.due:,} due" + ("" if oldest is None else f", the oldest for {_age(oldest)}")
+    pending = f"{overview.open:,} open, {len(overview.leased):,} leased ({due})"
+    return f"{pending}, {overview.buried:,} buried, {overview.done:,} done"
+
+
+def _leased(leased: LeasedBatch) -> str:
+    by = leased.worker or "an unknown worker, which just started or was killed"
+    return f"{leased.batch} for {_age(leased.for_s)} by {by}"
 
 
 def _worker(worker: LiveWorker) -> str:
-    heard = "" if worker.heard_s is None else f", heard of {_age(worker.heard_s)} ago"
     batch = f" with {worker.batch}" if worker.batch else ""
-    return f"{worker.name} on {worker.host} (process {worker.pid}): {worker.state}{batch}{heard}"
+    seen = "" if worker.heard_s is None else f", last heartbeat {_age(worker.heard_s)} ago"
+    return f"{worker.name} on {worker.host} (process {worker.pid}): {worker.state}{batch}{seen}"
 
 
 def _web(process: WebProcess) -> str:
@@ -113,46 +134,39 @@ def _web(process: WebProcess) -> str:
 
 
 def _served(one: ServedProject) -> str:
-    registered = {
-        True: "a webhook is registered",
-        False: "no webhook is registered",
-        None: "webhook unknown",
-    }
-    secrets = (
-        "no secret" if not one.secrets else f"{one.secrets} secret{'s' if one.secrets > 1 else ''}"
-    )
-    return f"{one.project or DEFAULT} with {secrets}, {registered[one.is_registered]}"
+    secrets = f"{one.secrets or 'no'} secret{'s' if one.secrets > 1 else ''}"
+    return f"{one.project or DEFAULT} with {secrets}, {REGISTRATION[one.is_registered]}"
 
 
-def _look(look: LastLook) -> str:
-    project = look.project or DEFAULT
-    if look.began_s is None:
-        return f"{project}: nobody has looked at Gemini's list yet"
-    complete = (
-        "none saw everything yet"
-        if look.complete_s is None
-        else f"all was seen {_age(look.complete_s)} ago"
-    )
-    ended = ", which failed or still goes on" if look.failed else ""
-    return f"{project}: the last look was {_age(look.began_s)} ago{ended}; {complete}"
+def _reconcile_run(project: ProjectStatus) -> str:
+    label = project.project or DEFAULT
+    if project.began_s is None:
+        return f"{label}: there was no reconcile run yet"
+    failed = ", which failed or has not ended" if project.failed else ""
+    if project.complete_s is None:
+        complete = "none has seen the whole list yet"
+    else:
+        complete = f"the whole list was seen {_age(project.complete_s)} ago"
+    return f"{label}: the last run began {_age(project.began_s)} ago{failed}; {complete}"
 
 
 def _running(running: RunningNow) -> str:
-    """What has not ended, as of the last reconcile run."""
-    project = running.project or DEFAULT
+    """What has not ended at Gemini, as of the last reconcile run."""
     seen = f"{running.count:,} not ended when the list was seen {_age(running.seen_s)} ago"
+    text = f"{running.project or DEFAULT}: {seen}"
     if not running.batches:
-        return f"{project}: {seen}"
+        return text
+
     oldest = running.batches[0]
     age = "of unknown age" if oldest.age_s is None else f"for {_age(oldest.age_s)}"
-    return f"{project}: {seen}, {running.overdue:,} overdue; the oldest is {oldest.batch}, {oldest.state} {age}"
+    name = f"{oldest.display_name} ({oldest.batch})" if oldest.display_name else oldest.batch
+    return f"{text}, {running.overdue:,} overdue; the oldest is {name}, {oldest.state} {age}"
 
 
 def _notices(notices: OutboxStatus) -> str:
-    late = (
-        "" if notices.oldest_due_s is None else f", the oldest due for {_age(notices.oldest_due_s)}"
-    )
-    return f"{notices.waiting:,} waiting{late}, {notices.dead:,} dead"
+    oldest = notices.oldest_due_s
+    due = "" if oldest is None else f", the oldest due for {_age(oldest)}"
+    return f"{notices.waiting:,} waiting{due}, {notices.dead:,} dead"
 
 
 def _age(seconds: int) -> str:

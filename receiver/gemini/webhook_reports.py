@@ -31,7 +31,7 @@ class ServedProject(msgspec.Struct, frozen=True, kw_only=True):
     secrets: int = 0  # number of secrets that deliveries are verified with
     is_registered: bool | None = None  # at Gemini, for this endpoint; None if not known
     faults: list[WebhookFault] | None = None  # None if not known
-    why_unknown: str = "it was not looked at yet"  # if `is_registered` is None
+    why_unknown: str = "it has not been checked yet"  # if `is_registered` is None
 
     @property
     def is_settled(self) -> bool:

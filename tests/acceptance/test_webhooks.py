@@ -186,7 +186,7 @@ def test_worker_without_the_secret_raises_no_alarm(owner: Owner) -> None:
         alone = run(without, "status")
         assert (alone.returncode, "no web process is running: start" in alone.stderr) == (1, True)
         assert (
-            "unknown    how the webhook of default is: only a web process looks at it"
+            "unknown    the state of the webhook of default: only a web process checks it"
             in alone.stdout
         )
         owner.serve(stack)

@@ -1,6 +1,6 @@
 import pytest
 
-from receiver.status.sessions import LASTS_S, Sessions
+from receiver.status.credentials import BURST, REFILL_S, SESSION_S, RateLimit, Sessions
 
 TOKEN, NONCE, NOW_S = "0123456789abcdef", "n" * 22, 1_769_083_200.0
 SESSIONS = Sessions(TOKEN)
@@ -8,8 +8,8 @@ SESSION = SESSIONS.begin(NOW_S, NONCE)
 
 
 def test_session_lasts_its_time() -> None:
-    assert SESSIONS.is_open(SESSION, NOW_S + LASTS_S - 1)
-    assert not SESSIONS.is_open(SESSION, NOW_S + LASTS_S)
+    assert SESSIONS.is_open(SESSION, NOW_S + SESSION_S - 1)
+    assert not SESSIONS.is_open(SESSION, NOW_S + SESSION_S)
 
 
 def test_every_process_knows_a_session() -> None:
@@ -49,11 +49,32 @@ def test_form_token_fits_one_session() -> None:
     assert not SESSIONS.is_form_token(SESSION, "")
 
 
-@pytest.mark.parametrize("shown", ["", TOKEN[:-1], TOKEN + " ", "ü" * 16, "\ud800"])
-def test_another_text_is_not_the_token(shown: str) -> None:
-    assert not SESSIONS.is_token(shown)
+@pytest.mark.parametrize("text", ["", TOKEN[:-1], TOKEN + " ", "ü" * 16, "\ud800"])
+def test_another_text_is_not_the_token(text: str) -> None:
+    assert not SESSIONS.is_token(text)
     assert SESSIONS.is_token(TOKEN)
 
 
 def test_session_does_not_hold_the_token() -> None:
     assert TOKEN not in SESSION + SESSIONS.form_token(SESSION)
+
+
+def test_burst_of_tokens_is_checked_and_then_one_per_interval() -> None:
+    limit = RateLimit(0)
+    for _ in range(BURST):
+        assert limit.wait_s(0) == 0
+        limit.count_failure(0)
+    assert limit.wait_s(0) == REFILL_S
+    assert limit.wait_s(REFILL_S) == 0
+    limit.count_failure(REFILL_S)
+    assert limit.wait_s(REFILL_S) == REFILL_S
+
+
+def test_pause_refills_the_burst_and_no_more() -> None:
+    limit = RateLimit(0)
+    limit.count_failure(0)
+    later = 1e6
+    for _ in range(BURST):
+        assert limit.wait_s(later) == 0
+        limit.count_failure(later)
+    assert limit.wait_s(later) > 0
