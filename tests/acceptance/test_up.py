@@ -10,9 +10,10 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -131,7 +132,9 @@ def service(world: World) -> Iterator[Service]:
     settings = world.settings
     del settings["REDIS_URL"], settings["STORAGE_URL"]
     with ExitStack() as stack:
-        found = Service(world, settings, stack)
+        # The path of a socket is short, and that of `tmp_path` may be long.
+        folder = stack.enter_context(TemporaryDirectory(prefix="up-"))
+        found = Service(replace(world, folder=Path(folder)), settings, stack)
         stack.callback(found.end_slow_downloads)
         yield found
 

@@ -26,12 +26,12 @@ def probe(root: Path, _scratch: Path) -> None:
     LocalStorage(root).tells_case_apart()
 
 
-def second_name_in(root: Path) -> Call:
-    """The call that makes it, in a storage that is there."""
+def call_that_makes(name: str, root: Path) -> Call:
+    """The one of the two names that ends so, in a storage that is there."""
     probe(root, root)
     calls = run_traced(probe, root, root).calls
-    (second,) = [call for call in calls if "/NAME" in call.what and "open" in call.name]
-    return second
+    (found,) = [call for call in calls if f'-{name}"' in call.what and "open" in call.name]
+    return found
 
 
 def left_in(root: Path) -> list[Path]:
@@ -82,8 +82,10 @@ def test_refused_probe_is_tried_again_unless_nothing_can_be_written(
 ) -> None:
     require_strace()
     root = tmp_path / "outputs"
-    probe(root, tmp_path)
-    run = run_traced(probe, root, tmp_path, inject=(f"?mkdir,mkdirat:error={refusal}",))
+    first = call_that_makes("name", root)
+    run = run_traced(
+        probe, root, tmp_path, inject=(f"{first.name}:error={refusal}:when={first.number}",)
+    )
     assert run.injected
     if refusal in {"EACCES", "EROFS", "EPERM"}:
         assert run.error is None
@@ -97,7 +99,7 @@ def test_second_name_that_is_there_already_says_that_case_is_ignored(tmp_path: P
     """As on a Mac: the name in capitals is taken, though nobody made it."""
     require_strace()
     root = tmp_path / "outputs"
-    second = second_name_in(root)
+    second = call_that_makes("NAME", root)
     run = run_traced(
         probe, root, tmp_path, inject=(f"{second.name}:error=EEXIST:when={second.number}",)
     )
@@ -108,7 +110,7 @@ def test_second_name_that_is_there_already_says_that_case_is_ignored(tmp_path: P
 def test_what_a_killed_probe_leaves_goes_with_other_leftovers(tmp_path: Path) -> None:
     require_strace()
     root = tmp_path / "outputs"
-    second = second_name_in(root)
+    second = call_that_makes("NAME", root)
     run = run_traced(
         probe, root, tmp_path, inject=(f"{second.name}:signal=KILL:when={second.number}",)
     )
@@ -116,6 +118,5 @@ def test_what_a_killed_probe_leaves_goes_with_other_leftovers(tmp_path: Path) ->
     (left,) = left_in(root)
     assert LocalStorage(root).tells_case_apart()
     changed = time.time() - LEFT_S - 60
-    for path in (*left.iterdir(), left):
-        os.utime(path, (changed, changed))
+    os.utime(left, (changed, changed))
     assert (clear_leftovers(root / TEMPORARY), left_in(root)) == (1, [])
