@@ -12,8 +12,8 @@ import click
 import msgspec
 import redis
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.printable import printable
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
 from receiver.cli.progress import Progress, show_progress
 from receiver.errors import (
     AlreadyStoredError,
@@ -37,9 +37,10 @@ from receiver.outputs.models import model_warnings
 from receiver.settings.projects import API_KEY, Project
 from receiver.settings.redis_urls import is_checked
 from receiver.settings.settings import Settings
+from receiver.settings.web_urls import without_credentials
 from receiver.status.next_steps import find_process_steps, find_webhook_steps
 from receiver.status.overview import take_overview
-from receiver.storage import open_storage
+from receiver.storage import describe_location, open_storage
 
 LATEST_BATCHES = 100  # one page of the list
 
@@ -48,7 +49,7 @@ class Check(msgspec.Struct, frozen=True):
     check: str
     ok: bool
     detail: str
-    warning: bool = False  # it works, and a person should know something
+    warning: bool = False  # it works, but a person should know something
 
 
 def _check_redis(settings: Settings) -> Iterator[Check]:
@@ -57,13 +58,13 @@ def _check_redis(settings: Settings) -> Iterator[Check]:
     refusal = next((finding.text for finding in findings if finding.level == "refuse"), obstacle)
     if refusal:
         raise UnfitRedisError(refusal)
+    redis_url = without_credentials(settings.redis_url)
     said = [finding.text for finding in findings]
     if not is_checked(settings.redis_url):
         said.append("its certificate is not checked")
     warns = any(finding.level == "warn" for finding in findings)
-    yield Check(
-        "redis", ok=True, detail="; but ".join(["answers and takes writes", *said]), warning=warns
-    )
+    detail = "; but ".join([f"{redis_url} answers and takes writes", *said])
+    yield Check("redis", ok=True, detail=detail, warning=warns)
 
 
 def _find_write_obstacle(client: "redis.Redis") -> str | None:
@@ -72,29 +73,26 @@ def _find_write_obstacle(client: "redis.Redis") -> str | None:
 
 
 def _check_processes(settings: Settings) -> Iterator[Check]:
-    """Who runs, and what is to be started next. No reason to stop a deployment, which may well be what starts it."""
+    """Which processes run, and which one to start next.
+
+    This never fails: the deployment that runs `doctor` may be what starts them.
+    """
     try:
         with connect(settings.redis_url) as client:
-            overview, obstacle = (
-                take_overview(client, settings.projects),
-                _find_write_obstacle(client),
-            )
+            overview = take_overview(client, settings.projects)
+            obstacle = _find_write_obstacle(client)
     except InboxUnavailableError:
         yield Check("processes", ok=True, detail="not known: Redis does not answer", warning=True)
         return
     if obstacle:
-        detail = "not known: they can't say that they run while Redis takes no writes"
+        detail = "not known: they can't report to Redis while it takes no writes"
         yield Check("processes", ok=True, detail=detail, warning=True)
         return
     for step in find_process_steps(overview.web, len(overview.workers), overview.due):
         yield Check("next step", ok=True, detail=step, warning=True)
-    running = f"{len(overview.web)} web, {len(overview.workers)} worker"
-    yield Check(
-        "processes",
-        ok=True,
-        detail=f"{running} running",
-        warning=not (overview.web and overview.workers),
-    )
+    running = f"{len(overview.web)} web, {len(overview.workers)} worker running"
+    is_short = not (overview.web and overview.workers)
+    yield Check("processes", ok=True, detail=running, warning=is_short)
 
 
 def _check_storage(settings: Settings) -> Iterator[Check]:
@@ -117,12 +115,15 @@ def _check_storage(settings: Settings) -> Iterator[Check]:
         storage.delete(name)
     is_told = storage.tells_case_apart()
     capitals = "kept" if is_told else "encoded, since it takes Key and key for one name"
-    detail = f"writes, reads, creates once and deletes; capitals in names are {capitals}"
+    detail = (
+        f"answers go to {describe_location(settings.storage_url)}, which writes, reads, creates"
+        f" once and deletes; capitals in names are {capitals}"
+    )
     yield Check("storage", ok=True, detail=detail)
 
 
 def _check_gemini(settings: Settings) -> Iterator[Check]:
-    """The key of every project, and our clock beside Gemini's."""
+    """The key of every project, and this machine's clock compared with Gemini's."""
     offsets = list[float]()
     for project in settings.projects.values():
         variable = project.variable(API_KEY)
@@ -142,15 +143,15 @@ def _judge_clock(offset_s: float | None) -> Check:
         return Check("clock", ok=True, detail="could not be compared with Gemini's", warning=True)
     if abs(offset_s) <= MAX_OFFSET_S:
         return Check("clock", ok=True, detail=f"within {MAX_OFFSET_S:.0f} s of Gemini's")
+
     side = "ahead of" if offset_s > 0 else "behind"
     fix = "set the clock of this machine by NTP; signatures are judged by it"
-    return Check(
-        "clock", ok=True, detail=f"{abs(offset_s):.0f} s {side} Gemini's: {fix}", warning=True
-    )
+    detail = f"{abs(offset_s):.0f} s {side} Gemini's: {fix}"
+    return Check("clock", ok=True, detail=detail, warning=True)
 
 
 def _check_models(settings: Settings) -> Iterator[Check]:
-    """The models of each project's latest batches; that one can't be asked is a finding about its key."""
+    """The models of each project's latest batches. Errors are left to the check of its key."""
     today = datetime.now(UTC).date()
     for project in settings.projects.values():
         try:
@@ -175,33 +176,33 @@ def _secrets_of(project: Project) -> str:
 
 
 def _check_webhooks(settings: Settings) -> Iterator[Check]:
-    """What Gemini has registered. Nothing here stops a deployment, which may well be what mends it."""
+    """What Gemini has registered.
+
+    This never fails: the deployment that runs `doctor` may be what repairs it.
+    """
     for project in settings.projects.values():
         try:
             with open_webhooks(settings, project) as client:
                 problems = find_problems(list(client.list()), wanted_of(settings, project, None))
         except GeminiError as error:
-            wrong, kinds = [f"could not be looked at: {error}"], None
+            wrong, kinds = [f"could not be checked: {error}"], None
         else:
             wrong = [problem.detail for problem in problems if not problem.is_note]
             kinds = {problem.kind for problem in problems}
         yield from _webhook_steps(settings, project, kinds)
         hint = "; `gemini-batch-receiver webhooks doctor` says what to do"
-        fine = (
-            "as it should be"
-            if project.secrets
-            else "as it should be, but for its secret, which is not known here"
-        )
-        said = "; ".join(wrong) + hint if wrong else fine
+        unknown = "" if project.secrets else ", but for its secret, which is not known here"
+        said = "; ".join(wrong) + hint if wrong else f"as it should be{unknown}"
         yield Check("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
 
 
 def _webhook_steps(
     settings: Settings, project: Project, kinds: Collection[str] | None
 ) -> Iterator[Check]:
-    """What the web processes lack for one project; what was just seen at Gemini outweighs what they saw a while ago.
+    """What the web processes lack for one project.
 
-    `kinds` are those of the problems that were seen; None where Gemini did not answer.
+    `kinds` are the kinds of problems just seen at Gemini, which are newer than what the processes
+    saw; None where Gemini did not answer.
     """
     try:
         with connect(settings.redis_url) as client:
@@ -209,7 +210,7 @@ def _webhook_steps(
     except InboxUnavailableError:  # another check says so
         return
     web = overview.web
-    if kinds is not None:  # a process that was told another address judges by that
+    if kinds is not None:  # a process with another PUBLIC_URL judges by that
         url = settings.public_url
         web = [one.as_seen_now(project.name, kinds) if one.url == url else one for one in web]
     for step in find_webhook_steps([project.name], web, overview.dynamic):
@@ -217,12 +218,12 @@ def _webhook_steps(
 
 
 def _check_notices(settings: Settings) -> Iterator[Check]:
-    """Where notices would go; nothing is sent there."""
+    """Where notices would go. Nothing is sent."""
     if not settings.notices.targets:
         yield Check(
             "notices",
             ok=True,
-            detail="nobody is told: NOTIFY_URL and SLACK_WEBHOOK_URL are not set",
+            detail="not sent: NOTIFY_URL and SLACK_WEBHOOK_URL are not set",
         )
     for target in settings.notices.targets:
         try:
@@ -230,11 +231,8 @@ def _check_notices(settings: Settings) -> Iterator[Check]:
         except NoticeError as error:
             yield Check("notices", ok=True, detail=str(error), warning=True)
         else:
-            yield Check(
-                "notices",
-                ok=True,
-                detail=f"{target.kind} at {target.host} ({', '.join(addresses)})",
-            )
+            detail = f"{target.kind} at {target.host} ({', '.join(addresses)})"
+            yield Check("notices", ok=True, detail=detail)
 
 
 def _check_template(settings: Settings) -> Iterator[Check]:
@@ -243,21 +241,16 @@ def _check_template(settings: Settings) -> Iterator[Check]:
 
 
 def _check_forms(settings: Settings) -> Iterator[Check]:
-    """Tables in another form than Parquet are no reason to stop a deployment."""
+    """Tables in another form than Parquet are only a warning."""
     if (warning := warn_of_missing_parquet(settings.forms)) is not None:
         yield Check("output forms", ok=True, detail=warning, warning=True)
 
 
 def _check_versions(settings: Settings) -> Iterator[Check]:
-    ours = [
-        f"{name} {version(name)}" for name in ("gemini-batch-receiver", "rq", "redis", "obstore")
-    ]
-    server = _redis_version(settings)
-    yield Check(
-        "versions",
-        ok=True,
-        detail=", ".join([*ours, f"Python {platform.python_version()}", server]),
-    )
+    names = ("gemini-batch-receiver", "rq", "redis", "obstore")
+    ours = [f"{name} {version(name)}" for name in names]
+    python = f"Python {platform.python_version()}"
+    yield Check("versions", ok=True, detail=", ".join([*ours, python, _redis_version(settings)]))
 
 
 def _redis_version(settings: Settings) -> str:
@@ -265,16 +258,14 @@ def _redis_version(settings: Settings) -> str:
         with connect(settings.redis_url) as client:
             about: Mapping[str, Any] = client.info("server")
     except redis.RedisError:
-        return "a Redis that does not tell"
-    valkey = about.get("valkey_version")
-    return (
-        f"Valkey {valkey}"
-        if valkey
-        else f"Redis {about.get('redis_version', 'that does not tell')}"
-    )
+        return "Redis of an unknown version"
+
+    if "valkey_version" in about:
+        return f"Valkey {about['valkey_version']}"
+    return f"Redis {about.get('redis_version', 'of an unknown version')}"
 
 
-# In the order in which they are said; one that fails is a finding under its name, and the others go on.
+# In the order of the output. One that raises is shown as WRONG, and the others go on.
 CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
     "redis": _check_redis,
     "processes": _check_processes,
@@ -302,27 +293,28 @@ def _examine(settings: Settings, bar: Progress) -> Iterator[Check]:
         bar.advance()
 
 
-@command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
+@command("doctor", "", "--json")
+@json_option("a JSON list")
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
-    """Check settings, Redis, the processes, storage, the Gemini keys and the clock, and name the versions.
+    """Check settings, Redis, storage, keys, webhooks and clock.
 
-    Exit code 1 when something is wrong; a warning alone changes nothing.
+    Also says which processes run, and names the versions of all parts. Exit code 1 when something
+    is WRONG; a warning does not change it.
     """
     settings = load_settings()
     with show_progress("checking", "checks", len(CHECKS)) as bar:
-        findings = list(_examine(settings, bar))
+        checks = list(_examine(settings, bar))
     if as_json:
-        click.echo(msgspec.json.encode(findings))
+        click.echo(msgspec.json.encode(checks))
     else:
-        for finding in findings:
-            click.echo(f"{_mark(finding)} {finding.check}: {printable(finding.detail)}")
-    if not all(finding.ok for finding in findings):
+        for check in checks:
+            click.echo(f"{_mark(check)} {check.check}: {printable(check.detail)}")
+    if not all(check.ok for check in checks):
         ctx.exit(1)
 
 
-def _mark(finding: Check) -> str:
-    if not finding.ok:
+def _mark(check: Check) -> str:
+    if not check.ok:
         return "WRONG"
-    return "WARN " if finding.warning else "ok   "
+    return "WARN " if check.warning else "ok   "

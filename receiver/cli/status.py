@@ -1,13 +1,12 @@
-"""`status`: how things stand, on one screen."""
+"""`status`: the whole service on one screen."""
 
 from collections.abc import Iterator
 
 import click
 import msgspec
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.moments import show_age, show_moment
-from receiver.cli.printable import printable
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable, shorten, show_age, show_moment
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.redis import connect
@@ -16,18 +15,18 @@ from receiver.recovery.running_batches import RunningNow
 from receiver.settings.projects import DEFAULT
 from receiver.status.overview import LastLook, Overview, describe_outage, take_overview
 
-MAX_CAUSE = 80
 
-
-@command("status")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+@command("status", "", "--json")
+@json_option("a JSON object")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
-    """Show the inbox, the workers, the last deliveries and looks, and what was buried.
+    """Show how things stand on one screen.
 
-    Exit code 1 when something needs a person: no worker or no web process is running, no webhook or no secret is there
-    for a project, a webhook is not as it should be, a batch is buried, a notice is dead, an outage lasts, or Redis
-    takes no writes or may lose what it is given. What is not known is said to be unknown, and changes no exit code.
+    That is the inbox, the processes, the last deliveries and reconcile runs, buried and waiting
+    batches. Exit code 1 when a problem needs attention: no worker or no web process is running, a
+    project has no webhook or no secret, a webhook has a fault, a batch is buried, a notice is dead,
+    an outage lasts, or Redis takes no writes or may lose data. What nobody knows is listed as
+    unknown, and does not change the exit code.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:
@@ -46,10 +45,8 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
     yield "inbox", _inbox(overview)
     for held in overview.leased:
-        yield (
-            "leased",
-            f"{held.batch} for {_age(held.for_s)} by {held.worker or 'a worker that is gone or quite new'}",
-        )
+        worker = held.worker or "a worker that has stopped or just started"
+        yield "leased", f"{held.batch} for {_age(held.for_s)} by {worker}"
     yield from _process_lines(overview)
     for one in overview.deliveries:
         about = one.batch or one.cause or one.event
@@ -57,15 +54,12 @@ def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
     for outage in overview.outages:
         yield "waiting", describe_outage(outage, overview.now_ms)
     for lost in overview.last_buried:
-        cause = " ".join(lost.cause.split())[:MAX_CAUSE]
-        yield (
-            "buried",
-            f"{lost.batch} {_age(lost.age_s)} ago, after {lost.attempts} attempts: {cause}",
-        )
+        since = f"{_age(lost.age_s)} ago, after {lost.attempts} attempts"
+        yield "buried", f"{lost.batch} {since}: {shorten(lost.cause)}"
     counted = ", ".join(f"{name} {count:,}" for name, count in overview.counters.items())
     yield "counters", counted or "no batch was counted as missed or unbalanced"
     for look in overview.looks:
-        yield "reconcile", _look(look)
+        yield "reconcile", _reconcile(look)
     for running in overview.running:
         yield "at Gemini", _running(running)
     if overview.notices.waiting or overview.notices.dead:
@@ -77,11 +71,11 @@ def _process_lines(overview: Overview) -> Iterator[tuple[str, str]]:
     for process in overview.web:
         yield "web", _web(process)
     if not overview.web:
-        yield "web", "none was heard of lately"
+        yield "web", "none is running"
     for worker in overview.workers:
         yield "worker", _worker(worker)
     if not overview.workers:
-        yield "worker", "none was heard of lately"
+        yield "worker", "none is running"
 
 
 def _verdict_lines(overview: Overview) -> Iterator[tuple[str, str]]:
@@ -93,18 +87,17 @@ def _verdict_lines(overview: Overview) -> Iterator[tuple[str, str]]:
 
 
 def _inbox(overview: Overview) -> str:
-    oldest = (
-        "" if overview.oldest_due_s is None else f", the oldest for {_age(overview.oldest_due_s)}"
-    )
+    oldest_s = overview.oldest_due_s
+    oldest = "" if oldest_s is None else f", the oldest for {_age(oldest_s)}"
     due = f"{overview.due:,} due{oldest}"
-    owed = f"{overview.open:,} open, {len(overview.leased):,} leased ({due})"
-    return f"{owed}, {overview.buried:,} buried, {overview.done:,} done"
+    pending = f"{overview.open:,} open, {len(overview.leased):,} leased ({due})"
+    return f"{pending}, {overview.buried:,} buried, {overview.done:,} done"
 
 
 def _worker(worker: LiveWorker) -> str:
-    heard = "" if worker.heard_s is None else f", heard of {_age(worker.heard_s)} ago"
+    seen = "" if worker.heard_s is None else f", seen {_age(worker.heard_s)} ago"
     batch = f" with {worker.batch}" if worker.batch else ""
-    return f"{worker.name} on {worker.host} (process {worker.pid}): {worker.state}{batch}{heard}"
+    return f"{worker.name} on {worker.host} (process {worker.pid}): {worker.state}{batch}{seen}"
 
 
 def _web(process: WebProcess) -> str:
@@ -118,23 +111,20 @@ def _served(one: ServedProject) -> str:
         False: "no webhook is registered",
         None: "webhook unknown",
     }
-    secrets = (
-        "no secret" if not one.secrets else f"{one.secrets} secret{'s' if one.secrets > 1 else ''}"
-    )
+    count = one.secrets
+    secrets = f"{count} secret{'s' if count > 1 else ''}" if count else "no secret"
     return f"{one.project or DEFAULT} with {secrets}, {registered[one.is_registered]}"
 
 
-def _look(look: LastLook) -> str:
+def _reconcile(look: LastLook) -> str:
     project = look.project or DEFAULT
     if look.began_s is None:
-        return f"{project}: nobody has looked at Gemini's list yet"
-    complete = (
-        "none saw everything yet"
-        if look.complete_s is None
-        else f"all was seen {_age(look.complete_s)} ago"
-    )
-    ended = ", which failed or still goes on" if look.failed else ""
-    return f"{project}: the last look was {_age(look.began_s)} ago{ended}; {complete}"
+        return f"{project}: there was no run yet"
+    ended = ", and failed or still goes on" if look.failed else ""
+    complete = "no run was complete yet"
+    if look.complete_s is not None:
+        complete = f"the last complete one {_age(look.complete_s)} ago"
+    return f"{project}: the last run began {_age(look.began_s)} ago{ended}; {complete}"
 
 
 def _running(running: RunningNow) -> str:
@@ -145,13 +135,13 @@ def _running(running: RunningNow) -> str:
         return f"{project}: {seen}"
     oldest = running.batches[0]
     age = "of unknown age" if oldest.age_s is None else f"for {_age(oldest.age_s)}"
-    return f"{project}: {seen}, {running.overdue:,} overdue; the oldest is {oldest.batch}, {oldest.state} {age}"
+    first = f"the oldest is {oldest.batch}, {oldest.state} {age}"
+    return f"{project}: {seen}, {running.overdue:,} overdue; {first}"
 
 
 def _notices(notices: OutboxStatus) -> str:
-    late = (
-        "" if notices.oldest_due_s is None else f", the oldest due for {_age(notices.oldest_due_s)}"
-    )
+    due_s = notices.oldest_due_s
+    late = "" if due_s is None else f", the oldest due for {_age(due_s)}"
     return f"{notices.waiting:,} waiting{late}, {notices.dead:,} dead"
 
 

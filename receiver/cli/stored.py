@@ -1,9 +1,9 @@
-"""What the storage says of a batch, in words for people."""
+"""Stored batches: their manifests, and what to do about those that are incomplete or absent."""
 
 from collections.abc import Sequence
 
 from receiver.batch_names import BatchName
-from receiver.cli.printable import printable
+from receiver.cli.output import printable
 from receiver.errors import InboxUnavailableError, ManifestError
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import connect
@@ -20,7 +20,7 @@ def read_record(storage: Storage, name: str) -> bytes | None:
 
 
 def parse_record(name: str, data: bytes) -> Manifest:
-    """What `read_record` gave, in its form. Raises ManifestError, which names the batch."""
+    """Decode what `read_record` gave. Raises ManifestError, which names the batch."""
     try:
         return read_manifest(data)
     except ManifestError as error:
@@ -44,7 +44,7 @@ def tell_whereabouts(settings: Settings, name: str) -> str:
         with connect(settings.redis_url) as client:
             entry = Inbox(client).entries([name]).get(name)
     except InboxUnavailableError as error:
-        return f"{error}, so nobody can say whether it is queued"
+        return f"{error}, so it is not known whether it is queued"
     if entry is None:
         return f"the inbox does not know it; {hint}"
     cause = f" ({printable(entry.cause)})" if entry.cause else ""
@@ -52,7 +52,7 @@ def tell_whereabouts(settings: Settings, name: str) -> str:
         case "open":
             return f"it is open in the inbox{cause}: a worker takes it when it is due"
         case "leased":
-            return f"it is leased: a worker is at it now{cause}"
+            return f"it is leased: a worker processes it now{cause}"
         case "buried":
             return f"it is buried after {entry.attempts} attempts{cause}; {hint} again"
         case "done":

@@ -215,7 +215,7 @@ def describe_outage(outage: Outage, now_ms: int) -> str:
 def _describe_buried_and_dead(buried: int, dead_notices: int) -> list[str]:
     needs = []
     if buried:
-        hint = "`gemini-batch-receiver events list --state buried` says why, `events retry --all-buried` tries again"
+        hint = "`gemini-batch-receiver inbox list --state buried` says why, `inbox retry --all-buried` tries again"
         needs.append(f"{_count(buried, 'batch is', 'batches are')} buried: {hint}")
     if dead_notices:
         hint = "`gemini-batch-receiver notices list --dead` says why, `notices retry --all-dead` sends them again"

@@ -50,8 +50,8 @@ def test_commands_show_how_far_they_are(world: World) -> None:
     assert f"proving {batch}" in bars
     assert "41 of 41 objects" in bars
     for command, label in (
-        ("replay", "looking at default"),
-        ("reconcile", "looking at default"),
+        ("replay", "reading default"),
+        ("reconcile", "reading default"),
         ("doctor", "checking"),
     ):
         out, bars = shown(command, "--json")

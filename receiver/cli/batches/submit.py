@@ -10,15 +10,16 @@ import click
 import msgspec
 
 from receiver.batch_names import BatchName
-from receiver.cli.command import command, load_settings
+from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
 from receiver.errors import SettingsError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.outputs.models import model_warnings
+from receiver.outputs.paths import batch_folder
 from receiver.settings.settings import Settings
 from receiver.settings.web_urls import parse_web_url
-from receiver.storage import Storage, open_storage
+from receiver.storage import Storage, describe_location, open_storage
 from receiver.submissions.model_check import check_model
 from receiver.submissions.parts import Part
 from receiver.submissions.planning import (
@@ -33,18 +34,23 @@ from receiver.submissions.submitter import Callbacks, Sent, Submitter
 
 SAID = {
     "created": "created {batch}",
-    "found": "found {batch}, which an earlier try had made",
+    "found": "found {batch}, which an earlier call had created",
     "known": "already submitted as {batch}: nothing was sent",
 }
 
 
-@command("submit")
+@command(
+    "submit",
+    "requests.jsonl --model gemini-3.8-flash",
+    "requests.jsonl --model gemini-3.8-flash --dry-run",
+    "texts.jsonl --model gemini-embedding-001 --display-name evening",
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="Model that answers, such as gemini-3.8-flash.")
 @click.option(
     "--embeddings",
     is_flag=True,
-    help="Every request asks for an embedding; an embedding model's name says so too.",
+    help="The requests ask for embeddings. Not needed if the model's name says so.",
 )
 @click.option(
     "--display-name",
@@ -53,32 +59,30 @@ SAID = {
 @click.option(
     "--webhook",
     metavar="URL",
-    help="Where Gemini reports on this batch alone; else registered webhooks do.",
+    help="Where Gemini reports on this batch, in place of the registered webhooks.",
 )
 @click.option(
     "--metadata",
     metavar="JSON",
-    help="User metadata that comes with --webhook's callbacks: a JSON object.",
+    help="A JSON object that comes back with the deliveries to --webhook.",
 )
-@click.option(
-    "--inline", is_flag=True, help="Send the requests in the call itself, for small inputs (19 MB)."
-)
+@click.option("--inline", is_flag=True, help="Send the requests in the call itself; up to 19 MB.")
 @click.option(
     "--max-requests",
     type=click.IntRange(min=1),
-    help="Split the input into batches of so many requests.",
+    help="Split the input into batches of at most so many requests.",
 )
 @project_option
 @click.option(
     "--allow-unknown-fields",
     is_flag=True,
-    help="Send fields that do not fit the API's schema as this version knows it; Gemini judges them.",
+    help="Send fields that are not in the API's schema, as this version knows it.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Check every line, say what would be sent, and send nothing."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
-def submit(  # noqa: PLR0913 - one parameter an option
+@json_option("a JSON object")
+def submit(  # noqa: PLR0913 - one parameter per option
     file: Path,
     *,
     model: str,
@@ -93,12 +97,12 @@ def submit(  # noqa: PLR0913 - one parameter an option
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Check every request of FILE (JSON lines), and send them to Gemini as one or several batches.
+    """Check the requests of a file, and send them to Gemini.
 
-    The same requests for the same model are never sent twice: run it again after any failure, and it goes on where it
-    stood.
+    FILE has one request per line. The same requests are never sent to the same model twice: run the
+    command again after any failure, and it continues where it stopped.
     """
-    wish = SubmitRequest(
+    request = SubmitRequest(
         project="",
         model=model,
         is_embedding=embeddings,
@@ -110,22 +114,22 @@ def submit(  # noqa: PLR0913 - one parameter an option
         allow_unknown_fields=allow_unknown_fields,
     )
     if dry_run:
-        _try_out(file, wish, label, as_json=as_json)
+        _dry_run(file, request, label, as_json=as_json)
     else:
         settings = load_settings()
-        wish = replace(wish, project=read_project(settings, label).name)
-        send_input(settings, file, wish, as_json=as_json)
+        request = replace(request, project=read_project(settings, label).name)
+        send_input(settings, file, request, as_json=as_json)
 
 
-def _try_out(file: Path, wish: SubmitRequest, label: str | None, *, as_json: bool) -> None:
-    """A dry run, for which settings are good and not needed."""
-    plan = _check(file, wish)
+def _dry_run(file: Path, request: SubmitRequest, label: str | None, *, as_json: bool) -> None:
+    """A dry run, which also works without settings."""
+    plan = _check(file, request)
     try:
         settings = load_settings()
     except SettingsError as error:
-        click.echo(f"note: the model {wish.model} was not checked: {error}", err=True)
+        click.echo(f"note: the model {request.model} was not checked: {error}", err=True)
     else:
-        _ask_model(settings, replace(wish, project=read_project(settings, label).name))
+        _ask_model(settings, replace(request, project=read_project(settings, label).name))
     _say_plan(plan, as_json=as_json)
 
 
@@ -140,29 +144,31 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     if webhook is None:
-        raise click.UsageError("--metadata comes with --webhook's callbacks, so it needs --webhook")
+        raise click.UsageError(
+            "--metadata comes with the deliveries to --webhook, so it needs --webhook"
+        )
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise click.UsageError(f"--metadata takes a JSON object: {error}") from error
 
 
-def _check(file: Path, wish: SubmitRequest) -> Plan:
-    for warning in model_warnings(wish.model, datetime.now(UTC).date()):
+def _check(file: Path, request: SubmitRequest) -> Plan:
+    for warning in model_warnings(request.model, datetime.now(UTC).date()):
         click.echo(f"warning: {warning}", err=True)
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
-        plan = check_input(file, wish, bar.advance)
+        plan = check_input(file, request, bar.advance)
     for caution in plan.cautions:
         click.echo(f"note: {caution}", err=True)
     return plan
 
 
-def _ask_model(settings: Settings, wish: SubmitRequest) -> None:
-    """Raises SubmissionError where Gemini has no such model; says so where nobody could be asked."""
+def _ask_model(settings: Settings, request: SubmitRequest) -> None:
+    """Raises SubmissionError where Gemini has no such model; notes it where it can't be asked."""
     with Gemini(
-        settings.base_url, settings.project(wish.project).api_key, settings.api_version
+        settings.base_url, settings.project(request.project).api_key, settings.api_version
     ) as gemini:
-        unchecked = check_model(gemini.transport, wish.model, wish.kind)
+        unchecked = check_model(gemini.transport, request.model, request.kind)
     if unchecked is not None:
         click.echo(f"note: {unchecked}", err=True)
 
@@ -172,31 +178,31 @@ def _say_plan(plan: Plan, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(plan))
         return
     for part in plan.parts:
-        click.echo(
-            f"part {part.number}: {part.requests:,} requests from line {part.first_line}, {part.size_bytes:,} bytes"
-        )
+        lines = f"{part.requests:,} requests from line {part.first_line}"
+        click.echo(f"part {part.number}: {lines}, {part.size_bytes:,} bytes")
     batches = "1 batch" if len(plan.parts) == 1 else f"{len(plan.parts)} batches"
     click.echo(f"{plan.requests:,} requests in {batches}; nothing was sent")
+    click.echo("without --dry-run, the same command sends them", err=True)
 
 
-def send_input(settings: Settings, file: Path, wish: SubmitRequest, *, as_json: bool) -> list[Sent]:
-    """Check, plan and send; says what became of every part on stdout."""
+def send_input(
+    settings: Settings, file: Path, request: SubmitRequest, *, as_json: bool
+) -> list[Sent]:
+    """Check, plan and send; prints what became of each part."""
     storage = open_storage(settings.storage_url)
-    plan = _check(file, wish)
-    draft = draft_submission(file, wish, plan)
-    if (
-        SubmissionRecords(storage, draft.id).read_plan() is None
-    ):  # who goes on with a submission has asked before
-        _ask_model(settings, wish)
+    plan = _check(file, request)
+    draft = draft_submission(file, request, plan)
+    if SubmissionRecords(storage, draft.id).read_plan() is None:  # else it was asked before
+        _ask_model(settings, request)
     submission, is_known = settle_submission(storage, file, draft)
     if is_known and len(submission.parts) != len(plan.parts):
-        click.echo(
-            f"it was split into {len(submission.parts)} batches before, and stays so", err=True
-        )
-    project = settings.project(wish.project)
+        earlier = f"it was split into {len(submission.parts)} batches before, and stays so"
+        click.echo(earlier, err=True)
+
+    project = settings.project(request.project)
     with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
         sent = [_send(gemini, storage, submission, part, file) for part in submission.parts]
-    _say_sent(submission, sent, as_json=as_json)
+    _say_sent(settings, submission, sent, as_json=as_json)
     return sent
 
 
@@ -208,16 +214,16 @@ def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part, 
     ):
         arrived = 0
 
-        def hear(_part: Part, size_bytes: int) -> None:
+        def on_upload(_part: Part, size_bytes: int) -> None:
             nonlocal arrived
             bar.advance(size_bytes - arrived)
             arrived = size_bytes
 
-        def hear_waiting(_part: Part, left_s: float) -> None:
-            made = f"an earlier try may have made the batch of part {part.number}"
+        def on_wait(_part: Part, left_s: float) -> None:
+            made = f"an earlier call may have created the batch of part {part.number}"
             bar.say(f"{made}: looking for it for {left_s:.0f} s more")
 
-        sender = Submitter(gemini, storage, submission, file, Callbacks(hear, hear_waiting))
+        sender = Submitter(gemini, storage, submission, file, Callbacks(on_upload, on_wait))
         try:
             return sender.send(part, Path(folder))
         except SubmissionError as error:
@@ -228,24 +234,25 @@ def _done_so_far(part: Part, submission: Submission) -> str:
     return f"{part.number - 1} of {len(submission.parts)} batches are sent"
 
 
-def _say_sent(submission: Submission, sent: list[Sent], *, as_json: bool) -> None:
-    project = submission.order.project
+def _say_sent(
+    settings: Settings, submission: Submission, sent: list[Sent], *, as_json: bool
+) -> None:
+    batches = [(one, BatchName.read(one.batch, submission.order.project)) for one in sent]
     if as_json:
         rows = [
-            {
-                "batch": str(BatchName.read(one.batch, project)),
-                "status": one.status,
-                "requests": one.part.requests,
-            }
-            for one in sent
+            {"batch": str(batch), "status": one.status, "requests": one.part.requests}
+            for one, batch in batches
         ]
         click.echo(msgspec.json.encode({"submission": submission.id, "batches": rows}))
         return
-    for one in sent:
-        said = SAID[one.status].format(batch=str(BatchName.read(one.batch, project)))
+
+    for one, batch in batches:
+        said = SAID[one.status].format(batch=batch)
         click.echo(f"{said} ({one.part.requests:,} requests, {submission.name_of(one.part)})")
+        folder = describe_location(settings.storage_url, batch_folder(str(batch)))
+        click.echo(f"its answers will be in {folder}", err=True)
     if all(one.status == "known" for one in sent):
-        click.echo(
-            "to send the same requests once more, and pay for them again, give another --display-name",
-            err=True,
-        )
+        hint = "to send the same requests once more, and pay for them again"
+        click.echo(f"{hint}, give another --display-name", err=True)
+    names = " ".join(batch.short for _, batch in batches)
+    click.echo(f"`gemini-batch-receiver batches watch {names}` waits for them", err=True)

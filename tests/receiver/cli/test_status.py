@@ -51,11 +51,11 @@ def test_empty_installation_is_told_its_next_steps(redis_url: str) -> None:
         for line in result.stdout.splitlines()
     ] == [
         "inbox      0 open, 0 leased (0 due), 0 buried, 0 done",
-        "web        none was heard of lately",
-        "worker     none was heard of lately",
+        "web        none is running",
+        "worker     none is running",
         "counters   no batch was counted as missed or unbalanced",
-        "reconcile  default: nobody has looked at Gemini's list yet",
-        "reconcile  acme: nobody has looked at Gemini's list yet",
+        "reconcile  default: there was no run yet",
+        "reconcile  acme: there was no run yet",
         f"unknown    how the webhook of default is: {look}",
         f"unknown    how the webhook of acme is: {look}",
         f"unknown    what there is at Gemini in the project default: {unseen}",
@@ -90,14 +90,16 @@ def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
     result = status(redis_url)
     said = result.stdout.splitlines()
     assert said[0] == "inbox      1 open, 1 leased (1 due, the oldest for 2m), 1 buried, 1 done"
-    assert said[1] == "leased     batches/leased for 0s by a worker that is gone or quite new"
+    assert (
+        said[1] == "leased     batches/leased for 0s by a worker that has stopped or just started"
+    )
     assert "buried     batches/buried 0s ago, after 0 attempts: no such file" in said
     assert result.exit_code == 1
     web, due, buried = result.stderr.splitlines()
     assert web.startswith("no web process is running")
     assert due == "1 batch is due and no worker is running: start `gemini-batch-receiver worker`"
     assert buried.startswith(
-        "1 batch is buried: `gemini-batch-receiver events list --state buried` says why"
+        "1 batch is buried: `gemini-batch-receiver inbox list --state buried` says why"
     )
 
 
@@ -117,7 +119,7 @@ def test_deliveries_counters_and_looks_are_shown(client: "redis.Redis", redis_ur
     assert "accepted v1 batches/a\n" in said
     assert "refused - no signature? fits\n" in said
     assert "counters   unbalanced_batches 1\n" in said
-    assert "reconcile  default: the last look was 0s ago; all was seen 0s ago\n" in said
+    assert "reconcile  default: the last run began 0s ago; the last complete one 0s ago\n" in said
 
 
 def test_faults_of_webhooks_need_a_person(client: "redis.Redis", redis_url: str) -> None:
