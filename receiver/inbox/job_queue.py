@@ -10,6 +10,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from receiver.batch_names import BatchName
+from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import translate_redis_errors
 
 QUEUE = "gemini-batches"
@@ -28,7 +29,8 @@ def open_queue(client: "redis.Redis") -> Queue:
 
 def _job_stem(batch: str) -> str:
     """A batch's name in the characters that RQ allows."""
-    return BatchName.read(batch).short.replace("/", "--")
+    name = BatchName.read(batch)
+    return f"{name.project}--{name.id}" if name.project else name.id
 
 
 class JobQueue:
@@ -83,3 +85,11 @@ class JobQueue:
         if missing:
             self.enqueue(missing)
         return len(missing)
+
+
+def accept_and_enqueue(inbox: Inbox, job_queue: JobQueue, arrivals: Sequence[Arrival]) -> set[str]:
+    """Record arrivals, and enqueue the batches whose entries they open. Gives those."""
+    opened = inbox.accept(arrivals)
+    fresh = {one.batch for one, is_opened in zip(arrivals, opened, strict=True) if is_opened}
+    job_queue.enqueue(fresh)
+    return fresh

@@ -12,6 +12,7 @@ from rq.worker import BaseWorker
 
 from receiver.inbox.foreign import read_or, read_texts
 from receiver.inbox.job_queue import QUEUE
+from receiver.inbox.redis import translate_redis_errors
 
 WORKERS = "rq:workers"  # and a queue: RQ's set of the workers that listen to it
 
@@ -27,8 +28,9 @@ class LiveWorker(msgspec.Struct, frozen=True):
     batch: str | None  # that it is at
 
 
+@translate_redis_errors()
 def find_workers(client: "redis.Redis", now_ms: int) -> list[LiveWorker]:
-    """Those that are alive by Redis' clock, by name. Raises redis.RedisError."""
+    """Those that are alive by Redis' clock, by name. Raises InboxUnavailableError."""
     keys: set[Any] = read_or(set[Any](), lambda: client.smembers(f"{WORKERS}:{QUEUE}"))
     found = [
         worker

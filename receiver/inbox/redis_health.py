@@ -62,17 +62,17 @@ class RedisProblem:
     text: str  # what is the case and what to do about it
 
 
+@translate_redis_errors()
 def examine(client: "redis.Redis", *, clock: Callable[[], float] = time.time) -> list[RedisProblem]:
     """What is wrong, worst first. Raises InboxUnavailableError when Redis can't be asked."""
-    with translate_redis_errors():
-        if cluster := [*_check_cluster(client)]:
-            return cluster  # the other questions have no answer there
-        return [
-            *_check_eviction(client),
-            *_check_persistence(client),
-            *_check_clock(client, clock),
-            *_check_jobs(client),
-        ]
+    if cluster := [*_check_cluster(client)]:
+        return cluster  # the other questions have no answer there
+    return [
+        *_check_eviction(client),
+        *_check_persistence(client),
+        *_check_clock(client, clock),
+        *_check_jobs(client),
+    ]
 
 
 def check_at_start(client: "redis.Redis") -> None:
@@ -192,11 +192,12 @@ def _is_json(data: object) -> bool:
     return True
 
 
+@translate_redis_errors()
 def find_write_obstacle(client: "redis.Redis", *keys: str) -> str | None:
     """In words why Redis takes no write, and what to do; None where it does.
 
     It may answer every question and still refuse writes. Nothing stays of what this writes.
-    Raises redis.RedisError when Redis does not answer.
+    Raises InboxUnavailableError when Redis does not answer.
     """
     try:
         client.register_script(_read_probe())(keys=keys or (WRITE_PROBE, RQ_WRITE_PROBE))

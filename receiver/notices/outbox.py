@@ -56,8 +56,9 @@ class OutboxStatus(msgspec.Struct, frozen=True):
     oldest_due_s: int | None  # how long the oldest notice has been due; None when none is
 
 
+@translate_redis_errors()
 def read_standing(client: "redis.Redis") -> OutboxStatus:
-    """Of all targets that are owed something. Raises redis.RedisError."""
+    """Of all targets that are owed something. Raises InboxUnavailableError."""
     queues = _queues(client)
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
@@ -65,8 +66,8 @@ def read_standing(client: "redis.Redis") -> OutboxStatus:
     for queue in queues:
         pipeline.zcard(queue)
         pipeline.zrange(queue, 0, 0, withscores=True)
-    time, dead, *found = pipeline.execute(raise_on_error=False)
-    now_ms = read_time_ms(time)
+    redis_time, dead, *found = pipeline.execute(raise_on_error=False)
+    now_ms = read_time_ms(redis_time)
     first = [row for rows in found[1::2] if isinstance(rows, list) for row in rows]
     first_ms = min((score for _, score in first), default=now_ms + 1)
     oldest_due_s = None if first_ms > now_ms else int(now_ms - first_ms) // 1000

@@ -1,8 +1,9 @@
-"""Whether two batches can make one name of a template, where the later one would overwrite the other's outputs. Pure.
+"""Whether two batches could share a name, so that one overwrites outputs of the other. Pure.
 
-A template is sound when {batch} and {key} can be read back from every name. A slash parts two values, and so does `=`,
-the one character that a template may hold and `encode_component` never gives: `a-b` and `c` would make the same as `a`
-and `b-c`. A date is always as long, or absent. Once the batch is read, so is all that is said of it, such as its model.
+A template is sound when {batch} and {key} can be read back from every name. A slash separates two
+values, and so does `=`, the one character that a template may hold and `encode_component` never
+produces: with a hyphen, `a-b` and `c` give the same as `a` and `b-c`. A date has one length, or is
+absent. Once the batch is read, so are its properties, such as the model.
 """
 
 import re
@@ -20,7 +21,7 @@ from receiver.outputs.templates import (
     parse_segments,
 )
 
-PARTING = "="
+SEPARATOR = "="
 DATE = "date"
 BATCH = Field("batch")
 Values = Mapping[str, str]
@@ -35,13 +36,17 @@ def require_no_clash(
     readable = _readable_fields(segments)
     if "batch" in readable and ("key" not in fields or "key" in readable):
         return
+
     need = "" if "batch" in fields else "the template needs {batch}: "
     clash = find_clash(segments, render)
     if clash is None:
-        example = "nobody can tell where {batch} begins or ends"
+        example = "names do not show where {batch} begins or ends"
     else:
         one, other, name = clash
-        example = f"two batches can make one name: {_words(one, fields)} and {_words(other, fields)} both give {name}"
+        example = (
+            f"two batches can make one name: {_words(one, fields)} and {_words(other, fields)}"
+            f" both give {name}"
+        )
     raise LayoutError(f"{need}{example}; write {_suggest(segments, pattern)} instead")
 
 
@@ -64,10 +69,13 @@ def _readable_fields(segments: tuple[Segment, ...]) -> set[str]:
 
 
 def _read_segment(segment: Segment, known: set[str]) -> set[str]:
-    """What can be read of one segment when some values are known: from both ends up to what nothing parts."""
+    """The fields of one segment that can be read when some values are known.
+
+    It reads from both ends, up to two values that nothing separates.
+    """
     learnt, pieces = set[str](), list(segment)
     for _ in range(2):  # from the left, then from the right
-        while pieces and (_name(pieces[0]) in {None, *known} or _is_parting(pieces[1:2])):
+        while pieces and (_name(pieces[0]) in {None, *known} or _is_separator(pieces[1:2])):
             learnt.add(_name(pieces.pop(0)) or "")
         pieces.reverse()
     names = {_name(piece) for piece in pieces} - {None}
@@ -80,12 +88,12 @@ def _name(piece: str | Field) -> str | None:
     return piece.name if isinstance(piece, Field) else None
 
 
-def _is_parting(pieces: list[str | Field]) -> bool:
-    return bool(pieces) and isinstance(pieces[0], str) and PARTING in pieces[0]
+def _is_separator(pieces: list[str | Field]) -> bool:
+    return bool(pieces) and isinstance(pieces[0], str) and SEPARATOR in pieces[0]
 
 
 def find_clash(segments: tuple[Segment, ...], render: Render) -> tuple[Values, Values, str] | None:
-    """Two results of different batches by their fields, and the name that both make; None where none was found."""
+    """Two results of different batches, by their fields, and the name that they share, if any."""
     literals = {piece for segment in segments for piece in segment[1:-1] if isinstance(piece, str)}
     values = [
         "a",
@@ -94,16 +102,14 @@ def find_clash(segments: tuple[Segment, ...], render: Render) -> tuple[Values, V
         "aba",
         *(text for each in sorted(literals) for text in (f"a{each}a", f"aa{each}")),
     ]
-    names = list(
-        dict.fromkeys(("batch", *(name for name in field_names(segments) if name != DATE), "key"))
-    )
+    varied = (name for name in field_names(segments) if name != DATE)
+    names = list(dict.fromkeys(("batch", *varied, "key")))
+
     seen = dict[str, Values]()
     for chosen in product(values, repeat=len(names)):
         one = dict(zip(names, chosen, strict=True))
-        name = render(
-            segments,
-            {DATE: "2026-01-31"} | {field: encode_component(text) for field, text in one.items()},
-        )
+        encoded = {field: encode_component(text) for field, text in one.items()}
+        name = render(segments, {DATE: "2026-01-31"} | encoded)
         other = seen.setdefault(name, one)
         if other["batch"] != one["batch"]:
             return other, one, name
@@ -117,7 +123,7 @@ def _words(values: Values, fields: tuple[str, ...]) -> str:
 
 
 def _suggest(segments: tuple[Segment, ...], pattern: re.Pattern[str] | None) -> str:
-    """The same template with the batch in a part of its own, or the usual one where that is none."""
+    """The same template with the batch as a folder of its own; else the default one."""
     kept = [_without_batch(segment) for segment in segments]
     *folders, last = [part for part in kept if part]
     text = "/".join([*folders, "{batch}", last])

@@ -1,4 +1,4 @@
-"""Any text becomes one component of an object name, and back.
+"""Any text as one component of an object name. Pure.
 
 Letters, digits, `.`, `-` and `_` stay as they are. Everything else becomes `!xx`, a byte of its
 UTF-8 in hex. `!` is the escape character because S3, GCS, Azure, Windows and Unix all take it; `%`
@@ -6,7 +6,8 @@ and `~` are on S3's list to avoid.
 
 Capitals are encoded by default, which makes a name safe everywhere. They may be kept where the
 storage tells `Key` and `key` apart. A name of one form never stands for another text in the other
-form: only encoded capitals give `!u`.
+form: only encoded capitals give `!u`. The tests decode names, and so prove that no two texts share
+one.
 
 >>> encode_component("request-7")
 'request-7'
@@ -14,23 +15,20 @@ form: only encoded capitals give `!u`.
 '!2e.!2fetc!2fpasswd'
 >>> encode_component("Größe")
 'Gr!c3!b6!c3!9fe!u1'
->>> decode_component("Gr!c3!b6!c3!9fe!u1"), decode_component("gr!c3!b6!c3!9fe!u1")
-('Größe', 'Größe')
->>> encode_component("Größe", "kept"), decode_component("Gr!c3!b6!c3!9fe", "kept")
-('Gr!c3!b6!c3!9fe', 'Größe')
+>>> encode_component("Größe", "kept")
+'Gr!c3!b6!c3!9fe'
 
 After `!` come two hex digits, or a letter that is none of them:
-* `!u<hex>` at the end: bit i is set when the i-th plain letter is upper-case. So no two names differ by case only, and
-  a file system that forgets case loses nothing. Left out where capitals are kept.
-* `!h<32 hex>` at the end: the text was too long; before it stands the start, the hex is of the whole text's sha256.
+* `!u<hex>` at the end: bit i is set when the i-th plain letter is upper-case. So no two names
+  differ by case only, and a file system that ignores case loses nothing. Left out where capitals
+  are kept.
+* `!h<32 hex>` at the end: the text was too long; its start is followed by the sha256 of all of it.
 * `!z` alone is the empty text, `!n` alone says that there was no value.
 """
 
 import re
 from hashlib import sha256
 from typing import Literal
-
-from receiver.errors import LayoutError
 
 Capitals = Literal["encoded", "kept"]
 
@@ -46,26 +44,26 @@ _is_plain = re.compile(_PLAIN).fullmatch
 _is_plain_in_any_case = re.compile(_PLAIN, re.IGNORECASE | re.ASCII).fullmatch
 _is_device = re.compile(_DEVICE, re.IGNORECASE | re.ASCII).match
 _special = re.compile(r"[^A-Za-z0-9._-]+|\A[_.]|\.\Z")
-_letters = re.compile(r"![0-9a-f]{2}|([A-Za-z])")
-_is_hashed = re.compile(rf"[A-Za-z0-9._!-]+!h[0-9a-f]{{{_DIGEST_CHARACTERS}}}").fullmatch
-_parts_of = re.compile(r"((?:[A-Za-z0-9._-]|![0-9a-f]{2})+)(?:!u([0-9a-f]+))?").fullmatch
 _escapes = re.compile(r"(?:![0-9a-f]{2})+")
+# "1" for an upper-case letter, "0" for a lower-case one; nothing for other characters.
 _CASE_BITS = {
     code: "1" if chr(code).isupper() else "0" if chr(code).islower() else None
     for code in range(128)
-}  # of a letter; of nothing else
+}
 
 
 def encode_component(text: str, capitals: Capitals = "encoded") -> str:
-    """The component for `text`: at most 180 characters of `A-Za-z0-9._-!`, for no other text, the same for ever.
+    """The component for `text`, and for no other text, unchanged in all versions.
 
-    It never begins with `_` or `.`, which belong to our own objects and to hidden files, and never ends with `.`.
+    It has at most 180 characters of `A-Za-z0-9._-!`. It never begins with `_` or `.`, which belong
+    to our own objects and to hidden files, and never ends with `.`.
     """
     keeps_capitals = capitals == "kept"
     if _is_plain(text) or (keeps_capitals and _is_plain_in_any_case(text)):
         return text
     if not text:
         return _EMPTY_COMPONENT
+
     body = guard_device(_special.sub(_escape, text))
     name = body if keeps_capitals else body + _case_mark(body)
     if len(name) <= MAX_COMPONENT_CHARACTERS:
@@ -74,7 +72,7 @@ def encode_component(text: str, capitals: Capitals = "encoded") -> str:
 
 
 def hashed_component(body: str, text: str) -> str:
-    """The first characters of an encoded `body`, never half an escape, and the digest of the `text` it stands for."""
+    """The start of an encoded `body`, cut before half an escape, and a digest of its `text`."""
     head = body[:_HEAD_CHARACTERS]
     cut = head.rfind("!", _HEAD_CHARACTERS - 2)
     if cut >= 0:
@@ -83,60 +81,15 @@ def hashed_component(body: str, text: str) -> str:
 
 
 def guard_device(body: str) -> str:
-    """Escape the first letter of what Windows takes for a device."""
+    """Escape the first letter of a name that Windows would open as a device."""
     return f"!{ord(body[0]):02x}{body[1:]}" if _is_device(body) else body
-
-
-def decode_component(name: str, capitals: Capitals = "encoded") -> str | None:
-    """The text that `encode_component` made `name` from.
-
-    Encoded capitals come back also when a file system has lower-cased the name.
-
-    None for a hashed name and for `!n`, which hold no text. Raises LayoutError for names that are never made.
-    """
-    keeps_capitals = capitals == "kept"
-    if _is_plain(name) or (keeps_capitals and _is_plain_in_any_case(name)):
-        return name
-    if name == _EMPTY_COMPONENT:
-        return ""
-    if name == ABSENT_COMPONENT or _is_hashed(name):
-        return None
-    parts = _parts_of(name)
-    if parts is None:
-        raise LayoutError(f"{name!r} is no name that this project writes")
-    body, mark = parts[1], int(parts[2] or "0", 16)
-    try:
-        text = _escapes.sub(_unescape, body if keeps_capitals else _restore_case(body, mark))
-    except UnicodeDecodeError:
-        text = ""
-    made = encode_component(text, capitals)
-    if name != made and (keeps_capitals or name != made.lower()):
-        raise LayoutError(f"{name!r} is no name that this project writes")
-    return text
 
 
 def _escape(match: re.Match[str]) -> str:
     return "!" + match[0].encode(errors="surrogatepass").hex("!")
 
 
-def _unescape(match: re.Match[str]) -> str:
-    return bytes.fromhex(match[0].replace("!", "")).decode(errors="surrogatepass")
-
-
 def _case_mark(body: str) -> str:
     letters = _escapes.sub("", body) if "!" in body else body
     mark = int("0" + letters.translate(_CASE_BITS)[::-1], 2)
     return f"!u{mark:x}" if mark else ""
-
-
-def _restore_case(body: str, mark: int) -> str:
-    position = -1
-
-    def restore(match: re.Match[str]) -> str:
-        nonlocal position
-        if not match[1]:
-            return match[0]
-        position += 1
-        return match[1].upper() if mark >> position & 1 else match[1].lower()
-
-    return _letters.sub(restore, body)

@@ -1,8 +1,9 @@
-"""Where a batch's objects lie: names below the storage root, made from OUTPUT_TEMPLATE and KEY_PATTERN.
+"""Names of a batch's objects below the storage root, from OUTPUT_TEMPLATE and KEY_PATTERN. Pure.
 
-`{batch}/{key}.json` gives every result its own object, `{batch}/{lang}.jsonl` groups the results by a named group of
-KEY_PATTERN, `{batch}/all.jsonl` puts them into one. Our own objects begin with `_`, which no template can make.
-Every value passes through `encode_component`, so a hostile key stays one harmless component.
+`{batch}/{key}.json` gives every result its own object, `{batch}/{lang}.jsonl` groups the results by
+a named group of KEY_PATTERN, `{batch}/all.jsonl` puts them into one. Our own objects begin with
+`_`, which no template can produce. Every value passes through `encode_component`, so that a hostile
+key stays one safe component.
 """
 
 import json
@@ -17,7 +18,6 @@ from receiver.outputs.clashes import require_no_clash
 from receiver.outputs.name_codec import (
     ABSENT_COMPONENT,
     Capitals,
-    decode_component,
     encode_component,
     guard_device,
     hashed_component,
@@ -30,25 +30,6 @@ from receiver.outputs.templates import (
     parse_pattern,
     parse_segments,
 )
-
-__all__ = [
-    "Namer",
-    "Template",
-    "batch_folder",
-    "decode_component",
-    "encode_component",
-    "errors_name",
-    "forms_name",
-    "index_name",
-    "input_name",
-    "manifest_name",
-    "oversize_name",
-    "retry_name",
-    "signature_name",
-    "table_name",
-    "unkeyed_name",
-    "unmatched_places",
-]
 
 MAX_SEGMENT_CHARACTERS = 240  # file systems allow 255, and a temporary name needs a few more
 CACHED_GROUPS = 4096
@@ -69,7 +50,7 @@ def index_name(batch: str) -> str:
 
 
 def signature_name(batch: str, manifest_sha256: str) -> str:
-    """Where the signature of a manifest lies: each content has its own, so two workers never replace each other's."""
+    """The signature of a manifest: one per content, so that workers never replace each other's."""
     return f"{batch_folder(batch)}/_manifest.{manifest_sha256[:16]}.sig"
 
 
@@ -78,17 +59,17 @@ def errors_name(batch: str) -> str:
 
 
 def forms_name(batch: str) -> str:
-    """Where the objects of the batch's forms are listed."""
+    """The list of the objects of the batch's forms."""
     return f"{batch_folder(batch)}/_forms.jsonl.gz"
 
 
 def table_name(batch: str) -> str:
-    """Where the table of a batch goes, without the ending that its form gives it."""
+    """The table of a batch, without the ending, which depends on its form."""
     return f"{batch_folder(batch)}/_table"
 
 
 def input_name(batch: str) -> str:
-    """Where the requests of a batch are kept as they were sent: gzip of JSON lines."""
+    """The requests of a batch as they were sent: gzip of JSON lines."""
     return f"{batch_folder(batch)}/_input.jsonl.gz"
 
 
@@ -97,19 +78,22 @@ def retry_name(batch: str) -> str:
 
 
 def unmatched_places(batch: str) -> tuple[str, str]:
-    """Where results go whose key KEY_PATTERN refuses: the object of a grouping template, the folder of another."""
+    """Where results go whose key KEY_PATTERN does not match.
+
+    The object is for a template that groups, the folder for another.
+    """
     folder = batch_folder(batch)
     return f"{folder}/_unmatched.jsonl", f"{folder}/_unmatched/"
 
 
 def unkeyed_name(batch: str, number: int, *, groups: bool) -> str:
-    """Where the result of line or index `number` goes when it has no key; `groups` as the template's."""
+    """The result of line or index `number` where it has no key; `groups` is the template's."""
     folder = batch_folder(batch)
     return f"{folder}/_unkeyed.jsonl" if groups else f"{folder}/_unkeyed/{number}.json"
 
 
 def oversize_name(batch: str, number: int) -> str:
-    """Where the line of that number goes, whole, when it is too long to be read."""
+    """The line of that number, complete, where it is too long to be parsed."""
     return f"{batch_folder(batch)}/_oversize/{number}.jsonl"
 
 
@@ -126,7 +110,10 @@ class Template:
     def parse(
         cls, text: str, key_pattern: str | None = None, capitals: Capitals = "encoded"
     ) -> "Template":
-        """Read `OUTPUT_TEMPLATE` and `KEY_PATTERN`. Raises LayoutError with what is wrong and what would be right."""
+        """Read OUTPUT_TEMPLATE and KEY_PATTERN.
+
+        Raises LayoutError with what is wrong and what would be right.
+        """
         pattern = parse_pattern(key_pattern)
         segments = parse_segments(text, pattern)
         require_no_clash(segments, pattern, _render)
@@ -144,7 +131,7 @@ class Template:
 
     @property
     def ending(self) -> str:
-        """What every name ends with, ".json" with its dot; empty when the template has no such ending."""
+        """What every name ends with, such as ".json"; empty where the template sets no ending."""
         last = self.segments[-1][-1]
         found = _extension(last) if isinstance(last, str) else None
         return found[0] if found else ""
@@ -169,7 +156,7 @@ class Template:
         return Namer(self, batch, values)
 
     def meta_values(self, metadata: Mapping[str, object] | None) -> dict[str, str | None]:
-        """What the names take from the webhook's metadata, by name; `bind` takes it in its place."""
+        """What the names use of the webhook's metadata, by name; enough for `bind`."""
         names = [
             name.removeprefix(META_PREFIX) for name in self.fields if name.startswith(META_PREFIX)
         ]
@@ -197,12 +184,10 @@ class Namer:
         self._encode = partial(encode_component, capitals=template.capitals)
         self._capitals = template.capitals
         self.groups = template.groups  # whether many results share an object
-        self.unmatched: int | None = (
-            0 if template.pattern else None
-        )  # results so far whose key KEY_PATTERN refused
-        self.folder = _own_folder(
-            template.segments, values
-        )  # of no other batch; None where its names share all
+        # Results so far whose key KEY_PATTERN does not match; None without a pattern.
+        self.unmatched: int | None = 0 if template.pattern else None
+        # Of this batch alone; None where it shares all folders with others.
+        self.folder = _own_folder(template.segments, values)
         self._segments = tuple(_fill(segment, values) for segment in template.segments)
         self._pattern = template.pattern
         captured = [name for name in template.fields if name != "key" and name not in values]
@@ -211,7 +196,10 @@ class Namer:
         self._around_key = None if self._pattern else _around_key(self._segments)
 
     def name(self, key: str) -> str:
-        """The object of one result under `key`, from the storage root. Keys that KEY_PATTERN refuses share a place."""
+        """The object of the result under `key`, from the storage root.
+
+        Keys that KEY_PATTERN does not match share a place.
+        """
         if self._around_key is not None:
             return f"{self._around_key[0]}{self._encode(key)}{self._around_key[1]}"
         match = self._pattern.fullmatch(key) if self._pattern else None
@@ -248,7 +236,7 @@ def _fill(segment: Segment, values: Mapping[str, str]) -> Segment:
 
 
 def _own_folder(segments: tuple[Segment, ...], values: Mapping[str, str]) -> str | None:
-    """The folders that begin every name of this batch, where one of them is the batch's."""
+    """The folders that every name of this batch begins with, up to the one of the batch."""
     for count, segment in enumerate(segments[:-1], 1):
         fields = field_names((segment,))
         if not values.keys() >= set(fields):
@@ -268,7 +256,7 @@ def _render(segments: tuple[Segment, ...], values: Mapping[str, str]) -> str:
 
 
 def _whole_segment(text: str) -> str:
-    """Values that are safe alone can make a device's name together, or be too long together."""
+    """Several safe values together can name a device of Windows, or be too long."""
     if len(text) <= MAX_SEGMENT_CHARACTERS:
         return guard_device(text)
     extension = _extension(text)
@@ -276,7 +264,7 @@ def _whole_segment(text: str) -> str:
 
 
 def _around_key(segments: tuple[Segment, ...]) -> tuple[str, str] | None:
-    """What stands before and after the key, when that is all it takes to name a result; so for most templates."""
+    """What stands before and after the key, where nothing else varies: so in most templates."""
     marked = [
         index
         for index, segment in enumerate(segments)

@@ -1,6 +1,7 @@
-"""The text of OUTPUT_TEMPLATE and KEY_PATTERN, read and checked; `receiver.outputs.paths` makes names of it.
+"""Parses and checks OUTPUT_TEMPLATE and KEY_PATTERN; `receiver.outputs.paths` makes names. Pure.
 
-Refused is what could lose a result: names that clash, that lead out of the storage root, that some storage can't hold.
+It refuses whatever could lose a result: names that clash, that lead out of the storage root, or
+that some storage can't hold.
 """
 
 import re
@@ -43,10 +44,14 @@ def parse_pattern(text: str | None) -> re.Pattern[str] | None:
 
 
 def parse_segments(text: str, pattern: re.Pattern[str] | None) -> tuple[Segment, ...]:
-    """What stands between the slashes of a template. Raises LayoutError with what is wrong and what would be right."""
+    """What stands between the slashes of a template.
+
+    Raises LayoutError with what is wrong and what would be right.
+    """
     if not text or not text.isprintable():
         raise LayoutError(
-            "the template is empty or holds control characters; write one such as {batch}/{key}.json"
+            "the template is empty or holds control characters; write one such as"
+            " {batch}/{key}.json"
         )
     segments = tuple(_parse_segment(part) for part in text.split("/"))
     fields = field_names(segments)
@@ -84,15 +89,17 @@ def _check_literals(segment: Segment, part: str) -> None:
         unsafe = _unsafe_literal(piece) if isinstance(piece, str) else None
         if unsafe:
             raise LayoutError(
-                f"the template can't hold {unsafe[0]!r}; outside braces write letters, digits and . _ - = only"
+                f"the template can't hold {unsafe[0]!r}; outside braces write letters, digits and"
+                " . _ - = only"
             )
     first, last = segment[0], segment[-1]
     if isinstance(first, str) and first.startswith(("_", ".")):
         raise LayoutError(
-            f"{part!r} can't begin with {first[0]!r}: such names are the receiver's own, hidden, or lead out"
+            f"{part!r} can't begin with {first[0]!r}: such names are the receiver's own, hidden, or"
+            " lead out; choose another beginning"
         )
     if isinstance(last, str) and last.endswith("."):
-        raise LayoutError(f"{part!r} can't end with a dot: Windows drops it")
+        raise LayoutError(f"{part!r} can't end with a dot, which Windows drops: take it off")
     if isinstance(first, str) and guard_device(first) != first:
         raise LayoutError(f"{part!r} begins like a device of Windows; choose another word")
 
@@ -103,7 +110,8 @@ def _check_fields(fields: tuple[str, ...], captured: tuple[str, ...]) -> None:
         if not is_meta and name not in FIXED_FIELDS and name not in captured:
             known = ", ".join((*FIXED_FIELDS, "meta.<name>", *captured))
             raise LayoutError(
-                f"the template's field {{{name}}} is unknown; known: {known}; KEY_PATTERN's groups add to them"
+                f"the template's field {{{name}}} is unknown; known: {known}; KEY_PATTERN's groups"
+                " add to them"
             )
 
 
@@ -124,12 +132,14 @@ def _check_key_place(segments: tuple[Segment, ...]) -> None:
         ]
         if "key" in names and from_key:
             raise LayoutError(
-                f"{{{from_key[0]}}} and {{key}} need a slash between them, or two keys could share a name"
+                f"{{{from_key[0]}}} and {{key}} need a slash between them, or two keys could share"
+                " a name"
             )
     ending = segments[-1][-1]
     if len(segments) == 1 and not (isinstance(ending, str) and "." in ending):
         raise LayoutError(
-            "a template without a slash needs an ending such as .json, or a key could be a batch's folder"
+            "a template without a slash needs an ending such as .json, or a key could be a batch's"
+            " folder"
         )
 
 

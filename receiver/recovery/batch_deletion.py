@@ -39,7 +39,7 @@ class BatchDeleter:
         self._unread: Unread | None = None  # a listed one that may need any of them
 
     def plan(self, name: str, *, force: bool) -> Deletion:
-        """Decide on a batch. `force` also deletes one whose counts don't balance."""
+        """Decide on a batch. `force` also deletes one whose counts don't add up."""
         deletion = Deletion(name, refusal=self._judge_record(name, force=force))
         if deletion.refusal:
             return deletion

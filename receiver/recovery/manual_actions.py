@@ -9,7 +9,7 @@ from receiver.batch_names import BatchName
 from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.operations import Batch
 from receiver.gemini.project_client import ProjectClient, open_batches
-from receiver.inbox.job_queue import JobQueue
+from receiver.inbox.job_queue import JobQueue, accept_and_enqueue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.recovery.expiry import find_expired
 from receiver.recovery.replay import ReplayCounts, Verdict, Window, find_stored, replay
@@ -51,20 +51,15 @@ class Readmission:
         doubtful = [batch for batch in batches if batch.name not in pending]
         expired = find_expired(doubtful, gives_results, time.time())
         if not self._dry_run:
-            pending |= self._enqueue([batch for batch in batches if batch.name not in expired])
+            missing = [batch for batch in batches if batch.name not in expired]
+            arrivals = [Arrival(one.name, one.event, "replay", reopen="all") for one in missing]
+            fresh = accept_and_enqueue(self._inbox, self._job_queue, arrivals)
+            pending |= {batch.name for batch in missing} - fresh
 
         return [
             "expired" if one.name in expired else "pending" if one.name in pending else "queued"
             for one in batches
         ]
-
-    def _enqueue(self, batches: Sequence[Batch]) -> set[str]:
-        """Gives the names of those that were pending already."""
-        arrivals = [Arrival(one.name, one.event, "replay", reopen="all") for one in batches]
-        opened = self._inbox.accept(arrivals)
-        fresh = {batch.name for batch, is_opened in zip(batches, opened, strict=True) if is_opened}
-        self._job_queue.enqueue(fresh)
-        return {batch.name for batch in batches} - fresh
 
 
 def replay_one(
@@ -97,9 +92,9 @@ def store_again(
     batch = _get_with_results(batches, name)
     if dry_run:
         return
-    if not Inbox(client).accept([Arrival(name, batch.event, "again", reopen="all")])[0]:
+    arrival = Arrival(name, batch.event, "again", reopen="all")
+    if not accept_and_enqueue(Inbox(client), JobQueue(client), [arrival]):
         raise GeminiError(f"{name} is being worked on; wait until it is stored, then ask again")
-    JobQueue(client).enqueue([name])
 
 
 def _get_with_results(batches: ProjectClient, name: str) -> Batch:

@@ -16,7 +16,7 @@ from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient
 from receiver.gemini.retention import moment
 from receiver.inbox.entries import Entry, may_pass
-from receiver.inbox.job_queue import JobQueue
+from receiver.inbox.job_queue import JobQueue, accept_and_enqueue
 from receiver.inbox.ledger import Arrival, Inbox, Reopen
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import COUNTERS, translate_redis_errors
@@ -168,7 +168,9 @@ class _Admission:
         expired = find_expired(doubtful, self._gives_results, self._run.began_ms / 1000)
         judged |= dict.fromkeys(expired, "expired")
 
-        opened = self._open([batch for batch in missing if batch.name not in expired])
+        arrivals = [self._arrival(batch) for batch in missing if batch.name not in expired]
+        fresh = accept_and_enqueue(self._inbox, self._job_queue, arrivals)
+        opened = [batch for batch in missing if batch.name in fresh]
         missed = [one.name for one in opened if one.name not in known and self._is_missed(one)]
         self._count(len(missed))
         self._report.missed += missed
@@ -178,13 +180,6 @@ class _Admission:
             if judged[batch.name] != "expired":
                 self._note_expiring(batch)
         return [judged[batch.name] for batch in batches]
-
-    def _open(self, missing: Sequence[Batch]) -> list[Batch]:
-        """Queue these. Gives those whose entry is opened by that."""
-        is_new = self._inbox.accept([self._arrival(batch) for batch in missing])
-        opened = [batch for batch, is_opened in zip(missing, is_new, strict=True) if is_opened]
-        self._job_queue.enqueue(batch.name for batch in opened)
-        return opened
 
     def _arrival(self, batch: Batch) -> Arrival:
         reopen: Reopen = "all" if batch.name in self._passing else "done"

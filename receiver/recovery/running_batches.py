@@ -120,10 +120,11 @@ def _cut(text: str | None) -> str | None:
     return None if text is None else text[:MAX_TEXT].encode(errors="replace").decode()
 
 
+@translate_redis_errors()
 def read_running(client: "redis.Redis", projects: Sequence[str], now_ms: int) -> list[RunningNow]:
     """What runs of each project that was reconciled lately, without what is stored by now.
 
-    Raises redis.RedisError.
+    Raises InboxUnavailableError.
     """
     pipeline = client.pipeline(transaction=False)
     for project in projects:

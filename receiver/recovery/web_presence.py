@@ -21,7 +21,7 @@ from receiver.gemini.webhook_evidence import Evidence
 from receiver.gemini.webhook_reports import ServedProject, WebProcess, read_web_process
 from receiver.gemini.webhook_setup import look_at_webhooks
 from receiver.inbox.foreign import read_or
-from receiver.inbox.redis import WEB_PROCESSES, now_ms, read_time_ms
+from receiver.inbox.redis import WEB_PROCESSES, now_ms, read_time_ms, translate_redis_errors
 from receiver.settings.settings import Settings
 
 WRITE_EVERY_S = 5.0
@@ -32,13 +32,14 @@ UNSETTLED_PAUSE_S = 60.0
 log = logging.getLogger(__name__)
 
 
+@translate_redis_errors()
 def read_web_processes(client: "redis.Redis") -> list[WebProcess]:
-    """Those seen lately, by Redis' clock. Raises redis.RedisError."""
+    """Those seen lately, by Redis' clock. Raises InboxUnavailableError."""
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
     pipeline.hgetall(WEB_PROCESSES)
-    time, rows = pipeline.execute(raise_on_error=False)
-    return _alive(rows, read_time_ms(time)) if isinstance(rows, dict) else []
+    redis_time, rows = pipeline.execute(raise_on_error=False)
+    return _alive(rows, read_time_ms(redis_time)) if isinstance(rows, dict) else []
 
 
 def _alive(rows: Mapping[Any, Any], now_ms: int) -> list[WebProcess]:

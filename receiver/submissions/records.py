@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from receiver.errors import AlreadyStoredError, SubmissionError
-from receiver.outputs.paths import batch_folder, encode_component
+from receiver.outputs.name_codec import encode_component
+from receiver.outputs.paths import batch_folder
 from receiver.storage import Storage
 from receiver.submissions.parts import Kind, Part
 from receiver.tolerant_json import tolerant_reader

@@ -85,7 +85,7 @@ class AcceptBatcher:
             self._refuse(group, error)
         except Exception:
             # The next group may succeed; a task that ended would accept no more.
-            log.exception("intake.failed")
+            log.exception("accept.failed")
             self._refuse(group, InboxUnavailableError("the inbox failed"))
         else:
             self._answer(group, verdicts)

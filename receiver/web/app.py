@@ -58,8 +58,8 @@ async def _open_state(
         sweeper.start()
         stack.callback(sweeper.stop)
 
-        run = functools.partial(reconcile_due_projects, settings, client)
-        reconciler = ReconcileScheduler(client, settings, run)
+        reconcile = functools.partial(reconcile_due_projects, settings, client)
+        reconciler = ReconcileScheduler(client, settings, reconcile)
         reconciler.start()
         stack.callback(reconciler.stop)
 

@@ -4,6 +4,7 @@ import redis
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import WRITE_PROBE
 from receiver.inbox.redis_health import WRITE_REFUSALS, find_write_obstacle
 from receiver.status.threads import Shared, Threads
@@ -34,7 +35,7 @@ class Readiness:
             obstacle = await self._threads.run(
                 lambda: find_write_obstacle(self._client, WRITE_PROBE)
             )
-        except (redis.RedisError, TimeoutError, OSError):
+        except (InboxUnavailableError, TimeoutError):
             return AWAY
         return obstacle if obstacle is None or obstacle in WRITE_REFUSALS.values() else OTHER
 

@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 class Rejection(NamedTuple):
     """What becomes of one kind of rejected delivery. The cause goes to the log."""
 
+    errors: type[Exception] | tuple[type[Exception], ...]
     status: int
     event: str  # of the log line
     level: int
@@ -57,38 +58,39 @@ class Rejection(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-_UNAVAILABLE = Rejection(
-    503,
-    "delivery.unavailable",
-    logging.ERROR,
-    "unavailable",
-    "try again later",
-    {"retry-after": "5"},
-)
 # The first that fits the error. No answer gives a hint to somebody who forges deliveries.
-REJECTIONS: tuple[tuple[type[Exception], Rejection], ...] = (
-    (
+REJECTIONS = (
+    Rejection(
         SignatureError,
-        Rejection(
-            401,
-            "delivery.refused",
-            logging.WARNING,
-            "refused",
-            "the delivery is not proven to come from Gemini",
-        ),
+        401,
+        "delivery.refused",
+        logging.WARNING,
+        "refused",
+        "the delivery is not proven to come from Gemini",
     ),
-    (EventError, Rejection(400, "delivery.malformed", logging.WARNING, "malformed")),
-    (InboxUnavailableError, _UNAVAILABLE),
-    (KeySetUnavailableError, _UNAVAILABLE),
-    (
+    Rejection(EventError, 400, "delivery.malformed", logging.WARNING, "malformed"),
+    Rejection(
+        (InboxUnavailableError, KeySetUnavailableError),
+        503,
+        "delivery.unavailable",
+        logging.ERROR,
+        "unavailable",
+        "try again later",
+        {"retry-after": "5"},
+    ),
+    Rejection(
         ClientDisconnect,
-        Rejection(400, "delivery.aborted", logging.INFO, answer="the delivery ended too early"),
+        400,
+        "delivery.aborted",
+        logging.INFO,
+        answer="the delivery ended too early",
     ),
-    (
+    Rejection(
         Exception,
-        Rejection(
-            500, "delivery.crashed", logging.ERROR, answer="this went wrong here; it is logged"
-        ),
+        500,
+        "delivery.crashed",
+        logging.ERROR,
+        answer="this went wrong here; it is logged",
     ),
 )
 
@@ -208,7 +210,7 @@ class WebhookEndpoint:
 
     def _reject(self, error: Exception, request: Request) -> Response:
         """Log, count and answer what REJECTIONS say of the error."""
-        rejection = next(rejection for kind, rejection in REJECTIONS if isinstance(error, kind))
+        rejection = next(one for one in REJECTIONS if isinstance(error, one.errors))
         parts: AppState = request.app.state.parts
         scheme, cause = _claimed_scheme(request), str(error) or type(error).__name__
 

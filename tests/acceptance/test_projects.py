@@ -47,14 +47,17 @@ class Projects:
         return CLIENT.post(self.world.web_url + path, headers=headers, content=body).status_code
 
 
+@pytest.fixture(scope="module")
+def acme_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("acme")
+    with running_sandbox(folder, "--pending", "0.05", "--running", "0.05") as url:
+        yield url
+
+
 @pytest.fixture
-def projects(world: World) -> Iterator[Projects]:
-    folder = world.folder / "acme"
-    folder.mkdir()
-    with (
-        running_sandbox(folder, "--pending", "0.05", "--running", "0.05") as acme_url,
-        routing_keys({"key-default": world.gemini_url, "key-acme": acme_url}) as router,
-    ):
+def projects(world: World, acme_url: str) -> Iterator[Projects]:
+    CLIENT.delete(f"{acme_url}/sandbox/state").raise_for_status()
+    with routing_keys({"key-default": world.gemini_url, "key-acme": acme_url}) as router:
         settings = world.settings | {
             "GEMINI_BASE_URL": router.url,
             "GEMINI_API_KEY": "key-default",

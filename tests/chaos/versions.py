@@ -7,6 +7,7 @@ jobs, leases that were handed back or cut off, counters, manifests, and what was
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,22 +99,27 @@ def export_older(folder: Path) -> Version:
 
 
 def two_versions(options: Options) -> Report:
-    """A deploy and a rollback, one process after the other, while batches arrive."""
+    """A deploy and a rollback at once, each one process after the other, while batches arrive."""
     report = Report("two versions", options.seed)
     options.folder.mkdir(parents=True, exist_ok=True)
     older, newer = export_older(options.folder / "older"), Version("newer", ROOT)
-    for way, before, after in (("deploy", older, newer), ("rollback", newer, older)):
-        folder = options.folder / way
-        with (
-            running_system(folder, options.seed, settings=SETTINGS) as system,
-            Watcher(system.outputs) as watcher,
-        ):
-            assert system.web is not None
-            stop(system.web)
-            change = Change(report, way, system, before, after)
+    with ThreadPoolExecutor() as pool:  # each mostly waits
+        deploy = pool.submit(_change, options, report, "deploy", older, newer)
+        rollback = pool.submit(_change, options, report, "rollback", newer, older)
+    deploy.result()
+    rollback.result()
+    return report
+
+
+def _change(options: Options, report: Report, way: str, before: Version, after: Version) -> None:
+    folder = options.folder / way
+    with running_system(folder, options.seed, settings=SETTINGS) as system:
+        assert system.web is not None
+        stop(system.web)
+        change = Change(report, way, system, before, after)
+        with Watcher(system.outputs) as watcher:
             change.run(options.size(60, 8))
             change.judge(watcher)
-    return report
 
 
 @dataclass

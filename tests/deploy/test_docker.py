@@ -20,6 +20,7 @@ from tests.deploy.reading import (
     read_yaml,
     require_secrets,
 )
+from tests.programs import require_module
 from tests.running import answers, running_program
 from tests.waiting import eventually
 
@@ -117,6 +118,7 @@ def test_health_check_tells_a_web_process(world: World) -> None:
 
 @pytest.mark.parametrize("name", COMPOSE)
 def test_compose_file_is_one(name: str, tmp_path: Path) -> None:
+    require_module("check_jsonschema")
     path = tmp_path / "compose.json"
     path.write_text(json.dumps(read_yaml(f"docker/{name}")))
     argv = [

@@ -49,7 +49,7 @@ def logged_in(path: Path) -> Iterator[tuple[str, set[str]]]:
     module = ast.parse(path.read_text())
     for node in ast.walk(module):
         match node:
-            case ast.Call(func=ast.Name(id="Rejection"), args=[_, event, level, *_]):
+            case ast.Call(func=ast.Name(id="Rejection"), args=[_, _, event, level, *_]):
                 levels = {ast.unparse(level).removeprefix("logging.").lower()}
             case ast.Call(args=[_, ast.Attribute(value=ast.Name(id="rejection"), attr="event")]):
                 continue  # one of those

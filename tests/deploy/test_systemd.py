@@ -83,7 +83,7 @@ def test_unit_stops_in_time(name: str) -> None:
 
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_finds_nothing_wrong(name: str, tmp_path: Path) -> None:
-    require("systemd-analyze")
+    require("systemd-analyze", "systemd")
     unit = tmp_path / UNITS[name].replace("@", "@1")
     unit.write_text(
         (DEPLOY / "systemd" / UNITS[name]).read_text().replace(BIN, sysconfig.get_path("scripts"))

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote, unquote
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from tests.object_server.faults import Kind
 
 PAGE = 1000
+QUOTES = {"&quot;": '"', "&apos;": "'"}
 MISSING = (404, "NoSuchKey")
 
 
@@ -141,9 +142,11 @@ class Bucket:
         if request.method == "DELETE":
             self.objects.pop(request.name, None)
             return Answer(204)
-        for name in re.findall(rb"<Key>(.*?)</Key>", request.body):
-            self.objects.pop(name.decode(), None)
-        return Answer(200, b"<DeleteResult></DeleteResult>")
+        names = re.findall(r"<Key>(.*?)</Key>", request.body.decode())
+        for name in names:
+            self.objects.pop(unescape(name, QUOTES), None)
+        rows = "".join(f"<Deleted><Key>{name}</Key></Deleted>" for name in names)
+        return Answer(200, f"<DeleteResult>{rows}</DeleteResult>".encode())
 
     def _list(self, request: Request) -> Answer:
         prefix = request.query.get("prefix", [""])[0]

@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from google import genai
-from google.genai import types
 
 from deploy.sandbox.processes import allocate_port, start, stop
+from tests.programs import require_module
 from tests.sandbox.callbacks import Callbacks
+
+if TYPE_CHECKING:
+    from google import genai
+    from google.genai import types
 
 Json = dict[str, Any]
 KEY = "a-key"
@@ -128,21 +131,26 @@ def start_sandbox(tmp_path: Path) -> Iterator[Callable[..., Sandbox]]:
 
 
 @pytest.fixture(scope="session")
-def shared_client(shared_sandbox: Sandbox) -> Iterator[genai.Client]:
+def shared_client(shared_sandbox: Sandbox) -> "Iterator[genai.Client]":
+    require_module("google.genai")
+    from google import genai  # noqa: PLC0415 - only `.[test-all]` installs it
+    from google.genai import types  # noqa: PLC0415 - likewise
+
     options = types.HttpOptions(base_url=shared_sandbox.url)
     with genai.Client(api_key=KEY, http_options=options) as made:
         yield made
 
 
 @pytest.fixture
-def client(sandbox: Sandbox, shared_client: genai.Client) -> genai.Client:  # noqa: ARG001 - the sandbox is emptied after
+def client(sandbox: Sandbox, shared_client: "genai.Client") -> "genai.Client":  # noqa: ARG001 - the sandbox is emptied after
     """The official SDK; nothing but its base URL is changed."""
     return shared_client
 
 
 @pytest.fixture
-def wait_job(client: genai.Client) -> Callable[[str], types.BatchJob]:
+def wait_job(client: "genai.Client") -> "Callable[[str], types.BatchJob]":
     """The guide's polling loop with shorter sleeps."""
+    from google.genai import types  # noqa: PLC0415 - only `.[test-all]` installs it
 
     def wait(name: str) -> types.BatchJob:
         def ended() -> types.BatchJob | None:

@@ -43,7 +43,7 @@ def run(argv: list[str], url: str, folder: Path) -> Ran:
 
 def provide_node_modules(folder: Path) -> None:
     """Let modules in the folder import the SDK; skips where Node or the SDK is missing."""
-    require("node")
+    require("node", "nodejs")
     if not (NODE_MODULES / "@google" / "genai").is_dir():
         give_up("@google/genai", "npm install --prefix .node @google/genai@3")
     (folder / "node_modules").symlink_to(NODE_MODULES)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.programs import require_module
 from tests.sandbox.api.test_batches import inline, rows_of
 from tests.sandbox.conftest import Json, Sandbox
 from tests.sandbox.printed_samples import sample
@@ -45,6 +46,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., Ran]:
     """Run sources as one script in a folder of its own; a sample follows what it continues."""
+    require_module("google.genai")
     sleep = time.sleep
     for name, value in environment(sandbox.url).items():
         monkeypatch.setenv(name, value)

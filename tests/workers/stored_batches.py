@@ -14,6 +14,7 @@ from receiver.outputs.paths import Template
 from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import LocalStorage
 from tests import nasty
+from tests.programs import require_module
 from tests.workers.forms import reading
 from tests.workers.storing import GROUPED, put_input, store
 from workers.results.lines import MAX_LINE_BYTES
@@ -123,6 +124,7 @@ def _grouped_forms(storage: LocalStorage) -> None:
 
 
 def _table(storage: LocalStorage) -> None:
+    require_module("pyarrow")
     store(storage, ANSWERS, 3, OUTPUT_FORMS="table", proof_key=KEY)
 
 

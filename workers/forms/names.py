@@ -7,7 +7,8 @@ a folder all of them end alike, so that nothing but this ending is replaced.
 """
 
 from receiver.outputs.forms import Form
-from receiver.outputs.paths import Template, batch_folder, encode_component, unkeyed_name
+from receiver.outputs.name_codec import encode_component
+from receiver.outputs.paths import Template, batch_folder, unkeyed_name
 
 RAW_ENDING = ".json"  # of our own folders, whatever the template
 OWN_FOLDERS = ("_unkeyed", "_unmatched")

@@ -49,7 +49,7 @@ def read_failures(
     if not storage.read_to_file(name, path):
         raise StorageError(f"{name} is not there: see `verify`", retryable=False)
     with path.open("rb") as errors:
-        for row in read_index(storage, manifest.batch.removeprefix("batches/"), scratch):
+        for row in read_index(storage, manifest.batch, scratch):
             if row.outcome in ERROR_FILE:
                 yield row, _next_reason(errors, row)
             elif row.outcome not in ANSWERED:

@@ -82,7 +82,8 @@ BUILD = Metric("gbr_build_info", "gauge", "1; the label names the version", ("ve
 ENTRIES = Metric(
     "gbr_inbox_entries",
     "gauge",
-    "batches in the inbox: pending (open or leased), done in the last 8 days, buried in the last 30",
+    "batches in the inbox: pending (open or leased), done in the last 8 days, buried in the last"
+    " 30",
     ("state",),
 )
 DUE_ENTRIES = Metric("gbr_inbox_due_entries", "gauge", "pending batches that a worker should be at")
@@ -170,7 +171,8 @@ BURIED_BATCHES = Metric("gbr_buried_batches_total", "counter", "batches that wer
 NOTICES = Metric(
     "gbr_notices_total",
     "counter",
-    "tries to send a notice by their end: delivered, failed (it is sent again), dead (no more tries)",
+    "tries to send a notice by their end: delivered, failed (it is sent again), dead (no more"
+    " tries)",
     ("type", "result"),
 )
 OUTBOX = Metric(

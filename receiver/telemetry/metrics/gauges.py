@@ -58,13 +58,12 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
     pipeline.llen(open_queue(client).key)
     for project in projects:
         pipeline.hmget(project_key(RECONCILE, project.name), "began", "complete")
-    time, counted, older, pending, buried, done, oldest, queued, *looks = pipeline.execute(
+    redis_time, counted, older, pending, buried, done, oldest, queued, *runs = pipeline.execute(
         raise_on_error=False
     )
-    now_ms = read_time_ms(time)
-    first_ms = (
-        min((score for _, score in oldest), default=now_ms) if isinstance(oldest, list) else now_ms
-    )
+
+    now_ms = read_time_ms(redis_time)
+    scores = [score for _, score in oldest] if isinstance(oldest, list) else []
     sizes = {
         definitions.ENTRIES.field("pending"): pending,
         definitions.ENTRIES.field("buried"): buried,
@@ -72,18 +71,18 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         definitions.DUE_ENTRIES.field(): read_or(None, lambda: client.zcount(DUE, "-inf", now_ms)),
         definitions.QUEUED_JOBS.field(): queued,
     }
+
     return {
         **read_counts(counted),
         **{f"gbr_{name}_total": value for name, value in read_counts(older).items()},
         definitions.REDIS_UP.field(): 1,
         definitions.REDIS_WRITABLE.field(): float(find_write_obstacle(client) is None),
-        **{
-            field: size for field, size in sizes.items() if isinstance(size, int)
-        },  # else somebody else's: unknown
-        definitions.OLDEST_DUE.field(): max(0.0, (now_ms - first_ms) / 1000),
+        # Where a key holds something foreign, Redis returns an error instead of a size.
+        **{field: size for field, size in sizes.items() if isinstance(size, int)},
+        definitions.OLDEST_DUE.field(): max(0.0, (now_ms - min(scores, default=now_ms)) / 1000),
         **_count_workers(client, now_ms),
         **_read_outbox(client),
-        **_read_looks(projects, looks),
+        **_read_reconcile_runs(projects, runs),
         **_read_running(client, projects, now_ms),
         **_count_faults(projects, read_web_processes(client)),
     }
@@ -105,15 +104,17 @@ def _count_workers(client: "redis.Redis", now_ms: int) -> dict[str, float]:
     return {definitions.WORKERS.field(state): states.count(state) for state in ("idle", "busy")}
 
 
-def _read_looks(projects: list[Project], looks: list[Any]) -> dict[str, float]:
-    found = {}
-    for project, moments in zip(projects, looks, strict=True):
-        known = moments if isinstance(moments, list) else [None, None]
-        for metric, moment in zip(
-            (definitions.RECONCILED, definitions.RECONCILED_COMPLETELY), known, strict=True
+def _read_reconcile_runs(projects: list[Project], runs: list[Any]) -> dict[str, float]:
+    """`runs` are the times in ms when the last run and the last complete one of each began."""
+    found = dict[str, float]()
+    for project, times in zip(projects, runs, strict=True):
+        if not isinstance(times, list):
+            continue
+        for metric, text in zip(
+            (definitions.RECONCILED, definitions.RECONCILED_COMPLETELY), times, strict=True
         ):
-            if (moment_ms := read_number(moment)) is not None:
-                found[metric.field(project.label)] = moment_ms / 1000
+            if (time_ms := read_number(text)) is not None:
+                found[metric.field(project.label)] = time_ms / 1000
     return found
 
 

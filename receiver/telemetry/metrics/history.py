@@ -14,7 +14,7 @@ SLOTS = 48
 
 
 def fetch_history(client: "redis.Redis", slots: int = SLOTS) -> list[Slot]:
-    """The last half hours, oldest first; the last one is still running. Raises InboxUnavailableError."""
+    """The last half hours, oldest first; the last one is not over. Raises InboxUnavailableError."""
     with translate_redis_errors():
         last = now_ms(client) // 1000 // SLOT_S
         numbers = range(last - slots + 1, last + 1)

@@ -75,7 +75,7 @@ FASTAPI = Subject(
     _keys("seen:*"),
     None
     if importlib.util.find_spec("fastapi")
-    else "fastapi is not installed: pip install -e '.[test,bench]'",
+    else "fastapi is not installed: pip install -e '.[test-all]'",
 )
 GO = Subject(
     "go",

@@ -8,6 +8,7 @@ import redis
 
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
+from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import WRITE_PROBE, connect
 from receiver.inbox.redis_health import find_write_obstacle
 from tests.waiting import eventually
@@ -75,6 +76,6 @@ def test_user_of_our_keys_alone_may_accept(tmp_path: Path) -> None:
 def test_absent_redis_is_an_error() -> None:
     with (
         connect(f"redis://127.0.0.1:{allocate_port()}/0") as nowhere,
-        pytest.raises(redis.RedisError),
+        pytest.raises(InboxUnavailableError),
     ):
         find_write_obstacle(nowhere)

@@ -1,4 +1,4 @@
-"""No template that passes lets a batch overwrite another one's outputs; one that could is refused with the clash."""
+"""No accepted template lets a batch overwrite outputs of another; a refusal shows the clash."""
 
 import re
 from dataclasses import replace
@@ -126,7 +126,7 @@ def test_refused_template_shows_a_clash_and_a_way(text: str) -> None:
         assert given_values[0]["batch"] != given_values[1]["batch"]
         assert {shown(text, values) for values in given_values} == {name}
     else:
-        assert "X" in text or "nobody can tell" in refusal
+        assert "X" in text or "do not show where" in refusal
         instead = refusal.partition("; write ")[2].removesuffix(" instead")
     Template.parse(instead)
 
@@ -167,7 +167,7 @@ def shown(text: str, values: dict[str, str]) -> str:
         ("{meta.x}{batch}/{key}.json", "write {meta.x}/{batch}/{key}.json instead"),
         (
             "{batch}X{key}.json",
-            "nobody can tell where {batch} begins or ends; write {batch}/{key}.json instead",
+            "names do not show where {batch} begins or ends; write {batch}/{key}.json instead",
         ),
         (
             "all.jsonl",

@@ -91,7 +91,7 @@ def test_problems_are_sentences() -> None:
         ),
         (
             made(2, ok=1, empty=1, retry=FULL, project="acme"),
-            "resubmit acme/b1 --input FILE`",
+            "resubmit acme/batches/b1 --input FILE`",
         ),
         (made(2, 1, ok=1, retry=EMPTY), "resubmit b1 --input FILE`"),
         (made(2, ok=1, unkeyed=1, retry=EMPTY), "resubmit b1 --input FILE`"),

@@ -6,7 +6,10 @@ from receiver.outputs.model_table import MODELS
 from receiver.outputs.models import model_warnings
 
 DAY = date(2026, 11, 28)
-SHUT = "is shut since {}: Gemini will refuse the batch, or fail it; take gemini-3.8-flash or gemini-3.5-flash-lite"
+SHUT = (
+    "is shut since {}: Gemini will refuse the batch, or fail it; take gemini-3.8-flash or"
+    " gemini-3.5-flash-lite"
+)
 CLOSED = "{} is closed to new projects, which can take gemini-3.8-flash or gemini-3.5-flash-lite"
 
 

@@ -257,3 +257,9 @@ def test_own_objects_lie_in_the_batch_folder(batch: str) -> None:
 
 def test_hostile_batch_id_stays_one_folder() -> None:
     assert paths.manifest_name("batches/../x") == "!2e.!2fx/_manifest.json"
+
+
+@pytest.mark.parametrize("name", ["b1x7", "batches/b1x7", "acme/batches/b1x7"])
+def test_each_form_of_a_name_gives_one_folder(name: str) -> None:
+    assert paths.manifest_name(name) == "b1x7/_manifest.json"
+    assert Template.parse("{batch}/{key}.json").bind(name).name("k") == "b1x7/k.json"

@@ -97,8 +97,8 @@ def test_wrong_value_names_its_project(variable: str, value: str, words: str) ->
 def test_shared_secret_stops_the_start() -> None:
     told = refusal_of(DEFAULT | ACME | {"GEMINI_WEBHOOK_SECRET": f"{OTHER_TEXT} {SECRET_TEXT}"})
     assert (
-        "GEMINI_WEBHOOK_SECRET__ACME: the same value is in GEMINI_WEBHOOK_SECRET; each project needs its own"
-        in told
+        "GEMINI_WEBHOOK_SECRET__ACME: the same value is in GEMINI_WEBHOOK_SECRET; each project"
+        " needs its own" in told
     )
     assert SECRET_TEXT not in told
 

@@ -6,7 +6,7 @@ import pytest
 from receiver.storage import Storage, open_storage
 from tests.storage_servers import Bucket
 
-BUCKETS = ("seaweedfs", "moto", "azurite")
+BUCKETS = ("own_s3", "seaweedfs", "azurite")
 
 
 @pytest.fixture(params=["local", *BUCKETS])

@@ -58,9 +58,12 @@ def test_refused_credentials_are_said(
 @pytest.mark.parametrize(
     "call", [call for call in CALLS if call != "delete"]
 )  # where there is nothing to delete
-def test_missing_bucket_is_said(bucket: Bucket, call: str) -> None:
+def test_missing_bucket_is_said(
+    strict_bucket: Bucket, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Above all, it is not taken for a bucket in which nothing is stored."""
-    said = trouble_of(bucket.missing, call)
+    strict_bucket.enter(monkeypatch)
+    said = trouble_of(strict_bucket.missing, call)
     assert "create the bucket that STORAGE_URL names" in said
     assert "NoSuchBucket" in said or "ContainerNotFound" in said
 

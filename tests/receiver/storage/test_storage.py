@@ -1,4 +1,4 @@
-"""What every storage does: one suite for a folder, and real servers of S3 and Azure."""
+"""What every storage does: a folder, our small S3, and real servers of S3 and Azure."""
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor

@@ -144,7 +144,7 @@ def test_health_needs_nothing(web_url: str) -> None:
 
 
 def test_redis_that_takes_no_writes_is_not_ready(sandbox_url: str, tmp_path: Path) -> None:
-    """It answers every PING; a delivery would get a 503. A flood of questions writes no more than one a second."""
+    """It answers PING; a delivery would get 503. Many requests cause one write per second."""
     port = allocate_port()
     with running_valkey(tmp_path) as redis_url, redis.Redis.from_url(redis_url) as client:
         settings = settings_of(redis_url, sandbox_url, (tmp_path / "outputs").as_uri(), port)

@@ -1,4 +1,4 @@
-"""The limits of a connection, over real sockets: uvicorn with our protocol before the smallest application."""
+"""The limits of a connection, over real sockets: uvicorn, our protocol, a minimal application."""
 
 import asyncio
 import contextlib
@@ -233,7 +233,7 @@ HEAD_BYTES = QUICK.head_bytes
 def test_framing_is_bounded_like_a_head(
     running: RunningServer, end: bytes, piece_bytes: int
 ) -> None:
-    """In one segment a trailer of 40 kB came through: the limit held only for what no data came with."""
+    """A trailer of 40 kB once passed: the limit did not hold in a segment with data."""
     whole = BEFORE_THE_END + end
     answer = b""
     with running.connect() as client:
@@ -286,7 +286,7 @@ def test_stalled_request_is_closed(running: RunningServer, start: bytes) -> None
 
 
 def drip(client: socket.socket) -> bytes:
-    """Send a byte whenever nothing has come for a moment. Gives what came until the server closed."""
+    """Send a byte whenever nothing arrives for a moment; return the answer, once it is closed."""
     client.settimeout(0.02)
     answer = b""
     with contextlib.suppress(ConnectionError):

@@ -298,7 +298,7 @@ def test_refusals_name_their_project(endpoints: Endpoints) -> None:
 
 
 def luring_tokens(trap: str) -> list[str]:
-    """Tokens that point to a server of the sender's, signed by nobody, by the sender and by the real key."""
+    """Tokens that point to the sender's server: unsigned, signed by the sender, or by the real key."""
     headers: list[dict[str, Any]] = [
         {"jku": f"{trap}/jku"},
         {"x5u": f"{trap}/x5u"},
@@ -328,7 +328,7 @@ def test_attacks_reach_only_the_key_set(endpoints: Endpoints) -> None:
 
 
 def test_random_kids_cost_no_requests(endpoints: Endpoints) -> None:
-    """Through the real endpoint; with 10,000 tokens and a clock of its own it is in the tests of the key set."""
+    """The tests of the key set do it with 10,000 tokens and a clock of their own."""
     for number in range(300):
         assert (
             endpoints.post(

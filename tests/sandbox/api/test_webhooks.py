@@ -1,9 +1,11 @@
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from google import genai
 
 from tests.sandbox.conftest import Json, Sandbox
+
+if TYPE_CHECKING:
+    from google import genai
 
 URI = "https://my-api.com/gemini-callback"
 
@@ -104,7 +106,7 @@ def test_unknown_revocation_is_refused(sandbox: Sandbox) -> None:
     assert sandbox.http.post(path, json={"revocation_behavior": "never"}).status_code == 400
 
 
-def test_sdk_walks_the_life(client: genai.Client) -> None:
+def test_sdk_walks_the_life(client: "genai.Client") -> None:
     created = client.webhooks.create(subscribed_events=["batch.succeeded"], uri=URI)
     assert created.id is not None
     assert client.webhooks.get(id=created.id).uri == URI

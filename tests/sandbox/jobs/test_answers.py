@@ -2,13 +2,16 @@ import base64
 import io
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image
 
 from deploy.sandbox.jobs.answers import answer_embed, answer_generate
+from tests.programs import require_module
 from tests.sandbox.conftest import Json
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def generate(text: str = "hello", **members: Any) -> Json:
@@ -68,17 +71,24 @@ def test_structured_answer_is_json_text() -> None:
     assert isinstance(json.loads(parts(bare)[0]["text"]), dict)
 
 
+def open_picture(data: str) -> "Image.Image":
+    require_module("PIL")
+    from PIL import Image  # noqa: PLC0415 - only `.[test-all]` installs it
+
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
 def test_picture_is_real_png() -> None:
     text, picture = parts(generate(generation_config={"responseModalities": ["TEXT", "IMAGE"]}))
     assert text["text"]
-    with Image.open(io.BytesIO(base64.b64decode(picture["inlineData"]["data"]))) as image:
+    with open_picture(picture["inlineData"]["data"]) as image:
         image.load()
         assert (image.format, image.size) == ("PNG", (64, 64))
 
 
 def test_noise_makes_large_pictures() -> None:
     data = parts(generate("[sandbox:image 300]"))[1]["inlineData"]["data"]
-    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+    with open_picture(data) as image:
         image.load()
         assert image.size == (300, 300)
     assert len(data) > 300 * 300 * 3

@@ -3,11 +3,11 @@ import threading
 from typing import Any
 
 import pytest
-from google.genai.types import FinishReason
 from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.outputs.outcomes import Outcome
+from tests.programs import require_module
 from workers.results.candidates import BLOCKING_REASONS, is_unseen
 from workers.results.parser import _starts_visibly, is_blank, parse_result
 from workers.results.rules import Result, judge_row
@@ -337,6 +337,9 @@ def test_any_other_end_is_worth_another_try(reason: str, parts: list[Any]) -> No
 
 def test_every_reason_of_the_sdk_is_decided() -> None:
     """What the SDK calls neither STOP nor unspecified is no answer, whatever came."""
+    require_module("google.genai")
+    from google.genai.types import FinishReason  # noqa: PLC0415 - only `.[test-all]` installs it
+
     ends = {
         reason.value: parse_result(candidates(ANSWER | {"finishReason": reason.value}))
         for reason in FinishReason

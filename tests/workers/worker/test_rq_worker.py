@@ -19,7 +19,7 @@ from receiver.inbox.job_queue import QUEUE, JobQueue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from tests.chaos.system import children_of, is_running
-from tests.running import ready_batch, running_program, running_sandbox, set_faults
+from tests.running import CLIENT, ready_batch, running_program, running_sandbox, set_faults
 from tests.waiting import eventually
 
 ROWS = 200
@@ -78,13 +78,19 @@ class Place:
         return (self.folder / "outputs" / name.removeprefix("batches/") / "_manifest.json").exists()
 
 
+@pytest.fixture(scope="module")
+def gemini_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as url:
+        yield url
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, gemini_url: str) -> Iterator[Place]:
+    CLIENT.delete(f"{gemini_url}/sandbox/state").raise_for_status()
     port = allocate_port()
-    with running_sandbox(tmp_path) as gemini_url:
-        place = Place(tmp_path, gemini_url, port, start_valkey(tmp_path, port))
-        yield place
-        stop(place.valkey)
+    place = Place(tmp_path, gemini_url, port, start_valkey(tmp_path, port))
+    yield place
+    stop(place.valkey)
 
 
 @pytest.fixture

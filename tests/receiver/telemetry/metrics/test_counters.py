@@ -1,4 +1,4 @@
-"""Counters in a real Valkey, from many threads, through its absences, and beside what does not belong there."""
+"""Counters in a real Valkey, from many threads, while it is away, and beside foreign fields."""
 
 import logging
 import os
