@@ -1,4 +1,4 @@
-"""A group whose commands are imported when they are asked for: each start and each Tab loads one."""
+"""A group that imports a command when it is needed: each start and each Tab loads only one."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -34,7 +34,7 @@ class Progress(Protocol):
     def expect(self, whole: int) -> None:
         """So much is to be done, as far as is known."""
 
-    def say(self, words: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line beside the bar. Only this and the logs leave the bar intact."""
 
 
@@ -101,8 +101,8 @@ class _Bar:
         self._whole = whole
         self._update()
 
-    def say(self, words: str) -> None:
-        self._progress.console.print(printable(words), markup=False)
+    def print(self, text: str) -> None:
+        self._progress.console.print(printable(text), markup=False)
 
     def _update(self) -> None:
         amount = show_amount(self._done, self._whole, self._unit)
@@ -125,5 +125,5 @@ class _Lines:
     def expect(self, whole: int) -> None:
         self._whole = whole
 
-    def say(self, words: str) -> None:
-        click.echo(words, err=True)
+    def print(self, text: str) -> None:
+        click.echo(text, err=True)

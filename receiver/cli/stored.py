@@ -9,9 +9,9 @@ from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import connect
 from receiver.outputs.judgement import Judgement
 from receiver.outputs.manifest import Manifest, read_manifest
-from receiver.outputs.paths import manifest_name
+from receiver.outputs.paths import batch_folder, manifest_name
 from receiver.settings.settings import Settings
-from receiver.storage import Storage
+from receiver.storage import Storage, describe_location
 
 
 def read_record(storage: Storage, name: str) -> bytes | None:
@@ -25,6 +25,11 @@ def parse_record(name: str, data: bytes) -> Manifest:
         return read_manifest(data)
     except ManifestError as error:
         raise ManifestError(f"the manifest of {name} can't be read: {error}") from error
+
+
+def locate_answers(settings: Settings, template: str, name: str) -> str:
+    """Where the answers of a batch are: a path or URL with the fields of OUTPUT_TEMPLATE."""
+    return describe_location(settings.storage_url, template.replace("{batch}", batch_folder(name)))
 
 
 def advise_next(judgement: Judgement, name: str, followers: Sequence[str]) -> str | None:

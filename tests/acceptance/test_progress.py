@@ -58,4 +58,4 @@ def test_commands_show_how_far_they_are(world: World) -> None:
         json.loads(out)
         assert label in bars
     out, bars = shown("reconcile", "--if-due")  # a worker's look: its stderr is the worker's log
-    assert (out.startswith("1 found"), "looking" in bars) == (True, False)
+    assert (out.startswith("1 found"), "reading" in bars) == (True, False)

@@ -57,8 +57,8 @@ def verify(
     """Check stored batches again from the storage alone.
 
     Every line is judged, named and counted again, and hashes, counts and line numbers are compared
-    with what is stored. Exit code 0 when all are proven, 1 when something is wrong. Each wrong thing
-    is named, and so is what could not be checked.
+    with what is stored. Exit code 0 when all are proven, 1 when something is wrong. Each wrong
+    thing is named, and so is what could not be checked.
     """
     settings = load_settings()
     names = [BatchName.read(name).gemini for name in find_batches(settings, batches)]

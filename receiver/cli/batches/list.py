@@ -64,8 +64,8 @@ def list_command(
 ) -> None:
     """List the batches that Gemini knows, newest first.
 
-    Also says whether they are stored. A batch that can't be read is a row with the reason; `--state`
-    leaves it out. Exit code 1 when Gemini or the storage failed for a project; the batches of the
+    Also says whether they are stored. A batch that can't be read is a row with the reason;
+    `--state` leaves it out. Exit code 1 when Gemini or the storage failed for a project; the batches of the
     other projects are shown all the same.
     """
     settings = load_settings()
@@ -95,7 +95,7 @@ def _newest_first(
 def _listed(
     project: ProjectClient, since: str | None, failures: list[str]
 ) -> Iterator[tuple[str, Batch | Unread]]:
-    """Each batch with its sort key; one that can't be read keeps its place behind the one before."""
+    """Each batch with its sort key, which one that can't be read has of the one before."""
     created = ""
     try:
         for one in project.list():

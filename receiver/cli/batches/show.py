@@ -9,7 +9,13 @@ from receiver.batch_names import BatchName
 from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
-from receiver.cli.stored import advise_next, parse_record, read_record, tell_whereabouts
+from receiver.cli.stored import (
+    advise_next,
+    locate_answers,
+    parse_record,
+    read_record,
+    tell_whereabouts,
+)
 from receiver.outputs.error_codes import describe_code
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Cost, FormsRecord, Manifest, Priced, Source
@@ -44,7 +50,8 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
         click.echo(data, nl=False)
     else:
         folder = describe_location(settings.storage_url, batch_folder(name))
-        last = [("folder", folder), ("judgement", judgement.text)]
+        answers = locate_answers(settings, manifest.template, name)
+        last = [("folder", folder), ("answers", answers), ("judgement", judgement.text)]
         for label, text in [*_table(manifest), *last]:
             click.echo(f"{label:<10}{printable(text)}")
         if sum(manifest.outcomes.values()) > judgement.answered:
@@ -120,7 +127,7 @@ def _cost(manifest: Manifest) -> str:
 
 
 def _forms(manifest: Manifest) -> str | None:
-    """The objects of each form, and how many answers could not take it; None where there is raw alone."""
+    """The objects of each form, and the answers without it; None where there is only raw."""
     forms = manifest.forms
     if not isinstance(forms, FormsRecord):
         return None

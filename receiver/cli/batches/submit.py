@@ -13,13 +13,13 @@ from receiver.batch_names import BatchName
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
+from receiver.cli.stored import locate_answers
 from receiver.errors import SettingsError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.outputs.models import model_warnings
-from receiver.outputs.paths import batch_folder
 from receiver.settings.settings import Settings
 from receiver.settings.web_urls import parse_web_url
-from receiver.storage import Storage, describe_location, open_storage
+from receiver.storage import Storage, open_storage
 from receiver.submissions.model_check import check_model
 from receiver.submissions.parts import Part
 from receiver.submissions.planning import (
@@ -221,7 +221,7 @@ def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part, 
 
         def on_wait(_part: Part, left_s: float) -> None:
             made = f"an earlier call may have created the batch of part {part.number}"
-            bar.say(f"{made}: looking for it for {left_s:.0f} s more")
+            bar.print(f"{made}: looking for it for {left_s:.0f} s more")
 
         sender = Submitter(gemini, storage, submission, file, Callbacks(on_upload, on_wait))
         try:
@@ -249,8 +249,8 @@ def _say_sent(
     for one, batch in batches:
         said = SAID[one.status].format(batch=batch)
         click.echo(f"{said} ({one.part.requests:,} requests, {submission.name_of(one.part)})")
-        folder = describe_location(settings.storage_url, batch_folder(str(batch)))
-        click.echo(f"its answers will be in {folder}", err=True)
+        place = locate_answers(settings, settings.template.text, str(batch))
+        click.echo(f"its answers will be in {place}", err=True)
     if all(one.status == "known" for one in sent):
         hint = "to send the same requests once more, and pay for them again"
         click.echo(f"{hint}, give another --display-name", err=True)

@@ -153,7 +153,7 @@ def _poll_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
             if is_first or error.fault == "batch":
                 raise
             fault = error
-            view.say(str(error))
+            view.print(str(error))
         is_first = False
         if not watch.open or not pace.rest(fault):
             return

@@ -12,12 +12,13 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from receiver.cli.output import printable, show_age
+from receiver.cli.output import printable, shorten, show_age
 from receiver.cli.progress import is_lively
 from receiver.recovery.batch_watch import BatchStatus
 
 BAR, NARROW_BAR = 20, 10  # columns
 NARROW = 80  # columns of a terminal
+MAX_NAME = 24
 HEAD_LINES = 3  # beside the batches: the sum, how many were left out, and the cursor's line
 
 
@@ -25,7 +26,7 @@ class View(Protocol):
     def show(self, statuses: Sequence[BatchStatus], changed: Sequence[BatchStatus]) -> None:
         """Show everything that is watched, and what has changed since the last time."""
 
-    def say(self, words: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line beside it."""
 
 
@@ -65,8 +66,8 @@ class _Lines:
             click.echo(f"{now}  {status.batch}  {describe(status)}")
         sys.stdout.flush()
 
-    def say(self, words: str) -> None:
-        click.echo(words, err=True)
+    def print(self, text: str) -> None:
+        click.echo(text, err=True)
 
 
 class _Objects(_Lines):
@@ -86,8 +87,8 @@ class _Both(_Lines):
         super().show(statuses, changed)
         self._board.show(statuses, changed)
 
-    def say(self, words: str) -> None:
-        self._board.say(words)
+    def print(self, text: str) -> None:
+        self._board.print(text)
 
 
 class _Board:
@@ -105,13 +106,13 @@ class _Board:
         self._statuses = sorted(statuses, key=lambda status: status.is_done)
         self._draw("")
 
-    def say(self, words: str) -> None:
-        self._draw(printable(words))
+    def print(self, text: str) -> None:
+        self._draw(printable(text))
 
-    def _draw(self, words: str) -> None:
+    def _draw(self, message: str) -> None:
         done, whole = sum(status.is_done for status in self._statuses), len(self._statuses)
         counts = f"  {done} of {whole} batches done  "
-        head = _line("  ", self._bar(done, 0, whole), counts, Text(words, "yellow"))
+        head = _line("  ", self._bar(done, 0, whole), counts, Text(message, "yellow"))
 
         shown = self._statuses[: max(1, self._console.height - HEAD_LINES)]
         texts = [f"{describe(status)}  {_age(status)}".rstrip() for status in shown]
@@ -123,12 +124,13 @@ class _Board:
         rest = [Text(f"… and {left} more")] if left else []
         self._live.update(Group(head, *rows, *rest), refresh=True)
 
-    def _row(self, status: BatchStatus, words: str) -> Text:
-        """State and counts come before the names, which others chose and may be long."""
+    def _row(self, status: BatchStatus, counts: str) -> Text:
+        """State and counts come before the names, which may be long."""
         mark = Text("! ", "red") if status.wrong else Text("  ")
         bar = self._bar(status.succeeded, status.failed, status.requests or 0)
-        name = Text(printable(status.display_name or ""), "dim")
-        return _line(mark, bar, f"  {words}  {status.batch}  ", name)
+        shown = shorten(status.display_name or "", MAX_NAME)
+        name = Text(f"{shown}  " if shown else "", "dim")
+        return _line(mark, bar, f"  {counts}  ", name, status.batch)
 
     def _bar(self, well: int, failed: int, whole: int) -> Text:
         """The shares that went well and that failed; a single failure can be seen too."""

@@ -1,4 +1,4 @@
-"""`webhooks create` and `webhooks rotate`: the calls whose answers hold a secret, which Gemini shows once."""
+"""`webhooks create` and `webhooks rotate`, whose secrets Gemini shows only once."""
 
 import time
 from collections.abc import Sequence
@@ -141,7 +141,7 @@ def rotate_webhook(
         try:
             secret = client.rotate(webhook.id, immediately=immediately)
         except GeminiError as error:
-            hint = "\nThere may be a new secret that nobody has. Run this again, which gives another one."
+            hint = "\nThere may be a new secret that nobody has. Run this again for another one."
             raise click.ClickException(f"{error}{hint if is_unsure(error) else ''}") from error
     ended = webhook.secrets if immediately else ()
     keeper.keep(webhook, secret, ended, now_ms + DAY_MS)

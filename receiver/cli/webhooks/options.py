@@ -37,11 +37,8 @@ class Events(click.ParamType[tuple[str, ...]]):
         events = tuple(dict.fromkeys(value.split(",")))
         wrong = [event for event in events if not re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", event)]
         if wrong:
-            self.fail(
-                f"{wrong[0]!r} is not an event: expected names such as batch.succeeded,batch.failed",
-                param,
-                ctx,
-            )
+            expected = "expected names such as batch.succeeded,batch.failed"
+            self.fail(f"{wrong[0]!r} is not an event: {expected}", param, ctx)
         return events
 
 

@@ -69,6 +69,14 @@ def test_all_is_well(settings: dict[str, str]) -> None:
     )
 
 
+def test_place_of_answers_and_redis_are_named(settings: dict[str, str], tmp_path: Path) -> None:
+    url = settings["REDIS_URL"]
+    said = doctor(settings | {"REDIS_URL": f"{url}?client_name=hunter2"}).stdout
+    assert f"ok    redis: {url} answers and takes writes" in said
+    assert "hunter2" not in said
+    assert f"ok    storage: answers go to {tmp_path}, which writes" in said
+
+
 def test_full_redis_is_wrong(settings: dict[str, str], tmp_path: Path) -> None:
     with running_valkey(tmp_path, "--maxmemory", "1mb") as url:
         result = doctor(settings | {"REDIS_URL": url})
@@ -121,7 +129,8 @@ def test_webhook_that_brings_nothing_is_a_warning(settings: dict[str, str]) -> N
     result = doctor(settings | {f"GEMINI_API_KEY__{project.upper()}": "right-key"})
     (said,) = [line for line in result.stdout.splitlines() if f" webhook: {project}" in line]
     assert said.startswith(
-        f"WARN  webhook: {project}: no webhook is registered for any host's /webhooks/gemini/{project}"
+        f"WARN  webhook: {project}: no webhook is registered for any host's"
+        f" /webhooks/gemini/{project}"
     )
     assert said.endswith("`gemini-batch-receiver webhooks doctor` says what to do")
     assert result.exit_code == 0
@@ -195,7 +204,10 @@ def test_clocks_are_compared(sandbox_url: str, offset_s: float) -> None:
 )
 def test_skewed_clock_is_a_warning(settings: dict[str, str], offset_s: int, said: str) -> None:
     """In a process whose clock is off."""
-    program = f"import time; real = time.time; time.time = lambda: real() + {offset_s}; from receiver.cli import main; main()"
+    program = (
+        f"import time; real = time.time; time.time = lambda: real() + {offset_s};"
+        "from receiver.cli import main; main()"
+    )
     argv = [sys.executable, "-c", program, "doctor"]
     done = subprocess.run(
         argv, env=os.environ | settings, capture_output=True, text=True, timeout=30, check=False

@@ -40,7 +40,7 @@ def settings(redis_url: str, receiver: Receiver, tmp_path: Path) -> dict[str, st
 
 @pytest.fixture
 def mine(client: "redis.Redis", receiver: Receiver) -> str:
-    """The name of one notice that waits for the receiver; the same waits for somebody who was removed."""
+    """The name of a notice that waits for the receiver. The same waits for a removed target."""
     digest = make_target("webhook", f"{receiver.url}/hunter2").digest
     Outbox(client, [digest, REMOVED.digest]).enqueue(BATCH, STORED)
     return next(notice.name for notice in Outbox(client).listing() if notice.target == digest)

@@ -230,7 +230,8 @@ def test_outage_is_one_line_and_needs_nobody_at_first(
     result = status(redis_url)
     waiting = [line for line in result.stdout.splitlines() if line.startswith("waiting")]
     assert waiting == [
-        "waiting    3 batches wait for Gemini or the storage, for 12 min now: no answer from Gemini for batches/2"
+        "waiting    3 batches wait for Gemini or the storage, for 12 min now:"
+        " no answer from Gemini for batches/2"
     ]
     assert "batches wait" not in result.stderr
 
@@ -250,10 +251,10 @@ def test_outage_that_lasts_is_said_once(client: "redis.Redis") -> None:
         need.partition("; nothing is lost")[0] for need in needs if "nothing is lost" in need
     )
     assert (
-        away
-        == "3 batches wait for Gemini or the storage, for 2 h 30 min now: the storage did not write x: No space left"
+        away == "3 batches wait for Gemini or the storage, for 2 h 30 min now:"
+        " the storage did not write x: No space left"
     )
     assert (
-        refused
-        == "1 batch waits since Gemini refuses it, for 1 h 1 min now: Gemini knows no batches/foreign"
+        refused == "1 batch waits since Gemini refuses it, for 1 h 1 min now:"
+        " Gemini knows no batches/foreign"
     )

@@ -1,4 +1,4 @@
-"""What `batches list` shows of Gemini's list; the list is served over HTTP and the storage is a folder."""
+"""What `batches list` shows of a list served over HTTP, beside a real folder."""
 
 import json
 from collections.abc import Iterator

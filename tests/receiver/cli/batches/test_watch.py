@@ -1,4 +1,4 @@
-"""How `batches watch` ends, and what it asks; Gemini's list is served over HTTP, Redis and the storage are real."""
+"""How `batches watch` ends, and what it asks. Only Gemini is a stand-in, over HTTP."""
 
 import json
 import threading
