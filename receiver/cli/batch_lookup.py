@@ -48,42 +48,41 @@ def find_batch(
     """The name in the inbox of a batch that a person names.
 
     An id without a project belongs to the project of `--project`, else to the only one, else to the
-    default one. What is no id of a batch that the inbox or the storage knows is looked for among
-    the display names of the inbox and of the submissions, and with `at_gemini` in Gemini's lists.
-    An unknown id is taken as it is. Raises UsageError where several batches have the display name,
-    and ClickException where none has it and it can't be an id.
+    default one. What is not the id of a batch in the inbox or the storage is looked for among the
+    display names of the inbox and of the submissions, and with `at_gemini` in Gemini's lists. An
+    unknown id is taken as it is. Raises UsageError where several batches have the display name, and
+    ClickException where none has it and it can't be an id.
     """
     only = next(iter(settings.projects)) if len(settings.projects) == 1 else ""
-    stated = project_of(label)
-    typed, fault = "", ""
+    project = project_of(label)
+    name, fault = "", ""
     try:
-        typed = str(BatchName.parse(text, only if stated is None else stated))
+        name = str(BatchName.parse(text, only if project is None else project))
     except EventError as error:
         fault = str(error)
-    if typed and ("batches/" in text or _is_known(settings, typed)):
-        return typed
+    if name and ("batches/" in text or _is_known(settings, name)):
+        return name
 
     called = [
-        *_called_in_inbox(settings, text, stated),
-        *_called_in_storage(settings, text, stated),
+        *_called_in_inbox(settings, text, project),
+        *_called_in_storage(settings, text, project),
     ]
     if at_gemini:
-        is_id, listed = _ask_gemini(settings, text, label, typed)
-        if is_id:
-            return typed
+        listed = _called_at_gemini(settings, text, label, name)
+        if name in listed:
+            return name
         called += listed
 
     match list(dict.fromkeys(called)):
-        case [name]:
+        case [found]:
+            return found
+        case [] if name:
             return name
         case []:
-            if typed:
-                return typed
-            raise click.ClickException(
-                f"no batch here is called {printable(text)}, and it can't be an id: {fault}"
-            )
-        case names:
-            raise click.UsageError(_explain_ambiguity(text, names))
+            what = f"no batch here is called {printable(text)}, and it can't be an id"
+            raise click.ClickException(f"{what}: {fault}")
+        case several:
+            raise click.UsageError(_explain_ambiguity(text, several))
 
 
 def _is_known(settings: Settings, name: str) -> bool:
@@ -118,10 +117,8 @@ def _called_in_storage(settings: Settings, text: str, project: str | None) -> It
                         yield str(BatchName.read(created.batch, order.project))
 
 
-def _ask_gemini(
-    settings: Settings, text: str, label: str | None, typed: str
-) -> tuple[bool, list[str]]:
-    """Whether a project has a batch of this id; if not, its batches with this display name.
+def _called_at_gemini(settings: Settings, text: str, label: str | None, name: str) -> list[str]:
+    """The batches with this display name in Gemini's lists; only `name` if Gemini knows that id.
 
     Raises GeminiError where nobody can tell, and the text can't be an id.
     """
@@ -129,17 +126,17 @@ def _ask_gemini(
     try:
         for project in choose_projects(settings, label):
             with open_batches(settings, project) as batches:
-                if typed and BatchName.read(typed).project == project.name and _has(batches, typed):
-                    return True, []
+                if name and BatchName.read(name).project == project.name and _has(batches, name):
+                    return [name]
                 called += [
                     one.name
                     for one in batches.list()
                     if isinstance(one, Batch) and one.display_name == text
                 ]
     except GeminiError:
-        if not typed:
+        if not name:
             raise
-    return False, called
+    return called
 
 
 def _has(batches: ProjectClient, name: str) -> bool:

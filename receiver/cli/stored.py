@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import click
+
 from receiver.batch_names import BatchName
 from receiver.cli.output import printable
 from receiver.errors import InboxUnavailableError, ManifestError
@@ -17,6 +19,17 @@ from receiver.storage import Storage, describe_location
 def read_record(storage: Storage, name: str) -> bytes | None:
     """The manifest of a batch as it is stored; None when it is not. Raises StorageError."""
     return storage.read(manifest_name(name))
+
+
+def load_stored(settings: Settings, storage: Storage, name: str) -> tuple[Manifest, bytes]:
+    """The manifest of a stored batch, decoded and as it is stored.
+
+    Raises ClickException, which says what to do, where there is none, and ManifestError.
+    """
+    data = read_record(storage, name)
+    if data is None:
+        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
+    return parse_record(name, data), data
 
 
 def parse_record(name: str, data: bytes) -> Manifest:

@@ -13,7 +13,7 @@ from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import print_table, printable, shorten
 from receiver.cli.projects import project_option
-from receiver.cli.stored import advise_next, parse_record, read_record, tell_whereabouts
+from receiver.cli.stored import advise_next, load_stored
 from receiver.outputs.error_codes import describe_code, name_code
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
@@ -86,10 +86,7 @@ def errors(batch: str, *, limit: int, label: str | None, as_json: bool) -> None:
     settings = load_settings()
     name = find_batch(settings, batch, label)
     storage = open_storage(settings.storage_url)
-    data = read_record(storage, name)
-    if data is None:
-        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
-    manifest = parse_record(name, data)
+    manifest, _ = load_stored(settings, storage, name)
     with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
         found = _find(storage, manifest, Path(folder), limit)
     if as_json:

@@ -62,26 +62,34 @@ def resubmit(  # noqa: PLR0913 - one parameter per option
     chosen = model or manifest.model
     if chosen is None:
         raise click.UsageError("the manifest does not say which model answered: give --model")
+
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
         requests = Path(folder) / f"retry-of-{chosen_batch.id}.jsonl"
         if not write_retries(storage, manifest, requests, asked):
             click.echo(f"nothing of {name} may succeed if it is sent again", err=True)
             return
-        order = read_order(storage, name)
-        with requests.open("rb") as lines:
-            is_embedding = asks_for_embedding(lines.readline())
-        request = SubmitRequest(
-            project=chosen_batch.project,
-            model=chosen.removeprefix("models/"),
-            is_embedding=is_embedding,
-            display_name=display_name or f"retry of {chosen_batch.id}",
-            webhook=order.webhook if order else None,
-            metadata=order.metadata if order else None,
-            retry_of=name,
-            allow_unknown_fields=True,  # Gemini took these requests before
-        )
+        request = _make_request(storage, chosen_batch, requests, chosen, display_name)
         sent = send_input(settings, requests, request, as_json=as_json)
     _link(storage, name, [one.batch for one in sent])
+
+
+def _make_request(
+    storage: Storage, batch: BatchName, requests: Path, model: str, display_name: str | None
+) -> SubmitRequest:
+    """A submission like the one of the batch, as far as the storage knows that."""
+    order = read_order(storage, batch.gemini)
+    with requests.open("rb") as lines:
+        is_embedding = asks_for_embedding(lines.readline())
+    return SubmitRequest(
+        project=batch.project,
+        model=model.removeprefix("models/"),
+        is_embedding=is_embedding,
+        display_name=display_name or f"retry of {batch.id}",
+        webhook=order.webhook if order else None,
+        metadata=order.metadata if order else None,
+        retry_of=batch.gemini,
+        allow_unknown_fields=True,  # Gemini took these requests before
+    )
 
 
 def _link(storage: Storage, batch: str, sent: list[str]) -> None:

@@ -10,7 +10,7 @@ import click
 from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.projects import project_option
-from receiver.cli.stored import parse_record, read_record, tell_whereabouts
+from receiver.cli.stored import load_stored
 from receiver.outputs.error_codes import describe_code
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.storage import open_storage
@@ -40,10 +40,8 @@ def results(  # noqa: PLR0913 - one parameter per option
     settings = load_settings()
     name = find_batch(settings, batch, label)
     storage = open_storage(settings.storage_url)
-    data = read_record(storage, name)
-    if data is None:
-        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
-    manifest, row = parse_record(name, data), None
+    manifest, _ = load_stored(settings, storage, name)
+    row = None
     if manifest.index is not None:
         with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
             row = find_row(storage, name, key, Path(folder))

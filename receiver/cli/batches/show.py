@@ -9,13 +9,7 @@ from receiver.batch_names import BatchName
 from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
-from receiver.cli.stored import (
-    advise_next,
-    locate_answers,
-    parse_record,
-    read_record,
-    tell_whereabouts,
-)
+from receiver.cli.stored import advise_next, load_stored, locate_answers
 from receiver.outputs.error_codes import describe_code
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Cost, FormsRecord, Manifest, Priced, Source
@@ -39,11 +33,7 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
     settings = load_settings()
     name = find_batch(settings, batch)
     storage = open_storage(settings.storage_url)
-    data = read_record(storage, name)
-    if data is None:
-        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
-
-    manifest = parse_record(name, data)
+    manifest, data = load_stored(settings, storage, name)
     judgement = judge_manifest(manifest)
     replaced = find_replaced(storage, manifest.batch, data)
     if as_json:

@@ -230,8 +230,10 @@ def test_outage_is_one_line_and_needs_nobody_at_first(
     result = status(redis_url)
     waiting = [line for line in result.stdout.splitlines() if line.startswith("waiting")]
     assert waiting == [
-        "waiting    3 batches wait for Gemini or the storage, for 12 min now:"
-        " no answer from Gemini for batches/2"
+        (
+            "waiting    3 batches wait for Gemini or the storage, for 12 min now:"
+            " no answer from Gemini for batches/2"
+        )
     ]
     assert "batches wait" not in result.stderr
 

@@ -77,16 +77,20 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
             '   4  "de-blocked"  blocked    SAFETY                  no',
             '   5  "de-cut"      truncated  MAX_TOKENS',
             '   6  "de-quota"    error      429 RESOURCE_EXHAUSTED  slow down',
-            "   7                malformed  json"
-            "                    the line is JSON, but not an object",
+            (
+                "   7                malformed  json"
+                "                    the line is JSON, but not an object"
+            ),
             '   8  "de-1"        duplicate  STOP',
             "   9                unkeyed    STOP",
         ],
     )
     assert result.stderr.splitlines() == [
         "1 requests have no result at all: see `batches show`",
-        "`gemini-batch-receiver resubmit b1 --input FILE` sends again what is worth it, out of its"
-        " input",
+        (
+            "`gemini-batch-receiver resubmit b1 --input FILE` sends again what is worth it, out of its"
+            " input"
+        ),
     ]
 
 
