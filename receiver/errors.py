@@ -147,6 +147,12 @@ class AnswerTooLargeError(GeminiError):
         )
 
 
+class NotReadyError(ReceiverError):
+    """Gemini has not finished the batch, or not yet said where its results are."""
+
+    retryable = True
+
+
 class DoubtedError(ReceiverError):
     """Results look wrong, and are read again before they are believed."""
 

@@ -1,8 +1,8 @@
-"""JSON of our own records, read fast where that works."""
+"""JSON of which little is sure: our own records, and values of what somebody else wrote."""
 
 import json
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,3 +22,18 @@ def tolerant_reader(kind: type[T]) -> Callable[[bytes], T]:
             return msgspec.convert(json.loads(data), kind)
 
     return read
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """The value where it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """The value where it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str | None:
+    """The value where it is text, else None."""
+    return value if isinstance(value, str) else None

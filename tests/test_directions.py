@@ -102,7 +102,7 @@ PURE = {
     "workers.results.parser",
     "workers.results.shapes",
     "workers.results.usages",
-    "workers.results.values",
+    "workers.verification.findings",
     "workers.verification.rules",
 }
 

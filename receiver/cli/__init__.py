@@ -82,7 +82,7 @@ main = LazyGroup(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     params=[
         # for the commands that a worker starts
-        click.Option(["--log-errors"], is_flag=True, hidden=True, expose_value=False),
+        click.Option(["--log-errors"], is_flag=True, hidden=True),
     ],
 )
 main = click.version_option(package_name="gemini-batch-receiver")(main)

@@ -1,7 +1,7 @@
 """Sends what is owed, target by target.
 
 In the web process a thread a target does so all the time. A worker forks, and what another thread of it held at that
-moment (the resolver's locks, for one) would stay locked in its work-horse for ever: see `workers.worker.notices`.
+moment (the resolver's locks, for one) would stay locked in its work-horse for ever: see `workers.worker.background`.
 """
 
 import logging

@@ -1,7 +1,6 @@
 """Replay: what exists at Gemini, minus what is stored, goes into the inbox."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import Literal
@@ -10,11 +9,11 @@ from receiver.errors import GeminiError
 from receiver.gemini.operations import Batch, Unread
 from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
+from receiver.storage.ordered_map import ordered_map
 
 Verdict = Literal["queued", "pending", "buried", "young", "expired"]
 GROUP_SIZE = 100  # batches that are looked up together
 MAX_FAULTS = 3  # of Gemini in a row: then it is away, and not just one batch odd
-STORAGE_THREADS = 8  # a bucket answers in tens of milliseconds; several questions overlap
 
 
 @dataclass
@@ -72,10 +71,8 @@ def find_stored(storage: Storage, names: Sequence[str]) -> set[str]:
     def is_stored(name: str) -> bool:
         return storage.exists(manifest_name(name))
 
-    with ThreadPoolExecutor(STORAGE_THREADS) as pool:
-        return {
-            name for name, found in zip(names, pool.map(is_stored, names), strict=True) if found
-        }
+    stored = zip(names, ordered_map(is_stored, names), strict=True)
+    return {name for name, found in stored if found}
 
 
 def replay(

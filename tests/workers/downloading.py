@@ -1,4 +1,4 @@
-"""A result file on its way to a download: a real server, the fault proxy before it, and the client."""
+"""A result file on its way to a download: a real server, the fault proxy, and the client."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

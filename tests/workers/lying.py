@@ -1,4 +1,4 @@
-"""A stand-in of Gemini with one batch, whose result file differs each time it is asked for; and our job at it."""
+"""A stand-in of Gemini with one batch, whose result file differs each time, and our job."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.storage.local import LocalStorage
 from tests.answering import Answer, answering
 from tests.waiting import eventually
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.process import process_batch
 
 NAME = "batches/b1"

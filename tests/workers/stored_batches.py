@@ -1,4 +1,4 @@
-"""Stored batches of every kind, signed, and what somebody who may write to the storage can do to them."""
+"""Signed stored batches of every kind, and what somebody can do who may write to the storage."""
 
 import gzip
 import hashlib
@@ -222,7 +222,7 @@ class Stored:
         ]
 
     def index(self, change: Callable[[list[Row]], list[Row]]) -> None:
-        """Write the index anew, and the manifest's sha256 of it, as somebody would who covers his tracks."""
+        """Write the index anew, and its sha256 in the manifest, as one does to cover tracks."""
         before = self.rows
         after = change([dict(row) for row in before])
         assert after != before
@@ -240,7 +240,7 @@ class Stored:
         self.say(**{field: self.manifest[field] | {"sha256": sha256(self.read(name))}})
 
     def forge(self, line: int, data: bytes) -> None:
-        """Another line in place of one, with its row and all sums of bytes; the source's sha256 stays."""
+        """Replace a line, with its row and all sums of bytes; the sha256 of the source stays."""
         row = self.rows[line - 1]
         more = len(data) - row["length"]
         self.put(row["object"], data + b"\n")
@@ -255,7 +255,7 @@ class Stored:
         )
 
     def form(self, name: str, data: bytes) -> None:
-        """Another content of a form, with its row of their index, and the manifest's sha256 of that."""
+        """Replace a form, with its row in their index, and the sha256 of that in the manifest."""
         path = "b1/_forms.jsonl.gz"
         rows = [json.loads(line) for line in gzip.decompress(self.read(path)).splitlines()]
         more = len(data) - len(self.read(name))

@@ -20,7 +20,7 @@ from workers.forms.forms import Forms
 from workers.job.split import Split
 from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput
-from workers.store.manifest import build_manifest, commit_manifest
+from workers.store.manifest import ManifestInputs, build_manifest, commit_manifest
 
 PER_KEY = Template.parse("{batch}/{key}.json")
 GROUPED = Template.parse("{batch}/{group}.jsonl", "(?P<group>[a-z]+)-.*")
@@ -59,7 +59,7 @@ def store(  # noqa: PLR0913 - what a batch may differ in
 
     `environ` holds settings such as OUTPUT_FORMS.
     """
-    account, batch = ResultCounts(), replace(BATCH, requests=requests, model=model)
+    counts, batch = ResultCounts(), replace(BATCH, requests=requests, model=model)
     about: dict[str, Any] = {
         "display_name": batch.display_name,
         "model": model,
@@ -69,7 +69,7 @@ def store(  # noqa: PLR0913 - what a batch may differ in
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         settings = read_settings({"GEMINI_API_KEY": "k", **environ}, template=template)
-        known = BatchInput.fetch(storage, "b1", scratch, lambda: None, settings.result_key)
+        batch_input = BatchInput.fetch(storage, "b1", scratch, lambda: None, settings.result_key)
         with (
             Forms(settings, "b1", storage, lambda: None, scratch)
             if settings.forms
@@ -78,7 +78,7 @@ def store(  # noqa: PLR0913 - what a batch may differ in
                 "b1",
                 storage,
                 template.bind("b1", **about),
-                account,
+                counts,
                 lambda: None,
                 scratch,
                 forms,
@@ -87,14 +87,18 @@ def store(  # noqa: PLR0913 - what a batch may differ in
         ):
             split.run([data])
             written = split.store(
-                None if known is None else lambda path: known.write_retries(path, account)
+                None
+                if batch_input is None
+                else lambda path: batch_input.write_retries(path, counts)
             )
         digest = hashlib.sha256(data).hexdigest()
         source = Source(
-            "file", batch.result_file, split.size_bytes, account.lines, account.blank, digest
+            "file", batch.result_file, split.size_bytes, counts.lines, counts.blank, digest
         )
-        inputs = (template, known, PRICES, "", metadata, settings.result_key)
-        manifest = build_manifest(batch, source, account, written, *inputs)
+        inputs = ManifestInputs(
+            template, PRICES, batch_input, metadata=metadata, result_key=settings.result_key
+        )
+        manifest = build_manifest(batch, source, counts, written, inputs)
     commit_manifest(storage, manifest, proof_key, None)
     return manifest
 

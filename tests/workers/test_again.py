@@ -14,7 +14,7 @@ from receiver.outputs.judgement import judge_manifest
 from receiver.storage.replaced import find_replaced, set_aside
 from tests.receiver.listing import ago
 from tests.workers.lying import NAME, PAGE, Liar, lines_of, open_liar
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.process import process_batch
 
 WHOLE = lines_of("a", "b", "c")
@@ -207,7 +207,7 @@ def test_second_order_waits_for_the_first(liar: Liar) -> None:
 
 
 def test_worker_that_died_in_between_loses_no_old_record(liar: Liar, tmp_path: Path) -> None:
-    """It had set the old manifest aside and overwritten the index: the next one keeps what was set aside."""
+    """It had set the old manifest aside and replaced the index: the next one keeps the old one."""
     liar.bodies = [lines_of("a", "b")]
     liar.store()
     index = read(liar, "b1/_index.jsonl.gz")

@@ -19,7 +19,7 @@ from receiver.storage.local import CASE_IGNORED
 from tests.case_ignored import folder_that_ignores_case
 from tests.workers.lying import Liar, lines_of, open_liar
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store
-from workers.verification.rules import VerifyReport
+from workers.verification.findings import VerifyReport
 from workers.verification.verify_batch import verify_batch
 
 KEYS = ("Key", "key", "KEY", "Über/Key")
@@ -81,7 +81,7 @@ def test_capitals_are_encoded_where_case_is_ignored(liar: Liar) -> None:
 
 
 def test_batch_of_the_version_before_keeps_its_names(liar: Liar) -> None:
-    """It encoded capitals everywhere and did not say so. Stored again, it overwrites its outputs."""
+    """It encoded capitals everywhere and did not say so. Stored again, it replaces them."""
     store(liar.storage, LINES, len(KEYS))
     manifest = json.loads((liar.storage.root / "b1/_manifest.json").read_bytes())
     del manifest["capitals"]

@@ -1,4 +1,4 @@
-"""A disk that fails under a whole batch: some of its calls. `python -m tests.chaos disk-faults` takes all of them."""
+"""A disk that fails during a batch, at some calls; `python -m tests.chaos disk-faults`: at all."""
 
 import re
 from collections.abc import Iterator

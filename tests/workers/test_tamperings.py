@@ -7,8 +7,7 @@ from receiver.outputs.proof_keys import PublicKey
 from tests.workers.stored_batches import KEY, KINDS, OTHER_KEY, Stored
 from tests.workers.tampering.cases import TAMPERINGS
 from tests.workers.tampering.rows import FOUND, NOT, NOTED, Tampering
-from workers.verification.demands import Demands
-from workers.verification.rules import VerifyReport
+from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.verify_batch import verify_batch
 
 THREATS = (Path(__file__).parent.parent.parent / "deploy" / "THREATS.md").read_text()
@@ -25,7 +24,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prove(stored: Stored, *keys: PublicKey) -> VerifyReport:
     with tempfile.TemporaryDirectory() as scratch:
-        return verify_batch(stored.storage, "batches/b1", Path(scratch), Demands(public_keys=keys))
+        return verify_batch(
+            stored.storage, "batches/b1", Path(scratch), VerifyOptions(public_keys=keys)
+        )
 
 
 def said(report: VerifyReport) -> str:

@@ -18,8 +18,9 @@ from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
 from receiver.submissions.validation import asks_for_embedding
+from workers.store.manifest import load_manifest
 from workers.store.merged import MergedView, view_retries
-from workers.store.resubmission import load_manifest, write_retries
+from workers.store.resubmission import write_retries
 
 SHOWN_KEYS = 10
 
@@ -128,7 +129,7 @@ def _describe(view: MergedView) -> dict[str, object]:
         "outcomes": view.outcomes,
         "missing": view.missing,
         "waiting": view.waiting,
-        "keys": list(view.fates.values()),
+        "keys": list(view.resent.values()),
     }
 
 
@@ -142,12 +143,12 @@ def _print(view: MergedView) -> None:
     rest = f"; {', '.join(view.rest)}" if view.rest else ""
     asked = "an unknown number of" if view.requests is None else f"{view.requests:,}"
     click.echo(printable(f"together: {view.answered:,} of {asked} requests are answered{rest}"))
-    open_fates = [fate for fate in view.fates.values() if not fate.is_answer]
-    for fate in open_fates[:SHOWN_KEYS]:
-        why = fate.outcome or "no result yet"
-        click.echo(printable(f"  {json.dumps(fate.key)}: {why} in {fate.batch}"), err=True)
-    if len(open_fates) > SHOWN_KEYS:
-        click.echo(f"  and {len(open_fates) - SHOWN_KEYS:,} more", err=True)
+    unanswered = [request for request in view.resent.values() if not request.is_answer]
+    for request in unanswered[:SHOWN_KEYS]:
+        why = request.outcome or "no result yet"
+        click.echo(printable(f"  {json.dumps(request.key)}: {why} in {request.batch}"), err=True)
+    if len(unanswered) > SHOWN_KEYS:
+        click.echo(f"  and {len(unanswered) - SHOWN_KEYS:,} more", err=True)
     for advice in view.advice:
         click.echo(advice, err=True)
 

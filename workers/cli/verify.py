@@ -16,8 +16,7 @@ from receiver.errors import SettingsError, StorageError
 from receiver.outputs.proof_keys import PublicKey
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
-from workers.verification.demands import Demands
-from workers.verification.rules import VerifyReport
+from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.verify_batch import verify_batch
 
 # Of RFC 8032, for the help.
@@ -43,7 +42,7 @@ def _parse_keys(
     metavar="KEY",
     multiple=True,
     callback=_parse_keys,
-    help="Require a signature of the PROOF_KEY that this belongs to, or of one of several.",
+    help="One of these public keys must have signed the manifest; see `proof-key`.",
 )
 @json_option("a JSON list of reports")
 @click.pass_context
@@ -65,7 +64,7 @@ def verify(
     storage = open_storage(settings.storage_url)
     reports = []
     for name in names:
-        report = _prove(settings, storage, name, public_keys)
+        report = _verify(settings, storage, name, public_keys)
         reports.append(report)
         if not as_json:
             _print(report)
@@ -76,7 +75,7 @@ def verify(
         ctx.exit(1)
 
 
-def _prove(
+def _verify(
     settings: Settings, storage: Storage, name: str, public_keys: tuple[PublicKey, ...]
 ) -> VerifyReport:
     place = settings.scratch_dir or tempfile.gettempdir()
@@ -91,8 +90,8 @@ def _prove(
                 bar.advance(objects)
 
             schema = settings.response_schema
-            demands = Demands(settings.prices, public_keys, schema, on_progress)
-            return verify_batch(storage, name, Path(folder), demands)
+            options = VerifyOptions(settings.prices, public_keys, schema, on_progress)
+            return verify_batch(storage, name, Path(folder), options)
     except (OSError, sqlite3.OperationalError) as error:
         hint = "it needs as much space as the results of a batch: set SCRATCH_DIR to another folder"
         raise StorageError(

@@ -4,7 +4,7 @@ import click
 
 from receiver.cli.command import command, load_settings, warn_of_unknown
 from receiver.telemetry.logs import log_uncaught_errors
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.worker.main import run_worker
 
 

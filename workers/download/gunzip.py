@@ -1,21 +1,21 @@
-"""Undoes gzip that a server applied though nobody asked for it, in bounded memory and up to a bounded size."""
+"""Unpacks gzip that nobody asked a server for, in bounded memory and up to a bounded size."""
 
 import zlib
 from collections.abc import Iterable, Iterator
 
 from receiver.errors import DownloadError
 
-GZIP_WINDOW = zlib.MAX_WBITS | 16  # zlib's way to say: a gzip header and trailer
+GZIP_WINDOW = zlib.MAX_WBITS | 16  # zlib's sign for a gzip header and trailer
 PIECE_BYTES = 64 * 1024
 MAX_BYTES = 16 * 1024**3
-MAX_RATIO = 250  # result lines pack 5 to 60 times, a bomb 1,000 times
+MAX_RATIO = 250  # result lines shrink 5 to 60 times, a bomb 1,000 times
 RATIO_COUNTS_FROM_BYTES = 64 * 1024**2
 
 
 def gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """The plain bytes of the gzip members in `chunks`, in pieces of at most 64 KiB.
 
-    Raises DownloadError: retryable when the data is broken or short, not retryable when it grows past the caps.
+    Raises DownloadError: retryable when the data is broken or short, not when it grows too large.
     """
     packed_bytes = plain_bytes = 0
     decoder = zlib.decompressobj(GZIP_WINDOW)
@@ -43,6 +43,5 @@ def gunzip(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
 def _refuse_bomb(name: str, packed_bytes: int, plain_bytes: int) -> None:
     is_steep = plain_bytes > RATIO_COUNTS_FROM_BYTES and plain_bytes > packed_bytes * MAX_RATIO
     if is_steep or plain_bytes > MAX_BYTES:
-        raise DownloadError(
-            f"{name} grew from {packed_bytes} bytes of gzip to over {plain_bytes}: refused as a bomb"
-        )
+        words = f"{name} grew from {packed_bytes} bytes of gzip to over {plain_bytes}"
+        raise DownloadError(f"{words}: refused as a bomb")

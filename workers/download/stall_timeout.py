@@ -1,7 +1,7 @@
-"""Cuts a connection that gives too little.
+"""Cuts a connection that is too slow.
 
-httpx times each read for itself, so that a byte now and then, or headers that never end, would last for ever. A thread
-shuts the socket down instead; the read that was blocked on it returns at once.
+The HTTP client limits the time of each read, so that a byte now and then, or headers that never
+end, would last forever. Here a thread shuts the socket down, and the read that waits returns.
 """
 
 import os
@@ -15,15 +15,15 @@ from typing import Any, Self
 
 from receiver.telemetry.log_fields import ContextThread
 
-LOOKS_A_WINDOW = 40
-LOOK_AT_MOST_EVERY_S = 1.0
+CHECKS_PER_WINDOW = 40
+MAX_CHECK_INTERVAL_S = 1.0
 
 
 class StallWatch:
-    """Watches one attempt for the length of a `with`: each `min_bytes` must arrive within `stall_s` of waiting.
+    """A context manager for one attempt: each `min_bytes` must arrive within `stall_s` of waiting.
 
-    What the consumer does between two chunks is not counted as waiting. From `deadline` on (time.monotonic) any wait
-    is cut.
+    The time that the consumer takes between two chunks is not waiting. From `deadline` on
+    (time.monotonic), any wait is cut.
     """
 
     def __init__(self, stall_s: float, min_bytes: int, deadline: float) -> None:
@@ -31,9 +31,8 @@ class StallWatch:
         self._stall_s, self._min_bytes, self._deadline = stall_s, min_bytes, deadline
         self._waited_s, self._gathered_bytes = 0.0, 0  # since the last `min_bytes` were full
         self._waits_since = time.monotonic()
-        self._cut_at: float | None = (
-            None  # None while the consumer works; written as one value, so no lock is needed
-        )
+        # None while the consumer works. It is written as one value, so that it needs no lock.
+        self._cut_at: float | None = None
         self._socket: socket.socket | None = None
         self._ended = Event()
         self._thread = ContextThread(target=self._watch, name="stall-watch", daemon=True)
@@ -54,16 +53,16 @@ class StallWatch:
         self._forget_socket()
 
     def follow(self, event: str, info: Mapping[str, Any]) -> None:
-        """The `trace` extension of httpx; it tells of a connection before the first byte of the headers."""
+        """For the `trace` of the HTTP client, which reports a connection before its first byte."""
         if event == "connection.connect_tcp.complete":
             self._forget_socket()
-            # A descriptor of our own: the one of the connection may be closed, and its number given to another file,
-            # at the very moment when this thread shuts it down.
+            # A descriptor of our own: that of the connection may be closed, and its number reused,
+            # at the moment when this thread shuts it down.
             theirs = info["return_value"].get_extra_info("socket")
             self._socket = socket.socket(fileno=os.dup(theirs.fileno()))
 
     def timed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same chunks, with the time measured that they take to come."""
+        """The same chunks, with the time measured that they take."""
         for chunk in chunks:
             self._wait_ends(len(chunk))
             yield chunk
@@ -83,8 +82,8 @@ class StallWatch:
             self._waited_s += time.monotonic() - self._waits_since
 
     def _watch(self) -> None:
-        look_every_s = min(LOOK_AT_MOST_EVERY_S, self._stall_s / LOOKS_A_WINDOW)
-        while not self._ended.wait(look_every_s):
+        interval_s = min(MAX_CHECK_INTERVAL_S, self._stall_s / CHECKS_PER_WINDOW)
+        while not self._ended.wait(interval_s):
             cut_at, connection = self._cut_at, self._socket
             if cut_at is not None and connection is not None and time.monotonic() >= cut_at:
                 is_over = time.monotonic() >= self._deadline

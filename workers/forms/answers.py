@@ -1,4 +1,4 @@
-"""What the forms take from a line: the words, the thoughts, the media, the calls and the numbers of its answer."""
+"""What the forms take from the answer in a line: text, thoughts, media, calls and embedding."""
 
 import json
 from collections import Counter
@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from receiver.outputs.forms import Form
+from receiver.tolerant_json import as_list, as_object, as_text
 from workers.results.candidates import End, end_of, holds_answer, parts_of
 from workers.results.large_lines import find_excess, find_wide_text
 from workers.results.shapes import find_error, unify_row
-from workers.results.values import as_list, as_object, as_text
 
 MAX_KINDS = 10
 MAX_TEXT_CHARACTERS = 8 * 1024 * 1024  # a hundred times what models write
 KIND_CHARACTERS = 40
-# The forms that hold a part of a kind; what is not here is in none. Text and thoughts are left out by wish alone.
+# The forms that hold a part of a kind; other kinds are in none. Only the user leaves text and
+# thoughts out.
 _HOLDERS: dict[str, frozenset[Form]] = {
     "inlineData": frozenset({"media"}),
     "functionCall": frozenset({"json", "table"}),
@@ -31,16 +32,18 @@ _BOM = "\ufeff"
 
 
 class Candidate(NamedTuple):
-    """One candidate that is shown. Text can hold lone surrogates, which `plain_text` makes writable."""
+    """One candidate that is shown.
+
+    Its text can hold lone surrogates, which `plain_text` makes writable.
+    """
 
     number: int = 0  # its place among the candidates, from 0
     finish_reason: str | None = None
     text: str | None = None  # all of it together, without thoughts
     thoughts: str | None = None
     media: tuple[dict[str, Any], ...] = ()  # `inlineData` of each part that has some, as it came
-    calls: tuple[
-        dict[str, Any], ...
-    ] = ()  # `functionCall` of each part, numbers with fractions as Decimal
+    # `functionCall` of each part that has one, its fractions as Decimal.
+    calls: tuple[dict[str, Any], ...] = ()
     code: str | None = None  # that the model wrote to be run
     code_output: str | None = None  # what came of it
 
@@ -49,15 +52,13 @@ NO_CANDIDATE = Candidate()
 
 
 class Answer(NamedTuple):
-    """What a line holds: the candidate that decides its outcome, and those beside it that are shown too."""
+    """What a line holds: the candidate that decides its outcome, and others that are shown."""
 
     chosen: Candidate | None = None
     further: tuple[Candidate, ...] = ()  # by number
     embedding: list[Any] | None = None  # `values` as they came
     finish_reasons: tuple[str, ...] = ()  # of all candidates
-    unshown: tuple[
-        tuple[str, int], ...
-    ] = ()  # kinds of parts that some form may hold, or none; how many
+    unshown: tuple[tuple[str, int], ...] = ()  # kinds of parts beside text, and their numbers
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -71,7 +72,7 @@ class Answer(NamedTuple):
         return None if self.chosen is None else self.chosen.text
 
     def left_out(self, forms: Collection[Form]) -> str | None:
-        """What none of these forms holds, in words; None when they hold all there is."""
+        """What none of these forms holds, in words; None when they hold everything."""
         left = [
             f"{count} {kind}"
             for kind, count in self.unshown
@@ -85,9 +86,9 @@ NO_ANSWER = Answer()
 
 
 def read_answer(line: bytes) -> Answer:
-    """The answer that a line of a result file holds; an empty one when there is none. Never raises.
+    """The answer that a line of a result file holds; an empty one when it has none. Never raises.
 
-    What would take more memory than a worker has is not decoded, and listed as left out.
+    What would take too much memory is not decoded, and listed as left out.
     """
     if excess := find_excess(line) or find_wide_text(line):
         return Answer(unshown=((excess, 1),))
@@ -128,7 +129,7 @@ def _read(line: bytes, float_hook: Any) -> Answer:
 
 
 def plain_text(text: str) -> str:
-    """Text that UTF-8 can hold: a lone surrogate becomes its escape, a backslash, `u` and four hex digits."""
+    """Text that UTF-8 can hold: a lone surrogate becomes a backslash, `u` and four hex digits."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -147,9 +148,9 @@ _Shown = tuple[int, dict[str, Any], End]
 
 
 def _in_order(candidates: list[_Shown]) -> list[_Shown]:
-    """Those that are shown: as the rules say, then one that is cut, then one of thoughts alone.
+    """Those that are shown: complete answers, then cut ones, then those with thoughts alone.
 
-    The candidate that decides is the first. What was blocked or broke is not shown.
+    The first one decides the outcome. What was blocked or broke is not shown.
     """
 
     def rank(one: _Shown) -> tuple[bool, bool, int]:
@@ -186,7 +187,7 @@ def _text_length(parts: list[dict[str, Any]]) -> int:
 
 
 def _count_characters(value: object) -> int:
-    """Those of all texts in a decoded value, names of members included."""
+    """Those of all texts in a decoded value, with the names of members."""
     count, waiting = 0, [value]
     while waiting:
         one = waiting.pop()
@@ -200,7 +201,7 @@ def _count_characters(value: object) -> int:
 
 
 def _read_output(result: dict[str, Any]) -> str | None:
-    """The output of code that ran; a run that failed says so before it."""
+    """The output of code that ran, after the outcome of a run that failed."""
     output, outcome = as_text(result.get("output")), as_text(result.get("outcome"))
     if outcome in (None, _SUCCESS):
         return output
@@ -214,7 +215,7 @@ def _join(texts: list[str | None], between: str = "") -> str | None:
 def _count_unshown(
     response: dict[str, Any], candidates: list[tuple[int, dict[str, Any]]], shown: set[int]
 ) -> Counter[str]:
-    """What is no text and no thought in words, by kind; of candidates that are not shown, their number."""
+    """Parts other than text and thoughts, by kind; and candidates that are not shown."""
     kinds = Counter[str]()
     for number, candidate in candidates:
         parts = as_list(as_object(candidate.get("content")).get("parts"))

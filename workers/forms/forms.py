@@ -17,16 +17,15 @@ from receiver.outputs.paths import Template, errors_name, forms_name, table_name
 from receiver.settings.response_schemas import build_validator
 from receiver.storage import Storage
 from workers.forms.answers import NO_ANSWER, read_answer
-from workers.forms.index import LEFT_OUT, FormsIndex
 from workers.forms.names import FormNames
-from workers.forms.outputs import FormOutputs
+from workers.forms.outputs import LEFT_OUT, FormOutputs, FormsIndex
 from workers.forms.structured import StructuredAnswers
 from workers.forms.table import Table, open_table
 from workers.forms.writers import (
     FormEntry,
+    FormTarget,
     JsonWriter,
     MediaWriter,
-    Place,
     TableWriter,
     TextWriter,
     Writer,
@@ -37,8 +36,8 @@ from workers.store.index_rows import IndexRow
 _WITHOUT_ANSWER = frozenset({Outcome.MALFORMED, Outcome.DUPLICATE})
 
 
-class Choices(Protocol):
-    """What a user chose of forms; the settings have it."""
+class FormOptions(Protocol):
+    """The settings of forms that a user chose."""
 
     @property
     def template(self) -> Template: ...
@@ -51,16 +50,16 @@ class Choices(Protocol):
 
 
 def schema_sha256(schema: Mapping[str, Any]) -> str:
-    """The sha256 of a schema, in hex, however it was written."""
+    """The sha256 of a schema in hex, whatever the order of its members."""
     return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()
 
 
 class Forms:
-    """Takes the lines of one batch beside their rows of the index, in a `with`; then `store`."""
+    """A context manager that takes the lines of one batch and their index rows; then `store`."""
 
     def __init__(
         self,
-        settings: Choices,
+        settings: FormOptions,
         batch_id: str,
         storage: Storage,
         check: Callable[[], None],
@@ -74,9 +73,9 @@ class Forms:
         self._index = FormsIndex(folder / "index")
         self._outputs = FormOutputs(storage, check, folder, self._index)
         names = FormNames(batch_id, settings.template)
-        self._place = Place(BatchName.read(batch_id).gemini, names, self._outputs)
+        self._target = FormTarget(BatchName.read(batch_id).gemini, names, self._outputs)
         self._table: Table | None = None
-        media = MediaWriter(self._place, folder)
+        media = MediaWriter(self._target, folder)
         self._writers = [self._writer(form, media) for form in settings.forms]
 
     def _writer(self, form: Form, media: MediaWriter) -> Writer:
@@ -84,7 +83,7 @@ class Forms:
             case "json":
                 schema = self._settings.response_schema
                 return JsonWriter(
-                    self._place,
+                    self._target,
                     StructuredAnswers(None if schema is None else build_validator(schema)),
                 )
             case "media":
@@ -92,11 +91,11 @@ class Forms:
             case "table":
                 table = self._table = open_table(self._folder, self._check)
                 named = media if "media" in self._settings.forms else None
-                return TableWriter(self._place, table, self._table_name, named)
+                return TableWriter(self._target, table, self._table_name, named)
             case "thoughts":
-                return TextWriter(form, self._place, lambda candidate: candidate.thoughts)
+                return TextWriter(form, self._target, lambda candidate: candidate.thoughts)
             case _:
-                return TextWriter(form, self._place, lambda candidate: candidate.text)
+                return TextWriter(form, self._target, lambda candidate: candidate.text)
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +111,7 @@ class Forms:
             self._table.close()
 
     def add(self, rows: Iterable[IndexRow], lines: list[bytes], before: int) -> None:
-        """Take a block: its rows, and all its lines, before which `before` came."""
+        """Take a block: its rows and all its lines; `before` lines come before it."""
         for row in rows:
             line = lines[row.line - before - 1]
             answer = NO_ANSWER if row.outcome in _WITHOUT_ANSWER else read_answer(line)
@@ -129,7 +128,7 @@ class Forms:
             writer.add(entry)
 
     def store(self) -> FormsRecord:
-        """Write what has gathered; every form is in the storage then, and their index."""
+        """Write what has gathered; then all forms are in the storage, and their index."""
         for writer in self._writers:
             writer.close()
         self._outputs.close()

@@ -1,6 +1,6 @@
-"""Pictures and sounds: `inlineData` of an answer, decoded to files.
+"""Decodes images and sounds, the `inlineData` of an answer, to files.
 
-What a line says of a type chooses among the endings that are listed here, and nothing else: it never gets into a name.
+The type that a line gives only chooses among the extensions listed here: it never gets into a name.
 """
 
 import binascii
@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 from receiver.errors import BrokenAnswerError
 from workers.forms.answers import plain_text
 
-CHARACTER_BATCH_SIZE = (
-    1024 * 1024
-)  # a multiple of four: so many characters of base64 are whole bytes
+CHARACTER_BATCH_SIZE = 1024 * 1024  # a multiple of four, which are three whole bytes in base64
 UNKNOWN = ".bin"
 PCM_TYPES = frozenset({"audio/l16", "audio/pcm"})
 SAMPLE_BYTES = 2
@@ -27,7 +25,7 @@ EXTENSIONS = {
     "application/pdf": ".pdf",
     "audio/aac": ".aac",
     "audio/flac": ".flac",
-    "audio/l16": ".pcm",  # samples without any header, where the type does not say their rate
+    "audio/l16": ".pcm",  # samples without a header, where the type does not give their rate
     "audio/mp3": ".mp3",
     "audio/mp4": ".m4a",
     "audio/mpeg": ".mp3",
@@ -69,32 +67,29 @@ class Decoded(NamedTuple):
 
 
 def extension_of(mime_type: object) -> str:
-    """The ending of files of a type, parameters aside; `.bin` of all that is not listed."""
+    """The extension of files of a type, whose parameters don't count; `.bin` where unknown."""
     if not isinstance(mime_type, str):
         return UNKNOWN
     return EXTENSIONS.get(mime_type.partition(";")[0].strip().lower(), UNKNOWN)
 
 
 def pcm_header(mime_type: object, size_bytes: int) -> bytes:
-    """The header that makes a `.wav` of raw samples of 16 bits; empty where the type does not say their rate.
+    """The header that makes a `.wav` of raw 16-bit samples; empty where their rate is not given.
 
-    `audio/L16;codec=pcm;rate=24000` is what speech models give: little-endian, and of one channel unless it says more.
+    Speech models give `audio/L16;codec=pcm;rate=24000`: little-endian, one channel by default.
     """
     if not isinstance(mime_type, str):
         return b""
     name, *parameters = (part.strip().lower() for part in mime_type.split(";"))
     if name not in PCM_TYPES:
         return b""
-    told = {
-        key.strip(): value.strip(' "')
-        for key, _, value in (one.partition("=") for one in parameters)
-    }
-    rate, channels = told.get("rate", ""), told.get("channels", "1")
-    if (
-        not (_is_count(rate, MAX_RATE_HZ) and _is_count(channels, MAX_CHANNELS))
-        or size_bytes > MAX_WAV_BYTES
-    ):
+    pairs = (one.partition("=") for one in parameters)
+    values = {key.strip(): value.strip(' "') for key, _, value in pairs}
+    rate, channels = values.get("rate", ""), values.get("channels", "1")
+    is_sound = _is_count(rate, MAX_RATE_HZ) and _is_count(channels, MAX_CHANNELS)
+    if not is_sound or size_bytes > MAX_WAV_BYTES:
         return b""
+
     frame = SAMPLE_BYTES * int(channels)
     about = (1, int(channels), int(rate), int(rate) * frame, frame, 8 * SAMPLE_BYTES)
     return struct.pack(
@@ -140,6 +135,7 @@ def decode_media(part: dict[str, Any], path: Path) -> Decoded:
     except ValueError as error:  # binascii's errors are ValueErrors
         path.unlink()
         raise BrokenAnswerError(f"the data is not base64: {error}") from error
+
     extension = ".wav" if header else extension_of(mime_type)
-    told = plain_text(mime_type)[:MIME_CHARACTERS] if isinstance(mime_type, str) else None
-    return Decoded(size, digest.hexdigest(), extension, told)
+    shown = plain_text(mime_type)[:MIME_CHARACTERS] if isinstance(mime_type, str) else None
+    return Decoded(size, digest.hexdigest(), extension, shown)

@@ -1,23 +1,94 @@
-"""Where the forms gather on their way to the storage: bounded, whole, and each with its row in the forms' index."""
+"""Where the forms of answers gather on their way to the storage, in bounded memory.
+
+Each object has a row in the index of the forms.
+"""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from receiver.outputs.forms import Form
 from receiver.storage import Storage
-from workers.forms.index import FormsIndex
 from workers.forms.media import Decoded
+from workers.store.records import GzipWriter, encode_row
 from workers.store.sinks import FILE_BATCH_SIZE, GroupSink
 
 OBJECT_BATCH_SIZE = 512
 BATCH_BYTES = 16 * 1024 * 1024
 BUFFERS_BYTES = 8 * 1024 * 1024
 FILES_BYTES = 256 * 1024 * 1024  # on the scratch disk
+ERROR_CHARACTERS = 300
+LEFT_OUT = "left_out"  # in place of a form: what no form that was asked for holds
+
+
+class FormsIndex:
+    """`_forms.jsonl.gz`: a row per object of a form, and per answer that could not take a form.
+
+    End it with `finish` or `close`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = GzipWriter(path)
+        self.objects: Counter[str] = Counter()  # by form
+        self.failed: Counter[str] = Counter()  # by form
+        self.size_bytes = 0  # of all objects
+
+    def add_object(  # noqa: PLR0913 - the fields of a row
+        self,
+        form: Form,
+        name: str,
+        size: int,
+        sha256: str,
+        *,
+        line: int | None = None,
+        key: str | None = None,
+        mime_type: str | None = None,
+    ) -> None:
+        """Add an object; `line` and `key` where it holds one answer alone.
+
+        `mime_type` is what the line says.
+        """
+        self.objects[form] += 1
+        self.size_bytes += size
+        row = {
+            "form": form,
+            "line": line,
+            "key": key,
+            "object": name,
+            "bytes": size,
+            "sha256": sha256,
+        }
+        self._write(row if mime_type is None else row | {"mime_type": mime_type})
+
+    def add_failure(self, form: str, line: int, key: str | None, error: str) -> None:
+        """Add an answer, or a part of one, that is kept raw only; `form` may be LEFT_OUT."""
+        self.failed[form] += 1
+        self._write(
+            {
+                "form": form,
+                "line": line,
+                "key": key,
+                "object": None,
+                "error": error[:ERROR_CHARACTERS],
+            }
+        )
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self._file.write(encode_row(row) + b"\n")
+
+    def finish(self) -> str:
+        """Complete the file. Returns its sha256 in hex."""
+        return self._file.finish()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class FormOutputs:
-    """Takes objects, rows of shared objects, and files; all are in the storage once `close` returns."""
+    """Takes objects, rows of shared objects, and files; `close` returns once all are stored."""
 
     def __init__(
         self, storage: Storage, check: Callable[[], None], scratch: Path, index: FormsIndex
@@ -32,7 +103,7 @@ class FormOutputs:
         self._files_bytes = 0
 
     def put(self, form: Form, name: str, data: bytes, line: int, key: str | None) -> None:
-        """An object of one answer."""
+        """Add an object of one answer."""
         self.index.add_object(
             form, name, len(data), hashlib.sha256(data).hexdigest(), line=line, key=key
         )
@@ -42,7 +113,7 @@ class FormOutputs:
             self._flush()
 
     def put_row(self, form: Form, name: str, row: bytes) -> None:
-        """A row, without its newline, of an object that many answers share."""
+        """Add a row, without its newline, to an object that many answers share."""
         self._groups.write(name, row)
         if name not in self._digests:
             self._digests[name] = _Digest(form)
@@ -51,7 +122,7 @@ class FormOutputs:
     def put_file(  # noqa: PLR0913, PLR0917 - a row of the index, and where its bytes are
         self, form: Form, name: str, path: Path, decoded: Decoded, line: int | None, key: str | None
     ) -> None:
-        """An object that is in a scratch file, which is moved away."""
+        """Add an object that is in a scratch file, which is moved away."""
         self.index.add_object(
             form,
             name,
@@ -77,7 +148,7 @@ class FormOutputs:
         self._files, self._files_bytes = [], 0
 
     def close(self) -> None:
-        """Write what has gathered, and the index's rows of the shared objects."""
+        """Write what has gathered, and the rows of the shared objects in the index."""
         self._flush()
         self._groups.close()
         for name, digest in self._digests.items():
@@ -85,7 +156,7 @@ class FormOutputs:
 
 
 class _Digest:
-    """Of an object under way."""
+    """Size and sha256 of a shared object that is not complete yet."""
 
     __slots__ = ("_hash", "form", "size_bytes")
 

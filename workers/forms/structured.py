@@ -13,9 +13,9 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def encode_calls(calls: Iterable[dict[str, Any]]) -> bytes:
-    """`functionCall` parts as a JSON list of `{"name", "args"}`; in ASCII where they hold what UTF-8 can't.
+    """`functionCall` parts as a JSON list of `{"name", "args"}`.
 
-    Numbers that came as Decimal keep their digits.
+    In ASCII where they hold what UTF-8 can't. Decimals keep their digits.
     """
     rows = [{"name": call.get("name"), "args": call.get("args")} for call in calls]
     try:
@@ -25,25 +25,21 @@ def encode_calls(calls: Iterable[dict[str, Any]]) -> bytes:
 
 
 class StructuredAnswers:
-    """Checks answers, by the validator of `receiver.settings.response_schemas` where there is one."""
+    """Checks answers with the validator of `receiver.settings.response_schemas`, if any."""
 
     def __init__(self, validator: Any | None) -> None:
         self._validator = validator
 
     def parse(self, text: str) -> bytes:
-        """The JSON of an answer, compact, every number as it was written. Raises BrokenAnswerError."""
+        """The compact JSON of an answer, numbers as written. Raises BrokenAnswerError."""
         try:
             data = text.encode()
             if find_excess(data):
-                raise BrokenAnswerError(
-                    f"an answer of {len(data)} bytes with over {MAX_VALUES} values is not read"
-                )
+                words = f"an answer of {len(data)} bytes with over {MAX_VALUES} values"
+                raise BrokenAnswerError(f"{words} is not read")
             value = json.loads(text, parse_constant=_refuse_constant)
             compact = msgspec.json.format(data, indent=-1)
-        except (
-            UnicodeEncodeError,
-            msgspec.DecodeError,
-        ) as error:  # a lone surrogate, or the escape of one
+        except (UnicodeEncodeError, msgspec.DecodeError) as error:  # lone surrogates, also escaped
             raise BrokenAnswerError("the answer holds what UTF-8 can't") from error
         except json.JSONDecodeError as error:
             raise BrokenAnswerError(

@@ -1,9 +1,9 @@
-"""The table of a batch: a row a line of its source, all with the same columns.
+"""The table of a batch: one row per line of its source, all with the same columns.
 
-Parquet where pyarrow is there (extra `parquet`), else gzip of JSON lines. Memory is bounded by what goes out together.
+Parquet where pyarrow is installed (extra `parquet`), else gzip of JSON lines. Memory is bounded by
+the rows that are written together.
 """
 
-import gzip
 import importlib
 from array import array
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from receiver.outputs.forms import has_parquet
-from workers.forms.index import LEVEL
+from workers.store.records import GzipWriter
 
 COUNTS = ("prompt", "cached", "candidates", "thoughts", "tool_use_prompt", "total")
 ROW_BATCH_SIZE = 8192
@@ -25,7 +25,7 @@ EMBEDDING, FURTHER = "embedding", "further_candidates"
 
 
 class FurtherCandidate(msgspec.Struct, gc=False):
-    """A candidate beside the one whose text the row has."""
+    """A candidate other than the one whose text the row has."""
 
     candidate: int  # its place among the candidates, from 0
     finish_reason: str | None
@@ -78,7 +78,10 @@ class Table(Protocol):
 
 
 def open_table(scratch: Path, check: Callable[[], None]) -> Table:
-    """A table in the best form that is to be had here. `check` is called between pieces of work, and may raise."""
+    """A table in the best available form.
+
+    `check` is called between pieces of work, and may raise.
+    """
     path = scratch / "table"
     return ParquetTable(path, check) if has_parquet() else JsonTable(path)
 
@@ -90,26 +93,24 @@ class JsonTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("wb")
-        self._gzip = gzip.GzipFile(
-            filename="", mode="wb", compresslevel=LEVEL, fileobj=self._file, mtime=0
-        )
+        self._file = GzipWriter(path)
         self._encode = msgspec.json.Encoder().encode
 
     def add(self, row: TableRow) -> None:
-        self._gzip.write(self._encode(row) + b"\n")
+        self._file.write(self._encode(row) + b"\n")
 
     def finish(self) -> None:
-        self._gzip.close()
-        self.close()
+        self._file.finish()
 
     def close(self) -> None:
         self._file.close()
 
 
 class ParquetTable:
-    """Row groups of at most 4 MiB or so. They wait in a scratch file: only the last row tells whether all embeddings
-    have one size, and their column is then of lists of that size.
+    """Row groups of about 4 MiB at most, which wait in a scratch file.
+
+    Only the last row shows whether all embeddings have one size; if so, their column has lists of
+    that size.
     """
 
     extension = ".parquet"
@@ -118,9 +119,8 @@ class ParquetTable:
         self.path, self._check = path, check
         self._waiting_path = path.with_name(f"{path.name}-waiting")
         self._arrow: Any = importlib.import_module("pyarrow")
-        self._arrow.set_memory_pool(
-            self._arrow.system_memory_pool()
-        )  # the default one keeps what is freed
+        # The default pool keeps what is freed.
+        self._arrow.set_memory_pool(self._arrow.system_memory_pool())
         self._schema = _schema(self._arrow)
         self._waiting = self._arrow.ipc.new_stream(str(self._waiting_path), self._schema)
         self._rows: list[TableRow] = []
@@ -174,14 +174,14 @@ class ParquetTable:
 
 
 def _texts(row: TableRow) -> Iterator[str | None]:
-    """What makes a row large."""
+    """The texts that make a row large."""
     yield from (row.text, row.function_calls, row.code, row.code_output)
     for one in row.further_candidates:
         yield from (one.text, one.function_calls, one.code, one.code_output)
 
 
 class _Embeddings:
-    """A column under way, in four bytes a number: as Python's floats they would take eight times as much."""
+    """A column under way, with four bytes per number: Python's floats take eight times as much."""
 
     def __init__(self) -> None:
         self._values = array("f")

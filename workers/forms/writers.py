@@ -1,4 +1,4 @@
-"""One writer a form: takes each answer, in the source's order, and gives it to the outputs."""
+"""One writer per form: takes each answer, in the source's order, and passes it to the outputs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +15,8 @@ from workers.forms.structured import StructuredAnswers, encode_calls
 from workers.forms.table import COUNTS, FurtherCandidate, Table, TableRow, read_embedding
 from workers.results.parser import parse_result
 from workers.results.rules import Result
-from workers.store.digests import file_sha256
 from workers.store.index_rows import IndexRow
-from workers.store.records import encode_row
+from workers.store.records import encode_row, file_sha256
 
 SECOND_LINE = "its key had an earlier line"
 
@@ -28,7 +27,7 @@ class FormEntry(NamedTuple):
     row: IndexRow  # its raw form
     line: bytes
     answer: Answer
-    result: Result | None = None  # where the line itself can't tell: it was too long
+    result: Result | None = None  # of a line that was too long to be parsed
 
 
 class Writer(Protocol):
@@ -38,10 +37,10 @@ class Writer(Protocol):
         """Take the next line."""
 
     def close(self) -> None:
-        """All lines came."""
+        """No line follows."""
 
 
-class Place(NamedTuple):
+class FormTarget(NamedTuple):
     """Where the writers of a batch put what they make."""
 
     batch: str  # "batches/<id>"
@@ -49,53 +48,55 @@ class Place(NamedTuple):
     outputs: FormOutputs
 
 
-def _row_start(place: Place, row: IndexRow) -> dict[str, Any]:
-    """What every row of a shared object repeats."""
+def _row_start(target: FormTarget, row: IndexRow) -> dict[str, Any]:
+    """What every row of a shared object has."""
     key = None if row.key is None else plain_text(row.key)
-    return {"batch": place.batch, "key": key, "line": row.line, "outcome": row.outcome}
+    return {"batch": target.batch, "key": key, "line": row.line, "outcome": row.outcome}
 
 
 class TextWriter:
     """`text` and `thoughts`: an object of UTF-8 for each candidate, or rows with the words."""
 
-    def __init__(self, form: Form, place: Place, read: Callable[[Candidate], str | None]) -> None:
-        self._form, self._place, self._read = form, place, read
+    def __init__(
+        self, form: Form, target: FormTarget, text_of: Callable[[Candidate], str | None]
+    ) -> None:
+        self._form, self._target, self._text_of = form, target, text_of
 
     def add(self, entry: FormEntry) -> None:
-        place, row = self._place, entry.row
+        target, row = self._target, entry.row
         for candidate in entry.answer.candidates:
-            words = self._read(candidate)
+            words = self._text_of(candidate)
             if words is None:
                 continue
             words = plain_text(words)
-            name = place.names.name(
+            name = target.names.name(
                 self._form, row.object, ".txt", _further_number(entry, candidate)
             )
-            if place.names.groups:
-                about = _row_start(place, row) | {"candidate": candidate.number, self._form: words}
-                place.outputs.put_row(self._form, name, encode_row(about))
+            if target.names.groups:
+                about = _row_start(target, row) | {"candidate": candidate.number, self._form: words}
+                target.outputs.put_row(self._form, name, encode_row(about))
             else:
-                place.outputs.put(self._form, name, words.encode(), row.line, row.key)
+                target.outputs.put(self._form, name, words.encode(), row.line, row.key)
 
     def close(self) -> None:
         """Nothing waits here."""
 
 
 def _further_number(entry: FormEntry, candidate: Candidate) -> int | None:
-    """The number that names a candidate; None for the one that decides, whose name needs none."""
+    """The number in the name of a candidate; None for the one that decides, which needs none."""
     return None if candidate is entry.answer.chosen else candidate.number
 
 
 class MediaWriter:
     """`media`: an object for each picture or sound, numbered from 1 within its answer."""
 
-    def __init__(self, place: Place, scratch: Path) -> None:
-        self._place, self._scratch = place, scratch
+    def __init__(self, target: FormTarget, scratch: Path) -> None:
+        self._target, self._scratch = target, scratch
         self._count = 0
         self.names: list[str] = []  # of the last answer
 
     def add(self, entry: FormEntry) -> None:
-        place, row = self._place, entry.row
+        target, row = self._target, entry.row
         self.names = []
         parts = [part for candidate in entry.answer.candidates for part in candidate.media]
         for number, part in enumerate(parts, 1):
@@ -104,12 +105,12 @@ class MediaWriter:
             try:
                 decoded = decode_media(part, path)
             except BrokenAnswerError as error:
-                place.outputs.index.add_failure(
+                target.outputs.index.add_failure(
                     "media", row.line, row.key, f"part {number}: {error}"
                 )
                 continue
-            name = place.names.media(row.object, row.line, row.key, number, decoded.extension)
-            place.outputs.put_file("media", name, path, decoded, row.line, row.key)
+            name = target.names.media(row.object, row.line, row.key, number, decoded.extension)
+            target.outputs.put_file("media", name, path, decoded, row.line, row.key)
             self.names.append(name)
 
     def close(self) -> None:
@@ -117,28 +118,30 @@ class MediaWriter:
 
 
 class TableWriter:
-    """`table`: one object with a row a line."""
+    """`table`: one object with one row per line."""
 
-    def __init__(self, place: Place, table: Table, name: str, media: MediaWriter | None) -> None:
-        """`name` without the ending; `media` goes first, and tells what it named."""
-        self._place, self._table, self._name, self._media = place, table, name, media
+    def __init__(
+        self, target: FormTarget, table: Table, name: str, media: MediaWriter | None
+    ) -> None:
+        """`name` has no extension; `media` takes each line first, and knows the names it gave."""
+        self._target, self._table, self._name, self._media = target, table, name, media
 
     def add(self, entry: FormEntry) -> None:
-        self._table.add(_table_row(self._place, entry, self._media.names if self._media else []))
+        self._table.add(_table_row(self._target, entry, self._media.names if self._media else []))
 
     def close(self) -> None:
         table = self._table
         table.finish()
         decoded = Decoded(table.path.stat().st_size, file_sha256(table.path))
-        self._place.outputs.put_file(
+        self._target.outputs.put_file(
             "table", self._name + table.extension, table.path, decoded, None, None
         )
 
 
-def _table_row(place: Place, entry: FormEntry, media: list[str]) -> TableRow:
+def _table_row(target: FormTarget, entry: FormEntry, media: list[str]) -> TableRow:
     row, answer = entry.row, entry.answer
     result = entry.result or parse_result(entry.line, valid_utf8=False)
-    written = TableRow(**_row_start(place, row), media=media)
+    written = TableRow(**_row_start(target, row), media=media)
     usage = result.usage
     if usage is not None:
         for count in COUNTS:
@@ -153,11 +156,9 @@ def _table_row(place: Place, entry: FormEntry, media: list[str]) -> TableRow:
     if code not in answer.finish_reasons or row.outcome == Outcome.ERROR:
         written.error_code = code
     written.error_message = result.message
-    written.text, written.code, written.code_output = (
-        _plain(chosen.text),
-        _plain(chosen.code),
-        _plain(chosen.code_output),
-    )
+
+    written.text = _plain(chosen.text)
+    written.code, written.code_output = _plain(chosen.code), _plain(chosen.code_output)
     written.function_calls = _calls_of(chosen)
     written.embedding = read_embedding(answer.embedding)
     written.candidate = None if answer.chosen is None else answer.chosen.number
@@ -186,14 +187,14 @@ def _calls_of(candidate: Candidate) -> str | None:
 class JsonWriter:
     """`json`: an object with the structured answer of each candidate, or rows with it as `value`.
 
-    An answer that calls functions has its calls there, as `{"function_calls": [{"name", "args"}]}`.
+    Of an answer that calls functions, it holds `{"function_calls": [{"name", "args"}]}`.
     """
 
-    def __init__(self, place: Place, answers: StructuredAnswers) -> None:
-        self._place, self._answers = place, answers
+    def __init__(self, target: FormTarget, answers: StructuredAnswers) -> None:
+        self._target, self._answers = target, answers
 
     def add(self, entry: FormEntry) -> None:
-        row, place = entry.row, self._place
+        row, target = entry.row, self._target
         for candidate in entry.answer.candidates:
             if candidate.text is None and not candidate.calls:
                 continue
@@ -202,16 +203,16 @@ class JsonWriter:
             except BrokenAnswerError as error:
                 number = _further_number(entry, candidate)
                 about = "" if number is None else f"candidate {number}: "
-                place.outputs.index.add_failure("json", row.line, row.key, f"{about}{error}")
+                target.outputs.index.add_failure("json", row.line, row.key, f"{about}{error}")
                 continue
-            name = place.names.name("json", row.object, ".json", _further_number(entry, candidate))
-            if place.names.groups:
+            name = target.names.name("json", row.object, ".json", _further_number(entry, candidate))
+            if target.names.groups:
                 start = encode_row(
-                    _row_start(place, row) | {"candidate": candidate.number}
+                    _row_start(target, row) | {"candidate": candidate.number}
                 ).removesuffix(b"}")
-                place.outputs.put_row("json", name, start + b',"value":' + data + b"}")
+                target.outputs.put_row("json", name, start + b',"value":' + data + b"}")
             else:
-                place.outputs.put("json", name, data + b"\n", row.line, row.key)
+                target.outputs.put("json", name, data + b"\n", row.line, row.key)
 
     def _encode(self, candidate: Candidate) -> bytes:
         if candidate.calls:

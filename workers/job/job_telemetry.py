@@ -1,4 +1,4 @@
-"""What one attempt tells: the counters how its stages went, the inbox how far it is, the log how it ended."""
+"""What one attempt reports: counters of its stages, its progress, and a log line of its end."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
-from workers.download.sources import ResultSource
+from workers.download.download import ResultSource
 from workers.job.lease import clock_s
 from workers.results.result_counts import ResultCounts
 
@@ -25,17 +25,17 @@ NEXT: Mapping[Stage, Stage] = {"ask": "split", "split": "store", "store": "store
 
 
 class JobTelemetry:
-    """Gathers during a `with`, and writes once at its end, whatever became of the attempt."""
+    """A context manager that writes its counts once, at its end, whatever became of the attempt."""
 
-    def __init__(self, client: "redis.Redis", began_s: float) -> None:
-        """`began_s` is what `clock_s` said before the claim."""
+    def __init__(self, client: "redis.Redis", started_s: float) -> None:
+        """`started_s` is what `clock_s` said before the claim."""
         self._counters = Counters(client)
-        self._began_s = self._stage_began_s = began_s
+        self._started_s = self._stage_started_s = started_s
         self._read_bytes = 0
         self._stage: Stage = "ask"
         self._batch: Batch | None = None
         self._source: ResultSource | None = None
-        self._account: ResultCounts | None = None
+        self._counts: ResultCounts | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -50,9 +50,9 @@ class JobTelemetry:
             self._counters.add(definitions.DOWNLOADED, amount=self._read_bytes)
         self._counters.flush()
 
-    def follow(self, batch: Batch, source: ResultSource, account: ResultCounts) -> None:
-        """From now on, `progress` tells of these."""
-        self._batch, self._source, self._account = batch, source, account
+    def follow(self, batch: Batch, source: ResultSource, counts: ResultCounts) -> None:
+        """Set what `progress` reports from now on."""
+        self._batch, self._source, self._counts = batch, source, counts
 
     def progress(self) -> JobProgress:
         """How far the attempt is; from any thread."""
@@ -60,13 +60,13 @@ class JobTelemetry:
             stage=self._stage,
             bytes=self._read_bytes,
             total_bytes=self._source.total_bytes if self._source else None,
-            lines=self._account.lines if self._account else 0,
+            lines=self._counts.lines if self._counts else 0,
             requests=self._batch.requests if self._batch else None,
             display_name=self._batch.display_name if self._batch else None,
         )
 
     def count(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The same chunks; the first one ends the stage `ask`."""
+        """The same chunks, counted; the first one ends the stage `ask`."""
         for chunk in chunks:
             if not self._read_bytes:
                 self.end_stage("ask")
@@ -75,13 +75,13 @@ class JobTelemetry:
 
     def end_stage(self, stage: Stage) -> None:
         now_s = clock_s()
-        self._counters.observe(definitions.STAGES, now_s - self._stage_began_s, stage)
-        self._stage_began_s, self._stage = now_s, NEXT[stage]
+        self._counters.observe(definitions.STAGES, now_s - self._stage_started_s, stage)
+        self._stage_started_s, self._stage = now_s, NEXT[stage]
 
     def end_whole(self, manifest: Manifest) -> None:
         """The batch is stored: this attempt wrote its manifest."""
         counters = self._counters
-        counters.observe(definitions.STAGES, clock_s() - self._began_s, "whole")
+        counters.observe(definitions.STAGES, clock_s() - self._started_s, "whole")
         if not judge_manifest(manifest).is_well:
             counters.add(definitions.INCOMPLETE)
         for outcome, count in manifest.outcomes.items():
@@ -92,14 +92,16 @@ class JobTelemetry:
 
 
 def announce(inbox: Inbox, manifest: Manifest) -> None:
-    """Say that the batch is stored, and what of it is not well.
+    """Log that the batch is stored, and what is wrong with it.
 
-    An error where a batch that succeeded lacks results, answers nothing, or has books that don't balance.
+    It is an error when a batch that succeeded lacks results or has no answer, and when the results
+    don't balance with the requests.
     """
     unbalanced, judgement = manifest.balanced is False, judge_manifest(manifest)
-    lacks = manifest.state == "SUCCEEDED" and (bool(manifest.missing) or not judgement.answered)
-    loud = logging.ERROR if lacks or unbalanced else logging.WARNING
-    level = logging.INFO if judgement.is_well else loud
+    lacks_results = bool(manifest.missing) or not judgement.answered
+    is_error = unbalanced or (manifest.state == "SUCCEEDED" and lacks_results)
+    bad_level = logging.ERROR if is_error else logging.WARNING
+    level = logging.INFO if judgement.is_well else bad_level
     about: dict[str, object] = {
         "state": manifest.state,
         "judgement": judgement.text,
@@ -108,6 +110,7 @@ def announce(inbox: Inbox, manifest: Manifest) -> None:
         "missing": manifest.missing,
     }
     log.log(level, "batch.stored", extra=about | manifest.outcomes)
+
     if unbalanced:
         try:
             inbox.increment("unbalanced_batches")

@@ -1,4 +1,4 @@
-"""Keeps a lease alive while a job works, tells the job when to stop, and brings its end home to the inbox."""
+"""Keeps a lease alive while a job works, tells the job when to stop, and the inbox how it ended."""
 
 import logging
 import os
@@ -22,17 +22,20 @@ from receiver.inbox.ledger import LEASE_S, Inbox, Lease
 from receiver.notices.payloads import Message
 from receiver.retry import Counter
 from receiver.telemetry.log_fields import ContextThread
-from workers.job.shared_memory import breathe, forget_lease, remember_lease
-from workers.job.shutdown import is_out_of_time, is_shutting_down
+from workers.job.shared_memory import (
+    beat,
+    forget_lease,
+    is_out_of_time,
+    is_shutting_down,
+    remember_lease,
+)
 from workers.results.doubts import ReadingSeries
 
 RENEW_EVERY_S = LEASE_S / 4
-LOOK_EVERY_S = 0.25
-STOP_GRACE_S = (
-    3.0  # a job between two steps hands its batch back by itself; one that hangs is cut off then
-)
-INSIST_S = 300.0  # how long the end of a job waits for Redis to come back
-INSIST_EVERY_S = 0.5
+POLL_EVERY_S = 0.25
+STOP_GRACE_S = 3.0  # a job hands its batch back between two steps; one that hangs is cut off then
+REDIS_PATIENCE_S = 300.0  # how long the end of a job waits for Redis to come back
+REDIS_RETRY_S = 0.5
 TIMEOUT_RETRY_S = 60.0
 SHUTDOWN_CAUSE = "its worker was shut down"
 TIMEOUT_CAUSE = "the job took longer than its time limit"
@@ -41,31 +44,34 @@ log = logging.getLogger(__name__)
 
 
 def clock_s() -> float:
-    """Seconds that pass in every state of the machine: a laptop that sleeps must not believe in its old lease."""
+    """Seconds that pass while the machine sleeps, too: its lease is over when it wakes up."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class LeaseKeeper:
-    """Renews in a thread of its own for the length of a `with`; `check` raises once the job must stop."""
+    """A context manager that renews a lease in a thread; `check` raises once the job must stop."""
 
     def __init__(
         self,
         inbox: Inbox,
         lease: Lease,
-        claimed_s: float,
+        claim_started_s: float,
         progress: Callable[[], JobProgress | None] = lambda: None,
     ) -> None:
-        """`claimed_s` is what `clock_s` said before the claim was sent; `progress` is told with every renewal."""
+        """`claim_started_s` is what `clock_s` said before the claim.
+
+        `progress` is asked at every renewal, from another thread.
+        """
         self._inbox, self.lease, self._progress = inbox, lease, progress
-        self._held_until = claimed_s + LEASE_S
+        self._held_until_s = claim_started_s + LEASE_S
         self._lost = False
         self._stop_seen_s: float | None = None
         self._ended = Event()
-        self._thread = ContextThread(target=self._keep, name="lease", daemon=True)
+        self._thread = ContextThread(target=self._run, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         remember_lease(self.lease)
-        breathe()
+        beat()
         self._thread.start()
         return self
 
@@ -83,7 +89,7 @@ class LeaseKeeper:
         """Call before every write. Raises LeaseLostError, ShuttingDownError or OutOfTimeError."""
         if self._lost:
             raise LeaseLostError(f"{self.lease.batch} is no longer ours")
-        if clock_s() > self._held_until:
+        if clock_s() > self._held_until_s:
             raise LeaseLostError(f"the lease on {self.lease.batch} could not be renewed")
         if is_shutting_down():
             raise ShuttingDownError(SHUTDOWN_CAUSE)
@@ -91,38 +97,61 @@ class LeaseKeeper:
             raise OutOfTimeError(TIMEOUT_CAUSE)
 
     def finish(self, summary: Summary, message: Message) -> bool:
-        """Mark the batch as stored, and owe the message. False when somebody else has it, which harms nothing."""
-        return self._insist(lambda: self._inbox.finish(self.lease, summary, message.encode()))
+        """Mark the batch as stored, and enqueue its notice.
+
+        Returns False when somebody else has the batch, which harms nothing.
+        """
+        return self._retry_while_redis_is_away(
+            lambda: self._inbox.finish(self.lease, summary, message.encode())
+        )
 
     def expire(self, summary: Summary, cause: str) -> bool:
-        """Let the batch go, whose results are gone for good. False when somebody else has it, which harms nothing."""
-        return self._insist(lambda: self._inbox.expire(self.lease, summary, cause))
+        """End a batch whose results are gone for good.
+
+        Returns False when somebody else has the batch, which harms nothing.
+        """
+        return self._retry_while_redis_is_away(
+            lambda: self._inbox.expire(self.lease, summary, cause)
+        )
 
     def keep(self, summary: Summary, cause: str) -> bool:
-        """Leave the batch as it was stored before. False when somebody else has it, which harms nothing."""
-        return self._insist(lambda: self._inbox.keep(self.lease, summary, cause))
+        """Leave the batch as it was stored before.
+
+        Returns False when somebody else has the batch, which harms nothing.
+        """
+        return self._retry_while_redis_is_away(lambda: self._inbox.keep(self.lease, summary, cause))
 
     def postpone(self, delay_s: float, cause: str, counter: Counter) -> State:
         """Hand the batch back for later. Raises LeaseLostError when somebody else has it."""
-        return self._insist(lambda: self._inbox.postpone(self.lease, delay_s, cause, counter))
+        return self._retry_while_redis_is_away(
+            lambda: self._inbox.postpone(self.lease, delay_s, cause, counter)
+        )
 
     def add_reading(self, size_bytes: int, sha256: str) -> ReadingSeries:
-        """Remember a doubted reading. Gives all of them. Raises LeaseLostError when somebody else has the batch."""
+        """Remember a doubted reading; returns all of them.
+
+        Raises LeaseLostError when somebody else has the batch.
+        """
         return ReadingSeries(
-            *self._insist(lambda: self._inbox.add_reading(self.lease, size_bytes, sha256))
+            *self._retry_while_redis_is_away(
+                lambda: self._inbox.add_reading(self.lease, size_bytes, sha256)
+            )
         )
 
     def release(self, cause: str) -> None:
-        """Hand the batch back at once, uncounted. Raises LeaseLostError when somebody else has it."""
-        self._insist(lambda: self._inbox.release(self.lease, cause))
+        """Hand the batch back at once, and count no attempt.
+
+        Raises LeaseLostError when somebody else has the batch.
+        """
+        self._retry_while_redis_is_away(lambda: self._inbox.release(self.lease, cause))
 
     def bury(self, cause: str, fault: Fault = "batch") -> None:
-        """Give the batch up. Raises LeaseLostError when somebody else has it."""
-        self._insist(lambda: self._inbox.bury(self.lease, cause, fault))
+        """Leave the batch to a person. Raises LeaseLostError when somebody else has it."""
+        self._retry_while_redis_is_away(lambda: self._inbox.bury(self.lease, cause, fault))
 
-    def _insist(self, step: Callable[[], T]) -> T:
-        """Redis may be away just now; an end that it never hears of would count as a crash."""
-        deadline_s = clock_s() + INSIST_S
+    def _retry_while_redis_is_away(self, step: Callable[[], T]) -> T:
+        """An end of which Redis is not told would count as a crash."""
+        deadline_s = clock_s() + REDIS_PATIENCE_S
         while True:
             try:
                 return step()
@@ -130,19 +159,19 @@ class LeaseKeeper:
                 if clock_s() > deadline_s:
                     raise
                 log.info("lease.redis_away", extra={"cause": str(error)})
-            time.sleep(INSIST_EVERY_S)
+            time.sleep(REDIS_RETRY_S)
 
-    def _keep(self) -> None:
-        renewed = clock_s()
-        while not self._ended.wait(LOOK_EVERY_S):
-            breathe()
+    def _run(self) -> None:
+        renewed_s = clock_s()
+        while not self._ended.wait(POLL_EVERY_S):
+            beat()
             if is_shutting_down() or is_out_of_time():
-                self._cut_off_late()
-            elif not self._lost and clock_s() - renewed >= RENEW_EVERY_S:
-                renewed = clock_s()
-                self._renew(renewed)
+                self._end_if_late()
+            elif not self._lost and clock_s() - renewed_s >= RENEW_EVERY_S:
+                renewed_s = clock_s()
+                self._renew(renewed_s)
 
-    def _renew(self, asked: float) -> None:
+    def _renew(self, started_s: float) -> None:
         try:
             self._inbox.renew(self.lease, progress=self._progress())
         except LeaseLostError:
@@ -151,10 +180,10 @@ class LeaseKeeper:
         except InboxUnavailableError as error:
             log.warning("lease.not_renewed", extra={"cause": str(error)})
         else:
-            self._held_until = asked + LEASE_S
+            self._held_until_s = started_s + LEASE_S
 
-    def _cut_off_late(self) -> None:
-        """A job that has not ended by itself after STOP_GRACE_S: hand its batch back and end the process."""
+    def _end_if_late(self) -> None:
+        """Once STOP_GRACE_S is over, hand the batch back for the job and end the process."""
         if self._stop_seen_s is None:
             self._stop_seen_s = clock_s()
         if clock_s() - self._stop_seen_s < STOP_GRACE_S:

@@ -1,4 +1,4 @@
-"""Splits a source of results into outputs and records: the hot loop of the worker."""
+"""Splits the results of a batch into outputs and records: the hot loop of the worker."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -21,14 +21,12 @@ from workers.store.manifest import Written
 from workers.store.records import RecordWriter, RowSink
 from workers.store.sinks import GroupSink, ObjectSink, Sink
 
-_OK, _MALFORMED = (
-    Outcome.OK,
-    Outcome.MALFORMED,
-)  # names of ours are found sooner than members of an enum
+# A module's name is looked up faster than a member of an enum.
+_OK, _MALFORMED = Outcome.OK, Outcome.MALFORMED
 
 
 class _OversizeFile:
-    """Takes the bytes of lines that are too long to hold, one after the other."""
+    """Takes the bytes of lines that are too long for memory, one line after the other."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,14 +51,14 @@ class _OversizeFile:
 
 
 class Split:
-    """One pass over one batch's results, in a `with`: `run`, then `store`."""
+    """One pass over one batch's results; a context manager: `run`, then `store`."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what one pass works with
         self,
         batch_id: str,
         storage: Storage,
         namer: Namer,
-        account: ResultCounts,
+        counts: ResultCounts,
         check: Callable[[], None],
         scratch: Path,
         forms: Forms | None = None,
@@ -69,9 +67,9 @@ class Split:
         index: RowSink | None = None,
         result_key: str = "",
     ) -> None:
-        """`sink` takes the outputs and `index` the rows, in place of the storage's."""
+        """`sink` takes the outputs and `index` the rows, instead of the storage."""
         self._batch_id, self._storage, self._namer = batch_id, storage, namer
-        self._account, self._check = account, check
+        self._counts, self._check = counts, check
         self._sink = sink or (
             GroupSink(storage, check, scratch) if namer.groups else ObjectSink(storage, check)
         )
@@ -80,7 +78,7 @@ class Split:
         self._parse = line_parser(result_key)
         self._oversize = _OversizeFile(scratch / "oversize")
         self._splitter = LineSplitter(oversize_sink=self._oversize.write)
-        self.counts = LineCounts()
+        self.line_counts = LineCounts()
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +90,7 @@ class Split:
         trace: TracebackType | None,
     ) -> None:
         self._sink.stop()
-        self._records.__exit__(kind, error, trace)
+        self._records.close()
 
     @property
     def size_bytes(self) -> int:
@@ -104,7 +102,7 @@ class Split:
         number = 0
         for block in self._splitter.split(chunks):
             if isinstance(block, BlankLines):
-                self._account.add_blank(block.lines)
+                self._counts.add_blank(block.lines)
                 number += block.lines
                 rows: list[IndexRow] = []
             elif isinstance(block, OversizeLine):
@@ -116,28 +114,23 @@ class Split:
                     self._forms.add(rows, block.lines, number)
                 number += len(block.lines)
             self._records.index.add(rows)
-            self.counts.ends_malformed = (
+            self.line_counts.ends_malformed = (
                 bool(rows) and rows[-1].key is None and rows[-1].outcome == Outcome.MALFORMED
             )
             self._check()
-        self.counts.is_unterminated = self._splitter.unterminated
+        self.line_counts.is_unterminated = self._splitter.unterminated
 
     def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
-        """One block's rows of the index. `before` lines came before it."""
-        enter, name_of, write, sha256 = (
-            self._account.add,
-            self._namer.name,
-            self._sink.write,
-            hashlib.sha256,
-        )
+        """The block's rows of the index; `before` lines come before it."""
         parse, valid_utf8 = self._parse, block.valid_utf8
-        rows = []
+        count, name_of, write = self._counts.add, self._namer.name, self._sink.write
+        sha256, rows = hashlib.sha256, []
         for number, line in enumerate(block.lines, before + 1):
             result = parse(line, valid_utf8=valid_utf8)
             if result.outcome is _MALFORMED and is_blank(line):
-                self._account.add_blank()
+                self._counts.add_blank()
                 continue
-            outcome = enter(result)
+            outcome = count(result)
             key = result.key
             if outcome is not _OK or key is None:
                 rows.append(self._add_other(number, result, outcome, line))
@@ -159,7 +152,7 @@ class Split:
     def _add_other(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
         """The row of a line that is no plain answer."""
         key = result.key
-        self.counts.add(key, outcome, line)
+        self.line_counts.add(key, outcome, line)
         if result.retryable and key is not None and outcome is not Outcome.DUPLICATE:
             self._records.add_retry(key, may_be_answered=outcome is Outcome.MALFORMED)
         if outcome in ERROR_FILE:
@@ -174,27 +167,27 @@ class Split:
         return IndexRow(number, key, outcome, name, offset, len(line), digest)
 
     def _add_oversize(self, number: int, line: OversizeLine) -> IndexRow:
-        """Keep a line that is too long to be read, whole, under its number."""
+        """Keep a line that is too long to be read whole, under its number."""
         name = oversize_name(self._batch_id, number)
         self._check()
         self._oversize.store(self._storage, name)
         message = f"a line of {line.size_bytes} bytes is too long to be read; it is kept as {name}"
         result = malformed("oversize", message)
-        self._account.add(result)
+        self._counts.add(result)
         row = self._records.add_error(number, result, Outcome.MALFORMED, b"")
         if self._forms is not None:
             self._forms.add_unread(row, result)
         return row
 
     def store(self, complete_retries: Callable[[Path], None] | None = None) -> Written:
-        """Write what has gathered; everything but the manifest is in the storage then.
+        """Write what has gathered; all but the manifest is in the storage then.
 
-        `complete_retries` as that of `RecordWriter.store`.
+        `complete_retries` is that of `RecordWriter.store`.
         """
         self._sink.close()
         self._check()
         forms = self._forms.store() if self._forms is not None else None
-        records = self._records.store(self._storage, self._account.answered, complete_retries)
+        records = self._records.store(self._storage, self._counts.answered, complete_retries)
         objects = Objects(self._sink.objects, self._sink.size_bytes)
         oversize, unmatched = tuple(self._oversize.stored), self._namer.unmatched
         return Written(objects, **records, oversize=oversize, unmatched=unmatched, forms=forms)

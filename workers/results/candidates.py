@@ -1,11 +1,11 @@
-"""The candidates of a response: how each one ended, and whether it holds anything. In Gemini's own shape."""
+"""The candidates of a response in Gemini's own shape: how each ended, and whether it answers."""
 
 import re
 from enum import Enum
 from typing import Any
 from unicodedata import category
 
-from workers.results.values import as_list, as_object
+from receiver.tolerant_json import as_list, as_object
 
 
 class End(Enum):
@@ -14,9 +14,7 @@ class End(Enum):
     CLEAN = "clean"  # by itself
     CUT = "cut"  # the token budget was used up
     BLOCKED = "blocked"  # it was refused
-    BROKEN = (
-        "broken"  # anything else, what is not known yet included: no answer, and worth another try
-    )
+    BROKEN = "broken"  # anything else, unknown ends included: no answer, and worth another try
 
 
 MAX_TOKENS = "MAX_TOKENS"
@@ -25,9 +23,7 @@ BLOCKING_REASONS = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"}
     | {"IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
 )
-CONTENT_FILTER = (
-    "CONTENT_FILTER"  # of OpenAI-compatible lines; `content_filter: SAFETY` was seen too
-)
+CONTENT_FILTER = "CONTENT_FILTER"  # in OpenAI's form; `content_filter: SAFETY` was seen too
 # Members of a part that say something about it, and are no content themselves.
 NO_CONTENT = frozenset(
     {
@@ -46,7 +42,7 @@ _UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})  # categories of Unicode tha
 
 
 def end_of(candidate: dict[str, Any]) -> End:
-    """Only STOP and an absent reason are a clean end, whatever parts came."""
+    """Only STOP and an absent reason are a clean end, whatever parts there are."""
     reason = candidate.get("finishReason")
     if reason is None:
         return End.CLEAN
@@ -77,7 +73,7 @@ def parts_of(candidate: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def holds_answer(candidate: dict[str, Any]) -> bool:
-    """Whether any part is an answer: text that can be seen and is no thought, or other content such as an image."""
+    """Whether any part is an answer: visible text but no thought, or content such as an image."""
     return any(_is_answer(part) for part in parts_of(candidate))
 
 
@@ -93,12 +89,12 @@ def _is_answer(part: dict[str, Any]) -> bool:
 
 
 def _holds_content(name: str, value: object) -> bool:
-    """Whether a member of a part holds anything; a picture without data does not."""
+    """Whether a member of a part holds anything; an image without data does not."""
     return bool(as_object(value).get("data")) if name == "inlineData" else value is not None
 
 
 def holds_vector(response: dict[str, Any]) -> bool:
-    """Whether there is an embedding of numbers, which may be decoded as text."""
+    """Whether there is an embedding of numbers; they may have been decoded as text."""
     values = as_list(as_object(response.get("embedding")).get("values"))
     return bool(values) and _is_number(values[0])
 
@@ -110,12 +106,12 @@ def _is_number(value: object) -> bool:
 
 
 def is_unseen(text: str) -> bool:
-    """Whether a text has nothing but white space, control and format characters of any script."""
+    """Whether a text has only white space, control and format characters of any script."""
     return not text.strip() or all(category(character) in _UNSEEN for character in text)
 
 
 def find_odd(response: dict[str, Any]) -> str | None:
-    """What about the response is in no known shape; None when all is as it should be."""
+    """What in the response has no known shape; None when everything has."""
     for name in ("promptFeedback", "embedding"):
         if not isinstance(response.get(name), dict | None):
             return f"{name} is no object"

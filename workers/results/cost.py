@@ -1,8 +1,8 @@
 """What a batch cost, from the tokens that Gemini counted and a price list.
 
-As Gemini bills them: cached tokens at their own price and not as input too, thoughts as output, what tools fed back as
-input. Not in it, since no result tells: the storage of caches, and searches. Exact decimals; what can't be known is
-"unknown", never a guess and never 0.
+As Gemini bills them: cached tokens have a price of their own, thoughts count as output, what tools
+fed back as input. The storage of caches and searches are left out: no result says what they cost.
+Sums are exact decimals; what can't be known is "unknown", never a guess and never 0.
 """
 
 from collections.abc import Mapping
@@ -25,26 +25,29 @@ _NOTHING: _Parts = (Decimal(0), Decimal(0), Decimal(0))
 def price_batch(
     prices: Prices, model: str | None, moment: str | None, metered: Metered, missing: int | None
 ) -> Cost | Priced:
-    """The cost of a batch of `model` that ended at `moment` (RFC 3339), or of how many answers it is known.
+    """The cost of a batch of `model` that ended at `moment` (RFC 3339).
 
-    A line's own model has the price, since that of the batch may be an alias; where a line names none, the batch's has.
-    Gemini may have billed the `missing` requests too, which have no result.
+    Where only a part is known, says of how many answers. The model that a line names decides its
+    price, since that of the batch may be an alias; where it names none, the batch's does. Gemini
+    may have billed the `missing` requests, too, which have no result.
     """
     day = _read_day(moment)
     doubts = [f"{_count_lines(count)} {doubt}" for doubt, count in sorted(metered.doubts.items())]
-    known, answers, of = list[_Parts](), 0, sum(metered.doubts.values())
+    known, answers, all_answers = list[_Parts](), 0, sum(metered.doubts.values())
     for line_model, usage in metered.models.items():
         parts = _price_model(prices, line_model or model, day, usage)
-        of += usage.lines
+        all_answers += usage.lines
         if isinstance(parts, str):
             doubts.append(parts)
         else:
             answers += usage.lines
             known.append(parts)
-    if missing or (missing is None and not of):
-        doubts.append(_tell_missing(missing))
+
+    if missing or (missing is None and not all_answers):
+        doubts.append(_describe_missing(missing))
     if doubts:
-        return Priced(answers, of + (missing or 0), "; ".join(doubts))
+        return Priced(answers, all_answers + (missing or 0), "; ".join(doubts))
+
     with localcontext(prec=_DIGITS):
         paid, cached, output = (
             sum(sums, Decimal(0)) / _MILLION for sums in zip(_NOTHING, *known, strict=True)
@@ -66,14 +69,14 @@ def _count_lines(count: int) -> str:
     return "1 line" if count == 1 else f"{count:,} lines"
 
 
-def _tell_missing(missing: int | None) -> str:
+def _describe_missing(missing: int | None) -> str:
     if missing is None:
         return "how many requests there were is not known"
     return "1 request has no result" if missing == 1 else f"{missing:,} requests have no result"
 
 
 def _price_model(prices: Prices, model: str | None, day: str, usage: ModelUsage) -> _Parts | str:
-    """Input, cached input and output of one model's lines, times a million; or why that is not known."""
+    """Input, cached input and output of a model's lines, times a million; or why it is unknown."""
     if not model or not day:
         return f"{_count_lines(usage.lines)} came without {'a day' if model else 'a model'}"
     price = prices.find(model, day)
@@ -110,31 +113,32 @@ def _price_usage(usage: Mapping[str, Any], rates: Rates) -> _Parts | None:
 
 
 def _price_fresh(usage: Mapping[str, Any], rate: Rate | None) -> Decimal | None:
-    """What the prompt cost beside its cached part. What lacks in either's modalities must not make up for the other."""
+    """What the prompt cost beside its cached part.
+
+    Modalities are subtracted only where both are complete: a gap in one could hide another.
+    """
     prompt, cached, modalities = usage["prompt"], usage["cached"], usage["by_modality"]
-    is_told = (sum(modalities["prompt"].values()), sum(modalities["cached"].values())) == (
-        prompt,
-        cached,
-    )
-    fresh = _subtract(modalities["prompt"], modalities["cached"]) if is_told else {}
+    sums = sum(modalities["prompt"].values()), sum(modalities["cached"].values())
+    is_complete = sums == (prompt, cached)
+    fresh = _subtract(modalities["prompt"], modalities["cached"]) if is_complete else {}
     return _price_tokens(prompt - cached, fresh, rate)
 
 
 def _price_tokens(tokens: int, by_modality: _Tokens, rate: Rate | None) -> Decimal | None:
-    """Where prices differ by modality, every token's modality must be told."""
+    """Where prices differ by modality, the modality of every token must be known."""
     if tokens == 0:
         return Decimal(0)
     if tokens < 0 or rate is None:
         return None
     if isinstance(rate, Decimal):
         return tokens * rate
-    told = {name: count for name, count in by_modality.items() if count}
-    if sum(told.values()) != tokens or any(
-        count < 0 or name not in MODALITIES for name, count in told.items()
-    ):
+    counts = {name: count for name, count in by_modality.items() if count}
+    is_sound = all(count > 0 and name in MODALITIES for name, count in counts.items())
+    if sum(counts.values()) != tokens or not is_sound:
         return None
+
     price = Decimal(0)
-    for name, count in told.items():
+    for name, count in counts.items():
         own = rate.get(name, rate[ANY_MODALITY])
         if own is None:
             return None
@@ -143,7 +147,7 @@ def _price_tokens(tokens: int, by_modality: _Tokens, rate: Rate | None) -> Decim
 
 
 def _subtract(whole: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts less counts, in whatever depth they stand."""
+    """The counts of `whole` less those of `part`, at any depth."""
     left = dict(whole)
     for name, value in part.items():
         nested = isinstance(value, Mapping)

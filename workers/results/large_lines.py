@@ -1,19 +1,18 @@
-"""What a large line may hold, so that reading it takes bounded memory.
+"""Bounds what a large line may hold, so that reading it takes bounded memory.
 
-A line of 60 MB may be one picture, or twenty million empty lists that would take a gigabyte as objects of Python. Its
-values are counted before anything is made of them, and the tolerant decoder gets its long texts shortened.
+A line of 60 MB may be one image, or twenty million empty lists, which take a gigabyte as Python
+objects. Its values are counted before they are decoded, and the tolerant decoder gets its long
+texts shortened.
 """
 
 import re
 
-LARGE_LINE_BYTES = 1024 * 1024  # below, no line is a danger
+LARGE_LINE_BYTES = 1024 * 1024  # smaller lines are harmless
 MAX_VALUES = 500_000  # at most some 130 bytes each
-MAX_TOKENS = 3 * MAX_VALUES  # texts included: JSON has at most two a value
+MAX_TOKENS = 3 * MAX_VALUES  # with texts, of which JSON has at most two per value
 MAX_SHORT_BYTES = 8 * 1024 * 1024  # of a line whose long texts were shortened
 KEPT_BYTES = 64 * 1024  # of a text
-MAX_WIDE_BYTES = (
-    8 * 1024 * 1024
-)  # of a text with characters outside ASCII, which may take four bytes each
+MAX_WIDE_BYTES = 8 * 1024 * 1024  # of a text outside ASCII, which may take four times as much
 
 _find_tokens = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{,]', re.DOTALL).finditer
 # Whole characters of a text, as far as they are well-formed.
@@ -42,7 +41,10 @@ def find_excess(line: bytes) -> str | None:
 
 
 def find_wide_text(line: bytes) -> str | None:
-    """Why the texts of a line can't be decoded in bounded memory; None when they can. `find_excess` comes first."""
+    """Why the texts of a line can't be decoded in bounded memory; None when they can.
+
+    Call `find_excess` first.
+    """
     if len(line) <= MAX_WIDE_BYTES or (line.isascii() and _ESCAPE not in line):
         return None
     for token in _find_tokens(line):
@@ -60,9 +62,9 @@ def _is_wide(line: bytes, start: int, end: int) -> bool:
 
 
 def shorten(line: bytes) -> bytes | None:
-    """A large line with its long texts cut, and so what is quickly decoded; None where too much is left.
+    """A large line with its long texts cut, so that it is decoded quickly; None if it stays large.
 
-    What is no JSON stays none. Call `find_excess` first.
+    What is no JSON does not become JSON. Call `find_excess` first.
     """
     pieces, kept, size = [], 0, 0
     for token in _find_tokens(line):

@@ -1,7 +1,8 @@
-r"""Chunks of a result file become lines: cut at b"\n" only, with bounded memory and one UTF-8 check a block.
+r"""Cuts chunks of a result file into lines, at b"\n" only, in bounded memory.
 
-`bytes.split` does the work of a line, so the cost of Python is paid once a block. A line stays as the service wrote it,
-a trailing b"\r" included: the stored objects repeat it byte for byte.
+`bytes.split` makes the lines, so that Python code runs once per block, and so does the check of
+UTF-8. A line stays as the service wrote it, with a trailing b"\r": stored objects repeat it byte
+for byte.
 """
 
 import re
@@ -9,12 +10,12 @@ from codecs import utf_8_decode
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-# malloc maps fresh pages for what is over 128 KiB, which halves the speed of everything that touches them.
+# malloc maps fresh pages for anything over 128 KiB, and touching those halves the speed.
 BLOCK_BYTES = 64 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024
-CROWDED_LINES = BLOCK_BYTES // 16  # no block of results has so many
+CROWDED_LINES = BLOCK_BYTES // 16  # more than any block of results has
 _find_blank_runs = re.compile(rb"(?m:^)\s{31,}\n").finditer  # whole lines of white space
-# Text outside the basic plane takes 4 bytes a character once decoded: 16 KiB of it stay under those 128 KiB.
+# Decoded text may take four times as much: 16 KiB stay under those 128 KiB.
 _CHECK_BYTES = 16 * 1024
 
 
@@ -26,13 +27,13 @@ class Block(NamedTuple):
 
 
 class BlankLines(NamedTuple):
-    """Many lines of white space in a row, counted and not given one by one."""
+    """Many lines of white space in a row, counted instead of given one by one."""
 
     lines: int
 
 
 class OversizeLine(NamedTuple):
-    """A line that was too long to hold; its bytes went to the sink before this marker is given."""
+    """Marks a line that was too long for memory, once its bytes have gone to the sink."""
 
     size_bytes: int  # without the newline
 
@@ -41,7 +42,7 @@ Piece = Block | BlankLines | OversizeLine
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether `data` is well-formed UTF-8; takes no more memory for 30 MB than for 30 kB."""
+    """Whether `data` is well-formed UTF-8, in bounded memory."""
     if data.isascii():
         return True
     try:
@@ -52,9 +53,9 @@ def is_utf8(data: bytes) -> bool:
 
 
 def _decodable_bytes(data: bytes, *, final: bool) -> int:
-    """How many bytes make whole characters; without `final`, up to 3 bytes of a character may wait at the end.
+    """How many bytes make whole characters. Raises UnicodeDecodeError.
 
-    Raises UnicodeDecodeError.
+    Without `final`, up to 3 bytes of the last character may be left over.
     """
     view = memoryview(data)
     position = 0
@@ -84,30 +85,26 @@ def _count_blank(lines: list[bytes], *, valid_utf8: bool) -> Iterator[Piece]:
 
 
 class LineSplitter:
-    """Splits one file. `split` may be called once; the attributes are final when its iterator is used up."""
+    """Splits one file: call `split` once. The attributes are final when its iterator ends."""
 
     def __init__(
         self, *, oversize_sink: Callable[[bytes], object], max_line_bytes: int = MAX_LINE_BYTES
     ) -> None:
-        """A line over `max_line_bytes` goes to `oversize_sink` piece by piece, `file.write` for example.
+        """A line over `max_line_bytes` goes to `oversize_sink` in pieces, such as to `file.write`.
 
-        A line that lies within one block is never too long, so limits under `BLOCK_BYTES` mean `BLOCK_BYTES`.
+        A limit under `BLOCK_BYTES` means `BLOCK_BYTES`: a line within one block is never too long.
         """
         self.bytes_seen = 0
-        self.unterminated = (
-            False  # the last line came without its newline, as a cut download leaves it
-        )
+        self.unterminated = False  # the last line has no newline, as a cut download leaves it
         self._sink = oversize_sink
         self._max_line_bytes = max(max_line_bytes, BLOCK_BYTES)
-        self._carry = (
-            bytearray()
-        )  # the unfinished line; grows in place, so a 30 MB line is no quadratic affair
+        self._carry = bytearray()  # the unfinished line, growing in place
         self._carry_valid = True
         self._spilled_bytes = 0  # of the unfinished line, once it is too long
         self._partial_character = b""
 
     def split(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
-        """Give every line once, the last one also when its newline is missing."""
+        """Every line once, the last one also without its newline."""
         for chunk in chunks:
             if len(chunk) <= BLOCK_BYTES:
                 yield from self._split_block(chunk)
@@ -154,7 +151,7 @@ class LineSplitter:
             self._hold(tail)
 
     def _is_between_lines(self) -> bool:
-        """Whether nothing but a little white space came of the unfinished line."""
+        """Whether the unfinished line has only a little white space so far."""
         few = (
             len(self._carry) < CROWDED_LINES
             and not self._spilled_bytes
@@ -163,7 +160,7 @@ class LineSplitter:
         return few and not self._carry.strip()
 
     def _check(self, block: bytes) -> bool:
-        """Check a block together with the character that the block before left unfinished."""
+        """Check a block, with the character that the block before left unfinished."""
         if not self._partial_character and block.isascii():
             return True
         data = self._partial_character + block
@@ -177,7 +174,7 @@ class LineSplitter:
         return True
 
     def _hold(self, part: bytes) -> None:
-        """Add to the unfinished line; past the limit its bytes go to the sink instead."""
+        """Add to the unfinished line; past the limit, its bytes go to the sink instead."""
         if not self._spilled_bytes and len(self._carry) + len(part) <= self._max_line_bytes:
             self._carry += part
             return

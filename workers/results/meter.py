@@ -1,4 +1,4 @@
-"""What a batch used: sums of tokens by the model that answered, and the lines of which nobody knows what they cost."""
+"""Sums of a batch's tokens by the model that answered, and the lines whose cost nobody knows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,9 +26,8 @@ class ModelUsage:
 
     lines: int  # whose counts leave no doubt
     total: dict[str, Any]
-    long: dict[
-        str, Any
-    ]  # of those with a prompt of over LONG_PROMPT_TOKENS, which cost more with some models
+    # Of the lines with a prompt of over LONG_PROMPT_TOKENS, which cost more with some models.
+    long: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ class UsageMeter:
     def __init__(self) -> None:
         self._models: dict[str | None, _ModelTotals] = {}
         self._doubts = Counter[Doubt]()
-        self._doubtful = _UsageTotals()  # what the lines in doubt told all the same
+        self._doubtful = _UsageTotals()  # of the lines in doubt, as far as they say it
 
     def add(self, results: Sequence[Result]) -> None:
-        """Add results that were understood, whose keys are new.
+        """Add results that could be read, whose keys are new.
 
-        Many together: sums in local names cost a third of sums in attributes.
+        Many together: sums in local variables take a third of the time of sums in attributes.
         """
         if not results:
             return
@@ -65,10 +64,10 @@ class UsageMeter:
                 self._totals_of(result.model).add(usage)
 
     def add_apart(self, result: Result) -> None:
-        """Add a result that may have cost something else than it tells.
+        """Add a result that may have cost something else than it says.
 
-        That is one of a line that was not understood, or under a key that came before: no line tells whether Gemini
-        answered once or twice.
+        That is a line that could not be read, or a second line of a key: nobody can say whether
+        Gemini answered once or twice.
         """
         if result.usage is None:
             self._add_uncounted(result)
@@ -97,12 +96,12 @@ class UsageMeter:
         return totals
 
     def usage(self) -> dict[str, Any]:
-        """Token sums of all models as Gemini reported them; `by_modality` holds what it broke down, by name."""
-        together = _UsageTotals()
-        together.merge(self._doubtful)
+        """Token sums of all models as Gemini reported them, in `by_modality` by name."""
+        total = _UsageTotals()
+        total.merge(self._doubtful)
         for model in self._models.values():
-            together.merge(model.total)
-        return together.summary()
+            total.merge(model.total)
+        return total.summary()
 
     def metered(self) -> Metered:
         """What the batch is billed by."""
@@ -118,9 +117,9 @@ class _ModelTotals:
         self.total, self._long = _UsageTotals(), _UsageTotals()
 
     def add_plain(self, model: str | None, results: Sequence[Result]) -> list[Result]:
-        """Add text with a total that proves its counts, as most results are; gives those that take a closer look."""
+        """Add text whose total proves its counts, as most results are; returns the others."""
         others = []
-        prompt = told_prompt = candidates = told_candidates = thoughts = 0
+        prompt = text_prompt = candidates = text_candidates = thoughts = 0
         for result in results:
             usage = result.usage
             if usage is None or result.model != model:
@@ -150,11 +149,12 @@ class _ModelTotals:
             candidates += answered
             thoughts += thought
             if of_prompt:
-                told_prompt += asked
+                text_prompt += asked
             if of_candidates:
-                told_candidates += answered
+                text_candidates += answered
+
         self.lines += len(results) - len(others)
-        self.total.add_text(prompt, told_prompt, candidates, told_candidates, thoughts)
+        self.total.add_text(prompt, text_prompt, candidates, text_candidates, thoughts)
         return others
 
     def add(self, usage: Usage) -> None:
@@ -184,18 +184,18 @@ class _UsageTotals:
                 self._add_modality(kind, one.modality, one.token_count)
 
     def add_text(
-        self, prompt: int, told_prompt: int, candidates: int, told_candidates: int, thoughts: int
+        self, prompt: int, text_prompt: int, candidates: int, text_candidates: int, thoughts: int
     ) -> None:
-        """Add sums; `told` are those whose modality was told."""
+        """Add sums; of `text_…` Gemini said the modality."""
         counts = self.counts
         counts["prompt"] += prompt
         counts["candidates"] += candidates
         counts["thoughts"] += thoughts
         counts["total"] += prompt + candidates + thoughts
-        if told_prompt:
-            self._add_modality("prompt", _TEXT, told_prompt)
-        if told_candidates:
-            self._add_modality("candidates", _TEXT, told_candidates)
+        if text_prompt:
+            self._add_modality("prompt", _TEXT, text_prompt)
+        if text_candidates:
+            self._add_modality("candidates", _TEXT, text_candidates)
 
     def merge(self, other: "_UsageTotals") -> None:
         for name, count in other.counts.items():
@@ -205,7 +205,7 @@ class _UsageTotals:
                 self._add_modality(kind, modality, tokens)
 
     def _add_modality(self, kind: str, modality: str, tokens: int) -> None:
-        """Past 16 names, which no service needs, the rest shares one so that memory stays bounded."""
+        """Past MAX_MODALITIES names, the rest shares one, so that memory stays bounded."""
         sums = self.modalities[kind]
         name = modality if modality in sums or len(sums) < MAX_MODALITIES else OTHER_MODALITIES
         sums[name] = sums.get(name, 0) + tokens

@@ -1,8 +1,9 @@
 """Lines of OpenAI-compatible batches, translated into the shape of Gemini's own lines.
 
-Such a line holds an answer of HTTP: `{"id", "custom_id", "response": {"status_code", "request_id", "body"}, "error"}`.
-The body is a chat completion (`choices`), a list of embeddings (`data`) or an error. Source: OpenAI's reference of the
-Batch API, and the recorded output of Google's OpenAI-compatibility notebook.
+Such a line holds an HTTP response: `{"id", "custom_id", "response": {"status_code", "request_id",
+"body"}, "error"}`. The body is a chat completion (`choices`), a list of embeddings (`data`) or an
+error. Source: OpenAI's reference of the Batch API, and the recorded output of Google's
+OpenAI-compatibility notebook.
 """
 
 from array import array
@@ -13,16 +14,14 @@ from typing import Any
 
 import msgspec
 
+from receiver.tolerant_json import as_list, as_object, as_text
 from workers.results.candidates import holds_answer
-from workers.results.values import as_list, as_object, as_text
 
 _ENVELOPE = frozenset({"status_code", "statusCode", "body"})
 _GEMINI = frozenset({"candidates", "promptFeedback", "prompt_feedback", "embedding", "embeddings"})
 _CLEAN_ENDS = frozenset({"stop", "tool_calls", "function_call"})
 _INT32_MAX = 2**31 - 1
-_MAX_ARGUMENTS = (
-    1024 * 1024
-)  # characters; whatever they say, their values take tens of megabytes at most
+_MAX_ARGUMENTS = 1024 * 1024  # characters; their values take tens of megabytes at most
 _SUCCESSES = range(200, 300)
 # What a message says of itself; any other member that holds something is content.
 _NO_CONTENT = frozenset(
@@ -33,7 +32,10 @@ _decode_arguments = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def is_openai_line(row: dict[str, Any]) -> bool:
-    """Whether a decoded request or result is in OpenAI's form: a `custom_id` alone, which Gemini echoes, is no sign."""
+    """Whether a decoded request or result is in OpenAI's form.
+
+    A `custom_id` alone is no sign of that: Gemini echoes one.
+    """
     response = row.get("response")
     if isinstance(response, dict):
         return not _ENVELOPE.isdisjoint(response) and _GEMINI.isdisjoint(response)
@@ -63,31 +65,25 @@ def translate_line(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(value: object) -> int | None:
-    """A whole number that is not negative; decoders may give numbers as the text that they were written as."""
+    """A whole number from 0 on; decoders may return numbers as the text that was written."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value if 0 <= value <= _INT32_MAX else None
-    if (
-        isinstance(value, str)
-        and value.isascii()
-        and value.isdigit()
-        and len(value) <= len(str(_INT32_MAX))
-    ):
-        return int(value)
-    return None
+    if not isinstance(value, str) or len(value) > len(str(_INT32_MAX)):
+        return None
+    return int(value) if value.isascii() and value.isdigit() else None
 
 
 def _translate_error(error: object, status: object) -> dict[str, Any]:
-    """The error's own code, else the HTTP status; where both are there the status helps to judge the code."""
+    """The error's own code with the HTTP status, or the one of them that is known."""
     detail = as_object(error)
-    code, told = (
-        _as_code(detail.get("code")),
-        None if _number(status) in _SUCCESSES else _as_code(status),
-    )
+    code = _as_code(detail.get("code"))
+    http_code = None if _number(status) in _SUCCESSES else _as_code(status)
     message = detail.get("message") or (error if isinstance(error, str) else None)
     name = detail.get("status") or detail.get("type")
     if code is None:
-        return {"code": told, "status": name, "message": message}
-    return {"code": code, "status": name if told in (None, code) else told, "message": message}
+        return {"code": http_code, "status": name, "message": message}
+    explained = name if http_code in (None, code) else http_code
+    return {"code": code, "status": explained, "message": message}
 
 
 def _as_code(value: object) -> str | None:
@@ -96,7 +92,7 @@ def _as_code(value: object) -> str | None:
 
 
 def _translate_body(body: dict[str, Any]) -> dict[str, Any]:
-    """The response of Gemini that says the same; a body that holds neither choices nor data comes back as it is."""
+    """The response of Gemini that says the same; a body without choices and data stays as it is."""
     choices, data = body.get("choices"), body.get("data")
     model = {"modelVersion": body.get("model")}
     if isinstance(choices, list):
@@ -119,7 +115,7 @@ def _translate_body(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _vector(embedding: object) -> list[Any]:
-    """The numbers of an embedding; as base64 (`encoding_format`) they are floats of four bytes."""
+    """The numbers of an embedding; in base64 (`encoding_format`), they are floats of four bytes."""
     if isinstance(embedding, list):
         return embedding
     if not isinstance(embedding, str):
@@ -134,7 +130,7 @@ def _translate_choice(choice: dict[str, Any]) -> dict[str, Any]:
     reason = choice.get("finish_reason", choice.get("finishReason"))
     message = choice.get("message")
     if message is None and "text" in choice:
-        message = {"content": choice["text"]}  # of a completion that is no chat
+        message = {"content": choice["text"]}  # of a completion without chat
     candidate: dict[str, Any] = {
         "finishReason": _translate_reason(reason),
         "index": choice.get("index"),
@@ -181,7 +177,7 @@ def _translate_message(message: dict[str, Any]) -> list[Any]:
 
 
 def _translate_part(part: object) -> object:
-    """A part of a message that is a list: text, a picture as a data URL, or something that stays as it is."""
+    """A part of a message: text, an image as a data URL, or something that stays as it is."""
     fields = as_object(part)
     if fields.get("type") == "text":
         return {"text": fields.get("text")}
@@ -194,7 +190,7 @@ def _translate_part(part: object) -> object:
 
 
 def _translate_call(function: object) -> dict[str, Any]:
-    """A call whose arguments came as JSON in text; what is none, or too much to be decoded, stays text."""
+    """A call; its arguments are JSON in text, or stay text where they can't be decoded."""
     fields = as_object(function)
     arguments = fields.get("arguments")
     if isinstance(arguments, str) and len(arguments) <= _MAX_ARGUMENTS:
@@ -204,29 +200,30 @@ def _translate_call(function: object) -> dict[str, Any]:
 
 
 def translate_usage(usage: object) -> dict[str, str] | None:
-    """OpenAI's `usage` as `usageMetadata`, in either spelling, its counts as text; what it does not say is left out.
+    """OpenAI's `usage` as `usageMetadata`, its counts as text; what it does not say is left out.
 
-    Gemini counts thoughts apart from the completion, and in the total. Where `reasoning_tokens` are part of the
-    completion, as OpenAI counts them, the total shows it.
+    Gemini counts thoughts apart from the completion, and in the total. Where `reasoning_tokens` are
+    part of the completion, as OpenAI counts them, the total shows it.
     """
     if not isinstance(usage, dict):
         return None
-    prompt, completion = (
-        _count(usage, "prompt_tokens", "promptTokens"),
-        _count(usage, "completion_tokens", "completionTokens"),
-    )
+    prompt = _count(usage, "prompt_tokens", "promptTokens")
+    completion = _count(usage, "completion_tokens", "completionTokens")
     total = _count(usage, "total_tokens", "totalTokens")
-    told = as_object(usage.get("completion_tokens_details", usage.get("completionTokensDetails")))
-    asked = as_object(usage.get("prompt_tokens_details", usage.get("promptTokensDetails")))
-    thoughts = _count(told, "reasoning_tokens", "reasoningTokens")
+    answer_details = usage.get("completion_tokens_details", usage.get("completionTokensDetails"))
+    prompt_details = usage.get("prompt_tokens_details", usage.get("promptTokensDetails"))
+    thoughts = _count(as_object(answer_details), "reasoning_tokens", "reasoningTokens")
+    cached = _count(as_object(prompt_details), "cached_tokens", "cachedTokens")
+
     if prompt is not None and completion is not None and total is not None:
         if thoughts is None and total > prompt + completion:
             thoughts = total - prompt - completion
         elif thoughts and thoughts <= completion and total == prompt + completion:
             completion -= thoughts
+
     counts = {
         "promptTokenCount": prompt,
-        "cachedContentTokenCount": _count(asked, "cached_tokens", "cachedTokens"),
+        "cachedContentTokenCount": cached,
         "candidatesTokenCount": completion,
         "thoughtsTokenCount": thoughts,
         "totalTokenCount": total,

@@ -1,8 +1,9 @@
-"""A line of a result file, or one inlined response, becomes a Result: key, outcome, usage.
+"""Parses a line of a result file, or one inlined response, into a Result: key, outcome, usage.
 
-Two ways lead to the same result. The fast one is a typed decoder that skips what nobody asks for; it only ever says
-"there is an answer under this key". Whatever it can't say that of (errors, blocks, snake_case, OpenAI's form, lone
-surrogates, NaN, wrong types, broken JSON) goes the tolerant way, and `workers.results.rules` holds every rule of it.
+Two ways lead to the same result. The fast one is a typed decoder that skips most of a line, and
+only ever says "there is an answer under this key". Lines of which it can't say that (errors,
+blocks, snake_case, OpenAI's form, lone surrogates, NaN, wrong types, broken JSON) go the tolerant
+way, whose rules are in `workers.results.rules`.
 """
 
 import json
@@ -71,41 +72,35 @@ class _Row(msgspec.Struct, gc=False):
 
 
 _decode_row = msgspec.json.Decoder(_Row).decode
-# Numbers stay the text that they were written as: the key 1.0 is "1.0", and 5,000 digits cost nothing.
-_decode_tolerantly = json.JSONDecoder(parse_int=str, parse_float=str).decode
+_decode_with_texts = json.JSONDecoder(parse_int=str, parse_float=str).decode
 _starts_with_number = re.compile(rb"\[\s*-?[0-9]").match
-# Text whose first character, line breaks and spaces aside, surely leaves a mark: ASCII, or a lead byte of UTF-8 under
-# which no white space and no format character lies.
+# Text whose first character after line breaks and spaces is surely visible: ASCII, or a lead byte
+# of UTF-8 that begins no white space and no format character.
 _starts_visibly = re.compile(
-    rb'"(?:\\[nrt]|[ ])*+(?:[!#-\[\]-~]|\\["\\/]|[\xc3-\xd7\xd9\xda\xdd-\xdf\xe4-\xed]|\xd8[\xa0-\xbf]|\xe0[\xa4-\xbf]'
-    rb"|\xe3[\x81-\xbf]|\xf0\x9f)"
+    rb'"(?:\\[nrt]|[ ])*+(?:[!#-\[\]-~]|\\["\\/]|[\xc3-\xd7\xd9\xda\xdd-\xdf\xe4-\xed]'
+    rb"|\xd8[\xa0-\xbf]|\xe0[\xa4-\xbf]|\xe3[\x81-\xbf]|\xf0\x9f)"
 ).match
-_OK, _TRUNCATED = (
-    Outcome.OK,
-    Outcome.TRUNCATED,
-)  # a name of ours is found ten times sooner than an enum's member
+# A module's name is looked up ten times faster than a member of an enum.
+_OK, _TRUNCATED = Outcome.OK, Outcome.TRUNCATED
 _BOM = "\ufeff"
 _BRACE, _QUOTE = ord("{"), ord('"')
 _NULL_BYTES = len(b"null")
-_SNAKE_COUNTS = (
-    b"token_count",
-    b"_tokens_details",
-    b"service_tier",
-)  # parts of all such names in a usage
+# Each name of a usage in snake_case holds one of these.
+_SNAKE_COUNTS = (b"token_count", b"_tokens_details", b"service_tier")
 
 
 def is_blank(line: bytes) -> bool:
-    """Whether a line is no result at all, only white space or a byte order mark."""
+    """Whether a line has only white space or a byte order mark."""
     return not line or (
         line[0] != _BRACE and (line.isspace() or not line.removeprefix(_BOM.encode()).strip())
     )
 
 
 def parse_result(line: bytes, *, valid_utf8: bool = True) -> Result:
-    """The result that a line stands for. Never raises; takes bytes of any kind.
+    """The result that a line stands for. Takes any bytes and never raises.
 
-    `valid_utf8=False` asks for a check of this line: the fast decoder does not look into the strings that it skips.
-    Whether a key came before is not known here: DUPLICATE is never given.
+    `valid_utf8=False` asks for a check of this line: the fast decoder does not check strings that
+    it skips. The outcome is never DUPLICATE: earlier keys are not known here.
     """
     if not valid_utf8 and not is_utf8(line):
         return _parse_tolerantly(line)
@@ -119,7 +114,7 @@ def parse_result(line: bytes, *, valid_utf8: bool = True) -> Result:
 
 
 def line_parser(key_member: str) -> Callable[..., Result]:
-    """`parse_result`, or its like where RESULT_KEY names the member that holds the keys."""
+    """`parse_result`, or the same for keys in the member that RESULT_KEY names."""
     if not key_member:
         return parse_result
     decode = msgspec.json.Decoder(_named_row(key_member)).decode
@@ -142,7 +137,7 @@ def line_parser(key_member: str) -> Callable[..., Result]:
 
 
 def _named_row(key_member: str) -> Any:
-    """A `_Row` that has the member too, beside its metadata and in them."""
+    """A `_Row` that has the member, too, in its metadata and beside them."""
     options: Any = {"rename": {"named": key_member}, "gc": False}
     named = ("named", str | None, None)
     metadata: Any = msgspec.defstruct("_NamedMetadata", [named], bases=(_Metadata,), **options)
@@ -156,9 +151,9 @@ def _may_name_model(response: _Response, line: bytes) -> bool:
 
 
 def _clear_answer(row: _Row, line: bytes) -> Result | None:
-    """The result when the first candidate answers beyond doubt, as most do; None sends the row the tolerant way.
+    """The result when the first candidate surely answers, as most do; else None.
 
-    What is absent may stand there in snake_case: then the line is searched for it. So may single counts.
+    A member that is absent may be there in snake_case: then the line is searched for its name.
     """
     response, key = row.response, row.key
     if key is None and row.metadata is not None:
@@ -199,14 +194,14 @@ def _has_finish_message(candidate: _Candidate, line: bytes) -> bool:
 
 
 def _is_plain(usage: Usage | None, line: bytes) -> bool:
-    """Whether nothing of the usage can stand elsewhere in the line, in snake_case."""
+    """Whether the line can't hold anything of the usage in snake_case."""
     if usage is None:
         return b"usage_metadata" not in line
     return bool(usage.prompt) and not any(name in line for name in _SNAKE_COUNTS)
 
 
 def _has_content(part: _Part) -> bool:
-    """Whether a part without text surely holds something; a Raw is as long as its JSON: `null` takes 4 bytes."""
+    """Whether a part without text surely holds something; a Raw that is `null` has 4 bytes."""
     blob, call = part.inline_data, part.function_call
     if blob is not None and len(blob.data) > _NULL_BYTES and memoryview(blob.data)[0] == _QUOTE:
         return True
@@ -235,9 +230,17 @@ def _parse_tolerantly(line: bytes, key_member: str = "") -> Result:
     )
 
 
+def decode_tolerantly(line: bytes) -> Any:
+    """A line as Python's own decoder reads it. Raises ValueError and RecursionError.
+
+    Numbers stay text as written: the key 1.0 is "1.0", and 5,000 digits cost nothing.
+    """
+    return _decode_with_texts(line.decode().removeprefix(_BOM))
+
+
 def _decode_and_judge(line: bytes, key_member: str) -> Result:
     try:
-        row = _decode_tolerantly(line.decode().removeprefix(_BOM))
+        row = decode_tolerantly(line)
     except UnicodeDecodeError as error:
         return malformed("utf-8", f"the line is not UTF-8: {error.reason} at byte {error.start}")
     except json.JSONDecodeError as error:
@@ -250,7 +253,7 @@ def _decode_and_judge(line: bytes, key_member: str) -> Result:
 
 
 def _parse_large(line: bytes, key_member: str) -> Result:
-    """The result of a line whose long texts are shortened first: how they go on tells nothing of what became of it."""
+    """The result of a line whose long texts are shortened first: their ends decide nothing."""
     if excess := find_excess(line):
         return malformed("size", excess)
     if not is_utf8(line):
@@ -259,10 +262,8 @@ def _parse_large(line: bytes, key_member: str) -> Result:
     if short is None:
         return malformed("size", f"a line of {len(line)} bytes that is no plain answer is not read")
     result = _decode_and_judge(short, key_member)
-    if result.code == "json":
-        return malformed(
-            "json", "the line is not JSON, or no object"
-        )  # where, is not known of the shortened one
+    if result.code == "json":  # the place in the shortened line says nothing
+        return malformed("json", "the line is not JSON, or no object")
     if result.key is not None and len(result.key) >= KEPT_BYTES // 16:
         return malformed("size", "the key of a large line is too long to be read")
     return result

@@ -1,13 +1,13 @@
-"""The books of one batch: how many results of each outcome, what they used, and whether any request has none.
+"""Counts the results of one batch by outcome, adds up their tokens, and finds missing requests.
 
-The counts that a stranger can check in a manifest:
+Anybody can check these numbers in a manifest:
 
 * `lines` = `blank` + the sum of all outcomes;
-* `distinct` = the sum of all outcomes except duplicate: what can answer a request each;
-* `missing` = `requests` - `distinct`, and 0 when that is negative;
-* `balanced` = `requests` == `distinct` + `missing`, and there is no duplicate, and no key that nobody asked for.
-  So it is false exactly when the source says *more* than was asked. What it says less is `missing`. A manifest also
-  says false where not one line could be read: see `workers.store.manifest`.
+* `distinct` = the sum of all outcomes without duplicates: each can answer a request;
+* `missing` = `requests` - `distinct`, or 0 when that is negative;
+* `balanced` = `requests` == `distinct` + `missing`, and there is no duplicate and no key that
+  nobody asked for. So it is false when the source has *more* results than requests; fewer are
+  `missing`. A manifest also says false where no line could be read: see `workers.store.manifest`.
 
 Where the number of requests is unknown, `missing` and `balanced` are None.
 """
@@ -22,8 +22,8 @@ from workers.results.meter import Metered, UsageMeter
 from workers.results.rules import Result
 
 METER_BATCH_SIZE = 512
-# Memory of a million keys, beside the set's own 34 MB: a text of up to 31 ASCII characters takes 80 bytes, a digest of
-# 15 bytes takes 48. Two of a million keys sharing 120 bits by accident: one case in 10^24.
+# Memory per key, beside 34 MB for the set of a million: a text of up to 31 ASCII characters takes
+# 80 bytes, a digest of 15 bytes takes 48. Two of a million keys share 120 bits once in 10^24 cases.
 _KEPT_CHARACTERS = 31
 _DIGEST_BYTES = 15
 _OK, _MALFORMED, _DUPLICATE = Outcome.OK, Outcome.MALFORMED, Outcome.DUPLICATE
@@ -31,20 +31,15 @@ _OK, _MALFORMED, _DUPLICATE = Outcome.OK, Outcome.MALFORMED, Outcome.DUPLICATE
 
 @dataclass(frozen=True)
 class Balance:
-    """What was asked for, against what came."""
+    """The requests of a batch compared with its results."""
 
     missing: int | None  # requests without a result
-    missing_keys: (
-        list[str] | None
-    )  # asked for, and no line carries them; None when the input is not known
-    unexpected: (
-        int | None
-    )  # keys that came though nobody asked for them; None when the input is not known
+    missing_keys: list[str] | None  # of the input, in no line; None when the input is not known
     balanced: bool | None
 
 
 class ResultCounts:
-    """Accumulates one pass over a source; about 100 bytes a distinct key."""
+    """Accumulates one pass over a source; takes about 100 bytes per distinct key."""
 
     def __init__(self) -> None:
         self.blank = 0
@@ -56,9 +51,9 @@ class ResultCounts:
         self._waiting: list[Result] = []  # to be metered
 
     def add(self, result: Result) -> Outcome:
-        """Enter a result; gives its outcome, which is DUPLICATE when an earlier line had its key.
+        """Count a result. Returns its outcome, which is DUPLICATE when an earlier line had its key.
 
-        A malformed line doesn't take its key: a whole answer may still follow under it.
+        A malformed line does not count as having its key: a whole answer may still follow.
         """
         outcome = result.outcome
         key = result.key
@@ -83,21 +78,21 @@ class ResultCounts:
         return outcome
 
     def add_blank(self, lines: int = 1) -> None:
-        """Enter lines of white space, which answer nothing."""
+        """Count lines of white space."""
         self.blank += lines
 
-    def came(self, key: str) -> bool:
-        """Whether any line carried this key."""
+    def seen(self, key: str) -> bool:
+        """Whether any line had this key."""
         token = key_token(key)
         return token in self._seen or token in self._spoiled
 
     def answered(self, key: str) -> bool:
-        """Whether a line that could be read carried this key."""
+        """Whether a line that could be read had this key."""
         return key_token(key) in self._seen
 
     @property
     def lines(self) -> int:
-        """Lines entered, blank ones included."""
+        """All lines, with blank ones."""
         return self.blank + sum(self.outcomes().values())
 
     def outcomes(self) -> dict[str, int]:
@@ -108,7 +103,7 @@ class ResultCounts:
         }
 
     def usage(self) -> dict[str, Any]:
-        """Token sums as Gemini reported them; `by_modality` holds what it broke down, by name."""
+        """Token sums as Gemini reported them, in `by_modality` by name."""
         self._meter_waiting()
         return self._meter.usage()
 
@@ -122,19 +117,21 @@ class ResultCounts:
         self._waiting.clear()
 
     def balance(self, requests: int | None, input_keys: Iterable[str] | None = None) -> Balance:
-        """Compare with the number of requests, and with the keys of the input where they can be read once more.
+        """Compare with the number of requests, and with the keys of the input where it is known.
 
-        Results without a readable key answer requests too, but nobody can say which: `missing_keys` may be longer than
-        `missing` by the number of unkeyed and broken lines. They keep the input's order and name each key once.
+        Results without a readable key answer requests, too, but nobody can say which: so there may
+        be more `missing_keys` than `missing`, by the number of unkeyed and broken lines. They keep
+        the input's order, each once.
         """
         missing = None if requests is None else max(0, requests - self._distinct())
-        missing_keys, unexpected = (None, None) if input_keys is None else self._compare(input_keys)
+        missing_keys, unexpected = (None, 0) if input_keys is None else self._compare(input_keys)
         if missing is None:
-            return Balance(None, missing_keys, unexpected, None)
+            return Balance(None, missing_keys, None)
         surplus = self._others[_DUPLICATE] or unexpected or requests != self._distinct() + missing
-        return Balance(missing, missing_keys, unexpected, not surplus)
+        return Balance(missing, missing_keys, not surplus)
 
     def _compare(self, input_keys: Iterable[str]) -> tuple[list[str], int]:
+        """The keys of the input that no line has, and how many keys nobody asked for."""
         unexpected = self._seen | self._spoiled
         missing: dict[str, None] = {}
         for key in input_keys:
@@ -149,7 +146,7 @@ class ResultCounts:
 
 
 def key_token(key: str) -> str | bytes:
-    """What stands for a key in memory: itself where that is small, else a digest."""
+    """What represents a key in memory: itself where that is small, else a digest."""
     return key if len(key) <= _KEPT_CHARACTERS and key.isascii() else _digest(key)
 
 

@@ -1,8 +1,9 @@
-"""What became of a request: every rule, on a decoded row of any shape.
+"""The rules that decide the outcome of a request, for a decoded row of any shape.
 
-A row with candidates: the first one that ended by itself and holds an answer decides. An answer is a part with text
-that can be seen and is no thought, or a part with other content, such as an image or a function call. Where none has
-one, a cut at MAX_TOKENS counts first (a budget spent on thoughts is a cut too), then a refusal, then any other end.
+Of several candidates, the first one that ended by itself and holds an answer decides. An answer is
+a part with visible text that is no thought, or with other content, such as an image or a function
+call. Where no candidate has one, a cut at MAX_TOKENS counts first (also of a budget spent on
+thoughts), then a refusal, then any other end.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 
 from receiver.outputs.outcomes import Outcome
+from receiver.tolerant_json import as_object, as_text
 from workers.results.candidates import (
     End,
     candidates_of,
@@ -20,27 +22,28 @@ from workers.results.candidates import (
 )
 from workers.results.shapes import find_error, find_key, unify_row
 from workers.results.usages import Usage, read_usage
-from workers.results.values import as_object, as_text
 
 
 class Result(msgspec.Struct, gc=False, frozen=True):
-    """`key` can hold what UTF-8 can't, a lone surrogate: write it with `json.dumps`, which escapes it."""
+    """What a line says of its request.
+
+    `key` can hold a lone surrogate, which UTF-8 can't: write it with `json.dumps`, which escapes.
+    """
 
     key: str | None  # None: the line carries none, or is no JSON object
     outcome: Outcome
-    code: str | None = (
-        None  # "8" or "NOT_FOUND"; "STOP" or "SAFETY"; "utf-8", "json", "nesting", "shape" when malformed
-    )
+    # "8" or "NOT_FOUND"; "STOP" or "SAFETY"; "utf-8", "json", "nesting" or "shape" when malformed.
+    code: str | None = None
     message: str | None = None  # for people; at most MESSAGE_CHARACTERS
     retryable: bool = False  # the same request, sent again, may end better
     usage: Usage | None = None
     model: str | None = None  # that answered, as the line says: an alias has become a name
-    billed: bool = True  # False: the request failed, and Gemini charges nothing for it
+    billed: bool = True  # False: the request failed, so that Gemini charges nothing for it
 
 
-# The number of these rules and those of `workers.results.parser`, in every manifest: one more
-# whenever the same line may get another outcome, key, code, message or usage than before. Then
-# `verify` calls no difference a fault.
+# The version of these rules and of those in `workers.results.parser`; it is in every manifest.
+# Raise it whenever a line may get another outcome, key, code, message or usage than before:
+# `verify` then reports differences as notes.
 RULES = 2
 MESSAGE_CHARACTERS = 2000
 _KNOWN_MEMBERS = frozenset(
@@ -48,7 +51,8 @@ _KNOWN_MEMBERS = frozenset(
     | {"modelVersion", "responseId", "createTime", "modelStatus"}
 )
 _REFUSALS = ("RECITATION", "PROHIBITED_CONTENT", "SAFETY", "BLOCKLIST", "SPII")
-# google.rpc.Code by number and name, and HTTP statuses; a code in neither set counts as UNKNOWN, which is transient.
+# google.rpc.Code by number and name, and HTTP statuses. A code in neither set counts as UNKNOWN,
+# which is transient.
 _TRANSIENT = frozenset(
     {"1", "2", "4", "8", "10", "13", "14", "408", "429", "499", "500", "502", "503", "504"}
     | {
@@ -82,9 +86,9 @@ def malformed(
 
 
 def judge_row(row: dict[str, Any], key_member: str = "") -> Result:
-    """The result that a decoded JSON object stands for; its numbers must be decoded as text (`parse_int=str`).
+    """The result that a decoded JSON object stands for; `key_member` is RESULT_KEY.
 
-    `key_member` is RESULT_KEY.
+    The numbers of the object must be decoded as text (`parse_int=str`).
     """
     key, unified = find_key(row, key_member), unify_row(row)
     result = _judge_content(unified, key)
@@ -102,7 +106,10 @@ def judge_row(row: dict[str, Any], key_member: str = "") -> Result:
 
 
 def _judge_content(row: dict[str, Any], key: str | None) -> Result:
-    """An error wins over a response; a `status` counts only without one, since lines echo the user's own fields."""
+    """An error wins over a response.
+
+    A `status` counts only without a response, since lines echo the user's own fields.
+    """
     error, response, status = find_error(row), row.get("response"), as_object(row.get("status"))
     if error is not None:
         return _judge_error(error, key)

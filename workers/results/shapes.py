@@ -1,13 +1,13 @@
-"""One shape for every line that is known: that of Gemini's own lines, in camelCase.
+"""Translates every known form of a line into one: that of Gemini's own lines, in camelCase.
 
-Gemini writes camelCase and reads snake_case too, and its OpenAI-compatible batches have lines of OpenAI's form. Rules
-and forms see none of this: they read what `unify_row` gives.
+Gemini writes camelCase and also reads snake_case, and its OpenAI-compatible batches have lines in
+OpenAI's form. Rules and forms see only what `unify_row` returns.
 """
 
 from typing import Any
 
+from receiver.tolerant_json import as_list, as_object
 from workers.results.openai_lines import is_openai_line, translate_line
-from workers.results.values import as_list, as_object
 
 _NESTED_IN_PARTS = (
     "inlineData",
@@ -20,11 +20,11 @@ _NESTED_IN_PARTS = (
 
 
 def find_key(row: dict[str, Any], member: str = "") -> str | None:
-    """The key of a decoded request or result; None when there is none in text.
+    """The key of a decoded request or result; None when no text is one.
 
-    It is `key`, else `metadata.key`; of an OpenAI-compatible line `custom_id` comes first. A `member` (RESULT_KEY)
-    comes before all of them, in the metadata or beside it. A `custom_id` that a line of Gemini's own form echoes is no
-    key.
+    It is `key`, else `metadata.key`; in OpenAI's form, `custom_id` comes first. A `member`
+    (RESULT_KEY) comes before all, in the metadata or beside it. A `custom_id` that a line in
+    Gemini's own form echoes is no key.
     """
     metadata = as_object(row.get("metadata"))
     places = [(metadata, member), (row, member)] if member else []
@@ -36,7 +36,7 @@ def find_key(row: dict[str, Any], member: str = "") -> str | None:
 
 
 def unify_row(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with `response` and `error` as Gemini writes them; what is in no known shape stays as it is."""
+    """The row with `response` and `error` in Gemini's form; unknown shapes stay as they are."""
     unified = translate_line(row) if is_openai_line(row) else row
     response = unified.get("response")
     return (
@@ -45,9 +45,9 @@ def unify_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_error(row: dict[str, Any]) -> object:
-    """The error of a row, also where it stands as the body of an HTTP answer does; None when there is none.
+    """The error of a row; None when there is none.
 
-    That body is `{"error": {...}}`, or a list of it.
+    It may have the form of an HTTP body: `{"error": {...}}`, or a list of that.
     """
     error, response = row.get("error"), as_object(row.get("response"))
     if error is None and not response.keys() - {"error"}:
@@ -88,7 +88,7 @@ def _unify_candidate(candidate: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unify_part(part: dict[str, Any]) -> dict[str, Any]:
-    """Names that a user chose, those in the arguments of a call, stay as they are."""
+    """Names in the arguments of a call are the user's, and stay as they are."""
     unified = camel_case(part)
     for name in _NESTED_IN_PARTS:
         if (
@@ -110,7 +110,7 @@ def _unify_usage(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 def camel_case(fields: dict[str, Any]) -> dict[str, Any]:
-    """The same fields with camelCase names, not those inside them; a name that is in camelCase already wins."""
+    """The fields with camelCase names, without those inside them; a camelCase name wins."""
     if "_" not in "".join(fields):
         return fields
     renamed = {_camel(name): value for name, value in fields.items()}

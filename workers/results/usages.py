@@ -1,7 +1,8 @@
-"""The tokens of one line as Gemini counted them, and whether a price can be made of them.
+"""The tokens of one line as Gemini counted them, and whether they can be priced.
 
-The service's JSON leaves out what is 0, so that an absent count and a count that was not told look alike. A prompt has
-tokens, and so has an answer that holds something: where these two are not told, nothing is known. All others may be 0.
+Gemini's JSON leaves out a count of 0, so that it looks like an unknown one. A prompt has tokens,
+and so has an answer with content: where these two counts are absent, they are unknown. All others
+may be 0.
 """
 
 from collections import Counter
@@ -11,10 +12,9 @@ from typing import Annotated, Any, Literal, cast, get_args
 import msgspec
 
 _INT32_MAX = 2**31 - 1
-_Count = Annotated[
-    int, msgspec.Meta(ge=0, le=_INT32_MAX)
-]  # the API's counts are int32; what is larger is noise
-_Told = Annotated[int, msgspec.Meta(ge=1, le=_INT32_MAX)]
+# The API's counts are int32: what is larger is noise.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_INT32_MAX)]
+_PositiveCount = Annotated[int, msgspec.Meta(ge=1, le=_INT32_MAX)]
 _UNSPECIFIED = "MODALITY_UNSPECIFIED"
 _UsualTier = Literal["SERVICE_TIER_STANDARD", "standard"]
 _TIER_PREFIX = "SERVICE_TIER_"
@@ -36,7 +36,7 @@ _DETAILS = {
 
 
 class Doubt(StrEnum):
-    """Why nobody knows what a line cost: what follows "2 lines"."""
+    """Why nobody knows what a line cost; the text follows "2 lines"."""
 
     UNCOUNTED = "came without a full count of tokens"
     CONTRADICTED = "came with counts that contradict each other"
@@ -51,11 +51,11 @@ class ModalityCount(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Usage(msgspec.Struct, gc=False, rename=_COUNTS | _DETAILS | {"service_tier": "serviceTier"}):
-    """Tokens as `usageMetadata` reports them. None: not told."""
+    """Tokens as `usageMetadata` reports them; None is unknown."""
 
-    prompt: _Told | None = None  # the cached ones included
+    prompt: _PositiveCount | None = None  # with the cached ones
     cached: _Count = 0
-    candidates: _Told | None = None  # 0 where nothing came that could have any
+    candidates: _PositiveCount | None = None  # 0 where there is nothing that could have any
     thoughts: _Count = 0
     tool_use_prompt: _Count = 0
     total: _Count | None = None
@@ -68,30 +68,35 @@ class Usage(msgspec.Struct, gc=False, rename=_COUNTS | _DETAILS | {"service_tier
 
 
 def read_usage(response: dict[str, Any], *, holds_answer: bool) -> Usage | None:
-    """The usage of a decoded response, its numbers as text. `holds_answer`: there is content that has tokens."""
+    """The usage of a decoded response, whose numbers are text.
+
+    `holds_answer` says that there is content, which has tokens.
+    """
     raw = response.get("usageMetadata")
     if not isinstance(raw, dict):
         return token_usage(response.get("tokenCount"))
+
     usage = Usage()
-    for name, wire in _COUNTS.items():
-        count = _count(raw.get(wire))
+    for name, api_name in _COUNTS.items():
+        count = _count(raw.get(api_name))
         if count is not None:
             setattr(usage, name, count)
-        elif raw.get(wire) is not None:
+        elif raw.get(api_name) is not None:
             usage.doubt = Doubt.UNCOUNTED
-    for name, wire in _DETAILS.items():
-        setattr(usage, name, _modality_counts(raw.get(wire)))
+    for name, api_name in _DETAILS.items():
+        setattr(usage, name, _modality_counts(raw.get(api_name)))
+
     usage.prompt = usage.prompt or None
     if holds_answer:
         usage.candidates = usage.candidates or None
     elif usage.candidates is None and (usage.total is not None or not response.get("candidates")):
-        usage.candidates = 0  # none came, or the total tells that there are none
+        usage.candidates = 0  # there are no candidates, or the total says that they have no tokens
     _judge_tier(usage, raw.get("serviceTier"))
     return usage
 
 
 def _judge_tier(usage: Usage, tier: object) -> None:
-    """Batches have their own price; a line that says to have been served otherwise does not have it."""
+    """Batches have a price of their own, which does not hold for lines of another tier."""
     if tier in get_args(_UsualTier):
         usage.service_tier = cast("_UsualTier", tier)
     elif tier is not None and str(tier).upper().removeprefix(_TIER_PREFIX) not in _BATCH_TIERS:
@@ -99,7 +104,7 @@ def _judge_tier(usage: Usage, tier: object) -> None:
 
 
 def token_usage(token_count: object) -> Usage | None:
-    """The usage of an embedding: the service writes its `tokenCount` as text, and it is all prompt."""
+    """The usage of an embedding, of which all tokens are prompt; `tokenCount` comes as text."""
     tokens = _count(token_count)
     return Usage(prompt=tokens, candidates=0, total=tokens) if tokens else None
 
@@ -119,7 +124,7 @@ def _modality(raw: object) -> str:
 
 
 def _count(raw: object) -> int | None:
-    """A number of tokens; None when it is none that the API could mean."""
+    """A number of tokens; None when it can't be one."""
     if (
         isinstance(raw, str)
         and raw.isascii()
@@ -132,9 +137,10 @@ def _count(raw: object) -> int | None:
 
 
 def find_doubt(usage: Usage) -> Doubt | None:
-    """Why no price can be made of these counts; None when one can.
+    """Why these counts can't be priced; None when they can.
 
-    The total may leave out what tools fed back, and details may leave out a part: neither may say more than there is.
+    The total may leave out what tools fed back, and details may leave out a part: neither may say
+    more than the counts do.
     """
     prompt, candidates, total = usage.prompt, usage.candidates, usage.total
     if prompt is None or candidates is None or usage.doubt is not None:
@@ -159,13 +165,13 @@ def _exceeds(details: list[ModalityCount] | None, count: int) -> bool:
 
 
 def _cached_exceeds(usage: Usage) -> bool:
-    """Whether more is cached than there is, in all or of one modality."""
+    """Whether more tokens are cached than there are, of all or of one modality."""
     if _exceeds(usage.cached_details, usage.cached):
         return True
     left = Counter[str]()
     for one in usage.prompt_details or ():
         left[one.modality] += one.token_count
-    told_all = left.total() == usage.prompt
+    is_complete = left.total() == usage.prompt
     for one in usage.cached_details or ():
         left[one.modality] -= one.token_count
-    return told_all and min(left.values(), default=0) < 0
+    return is_complete and min(left.values(), default=0) < 0

@@ -1,7 +1,7 @@
 """The requests of a batch as they were sent, where the storage holds them as `_input.jsonl.gz`.
 
-With them the missing requests have names, and what is worth sending again can be written in the input's own form.
-The input may be as large as the results: it is streamed from a scratch file, once for every question.
+They name the missing requests, and what is worth sending again is copied from them. They may be as
+large as the results, so that they are streamed from a scratch file, once per question.
 """
 
 import gzip
@@ -19,14 +19,13 @@ from receiver.outputs.manifest import Input
 from receiver.outputs.paths import input_name
 from receiver.storage import Storage
 from receiver.submissions.records import awaited_name
-from workers.results.parser import is_blank
+from workers.results.parser import decode_tolerantly, is_blank
 from workers.results.result_counts import ResultCounts, key_token
 from workers.results.shapes import find_key
-from workers.store.digests import file_sha256
+from workers.store.records import file_sha256
 
 LINES_BETWEEN_CHECKS = 4096
 PATIENCE_S = 3600
-_BOM = "\ufeff"
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -39,7 +38,6 @@ class _Request(msgspec.Struct, gc=False):
 
 
 _decode_request = msgspec.json.Decoder(_Request).decode
-_decode_tolerantly = json.JSONDecoder(parse_int=str, parse_float=str).decode  # as that of results
 
 
 def read_key(line: bytes, key_member: str = "") -> str | None:
@@ -59,14 +57,14 @@ def read_key(line: bytes, key_member: str = "") -> str | None:
 
 def _read_tolerantly(line: bytes, key_member: str = "") -> str | None:
     try:
-        row = _decode_tolerantly(line.decode().removeprefix(_BOM))
+        row = decode_tolerantly(line)
     except (ValueError, RecursionError):
         return None
     return find_key(row, key_member) if isinstance(row, dict) else None
 
 
 def is_awaited(storage: Storage, batch: Batch) -> bool:
-    """Whether `batches submit` has yet to store the input of a batch; who has not done so for an hour never will."""
+    """Whether `batches submit` has yet to store a batch's input; after an hour it never will."""
     if batch.input_file is None or not storage.exists(awaited_name(batch.input_file)):
         return False
     patience_ends = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - PATIENCE_S))
@@ -74,12 +72,12 @@ def is_awaited(storage: Storage, batch: Batch) -> bool:
 
 
 class BatchInput:
-    """The input of one batch in a scratch file. Make it with `fetch`."""
+    """The input of one batch in a scratch file; `fetch` makes it."""
 
     def __init__(
-        self, path: Path, about: Input, check: Callable[[], None], result_key: str = ""
+        self, path: Path, record: Input, check: Callable[[], None], result_key: str = ""
     ) -> None:
-        self._path, self.about, self._check, self._result_key = path, about, check, result_key
+        self._path, self.record, self._check, self._result_key = path, record, check, result_key
 
     @classmethod
     def fetch(
@@ -92,8 +90,8 @@ class BatchInput:
     ) -> "BatchInput | None":
         """Copy the input into `scratch` and read it once; None when the storage has none.
 
-        `check` is called now and then in every pass; `result_key` is RESULT_KEY. Raises StorageError when the object is
-        no whole gzip file.
+        `check` is called every few thousand lines; `result_key` is RESULT_KEY. Raises StorageError
+        when the object is no complete gzip file.
         """
         name, path = input_name(batch_id), scratch / "input"
         if not storage.read_to_file(name, path):
@@ -114,18 +112,19 @@ class BatchInput:
             if key is not None:
                 yield key
 
-    def write_retries(self, path: Path, account: ResultCounts) -> None:
-        """Replace a file of `{"key": …}` rows by the whole requests of these keys and of those that no line carries.
+    def write_retries(self, path: Path, counts: ResultCounts) -> None:
+        """Replace the `{"key": …}` rows of a file with whole requests.
 
-        They keep the bytes and the order of the input. A request without a key is left out: no result can be told to
-        be its own.
+        They are the requests of these keys and of those that no line of the results has, with the
+        bytes and in the order of the input. A request without a key is left out: no result can be
+        assigned to it.
         """
         with path.open("rb") as file:
             again = {key_token(json.loads(row)["key"]) for row in file}
         with path.open("wb") as file:
             for line in _read_lines(self._path, self._check):
                 key = read_key(line, self._result_key)
-                if key is not None and (key_token(key) in again or not account.came(key)):
+                if key is not None and (key_token(key) in again or not counts.seen(key)):
                     file.write(line if line.endswith(b"\n") else line + b"\n")
 
 

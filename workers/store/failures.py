@@ -16,7 +16,7 @@ from receiver.tolerant_json import tolerant_reader
 from workers.results.parser import line_parser
 from workers.store.index_rows import StoredRow
 from workers.store.lookup import read_line
-from workers.store.stored_index import read_index
+from workers.store.records import read_index
 
 
 class Reason(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 
 
 def encode_rows(rows: list[IndexRow]) -> bytes:
-    """One line of JSON a row; in ASCII where a key holds what UTF-8 can't."""
+    """One line of JSON per row; in ASCII where a key holds what UTF-8 can't."""
     try:
         return _encode_lines(rows)
     except UnicodeEncodeError:

@@ -9,31 +9,34 @@ from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ERROR_FILE, Outcome
 from receiver.storage import Storage
 from workers.store.index_rows import StoredRow
-from workers.store.stored_index import read_index
+from workers.store.records import read_index
 
 
 def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> StoredRow | None:
-    """The row of the index for a key: its answer's, else what tells most of why there is none; None without any.
+    """The row of the index for a key: of its answer, else of the line that best says why not.
 
-    `scratch` is a folder. Raises StorageError.
+    None when no line has the key. `scratch` is a folder. Raises StorageError.
     """
-    telling: StoredRow | None = None
+    best: StoredRow | None = None
     for row in read_index(storage, batch_id, scratch):
         if row.key != key:
             continue
         if row.outcome not in ERROR_FILE:
             return row
-        if telling is None or _telling(row) > _telling(telling):
-            telling = row
-    return telling
+        if best is None or _rank(row) > _rank(best):
+            best = row
+    return best
 
 
-def _telling(row: StoredRow) -> int:
+def _rank(row: StoredRow) -> int:
     return ERROR_FILE.index(Outcome(row.outcome))
 
 
 def read_line(storage: Storage, row: StoredRow) -> bytes:
-    """The bytes that a row names, without the newline. Raises StorageError unless they are those that were written."""
+    """The bytes that a row names, without the newline.
+
+    Raises StorageError unless they are the bytes that were written.
+    """
     line = _read_piece(storage, row)
     if hashlib.sha256(line).hexdigest() != row.sha256:
         raise StorageError(
@@ -50,7 +53,7 @@ def _read_piece(storage: Storage, row: StoredRow) -> bytes:
 
 
 def _cut(chunks: Iterable[bytes], offset: int, length: int) -> Iterator[bytes]:
-    """So many bytes from an offset on; nothing is read after them."""
+    """`length` bytes from an offset on; nothing is read after them."""
     left, skip = length, offset
     for chunk in chunks:
         part = chunk[skip : skip + left]
@@ -62,16 +65,16 @@ def _cut(chunks: Iterable[bytes], offset: int, length: int) -> Iterator[bytes]:
 
 
 def explain_absence(manifest: Manifest, key: str) -> str:
-    """Why no result has this key, as far as anybody knows."""
+    """Why no result has this key, as far as the manifest says it."""
     if key in manifest.missing_keys:
-        return f"it was asked for, and Gemini sent no result: `resubmit {manifest.batch}` sends it again"
+        hint = f"`resubmit {manifest.batch}` sends it again"
+        return f"it was asked for, and Gemini sent no result: {hint}"
     if manifest.input is not None:
         return f"none of the {manifest.input.requests:,} requests had it"
     reasons = []
     if manifest.missing:
-        reasons.append(
-            f"{manifest.missing:,} requests have no result, and without the input nobody knows their keys"
-        )
+        words = f"{manifest.missing:,} requests have no result"
+        reasons.append(f"{words}, and without the input nobody knows their keys")
     if unkeyed := manifest.outcomes.get("unkeyed"):
         reasons.append(f"{unkeyed:,} results came without a key")
     return (

@@ -1,8 +1,8 @@
-"""Fills in the manifest: the books of a batch beside what Gemini says of it."""
+"""Builds and commits the manifest: what was stored of a batch, beside what Gemini says of it."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 
@@ -19,6 +19,7 @@ from receiver.outputs.manifest import (
     Record,
     Source,
     encode_manifest,
+    read_manifest,
 )
 from receiver.outputs.outcomes import Outcome
 from receiver.outputs.paths import Template, manifest_name, signature_name
@@ -26,7 +27,7 @@ from receiver.outputs.prices import Prices
 from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import Storage
 from workers.results.cost import price_batch
-from workers.results.result_counts import ResultCounts
+from workers.results.result_counts import Balance, ResultCounts
 from workers.results.rules import RULES
 from workers.store.batch_input import BatchInput
 
@@ -47,22 +48,35 @@ class Written:
     forms: FormsRecord | None = None
 
 
-def _holds_results(account: ResultCounts, source: Source) -> bool:
-    """Whether any line could be read; of a doubted source, any that answers a request by its key."""
-    outcomes = account.outcomes()
-    unread = outcomes[Outcome.MALFORMED] + (
-        outcomes[Outcome.UNKEYED] if source.doubted is not UNSET else 0
-    )
-    return sum(outcomes.values()) > unread
+@dataclass(frozen=True)
+class ManifestInputs:
+    """What a manifest is made of beside Gemini's batch, its results and what was written."""
+
+    template: Template
+    prices: Prices
+    batch_input: BatchInput | None = None
+    project: str = ""
+    metadata: Mapping[str, object] | None = None  # what the names were made with
+    result_key: str = ""  # RESULT_KEY
+
+
+def load_manifest(storage: Storage, batch: str) -> Manifest | None:
+    """The manifest of a batch (`batches/<id>` or its id); None when the batch is not stored.
+
+    Raises ManifestError and StorageError.
+    """
+    data = storage.read(manifest_name(batch))
+    return None if data is None else read_manifest(data)
 
 
 def commit_manifest(
     storage: Storage, manifest: Manifest, key: ProofKey | None, replaced: bytes | None
 ) -> None:
-    """Commit a batch; `replaced` is the manifest that somebody asked to replace. Raises AlreadyStoredError.
+    """Commit a batch; `replaced` is the manifest that somebody asked to replace.
 
-    Its signature goes first and has the content in its name: no crash leaves a committed manifest without it, and two
-    workers whose manifests differ don't replace each other's.
+    The signature goes first, and its name depends on the content: no crash leaves a manifest
+    without it, and two workers whose manifests differ don't replace each other's. Raises
+    AlreadyStoredError.
     """
     name, data = manifest_name(manifest.batch), encode_manifest(manifest)
     if key is not None:
@@ -76,51 +90,35 @@ def commit_manifest(
         log.warning("batch.replaced")
 
 
-def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
+def build_manifest(
     batch: Batch,
     source: Source,
-    account: ResultCounts,
+    counts: ResultCounts,
     written: Written,
-    template: Template,
-    known: BatchInput | None,
-    prices: Prices,
-    project: str = "",
-    metadata: Mapping[str, object] | None = None,
-    result_key: str = "",
+    inputs: ManifestInputs,
 ) -> Manifest:
-    """The manifest of a batch whose lines are all in `account`; `metadata` is what the names were made with.
-
-    Gemini's count of the requests holds; the input's stands in for it. Where they differ the counts don't add up, nor
-    do they where requests were made and not one line of the source could be read.
-    """
-    asked = known.about if known else None
-    requests = asked.requests if asked and batch.requests is None else batch.requests
-    balance = account.balance(requests, known.keys() if known else None)
-    differs = asked is not None and asked.requests != requests
-    is_off = differs or (
-        bool(requests) and source.kind != "none" and not _holds_results(account, source)
-    )
-    cost = price_batch(
-        prices, batch.model, batch.ended or batch.created, account.metered(), balance.missing
-    )
-    failed = batch.error_code is not None or batch.error_message is not None
+    """The manifest of a batch whose lines are all in `counts`."""
+    template = inputs.template
+    requests, balance = _balance_requests(batch, source, counts, inputs.batch_input)
+    ended, missing = batch.ended or batch.created, balance.missing
+    cost = price_batch(inputs.prices, batch.model, ended, counts.metered(), missing)
     return Manifest(
         batch=batch.name,
-        project=project or UNSET,
+        project=inputs.project or UNSET,
         state=batch.state,
         display_name=batch.display_name,
         model=batch.model,
         created=batch.created,
         ended=batch.ended,
         source=source,
-        input=asked,
+        input=inputs.batch_input.record if inputs.batch_input else None,
         requests=requests,
-        outcomes=account.outcomes(),
+        outcomes=counts.outcomes(),
         unmatched=UNSET if written.unmatched is None else written.unmatched,
-        missing=balance.missing,
+        missing=missing,
         missing_keys=balance.missing_keys or [],
-        balanced=False if is_off else balance.balanced,
-        usage=account.usage(),
+        balanced=balance.balanced,
+        usage=counts.usage(),
         cost=cost if isinstance(cost, Cost) else "unknown",
         priced=cost if isinstance(cost, Priced) else UNSET,
         objects=written.objects,
@@ -128,12 +126,49 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - all that is known of a batch
         retry=written.retry,
         oversize=list(written.oversize),
         forms=written.forms or UNSET,
-        error=BatchError(batch.error_code, batch.error_message) if failed else None,
+        error=_read_error(batch),
         template=template.text,
         capitals=template.capitals,
         key_pattern=UNSET if template.pattern is None else template.pattern.pattern,
-        meta=template.meta_values(metadata) or UNSET,
+        meta=template.meta_values(inputs.metadata) or UNSET,
         rules=RULES,
-        result_key=result_key or UNSET,
+        result_key=inputs.result_key or UNSET,
         version=VERSION,
     )
+
+
+def _balance_requests(
+    batch: Batch, source: Source, counts: ResultCounts, batch_input: BatchInput | None
+) -> tuple[int | None, Balance]:
+    """How many requests there were, and how the results compare with them.
+
+    Gemini's count holds; the input's stands in for it. Where they differ nothing is balanced, nor
+    where there were requests and no line of the source could be read.
+    """
+    if batch_input is None:
+        requests, differs = batch.requests, False
+        balance = counts.balance(requests)
+    else:
+        in_input = batch_input.record.requests
+        requests = in_input if batch.requests is None else batch.requests
+        differs = in_input != requests
+        balance = counts.balance(requests, batch_input.keys())
+
+    is_unread = requests and source.kind != "none" and not _holds_results(counts, source)
+    return requests, replace(balance, balanced=False) if differs or is_unread else balance
+
+
+def _holds_results(counts: ResultCounts, source: Source) -> bool:
+    """Whether any line could be read; of a doubted source, any that has a key."""
+    outcomes = counts.outcomes()
+    unread = outcomes[Outcome.MALFORMED] + (
+        outcomes[Outcome.UNKEYED] if source.doubted is not UNSET else 0
+    )
+    return sum(outcomes.values()) > unread
+
+
+def _read_error(batch: Batch) -> BatchError | None:
+    """What Gemini says of the failure of a whole batch."""
+    if batch.error_code is None and batch.error_message is None:
+        return None
+    return BatchError(batch.error_code, batch.error_message)

@@ -1,6 +1,7 @@
-"""What became of the requests of a batch by now: by its own results, and by the batches that they were sent again in.
+"""What became of the requests of a batch, in itself and in the batches that resubmitted them.
 
-Each request counts once, by its key: an answer stays one, whatever came later; else the last outcome holds.
+Each request counts once, by its key: an answer stays one, whatever comes later; else the last
+outcome holds.
 """
 
 import tempfile
@@ -20,20 +21,18 @@ from receiver.submissions.records import read_resubmitted
 from workers.results.result_counts import key_token
 from workers.store.batch_input import BatchInput
 from workers.store.index_rows import StoredRow
-from workers.store.resubmission import load_manifest
-from workers.store.stored_index import read_index
+from workers.store.manifest import load_manifest
+from workers.store.records import read_index
 
-MISSING = "missing"  # its batch is stored, and no line carries the key
+MISSING = "missing"  # its batch is stored, and no line has the key
 
 
-class Fate(msgspec.Struct, frozen=True):
+class ResentRequest(msgspec.Struct, frozen=True):
     """What became of one request that was sent again."""
 
     key: str
     batch: str  # "batches/<id>": the one that answered it, else the last one that it went into
-    outcome: (
-        str | None
-    )  # there; "missing" where no line carries the key, None while that batch is not stored
+    outcome: str | None  # MISSING where no line has the key, None while that batch is not stored
     object: str | None  # from the storage root
 
     @property
@@ -41,14 +40,12 @@ class Fate(msgspec.Struct, frozen=True):
         return self.outcome in ANSWERED
 
 
-class Followed(msgspec.Struct):
+class FollowedBatch(msgspec.Struct):
     """One batch of the view."""
 
     batch: str
     stored: bool
-    requests: int | None = (
-        0  # the first batch's all, a later one's those that it took over; None: not known
-    )
+    requests: int | None = 0  # of a later batch, those that it took over; None: not known
     answered: int = 0
     sent_again: int = 0
     judgement: str | None = None  # of a stored one, in words
@@ -58,15 +55,15 @@ class Followed(msgspec.Struct):
 class MergedView:
     """A batch and all that followed it, in the order in which they were sent."""
 
-    batches: list[Followed] = field(default_factory=list)
-    fates: dict[str, Fate] = field(
+    batches: list[FollowedBatch] = field(default_factory=list)
+    resent: dict[str, ResentRequest] = field(
         default_factory=dict
-    )  # by key: the requests that were sent again
+    )  # by key: those that were sent again
     requests: int | None = None  # None: not known
     outcomes: dict[str, int] = field(default_factory=dict)  # of the requests, each counted once
     missing: int | None = None  # requests without a result in any batch that is stored
     waiting: int = 0  # sent again in a batch that is not stored yet
-    surplus: int = 0  # keys that nobody asked for, as far as the counts tell
+    surplus: int = 0  # keys that nobody asked for, as far as the counts say
     advice: list[str] = field(default_factory=list)
 
     @property
@@ -91,24 +88,30 @@ class MergedView:
 
 
 def view_retries(storage: Storage, batch: str) -> MergedView:
-    """Follow a stored batch through everything that took its requests over. Raises StorageError."""
+    """Follow a stored batch through all that took its requests over. Raises StorageError."""
     manifest = load_manifest(storage, batch)
     if manifest is None:
         raise StorageError(f"{batch} is not stored yet", retryable=False)
-    first = Followed(manifest.batch, stored=True, judgement=judge_manifest(manifest).text)
+    first = FollowedBatch(manifest.batch, stored=True, judgement=judge_manifest(manifest).text)
     view, ends = MergedView([first]), list[Manifest]()
     _follow(storage, manifest, first, view, ends)
     _count(storage, manifest, view)
-    open_in = {fate.batch for fate in view.fates.values() if not fate.is_answer} | {first.batch}
+    open_in = {request.batch for request in view.resent.values() if not request.is_answer} | {
+        first.batch
+    }
     advice = [judge_manifest(end).advice for end in ends if end.batch in open_in]
     view.advice = [] if view.is_well else [one for one in advice if one]
     return view
 
 
 def _follow(
-    storage: Storage, manifest: Manifest, before: Followed, view: MergedView, ends: list[Manifest]
+    storage: Storage,
+    manifest: Manifest,
+    before: FollowedBatch,
+    view: MergedView,
+    ends: list[Manifest],
 ) -> None:
-    """Add what took requests of a stored batch over; `ends` gets the stored ones that nothing followed."""
+    """Add the batches that took requests of a stored one over; `ends` gets those without any."""
     names = read_resubmitted(storage, manifest.batch)
     if not names:
         ends.append(manifest)
@@ -116,7 +119,7 @@ def _follow(
         if any(one.batch == name for one in view.batches):
             continue
         found = load_manifest(storage, name)
-        followed = Followed(name, stored=found is not None)
+        followed = FollowedBatch(name, stored=found is not None)
         view.batches.append(followed)
         _add_fates(storage, found, view, followed)
         before.sent_again += followed.requests or 0
@@ -126,7 +129,7 @@ def _follow(
 
 
 def _add_fates(
-    storage: Storage, manifest: Manifest | None, view: MergedView, followed: Followed
+    storage: Storage, manifest: Manifest | None, view: MergedView, followed: FollowedBatch
 ) -> None:
     """What became of the requests of one later batch."""
     rows = {} if manifest is None else _rows_by_key(storage, manifest)
@@ -139,12 +142,12 @@ def _add_fates(
     for key in keys:
         row = rows.get(key)
         outcome = row.outcome if row else None if manifest is None else MISSING
-        fate = Fate(key, followed.batch, outcome, row.object if row else None)
-        followed.answered += fate.is_answer
-        view.fates[key] = _later(view.fates.get(key), fate)
+        request = ResentRequest(key, followed.batch, outcome, row.object if row else None)
+        followed.answered += request.is_answer
+        view.resent[key] = _later(view.resent.get(key), request)
 
 
-def _later(before: Fate | None, after: Fate) -> Fate:
+def _later(before: ResentRequest | None, after: ResentRequest) -> ResentRequest:
     return before if before is not None and before.is_answer else after
 
 
@@ -153,7 +156,7 @@ def _rows_by_key(storage: Storage, manifest: Manifest) -> dict[str, StoredRow]:
 
 
 def _read_rows(storage: Storage, manifest: Manifest) -> Iterable[StoredRow]:
-    """The rows of the index without second lines of a key; none where a batch ended without results."""
+    """The rows of the index without second lines of a key; none of a batch without results."""
     if manifest.index is None:
         return
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
@@ -174,15 +177,17 @@ def _count(storage: Storage, manifest: Manifest, view: MergedView) -> None:
     asked = _read_input(storage, manifest.batch, manifest.result_key or "")
     tokens = None if asked is None else {key_token(key) for key in asked}
     own, plain, keyless = _read_first(storage, manifest, view, tokens)
-    fates = {
-        key: fate for key, fate in view.fates.items() if tokens is None or key_token(key) in tokens
+    resent = {
+        key: request
+        for key, request in view.resent.items()
+        if tokens is None or key_token(key) in tokens
     }
-    last = own | {key: _later(own.get(key), fate) for key, fate in fates.items()}
-    view.fates |= {key: last[key] for key in fates}
-    counts = Counter(fate.outcome for fate in last.values())
+    last = own | {key: _later(own.get(key), request) for key, request in resent.items()}
+    view.resent |= {key: last[key] for key in resent}
+    counts = Counter(request.outcome for request in last.values())
     counts[Outcome.OK] += plain
     first = view.batches[0]
-    first.answered = plain + sum(fate.is_answer for fate in own.values())
+    first.answered = plain + sum(request.is_answer for request in own.values())
     first.requests = view.requests = _requests_of(manifest)
     view.waiting, view.missing = counts.pop(None, 0), counts.pop(MISSING, 0)
     _add_keyless(view, counts, keyless, len(last) + plain)
@@ -195,29 +200,31 @@ def _requests_of(manifest: Manifest) -> int | None:
 
 def _read_first(
     storage: Storage, manifest: Manifest, view: MergedView, tokens: set[str | bytes] | None
-) -> tuple[dict[str, Fate], int, Counter[str]]:
-    """The first batch's own lines: fates by key, plain answers that nothing followed, and lines without a key.
+) -> tuple[dict[str, ResentRequest], int, Counter[str]]:
+    """The first batch's own lines: requests by key, the number of other answers, keyless lines.
 
     Lines under keys that nobody asked for are left out.
     """
-    own, plain, keyless = dict[str, Fate](), 0, Counter[str]()
+    own, plain, keyless = dict[str, ResentRequest](), 0, Counter[str]()
     for row in _read_rows(storage, manifest):
         key = row.key
         if key is None:
             keyless[row.outcome] += 1
         elif tokens is not None and key_token(key) not in tokens:
             continue
-        elif row.outcome in ANSWERED and key not in own and key not in view.fates:
+        elif row.outcome in ANSWERED and key not in own and key not in view.resent:
             plain += 1
         else:
-            own[key] = _later(own.get(key), Fate(key, manifest.batch, row.outcome, row.object))
+            own[key] = _later(
+                own.get(key), ResentRequest(key, manifest.batch, row.outcome, row.object)
+            )
     return own, plain, keyless
 
 
 def _add_keyless(
     view: MergedView, counts: Counter[str | None], keyless: Counter[str], keyed: int
 ) -> None:
-    """Lines without a key stand for requests that no key stands for; what is left of the requests is missing."""
+    """Lines without a key answer requests whose keys no line has; the rest of those is missing."""
     if view.requests is None:
         counts.update(keyless)
         view.missing = None

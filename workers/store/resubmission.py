@@ -8,46 +8,37 @@ import msgspec
 
 from receiver.errors import SubmissionError
 from receiver.outputs.judgement import find_again
-from receiver.outputs.manifest import Manifest, read_manifest
-from receiver.outputs.paths import manifest_name, retry_name
+from receiver.outputs.manifest import Manifest
+from receiver.outputs.paths import retry_name
 from receiver.storage import Storage
 from workers.store.batch_input import read_key
-from workers.store.stored_index import read_index
-
-
-def load_manifest(storage: Storage, batch_id: str) -> Manifest | None:
-    """The manifest; None when the batch is not stored."""
-    data = storage.read(manifest_name(batch_id))
-    return None if data is None else read_manifest(data)
+from workers.store.records import read_index
 
 
 def write_retries(storage: Storage, manifest: Manifest, target: Path, asked: Path | None) -> int:
-    """Write the requests of a stored batch that are worth sending again as an input. Gives how many they are.
+    """Write the requests of a stored batch that are worth sending again. Returns their number.
 
-    `asked` is the input of the batch where the storage does not know it: then those that no line of the results carries
-    are worth it too. Raises SubmissionError where the requests themselves are not known.
+    `asked` is the input of the batch where the storage does not have it: then the requests that no
+    line of the results has are worth it, too. Raises SubmissionError where the requests themselves
+    are not known.
     """
     result_key = manifest.result_key or ""
     if asked is None and find_again(manifest) == "keys":
-        raise SubmissionError(
-            f"the storage does not hold the requests of {manifest.batch} themselves: name their file with --input"
-        )
+        words = f"the storage does not hold the requests of {manifest.batch} themselves"
+        raise SubmissionError(f"{words}: name their file with --input")
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
         path = Path(folder) / "retry"
         has_rows = storage.read_to_file(retry_name(manifest.batch), path)
         if asked is None:
             return _copy_whole(path, target, manifest.batch) if has_rows else 0
         again = _read_keys(path, result_key) if has_rows else set[str]()
-        came = (
-            {row.key for row in read_index(storage, manifest.batch, Path(folder))}
-            if manifest.index
-            else set()
-        )
-    return _select(asked, target, result_key, lambda key: key in again or key not in came)
+        rows = read_index(storage, manifest.batch, Path(folder)) if manifest.index else ()
+        seen = {row.key for row in rows}
+    return _select(asked, target, result_key, lambda key: key in again or key not in seen)
 
 
 def _read_keys(path: Path, result_key: str) -> set[str]:
-    """The keys of `_retry.jsonl`, whichever of its two forms it has."""
+    """The keys of `_retry.jsonl`, in either of its two forms."""
     with path.open("rb") as rows:
         keys = (read_key(row, result_key) for row in rows)
         return {key for key in keys if key is not None}
@@ -59,9 +50,8 @@ def _copy_whole(path: Path, target: Path, batch: str) -> int:
         for row in rows:
             request = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
             if "body" in request and "request" not in request:
-                raise SubmissionError(
-                    f"{batch} was sent in OpenAI's form: send its _retry.jsonl with the client that sent it"
-                )
+                hint = "send its _retry.jsonl with the client that sent it"
+                raise SubmissionError(f"{batch} was sent in OpenAI's form: {hint}")
             lines.write(row)
             count += 1
     return count

@@ -1,4 +1,4 @@
-"""Where the lines of a batch gather on their way to the storage: in bounded memory, with few files open."""
+"""Gathers the lines of a batch on their way to the storage, in bounded memory and few files."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,33 +9,31 @@ from typing import IO, Protocol
 from receiver.storage import Storage
 
 OBJECT_BATCH_SIZE = 1024
-OBJECT_BATCH_BYTES = 8 * 1024 * 1024  # twice: one lot is written while the next one gathers
-GROUP_BUFFER_BYTES = (
-    96 * 1024
-)  # below the 128 KiB from which malloc maps fresh pages for every join
+OBJECT_BATCH_BYTES = 8 * 1024 * 1024  # twice: one batch is written while the next one gathers
+GROUP_BUFFER_BYTES = 96 * 1024  # from 128 KiB on, malloc maps fresh pages for every join
 ALL_BUFFERS_BYTES = 32 * 1024 * 1024
 OPEN_FILES = 128
 FILE_BATCH_SIZE = 64
 
 
 class Sink(Protocol):
-    """Takes lines; every output is in the storage once `close` returns."""
+    """Takes lines; all outputs are in the storage once `close` returns."""
 
     objects: int
     size_bytes: int
 
     def write(self, name: str, line: bytes) -> int:
-        """Add a line and its newline to an output. Gives the offset of the line in it."""
+        """Add a line and its newline to an output. Returns the offset of the line in it."""
 
     def close(self) -> None:
         """Write what has gathered."""
 
     def stop(self) -> None:
-        """End what is under way, whatever became of it: nothing is written after this."""
+        """End writes that are under way, also after an error: nothing is written after this."""
 
 
 class ObjectSink:
-    """One output a line: gathers outputs and writes many together, while the next ones gather."""
+    """One output per line: many are written together, while the next ones gather."""
 
     def __init__(self, storage: Storage, check: Callable[[], None]) -> None:
         self._storage, self._check = storage, check
@@ -53,17 +51,15 @@ class ObjectSink:
         return 0
 
     def _send(self) -> None:
-        is_large = (
-            self._waiting_bytes >= 2 * OBJECT_BATCH_BYTES
-        )  # for one long line: no second one beside it
-        lot = self._take()
-        if is_large:
-            self._storage.put_many(lot)
+        is_large = self._waiting_bytes >= 2 * OBJECT_BATCH_BYTES
+        batch = self._take()
+        if is_large:  # of a long line: no second one beside it in memory
+            self._storage.put_many(batch)
         else:
-            self._under_way = self._writer.submit(self._storage.put_many, lot)
+            self._under_way = self._writer.submit(self._storage.put_many, batch)
 
     def _take(self) -> list[tuple[str, bytes]]:
-        """What has gathered, once all before it is durable."""
+        """What has gathered, once all earlier outputs are durable."""
         self._wait()
         self._check()
         taken = self._waiting
@@ -87,7 +83,7 @@ class ObjectSink:
 
 
 class _Group:
-    """One output under way: what is in its scratch file, and what still waits in memory."""
+    """One output under way: a scratch file, and lines that are still in memory."""
 
     __slots__ = ("buffer", "buffered", "number", "size")
 
@@ -99,7 +95,7 @@ class _Group:
 
 
 class GroupSink:
-    """Many lines an output, in the source's order: gathered in scratch files, written whole at the end."""
+    """Many lines per output, in the source's order: scratch files are stored whole at the end."""
 
     def __init__(
         self,
@@ -141,7 +137,7 @@ class GroupSink:
         return self._scratch / f"group-{number}"
 
     def _file(self, number: int) -> IO[bytes]:
-        """The group's open scratch file; the one used longest ago is closed when too many are open."""
+        """The group's open scratch file; of too many, the one unused for longest is closed."""
         file = self._open.get(number)
         if file is None:
             if len(self._open) >= OPEN_FILES:

@@ -1,11 +1,11 @@
-"""Proves the forms of a stored batch: every object that their index names, and the index against the manifest."""
+"""Checks the forms of a stored batch: objects against their index, that against the manifest."""
 
 import gzip
 import sqlite3
 import zlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -15,14 +15,13 @@ import msgspec
 from receiver.outputs.manifest import FormsRecord, Manifest
 from receiver.outputs.paths import forms_name, manifest_name
 from receiver.storage import Storage
+from receiver.storage.ordered_map import ordered_map
 from receiver.tolerant_json import tolerant_reader
-from workers.store.digests import digest_of, file_sha256
-from workers.verification.record_checks import open_output
-from workers.verification.rules import Discrepancy
+from workers.store.records import file_sha256
+from workers.verification.findings import Discrepancy
+from workers.verification.record_checks import digest_of, open_output
 
-READING_THREADS = 16
 OBJECT_BATCH_SIZE = 32  # that one thread reads, one after the other
-WAITING_TASKS = 64
 
 
 class _Row(msgspec.Struct, gc=False, frozen=True):
@@ -40,7 +39,7 @@ _read_row = tolerant_reader(_Row)
 def check_forms(
     storage: Storage, manifest: Manifest, scratch: Path, table: sqlite3.Connection
 ) -> Iterator[Discrepancy]:
-    """What is off with the forms, where the batch has any beside raw. Their names go into the table `forms`."""
+    """What is wrong with the forms, if the batch has any; their names go into the table `forms`."""
     forms = manifest.forms
     if not isinstance(forms, FormsRecord):
         return
@@ -102,15 +101,10 @@ class _Sums:
 
 
 def _check_objects(storage: Storage, rows: Iterator[_Row]) -> Iterator[Discrepancy]:
-    """Read every object, several at a time; what is found keeps the order of the rows."""
-    running: deque[Future[list[Discrepancy]]] = deque()
-    with ThreadPoolExecutor(READING_THREADS) as pool:
-        while work := list(islice(rows, OBJECT_BATCH_SIZE)):
-            if len(running) >= WAITING_TASKS:
-                yield from running.popleft().result()
-            running.append(pool.submit(_check_all, storage, work))
-        for task in running:
-            yield from task.result()
+    """Read every object, several at a time; findings keep the order of the rows."""
+    batches = iter(lambda: list(islice(rows, OBJECT_BATCH_SIZE)), [])
+    for findings in ordered_map(partial(_check_all, storage), batches):
+        yield from findings
 
 
 def _check_all(storage: Storage, rows: list[_Row]) -> list[Discrepancy]:

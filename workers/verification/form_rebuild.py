@@ -1,4 +1,4 @@
-"""Makes the forms of a stored batch once more from its lines, and compares."""
+"""Makes the forms of a stored batch again from its lines, and compares them."""
 
 import gzip
 import json
@@ -17,20 +17,22 @@ from receiver.outputs.paths import Template, forms_name
 from workers.forms.forms import Forms, schema_sha256
 from workers.results.rules import RULES
 from workers.store.naming import Naming
-from workers.verification.nowhere import NullStorage
-from workers.verification.row_checks import shortened
-from workers.verification.rules import Discrepancy, VerifyReport
+from workers.verification.findings import Discrepancy, VerifyReport
+from workers.verification.rebuild_sinks import NullStorage, shortened
 
 
 @dataclass(frozen=True)
-class _Choices:
+class _FormOptions:
     template: Template
     forms: tuple[Form, ...]
     response_schema: dict[str, Any] | None
 
 
 class FormRebuild:
-    """`open`, give it the lines, then `compare`. Tables are left out: their bytes depend on who wrote them."""
+    """`open` it, pass it the lines, then `compare`.
+
+    Tables are left out: their bytes depend on the library that wrote them.
+    """
 
     def __init__(
         self,
@@ -60,9 +62,8 @@ class FormRebuild:
             if form not in record.objects or form == "table":
                 continue
             if form == "json" and not known:
-                self._report.note(
-                    "the content of the form json: RESPONSE_SCHEMA may be another than it was made with"
-                )
+                words = "RESPONSE_SCHEMA may be another than it was made with"
+                self._report.note(f"the content of the form json: {words}")
             else:
                 yield form
 
@@ -70,9 +71,9 @@ class FormRebuild:
         """What takes the lines; None when no form can be made again."""
         if not self._forms:
             return nullcontext()
-        choices = _Choices(self._naming.template, self._forms, self._schema)
+        options = _FormOptions(self._naming.template, self._forms, self._schema)
         return Forms(
-            choices,
+            options,
             self._manifest.batch,
             NullStorage(),
             lambda: None,
@@ -80,7 +81,7 @@ class FormRebuild:
         )
 
     def compare(self) -> None:
-        """All lines came, and are judged today as they were then."""
+        """Call it after all lines, where today's rules give the same outcomes."""
         if not self._forms:
             return
         name = forms_name(self._manifest.batch)
@@ -95,7 +96,7 @@ class FormRebuild:
             self._report.add([Discrepancy(name, line, words)])
 
     def _rows(self, path: Path) -> Iterator[dict[str, Any]]:
-        """The rows that can be compared; why an answer could not take a form is said in words that may change."""
+        """The rows that can be compared, without the texts of errors, which may change."""
         with gzip.open(path, "rb") as lines:
             for line in lines:
                 row = json.loads(line)

@@ -1,71 +1,83 @@
 """Reads the objects of a batch in threads, each against its rows of the index."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from itertools import chain, groupby, islice
+from operator import itemgetter
 
 from receiver.storage import Storage
+from receiver.storage.ordered_map import ordered_map
+from workers.verification.findings import Discrepancy, VerifyReport
 from workers.verification.record_checks import open_output
-from workers.verification.rules import Discrepancy, Keep, Piece, VerifyReport, judge_object
+from workers.verification.rules import Keep, Piece, check_object
 
 OBJECT_BATCH_SIZE = 32  # that one thread reads, one after the other
-WAITING_TASKS = 64
+ROW_BATCH_SIZE = 1000  # an object of more is read while its rows come from the table
 
 Work = list[tuple[str, list[Piece]]]
+PieceRow = tuple[str, int, int, int, str, int]  # the name of the object, then a Piece
 
 
-@dataclass(frozen=True)
-class Examiner:
-    """Holds objects against their rows, and keeps the bytes of their lines."""
-
-    storage: Storage
-    keep: Keep
-
-    def one(self, name: str, pieces: Iterable[Piece]) -> Iterator[Discrepancy]:
-        chunks = open_output(self.storage, name)
-        if isinstance(chunks, Discrepancy):
-            yield chunks
-        else:
-            yield from judge_object(name, pieces, chunks, self.keep)
-
-    def all(self, work: Work) -> list[Discrepancy]:
-        return [finding for name, pieces in work for finding in self.one(name, pieces)]
-
-
-class Tasks:
-    """Objects on their way through the threads; their findings keep the order of the names."""
+class ObjectChecks:
+    """Compares the objects of a batch with their rows."""
 
     def __init__(
         self,
-        pool: ThreadPoolExecutor,
-        examine: Examiner,
+        storage: Storage,
+        errors_name: str,
+        keep: Keep,
         report: VerifyReport,
-        read: Callable[[int], None],
+        on_progress: Callable[[int], None],
     ) -> None:
-        self._pool, self._examine, self._report, self._read = pool, examine, report, read
-        self._gathered: Work = []
-        self._running: deque[tuple[int, Future[list[Discrepancy]]]] = deque()
+        """`keep` takes the bytes of each line, from any thread.
 
-    def add(self, name: str, pieces: list[Piece]) -> None:
-        self._gathered.append((name, pieces))
-        if len(self._gathered) >= OBJECT_BATCH_SIZE or len(pieces) > OBJECT_BATCH_SIZE:
-            self._submit()
+        `on_progress` takes how many more objects were read.
+        """
+        self._storage, self._errors_name, self._keep = storage, errors_name, keep
+        self._report, self._on_progress = report, on_progress
+        self._outputs = 0
 
-    def _submit(self) -> None:
-        if len(self._running) >= WAITING_TASKS:
-            self._collect()
-        self._running.append(
-            (len(self._gathered), self._pool.submit(self._examine.all, self._gathered))
-        )
-        self._gathered = []
+    def run(self, rows: Iterable[PieceRow]) -> int:
+        """Read each object that a row names, and the errors; `rows` are sorted by object and place.
 
-    def _collect(self) -> None:
-        objects, task = self._running.popleft()
-        self._report.add(task.result())
-        self._read(objects)
+        Returns the number of outputs. Findings keep the order of the names; those of objects with
+        many rows come first.
+        """
+        for objects, findings in ordered_map(self._check_all, self._batches(rows)):
+            self._report.add(findings)
+            self._on_progress(objects)
+        return self._outputs
 
-    def finish(self) -> None:
-        self._submit()
-        while self._running:
-            self._collect()
+    def _batches(self, rows: Iterable[PieceRow]) -> Iterator[Work]:
+        """Objects with few rows, several together; one with many is read here, row by row."""
+        gathered: Work = []
+        has_errors = False
+        for name, group in groupby(rows, itemgetter(0)):
+            has_errors = has_errors or name == self._errors_name
+            self._outputs += name != self._errors_name
+
+            pieces = (Piece(*row[1:]) for row in group)
+            first = list(islice(pieces, ROW_BATCH_SIZE))
+            if len(first) == ROW_BATCH_SIZE:
+                self._report.add(self._check(name, chain(first, pieces)))
+                self._on_progress(1)
+                continue
+            gathered.append((name, first))
+            if len(gathered) >= OBJECT_BATCH_SIZE or len(first) > OBJECT_BATCH_SIZE:
+                yield gathered
+                gathered = []
+
+        if not has_errors:
+            gathered.append((self._errors_name, []))
+        if gathered:
+            yield gathered
+
+    def _check_all(self, work: Work) -> tuple[int, list[Discrepancy]]:
+        """How many objects these are, and what is off with them."""
+        return len(work), [one for name, pieces in work for one in self._check(name, pieces)]
+
+    def _check(self, name: str, pieces: Iterable[Piece]) -> Iterator[Discrepancy]:
+        chunks = open_output(self._storage, name)
+        if isinstance(chunks, Discrepancy):
+            yield chunks
+        else:
+            yield from check_object(name, pieces, chunks, self._keep)

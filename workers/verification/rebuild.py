@@ -1,8 +1,8 @@
-"""Makes a batch's records once more from its stored lines, by the code that wrote them, and compares.
+"""Makes a batch's records again from its stored lines, with the code that wrote them, and compares.
 
-What a line says of itself (key, outcome, tokens) and what follows from all of them together (names, offsets, sums, what
-is missing, what to send again) need no rules of their own here. Where a batch was judged by other rules than today's,
-differences in outcomes are told as notes: they may be no fault.
+So nothing here says what a line means (key, outcome, tokens), nor what follows from all of them
+(names, offsets, sums, what is missing, what to send again). Where other rules than today's judged a
+batch, differences in outcomes are notes: they may be no fault.
 """
 
 import hashlib
@@ -19,52 +19,18 @@ from workers.job.split import Split
 from workers.results.result_counts import ResultCounts
 from workers.results.rules import RULES
 from workers.store.batch_input import BatchInput
-from workers.store.digests import file_sha256
 from workers.store.index_rows import StoredRow
-from workers.store.manifest import Written, build_manifest
+from workers.store.manifest import ManifestInputs, Written, build_manifest
 from workers.store.naming import Naming
-from workers.verification.demands import Demands
+from workers.store.records import file_sha256
+from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.form_rebuild import FormRebuild
-from workers.verification.nowhere import NullStorage
-from workers.verification.row_checks import RowChecks, shortened
-from workers.verification.rules import Discrepancy, VerifyReport
+from workers.verification.rebuild_sinks import CountingSink, NullStorage, RowChecks, shortened
 from workers.verification.source_file import SourceFile
 
-COUNTED = (
-    "source",
-    "input",
-    "requests",
-    "outcomes",
-    "missing",
-    "balanced",
-)  # these follow from keys and outcomes alone
-NAMED = ("unmatched", "objects")  # these from names too
-
-
-class _CountingSink:
-    """Offsets and sums of outputs, without the outputs."""
-
-    def __init__(self, *, groups: bool) -> None:
-        self._groups = groups
-        self._sizes: dict[str, int] = {}
-        self.objects = self.size_bytes = 0
-
-    def write(self, name: str, line: bytes) -> int:
-        size = len(line) + 1
-        self.size_bytes += size
-        if not self._groups:
-            self.objects += 1
-            return 0
-        offset = self._sizes.get(name, 0)
-        self._sizes[name] = offset + size
-        self.objects = len(self._sizes)
-        return offset
-
-    def close(self) -> None:
-        """Nothing waits here."""
-
-    def stop(self) -> None:
-        """Nothing is under way."""
+# Members of a manifest that follow from keys and outcomes, and those that follow from names, too.
+COUNTED = ("source", "input", "requests", "outcomes", "missing", "balanced")
+NAMED = ("unmatched", "objects")
 
 
 class Rebuild:
@@ -74,17 +40,17 @@ class Rebuild:
         self,
         manifest: Manifest,
         naming: Naming,
-        known: BatchInput | None,
-        demands: Demands,
+        batch_input: BatchInput | None,
+        options: VerifyOptions,
         scratch: Path,
         report: VerifyReport,
     ) -> None:
-        self._manifest, self._naming, self._known = manifest, naming, known
-        self._prices, self._scratch, self._report = demands.prices, scratch / "rebuild", report
+        self._manifest, self._naming, self._batch_input = manifest, naming, batch_input
+        self._prices, self._scratch, self._report = options.prices, scratch / "rebuild", report
         self._scratch.mkdir()
-        self._forms = FormRebuild(manifest, naming, demands.response_schema, scratch, report)
+        self._forms = FormRebuild(manifest, naming, options.response_schema, scratch, report)
         self._name = manifest_name(manifest.batch)
-        self._account = ResultCounts()
+        self._counts = ResultCounts()
 
     def run(self, source: SourceFile | None, rows: Iterator[StoredRow]) -> None:
         """Compare everything; `source` is None for a batch without results."""
@@ -97,15 +63,15 @@ class Rebuild:
         expected = build_manifest(
             _batch_of(manifest),
             made,
-            self._account,
+            self._counts,
             written,
-            self._naming.template,
-            self._known,
-            self._prices,
+            ManifestInputs(self._naming.template, self._prices, self._batch_input),
         )
         if compared.judged_otherwise:
-            words = f"{compared.judged_otherwise} lines are judged otherwise by today's rules, {compared.first}"
-            self._report.note(f"what the outcomes of the lines add up to: {words}")
+            words = f"{compared.judged_otherwise} lines are judged otherwise by today's rules"
+            self._report.note(
+                f"what the outcomes of the lines add up to: {words}, {compared.first}"
+            )
             self._compare(("source",), expected)
             return
         self._forms.compare()
@@ -127,15 +93,15 @@ class Rebuild:
                 yield chunk
 
         namer = self._naming.bind(self._manifest)
-        sink = _CountingSink(groups=namer.groups)
-        account, folder = self._account, self._scratch
+        sink = CountingSink(groups=namer.groups)
+        counts, folder = self._counts, self._scratch
         with (
             self._forms.open(folder) as forms,
             Split(
                 self._manifest.batch,
                 NullStorage(),
                 namer,
-                account,
+                counts,
                 lambda: None,
                 folder,
                 forms,
@@ -148,20 +114,20 @@ class Rebuild:
             written = split.store(self._complete_retries)
         size, sha256 = split.size_bytes, digest.hexdigest()
         if said.blank and (size, sha256) != (said.bytes, said.sha256):
-            self._report.note(
-                "the sha256 of the source: its blank lines are not stored, and may hold white space"
-            )
+            words = "its blank lines are not stored, and may hold white space"
+            self._report.note(f"the sha256 of the source: {words}")
             size, sha256 = said.bytes, said.sha256 or ""
-        # why it was doubted follows from what Gemini said too, which nothing but the manifest keeps
-        lines, blank = self._account.lines, self._account.blank
+
+        # Why it was doubted depends on what Gemini said, which only the manifest has.
+        lines, blank = self._counts.lines, self._counts.blank
         return Source(said.kind, said.name, size, lines, blank, sha256, said.doubted), written
 
     def _complete_retries(self, path: Path) -> None:
-        if self._known is not None:
-            self._known.write_retries(path, self._account)
+        if self._batch_input is not None:
+            self._batch_input.write_retries(path, self._counts)
 
     def _retry_without_results(self) -> Record | None:
-        if self._known is None:
+        if self._batch_input is None:
             return None
         path = self._scratch / "retry"
         path.touch()
@@ -182,41 +148,37 @@ class Rebuild:
             if may_differ:
                 self._report.note(f"{name}: other rules judged the lines; {words}")
             else:
-                self._report.add([Discrepancy(self._name, None, words)])
+                self._report.find(self._name, words)
 
     def _compare_missing(self, expected: Manifest) -> None:
         said, made = self._manifest.missing_keys, expected.missing_keys
         if said != made:
-            words = f"it names {len(said)} missing keys, input and index leave {len(made)}, and they are not the same"
-            self._report.add([Discrepancy(self._name, None, words)])
+            words = f"it names {len(said)} missing keys, input and index leave {len(made)}"
+            self._report.find(self._name, f"{words}, and they are not the same")
 
     def _compare_cost(self, expected: Manifest) -> None:
         said, made = self._manifest.cost, expected.cost
         if isinstance(said, Cost) and not _adds_up(said):
-            self._report.add(
-                [
-                    Discrepancy(
-                        self._name, None, f"the parts of its cost are not {said.amount} together"
-                    )
-                ]
-            )
+            words = f"the parts of its cost are not {said.amount} together"
+            self._report.find(self._name, words)
         elif said == made:
             self._compare_priced(expected)
         elif isinstance(said, Cost) and said.prices == self._prices.date:
             self._compare(("cost",), expected)
         else:
             day = said.prices if isinstance(said, Cost) else "another day"
-            self._report.note(
-                f"the cost: it may come from a price list of {day}, the one here is of {self._prices.date}"
-            )
+            words = f"it may come from a price list of {day}, the one here is of"
+            self._report.note(f"the cost: {words} {self._prices.date}")
 
     def _compare_priced(self, expected: Manifest) -> None:
-        """It depends on the price list, whose day an unknown cost does not name; older versions did not say it."""
+        """It depends on the price list, whose day an unknown cost does not give.
+
+        Older versions did not write it.
+        """
         said, made = self._manifest.priced, expected.priced
         if isinstance(said, Priced) and said != made:
-            self._report.note(
-                f"how much of the unknown cost is priced: it says {said}, the price list here gives {made}"
-            )
+            words = f"it says {said}, the price list here gives {made}"
+            self._report.note(f"how much of the unknown cost is priced: {words}")
 
 
 def _batch_of(manifest: Manifest) -> Batch:
@@ -239,8 +201,7 @@ def _batch_of(manifest: Manifest) -> Batch:
 
 def _adds_up(cost: Cost) -> bool:
     try:
-        return Decimal(cost.amount) == Decimal(cost.input) + Decimal(cost.cached) + Decimal(
-            cost.output
-        )
+        parts = [Decimal(part) for part in (cost.input, cost.cached, cost.output)]
+        return Decimal(cost.amount) == sum(parts)
     except InvalidOperation:
         return False

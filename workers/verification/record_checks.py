@@ -1,38 +1,61 @@
-"""Checks of what lies beside the outputs and has no rows in the index, and of what the manifest calls missing."""
+"""Checks what has no rows in the index: the records that the manifest names, and its signature.
 
-from collections.abc import Iterator
+A signature of the manifest proves everything: the manifest holds the sha256 of all the rest.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from receiver.errors import StorageError
 from receiver.outputs.manifest import FormsRecord, Manifest
-from receiver.outputs.paths import forms_name, index_name, input_name, manifest_name, retry_name
+from receiver.outputs.paths import (
+    forms_name,
+    index_name,
+    input_name,
+    manifest_name,
+    retry_name,
+    signature_name,
+)
+from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import Storage
 from workers.store.batch_input import BatchInput
-from workers.store.digests import digest_of
-from workers.verification.rules import Discrepancy
+from workers.verification.findings import Discrepancy, VerifyReport
+
+
+def digest_of(chunks: Iterable[bytes]) -> tuple[str, int]:
+    """The sha256 of these bytes, in hex, and their number."""
+    digest, size = sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
 
 
 def open_output(storage: Storage, name: str) -> Iterator[bytes] | Discrepancy:
-    """An object's bytes in pieces, or why there are none. The name comes from a stored row, which may be anything."""
+    """An object's bytes in pieces, or why there are none.
+
+    The name comes from a stored row, which may hold anything.
+    """
     if any(part in ("", ".", "..") for part in name.split("/")):
         return Discrepancy(name, None, "this is no name of an output")
     chunks = storage.read_chunks(name)
     return Discrepancy(name, None, "it is not there") if chunks is None else chunks
 
 
-def check_digest(storage: Storage, name: str, sha256: str) -> Iterator[Discrepancy]:
-    """Whether an object is there and has this sha256 (hex)."""
+def check_digest(storage: Storage, name: str, expected: str) -> Iterator[Discrepancy]:
+    """Whether an object is there and has the expected sha256 (hex)."""
     chunks = open_output(storage, name)
     if isinstance(chunks, Discrepancy):
         yield chunks
         return
     found, _ = digest_of(chunks)
-    if found != sha256:
-        yield Discrepancy(name, None, f"its sha256 is {found}, the manifest says {sha256}")
+    if found != expected:
+        yield Discrepancy(name, None, f"its sha256 is {found}, the manifest says {expected}")
 
 
 def check_records(storage: Storage, manifest: Manifest) -> Iterator[Discrepancy]:
-    """What the manifest itself has the sha256 of, the index aside."""
+    """The records whose sha256 the manifest has, without the index."""
     for record in (manifest.input, manifest.retry, *manifest.oversize):
         if record is not None:
             yield from check_digest(storage, record.name, record.sha256)
@@ -56,7 +79,7 @@ def check_records(storage: Storage, manifest: Manifest) -> Iterator[Discrepancy]
 def fetch_input(
     storage: Storage, manifest: Manifest, scratch: Path
 ) -> BatchInput | Discrepancy | None:
-    """The input that the manifest names, or what is off with it; None where it names none."""
+    """The input that the manifest names, or what is wrong with it; None where it names none."""
     if manifest.input is None:
         return None
     try:
@@ -66,3 +89,54 @@ def fetch_input(
         if error.retryable:
             raise
         return Discrepancy(manifest.input.name, None, str(error))
+
+
+def own_signature(batch_id: str, data: bytes) -> str:
+    """Where the signature of these bytes of a manifest lies."""
+    return signature_name(batch_id, sha256(data).hexdigest())
+
+
+def check_signature(
+    storage: Storage,
+    batch_id: str,
+    data: bytes,
+    public_keys: Sequence[PublicKey],
+    report: VerifyReport,
+) -> None:
+    """Check whose signature the manifest has; `data` is the manifest as it is stored.
+
+    Where there are public keys, one of them must have signed it.
+    """
+    name = own_signature(batch_id, data)
+    stored = storage.read(name)
+    if stored is None:
+        if public_keys:
+            words = "no signature of these bytes is there"
+            cause = "it is not signed, or was changed after it was"
+            report.find(manifest_name(batch_id), f"{words}: {cause}")
+        return
+    if not public_keys:
+        report.note("the signature of the manifest: --public-key tells whose it is")
+        return
+    try:
+        signature = read_signature(stored)
+    except ValueError as error:
+        report.find(name, f"it is no signature: {error}")
+        return
+    report.signed_by = next(
+        (key.text for key in public_keys if key.has_signed(data, signature)), None
+    )
+    if report.signed_by is None:
+        report.find(name, _why_not(signature.public_key, data, stored))
+
+
+def _why_not(signer: str, data: bytes, stored: bytes) -> str:
+    try:
+        genuine = PublicKey.parse(signer).has_signed(data, read_signature(stored))
+    except ValueError:
+        genuine = False
+    return (
+        f"another key has signed: {signer}"
+        if genuine
+        else "the signature does not fit the manifest"
+    )

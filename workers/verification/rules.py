@@ -1,12 +1,12 @@
-"""Judges a stored batch by its own records: bytes against the index, and the index against the manifest.
+"""Checks a stored batch by its own records: bytes against index, index against manifest.
 
-Everything streams: an object and its rows are walked side by side, and of the index only sums are kept.
+Everything streams: an object and its rows are read side by side, and only sums are kept of the
+index.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -15,52 +15,10 @@ from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.outputs.paths import errors_name, unkeyed_name, unmatched_places
 from workers.store.index_rows import StoredRow
+from workers.verification.findings import Discrepancy
 
-MAX_FINDINGS = 100
-MAX_NOTES = 100
 NAMED_GAPS = 5
 NOWHERE = -1
-
-
-class Discrepancy(msgspec.Struct, frozen=True):
-    """One thing that is off."""
-
-    object: str  # from the storage root
-    line: int | None  # of the source; None when the object as a whole is off
-    message: str
-
-    def __str__(self) -> str:
-        place = self.object if self.line is None else f"{self.object}, line {self.line}"
-        return f"{place}: {self.message}"
-
-
-@dataclass
-class VerifyReport:
-    """What was found of one batch."""
-
-    batch: str  # "batches/<id>"
-    lines: int = 0  # rows of the index
-    objects: int = 0
-    size_bytes: int = 0  # of the outputs
-    replaced: list[str] = field(
-        default_factory=list
-    )  # older manifests that this one took the place of
-    off: int = 0  # how many things are off
-    findings: list[Discrepancy] = field(default_factory=list)  # the first MOST_FINDINGS of them
-    notes: list[str] = field(
-        default_factory=list
-    )  # what could not be checked and why, and what is there besides
-    signed_by: str | None = None  # the public key, of those that were asked for
-
-    def add(self, findings: Iterable[Discrepancy]) -> None:
-        for finding in findings:
-            self.off += 1
-            if self.off <= MAX_FINDINGS:
-                self.findings.append(finding)
-
-    def note(self, text: str) -> None:
-        if len(self.notes) < MAX_NOTES:
-            self.notes.append(text)
 
 
 class Piece(NamedTuple):
@@ -70,27 +28,27 @@ class Piece(NamedTuple):
     offset: int
     length: int  # without the newline
     sha256: str
-    at: int = NOWHERE  # where it stands in the source, newline included; NOWHERE: that is not asked
+    at: int = NOWHERE  # where it begins in the source; NOWHERE when nobody asks
 
 
 Keep = Callable[[int, Sequence[bytes | memoryview]], None]
 
 
-class IndexJudge:
-    """Takes the rows of an index in their order, then compares their sums with the manifest."""
+class IndexChecks:
+    """Takes the rows of an index in order, then compares their sums with the manifest."""
 
     def __init__(self, batch_id: str, index_name: str) -> None:
         self._batch_id, self._index_name = batch_id, index_name
         self.errors_name = errors_name(batch_id)
         self._unmatched_places = unmatched_places(batch_id)
         self._unmatched = 0
-        self.rows = self.size_bytes = 0  # size of the outputs, newlines included
+        self.rows = self.size_bytes = 0  # size of the outputs, with newlines
         self._last = 0
         self._gaps: list[str] = []
         self._outcomes: Counter[str] = Counter()
 
     def add(self, row: StoredRow) -> Iterator[Discrepancy]:
-        """What is off with a row by itself."""
+        """What is wrong with the row itself."""
         self.rows += 1
         self._outcomes[row.outcome] += 1
         if row.object != self.errors_name:
@@ -122,8 +80,10 @@ class IndexJudge:
             )
         return () if row.object == self.errors_name else (row.object,)
 
-    def judge(self, manifest: Manifest, manifest_name: str, objects: int) -> Iterator[Discrepancy]:
-        """What the manifest says otherwise than the rows; `objects` is how many outputs they name."""
+    def check_sums(
+        self, manifest: Manifest, manifest_name: str, objects: int
+    ) -> Iterator[Discrepancy]:
+        """Where manifest and rows differ; `objects` is the number of outputs that the rows name."""
         if (
             self.rows + manifest.source.blank != manifest.source.lines
             or self._last > manifest.source.lines
@@ -153,12 +113,12 @@ class IndexJudge:
                 f"it says {manifest.objects.count} objects, the index names {objects}",
             )
         if manifest.objects.bytes != self.size_bytes:
-            message = f"it says {manifest.objects.bytes} bytes of outputs, the index has {self.size_bytes}"
-            yield Discrepancy(manifest_name, None, message)
+            message = f"it says {manifest.objects.bytes} bytes of outputs"
+            yield Discrepancy(manifest_name, None, f"{message}, the index has {self.size_bytes}")
 
 
-def judge_books(manifest: Manifest, manifest_name: str) -> Iterator[Discrepancy]:
-    """Requests are results and missing ones together, or else the manifest itself says that they are not."""
+def check_totals(manifest: Manifest, manifest_name: str) -> Iterator[Discrepancy]:
+    """Requests must be results plus missing ones, unless the manifest itself says otherwise."""
     results = sum(manifest.outcomes.values())
     requests, missing = manifest.requests, manifest.missing
     if requests is None:
@@ -192,7 +152,7 @@ class _Reader:
         self.position = 0
 
     def take(self, size: int) -> Iterator[memoryview]:
-        """The next `size` bytes in pieces; fewer at the end."""
+        """The next `size` bytes in pieces; fewer at the end of the object."""
         while size > 0:
             if not self._rest:
                 chunk = next(self._chunks, None)
@@ -205,16 +165,16 @@ class _Reader:
             yield piece
 
     def skip_to(self, position: int) -> int:
-        """Leave bytes out. Gives how many there were."""
+        """Leave bytes out. Returns how many there were."""
         return sum(len(piece) for piece in self.take(position - self.position))
 
 
-def judge_object(
+def check_object(
     name: str, pieces: Iterable[Piece], chunks: Iterable[bytes], keep: Keep | None = None
 ) -> Iterator[Discrepancy]:
-    """Walk an object beside its rows in the order of their offsets; every byte must belong to one line.
+    """Compare an object with its rows, sorted by offset; every byte must belong to one line.
 
-    `keep` takes the bytes of every line, with its newline, and where they stand in the source.
+    `keep` takes the bytes of every line, with its newline, and their place in the source.
     """
     reader = _Reader(chunks)
     for piece in pieces:
@@ -245,7 +205,7 @@ def judge_object(
 
 
 def _digest_line(reader: _Reader, piece: Piece, keep: Keep | None) -> str:
-    """The sha256 of the bytes of a line, in hex; they go to `keep`, the last ones with the newline."""
+    """The sha256 of a line in hex; its bytes go to `keep`, the last ones with the newline."""
     digest, at, waiting = hashlib.sha256(), piece.at, list[bytes | memoryview]()
     kept = keep if at != NOWHERE else None
     for part in reader.take(piece.length):

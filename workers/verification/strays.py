@@ -1,4 +1,4 @@
-"""Finds what lies in a batch's folders and is named by none of its records.
+"""Finds objects in a batch's folders that none of its records names.
 
 A million names are compared as two sorted streams of a table on disk.
 """
@@ -28,7 +28,7 @@ from receiver.storage import Storage
 from receiver.storage.replaced import replaced_folder
 from receiver.submissions.records import link_name, resubmitted_name
 from receiver.tolerant_json import tolerant_reader
-from workers.verification.rules import Discrepancy, VerifyReport
+from workers.verification.findings import Discrepancy, VerifyReport
 
 MAX_FOLDERS = 1000
 NAMED_FOLDERS = 3
@@ -44,10 +44,10 @@ _read_object = tolerant_reader(_Named)
 
 
 class Folders:
-    """Where a batch's objects lie: its own folder, and those of the template that are of no other batch."""
+    """The folders of a batch's objects: its own, and those of the template that are its alone."""
 
     def __init__(self, batch_id: str, namer: Namer | None) -> None:
-        """`namer` is None where the names can't be made again: their folders show in the index."""
+        """`namer` is None where names can't be made again; then the index shows their folders."""
         self._own = batch_folder(batch_id)
         self._part = f"/{self._own}/"
         self._found = {self._own}
@@ -92,14 +92,20 @@ def records_of(manifest: Manifest) -> Iterator[str]:
 
 
 class Strays:
-    """Looks for them once; `table` has `pieces` and `forms`, whose column `object` names what may be there."""
+    """Finds them once.
+
+    In the tables `pieces` and `forms`, the column `object` names what may be there.
+    """
 
     def __init__(self, table: sqlite3.Connection, folders: Folders, report: VerifyReport) -> None:
         self._table, self._folders, self._report = table, folders, report
         table.execute("CREATE TABLE listed (object TEXT)")
 
     def find(self, storage: Storage, manifest: Manifest, signature: str, scratch: Path) -> None:
-        """Report what no record names; `signature` is where that of the manifest lies, `scratch` a folder."""
+        """Report what no record names.
+
+        `signature` is the name of the manifest's signature, `scratch` a folder.
+        """
         table = self._table
         ours = {*records_of(manifest), signature}
         table.executemany("INSERT INTO listed VALUES (?)", self._list(storage, manifest, ours))
@@ -113,12 +119,11 @@ class Strays:
         )
         if self._folders.elsewhere:
             searched = _named(self._folders.listed())
-            self._report.note(
-                f"objects that no record names, but in {searched}: other batches share the other folders"
-            )
+            words = f"objects that no record names, but in {searched}"
+            self._report.note(f"{words}: other batches share the other folders")
 
     def _list_replaced(self, storage: Storage, scratch: Path) -> Iterator[tuple[str]]:
-        """Records of a replaced manifest, and objects that they name; the new ones may name them no longer."""
+        """Records of a replaced manifest, and their objects; the new records may not name them."""
         for name in self._report.replaced:
             with suppress(ManifestError):
                 yield from (
@@ -130,7 +135,7 @@ class Strays:
                     yield from ((found,) for found in _read_objects(path))
 
     def _list(self, storage: Storage, manifest: Manifest, ours: set[str]) -> Iterator[tuple[str]]:
-        """What must be named by a row; a manifest that was set aside, and its signature, are notes."""
+        """What a row must name; a manifest that was set aside, and its signature, are notes."""
         aside, replaced = (
             f"{batch_folder(manifest.batch)}/_manifest.",
             replaced_folder(manifest.batch),

@@ -1,17 +1,14 @@
-"""Proves a stored batch again, from the storage alone.
+"""Verifies a stored batch from the storage alone.
 
-A million rows may name a million objects, or one of many gigabytes: the rows go through a sorted table on disk, and
-objects are read in pieces, small ones several at a time.
+A million rows may name a million objects, or one of many gigabytes: the rows are sorted in a table
+on disk, and objects are read in pieces, small ones several at a time.
 """
 
 import gzip
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import chain, groupby, islice
-from operator import itemgetter
 from pathlib import Path
 
 from receiver.errors import ManifestError
@@ -19,63 +16,60 @@ from receiver.outputs.manifest import Manifest, Record, read_manifest
 from receiver.outputs.paths import index_name, manifest_name, retry_name
 from receiver.storage import Storage
 from receiver.storage.replaced import find_replaced
-from workers.store.digests import file_sha256
 from workers.store.index_rows import read_row
 from workers.store.naming import read_naming, stored_capitals
-from workers.store.stored_index import read_rows
-from workers.verification.demands import Demands
+from workers.store.records import file_sha256, read_rows
+from workers.verification.findings import Discrepancy, VerifyOptions, VerifyReport
 from workers.verification.form_checks import check_forms
-from workers.verification.object_checks import Examiner, Tasks
+from workers.verification.object_checks import ObjectChecks
 from workers.verification.rebuild import Rebuild
-from workers.verification.record_checks import check_records, fetch_input
-from workers.verification.rules import (
-    Discrepancy,
-    IndexJudge,
-    Piece,
-    VerifyReport,
-    judge_books,
+from workers.verification.record_checks import (
+    check_records,
+    check_signature,
+    fetch_input,
+    own_signature,
 )
-from workers.verification.signature_checks import check_signature, own_signature
+from workers.verification.rules import IndexChecks, check_totals
 from workers.verification.source_file import SourceFile
 from workers.verification.strays import Folders, Strays
 
-READING_THREADS = 16
-ROW_BATCH_SIZE = 1000  # an object of more is read while its rows come from the table
 CACHE_KIB = 16 * 1024
 
 
 def verify_batch(
-    storage: Storage, batch: str, scratch: Path, demands: Demands | None = None
+    storage: Storage, batch: str, scratch: Path, options: VerifyOptions | None = None
 ) -> VerifyReport:
     """Read everything of a batch once more. Raises StorageError when the storage can't be read."""
     report = VerifyReport(batch)
     name = manifest_name(batch)
     data = storage.read(name)
     if data is None:
-        report.add([Discrepancy(name, None, "it is not there: the batch is not stored")])
+        report.find(name, "it is not there: the batch is not stored")
         return report
     try:
         manifest = read_manifest(data)
     except ManifestError as error:
-        report.add([Discrepancy(name, None, str(error))])
+        report.find(name, str(error))
         return report
     if manifest.batch != batch:
-        report.add([Discrepancy(name, None, f"it is the manifest of {manifest.batch}")])
+        report.find(name, f"it is the manifest of {manifest.batch}")
         return report
     report.replaced = find_replaced(storage, batch, data)
     with closing(sqlite3.connect(scratch / "rows", isolation_level=None)) as table:
         _prepare(table)
-        _Proof(storage, manifest, report, scratch, table, demands or Demands()).run(data)
+        _Verification(storage, manifest, report, scratch, table, options or VerifyOptions()).run(
+            data
+        )
     return report
 
 
-def _judge_empty(manifest: Manifest, name: str) -> Iterator[Discrepancy]:
-    """A batch without results has nothing but its books."""
+def _check_empty(manifest: Manifest, name: str) -> Iterator[Discrepancy]:
+    """A batch without results has only counts."""
     if manifest.source.kind != "none" or any(manifest.outcomes.values()) or manifest.objects.count:
         yield Discrepancy(name, None, "it counts results, but names no index")
 
 
-class _Proof:
+class _Verification:
     """One pass over everything that one batch has in the storage."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it works with
@@ -85,23 +79,19 @@ class _Proof:
         report: VerifyReport,
         scratch: Path,
         table: sqlite3.Connection,
-        demands: Demands,
+        options: VerifyOptions,
     ) -> None:
-        self._storage, self._manifest, self._report, self._scratch = (
-            storage,
-            manifest,
-            report,
-            scratch,
-        )
-        self._table, self._demands = table, demands
+        self._storage, self._manifest = storage, manifest
+        self._report, self._scratch = report, scratch
+        self._table, self._options = table, options
         batch_id = manifest.batch
         self._name, self._index_name = manifest_name(batch_id), index_name(batch_id)
         self._naming = read_naming(manifest)
         self._folders = Folders(
             batch_id, None if self._naming.unknown else self._naming.bind(manifest)
         )
-        self._judge = IndexJudge(batch_id, self._index_name)
-        self._knows_names = True  # what may be there: the records that name it are whole
+        self._checks = IndexChecks(batch_id, self._index_name)
+        self._knows_names = True  # until a record of names is wrong
 
     def run(self, data: bytes) -> None:
         """`data` is the manifest as it is stored."""
@@ -112,7 +102,7 @@ class _Proof:
         self._knows_names = not report.off
         report.add(check_records(storage, manifest))
         if manifest.index is None:
-            report.add(_judge_empty(manifest, self._name))
+            report.add(_check_empty(manifest, self._name))
             self._knows_names = not report.off
             if not report.off:
                 self._rebuild(None)
@@ -121,7 +111,7 @@ class _Proof:
                 self._check_lines(manifest.index, source)
                 if source.is_whole and not report.off:
                     self._rebuild(source)
-        report.add(judge_books(manifest, self._name))
+        report.add(check_totals(manifest, self._name))
         if self._knows_names:
             signature = own_signature(manifest.batch, data)
             Strays(self._table, self._folders, report).find(
@@ -129,7 +119,7 @@ class _Proof:
             )
         else:
             report.note("objects that no record names: the records that name them are off")
-        check_signature(storage, manifest.batch, data, self._demands.public_keys, report)
+        check_signature(storage, manifest.batch, data, self._options.public_keys, report)
 
     def _note_ignored_case(self) -> None:
         """A folder may have been copied to where two of its names are one."""
@@ -137,8 +127,9 @@ class _Proof:
             self._name.swapcase()
         ):
             self._report.note(
-                "names that differ by case only: this storage takes them for one, and holds only the"
-                " result that was copied last; copy the batch again, to a storage that tells case apart"
+                "names that differ by case only: this storage takes them for one, and holds only"
+                " the result that was copied last; copy the batch again, to a storage that tells"
+                " case apart"
             )
 
     def _check_naming(self) -> Iterator[Discrepancy]:
@@ -148,49 +139,38 @@ class _Proof:
             self._report.note(f"the names of the outputs: {self._naming.unknown}")
 
     def _rebuild(self, source: SourceFile | None) -> None:
-        """Only where all else is well: from lines that are off, everything would be off."""
+        """Call it where all else is well: from wrong lines, everything would be wrong."""
         known = fetch_input(self._storage, self._manifest, self._scratch)
         if isinstance(known, Discrepancy):
             self._report.add([known])
             return
         rows = iter(()) if source is None else read_rows(self._scratch / "index")
         Rebuild(
-            self._manifest, self._naming, known, self._demands, self._scratch, self._report
+            self._manifest, self._naming, known, self._options, self._scratch, self._report
         ).run(source, rows)
 
     def _check_lines(self, record: Record, source: SourceFile) -> None:
         index, report = self._scratch / "index", self._report
         if not self._storage.read_to_file(self._index_name, index):
-            report.add([Discrepancy(self._index_name, None, "it is not there")])
+            report.find(self._index_name, "it is not there")
             self._knows_names = False
             return
         if (found := file_sha256(index)) != record.sha256:
-            report.add(
-                [
-                    Discrepancy(
-                        self._index_name,
-                        None,
-                        f"its sha256 is {found}, the manifest says {record.sha256}",
-                    )
-                ]
-            )
+            message = f"its sha256 is {found}, the manifest says {record.sha256}"
+            report.find(self._index_name, message)
             self._knows_names = False
         self._table.executemany(
             "INSERT INTO pieces VALUES (?, ?, ?, ?, ?, ?)", self._read_rows(index, source)
         )
         objects = self._read_objects(source)
-        report.lines, report.objects, report.size_bytes = (
-            self._judge.rows,
-            objects,
-            self._judge.size_bytes,
-        )
-        report.add(self._judge.judge(self._manifest, self._name, objects))
+        report.lines, report.objects = self._checks.rows, objects
+        report.size_bytes = self._checks.size_bytes
+        report.add(self._checks.check_sums(self._manifest, self._name, objects))
         if (words := source.finish()) is not None and not report.off:
-            report.add([Discrepancy(self._name, None, words)])
-        if self._manifest.retry is None and not self._storage.exists(
-            retry_name(self._manifest.batch)
-        ):
-            report.add([Discrepancy(retry_name(self._manifest.batch), None, "it is not there")])
+            report.find(self._name, words)
+        retries = retry_name(self._manifest.batch)
+        if self._manifest.retry is None and not self._storage.exists(retries):
+            report.find(retries, "it is not there")
 
     def _read_rows(
         self, path: Path, source: SourceFile
@@ -203,49 +183,30 @@ class _Proof:
                         row = read_row(line)
                         row.object.encode()  # a name that is no text can't be looked up
                     except (ValueError, RecursionError) as error:
-                        self._report.add(
-                            [
-                                Discrepancy(
-                                    self._index_name, None, f"row {number} can't be read: {error}"
-                                )
-                            ]
-                        )
+                        words = f"row {number} can't be read: {error}"
+                        self._report.find(self._index_name, words)
                         continue
-                    self._report.add(self._judge.add(row))
+                    self._report.add(self._checks.add(row))
                     self._folders.add(row.object)
                     at, finding = source.place(row)
                     if finding is not None:
                         self._report.add([finding])
                     yield row.object, row.line, row.offset, row.length, row.sha256, at
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            self._report.add(
-                [Discrepancy(self._index_name, None, f"it is no whole gzip file: {error}")]
-            )
+            self._report.find(self._index_name, f"it is no whole gzip file: {error}")
 
     def _read_objects(self, source: SourceFile) -> int:
-        """Read every object that a row names. Gives the number of outputs."""
+        """Read every object that a row names. Returns the number of outputs."""
         rows = self._table.execute("SELECT * FROM pieces ORDER BY object, offset, line")
-        count, errors_name, has_errors = 0, self._judge.errors_name, False
         whole = self._manifest.objects.count + 1  # with that of the errors
-        with ThreadPoolExecutor(READING_THREADS) as pool:
-            examine = Examiner(self._storage, source.write)
-            tasks = Tasks(
-                pool, examine, self._report, lambda objects: self._demands.read(objects, whole)
-            )
-            for name, group in groupby(rows, itemgetter(0)):
-                pieces = (Piece(*row[1:]) for row in group)
-                first = list(islice(pieces, ROW_BATCH_SIZE))
-                if len(first) < ROW_BATCH_SIZE:
-                    tasks.add(name, first)
-                else:
-                    self._report.add(examine.one(name, chain(first, pieces)))
-                    self._demands.read(1, whole)
-                count += name != errors_name
-                has_errors = has_errors or name == errors_name
-            if not has_errors:
-                tasks.add(errors_name, [])
-            tasks.finish()
-        return count
+        checks = ObjectChecks(
+            self._storage,
+            self._checks.errors_name,
+            source.write,
+            self._report,
+            lambda objects: self._options.on_progress(objects, whole),
+        )
+        return checks.run(rows)
 
 
 def _prepare(table: sqlite3.Connection) -> None:

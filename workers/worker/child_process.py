@@ -1,4 +1,4 @@
-"""What a work-horse inherits and is told, how it ends with its parent, and what it died of."""
+"""The child process that runs a job: what it inherits, how it is told to stop, what it died of."""
 
 import ctypes
 import gc
@@ -10,8 +10,8 @@ from types import FrameType
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from receiver.gemini.transport import trusted_certificates
-from workers.job.configuration import current_settings
-from workers.job.shutdown import request_shutdown, request_timeout
+from workers.job.context import current_settings
+from workers.job.shared_memory import request_shutdown, request_timeout
 
 PR_SET_PDEATHSIG = 1
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's, from malloc.h
@@ -19,34 +19,41 @@ LARGE_BLOCK_BYTES = 1024 * 1024
 ARENAS = 2
 
 
-def share_with_horses() -> None:
-    """Before the first fork: read once what every job needs, and keep the collector off the pages that forks share."""
+def prepare_forks() -> None:
+    """Before the first fork: read what every job needs, and make the forks share its pages.
+
+    Garbage collection writes to the objects that it visits; frozen ones it leaves alone.
+    """
     current_settings()
     trusted_certificates()
-    _give_memory_back()
+    _limit_malloc()
     gc.collect()
     gc.freeze()
 
 
-def _give_memory_back() -> None:
-    """Where malloc is glibc's: it would keep the parts of uploads that were freed, and an arena for every thread."""
+def _limit_malloc() -> None:
+    """Keep glibc's malloc from holding freed parts of uploads, and an arena per thread."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
         mallopt(M_ARENA_MAX, ARENAS)
 
 
-def explain_death(wait_status: int) -> str:
-    """What a work-horse died of, by what `waitpid` gave."""
-    code = os.waitstatus_to_exitcode(wait_status)
-    if code >= 0:
-        return f"its work-horse ended with exit code {code}"
-    hint = ": out of memory?" if code == -signal.SIGKILL else ""
-    return f"its work-horse was killed by {signal.Signals(-code).name}{hint}"
+def prepare_child(parent_pid: int) -> None:
+    """In the child: SIGTERM asks the job to hand its batch back; the child ends with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: request_shutdown())
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:  # it ended before prctl
+            os._exit(1)
 
 
 class FlagAtTimeout(UnixSignalDeathPenalty):
-    """At a job's time limit, asks the job to stop: an exception out of nowhere may be swallowed or hit a library."""
+    """Asks the job to stop at its time limit.
+
+    RQ would raise an exception out of nowhere, which may be swallowed or hit a library.
+    """
 
     def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
         if issubclass(self._exception, JobTimeoutException):
@@ -55,11 +62,10 @@ class FlagAtTimeout(UnixSignalDeathPenalty):
             super().handle_death_penalty(signum, frame)  # type: ignore[no-untyped-call] # RQ's, without types
 
 
-def prepare_horse(parent_pid: int) -> None:
-    """In the work-horse: SIGTERM asks the job to hand its batch back; the parent's end ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda _signum, _frame: request_shutdown())
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent_pid:  # it ended before we asked
-            os._exit(1)
+def explain_death(wait_status: int) -> str:
+    """What a child process died of, by the status that `waitpid` returned."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    if code >= 0:
+        return f"the process of its job ended with exit code {code}"
+    hint = ": out of memory?" if code == -signal.SIGKILL else ""
+    return f"the process of its job was killed by {signal.Signals(-code).name}{hint}"

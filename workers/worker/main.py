@@ -11,26 +11,28 @@ from receiver.inbox.redispatch import Sweeper, sweep
 from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
-from workers.job.scratch import clear_old_scratch
-from workers.worker.child_process import share_with_horses
-from workers.worker.notices import send_what_is_due, start_courier
-from workers.worker.reconcile_runs import start_reconciler
+from workers.job.context import clear_old_scratch
+from workers.worker.background import send_due_notices, start_notices, start_reconcile_runs
+from workers.worker.child_process import prepare_forks
 from workers.worker.rq_worker import RECONNECT_S, BatchWorker
 
 log = logging.getLogger(__name__)
 
 
 def _burst(worker: BatchWorker, inbox: Inbox, job_queue: JobQueue) -> None:
-    """Work until nothing is due; what is postponed stays for the next run."""
-    while inbox.has_due() and not worker.is_stopping:
+    """Work until nothing is due; postponed batches stay for the next run."""
+    while inbox.has_due() and not worker.stop_sequence.is_requested:
         sweep(inbox, job_queue)
         worker.run(burst=True)
-        if inbox.has_due() and not worker.is_stopping:
+        if inbox.has_due() and not worker.stop_sequence.is_requested:
             time.sleep(RECONNECT_S)
 
 
 def run_worker(settings: Settings, *, burst: bool = False) -> None:
-    """Work until SIGTERM, or in a burst until nothing is due. Raises ReceiverError at start when Redis is unfit."""
+    """Work until SIGTERM, or in a burst until nothing is due.
+
+    Raises ReceiverError at the start, when Redis or the storage can't be used.
+    """
     with connect(settings.redis_url) as client:
         inbox, job_queue = Inbox(client), JobQueue(client)
         check_at_start(client)
@@ -41,13 +43,13 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
             log.warning("worker.parquet_missing", extra={"cause": warning})
         clear_old_scratch(settings, storage)
         worker = BatchWorker(settings.redis_url, settings.patience.base_s, settings.notices.digests)
-        share_with_horses()
+        prepare_forks()
         if burst:
             _burst(worker, inbox, job_queue)
-            send_what_is_due(settings)
+            send_due_notices(settings)
         else:
             Sweeper(inbox, job_queue).start()
-            start_reconciler(settings, client)
-            start_courier(settings, client)
+            start_reconcile_runs(settings, client)
+            start_notices(settings, client)
             worker.run()
         log.info("worker.stopped")

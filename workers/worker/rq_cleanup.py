@@ -1,6 +1,8 @@
-"""Clears what killed workers left in RQ's books. Without RQ's maintenance lock: a killed worker leaves that for 15 min.
+"""Clears what killed workers left in RQ's registries.
 
-Every step may run twice at the same time. Nothing is put back into the queue here: the inbox knows what is owed.
+RQ's own maintenance takes a lock, which a killed worker leaves behind for 15 minutes; here every
+step may run twice at the same time. Nothing is put back into the queue: the inbox knows which
+batches are due.
 """
 
 import logging
@@ -17,14 +19,14 @@ log = logging.getLogger(__name__)
 
 
 class RegistryCleaner:
-    """`clean` now and then; what it has seen twice in the list of jobs on their way is stuck there."""
+    """Call `clean` regularly: a job that it sees twice in the intermediate queue is stuck there."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._seen = set[bytes]()
 
     def clean(self) -> None:
-        """Raises what redis-py raises when Redis is away."""
+        """Raises redis.ConnectionError and redis.TimeoutError when Redis is away."""
         try:
             clean_worker_registry(self._queue)
             FailedJobRegistry(queue=self._queue).cleanup()
@@ -33,10 +35,11 @@ class RegistryCleaner:
         except (redis.ConnectionError, redis.TimeoutError):
             raise
         except Exception:
-            log.exception("worker.books_not_cleaned")  # somebody wrote nonsense there; work goes on
+            # Somebody wrote nonsense there: no reason to stop working.
+            log.exception("worker.books_not_cleaned")
 
     def _drop_abandoned(self) -> None:
-        """Jobs whose worker died with them: they have no TTL any more."""
+        """Jobs whose worker died with them; they have no TTL any more."""
         registry = StartedJobRegistry(queue=self._queue)
         for job_id in registry.get_expired_job_ids():
             self._delete(job_id)

@@ -1,7 +1,8 @@
 """What comes out of the queue: only our own function, whatever somebody wrote into Redis.
 
-RQ's own Job imports the function and the callbacks that its hash names, and repeats, retries and calls webhooks as the
-hash says. Here nothing of a hash is used but the batch's name, and a hash that asks for more is refused.
+RQ's own Job imports the function and the callbacks that its hash names, and repeats, retries and
+calls webhooks as the hash says. Here nothing of a hash is used but the batch's name, and a hash
+that asks for more is refused.
 """
 
 import zlib
@@ -17,7 +18,7 @@ from receiver.errors import ForeignJobError
 from receiver.inbox.job_queue import FAILURE_TTL_S, FUNCTION, JOB_TIMEOUT_S, QUEUE
 from workers.process import process_batch
 
-MAX_DATA_BYTES = 4096  # ours take 120; this is looked at before anything is decompressed or parsed
+MAX_DATA_BYTES = 4096  # ours take 120; checked before anything is decompressed or parsed
 READ_FIELDS = (
     "data",
     "status",

@@ -1,8 +1,7 @@
 """`batches list`: what Gemini lists, beside what is stored."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 import click
@@ -17,13 +16,12 @@ from receiver.errors import ManifestError, ReceiverError
 from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
 from receiver.gemini.project_client import ProjectClient, open_each
 from receiver.outputs.judgement import judge_manifest
-from receiver.recovery.replay import STORAGE_THREADS
 from receiver.storage import Storage, open_storage
+from receiver.storage.ordered_map import ordered_map
 
 UNREADABLE = "UNREADABLE"
 STATES = ("PENDING", "RUNNING", *sorted(TERMINAL_STATES))
 MAX_NAME = 28
-ROWS_BATCH_SIZE = 100  # batches that are looked up in the storage together
 
 
 class BatchRow(msgspec.Struct, frozen=True):
@@ -113,27 +111,22 @@ def _created(batch: Batch) -> str:
 
 
 def _rows(found: Iterable[Batch | Unread], storage: Storage) -> Iterator[BatchRow]:
-    rest = iter(found)
-    while group := list(islice(rest, ROWS_BATCH_SIZE)):
-        judged = _judge_stored(
-            storage, [one.name for one in group if isinstance(one, Batch) and one.is_terminal]
-        )
-        yield from (_row(one, judged.get(one.name)) for one in group)
+    """What is listed, beside what is stored. Raises StorageError."""
+
+    def row(one: Batch | Unread) -> BatchRow:
+        is_ended = isinstance(one, Batch) and one.is_terminal
+        return _row(one, _judge_stored(storage, one.name) if is_ended else None)
+
+    return ordered_map(row, found)
 
 
-def _judge_stored(storage: Storage, names: Sequence[str]) -> dict[str, str]:
-    """What is said of those that are stored. Raises StorageError."""
-
-    def judge(name: str) -> str | None:
-        data = read_record(storage, name)
-        try:
-            return None if data is None else judge_manifest(parse_record(name, data)).text
-        except ManifestError:
-            return "stored; its manifest can't be read"
-
-    with ThreadPoolExecutor(STORAGE_THREADS) as pool:
-        found = zip(names, pool.map(judge, names), strict=True)
-        return {name: text for name, text in found if text is not None}
+def _judge_stored(storage: Storage, name: str) -> str | None:
+    """What is said of a batch that is stored; None when it is not."""
+    data = read_record(storage, name)
+    try:
+        return None if data is None else judge_manifest(parse_record(name, data)).text
+    except ManifestError:
+        return "stored; its manifest can't be read"
 
 
 def _row(batch: Batch | Unread, judgement: str | None) -> BatchRow:

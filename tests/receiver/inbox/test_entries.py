@@ -28,7 +28,7 @@ LASTING_CAUSES = (
     "Gemini says nonsense",
     "Gemini is wrong",
     "its worker died 5 times while it held this batch",
-    "its work-horse was killed by SIGKILL: out of memory?",
+    "the process of its job was killed by SIGKILL: out of memory?",
     "unexpected KeyError: 'x'",
     "the job took longer than its time limit",
     "x/_input.jsonl.gz is no whole gzip file: store it again or delete it, then replay the batch",

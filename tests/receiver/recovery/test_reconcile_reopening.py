@@ -94,7 +94,7 @@ def test_what_crashed_stays(stage: Stage, *, is_old: bool) -> None:
         lease = stage.inbox.claim(name)
         assert lease is not None
         stage.inbox.postpone(
-            lease, 0, "its work-horse was killed by SIGKILL: out of memory?", "attempts"
+            lease, 0, "the process of its job was killed by SIGKILL: out of memory?", "attempts"
         )
     if is_old:
         stage.client.hdel(ENTRY + name, "fault")

@@ -6,7 +6,8 @@ from tests.chaos.download_faults import Figures, run_one
 from tests.fault_proxy import Fault, Kind
 from tests.result_server import Answer, Framing, Seen
 from tests.workers.downloading import CONTENT, NAME, QUICK, Route, as_sent, says, start_of
-from workers.download.download import OVERLAP_BYTES, Download
+from workers.download.download import Download
+from workers.download.resume_policy import OVERLAP_BYTES
 
 
 def test_whole_file_takes_one_request(route: Route) -> None:
@@ -110,7 +111,7 @@ def test_changed_file_never_mixes(
 
 
 def test_unproven_body_lends_no_etag(route: Route) -> None:
-    """A whole body of another version that breaks before its proof must not vouch for the part that follows."""
+    """A whole body of another version breaks before it is proven: it must not vouch for a part."""
 
     def change(_seen: Seen, answer: Answer) -> Answer:
         route.server.content = bytes(reversed(CONTENT))

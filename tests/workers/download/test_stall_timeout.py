@@ -7,7 +7,7 @@ from tests.fault_proxy import Fault
 from tests.result_server import Framing
 from tests.workers.downloading import CONTENT, QUICK, Route
 from workers.download.download import DownloadPatience
-from workers.download.stall_timeout import LOOK_AT_MOST_EVERY_S
+from workers.download.stall_timeout import MAX_CHECK_INTERVAL_S
 
 STALL_S = 0.25
 SHORT = replace(QUICK, stall_s=STALL_S)
@@ -51,7 +51,7 @@ def test_cut_end_without_length_is_no_end(route: Route) -> None:
 
 
 def test_default_cuts_within_a_minute() -> None:
-    assert DownloadPatience().stall_s + LOOK_AT_MOST_EVERY_S < 60
+    assert DownloadPatience().stall_s + MAX_CHECK_INTERVAL_S < 60
 
 
 def test_slow_consumer_is_no_stall(route: Route) -> None:

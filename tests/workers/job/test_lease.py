@@ -101,18 +101,18 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "error"), [("shutdown", "ShuttingDownError"), ("timeout", "OutOfTimeError")]
+    ("reason", "error"), [("shutdown", "ShuttingDownError"), ("timeout", "OutOfTimeError")]
 )
-def test_wish_to_stop_is_heard(redis_url: str, wish: str, error: str) -> None:
+def test_request_to_stop_reaches_the_job(redis_url: str, reason: str, error: str) -> None:
     script = f"""
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from workers.job.lease import LeaseKeeper, clock_s
-from workers.job.shutdown import request_{wish}
+from workers.job.shared_memory import request_{reason}
 inbox = Inbox(connect("{redis_url}"))
 inbox.accept([Arrival("{BATCH}", "batch.succeeded", "static")])
 keeper = LeaseKeeper(inbox, inbox.claim("{BATCH}"), clock_s())
-request_{wish}()
+request_{reason}()
 try:
     keeper.check()
 except Exception as error:
@@ -124,18 +124,18 @@ except Exception as error:
     assert result.stdout.strip() == error
 
 
-@pytest.mark.parametrize(("wish", "attempts"), [("shutdown", 0), ("timeout", 1)])
-def test_hanging_job_is_cut_off(redis_url: str, inbox: Inbox, wish: str, attempts: int) -> None:
+@pytest.mark.parametrize(("reason", "attempts"), [("shutdown", 0), ("timeout", 1)])
+def test_hanging_job_is_cut_off(redis_url: str, inbox: Inbox, reason: str, attempts: int) -> None:
     script = f"""
 import time
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from workers.job.lease import LeaseKeeper, clock_s
-from workers.job.shutdown import request_{wish}
+from workers.job.shared_memory import request_{reason}
 inbox = Inbox(connect("{redis_url}"))
 inbox.accept([Arrival("{BATCH}", "batch.succeeded", "static")])
 with LeaseKeeper(inbox, inbox.claim("{BATCH}"), clock_s()):
-    request_{wish}()
+    request_{reason}()
     time.sleep(60)
 """
     subprocess.run([sys.executable, "-c", script], timeout=20, check=True)

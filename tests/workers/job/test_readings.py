@@ -10,7 +10,7 @@ from receiver.inbox.outages import find_outages
 from receiver.inbox.redis import DUE
 from receiver.outputs.judgement import judge_manifest
 from tests.workers.lying import NAME, PAGE, REFUSAL, SHORT_REFUSAL, Liar, lines_of, open_liar, row
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.job.readings import MAX_READINGS
 from workers.process import process_batch
 from workers.results.doubts import PAUSES
@@ -183,7 +183,7 @@ def test_second_storing_gives_the_same_manifest(liar: Liar) -> None:
 
 
 def test_wrong_results_that_never_stay_the_same_are_an_outage(liar: Liar) -> None:
-    """A page with the time in it: it is neither stored nor given up for a number of readings, and `status` shows it."""
+    """A page with the time in it is neither stored nor buried for long, and `status` shows it."""
     liar.bodies = [PAGE + str(number).encode() for number in range(MAX_READINGS + 8)]
     liar.accept()
     for _ in range(MAX_READINGS + 5):

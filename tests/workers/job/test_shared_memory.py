@@ -33,16 +33,16 @@ def test_forgotten_lease_is_gone() -> None:
 
 def test_unfinished_note_says_nothing() -> None:
     shared_memory.remember_lease(LEASE)
-    shared_memory._page[5:8] = b"\0\0\0"  # noqa: SLF001 - what a kill in the middle of the write leaves
+    shared_memory._lease[5:8] = b"\0\0\0"  # noqa: SLF001 - what a kill in the middle of the write leaves
     assert shared_memory.find_lease() is None
 
 
-def test_parent_sees_its_child_breathe() -> None:
-    assert shared_memory.breaths() == 0
-    shared_memory.breathe()
+def test_parent_sees_the_heartbeat_of_its_child() -> None:
+    assert shared_memory.count_beats() == 0
+    shared_memory.beat()
     child = os.fork()
     if child == 0:
-        shared_memory.breathe()
+        shared_memory.beat()
         os._exit(0)
     os.waitpid(child, 0)
-    assert shared_memory.breaths() == 2
+    assert shared_memory.count_beats() == 2

@@ -28,12 +28,12 @@ def split(root: Path, chunks: Iterable[bytes], template: Template = PER_KEY) -> 
     """Split into `root`/outputs. Gives the books."""
     scratch = root / "scratch"
     scratch.mkdir()
-    account = ResultCounts()
+    counts = ResultCounts()
     storage = LocalStorage(root / "outputs")
-    with Split("b1", storage, template.bind("b1"), account, lambda: None, scratch) as one:
+    with Split("b1", storage, template.bind("b1"), counts, lambda: None, scratch) as one:
         one.run(chunks)
         one.store()
-    return account
+    return counts
 
 
 def index(root: Path) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ def test_errors_are_kept_apart(tmp_path: Path) -> None:
         b'{"error":{"code":3,"message":"wrong"},"key":"three"}',
         b'\xff{"key":"four"}',
     ]
-    account = split(tmp_path, [b"\n".join(lines)])
+    counts = split(tmp_path, [b"\n".join(lines)])
     errors = [json.loads(line) for line in read(tmp_path, "b1/_errors.jsonl").splitlines()]
     assert [(row["line"], row["key"], row["outcome"], row["code"]) for row in errors] == [
         (2, "two", "error", "8"),
@@ -96,15 +96,15 @@ def test_errors_are_kept_apart(tmp_path: Path) -> None:
     assert errors[0]["raw"].encode() == lines[1]
     assert errors[4]["raw"] is None
     assert [row["line"] for row in index(tmp_path)] == [1, 2, 3, 4, 5, 6]
-    assert account.lines == 6
+    assert counts.lines == 6
     assert [json.loads(line) for line in read(tmp_path, "b1/_retry.jsonl").splitlines()] == [
         {"key": "two"}
     ]
 
 
 def test_blank_lines_answer_nothing(tmp_path: Path) -> None:
-    account = split(tmp_path, [b"\n" + answer("one") + b"\r\n \n" + answer("two") + b"\n\n"])
-    assert (account.lines, account.blank) == (5, 3)
+    counts = split(tmp_path, [b"\n" + answer("one") + b"\r\n \n" + answer("two") + b"\n\n"])
+    assert (counts.lines, counts.blank) == (5, 3)
     assert [row["line"] for row in index(tmp_path)] == [2, 4]
     assert read(tmp_path, "b1/one.json") == answer("one") + b"\r\n"
 
@@ -116,17 +116,17 @@ def test_result_without_key_is_kept_by_number(
     tmp_path: Path, template: Template, name: str
 ) -> None:
     line = answer("x").replace(b',"key":"x"', b"")
-    account = split(tmp_path, [answer("de-1") + b"\n" + line + b"\n"], template)
+    counts = split(tmp_path, [answer("de-1") + b"\n" + line + b"\n"], template)
     assert read(tmp_path, name) == line + b"\n"
-    assert account.outcomes()["unkeyed"] == 1
+    assert counts.outcomes()["unkeyed"] == 1
 
 
 def test_oversize_line_is_kept_whole(tmp_path: Path) -> None:
     huge = b'{"response":"' + b"x" * (65 * 1024 * 1024) + b'"}'
     chunks = [huge[start : start + 65536] for start in range(0, len(huge), 65536)]
-    account = split(tmp_path, [answer("one") + b"\n", *chunks, b"\n" + answer("two") + b"\n"])
+    counts = split(tmp_path, [answer("one") + b"\n", *chunks, b"\n" + answer("two") + b"\n"])
     assert read(tmp_path, "b1/_oversize/2.jsonl") == huge + b"\n"
-    assert account.outcomes() | {"ok": 2, "malformed": 1} == account.outcomes()
+    assert counts.outcomes() | {"ok": 2, "malformed": 1} == counts.outcomes()
     assert b"b1/_oversize/2.jsonl" in read(tmp_path, "b1/_errors.jsonl")
 
 

@@ -31,10 +31,10 @@ def used(prompt: int = 0, candidates: int = 0, **more: Any) -> Usage:
 
 
 def price(model: str, *usages: Usage | None, moment: str | None = DAY) -> Cost | Priced:
-    account = ResultCounts()
+    counts = ResultCounts()
     for number, usage in enumerate(usages):
-        account.add(Result(str(number), Outcome.OK, usage=usage))
-    return price_batch(default_prices(), model, moment, account.metered(), 0)
+        counts.add(Result(str(number), Outcome.OK, usage=usage))
+    return price_batch(default_prices(), model, moment, counts.metered(), 0)
 
 
 def parts(cost: Cost | Priced) -> tuple[str, str, str, str]:
@@ -148,19 +148,19 @@ def test_batch_without_a_day_is_unknown(moment: str | None) -> None:
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 2**31 - 1)] * 3), min_size=1, max_size=5))
-def test_sum_is_exact(counts: list[tuple[int, int, int]]) -> None:
-    account = ResultCounts()
-    for number, (prompt, candidates, thoughts) in enumerate(counts):
+def test_sum_is_exact(usages: list[tuple[int, int, int]]) -> None:
+    counts = ResultCounts()
+    for number, (prompt, candidates, thoughts) in enumerate(usages):
         usage = used(prompt, candidates, thoughts=thoughts)
-        account.add(Result(str(number), Outcome.OK, usage=usage))
+        counts.add(Result(str(number), Outcome.OK, usage=usage))
     model = {"input": "0.333333", "output": "7", "long": {"input": "0.333333", "output": "7"}}
     prices = parse_prices(json.dumps({"date": "2026-01-01", "models": {"m": [model]}}).encode())
-    cost = price_batch(prices, "m", DAY, account.metered(), 0)
+    cost = price_batch(prices, "m", DAY, counts.metered(), 0)
     assert isinstance(cost, Cost)
     whole, _, fraction = cost.amount.partition(".")
     expected = sum(
         333_333 * prompt + 7_000_000 * (candidates + thoughts)
-        for prompt, candidates, thoughts in counts
+        for prompt, candidates, thoughts in usages
     )
     assert int(whole + fraction.ljust(12, "0")) == expected
 

@@ -13,11 +13,11 @@ from workers.results.usages import ModalityCount, Usage
 OK, ERROR, MALFORMED, UNKEYED = Outcome.OK, Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED
 
 
-def booked(*results: Result) -> ResultCounts:
-    account = ResultCounts()
+def counted(*results: Result) -> ResultCounts:
+    counts = ResultCounts()
     for result in results:
-        account.add(result)
-    return account
+        counts.add(result)
+    return counts
 
 
 def ok(*keys: str) -> list[Result]:
@@ -40,29 +40,29 @@ def test_empty_account_has_every_outcome() -> None:
 @pytest.mark.parametrize("key", ["k", "", "x" * 31, "x" * 32, "ä", "\ud800", "x" * 10_000])
 @pytest.mark.parametrize("first", [OK, ERROR, Outcome.BLOCKED])
 def test_second_line_of_a_key_is_duplicate(key: str, first: Outcome) -> None:
-    account = ResultCounts()
-    assert account.add(Result(key, first)) is first
-    assert account.add(Result(key, OK)) is Outcome.DUPLICATE
-    assert account.add(Result(key, MALFORMED)) is Outcome.DUPLICATE
-    assert account.add(Result(key + "x", OK)) is OK
-    assert account.outcomes()["duplicate"] == 2
+    counts = ResultCounts()
+    assert counts.add(Result(key, first)) is first
+    assert counts.add(Result(key, OK)) is Outcome.DUPLICATE
+    assert counts.add(Result(key, MALFORMED)) is Outcome.DUPLICATE
+    assert counts.add(Result(key + "x", OK)) is OK
+    assert counts.outcomes()["duplicate"] == 2
 
 
 def test_malformed_line_leaves_its_key_free() -> None:
-    account = ResultCounts()
-    assert account.add(Result("k", MALFORMED)) is MALFORMED
-    assert account.add(Result("k", OK)) is OK
-    assert account.add(Result("k", OK)) is Outcome.DUPLICATE
+    counts = ResultCounts()
+    assert counts.add(Result("k", MALFORMED)) is MALFORMED
+    assert counts.add(Result("k", OK)) is OK
+    assert counts.add(Result("k", OK)) is Outcome.DUPLICATE
 
 
 def test_results_without_key_never_clash() -> None:
-    account = booked(
+    counts = counted(
         Result(None, UNKEYED),
         Result(None, UNKEYED),
         Result(None, MALFORMED),
         Result(None, MALFORMED),
     )
-    assert (account.outcomes()["unkeyed"], account.outcomes()["malformed"]) == (2, 2)
+    assert (counts.outcomes()["unkeyed"], counts.outcomes()["malformed"]) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -84,27 +84,27 @@ def test_results_without_key_never_clash() -> None:
 def test_balance_follows_its_definition(
     results: list[Result], requests: int | None, missing: int | None, *, balanced: bool | None
 ) -> None:
-    assert booked(*results).balance(requests) == Balance(missing, None, None, balanced)
+    assert counted(*results).balance(requests) == Balance(missing, None, balanced)
 
 
 @pytest.mark.parametrize(
     ("results", "asked", "expected"),
     [
-        (ok("a", "b"), ["a", "b"], Balance(0, [], 0, balanced=True)),
-        (ok("b"), ["c", "b", "a"], Balance(2, ["c", "a"], 0, balanced=True)),
-        (ok("a", "x"), ["a", "b"], Balance(0, ["b"], 1, balanced=False)),
-        ([*ok("a"), Result(None, UNKEYED)], ["a", "b"], Balance(0, ["b"], 0, balanced=True)),
-        ([*ok("a"), Result("b", MALFORMED)], ["a", "b"], Balance(0, [], 0, balanced=True)),
-        (ok("a"), ["a", "b", "b"], Balance(2, ["b"], 0, balanced=True)),
-        (ok("l" * 50), ["l" * 50, "m" * 50], Balance(1, ["m" * 50], 0, balanced=True)),
+        (ok("a", "b"), ["a", "b"], Balance(0, [], balanced=True)),
+        (ok("b"), ["c", "b", "a"], Balance(2, ["c", "a"], balanced=True)),
+        (ok("a", "x"), ["a", "b"], Balance(0, ["b"], balanced=False)),
+        ([*ok("a"), Result(None, UNKEYED)], ["a", "b"], Balance(0, ["b"], balanced=True)),
+        ([*ok("a"), Result("b", MALFORMED)], ["a", "b"], Balance(0, [], balanced=True)),
+        (ok("a"), ["a", "b", "b"], Balance(2, ["b"], balanced=True)),
+        (ok("l" * 50), ["l" * 50, "m" * 50], Balance(1, ["m" * 50], balanced=True)),
     ],
 )
 def test_missing_keys_are_named(results: list[Result], asked: list[str], expected: Balance) -> None:
-    assert booked(*results).balance(len(asked), asked) == expected
+    assert counted(*results).balance(len(asked), asked) == expected
 
 
 def test_missing_keys_need_no_request_count() -> None:
-    assert booked(*ok("a")).balance(None, ["a", "b"]) == Balance(None, ["b"], 0, None)
+    assert counted(*ok("a")).balance(None, ["a", "b"]) == Balance(None, ["b"], None)
 
 
 @given(
@@ -119,19 +119,19 @@ def test_missing_keys_need_no_request_count() -> None:
     requests=st.integers(0, 30),
 )
 def test_every_line_is_conserved(results: list[Result], blank: int, requests: int) -> None:
-    account = booked(*results)
+    counts = counted(*results)
     for _ in range(blank):
-        account.add_blank()
-    outcomes, balance = account.outcomes(), account.balance(requests)
+        counts.add_blank()
+    outcomes, balance = counts.outcomes(), counts.balance(requests)
     distinct = sum(outcomes.values()) - outcomes["duplicate"]
-    assert account.lines == len(results) + blank == sum(outcomes.values()) + account.blank
+    assert counts.lines == len(results) + blank == sum(outcomes.values()) + counts.blank
     assert balance.balanced is (
         requests == distinct + (balance.missing or 0) and not outcomes["duplicate"]
     )
 
 
 def usage_of(*usages: Usage) -> dict[str, Any]:
-    return booked(*(Result(None, UNKEYED, usage=usage) for usage in usages)).usage()
+    return counted(*(Result(None, UNKEYED, usage=usage) for usage in usages)).usage()
 
 
 NO_MODALITIES: dict[str, Any] = {
@@ -156,10 +156,10 @@ def test_usage_is_summed_by_field() -> None:
 
 
 def test_usage_can_be_asked_twice() -> None:
-    account = booked(Result("a", OK, usage=Usage(prompt=1)))
-    assert account.usage() == account.usage()
-    account.add(Result("b", OK, usage=Usage(prompt=1)))
-    assert account.usage()["prompt"] == 2
+    counts = counted(Result("a", OK, usage=Usage(prompt=1)))
+    assert counts.usage() == counts.usage()
+    counts.add(Result("b", OK, usage=Usage(prompt=1)))
+    assert counts.usage()["prompt"] == 2
 
 
 def test_modalities_are_summed_by_name() -> None:
@@ -188,10 +188,10 @@ def test_invented_modalities_take_bounded_memory() -> None:
 
 @pytest.mark.parametrize("width", [31, 36])
 def test_distinct_keys_take_little_memory(width: int) -> None:
-    account, keys = ResultCounts(), 19_000
+    counts, keys = ResultCounts(), 19_000
     tracemalloc.start()
     for number in range(keys):
-        account.add(Result(f"{number:0{width}}", OK))
+        counts.add(Result(f"{number:0{width}}", OK))
     current, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert current / keys < 115

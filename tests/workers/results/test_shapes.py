@@ -1,4 +1,4 @@
-"""Lines in other spellings and forms than Gemini's own: snake_case, and OpenAI-compatible batches."""
+"""Lines in other forms than Gemini's own: snake_case, and OpenAI-compatible batches."""
 
 import json
 from array import array

@@ -1,4 +1,4 @@
-"""What a line counts, and what of it is enough for a price: whole lines, through the parser and the books."""
+"""What a line counts, and when that can be priced: whole lines, through parser and counts."""
 
 import json
 from typing import Any
@@ -57,15 +57,15 @@ def counts(
     return {name: count for name, count in told.items() if count is not ...} | more
 
 
-def booked(*lines: bytes) -> ResultCounts:
-    account = ResultCounts()
+def counted(*lines: bytes) -> ResultCounts:
+    counts = ResultCounts()
     for one in lines:
-        account.add(parse_result(one, valid_utf8=False))
-    return account
+        counts.add(parse_result(one, valid_utf8=False))
+    return counts
 
 
 def price(*lines: bytes, model: str = "flat", missing: int | None = 0) -> Cost | Priced:
-    return price_batch(PRICES, model, DAY, booked(*lines).metered(), missing)
+    return price_batch(PRICES, model, DAY, counted(*lines).metered(), missing)
 
 
 def details(**tokens: int) -> list[dict[str, Any]]:
@@ -212,9 +212,9 @@ def test_untold_counts_make_the_cost_unknown(name: str) -> None:
 
 
 def test_line_that_is_too_long_is_not_priced() -> None:
-    account = booked(line(WHOLE, TEXT))
-    account.add(malformed("oversize", "a line of 100 MB is too long to be read"))
-    assert price_batch(PRICES, "flat", DAY, account.metered(), 0) == Priced(1, 2, UNREAD)
+    counts = counted(line(WHOLE, TEXT))
+    counts.add(malformed("oversize", "a line of 100 MB is too long to be read"))
+    assert price_batch(PRICES, "flat", DAY, counts.metered(), 0) == Priced(1, 2, UNREAD)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_second_line_of_a_key_may_be_billed_or_not(second: bytes) -> None:
     assert price(line(WHOLE, TEXT), second) == Priced(
         1, 2, "1 line repeated the key of another line"
     )
-    assert booked(line(WHOLE, TEXT), second).usage()["prompt"] == 14
+    assert counted(line(WHOLE, TEXT), second).usage()["prompt"] == 14
 
 
 def test_second_line_that_failed_costs_nothing() -> None:
@@ -255,7 +255,7 @@ def test_every_reason_is_said() -> None:
 
 
 def test_counts_of_a_line_in_doubt_are_reported_all_the_same() -> None:
-    usage = booked(line(counts(7, 9, 99) | {"serviceTier": "flex"}, TEXT)).usage()
+    usage = counted(line(counts(7, 9, 99) | {"serviceTier": "flex"}, TEXT)).usage()
     assert (usage["prompt"], usage["candidates"], usage["total"]) == (7, 9, 99)
 
 
@@ -303,7 +303,7 @@ def test_model_of_no_name_has_no_price(version: str) -> None:
 
 
 def test_many_models_take_bounded_memory() -> None:
-    metered = booked(*(named(f"m{number}", str(number)) for number in range(2000))).metered()
+    metered = counted(*(named(f"m{number}", str(number)) for number in range(2000))).metered()
     assert len(metered.models) == 17
     assert sum(usage.lines for usage in metered.models.values()) == 2000
 

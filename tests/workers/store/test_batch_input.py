@@ -14,7 +14,7 @@ from tests import nasty
 from tests.workers.storing import BATCH, PER_KEY, PRICES, put_input, store
 from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput, read_key
-from workers.store.manifest import Written, build_manifest
+from workers.store.manifest import ManifestInputs, Written, build_manifest
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_unknown_input_leaves_keys_to_retry(storage: LocalStorage) -> None:
 
 
 def test_later_answer_ends_a_retry(storage: LocalStorage) -> None:
-    """A malformed line doesn't take its key: only what no later line answers is sent again, and once."""
+    """A malformed line doesn't use up its key: what no later line answers is sent again, once."""
     broken = [
         b'{"key":"%s","response":1}' % key for key in (b"mended", b"lost", b"lost", b"failed")
     ]
@@ -146,9 +146,9 @@ def test_later_answer_ends_a_retry(storage: LocalStorage) -> None:
 def test_broken_input_is_said_in_words(storage: LocalStorage, tmp_path: Path, data: bytes) -> None:
     storage.put_many([(input_name("b1"), data)])
     if not data:
-        known = BatchInput.fetch(storage, "b1", tmp_path, lambda: None)
-        assert known is not None
-        assert known.about.requests == 0
+        batch_input = BatchInput.fetch(storage, "b1", tmp_path, lambda: None)
+        assert batch_input is not None
+        assert batch_input.record.requests == 0
         return
     with pytest.raises(StorageError, match="is no whole gzip file") as caught:
         BatchInput.fetch(storage, "b1", tmp_path, lambda: None)
@@ -166,10 +166,14 @@ def test_lost_lease_ends_the_reading(storage: LocalStorage, tmp_path: Path) -> N
 
 def test_failed_batch_names_all_requests(storage: LocalStorage, tmp_path: Path) -> None:
     put_input(storage, request("a") + b"\n" + request("b"))
-    known = BatchInput.fetch(storage, "b1", tmp_path, lambda: None)
+    batch_input = BatchInput.fetch(storage, "b1", tmp_path, lambda: None)
     batch = replace(BATCH, state="FAILED", error_code=13)
     manifest = build_manifest(
-        batch, Source("none"), ResultCounts(), Written(), PER_KEY, known, PRICES
+        batch,
+        Source("none"),
+        ResultCounts(),
+        Written(),
+        ManifestInputs(PER_KEY, PRICES, batch_input),
     )
     assert (manifest.requests, manifest.missing, manifest.missing_keys) == (2, 2, ["a", "b"])
     assert json.loads(encode_manifest(manifest))["error"] == {"code": 13, "message": None}

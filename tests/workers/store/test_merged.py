@@ -1,4 +1,4 @@
-"""What `batches merged` counts: each request once, by its last outcome, whatever came twice or without a key."""
+"""What `batches merged` counts: each request once, by its last outcome, whatever is duplicate."""
 
 import gzip
 import json
@@ -17,8 +17,9 @@ from receiver.storage import LocalStorage
 from receiver.submissions.records import resubmitted_name
 from tests.receiver.records import put_manifest
 from workers.store.index_rows import IndexRow, encode_rows
+from workers.store.manifest import load_manifest
 from workers.store.merged import MergedView, view_retries
-from workers.store.resubmission import load_manifest, write_retries
+from workers.store.resubmission import write_retries
 
 Rows = Sequence[tuple[str | None, str]]  # key and outcome of each line
 
@@ -43,7 +44,7 @@ def put_batch(
     asked: str | None = None,
     **fields: object,
 ) -> None:
-    """Store a batch as a worker would have; `asked` are the keys of its input, where the storage has it."""
+    """Store a batch as a worker would; `asked` are the keys of its input, if the storage has it."""
     counts = Counter(outcome for _, outcome in rows)
     distinct = len(rows) - counts["duplicate"]
     missing = None if requests is None else max(0, requests - distinct)
@@ -111,7 +112,7 @@ def test_failed_retry_undoes_no_answer(storage: LocalStorage) -> None:
     put_batch(storage, "c", [("k1", "error")], 1, "k1")
     follow(storage, "a", "b", "c")
     view = view_retries(storage, "a")
-    assert (told(view), view.fates["k1"].batch) == ((True, 2, 2, []), "batches/b")
+    assert (told(view), view.resent["k1"].batch) == ((True, 2, 2, []), "batches/b")
 
 
 def test_key_answered_in_both_counts_once(storage: LocalStorage) -> None:
@@ -153,7 +154,7 @@ def test_missing_requests_are_answered_later(storage: LocalStorage) -> None:
     follow(storage, "a", "b")
     view = view_retries(storage, "a")
     assert told(view) == (False, 2, 3, ["1 missing"])
-    assert (view.fates["k3"].outcome, view.fates["k3"].batch) == ("missing", "batches/b")
+    assert (view.resent["k3"].outcome, view.resent["k3"].batch) == ("missing", "batches/b")
     assert add_up(view)
 
 
@@ -178,7 +179,7 @@ def test_batch_that_is_not_stored_yet_is_not_known(storage: LocalStorage) -> Non
     follow(storage, "a", "b")
     view = view_retries(storage, "a")
     assert told(view) == (False, 1, 3, ["1 blocked", "1 sent again and not known yet"])
-    assert (view.fates["k2"].outcome, add_up(view)) == (None, True)
+    assert (view.resent["k2"].outcome, add_up(view)) == (None, True)
 
 
 def test_batch_of_which_nothing_is_known_changes_nothing(storage: LocalStorage) -> None:

@@ -104,7 +104,7 @@ def same_key_twice(stored: Stored) -> None:
 
 
 def first_line_lost(stored: Stored) -> None:
-    """Of a key that came twice the first line is called malformed: the duplicate has none before it."""
+    """Of a key with two lines, the first is called malformed: none is before the duplicate."""
     stored.row(1, outcome="blocked")
     stored.say(outcomes=stored.manifest["outcomes"] | {"ok": 1, "blocked": 1})
 

@@ -1,4 +1,4 @@
-"""All that is done to stored batches, and what `verify` says: the table of deploy/THREATS.md, case by case."""
+"""What is done to stored batches, and what `verify` says: the table of deploy/THREATS.md."""
 
 from tests.workers.tampering.lines import LINE_TAMPERINGS
 from tests.workers.tampering.manifests import MANIFEST_TAMPERINGS

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.store.index_rows import StoredRow, read_row
-from workers.verification.rules import IndexJudge, Piece, judge_object
+from workers.verification.rules import IndexChecks, Piece, check_object
 
 
 def pieces_of(lines: list[bytes]) -> list[Piece]:
@@ -29,7 +29,7 @@ LINES = st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\n", b""
 @given(lines=LINES, size=st.integers(1, 30))
 def test_whole_object_has_nothing_off(lines: list[bytes], size: int) -> None:
     data = b"".join(line + b"\n" for line in lines)
-    assert list(judge_object("o", pieces_of(lines), cut(data, size))) == []
+    assert list(check_object("o", pieces_of(lines), cut(data, size))) == []
 
 
 @given(lines=LINES.filter(bool), size=st.integers(1, 30), data=st.data())
@@ -46,16 +46,16 @@ def test_any_change_is_found(lines: list[bytes], size: int, data: st.DataObject)
             ]
         )
     )
-    assert list(judge_object("o", pieces_of(lines), cut(changed, size)))
+    assert list(check_object("o", pieces_of(lines), cut(changed, size)))
 
 
 def test_gap_and_overlap_are_named() -> None:
     first, second, third = pieces_of([b"one", b"two", b"three"])
     data = [b"one\ntwo\nthree\n"]
-    assert [str(one) for one in judge_object("o", [first, third], data)] == [
+    assert [str(one) for one in check_object("o", [first, third], data)] == [
         "o, line 3: it begins at byte 8, where 4 was expected"
     ]
-    assert [str(one) for one in judge_object("o", [first, first, second, third], data)] == [
+    assert [str(one) for one in check_object("o", [first, first, second, third], data)] == [
         "o, line 1: it begins at byte 0, where 4 was expected"
     ]
 
@@ -99,6 +99,6 @@ def test_row_of_wrong_types_is_refused(wrong: dict[str, Any]) -> None:
     ],
 )
 def test_each_outcome_has_its_place(outcome: str, name: str, *, fits: bool) -> None:
-    judge = IndexJudge("b1", "b1/_index.jsonl.gz")
+    judge = IndexChecks("b1", "b1/_index.jsonl.gz")
     found = list(judge.add(StoredRow(7, None, outcome, name, 0, 2, "0")))
     assert (not found) is fits

@@ -15,7 +15,7 @@ from receiver.storage import LocalStorage, ObjectStorage, Storage
 from tests import nasty
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, put_input, store
 from workers.results.lines import MAX_LINE_BYTES
-from workers.verification.rules import MAX_FINDINGS, VerifyReport
+from workers.verification.findings import MAX_FINDINGS, VerifyReport
 from workers.verification.verify_batch import verify_batch
 
 INDEX, ERRORS, MANIFEST = "b1/_index.jsonl.gz", "b1/_errors.jsonl", "b1/_manifest.json"
@@ -62,7 +62,7 @@ def edit(storage: Storage, name: str, change: Callable[[bytes], bytes]) -> None:
 def edit_index(
     storage: Storage, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 ) -> None:
-    """Write the index anew, and the manifest's sha256 of it, as somebody would who covers his tracks."""
+    """Write the index anew, and its sha256 in the manifest, as one does to cover tracks."""
     rows = [json.loads(line) for line in gzip.decompress(read(storage, INDEX)).splitlines()]
     data = gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in change(rows)))
     storage.put_many([(INDEX, data)])

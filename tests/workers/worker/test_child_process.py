@@ -10,9 +10,9 @@ from workers.worker.child_process import explain_death
 @pytest.mark.parametrize(
     ("wait_status", "said"),
     [
-        (signal.SIGKILL, "its work-horse was killed by SIGKILL: out of memory?"),
-        (signal.SIGSEGV, "its work-horse was killed by SIGSEGV"),
-        (3 << 8, "its work-horse ended with exit code 3"),
+        (signal.SIGKILL, "the process of its job was killed by SIGKILL: out of memory?"),
+        (signal.SIGSEGV, "the process of its job was killed by SIGSEGV"),
+        (3 << 8, "the process of its job ended with exit code 3"),
     ],
 )
 def test_death_has_a_cause(wait_status: int, said: str) -> None:
@@ -20,7 +20,7 @@ def test_death_has_a_cause(wait_status: int, said: str) -> None:
 
 
 def run(script: str) -> str:
-    """In a process of its own: wishes to stop are never taken back."""
+    """In a process of its own: the flags to stop are never cleared."""
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
     )
@@ -32,7 +32,7 @@ def test_time_limit_only_sets_a_flag() -> None:
 import time
 from rq.timeouts import JobTimeoutException
 from workers.worker.child_process import FlagAtTimeout
-from workers.job.shutdown import is_out_of_time
+from workers.job.shared_memory import is_out_of_time
 with FlagAtTimeout(1, JobTimeoutException):
     while not is_out_of_time():
         time.sleep(0.01)
@@ -58,9 +58,9 @@ except HorseMonitorTimeoutException:
 def test_orphan_ends_at_once() -> None:
     script = """
 import os
-from workers.worker.child_process import prepare_horse
+from workers.worker.child_process import prepare_child
 if os.fork() == 0:
-    prepare_horse(parent_pid=1 << 30)
+    prepare_child(parent_pid=1 << 30)
     print("survived", flush=True)
 else:
     print(os.waitstatus_to_exitcode(os.wait()[1]))
@@ -68,14 +68,14 @@ else:
     assert run(script) == "1"
 
 
-def test_horses_inherit_what_every_job_reads() -> None:
+def test_children_inherit_what_every_job_reads() -> None:
     script = """
 import gc, os
 os.environ |= {"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:1/0", "STORAGE_URL": "file:///tmp"}
 from receiver.gemini.transport import trusted_certificates
-from workers.job.configuration import current_settings
-from workers.worker.child_process import share_with_horses
-share_with_horses()
+from workers.job.context import current_settings
+from workers.worker.child_process import prepare_forks
+prepare_forks()
 print(trusted_certificates.cache_info().currsize, current_settings.cache_info().currsize, gc.get_freeze_count() > 0)
 """
     assert run(script) == "1 1 True"

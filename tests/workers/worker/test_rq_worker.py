@@ -57,7 +57,7 @@ class Place:
         JobQueue(client).enqueue([name])
 
     def start_slow_job(self, worker: int) -> tuple[str, int]:
-        """A batch whose download takes minutes. Gives its name and the work-horse that has it."""
+        """A batch whose download takes minutes. Returns its name and its child process."""
         source = self.folder / "results.jsonl"
         source.write_text(
             "".join(f'{{"key":"k{n}","response":{{"pad":"{"x" * 2000}"}}}}\n' for n in range(ROWS))
@@ -158,8 +158,8 @@ def test_idle_worker_ends_when_told(place: Place, worker: int) -> None:
 
 
 def test_second_signal_kills_at_once(place: Place, worker: int) -> None:
-    name, horse = place.start_slow_job(worker)
-    os.kill(horse, signal.SIGSTOP)  # it can't hand anything back
+    name, child = place.start_slow_job(worker)
+    os.kill(child, signal.SIGSTOP)  # it can't hand anything back
     os.kill(worker, signal.SIGTERM)
     begun = time.monotonic()
     while is_running(worker):
@@ -167,40 +167,40 @@ def test_second_signal_kills_at_once(place: Place, worker: int) -> None:
         os.kill(worker, signal.SIGTERM)  # counts as the second one after a second
         time.sleep(0.05)
     assert time.monotonic() - begun >= 0.9
-    eventually(lambda: not is_running(horse), 2)
+    eventually(lambda: not is_running(child), 2)
     set_faults(place.gemini_url, drip_downloads=None)
     with running_program(place.folder, place.settings, "worker"):
         eventually(lambda: place.is_stored(name), 20, "the batch of the killed worker")
     assert place.entry(name).attempts == 0
 
 
-def test_stop_reaches_the_horse_without_a_signal(place: Place, worker: int) -> None:
-    """A job's thread in a long call runs no signal handler: the wish to stop lies in shared memory."""
-    name, horse = place.start_slow_job(worker)
+def test_stop_reaches_the_child_without_a_signal(place: Place, worker: int) -> None:
+    """A job's thread in a long call runs no signal handler: the stop flag is in shared memory."""
+    name, child = place.start_slow_job(worker)
     os.kill(worker, signal.SIGTERM)
     eventually(lambda: not is_running(worker), 8)
-    assert not is_running(horse)
+    assert not is_running(child)
     entry = place.entry(name)
     assert (entry.state, entry.attempts) == ("open", 0)
 
 
-def test_killed_horse_hands_its_batch_back(place: Place, worker: int) -> None:
-    name, horse = place.start_slow_job(worker)
+def test_killed_child_hands_its_batch_back(place: Place, worker: int) -> None:
+    name, child = place.start_slow_job(worker)
     set_faults(place.gemini_url, drip_downloads=None)
-    os.kill(horse, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
     eventually(lambda: place.entry(name).state == "open", 3, "the batch in the inbox")
     entry = place.entry(name)
     assert (entry.attempts, entry.cause) == (
         1,
-        "its work-horse was killed by SIGKILL: out of memory?",
+        "the process of its job was killed by SIGKILL: out of memory?",
     )
     eventually(lambda: place.is_stored(name), 15, "the second attempt")
 
 
-def test_horse_dies_with_its_worker(place: Place, worker: int) -> None:
-    _, horse = place.start_slow_job(worker)
+def test_child_dies_with_its_worker(place: Place, worker: int) -> None:
+    _, child = place.start_slow_job(worker)
     os.kill(worker, signal.SIGKILL)
-    eventually(lambda: not is_running(horse), 2)
+    eventually(lambda: not is_running(child), 2)
 
 
 def test_worker_outlives_a_restart_of_redis(place: Place, worker: int) -> None:
@@ -224,15 +224,15 @@ def test_slow_download_tells_how_far_it_is(place: Place, worker: int) -> None:
     )
 
 
-def test_hung_work_horse_is_ended_and_says_why(place: Place) -> None:
-    """A key for which KEY_PATTERN takes for ever, inside of C where no thread of the work-horse runs any more."""
+def test_hung_child_is_ended_and_says_why(place: Place) -> None:
+    """KEY_PATTERN takes forever with a key, in C code during which no thread of the child runs."""
     source = place.folder / "results.jsonl"
     source.write_text(f'{{"key":"{"a" * 60}!","response":{{"candidates":[]}}}}\n')
     name = ready_batch(place.gemini_url, result_path=str(source), request_count=1, notify=False)
     slow = {"KEY_PATTERN": "(?P<group>(a+)+)", "OUTPUT_TEMPLATE": "{batch}/{group}.jsonl"}
     with running_program(place.folder, place.settings | slow, "worker"):
         place.enqueue(name)
-        eventually(lambda: "hung" in place.entry(name).cause, 60, "the end of the work-horse")
+        eventually(lambda: "hung" in place.entry(name).cause, 60, "the end of the child")
         assert place.entry(name).attempts == 1
         well = ready_batch(place.gemini_url, state="EXPIRED", notify=False)
         place.enqueue(well)

@@ -1,72 +1,19 @@
+"""What becomes of a download that Gemini refuses."""
+
 import time
 
-import httpx
 import pytest
 
 from receiver.errors import DownloadError
 from tests.fault_proxy import Fault
 from tests.result_server import result_server
 from tests.workers.downloading import CONTENT, KEY, NAME, QUICK, Route, as_sent, says
-from workers.download.response_headers import (
-    Span,
-    parse_codings,
-    parse_span,
-    parse_strong_etag,
-    shows_its_end,
-)
 
 GONE = [
     (403, "expired, or of another project"),
     (404, "expired or was deleted"),
     (410, "expired or was deleted"),
 ]
-
-
-@pytest.mark.parametrize(
-    ("text", "span"),
-    [
-        ("bytes 5-9/10", Span(5, 10, 10)),
-        ("bytes 5-9/*", Span(5, 10, None)),
-        ("bytes 5-4/10", None),
-        ("bytes 5-9/9", None),
-        ("bytes */10", None),
-        ("bytes=5-9/10", None),
-        ("bytes 5-9", None),
-        ("", None),
-        (f"bytes 0-{'9' * 5000}/*", None),
-    ],
-)
-def test_span_is_read_strictly(text: str, span: Span | None) -> None:
-    assert parse_span(httpx.Response(206, headers={"content-range": text})) == span
-
-
-@pytest.mark.parametrize(
-    ("text", "etag"), [('"a"', '"a"'), ('W/"a"', None), ("a", None), ("", None)]
-)
-def test_only_strong_etags_count(text: str, etag: str | None) -> None:
-    assert parse_strong_etag(httpx.Response(200, headers={"etag": text})) == etag
-
-
-@pytest.mark.parametrize(
-    ("text", "codings"),
-    [("", []), ("Identity", []), ("GZIP", ["gzip"]), ("br, gzip", ["br", "gzip"])],
-)
-def test_codings_are_listed(text: str, codings: list[str]) -> None:
-    assert parse_codings(httpx.Response(200, headers={"content-encoding": text})) == codings
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "shows"),
-    [
-        (200, {"content-length": "5"}, True),
-        (200, {"transfer-encoding": "chunked"}, True),
-        (200, {"content-encoding": "gzip"}, True),
-        (200, {}, False),
-        (206, {"content-length": "5"}, False),
-    ],
-)
-def test_frame_shows_the_end(status: int, headers: dict[str, str], *, shows: bool) -> None:
-    assert shows_its_end(httpx.Response(status, headers=headers)) == shows
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from workers.worker.commands import run_command
+from workers.worker.background import run_command
 
 
 @pytest.mark.parametrize(

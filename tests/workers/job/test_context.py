@@ -8,7 +8,7 @@ from receiver.storage.cleanup import LEFT_S
 
 
 def leave(folder: Path, name: str, age_s: float) -> Path:
-    """A file or, by a name that ends in a slash, a folder with one, as a killed worker leaves it."""
+    """A file as a killed worker leaves it; if its name ends in a slash, a folder with one."""
     path = folder / name
     (path if name.endswith("/") else folder).mkdir(parents=True, exist_ok=True)
     file = path / "group-0" if name.endswith("/") else path

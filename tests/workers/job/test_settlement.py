@@ -1,4 +1,4 @@
-"""What becomes of a batch when Gemini or the storage fails: the whole job, with real parts around it."""
+"""What becomes of a batch when Gemini or the storage fails: the whole job, with real parts."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from receiver.notices.outbox import read_standing
 from receiver.status.view_models import make_row
 from tests.answering import Answer, answering
 from tests.receiver.listing import ago
-from workers.job.configuration import current_settings
+from workers.job.context import current_settings
 from workers.process import process_batch
 
 BATCH = "batches/abc"
@@ -34,7 +34,7 @@ def refusing(status: int, **headers: str) -> Callable[[], Answer]:
 
 @dataclass
 class Stage:
-    """Gemini with one batch, whose answers can be replaced; an inbox that owes it; a folder as storage."""
+    """Gemini with one batch, whose answers can be replaced; an inbox with it; a folder."""
 
     client: "redis.Redis"
     outputs: Path

@@ -1,11 +1,12 @@
-"""Compares the rows of an index with those that the lines themselves make."""
+"""What a rebuild writes to: nothing is stored, and the rows are compared with the stored ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from receiver.outputs.outcomes import ERROR_FILE
 from workers.store.index_rows import IndexRow, StoredRow
-from workers.verification.rules import Discrepancy, VerifyReport
+from workers.verification.findings import Discrepancy, VerifyReport
 
 NAMED_CHARACTERS = 160
 
@@ -16,7 +17,7 @@ def shortened(value: Any) -> str:
 
 
 class RowChecks:
-    """Compares the rows that the lines make with those that are stored."""
+    """An index that compares the rows that the lines make with the stored ones."""
 
     def __init__(
         self,
@@ -27,7 +28,7 @@ class RowChecks:
         names: bool,
         same_rules: bool,
     ) -> None:
-        """`names`: whether the names are known, and so the offsets."""
+        """`names` says whether the names are known, and so the offsets."""
         self._stored, self._report, self._index = stored, report, index
         self._names, self._same_rules = names, same_rules
         self.judged_otherwise = 0
@@ -52,10 +53,8 @@ class RowChecks:
 
     def _compare(self, stored: StoredRow, made: IndexRow) -> None:
         if stored.key != made.key and (self._same_rules or stored.key is not None):
-            self._find(
-                stored,
-                f"its row has the key {shortened(stored.key)}, the line itself {shortened(made.key)}",
-            )
+            keys = shortened(stored.key), shortened(made.key)
+            self._find(stored, f"its row has the key {keys[0]}, the line itself {keys[1]}")
         elif stored.outcome != made.outcome or stored.key != made.key:
             words = f"its row says {stored.outcome}, the line is {made.outcome}"
             if self._same_rules:
@@ -78,3 +77,65 @@ class RowChecks:
         for row in self._stored:
             self._find(row, "no line of the source makes this row")
         return ""
+
+
+class NullStorage:
+    """A storage that takes every object, and has none."""
+
+    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None: ...
+
+    def put_files(self, objects: Sequence[tuple[str, Path]]) -> None: ...
+
+    def create(self, name: str, data: bytes) -> None: ...
+
+    def read(self, name: str) -> bytes | None:  # noqa: ARG002 - the protocol's
+        return None
+
+    def read_to_file(self, name: str, path: Path) -> bool:  # noqa: ARG002 - the protocol's
+        return False
+
+    def read_chunks(self, name: str) -> Iterator[bytes] | None:  # noqa: ARG002 - the protocol's
+        return None
+
+    def exists(self, name: str) -> bool:  # noqa: ARG002 - the protocol's
+        return False
+
+    def list_names(self, folder: str) -> list[str]:  # noqa: ARG002 - the protocol's
+        return []
+
+    def iter_names(self, folder: str) -> Iterator[str]:  # noqa: ARG002 - the protocol's
+        return iter(())
+
+    def delete(self, name: str) -> None: ...
+
+    def tells_case_apart(self) -> bool:
+        return True
+
+    def scratch_near(self) -> Path | None:
+        return None
+
+
+class CountingSink:
+    """Outputs of which only offsets and sums are kept."""
+
+    def __init__(self, *, groups: bool) -> None:
+        self._groups = groups
+        self._sizes: dict[str, int] = {}
+        self.objects = self.size_bytes = 0
+
+    def write(self, name: str, line: bytes) -> int:
+        size = len(line) + 1
+        self.size_bytes += size
+        if not self._groups:
+            self.objects += 1
+            return 0
+        offset = self._sizes.get(name, 0)
+        self._sizes[name] = offset + size
+        self.objects = len(self._sizes)
+        return offset
+
+    def close(self) -> None:
+        """Nothing waits here."""
+
+    def stop(self) -> None:
+        """Nothing is under way."""

@@ -1,4 +1,4 @@
-"""What `verify` says of batches that others stored: by an older version, by other rules, signed in a race."""
+"""What `verify` says of batches of an older version, of other rules, and signed in a race."""
 
 import base64
 import hashlib
@@ -19,8 +19,7 @@ from receiver.storage import LocalStorage
 from tests.workers.stored_batches import ANSWERS, DATA, KEY, OTHER_KEY, SCHEMA, Stored, used
 from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.store.manifest import commit_manifest
-from workers.verification.demands import Demands
-from workers.verification.rules import VerifyReport
+from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.verify_batch import verify_batch
 
 NEW_FIELDS = ("capitals", "key_pattern", "meta", "rules")
@@ -34,7 +33,9 @@ def stored(tmp_path: Path) -> Stored:
 
 def prove(stored: Stored, *keys: PublicKey) -> VerifyReport:
     with tempfile.TemporaryDirectory() as scratch:
-        return verify_batch(stored.storage, "batches/b1", Path(scratch), Demands(public_keys=keys))
+        return verify_batch(
+            stored.storage, "batches/b1", Path(scratch), VerifyOptions(public_keys=keys)
+        )
 
 
 def said(report: VerifyReport) -> list[str]:
@@ -59,7 +60,7 @@ def said(report: VerifyReport) -> list[str]:
 def test_batch_of_an_older_version_is_proven(
     stored: Stored, template: Template, notes: list[str]
 ) -> None:
-    """Its manifest lacks what newer ones tell; what can't be checked for that is said, and nothing else."""
+    """Its manifest lacks what newer ones have: what can't be checked is said, and nothing else."""
     store(stored.storage, DATA, 10, template, metadata={"team": "red"})
     stored.leave_out(*NEW_FIELDS)
     report = prove(stored)
@@ -86,7 +87,7 @@ def test_key_is_held_against_the_line_whatever_the_version(stored: Stored) -> No
 
 
 def test_other_rules_are_no_fault(stored: Stored) -> None:
-    """An older version took the cut answer for a whole one: that is told, and its sums are believed."""
+    """An older version took the cut answer for a whole one: a note says so, its sums are right."""
     store(stored.storage, DATA, 10)
     outcomes = stored.manifest["outcomes"]
     stored.row(6, outcome="ok")
@@ -135,7 +136,7 @@ def test_two_workers_leave_one_manifest_with_its_signature(stored: Stored) -> No
 
 
 def test_crash_before_the_commit_leaves_no_unsigned_manifest(stored: Stored) -> None:
-    """The signature is there first; a worker with another key that comes after replaces it, and either fits."""
+    """The signature goes first; a later worker with another key replaces it, and either fits."""
     manifest = store(stored.storage, DATA, 10)
     data = stored.read("b1/_manifest.json")
     stored.delete("b1/_manifest.json")
@@ -209,7 +210,7 @@ def run(*args: str) -> tuple[int, list[str]]:
 
 
 def test_forms_are_made_again_with_their_schema(stored: Stored) -> None:
-    """Where RESPONSE_SCHEMA is the one of the day, what broke it is proven too; with another one that is said."""
+    """With the same RESPONSE_SCHEMA, what broke it is proven; with another one, that is said."""
     schema = json.loads(SCHEMA)
     store(stored.storage, ANSWERS, 3, OUTPUT_FORMS="json", RESPONSE_SCHEMA=SCHEMA)
     assert stored.manifest["forms"]["failed"] == {"json": 2, "left_out": 1}
@@ -226,5 +227,5 @@ def test_forms_are_made_again_with_their_schema(stored: Stored) -> None:
 def prove_with_schema(stored: Stored, schema: dict[str, Any] | None) -> VerifyReport:
     with tempfile.TemporaryDirectory() as scratch:
         return verify_batch(
-            stored.storage, "batches/b1", Path(scratch), Demands(response_schema=schema)
+            stored.storage, "batches/b1", Path(scratch), VerifyOptions(response_schema=schema)
         )

@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from tests.workers.storing import store
 from workers.results.rules import Result, malformed
 from workers.store.index_rows import IndexRow
 from workers.store.records import RecordWriter
-from workers.verification.kept_lines import LARGE_ROW_BYTES, PIECE_BYTES, is_as_told, read_line
+from workers.verification.source_file import LARGE_ROW_BYTES, PIECE_BYTES, has_sha256, read_line
 from workers.verification.verify_batch import verify_batch
 
 MIB = 1024 * 1024
@@ -29,7 +30,7 @@ KEPT = {
 
 def keep(folder: Path, line: bytes, result: Result | None = None) -> tuple[Path, IndexRow]:
     """A row of `_errors.jsonl` that is not the first."""
-    with RecordWriter("b1", folder) as records:
+    with closing(RecordWriter("b1", folder)) as records:
         for number in (1, 2):
             row = records.add_error(
                 number, result or malformed("json", "why"), Outcome.MALFORMED, line
@@ -41,7 +42,7 @@ def keep(folder: Path, line: bytes, result: Result | None = None) -> tuple[Path,
 def test_line_is_read_back_in_pieces(tmp_path: Path, name: str) -> None:
     path, row = keep(tmp_path, KEPT[name])
     with path.open("rb") as file:
-        assert is_as_told(file, row.offset, row.length, row.sha256)
+        assert has_sha256(file, row.offset, row.length, row.sha256)
         pieces = list(read_line(file, row.offset, row.length))
     assert b"".join(pieces) == KEPT[name]
     assert max(map(len, pieces)) <= PIECE_BYTES
@@ -80,7 +81,7 @@ def test_row_that_is_none_is_found(tmp_path: Path, broken: bytes) -> None:
 def test_row_that_goes_on_beyond_its_file_is_not_as_told(tmp_path: Path) -> None:
     path, row = keep(tmp_path, b"<html>")
     with path.open("rb") as file:
-        assert not is_as_told(file, row.offset, 2**62, row.sha256)
+        assert not has_sha256(file, row.offset, 2**62, row.sha256)
 
 
 @pytest.mark.parametrize("name", ["pairs", "no text"])
