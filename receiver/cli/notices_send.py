@@ -9,7 +9,7 @@ from receiver.cli.batch_lookup import complete_batch, find_batches
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option
-from receiver.cli.stored import parse_record, read_record, tell_whereabouts
+from receiver.cli.stored import explain_not_stored, parse_record, read_record
 from receiver.errors import NoticeError, SettingsError
 from receiver.inbox.redis import connect
 from receiver.notices.dispatcher import send, send_due
@@ -65,7 +65,7 @@ def replay_notices(
             outbox.enqueue(name, describe_manifest(parse_record(name, data)))
             queued.append(name)
     for name in missing:
-        click.echo(f"{name} is not stored: {tell_whereabouts(settings, name)}", err=True)
+        click.echo(f"{name} is not stored: {explain_not_stored(settings, name)}", err=True)
     click.echo(
         msgspec.json.encode({"queued": queued, "not_stored": missing})
         if as_json

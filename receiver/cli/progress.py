@@ -26,7 +26,7 @@ EVERY_S = 5.0  # between two lines in a pipe; what takes less time prints none
 
 
 class Progress(Protocol):
-    """What a piece of work tells about itself."""
+    """What a command reports of its work."""
 
     def advance(self, count: int = 1) -> None:
         """So much more is done."""

@@ -28,7 +28,7 @@ def load_stored(settings: Settings, storage: Storage, name: str) -> tuple[Manife
     """
     data = read_record(storage, name)
     if data is None:
-        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
+        raise click.ClickException(f"{name} is not stored: {explain_not_stored(settings, name)}")
     return parse_record(name, data), data
 
 
@@ -55,7 +55,7 @@ def advise_next(judgement: Judgement, name: str, followers: Sequence[str]) -> st
     return judgement.advice
 
 
-def tell_whereabouts(settings: Settings, name: str) -> str:
+def explain_not_stored(settings: Settings, name: str) -> str:
     """What the inbox knows of a batch that has no manifest, and what to do."""
     hint = f"`gemini-batch-receiver replay --batch {name}` queues it"
     try:

@@ -124,7 +124,7 @@ class _Pace:
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._faults = 0
 
-    def rest(self, fault: ReceiverError | None) -> bool:
+    def wait(self, fault: ReceiverError | None) -> bool:
         """Wait, longer after faults in a row. False when time is over."""
         self._faults = self._faults + 1 if fault else 0
         retry_after_s = fault.retry_after_s if isinstance(fault, GeminiError) else None
@@ -155,7 +155,7 @@ def _poll_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
             fault = error
             view.print(str(error))
         is_first = False
-        if not watch.open or not pace.rest(fault):
+        if not watch.open or not pace.wait(fault):
             return
 
 
