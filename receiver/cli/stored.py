@@ -58,19 +58,20 @@ def advise_next(judgement: Judgement, name: str, followers: Sequence[str]) -> st
 def explain_not_stored(settings: Settings, name: str) -> str:
     """What the inbox knows of a batch that has no manifest, and what to do."""
     hint = f"`gemini-batch-receiver replay --batch {name}` queues it"
+    wait = f"`gemini-batch-receiver batches watch {BatchName.read(name).short}` waits for it"
     try:
         with connect(settings.redis_url) as client:
             entry = Inbox(client).entries([name]).get(name)
     except InboxUnavailableError as error:
         return f"{error}, so it is not known whether it is queued"
     if entry is None:
-        return f"the inbox does not know it; {hint}"
+        return f"the inbox does not know it; {wait}, and {hint} if its webhook was missed"
     cause = f" ({printable(entry.cause)})" if entry.cause else ""
     match entry.state:
         case "open":
-            return f"it is open in the inbox{cause}: a worker takes it when it is due"
+            return f"it is open in the inbox{cause}: a worker takes it when it is due; {wait}"
         case "leased":
-            return f"it is leased: a worker processes it now{cause}"
+            return f"it is leased: a worker processes it now{cause}; {wait}"
         case "buried":
             return f"it is buried after {entry.attempts} attempts{cause}; {hint} again"
         case "done":
