@@ -8,7 +8,7 @@ import msgspec
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
-from receiver.cli.replay import NEXT, describe_expired, describe_unclear
+from receiver.cli.replay import NEXT, join_counts, print_unclear
 from receiver.inbox.redis import connect
 from receiver.recovery.reconcile import ReconcileReport
 from receiver.recovery.replay import add_counts
@@ -91,19 +91,14 @@ def _describe(report: ReconcileReport) -> None:
         click.echo(f"opened again {name}", err=True)
     for name in report.expiring:
         click.echo(f"its results may be gone soon: {name}", err=True)
-    for line in describe_unclear(counts):
-        click.echo(line, err=True)
-    if counts.expired:
-        click.echo(describe_expired(counts), err=True)
-
-    rest = (
+    print_unclear(counts)
+    extra = join_counts(
         (counts.pending, "already queued"),
         (counts.buried, "buried before"),
         (counts.young, "left for their webhooks"),
         (counts.unfinished, "not finished"),
         (len(counts.unclear), "unclear"),
     )
-    extra = "".join(f", {count} {words}" for count, words in rest if count)
     summary = f"{counts.found} found, {counts.stored} already stored, {len(counts.queued)} queued"
     click.echo(f"{summary}, {len(report.missed)} missed{extra}")
     if counts.queued:

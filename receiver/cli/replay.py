@@ -115,33 +115,37 @@ class _Choice:
         return self.failed or bool(self.names)
 
 
-def describe_unclear(counts: ReplayCounts) -> Iterator[str]:
-    """A line for each batch without a verdict."""
+def print_unclear(counts: ReplayCounts) -> None:
+    """Print a line for each batch without a verdict, and one for all expired ones.
+
+    Nobody can do anything about those.
+    """
     for name, reason in zip(counts.unclear, counts.reasons, strict=True):
-        yield printable(f"unclear: {name}: {reason}")
+        click.echo(printable(f"unclear: {name}: {reason}"), err=True)
+    if counts.expired:
+        ended = f"ended more than {RESULTS_LIVE_S / 3600:.0f} hours ago"
+        whose = "its results are" if len(counts.expired) == 1 else "their results are"
+        click.echo(f"{len(counts.expired)} {ended} and {whose} gone: expired", err=True)
 
 
-def describe_expired(counts: ReplayCounts) -> str:
-    """One line for all expired batches: nobody can do anything about them."""
-    ended = f"ended more than {RESULTS_LIVE_S / 3600:.0f} hours ago"
-    gone = "and its results are gone" if len(counts.expired) == 1 else "and their results are gone"
-    return f"{len(counts.expired)} {ended} {gone}: expired"
+def join_counts(*counts: tuple[int, str]) -> str:
+    """The counts that are not 0, for the end of a line.
+
+    >>> join_counts((2, "already queued"), (0, "unclear"))
+    ', 2 already queued'
+    """
+    return "".join(f", {count} {words}" for count, words in counts if count)
 
 
 def _print(counts: ReplayCounts, *, dry_run: bool) -> None:
     for name in counts.queued:
         click.echo(f"{'would queue' if dry_run else 'queued'} {name}", err=True)
-    for line in describe_unclear(counts):
-        click.echo(line, err=True)
-    if counts.expired:
-        click.echo(describe_expired(counts), err=True)
-
-    rest = (
+    print_unclear(counts)
+    extra = join_counts(
         (counts.pending, "already queued"),
         (counts.unfinished, "not finished"),
         (len(counts.unclear), "unclear"),
     )
-    extra = "".join(f", {count} {words}" for count, words in rest if count)
     verb = "to queue" if dry_run else "queued"
     click.echo(
         f"{counts.found} found, {counts.stored} already stored, {len(counts.queued)} {verb}{extra}"
