@@ -230,3 +230,7 @@ class SubmissionError(ReceiverError):
 
 class EnvFileError(ReceiverError):
     """A file of environment variables can't be read or changed."""
+
+
+class ServiceError(ReceiverError):
+    """`up` can't run the service, or a program of it ends again and again."""

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from receiver.errors import Fault
@@ -20,6 +21,21 @@ JITTER = 0.2
 # "48 hours".
 RESULTS_LIVE_S = 48 * 3600.0
 EXPIRED_AFTER = 3  # refusals in a row: a single one may be a passing fault even of old results
+
+# Before each try of a notice: the schedule of Standard Webhooks.
+_MINUTE, _HOUR = 60, 3600
+NOTICE_DELAYS_S = (
+    0,
+    5,
+    5 * _MINUTE,
+    30 * _MINUTE,
+    2 * _HOUR,
+    5 * _HOUR,
+    10 * _HOUR,
+    14 * _HOUR,
+    20 * _HOUR,
+    24 * _HOUR,
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +117,42 @@ def plan_wait_s(waits: int) -> float:
 def plan_retry_s(attempts: int, base_s: float, retry_after_s: float | None = None) -> float:
     """Delay after `attempts` + 1 errors: grows fourfold from `base_s`, at least `retry_after_s`."""
     return float(max(min(base_s * 4 ** min(attempts, 10), ERROR_CAP_S), retry_after_s or 0))
+
+
+def format_rfc3339(unix_s: float) -> str:
+    """In UTC with microseconds, without the final Z: it compares with the times that Gemini writes.
+
+    >>> format_rfc3339(1769083200.5)
+    '2026-01-22T12:00:00.500000'
+    """
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def has_outlived(ended: str | None, at_s: float) -> bool:
+    """Whether a batch that ended then may have no results any more at a Unix time.
+
+    >>> has_outlived("2026-01-20T11:59:00Z", 1769083200)
+    True
+    >>> has_outlived("2026-01-20T12:01:00Z", 1769083200), has_outlived(None, 1769083200)
+    (False, False)
+    """
+    return ended is not None and ended < format_rfc3339(at_s - RESULTS_LIVE_S)
+
+
+def plan_notice_retry_s(
+    tries: int, base_s: float = NOTICE_DELAYS_S[1], retry_after_s: float | None = None
+) -> float | None:
+    """Delay after failed try number `tries` of a notice; None after the last one.
+
+    `base_s` stands for the second delay, and the others are in proportion to it. No delay is
+    shorter than the `retry_after_s` that the receiver asked for.
+
+    >>> [plan_notice_retry_s(tries) for tries in (1, 2, 9, 10)]
+    [5.0, 300.0, 86400.0, None]
+    """
+    if tries >= len(NOTICE_DELAYS_S):
+        return None
+    return max(NOTICE_DELAYS_S[tries] * base_s / NOTICE_DELAYS_S[1], retry_after_s or 0)
 
 
 def jittered(delay_s: float) -> float:

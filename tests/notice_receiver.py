@@ -26,7 +26,7 @@ OK: Answer = (204, {}, b"")
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedNotice:
     """One POST as it arrived."""
 
     path: str
@@ -52,8 +52,8 @@ class Receiver:
     """`answer` may be changed while it runs."""
 
     port: int
-    answer: Callable[[Heard], Answer] = lambda _: OK
-    heard: list[Heard] = field(default_factory=list)
+    answer: Callable[[ReceivedNotice], Answer] = lambda _: OK
+    received: list[ReceivedNotice] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -75,11 +75,11 @@ def make_handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            heard = Heard(
+            received = ReceivedNotice(
                 self.path, {name.lower(): value for name, value in self.headers.items()}, body
             )
-            receiver.heard.append(heard)
-            status, headers, content = receiver.answer(heard)
+            receiver.received.append(received)
+            status, headers, content = receiver.answer(received)
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -117,17 +117,17 @@ def is_listening(port: int) -> bool:
     return f":{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text()
 
 
-def read_heard(file: Path) -> list[dict[str, Any]]:
+def read_received(file: Path) -> list[dict[str, Any]]:
     """What a process has heard so far; a line that was cut by a kill was never acknowledged."""
     lines = file.read_text().split("\n")[:-1] if file.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def main(port: str, file: str, secret: str) -> None:
-    def note(heard: Heard) -> Answer:
+    def note(received: ReceivedNotice) -> Answer:
         try:
-            heard.verify(secret)
-            line = {"id": heard.message_id, "at": time.time(), **heard.payload}
+            received.verify(secret)
+            line = {"id": received.message_id, "at": time.time(), **received.payload}
         except (WebhookVerificationError, ValueError) as error:
             line = {"refused": str(error)}
         with Path(file).open("a") as notes:

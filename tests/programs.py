@@ -51,6 +51,15 @@ def find(program: str, remedy: str) -> str:
     return str(found)
 
 
+def reading_files() -> dict[str, str]:
+    """The environment of a program that reads `.env` and the data folder of its working folder."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"RECEIVER_ENV_FILE", "DATA_FOLDER"}
+    }
+
+
 def skip_if_module_is_missing(report: pytest.CollectReport, error: BaseException) -> None:
     """Skip a file that imports what only `.[test-all]` installs; in CI that stays an error."""
     cause = error.__cause__

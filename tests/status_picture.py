@@ -1,4 +1,7 @@
-"""`python -m tests.status_picture`: makes the docs' picture of the status page anew, from a real run of the sandbox."""
+"""Makes the docs' picture of the status page, from a real run of the sandbox.
+
+Run it as `python -m tests.status_picture`.
+"""
 
 import argparse
 import json
@@ -27,7 +30,7 @@ FLAKY = 20  # one request of so many fails in the batch with errors
 
 
 def requests_of(count: int, special: str = "") -> bytes:
-    """An input file of so many requests; with `special`, one of `FLAKY` has this marker of the sandbox."""
+    """An input file of so many requests; one of `FLAKY` has the marker `special` of the sandbox."""
     texts = [f"{special} Hello" if special and n % FLAKY == 0 else "Hello" for n in range(count)]
     rows = [
         {"key": f"request-{n}", "request": {"contents": [{"parts": [{"text": text}]}]}}
@@ -38,7 +41,7 @@ def requests_of(count: int, special: str = "") -> bytes:
 
 @contextmanager
 def running_world(folder: Path) -> Iterator[World]:
-    """The stand-in, Valkey, the web process and two workers."""
+    """The sandbox, Valkey, the web process and two workers."""
     with ExitStack() as stack:
         quick = ("--pending", "0.05", "--running", "0.05", "--retry-base", "0.2")
         gemini_url = stack.enter_context(running_sandbox(folder, *quick))
@@ -54,7 +57,7 @@ def running_world(folder: Path) -> Iterator[World]:
 
 
 def fill(world: World) -> None:
-    """Three batches that are stored, one of them with errors; one that Gemini fails; one that is being downloaded."""
+    """Three batches are stored, one of them with errors, and one is being downloaded."""
     for name, count in STORED.items():
         special = "[sandbox:error 8]" if name == "support tickets" else ""
         batch = submit_file(world.gemini_url, requests_of(count, special), name)
@@ -65,7 +68,7 @@ def fill(world: World) -> None:
 
 
 def photograph(page: Page, world: World, picture: Path) -> None:
-    """The page from its top to the end of the stored batches, once the download is well under way."""
+    """The page down to the end of the stored batches, once the download is well under way."""
     page.goto(f"{world.web_url}/status")
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Log in").click()
@@ -76,8 +79,9 @@ def photograph(page: Page, world: World, picture: Path) -> None:
     box = page.locator("#stored").bounding_box()
     if box is None:
         raise RuntimeError("the page shows no stored batches")
-    end: Any = {"x": 0, "y": 0, "width": WIDTH_PX, "height": box["y"] + box["height"] + MARGIN_PX}
-    page.screenshot(path=picture, full_page=True, clip=end)
+    height_px = box["y"] + box["height"] + MARGIN_PX
+    clip: Any = {"x": 0, "y": 0, "width": WIDTH_PX, "height": height_px}
+    page.screenshot(path=picture, full_page=True, clip=clip)
 
 
 def main() -> None:
@@ -85,7 +89,7 @@ def main() -> None:
     parser.add_argument("picture", nargs="?", type=Path, default=PICTURE)
     arguments = parser.parse_args()
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory(prefix="gemini-batches-") as folder,
         running_world(Path(folder)) as world,
         running_browser() as browser,
     ):

@@ -12,6 +12,7 @@ LAYERS = (
     "receiver.retry",
     "receiver.tolerant_json",
     "receiver.batch_names",
+    "receiver.http",
     "receiver.telemetry",
     "receiver.verification",
     "receiver.outputs",
@@ -25,6 +26,7 @@ LAYERS = (
     "receiver.telemetry.metrics",
     "receiver.status",
     "receiver.web",
+    "receiver.service",
     "receiver.cli",
     "receiver.cli.batches",
     "receiver.cli.webhooks",
@@ -61,24 +63,21 @@ PURE = {
     "receiver.notices.overdue",
     "receiver.settings.notice_addresses",
     "receiver.notices.payloads",
-    "receiver.notices.schedule",
-    "receiver.notices.signing",
     "receiver.notices.slack",
     "receiver.outputs.price_table",
     "receiver.outputs.prices",
     "receiver.outputs.proof_keys",
     "receiver.gemini.registered_webhooks",
-    "receiver.gemini.retention",
     "receiver.retry",
+    "receiver.service.restarts",
     "receiver.verification.signatures",
     "receiver.verification.keys",
     "receiver.status.charts",
-    "receiver.status.rate_limit",
-    "receiver.status.sessions",
+    "receiver.status.credentials",
     "receiver.status.formatting",
     "receiver.submissions.validation",
-    "receiver.submissions.parts",
-    "receiver.submissions.plans",
+    "receiver.submissions.submission",
+    "receiver.submissions.splitting",
     "receiver.submissions.request_cautions",
     "receiver.submissions.request_faults",
     "receiver.submissions.request_schema",
@@ -87,7 +86,6 @@ PURE = {
     "receiver.tolerant_json",
     "receiver.settings.web_urls",
     "receiver.gemini.webhook_diagnosis",
-    "receiver.gemini.webhook_evidence",
     "receiver.gemini.webhook_reports",
     "workers.results.result_counts",
     "workers.results.candidates",
@@ -234,6 +232,12 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
     for name in sorted(edges):
         visit(name, ())
+
+
+def test_one_module_imports_httpx() -> None:
+    modules = modules_of("receiver") | modules_of("workers")
+    importers = [name for name, found in modules.items() if imports_package(found, "httpx")]
+    assert importers == ["receiver.http"]
 
 
 def test_neither_process_imports_the_sdk() -> None:

@@ -1,5 +1,6 @@
 """What a user meets is in the pages."""
 
+import doctest
 import tomllib
 from collections.abc import Iterator
 
@@ -9,6 +10,8 @@ from click.testing import CliRunner
 
 from receiver.cli import main
 from receiver.outputs.prices import parse_prices
+from receiver.settings import env_example
+from receiver.settings.env_files import parse_env
 from receiver.settings.environment import Variable
 from receiver.settings.settings import VARIABLES
 from tests.pages import DOCS, ROOT, section, without_links
@@ -97,9 +100,32 @@ def test_requirements_pin_what_runs() -> None:
     assert needed <= pinned
 
 
-def test_example_environment_knows_its_names() -> None:
-    names = {line.partition("=")[0] for line in (ROOT / ".env.example").read_text().split()}
-    assert names <= {variable.name for variable in VARIABLES}
+EXAMPLE = ROOT / ".env.example"
+
+
+def test_example_environment_is_what_init_prints() -> None:
+    """So that it has every setting, and no other."""
+    result = CliRunner().invoke(main, ["init", "--example"])
+    assert result.stdout == EXAMPLE.read_text()
+    assert doctest.testmod(env_example).failed == 0
+
+
+def test_example_environment_has_every_setting() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    stated = [line.removeprefix("# ").removesuffix("=") for line in lines if line.endswith("=")]
+    assert stated == [variable.name for variable in VARIABLES]
+    assert parse_env(EXAMPLE.read_bytes(), EXAMPLE) == {"GEMINI_API_KEY": ""}
+    assert [line for line in lines if len(line) > 100 or "](" in line] == []
+
+
+def test_env_syntax_of_the_pages_is_ours() -> None:
+    text = section("### .env").partition("```sh\n")[2].partition("```")[0]
+    assert parse_env(text.encode(), EXAMPLE) == {
+        "GEMINI_API_KEY": "AIza…",
+        "STORAGE_URL": "s3://bucket/answers",
+        "OUTPUT_TEMPLATE": "{batch}/{key} (raw).json",
+        "NOTIFY_URL": "https://one.example/hook https://two.example/hook",
+    }
 
 
 def test_price_list_in_the_pages_can_be_read() -> None:

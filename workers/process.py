@@ -18,13 +18,13 @@ from receiver.errors import (
 )
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
-from receiver.gemini.retention import has_outlived
 from receiver.inbox.entry_fields import summarise
 from receiver.inbox.ledger import Inbox, Lease
 from receiver.inbox.redis import connect
 from receiver.notices.payloads import describe_manifest
 from receiver.outputs.manifest import Manifest, Record, Source
 from receiver.outputs.paths import manifest_name, retry_name
+from receiver.retry import has_outlived
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 from receiver.storage.replaced import set_aside

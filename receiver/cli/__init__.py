@@ -66,6 +66,7 @@ main = LazyGroup(
         "doctor": "receiver.cli.doctor:doctor",
         "events": LazyGroup("events", _inbox.lazy, hidden=True),  # its former name
         "inbox": _inbox,
+        "init": "receiver.cli.init:init",
         "notices": _notices,
         "proof-key": "workers.cli.verify:proof_key",
         "reconcile": "receiver.cli.reconcile:reconcile_command",
@@ -73,6 +74,7 @@ main = LazyGroup(
         "resubmit": "workers.cli.resubmit:resubmit",
         "serve": "receiver.cli.serve:serve",
         "status": "receiver.cli.status:status",
+        "up": "receiver.cli.up:up",
         "verify": "workers.cli.verify:verify",
         "webhooks": _webhooks,
         "worker": "workers.cli.worker:worker",
@@ -81,6 +83,15 @@ main = LazyGroup(
     settings="receiver.cli.command:list_settings",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     params=[
+        # `receiver.cli.command` reads the file, since that takes longer than `--version`
+        click.Option(
+            ["--env-file"],
+            metavar="PATH",
+            envvar="RECEIVER_ENV_FILE",
+            show_envvar=True,
+            help="Read settings that the environment lacks from this file; `none` reads no file."
+            "  [default: .env in the working folder, if it is there]",
+        ),
         # for the commands that a worker starts
         click.Option(["--log-errors"], is_flag=True, hidden=True),
     ],

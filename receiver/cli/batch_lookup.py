@@ -21,14 +21,13 @@ from receiver.errors import (
     UnreadableBatchError,
 )
 from receiver.gemini.operations import Batch
-from receiver.gemini.project_client import ProjectClient, open_batches
+from receiver.gemini.project_client import ProjectClient, open_client
 from receiver.inbox.queries import STATES, InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.paths import manifest_name
 from receiver.settings.settings import Settings, read_settings
 from receiver.storage import open_storage
-from receiver.submissions.claims import list_submissions
-from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.records import SubmissionRecords, list_submissions
 
 MAX_NAMED = 10  # batches of one display name that an error lists
 MAX_OFFERED = 200
@@ -106,15 +105,15 @@ def _called_in_storage(settings: Settings, text: str, project: str | None) -> It
     with suppress(StorageError, SubmissionError):
         storage = open_storage(settings.storage_url)
         for submission in list_submissions(storage):
-            order = submission.order
-            if project not in (None, order.project):
+            spec = submission.spec
+            if project not in (None, spec.project):
                 continue
             records = SubmissionRecords(storage, submission.id)
             for part in submission.parts:
-                if text in (order.display_name, submission.name_of(part)):
+                if text in (spec.display_name, submission.name_of(part)):
                     created = records.created(part)
                     if created is not None:
-                        yield str(BatchName.read(created.batch, order.project))
+                        yield str(BatchName.read(created.batch, spec.project))
 
 
 def _called_at_gemini(settings: Settings, text: str, label: str | None, name: str) -> list[str]:
@@ -125,7 +124,7 @@ def _called_at_gemini(settings: Settings, text: str, label: str | None, name: st
     called = list[str]()
     try:
         for project in choose_projects(settings, label):
-            with open_batches(settings, project) as batches:
+            with open_client(settings, project) as batches:
                 if name and BatchName.read(name).project == project.name and _has(batches, name):
                     return [name]
                 called += [

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
+from receiver.cli.env_file import complete_environment, loaded_environment
 from receiver.errors import ReceiverError, SettingsError
 from receiver.settings.settings import VARIABLES, Settings, read_settings
 from receiver.telemetry.logs import set_up_logs
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Command(click.Command):
-    """A command with examples, which prints our own errors as one paragraph, not a traceback.
+    """A command with examples, which reads `.env` first and prints our own errors plainly.
 
     `examples` are arguments as a person types them after the command's name.
     """
@@ -28,6 +29,17 @@ class Command(click.Command):
         with formatter.section("Examples"):
             for example in self.examples:
                 formatter.write(f"  {ctx.command_path} {example}".rstrip() + "\n")
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        if parent is not None:
+            complete_environment(parent)  # now, since options may take variables as defaults
+        return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -81,8 +93,15 @@ def warn_of_unknown(settings: Settings) -> None:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings of this process, with its logs set up."""
+    """The settings of this process, with its logs set up.
+
+    Raises SettingsError, whose message says where settings were looked for, and EnvFileError.
+    """
+    note = loaded_environment().note
     given = {name: value for name, value in overrides.items() if value is not None}
-    settings = read_settings(os.environ, **given)
+    try:
+        settings = read_settings(os.environ, **given)
+    except SettingsError as error:
+        raise SettingsError(f"{error}\n{note}") from None
     set_up_logs(settings.log_level, settings.log_format)
     return settings

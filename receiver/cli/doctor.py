@@ -1,7 +1,6 @@
 """`doctor`: is everything in place?"""
 
 import platform
-import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,34 +12,33 @@ import msgspec
 import redis
 
 from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.env_file import loaded_environment
 from receiver.cli.output import printable
 from receiver.cli.progress import Progress, show_progress
 from receiver.errors import (
-    AlreadyStoredError,
     GeminiError,
     InboxUnavailableError,
     NoticeError,
     ReceiverError,
-    StorageError,
     UnfitRedisError,
 )
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
-from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_diagnosis import find_problems
-from receiver.gemini.webhook_setup import open_webhooks, wanted_of
+from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import MAX_OFFSET_S, examine, find_write_obstacle
 from receiver.notices.http_client import find_addresses
 from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.outputs.models import model_warnings
+from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.projects import API_KEY, Project
 from receiver.settings.redis_urls import is_checked
 from receiver.settings.settings import Settings
-from receiver.settings.web_urls import without_credentials
 from receiver.status.next_steps import find_process_steps, find_webhook_steps
-from receiver.status.overview import take_overview
-from receiver.storage import describe_location, open_storage
+from receiver.status.overview_queries import take_overview
+from receiver.storage import open_storage
+from receiver.storage.probe import probe_storage
 
 LATEST_BATCHES = 100  # one page of the list
 
@@ -58,7 +56,7 @@ def _check_redis(settings: Settings) -> Iterator[Check]:
     refusal = next((finding.text for finding in findings if finding.level == "refuse"), obstacle)
     if refusal:
         raise UnfitRedisError(refusal)
-    redis_url = without_credentials(settings.redis_url)
+    redis_url = describe_redis(settings.redis_url)
     said = [finding.text for finding in findings]
     if not is_checked(settings.redis_url):
         said.append("its certificate is not checked")
@@ -91,27 +89,12 @@ def _check_processes(settings: Settings) -> Iterator[Check]:
 
 
 def _check_storage(settings: Settings) -> Iterator[Check]:
-    """Write, create once, read and delete a probe object."""
     storage = open_storage(settings.storage_url)
-    name, data = f"_doctor/{secrets.token_hex(8)}", b"probe\n"
-    storage.create(name, data)
-    try:
-        storage.create(name, data)
-    except AlreadyStoredError:
-        pass
-    else:
-        raise StorageError(
-            "the storage created one object twice: two workers could commit one batch"
-        )
-    try:
-        if storage.read(name) != data:
-            raise StorageError("the storage did not give back what was written")
-    finally:
-        storage.delete(name)
+    probe_storage(storage)
     is_told = storage.tells_case_apart()
     capitals = "kept" if is_told else "encoded, since it takes Key and key for one name"
     detail = (
-        f"answers go to {describe_location(settings.storage_url)}, which writes, reads, creates"
+        f"answers go to {describe_storage(settings.storage_url)}, which writes, reads, creates"
         f" once and deletes; capitals in names are {capitals}"
     )
     yield Check("storage", ok=True, detail=detail)
@@ -124,7 +107,7 @@ def _check_gemini(settings: Settings) -> Iterator[Check]:
         variable = project.variable(API_KEY)
         try:
             with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
-                offset_s = probe_gemini(gemini)
+                offset_s = gemini.measure_clock_offset_s()
         except GeminiError as error:
             yield Check("gemini key", ok=False, detail=f"{variable}: {error}")
             continue
@@ -178,7 +161,9 @@ def _check_webhooks(settings: Settings) -> Iterator[Check]:
     for project in settings.projects.values():
         try:
             with open_webhooks(settings, project) as client:
-                problems = find_problems(list(client.list()), wanted_of(settings, project, None))
+                problems = find_problems(
+                    list(client.list()), wanted_webhook(settings, project, None)
+                )
         except GeminiError as error:
             wrong, kinds = [f"could not be checked: {error}"], None
         else:
@@ -207,7 +192,7 @@ def _webhook_steps(
     web = overview.web
     if kinds is not None:  # a process with another PUBLIC_URL judges by that
         url = settings.public_url
-        web = [one.as_seen_now(project.name, kinds) if one.url == url else one for one in web]
+        web = [one.updated_by(project.name, kinds) if one.url == url else one for one in web]
     for step in find_webhook_steps([project.name], web, overview.dynamic):
         yield Check("next step", ok=True, detail=step, warning=True)
 
@@ -277,7 +262,8 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
 
 
 def _examine(settings: Settings, bar: Progress) -> Iterator[Check]:
-    yield Check("settings", ok=True, detail="complete")
+    where = loaded_environment().note.removesuffix(".")
+    yield Check("settings", ok=True, detail=f"complete. {where}")
     for text in settings.unknown:
         yield Check("settings", ok=True, detail=text, warning=True)
     for name, check in CHECKS.items():

@@ -20,7 +20,7 @@ from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.manifest import Cost
 from receiver.outputs.paths import batch_folder
-from receiver.storage import describe_location
+from receiver.settings.locations import describe_storage
 
 NOTHING = "-"
 UNKNOWN = "unknown"
@@ -146,7 +146,7 @@ def show_batch(batch: str, *, as_json: bool) -> None:
     for label, text in entry_lines(entry):
         click.echo(f"{label:<9} {printable(text)}")
     if entry.state == "done" and not entry.summary.expired:
-        click.echo(f"folder    {describe_location(settings.storage_url, batch_folder(name))}")
+        click.echo(f"folder    {describe_storage(settings.storage_url, batch_folder(name))}")
     for step in entry.timeline:
         line = f"{show_moment(step.time_ms)}  {step.what:<11} {printable(step.detail)}"
         click.echo(line.rstrip())

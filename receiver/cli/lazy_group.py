@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.settings is not None:
-            with formatter.section("Settings, which come from the environment"):
+            with formatter.section("Settings, which come from the environment, else from .env"):
                 formatter.write_dl(_load(self.settings)(), col_max=28)
         super().format_epilog(ctx, formatter)
 

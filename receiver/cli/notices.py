@@ -97,7 +97,7 @@ def show_notice(notice: str, *, as_json: bool) -> None:
     for label, value in (described | {"host": described["host"] or GONE}).items():
         shown = show_moment(value) if label.endswith("_ms") and isinstance(value, int) else value
         text = "-" if shown in ("", None) else printable(str(shown))
-        click.echo(f"{label.removesuffix('_ms'):<7} {text}")
+        click.echo(f"{label.removesuffix('_ms'):<8} {text}")
 
 
 def _choose(

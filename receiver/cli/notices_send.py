@@ -15,7 +15,7 @@ from receiver.inbox.redis import connect
 from receiver.notices.dispatcher import send, send_due
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import describe_manifest
-from receiver.notices.queue import Claimed
+from receiver.notices.queue import ClaimedNotice
 from receiver.settings.notice_targets import NoticeSettings, Target
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
@@ -115,7 +115,9 @@ def try_targets(ctx: click.Context, *, as_json: bool) -> None:
 
 def _try(settings: NoticeSettings, target: Target) -> NoticeTrial:
     now_ms = int(time.time() * 1000)
-    notice = Claimed(f"{target.digest}/msg_test{now_ms}", "", "receiver.test", "", {}, now_ms, 0)
+    notice = ClaimedNotice(
+        f"{target.digest}/msg_test{now_ms}", "", "receiver.test", "", {}, now_ms, 0
+    )
     try:
         answer = send(settings, target, notice)
     except NoticeError as error:

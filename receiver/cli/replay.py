@@ -21,7 +21,7 @@ from receiver.cli.projects import (
 )
 from receiver.cli.time_options import Moment
 from receiver.gemini.operations import Batch, Unread
-from receiver.gemini.project_client import ProjectClient, open_batches
+from receiver.gemini.project_client import ProjectClient, open_client
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.recovery import manual_actions
@@ -165,7 +165,7 @@ def _store_again(settings: Settings, names: Sequence[str], *, dry_run: bool, as_
             for name in names_of(project, names):
 
                 def ask(project: Project, name: str = name) -> str:
-                    with open_batches(settings, project) as batches:
+                    with open_client(settings, project) as batches:
                         manual_actions.store_again(batches, client, name, dry_run=dry_run)
                     return name
 
@@ -196,7 +196,7 @@ def _replay(
 
         def replay_project(project: Project) -> ReplayCounts:
             own = names_of(project, names) if choice.is_named else None
-            with open_batches(settings, project) as batches:
+            with open_client(settings, project) as batches:
                 return _replay_project(batches, storage, readmission, own, choice)
 
         parts, failures = go_through(projects, replay_project)

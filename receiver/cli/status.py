@@ -1,4 +1,4 @@
-"""`status`: the whole service on one screen."""
+"""`status`: how things stand, on one screen."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,19 @@ from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.redis import connect
 from receiver.notices.outbox import OutboxStatus
 from receiver.recovery.running_batches import RunningNow
+from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.projects import DEFAULT
-from receiver.status.overview import LastLook, Overview, describe_outage, take_overview
+from receiver.settings.settings import Settings
+from receiver.status.overview import LeasedBatch, Overview, ProjectStatus
+from receiver.status.overview_queries import take_overview
+from receiver.status.problems import describe_outage
+
+NONE_SEEN = "none was seen lately"
+REGISTRATION = {
+    True: "a webhook is registered",
+    False: "no webhook is registered",
+    None: "webhook unknown",
+}
 
 
 @command("status", "", "--json")
@@ -22,48 +33,36 @@ from receiver.status.overview import LastLook, Overview, describe_outage, take_o
 def status(ctx: click.Context, *, as_json: bool) -> None:
     """Show how things stand on one screen.
 
-    That is the inbox, the processes, the last deliveries and reconcile runs, buried and waiting
-    batches. Exit code 1 when a problem needs attention: no worker or no web process is running, a
-    project has no webhook or no secret, a webhook has a fault, a batch is buried, a notice is dead,
-    an outage lasts, or Redis takes no writes or may lose data. What nobody knows is listed as
-    unknown, and does not change the exit code.
+    Exit code 1 when a problem needs attention: no worker or no web process is running, a project
+    has no webhook or no secret, a webhook is not as it should be, a batch is buried, a notice is
+    dead, an outage lasts, or Redis takes no writes or may lose what it is given. What is not known
+    is listed as unknown, and changes no exit code.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:
         overview = take_overview(client, settings.projects)
+
     if as_json:
         click.echo(msgspec.json.encode(overview))
     else:
-        for label, text in _lines(overview):
+        for label, text in _lines(overview, settings):
             click.echo(f"{label:<10} {printable(text)}")
+
     for need in overview.needs:
         click.echo(printable(need), err=True)
     if overview.needs:
         ctx.exit(1)
 
 
-def _lines(overview: Overview) -> Iterator[tuple[str, str]]:
+def _lines(overview: Overview, settings: Settings) -> Iterator[tuple[str, str]]:
     yield "inbox", _inbox(overview)
-    for held in overview.leased:
-        worker = held.worker or "a worker that has stopped or just started"
-        yield "leased", f"{held.batch} for {_age(held.for_s)} by {worker}"
+    yield "redis", describe_redis(settings.redis_url)
+    for problem in overview.redis:
+        yield "redis", problem.text
+    yield "storage", describe_storage(settings.storage_url)
     yield from _process_lines(overview)
-    for one in overview.deliveries:
-        about = one.batch or one.cause or one.event
-        yield "delivery", f"{show_moment(one.time_ms)} {one.verdict} {one.scheme or '-'} {about}"
-    for outage in overview.outages:
-        yield "waiting", describe_outage(outage, overview.now_ms)
-    for lost in overview.last_buried:
-        since = f"{_age(lost.age_s)} ago, after {lost.attempts} attempts"
-        yield "buried", f"{lost.batch} {since}: {shorten(lost.cause)}"
-    counted = ", ".join(f"{name} {count:,}" for name, count in overview.counters.items())
-    yield "counters", counted or "no batch was counted as missed or unbalanced"
-    for look in overview.looks:
-        yield "reconcile", _reconcile(look)
-    for running in overview.running:
-        yield "at Gemini", _running(running)
-    if overview.notices.waiting or overview.notices.dead:
-        yield "notices", _notices(overview.notices)
+    yield from _batch_lines(overview)
+    yield from _gemini_lines(overview)
     yield from _verdict_lines(overview)
 
 
@@ -71,32 +70,58 @@ def _process_lines(overview: Overview) -> Iterator[tuple[str, str]]:
     for process in overview.web:
         yield "web", _web(process)
     if not overview.web:
-        yield "web", "none is running"
+        yield "web", NONE_SEEN
     for worker in overview.workers:
         yield "worker", _worker(worker)
     if not overview.workers:
-        yield "worker", "none is running"
+        yield "worker", NONE_SEEN
+
+
+def _batch_lines(overview: Overview) -> Iterator[tuple[str, str]]:
+    for leased in overview.leased:
+        yield "leased", _leased(leased)
+    for outage in overview.outages:
+        yield "waiting", describe_outage(outage, overview.now_ms)
+    for buried in overview.last_buried:
+        ended = f"{_age(buried.age_s)} ago, after {buried.attempts} attempts"
+        yield "buried", f"{buried.batch} {ended}: {shorten(buried.cause)}"
+    for one in overview.deliveries:
+        about = one.batch or one.cause or one.event
+        yield "delivery", f"{show_moment(one.time_ms)} {one.verdict} {one.scheme or '-'} {about}"
+    if overview.notices.waiting or overview.notices.dead:
+        yield "notices", _notices(overview.notices)
+
+
+def _gemini_lines(overview: Overview) -> Iterator[tuple[str, str]]:
+    counted = ", ".join(f"{name} {count:,}" for name, count in overview.counters.items())
+    yield "counters", counted or "no batch was counted as missed or unbalanced"
+    for project in overview.projects:
+        yield "reconcile", _reconcile_run(project)
+    for running in overview.running:
+        yield "at Gemini", _running(running)
 
 
 def _verdict_lines(overview: Overview) -> Iterator[tuple[str, str]]:
-    for finding in overview.redis:
-        yield "redis", finding.text
     for unknown in overview.unknown:
         yield "unknown", unknown
     yield "in short", overview.headline
 
 
 def _inbox(overview: Overview) -> str:
-    oldest_s = overview.oldest_due_s
-    oldest = "" if oldest_s is None else f", the oldest for {_age(oldest_s)}"
-    due = f"{overview.due:,} due{oldest}"
+    oldest = overview.oldest_due_s
+    due = f"{overview.due:,} due" + ("" if oldest is None else f", the oldest for {_age(oldest)}")
     pending = f"{overview.open:,} open, {len(overview.leased):,} leased ({due})"
     return f"{pending}, {overview.buried:,} buried, {overview.done:,} done"
 
 
+def _leased(leased: LeasedBatch) -> str:
+    by = leased.worker or "an unknown worker, which just started or was killed"
+    return f"{leased.batch} for {_age(leased.for_s)} by {by}"
+
+
 def _worker(worker: LiveWorker) -> str:
-    seen = "" if worker.heard_s is None else f", seen {_age(worker.heard_s)} ago"
     batch = f" with {worker.batch}" if worker.batch else ""
+    seen = "" if worker.heard_s is None else f", last heartbeat {_age(worker.heard_s)} ago"
     return f"{worker.name} on {worker.host} (process {worker.pid}): {worker.state}{batch}{seen}"
 
 
@@ -106,43 +131,39 @@ def _web(process: WebProcess) -> str:
 
 
 def _served(one: ServedProject) -> str:
-    registered = {
-        True: "a webhook is registered",
-        False: "no webhook is registered",
-        None: "webhook unknown",
-    }
-    count = one.secrets
-    secrets = f"{count} secret{'s' if count > 1 else ''}" if count else "no secret"
-    return f"{one.project or DEFAULT} with {secrets}, {registered[one.is_registered]}"
+    secrets = f"{one.secrets or 'no'} secret{'s' if one.secrets > 1 else ''}"
+    return f"{one.project or DEFAULT} with {secrets}, {REGISTRATION[one.is_registered]}"
 
 
-def _reconcile(look: LastLook) -> str:
-    project = look.project or DEFAULT
-    if look.began_s is None:
-        return f"{project}: there was no run yet"
-    ended = ", and failed or still goes on" if look.failed else ""
-    complete = "no run was complete yet"
-    if look.complete_s is not None:
-        complete = f"the last complete one {_age(look.complete_s)} ago"
-    return f"{project}: the last run began {_age(look.began_s)} ago{ended}; {complete}"
+def _reconcile_run(project: ProjectStatus) -> str:
+    label = project.project or DEFAULT
+    if project.began_s is None:
+        return f"{label}: there was no reconcile run yet"
+    failed = ", which failed or has not ended" if project.failed else ""
+    if project.complete_s is None:
+        complete = "none has seen the whole list yet"
+    else:
+        complete = f"the whole list was seen {_age(project.complete_s)} ago"
+    return f"{label}: the last run began {_age(project.began_s)} ago{failed}; {complete}"
 
 
 def _running(running: RunningNow) -> str:
-    """What has not ended, as of the last reconcile run."""
-    project = running.project or DEFAULT
+    """What has not ended at Gemini, as of the last reconcile run."""
     seen = f"{running.count:,} not ended when the list was seen {_age(running.seen_s)} ago"
+    text = f"{running.project or DEFAULT}: {seen}"
     if not running.batches:
-        return f"{project}: {seen}"
+        return text
+
     oldest = running.batches[0]
     age = "of unknown age" if oldest.age_s is None else f"for {_age(oldest.age_s)}"
-    first = f"the oldest is {oldest.batch}, {oldest.state} {age}"
-    return f"{project}: {seen}, {running.overdue:,} overdue; {first}"
+    name = f"{oldest.display_name} ({oldest.batch})" if oldest.display_name else oldest.batch
+    return f"{text}, {running.overdue:,} overdue; the oldest is {name}, {oldest.state} {age}"
 
 
 def _notices(notices: OutboxStatus) -> str:
-    due_s = notices.oldest_due_s
-    late = "" if due_s is None else f", the oldest due for {_age(due_s)}"
-    return f"{notices.waiting:,} waiting{late}, {notices.dead:,} dead"
+    oldest = notices.oldest_due_s
+    due = "" if oldest is None else f", the oldest due for {_age(oldest)}"
+    return f"{notices.waiting:,} waiting{due}, {notices.dead:,} dead"
 
 
 def _age(seconds: int) -> str:

@@ -12,8 +12,9 @@ from receiver.inbox.redis import connect
 from receiver.outputs.judgement import Judgement
 from receiver.outputs.manifest import Manifest, read_manifest
 from receiver.outputs.paths import batch_folder, manifest_name
+from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
-from receiver.storage import Storage, describe_location
+from receiver.storage import Storage
 
 
 def read_record(storage: Storage, name: str) -> bytes | None:
@@ -42,7 +43,7 @@ def parse_record(name: str, data: bytes) -> Manifest:
 
 def locate_answers(settings: Settings, template: str, name: str) -> str:
     """Where the answers of a batch are: a path or URL with the fields of OUTPUT_TEMPLATE."""
-    return describe_location(settings.storage_url, template.replace("{batch}", batch_folder(name)))
+    return describe_storage(settings.storage_url, template.replace("{batch}", batch_folder(name)))
 
 
 def advise_next(judgement: Judgement, name: str, followers: Sequence[str]) -> str | None:

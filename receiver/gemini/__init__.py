@@ -1,0 +1,1 @@
+"""Gemini's API: batches, files, models and webhooks of a project."""

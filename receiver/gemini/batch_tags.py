@@ -1,8 +1,8 @@
-"""Pure: the tag in a batch's display name that proves which call created it.
+"""The tag in a batch's display name that identifies the call which created it. Pure.
 
-Of what a create call sends with inline requests, Gemini shows only the display name again, and a name alone proves
-nothing: two inputs may share it. The tag stands behind the name that the user gave. It is added where a batch is
-created and split off where Gemini's answer is read, so that nobody else here ever sees it.
+Of a create call with inline requests Gemini shows only the display name again, and two inputs may
+have the same. So a tag is appended to the user's name when a batch is created, and split off when
+Gemini's answer is read: the rest of the code never sees it.
 """
 
 import re
@@ -14,12 +14,12 @@ _TAGGED = re.compile(
 
 
 def new_tag(submission_id: str, part: int) -> str:
-    """A tag for one call: whose batch it creates, and a number that no other call has, on any machine."""
+    """A tag for one call: submission, part, and a random number against repeated calls."""
     return f"{submission_id}.{part}.{secrets.token_hex(6)}"
 
 
 def add_tag(name: str, tag: str) -> str:
-    """The display name that Gemini gets.
+    """The display name to send to Gemini.
 
     >>> add_tag("evening", "5d41402abc4b2a76b971.1.0123456789ab")
     'evening [gbr:5d41402abc4b2a76b971.1.0123456789ab]'
@@ -28,7 +28,7 @@ def add_tag(name: str, tag: str) -> str:
 
 
 def split_tag(display_name: str | None) -> tuple[str | None, str | None]:
-    """The name that the user gave, and the tag behind it; None where there is none.
+    """The name that the user gave and the tag, each None if missing.
 
     >>> split_tag("evening [gbr:5d41402abc4b2a76b971.1.0123456789ab]")
     ('evening', '5d41402abc4b2a76b971.1.0123456789ab')

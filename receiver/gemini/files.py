@@ -1,27 +1,25 @@
-"""Gemini's Files API: inputs on their way up, and what they leave behind.
+"""Gemini's Files API: resumable uploads of inputs, reading and deleting of files.
 
-The protocol is described in https://ai.google.dev/api/files; the bytes go to an address that the API names,
-without the key.
+The protocol is described in https://ai.google.dev/api/files. The bytes go to an upload URL that the
+API names, without the API key.
 """
 
 import base64
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from gzip import GzipFile
 from typing import IO
-from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from receiver.errors import GeminiError
 from receiver.gemini.transport import Transport, decode, said_under_200
+from receiver.http import httpx
 
 CHUNK_BYTES = 8 * 1024 * 1024  # a multiple of the 256 KiB that the API asks for
-PAGE_SIZE = 100
-TRIES = 5  # of one chunk, each from where the API stands
+MAX_TRIES = 5  # in a row without progress
 FIRST_WAIT_S = 1.0
 HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 FILE_NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -29,7 +27,7 @@ FILE_NAME = re.compile(r"files/[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class File:
-    """A file that the project keeps at Gemini, for 48 hours."""
+    """A file of the project at Gemini, which keeps it for 48 hours."""
 
     name: str  # "files/<id>"
     display_name: str | None
@@ -38,7 +36,7 @@ class File:
     source: str  # UPLOADED, GENERATED or REGISTERED
     created: str | None  # RFC 3339
     expires: str | None
-    sha256: str | None = None  # hex, as far as the API says
+    sha256: str | None = None  # hex; None where the API does not say
 
 
 class _File(msgspec.Struct, rename="camel"):
@@ -54,11 +52,6 @@ class _File(msgspec.Struct, rename="camel"):
 
 class _Uploaded(msgspec.Struct):
     file: _File
-
-
-class _Page(msgspec.Struct, rename="camel"):
-    files: list[_File] = []
-    next_page_token: str = ""
 
 
 def _read_file(file: _File) -> File:
@@ -77,7 +70,7 @@ def _read_file(file: _File) -> File:
 
 
 def _read_hash(text: str) -> str | None:
-    """The API gives the base64 of the hex digits; where that ever changes, it says nothing to us."""
+    """The hash in hex, of which the API gives the base64; None in any other form."""
     try:
         digits = base64.b64decode(text, validate=True).decode("ascii")
     except ValueError:
@@ -89,7 +82,7 @@ class Files:
     """One project's files. Every call raises GeminiError."""
 
     def __init__(self, transport: Transport, first_wait_s: float = FIRST_WAIT_S) -> None:
-        """`first_wait_s`: seconds before a broken upload is taken up again; each further wait doubles."""
+        """`first_wait_s`: before a broken upload is resumed; each further wait doubles."""
         self._transport, self._first_wait_s = transport, first_wait_s
 
     def upload(
@@ -97,30 +90,32 @@ class Files:
         data: IO[bytes] | GzipFile,
         size_bytes: int,
         display_name: str,
-        progress: Callable[[int], None] = lambda _: None,
+        on_progress: Callable[[int], None] = lambda _: None,
     ) -> File:
-        """Send so many bytes of a seekable file of JSON lines.
+        """Upload a seekable file of JSON lines, and resume where the connection breaks.
 
-        Goes on where the connection broke; `progress` hears how many bytes have arrived.
+        `on_progress` gets the number of bytes that have arrived.
         """
         url = self._begin(size_bytes, display_name)
         upload = _Upload(self._transport, url, display_name, self._first_wait_s)
-        offset = faults = 0
-        while faults < TRIES:
+        offset = failures = 0
+
+        while failures < MAX_TRIES:
             data.seek(offset)
             chunk = data.read(min(CHUNK_BYTES, size_bytes - offset))
             is_last = offset + len(chunk) >= size_bytes
             finished = upload.send(chunk, offset, is_last=is_last)
             if finished is not None:
-                progress(size_bytes)
+                on_progress(size_bytes)
                 return finished
-            faults = faults + 1 if upload.received == offset else 0
+            failures = failures + 1 if upload.received == offset else 0
             offset = offset + len(chunk) if upload.received is None else upload.received
-            progress(offset)
-        raise GeminiError(f"{upload.what} came no further in {TRIES} tries", retryable=True)
+            on_progress(offset)
+
+        raise GeminiError(f"{upload.what} made no progress in {MAX_TRIES} tries", retryable=True)
 
     def _begin(self, size_bytes: int, display_name: str) -> str:
-        """Announce an upload. Gives the address for its bytes."""
+        """Start an upload. Gives the URL for its bytes."""
         headers = {
             "x-goog-upload-protocol": "resumable",
             "x-goog-upload-command": "start",
@@ -137,37 +132,21 @@ class Files:
         answer = self._transport.send_bytes(
             "POST", url, what, msgspec.json.encode({"file": about}), headers
         )
-        address: str = answer.headers.get("x-goog-upload-url", "")
-        if not address.startswith("https://") and not self._transport.is_ours(httpx.URL(address)):
+        upload_url: str = answer.headers.get("x-goog-upload-url", "")
+        is_ours = self._transport.is_ours(httpx.URL(upload_url))
+        if not upload_url.startswith("https://") and not is_ours:
             said = said_under_200(answer.content, self._transport.key)
             raise GeminiError(
                 f"Gemini named no address over https for {what}{said and f' ({said})'}"
             )
-        return address
+        return upload_url
 
     def get(self, name: str) -> File:
-        """One file. Files that a batch made can't be asked for: their names are too long for the API."""
+        """One uploaded file. The API takes no names of result files, which are too long for it."""
         return _read_file(decode(self._transport.get(_path(name), name), _File, name))
 
-    def list(self) -> Iterator[File]:
-        """Every file of the project, page by page."""
-        token, seen = "", set[str]()
-        while token not in seen:
-            seen.add(token)
-            query = f"files?pageSize={PAGE_SIZE}" + (
-                f"&pageToken={quote(token, safe='')}" if token else ""
-            )
-            page = decode(
-                self._transport.get(query, "the list of files"), _Page, "the list of files"
-            )
-            yield from (_read_file(file) for file in page.files)
-            token = page.next_page_token
-            if not token:
-                return
-        raise GeminiError("Gemini's list of files goes in circles", retryable=True)
-
     def delete(self, name: str) -> None:
-        """Remove a file; what a batch made of it stays."""
+        """Delete a file. The results of its batch stay."""
         self._transport.send("DELETE", _path(name), name)
 
 
@@ -178,19 +157,21 @@ def _path(name: str) -> str:
 
 
 class _Upload:
-    """The bytes of one upload, which its address remembers."""
+    """One upload in chunks, whose state the API keeps."""
 
     def __init__(
         self, transport: Transport, url: str, display_name: str, first_wait_s: float
     ) -> None:
-        self._transport, self._url, self.what = transport, url, f"the upload of {display_name}"
+        self._transport = transport
+        self._url = url
         self._first_wait_s = first_wait_s
-        self.received: int | None = None  # what the API has, where it had to be asked
+        self.what = f"the upload of {display_name}"
+        self.received: int | None = None  # bytes at the API, if it had to be asked
 
     def send(self, chunk: bytes, offset: int, *, is_last: bool) -> File | None:
-        """Send a chunk; after a fault, ask how far the API is and let the caller go on from there.
+        """Send a chunk. Gives the file once it is complete.
 
-        Gives the file once it is whole.
+        After an error, `received` says from where the caller has to go on.
         """
         self.received = None
         command = "upload, finalize" if is_last else "upload"
@@ -204,7 +185,7 @@ class _Upload:
         return self._finished(answer)
 
     def _recover(self, error: GeminiError) -> File | None:
-        for attempt in range(TRIES):
+        for attempt in range(MAX_TRIES):
             time.sleep(error.retry_after_s or self._first_wait_s * 2**attempt)
             try:
                 answer = self._transport.send_keyless(
@@ -215,6 +196,7 @@ class _Upload:
                     raise
                 error = again
                 continue
+
             received = answer.headers.get("x-goog-upload-size-received", "")
             if received.isdecimal():
                 self.received = int(received)
@@ -231,8 +213,6 @@ class _Upload:
         if said or status not in ("final", "active"):
             why = said or (f"its status is {status[:40]!r}" if status else "no status")
             raise GeminiError(f"Gemini ended {self.what} without a file ({why})")
-        return (
-            _read_file(decode(answer.content, _Uploaded, self.what).file)
-            if status == "final"
-            else None
-        )
+        if status == "active":
+            return None
+        return _read_file(decode(answer.content, _Uploaded, self.what).file)

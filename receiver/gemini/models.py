@@ -1,4 +1,4 @@
-"""Gemini's models, as far as a batch needs to know them: https://ai.google.dev/api/models."""
+"""Gemini's models, as far as batches concern them: https://ai.google.dev/api/models."""
 
 import re
 from collections.abc import Iterator
@@ -7,11 +7,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from receiver.gemini.paging import list_items
 from receiver.gemini.transport import Transport, decode
 
 MODEL_NAME = re.compile(r"(models|tunedModels)/[A-Za-z0-9._-]{1,128}")
-PAGE_SIZE = 1000  # the most that one page takes
-MAX_PAGES = 20
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Model:
     """A model that an API key may use."""
 
     name: str  # "models/<id>" or "tunedModels/<id>"
-    methods: frozenset[str]  # such as batchGenerateContent; empty where Gemini does not say
+    methods: frozenset[str]  # such as batchGenerateContent; empty if Gemini does not say
 
 
 class _Model(msgspec.Struct, rename="camel"):
@@ -27,38 +26,24 @@ class _Model(msgspec.Struct, rename="camel"):
     supported_generation_methods: list[str] = []
 
 
-class _Page(msgspec.Struct, rename="camel"):
-    models: list[_Model] = []
-    next_page_token: str = ""
-
-
 def full_model_name(model: str) -> str:
-    """The name with its collection; `models` where none is said."""
+    """The name with its collection, which is "models" unless the name has one."""
     return model if "/" in model else f"models/{model}"
 
 
 class Models:
-    """What a project's key may use. Every call raises GeminiError."""
+    """The models that an API key may use. Every call raises GeminiError."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def get(self, name: str) -> Model:
-        """One model by its full name. Raises NotFoundError when the key sees none."""
+        """One model by its full name. Raises NotFoundError if the key sees none."""
         return _read(decode(self._transport.get(quote(name), f"model {name}"), _Model, name))
 
     def list(self) -> Iterator[Model]:
-        """The models, page by page; those that a project tuned are not among them."""
-        token, what = "", "the list of models"
-        for _ in range(MAX_PAGES):
-            query = f"models?pageSize={PAGE_SIZE}" + (
-                f"&pageToken={quote(token, safe='')}" if token else ""
-            )
-            page = decode(self._transport.get(query, what), _Page, what)
-            yield from (_read(model) for model in page.models)
-            token = page.next_page_token
-            if not token:
-                return
+        """Every model but those that the project has tuned."""
+        return map(_read, list_items(self._transport, "models", _Model))
 
 
 def _read(model: _Model) -> Model:

@@ -1,7 +1,8 @@
-"""Reads Gemini's descriptions of batches. Pure.
+"""Parses Gemini's descriptions of batches. Pure.
 
-What the API answers is described in https://ai.google.dev/api/batch-api. Fields can be strings, numbers, absent or new,
-so each is read with tolerance, and each batch by itself: what can't be read says nothing about the others.
+They are described in https://ai.google.dev/api/batch-api. Fields can be strings, numbers, absent or
+new, so each is read tolerantly, and each batch on its own: one that can't be read does not hide
+others.
 """
 
 import re
@@ -19,7 +20,7 @@ from receiver.gemini.batch_tags import split_tag
 TERMINAL_STATES = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 STATES_WITHOUT_OUTPUT = frozenset({"FAILED", "CANCELLED", "EXPIRED"})
 FILE_NAME = re.compile(r"files/[A-Za-z0-9_-]{1,128}")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 MAX_COUNT_DIGITS = 15  # no batch has so many requests; JSON's numbers are exact up to there
 MAX_SHOWN = 200
 INLINED = "inlined responses"
@@ -28,11 +29,10 @@ NOTHING = msgspec.Raw(b"null")
 
 @dataclass(frozen=True)
 class Stats:
-    """Requests of a batch by what became of them, as far as Gemini says; while a batch runs it may say nothing."""
+    """Requests of a batch by outcome, as far as Gemini says, which may not count while it runs."""
 
     succeeded: int = 0
     failed: int = 0
-    pending: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,13 @@ class Batch:
     ended: str | None
     requests: int | None  # batchStats.requestCount
     result_file: str | None  # "files/batch-<id>"
-    inlined: (
-        tuple[bytes, ...] | None
-    )  # one compact JSON object a response, numbers and escapes as sent
+    inlined: tuple[bytes, ...] | None  # a compact JSON object per response, otherwise as sent
     error_code: int | None
     error_message: str | None
-    stats: Stats = Stats()  # how far it is
+    stats: Stats = Stats()
     input_file: str | None = None  # "files/<id>"; None for inline requests
-    is_done: bool = False  # as Gemini says; a state may be new, and have no end that is known here
-    tag: str | None = None  # of the call of `batches submit` that created it
+    is_done: bool = False  # by Gemini's `done`, since its state may be one that is not known here
+    tag: str | None = None  # of the `batches submit` call that created it
 
     @property
     def is_terminal(self) -> bool:
@@ -68,7 +66,7 @@ class Batch:
 
     @property
     def results(self) -> int | None:
-        """Results that Gemini says there are: succeeded and failed requests, or all where it counts neither."""
+        """The number of results by Gemini's counts, or of all requests if it has none."""
         return self.stats.succeeded + self.stats.failed or self.requests
 
     @property
@@ -77,7 +75,7 @@ class Batch:
 
     @property
     def lacks_output(self) -> bool:
-        """Whether it has ended so that results must be there, but names none."""
+        """Whether it has ended in a way that must have results, but names none."""
         has_error = self.error_code is not None or self.error_message is not None
         is_without = self.state in STATES_WITHOUT_OUTPUT or (
             has_error and "SUCCEEDED" not in self.state
@@ -87,15 +85,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Unread:
-    """What a list of batches holds in a form that can't be read."""
+    """An entry in a list of batches that can't be read."""
 
-    name: str  # as far as Gemini says it: "batches/<id>", something else, or empty
+    name: str  # "batches/<id>", something else, or empty
     reason: str
-    tag: str | None = None  # as that of a Batch, where its display name shows one
+    tag: str | None = None  # as in a Batch
 
 
 def is_older(one: Batch | Unread, oldest: str) -> bool:
-    """Whether it was created before that moment, as far as Gemini says."""
+    """Whether it was created before an RFC 3339 time, as far as Gemini says."""
     return isinstance(one, Batch) and bool(one.created) and (one.created or "") < oldest
 
 
@@ -130,7 +128,7 @@ class _Operation(msgspec.Struct):
 
 
 def read_batch(operation: msgspec.Raw | bytes, name: str) -> Batch:
-    """A batch with its inlined responses; `name` is what it is called in errors. Raises UnreadableBatchError."""
+    """A batch with its inlined responses; `name` is for errors. Raises UnreadableBatchError."""
     found = _decode(bytes(operation), name)
     inlined = _find_inlined(found, name)
     rows = None if inlined is None else tuple(_compact(row) for row in inlined)
@@ -188,13 +186,12 @@ def _read(found: _Operation, name: str, inlined: tuple[bytes, ...] | None) -> Ba
         state=(_text(metadata.state) or "").rpartition("STATE_")[2] or "UNSPECIFIED",
         display_name=display_name,
         model=_text(metadata.model),
-        created=_read_moment(metadata.create_time),
-        ended=_read_moment(metadata.end_time),
+        created=_read_time(metadata.create_time),
+        ended=_read_time(metadata.end_time),
         requests=stats.count("requestCount"),
         stats=Stats(
             stats.count("successfulRequestCount") or 0,
             stats.count("failedRequestCount") or 0,
-            stats.count("pendingRequestCount") or 0,
         ),
         input_file=_text(_Fields(metadata.input_config).get("fileName")),
         result_file=_find_file(found, name),
@@ -207,7 +204,7 @@ def _read(found: _Operation, name: str, inlined: tuple[bytes, ...] | None) -> Ba
 
 
 def _outputs(found: _Operation) -> list[_Output]:
-    """Gemini says where results are in two places, or in one of them."""
+    """Where results are: Gemini says it in one place, or in two."""
     return [
         output for output in (found.metadata and found.metadata.output, found.response) if output
     ]
@@ -240,7 +237,7 @@ def _find_inlined(found: _Operation, name: str) -> list[msgspec.Raw] | None:
 
 
 def _read_rows(inlined: bytes, name: str) -> list[msgspec.Raw]:
-    """The API nests the list twice; a plain list is read as well."""
+    """The API nests the list in an object of the same name; a plain list is read too."""
     try:
         if inlined.startswith(b"["):
             return msgspec.json.decode(inlined, type=list[msgspec.Raw])
@@ -252,7 +249,7 @@ def _read_rows(inlined: bytes, name: str) -> list[msgspec.Raw]:
 
 
 def _compact(row: msgspec.Raw) -> bytes:
-    """A row on one line: the API prints with indentation. Only white space between tokens changes."""
+    """A row without the API's indentation. Only white space between tokens changes."""
     return msgspec.json.format(bytes(row), indent=-1)
 
 
@@ -261,7 +258,7 @@ def _shown(names: set[str]) -> str:
 
 
 class _Fields:
-    """The members of something that should be an object."""
+    """The members of what should be an object."""
 
     def __init__(self, found: object) -> None:
         self._found: dict[str, Any] = found if isinstance(found, dict) else {}
@@ -270,7 +267,7 @@ class _Fields:
         return self._found.get(name)
 
     def count(self, name: str) -> int | None:
-        """A number of requests, which the API writes as text; None for what is none."""
+        """A number of requests, which the API writes as text; None for anything else."""
         value = self.get(name)
         text = "" if isinstance(value, bool) else str(value)
         is_count = text.isascii() and text.isdecimal() and len(text) <= MAX_COUNT_DIGITS
@@ -281,21 +278,20 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _read_moment(value: object) -> str | None:
-    """A moment in UTC as the API writes it, so that two of them compare as text; None for what is none."""
+def _read_time(value: object) -> str | None:
+    """A time in UTC as the API writes it, so that they compare as text; None for anything else."""
     text = _text(value) or ""
-    if MOMENT.fullmatch(text):
+    if RFC3339.fullmatch(text):
         return text
     with suppress(ValueError, OverflowError):
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is not None:
+            return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return None
 
 
 def _read_error(value: object) -> tuple[int | None, str | None]:
     error = _Fields(value)
     code = error.get("code")
-    return code if isinstance(code, int) and not isinstance(code, bool) else None, _text(
-        error.get("message")
-    )
+    is_number = isinstance(code, int) and not isinstance(code, bool)
+    return code if is_number else None, _text(error.get("message"))

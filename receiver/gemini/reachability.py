@@ -1,24 +1,22 @@
-"""Whether a webhook endpoint of ours answers at the address that Gemini was told, asked the way Gemini would reach it.
+"""Probes whether a webhook endpoint of ours answers at the URL that Gemini sends to.
 
-No key and no signature goes there. What is posted is no JSON, and so no delivery: our endpoint says so with a 415
-before it judges anything, and counts and logs nothing. A header that would mark a probe could also hide forgeries.
+No key and no signature is sent. The body is not JSON, so our endpoint answers 415 before it judges,
+counts or logs anything. There is no header that marks a probe, since that could hide forgeries.
 """
 
-import httpx
-
-from receiver.gemini.transport import trusted_certificates
+from receiver.http import httpx, trusted_certificates
 from receiver.settings.web_urls import is_private_on_its_way, origin_of
 
 TIMEOUT = httpx.Timeout(10)
 PROBE, PROBE_TYPE = b"a probe of gemini-batch-receiver", "text/plain"
-OURS = (
-    httpx.codes.UNSUPPORTED_MEDIA_TYPE,
-    httpx.codes.UNAUTHORIZED,
-)  # the second where a proxy rewrites the type
+# What our endpoint answers; the second one where a proxy rewrites the content type.
+EXPECTED = (httpx.codes.UNSUPPORTED_MEDIA_TYPE, httpx.codes.UNAUTHORIZED)
 
 
 def find_obstacle(url: str, path: str) -> str | None:
-    """In words why deliveries to `url` would not arrive; None where they would. `path` is that of the webhook endpoint."""
+    """In words why deliveries to `url` would not arrive; None where they would. `path` is that of
+    the webhook endpoint.
+    """
     if not is_private_on_its_way(url):
         return "the address is not https: nothing was sent there"
     health = f"{url.removesuffix(path) if url.endswith(path) else origin_of(url)}/health"
@@ -36,7 +34,7 @@ def find_obstacle(url: str, path: str) -> str | None:
 
 
 def _status_of(client: httpx.Client, method: str, url: str) -> int:
-    """The status alone; the body is left unread, whatever its size."""
+    """The status. The body is not read, whatever its size."""
     content = PROBE if method == "POST" else None
     headers = {"content-type": PROBE_TYPE} if content else {}
     with client.stream(method, url, content=content, headers=headers) as answer:
@@ -44,12 +42,13 @@ def _status_of(client: httpx.Client, method: str, url: str) -> int:
 
 
 def _judge(status: int) -> str | None:
-    """What the answer to a POST that is no delivery says."""
-    if status in OURS:
+    """What is wrong, by the answer to the POST; None if nothing is."""
+    if status in EXPECTED:
         return None
     said = f"an unsigned POST gives {status} instead of 401 or 415"
     if status == httpx.codes.NOT_FOUND:
-        return f"{said}: the web process that runs there has no such endpoint; look at the path, or restart it"
+        advice = "look at the path, or restart it"
+        return f"{said}: the web process that runs there has no such endpoint; {advice}"
     if httpx.codes.is_success(status):
         return f"{said}: what answers there accepts anything, so it is not this receiver"
     if httpx.codes.is_redirect(status):

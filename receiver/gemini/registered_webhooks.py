@@ -1,4 +1,4 @@
-"""Webhooks as Gemini keeps them: what a registered one is, and what one should be told of. Pure."""
+"""Webhooks as they are registered at Gemini, and the events that they should subscribe. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -15,17 +15,19 @@ SHORTENED = re.compile(
 
 @dataclass(frozen=True)
 class SigningSecret:
-    """A secret that a webhook signs with, as far as Gemini shows it again."""
+    """A secret that a webhook signs with, of which Gemini shows the ends."""
 
     truncated: str  # "whsec_...MnM="
     expires: str | None  # RFC 3339; None for the one that stays
 
     def may_be(self, secret: Secret) -> bool | None:
-        """Whether the ends fit; what is between them is not shown. None where no end is shown in a known form.
+        """Whether the ends fit; what is between them is not shown. None where no end is shown in a
+        known form.
 
-        >>> SigningSecret("whsec_...NDU=", None).may_be(Secret(b"abcdefghijklmnopqrstuvwxyz-12345"))
+        >>> secret = Secret(b"abcdefghijklmnopqrstuvwxyz-12345")
+        >>> SigningSecret("whsec_...NDU=", None).may_be(secret)
         True
-        >>> SigningSecret("(hidden)", None).may_be(Secret(b"abcdefghijklmnopqrstuvwxyz-12345")) is None
+        >>> SigningSecret("(hidden)", None).may_be(secret) is None
         True
         """
         shown = SHORTENED.fullmatch(self.truncated)
@@ -40,7 +42,7 @@ class SigningSecret:
 
 @dataclass(frozen=True)
 class RegisteredWebhook:
-    """One registered webhook of a project. It holds no secret."""
+    """One registered webhook of a project, without its secrets."""
 
     id: str
     name: str | None

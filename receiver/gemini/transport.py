@@ -1,28 +1,26 @@
-"""How Gemini's API is called: one origin, one key, bounded answers, errors in words.
+"""Calls Gemini's API: bounded answers, and errors that say what to do.
 
-The key travels to the configured origin alone: redirects elsewhere are refused.
+The API key goes to the configured origin alone: redirects to other ones are refused.
 """
 
-import functools
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import httpx
 import msgspec
 
 from receiver.errors import AnswerTooLargeError, DownloadError, GeminiError, NotFoundError
+from receiver.http import httpx, retry_after_s, trusted_certificates
 
 KEY_HEADER = "x-goog-api-key"
 MAX_ANSWER_BYTES = 256 * 1024 * 1024  # inlined responses come twice in one answer
 ANSWER_DEADLINE_S = 120.0
 MAX_REDIRECTS = 3
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-NOT_OF_GEMINI = frozenset({402, 407})  # a bill or a proxy stands between
+NOT_OF_GEMINI = frozenset({402, 407})  # of billing or of a proxy
 KEY_SIGNS = (
     "API key",
     "has not been used in project",
@@ -31,74 +29,59 @@ KEY_SIGNS = (
     "leaked",
 )
 GONE: dict[int | None, str] = {
-    httpx.codes.FORBIDDEN: "the result file can't be read any more with this key: expired, or of another project",
+    httpx.codes.FORBIDDEN: (
+        "the result file can't be read any more with this key: expired, or of another project"
+    ),
     httpx.codes.NOT_FOUND: "the result file has expired or was deleted",
     httpx.codes.GONE: "the result file has expired or was deleted",
 }
 MAX_REFUSAL_BYTES = 64 * 1024
-MAX_RETRY_AFTER_S = 3600.0
 USUAL = httpx.Timeout(30, connect=10)
 SLOW = httpx.Timeout(120, connect=10)  # for a chunk of an upload
-UNSENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-)  # there was no connection to send it over
+# Errors before there was a connection to send the request over.
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 T = TypeVar("T")
 Trace = Callable[[str, Mapping[str, Any]], None]
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a `Retry-After` header, which may also be a date; nonsense gives None."""
-    text = headers.get("retry-after", "")
-    if text.isascii() and text.isdigit():
-        return min(float(text), MAX_RETRY_AFTER_S)
+def _read_error_body(body: bytes) -> dict[str, Any]:
+    """The error object in the body of an answer; empty if there is none."""
     try:
-        left_s = parsedate_to_datetime(text).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(left_s, 0.0), MAX_RETRY_AFTER_S)
+        error = msgspec.json.decode(body)["error"]
+    except (ValueError, KeyError, TypeError, RecursionError):  # msgspec's errors are ValueErrors
+        return {}
+    return error if isinstance(error, dict) else {}
 
 
 def _explain(status: int, body: bytes) -> str:
-    """The API's own words on an error, or nothing where it gave none."""
-    try:
-        error = msgspec.json.decode(body)["error"]
-        return f"{status} {error.get('status', '')}: {error.get('message', '')}"[:500]
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, RecursionError):
+    """The API's own message on an error, or the status alone."""
+    error = _read_error_body(body)
+    if not error:
         return f"{status} {httpx.codes.get_reason_phrase(status)}"
+    return f"{status} {error.get('status', '')}: {error.get('message', '')}"[:500]
 
 
 def said_under_200(body: bytes, key: str) -> str:
-    """The words of an error that comes in the body of an answer that is none; "" where there is none."""
-    try:
-        error = msgspec.json.decode(body)["error"]
-        return hide_key(
-            f"{error.get('status') or error.get('code') or ''}: {error['message']}"[:500], key
-        )
-    except (
-        msgspec.MsgspecError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        UnicodeDecodeError,
-    ):
+    """The message of an error in the body of a 200 answer; "" if there is none."""
+    error = _read_error_body(body)
+    if "message" not in error:
         return ""
+    kind = error.get("status") or error.get("code") or ""
+    return hide_key(f"{kind}: {error['message']}"[:500], key)
 
 
 def hide_key(text: str, key: str) -> str:
-    """Google repeats an API key in words such as "Consumer 'api_key:…' has been suspended"."""
+    """Google repeats the API key in messages like "Consumer 'api_key:…' has been suspended"."""
     return text.replace(key, "[API key]") if key else text
 
 
 def blames_key(said: str) -> bool:
-    """Whether a refusal is of the key or its project, and so not of the one thing that was asked for."""
+    """Whether a refusal is about the key or its project, not about what was asked for."""
     return any(sign in said for sign in KEY_SIGNS)
 
 
 def read_error(response: httpx.Response, what: str) -> GeminiError:
-    """The error that a refused call means. The response must have its request, and its body must have been read."""
+    """The error of a refused call. The response needs its request, and a body that was read."""
     status, key = response.status_code, response.request.headers.get(KEY_HEADER, "")
     said = hide_key(_explain(status, response.content), key)
     if status == httpx.codes.NOT_FOUND:
@@ -106,7 +89,10 @@ def read_error(response: httpx.Response, what: str) -> GeminiError:
             f"Gemini knows no {what} for this API key ({said})", status=status, fault="refused"
         )
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or blames_key(said):
-        hint = "check that GEMINI_API_KEY is right and of the project that made the batch (a named one has its own)"
+        hint = (
+            "check that GEMINI_API_KEY is right and of the project that made the batch"
+            " (a named one has its own)"
+        )
         return GeminiError(f"Gemini refused {what} ({said}): {hint}", status=status, retryable=True)
     is_passing = status in RETRYABLE_STATUS or status >= httpx.codes.INTERNAL_SERVER_ERROR
     return GeminiError(
@@ -119,19 +105,13 @@ def read_error(response: httpx.Response, what: str) -> GeminiError:
 
 
 def read_file_error(response: httpx.Response, name: str) -> GeminiError:
-    """Likewise, of a result file: a 403 may well mean that it has expired. What blames the key says nothing of it."""
+    """The same for a result file, for which a 403 may mean expired, unless it blames the key."""
     error = read_error(response, name)
     if error.status not in GONE or (
         error.status == httpx.codes.FORBIDDEN and blames_key(str(error))
     ):
         return error
     return DownloadError(f"{error}; {GONE[error.status]}", status=error.status, fault="refused")
-
-
-@functools.cache
-def trusted_certificates() -> ssl.SSLContext:
-    """What every connection of this process is checked against; reading it takes longer than a small batch."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 def _open_client(api_key: str, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.Client:
@@ -149,8 +129,19 @@ def _open_client(api_key: str, tls: ssl.SSLContext, limits: httpx.Limits) -> htt
     )
 
 
+@contextmanager
+def _translate_network_errors(what: str) -> Iterator[None]:
+    """Raise httpx's errors as GeminiError, which says whether the call was sent."""
+    try:
+        yield
+    except httpx.RequestError as error:
+        words = f"no answer from Gemini for {what}: {error!r}"
+        is_unsent = isinstance(error, UNSENT)
+        raise GeminiError(words, retryable=True, is_unsent=is_unsent) from error
+
+
 class Transport:
-    """One project's API. Use as a context manager, from one thread. Every call raises GeminiError."""
+    """One project's API, a context manager for one thread. Every call raises GeminiError."""
 
     def __init__(self, base_url: str, api_key: str, api_version: str) -> None:
         self.base_url, self.api_version, self.key = base_url, api_version, api_key
@@ -158,7 +149,8 @@ class Transport:
         self._origin = httpx.URL(base_url)
         tls = trusted_certificates()
         self._client = _open_client(api_key, tls, httpx.Limits())
-        # Each download has a connection of its own: its trace must tell of one before the first byte of the headers.
+        # Each download has a connection of its own, so that its trace gets the connection before
+        # the first byte of the headers.
         self._downloads = _open_client(api_key, tls, httpx.Limits(max_keepalive_connections=0))
 
     def __enter__(self) -> Self:
@@ -174,7 +166,7 @@ class Transport:
         self._downloads.close()
 
     def is_ours(self, url: httpx.URL) -> bool:
-        """Whether the key may travel there."""
+        """Whether the key may be sent there."""
         return (url.scheme, url.host, url.port) == (
             self._origin.scheme,
             self._origin.host,
@@ -185,15 +177,16 @@ class Transport:
     def stream(
         self, url: str, headers: Mapping[str, str], what: str, trace: Trace | None = None
     ) -> Iterator[httpx.Response]:
-        """A GET whose body is read by the caller; redirects within our origin are followed.
+        """A GET whose body the caller reads. Redirects within the origin are followed.
 
-        `trace` is httpx's extension of that name: it is told of the connection while it comes about.
+        `trace` is httpx's extension of that name, called while the connection is made.
         """
         client = self._downloads if trace else self._client
         request = client.build_request(
             "GET", url, headers=dict(headers), extensions={"trace": trace} if trace else {}
         )
-        try:
+
+        with _translate_network_errors(what):
             for _ in range(MAX_REDIRECTS + 1):
                 response = client.send(request, stream=True)
                 try:
@@ -202,27 +195,26 @@ class Transport:
                         return
                 finally:
                     response.close()
+
                 next_request = response.next_request
                 if next_request is None or not self.is_ours(next_request.url):
-                    words = f"Gemini redirected {what} to another origin; the API key does not follow there"
-                    raise GeminiError(words, fault="outside")
+                    words = "to another origin; the API key does not follow there"
+                    raise GeminiError(f"Gemini redirected {what} {words}", fault="outside")
                 request = next_request
-        except httpx.RequestError as error:
-            raise GeminiError(
-                f"no answer from Gemini for {what}: {error!r}", retryable=True
-            ) from error
+
         raise GeminiError(
             f"Gemini redirected {what} more than {MAX_REDIRECTS} times", fault="outside"
         )
 
     def get(self, path: str, what: str) -> bytes:
-        """The body of a GET below the API's version, of bounded size and within a deadline."""
+        """The body of a GET, with limits on size and time; `path` is below the API version."""
         return self.fetch(path, what).content
 
     def fetch(self, path: str, what: str) -> httpx.Response:
-        """The answer to a GET, as `get` reads it, with its headers."""
+        """Like `get`, with the headers."""
         deadline = time.monotonic() + ANSWER_DEADLINE_S
         body = bytearray()
+
         with self.stream(f"{self.root}/{path}", {}, what) as response:
             for chunk in response.iter_bytes():
                 body += chunk
@@ -233,6 +225,7 @@ class Transport:
                         f"Gemini's answer on {what} took over {ANSWER_DEADLINE_S:.0f} s",
                         retryable=True,
                     )
+
         plain = _plain(response.headers)
         answer = httpx.Response(
             response.status_code, headers=plain, content=bytes(body), request=response.request
@@ -242,23 +235,19 @@ class Transport:
         return answer
 
     def send(self, method: str, path: str, what: str, body: object = None) -> bytes:
-        """The body of the answer to a call that changes something; it is never sent twice."""
+        """Send a call that changes something, never twice. Gives the body of the answer."""
         content = b"" if body is None else msgspec.json.encode(body)
         return self.send_bytes(method, f"{self.root}/{path}", what, content, {}).content
 
     def send_keyless(
         self, url: str, what: str, content: bytes, headers: Mapping[str, str]
     ) -> httpx.Response:
-        """POST to an address that the API named, which needs no key and so gets none."""
-        try:
-            with httpx.Client(
-                verify=trusted_certificates(), timeout=SLOW, trust_env=False
-            ) as client:
-                response = client.post(url, content=content, headers=dict(headers))
-        except httpx.RequestError as error:
-            raise GeminiError(
-                f"no answer from Gemini for {what}: {error!r}", retryable=True
-            ) from error
+        """POST to a URL that the API named, without the key, which it does not need."""
+        with (
+            _translate_network_errors(what),
+            httpx.Client(verify=trusted_certificates(), timeout=SLOW, trust_env=False) as client,
+        ):
+            response = client.post(url, content=content, headers=dict(headers))
         if not response.is_success:
             raise read_error(response, what)
         return response
@@ -266,14 +255,10 @@ class Transport:
     def send_bytes(
         self, method: str, url: str, what: str, content: bytes, headers: Mapping[str, str]
     ) -> httpx.Response:
-        """The answer to one request with a body of ours, which must be OK."""
+        """Send one request with a body. Gives the answer if it is a success."""
         sent = {"content-type": "application/json", **headers}
-        try:
+        with _translate_network_errors(what):
             response = self._client.request(method, url, content=content, headers=sent)
-        except httpx.RequestError as error:
-            is_unsent = isinstance(error, UNSENT)
-            words = f"no answer from Gemini for {what}: {error!r}"
-            raise GeminiError(words, retryable=True, is_unsent=is_unsent) from error
         if response.is_redirect:
             raise GeminiError(
                 f"Gemini redirected {what}; what changes something is not sent elsewhere"
@@ -284,7 +269,7 @@ class Transport:
 
 
 def _plain(headers: httpx.Headers) -> dict[str, str]:
-    """Headers of a body that is already decoded."""
+    """The headers that are true of a body that is already decoded."""
     return {
         name: value
         for name, value in headers.items()
@@ -293,7 +278,7 @@ def _plain(headers: httpx.Headers) -> dict[str, str]:
 
 
 def decode(body: bytes, kind: type[T], what: str) -> T:
-    """An answer in its form. Raises GeminiError."""
+    """Decode an answer. Raises GeminiError."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:

@@ -1,43 +1,45 @@
-"""What a web process says of itself and of its projects' webhooks, for all who show how things stand. Pure.
+"""What web processes report on themselves and on their projects' webhooks. Pure.
 
-Only a web process judges a webhook: it alone has the secrets that deliveries are verified with, and knows its address.
+Only a web process can judge a webhook: it has the secrets that deliveries are verified with, and
+knows its URL. Commands and the status page show its report.
 """
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 
 import msgspec
 from msgspec.structs import replace
 
 from receiver.tolerant_json import tolerant_reader
 
+EVIDENCE_LASTS_S = 900.0  # an accepted delivery outweighs for so long what Gemini shows of secrets
+
 
 class WebhookFault(msgspec.Struct, frozen=True):
     """What is wrong with a project's webhook."""
 
-    kind: str  # as `webhooks doctor` names it
+    kind: str  # a `webhook_diagnosis.FaultKind`
     webhook: str | None  # its id; None where there is none
     detail: str
     advice: str
 
 
 class ServedProject(msgspec.Struct, frozen=True, kw_only=True):
-    """One project as one web process sees it."""
+    """One project from the view of one web process."""
 
     project: str  # empty for the default project
-    secrets: int = 0  # that the process verifies deliveries with; how many, never which
-    is_registered: bool | None = (
-        None  # whether Gemini has a webhook for this endpoint; None: not known
-    )
-    faults: list[WebhookFault] | None = None  # None: nobody could look
-    why_unknown: str = "it was not looked at yet"  # where `is_registered` is None
+    secrets: int = 0  # number of secrets that deliveries are verified with
+    is_registered: bool | None = None  # at Gemini, for this endpoint; None if not known
+    faults: list[WebhookFault] | None = None  # None if not known
+    why_unknown: str = "it has not been checked yet"  # if `is_registered` is None
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left for a person to do, so that nothing is about to change."""
+        """Whether the webhook needs nobody's attention, so that it is unlikely to change soon."""
         return bool(self.is_registered and self.secrets and not self.faults)
 
-    def as_seen_now(self, kinds: Collection[str]) -> "ServedProject":
-        """The same after a later look that found problems of these kinds, by somebody who may not know the secrets."""
+    def updated_by(self, kinds: Collection[str]) -> "ServedProject":
+        """Updated by a later check that found these kinds of problems, possibly without secrets."""
         is_registered = "missing" not in kinds
         lasting = [
             one
@@ -48,7 +50,7 @@ class ServedProject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """One web process, as it said itself a few seconds ago."""
+    """The report of one web process, a few seconds old."""
 
     host: str
     pid: int
@@ -59,19 +61,42 @@ class WebProcess(msgspec.Struct, frozen=True, kw_only=True):
     def serves(self, project: str) -> ServedProject | None:
         return next((one for one in self.projects if one.project == project), None)
 
-    def as_seen_now(self, project: str, kinds: Collection[str]) -> "WebProcess":
-        """The same with a later look at one project's webhooks, which found problems of these kinds."""
+    def updated_by(self, project: str, kinds: Collection[str]) -> "WebProcess":
+        """Updated by a later check of one project that found these kinds of problems."""
         projects = [
-            one.as_seen_now(kinds) if one.project == project else one for one in self.projects
+            one.updated_by(kinds) if one.project == project else one for one in self.projects
         ]
         return replace(self, projects=projects)
+
+
+class Evidence:
+    """When this process last accepted and last refused a delivery of a registered webhook.
+
+    Nobody without a secret can forge an accepted one. A refused one may come from anybody, so it
+    only cancels the evidence of accepted ones before it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._accepted_s = self._refused_s = float("-inf")
+
+    def accepted(self) -> None:
+        self._accepted_s = self._clock()
+
+    def refused(self) -> None:
+        self._refused_s = self._clock()
+
+    @property
+    def proves_secret(self) -> bool:
+        """A delivery was accepted lately, and none was refused since."""
+        return self._accepted_s > max(self._refused_s, self._clock() - EVIDENCE_LASTS_S)
 
 
 _decode = tolerant_reader(WebProcess)
 
 
 def read_web_process(data: bytes) -> WebProcess | None:
-    """Undo its encoding; None where it can't be read."""
+    """Decode a report; None if it can't be read."""
     try:
         return _decode(data)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and so are json's

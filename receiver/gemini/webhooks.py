@@ -1,24 +1,23 @@
-"""Gemini's Webhooks API: where a project's events are sent, and what they are signed with.
+"""Gemini's Webhooks API: where a project's events are sent, and how they are signed.
 
-The calls are described in https://ai.google.dev/api/webhooks; unlike the rest of the API it speaks snake_case.
-A secret leaves this module as the answer to `create` and `rotate` alone.
+The calls are described in https://ai.google.dev/api/webhooks. Unlike the rest of the API they use
+snake_case. Only `create` and `rotate` return a secret.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
 from receiver.errors import GeminiError
+from receiver.gemini.paging import SNAKE_CASE, list_items
 from receiver.gemini.registered_webhooks import RegisteredWebhook, SigningSecret
 from receiver.gemini.transport import Transport, decode
 from receiver.verification.keys import Secret
 
-PAGE_SIZE = 100
 WEBHOOK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 AFTER_24_HOURS, AT_ONCE = "revoke_previous_secrets_after_h24", "revoke_previous_secrets_immediately"
-THE_LIST = "the list of webhooks"
 
 
 class _Secret(msgspec.Struct):
@@ -43,11 +42,6 @@ class _Rotated(msgspec.Struct):
     secret: str | None = None
 
 
-class _Page(msgspec.Struct):
-    webhooks: list[_Webhook] = []
-    next_page_token: str = ""
-
-
 def _read_webhook(webhook: _Webhook) -> RegisteredWebhook:
     secrets = tuple(
         SigningSecret(one.truncated_secret, one.expire_time) for one in webhook.signing_secrets
@@ -57,40 +51,32 @@ def _read_webhook(webhook: _Webhook) -> RegisteredWebhook:
 
 
 def _read_secret(text: str | None, webhook_id: str) -> Secret:
-    """A new secret, if it is one that deliveries can be verified with."""
+    """A new secret in the form that deliveries can be verified with. Raises GeminiError."""
     try:
         return Secret.parse(text or "")
     except ValueError:
         hint = f"`gemini-batch-receiver webhooks rotate {webhook_id}` asks for another one"
-        words = f"Gemini gave no secret of the known form for the webhook {webhook_id}, which exists now: {hint}"
-        raise GeminiError(words, status=200) from None  # the cause may hold the secret
+        words = f"Gemini gave no secret of the known form for the webhook {webhook_id}"
+        # Without the cause, which may hold the secret.
+        raise GeminiError(f"{words}, which exists now: {hint}", status=200) from None
 
 
 def is_unsure(error: GeminiError) -> bool:
-    """Whether a call that changes something may have done so all the same."""
-    return error.status is None or error.status >= 500  # noqa: PLR2004 - the class of a server's own errors
+    """Whether a failed call may have changed something all the same."""
+    return error.status is None or error.status >= 500  # noqa: PLR2004 - the server's errors
 
 
 class Webhooks:
-    """One project's registered webhooks. Every call raises GeminiError, and none is made twice."""
+    """One project's registered webhooks. Every call raises GeminiError; none is repeated."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def list(self) -> Iterator[RegisteredWebhook]:
-        """Every webhook of the project, page by page."""
-        token, seen = "", set[str]()
-        while token not in seen:
-            seen.add(token)
-            query = f"webhooks?page_size={PAGE_SIZE}" + (
-                f"&page_token={quote(token, safe='')}" if token else ""
-            )
-            page = decode(self._transport.get(query, THE_LIST), _Page, THE_LIST)
-            yield from (_read_webhook(webhook) for webhook in page.webhooks)
-            token = page.next_page_token
-            if not token:
-                return
-        raise GeminiError("Gemini's list of webhooks goes in circles", retryable=True)
+        """Every webhook of the project."""
+        return map(
+            _read_webhook, list_items(self._transport, "webhooks", _Webhook, names=SNAKE_CASE)
+        )
 
     def get(self, webhook_id: str) -> RegisteredWebhook:
         path, what = _address(webhook_id)
@@ -99,7 +85,10 @@ class Webhooks:
     def create(
         self, uri: str, events: Sequence[str], name: str | None
     ) -> tuple[RegisteredWebhook, Secret]:
-        """Register an address. Gives its secret, which is never shown again; see `is_unsure` for its errors."""
+        """Register a URL. Gives its secret, which Gemini never shows again.
+
+        After an error that `is_unsure`, the webhook may exist.
+        """
         body: dict[str, object] = {"uri": uri, "subscribed_events": list(events)}
         body |= {"name": name} if name else {}
         what = f"a webhook for {uri}"
@@ -115,12 +104,12 @@ class Webhooks:
         )
 
     def ping(self, webhook_id: str) -> None:
-        """Have Gemini send a delivery of no batch."""
+        """Have Gemini send a test delivery."""
         path, what = _address(webhook_id)
         self._transport.send("POST", f"{path}:ping", what)
 
     def rotate(self, webhook_id: str, *, immediately: bool) -> Secret:
-        """A new secret; the old ones sign for 24 hours more, unless they must end now."""
+        """A new secret. The old ones are valid for 24 more hours, unless `immediately`."""
         path, what = _address(webhook_id)
         body = {"revocation_behavior": AT_ONCE if immediately else AFTER_24_HOURS}
         rotated = decode(
@@ -134,9 +123,10 @@ class Webhooks:
 
 
 def _address(webhook_id: str) -> tuple[str, str]:
-    """The path of a webhook, and what it is called in errors. Raises GeminiError: an id becomes part of a path."""
+    """The path of a webhook and its name in errors. Raises GeminiError for a malformed id."""
     if not WEBHOOK_ID.fullmatch(webhook_id):
         raise GeminiError(
-            f"{webhook_id!r} is no id of a webhook: `gemini-batch-receiver webhooks list` shows them"
+            f"{webhook_id!r} is no id of a webhook:"
+            " `gemini-batch-receiver webhooks list` shows them"
         )
     return f"webhooks/{webhook_id}", f"webhook {webhook_id}"

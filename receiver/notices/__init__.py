@@ -1,1 +1,3 @@
-"""Notices: what we tell others when a batch has ended. The step that ends it owes them."""
+"""Notices: webhooks of ours that report ended batches. Ending a batch enqueues them in the same
+step.
+"""

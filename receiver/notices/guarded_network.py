@@ -1,7 +1,7 @@
-"""Connections to where notices may go, and to nowhere else.
+"""Connections to allowed addresses only, against server-side request forgery.
 
-A name is resolved once, its addresses are judged, and the connection goes to one that was judged: a name that answers
-differently the second time changes nothing.
+A name is resolved once, its addresses are checked, and the connection goes to one of these: an
+answer that differs the second time (DNS rebinding) changes nothing.
 """
 
 import socket
@@ -15,12 +15,12 @@ import httpcore
 from receiver.errors import NoticeError
 from receiver.settings.notice_addresses import find_refusal, parse_address
 
-CONNECT_S = 5.0  # to one of the addresses
+CONNECT_S = 5.0  # per address
 MAX_ADDRESSES = 3
 
 
 def resolve(host: str, port: int, *, is_https: bool, private: bool) -> list[str]:
-    """The addresses of a host that notices may go to. Raises NoticeError when there is none."""
+    """The allowed addresses of a host. Raises NoticeError if there is none."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -39,7 +39,7 @@ def resolve(host: str, port: int, *, is_https: bool, private: bool) -> list[str]
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection of which every step ends at one deadline: a drip of bytes would outlive any timeout of a step."""
+    """A stream with one deadline for all steps: slow drips would outlast any timeout per step."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline_s: float) -> None:
         self._stream, self._deadline_s = stream, deadline_s
@@ -73,8 +73,8 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class JudgedBackend(httpcore.NetworkBackend):
-    """Connects to addresses that were judged, whatever the name says by now."""
+class PinnedBackend(httpcore.NetworkBackend):
+    """Connects to the given addresses, whatever the name resolves to by now."""
 
     def __init__(self, addresses: Iterable[str], deadline_s: float) -> None:
         self._addresses, self._deadline_s = list(addresses), deadline_s

@@ -1,4 +1,4 @@
-"""One try to send a notice. Redirects are not followed, answers are hardly read, and all of it has a deadline."""
+"""Sends one POST: without redirects, within a deadline, reading next to nothing of the answer."""
 
 import re
 import ssl
@@ -8,16 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import httpcore
-import httpx
 
 from receiver.errors import NoticeError
-from receiver.gemini.transport import retry_after_s
-from receiver.notices.guarded_network import JudgedBackend, resolve
+from receiver.http import httpx, retry_after_s
+from receiver.notices.guarded_network import PinnedBackend, resolve
 from receiver.settings.notice_targets import Target
 
-DEADLINE_S = 15.0  # from the question for the addresses on
-MAX_WORD = 40  # bytes of an answer: Slack says in a word what is wrong
-FAULTS = (
+DEADLINE_S = 15.0  # including the resolution of the name
+MAX_REASON_BYTES = 40  # of an answer: Slack says in one word what is wrong
+NETWORK_ERRORS = (
     httpcore.NetworkError,
     httpcore.TimeoutException,
     httpcore.ProtocolError,
@@ -28,14 +27,14 @@ FAULTS = (
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """An answer that acknowledges."""
+    """The answer of a target that took the notice."""
 
     status: int
     took_s: float
 
 
 def find_addresses(target: Target, *, private: bool) -> list[str]:
-    """Where a notice to the target would go now. Raises NoticeError."""
+    """The addresses that a notice would go to now. Raises NoticeError."""
     url = httpcore.URL(target.url)
     return resolve(target.host, url.origin.port, is_https=url.scheme == b"https", private=private)
 
@@ -49,9 +48,9 @@ def post(  # noqa: PLR0913 - the parts of one try, two of them given by name
     private: bool,
     deadline_s: float = DEADLINE_S,
 ) -> Acknowledged:
-    """Send once. Gives the 2xx that acknowledges; raises NoticeError for everything else."""
-    began_s = time.monotonic()
-    backend = JudgedBackend(find_addresses(target, private=private), began_s + deadline_s)
+    """Send once. Raises NoticeError for every answer but a 2xx, and for none."""
+    started_s = time.monotonic()
+    backend = PinnedBackend(find_addresses(target, private=private), started_s + deadline_s)
     sent = {"content-type": "application/json", "user-agent": "gemini-batch-receiver", **headers}
     try:
         with (
@@ -59,38 +58,38 @@ def post(  # noqa: PLR0913 - the parts of one try, two of them given by name
             pool.stream("POST", target.url, headers=list(sent.items()), content=body) as answer,
         ):
             _require_success(target, answer)
-            return Acknowledged(answer.status, time.monotonic() - began_s)
-    except FAULTS as error:
-        raise NoticeError(f"{target.host} did not answer: {_words(error)}") from error
+            return Acknowledged(answer.status, time.monotonic() - started_s)
+    except NETWORK_ERRORS as error:
+        raise NoticeError(f"{target.host} did not answer: {_describe(error)}") from error
 
 
 def _require_success(target: Target, answer: httpcore.Response) -> None:
     if httpx.codes.is_success(answer.status):
         return
-    said = {
+    response_headers = {
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers
     }
-    word = _read_word(target, answer)
+    reason = _read_reason(target, answer)
     raise NoticeError(
-        f"{target.host} answered {answer.status}{word}",
+        f"{target.host} answered {answer.status}{reason}",
         is_final=answer.status == httpx.codes.GONE,
-        retry_after_s=retry_after_s(said),
+        retry_after_s=retry_after_s(response_headers),
     )
 
 
-def _read_word(target: Target, answer: httpcore.Response) -> str:
-    """What the answer says where that is one plain word. A page may repeat our address, which may be a secret."""
+def _read_reason(target: Target, answer: httpcore.Response) -> str:
+    """The answer's text if it is one plain word. A page may repeat our URL, which may be secret."""
     head = b""
-    with suppress(*FAULTS):
+    with suppress(*NETWORK_ERRORS):
         for chunk in answer.iter_stream():
             head += chunk
-            if len(head) > MAX_WORD:
+            if len(head) > MAX_REASON_BYTES:
                 return ""
-    word = head.decode("latin-1").strip()
-    return f" {word}" if re.fullmatch(r"[a-z_]+", word) and word not in target.url else ""
+    reason = head.decode("latin-1").strip()
+    return f" {reason}" if re.fullmatch(r"[a-z_]+", reason) and reason not in target.url else ""
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, httpcore.TimeoutException):
         return "it took too long"
     return f"{type(error).__name__} {error}".strip()

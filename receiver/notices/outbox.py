@@ -1,8 +1,13 @@
-"""The outbox as a person looks at it: what waits, what is dead, and how to set it going again.
+"""The outbox: notices that wait, those that are dead, and how to retry or purge them.
 
-Keys in Redis, all with an expiry: `gbr:notice:<target>/<webhook-id>` is a notice, `gbr:notices:<target>` the queue of
-a target by due time, `gbr:notices` the targets that were owed something, `gbr:dead_notices` dead ones by time.
-A target is a digest of its address, never the address.
+Keys in Redis, all of which expire:
+
+- `gbr:notice:<target>/<webhook-id>`: a notice
+- `gbr:notices:<target>`: a target's queue, by due time
+- `gbr:notices`: the targets that have had notices
+- `gbr:dead_notices`: dead notices, by time
+
+A target is a digest of its address, never the address itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,23 +30,21 @@ from receiver.inbox.redis import (
 from receiver.inbox.scripts import Scripts
 from receiver.notices.payloads import Message
 
-TOGETHER = 1000  # notices that one script changes
-State = Literal["waiting", "sending", "dead"]
+SCRIPT_BATCH_SIZE = 1000  # notices per call of a script
+NoticeState = Literal["waiting", "sending", "dead"]
 
 
 @dataclass(frozen=True)
 class Notice:
-    """One message that one target is owed."""
+    """One message for one target."""
 
     name: str  # "<target>/<webhook-id>"
     target: str  # digest of its address
-    state: State
+    state: NoticeState
     type: str
     batch: str  # its name in the inbox
-    owed_ms: int  # Unix time by Redis' clock, as all of these
-    due_ms: (
-        int | None
-    )  # of the next try; of one that is being sent: when somebody else may; None for a dead one
+    enqueued_ms: int  # Unix time by Redis' clock, as all of these
+    due_ms: int | None  # of the next try, or when the lease of a running one ends; None if dead
     died_ms: int | None
     tries: int  # that failed
     cause: str  # of the last one
@@ -49,16 +52,16 @@ class Notice:
 
 
 class OutboxStatus(msgspec.Struct, frozen=True):
-    """How the outbox stands."""
+    """The outbox in numbers."""
 
     waiting: int
     dead: int
-    oldest_due_s: int | None  # how long the oldest notice has been due; None when none is
+    oldest_due_s: int | None  # how long the oldest notice has been due; None if none is due
 
 
 @translate_redis_errors()
-def read_standing(client: "redis.Redis") -> OutboxStatus:
-    """Of all targets that are owed something. Raises InboxUnavailableError."""
+def read_outbox_status(client: "redis.Redis") -> OutboxStatus:
+    """Of all targets. Raises InboxUnavailableError."""
     queues = _queues(client)
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
@@ -75,7 +78,7 @@ def read_standing(client: "redis.Redis") -> OutboxStatus:
 
 
 def _count(answer: object) -> int:
-    """Nothing where another program has put something else under the key."""
+    """0 where another program has put something else under the key."""
     return answer if isinstance(answer, int) else 0
 
 
@@ -93,33 +96,36 @@ class Outbox:
     """Every call raises InboxUnavailableError when Redis can't be asked."""
 
     def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
-        """`targets` are the digests of those whom `enqueue` is for."""
+        """`targets`: the digests of the targets that `enqueue` writes to."""
         self._client = client
         self._run = Scripts(
             client, ("enqueue_notice", "retry_notices", "purge_notices"), targets=targets
         ).run
 
     def enqueue(self, batch: str, message: Message) -> None:
-        """Enqueue a message about a batch for every target. One that waits already stays one."""
+        """Enqueue a message on a batch for every target, unless the same one waits already."""
         self._run("enqueue_notice", batch, *message.encode())
 
     def retry(self, names: Sequence[str]) -> list[str]:
-        """Make these notices due now, as if never tried. Gives those that were there."""
+        """Make these notices due now, as if never tried. Gives those that existed."""
         return self._change("retry_notices", names)
 
     def purge(self, names: Sequence[str]) -> list[str]:
-        """Forget these notices, even one that is being sent. Gives those that were there."""
+        """Delete these notices, even while they are sent. Gives those that existed."""
         return self._change("purge_notices", names)
 
     def _change(self, script: str, names: Sequence[str]) -> list[str]:
-        """In steps: Redis serves nobody else while a script runs."""
-        groups = (names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER))
+        """In groups, since Redis serves nobody else while a script runs."""
+        groups = (
+            names[start : start + SCRIPT_BATCH_SIZE]
+            for start in range(0, len(names), SCRIPT_BATCH_SIZE)
+        )
         return read_texts(name for group in groups for name in self._run(script, *group))
 
     def names(self, *, dead: bool = False) -> dict[str, int | None]:
-        """All of them with the time of their next try: first what waits, by that, then what is dead, newest first.
+        """All notices with the Unix time in ms of their next try, which is None for dead ones.
 
-        None stands for the time of a dead one; `dead` leaves out the others.
+        Those that wait come first, by that time, then dead ones, newest first. `dead`: only these.
         """
         with translate_redis_errors():
             queues = [] if dead else _queues(self._client)
@@ -131,7 +137,7 @@ class Outbox:
         return {**dict(waiting), **{name: None for name, _ in dead_ones}}
 
     def read(self, names: Mapping[str, int | None]) -> list[Notice]:
-        """What `names` gave, whole; those that are gone by now are left out."""
+        """The notices that `names` gave; those that are gone by now are left out."""
         pipeline = self._client.pipeline(transaction=False)
         for name in names:
             pipeline.hgetall(NOTICE + name)
@@ -145,7 +151,7 @@ class Outbox:
         ]
 
     def listing(self, limit: int | None = None, *, dead: bool = False) -> list[Notice]:
-        """The first ones of `names`, whole; all of them without a limit."""
+        """The first notices in the order of `names`; all of them without a limit."""
         return self.read(dict(islice(self.names(dead=dead).items(), limit)))
 
 
@@ -153,14 +159,14 @@ def _read_notice(name: str, due_ms: int | None, row: dict[bytes, bytes]) -> Noti
     fields = {
         key.decode(errors="replace"): value.decode(errors="replace") for key, value in row.items()
     }
-    state: State = "dead" if due_ms is None else "sending" if "token" in fields else "waiting"
+    state: NoticeState = "dead" if due_ms is None else "sending" if "token" in fields else "waiting"
     return Notice(
         name=name,
         target=name.partition("/")[0],
         state=state,
         type=fields.get("type", ""),
         batch=fields.get("batch", ""),
-        owed_ms=_number(fields.get("owed", "")) or 0,
+        enqueued_ms=_number(fields.get("owed", "")) or 0,
         due_ms=due_ms,
         died_ms=_number(fields.get("died", "")),
         tries=_number(fields.get("tries", "")) or 0,
@@ -170,5 +176,5 @@ def _read_notice(name: str, due_ms: int | None, row: dict[bytes, bytes]) -> Noti
 
 
 def _number(text: str) -> int | None:
-    """Anybody may have written there."""
+    """None for foreign data."""
     return int(text) if text.isascii() and text.isdigit() else None

@@ -1,4 +1,4 @@
-"""Batches that stay pending or running at Gemini: how old they are, and from when on that is too old. Pure."""
+"""Batches that stay pending or running at Gemini: their age, and when they are overdue. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 HOUR_MS = 3600 * 1000
-OVERDUE_H = 24  # Gemini aims at answering within these hours
-LAST_CALL_H = 44  # some hours before it may let the batch expire, at 48
+OVERDUE_H = 24  # within which Gemini aims to answer
+LAST_CALL_H = 44  # some hours before Gemini may let the batch expire
 EXPIRES_H = 48
 MAX_SKEW_MS = 5 * 60 * 1000  # by which Gemini's clock may be ahead of ours
-MAX_AGE_MS = 366 * 24 * HOUR_MS  # beyond it a date is more likely to be wrong
+MAX_AGE_MS = 366 * 24 * HOUR_MS  # an older date is probably wrong
 MAX_TEXT = 200
 
 
@@ -26,15 +26,17 @@ class RunningBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     requests: int | None = None
 
     def age_ms(self, now_ms: int) -> int | None:
-        """Since it was created; None where that is not known."""
+        """Its age; None where it is not known."""
         return read_age_ms(self.created, now_ms)
 
 
 def read_age_ms(created: str | None, now_ms: int) -> int | None:
-    """How long ago a moment of Gemini's was; None for what is no moment, has no time zone or can't be right.
+    """The age of an RFC 3339 time; None if it is malformed, implausible or has no time zone.
 
-    >>> read_age_ms("1970-01-02T00:00:00.000000001Z", 90_000_000), read_age_ms("1970-01-02T00:00:00", 90_000_000)
-    (3600000, None)
+    >>> read_age_ms("1970-01-02T00:00:00.000000001Z", 90_000_000)
+    3600000
+    >>> read_age_ms("1970-01-02T00:00:00", 90_000_000) is None
+    True
     """
     try:
         moment = datetime.fromisoformat(created or "")
@@ -51,7 +53,7 @@ def is_overdue(age_ms: int | None) -> bool:
 
 
 def find_threshold_h(age_ms: int | None) -> int | None:
-    """The last of the hours at which it is told that a batch is overdue; None before the first, or of no known age."""
+    """The last threshold for a notice that an age has passed, in hours; None before the first."""
     passed = [
         hours
         for hours in (OVERDUE_H, LAST_CALL_H)
@@ -61,7 +63,7 @@ def find_threshold_h(age_ms: int | None) -> int | None:
 
 
 def describe_overdue(batch: RunningBatch, hours: int) -> dict[str, Any]:
-    """The data of a `batch.overdue` notice. Without the age, so that it is the same one when it comes again."""
+    """The data of a `batch.overdue` notice; without the age, so that repeated ones are equal."""
     return {
         "state": batch.state,
         "created": batch.created,
@@ -73,7 +75,7 @@ def describe_overdue(batch: RunningBatch, hours: int) -> dict[str, Any]:
 
 
 def sort_by_age(batches: Iterable[RunningBatch], now_ms: int) -> list[RunningBatch]:
-    """The oldest first, those of no known age last."""
+    """The oldest first, those of unknown age last."""
 
     def key(batch: RunningBatch) -> tuple[bool, int]:
         age_ms = batch.age_ms(now_ms)

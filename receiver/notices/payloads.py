@@ -1,10 +1,12 @@
-"""What is told: the types of messages, and what each says. Pure.
+"""The types of notices, their payloads and signatures. Pure.
 
-A message about a batch is made of its manifest alone, so that whoever finds the batch stored says the same.
+The message on a batch derives from its manifest alone, so that every process makes the same one.
 """
 
+import base64
+import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,8 +17,11 @@ from receiver.batch_names import BatchName
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, manifest_name
+from receiver.verification.keys import Secret
 
-Type = Literal["results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"]
+NoticeType = Literal[
+    "results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"
+]
 MAX_TEXT = 1000  # characters of what others wrote
 MAX_KEYS = 20
 MAX_KEY = 200
@@ -24,13 +29,13 @@ MAX_OBJECTS = 20
 
 
 class Message(msgspec.Struct, frozen=True):
-    """Something to tell."""
+    """A notice before it is enqueued."""
 
-    type: Type
-    data: dict[str, Any]  # all but the batch and its project, which the notice knows
+    type: NoticeType
+    data: dict[str, Any]  # without batch and project, which the notice has
 
-    def encode(self) -> tuple[Type, str]:
-        """Its type and its data, as the outbox keeps them."""
+    def encode(self) -> tuple[NoticeType, str]:
+        """Type and data as the outbox stores them."""
         return self.type, encode_data(self.data)
 
 
@@ -63,7 +68,7 @@ def describe_manifest(manifest: Manifest) -> Message:
 
 
 def _name_objects(manifest: Manifest) -> dict[str, Any]:
-    """The outputs by their number, and what lies beside them by name, from the storage root."""
+    """The number of outputs, and the other objects by their names in the storage."""
     records = {"index": manifest.index, "retry": manifest.retry}
     records["forms"] = None if manifest.forms is UNSET else manifest.forms.index
     return {
@@ -81,17 +86,31 @@ def _cut(text: str | None) -> str | None:
 
 
 def encode_data(data: Mapping[str, Any]) -> str:
-    """Compact JSON in ASCII: names and keys may hold what UTF-8 can't."""
+    """Compact ASCII JSON: names and keys may contain lone surrogates, which UTF-8 can't encode."""
     return json.dumps(data, separators=(",", ":"))
 
 
-def encode_payload(kind: str, batch: str, owed_ms: int, data: Mapping[str, Any]) -> bytes:
-    """The body of a notice, the same at every try.
+def encode_payload(kind: str, batch: str, enqueued_ms: int, data: Mapping[str, Any]) -> bytes:
+    """The body of a notice, equal at every try.
 
-    `batch` is its name in the inbox, `owed_ms` Unix time by Redis' clock.
+    `batch` is its name in the inbox, `enqueued_ms` Unix time by Redis' clock.
     """
     name = BatchName.read(batch)
-    moment = datetime.fromtimestamp(owed_ms / 1000, UTC).replace(tzinfo=None)
+    moment = datetime.fromtimestamp(enqueued_ms / 1000, UTC).replace(tzinfo=None)
     timestamp = f"{moment.isoformat(timespec='milliseconds')}Z"
     about = {"batch": name.gemini, "project": name.project or None} if batch else {}
     return encode_data({"type": kind, "timestamp": timestamp, "data": about | dict(data)}).encode()
+
+
+def sign(secrets: Sequence[Secret], message_id: str, now: float, body: bytes) -> dict[str, str]:
+    """The headers of Standard Webhooks, signed with every secret; `now` is in Unix seconds."""
+    timestamp = str(int(now))
+    signed = b"%b.%b.%b" % (message_id.encode(), timestamp.encode(), body)
+    entries = (
+        base64.b64encode(hmac.digest(secret.key, signed, "sha256")).decode() for secret in secrets
+    )
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(f"v1,{entry}" for entry in entries),
+    }

@@ -1,7 +1,8 @@
-"""The queue of notices that one target is owed: claim one that is due, send it, say what became of it.
+"""The queue of one target's notices: claim a due one, send it, and record the result.
 
-Each target has its own, so a slow or dead one holds up no other. A lease on Redis' clock keeps two senders from sending
-one notice at once; a sender that dies lets it run out.
+Each target has a queue of its own, so a slow or dead one does not delay the others. A lease by
+Redis' clock keeps two senders from sending a notice at the same time; it expires when its sender
+dies.
 """
 
 from dataclasses import dataclass
@@ -12,58 +13,60 @@ import redis
 
 from receiver.inbox.redis import NOTICE_QUEUE, now_ms, translate_redis_errors
 from receiver.inbox.scripts import Scripts
-from receiver.notices.payloads import Type
+from receiver.notices.payloads import NoticeType
 
-Result = Literal["delivered", "failed", "dead"]
-LEASE_S = 20.0  # nothing is sent later than 15 after the claim
-PRESENT_S = 5.0  # how long a look at an empty queue counts as somebody's presence
+SendResult = Literal["delivered", "failed", "dead"]
+LEASE_S = 20.0  # longer than a try, which ends after 15
+ATTENDED_S = 5.0  # after a claim, the queue counts as attended
 MAX_CAUSE = 500
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """A notice that is ours to send until the lease runs out."""
+class ClaimedNotice:
+    """A notice that is ours to send until its lease expires."""
 
     name: str  # "<target>/<webhook-id>"
     token: str
-    type: Type | None  # None: nobody of ours wrote this
+    type: NoticeType | None  # None: another program wrote this
     batch: str  # its name in the inbox
     data: dict[str, Any]
-    owed_ms: int  # Unix time by Redis' clock
+    enqueued_ms: int  # Unix time by Redis' clock
     tries: int  # that failed
 
     @property
     def message_id(self) -> str:
-        """The `webhook-id`: the same at every try and for every target."""
+        """The `webhook-id`, equal at every try and for every target."""
         return self.name.partition("/")[2]
 
 
 class NoticeQueue:
-    """One target's. Every call raises InboxUnavailableError when Redis can't be asked."""
+    """One target's queue. Every call raises InboxUnavailableError when Redis can't be asked."""
 
     def __init__(self, client: "redis.Redis", target: str) -> None:
-        """`target` is a digest."""
+        """`target` is the digest of its address."""
         self._client, self._key = client, NOTICE_QUEUE + target
         self._run = Scripts(client, ("claim_notice", "settle_notice"), targets=(target,)).run
 
-    def claim(self, lease_s: float = LEASE_S) -> Claimed | None:
-        """Take the notice that has been due for longest; None when none is."""
-        found = self._run("claim_notice", int(lease_s * 1000), int(PRESENT_S * 1000))
+    def claim(self, lease_s: float = LEASE_S) -> ClaimedNotice | None:
+        """Lease the notice that has been due for longest; None if none is due."""
+        found = self._run("claim_notice", int(lease_s * 1000), int(ATTENDED_S * 1000))
         return None if found is None else _read(found)
 
-    def delivered(self, notice: Claimed) -> None:
+    def mark_delivered(self, notice: ClaimedNotice) -> None:
         self._settle(notice, "delivered", 0, "")
 
-    def postpone(self, notice: Claimed, delay_s: float, cause: str) -> None:
+    def postpone(self, notice: ClaimedNotice, delay_s: float, cause: str) -> None:
         """The try failed; the next one is due after the delay."""
         self._settle(notice, "failed", delay_s, cause)
 
-    def mark_dead(self, notice: Claimed, cause: str) -> None:
-        """Put it among the dead ones, which are kept for 30 days."""
+    def mark_dead(self, notice: ClaimedNotice, cause: str) -> None:
+        """Give it up. Dead notices are kept for 30 days."""
         self._settle(notice, "dead", 0, cause)
 
-    def _settle(self, notice: Claimed, result: Result, delay_s: float, cause: str) -> None:
-        """Where somebody else has the notice by now, what became of it is theirs to say."""
+    def _settle(
+        self, notice: ClaimedNotice, result: SendResult, delay_s: float, cause: str
+    ) -> None:
+        """Record the result, unless another sender holds the lease by now."""
         kind = notice.type or "unknown"
         self._run(
             "settle_notice",
@@ -76,26 +79,26 @@ class NoticeQueue:
         )
 
     def is_unattended(self) -> bool:
-        """Whether something is due and nobody has looked here lately."""
+        """Whether a notice is due and no sender has claimed from this queue lately."""
         with translate_redis_errors():
             if self._client.exists(f"{self._key}:served"):
                 return False
             return bool(self._client.zcount(self._key, "-inf", now_ms(self._client)))
 
 
-def _read(found: list[bytes | None]) -> Claimed:
-    """Whatever somebody wrote into Redis, a notice of an unknown type is the worst that comes of it."""
+def _read(found: list[bytes | None]) -> ClaimedNotice:
+    """Foreign data in Redis gives a notice of no known type, and no error."""
     name, token, *fields = ((part or b"").decode(errors="replace") for part in found)
     try:
-        kind, batch, data, owed, tries = fields
-        return Claimed(
+        kind, batch, data, enqueued, tries = fields
+        return ClaimedNotice(
             name,
             token,
-            msgspec.convert(kind, Type),
+            msgspec.convert(kind, NoticeType),
             batch,
             msgspec.json.decode(data, type=dict[str, Any]),
-            int(owed),
+            int(enqueued),
             int(tries),
         )
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return Claimed(name, token, None, "", {}, 0, 0)
+        return ClaimedNotice(name, token, None, "", {}, 0, 0)

@@ -1,6 +1,7 @@
-"""The same news as a line of text for Slack, or what speaks like it. Pure.
+"""Notices as text for Slack and compatible chats. Pure.
 
-What others wrote (names, causes) stands in code spans, which Slack neither formats nor links, and mentions nobody.
+Foreign text (names, causes) goes into code spans, which Slack neither formats nor links, and can't
+mention anybody.
 """
 
 import json
@@ -15,12 +16,12 @@ from receiver.notices.overdue import EXPIRES_H
 from receiver.outputs.judgement import judge
 
 MAX_QUOTED = 200
-NO_MENTION = "@\u200b"  # Slack asks for <!channel>, but what imitates it takes @channel
+NO_MENTION = "@\u200b"  # Slack mentions by <!channel>, but compatible chats by @channel
 ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "\u2019", "@": NO_MENTION})
 
 
 def quote(text: str) -> str:
-    """A foreign text as a code span of one line.
+    """Foreign text as a code span of one line.
 
     >>> quote("<!channel>")
     '`&lt;!channel&gt;`'
@@ -31,7 +32,7 @@ def quote(text: str) -> str:
 
 
 def encode_text(kind: str, batch: str, data: Mapping[str, Any]) -> bytes:
-    """The body for an incoming webhook of Slack's; `batch` is the name in the inbox."""
+    """The body for an incoming webhook of Slack; `batch` is the name in the inbox."""
     text = "\n".join(line for line in _lines(kind, batch, data) if line)
     return json.dumps({"text": text, "unfurl_links": False, "unfurl_media": False}).encode()
 
@@ -46,16 +47,18 @@ def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
             yield f"Try again: `gemini-batch-receiver inbox retry {batch}`"
         case "batch.overdue":
             state, created = quote(str(data.get("state"))), quote(str(data.get("created")))
-            yield f"Batch {_name(batch, data)}: *:warning: not ended after {data.get('hours')} hours*"
-            yield f"Gemini says {state}, created {created}. It may let a batch expire {EXPIRES_H} hours after that."
+            hours = f"not ended after {data.get('hours')} hours"
+            yield f"Batch {_name(batch, data)}: *:warning: {hours}*"
+            expiry = f"It may let a batch expire {EXPIRES_H} hours after that."
+            yield f"Gemini says {state}, created {created}. {expiry}"
             yield f"Look at it: `gemini-batch-receiver batches show {batch}`"
         case _:
             yield "A test of Gemini batch receiver: notices arrive here."
 
 
 def _stored_lines(batch: str, data: Mapping[str, Any]) -> Iterator[str]:
-    """Judged here from the counts, since a notice may have been owed by a version that called failures answers."""
-    judgement = judge(_read_books(data))
+    """Judged here from the counts, since earlier versions called failures answers."""
+    judgement = judge(_read_counts(data))
     warning = "" if judgement.is_well else ":warning: "
     yield f"Batch {_name(batch, data)}: *{warning}{_plain(judgement.text)}*"
     yield _count(data, judgement.answered)
@@ -66,7 +69,7 @@ def _stored_lines(batch: str, data: Mapping[str, Any]) -> Iterator[str]:
     yield f"{quote(command)}{_plain(effect)}"
 
 
-def _read_books(data: Mapping[str, Any]) -> Summary:
+def _read_counts(data: Mapping[str, Any]) -> Summary:
     try:
         return msgspec.convert(dict(data), Summary)
     except msgspec.ValidationError:
@@ -74,7 +77,7 @@ def _read_books(data: Mapping[str, Any]) -> Summary:
 
 
 def _plain(text: str) -> str:
-    """A text of ours, which may name what others wrote."""
+    """Our own text, which may contain foreign names."""
     return "".join(char for char in text[:MAX_QUOTED] if char.isprintable()).translate(ESCAPED)
 
 

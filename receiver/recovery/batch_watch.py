@@ -15,8 +15,8 @@ from receiver.errors import (
     NotFoundError,
     UnreadableBatchError,
 )
-from receiver.gemini.batches import PAGE_SIZE
 from receiver.gemini.operations import Batch
+from receiver.gemini.paging import PAGE_SIZE
 from receiver.gemini.project_client import ProjectClient
 from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Inbox

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from receiver.gemini.operations import Batch
-from receiver.gemini.retention import has_outlived
+from receiver.retry import has_outlived
 
 ROUNDS = 3  # a single refusal may be a passing fault, also of old results
 PAUSE_S = 1.0

@@ -8,7 +8,7 @@ import redis
 from receiver.batch_names import BatchName
 from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.operations import Batch
-from receiver.gemini.project_client import ProjectClient, open_batches
+from receiver.gemini.project_client import ProjectClient, open_client
 from receiver.inbox.job_queue import JobQueue, accept_and_enqueue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.recovery.expiry import find_expired
@@ -72,7 +72,7 @@ def replay_one(
     """
     project = settings.project(BatchName.read(name).project)
     readmission = Readmission(client)
-    with open_batches(settings, project) as batches:
+    with open_client(settings, project) as batches:
         return replay(
             [batches.get(name)],
             batches.get,

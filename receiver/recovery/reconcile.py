@@ -14,7 +14,6 @@ from receiver.batch_names import INBOX_NAME
 from receiver.errors import InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient
-from receiver.gemini.retention import moment
 from receiver.inbox.entries import Entry, may_pass
 from receiver.inbox.job_queue import JobQueue, accept_and_enqueue
 from receiver.inbox.ledger import Arrival, Inbox, Reopen
@@ -24,7 +23,7 @@ from receiver.recovery.expiry import find_expired
 from receiver.recovery.reconcile_lock import Outcome, ReconcileLock, ReconcileRun
 from receiver.recovery.replay import GROUP_SIZE, ReplayCounts, Verdict, Window, find_stored, replay
 from receiver.recovery.running_batches import RunningWatch
-from receiver.retry import RESULTS_LIVE_S
+from receiver.retry import RESULTS_LIVE_S, format_rfc3339
 from receiver.storage import Storage
 
 MISSED = "missed_webhooks"  # a field of COUNTERS
@@ -102,7 +101,9 @@ class Reconciliation:
 
         admission = _Admission(self, run, report, gives_results)
         listed = admission.watch(_renewing(running.watch(self._listed()), renew))
-        since = None if run.complete_ms is None else moment(run.complete_ms / 1000 - OVERLAP_S)
+        since = (
+            None if run.complete_ms is None else format_rfc3339(run.complete_ms / 1000 - OVERLAP_S)
+        )
         window = admission.window(since)
         report.counts = replay(listed, get_batch, stored_among, admission.admit, window)
 
@@ -135,9 +136,11 @@ class _Admission:
         self._passing = self._find_passing(queries.names("buried", parts.batches.project))
 
         began_s = run.began_ms / 1000
-        self._fresh_from = moment(began_s - min(GRACE_S, parts.interval_s / 2))
-        self._first = moment(run.first_ms / 1000)
-        self._expiring = Window(moment(began_s - EXPIRED_S), moment(began_s - EXPIRING_S))
+        self._fresh_from = format_rfc3339(began_s - min(GRACE_S, parts.interval_s / 2))
+        self._first = format_rfc3339(run.first_ms / 1000)
+        self._expiring = Window(
+            format_rfc3339(began_s - EXPIRED_S), format_rfc3339(began_s - EXPIRING_S)
+        )
 
     def _find_passing(self, buried: Sequence[str]) -> frozenset[str]:
         """Those that were buried for something that may have passed."""

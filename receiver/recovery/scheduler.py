@@ -11,7 +11,7 @@ from collections.abc import Callable
 import redis
 
 from receiver.errors import InboxUnavailableError, ReceiverError, ReconcileLockedError
-from receiver.gemini.project_client import open_batches
+from receiver.gemini.project_client import open_client
 from receiver.recovery.reconcile import ReconcileReport, Reconciliation
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.settings.projects import Project
@@ -88,7 +88,7 @@ def reconcile_project(
     `on_progress` gets numbers of batches that were listed. Raises what `Reconciliation.run`
     does, and StorageError.
     """
-    with open_batches(settings, project) as batches:
+    with open_client(settings, project) as batches:
         return Reconciliation(
             client,
             batches,

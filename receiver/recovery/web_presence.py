@@ -17,9 +17,8 @@ from typing import Any
 import msgspec
 import redis
 
-from receiver.gemini.webhook_evidence import Evidence
-from receiver.gemini.webhook_reports import ServedProject, WebProcess, read_web_process
-from receiver.gemini.webhook_setup import look_at_webhooks
+from receiver.gemini.webhook_reports import Evidence, ServedProject, WebProcess, read_web_process
+from receiver.gemini.webhook_setup import check_webhooks
 from receiver.inbox.foreign import read_or
 from receiver.inbox.redis import WEB_PROCESSES, now_ms, read_time_ms, translate_redis_errors
 from receiver.settings.settings import Settings
@@ -151,7 +150,7 @@ class Presence:
         is_logged = time.monotonic() < self._logged_s[name] + interval_s
         known = self._projects[name].faults if is_logged else None
         try:
-            seen = look_at_webhooks(self._settings, project, self._evidence[name], known or ())
+            seen = check_webhooks(self._settings, project, self._evidence[name], known or ())
         except Exception:
             log.exception("webhook.crashed", extra={"project": project.label})
             return interval_s

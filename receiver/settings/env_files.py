@@ -1,70 +1,132 @@
-"""Files of environment variables, such as `.env`: one variable's secrets are changed, every other byte stays.
+"""Files of environment variables, such as `.env`: read as python-dotenv does, changed line by line.
 
-Several secrets are written with commas between them: Docker takes a line as it is, quotes and all, and a shell or
-systemd would need quotes around spaces.
+Nothing is interpolated: a `$` is a `$`. What is written needs no quotes where that is possible,
+since Docker takes a line as it is, quotes and all.
 """
 
+import io
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from dotenv.parser import Binding, parse_stream
+
 from receiver.errors import EnvFileError
-from receiver.verification.keys import Secret
 
 MAX_BYTES = 1024 * 1024
+BOM = "\ufeff"
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+BARE_VALUE = re.compile(r"[A-Za-z0-9_./:@%+,={}~^-]*")  # the same to a shell, Docker and systemd
 
 
-def find_secrets(data: bytes, names: Sequence[str]) -> list[Secret]:
-    """The secrets of the first of the variables that is set to any. Raises EnvFileError where nobody could be sure."""
-    for name in names:
-        values = [value for line in data.splitlines() if (value := _value(line, name)) is not None]
-        if len(values) > 1:
-            raise EnvFileError(
-                f"{name} is set {len(values)} times in the file: leave one line of it"
-            )
-        if any(values):
-            return _parse(values[0], name)
-    return []
+def parse_env(data: bytes, path: Path) -> dict[str, str]:
+    """The variables that the file sets; the last line of a name counts.
+
+    Raises EnvFileError naming the file and the first line that can't be read, but not what it says.
+    """
+    found = dict[str, str]()
+    for binding in _parse(data):
+        if fault := _find_fault(binding):
+            raise EnvFileError(f"{path}, line {_line_number(binding)}: {fault}")
+        if binding.key is not None:
+            found[binding.key] = binding.value or ""
+    return found
 
 
-def put_secrets(data: bytes, name: str, secrets: Iterable[Secret]) -> bytes:
-    """The file with the variable set to these secrets, on its own line or on a new last one."""
-    line = f"{name}={','.join(one.show() for one in dict.fromkeys(secrets))}".encode()
-    lines = data.splitlines(keepends=True)
-    place = next(
-        (number for number, text in enumerate(lines) if _value(text, name) is not None), None
-    )
-    if place is None:
-        return data + (b"" if data[-1:] in (b"", b"\n") else b"\n") + line + b"\n"
-    found = lines[place]
-    export, ending = found[: found.index(name.encode())], found[len(found.rstrip(b"\r\n")) :]
-    lines[place] = export + line + ending
-    return b"".join(lines)
+def _find_fault(binding: Binding) -> str | None:
+    text = binding.original.string
+    if binding.error or (binding.key is not None and binding.value is None):
+        return "expected NAME=value, with quotes closed and nothing but a # comment behind them"
+    if binding.key is not None and not NAME.fullmatch(binding.key):
+        return "a name has letters, digits and _ alone, and does not begin with a digit"
+    if "\0" in text:
+        return "it holds a NUL byte"
+    if binding.key is not None and not _is_utf8(text):
+        return "it is not UTF-8"
+    return None
 
 
-def _value(line: bytes, name: str) -> str | None:
-    """What a line sets the variable to, without quotes; None where it sets another one or none."""
-    found = re.fullmatch(
-        rb"[ \t]*(?:export[ \t]+)?" + name.encode() + rb"[ \t]*=[ \t]*(.*?)[ \t]*",
-        line.rstrip(b"\r\n"),
-    )
-    if found is None:
-        return None
-    value = found[1].decode("utf-8", "replace")
-    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1].strip() if is_quoted else value
-
-
-def _parse(value: str, name: str) -> list[Secret]:
+def _is_utf8(text: str) -> bool:
     try:
-        return [Secret.parse(word) for word in re.split(r"[\s,]+", value) if word]
-    except ValueError as error:
-        raise EnvFileError(
-            f"the file sets {name} to something else than secrets ({error}): mend that line"
-        ) from None
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _line_number(binding: Binding) -> int:
+    text = binding.original.string
+    blank = text[: len(text) - len(text.lstrip())]
+    return binding.original.line + len(re.findall(r"\r\n|\r|\n", blank))
+
+
+def _parse(data: bytes) -> Iterator[Binding]:
+    """Every byte of the file but its BOM is in one binding; what is no UTF-8 as surrogates."""
+    text = data.decode("utf-8", "surrogateescape").removeprefix(BOM)
+    return parse_stream(io.StringIO(text, newline=""))
+
+
+def find_values(data: bytes, name: str) -> list[tuple[str, bool]]:
+    """What the lines of the file set the variable to, and whether a comment follows on the line.
+
+    Raises EnvFileError where a line of it can't be read.
+    """
+    found = list[tuple[str, bool]]()
+    for binding in _parse(data):
+        text = binding.original.string
+        if binding.error and re.match(rf"\s*(?:export\s+)?{name}\b", text):
+            number = _line_number(binding)
+            raise EnvFileError(f"line {number} sets {name} and can't be read: correct it")
+        if binding.key == name and binding.value is not None:
+            found.append((binding.value, _has_comment(text, binding.value)))
+    return found
+
+
+def _has_comment(text: str, value: str) -> bool:
+    stated = text.partition("=")[2].strip()
+    return "#" in stated and stated[:1] not in {"'", '"'} and stated != value
+
+
+def put_value(data: bytes, name: str, value: str) -> bytes:
+    """The file with the variable set, on its own line or on a new last one. All else stays."""
+    text = data.decode("utf-8", "surrogateescape")
+    line = f"{name}={quote(value)}"
+    bindings = list(_parse(data))
+    parts = [binding.original.string for binding in bindings]
+    place = next((n for n, binding in enumerate(bindings) if binding.key == name), None)
+    if place is None:
+        ending = "\r\n" if "\r\n" in text else "\n"
+        gap = "" if not parts or parts[-1].endswith(("\n", "\r")) else ending
+        parts.append(f"{gap}{line}{ending}")
+    else:
+        parts[place] = _replace(parts[place], line)
+    whole = (BOM if text.startswith(BOM) else "") + "".join(parts)
+    return whole.encode("utf-8", "surrogateescape")
+
+
+def _replace(before: str, line: str) -> str:
+    """A line with another assignment: what stands before the name stays, and so does its end."""
+    opening = re.match(r"\s*(?:export[^\S\r\n]+)?", before)
+    ending = before[len(before.rstrip("\r\n")) :]
+    return f"{opening[0] if opening else ''}{line}{ending}"
+
+
+def quote(value: str) -> str:
+    """The value as `parse_env` gives it back."""
+    if BARE_VALUE.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def put_values(data: bytes, values: Mapping[str, str]) -> bytes:
+    """The file with all of these set."""
+    for name, value in values.items():
+        data = put_value(data, name, value)
+    return data
 
 
 def read_env_file(path: Path) -> bytes:
@@ -82,12 +144,14 @@ def read_env_file(path: Path) -> bytes:
 
 
 def write_env_file(path: Path, data: bytes) -> None:
-    """Replace the file as a whole, or not at all; only its owner can read it from then on. Raises EnvFileError."""
+    """Replace the file as a whole, or not at all; only its owner can read it from then on.
+
+    Raises EnvFileError.
+    """
     real = Path(os.path.realpath(path))  # a link stays one
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{real.name}.", dir=real.parent
-        )  # readable by us alone
+        # readable by us alone
+        handle, name = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 _keep_owner(file.fileno(), real)

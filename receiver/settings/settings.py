@@ -108,6 +108,14 @@ class Settings:
         "where outputs go: `file:`, `s3://`, `gs://` or `az://`",
         default="file:outputs",
     )
+    # `up` finds its folder before there are settings: see dotenv_loading.
+    data_folder: str = setting(
+        "DATA_FOLDER",
+        str,
+        "folder of what `up` runs; where it has run, other commands find its Valkey and its outputs"
+        " there when REDIS_URL and STORAGE_URL are unset",
+        default="gemini-batch-data",
+    )
     key_pattern: str | None = setting(
         "KEY_PATTERN",
         parse_key_pattern,

@@ -1,4 +1,4 @@
-"""URLs in settings and options: how they are checked, compared and shown. Pure."""
+"""URLs in settings and options: Gemini's, and our own as Gemini reaches it. Pure."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -51,16 +51,6 @@ def complete_url(url: str, path: str) -> str:
     'https://a.example/other/path'
     """
     return url if urlsplit(url).path else url + path
-
-
-def without_credentials(url: str) -> str:
-    """A URL of any kind for people to read: without user, password, options and fragment.
-
-    >>> without_credentials("rediss://default:secret@a.example:6380/0?ssl_cert_reqs=none")
-    'rediss://a.example:6380/0'
-    """
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def is_private_on_its_way(url: str) -> bool:

@@ -1,43 +1,48 @@
-"""Charts of the last day: from counts to the numbers of an SVG drawing. Pure."""
+"""Charts of the last day: from counts to the numbers of an SVG. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from receiver.status.formatting import count
 from receiver.telemetry.metrics.definitions import SLOT_S, Slot
 
-WIDTH, HEIGHT = 360, 132  # of the drawing
+WIDTH, HEIGHT = 360, 132  # of the SVG, in its units
 LEFT, RIGHT, TOP, BOTTOM = 40, 4, 8, 20  # around the bars
+FLOOR, ROOM = HEIGHT - BOTTOM, HEIGHT - TOP - BOTTOM  # below the bars, and for the highest one
 GAP = 1.2
 LABEL_EVERY_S = 6 * 3600
-STEPS = (2, 4, 6, 8, 10, 12, 16)  # their halves are whole
-NARROW, THOUSAND = 5, 1000
+STEPS = (2, 4, 6, 8, 10, 12, 16)  # even, so that the middle of an axis is a whole number
+THOUSAND = 1000
+
+
+Tone = Literal["good", "bad"]  # its colour and pattern
 
 
 @dataclass(frozen=True)
 class Series:
-    """One kind of thing that is counted."""
+    """What is counted."""
 
     name: str  # "answers"
-    look: str  # "good" or "bad": its colour and its pattern
+    tone: Tone
     fields: tuple[str, ...]  # of the history
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One box; all numbers in units of the drawing."""
+    """One rectangle."""
 
     x: float
     y: float
     width: float
     height: float
-    look: str
+    tone: Tone
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A label on an axis and where it stands."""
+    """A label on an axis, and its place there."""
 
     at: float
     label: str
@@ -45,16 +50,16 @@ class Tick:
 
 @dataclass(frozen=True)
 class Total:
-    """One kind over the whole day."""
+    """The sum of one series over the whole day."""
 
     name: str
-    look: str
+    tone: Tone
     count: float
 
 
 @dataclass(frozen=True)
 class ChartRow:
-    """Half an hour in words, for who does not see the drawing."""
+    """Half an hour in numbers, for those who do not see the drawing."""
 
     began_s: int
     counts: tuple[float, ...]  # in the order of the totals
@@ -70,54 +75,56 @@ class Chart:
     hours: list[Tick]
     totals: list[Total]
     rows: list[ChartRow]  # half hours in which anything was counted
-    summary: str  # the drawing in a sentence
+    summary: str  # the drawing in words
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
     right: int = WIDTH - RIGHT
-    floor: int = HEIGHT - BOTTOM
+    floor: int = FLOOR
 
 
 def draw(title: str, slots: Sequence[Slot], series: Sequence[Series]) -> Chart:
-    """Bars, one a half hour, with the kinds on top of each other in their order."""
+    """A stacked bar per half hour, the series on top of each other in their order."""
     counts = [tuple(max(0.0, slot.total(*one.fields)) for one in series) for slot in slots]
-    ceiling = round_up(max((sum(row) for row in counts), default=0))
-    room, slot_width = HEIGHT - TOP - BOTTOM, (WIDTH - LEFT - RIGHT) / max(1, len(slots))
-    bars = []
-    for number, row in enumerate(counts):
-        below = float(HEIGHT - BOTTOM)
-        for one, value in zip(series, row, strict=True):
-            height = (
-                max(1.0, value / ceiling * room) if value else 0.0
-            )  # one of a million is seen too
-            below -= height
-            if value:
-                x = LEFT + number * slot_width + GAP / 2
-                bars.append(
-                    Bar(
-                        round(x, 2),
-                        round(below, 2),
-                        round(slot_width - GAP, 2),
-                        round(height, 2),
-                        one.look,
-                    )
-                )
+    top = round_up(max((sum(row) for row in counts), default=0))
     totals = [
-        Total(one.name, one.look, sum(row[n] for row in counts)) for n, one in enumerate(series)
+        Total(one.name, one.tone, sum(row[number] for row in counts))
+        for number, one in enumerate(series)
     ]
+    rows = [ChartRow(slot.began_s, row) for slot, row in zip(slots, counts, strict=True)]
+    slot_width = (WIDTH - LEFT - RIGHT) / max(1, len(slots))
+
     return Chart(
         title=title,
-        bars=bars,
-        heights=[
-            Tick(HEIGHT - BOTTOM - part * room, _short(ceiling * part)) for part in (0.0, 0.5, 1.0)
+        bars=[
+            bar
+            for number, row in enumerate(counts)
+            for bar in _stack(LEFT + number * slot_width, slot_width, row, top, series)
         ],
+        heights=[Tick(FLOOR - part * ROOM, _short(top * part)) for part in (0.0, 0.5, 1.0)],
         hours=_hours(slots, slot_width),
         totals=totals,
-        rows=[
-            ChartRow(slot.began_s, row) for slot, row in zip(slots, counts, strict=True) if any(row)
-        ],
-        summary=_summary(slots, counts, totals),
+        rows=[row for row in rows if any(row.counts)],
+        summary=_summarize(rows, totals),
     )
+
+
+def _stack(
+    x: float, width: float, counts: Sequence[float], top: int, series: Sequence[Series]
+) -> Iterator[Bar]:
+    """The bars of one half hour from the bottom up; each is high enough to be seen."""
+    y = float(FLOOR)
+    for one, value in zip(series, counts, strict=True):
+        if value:
+            height = max(1.0, value / top * ROOM)
+            y -= height
+            yield Bar(
+                x=round(x + GAP / 2, 2),
+                y=round(y, 2),
+                width=round(width - GAP, 2),
+                height=round(height, 2),
+                tone=one.tone,
+            )
 
 
 def round_up(value: float) -> int:
@@ -144,11 +151,10 @@ def _short(value: float) -> str:
 
 
 def _hours(slots: Sequence[Slot], slot_width: float) -> list[Tick]:
-    found = [
-        (number, slot) for number, slot in enumerate(slots) if slot.began_s % LABEL_EVERY_S == 0
-    ]
     return [
-        Tick(round(LEFT + number * slot_width, 2), clock(slot.began_s)) for number, slot in found
+        Tick(round(LEFT + number * slot_width, 2), clock(slot.began_s))
+        for number, slot in enumerate(slots)
+        if slot.began_s % LABEL_EVERY_S == 0
     ]
 
 
@@ -156,14 +162,12 @@ def clock(began_s: int) -> str:
     return datetime.fromtimestamp(began_s, UTC).strftime("%H:%M")
 
 
-def _summary(
-    slots: Sequence[Slot], counts: Sequence[tuple[float, ...]], totals: Sequence[Total]
-) -> str:
-    """What somebody who looks at the drawing would say."""
-    said = ", ".join(f"{count(total.count)} {total.name}" for total in totals)
-    most = max(range(len(counts)), key=lambda number: sum(counts[number]), default=None)
-    if most is None or not any(counts[most]):
-        return f"In the last day: {said}."
-    began_s = slots[most].began_s
-    when = f"between {clock(began_s)} and {clock(began_s + SLOT_S)} UTC"
-    return f"In the last day: {said}. Most of it {when}: {count(sum(counts[most]))}."
+def _summarize(rows: Sequence[ChartRow], totals: Sequence[Total]) -> str:
+    """What a person would say about the drawing."""
+    sums = ", ".join(f"{count(total.count)} {total.name}" for total in totals)
+    busiest = max(rows, key=lambda row: sum(row.counts), default=None)
+    if busiest is None or not any(busiest.counts):
+        return f"In the last day: {sums}."
+
+    when = f"between {clock(busiest.began_s)} and {clock(busiest.began_s + SLOT_S)} UTC"
+    return f"In the last day: {sums}. Most of it {when}: {count(sum(busiest.counts))}."

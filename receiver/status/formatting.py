@@ -1,4 +1,4 @@
-"""Numbers, times and texts of others as the page shows them. Pure."""
+"""How the page shows numbers, times, and texts that others wrote. Pure."""
 
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -15,18 +15,17 @@ LAST_MS = 253_402_300_799_000  # the end of the year 9999
 
 
 def clean(text: str) -> str:
-    r"""A text on one line, without what no font shows: controls, marks that turn the direction, halves of characters.
+    r"""A text on one line, without control characters, direction marks and lone surrogates.
 
     >>> clean("a\n\x1b[2Jb")
     'a �[2Jb'
     """
-    return "".join(
-        one if one.isprintable() or one in JOINERS else "�" for one in " ".join(text.split())
-    )
+    line = " ".join(text.split())
+    return "".join(one if one.isprintable() or one in JOINERS else "�" for one in line)
 
 
 def count(number: float | None) -> str:
-    """With a comma every three digits.
+    """A number with a comma every three digits.
 
     >>> count(1234567), count(None)
     ('1,234,567', 'unknown')
@@ -35,7 +34,7 @@ def count(number: float | None) -> str:
 
 
 def size(number: float | None) -> str:
-    """Bytes.
+    """A number of bytes in the largest fitting unit.
 
     >>> [size(number) for number in (None, 999, 1_000, 123_456, 2_340_000_000)]
     ['unknown', '999 B', '1.0 kB', '123 kB', '2.3 GB']
@@ -44,16 +43,13 @@ def size(number: float | None) -> str:
         return UNKNOWN
     for unit, step in SIZES:
         if number >= step:
-            return (
-                f"{number / step:.0f} {unit}"
-                if number >= 100 * step
-                else f"{number / step:.1f} {unit}"
-            )
+            digits = 0 if number >= 100 * step else 1
+            return f"{number / step:.{digits}f} {unit}"
     return f"{number:.0f} B"
 
 
 def span(seconds: float | None) -> str:
-    """In its two largest units.
+    """A length of time in its two largest units.
 
     >>> [span(seconds) for seconds in (None, 0, 41, 600, 11_523, 200_000)]
     ['unknown', '0s', '41s', '10m', '3h 12m', '2d 7h']
@@ -83,28 +79,26 @@ def clock(ms: float) -> str:
 
 
 def _utc(ms: float) -> datetime:
-    return datetime.fromtimestamp(
-        min(max(0.0, ms), LAST_MS) / 1000, UTC
-    )  # anybody may have written it
+    # Another program may have written any number.
+    return datetime.fromtimestamp(min(max(0.0, ms), LAST_MS) / 1000, UTC)
 
 
 def read_moment(text: str | None) -> int | None:
-    """RFC 3339 as Unix time in milliseconds; None for what is none.
+    """RFC 3339 as Unix time in milliseconds; None for other texts.
 
     >>> read_moment("1970-01-01T00:00:01.500000000Z"), read_moment("soon")
     (1500, None)
     """
     try:
         found = datetime.fromisoformat(text or "")
-        return max(
-            0, int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
-        )
+        in_zone = found if found.tzinfo else found.replace(tzinfo=UTC)
+        return max(0, int(in_zone.timestamp() * 1000))
     except (ValueError, OverflowError):
         return None
 
 
 def money(cost: Cost | str | None) -> str:
-    """A price rounded to what a person compares; empty where nobody has said one.
+    """A price with as many digits as a person compares; empty where none is given.
 
     >>> money(Cost("USD", "0.000043719", "2026-10-07", "0", "0", "0"))
     '$0.00004372'
@@ -115,7 +109,8 @@ def money(cost: Cost | str | None) -> str:
         amount = Decimal(cost.amount)
         digits = 2 if amount == 0 or amount >= 1 else SHOWN_DIGITS - 1 - amount.adjusted()
         shown = f"{amount:,.{digits}f}"
-    except (InvalidOperation, ValueError):  # no number, or one that no list of prices gives
+    except (InvalidOperation, ValueError):  # no number, or NaN
         return UNKNOWN
+
     shown = shown.rstrip("0").ljust(shown.index(".") + 3, "0") if "." in shown else shown
     return f"${shown}" if cost.currency == "USD" else f"{shown} {cost.currency}"

@@ -1,6 +1,6 @@
-"""What is still to be done until batches arrive and are stored: the next steps of an installation. Pure.
+"""The next steps of an installation until batches arrive and are stored. Pure.
 
-A step is said only where somebody knows that it is missing; the rest is said to be unknown.
+A step is named only if it is known to be missing; everything else is reported as unknown.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ COMMAND = "gemini-batch-receiver"
 
 
 def find_process_steps(web: Sequence[WebProcess], workers: int, due: int) -> list[str]:
-    """The processes that do not run."""
+    """Which processes are to be started; `due` is the number of batches that wait for a worker."""
     steps = []
     if not web:
         steps.append(f"no web process is running: start `{COMMAND} serve`")
@@ -26,67 +26,73 @@ def find_process_steps(web: Sequence[WebProcess], workers: int, due: int) -> lis
 def find_webhook_steps(
     projects: Iterable[str], web: Sequence[WebProcess], dynamic: Collection[str]
 ) -> list[str]:
-    """What the projects' webhooks lack, as the web processes that serve them say.
+    """What the projects' webhooks lack, as reported by the web processes that serve them.
 
-    `dynamic` are the projects to which deliveries of dynamic webhooks come, which need nothing registered.
+    `dynamic` are the projects that get deliveries of dynamic webhooks: they need nothing
+    registered.
     """
-    steps = []
-    for project in projects:
-        serving = [
-            (process, served) for process in web if (served := process.serves(project)) is not None
-        ]
-        if web and not serving:
-            key = variable_of(API_KEY, project)
-            steps.append(
-                f"no web process serves the project {project or DEFAULT}: set {key} there too, and restart it"
-            )
-        said = Counter(
-            step for process, served in serving for step in set(_steps_of(process, served, dynamic))
+    return [step for project in projects for step in _find_project_steps(project, web, dynamic)]
+
+
+def _find_project_steps(
+    project: str, web: Sequence[WebProcess], dynamic: Collection[str]
+) -> Iterator[str]:
+    serving = [
+        (process, served) for process in web if (served := process.serves(project)) is not None
+    ]
+    if web and not serving:
+        yield (
+            f"no web process serves the project {project or DEFAULT}: set"
+            f" {variable_of(API_KEY, project)} there too, and restart it"
         )
-        for step, count in said.items():
-            some = (
-                f" (so say {count} of {len(serving)} web processes)" if count < len(serving) else ""
-            )
-            steps.append(f"{step}{some}")
-    return steps
+
+    reported = Counter(
+        step
+        for process, served in serving
+        for step in set(_find_reported_steps(process, served, dynamic))
+    )
+    for step, count in reported.items():
+        is_by_all = count == len(serving)
+        yield step if is_by_all else f"{step} (reported by {count} of {len(serving)} web processes)"
 
 
-def _steps_of(
+def _find_reported_steps(
     process: WebProcess, served: ServedProject, dynamic: Collection[str]
 ) -> Iterator[str]:
-    project, secret = served.project, variable_of(SECRET, served.project)
+    label, secret = served.project or DEFAULT, variable_of(SECRET, served.project)
     for fault in served.faults or []:
-        yield f"the webhook of {project or DEFAULT}: {fault.detail}; {fault.advice}"
+        yield f"the webhook of {label}: {fault.detail}; {fault.advice}"
     if served.secrets:
         return
+
     if served.is_registered:
         yield (
-            f"the webhook of {project or DEFAULT} is registered, but the web process has no {secret} and refuses its"
-            f" deliveries: set it to the secret that `{COMMAND} webhooks create` gave, and restart the web process"
+            f"the webhook of {label} is registered, but the web process has no {secret} and"
+            f" refuses its deliveries: set it to the secret that `{COMMAND} webhooks create`"
+            " gave, and restart the web process"
         )
-    elif project not in dynamic:
-        known = (
-            "no webhook is registered for"
-            if served.is_registered is False
-            else "no secret is set for"
-        )
+    elif served.project not in dynamic:
+        is_missing = served.is_registered is False
+        problem = "no webhook is registered for" if is_missing else "no secret is set for"
         url = process.url or "https://YOUR-HOST"
-        option = f" --project {project}" if project else ""
+        option = f" --project {served.project}" if served.project else ""
         yield (
-            f"{known} the project {project or DEFAULT}: `{COMMAND} webhooks create --url {url}{option}` registers one;"
-            f" then set {secret} to the secret that it gives, and restart the web process"
+            f"{problem} the project {label}: `{COMMAND} webhooks create --url {url}{option}`"
+            f" registers one; then set {secret} to the secret that it gives, and restart the web"
+            " process"
         )
 
 
 def find_unknown_webhooks(projects: Iterable[str], web: Sequence[WebProcess]) -> list[str]:
-    """Of which projects nobody knows whether the webhook is as it should be."""
+    """The projects whose webhook may or may not be right, with the reason."""
     found = []
     for project in projects:
         serving = [served for process in web if (served := process.serves(project)) is not None]
-        why = next((served.why_unknown for served in serving if served.is_registered is None), None)
-        if not serving:
-            why = "only a web process looks at it"
-        if why is not None:
-            look = f"`{COMMAND} webhooks doctor` looks, `{COMMAND} webhooks create` registers one"
-            found.append(f"how the webhook of {project or DEFAULT} is: {why} ({look})")
+        reasons = (served.why_unknown for served in serving if served.is_registered is None)
+        reason = next(reasons, None) if serving else "only a web process checks it"
+        if reason is not None:
+            found.append(
+                f"the state of the webhook of {project or DEFAULT}: {reason} (`{COMMAND} webhooks"
+                f" doctor` checks it now, `{COMMAND} webhooks create` registers one)"
+            )
     return found

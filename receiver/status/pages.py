@@ -1,4 +1,4 @@
-"""Templates, static files, and the headers that every page has."""
+"""Renders templates and serves static files, with the headers that every page has."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,38 +19,45 @@ STATIC: Mapping[str, str] = {
     "status.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+CONTENT_POLICY = (
+    "default-src 'none'",
+    "style-src 'self'",
+    "script-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+)
 SECURITY: Mapping[str, str] = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self';"
-    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": "; ".join(CONTENT_POLICY),
     "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",  # with no-referrer a browser would name no origin on our own forms
+    # With no-referrer a browser would send no Origin with our own forms.
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-PART = "x-status-part"  # a header of our own script, which no form and no link can send
+FRAGMENT = "x-status-fragment"  # a header that our script sends; no form and no link can
 
 
 def _finalize(value: Any) -> Any:
-    """Every text that a template shows is cleaned; Markup is ours."""
-    return (
-        formatting.clean(value)
-        if isinstance(value, str) and not isinstance(value, Markup)
-        else value
-    )
+    """Clean every text that a template shows; Markup is our own."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return formatting.clean(value) if is_text else value
 
 
-def coded(text: str) -> Markup:
-    """A text of ours in which commands stand between backticks."""
-    parts = formatting.clean(text).split("`")
-    tagged = (
-        f"<code>{escape(part)}</code>" if number % 2 else str(escape(part))
-        for number, part in enumerate(parts)
-    )
-    return Markup("".join(tagged))  # noqa: S704 - each part is escaped above
+def mark_code(text: str) -> Markup:
+    """A text of ours with commands between backticks, which become `code` elements."""
+    parts = [escape(part) for part in formatting.clean(text).split("`")]
+    parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    return Markup().join(parts)
 
 
 class Pages:
-    """Renders. Every value is escaped, and a name that a template misspells is an error."""
+    """All templates, compiled, and all static files.
+
+    Every value is escaped, and a name that a template misspells is an error.
+    """
 
     def __init__(self) -> None:
         folder = resources.files(PACKAGE) / "static"
@@ -65,28 +72,31 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._env.globals["describe_code"] = describe_code
         self._env.globals |= {
+            "describe_code": describe_code,
             "formatting": formatting,
+            "page_path": view_models.page_path,
             "states": view_models.STATES,
             "steps": view_models.STEPS,
             "version": digest[:12],
         }
-        self._env.globals["page_path"] = view_models.page_path
-        self._env.filters["coded"] = coded
+        self._env.filters["mark_code"] = mark_code
         for name in self._env.list_templates():
-            self._env.get_template(name)  # compiled now: while a delivery waits is a bad time
+            self._env.get_template(name)  # compiled now, so that no delivery waits for it later
 
-    def answer(
+    def render(
         self, request: Request, template: str, status: int = 200, here: str = "", **context: Any
     ) -> Response:
-        """A page; only what moves in it where our script asks. `here` is its entry among the links at the top."""
-        layout = "part.html" if request.headers.get(PART) else "frame.html"
+        """A page, or for our script only the part that changes.
+
+        `here` is the page's entry among the links at the top.
+        """
+        layout = "fragment.html" if request.headers.get(FRAGMENT) else "layout.html"
         text = self._env.get_template(template).render(context, layout=layout, here=here)
         return HTMLResponse(text, status, headers={**SECURITY, "cache-control": "no-store"})
 
-    def static(self, name: str) -> Response:
-        """A file of ours. Its address has a version."""
+    def serve_static(self, name: str) -> Response:
+        """A static file. Templates put a version into its address."""
         if name not in STATIC:
             return Response(status_code=404)
         headers = {

@@ -1,4 +1,4 @@
-"""What the page reads from Redis: in one go, for all who look at it in the same second."""
+"""What the page reads from Redis, once for all who look at it within the same second."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,41 +14,36 @@ from receiver.inbox.redis import DUE, ENTRY, translate_redis_errors
 from receiver.notices.outbox import Notice, Outbox
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES
 from receiver.status.charts import Chart, Series, draw
-from receiver.status.overview import Overview, take_overview
+from receiver.status.overview import Overview
+from receiver.status.overview_queries import take_overview
 from receiver.status.view_models import BatchRow, make_row
 from receiver.telemetry.metrics.history import fetch_history
 
 MAX_ROWS = 12
 MAX_DELIVERIES = MAX_NOTICES = 12
 PAGE_ROWS = 50
+ANSWERS = Series(
+    "answers",
+    "good",
+    tuple(f"gbr_results_total:{one}" for one in OUTCOMES if one in ANSWERED),
+)
+WITHOUT_ANSWER = Series(
+    "without an answer",
+    "bad",
+    (
+        *(f"gbr_results_total:{one}" for one in OUTCOMES if one not in ANSWERED),
+        "gbr_missing_results_total",
+    ),
+)
+STORED = Series("stored", "good", ("gbr_attempts_total:stored",))
+FAILED = Series(
+    "failed",
+    "bad",
+    tuple(f"gbr_attempts_total:{result}" for result in ("postponed", "lease_lost", "buried")),
+)
 CHARTS = (
-    (
-        "Results stored",
-        Series(
-            "answers",
-            "good",
-            tuple(f"gbr_results_total:{one}" for one in OUTCOMES if one in ANSWERED),
-        ),
-        Series(
-            "without an answer",
-            "bad",
-            (
-                *(f"gbr_results_total:{one}" for one in OUTCOMES if one not in ANSWERED),
-                "gbr_missing_results_total",
-            ),
-        ),
-    ),
-    (
-        "Attempts at batches",
-        Series("stored", "good", ("gbr_attempts_total:stored",)),
-        Series(
-            "failed",
-            "bad",
-            tuple(
-                f"gbr_attempts_total:{result}" for result in ("postponed", "lease_lost", "buried")
-            ),
-        ),
-    ),
+    ("Results stored", ANSWERS, WITHOUT_ANSWER),
+    ("Attempts at batches", STORED, FAILED),
 )
 
 
@@ -56,16 +51,25 @@ CHARTS = (
 class StatusSnapshot:
     """How things stood at one moment."""
 
-    now_ms: int  # by Redis' clock
-    overview: Overview
+    overview: Overview  # with the time
     running: list[BatchRow]
-    waiting: list[BatchRow]  # the first ones by the time they are due
-    buried: list[BatchRow]  # the last ones
-    stored: list[BatchRow]
+    waiting: list[BatchRow]  # those that are due first
+    buried: list[BatchRow]  # the newest ones
+    stored: list[BatchRow]  # the newest ones
     deliveries: list[Delivery]
     notices: list[Notice]  # dead ones, then what waits
-    hosts: Mapping[str, str]  # of the targets that the settings have, by digest
+    hosts: Mapping[str, str]  # of the notice targets in the settings, by digest
     charts: list[Chart]
+
+    @property
+    def display_names(self) -> Mapping[str, str]:
+        """Of the batches in these lists, by their names in the inbox."""
+        at_gemini = [batch for project in self.overview.running for batch in project.batches]
+        rows = (*self.waiting, *self.buried, *self.stored, *self.running)
+        return {
+            **{batch.batch: batch.display_name for batch in at_gemini if batch.display_name},
+            **{row.name: row.display_name for row in rows if row.display_name},
+        }
 
 
 @dataclass(frozen=True)
@@ -80,36 +84,39 @@ class BatchPage:
     total: int
 
 
-def read_all(
+def read_snapshot(
     client: "redis.Redis", projects: Sequence[str], hosts: Mapping[str, str]
 ) -> StatusSnapshot:
-    """Raises InboxUnavailableError when Redis can't be asked."""
+    """Everything that the overview page shows.
+
+    Raises InboxUnavailableError when Redis can't be asked.
+    """
     overview = take_overview(client, projects)
-    backlog = InboxQueries(client)
-    now_ms = backlog.now_ms()
+    now_ms = overview.now_ms
+    queries = InboxQueries(client)
     slots = fetch_history(client)
+
     return StatusSnapshot(
-        now_ms=now_ms,
         overview=overview,
-        running=_running(client, overview, now_ms),
-        waiting=_waiting(client, [one.batch for one in overview.leased], now_ms),
-        buried=[make_row(entry, now_ms) for entry in backlog.latest("buried", MAX_ROWS)],
-        stored=[make_row(entry, now_ms) for entry in backlog.latest("done", MAX_ROWS)],
+        running=_read_running(client, overview, now_ms),
+        waiting=_read_waiting(client, len(overview.leased), now_ms),
+        buried=[make_row(entry, now_ms) for entry in queries.latest("buried", MAX_ROWS)],
+        stored=[make_row(entry, now_ms) for entry in queries.latest("done", MAX_ROWS)],
         deliveries=fetch_deliveries(client, MAX_DELIVERIES),
-        notices=_notices(Outbox(client)),
+        notices=_read_notices(Outbox(client)),
         hosts=hosts,
         charts=[draw(title, slots, series) for title, *series in CHARTS],
     )
 
 
-def _notices(outbox: Outbox) -> list[Notice]:
+def _read_notices(outbox: Outbox) -> list[Notice]:
     dead = outbox.listing(MAX_NOTICES, dead=True)
-    others = [notice for notice in outbox.listing(MAX_NOTICES) if notice.state != "dead"]
-    return [*dead, *others][:MAX_NOTICES]
+    waiting = [notice for notice in outbox.listing(MAX_NOTICES) if notice.state != "dead"]
+    return [*dead, *waiting][:MAX_NOTICES]
 
 
-def _running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[BatchRow]:
-    workers = {held.batch: held.worker or "" for held in overview.leased}
+def _read_running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[BatchRow]:
+    workers = {leased.batch: leased.worker or "" for leased in overview.leased}
     entries = fetch_entries(client, workers)
     return [
         make_row(entry, now_ms, worker=workers[name])
@@ -118,8 +125,9 @@ def _running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[Bat
     ]
 
 
-def _waiting(client: "redis.Redis", leased: Sequence[str], now_ms: int) -> list[BatchRow]:
-    last = MAX_ROWS + len(leased) - 1
+def _read_waiting(client: "redis.Redis", leased: int, now_ms: int) -> list[BatchRow]:
+    """Leased batches are among those that are due, so as many more are read."""
+    last = MAX_ROWS + leased - 1
     with translate_redis_errors():
         found: list[Any] = read_or([], lambda: client.zrange(DUE, 0, last, withscores=True))
     due = {name.decode(errors="replace"): int(score) for name, score in found}
@@ -127,15 +135,19 @@ def _waiting(client: "redis.Redis", leased: Sequence[str], now_ms: int) -> list[
     return [make_row(entry, now_ms, due[entry.batch]) for entry in entries[:MAX_ROWS]]
 
 
-def read_list(client: "redis.Redis", state: State, page: int) -> BatchPage:
-    """Raises InboxUnavailableError when Redis can't be asked."""
-    backlog = InboxQueries(client)
-    names = backlog.names(state)
+def read_page(client: "redis.Redis", state: State, page: int) -> BatchPage:
+    """The page of that number, or the nearest one that there is.
+
+    Raises InboxUnavailableError when Redis can't be asked.
+    """
+    queries = InboxQueries(client)
+    names = queries.names(state)
     pages = max(1, -(-len(names) // PAGE_ROWS))
     page = min(max(1, page), pages)
+
     shown = names[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
-    due = _due_of(client, shown) if state == "open" else {}
-    now_ms = backlog.now_ms()
+    due = _read_due_ms(client, shown) if state == "open" else {}
+    now_ms = queries.now_ms()
     rows = [
         make_row(entry, now_ms, due.get(name))
         for name, entry in fetch_entries(client, shown).items()
@@ -143,8 +155,8 @@ def read_list(client: "redis.Redis", state: State, page: int) -> BatchPage:
     return BatchPage(now_ms, state, rows, page, pages, len(names))
 
 
-def _due_of(client: "redis.Redis", names: Sequence[str]) -> dict[str, int]:
-    """When each is due, in Unix milliseconds; one that was taken meanwhile is left out."""
+def _read_due_ms(client: "redis.Redis", names: Sequence[str]) -> dict[str, int]:
+    """When each is due, in Unix time; one that was taken meanwhile is left out."""
     with translate_redis_errors():
         scores: list[Any] = read_or([], lambda: client.zmscore(DUE, list(names))) if names else []
     return {
@@ -152,8 +164,12 @@ def _due_of(client: "redis.Redis", names: Sequence[str]) -> dict[str, int]:
     }
 
 
-def read_row(client: "redis.Redis", name: str) -> tuple[int, BatchRow | None]:
-    """Redis' time, and what the inbox knows of one batch. Raises InboxUnavailableError when Redis can't be asked."""
+def read_batch(client: "redis.Redis", name: str) -> tuple[int, BatchRow | None]:
+    """Redis' time in milliseconds, and what the inbox knows of one batch.
+
+    Raises InboxUnavailableError when Redis can't be asked, and ValueError when another program
+    wrote the entry.
+    """
     now_ms = InboxQueries(client).now_ms()
     entry: Entry | None = fetch_entries(client, [name]).get(name)
     if entry is None and client.exists(ENTRY + name):

@@ -1,4 +1,4 @@
-"""The status page's addresses, below `/status`; there are none without STATUS_TOKEN."""
+"""The status page's routes, below `/status`; there are none without STATUS_TOKEN."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +14,7 @@ from receiver.batch_names import INBOX_NAME, BatchName
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.entries import State
 from receiver.settings.settings import Settings
-from receiver.status.actions import SAYINGS, Deed
+from receiver.status.actions import RESULTS, Action
 from receiver.status.auth import Authenticator, Refusal, Visitor
 from receiver.status.backend import Backend
 from receiver.status.pages import Pages
@@ -23,8 +23,9 @@ from receiver.status.view_models import page_path
 HOME = "/status"
 MAX_FORM_BYTES = 8 * 1024
 MAX_FIELDS = 8
+MAX_DIGITS = 7  # of the number of a page
 log = logging.getLogger(__name__)
-Show = Callable[[Request, Visitor], Awaitable[Response]]
+Handler = Callable[[Request, Visitor], Awaitable[Response]]
 
 
 class StatusPage:
@@ -32,79 +33,127 @@ class StatusPage:
 
     def __init__(self, settings: Settings, client_of: "Callable[[Request], redis.Redis]") -> None:
         self._settings, self._client_of = settings, client_of
-        self._gate, self._pages = Authenticator(settings.status_token, settings.public_url), Pages()
-        self._desk: Backend | None = None
+        self._auth = Authenticator(settings.status_token, settings.public_url)
+        self._pages = Pages()
+        self._backend: Backend | None = None
 
     def routes(self) -> Sequence[Route]:
         """Everything below `/status`."""
-        batch, named = f"{HOME}/batches/{{id}}", f"{HOME}/{{project}}/batches/{{id}}"
-        posts = {f"{HOME}/login": self._log_in, f"{HOME}/logout": self._guarded(self._log_out)}
-        posts |= {f"{path}/{{deed}}": self._guarded(self._act) for path in (batch, named)}
-        pages = {
-            HOME: self._overview,
-            f"{HOME}/": self._overview,
-            f"{HOME}/list": self._list,
-            batch: self._batch,
-            named: self._batch,
+        batch_paths = (f"{HOME}/batches/{{id}}", f"{HOME}/{{project}}/batches/{{id}}")
+        pages: dict[str, Handler] = {
+            HOME: self._show_overview,
+            f"{HOME}/": self._show_overview,
+            f"{HOME}/list": self._show_list,
+            **dict.fromkeys(batch_paths, self._show_batch),
         }
+        forms = {
+            f"{HOME}/login": self._log_in,
+            f"{HOME}/logout": self._guard(self._log_out),
+            **{f"{path}/{{action}}": self._guard(self._act) for path in batch_paths},
+        }
+
         return [
-            Route(f"{HOME}/static/{{name}}", self._static, methods=["GET"]),
+            Route(f"{HOME}/static/{{name}}", self._serve_static, methods=["GET"]),
             Route(f"{HOME}/login", self._leave_login, methods=["GET"]),
-            *(Route(path, self._guarded(show), methods=["GET"]) for path, show in pages.items()),
+            *(Route(path, self._guard(show), methods=["GET"]) for path, show in pages.items()),
             *(
-                Route(path, do, methods=["POST"], max_body_size=MAX_FORM_BYTES)
-                for path, do in posts.items()
+                Route(path, take, methods=["POST"], max_body_size=MAX_FORM_BYTES)
+                for path, take in forms.items()
             ),
         ]
 
-    def _guarded(self, show: Show) -> Callable[[Request], Awaitable[Response]]:
+    def _guard(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """The handler for visitors alone, with an answer for whatever goes wrong in it."""
+
         async def endpoint(request: Request) -> Response:
-            visitor = self._gate.admit(request)
+            visitor = self._auth.authenticate(request)
             if isinstance(visitor, Refusal):
                 return self._ask_for_token(request, visitor)
             try:
-                return await show(request, visitor)
+                return await handler(request, visitor)
             except InboxUnavailableError as error:
-                return self._away(request, visitor, str(error))
+                return self._report_redis_away(request, visitor, str(error))
             except Exception:
                 log.exception("status.failed")
-                text = "Something here is not as this program writes it. The log of the web process says more."
-                return self._refuse(request, visitor, 500, "This page failed", text)
+                text = (
+                    "Something in Redis or the storage is not as this program writes it. The log"
+                    " of the web process says more."
+                )
+                return self._show_message(request, visitor, 500, "This page failed", text)
 
         return endpoint
 
-    def _away(self, request: Request, visitor: Visitor, cause: str) -> Response:
-        log.warning("status.unavailable", extra={"cause": cause})
-        if request.method == "POST":
-            text = f"{cause}. Whether it was done is not known: the page tells once Redis answers."
-            return self._refuse(request, visitor, 503, "Redis is away", text)
-        return self._pages.answer(request, "away.html", 503, visitor=visitor, cause=cause)
-
-    async def _static(self, request: Request) -> Response:
-        return self._pages.static(request.path_params["name"])
-
-    def _ask_for_token(
-        self, request: Request, refusal: Refusal, back: str | None = None
-    ) -> Response:
-        back = back or _page_of(request)
-        answer = self._pages.answer(
-            request, "login.html", refusal.status, refusal=refusal, back=back
+    async def _show_overview(self, request: Request, visitor: Visitor) -> Response:
+        backend = self._backend_of(request)
+        snapshot = await backend.snapshot()
+        return self._pages.render(
+            request,
+            "overview.html",
+            here="home",
+            visitor=visitor,
+            snapshot=snapshot,
+            storage_location=backend.storage_location,
+            redis_location=backend.redis_location,
         )
-        answer.headers["www-authenticate"] = "Bearer"
-        if refusal.retry_after_s:
-            answer.headers["retry-after"] = str(refusal.retry_after_s)
-        return answer
+
+    async def _show_list(self, request: Request, visitor: Visitor) -> Response:
+        wanted: Any = request.query_params.get("state")
+        state: State = wanted if wanted in get_args(State) else "done"
+        page = await self._backend_of(request).page(state, _read_page_number(request))
+        return self._pages.render(request, "list.html", here=state, visitor=visitor, page=page)
+
+    async def _show_batch(self, request: Request, visitor: Visitor) -> Response:
+        name = _name_of(request)
+        if name is None:
+            text = "No batch can have this name."
+            return self._show_message(request, visitor, 404, "Not a batch", text)
+
+        backend = self._backend_of(request)
+        now_ms, row = await backend.batch(name)
+        details, problem = await backend.details(name, _read_page_number(request))
+        is_stored = details is None or details.manifest is not None or details.problem
+
+        return self._pages.render(
+            request,
+            "batch.html",
+            200 if row is not None or is_stored else 404,
+            visitor=visitor,
+            name=name,
+            path=page_path(name),
+            now_ms=now_ms,
+            row=row,
+            details=details,
+            storage_problem=problem,
+            storage_location=backend.storage_location,
+            result=RESULTS.get(request.query_params.get("result", "")),
+        )
+
+    async def _act(self, request: Request, visitor: Visitor) -> Response:
+        name, action = _name_of(request), request.path_params["action"]
+        if name is None or action not in get_args(Action):
+            text = "There is no such button."
+            return self._show_message(request, visitor, 404, "Not done", text)
+        if not self._auth.may_act(request, visitor, await _read_form(request)):
+            return self._forbid(request, visitor)
+
+        result, problem = await self._backend_of(request).run(action, name)
+        outcome = result or problem
+        log.info("status.acted", extra={"batch": name, "action": action, "outcome": outcome})
+        if problem:
+            return self._show_message(request, visitor, 502, "Not done", problem)
+        return RedirectResponse(f"{page_path(name)}?result={result}", 303)
 
     async def _log_in(self, request: Request) -> Response:
         form = await _read_form(request)
-        back = _checked_path(form.get("back", ""))
-        if refusal := self._gate.log_in(request, form.get("token", "")):
-            if not refusal.retry_after_s:  # a flood of guesses is none of lines
+        back = _choose_way_back(form.get("back", ""))
+        if refusal := self._auth.log_in(request, form.get("token", "")):
+            if not refusal.retry_after_s:  # a flood of wrong tokens must not flood the log
                 log.warning("status.login_refused", extra={"status": refusal.status})
             return self._ask_for_token(request, refusal, back)
+
         log.info("status.login")
         response = RedirectResponse(back, 303)
-        self._gate.open_session(request, response)
+        self._auth.open_session(request, response)
         return response
 
     async def _leave_login(self, _request: Request) -> Response:
@@ -112,112 +161,84 @@ class StatusPage:
         return RedirectResponse(HOME, 303)
 
     async def _log_out(self, request: Request, visitor: Visitor) -> Response:
-        if not self._gate.may_act(request, visitor, await _read_form(request)):
+        if not self._auth.may_act(request, visitor, await _read_form(request)):
             return self._forbid(request, visitor)
         response = RedirectResponse(HOME, 303)
-        self._gate.close_session(response)
+        self._auth.close_session(response)
         return response
 
-    def _forbid(self, request: Request, visitor: Visitor) -> Response:
-        text = "The form did not come from this page, or its session is over. Nothing was done: open the page again."
-        return self._refuse(request, visitor, 403, "Not done", text)
+    async def _serve_static(self, request: Request) -> Response:
+        return self._pages.serve_static(request.path_params["name"])
 
-    def _refuse(
+    def _ask_for_token(
+        self, request: Request, refusal: Refusal, back: str | None = None
+    ) -> Response:
+        answer = self._pages.render(
+            request,
+            "login.html",
+            refusal.status,
+            refusal=refusal,
+            back=back or _path_of_page(request),
+        )
+        answer.headers["www-authenticate"] = "Bearer"
+        if refusal.retry_after_s:
+            answer.headers["retry-after"] = str(refusal.retry_after_s)
+        return answer
+
+    def _report_redis_away(self, request: Request, visitor: Visitor, cause: str) -> Response:
+        log.warning("status.unavailable", extra={"cause": cause})
+        if request.method == "POST":
+            text = f"{cause}. It may have been done: see the page once Redis answers."
+            return self._show_message(request, visitor, 503, "Redis is away", text)
+        return self._pages.render(request, "redis_away.html", 503, visitor=visitor, cause=cause)
+
+    def _forbid(self, request: Request, visitor: Visitor) -> Response:
+        text = (
+            "The form did not come from this page, or its session is over. Nothing was done: open"
+            " the page again."
+        )
+        return self._show_message(request, visitor, 403, "Not done", text)
+
+    def _show_message(
         self, request: Request, visitor: Visitor, status: int, title: str, text: str
     ) -> Response:
-        told = {"title": title, "text": text, "back": _page_of(request)}
-        return self._pages.answer(request, "refused.html", status, visitor=visitor, told=told)
+        message = {"title": title, "text": text, "back": _path_of_page(request)}
+        return self._pages.render(request, "message.html", status, visitor=visitor, message=message)
 
-    def _desk_of(self, request: Request) -> Backend:
-        if self._desk is None:
-            self._desk = Backend(self._settings, self._client_of(request))
-        return self._desk
-
-    async def _overview(self, request: Request, visitor: Visitor) -> Response:
-        reading = await self._desk_of(request).reading()
-        return self._pages.answer(
-            request, "overview.html", here="home", visitor=visitor, reading=reading
-        )
-
-    async def _list(self, request: Request, visitor: Visitor) -> Response:
-        asked: Any = request.query_params.get("state")
-        state: State = asked if asked in get_args(State) else "done"
-        listing = await self._desk_of(request).listing(
-            state, _read_number(request.query_params.get("page", ""))
-        )
-        return self._pages.answer(
-            request, "list.html", here=state, visitor=visitor, listing=listing
-        )
-
-    async def _batch(self, request: Request, visitor: Visitor) -> Response:
-        name = _name_of(request)
-        if name is None:
-            return self._refuse(
-                request, visitor, 404, "Not a batch", "No batch can have this name."
-            )
-        now_ms, row = await self._desk_of(request).row(name)
-        page = _read_number(request.query_params.get("page", ""))
-        record, trouble = await self._desk_of(request).record(name, page)
-        is_known = (
-            row is not None or record is None or record.manifest is not None or record.trouble
-        )
-        return self._pages.answer(
-            request,
-            "batch.html",
-            200 if is_known else 404,
-            visitor=visitor,
-            name=name,
-            path=page_path(name),
-            now_ms=now_ms,
-            row=row,
-            record=record,
-            trouble=trouble,
-            saying=SAYINGS.get(request.query_params.get("said", "")),
-        )
-
-    async def _act(self, request: Request, visitor: Visitor) -> Response:
-        name, asked = _name_of(request), request.path_params["deed"]
-        if name is None or asked not in get_args(Deed):
-            return self._refuse(request, visitor, 404, "Not done", "There is no such button.")
-        if not self._gate.may_act(request, visitor, await _read_form(request)):
-            return self._forbid(request, visitor)
-        said, trouble = await self._desk_of(request).do(asked, name)
-        log.info("status.acted", extra={"batch": name, "deed": asked, "outcome": said or trouble})
-        if trouble:
-            return self._refuse(request, visitor, 502, "Not done", trouble)
-        return RedirectResponse(f"{page_path(name)}?said={said}", 303)
+    def _backend_of(self, request: Request) -> Backend:
+        if self._backend is None:
+            self._backend = Backend(self._settings, self._client_of(request))
+        return self._backend
 
 
 async def _read_form(request: Request) -> dict[str, str]:
-    """The fields of a small form; what is none has no fields."""
+    """The fields of a small form; none for a body that is no form."""
+    body = (await request.body()).decode(errors="replace")
     try:
-        return dict(
-            parse_qsl((await request.body()).decode(errors="replace"), max_num_fields=MAX_FIELDS)
-        )
+        return dict(parse_qsl(body, max_num_fields=MAX_FIELDS))
     except ValueError:
         return {}
 
 
-def _read_number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_FIELDS else 1
+def _read_page_number(request: Request) -> int:
+    text = request.query_params.get("page", "")
+    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+    return int(text) if is_number else 1
 
 
 def _name_of(request: Request) -> str | None:
-    """The batch that the address names, as the inbox calls it; None where it is none."""
+    """The name in the inbox of the batch in the address; None where it can't be one."""
     name = str(BatchName(request.path_params.get("project", ""), request.path_params["id"]))
     return name if INBOX_NAME.fullmatch(name) else None
 
 
-def _page_of(request: Request) -> str:
-    """The page that an address belongs to, be it that of a button."""
+def _path_of_page(request: Request) -> str:
+    """The page that an address belongs to, also that of a button."""
     name = _name_of(request) if "id" in request.path_params else None
     return (page_path(name) if name else None) or HOME
 
 
-def _checked_path(text: str) -> str:
-    """Where to go after the login: one of our own pages."""
-    return (
-        text
-        if INBOX_NAME.fullmatch(text.removeprefix(f"{HOME}/")) and text.startswith(f"{HOME}/")
-        else HOME
-    )
+def _choose_way_back(path: str) -> str:
+    """Where to go after the login: one of our own pages, whatever the form says."""
+    is_batch = path.startswith(f"{HOME}/") and INBOX_NAME.fullmatch(path.removeprefix(f"{HOME}/"))
+    return path if is_batch else HOME

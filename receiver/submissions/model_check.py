@@ -1,25 +1,26 @@
-"""Asks Gemini for the model of a submission before anything is uploaded."""
+"""Checks with Gemini that it has the model of a submission, before anything is uploaded."""
 
 from difflib import get_close_matches
 
 from receiver.errors import GeminiError, NotFoundError, SubmissionError
 from receiver.gemini.models import MODEL_NAME, Models, full_model_name
 from receiver.gemini.transport import Transport
-from receiver.submissions.parts import Kind
+from receiver.submissions.submission import RequestKind
 
-# A model that takes single requests of a kind may take batches of them, whether Gemini lists that method or not.
-METHODS: dict[Kind, frozenset[str]] = {
+# A model that takes single requests of a kind may take batches of them, even if Gemini does not
+# list that method.
+METHODS: dict[RequestKind, frozenset[str]] = {
     "generate": frozenset({"batchGenerateContent", "generateContent"}),
     "embed": frozenset({"asyncBatchEmbedContent", "batchEmbedContents", "embedContent"}),
 }
-SUGGESTED = 3
-LIKENESS = 0.6  # for difflib
+MAX_SUGGESTIONS = 3
+MIN_LIKENESS = 0.6  # for difflib
 
 
-def check_model(transport: Transport, model: str, kind: Kind) -> str | None:
-    """None where Gemini has the model for such requests, else why nobody could say.
+def check_model(transport: Transport, model: str, kind: RequestKind) -> str | None:
+    """None if Gemini has the model for such requests; else why it could not be checked.
 
-    Raises SubmissionError where Gemini has no such model, or has it for other requests.
+    Raises SubmissionError if Gemini has no such model, or has it for other kinds of requests.
     """
     name = full_model_name(model)
     if not MODEL_NAME.fullmatch(name):
@@ -42,7 +43,7 @@ def check_model(transport: Transport, model: str, kind: Kind) -> str | None:
     return None
 
 
-def _suggest(models: Models, name: str, kind: Kind) -> str:
+def _suggest(models: Models, name: str, kind: RequestKind) -> str:
     try:
         known = [
             model.name.removeprefix("models/")
@@ -51,5 +52,5 @@ def _suggest(models: Models, name: str, kind: Kind) -> str:
         ]
     except GeminiError:
         return ""
-    close = get_close_matches(name.removeprefix("models/"), known, SUGGESTED, LIKENESS)
+    close = get_close_matches(name.removeprefix("models/"), known, MAX_SUGGESTIONS, MIN_LIKENESS)
     return f"; did you mean {', '.join(close)}?" if close else ""

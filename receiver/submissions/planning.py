@@ -1,4 +1,4 @@
-"""From what a user asks for to a submission that can be sent: check, plan, or find it planned already."""
+"""Turns a user's request into a submission: check the input, plan it, or find the earlier plan."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,24 +7,33 @@ from typing import Any
 
 from receiver.errors import SubmissionError
 from receiver.storage import Storage
-from receiver.submissions.content import with_hashes
-from receiver.submissions.parts import Kind
-from receiver.submissions.plans import MAX_FILE_BYTES, MAX_INLINE_BYTES, Findings, Plan, plan_parts
-from receiver.submissions.records import Order, Submission, SubmissionRecords
+from receiver.submissions.part_copy import with_hashes
+from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.request_schema import read_schema
+from receiver.submissions.splitting import (
+    MAX_FILE_BYTES,
+    MAX_INLINE_BYTES,
+    InputProblems,
+    SplitInput,
+    split_input,
+)
+from receiver.submissions.submission import RequestKind, Submission, SubmissionSpec
 from receiver.submissions.validation import LineChecker
 
-FIELD_HINT = "\nFields are those that {sdk} knows; for a newer one say --allow-unknown-fields, and Gemini judges it."
-KEY_LENGTH = 8  # characters of the content's hash in a name that nobody chose
+FIELD_HINT = (
+    "\nFields are those that {sdk} knows; for a newer one say --allow-unknown-fields,"
+    " and Gemini judges it."
+)
+HASH_CHARACTERS = 8  # of the input's hash, in a display name that the user did not choose
 
 
 @dataclass(frozen=True)
 class SubmitRequest:
-    """What a user asks for; the input itself is not read yet."""
+    """What the user asks for; the input is not read yet."""
 
     project: str
     model: str
-    is_embedding: bool = False  # said by the user; an embedding model's name says it too
+    is_embedding: bool = False  # by the user's word; a model's name may say so too
     inline: bool = False
     display_name: str | None = None
     max_requests: int | None = None
@@ -34,24 +43,29 @@ class SubmitRequest:
     allow_unknown_fields: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RequestKind:
         return "embed" if self.is_embedding or "embedding" in self.model.lower() else "generate"
 
 
 def check_input(
-    path: Path, wish: SubmitRequest, read: Callable[[int], None] = lambda _: None
-) -> Plan:
-    """Read the whole input once. Raises SubmissionError that names wrong lines; `read` hears sizes of lines."""
-    max_bytes = MAX_INLINE_BYTES if wish.inline else MAX_FILE_BYTES
+    path: Path, request: SubmitRequest, on_progress: Callable[[int], None] = lambda _: None
+) -> SplitInput:
+    """Read the whole input once. `on_progress` gets the size of each line in bytes.
+
+    Raises SubmissionError, which names the lines that are wrong.
+    """
+    max_bytes = MAX_INLINE_BYTES if request.inline else MAX_FILE_BYTES
     checker = LineChecker(
-        wish.kind, inline=wish.inline, allow_unknown_fields=wish.allow_unknown_fields
+        request.kind, inline=request.inline, allow_unknown_fields=request.allow_unknown_fields
     )
     try:
         with path.open("rb") as lines:
-            plan = plan_parts(_heard(lines, read), checker, max_bytes, wish.max_requests)
+            plan = split_input(
+                _report_sizes(lines, on_progress), checker, max_bytes, request.max_requests
+            )
     except OSError as error:
         raise SubmissionError(f"{path} can't be read: {error.strerror}") from error
-    if isinstance(plan, Findings):
+    if isinstance(plan, InputProblems):
         named = "\n".join(f"  {problem}" for problem in plan.first)
         more = (
             f"\n  and {plan.count - len(plan.first)} more" if plan.count > len(plan.first) else ""
@@ -64,48 +78,48 @@ def check_input(
         raise SubmissionError(
             f"nothing was sent: {plan.count} lines of {path} are no requests:\n{named}{more}{hint}"
         )
-    _refuse_impossible(plan, wish)
+    _refuse_impossible(plan, request)
     return plan
 
 
-def _refuse_impossible(plan: Plan, wish: SubmitRequest) -> None:
-    if plan.kind == "embed" and wish.inline:
+def _refuse_impossible(plan: SplitInput, request: SubmitRequest) -> None:
+    if plan.kind == "embed" and request.inline:
         raise SubmissionError(
             "inline embeddings carry no keys, so nobody could match them: send them as a file"
         )
-    if plan.kind == "embed" and wish.webhook:
+    if plan.kind == "embed" and request.webhook:
         raise SubmissionError(
             "Gemini takes no webhook for one batch of embeddings: register one for the project"
         )
 
 
-def _heard(lines: Any, read: Callable[[int], None]) -> Any:
+def _report_sizes(lines: Any, on_progress: Callable[[int], None]) -> Any:
     for line in lines:
-        read(len(line))
+        on_progress(len(line))
         yield line
 
 
 def settle_submission(storage: Storage, path: Path, draft: Submission) -> tuple[Submission, bool]:
-    """The submission that holds, written down for good, and whether an earlier one does."""
+    """Store the plan. Gives the one that counts, and whether it was there before."""
     holding, is_known = SubmissionRecords(storage, draft.id).settle_plan(draft)
     if all(part.sha256 for part in holding.parts):
         return holding, is_known
     return with_hashes(holding, path), is_known
 
 
-def draft_submission(path: Path, wish: SubmitRequest, plan: Plan) -> Submission:
-    """What would be sent; nothing is written down."""
-    name = wish.display_name or f"{path.stem[:60]}-{plan.sha256[:KEY_LENGTH]}"
-    order = Order(
-        project=wish.project,
-        model=wish.model,
+def draft_submission(path: Path, request: SubmitRequest, plan: SplitInput) -> Submission:
+    """What would be sent; nothing is stored."""
+    name = request.display_name or f"{path.stem[:60]}-{plan.sha256[:HASH_CHARACTERS]}"
+    spec = SubmissionSpec(
+        project=request.project,
+        model=request.model,
         kind=plan.kind,
-        inline=wish.inline,
+        inline=request.inline,
         display_name=name,
-        is_named=wish.display_name is not None,
-        webhook=wish.webhook,
-        metadata=wish.metadata or {},
-        retry_of=wish.retry_of,
+        is_named=request.display_name is not None,
+        webhook=request.webhook,
+        metadata=request.metadata or {},
+        retry_of=request.retry_of,
         sha256=plan.sha256,
     )
-    return Submission(order.id, order, path.name, plan.requests, plan.parts)
+    return Submission(spec.id, spec, path.name, plan.requests, plan.parts)

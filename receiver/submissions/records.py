@@ -1,14 +1,20 @@
-"""What the storage remembers of a submission, so that nothing is paid for twice.
+"""The storage's records of a submission, so that nothing is paid for twice.
 
-Below `_submissions/<id>/`, which no template can name: `plan.json`, and for each part `<n>.uploaded.json`,
-`<n>.creating.<try>.json` (made if absent, just before the call that costs money), `<n>.refused.<try>.json` (Gemini said
-no to that call) and `<n>.created.json`. The id is made of what is asked for, so the same command finds its own records
-again, on any machine. A try is never taken back: of many who follow a dead one, one makes the next.
+They lie below `_submissions/<id>/`, a folder that no output template can name:
+
+- `plan.json`: the submission
+- `<part>.uploaded.json`: the input file at Gemini
+- `<part>.creating.<attempt>.json`: written right before the call that costs money
+- `<part>.refused.<attempt>.json`: Gemini refused that call
+- `<part>.created.json`: the batch
+
+The id is a hash of what was asked for, so the same command finds its records on any machine. A
+record of an attempt is only ever created, never changed: of several processes that take over from a
+crashed one, only one can write the record of the next attempt.
 """
 
-from collections.abc import Sequence
-from hashlib import sha256
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -16,84 +22,40 @@ from receiver.errors import AlreadyStoredError, SubmissionError
 from receiver.outputs.name_codec import encode_component
 from receiver.outputs.paths import batch_folder
 from receiver.storage import Storage
-from receiver.submissions.parts import Kind, Part
+from receiver.submissions.submission import Part, Submission, SubmissionSpec
 from receiver.tolerant_json import tolerant_reader
 
 FOLDER = "_submissions"
 T = TypeVar("T")
 
 
-class Order(msgspec.Struct, frozen=True):
-    """What a user asks for."""
-
-    project: str  # empty for the default one
-    model: str
-    kind: Kind
-    inline: bool
-    display_name: str
-    is_named: bool  # by the user; else the name is made of the file's, which may change
-    webhook: str | None  # of this batch alone
-    metadata: dict[str, Any]  # for that webhook
-    retry_of: str | None  # "batches/<id>"
-    sha256: str  # of the requests
-
-    @property
-    def id(self) -> str:
-        """The same for the same requests to the same model under the same name, wherever the callbacks go."""
-        model = self.model.removeprefix("models/")
-        asked = [
-            self.project,
-            model,
-            self.kind,
-            self.display_name if self.is_named else "",
-            self.retry_of,
-            self.sha256,
-        ]
-        return sha256(msgspec.json.encode(asked)).hexdigest()[:20]
-
-
-class Submission(msgspec.Struct, frozen=True):
-    """`plan.json`."""
-
-    id: str
-    order: Order
-    file: str  # what the input was called
-    requests: int
-    parts: tuple[Part, ...]
-
-    def name_of(self, part: Part) -> str:
-        """The display name of a part's batch."""
-        name = self.order.display_name
-        return name if len(self.parts) == 1 else f"{name} {part.number} of {len(self.parts)}"
-
-
 class Uploaded(msgspec.Struct, frozen=True):
     file: str  # "files/<id>"
 
 
-class Creating(msgspec.Struct, frozen=True):
-    """Written before the call that creates a batch: from here on nobody may create it blindly."""
+class CreateIntent(msgspec.Struct, frozen=True):
+    """Written before the call that creates a batch. From then on, look for that batch first."""
 
     file: str | None  # its input; None for inline requests
     display_name: str
-    at: float  # seconds since 1970, by the clock of whoever created it
-    tag: str | None = None  # in the batch's display name; None in a mark of the version before
+    at: float  # Unix time in seconds, by the clock of the process that made the call
+    tag: str | None = None  # in the batch's display name; None in records of earlier versions
 
 
-class Try(msgspec.Struct, frozen=True):
+class CreateAttempt(msgspec.Struct, frozen=True):
     """One call that may have created a part's batch."""
 
     number: int  # from 1
-    creating: Creating
-    is_refused: bool  # Gemini said no: it created nothing
+    intent: CreateIntent
+    is_refused: bool  # by Gemini, so that it created nothing
 
 
 class Created(msgspec.Struct, frozen=True):
     batch: str  # "batches/<id>"
 
 
-class Link(msgspec.Struct, frozen=True):
-    """`_submission.json` in a batch's own folder: where it comes from."""
+class BatchOrigin(msgspec.Struct, frozen=True):
+    """The content of `_submission.json` in a batch's own folder."""
 
     submission: str  # its id
     part: int
@@ -101,18 +63,21 @@ class Link(msgspec.Struct, frozen=True):
     retry_of: str | None  # "batches/<id>"
 
 
-def link_name(batch: str) -> str:
-    """Where a batch says which submission it comes from."""
+def origin_name(batch: str) -> str:
+    """The object that names the submission which created a batch."""
     return f"{batch_folder(batch)}/_submission.json"
 
 
 def resubmitted_name(batch: str) -> str:
-    """Where a batch says which batches its failed requests went into."""
+    """The object that names the batches which a batch's failed requests were sent again in."""
     return f"{batch_folder(batch)}/_resubmitted.json"
 
 
 def awaited_name(file: str) -> str:
-    """The mark that the input of the batch made of this file (`files/<id>`) is on its way into the storage."""
+    """A marker that exists until the input of the batch made from this file is stored.
+
+    `file` is the input at Gemini: "files/<id>".
+    """
     return f"{FOLDER}/{encode_component(file.removeprefix('files/'))}.awaited"
 
 
@@ -126,7 +91,10 @@ class SubmissionRecords:
         return self._read("plan.json", Submission)
 
     def settle_plan(self, submission: Submission) -> tuple[Submission, bool]:
-        """The plan that holds, and whether it is an earlier one: the first holds for good, however it was split."""
+        """The plan that counts, and whether it was there before.
+
+        The first one counts for good, however a later one would split the input.
+        """
         earlier = self.read_plan()
         if earlier is None:
             try:
@@ -138,16 +106,16 @@ class SubmissionRecords:
     def uploaded(self, part: Part) -> Uploaded | None:
         return self._read(f"{part.number}.uploaded.json", Uploaded)
 
-    def tries(self, part: Part) -> list[Try]:
-        """Every call for a part in its order."""
-        tries: list[Try] = []
+    def attempts(self, part: Part) -> list[CreateAttempt]:
+        """Every attempt to create a part's batch, in order."""
+        attempts: list[CreateAttempt] = []
         while (
-            creating := self._read(f"{part.number}.creating.{len(tries) + 1}.json", Creating)
+            intent := self._read(f"{part.number}.creating.{len(attempts) + 1}.json", CreateIntent)
         ) is not None:
-            number = len(tries) + 1
+            number = len(attempts) + 1
             is_refused = self._storage.exists(f"{self._folder}/{part.number}.refused.{number}.json")
-            tries.append(Try(number, creating, is_refused))
-        return tries
+            attempts.append(CreateAttempt(number, intent, is_refused))
+        return attempts
 
     def created(self, part: Part) -> Created | None:
         return self._read(f"{part.number}.created.json", Created)
@@ -158,12 +126,12 @@ class SubmissionRecords:
     def write_created(self, part: Part, created: Created) -> None:
         self._write(f"{part.number}.created.json", created)
 
-    def begin_try(self, part: Part, number: int, creating: Creating) -> None:
-        """Raises AlreadyStoredError when somebody else has begun it."""
-        self._create(f"{part.number}.creating.{number}.json", creating)
+    def record_intent(self, part: Part, number: int, intent: CreateIntent) -> None:
+        """Raises AlreadyStoredError where another process has begun this attempt."""
+        self._create(f"{part.number}.creating.{number}.json", intent)
 
-    def note_refusal(self, part: Part, number: int) -> None:
-        """This try made no batch, and that is certain."""
+    def record_refusal(self, part: Part, number: int) -> None:
+        """It is certain that this attempt created no batch."""
         self._write(f"{part.number}.refused.{number}.json", {})
 
     def _read(self, name: str, kind: type[T]) -> T | None:
@@ -177,8 +145,17 @@ class SubmissionRecords:
         self._storage.put_many([(f"{self._folder}/{name}", msgspec.json.encode(record))])
 
 
+def list_submissions(storage: Storage, wanted: str | None = None) -> Iterator[Submission]:
+    """Every submission in the storage by its id, or the `wanted` one alone."""
+    ids = {name.split("/")[1] for name in storage.list_names(FOLDER) if name.endswith("/plan.json")}
+    for submission_id in sorted(ids if wanted is None else ids & {wanted}):
+        submission = SubmissionRecords(storage, submission_id).read_plan()
+        if submission is not None:
+            yield submission
+
+
 def read_record(data: bytes, kind: type[T], name: str) -> T:
-    """A record in its form. Raises SubmissionError."""
+    """Decode a record. Raises SubmissionError."""
     try:
         return tolerant_reader(kind)(data)
     except (ValueError, RecursionError) as error:
@@ -186,17 +163,19 @@ def read_record(data: bytes, kind: type[T], name: str) -> T:
 
 
 def read_resubmitted(storage: Storage, batch: str) -> Sequence[str]:
-    """The batches (`batches/<id>`) that the failed requests of a batch went into; empty when nobody sent them again."""
+    """The batches (`batches/<id>`) which a batch's failed requests were sent again in, if any."""
     name = resubmitted_name(batch)
     data = storage.read(name)
     return [] if data is None else read_record(data, list[str], name)
 
 
-def read_order(storage: Storage, batch: str) -> Order | None:
-    """What was asked for when a batch was submitted; None where somebody else made it."""
-    name = link_name(batch)
+def read_spec(storage: Storage, batch: str) -> SubmissionSpec | None:
+    """What the user asked for when a batch was submitted; None for a batch of another program."""
+    name = origin_name(batch)
     data = storage.read(name)
     if data is None:
         return None
-    submission = SubmissionRecords(storage, read_record(data, Link, name).submission).read_plan()
-    return submission.order if submission else None
+    submission = SubmissionRecords(
+        storage, read_record(data, BatchOrigin, name).submission
+    ).read_plan()
+    return submission.spec if submission else None

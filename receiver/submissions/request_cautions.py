@@ -1,4 +1,4 @@
-"""Pure: what Gemini takes and a batch may not bear out. It is said, and stops nothing."""
+"""Finds what Gemini accepts in a request although a batch may fail on it: worth a note. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,17 +14,20 @@ SAMPLING = {
 }
 MAX_KINDS = 20
 IN_CAMEL_CASE = (
-    "names in camelCase: Gemini's guide has them in input files too, but one client was refused with 400;"
-    " snake_case is safe, and so is --inline"
+    "names in camelCase: Gemini's guide has them in input files too, but one client was refused"
+    " with 400; snake_case is safe, and so is --inline"
 )
-MCP_WITH_SCHEMA = "tools.mcp_servers beside a response schema: every such request failed in a batch that said SUCCEEDED"
+MCP_WITH_SCHEMA = (
+    "tools.mcp_servers beside a response schema: every such request failed in a batch that said"
+    " SUCCEEDED"
+)
 
 
 class Caution(msgspec.Struct):
-    """One thing to know about an input."""
+    """Something worth knowing about an input."""
 
-    line: int  # the first that it is about, from 1
-    lines: int
+    line: int  # the first that it concerns, from 1
+    lines: int  # how many it concerns
     what: str
 
     def __str__(self) -> str:
@@ -33,28 +36,31 @@ class Caution(msgspec.Struct):
 
 
 class Cautions:
-    """Counts them by what they say."""
+    """Cautions by their text."""
 
     def __init__(self) -> None:
-        self._by_words: dict[str, Caution] = {}
+        self._by_text: dict[str, Caution] = {}
 
     def add(self, line: int, what: str) -> None:
-        known = self._by_words.get(what)
+        known = self._by_text.get(what)
         if known is not None:
             known.lines += 1
-        elif len(self._by_words) < MAX_KINDS:
-            self._by_words[what] = Caution(line, 1, what)
+        elif len(self._by_text) < MAX_KINDS:
+            self._by_text[what] = Caution(line, 1, what)
 
     def __iter__(self) -> Iterator[Caution]:
-        return iter(self._by_words.values())
+        return iter(self._by_text.values())
 
 
 def find_cautions(request: Mapping[str, Any]) -> Iterator[str]:
-    """What to know about one request."""
+    """What is worth knowing about one request."""
     config = _member(request, "generation_config", "generationConfig")
     if isinstance(config, dict):
         for name in sorted({SAMPLING[name] for name in config.keys() & SAMPLING.keys()}):
-            yield f"generation_config.{name} is deprecated since 2026-07-21; newer models may refuse or ignore it"
+            yield (
+                f"generation_config.{name} is deprecated since 2026-07-21;"
+                " newer models may refuse or ignore it"
+            )
         if _has_schema(config) and _has_mcp(_member(request, "tools", "tools")):
             yield MCP_WITH_SCHEMA
 

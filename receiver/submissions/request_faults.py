@@ -1,6 +1,7 @@
-"""Pure: what is wrong with a request that does not fit the schema, where, and what the user may have meant.
+"""Explains why a request does not fit the schema: what is wrong, where, and what may be meant.
+Pure.
 
-Gemini refuses a whole file for one field that it does not know, and may do so long after the upload.
+Gemini refuses a whole file because of one unknown field, possibly long after the upload.
 """
 
 from collections import deque
@@ -9,16 +10,16 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from receiver.submissions.parts import Kind
 from receiver.submissions.request_schema import PYTHON_TYPES, ROOTS, camel, is_scalar, read_schema
+from receiver.submissions.submission import RequestKind
 
 MAX_FAULTS = 5  # named for one request
 NEAR_DEPTH, WHOLE_DEPTH = 2, 9
-CLOSE, LOOSE = 0.8, 0.6  # how alike two names are, for difflib
+CLOSE, LOOSE = 0.8, 0.6  # likeness of two names, for difflib
 MAX_LISTED = 8
 EMBEDDINGS_HINT = " (for embeddings name a model of theirs, or say --embeddings)"
-# What other APIs and the SDK call it; names without underscores, in small letters
-ELSEWHERE_CALLED = {
+# Names in other APIs and the SDK, in lower case without underscores, and the field that is meant.
+FOREIGN_NAMES = {
     "config": "generation_config",
     "parameters": "generation_config",
     "prompt": "contents",
@@ -40,20 +41,20 @@ EXPECTED = {
 }
 
 
-def find_faults(kind: Kind, request: Any) -> Iterator[str]:
-    """Each with its path: fields that are unknown or in the wrong place, and values of the wrong type."""
+def find_faults(kind: RequestKind, request: Any) -> Iterator[str]:
+    """Unknown or misplaced fields and values of the wrong type, each with its path."""
     return _Walk(kind).faults(ROOTS[kind], request, "request")
 
 
-def find_misplaced(kind: Kind, line: Mapping[str, Any]) -> Iterator[str]:
-    """Each member that stands beside a line's request, where nothing reads it, and belongs into it."""
+def find_misplaced(kind: RequestKind, line: Mapping[str, Any]) -> Iterator[str]:
+    """Members beside a line's request, where nothing reads them, which belong into the request."""
     fields = _names(ROOTS[kind], 1)
     settings = (
         _names(read_schema().types[ROOTS[kind]]["generation_config"], 1)
         if kind == "generate"
         else {}
     )
-    called = ELSEWHERE_CALLED if kind == "generate" else {}
+    called = FOREIGN_NAMES if kind == "generate" else {}
     for name in line.keys() - {"key", "request"}:
         plain = _plain(name)
         if plain in fields:
@@ -65,7 +66,7 @@ def find_misplaced(kind: Kind, line: Mapping[str, Any]) -> Iterator[str]:
 
 
 class _Walk:
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: RequestKind) -> None:
         self._kind, self._types = kind, read_schema().types
 
     def faults(self, form: str, value: Any, path: str) -> Iterator[str]:
@@ -120,7 +121,7 @@ class _Walk:
         )
 
     def _place(self, form: str, plain: str, path: str) -> str | None:
-        """Where a field of this very name is, unless one of its own type is all but called so."""
+        """Where a field of this name exists, unless its own type has one of a similar name."""
         if _closest(plain, _names(form, 1), CLOSE) or self._called_elsewhere(plain):
             return None
         near, everywhere = _names(form, NEAR_DEPTH), _names(ROOTS[self._kind], WHOLE_DEPTH)
@@ -129,7 +130,7 @@ class _Walk:
         return f"request.{everywhere[plain]}" if plain in everywhere else None
 
     def _meant(self, form: str, plain: str) -> str | None:
-        """A field that the user may have meant: of the same type without a path, of another one with it."""
+        """The field that may be meant: its name within the same type, else its path."""
         own, everywhere = _names(form, 1), _names(ROOTS[self._kind], WHOLE_DEPTH)
         far = self._called_elsewhere(plain)
         if near := _closest(plain, own, CLOSE) or (None if far else _closest(plain, own, LOOSE)):
@@ -138,7 +139,7 @@ class _Walk:
         return far and f"request.{far}"
 
     def _called_elsewhere(self, plain: str) -> str | None:
-        return ELSEWHERE_CALLED.get(plain) if self._kind == "generate" else None
+        return FOREIGN_NAMES.get(plain) if self._kind == "generate" else None
 
 
 @cache
@@ -149,7 +150,10 @@ def both_casings(form: str) -> Mapping[str, str]:
 
 @cache
 def _names(form: str, depth: int) -> Mapping[str, str]:
-    """Fields at and below a type by their plain names, each with its nearest place: `contents[].parts[].text`."""
+    """The fields of a type and below by plain name, each with its nearest path.
+
+    A path looks like `contents[].parts[].text`.
+    """
     types, names = read_schema().types, dict[str, str]()
     open_types, seen = deque([(form, "", depth)]), {form}
     while open_types:

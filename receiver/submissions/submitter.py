@@ -1,8 +1,9 @@
-"""Sends a planned submission part by part: upload, create, keep the input. Every step can be run again after any crash.
+"""Sends a planned submission part by part: upload, create, store the input.
 
-Gemini has no key that makes a second create harmless. So a mark is written before the call, with a tag that the
-display name of the batch bears, and whoever finds the mark without its batch looks for that batch in Gemini's list
-before he makes one.
+Every step can be repeated after a crash. Gemini has no idempotency key for creating a batch, so an
+intent is recorded before the call, with a tag that goes into the batch's display name. Where an
+intent has no batch recorded, that batch is looked for in Gemini's list before another one is
+created.
 """
 
 import time
@@ -26,49 +27,57 @@ from receiver.gemini.files import File, Files
 from receiver.gemini.operations import Batch, Unread
 from receiver.outputs.paths import input_name
 from receiver.storage import Storage
-from receiver.submissions.claims import open_calls, read_claims
-from receiver.submissions.content import Content
-from receiver.submissions.finding import Call, Claims, find_batch, find_unread
-from receiver.submissions.parts import Part
+from receiver.submissions.lost_batches import (
+    Claims,
+    CreateCall,
+    find_batch,
+    find_unread,
+    open_calls,
+    read_claims,
+)
+from receiver.submissions.part_copy import PartCopy
 from receiver.submissions.records import (
+    BatchOrigin,
     Created,
-    Creating,
-    Link,
-    Submission,
+    CreateIntent,
     SubmissionRecords,
     Uploaded,
     awaited_name,
-    link_name,
+    origin_name,
 )
+from receiver.submissions.submission import Part, Submission, SubmissionSpec
 
-# A create takes 30 s at most, and Gemini's list may lag: only then is a batch that is not listed surely not there.
+# A create call takes 30 s at most, and Gemini's list may lag. After this time, a batch that is not
+# listed does not exist.
 UNSURE_S = 90.0
-LOOK_AGAIN_S = 3.0
+POLL_S = 3.0
 PROCESSING_S = 120.0
-Status = Literal["created", "found", "known"]
+SentStatus = Literal["created", "found", "known"]
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentPart:
     """One part at Gemini."""
 
     part: Part
     batch: str  # "batches/<id>"
-    status: (
-        Status  # made now; made by an earlier try that could not say so; known to be made before
-    )
+    # "created" now, "found" after an earlier attempt that crashed, or "known" to be sent before
+    status: SentStatus
 
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Who is told how it goes."""
+    """Reports on progress."""
 
-    uploaded: Callable[[Part, int], None] = lambda _part, _bytes: None  # bytes so far
+    uploaded: Callable[[Part, int], None] = lambda _part, _bytes: None  # bytes
     waiting: Callable[[Part, float], None] = lambda _part, _s: None  # seconds left at most
 
 
 class Submitter:
-    """Sends one submission. Raises GeminiError, StorageError or SubmissionError; the same call again goes on."""
+    """Sends one submission. After an error, the same calls continue where it stopped.
+
+    Raises GeminiError, StorageError or SubmissionError.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it works with
         self,
@@ -76,52 +85,62 @@ class Submitter:
         storage: Storage,
         submission: Submission,
         source: Path,
-        ears: Callbacks,
+        callbacks: Callbacks,
         unsure_s: float = UNSURE_S,
     ) -> None:
-        """`source` is the input; a batch that may have been made is looked for until `unsure_s` after the try."""
+        """`source` is the input. A lost batch is looked for until `unsure_s` after its call."""
+        self._gemini = gemini
+        self._files = Files(gemini.transport)
+        self._storage = storage
+        self._submission = submission
+        self._source = source
+        self._callbacks = callbacks
         self._unsure_s = unsure_s
-        self._gemini, self._files, self._storage = gemini, Files(gemini.transport), storage
-        self._submission, self._source, self._ears = submission, source, ears
         self._records = SubmissionRecords(storage, submission.id)
 
-    def send(self, part: Part, scratch: Path) -> Sent:
-        """See to it that one part is a batch at Gemini and that its input is kept; `scratch` is an empty folder."""
+    def send(self, part: Part, scratch: Path) -> SentPart:
+        """Create a part's batch unless it exists, and store its input.
+
+        `scratch` is an empty folder.
+        """
         known = self._records.created(part)
         if known is not None:
             self._keep(part, known.batch, scratch)
-            return Sent(part, known.batch, "known")
-        tries = len(self._records.tries(part))
+            return SentPart(part, known.batch, "known")
+
+        attempts = len(self._records.attempts(part))
         calls = open_calls(self._records, self._submission, part)
         found = self._find(part, calls) if calls else None
         if found is not None:
-            self._note_created(part, found)
+            self._record_created(part, found)
             self._keep(part, found, scratch)
-            return Sent(part, found, "found")
+            return SentPart(part, found, "found")
+
         content = self._copy_to_send(part, scratch)
-        batch = self._create(content, tries + 1)
-        self._note_created(part, batch)
+        batch = self._create(content, attempts + 1)
+        self._record_created(part, batch)
         self._keep(part, batch, scratch, content)
-        return Sent(part, batch, "created")
+        return SentPart(part, batch, "created")
 
-    def _copy(self, part: Part, scratch: Path) -> Content:
-        return Content.copy(self._source, part, scratch / f"input-{part.number}")
+    def _copy(self, part: Part, scratch: Path) -> PartCopy:
+        return PartCopy.copy(self._source, part, scratch / f"input-{part.number}")
 
-    def _copy_to_send(self, part: Part, scratch: Path) -> Content:
+    def _copy_to_send(self, part: Part, scratch: Path) -> PartCopy:
         try:
             return self._copy(part, scratch)
         except SubmissionError as error:
             raise SubmissionError(
-                f"{error}: nothing of part {part.number} was sent. Leave the file alone and submit again;"
-                " the same requests go on where they stood, others are a new submission"
+                f"{error}: nothing of part {part.number} was sent. Leave the file unchanged and"
+                " submit again: the same requests continue where they stopped, others are a new"
+                " submission"
             ) from error
 
-    def _find(self, part: Part, calls: Sequence[Call]) -> str | None:
-        """The batch of a call that ended between the mark and the batch's name; None when none was made."""
-        left_s = max(call.creating.at for call in calls) + self._unsure_s - time.time()
-        deadline = time.monotonic() + min(
-            left_s, self._unsure_s
-        )  # a clock that is ahead makes nobody wait longer
+    def _find(self, part: Part, calls: Sequence[CreateCall]) -> str | None:
+        """The batch of an attempt that crashed before recording its name, if any."""
+        left_s = max(call.intent.at for call in calls) + self._unsure_s - time.time()
+        # A clock that was ahead must not make us wait longer.
+        deadline = time.monotonic() + min(left_s, self._unsure_s)
+
         while True:
             left_s = deadline - time.monotonic()
             unread = list[Unread]()
@@ -129,11 +148,11 @@ class Submitter:
             found = found or find_unread(unread, calls)
             if found is not None or left_s <= 0:
                 return found
-            self._ears.waiting(part, left_s)
-            time.sleep(min(LOOK_AGAIN_S, left_s))
+            self._callbacks.waiting(part, left_s)
+            time.sleep(min(POLL_S, left_s))
 
     def _readable(self, unread: list[Unread]) -> Iterator[Batch]:
-        """Gemini's list; what can't be read of it goes to `unread`."""
+        """Gemini's list; entries that can't be read go to `unread`."""
         for one in self._gemini.list_batches():
             if isinstance(one, Batch):
                 yield one
@@ -143,60 +162,51 @@ class Submitter:
     def _read_claims(self, part: Part) -> Claims:
         return read_claims(self._storage, self._submission.id, part)
 
-    def _note_created(self, part: Part, batch: str) -> None:
+    def _record_created(self, part: Part, batch: str) -> None:
         try:
             self._records.write_created(part, Created(batch))
         except StorageError as error:
             raise SubmissionError(
-                f"{batch} is made, but the storage did not take the note of it ({error}):"
+                f"{batch} is created, but the storage could not record it ({error}):"
                 " run the same command again, it finds the batch"
             ) from error
 
-    def _create(self, content: Content, number: int) -> str:
-        order, part = self._submission.order, content.part
+    def _create(self, content: PartCopy, number: int) -> str:
+        """Attempt `number` to create a part's batch. Gives the batch's name."""
+        spec, part = self._submission.spec, content.part
         name, tag = self._submission.name_of(part), new_tag(self._submission.id, part.number)
-        file = None if order.inline else self._upload(content, name)
-        config = (
-            {"requests": {"requests": _inlined(content)}}
-            if file is None
-            else {_file_field(order.kind): file}
-        )
-        batch: dict[str, Any] = {"displayName": add_tag(name, tag), "inputConfig": config}
-        if order.webhook is not None:
-            hook: dict[str, Any] = {"uris": [order.webhook]}
-            batch["webhookConfig"] = hook | (
-                {"userMetadata": order.metadata} if order.metadata else {}
-            )
+        file = None if spec.inline else self._upload(content, name)
+        batch = _describe_batch(spec, content, add_tag(name, tag), file)
+
         if file is not None:
-            self._storage.put_many([(awaited_name(file), msgspec.json.encode(self._link(part)))])
+            self._storage.put_many([(awaited_name(file), msgspec.json.encode(self._origin(part)))])
         try:
-            self._records.begin_try(part, number, Creating(file, name, time.time(), tag))
+            self._records.record_intent(part, number, CreateIntent(file, name, time.time(), tag))
         except AlreadyStoredError as error:
             raise SubmissionError(
                 f"another process is submitting {self._submission.file}: wait for it"
             ) from error
+
+        is_embedding = spec.kind == "embed"
         try:
-            return self._gemini.create_batch(
-                order.model, batch, embeddings=order.kind == "embed"
-            ).name
+            return self._gemini.create_batch(spec.model, batch, embeddings=is_embedding).name
         except GeminiError as error:
             if error.is_certain:
-                self._records.note_refusal(part, number)
+                self._records.record_refusal(part, number)
                 raise
             raise SubmissionError(
                 f"nobody knows whether Gemini made the batch of part {part.number} ({error}):"
                 " run the same command again, it looks for the batch before it makes one"
             ) from error
 
-    def _upload(self, content: Content, name: str) -> str:
-        """The name of the part's file at Gemini, which an earlier try may have uploaded."""
+    def _upload(self, content: PartCopy, name: str) -> str:
+        """The name of the part's file at Gemini, which an earlier attempt may have uploaded."""
         part = content.part
         uploaded = self._records.uploaded(part)
         if uploaded is None or not self._is_there(uploaded.file, part):
             with content.open() as data:
-                told = self._ears.uploaded
                 file = self._files.upload(
-                    data, part.size_bytes, name, lambda size: told(part, size)
+                    data, part.size_bytes, name, lambda size: self._callbacks.uploaded(part, size)
                 )
             if not _holds(file, part):
                 raise SubmissionError(
@@ -211,10 +221,7 @@ class Submitter:
         try:
             file = self._files.get(name)
         except GeminiError as error:
-            if isinstance(error, NotFoundError) or error.status in (
-                400,
-                403,
-            ):  # it expires after 48 hours
+            if isinstance(error, NotFoundError) or error.status in (400, 403):  # it has expired
                 return False
             raise
         return file.state != "FAILED" and _holds(file, part)
@@ -228,17 +235,19 @@ class Submitter:
                 )
             time.sleep(1)
 
-    def _link(self, part: Part) -> Link:
+    def _origin(self, part: Part) -> BatchOrigin:
         submission = self._submission
-        return Link(submission.id, part.number, len(submission.parts), submission.order.retry_of)
+        return BatchOrigin(
+            submission.id, part.number, len(submission.parts), submission.spec.retry_of
+        )
 
-    def _keep(self, part: Part, batch: str, scratch: Path, content: Content | None = None) -> None:
-        """Store the requests beside the outputs to come, so that a missing one has a name."""
+    def _keep(self, part: Part, batch: str, scratch: Path, content: PartCopy | None = None) -> None:
+        """Store the requests beside the outputs to come, so that missing results can be named."""
         try:
             if not self._storage.exists(input_name(batch)):
                 content = content or self._copy(part, scratch)
                 self._storage.put_files([(input_name(batch), content.path)])
-            self._storage.put_many([(link_name(batch), msgspec.json.encode(self._link(part)))])
+            self._storage.put_many([(origin_name(batch), msgspec.json.encode(self._origin(part)))])
             uploaded = self._records.uploaded(part)
             if uploaded is not None:
                 self._storage.delete(awaited_name(uploaded.file))
@@ -249,16 +258,32 @@ class Submitter:
             ) from error
 
 
-def _inlined(content: Content) -> list[dict[str, Any]]:
+def _describe_batch(
+    spec: SubmissionSpec, content: PartCopy, display_name: str, file: str | None
+) -> dict[str, Any]:
+    """The batch in the form of the API; its requests are inline where there is no file."""
+    if file is None:
+        config: dict[str, Any] = {"requests": {"requests": _inlined(content)}}
+    else:
+        config = {_file_field(spec.kind): file}
+    batch: dict[str, Any] = {"displayName": display_name, "inputConfig": config}
+
+    if spec.webhook is not None:
+        metadata = {"userMetadata": spec.metadata} if spec.metadata else {}
+        batch["webhookConfig"] = {"uris": [spec.webhook], **metadata}
+    return batch
+
+
+def _inlined(content: PartCopy) -> list[dict[str, Any]]:
     rows = [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in content.lines()]
     return [{"request": row["request"], "metadata": {"key": row["key"]}} for row in rows]
 
 
 def _holds(file: File, part: Part) -> bool:
-    """Whether a file has the bytes of a part, as far as Gemini says."""
+    """Whether a file at Gemini has the bytes of a part, as far as Gemini says."""
     return file.sha256 in (None, part.sha256) and file.size_bytes in (None, part.size_bytes)
 
 
 def _file_field(kind: str) -> str:
-    """Both SDKs write the two kinds differently, and the service takes what they write."""
+    """Both SDKs write the two kinds differently, and the service expects just that."""
     return "fileName" if kind == "generate" else "file_name"

@@ -1,7 +1,7 @@
-"""Pure: is every line of an input a request that Gemini will take, under a key of its own?
+"""Checks that every line of an input is a request that Gemini accepts, with a unique key. Pure.
 
-The form of a line: https://ai.google.dev/gemini-api/docs/batch-api. Gemini refuses a whole file for one wrong line, and
-matches nothing for a line without a key.
+The form of a line: https://ai.google.dev/gemini-api/docs/batch-api. Gemini refuses a whole file
+because of one wrong line, and the answer to a line without a key can't be matched.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,42 +11,44 @@ from typing import Any
 
 import msgspec
 
-from receiver.submissions.parts import Kind
 from receiver.submissions.request_cautions import IN_CAMEL_CASE, Cautions, find_cautions
 from receiver.submissions.request_faults import MAX_FAULTS, find_faults, find_misplaced
 from receiver.submissions.request_schema import compile_check
+from receiver.submissions.submission import RequestKind
 
-CONTENT: dict[Kind, str] = {"generate": "contents", "embed": "content"}
-MAX_LINE_BYTES = (
-    64 * 1024 * 1024
-)  # of a result line, which a worker still reads; an input line is no longer
-SHOWN_CHARACTERS = 60
-MAX_EXPLAINED = 200  # to name the faults of a line takes a millisecond, to find that it has some a hundredth of it
-UNEXPLAINED = "it has fields that do not fit the schema, as lines before it"
+CONTENT: dict[RequestKind, str] = {"generate": "contents", "embed": "content"}
+MAX_LINE_BYTES = 64 * 1024 * 1024  # the longest result line that a worker reads
+MAX_SHOWN_CHARACTERS = 60
+MAX_EXPLAINED = (
+    200  # lines: naming the faults of one takes 1 ms, a hundred times longer than the check
+)
+UNEXPLAINED = "it has fields that do not fit the schema, like lines before it"
 TOO_DEEP = "it is nested too deeply"
 _BOM = b"\xef\xbb\xbf"
 
 
-class RequestProblem(msgspec.Struct, frozen=True):
+class LineProblem(msgspec.Struct, frozen=True):
     """What is wrong with one line."""
 
     line: int  # from 1
     what: str
-    is_field: bool = False  # a field that does not fit the schema, which may be older than the API
+    is_field: bool = (
+        False  # whether a field does not fit the schema, which may be older than the API
+    )
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.what}"
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """One line of an input that may be sent."""
+class CheckedLine(msgspec.Struct, frozen=True, gc=False):
+    """A line that may be sent."""
 
     line: int
     data: bytes  # with its newline
 
 
 class LineError(ValueError):
-    """Why a line is no request; the text says what to do."""
+    """Why a line is no request, and what to do."""
 
 
 class FieldError(LineError):
@@ -54,12 +56,16 @@ class FieldError(LineError):
 
 
 class LineChecker:
-    """Takes the lines of one input in their order; about 100 bytes a key."""
+    """Checks the lines of one input in order. Remembers each key in about 100 bytes."""
 
     def __init__(
-        self, kind: Kind = "generate", *, inline: bool = False, allow_unknown_fields: bool = False
+        self,
+        kind: RequestKind = "generate",
+        *,
+        inline: bool = False,
+        allow_unknown_fields: bool = False,
     ) -> None:
-        """`allow_unknown_fields`: what does not fit the schema is no problem but a caution."""
+        """`allow_unknown_fields`: a field that does not fit the schema is only a caution."""
         self.kind, self._inline, self._allow_unknown_fields = kind, inline, allow_unknown_fields
         self._explained = 0  # lines whose faults were named one by one
         self.cautions = Cautions()
@@ -67,24 +73,24 @@ class LineChecker:
         self._fits = compile_check(kind, in_snake_case=False)
         self._seen: dict[bytes, int] = {}
 
-    def check(self, lines: Iterable[bytes]) -> Iterator[Request | RequestProblem]:
-        """Judge each line, newline included where it has one. Blank lines at the end are nobody's fault."""
-        blank = 0  # how many blank lines came since the last other one
+    def check(self, lines: Iterable[bytes]) -> Iterator[CheckedLine | LineProblem]:
+        """Judge each line, with its newline. Blank lines at the end are ignored."""
+        blank = 0  # blank lines since the last other one
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 blank += 1
                 continue
             if blank:
-                yield RequestProblem(
+                yield LineProblem(
                     number - blank, "it is blank: Gemini takes every line as a request; delete it"
                 )
                 blank = 0
             try:
                 self._check_line(number, line)
             except LineError as error:
-                yield RequestProblem(number, str(error), isinstance(error, FieldError))
+                yield LineProblem(number, str(error), isinstance(error, FieldError))
             else:
-                yield Request(number, line)
+                yield CheckedLine(number, line)
 
     def _check_line(self, number: int, line: bytes) -> None:
         if len(line) > MAX_LINE_BYTES:
@@ -104,14 +110,13 @@ class LineChecker:
                 if isinstance(key, int | float | list | dict)
                 else 'it has no "key"'
             )
-            raise LineError(
-                f"{has}: give every line one, a text, or nobody can tell whose its answer is"
-            )
+            raise LineError(f"{has}: give every line a text as key, or its answer can't be matched")
         token = blake2b(key.encode(), digest_size=16).digest()
         first = self._seen.setdefault(token, number)
         if first != number:
             raise LineError(
-                f"its key {shortened(key)} is that of line {first} too: give every line a key of its own"
+                f"its key {shortened(key)} is also that of line {first}:"
+                " give every line its own key"
             )
 
     def _check_members(self, number: int, row: Mapping[str, Any]) -> None:
@@ -154,7 +159,7 @@ class LineChecker:
 
 
 def read_object(line: bytes) -> dict[str, Any]:
-    """A line's JSON object. Raises LineError with what is wrong."""
+    """A line's JSON object. Raises LineError, which says what is wrong."""
     if line.startswith(_BOM):
         raise LineError("it begins with a byte order mark; save the file as UTF-8 without one")
     try:
@@ -171,12 +176,13 @@ def read_object(line: bytes) -> dict[str, Any]:
 
 
 def asks_for_embedding(line: bytes) -> bool:
-    """Whether a line that Gemini took before is a request for an embedding."""
+    """Whether a line that Gemini accepted before asks for an embedding."""
     request = read_object(line).get("request")
     return isinstance(request, dict) and "contents" not in request and "content" in request
 
 
 def shortened(key: str) -> str:
-    """A key for people: in JSON, and not too long."""
+    """A key as a message shows it: in JSON, and not too long."""
     text = msgspec.json.encode(key).decode()
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+    is_short = len(text) <= MAX_SHOWN_CHARACTERS
+    return text if is_short else f"{text[: MAX_SHOWN_CHARACTERS - 1]}…"

@@ -10,9 +10,8 @@ import re
 import time
 from collections.abc import Callable
 
-import httpx
-
 from receiver.errors import KeySetUnavailableError
+from receiver.http import httpx
 from receiver.verification.keys import MAX_KEY_SET_BYTES, KeySet, parse_key_set
 
 FETCH_TIMEOUT_S = 5.0  # for the whole answer, since httpx limits each read only

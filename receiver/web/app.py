@@ -6,11 +6,11 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import httpx
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from receiver.gemini.webhook_evidence import Evidence
+from receiver.gemini.webhook_reports import Evidence
+from receiver.http import httpx
 from receiver.inbox.async_ledger import AsyncInbox
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue

@@ -22,7 +22,7 @@ from receiver.errors import (
     SignatureError,
     UnknownKeyError,
 )
-from receiver.gemini.webhook_evidence import Evidence
+from receiver.gemini.webhook_reports import Evidence
 from receiver.inbox.delivery_log import RejectedDelivery, Verdict, name_delivery
 from receiver.inbox.ledger import Arrival, Source
 from receiver.settings.projects import Project

@@ -1,6 +1,5 @@
 """The README's first command, and what it leaves behind: nothing."""
 
-import os
 import re
 import signal
 import socket
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.sandbox.processes import start, stop
+from tests.programs import reading_files
 from tests.running import CLIENT
 from tests.waiting import eventually
 
@@ -27,7 +27,11 @@ def is_listening(port: int) -> bool:
 
 
 def test_demo_shows_every_key_stored(tmp_path: Path) -> None:
-    env = os.environ | {"TMPDIR": str(tmp_path), "OUTPUT_FORM": "no setting", "NOTIFY_URL": "wrong"}
+    env = reading_files() | {
+        "TMPDIR": str(tmp_path),
+        "OUTPUT_FORM": "no setting",
+        "NOTIFY_URL": "wrong",
+    }
     result = subprocess.run(DEMO, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "every one of the 306 keys arrived exactly once" in result.stdout
@@ -43,8 +47,10 @@ def test_demo_shows_every_key_stored(tmp_path: Path) -> None:
 def test_kept_demo_ends_without_a_trace(tmp_path: Path, ending: signal.Signals) -> None:
     output, temporary = tmp_path / "output", tmp_path / "temporary"
     temporary.mkdir()
+    (tmp_path / ".env").write_text("OUTPUT_TEMPLATE=of the real service\n")
+    env = reading_files() | {"TMPDIR": str(temporary)}
     with output.open("wb") as file:
-        process = start([*DEMO, "--keep"], env=os.environ | {"TMPDIR": str(temporary)}, stdout=file)
+        process = start([*DEMO, "--keep"], env=env, cwd=tmp_path, stdout=file)
     try:
         eventually(lambda: "Ctrl-C stops it" in output.read_text(), 60)
         text = output.read_text()
@@ -63,7 +69,12 @@ def test_kept_demo_ends_without_a_trace(tmp_path: Path, ending: signal.Signals) 
             assert b"batches/" in answer.stdout
         shown_commands = re.findall(r"^  (\. /.*|/.*gemini-batch-receiver .*)$", text, re.MULTILINE)
         told = subprocess.run(
-            ["bash", "-c", "\n".join(shown_commands)], capture_output=True, timeout=30, check=False
+            ["bash", "-c", "\n".join(shown_commands)],
+            env=env,
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=30,
+            check=False,
         )
         assert b"stored; 8 blocked, 4 truncated" in told.stdout
         process.send_signal(ending)

@@ -15,16 +15,23 @@ from deploy.sandbox.processes import allocate_port
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.notices.outbox import Outbox
-from receiver.notices.schedule import DELAYS_S
+from receiver.retry import NOTICE_DELAYS_S
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
-from tests.notice_receiver import OK, Answer, Heard, read_heard, receiving, running_receiver
+from tests.notice_receiver import (
+    OK,
+    Answer,
+    ReceivedNotice,
+    read_received,
+    receiving,
+    running_receiver,
+)
 from tests.receiver.forging import SECRET_TEXT
 from tests.running import answers, ready_batch, running_program, submit_inline
 from tests.waiting import eventually
 
 BASE_S = 0.002
-HOUR_S = 3600 * BASE_S / DELAYS_S[1]
+HOUR_S = 3600 * BASE_S / NOTICE_DELAYS_S[1]
 
 
 @pytest.fixture
@@ -33,7 +40,7 @@ def client(world: World) -> "Iterator[redis.Redis]":
         yield client
 
 
-def telling(world: World, url: str, **more: str) -> dict[str, str]:
+def notice_settings(world: World, url: str, **more: str) -> dict[str, str]:
     return (
         world.settings
         | {"NOTIFY_URL": url, "NOTIFY_SECRET": SECRET_TEXT, "NOTIFY_PRIVATE": "true"}
@@ -50,15 +57,15 @@ def knock(client: "redis.Redis", batch: str) -> None:
 def test_every_end_is_told_and_verified(world: World, client: "redis.Redis") -> None:
     """Stored, incomplete, failed, expired and given up; then the receiver is dead for an hour of the schedule."""
     port, file = allocate_port(), world.folder / "heard"
-    told = telling(
+    told = notice_settings(
         world,
         f"http://127.0.0.1:{port}/notices",
         NOTIFY_RETRY_BASE_S=str(BASE_S),
         OUTAGE_PATIENCE_S="7",
     )
 
-    def heard() -> dict[str, dict[str, Any]]:
-        return {one["data"]["batch"]: one for one in read_heard(file)}
+    def received() -> dict[str, dict[str, Any]]:
+        return {one["data"]["batch"]: one for one in read_received(file)}
 
     with ExitStack() as stack:
         stack.enter_context(running_program(world.folder, told, "serve"))
@@ -69,7 +76,7 @@ def test_every_end_is_told_and_verified(world: World, client: "redis.Redis") -> 
             expired = ready_batch(world.gemini_url, state="EXPIRED", request_count=3)
             knock(client, "batches/nosuchbatch")
             manifest = manifest_of(world, stored)
-            eventually(lambda: len(heard()) == 3, 60, "three notices")
+            eventually(lambda: len(received()) == 3, 60, "three notices")
             os.kill(pid, signal.SIGKILL)
         late = [ready_batch(world.gemini_url, state="FAILED", request_count=1) for _ in range(3)]
         for name in late:
@@ -81,11 +88,11 @@ def test_every_end_is_told_and_verified(world: World, client: "redis.Redis") -> 
         )
         time.sleep(HOUR_S)  # the rest of an hour, and more: nothing is there to be waited for
         with running_receiver(port, file, SECRET_TEXT):
-            eventually(lambda: len(heard()) == 6, 60, "the notices that were owed meanwhile")
+            eventually(lambda: len(received()) == 6, 60, "the notices that were owed meanwhile")
             eventually(lambda: Outbox(client).listing() == [], 20, "an empty outbox")
-    assert not [one for one in read_heard(file) if "refused" in one]
-    data = heard()[stored]["data"]
-    assert heard()[stored]["type"] == "results.stored"
+    assert not [one for one in read_received(file) if "refused" in one]
+    data = received()[stored]["data"]
+    assert received()[stored]["type"] == "results.stored"
     assert (data["complete"], data["display_name"], data["outcomes"]) == (
         True,
         "evening",
@@ -93,14 +100,14 @@ def test_every_end_is_told_and_verified(world: World, client: "redis.Redis") -> 
     )
     assert (world.outputs / data["objects"]["manifest"]).is_file()
     assert (world.outputs / data["objects"]["index"]).is_file()
-    assert (heard()[expired]["type"], heard()[expired]["data"]["state"]) == (
+    assert (received()[expired]["type"], received()[expired]["data"]["state"]) == (
         "results.failed",
         "EXPIRED",
     )
-    buried = heard()["batches/nosuchbatch"]
+    buried = received()["batches/nosuchbatch"]
     assert buried["type"] == "batch.buried"
     assert "knows no batches/nosuchbatch" in buried["data"]["cause"]
-    assert {heard()[name]["data"]["missing"] for name in late} == {1}
+    assert {received()[name]["data"]["missing"] for name in late} == {1}
 
 
 def test_batch_that_was_stored_before_is_told(world: World, client: "redis.Redis") -> None:
@@ -112,11 +119,11 @@ def test_batch_that_was_stored_before_is_told(world: World, client: "redis.Redis
     client.flushall()
     with receiving() as receiver:
         knock(client, batch)
-        with running_program(world.folder, telling(world, receiver.url), "worker"):
-            (heard,) = eventually(lambda: receiver.heard, 30, "the notice")
+        with running_program(world.folder, notice_settings(world, receiver.url), "worker"):
+            (received,) = eventually(lambda: receiver.received, 30, "the notice")
             eventually(lambda: Outbox(client).listing() == [], 20, "an empty outbox")
-    heard.verify(SECRET_TEXT)
-    assert (heard.payload["type"], heard.payload["data"]["requests"]) == ("results.failed", 3)
+    received.verify(SECRET_TEXT)
+    assert (received.payload["type"], received.payload["data"]["requests"]) == ("results.failed", 3)
     assert "batch.already_stored" in (world.folder / "worker.log").read_text()
 
 
@@ -124,21 +131,21 @@ def test_burst_sends_what_it_owes(world: World, client: "redis.Redis") -> None:
     with receiving() as receiver:
         batch = ready_batch(world.gemini_url, state="CANCELLED", request_count=1)
         knock(client, batch)
-        assert run(telling(world, receiver.url), "worker", "--burst").returncode == 0
-    assert [heard.payload["data"]["batch"] for heard in receiver.heard] == [batch]
+        assert run(notice_settings(world, receiver.url), "worker", "--burst").returncode == 0
+    assert [received.payload["data"]["batch"] for received in receiver.received] == [batch]
 
 
 def test_sigterm_lets_a_try_end(world: World, client: "redis.Redis") -> None:
     began, go_on = threading.Event(), threading.Event()
 
-    def pause(_: Heard) -> Answer:
+    def pause(_: ReceivedNotice) -> Answer:
         began.set()
         go_on.wait(20)
         return OK
 
     with receiving() as receiver:
         receiver.answer = pause
-        told = telling(world, receiver.url)
+        told = notice_settings(world, receiver.url)
         with running_program(world.folder, told, "serve") as pid:
             eventually(lambda: answers(f"{world.web_url}/ready"), 20)
             batch = ready_batch(world.gemini_url, state="EXPIRED", request_count=1)
@@ -152,4 +159,4 @@ def test_sigterm_lets_a_try_end(world: World, client: "redis.Redis") -> None:
                 lambda: not answers(f"{world.web_url}/health"), 10, "the end of the web process"
             )
             eventually(lambda: Outbox(client).listing() == [], 10, "an empty outbox")
-    assert len(receiver.heard) == 1
+    assert len(receiver.received) == 1

@@ -12,7 +12,7 @@ import redis
 from deploy.sandbox.processes import allocate_port
 from receiver.inbox.job_queue import QUEUE
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.notices.outbox import read_standing
+from receiver.notices.outbox import read_outbox_status
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run
 from tests.lasting_keys import OURS, RQ, lasting_keys
@@ -67,7 +67,7 @@ def test_every_key_expires_or_is_on_the_list(world: World, client: "redis.Redis"
         eventually(lambda: client.zscore("gbr:buried", "batches/nosuchbatch"), 60, "the burial")
         eventually(lambda: client.exists("gbr:refusals"))
         eventually(
-            lambda: read_standing(client).waiting == 2 * (len(stored) + 1), 20, "the notices"
+            lambda: read_outbox_status(client).waiting == 2 * (len(stored) + 1), 20, "the notices"
         )
         eventually(lambda: client.zcard("gbr:done") == len(stored), 20)
         eventually(

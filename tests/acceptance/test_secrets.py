@@ -109,10 +109,10 @@ def vault(world: World) -> Iterator[Vault]:
         "NOTIFY_RETRY_BASE_S": "0.001",
     }
     with receiving() as receiver:
-        receiver.answer = lambda heard: (
+        receiver.answer = lambda received: (
             404,
             {},
-            heard.path.strip("/").encode(),
+            received.path.strip("/").encode(),
         )  # repeats its own address
         origin = f"http://127.0.0.1:{receiver.port}"
         settings |= {
@@ -213,12 +213,15 @@ def test_no_canary_is_written_anywhere(vault: Vault) -> None:
             result = run(settings, *command)
             assert result.returncode == 1
             assert_clean(" ".join(command), (result.stdout + result.stderr).encode())
-    heard = {
+    received = {
         line["event"]
         for name in ("serve.log", "worker.log")
         for line in lines_of(world.folder / name)
     }
-    assert heard >= {"rq.logged", "uvicorn.logged"}  # libraries too said all that they have to say
+    assert received >= {
+        "rq.logged",
+        "uvicorn.logged",
+    }  # libraries too said all that they have to say
     for path in vault.written():
         if path.is_file():
             assert_clean(path.name, path.read_bytes())

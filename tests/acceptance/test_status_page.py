@@ -1,4 +1,4 @@
-"""The status page in a real browser, before a real web process, a worker and the stand-in of Gemini."""
+"""The status page in a real browser, with a real web process, a worker and the sandbox."""
 
 import json
 import re
@@ -23,14 +23,10 @@ from tests.waiting import eventually
 TOKEN = "canary-status-token"
 HOSTILE = "<img src=x onerror=alert(1)>\"'</script>{{7*7}}\u202e\x1b[31m"
 SHOWN = "<img src=x onerror=alert(1)>\"'</script>{{7*7}}�"
-PLAIN_REFUSALS = (
-    "status of 401 (Unauthorized)",
-    "status of 404 (Not Found)",
-)  # the login, and an unknown batch
-LOOKS: tuple[tuple[Literal["light", "dark"], int], ...] = (
-    ("light", 1280),
-    ("dark", 390),
-)  # and pixels of width
+# The browser reports the login, and an unknown batch.
+EXPECTED_ERRORS = ("status of 401 (Unauthorized)", "status of 404 (Not Found)")
+# And pixels of width.
+COLOR_SCHEMES: tuple[tuple[Literal["light", "dark"], int], ...] = (("light", 1280), ("dark", 390))
 
 
 @pytest.fixture(scope="module")
@@ -52,29 +48,29 @@ def serving(world: World, *, worker: bool = True) -> Iterator[None]:
 
 @contextmanager
 def window(browser: Browser, world: World, **options: Any) -> Iterator[Page]:
-    """A logged-in window. Whatever it complains of, such as a breach of the policy, fails the test."""
-    complaints = list[str]()
+    """A logged-in window. Errors in it, such as a breach of the content policy, fail the test."""
+    errors = list[str]()
     context = browser.new_context(base_url=world.web_url, **options)
     page = context.new_page()
 
-    def hear_dialog(dialog: Dialog) -> None:
-        complaints.append(dialog.message)
+    def note_dialog(dialog: Dialog) -> None:
+        errors.append(dialog.message)
         dialog.dismiss()
 
-    def hear_line(line: ConsoleMessage) -> None:
-        if line.type == "error" and not line.text.endswith(PLAIN_REFUSALS):
-            complaints.append(line.text)
+    def note_line(line: ConsoleMessage) -> None:
+        if line.type == "error" and not line.text.endswith(EXPECTED_ERRORS):
+            errors.append(line.text)
 
-    page.on("dialog", hear_dialog)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", hear_line)
+    page.on("dialog", note_dialog)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", note_line)
     page.goto("/status")
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("link", name="Overview")).to_be_visible()
     yield page
     context.close()
-    assert complaints == []
+    assert errors == []
 
 
 def requests_file(count: int) -> bytes:
@@ -86,9 +82,9 @@ def requests_file(count: int) -> bytes:
 
 
 def test_progress_is_seen_moving_until_it_is_stored(world: World, browser: Browser) -> None:
-    """Nobody reloads: the page itself shows the download grow and end."""
+    """Without a reload, the page shows the download grow and end."""
     with serving(world), window(browser, world) as page:
-        expect(page.get_by_text("No worker is at a batch")).to_be_visible()
+        expect(page.get_by_text("No worker is working on a batch")).to_be_visible()
         set_faults(world.gemini_url, drip_downloads={"bytes_per_s": 24_000, "times": 1})
         batch = submit_file(world.gemini_url, requests_file(600), "slow one")
         bar = page.locator("#running progress")
@@ -96,8 +92,9 @@ def test_progress_is_seen_moving_until_it_is_stored(world: World, browser: Brows
         seen = int(bar.get_attribute("value") or 0)
         eventually(lambda: int(bar.get_attribute("value") or 0) > seen, 20, "more of it")
         assert 0 < seen < int(bar.get_attribute("max") or 0)
-        expect(page.locator("#running")).to_contain_text("slow one")
-        page.locator("#running").get_by_role("link", name=batch.removeprefix("batches/")).click()
+        running = page.locator("#running")
+        expect(running).to_contain_text(batch.removeprefix("batches/"))
+        running.get_by_role("link", name="slow one").click()
         expect(page.locator("#now")).to_contain_text("downloads and splits")
         expect(page.locator("#results")).to_contain_text("600 ok", timeout=30_000)
         expect(page.locator("#outputs tbody tr")).to_have_count(50)
@@ -113,18 +110,18 @@ def test_buttons_ask_first_and_then_do_it(world: World, browser: Browser) -> Non
         bury = page.get_by_role("button", name="Bury")
         expect(bury).to_be_hidden()
         page.locator("summary", has_text="Bury").focus()
-        page.keyboard.press("Enter")  # a keyboard is enough
+        # A keyboard is enough.
+        page.keyboard.press("Enter")
         page.keyboard.press("Tab")
         expect(bury).to_be_focused()
-        expect(page.locator("#pulse-text")).to_have_text(
-            "waits for you"
-        )  # it must not close what somebody opened
+        # An update must not close what somebody opened.
+        expect(page.locator("#updates-text")).to_have_text("waits for you")
         expect(bury).to_be_focused()
         page.keyboard.press("Enter")
         expect(page.get_by_role("status").first).to_contain_text("It is buried")
         expect(page.locator("#timeline")).to_contain_text("by hand, on the status page")
         page.get_by_role("link", name="Overview").first.click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("2 things need you")
+        expect(page.get_by_role("heading", level=1)).to_have_text("2 problems need attention")
         page.locator("#buried").get_by_role("link", name="one", exact=True).click()
         page.locator("summary", has_text="Retry").click()
         page.get_by_role("button", name="Retry").click()
@@ -133,7 +130,7 @@ def test_buttons_ask_first_and_then_do_it(world: World, browser: Browser) -> Non
         expect(page.get_by_label("Token")).to_be_visible()
 
 
-def test_replay_brings_what_only_gemini_knows(world: World, browser: Browser) -> None:
+def test_replay_queues_what_only_gemini_knows(world: World, browser: Browser) -> None:
     with serving(world), window(browser, world) as page:
         set_faults(world.gemini_url, drop_deliveries=1)
         batch = submit_inline(world.gemini_url, {"one": "Hello"})
@@ -166,7 +163,7 @@ def test_page_works_without_scripts(world: World, browser: Browser) -> None:
 
 
 def test_link_from_elsewhere_finds_its_session(world: World, browser: Browser) -> None:
-    """The cookie stays home when another site leads here; the page looks again by itself."""
+    """The browser sends no cookie after a link from another site; the page asks again by itself."""
     with serving(world, worker=False), window(browser, world) as page:
         page.goto(f"http://localhost:{world.port}/status")
         expect(page.get_by_label("Token")).to_be_visible()
@@ -175,7 +172,7 @@ def test_link_from_elsewhere_finds_its_session(world: World, browser: Browser) -
 
 
 def faults_of(page: Page) -> list[str]:
-    """What axe finds: labels, contrast, headings, tables, landmarks."""
+    """What axe finds wrong: labels, contrast, headings, tables, landmarks."""
     source = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
     page.evaluate(source)
     found = page.evaluate("() => axe.run()")
@@ -195,23 +192,15 @@ def overflow_px(page: Page) -> int:
 
 @contextmanager
 def hostile_world(world: World) -> Iterator[list[str]]:
-    """A stored batch of hostile names, a buried one with a hostile cause; gives the paths of what there is to see."""
+    """A stored batch with hostile names, and a buried one with a hostile cause. Gives the pages."""
     with serving(world):
         asked = {f"{HOSTILE}{n}": "Hello" for n in range(3)} | {f"{HOSTILE}e": "[sandbox:error 8]"}
         stored = submit_inline(world.gemini_url, asked, HOSTILE)
         manifest_of(world, stored)
         with connect(world.redis_url) as client:
             inbox = Inbox(client)
-            inbox.accept(
-                [
-                    Arrival(
-                        "batches/lost",
-                        "batch.succeeded",
-                        "retry",
-                        metadata=json.dumps({HOSTILE: HOSTILE}),
-                    )
-                ]
-            )
+            metadata = json.dumps({HOSTILE: HOSTILE})
+            inbox.accept([Arrival("batches/lost", "batch.succeeded", "retry", metadata=metadata)])
             inbox.bury_by_hand(["batches/lost"], HOSTILE * 9)
         yield [
             "/status",
@@ -224,17 +213,17 @@ def hostile_world(world: World) -> Iterator[list[str]]:
 
 def test_hostile_names_are_shown_and_everybody_can_read(world: World, browser: Browser) -> None:
     with hostile_world(world) as paths:
-        for scheme, width in LOOKS:
+        for scheme, width in COLOR_SCHEMES:
             size: ViewportSize = {"width": width, "height": 900}
             with window(browser, world, color_scheme=scheme, viewport=size) as page:
                 for path in paths:
-                    look_closely(page, path)
+                    check_page(page, path)
                 page.goto("/status")
                 page.get_by_role("button", name="Log out").click()
                 assert faults_of(page) == []
 
 
-def look_closely(page: Page, path: str) -> None:
+def check_page(page: Page, path: str) -> None:
     page.goto(path)
     assert SHOWN in page.locator("main").inner_text().replace("\n", " "), path
     assert page.locator("main img").count() == 0
@@ -249,15 +238,12 @@ def test_charts_say_what_they_draw(world: World, browser: Browser) -> None:
         counters.add(definitions.RESULTS, "error", amount=2)
         assert counters.flush()
         with window(browser, world) as page:
-            drawing = page.get_by_role(
-                "img",
-                name="Results stored by half hours. In the last day: 7 answers, 2 without an answer",
-            )
+            counts = "In the last day: 7 answers, 2 without an answer"
+            drawing = page.get_by_role("img", name=f"Results stored by half hours. {counts}")
             expect(drawing.locator(".box")).to_have_count(2)
             page.locator("#numbers-1 summary").click()
             expect(page.locator("#numbers-1 tbody td")).to_have_text(["7", "2"])
             moment = page.locator(".verdict time").inner_text()
             expect(page.locator(".verdict time")).not_to_have_text(moment)
-            expect(
-                page.locator("#numbers-1 table")
-            ).to_be_visible()  # what somebody opened stays open
+            # What somebody opened stays open.
+            expect(page.locator("#numbers-1 table")).to_be_visible()

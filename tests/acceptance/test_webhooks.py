@@ -159,8 +159,7 @@ def test_immediate_rotation_is_found_until_the_restart(owner: Owner) -> None:
         result = run(before, "webhooks", "doctor")
         assert result.returncode == 1
         assert (
-            "GEMINI_WEBHOOK_SECRET holds another one, with which its deliveries are refused"
-            in result.stdout
+            "GEMINI_WEBHOOK_SECRET has another secret: its deliveries are refused" in result.stdout
         )
         assert f"gemini-batch-receiver webhooks rotate {webhook['id']}" in result.stdout
         assert owner.findings() == [("none", "ok")]
@@ -187,7 +186,7 @@ def test_worker_without_the_secret_raises_no_alarm(owner: Owner) -> None:
         alone = run(without, "status")
         assert (alone.returncode, "no web process is running: start" in alone.stderr) == (1, True)
         assert (
-            "unknown    how the webhook of default is: only a web process looks at it"
+            "unknown    the state of the webhook of default: only a web process checks it"
             in alone.stdout
         )
         owner.serve(stack)

@@ -17,7 +17,7 @@ from tests.chaos.points import FILE_ROWS, keep_dying_workers, prepare
 from tests.chaos.report import Options, Report
 from tests.chaos.storms import kill_somebody
 from tests.chaos.system import System, running_system
-from tests.notice_receiver import read_heard, start_receiver
+from tests.notice_receiver import read_received, start_receiver
 from tests.receiver.forging import SECRET_TEXT
 from tests.running import ready_batch
 
@@ -49,12 +49,12 @@ class Hearer:
         if self.process.poll() is not None:
             self.process = start_receiver(self.port, self.system.folder / "heard", SECRET_TEXT)
 
-    def heard(self) -> list[dict[str, Any]]:
-        return read_heard(self.system.folder / "heard")
+    def received(self) -> list[dict[str, Any]]:
+        return read_received(self.system.folder / "heard")
 
     def heard_of(self) -> set[str]:
         """The batches whose end was told and verified."""
-        return {one["data"]["batch"] for one in self.heard() if "data" in one}
+        return {one["data"]["batch"] for one in self.received() if "data" in one}
 
 
 def kill(who: str, system: System, hearer: Hearer, generator: random.Random) -> bool:
@@ -113,14 +113,14 @@ def wait_for_news(system: System, hearer: Hearer, expected: set[str]) -> float:
 
 
 def judge_news(report: Report, system: System, hearer: Hearer, expected: set[str]) -> None:
-    heard, unheard = hearer.heard(), sorted(expected - hearer.heard_of())
-    refused = sum("refused" in one for one in heard)
+    received, unheard = hearer.received(), sorted(expected - hearer.heard_of())
+    refused = sum("refused" in one for one in received)
     with connect(system.redis_url) as client:
         dead = sum(one.state == "dead" for one in Outbox(client).listing())
-    again = len(heard) - len({one.get("id") for one in heard})
+    again = len(received) - len({one.get("id") for one in received})
     report.note(
         batches=len(expected),
-        heard=len(heard),
+        received=len(received),
         again=again,
         unheard=len(unheard),
         refused=refused,

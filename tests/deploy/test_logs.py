@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from receiver.gemini.webhook_diagnosis import NOTES, Kind
+from receiver.gemini.webhook_diagnosis import NOTES, ProblemKind
 from tests.deploy.reading import DEPLOY, ROOT
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 UNSEEN = {*NOTES, "unreachable"}  # by a look, which sends nothing to the endpoint
-FAULTS = [f"webhook.{kind}" for kind in get_args(Kind) if kind not in UNSEEN]
+FAULTS = [f"webhook.{kind}" for kind in get_args(ProblemKind) if kind not in UNSEEN]
 
 
 def listed() -> dict[str, set[str]]:

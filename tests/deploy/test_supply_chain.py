@@ -1,16 +1,18 @@
 """One version, one set of pins, one list of licences."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.deploy.reading import DEPLOY, ROOT, read_yaml
+from tests.pages import section
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VERSION = PYPROJECT["project"]["version"]
@@ -85,6 +87,26 @@ def test_licences_are_those_of_the_pins() -> None:
     }
     assert listed == pins()
     assert [name for _, name, _, licence, _ in rows if licence.strip() in {"", "UNKNOWN"}] == []
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    return {str(canonicalize_name(Requirement(text).name)) for text in requirements}
+
+
+def test_page_says_why_each_dependency_is_there() -> None:
+    rows = re.findall(r"^\| `(\S+)` \| (.+) \|$", section("## Dependencies"), re.MULTILINE)
+    assert [name for name, _ in rows] == sorted(names_of(installed()))
+    assert [name for name, why in rows if len(why.split()) < 2] == []
+
+
+def test_every_dependency_but_those_of_extras_is_imported() -> None:
+    paths = [path for folder in ("receiver", "workers") for path in (ROOT / folder).rglob("*.py")]
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    packages = packages_distributions()
+    imported = {one for name in modules for one in packages.get(name.partition(".")[0], [])}
+    assert names_of(PYPROJECT["project"]["dependencies"]) <= names_of(list(imported))
 
 
 def test_version_has_one_source() -> None:

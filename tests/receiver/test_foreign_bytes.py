@@ -28,7 +28,7 @@ from receiver.inbox.redispatch import sweep
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.settings.settings import read_settings
 from receiver.status.pages import Pages
-from receiver.status.queries import read_all, read_list
+from receiver.status.queries import read_page, read_snapshot
 from receiver.telemetry.metrics.gauges import read_fields
 from tests.receiver.inbox.test_queries import fill
 
@@ -133,13 +133,22 @@ def test_commands_show_the_rest(spoilt: str, redis_url: str) -> None:
 def test_page_and_metrics_show_the_rest(spoilt: str, client: "redis.Redis") -> None:
     fields = read_fields(client, read_settings({"GEMINI_API_KEY": "k"}).projects.values())
     assert fields["gbr_redis_up"] == 1
-    reading = read_all(client, [""], {})
-    shown = {row.name for rows in (reading.buried, reading.stored, reading.waiting) for row in rows}
+    snapshot = read_snapshot(client, [""], {})
+    shown = {
+        row.name for rows in (snapshot.buried, snapshot.stored, snapshot.waiting) for row in rows
+    }
     assert shown == {f"batches/{state}" for state in left(spoilt) - {"leased"}}
     page = Pages()._env.get_template("overview.html")  # noqa: SLF001 - the page without a browser
-    page.render(reading=reading, visitor=None, here="", layout="part.html")
+    page.render(
+        snapshot=snapshot,
+        visitor=None,
+        here="",
+        layout="fragment.html",
+        storage_location="",
+        redis_location="",
+    )
     for state in ("open", "buried", "done"):
-        read_list(client, state, 1)
+        read_page(client, state, 1)
 
 
 def test_sweep_and_delivery_go_on(spoilt: str, client: "redis.Redis") -> None:

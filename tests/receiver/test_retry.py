@@ -1,15 +1,19 @@
 import pytest
 
 from receiver.errors import Fault
+from receiver.notices.queue import LEASE_S
 from receiver.retry import (
+    NOTICE_DELAYS_S,
     Next,
     Past,
     Patience,
     jittered,
     plan_next,
+    plan_notice_retry_s,
     plan_retry_s,
     plan_wait_s,
 )
+from receiver.settings.notice_targets import MAX_BASE_S
 
 HOUR = 3600.0
 WEEK = 168 * HOUR
@@ -106,3 +110,47 @@ def test_an_outage_of_a_week_costs_few_questions() -> None:
         asked += 1
         past = Past(outages=asked, outage_s=past.outage_s + plan.delay_s)
     assert 600 < asked < 700
+
+
+MINUTE = 60
+NOTICE_TABLE = [
+    (0, 0),
+    (1, 5),
+    (2, 5 * MINUTE),
+    (3, 30 * MINUTE),
+    (4, 2 * HOUR),
+    (5, 5 * HOUR),
+    (6, 10 * HOUR),
+    (7, 14 * HOUR),
+    (8, 20 * HOUR),
+    (9, 24 * HOUR),
+]
+
+
+@pytest.mark.parametrize(("tries", "delay_s"), NOTICE_TABLE)
+def test_delays_are_the_specifications(tries: int, delay_s: float) -> None:
+    assert plan_notice_retry_s(tries) == delay_s
+
+
+@pytest.mark.parametrize("tries", [10, 11, 1000])
+def test_ten_tries_are_enough(tries: int) -> None:
+    assert len(NOTICE_DELAYS_S) == 10
+    assert plan_notice_retry_s(tries) is None
+    assert plan_notice_retry_s(tries, retry_after_s=60) is None
+
+
+def test_shorter_base_keeps_the_proportion() -> None:
+    assert [plan_notice_retry_s(tries, 0.005) for tries, _ in NOTICE_TABLE] == [
+        pytest.approx(delay_s / 1000) for _, delay_s in NOTICE_TABLE
+    ]
+
+
+@pytest.mark.parametrize(("asked_s", "delay_s"), [(1, 5), (600, 600), (0, 5)])
+def test_receiver_can_ask_for_more_time(asked_s: float, delay_s: float) -> None:
+    assert plan_notice_retry_s(1, retry_after_s=asked_s) == delay_s
+
+
+def test_slowest_schedule_ends_before_notices_expire() -> None:
+    days = sum(plan_notice_retry_s(tries, MAX_BASE_S) or 0 for tries in range(10)) * 1.2 / 86400
+    assert days + LEASE_S < 30 * 86400
+    assert days < 30

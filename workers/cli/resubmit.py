@@ -16,7 +16,7 @@ from receiver.cli.projects import project_option
 from receiver.errors import StorageError
 from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
-from receiver.submissions.records import read_order, read_resubmitted, resubmitted_name
+from receiver.submissions.records import read_resubmitted, read_spec, resubmitted_name
 from receiver.submissions.validation import asks_for_embedding
 from workers.store.manifest import load_manifest
 from workers.store.merged import MergedView, view_retries
@@ -78,7 +78,7 @@ def _make_request(
     storage: Storage, batch: BatchName, requests: Path, model: str, display_name: str | None
 ) -> SubmitRequest:
     """A submission like the one of the batch, as far as the storage knows that."""
-    order = read_order(storage, batch.gemini)
+    spec = read_spec(storage, batch.gemini)
     with requests.open("rb") as lines:
         is_embedding = asks_for_embedding(lines.readline())
     return SubmitRequest(
@@ -86,8 +86,8 @@ def _make_request(
         model=model.removeprefix("models/"),
         is_embedding=is_embedding,
         display_name=display_name or f"retry of {batch.id}",
-        webhook=order.webhook if order else None,
-        metadata=order.metadata if order else None,
+        webhook=spec.webhook if spec else None,
+        metadata=spec.metadata if spec else None,
         retry_of=batch.gemini,
         allow_unknown_fields=True,  # Gemini took these requests before
     )

@@ -26,7 +26,7 @@ from receiver.outputs.paths import (
 )
 from receiver.storage import Storage
 from receiver.storage.replaced import replaced_folder
-from receiver.submissions.records import link_name, resubmitted_name
+from receiver.submissions.records import origin_name, resubmitted_name
 from receiver.tolerant_json import tolerant_reader
 from workers.verification.findings import Discrepancy, VerifyReport
 
@@ -79,7 +79,7 @@ class Folders:
 def records_of(manifest: Manifest) -> Iterator[str]:
     """The names beside the outputs and the forms that a batch may have."""
     batch_id = manifest.batch
-    yield from (manifest_name(batch_id), link_name(batch_id), resubmitted_name(batch_id))
+    yield from (manifest_name(batch_id), origin_name(batch_id), resubmitted_name(batch_id))
     if manifest.index is not None:
         yield from (index_name(batch_id), errors_name(batch_id))
     if manifest.index is not None or manifest.retry is not None:

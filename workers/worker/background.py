@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 def run_command(*words: str) -> int:
     """Run one of our commands and wait for it; it logs its own errors. Returns its exit code."""
-    argv, nowhere = (sys.executable, "-m", "workers", "--log-errors", *words), subprocess.DEVNULL
+    # -P: a folder `workers` in the working folder is somebody else's
+    argv = (sys.executable, "-P", "-m", "workers", "--log-errors", *words)
+    nowhere = subprocess.DEVNULL
     # With close_fds, Python forks instead of spawning, and waits on a pipe that a job's process
     # forked at this moment would hold open.
     return subprocess.run(

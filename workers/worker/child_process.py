@@ -9,7 +9,7 @@ from types import FrameType
 
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
-from receiver.gemini.transport import trusted_certificates
+from receiver.http import trusted_certificates
 from workers.job.context import current_settings
 from workers.job.shared_memory import request_shutdown, request_timeout
 

@@ -133,6 +133,7 @@ def _plan_service(folder: Path, web_port: int, gemini_port: int, redis_port: int
         "HOST": "127.0.0.1",
         "PORT": str(web_port),
         "STATUS_TOKEN": secrets.token_hex(16),
+        "RECEIVER_ENV_FILE": "none",  # a .env that is here is for the real service
     }
     return Service(folder, gemini_url, web_url, settings)
 

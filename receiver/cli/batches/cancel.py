@@ -9,7 +9,7 @@ from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.projects import project_option, projects_of
 from receiver.errors import ReceiverError
 from receiver.gemini.operations import TERMINAL_STATES
-from receiver.gemini.project_client import ProjectClient, open_each
+from receiver.gemini.project_client import ProjectClient, open_clients
 
 
 class CancelResult(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ def cancel_command(
     """
     settings = load_settings()
     wanted = find_batches(settings, names, label, at_gemini=True)
-    with open_each(settings, projects_of(settings, wanted)) as projects:
+    with open_clients(settings, projects_of(settings, wanted)) as projects:
         answers = [_cancel(projects[BatchName.read(name).project], name) for name in wanted]
     if as_json:
         click.echo(msgspec.json.encode(answers))

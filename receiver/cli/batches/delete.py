@@ -12,7 +12,7 @@ from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option, projects_of
 from receiver.errors import ReceiverError
-from receiver.gemini.project_client import open_each
+from receiver.gemini.project_client import open_clients
 from receiver.recovery.batch_deletion import BatchDeleter, Deletion
 from receiver.storage import open_storage
 
@@ -50,7 +50,7 @@ def delete_command(  # noqa: PLR0913 - one parameter per option
     settings = load_settings()
     wanted = find_batches(settings, names, label, at_gemini=True)
     storage = open_storage(settings.storage_url)
-    with open_each(settings, projects_of(settings, wanted)) as projects:
+    with open_clients(settings, projects_of(settings, wanted)) as projects:
         deleters = {name: BatchDeleter(one, storage) for name, one in projects.items()}
         deletions = [
             _plan(deleters[BatchName.read(name).project], name, force=force) for name in wanted

@@ -14,7 +14,7 @@ from receiver.cli.stored import parse_record, read_record
 from receiver.cli.time_options import Moment
 from receiver.errors import ManifestError, ReceiverError
 from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
-from receiver.gemini.project_client import ProjectClient, open_each
+from receiver.gemini.project_client import ProjectClient, open_clients
 from receiver.outputs.judgement import judge_manifest
 from receiver.storage import Storage, open_storage
 from receiver.storage.ordered_map import ordered_map
@@ -69,7 +69,7 @@ def list_command(
     settings = load_settings()
     storage = open_storage(settings.storage_url)
     failures = list[str]()
-    with open_each(settings, choose_projects(settings, label)) as projects:
+    with open_clients(settings, choose_projects(settings, label)) as projects:
         found = _newest_first(projects, since, failures)
         wanted = (
             one for one in found if not states or (isinstance(one, Batch) and one.state in states)

@@ -14,7 +14,8 @@ from receiver.outputs.error_codes import describe_code
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Cost, FormsRecord, Manifest, Priced, Source
 from receiver.outputs.paths import batch_folder
-from receiver.storage import describe_location, open_storage
+from receiver.settings.locations import describe_storage
+from receiver.storage import open_storage
 from receiver.storage.replaced import find_replaced
 from receiver.submissions.records import read_resubmitted
 
@@ -39,7 +40,7 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(data, nl=False)
     else:
-        folder = describe_location(settings.storage_url, batch_folder(name))
+        folder = describe_storage(settings.storage_url, batch_folder(name))
         answers = locate_answers(settings, manifest.template, name)
         last = [("folder", folder), ("answers", answers), ("judgement", judgement.text)]
         for label, text in [*_table(manifest), *last]:

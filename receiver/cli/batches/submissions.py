@@ -8,8 +8,8 @@ from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.outputs.paths import input_name, manifest_name
 from receiver.storage import Storage, open_storage
-from receiver.submissions.claims import list_submissions
-from receiver.submissions.records import Submission, SubmissionRecords
+from receiver.submissions.records import SubmissionRecords, list_submissions
+from receiver.submissions.submission import Submission
 
 
 class SubmittedBatch(msgspec.Struct):
@@ -54,16 +54,16 @@ def submissions(submission: str | None, *, as_json: bool) -> None:
 
 
 def _row(storage: Storage, submission: Submission) -> SubmissionRow:
-    records, order = SubmissionRecords(storage, submission.id), submission.order
+    records, spec = SubmissionRecords(storage, submission.id), submission.spec
     found = []
     for part in submission.parts:
         created = records.created(part)
         is_stored = created is not None and storage.exists(manifest_name(created.batch))
         is_kept = created is not None and storage.exists(input_name(created.batch))
-        name = str(BatchName.read(created.batch, order.project)) if created else None
+        name = str(BatchName.read(created.batch, spec.project)) if created else None
         found.append(SubmittedBatch(name, part.requests, is_stored, is_kept))
     return SubmissionRow(
-        submission.id, submission.file, order.display_name, order.model, submission.requests, found
+        submission.id, submission.file, spec.display_name, spec.model, submission.requests, found
     )
 
 

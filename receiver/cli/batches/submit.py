@@ -21,16 +21,16 @@ from receiver.settings.settings import Settings
 from receiver.settings.web_urls import parse_web_url
 from receiver.storage import Storage, open_storage
 from receiver.submissions.model_check import check_model
-from receiver.submissions.parts import Part
 from receiver.submissions.planning import (
     SubmitRequest,
     check_input,
     draft_submission,
     settle_submission,
 )
-from receiver.submissions.plans import Plan
-from receiver.submissions.records import Submission, SubmissionRecords
-from receiver.submissions.submitter import Callbacks, Sent, Submitter
+from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.splitting import SplitInput
+from receiver.submissions.submission import Part, Submission
+from receiver.submissions.submitter import Callbacks, SentPart, Submitter
 
 SAID = {
     "created": "created {batch}",
@@ -153,7 +153,7 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
         raise click.UsageError(f"--metadata takes a JSON object: {error}") from error
 
 
-def _check(file: Path, request: SubmitRequest) -> Plan:
+def _check(file: Path, request: SubmitRequest) -> SplitInput:
     for warning in model_warnings(request.model, datetime.now(UTC).date()):
         click.echo(f"warning: {warning}", err=True)
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
@@ -173,7 +173,7 @@ def _ask_model(settings: Settings, request: SubmitRequest) -> None:
         click.echo(f"note: {unchecked}", err=True)
 
 
-def _say_plan(plan: Plan, *, as_json: bool) -> None:
+def _say_plan(plan: SplitInput, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(plan))
         return
@@ -187,7 +187,7 @@ def _say_plan(plan: Plan, *, as_json: bool) -> None:
 
 def send_input(
     settings: Settings, file: Path, request: SubmitRequest, *, as_json: bool
-) -> list[Sent]:
+) -> list[SentPart]:
     """Check, plan and send; prints what became of each part."""
     storage = open_storage(settings.storage_url)
     plan = _check(file, request)
@@ -206,7 +206,9 @@ def send_input(
     return sent
 
 
-def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part, file: Path) -> Sent:
+def _send(
+    gemini: Gemini, storage: Storage, submission: Submission, part: Part, file: Path
+) -> SentPart:
     label = f"uploading part {part.number} of {len(submission.parts)}"
     with (
         tempfile.TemporaryDirectory(prefix="gbr-") as folder,
@@ -235,9 +237,9 @@ def _done_so_far(part: Part, submission: Submission) -> str:
 
 
 def _say_sent(
-    settings: Settings, submission: Submission, sent: list[Sent], *, as_json: bool
+    settings: Settings, submission: Submission, sent: list[SentPart], *, as_json: bool
 ) -> None:
-    batches = [(one, BatchName.read(one.batch, submission.order.project)) for one in sent]
+    batches = [(one, BatchName.read(one.batch, submission.spec.project)) for one in sent]
     if as_json:
         rows = [
             {"batch": str(batch), "status": one.status, "requests": one.part.requests}

@@ -22,15 +22,16 @@ from receiver.cli.projects import (
 )
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Unread, is_older
-from receiver.gemini.project_client import ProjectClient, open_each
+from receiver.gemini.project_client import ProjectClient, open_clients
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.paths import batch_folder
 from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
 from receiver.retry import jittered
+from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
-from receiver.storage import describe_location, open_storage
+from receiver.storage import open_storage
 
 MAX_PAUSE_S = 300.0
 OLDEST = timedelta(days=3)  # a batch expires after two
@@ -81,7 +82,7 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
     wanted = find_batches(settings, names, label, at_gemini=True)
     projects = projects_of(settings, wanted) if wanted else choose_projects(settings, label)
     try:
-        with connect(settings.redis_url) as client, open_each(settings, projects) as asked:
+        with connect(settings.redis_url) as client, open_clients(settings, projects) as asked:
             chosen = dict.fromkeys(wanted or _find_unfinished(asked, client, project_of(label)))
             statuses = {name: BatchStatus(name) for name in chosen}
             storage = open_storage(settings.storage_url)
@@ -183,6 +184,6 @@ def _conclude(watch: BatchWatch, settings: Settings) -> bool:
 
 
 def _say_where(name: str, settings: Settings) -> str:
-    folder = describe_location(settings.storage_url, batch_folder(name))
+    folder = describe_storage(settings.storage_url, batch_folder(name))
     command = f"gemini-batch-receiver batches show {BatchName.read(name).short}"
     return f"stored in {folder}; `{command}` says what became of each request"

@@ -15,13 +15,13 @@ from receiver.errors import GeminiError
 from receiver.gemini.reachability import find_obstacle
 from receiver.gemini.registered_webhooks import RegisteredWebhook
 from receiver.gemini.webhook_diagnosis import (
-    Wanted,
+    WantedWebhook,
     WebhookProblem,
     choose_ours,
     find_problems,
-    judge,
+    judge_webhook,
 )
-from receiver.gemini.webhook_setup import open_webhooks, wanted_of
+from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.gemini.webhooks import Webhooks
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
@@ -45,7 +45,7 @@ class _Examination:
 
     project: Project
     client: Webhooks
-    wanted: Wanted
+    wanted: WantedWebhook
     fix: bool
     found: list[WebhookCheck] = field(default_factory=list)
 
@@ -107,7 +107,7 @@ def _print(check: WebhookCheck) -> None:
 def _examine(
     settings: Settings, project: Project, url: str | None, *, fix: bool
 ) -> Sequence[WebhookCheck]:
-    wanted = wanted_of(settings, project, url)
+    wanted = wanted_webhook(settings, project, url)
     with open_webhooks(settings, project) as client:
         examination = _Examination(project, client, wanted, fix)
         registered = list(client.list())
@@ -122,7 +122,7 @@ def _examine(
 
 def _examine_webhook(examination: _Examination, webhook: RegisteredWebhook) -> None:
     """Judge one webhook of ours, repair it with --fix, and note what is left."""
-    judged = judge(webhook, examination.wanted)
+    judged = judge_webhook(webhook, examination.wanted)
     before = [problem for problem in judged if not problem.is_note]
     obstacle = _find_obstacle(webhook, examination)
     if obstacle is not None:
@@ -156,7 +156,7 @@ def _repair(
         webhook = examination.client.update(webhook.id, changes) if changes else webhook
     except GeminiError as error:
         failure = error
-    return {problem.kind for problem in judge(webhook, examination.wanted)}, failure
+    return {problem.kind for problem in judge_webhook(webhook, examination.wanted)}, failure
 
 
 def _find_obstacle(webhook: RegisteredWebhook, examination: _Examination) -> WebhookProblem | None:

@@ -11,6 +11,7 @@ import msgspec
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import show_moment
 from receiver.cli.projects import project_option, read_project
+from receiver.cli.webhooks.env_secrets import find_secrets, put_secrets
 from receiver.cli.webhooks.options import Events, WebUrl, encode_webhook, plain_id
 from receiver.errors import EnvFileError, GeminiError
 from receiver.gemini.registered_webhooks import (
@@ -18,15 +19,9 @@ from receiver.gemini.registered_webhooks import (
     RegisteredWebhook,
     SigningSecret,
 )
-from receiver.gemini.webhook_setup import open_webhooks, wanted_of
+from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.gemini.webhooks import Webhooks, is_unsure
-from receiver.settings.env_files import (
-    find_secrets,
-    put_secrets,
-    read_env_file,
-    require_writable,
-    write_env_file,
-)
+from receiver.settings.env_files import read_env_file, require_writable, write_env_file
 from receiver.settings.projects import OTHER_SECRET, SECRET, Project
 from receiver.settings.web_urls import is_same_url
 from receiver.verification.keys import Secret
@@ -77,7 +72,7 @@ def create_webhook(  # noqa: PLR0913 - one parameter per option
     """
     settings = load_settings()
     project = read_project(settings, label)
-    wanted = wanted_of(settings, project, url)
+    wanted = wanted_webhook(settings, project, url)
     if wanted.url is None:
         raise click.UsageError(
             "say where the web process is: give --url https://YOUR-HOST, or set PUBLIC_URL"

@@ -1,93 +1,112 @@
 "use strict";
-// Fetches what moves, every few seconds while somebody looks, and puts it in place of what was there.
+// Every few seconds, while the page is visible, replaces #live with its newest version.
 (() => {
-  const MARK = { "x-status-part": "1" };
-  const pulse = document.getElementById("pulse");
-  const said = document.getElementById("pulse-text");
-  const button = document.getElementById("pulse-button");
+  const FRAGMENT = { "x-status-fragment": "1" };
+  const updates = document.getElementById("updates");
+  const updatesText = document.getElementById("updates-text");
+  const button = document.getElementById("updates-button");
   let isPaused = false;
   let timer = 0;
 
   const live = () => document.getElementById("live");
-  const every = () => Number(live().dataset.every || 0);
+  const intervalMs = () => Number(live().dataset.every || 0);
 
-  // A cookie of this site alone is not sent when a link elsewhere led here, but it is from here on.
+  // After a link from another site the browser sends no SameSite cookie. It sends it from here.
   if ("login" in live().dataset) {
-    fetch(location.href, { headers: MARK }).then((answer) => {
+    fetch(location.href, { headers: FRAGMENT }).then((answer) => {
       if (answer.ok) location.replace(location.href);
     });
     return;
   }
 
-  function say(text, isLive) {
-    if (said.textContent !== text) said.textContent = text;
-    pulse.classList.toggle("live", isLive);
+  function showState(text, isLive) {
+    if (updatesText.textContent !== text) updatesText.textContent = text;
+    updates.classList.toggle("live", isLive);
   }
 
-  function isBusy() {
-    return live().querySelector(".deed[open]") !== null || String(getSelection()) !== "";
+  // An update would close an open form and drop the selected text.
+  function isInUse() {
+    return live().querySelector(".action[open]") !== null || String(getSelection()) !== "";
   }
 
-  function replace(text) {
+  function replaceLive(text) {
     const next = new DOMParser().parseFromString(text, "text/html").getElementById("live");
     if (!next) return;
+
     const old = live();
-    const focused = document.activeElement;
-    const path = old.contains(focused) && focused !== old && (focused.id ? "#" + focused.id : focused.getAttribute("href"));
+    const focus = findFocus(old);
+    keepOpen(old, next);
+    const scrolled = [...old.querySelectorAll(".scroll")].map((area) => area.scrollTop);
+
+    old.replaceWith(document.adoptNode(next));
+    next.querySelectorAll(".scroll").forEach((area, number) => {
+      area.scrollTop = scrolled[number] || 0;
+    });
+    if (focus) restoreFocus(next, focus);
+  }
+
+  function keepOpen(old, next) {
     for (const details of old.querySelectorAll("details[open][id]")) {
       const same = next.querySelector("#" + CSS.escape(details.id));
       if (same) same.open = true;
     }
-    const scrolled = [...old.querySelectorAll(".scroll")].map((one) => one.scrollTop);
-    old.replaceWith(document.adoptNode(next));
-    next.querySelectorAll(".scroll").forEach((one, number) => { one.scrollTop = scrolled[number] || 0; });
-    if (path) {
-      const again = path.startsWith("#") && next.querySelector("#" + CSS.escape(path.slice(1)));
-      const link = [...next.querySelectorAll("a")].find((one) => one.getAttribute("href") === path);
-      (again || link || next).focus({ preventScroll: true });
-    }
   }
 
-  async function look() {
+  // The id or the address of the focused element; null where it is not in #live.
+  function findFocus(old) {
+    const focused = document.activeElement;
+    if (focused === old || !old.contains(focused)) return null;
+    return { id: focused.id, href: focused.getAttribute("href") };
+  }
+
+  function restoreFocus(next, focus) {
+    const same = focus.id && next.querySelector("#" + CSS.escape(focus.id));
+    const links = [...next.querySelectorAll("a")];
+    const link = focus.href && links.find((one) => one.getAttribute("href") === focus.href);
+    (same || link || next).focus({ preventScroll: true });
+  }
+
+  async function update() {
     if (isPaused || document.hidden) return;
-    if (isBusy()) {
-      say("waits for you", false);
+    if (isInUse()) {
+      showState("waits for you", false);
       return;
     }
+
     try {
-      const answer = await fetch(location.href, { headers: MARK, cache: "no-store" });
+      const answer = await fetch(location.href, { headers: FRAGMENT, cache: "no-store" });
       if (answer.status === 401) {
         location.reload();
         return;
       }
       const text = await answer.text();
-      if (isPaused || isBusy()) return;
-      replace(text);
-      say(answer.ok ? "live" : "Redis is away", answer.ok);
+      if (isPaused || isInUse()) return;
+      replaceLive(text);
+      showState(answer.ok ? "live" : "Redis is away", answer.ok);
     } catch {
-      say("no answer", false);
+      showState("no answer", false);
     }
   }
 
-  async function go() {
+  async function run() {
     clearTimeout(timer);
-    await look();
-    if (every()) timer = setTimeout(go, every());
-    else pulse.hidden = true;
+    await update();
+    if (intervalMs()) timer = setTimeout(run, intervalMs());
+    else updates.hidden = true;
   }
 
-  if (!every()) return;
+  if (!intervalMs()) return;
   document.getElementById("refresh").hidden = true;
-  pulse.hidden = false;
-  say("live", true);
+  updates.hidden = false;
+  showState("live", true);
   button.addEventListener("click", () => {
     isPaused = !isPaused;
-    button.textContent = isPaused ? "Go on" : "Pause";
-    say(isPaused ? "paused" : "live", !isPaused);
-    if (!isPaused) go();
+    button.textContent = isPaused ? "Resume" : "Pause";
+    showState(isPaused ? "paused" : "live", !isPaused);
+    if (!isPaused) run();
   });
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) go();
+    if (!document.hidden) run();
   });
-  timer = setTimeout(go, every());
+  timer = setTimeout(run, intervalMs());
 })();

@@ -22,7 +22,7 @@ from receiver.inbox.redis import (
     translate_redis_errors,
 )
 from receiver.inbox.redis_health import find_write_obstacle
-from receiver.notices.outbox import read_standing
+from receiver.notices.outbox import read_outbox_status
 from receiver.recovery.running_batches import read_running
 from receiver.recovery.web_presence import read_web_processes
 from receiver.settings.projects import Project
@@ -89,7 +89,7 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
 
 
 def _read_outbox(client: "redis.Redis") -> dict[str, float]:
-    standing = read_standing(client)
+    standing = read_outbox_status(client)
     return {
         definitions.OUTBOX.field("waiting"): standing.waiting,
         definitions.OUTBOX.field("dead"): standing.dead,

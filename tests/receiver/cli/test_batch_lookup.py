@@ -15,8 +15,8 @@ from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from receiver.storage import LocalStorage
-from receiver.submissions.parts import Part
-from receiver.submissions.records import Created, Order, Submission, SubmissionRecords
+from receiver.submissions.records import Created, SubmissionRecords
+from receiver.submissions.submission import Part, Submission, SubmissionSpec
 from tests.receiver.inbox.test_queries import fill
 from tests.receiver.listing import Listing, serving
 from tests.receiver.records import put_manifest
@@ -101,7 +101,7 @@ class Place:
     def submit(self, *batch_ids: str, display_name: str, project: str = "") -> None:
         """Record a submission that became these batches."""
         parts = tuple(Part(number, 1, 0, 2, 1) for number in range(1, len(batch_ids) + 1))
-        order = Order(
+        spec = SubmissionSpec(
             project=project,
             model="gemini-3.8-flash",
             kind="generate",
@@ -113,8 +113,10 @@ class Place:
             retry_of=None,
             sha256="ab",
         )
-        records = SubmissionRecords(self.storage, order.id)
-        records.settle_plan(Submission(order.id, order, "requests.jsonl", 1, parts))
+        records = SubmissionRecords(self.storage, spec.id)
+        records.settle_plan(
+            Submission(id=spec.id, spec=spec, file="requests.jsonl", requests=1, parts=parts)
+        )
         for part, batch_id in zip(parts, batch_ids, strict=True):
             records.write_created(part, Created(f"batches/{batch_id}"))
 

@@ -19,7 +19,6 @@ from click.testing import CliRunner, Result
 from deploy.sandbox.valkey import running_valkey
 from receiver.cli import main
 from receiver.gemini.batches import Gemini
-from receiver.gemini.probe import probe_gemini
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.inbox.redis import WEB_PROCESSES
 from tests.running import ready_batch, register_webhook, running_sandbox
@@ -195,7 +194,7 @@ def test_absent_gemini_leaves_the_other_checks(settings: dict[str, str]) -> None
 @pytest.mark.parametrize("offset_s", [60, 0, -60])
 def test_clocks_are_compared(sandbox_url: str, offset_s: float) -> None:
     with Gemini(sandbox_url, "right-key") as gemini:
-        found = probe_gemini(gemini, clock=lambda: time.time() + offset_s)
+        found = gemini.measure_clock_offset_s(lambda: time.time() + offset_s)
     assert found == pytest.approx(offset_s, abs=2)
 
 

@@ -73,6 +73,6 @@ def test_settings_are_a_list() -> None:
     lines = read_help().splitlines()
     text = "\n".join(lines)
     assert "](" not in text
-    start = lines.index("Settings, which come from the environment:")
+    start = lines.index("Settings, which come from the environment, else from .env:")
     assert max(map(len, lines[start:])) <= 80
     assert next(line for line in lines[start:] if "LOG_LEVEL" in line).split()[1] == "DEBUG,"

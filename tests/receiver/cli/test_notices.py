@@ -9,7 +9,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
-from receiver.notices.outbox import Outbox, read_standing
+from receiver.notices.outbox import Outbox, read_outbox_status
 from receiver.notices.payloads import describe_manifest
 from receiver.notices.queue import NoticeQueue
 from receiver.outputs.manifest import encode_manifest
@@ -78,12 +78,13 @@ def test_list_shows_what_waits_and_what_is_dead(
 def test_show_prints_what_is_said(settings: dict[str, str], mine: str) -> None:
     lines = set(run(settings, "show", mine).stdout.splitlines())
     assert {
-        f"batch   {BATCH}",
-        "host    127.0.0.1",
-        'data    {"complete":true}',
-        "died    -",
+        f"batch    {BATCH}",
+        "host     127.0.0.1",
+        'data     {"complete":true}',
+        "died     -",
     } <= lines
-    assert json.loads(run(settings, "show", mine, "--json").stdout)["state"] == "waiting"
+    shown = json.loads(run(settings, "show", mine, "--json").stdout)
+    assert (shown["state"], shown["enqueued_ms"] > 0) == ("waiting", True)
     unknown = run(settings, "show", "nobody/msg_x")
     assert (unknown.exit_code, "no notice is called nobody/msg_x" in unknown.stderr) == (1, True)
 
@@ -94,7 +95,7 @@ def test_dead_ones_are_sent_again(
     kill(client, mine)
     assert run(settings, "retry", "--all-dead").stdout == "1 of 1 queued\n"
     assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 dead\n"
-    receiver.heard[0].verify(SECRET_TEXT)
+    receiver.received[0].verify(SECRET_TEXT)
     gone = run(settings, "retry", mine, "--json")
     assert (gone.exit_code, json.loads(gone.stdout)) == (1, {"queued": [], "left": [mine]})
 
@@ -108,8 +109,8 @@ def test_waiting_ones_are_sent_at_once(
     assert run(settings, "retry", "--all-waiting").exit_code == 0
     receiver.answer = lambda _: (200, {}, b"")
     assert run(settings, "send").stdout == "1 delivered, 0 failed, 0 dead\n"
-    assert len({heard.message_id for heard in receiver.heard}) == 1
-    assert mine.endswith(receiver.heard[0].message_id)
+    assert len({received.message_id for received in receiver.received}) == 1
+    assert mine.endswith(receiver.received[0].message_id)
 
 
 def test_purge_wants_a_yes(settings: dict[str, str], client: "redis.Redis", mine: str) -> None:
@@ -149,8 +150,8 @@ def test_replay_makes_a_notice_of_the_manifest(
 
 
 def test_test_says_what_each_answered(settings: dict[str, str], receiver: Receiver) -> None:
-    receiver.answer = lambda heard: (
-        (200, {}, b"ok") if heard.path == "/slack" else (404, {}, b"Cannot POST hunter2")
+    receiver.answer = lambda received: (
+        (200, {}, b"ok") if received.path == "/slack" else (404, {}, b"Cannot POST hunter2")
     )
     slack = {"SLACK_WEBHOOK_URL": f"http://127.0.0.1:{receiver.port}/slack"}
     result = run(settings | slack, "test")
@@ -159,7 +160,7 @@ def test_test_says_what_each_answered(settings: dict[str, str], receiver: Receiv
     assert wrong.endswith("127.0.0.1 answered 404")
     assert right.startswith("ok    127.0.0.1 (")
     assert result.exit_code == 1
-    signed, text = receiver.heard
+    signed, text = receiver.received
     signed.verify(SECRET_TEXT)
     assert signed.payload["type"] == "receiver.test"
     assert "test" in text.payload["text"]
@@ -190,4 +191,4 @@ def test_status_needs_a_person_for_dead_ones(
         ]
         == 1
     )
-    assert read_standing(client).dead == 1
+    assert read_outbox_status(client).dead == 1

@@ -1,8 +1,6 @@
 import json
-import time
 import traceback
 from collections.abc import Iterator
-from email.utils import formatdate
 from typing import Any
 
 import httpx
@@ -12,7 +10,7 @@ from deploy.sandbox.processes import allocate_port
 from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch, read_batch
-from receiver.gemini.transport import KEY_HEADER, MAX_RETRY_AFTER_S, read_error, retry_after_s
+from receiver.gemini.transport import KEY_HEADER, read_error
 from tests.receiver.key_server import serving_calls
 from tests.running import ready_batch, set_faults
 
@@ -84,7 +82,8 @@ def test_strange_file_name_is_refused(name: str) -> None:
 
 def test_inlined_rows_keep_their_numbers() -> None:
     row = '{\n  "response": {"n": 1.10, "big": 123456789012345678901234567890, "text": "\\u00e9  x"}\n}'
-    body = f'{{"name": "batches/x", "response": {{"inlinedResponses": {{"inlinedResponses": [{row}]}}}}}}'
+    response = f'{{"inlinedResponses": {{"inlinedResponses": [{row}]}}}}'
+    body = f'{{"name": "batches/x", "response": {response}}}'
     batch = read_batch(body.encode(), "batches/x")
     assert batch.inlined == (
         b'{"response":{"n":1.10,"big":123456789012345678901234567890,"text":"\\u00e9  x"}}',
@@ -96,24 +95,6 @@ def test_inlined_rows_keep_their_numbers() -> None:
 )
 def test_error_is_found_wherever_it_is(operation: dict[str, Any]) -> None:
     assert read(**operation).error_code == 13
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("7", 7.0), ("999999", 3600.0), ("soon", None), ("", None), ("-1", None)]
-)
-def test_retry_after_is_read(text: str, seconds: float | None) -> None:
-    assert retry_after_s({"retry-after": text}) == seconds
-
-
-def test_retry_after_may_be_a_date() -> None:
-    def date(offset_s: float) -> str:
-        return formatdate(time.time() + offset_s, usegmt=True)
-
-    soon = retry_after_s({"retry-after": date(60)})
-    assert soon is not None
-    assert 50 < soon <= 60
-    assert retry_after_s({"retry-after": date(-60)}) == 0
-    assert retry_after_s({"retry-after": date(10**6)}) == MAX_RETRY_AFTER_S
 
 
 def test_get_gives_the_batch(gemini: Gemini, sandbox_url: str) -> None:

@@ -1,4 +1,6 @@
-"""Gemini's descriptions of batches in shapes that nobody promised: what is read, and what is named and left."""
+"""Gemini's descriptions of batches in shapes that nobody promised: what is read, and what is named
+and left.
+"""
 
 import json
 from typing import Any

@@ -6,7 +6,7 @@ import pytest
 
 from receiver.gemini import registered_webhooks
 from receiver.gemini.registered_webhooks import BATCH_EVENTS, RegisteredWebhook, SigningSecret
-from receiver.gemini.webhook_diagnosis import Wanted, WebhookProblem, find_problems
+from receiver.gemini.webhook_diagnosis import WantedWebhook, WebhookProblem, find_problems
 from receiver.verification.keys import Secret
 from tests.receiver.forging import SECRET, SECRET_TEXT
 
@@ -17,16 +17,16 @@ SHOWN = SigningSecret(f"whsec_...{SECRET_TEXT[-4:]}", None)
 UNKNOWN = SigningSecret("whsec_...zzz=", None)
 ENDING = "2026-11-25T00:00:00Z"
 RIGHT = RegisteredWebhook("one", "mine", URL, BATCH_EVENTS, "enabled", (SHOWN,))
-WANTED = Wanted(PATH, URL, (SECRET,), "GEMINI_WEBHOOK_SECRET")
+WANTED = WantedWebhook(PATH, URL, (SECRET,), "GEMINI_WEBHOOK_SECRET")
 NOWHERE = replace(WANTED, url=None)
 EMPTY: dict[str, object] = {}
 
 
-def kinds(webhooks: Sequence[RegisteredWebhook], wanted: Wanted = WANTED) -> list[str]:
+def kinds(webhooks: Sequence[RegisteredWebhook], wanted: WantedWebhook = WANTED) -> list[str]:
     return [problem.kind for problem in find_problems(webhooks, wanted)]
 
 
-def only(webhook: RegisteredWebhook, wanted: Wanted = WANTED) -> WebhookProblem:
+def only(webhook: RegisteredWebhook, wanted: WantedWebhook = WANTED) -> WebhookProblem:
     (problem,) = find_problems([webhook], wanted)
     return problem
 
@@ -41,12 +41,12 @@ def test_examples_hold() -> None:
 
 
 @pytest.mark.parametrize("wanted", [WANTED, NOWHERE], ids=["stated", "unstated"])
-def test_right_webhook_has_no_problem(wanted: Wanted) -> None:
+def test_right_webhook_has_no_problem(wanted: WantedWebhook) -> None:
     assert kinds([RIGHT], wanted) == []
 
 
 @pytest.mark.parametrize("wanted", [WANTED, NOWHERE], ids=["stated", "unstated"])
-def test_no_webhook_is_missing(wanted: Wanted) -> None:
+def test_no_webhook_is_missing(wanted: WantedWebhook) -> None:
     (problem,) = find_problems([], replace(wanted, option=" --project acme"))
     url = wanted.url or "https://YOUR-HOST"
     assert (problem.kind, problem.webhook, problem.changes) == ("missing", None, EMPTY)
@@ -75,7 +75,7 @@ def test_no_webhook_is_missing(wanted: Wanted) -> None:
         (
             {"events": ("video.generated", "batch.failed", "batch.expired")},
             "events",
-            "not told of batch.succeeded, batch.cancelled",
+            "not subscribe batch.succeeded, batch.cancelled",
             {
                 "subscribed_events": [
                     "video.generated",
@@ -116,7 +116,7 @@ def test_rotation_under_way_is_no_drift() -> None:
 def test_unfinished_rotation_is_drift() -> None:
     problem = only(replace(RIGHT, secrets=(UNKNOWN, replace(SHOWN, expires=ENDING))))
     assert problem.kind == "secret"
-    assert f"holds only the old one, which ends {ENDING}" in problem.detail
+    assert f"has only the old secret, which ends {ENDING}" in problem.detail
 
 
 def test_process_without_a_secret_judges_none() -> None:
@@ -158,13 +158,11 @@ def test_one_lasting_secret_that_is_known_is_enough() -> None:
 
 def test_accepted_deliveries_outweigh_what_is_shown() -> None:
     webhook = replace(RIGHT, secrets=(UNKNOWN,))
-    assert [
-        kind for kind in kinds([webhook], replace(WANTED, is_proven=True)) if kind == "secret"
-    ] == []
+    proven = replace(WANTED, is_proven=True)
+    assert "secret" not in kinds([webhook], proven)
+    # A delivery that was signed with the old secret too says nothing of the new one.
     rotating = replace(RIGHT, secrets=(UNKNOWN, replace(SHOWN, expires=ENDING)))
-    assert kinds([rotating], replace(WANTED, is_proven=True)) == [
-        "secret"
-    ]  # the old secret says nothing of the new one
+    assert kinds([rotating], proven) == ["secret"]
 
 
 def test_good_secret_is_not_rotated_away() -> None:
@@ -172,7 +170,7 @@ def test_good_secret_is_not_rotated_away() -> None:
     problem = only_fault(replace(RIGHT, secrets=(UNKNOWN,)))
     assert problem.advice.startswith("set GEMINI_WEBHOOK_SECRET to the secret that")
     assert problem.advice.index("restart the web process") < problem.advice.index(
-        "only where nobody has kept it"
+        "only if nobody has kept it"
     )
     rotating = only_fault(replace(RIGHT, secrets=(UNKNOWN, replace(SHOWN, expires=ENDING))))
     assert "rotate" not in rotating.advice
@@ -180,7 +178,7 @@ def test_good_secret_is_not_rotated_away() -> None:
 
 
 def test_other_installation_of_the_same_project_is_a_stranger() -> None:
-    """Two installations share a Gemini project, and neither states its address: each knows its own by the secret."""
+    """Two installations of one Gemini project without PUBLIC_URL tell theirs by the secret."""
     other = replace(RIGHT, id="two", uri="https://staging.example" + PATH, secrets=(UNKNOWN,))
     for webhooks in ([RIGHT, other], [other, RIGHT]):
         assert [(one.kind, one.webhook) for one in find_problems(webhooks, NOWHERE)] == [

@@ -8,8 +8,8 @@ import pytest
 
 from receiver.gemini.registered_webhooks import BATCH_EVENTS
 from receiver.gemini.transport import Transport
-from receiver.gemini.webhook_evidence import Evidence
-from receiver.gemini.webhook_setup import look_at_webhooks
+from receiver.gemini.webhook_reports import Evidence
+from receiver.gemini.webhook_setup import check_webhooks
 from receiver.gemini.webhooks import Webhooks
 from receiver.inbox.redis import connect
 from receiver.recovery.scheduler import reconcile_project
@@ -36,7 +36,7 @@ class Place:
         """The events that are logged now, and whose they are."""
         self.caplog.clear()
         for project in settings.projects.values():
-            look_at_webhooks(settings, project, Evidence())
+            check_webhooks(settings, project, Evidence())
         assert all(record.levelno == logging.WARNING for record in self.caplog.records)
         return [(record.getMessage(), vars(record)["project"]) for record in self.caplog.records]
 
@@ -107,7 +107,7 @@ def test_reconcile_run_judges_no_webhook(place: Place, redis_url: str, storage_u
 
 def test_what_gemini_does_not_show_is_unknown(place: Place) -> None:
     settings = place.settings(GEMINI_API_KEY="another-key", GEMINI_WEBHOOK_SECRET=SECRET_TEXT)
-    served = look_at_webhooks(settings, settings.project(""), Evidence())
+    served = check_webhooks(settings, settings.project(""), Evidence())
     assert (served.is_registered, served.faults, served.secrets) == (None, None, 1)
     assert "API key" in served.why_unknown
 
@@ -116,7 +116,7 @@ def test_registered_webhook_without_our_secret_is_no_fault_but_a_step(place: Pla
     """Just after `webhooks create`: nothing is wrong with the webhook."""
     place.webhooks.create(URL, BATCH_EVENTS, None)
     settings = place.settings(PUBLIC_URL=ORIGIN)
-    served = look_at_webhooks(settings, settings.project(""), Evidence())
+    served = check_webhooks(settings, settings.project(""), Evidence())
     assert (served.is_registered, served.faults, served.secrets) == (True, [], 0)
     assert place.warnings(settings) == []
 
@@ -129,7 +129,7 @@ def test_accepted_delivery_proves_the_secret(place: Place) -> None:
     def kinds() -> list[str]:
         return [
             fault.kind
-            for fault in look_at_webhooks(settings, settings.project(""), evidence).faults or []
+            for fault in check_webhooks(settings, settings.project(""), evidence).faults or []
         ]
 
     assert kinds() == ["secret"]
@@ -147,7 +147,7 @@ def test_accepted_delivery_proves_the_secret(place: Place) -> None:
 def test_key_that_may_not_list_is_no_warning_without_need(place: Place) -> None:
     settings = place.settings(GEMINI_API_KEY="another-key")
     with place.caplog.at_level(logging.INFO):
-        look_at_webhooks(settings, settings.project(""), Evidence())
+        check_webhooks(settings, settings.project(""), Evidence())
     unchecked = [
         record.levelno
         for record in place.caplog.records

@@ -5,7 +5,7 @@ import redis
 from receiver.inbox.outages import MAX_READ, Outage, find_outages
 from receiver.inbox.redis import DUE, ENTRY
 from receiver.inbox.scripts import SCAN_SIZE
-from receiver.status.overview import describe_outage
+from receiver.status.problems import describe_outage
 
 
 def put(client: "redis.Redis", name: str, **fields: str | int) -> None:
@@ -61,5 +61,5 @@ def test_ten_thousands_are_not_all_counted(client: "redis.Redis") -> None:
     (outage,) = find_outages(client)
     assert (outage.batches, outage.is_all) == (MAX_READ, False)
     assert describe_outage(outage, outage.since_ms).startswith(
-        "at least 20,000 wait for Gemini or the storage, for 0 min"
+        "at least 20,000 wait for Gemini or the storage, for 0s"
     )

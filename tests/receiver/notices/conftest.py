@@ -22,5 +22,5 @@ def target(receiver: Receiver) -> Target:
     return make_target("webhook", receiver.url)
 
 
-def telling(*targets: Target, base_s: float = 5.0) -> NoticeSettings:
+def notice_settings(*targets: Target, base_s: float = 5.0) -> NoticeSettings:
     return NoticeSettings(targets, (SECRET,), slack=(), private=True, retry_base_s=base_s)

@@ -16,21 +16,21 @@ from deploy.sandbox.valkey import start_valkey
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import NOTICE_QUEUE, connect
 from receiver.notices.dispatcher import Dispatcher, TargetDispatcher, send_due
-from receiver.notices.outbox import Notice, Outbox, read_standing
+from receiver.notices.outbox import Notice, Outbox, read_outbox_status
 from receiver.notices.queue import NoticeQueue
-from receiver.notices.schedule import DELAYS_S
+from receiver.retry import NOTICE_DELAYS_S
 from receiver.settings.notice_targets import NoticeSettings, Target, make_target
 from receiver.verification.keys import Secret
-from tests.notice_receiver import OK, Answer, Heard, Receiver, receiving
+from tests.notice_receiver import OK, Answer, ReceivedNotice, Receiver, receiving
 from tests.receiver.forging import SECRET, SECRET_TEXT
-from tests.receiver.notices.conftest import BATCH, STORED, telling
-from tests.receiver.notices.test_signing import OTHER_TEXT
+from tests.receiver.notices.conftest import BATCH, STORED, notice_settings
+from tests.receiver.notices.test_payloads import OTHER_TEXT
 from tests.waiting import eventually
 
 HOUR_S = 3600
 
 
-def owe(client: "redis.Redis", settings: NoticeSettings, *batches: str) -> None:
+def enqueue(client: "redis.Redis", settings: NoticeSettings, *batches: str) -> None:
     for batch in batches or (BATCH,):
         Outbox(client, settings.digests).enqueue(batch, STORED)
 
@@ -51,15 +51,15 @@ def running_sender(settings: NoticeSettings, client: "redis.Redis") -> Iterator[
 def test_notice_is_signed_and_heard(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
-    owe(client, telling(target))
-    assert TargetDispatcher(telling(target), target, client).bring_one() == "delivered"
-    (heard,) = receiver.heard
-    heard.verify(SECRET_TEXT)
+    enqueue(client, notice_settings(target))
+    assert TargetDispatcher(notice_settings(target), target, client).send_next() == "delivered"
+    (received,) = receiver.received
+    received.verify(SECRET_TEXT)
     with pytest.raises(WebhookVerificationError):
-        heard.verify(OTHER_TEXT)
-    assert heard.headers["content-type"] == "application/json"
-    assert heard.payload["type"] == "results.stored"
-    assert heard.payload["data"] == {"batch": BATCH, "project": None, "complete": True}
+        received.verify(OTHER_TEXT)
+    assert received.headers["content-type"] == "application/json"
+    assert received.payload["type"] == "results.stored"
+    assert received.payload["data"] == {"batch": BATCH, "project": None, "complete": True}
     assert Outbox(client).listing() == []
 
 
@@ -69,32 +69,32 @@ def test_every_secret_of_a_rotation_signs(
     settings = NoticeSettings(
         (target,), (Secret.parse(OTHER_TEXT), SECRET), slack=(), private=True, retry_base_s=5
     )
-    owe(client, settings)
+    enqueue(client, settings)
     send_due(settings, client)
     for secret in (SECRET_TEXT, OTHER_TEXT):
-        receiver.heard[0].verify(secret)
+        receiver.received[0].verify(secret)
 
 
 def test_slack_gets_text(client: "redis.Redis", receiver: Receiver) -> None:
     slack = make_target("slack", receiver.url)
-    owe(client, telling(slack))
-    assert send_due(telling(slack), client) == {"delivered": 1}
-    assert json.loads(receiver.heard[0].body)["text"].startswith(
+    enqueue(client, notice_settings(slack))
+    assert send_due(notice_settings(slack), client) == {"delivered": 1}
+    assert json.loads(receiver.received[0].body)["text"].startswith(
         f"Batch `{BATCH}`: *:warning: stored; unknown how many missing*"
     )
-    assert "webhook-signature" not in receiver.heard[0].headers
+    assert "webhook-signature" not in receiver.received[0].headers
 
 
 def test_retry_says_the_same_with_a_new_signature(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
-    settings = telling(target, base_s=0.001)
-    owe(client, settings)
-    courier, answers = TargetDispatcher(settings, target, client), iter([(503, {}, b""), OK])
+    settings = notice_settings(target, base_s=0.001)
+    enqueue(client, settings)
+    dispatcher, answers = TargetDispatcher(settings, target, client), iter([(503, {}, b""), OK])
     receiver.answer = lambda _: next(answers)
-    assert courier.bring_one() == "failed"
-    assert eventually(courier.bring_one) == "delivered"
-    first, second = receiver.heard
+    assert dispatcher.send_next() == "failed"
+    assert eventually(dispatcher.send_next) == "delivered"
+    first, second = receiver.received
     assert (first.message_id, first.body) == (second.message_id, second.body)
     first.verify(SECRET_TEXT)
     second.verify(SECRET_TEXT)
@@ -103,56 +103,62 @@ def test_retry_says_the_same_with_a_new_signature(
 def test_deaf_receiver_leaves_a_dead_notice(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
-    settings = telling(target, base_s=0.00002)  # the whole schedule in some seconds
+    settings = notice_settings(target, base_s=0.00002)  # the whole schedule in some seconds
     receiver.answer = lambda _: (500, {}, b"")
-    owe(client, settings)
-    courier = TargetDispatcher(settings, target, client)
-    results = [eventually(courier.bring_one) for _ in DELAYS_S]
+    enqueue(client, settings)
+    dispatcher = TargetDispatcher(settings, target, client)
+    results = [eventually(dispatcher.send_next) for _ in NOTICE_DELAYS_S]
     assert results == ["failed"] * 9 + ["dead"]
     assert (only(client).state, only(client).cause) == ("dead", "127.0.0.1 answered 500")
-    assert len(receiver.heard) == 10
+    assert len(receiver.received) == 10
     Outbox(client).retry([only(client).name])
     receiver.answer = lambda _: OK
-    assert courier.bring_one() == "delivered"
+    assert dispatcher.send_next() == "delivered"
 
 
 def test_gone_receiver_is_asked_once(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
     receiver.answer = lambda _: (410, {}, b"")
-    owe(client, telling(target))
-    assert send_due(telling(target), client) == {"dead": 1}
+    enqueue(client, notice_settings(target))
+    assert send_due(notice_settings(target), client) == {"dead": 1}
 
 
 def test_receiver_asks_for_time(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
     receiver.answer = lambda _: (429, {"retry-after": "900"}, b"")
-    owe(client, telling(target, base_s=0.001))
-    send_due(telling(target, base_s=0.001), client)
+    enqueue(client, notice_settings(target, base_s=0.001))
+    send_due(notice_settings(target, base_s=0.001), client)
     notice = only(client)
     assert notice.due_ms is not None
-    assert notice.due_ms - notice.owed_ms > 890_000
+    assert notice.due_ms - notice.enqueued_ms > 890_000
 
 
 def test_hour_without_the_receiver_loses_none(client: "redis.Redis") -> None:
-    """On the real schedule with every wait a 2500th of it, so that an hour takes a second and a half."""
+    """On the real schedule with every wait a 2500th of it, so that an hour takes a second and a
+    half.
+    """
     port = allocate_port()
-    settings = telling(make_target("webhook", f"http://127.0.0.1:{port}/notices"), base_s=0.002)
-    hour_s = HOUR_S * settings.retry_base_s / DELAYS_S[1]
+    settings = notice_settings(
+        make_target("webhook", f"http://127.0.0.1:{port}/notices"), base_s=0.002
+    )
+    hour_s = HOUR_S * settings.retry_base_s / NOTICE_DELAYS_S[1]
     batches = [f"batches/b{number}" for number in range(30)]
     with running_sender(settings, client):
-        owe(client, settings, *batches)
+        enqueue(client, settings, *batches)
         eventually(
             lambda: all(notice.tries >= 3 for notice in Outbox(client).listing()),
             20,
             "three tries of each",
         )
         assert not threading.Event().wait(hour_s)  # the rest of an hour, and more
-        assert read_standing(client).dead == 0
+        assert read_outbox_status(client).dead == 0
         with receiving(port) as receiver:
             eventually(lambda: Outbox(client).listing() == [], 30, "the last notice")
-    assert sorted({heard.payload["data"]["batch"] for heard in receiver.heard}) == sorted(batches)
-    for heard in receiver.heard:
-        heard.verify(SECRET_TEXT)
+    assert sorted({received.payload["data"]["batch"] for received in receiver.received}) == sorted(
+        batches
+    )
+    for received in receiver.received:
+        received.verify(SECRET_TEXT)
 
 
 def test_slow_receiver_holds_up_no_other(
@@ -160,17 +166,17 @@ def test_slow_receiver_holds_up_no_other(
 ) -> None:
     enough = threading.Event()
 
-    def stall(_: Heard) -> Answer:
+    def stall(_: ReceivedNotice) -> Answer:
         enough.wait(20)
         return OK
 
     with receiving() as slow:
         slow.answer = stall
-        settings = telling(make_target("webhook", slow.url), target)
+        settings = notice_settings(make_target("webhook", slow.url), target)
         with running_sender(settings, client):
-            owe(client, settings, *(f"batches/b{number}" for number in range(5)))
-            eventually(lambda: len(receiver.heard) == 5, 10, "the quick one's notices")
-            eventually(lambda: len(slow.heard) == 1, 10, "the slow one's first")
+            enqueue(client, settings, *(f"batches/b{number}" for number in range(5)))
+            eventually(lambda: len(receiver.received) == 5, 10, "the quick one's notices")
+            eventually(lambda: len(slow.received) == 1, 10, "the slow one's first")
             enough.set()
             eventually(lambda: Outbox(client).listing() == [], 10, "the slow one's notices")
 
@@ -196,9 +202,9 @@ def test_planted_notice_goes_nowhere_else(
             client.zadd(NOTICE_QUEUE + target.digest, {name: 1})
             client.zadd(NOTICE_QUEUE + strange, {name: 1})
             client.sadd("gbr:notices", strange, target.digest, evil.url)
-        send_due(telling(target), client)
-        assert evil.heard == []
-    assert {heard.path for heard in receiver.heard} == {"/notices"}
+        send_due(notice_settings(target), client)
+        assert evil.received == []
+    assert {received.path for received in receiver.received} == {"/notices"}
 
 
 def test_foreign_notice_is_dead_at_once(
@@ -206,8 +212,8 @@ def test_foreign_notice_is_dead_at_once(
 ) -> None:
     client.hset(f"gbr:notice:{target.digest}/x", mapping={"type": "evil", "data": "junk"})
     client.zadd(NOTICE_QUEUE + target.digest, {f"{target.digest}/x": 1})
-    assert send_due(telling(target), client) == {"dead": 1}
-    assert receiver.heard == []
+    assert send_due(notice_settings(target), client) == {"dead": 1}
+    assert receiver.received == []
 
 
 def test_notice_that_crashes_us_stops_no_other(client: "redis.Redis", receiver: Receiver) -> None:
@@ -221,44 +227,43 @@ def test_notice_that_crashes_us_stops_no_other(client: "redis.Redis", receiver: 
     }
     client.hset(f"gbr:notice:{slack.digest}/x", mapping=planted)
     client.zadd(NOTICE_QUEUE + slack.digest, {f"{slack.digest}/x": 1})
-    owe(client, telling(slack))
-    assert send_due(telling(slack), client) == {"failed": 1, "delivered": 1}
+    enqueue(client, notice_settings(slack))
+    assert send_due(notice_settings(slack), client) == {"failed": 1, "delivered": 1}
     assert only(client).cause == "unexpected TypeError"
 
 
 def test_removed_target_blocks_nobody(client: "redis.Redis", target: Target) -> None:
     removed = make_target("webhook", "https://removed.example/notices")
-    owe(client, telling(removed, target))
-    assert send_due(telling(target), client) == {"delivered": 1}
+    enqueue(client, notice_settings(removed, target))
+    assert send_due(notice_settings(target), client) == {"delivered": 1}
     assert only(client).target == removed.digest
-    assert read_standing(client).waiting == 1
+    assert read_outbox_status(client).waiting == 1
 
 
 def test_redis_goes_while_sending(tmp_path: Path, receiver: Receiver, target: Target) -> None:
     """The notice is sent again with the same id: heard twice at most, never lost."""
-    port, settings = allocate_port(), telling(target)
+    port, settings = allocate_port(), notice_settings(target)
     valkey, began, go_on = start_valkey(tmp_path, port), threading.Event(), threading.Event()
 
-    def pause(_: Heard) -> Answer:
+    def pause(_: ReceivedNotice) -> Answer:
         began.set()
         go_on.wait(20)
         return OK
 
     receiver.answer = pause
     with connect(f"redis://127.0.0.1:{port}/0") as client:
-        owe(client, settings)
+        enqueue(client, settings)
         with running_sender(settings, client):
             assert began.wait(10)
             stop(valkey)
             go_on.set()
             valkey = start_valkey(tmp_path, port)
             lease_name = only(client).name
-            client.zadd(
-                NOTICE_QUEUE + target.digest, {lease_name: 1}
-            )  # as if the lease had run out
+            # As if the lease had run out:
+            client.zadd(NOTICE_QUEUE + target.digest, {lease_name: 1})
             eventually(lambda: Outbox(client).listing() == [], 20, "the end of it")
     stop(valkey)
-    assert len({heard.message_id for heard in receiver.heard}) == 1
+    assert len({received.message_id for received in receiver.received}) == 1
 
 
 def test_absent_redis_is_said(target: Target) -> None:
@@ -266,29 +271,29 @@ def test_absent_redis_is_said(target: Target) -> None:
         connect(f"redis://127.0.0.1:{allocate_port()}/0") as client,
         pytest.raises(InboxUnavailableError, match="Redis did not"),
     ):
-        send_due(telling(target), client)
+        send_due(notice_settings(target), client)
 
 
 def test_stop_waits_for_a_try(client: "redis.Redis", receiver: Receiver, target: Target) -> None:
     began, go_on = threading.Event(), threading.Event()
 
-    def pause(_: Heard) -> Answer:
+    def pause(_: ReceivedNotice) -> Answer:
         began.set()
         go_on.wait(20)
         return OK
 
     receiver.answer = pause
-    owe(client, telling(target))
-    with running_sender(telling(target), client):
+    enqueue(client, notice_settings(target))
+    with running_sender(notice_settings(target), client):
         assert began.wait(10)
         threading.Timer(0.3, go_on.set).start()
     assert Outbox(client).listing() == []
-    assert len(receiver.heard) == 1
+    assert len(receiver.received) == 1
 
 
 def test_queue_of_each_target_is_its_own(client: "redis.Redis", target: Target) -> None:
     other = make_target("slack", target.url)
     assert other.digest != target.digest
-    owe(client, telling(target, other))
+    enqueue(client, notice_settings(target, other))
     assert NoticeQueue(client, other.digest).claim() is not None
     assert NoticeQueue(client, target.digest).claim() is not None

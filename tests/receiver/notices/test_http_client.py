@@ -13,8 +13,8 @@ import pytest
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import NoticeError
-from receiver.gemini.transport import trusted_certificates
-from receiver.notices.guarded_network import JudgedBackend, resolve
+from receiver.http import trusted_certificates
+from receiver.notices.guarded_network import PinnedBackend, resolve
 from receiver.notices.http_client import Acknowledged, post
 from receiver.settings.notice_targets import Target, make_target
 from tests.notice_receiver import Receiver
@@ -31,9 +31,9 @@ def send(target: Target, *, deadline_s: float = 5) -> Acknowledged:
 def test_any_success_acknowledges(receiver: Receiver, target: Target, status: int) -> None:
     receiver.answer = lambda _: (status, {}, b"")
     assert send(target).status == status
-    (heard,) = receiver.heard
-    assert (heard.path, heard.body, heard.headers["x-probe"]) == ("/notices", b"{}", "1")
-    assert heard.headers["host"] == f"127.0.0.1:{receiver.port}"
+    (received,) = receiver.received
+    assert (received.path, received.body, received.headers["x-probe"]) == ("/notices", b"{}", "1")
+    assert received.headers["host"] == f"127.0.0.1:{receiver.port}"
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 404, 429, 500, 503])
@@ -42,7 +42,7 @@ def test_anything_else_comes_again(receiver: Receiver, target: Target, status: i
     with pytest.raises(NoticeError, match=f"answered {status}") as told:
         send(target)
     assert (told.value.retryable, told.value.retry_after_s) == (True, 120)
-    assert len(receiver.heard) == 1  # a redirect is not followed
+    assert len(receiver.received) == 1  # a redirect is not followed
 
 
 def test_gone_is_final(receiver: Receiver, target: Target) -> None:
@@ -152,7 +152,7 @@ def test_own_addresses_are_refused(receiver: Receiver, host: str) -> None:
     target = make_target("webhook", f"https://{host}:{receiver.port}/notices")
     with pytest.raises(NoticeError, match="the address is not public"):
         post(target, b"{}", {}, trusted_certificates(), private=False)
-    assert receiver.heard == []
+    assert receiver.received == []
 
 
 def test_unknown_name_is_said() -> None:
@@ -162,17 +162,17 @@ def test_unknown_name_is_said() -> None:
 
 def test_name_is_resolved_no_second_time(receiver: Receiver) -> None:
     """Whatever the name says by now: the connection goes to the address that was judged."""
-    backend = JudgedBackend(["127.0.0.1"], time.monotonic() + 5)
+    backend = PinnedBackend(["127.0.0.1"], time.monotonic() + 5)
     with httpcore.ConnectionPool(network_backend=backend) as pool:
         answer = pool.request(
             "POST", f"http://rebound.invalid:{receiver.port}/notices", content=b"{}"
         )
     assert answer.status == 204
-    assert receiver.heard[0].headers["host"] == f"rebound.invalid:{receiver.port}"
+    assert receiver.received[0].headers["host"] == f"rebound.invalid:{receiver.port}"
 
 
 def test_next_address_is_tried(receiver: Receiver) -> None:
-    backend = JudgedBackend(["::1", "127.0.0.1"], time.monotonic() + 5)
+    backend = PinnedBackend(["::1", "127.0.0.1"], time.monotonic() + 5)
     with httpcore.ConnectionPool(network_backend=backend) as pool:
         assert pool.request("POST", receiver.url, content=b"{}").status == 204
 
@@ -191,4 +191,4 @@ def test_certificates_are_checked(receiver: Receiver, tmp_path: Path) -> None:
             send(right)
         with pytest.raises(NoticeError, match="not valid for 'localhost'"):
             post(other, b"{}", {}, trusting, private=True)
-    assert len(receiver.heard) == 1
+    assert len(receiver.received) == 1

@@ -6,7 +6,7 @@ import redis
 from receiver.inbox.entry_fields import Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease
-from receiver.notices.outbox import Notice, Outbox, read_standing
+from receiver.notices.outbox import Notice, Outbox, read_outbox_status
 from receiver.notices.payloads import describe_manifest
 from receiver.notices.queue import NoticeQueue
 from tests.receiver.notices.conftest import BATCH, STORED
@@ -121,17 +121,17 @@ def test_replayed_message_revives_a_dead_one(outbox: Outbox, client: "redis.Redi
     owe(outbox)
     kill(client, TARGETS[0])
     assert {notice.state for notice in owe(outbox)} == {"waiting"}
-    assert read_standing(client).dead == 0
+    assert read_outbox_status(client).dead == 0
 
 
 def test_standing_counts_what_waits(outbox: Outbox, client: "redis.Redis") -> None:
-    assert read_standing(client) == type(read_standing(client))(0, 0, None)
+    assert read_outbox_status(client) == type(read_outbox_status(client))(0, 0, None)
     owe(outbox)
     kill(client, TARGETS[0])
-    standing = read_standing(client)
+    standing = read_outbox_status(client)
     assert (standing.waiting, standing.dead, standing.oldest_due_s) == (1, 1, 0)
     NoticeQueue(client, TARGETS[1]).claim()
-    assert read_standing(client).oldest_due_s is None
+    assert read_outbox_status(client).oldest_due_s is None
 
 
 def test_dead_notice_is_retried(outbox: Outbox, client: "redis.Redis") -> None:
@@ -160,7 +160,7 @@ def test_purged_notice_is_gone(outbox: Outbox, client: "redis.Redis") -> None:
         [one.name, other.name]
     )
     assert outbox.listing() == []
-    assert read_standing(client).dead == read_standing(client).waiting == 0
+    assert read_outbox_status(client).dead == read_outbox_status(client).waiting == 0
 
 
 def test_batches_go_on_beside_it(client: "redis.Redis") -> None:

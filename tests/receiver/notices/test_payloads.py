@@ -1,8 +1,11 @@
+import base64
 import json
 import re
+import time
 
 import msgspec
 import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from receiver.notices.payloads import (
     MAX_KEY,
@@ -10,11 +13,17 @@ from receiver.notices.payloads import (
     describe_manifest,
     encode_data,
     encode_payload,
+    sign,
 )
 from receiver.outputs.manifest import BatchError, FormsRecord, Record
+from receiver.verification.keys import KeySet, Secret
+from receiver.verification.signatures import verify
 from tests.pages import section
+from tests.receiver.forging import BODY, ID, NOW, SECRET, SECRET_TEXT, STATIC_ENTRY
 from tests.receiver.outputs.test_manifest import MANIFEST
 
+OTHER_TEXT = "whsec_" + base64.b64encode(bytes(range(40))).decode()
+OTHER = Secret.parse(OTHER_TEXT)
 WHOLE = msgspec.structs.replace(MANIFEST, requests=1, missing=0, missing_keys=[], input=None)
 
 
@@ -117,3 +126,41 @@ def test_payload_is_in_the_standard_form() -> None:
     assert (
         json.loads(encode_payload("results.stored", "batches/b1", 0, {}))["data"]["project"] is None
     )
+
+
+def test_known_signature_is_made() -> None:
+    assert sign([SECRET], ID, NOW + 0.9, BODY) == {
+        "webhook-id": ID,
+        "webhook-timestamp": str(NOW),
+        "webhook-signature": STATIC_ENTRY,
+    }
+
+
+@pytest.mark.parametrize("text", [SECRET_TEXT, OTHER_TEXT])
+def test_every_secret_of_a_rotation_verifies(text: str) -> None:
+    headers = sign([SECRET, OTHER], ID, time.time(), BODY)
+    assert Webhook(text).verify(BODY, headers)
+    assert (
+        verify(
+            headers,
+            BODY,
+            now=time.time(),
+            secrets=[Secret.parse(text)],
+            keys=KeySet(),
+            audience=None,
+        ).delivery_id
+        == ID
+    )
+
+
+@pytest.mark.parametrize("change", ["body", "id", "timestamp", "secret"])
+def test_any_change_is_noticed(change: str) -> None:
+    headers, body = sign([OTHER if change == "secret" else SECRET], ID, time.time(), BODY), BODY
+    if change == "body":
+        body += b" "
+    elif change == "id":
+        headers["webhook-id"] += "x"
+    elif change == "timestamp":
+        headers["webhook-timestamp"] = str(int(headers["webhook-timestamp"]) - 1)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET_TEXT).verify(body, headers)

@@ -7,8 +7,8 @@ import redis
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import METRICS, NOTICE_QUEUE, connect
-from receiver.notices.outbox import Outbox, read_standing
-from receiver.notices.queue import PRESENT_S, Claimed, NoticeQueue
+from receiver.notices.outbox import Outbox, read_outbox_status
+from receiver.notices.queue import ATTENDED_S, ClaimedNotice, NoticeQueue
 from receiver.telemetry.metrics.definitions import NOTICES
 from tests.receiver.notices.conftest import BATCH, STORED
 from tests.waiting import eventually
@@ -22,7 +22,7 @@ def queue(client: "redis.Redis") -> NoticeQueue:
     return NoticeQueue(client, TARGET)
 
 
-def claim(queue: NoticeQueue, lease_s: float = 60) -> Claimed:
+def claim(queue: NoticeQueue, lease_s: float = 60) -> ClaimedNotice:
     notice = queue.claim(lease_s)
     assert notice is not None
     return notice
@@ -41,7 +41,7 @@ def test_owed_notice_is_claimed_whole(queue: NoticeQueue) -> None:
         0,
     )
     assert notice.message_id.startswith("msg_")
-    assert notice.owed_ms > 0
+    assert notice.enqueued_ms > 0
 
 
 def test_only_one_claim_wins(queue: NoticeQueue) -> None:
@@ -74,14 +74,14 @@ def test_dead_senders_notice_comes_again(queue: NoticeQueue) -> None:
     heir = eventually(queue.claim)
     assert heir is not None
     assert (heir.name, heir.tries) == (lost.name, 0)
-    queue.delivered(lost)  # too late: it is the heir's to say
+    queue.mark_delivered(lost)  # too late: it is the heir's to say
     queue.postpone(heir, 0, "no")
     assert claim(queue).tries == 1
 
 
 def test_delivered_notice_leaves_nothing(queue: NoticeQueue, client: "redis.Redis") -> None:
     notice = claim(queue)
-    queue.delivered(notice)
+    queue.mark_delivered(notice)
     assert waits(queue)
     assert not client.exists(f"gbr:notice:{notice.name}")
     assert client.hget(METRICS, NOTICES.field("results.stored", "delivered")) == b"1"
@@ -99,7 +99,7 @@ def test_dead_notice_is_kept(queue: NoticeQueue, client: "redis.Redis") -> None:
     notice = claim(queue)
     queue.mark_dead(notice, "gone")
     assert waits(queue)
-    assert read_standing(client).dead == 1
+    assert read_outbox_status(client).dead == 1
     assert client.ttl(f"gbr:notice:{notice.name}") > 29 * 86400
 
 
@@ -170,12 +170,11 @@ def test_presence_is_seen(queue: NoticeQueue, client: "redis.Redis") -> None:
     notice = claim(queue)
     queue.postpone(notice, 0, "no")
     assert not queue.is_unattended()  # whoever claimed it is there
-    assert (
-        client.pttl(f"{NOTICE_QUEUE}{TARGET}:served") > PRESENT_S * 1000
-    )  # for as long as a try may take
+    # It lasts as long as a try may take.
+    assert client.pttl(f"{NOTICE_QUEUE}{TARGET}:served") > ATTENDED_S * 1000
     client.delete(f"{NOTICE_QUEUE}{TARGET}:served")
     assert queue.is_unattended()
-    queue.delivered(claim(queue))
+    queue.mark_delivered(claim(queue))
     client.delete(f"{NOTICE_QUEUE}{TARGET}:served")
     assert not queue.is_unattended()  # nothing is due
 

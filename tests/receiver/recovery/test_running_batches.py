@@ -164,7 +164,7 @@ def test_status_and_metrics_say_so(stage: Stage) -> None:
         in result.stderr
     )
     seen = "at Gemini  default: 2 not ended when the list was seen 0s ago, 2 overdue"
-    assert f"{seen}; the oldest is batches/two, RUNNING for 1d" in result.stdout
+    assert f"{seen}; the oldest is two (batches/two), RUNNING for 1d" in result.stdout
     fields = read_fields(stage.client, read_settings(environ).projects.values())
     assert fields["gbr_running_batches:default"] == 2
     assert 30 * 3600 <= fields["gbr_running_oldest_age_seconds:default"] < 30 * 3600 + 60

@@ -9,8 +9,7 @@ import redis
 
 from receiver.gemini.registered_webhooks import BATCH_EVENTS
 from receiver.gemini.transport import Transport
-from receiver.gemini.webhook_evidence import Evidence
-from receiver.gemini.webhook_reports import ServedProject, WebProcess
+from receiver.gemini.webhook_reports import Evidence, ServedProject, WebProcess
 from receiver.gemini.webhooks import Webhooks
 from receiver.inbox.redis import WEB_PROCESSES
 from receiver.recovery.web_presence import GONE_AFTER_S, Presence, read_web_processes

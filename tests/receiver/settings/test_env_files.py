@@ -3,11 +3,15 @@ import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from receiver.cli.webhooks.env_secrets import find_secrets, put_secrets
 from receiver.errors import EnvFileError
 from receiver.settings.env_files import (
-    find_secrets,
-    put_secrets,
+    parse_env,
+    put_value,
+    put_values,
     read_env_file,
     require_writable,
     write_env_file,
@@ -20,6 +24,7 @@ NAMES = ("GEMINI_WEBHOOK_SECRET", "WEBHOOK_SIGNING_SECRET")
 NEW = Secret(b"a new secret of thirty-two bytes")
 NEW_TEXT = "whsec_YSBuZXcgc2VjcmV0IG9mIHRoaXJ0eS10d28gYnl0ZXM="
 OLD = SECRET_TEXT.encode()
+FILE = Path("/srv/app/.env")
 LINE = f"GEMINI_WEBHOOK_SECRET={NEW_TEXT}".encode()
 
 
@@ -122,3 +127,71 @@ def test_huge_file_is_no_env_file(tmp_path: Path) -> None:
         file.truncate(2 * 1024 * 1024)
     with pytest.raises(EnvFileError, match="no file of variables"):
         read_env_file(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=b", "b"),
+        ("A=", ""),
+        ("  export A = b c  # of old", "b c"),
+        ("A=b#c", "b#c"),
+        ("A='b # c'", "b # c"),
+        ('A="b\\n\\"c\\""  # of old', 'b\n"c"'),
+        ("A='b\\n'", "b\\n"),
+        ("A='b\nc'", "b\nc"),
+        ("A=$HOME/${B:-x}", "$HOME/${B:-x}"),
+        ("A=x\r", "x"),
+        ("A={batch}/{key}.json", "{batch}/{key}.json"),
+        ("A=x\nA=b", "b"),
+        ("\ufeffA=b\n# ü\n\nB=1", "b"),
+    ],
+)
+def test_value_is_read(line: str, value: str) -> None:
+    assert parse_env(line.encode(), FILE)["A"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (b"A hunter2", 1),
+        (b"A=1\n\n\n  A: hunter2\nB=1", 4),
+        (b"A=1\r\n\r\nhunter2\r\n", 3),
+        (b"A='1\n2'\nhunter2", 3),
+        (b"# x\nA='hunter2", 2),
+        (b'A="hunter2" B\n', 1),
+        (b"A-B=hunter2", 1),
+        (b"1A=hunter2", 1),
+        (b"=hunter2", 1),
+        (b"A=1\nB=hunter2\0", 2),
+        (b"A=1\nB=hunter2\xff", 2),
+    ],
+)
+def test_wrong_line_is_named(text: bytes, number: int) -> None:
+    with pytest.raises(EnvFileError, match=rf"^/srv/app/\.env, line {number}: ") as told:
+        parse_env(text, FILE)
+    assert "hunter2" not in str(told.value)
+
+
+BEFORE = (b"", b"A=1", b"\n# A\nexport A='1\n2' # c\r\nB=\"2\" # d\n", b"B=2\nA=\nC= 3 \n")
+
+
+@given(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+    st.sampled_from(BEFORE),
+)
+@example(value="it's a \\ and a \\'", before=b"A='x'\n")
+def test_written_value_is_read_back(value: str, before: bytes) -> None:
+    assert parse_env(put_value(before, "A", value), FILE) == parse_env(before, FILE) | {"A": value}
+
+
+def test_comments_in_other_lines_stay() -> None:
+    before = b"\xef\xbb\xbf# a\nA='1\n2' # b\n\n export B = old # c\r\nD=#d"
+    after = b"\xef\xbb\xbf# a\nA='1\n2' # b\n\n export B=new\r\nD=#d"
+    assert put_value(before, "B", "new") == after
+    assert put_values(b"A=1", {"B": "2 3", "A": "4"}) == b"A=4\nB='2 3'\n"
+
+
+def test_unreadable_line_of_a_secret_is_not_written_over() -> None:
+    with pytest.raises(EnvFileError, match="line 2 sets GEMINI_WEBHOOK_SECRET and can't be read"):
+        find_secrets(b"A=1\nexport GEMINI_WEBHOOK_SECRET='" + OLD + b"\n", NAMES)

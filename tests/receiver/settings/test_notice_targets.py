@@ -4,7 +4,7 @@ from receiver.errors import SettingsError
 from receiver.settings.notice_targets import NoticeSettings
 from receiver.settings.settings import read_settings
 from tests.receiver.forging import SECRET, SECRET_TEXT
-from tests.receiver.notices.test_signing import OTHER, OTHER_TEXT
+from tests.receiver.notices.test_payloads import OTHER, OTHER_TEXT
 
 SLACK = "https://hooks.slack.com/services/T0/B0/hunter2"
 HOOK = "https://example.com/notices?token=hunter2"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from receiver.outputs.manifest import BatchError, Manifest, Objects, Source, encode_manifest
-from receiver.status.batch_details import PAGE_ROWS, DetailLimits, read_record
+from receiver.status.batch_details import PAGE_ROWS, DetailLimits, read_batch_details
 from receiver.storage import LocalStorage
 
 NAME = "acme/batches/abc"
@@ -64,31 +64,33 @@ def index_row(line: int, key: str | None = "k") -> dict[str, Any]:
     }
 
 
-def test_batch_without_a_manifest_has_no_record(storage: LocalStorage) -> None:
+def test_batch_without_a_manifest_has_no_details(storage: LocalStorage) -> None:
     keep(storage, "_errors.jsonl", lines([{"key": "a", "outcome": "error", "code": 8}]))
-    found = read_record(storage, NAME, 1)
-    assert (found.manifest, found.trouble, found.errors) == (None, "", None)
+    found = read_batch_details(storage, NAME, 1)
+    assert (found.manifest, found.problem, found.errors) == (None, "", None)
 
 
 def test_manifest_outcomes_and_lone_surrogates_are_read(storage: LocalStorage) -> None:
     keep(storage, "_manifest.json", encode_manifest(manifest()))
-    found = read_record(storage, NAME, 1)
+    found = read_batch_details(storage, NAME, 1)
     assert found.manifest is not None
     assert found.manifest.display_name == "half \ud800"
-    assert [part.name for part in found.parts] == ["ok", "error"]
+    assert [share.name for share in found.shares] == ["ok", "error"]
     assert (found.errors, found.outputs) == (None, None)
 
 
 def test_stored_batch_is_judged(storage: LocalStorage) -> None:
     keep(storage, "_manifest.json", encode_manifest(manifest()))
-    judgement = read_record(storage, NAME, 1).judgement
+    judgement = read_batch_details(storage, NAME, 1).judgement
     assert judgement is not None
     assert (judgement.is_well, judgement.text) == (False, "stored; 1 error")
 
 
-def test_unreadable_manifest_is_said(storage: LocalStorage) -> None:
+def test_unreadable_manifest_is_reported(storage: LocalStorage) -> None:
     keep(storage, "_manifest.json", b"{junk")
-    assert read_record(storage, NAME, 1).trouble.startswith("it is not in the form of a manifest")
+    assert read_batch_details(storage, NAME, 1).problem.startswith(
+        "it is not in the form of a manifest"
+    )
 
 
 def test_manifest_without_end_is_not_read_whole(storage: LocalStorage) -> None:
@@ -98,7 +100,7 @@ def test_manifest_without_end_is_not_read_whole(storage: LocalStorage) -> None:
         "_manifest.json",
         encode_manifest(manifest([f"key {number}" for number in range(100_000)])),
     )
-    assert "too long to be shown" in read_record(storage, NAME, 1, limits).trouble
+    assert "too long to be shown" in read_batch_details(storage, NAME, 1, limits).problem
 
 
 def test_errors_are_counted_by_code(storage: LocalStorage) -> None:
@@ -112,7 +114,7 @@ def test_errors_are_counted_by_code(storage: LocalStorage) -> None:
     ]
     keep(storage, "_manifest.json", encode_manifest(manifest()))
     keep(storage, "_errors.jsonl", lines(rows) + b"{cut")
-    errors = read_record(storage, NAME, 1).errors
+    errors = read_batch_details(storage, NAME, 1).errors
     assert errors is not None
     first, second, third = errors.kinds
     assert (first.code, first.outcome, first.count, first.message) == ("8", "error", 5, "quota 0")
@@ -122,7 +124,7 @@ def test_errors_are_counted_by_code(storage: LocalStorage) -> None:
     assert errors.is_whole
 
 
-def test_many_errors_are_read_in_part_and_said_so(storage: LocalStorage) -> None:
+def test_many_errors_are_read_in_part_and_reported_so(storage: LocalStorage) -> None:
     limits = DetailLimits(errors_bytes=100_000)
     keep(storage, "_manifest.json", encode_manifest(manifest()))
     keep(
@@ -130,7 +132,7 @@ def test_many_errors_are_read_in_part_and_said_so(storage: LocalStorage) -> None
         "_errors.jsonl",
         lines([{"key": f"k{n}", "outcome": "error", "code": 8} for n in range(30_000)]),
     )
-    errors = read_record(storage, NAME, 1, limits).errors
+    errors = read_batch_details(storage, NAME, 1, limits).errors
     assert errors is not None
     assert not errors.is_whole
     assert 1000 < errors.read == errors.kinds[0].count < 30_000
@@ -143,7 +145,7 @@ def test_outputs_come_in_pages(storage: LocalStorage) -> None:
         "_index.jsonl.gz",
         gzip.compress(lines([index_row(n, None) for n in range(1, PAGE_ROWS + 3)])),
     )
-    first, second, beyond = (read_record(storage, NAME, page).outputs for page in (0, 2, 9))
+    first, second, beyond = (read_batch_details(storage, NAME, page).outputs for page in (0, 2, 9))
     assert first is not None
     assert second is not None
     assert beyond is not None
@@ -167,7 +169,7 @@ def test_deep_pages_end_and_say_so(storage: LocalStorage) -> None:
         "_index.jsonl.gz",
         gzip.compress(lines([index_row(n) for n in range(1, 3 * PAGE_ROWS)])),
     )
-    outputs = read_record(storage, NAME, 10**6, limits).outputs
+    outputs = read_batch_details(storage, NAME, 10**6, limits).outputs
     assert outputs is not None
     assert (outputs.page, outputs.has_more, outputs.is_end) == (2, False, True)
 
@@ -180,7 +182,7 @@ def test_deep_pages_end_and_say_so(storage: LocalStorage) -> None:
 def test_spoilt_index_has_no_rows(storage: LocalStorage, data: bytes) -> None:
     keep(storage, "_manifest.json", encode_manifest(manifest()))
     keep(storage, "_index.jsonl.gz", data)
-    outputs = read_record(storage, NAME, 1).outputs
+    outputs = read_batch_details(storage, NAME, 1).outputs
     assert outputs is not None
     assert outputs.rows == []
 
@@ -193,6 +195,6 @@ def test_bomb_of_an_index_is_not_unpacked(storage: LocalStorage) -> None:
         "_index.jsonl.gz",
         gzip.compress(lines([index_row(1)]) + b" " * 10_000_000 + b"\n" + lines([index_row(3)])),
     )
-    outputs = read_record(storage, NAME, 1, limits).outputs
+    outputs = read_batch_details(storage, NAME, 1, limits).outputs
     assert outputs is not None
     assert [row.line for row in outputs.rows] == [1]

@@ -21,7 +21,7 @@ def test_examples_are_true() -> None:
 
 def test_kinds_stand_on_top_of_each_other() -> None:
     good, bad = draw("Results", slots({"ok": 6, "error": 1, "missing": 1}), KINDS).bars
-    assert (good.look, bad.look) == ("good", "bad")
+    assert (good.tone, bad.tone) == ("good", "bad")
     assert good.y + good.height == HEIGHT - BOTTOM
     assert bad.y + bad.height == good.y
     assert good.height == 3 * bad.height

@@ -24,8 +24,8 @@ def test_whole_installation_lacks_nothing() -> None:
 
 
 def test_processes_that_do_not_run_are_to_be_started() -> None:
-    said = find_process_steps([], workers=0, due=0)
-    assert said == [
+    found = find_process_steps([], workers=0, due=0)
+    assert found == [
         "no web process is running: start `gemini-batch-receiver serve`",
         "no worker is running: start `gemini-batch-receiver worker`",
     ]
@@ -35,27 +35,27 @@ def test_processes_that_do_not_run_are_to_be_started() -> None:
 
 
 def test_webhook_comes_before_its_secret() -> None:
-    (said,) = steps(web(ServedProject(project="", is_registered=False, faults=[])))
-    assert said.startswith(
+    (step,) = steps(web(ServedProject(project="", is_registered=False, faults=[])))
+    assert step.startswith(
         f"no webhook is registered for the project default: {CREATE}` registers one; then set"
     )
-    (said,) = steps(web(ServedProject(project="", is_registered=True, faults=[])))
-    assert said.startswith(
+    (step,) = steps(web(ServedProject(project="", is_registered=True, faults=[])))
+    assert step.startswith(
         "the webhook of default is registered, but the web process has no GEMINI_WEBHOOK_SECRET"
     )
-    assert "rotate" not in said
+    assert "rotate" not in step
 
 
 def test_named_project_has_its_own_variables() -> None:
-    (said,) = find_webhook_steps(
+    (step,) = find_webhook_steps(
         ["acme"], [web(ServedProject(project="acme", is_registered=False, faults=[]))], ()
     )
-    assert (f"{CREATE} --project acme`" in said, "GEMINI_WEBHOOK_SECRET__ACME" in said) == (
+    assert (f"{CREATE} --project acme`" in step, "GEMINI_WEBHOOK_SECRET__ACME" in step) == (
         True,
         True,
     )
-    (said,) = find_webhook_steps(["acme"], [web(FINE)], ())
-    assert said.startswith("no web process serves the project acme: set GEMINI_API_KEY__ACME there")
+    (step,) = find_webhook_steps(["acme"], [web(FINE)], ())
+    assert step.startswith("no web process serves the project acme: set GEMINI_API_KEY__ACME there")
 
 
 @pytest.mark.parametrize("is_registered", [False, None])
@@ -65,17 +65,17 @@ def test_dynamic_webhooks_need_nothing_registered(*, is_registered: bool | None)
 
 def test_processes_that_disagree_are_counted() -> None:
     """Such as during a deployment: one of them has the secret already."""
-    (said,) = steps(web(FINE), web(ServedProject(project="", is_registered=True, faults=[]), pid=2))
-    assert said.endswith("(so say 1 of 2 web processes)")
+    (step,) = steps(web(FINE), web(ServedProject(project="", is_registered=True, faults=[]), pid=2))
+    assert step.endswith("(reported by 1 of 2 web processes)")
     faulty = ServedProject(project="", secrets=1, is_registered=True, faults=[FAULT])
-    (said,) = steps(web(faulty), web(faulty, pid=2))
-    assert said == "the webhook of default: it is disabled; `webhooks update one --state enabled`"
+    (step,) = steps(web(faulty), web(faulty, pid=2))
+    assert step == "the webhook of default: it is disabled; `webhooks update one --state enabled`"
 
 
-def test_what_nobody_could_look_at_is_unknown() -> None:
+def test_webhook_that_nobody_could_check_is_unknown() -> None:
     blind = ServedProject(project="", secrets=1, why_unknown="no answer from Gemini")
     assert steps(web(blind)) == []
-    (said,) = find_unknown_webhooks([""], [web(blind)])
-    assert said.startswith("how the webhook of default is: no answer from Gemini (")
-    (said,) = find_unknown_webhooks([""], [])
-    assert said.startswith("how the webhook of default is: only a web process looks at it (")
+    (step,) = find_unknown_webhooks([""], [web(blind)])
+    assert step.startswith("the state of the webhook of default: no answer from Gemini (")
+    (step,) = find_unknown_webhooks([""], [])
+    assert step.startswith("the state of the webhook of default: only a web process checks it (")

@@ -5,13 +5,20 @@ import redis
 from receiver.inbox.entry_fields import JobProgress
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.outputs.outcomes import OUTCOMES
-from receiver.status.queries import CHARTS, MAX_ROWS, PAGE_ROWS, read_all, read_list, read_row
+from receiver.status.queries import (
+    CHARTS,
+    MAX_ROWS,
+    PAGE_ROWS,
+    read_batch,
+    read_page,
+    read_snapshot,
+)
 from tests.receiver.inbox.test_queries import claimed, fill
 
 
 def test_each_state_has_its_rows(client: "redis.Redis") -> None:
     fill(client)
-    found = read_all(client, [""], {})
+    found = read_snapshot(client, [""], {})
     rows = (found.running, found.waiting, found.buried, found.stored)
     assert [[row.name for row in some] for some in rows] == [
         ["batches/leased"],
@@ -21,11 +28,11 @@ def test_each_state_has_its_rows(client: "redis.Redis") -> None:
     ]
     assert found.buried[0].entry.cause == "no such file"
     assert found.waiting[0].due_ms is not None
-    assert found.waiting[0].due_ms <= found.now_ms
+    assert found.waiting[0].due_ms <= found.overview.now_ms
     assert [total.count for total in found.charts[1].totals] == [1, 1]
 
 
-def test_waiting_ones_come_by_the_time_they_are_due(client: "redis.Redis") -> None:
+def test_waiting_batches_are_sorted_by_when_they_are_due(client: "redis.Redis") -> None:
     inbox = Inbox(client)
     inbox.postpone(claimed(inbox, "batches/later"), 600, "no space", "attempts")
     inbox.postpone(claimed(inbox, "batches/soon"), 60, "no space", "attempts")
@@ -34,16 +41,17 @@ def test_waiting_ones_come_by_the_time_they_are_due(client: "redis.Redis") -> No
             claimed(inbox, f"batches/running{number}"),
             progress=JobProgress(stage="split", display_name="evening"),
         )
-    found = read_all(client, [""], {})
+    found = read_snapshot(client, [""], {})
     assert [row.name for row in found.waiting] == ["batches/soon", "batches/later"]
-    listing = read_list(client, "open", 1)
+    listing = read_page(client, "open", 1)
     assert [(row.name, row.due_ms) for row in listing.rows] == [
         (row.name, row.due_ms) for row in found.waiting
     ]
     assert [row.display_name for row in found.running] == ["evening", "evening"]
+    assert found.display_names == {"batches/running0": "evening", "batches/running1": "evening"}
 
 
-def test_crowd_is_shown_in_part_and_counted(client: "redis.Redis") -> None:
+def test_many_batches_are_shown_in_part_and_counted(client: "redis.Redis") -> None:
     inbox = Inbox(client)
     inbox.accept(
         [
@@ -52,9 +60,9 @@ def test_crowd_is_shown_in_part_and_counted(client: "redis.Redis") -> None:
         ]
     )
     claimed(inbox, "batches/running")
-    found = read_all(client, [""], {})
+    found = read_snapshot(client, [""], {})
     assert (len(found.waiting), found.overview.open) == (MAX_ROWS, PAGE_ROWS + 5)
-    pages = [read_list(client, "open", page) for page in (1, 2, 3)]
+    pages = [read_page(client, "open", page) for page in (1, 2, 3)]
     assert [len(page.rows) for page in pages] == [PAGE_ROWS, 5, 5]
     assert [(page.page, page.pages, page.total) for page in pages[1:]] == [
         (2, 2, PAGE_ROWS + 5)
@@ -69,6 +77,6 @@ def test_failed_request_is_no_answer() -> None:
 
 
 def test_unknown_batch_has_no_row(client: "redis.Redis") -> None:
-    now_ms, row = read_row(client, "batches/nosuch")
+    now_ms, row = read_batch(client, "batches/nosuch")
     assert now_ms > 0
     assert row is None

@@ -11,17 +11,19 @@ import redis
 
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
+from receiver.inbox.delivery_log import name_delivery
+from receiver.inbox.entry_fields import JobProgress
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import Message
 from receiver.notices.queue import NoticeQueue
 from receiver.status.auth import COOKIE, SECURE_COOKIE
+from receiver.status.credentials import BURST
 from receiver.status.pages import SECURITY
-from receiver.status.rate_limit import BURST
 from receiver.storage import LocalStorage
 from tests import nasty
-from tests.receiver.inbox.test_queries import fill
+from tests.receiver.inbox.test_queries import claimed, fill
 from tests.running import CLIENT, answers, running_program
 from tests.waiting import eventually
 from tests.workers.storing import change_manifest, store
@@ -111,7 +113,7 @@ def test_short_token_stops_the_start(redis_url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["", "/list?state=buried", "/batches/open", "/acme/batches/abc", "/batches/a%22b"]
 )
-def test_stranger_sees_the_login_alone(web_url: str, path: str) -> None:
+def test_stranger_sees_only_the_login(web_url: str, path: str) -> None:
     for headers in ({}, {"cookie": f"{COOKIE}=9999999999.x.y"}, {"authorization": "Basic eDp5"}):
         answer = CLIENT.get(f"{web_url}/status{path}", headers=headers)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -134,6 +136,38 @@ def test_codes_of_errors_have_their_names(redis_url: str, tmp_path: Path) -> Non
     assert "13 INTERNAL broken" in page
 
 
+def test_page_says_where_answers_and_the_inbox_are(redis_url: str, tmp_path: Path) -> None:
+    """Without the password. The test's server takes any."""
+    storage = LocalStorage(tmp_path / "outputs")
+    store(storage, nasty.answer("a"), 1)
+    secret_url = redis_url.replace("redis://", "redis://default:canary-secret@")
+    with serving(secret_url, tmp_path) as url:
+        pages = [
+            CLIENT.get(f"{url}/status{path}", headers=BEARER).text for path in ("", "/batches/b1")
+        ]
+    assert f"<code>{tmp_path / 'outputs'}</code>" in pages[0]
+    assert f"<code>{redis_url}</code>" in pages[0]
+    assert f"{tmp_path / 'outputs'}/b1" in pages[1]
+    assert "canary-secret" not in "".join(pages)
+
+
+def test_display_name_stands_before_the_id(redis_url: str, tmp_path: Path) -> None:
+    with connect(redis_url) as client:
+        inbox = Inbox(client)
+        inbox.renew(
+            claimed(inbox, "batches/abc"),
+            progress=JobProgress(stage="split", display_name="evening"),
+        )
+        delivered = name_delivery("", "v1", "msg_1")
+        inbox.accept([Arrival("batches/abc", "batch.succeeded", "static", delivered)])
+    with serving(redis_url, tmp_path) as url:
+        page = CLIENT.get(f"{url}/status", headers=BEARER).text
+    link = r'<a [^>]*href="/status/batches/abc"[^>]*>\s*<bdi>(.*)</bdi>\s*</a>'
+    running, delivery = re.findall(link, page)
+    assert (running, delivery) == ("evening", "evening")
+    assert page.index("evening") < page.index(">abc<")
+
+
 def test_token_opens_a_session(web_url: str) -> None:
     answer = log_in(web_url, back="/status/batches/open")
     assert (answer.status_code, answer.headers["location"]) == (303, "/status/batches/open")
@@ -147,7 +181,7 @@ def test_token_opens_a_session(web_url: str) -> None:
 
 
 def test_browser_that_came_over_https_gets_a_secure_cookie(web_url: str) -> None:
-    """TLS ends before us: the browser itself says where its form was, and PUBLIC_URL that it may be there."""
+    """TLS ends before us: the browser says where its form was, PUBLIC_URL that it may be there."""
     answer = log_in(web_url, origin="https://batches.example.com")
     assert answer.headers["set-cookie"].startswith(f"{SECURE_COOKIE}=")
     assert "Secure" in answer.headers["set-cookie"]
@@ -183,10 +217,10 @@ def test_form_without_its_secret_does_nothing(
     web_url: str, redis_url: str, form: dict[str, str]
 ) -> None:
     session = cookies(log_in(web_url)) | {"origin": web_url, "sec-fetch-site": "same-origin"}
-    for deed in ("retry", "bury", "replay"):
+    for action in ("retry", "bury", "replay"):
         assert (
             CLIENT.post(
-                f"{web_url}/status/batches/leased/{deed}", data=form, headers=session
+                f"{web_url}/status/batches/leased/{action}", data=form, headers=session
             ).status_code
             == 403
         )
@@ -197,17 +231,17 @@ def test_form_without_its_secret_does_nothing(
 def test_buttons_change_and_say_so(web_url: str, redis_url: str) -> None:
     session = cookies(log_in(web_url))
     form = {"form": form_of(web_url, session)}
-    for deed, batch, said, state in (
+    for action, batch, result, state in (
         ("bury", "leased", "buried", "buried"),
-        ("bury", "done", "settled", "done"),
+        ("bury", "done", "ended", "done"),
         ("retry", "buried", "retried", "open"),
         ("retry", "nosuch", "unknown", None),
     ):
         path = f"/status/batches/{batch}"
         answer = CLIENT.post(
-            f"{web_url}{path}/{deed}", data=form, headers=session | {"origin": web_url}
+            f"{web_url}{path}/{action}", data=form, headers=session | {"origin": web_url}
         )
-        assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?said={said}")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?result={result}")
         page = CLIENT.get(f"{web_url}{answer.headers['location']}", headers=session)
         assert 'role="status"' in page.text
         if state:
@@ -215,9 +249,9 @@ def test_buttons_change_and_say_so(web_url: str, redis_url: str) -> None:
 
 
 def test_nothing_changes_by_get(web_url: str, redis_url: str) -> None:
-    for deed in ("retry", "bury", "replay"):
+    for action in ("retry", "bury", "replay"):
         assert (
-            CLIENT.get(f"{web_url}/status/batches/open/{deed}", headers=BEARER).status_code == 405
+            CLIENT.get(f"{web_url}/status/batches/open/{action}", headers=BEARER).status_code == 405
         )
     assert CLIENT.get(f"{web_url}/status/logout", headers=BEARER).status_code == 405
     assert CLIENT.get(f"{web_url}/status/login").headers["location"] == "/status"
@@ -233,7 +267,7 @@ def test_failed_replay_says_why(web_url: str) -> None:
 
 
 def test_message_is_never_what_the_address_says(web_url: str) -> None:
-    page = CLIENT.get(f"{web_url}/status/batches/open?said=%3Cb%3Eforged", headers=BEARER).text
+    page = CLIENT.get(f"{web_url}/status/batches/open?result=%3Cb%3Eforged", headers=BEARER).text
     assert "forged" not in page
     assert 'role="status"' not in page
 
@@ -241,7 +275,7 @@ def test_message_is_never_what_the_address_says(web_url: str) -> None:
 @pytest.mark.parametrize(
     "back", ["//evil.example", "https://evil.example/", "/status/../x", "/webhooks", "\r\nx: y"]
 )
-def test_login_leads_to_our_own_pages_alone(web_url: str, back: str) -> None:
+def test_login_leads_only_to_our_own_pages(web_url: str, back: str) -> None:
     assert log_in(web_url, back=back).headers["location"] == "/status"
 
 
@@ -258,7 +292,7 @@ def test_logout_takes_the_cookie_away(web_url: str) -> None:
     ]
 
 
-def test_program_shows_the_token_itself(web_url: str, redis_url: str) -> None:
+def test_program_sends_the_token_itself(web_url: str, redis_url: str) -> None:
     assert CLIENT.get(f"{web_url}/status", headers=BEARER).status_code == 200
     answer = CLIENT.post(f"{web_url}/status/batches/open/bury", headers=BEARER)
     assert answer.status_code == 303
@@ -297,8 +331,8 @@ def test_page_has_nothing_that_the_policy_forbids(web_url: str) -> None:
         )
 
 
-def test_script_gets_what_moves_alone(web_url: str) -> None:
-    part = CLIENT.get(f"{web_url}/status", headers=BEARER | {"x-status-part": "1"}).text
+def test_script_gets_only_the_part_that_changes(web_url: str) -> None:
+    part = CLIENT.get(f"{web_url}/status", headers=BEARER | {"x-status-fragment": "1"}).text
     assert part.lstrip().startswith("<main")
     assert "<header" not in part
 
@@ -318,7 +352,7 @@ def test_lists_come_in_pages(web_url: str, redis_url: str) -> None:
         assert CLIENT.get(f"{web_url}/status/list?{odd}", headers=BEARER).status_code == 200
 
 
-def test_wrong_tokens_are_soon_not_heard(redis_url: str, tmp_path: Path) -> None:
+def test_wrong_tokens_are_limited(redis_url: str, tmp_path: Path) -> None:
     with serving(redis_url, tmp_path) as url:
         session = cookies(log_in(url))
         statuses = [log_in(url, token=f"wrong {number}").status_code for number in range(BURST)]
@@ -339,7 +373,7 @@ def test_session_is_known_to_every_process(web_url: str, redis_url: str, tmp_pat
         assert CLIENT.get(f"{other}/status", headers=session).status_code == 200
 
 
-def test_absence_of_redis_is_said_and_survived(tmp_path: Path) -> None:
+def test_absence_of_redis_is_reported_and_survived(tmp_path: Path) -> None:
     port = allocate_port()
     valkey = start_valkey(tmp_path, port)
     with serving(f"redis://127.0.0.1:{port}/0", tmp_path) as url:
@@ -363,7 +397,7 @@ def unavailable(url: str) -> httpx.Response | None:
     return answer if answer.status_code == 503 else None
 
 
-def test_spoilt_entry_is_said(web_url: str, redis_url: str) -> None:
+def test_spoilt_entry_is_reported(web_url: str, redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.hset("gbr:entry:batches/spoilt", mapping={"state": "buried"})
     answer = CLIENT.get(f"{web_url}/status/batches/spoilt", headers=BEARER)
@@ -388,7 +422,7 @@ def test_absence_of_the_storage_leaves_the_rest(redis_url: str, tmp_path: Path) 
 def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
     assert "<h2>Notices</h2>" not in CLIENT.get(f"{web_url}/status", headers=BEARER).text
     with connect(redis_url) as client:
-        Outbox(client, ["0123456789ab"]).enqueue("batches/told", Message("results.stored", {}))
+        Outbox(client, ["0123456789ab"]).enqueue("batches/one", Message("results.stored", {}))
         notice = NoticeQueue(client, "0123456789ab").claim()
         assert notice is not None
         NoticeQueue(client, "0123456789ab").mark_dead(notice, "HTTP 410 <b>")
@@ -398,9 +432,9 @@ def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
         text = CLIENT.get(f"{web_url}/status", headers=BEARER).text
         return text if "<h2>Notices</h2>" in text else ""
 
-    page = eventually(shown, 10, "the next reading")
+    page = eventually(shown, 10, "the next snapshot")
     assert "1 to be sent" in page
     assert "1 dead in 30 days" in page
     assert "HTTP 410 &lt;b&gt;" in page
-    assert 'href="/status/batches/told"' in page
+    assert 'href="/status/batches/one"' in page
     assert "not in the settings any more" in page

@@ -22,7 +22,7 @@ def test_answer_and_error_reach_who_asked() -> None:
     asyncio.run(ask())
 
 
-def test_slow_call_keeps_its_place_until_it_ends() -> None:
+def test_slow_call_keeps_its_slot_until_it_ends() -> None:
     released = threading.Event()
 
     async def ask() -> None:
@@ -30,7 +30,7 @@ def test_slow_call_keeps_its_place_until_it_ends() -> None:
         with pytest.raises(TimeoutError):
             await threads.run(lambda: released.wait(30))
         with pytest.raises(TimeoutError):
-            await threads.run(lambda: 1)  # the only place is taken
+            await threads.run(lambda: 1)  # the only slot is taken
         released.set()
         patient = asyncio.get_running_loop().time() + 10
         while True:
@@ -44,7 +44,7 @@ def test_slow_call_keeps_its_place_until_it_ends() -> None:
     asyncio.run(ask())
 
 
-def test_call_that_hangs_holds_up_no_end() -> None:
+def test_call_that_hangs_does_not_hold_up_the_end() -> None:
     """The thread is a daemon, and nobody waits for it at the end of the loop or of the process."""
     released = threading.Event()
 
@@ -59,7 +59,7 @@ def test_call_that_hangs_holds_up_no_end() -> None:
     released.set()
 
 
-def test_all_viewers_share_one_reading() -> None:
+def test_all_viewers_share_one_snapshot() -> None:
     asked = []
 
     async def read() -> int:

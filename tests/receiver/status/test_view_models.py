@@ -6,7 +6,13 @@ from receiver.inbox.entries import Entry, State
 from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.outputs.manifest import Priced
 from receiver.outputs.outcomes import OUTCOMES
-from receiver.status.view_models import NARROWEST, advance, make_row, page_path, split_bar
+from receiver.status.view_models import (
+    MIN_WIDTH,
+    make_progress_bar,
+    make_row,
+    page_path,
+    share_outcomes,
+)
 
 NOW_MS = 1_769_083_200_000  # 2026-01-22T12:00:00Z
 
@@ -47,10 +53,10 @@ def test_stored_row_says_both_times() -> None:
 
 
 def test_row_of_an_earlier_version_is_shown() -> None:
-    """It kept the outcomes alone."""
+    """It recorded only the outcomes."""
     row = make_row(entry(summary=Summary(outcomes={"ok": 3})), NOW_MS)
     assert (row.took_s, row.stored_s, row.cost, row.display_name) == (None, 40, "", "")
-    assert [(part.name, part.width) for part in row.parts] == [("ok", 100)]
+    assert [(share.name, share.width) for share in row.shares] == [("ok", 100)]
 
 
 def test_stored_row_is_judged_by_its_counts() -> None:
@@ -98,9 +104,9 @@ def test_running_row_says_how_far_and_how_long() -> None:
         stage="split", bytes=250, total_bytes=1000, lines=7, requests=28, display_name="evening"
     )
     row = make_row(entry(state="leased", progress=progress), NOW_MS)
-    assert row.advance is not None
-    assert (row.advance.value, row.advance.most, row.advance.left_s) == (250, 1000, 60)
-    assert row.advance.detail == "250 B of 1.0 kB, 7 of 28 results"
+    assert row.progress is not None
+    assert (row.progress.value, row.progress.maximum, row.progress.left_s) == (250, 1000, 60)
+    assert row.progress.detail == "250 B of 1.0 kB, 7 of 28 results"
     assert row.display_name == "evening"
 
 
@@ -116,24 +122,24 @@ def test_running_row_says_how_far_and_how_long() -> None:
 def test_unknown_ends_are_not_guessed(
     progress: JobProgress, value: int | None, detail: str
 ) -> None:
-    shown = advance(progress, 60)
+    shown = make_progress_bar(progress, 60)
     assert (shown.value, shown.detail, shown.left_s) == (value, detail, None)
 
 
 def test_missing_requests_are_part_of_the_bar() -> None:
-    assert [(part.name, part.x, part.width) for part in split_bar({"ok": 3}, 1)] == [
+    assert [(part.name, part.x, part.width) for part in share_outcomes({"ok": 3}, 1)] == [
         ("ok", 0, 75),
         ("missing", 75, 25),
     ]
-    assert split_bar({}, None) == []
+    assert share_outcomes({}, None) == []
 
 
 @given(st.dictionaries(st.sampled_from(OUTCOMES), st.integers(-5, 10**9)), st.integers(0, 10**6))
 def test_bar_is_full_and_shows_every_outcome(outcomes: dict[str, int], missing: int) -> None:
-    parts = split_bar(outcomes, missing)
+    parts = share_outcomes(outcomes, missing)
     assert {part.name for part in parts} == {
         name for name, count in outcomes.items() if count > 0
     } | ({"missing"} if missing else set())
     if parts:
         assert sum(part.width for part in parts) == pytest.approx(100, abs=0.1)
-        assert min(part.width for part in parts) > NARROWEST / 2
+        assert min(part.width for part in parts) > MIN_WIDTH / 2

@@ -1,11 +1,13 @@
-"""Writes what a request may hold, as the official SDK knows it, for `receiver.submissions.request_schema`.
+"""Writes what a request may hold, as the official SDK knows it, for
+`receiver.submissions.request_schema`.
 
     python -m tests.receiver.submissions.schema_writer
 
-Types and fields are those of google-genai. Which of them the Gemini API takes (others are for Vertex AI alone), and
-which members of the SDK's flat `config` go beside `generationConfig` and not into it, is read from its converters.
-A field's form is `string`, `integer`, `int64` (which may be a text of digits), `number`, `boolean`, `enum`, `any`, the
-name of a type, `[form]` for a list of it, or `{form}` for a map of names to it.
+Types and fields are those of google-genai. Which of them the Gemini API takes (others are for
+Vertex AI alone), and which members of the SDK's flat `config` go beside `generationConfig` and not
+into it, is read from its converters. A field's form is `string`, `integer`, `int64` (which may be a
+text of digits), `number`, `boolean`, `enum`, `any`, the name of a type, `[form]` for a list of it,
+or `{form}` for a map of names to it.
 """
 
 import ast
@@ -37,7 +39,8 @@ SCALARS: dict[Any, str] = {
     datetime: "string",
 }
 REQUEST, EMBED, CONFIG = "GenerateContentRequest", "EmbedContentRequest", "GenerationConfig"
-# What the SDK writes in a form of its own, as the API has it: https://ai.google.dev/api/generate-content
+# What the SDK writes in a form of its own, as the API has it:
+# https://ai.google.dev/api/generate-content
 FORMS = {
     "system_instruction": "Content",
     "tools": "[Tool]",
@@ -114,9 +117,8 @@ def fields_of(model: type[pydantic.BaseModel], names: set[str] | None = None) ->
     fields = {}
     for name, field in model.model_fields.items():
         if names is None or name in names:
-            snake = re.sub(
-                "[A-Z]", lambda letter: f"_{letter[0].lower()}", name
-            )  # one type has a camelCase name
+            # One type has a camelCase name.
+            snake = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
             assert camel(snake) in (field.alias, name), (model, name)
             form = FORMS.get(name) or form_of(field.annotation)
             fields[snake] = "int64" if form == "integer" and model.__name__ in INT64_TYPES else form

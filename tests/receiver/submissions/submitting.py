@@ -7,26 +7,26 @@ from typing import Any
 
 from receiver.gemini.batches import Gemini
 from receiver.storage import LocalStorage
-from receiver.submissions.parts import Part
 from receiver.submissions.planning import (
     SubmitRequest,
     check_input,
     draft_submission,
     settle_submission,
 )
-from receiver.submissions.records import Submission, SubmissionRecords
-from receiver.submissions.submitter import Callbacks, Sent, Submitter
+from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.submission import Part, Submission
+from receiver.submissions.submitter import Callbacks, SentPart, Submitter
 from tests.forwarding import Gate
 
 MODEL = "gemini-3.5-flash"
 
 
 def submit(
-    gate: Gate, source: Path, unsure_s: float = 90, model: str = MODEL, **wishes: Any
-) -> list[Sent]:
-    storage, wish = LocalStorage(source.parent / "outputs"), SubmitRequest("", model, **wishes)
+    gate: Gate, source: Path, unsure_s: float = 90, model: str = MODEL, **options: Any
+) -> list[SentPart]:
+    storage, request = LocalStorage(source.parent / "outputs"), SubmitRequest("", model, **options)
     submission, _ = settle_submission(
-        storage, source, draft_submission(source, wish, check_input(source, wish))
+        storage, source, draft_submission(source, request, check_input(source, request))
     )
     scratch = source.parent / "scratch"
     scratch.mkdir(exist_ok=True)
@@ -39,15 +39,15 @@ def made(gate: Gate) -> int:
     return gate.count("GenerateContent") + gate.count("EmbedContent")
 
 
-def stored_input(source: Path, sent: Sent) -> bytes:
+def stored_input(source: Path, sent: SentPart) -> bytes:
     folder = source.parent / "outputs" / sent.batch.removeprefix("batches/")
     return gzip.decompress((folder / "_input.jsonl.gz").read_bytes())
 
 
-def planned(source: Path, **wishes: Any) -> tuple[Submission, Part, SubmissionRecords]:
-    storage, wish = LocalStorage(source.parent / "outputs"), SubmitRequest("", MODEL, **wishes)
+def planned(source: Path, **options: Any) -> tuple[Submission, Part, SubmissionRecords]:
+    storage, request = LocalStorage(source.parent / "outputs"), SubmitRequest("", MODEL, **options)
     submission, _ = settle_submission(
-        storage, source, draft_submission(source, wish, check_input(source, wish))
+        storage, source, draft_submission(source, request, check_input(source, request))
     )
     return submission, submission.parts[0], SubmissionRecords(storage, submission.id)
 

@@ -14,7 +14,7 @@ from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError
 from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
-from receiver.submissions.records import Created, Creating, Try
+from receiver.submissions.records import CreateAttempt, Created, CreateIntent
 from tests.answering import Answer, answering
 from tests.forwarding import Gate
 from tests.receiver.submissions.submitting import (
@@ -58,7 +58,9 @@ def test_request_that_never_arrived_is_sent_again(gate: Gate, source: Path) -> N
 
 
 def test_batch_of_another_input_is_never_found(gate: Gate, source: Path, tmp_path: Path) -> None:
-    """One name, two inline inputs: the second call never reaches Gemini, and the first one's batch is not its own."""
+    """One name, two inline inputs: the second call never reaches Gemini, and the first one's batch
+    is not its own.
+    """
     (first,) = submit(gate, source, inline=True, display_name="one name")
     other = tmp_path / "other.jsonl"
     other.write_text(source.read_text().replace("Hi", "Ho"))
@@ -82,7 +84,9 @@ def test_batch_of_another_model_is_never_found(gate: Gate, source: Path) -> None
 
 
 def test_batch_of_another_machine_is_never_found(gate: Gate, source: Path, tmp_path: Path) -> None:
-    """The same requests from a machine with a storage of its own: its batch has a tag that this one never gave."""
+    """The same requests from a machine with a storage of its own: its batch has a tag that this one
+    never gave.
+    """
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     copy = elsewhere / source.name
@@ -106,7 +110,7 @@ def test_name_with_a_look_of_a_tag_stays_whole(gate: Gate, source: Path) -> None
 
 def test_mark_of_the_older_version_finds_its_batch(gate: Gate, source: Path) -> None:
     _, part, records = planned(source, inline=True, display_name=name_of(source))
-    records.begin_try(part, 1, Creating(None, name_of(source), time.time()))
+    records.record_intent(part, 1, CreateIntent(None, name_of(source), time.time()))
     made_before = create_untagged(gate, source, name_of(source))
     (sent,) = submit(gate, source, inline=True, display_name=name_of(source))
     assert (sent.status, sent.batch) == ("found", made_before)
@@ -121,7 +125,7 @@ def test_mark_of_the_older_version_leaves_a_named_batch(
     _, part, records = planned(other, inline=True, display_name=name_of(source))
     records.write_created(part, Created(create_untagged(gate, other, name_of(source))))
     _, part, records = planned(source, inline=True, display_name=name_of(source))
-    records.begin_try(part, 1, Creating(None, name_of(source), time.time()))
+    records.record_intent(part, 1, CreateIntent(None, name_of(source), time.time()))
     assert (
         submit(gate, source, unsure_s=0.2, inline=True, display_name=name_of(source))[0].status
         == "created"
@@ -129,10 +133,12 @@ def test_mark_of_the_older_version_leaves_a_named_batch(
 
 
 def test_lost_batch_that_cant_be_read_is_found_by_its_tag(source: Path) -> None:
-    """Gemini says of it what no version of ours understands: it is made all the same, and is not made twice."""
+    """Gemini says of it what no version of ours understands: it is made all the same, and is not
+    made twice.
+    """
     submission, part, records = planned(source, inline=True)
     tag = new_tag(submission.id, part.number)
-    records.begin_try(part, 1, Creating(None, "evening", time.time(), tag))
+    records.record_intent(part, 1, CreateIntent(None, "evening", time.time(), tag))
     metadata = {
         "displayName": add_tag("evening", tag),
         "output": {"responsesFile": "gs://bucket/x"},
@@ -157,10 +163,11 @@ def test_two_marks_of_the_older_version_are_a_doubt(
     other.write_text(source.read_text().replace("Hi", "Ho"))
     for path in (source, other):
         _, part, records = planned(path, inline=True, display_name=name_of(source))
-        records.begin_try(part, 1, Creating(None, name_of(source), time.time()))
+        records.record_intent(part, 1, CreateIntent(None, name_of(source), time.time()))
     create_untagged(gate, other, name_of(source))
     with pytest.raises(
-        SubmissionError, match="may be this one or that of another submission of this name: nothing"
+        SubmissionError,
+        match="may belong to this submission or to another one of this name: nothing",
     ):
         submit(gate, source, inline=True, display_name=name_of(source))
     assert made(gate) == 0
@@ -189,7 +196,7 @@ def test_call_that_found_nobody_is_no_doubt(gate: Gate, source: Path) -> None:
         pytest.raises(GeminiError, match="no answer from Gemini"),
     ):
         sender_of(gemini, submission, source).send(part, source.parent)
-    assert [one.is_refused for one in records.tries(part)] == [True]
+    assert [one.is_refused for one in records.attempts(part)] == [True]
     started = time.monotonic()
     assert submit(gate, source, inline=True)[0].status == "created"
     assert time.monotonic() - started < 30
@@ -207,7 +214,7 @@ def test_answer_without_a_batch_is_a_doubt(source: Path, answer: str) -> None:
     ):
         sender_of(gemini, submission, source).send(part, source.parent)
     assert records.created(part) is None
-    assert [one.is_refused for one in records.tries(part)] == [False]
+    assert [one.is_refused for one in records.attempts(part)] == [False]
 
 
 @pytest.mark.parametrize(
@@ -222,19 +229,22 @@ def test_status_says_whether_a_batch_may_be_made(source: Path, status: int, is_d
         pytest.raises(SubmissionError if is_doubt else GeminiError),
     ):
         sender_of(gemini, submission, source).send(part, source.parent)
-    assert [one.is_refused for one in records.tries(part)] == [not is_doubt]
+    assert [one.is_refused for one in records.attempts(part)] == [not is_doubt]
 
 
 def test_dead_try_is_followed_by_one(gate: Gate, source: Path) -> None:
     """Two that found the same dead try: who comes second sends nothing."""
     submission, part, records = planned(source)
-    dead = Creating("files/x", "dead", 0.0)
-    records.begin_try(part, 1, dead)
-    assert records.tries(part) == [Try(1, dead, is_refused=False)]
-    records.begin_try(part, 2, dead)
+    dead = CreateIntent("files/x", "dead", 0.0)
+    records.record_intent(part, 1, dead)
+    assert records.attempts(part) == [CreateAttempt(1, dead, is_refused=False)]
+    records.record_intent(part, 2, dead)
     with pytest.raises(AlreadyStoredError):
-        records.begin_try(part, 2, dead)
-    records.note_refusal(part, 2)
-    assert records.tries(part) == [Try(1, dead, is_refused=False), Try(2, dead, is_refused=True)]
+        records.record_intent(part, 2, dead)
+    records.record_refusal(part, 2)
+    assert records.attempts(part) == [
+        CreateAttempt(1, dead, is_refused=False),
+        CreateAttempt(2, dead, is_refused=True),
+    ]
     assert [one.status for one in submit(gate, source)] == ["created"]
     assert records.read_plan() == submission

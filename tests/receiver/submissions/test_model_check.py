@@ -1,13 +1,14 @@
 import json
 from collections.abc import Iterator
+from email.message import Message
 
 import pytest
 
-from receiver.errors import SubmissionError
+from receiver.errors import GeminiError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.models import Models
 from receiver.submissions.model_check import check_model
-from receiver.submissions.parts import Kind
+from receiver.submissions.submission import RequestKind
 from tests.answering import Answer, answering
 
 
@@ -25,7 +26,7 @@ def gemini(sandbox_url: str) -> Iterator[Gemini]:
         ("gemini-embedding-2", "embed"),
     ],
 )
-def test_model_that_is_there_passes(gemini: Gemini, model: str, kind: Kind) -> None:
+def test_model_that_is_there_passes(gemini: Gemini, model: str, kind: RequestKind) -> None:
     assert check_model(gemini.transport, model, kind) is None
 
 
@@ -52,7 +53,9 @@ def test_model_that_is_there_passes(gemini: Gemini, model: str, kind: Kind) -> N
         ("gemini 3", "generate", "is no name of a model"),
     ],
 )
-def test_model_that_is_not_there_stops(gemini: Gemini, model: str, kind: Kind, words: str) -> None:
+def test_model_that_is_not_there_stops(
+    gemini: Gemini, model: str, kind: RequestKind, words: str
+) -> None:
     with pytest.raises(SubmissionError, match=words):
         check_model(gemini.transport, model, kind)
 
@@ -83,9 +86,14 @@ def test_models_are_listed_page_by_page(gemini: Gemini) -> None:
 
 
 def test_endless_list_of_models_ends() -> None:
-    body = json.dumps({"models": [{"name": "models/x"}], "nextPageToken": "again"}).encode()
-    with (
-        answering(lambda _path, _headers: Answer(200, body)) as url,
-        Gemini(url, "right-key") as gemini,
-    ):
-        assert len(list(Models(gemini.transport).list())) == 20
+    """It suggests nothing, and hides nothing of what is wrong."""
+    page = json.dumps({"models": [{"name": "models/x"}], "nextPageToken": "again"}).encode()
+
+    def answer(path: str, _headers: Message) -> Answer:
+        return Answer(200, page) if "?" in path else Answer(404, b"")
+
+    with answering(answer) as url, Gemini(url, "right-key") as gemini:
+        with pytest.raises(GeminiError, match="list of models goes in circles"):
+            list(Models(gemini.transport).list())
+        with pytest.raises(SubmissionError, match=r"knows no model models/y .*: nothing was sent$"):
+            check_model(gemini.transport, "y", "generate")

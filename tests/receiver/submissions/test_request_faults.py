@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.submissions.parts import Kind
 from receiver.submissions.request_cautions import Caution
 from receiver.submissions.request_faults import find_faults
 from receiver.submissions.request_schema import compile_check
-from receiver.submissions.validation import LineChecker, Request, RequestProblem
+from receiver.submissions.submission import RequestKind
+from receiver.submissions.validation import CheckedLine, LineChecker, LineProblem
 from tests.receiver.submissions.test_validation import row
 
 CONTENTS = [{"parts": [{"text": "x"}]}]
 
 
-def said(request: Any, kind: Kind = "generate") -> list[str]:
-    assert not compile_check(kind, in_snake_case=False)(
-        request
-    )  # the quick check and the slow one agree
+def said(request: Any, kind: RequestKind = "generate") -> list[str]:
+    fits = compile_check(kind, in_snake_case=False)
+    assert not fits(request)  # the quick check and the slow one agree
     return list(find_faults(kind, request))
 
 
@@ -117,7 +116,10 @@ def test_fault_is_named_with_its_path_and_the_right_place(
 def test_nonsense_is_named_alone() -> None:
     assert said({"contents": CONTENTS, "zzzzzz": 1}) == ["request.zzzzzz: no such field"]
     assert said({"content": {}, "zzz": 1}, "embed") == [
-        "request.zzz: no such field; it takes content, model, output_dimensionality, task_type, title"
+        (
+            "request.zzz: no such field;"
+            " it takes content, model, output_dimensionality, task_type, title"
+        )
     ]
 
 
@@ -137,7 +139,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from(["generate", "embed"]))
-def test_quick_check_and_slow_one_agree(value: Any, kind: Kind) -> None:
+def test_quick_check_and_slow_one_agree(value: Any, kind: RequestKind) -> None:
     assert compile_check(kind, in_snake_case=False)(value) == (
         next(find_faults(kind, value), None) is None
     )
@@ -147,7 +149,7 @@ def test_line_names_several_faults_but_not_all() -> None:
     (problem,) = LineChecker().check(
         [row(key="k", request={"contents": CONTENTS} | dict.fromkeys("abcdefghijk", 1))]
     )
-    assert isinstance(problem, RequestProblem)
+    assert isinstance(problem, LineProblem)
     assert problem.is_field
     assert str(problem).count("no such field") == 5
 
@@ -155,9 +157,11 @@ def test_line_names_several_faults_but_not_all() -> None:
 @pytest.mark.parametrize("depth", [300, 3_000, 300_000])
 def test_deep_request_ends_no_check(depth: int) -> None:
     """Whether it is taken depends on the interpreter's limit; what it may not do is raise."""
-    start = b'{"key": "k", "request": {"contents": [{"parts": [{"text": "x"}]}], "generation_config": {"response_schema": '
+    contents = b'"contents": [{"parts": [{"text": "x"}]}]'
+    config = b'"generation_config": {"response_schema": '
+    start = b'{"key": "k", "request": {%b, %b' % (contents, config)
     (verdict,) = LineChecker().check([start + b'{"items": ' * depth + b"{}" + b"}" * (depth + 3)])
-    assert isinstance(verdict, Request) or "nested too deeply" in str(verdict)
+    assert isinstance(verdict, CheckedLine) or "nested too deeply" in str(verdict)
 
 
 def test_many_wrong_lines_are_counted_quickly() -> None:
@@ -170,7 +174,7 @@ def test_many_wrong_lines_are_counted_quickly() -> None:
     assert time.process_time() - started < 5
     assert (len(problems), str(problems[-1])) == (
         20_000,
-        "line 20000: it has fields that do not fit the schema, as lines before it",
+        "line 20000: it has fields that do not fit the schema, like lines before it",
     )
 
 
@@ -181,7 +185,7 @@ def cautions(*requests: dict[str, Any], allow_unknown_fields: bool = False) -> l
             [row(key=str(number), request=request) for number, request in enumerate(requests)]
         )
     )
-    assert not any(isinstance(one, RequestProblem) for one in verdicts)
+    assert not any(isinstance(one, LineProblem) for one in verdicts)
     return list(checker.cautions)
 
 

@@ -22,7 +22,8 @@ def fits(request: Any, **how: Any) -> bool:
 def test_schema_is_that_of_its_sdk() -> None:
     if read_schema().sdk != f"google-genai {genai.__version__}":
         pytest.skip(
-            f"google-genai {genai.__version__} is here: run python -m tests.receiver.submissions.schema_writer"
+            f"google-genai {genai.__version__} is here:"
+            " run python -m tests.receiver.submissions.schema_writer"
         )
     assert TARGET.read_bytes() == encode_schema(write_schema())
 

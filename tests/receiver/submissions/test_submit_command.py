@@ -41,8 +41,14 @@ def test_submission_tells_how_far_it_is(gate: Gate, source: Path) -> None:
         argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.splitlines() == [
-        f"half done {mark.parent.name} (requests.jsonl, {MODEL}): 5 requests, 1 of 2 batches sent, 1 stored",
-        f"  part 1: {first.batch}: 3 requests, stored; its input is not kept: submit it again, nothing is sent twice",
+        (
+            f"half done {mark.parent.name} (requests.jsonl, {MODEL}):"
+            " 5 requests, 1 of 2 batches sent, 1 stored"
+        ),
+        (
+            f"  part 1: {first.batch}: 3 requests, stored; its input is not kept:"
+            " submit it again, nothing is sent twice"
+        ),
         "  part 2: not sent: submit it again",
     ]
     rows = json.loads(

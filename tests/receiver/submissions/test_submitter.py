@@ -48,12 +48,14 @@ def test_second_submit_sends_nothing(gate: Gate, source: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wish", [{"display_name": "other"}, {"retry_of": "batches/x"}, {"inline": True}]
+    "options", [{"display_name": "other"}, {"retry_of": "batches/x"}, {"inline": True}]
 )
-def test_other_wish_is_another_batch(gate: Gate, source: Path, wish: dict[str, Any]) -> None:
+def test_other_options_make_another_batch(
+    gate: Gate, source: Path, options: dict[str, Any]
+) -> None:
     submit(gate, source)
-    (sent,) = submit(gate, source, **wish)
-    assert (sent.status == "known") == ("inline" in wish)
+    (sent,) = submit(gate, source, **options)
+    assert (sent.status == "known") == ("inline" in options)
 
 
 def test_refused_batch_can_be_sent_at_once(gate: Gate, source: Path) -> None:

@@ -2,13 +2,13 @@ import json
 
 import pytest
 
-from receiver.submissions.validation import LineChecker, Request, RequestProblem
+from receiver.submissions.validation import CheckedLine, LineChecker, LineProblem
 
 GOOD = b'{"key": "k1", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}\n'
 EMBED = b'{"key": "e1", "request": {"content": {"parts": [{"text": "Hello"}]}}}\n'
 
 
-def judge(*lines: bytes) -> list[Request | RequestProblem]:
+def judge(*lines: bytes) -> list[CheckedLine | LineProblem]:
     return list(LineChecker().check(lines))
 
 
@@ -20,7 +20,7 @@ CONTENTS = {"contents": [{"parts": [{"text": "x"}]}]}
 
 
 def test_request_is_taken_as_it_stands() -> None:
-    assert judge(GOOD) == [Request(1, GOOD)]
+    assert judge(GOOD) == [CheckedLine(1, GOOD)]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,10 @@ def test_request_is_taken_as_it_stands() -> None:
         ),
         (
             row(key="k", request=CONTENTS, temperature=1, tools=[]),
-            'temperature: it belongs in "request.generation_config.temperature"; tools: it belongs in "request.tools"',
+            (
+                'temperature: it belongs in "request.generation_config.temperature";'
+                ' tools: it belongs in "request.tools"'
+            ),
         ),
         (
             row(key="k", request=CONTENTS, config={}),
@@ -57,7 +60,7 @@ def test_request_is_taken_as_it_stands() -> None:
 )
 def test_line_that_is_no_request_is_named(line: bytes, words: str) -> None:
     (problem,) = judge(line)
-    assert isinstance(problem, RequestProblem)
+    assert isinstance(problem, LineProblem)
     assert words in str(problem)
     assert str(problem).startswith("line 1: ")
 
@@ -67,15 +70,13 @@ def test_line_that_is_no_request_is_named(line: bytes, words: str) -> None:
 )
 def test_what_is_no_field_of_a_request_may_stand_beside_it(beside: dict[str, object]) -> None:
     (one,) = judge(row(key="k", request=CONTENTS, **beside))
-    assert isinstance(one, Request)
+    assert isinstance(one, CheckedLine)
 
 
 def test_second_line_of_a_key_names_the_first() -> None:
     first, second, third = judge(GOOD, row(key="k2", request=CONTENTS), GOOD)
-    assert [type(one) for one in (first, second)] == [Request, Request]
-    assert (
-        str(third) == 'line 3: its key "k1" is that of line 1 too: give every line a key of its own'
-    )
+    assert [type(one) for one in (first, second)] == [CheckedLine, CheckedLine]
+    assert str(third) == 'line 3: its key "k1" is also that of line 1: give every line its own key'
 
 
 def test_long_key_is_shortened() -> None:
@@ -90,7 +91,7 @@ def test_blank_line_between_requests_is_named() -> None:
 
 
 def test_blank_lines_at_the_end_are_nobodys_fault() -> None:
-    assert judge(GOOD, b"\n", b"\n") == [Request(1, GOOD)]
+    assert judge(GOOD, b"\n", b"\n") == [CheckedLine(1, GOOD)]
 
 
 def test_embeddings_are_not_taken_for_answers() -> None:
@@ -99,7 +100,7 @@ def test_embeddings_are_not_taken_for_answers() -> None:
         'line 1: request.content: no such field; did you mean "contents"?'
         " (for embeddings name a model of theirs, or say --embeddings)"
     )
-    assert list(LineChecker("embed").check([EMBED])) == [Request(1, EMBED)]
+    assert list(LineChecker("embed").check([EMBED])) == [CheckedLine(1, EMBED)]
     (problem,) = LineChecker("embed").check([GOOD])
     assert str(problem) == 'line 1: request.contents: no such field; did you mean "content"?'
 

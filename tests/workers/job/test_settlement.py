@@ -14,7 +14,7 @@ from receiver.cli.inbox import entry_lines
 from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import DUE, ENTRY, METRICS
-from receiver.notices.outbox import read_standing
+from receiver.notices.outbox import read_outbox_status
 from receiver.status.view_models import make_row
 from tests.answering import Answer, answering
 from tests.receiver.listing import ago
@@ -154,7 +154,7 @@ def test_outage_is_borne_for_a_week(stage: Stage) -> None:
     assert stage.run().state == "open"
     stage.pass_days(0.2)
     entry = stage.run()
-    assert (entry.state, entry.fault, read_standing(stage.client).waiting) == (
+    assert (entry.state, entry.fault, read_outbox_status(stage.client).waiting) == (
         "buried",
         "outside",
         1,
@@ -168,7 +168,7 @@ def test_refusal_is_believed_after_a_day(stage: Stage) -> None:
     assert stage.run().state == "open"
     stage.pass_days(0.2)
     entry = stage.run()
-    assert (entry.state, entry.fault, read_standing(stage.client).waiting) == (
+    assert (entry.state, entry.fault, read_outbox_status(stage.client).waiting) == (
         "buried",
         "refused",
         1,
@@ -210,7 +210,7 @@ def test_history_without_results_expires_in_silence(stage: Stage, status: int) -
     assert stage.run(2).state == "open"
     entry = stage.run()
     assert (entry.state, "its results are gone" in entry.summary.expired) == ("done", True)
-    assert read_standing(stage.client).waiting == 0
+    assert read_outbox_status(stage.client).waiting == 0
     assert stage.client.hget(METRICS, "gbr_buried_batches_total") is None
     assert stage.client.hget(METRICS, "gbr_attempts_total:expired") == b"1"
     assert make_row(entry, 0).judgement is None
@@ -238,7 +238,7 @@ def test_results_that_were_lost_here_are_no_history(stage: Stage) -> None:
     stage.file = refusing(404)
     stage.run(5)
     stage.pass_days(1.1)
-    assert (stage.run().state, read_standing(stage.client).waiting) == ("buried", 1)
+    assert (stage.run().state, read_outbox_status(stage.client).waiting) == ("buried", 1)
 
 
 @pytest.mark.parametrize("state", ["JOB_STATE_PARTIALLY_SUCCEEDED", "BATCH_STATE_WHATEVER_IS_NEW"])

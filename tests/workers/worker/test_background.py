@@ -1,6 +1,7 @@
 """What a worker's child commands write is log lines, since they share the worker's stderr."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,9 @@ def test_error_of_a_child_is_an_event(
     assert [line["event"] for line in lines][-1] == "command.failed"
     assert cause in lines[-1]["cause"]
     assert lines[-1]["command"] in words
+
+
+def test_folder_of_other_code_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "workers.py").write_text("raise SystemExit(7)\n")
+    monkeypatch.chdir(tmp_path)
+    assert run_command("--version") == 0

@@ -72,7 +72,7 @@ def test_children_inherit_what_every_job_reads() -> None:
     script = """
 import gc, os
 os.environ |= {"GEMINI_API_KEY": "k", "REDIS_URL": "redis://127.0.0.1:1/0", "STORAGE_URL": "file:///tmp"}
-from receiver.gemini.transport import trusted_certificates
+from receiver.http import trusted_certificates
 from workers.job.context import current_settings
 from workers.worker.child_process import prepare_forks
 prepare_forks()

@@ -206,7 +206,7 @@ def test_outbox_is_shown(client: "redis.Redis") -> None:
     assert gone is not None
     assert taken is not None
     queue.mark_dead(gone, "gone")
-    queue.delivered(taken)
+    queue.mark_delivered(taken)
     client.zadd(
         f"gbr:notices:{target}", {name: 1 for name, due_ms in outbox.names().items() if due_ms}
     )

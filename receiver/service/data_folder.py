@@ -1,0 +1,105 @@
+"""The folder of `up`: its lock, its Valkey's files, and what other commands need to find both."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from receiver.errors import ServiceError
+from receiver.settings.dotenv_loading import UP_FILE
+from receiver.settings.env_files import put_values, write_env_file
+
+LEFT_S = 10.0  # how long what a killed `up` had started may take to die
+LOOK_EVERY_S = 0.05
+MAX_SOCKET_PATH = 103  # bytes, of the 104 that macOS has for it; Linux has 108
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    path: Path  # absolute
+
+    @property
+    def valkey(self) -> Path:
+        """Its append-only file and its socket; nobody else may look into it."""
+        return self.path / "valkey"
+
+    @property
+    def socket(self) -> Path:
+        return self.valkey / "valkey.sock"
+
+    @property
+    def redis_url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def storage_url(self) -> str:
+        return (self.path / "outputs").as_uri()
+
+    def create(self) -> None:
+        """Raises ServiceError where it can't be used."""
+        if len(os.fsencode(self.socket)) > MAX_SOCKET_PATH:
+            raise ServiceError(
+                f"{self.path} is too long a path for a socket in it: name a folder with --data"
+                f" whose path has at most {MAX_SOCKET_PATH - len('/valkey/valkey.sock')} bytes",
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.valkey.mkdir(mode=0o700, exist_ok=True)
+            self.valkey.chmod(0o700)
+        except OSError as error:
+            cause = f"the data folder {self.path} can't be used: {error.strerror}"
+            raise ServiceError(cause) from error
+
+    def tell_commands(self, values: Mapping[str, str]) -> None:
+        """Write down where Redis and the outputs are, for other commands. Raises EnvFileError."""
+        heading = b"# Written by `up` at every start: where other commands find what it runs.\n"
+        write_env_file(self.path / UP_FILE, put_values(heading, values))
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold the folder for one `up`. Gives a descriptor that the programs it starts inherit.
+
+        The lock is held until the last of them has ended, so that a second start never meets the
+        leftovers of a killed one. Raises ServiceError when another `up` has it.
+        """
+        descriptor = os.open(self.path / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _wait_for_lock(descriptor, self.path)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int, path: Path) -> None:
+    deadline = time.monotonic() + LEFT_S
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        holder = os.pread(descriptor, 20, 0).decode(errors="replace")
+        if holder.isdecimal() and _is_alive(int(holder)):
+            raise ServiceError(
+                f"the `up` with process id {holder} uses {path} already: end it first, or give"
+                " this one another folder with --data",
+            )
+        if time.monotonic() > deadline:
+            raise ServiceError(
+                f"what a killed `up` had started still runs in {path}: end its `serve`, `worker`"
+                " and valkey-server processes, and start again",
+            )
+        time.sleep(LOOK_EVERY_S)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

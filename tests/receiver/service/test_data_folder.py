@@ -1,0 +1,96 @@
+"""The folder of `up`: one at a time, and never beside the leftovers of a killed one."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from deploy.sandbox.processes import start, stop
+from receiver.errors import ServiceError
+from receiver.service.data_folder import DataFolder
+from receiver.settings.env_files import parse_env
+from tests.chaos.system import is_running
+
+HOLD = """
+import os, subprocess, sys
+from pathlib import Path
+from receiver.service.data_folder import DataFolder
+with DataFolder(Path(sys.argv[1])).locked() as lock:
+    with open(os.devnull, "wb") as nowhere:
+        child = subprocess.Popen(["sleep", "60"], pass_fds=[lock], stdout=nowhere)
+    print(child.pid, flush=True)
+    child.wait()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    folder = DataFolder(tmp_path / "data")
+    folder.create()
+    return folder
+
+
+@contextmanager
+def held(folder: DataFolder) -> "Iterator[tuple[subprocess.Popen[bytes], int]]":
+    """Another process with the lock, and the process id of what it has started."""
+    process = start([sys.executable, "-c", HOLD, str(folder.path)], stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        try:
+            yield process, child
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(child, 9)
+            stop(process)
+
+
+def test_folder_of_valkey_is_private(folder: DataFolder) -> None:
+    assert stat.S_IMODE(folder.valkey.stat().st_mode) == 0o700
+    folder.valkey.chmod(0o777)
+    folder.create()
+    assert stat.S_IMODE(folder.valkey.stat().st_mode) == 0o700
+
+
+def test_folder_that_can_not_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ServiceError, match="file/data can't be used: Not a directory"):
+        DataFolder(tmp_path / "file" / "data").create()
+    with pytest.raises(ServiceError, match="too long a path"):
+        DataFolder(tmp_path / ("x" * 103)).create()
+
+
+def test_places_are_told(folder: DataFolder) -> None:
+    folder.tell_commands({"REDIS_URL": folder.redis_url})
+    folder.tell_commands({"STORAGE_URL": "file:///a b"})
+    file = folder.path / "up.env"
+    assert parse_env(file.read_bytes(), file) == {"STORAGE_URL": "file:///a b"}
+
+
+def test_lock_is_free_again(folder: DataFolder) -> None:
+    for _ in range(2):
+        with folder.locked():
+            pass
+
+
+def test_second_one_is_refused_at_once(folder: DataFolder) -> None:
+    with held(folder) as (holder, _):
+        said = f"`up` with process id {holder.pid} uses {folder.path}"
+        with pytest.raises(ServiceError, match=said), folder.locked():
+            pass
+
+
+def test_leftovers_of_a_killed_one_are_waited_for(folder: DataFolder) -> None:
+    with held(folder) as (holder, child):
+        holder.kill()
+        holder.wait()
+        threading.Timer(0.5, os.kill, (child, 9)).start()
+        with folder.locked():
+            assert not is_running(child)
+            assert (folder.path / "up.lock").read_text() == str(os.getpid())
