@@ -63,8 +63,8 @@ def list_command(
     """List the batches that Gemini knows, newest first.
 
     Also says whether they are stored. A batch that can't be read is a row with the reason;
-    `--state` leaves it out. Exit code 1 when Gemini or the storage failed for a project; the batches of the
-    other projects are shown all the same.
+    `--state` leaves it out. Exit code 1 when Gemini or the storage failed for a project; the
+    batches of the other projects are shown all the same.
     """
     settings = load_settings()
     storage = open_storage(settings.storage_url)

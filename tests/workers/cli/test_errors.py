@@ -88,8 +88,8 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
     assert result.stderr.splitlines() == [
         "1 requests have no result at all: see `batches show`",
         (
-            "`gemini-batch-receiver resubmit b1 --input FILE` sends again what is worth it, out of its"
-            " input"
+            "`gemini-batch-receiver resubmit b1 --input FILE` sends again what is worth it,"
+            " out of its input"
         ),
     ]
 
