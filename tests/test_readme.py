@@ -56,7 +56,7 @@ def test_command_is_in_the_pages(name: str) -> None:
         (name, parameter.opts[0])
         for name, command in COMMANDS.items()
         for parameter in command.params
-        if isinstance(parameter, click.Option)
+        if isinstance(parameter, click.Option) and not parameter.hidden
     ],
 )
 def test_option_is_in_the_pages(name: str, option: str) -> None:
@@ -66,8 +66,8 @@ def test_option_is_in_the_pages(name: str, option: str) -> None:
 def table_row(name: str) -> str:
     """What the table says of a command: its help's first sentence, and its options."""
     command = COMMANDS[name]
-    options = [option.opts[0] for option in command.params if isinstance(option, click.Option)]
-    shown = " ".join(f"`{option}`" for option in options)
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    shown = " ".join(f"`{option.opts[0]}`" for option in options if not option.hidden)
     return f"| `{name}` | {command.get_short_help_str(200)} | {shown} |"
 
 

@@ -1,4 +1,4 @@
-"""The command line: one table of its commands. Results go to stdout, chatter to stderr."""
+"""The command line: one table of its commands. Results go to stdout, all else to stderr."""
 
 import click
 
@@ -18,18 +18,19 @@ _batches = LazyGroup(
         "submit": "receiver.cli.batches.submit:submit",
         "watch": "receiver.cli.batches.watch:watch_command",
     },
-    help="Submit, list, show, watch, cancel and delete batches, and print their results.",
+    help="Submit, list, show, watch, cancel and delete batches.",
 )
-_events = LazyGroup(
-    "events",
+_inbox = LazyGroup(
+    "inbox",
     {
-        "bury": "receiver.cli.events:bury_events",
-        "list": "receiver.cli.events:list_events",
-        "purge": "receiver.cli.events:purge_events",
-        "retry": "receiver.cli.events:retry_events",
-        "show": "receiver.cli.events:show_event",
+        "bury": "receiver.cli.inbox_actions:bury_batches",
+        "deliveries": "receiver.cli.inbox:list_deliveries",
+        "list": "receiver.cli.inbox:list_batches",
+        "purge": "receiver.cli.inbox_actions:purge_batches",
+        "retry": "receiver.cli.inbox_actions:retry_batches",
+        "show": "receiver.cli.inbox:show_batch",
     },
-    help="List, show, retry and purge the batches and deliveries that the inbox knows.",
+    help="List, show, retry, bury and purge batches of the inbox.",
 )
 _notices = LazyGroup(
     "notices",
@@ -42,7 +43,7 @@ _notices = LazyGroup(
         "show": "receiver.cli.notices:show_notice",
         "test": "receiver.cli.notices_send:try_targets",
     },
-    help="List, show, retry, purge, replay, send and test the notices that others are owed.",
+    help="List, show, retry, purge, replay, send and test notices.",
 )
 _webhooks = LazyGroup(
     "webhooks",
@@ -56,17 +57,18 @@ _webhooks = LazyGroup(
         "show": "receiver.cli.webhooks.registered:show_webhook",
         "update": "receiver.cli.webhooks.registered:update_webhook",
     },
-    help="Register the web process with Gemini, and keep what is registered right.",
+    help="Register, list, check, change and delete webhooks at Gemini.",
 )
 main = LazyGroup(
     "gemini-batch-receiver",
     {
         "batches": _batches,
         "doctor": "receiver.cli.doctor:doctor",
-        "events": _events,
+        "events": LazyGroup("events", _inbox.lazy, hidden=True),  # its former name
+        "inbox": _inbox,
         "init": "receiver.cli.init:init",
         "notices": _notices,
-        "proof-key": "receiver.cli.proof_key:proof_key",
+        "proof-key": "workers.cli.verify:proof_key",
         "reconcile": "receiver.cli.reconcile:reconcile_command",
         "replay": "receiver.cli.replay:replay_command",
         "resubmit": "workers.cli.resubmit:resubmit",
@@ -78,7 +80,7 @@ main = LazyGroup(
         "worker": "workers.cli.worker:worker",
     },
     help="Receive Gemini batch webhooks, store the results, and find what was missed.",
-    help_epilog="receiver.cli.command:describe_settings",
+    settings="receiver.cli.command:list_settings",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     params=[
         # `receiver.cli.command` reads the file, since that takes longer than `--version`

@@ -1,8 +1,8 @@
-"""What every command shares: how it says our own errors, and the settings of its process."""
+"""What every command shares: its examples, its common options, its errors and its settings."""
 
 import logging
 import os
-from functools import partial
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
@@ -16,7 +16,19 @@ log = logging.getLogger(__name__)
 
 
 class Command(click.Command):
-    """A command that reads `.env` first, and says our own errors without a traceback."""
+    """A command with examples, which reads `.env` first and prints our own errors plainly.
+
+    `examples` are arguments as a person types them after the command's name.
+    """
+
+    def __init__(self, name: str, *, examples: tuple[str, ...], **options: Any) -> None:
+        super().__init__(name, **options)
+        self.examples = examples
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"  {ctx.command_path} {example}".rstrip() + "\n")
 
     def make_context(
         self,
@@ -40,11 +52,28 @@ class Command(click.Command):
             raise click.ClickException(str(error)) from error
 
 
-command = partial(click.command, cls=Command)
+def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function; without examples, its own name is the example."""
+    return click.command(name, cls=Command, examples=examples or ("",))
+
+
+def json_option(what: str = "JSON") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--json`, which is for programs: then nothing else is on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} instead of text.")
+
+
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="Show at most so many.",
+)
+yes_option = click.option("--yes", is_flag=True, help="Really do it.")
 
 
 def _log_error(ctx: click.Context, error: Exception) -> NoReturn:
-    """Say it as an event: stderr is the log of the worker that started this command."""
+    """Log an error as an event: stderr is the log of the worker that started this command."""
     if isinstance(error, SettingsError):  # then nobody has set the logs up
         set_up_logs("INFO", "auto")
     cause = error.format_message() if isinstance(error, click.ClickException) else str(error)
@@ -52,19 +81,13 @@ def _log_error(ctx: click.Context, error: Exception) -> NoReturn:
     ctx.exit(1)
 
 
-def describe_settings() -> str:
+def list_settings() -> list[tuple[str, str]]:
     """Every setting with its meaning and default, for the end of the program's help."""
-    lines = [
-        f"{variable.name}\n  {variable.meaning} (default: {variable.default})"
-        for variable in VARIABLES
-    ]
-    return "\b\nSettings come from the environment, and what it lacks from .env:\n" + "\n".join(
-        lines
-    )
+    return [(one.name, f"{one.meaning} (default: {one.default})") for one in VARIABLES]
 
 
 def warn_of_unknown(settings: Settings) -> None:
-    """At the start of a process that runs for long: what looks like a setting and is none."""
+    """Warn, at the start of a long-running process, of variables that look like settings."""
     for text in settings.unknown:
         log.warning("setting.unknown", extra={"cause": text})
 

@@ -1,52 +1,42 @@
 """`doctor`: is everything in place?"""
 
 import platform
-from collections.abc import Callable, Collection, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
-from itertools import islice
 from typing import Any
 
 import click
 import msgspec
 import redis
 
-from receiver.cli.command import command, load_settings
+from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.env_file import loaded_environment
-from receiver.cli.printable import printable
+from receiver.cli.gemini_checks import (
+    Check,
+    check_gemini,
+    check_models,
+    check_secrets,
+    check_webhooks,
+)
+from receiver.cli.output import printable
 from receiver.cli.progress import Progress, show_progress
 from receiver.errors import (
-    GeminiError,
     InboxUnavailableError,
     NoticeError,
     ReceiverError,
     UnfitRedisError,
 )
-from receiver.gemini.batches import Gemini
-from receiver.gemini.operations import Batch
-from receiver.gemini.webhook_diagnosis import find_problems
-from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.inbox.redis import connect
-from receiver.inbox.redis_health import MAX_OFFSET_S, examine, find_write_obstacle
+from receiver.inbox.redis_health import examine, find_write_obstacle
 from receiver.notices.http_client import find_addresses
 from receiver.outputs.forms import warn_of_missing_parquet
-from receiver.outputs.models import model_warnings
-from receiver.settings.projects import API_KEY, Project
+from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.redis_urls import is_checked
 from receiver.settings.settings import Settings
-from receiver.status.next_steps import find_process_steps, find_webhook_steps
+from receiver.status.next_steps import find_process_steps
 from receiver.status.overview_queries import take_overview
 from receiver.storage import open_storage
 from receiver.storage.probe import probe_storage
-
-LATEST_BATCHES = 100  # one page of the list
-
-
-class Check(msgspec.Struct, frozen=True):
-    check: str
-    ok: bool
-    detail: str
-    warning: bool = False  # it works, and a person should know something
 
 
 def _check_redis(settings: Settings) -> Iterator[Check]:
@@ -55,39 +45,36 @@ def _check_redis(settings: Settings) -> Iterator[Check]:
     refusal = next((finding.text for finding in findings if finding.level == "refuse"), obstacle)
     if refusal:
         raise UnfitRedisError(refusal)
+    redis_url = describe_redis(settings.redis_url)
     said = [finding.text for finding in findings]
     if not is_checked(settings.redis_url):
         said.append("its certificate is not checked")
     warns = any(finding.level == "warn" for finding in findings)
-    yield Check(
-        "redis", ok=True, detail="; but ".join(["answers and takes writes", *said]), warning=warns
-    )
+    detail = "; but ".join([f"{redis_url} answers and takes writes", *said])
+    yield Check("redis", ok=True, detail=detail, warning=warns)
 
 
 def _check_processes(settings: Settings) -> Iterator[Check]:
-    """Who runs, and what is to be started next. No reason to stop a deployment, which may well be what starts it."""
+    """Which processes run, and which one to start next.
+
+    This never fails: the deployment that runs `doctor` may be what starts them.
+    """
     try:
         with connect(settings.redis_url) as client:
-            overview, obstacle = (
-                take_overview(client, settings.projects),
-                find_write_obstacle(client),
-            )
+            overview = take_overview(client, settings.projects)
+            obstacle = find_write_obstacle(client)
     except InboxUnavailableError:
         yield Check("processes", ok=True, detail="not known: Redis does not answer", warning=True)
         return
     if obstacle:
-        detail = "not known: they can't say that they run while Redis takes no writes"
+        detail = "not known: they can't report to Redis while it takes no writes"
         yield Check("processes", ok=True, detail=detail, warning=True)
         return
     for step in find_process_steps(overview.web, len(overview.workers), overview.due):
         yield Check("next step", ok=True, detail=step, warning=True)
-    running = f"{len(overview.web)} web, {len(overview.workers)} worker"
-    yield Check(
-        "processes",
-        ok=True,
-        detail=f"{running} running",
-        warning=not (overview.web and overview.workers),
-    )
+    running = f"{len(overview.web)} web, {len(overview.workers)} worker running"
+    is_short = not (overview.web and overview.workers)
+    yield Check("processes", ok=True, detail=running, warning=is_short)
 
 
 def _check_storage(settings: Settings) -> Iterator[Check]:
@@ -95,114 +82,20 @@ def _check_storage(settings: Settings) -> Iterator[Check]:
     probe_storage(storage)
     is_told = storage.tells_case_apart()
     capitals = "kept" if is_told else "encoded, since it takes Key and key for one name"
-    detail = f"writes, reads, creates once and deletes; capitals in names are {capitals}"
+    detail = (
+        f"answers go to {describe_storage(settings.storage_url)}, which writes, reads, creates"
+        f" once and deletes; capitals in names are {capitals}"
+    )
     yield Check("storage", ok=True, detail=detail)
 
 
-def _check_gemini(settings: Settings) -> Iterator[Check]:
-    """The key of every project, and our clock beside Gemini's."""
-    offsets = list[float]()
-    for project in settings.projects.values():
-        variable = project.variable(API_KEY)
-        try:
-            with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
-                offset_s = gemini.measure_clock_offset_s()
-        except GeminiError as error:
-            yield Check("gemini key", ok=False, detail=f"{variable}: {error}")
-            continue
-        yield Check("gemini key", ok=True, detail=f"{variable} is accepted")
-        offsets += [] if offset_s is None else [offset_s]
-    yield _judge_clock(min(offsets, key=abs, default=None))
-
-
-def _judge_clock(offset_s: float | None) -> Check:
-    if offset_s is None:
-        return Check("clock", ok=True, detail="could not be compared with Gemini's", warning=True)
-    if abs(offset_s) <= MAX_OFFSET_S:
-        return Check("clock", ok=True, detail=f"within {MAX_OFFSET_S:.0f} s of Gemini's")
-    side = "ahead of" if offset_s > 0 else "behind"
-    fix = "set the clock of this machine by NTP; signatures are judged by it"
-    return Check(
-        "clock", ok=True, detail=f"{abs(offset_s):.0f} s {side} Gemini's: {fix}", warning=True
-    )
-
-
-def _check_models(settings: Settings) -> Iterator[Check]:
-    """The models of each project's latest batches; that one can't be asked is a finding about its key."""
-    today = datetime.now(UTC).date()
-    for project in settings.projects.values():
-        try:
-            with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
-                listed = islice(gemini.list_batches(), LATEST_BATCHES)
-                models = {one.model for one in listed if isinstance(one, Batch)}
-        except GeminiError:
-            continue
-        for model in sorted(model for model in models if model):
-            for warning in model_warnings(model, today):
-                yield Check("model", ok=True, detail=f"{project.label}: {warning}", warning=True)
-
-
-def _check_secrets(settings: Settings) -> Iterator[Check]:
-    said = "; ".join(_secrets_of(project) for project in settings.projects.values())
-    yield Check("webhook secret", ok=True, detail=said)
-
-
-def _secrets_of(project: Project) -> str:
-    count = f"{len(project.secrets)} secret(s)" if project.secrets else "none in this environment"
-    return f"{count} at {project.path}"
-
-
-def _check_webhooks(settings: Settings) -> Iterator[Check]:
-    """What Gemini has registered. Nothing here stops a deployment, which may well be what mends it."""
-    for project in settings.projects.values():
-        try:
-            with open_webhooks(settings, project) as client:
-                problems = find_problems(
-                    list(client.list()), wanted_webhook(settings, project, None)
-                )
-        except GeminiError as error:
-            wrong, kinds = [f"could not be looked at: {error}"], None
-        else:
-            wrong = [problem.detail for problem in problems if not problem.is_note]
-            kinds = {problem.kind for problem in problems}
-        yield from _webhook_steps(settings, project, kinds)
-        hint = "; `gemini-batch-receiver webhooks doctor` says what to do"
-        fine = (
-            "as it should be"
-            if project.secrets
-            else "as it should be, but for its secret, which is not known here"
-        )
-        said = "; ".join(wrong) + hint if wrong else fine
-        yield Check("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
-
-
-def _webhook_steps(
-    settings: Settings, project: Project, kinds: Collection[str] | None
-) -> Iterator[Check]:
-    """What the web processes lack for one project; what was just seen at Gemini outweighs what they saw a while ago.
-
-    `kinds` are those of the problems that were seen; None where Gemini did not answer.
-    """
-    try:
-        with connect(settings.redis_url) as client:
-            overview = take_overview(client, settings.projects)
-    except InboxUnavailableError:  # another check says so
-        return
-    web = overview.web
-    if kinds is not None:  # a process that was told another address judges by that
-        url = settings.public_url
-        web = [one.updated_by(project.name, kinds) if one.url == url else one for one in web]
-    for step in find_webhook_steps([project.name], web, overview.dynamic):
-        yield Check("next step", ok=True, detail=step, warning=True)
-
-
 def _check_notices(settings: Settings) -> Iterator[Check]:
-    """Where notices would go; nothing is sent there."""
+    """Where notices would go. Nothing is sent."""
     if not settings.notices.targets:
         yield Check(
             "notices",
             ok=True,
-            detail="nobody is told: NOTIFY_URL and SLACK_WEBHOOK_URL are not set",
+            detail="not sent: NOTIFY_URL and SLACK_WEBHOOK_URL are not set",
         )
     for target in settings.notices.targets:
         try:
@@ -210,11 +103,8 @@ def _check_notices(settings: Settings) -> Iterator[Check]:
         except NoticeError as error:
             yield Check("notices", ok=True, detail=str(error), warning=True)
         else:
-            yield Check(
-                "notices",
-                ok=True,
-                detail=f"{target.kind} at {target.host} ({', '.join(addresses)})",
-            )
+            detail = f"{target.kind} at {target.host} ({', '.join(addresses)})"
+            yield Check("notices", ok=True, detail=detail)
 
 
 def _check_template(settings: Settings) -> Iterator[Check]:
@@ -223,21 +113,16 @@ def _check_template(settings: Settings) -> Iterator[Check]:
 
 
 def _check_forms(settings: Settings) -> Iterator[Check]:
-    """Tables in another form than Parquet are no reason to stop a deployment."""
+    """Tables in another form than Parquet are only a warning."""
     if (warning := warn_of_missing_parquet(settings.forms)) is not None:
         yield Check("output forms", ok=True, detail=warning, warning=True)
 
 
 def _check_versions(settings: Settings) -> Iterator[Check]:
-    ours = [
-        f"{name} {version(name)}" for name in ("gemini-batch-receiver", "rq", "redis", "obstore")
-    ]
-    server = _redis_version(settings)
-    yield Check(
-        "versions",
-        ok=True,
-        detail=", ".join([*ours, f"Python {platform.python_version()}", server]),
-    )
+    names = ("gemini-batch-receiver", "rq", "redis", "obstore")
+    ours = [f"{name} {version(name)}" for name in names]
+    python = f"Python {platform.python_version()}"
+    yield Check("versions", ok=True, detail=", ".join([*ours, python, _redis_version(settings)]))
 
 
 def _redis_version(settings: Settings) -> str:
@@ -245,24 +130,22 @@ def _redis_version(settings: Settings) -> str:
         with connect(settings.redis_url) as client:
             about: Mapping[str, Any] = client.info("server")
     except redis.RedisError:
-        return "a Redis that does not tell"
-    valkey = about.get("valkey_version")
-    return (
-        f"Valkey {valkey}"
-        if valkey
-        else f"Redis {about.get('redis_version', 'that does not tell')}"
-    )
+        return "Redis of an unknown version"
+
+    if "valkey_version" in about:
+        return f"Valkey {about['valkey_version']}"
+    return f"Redis {about.get('redis_version', 'of an unknown version')}"
 
 
-# In the order in which they are said; one that fails is a finding under its name, and the others go on.
+# In the order of the output. One that raises is shown as WRONG, and the others go on.
 CHECKS: dict[str, Callable[[Settings], Iterator[Check]]] = {
     "redis": _check_redis,
     "processes": _check_processes,
     "storage": _check_storage,
-    "gemini key": _check_gemini,
-    "model": _check_models,
-    "webhook secret": _check_secrets,
-    "webhook": _check_webhooks,
+    "gemini key": check_gemini,
+    "model": check_models,
+    "webhook secret": check_secrets,
+    "webhook": check_webhooks,
     "notices": _check_notices,
     "output template": _check_template,
     "output forms": _check_forms,
@@ -283,27 +166,28 @@ def _examine(settings: Settings, bar: Progress) -> Iterator[Check]:
         bar.advance()
 
 
-@command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
+@command("doctor", "", "--json")
+@json_option("a JSON list")
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
-    """Check settings, Redis, the processes, storage, the Gemini keys and the clock, and name the versions.
+    """Check settings, Redis, storage, keys, webhooks and clock.
 
-    Exit code 1 when something is wrong; a warning alone changes nothing.
+    Also says which processes run, and names the versions of all parts. Exit code 1 when something
+    is WRONG; a warning does not change it.
     """
     settings = load_settings()
     with show_progress("checking", "checks", len(CHECKS)) as bar:
-        findings = list(_examine(settings, bar))
+        checks = list(_examine(settings, bar))
     if as_json:
-        click.echo(msgspec.json.encode(findings))
+        click.echo(msgspec.json.encode(checks))
     else:
-        for finding in findings:
-            click.echo(f"{_mark(finding)} {finding.check}: {printable(finding.detail)}")
-    if not all(finding.ok for finding in findings):
+        for check in checks:
+            click.echo(f"{_mark(check)} {check.check}: {printable(check.detail)}")
+    if not all(check.ok for check in checks):
         ctx.exit(1)
 
 
-def _mark(finding: Check) -> str:
-    if not finding.ok:
+def _mark(check: Check) -> str:
+    if not check.ok:
         return "WRONG"
-    return "WARN " if finding.warning else "ok   "
+    return "WARN " if check.warning else "ok   "

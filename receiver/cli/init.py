@@ -24,14 +24,8 @@ from receiver.settings.env_files import (
 
 HEADING = b"# Settings; `gemini-batch-receiver init --example` prints all there are.\n"
 
-EXAMPLES = """\b
-Examples:
-  gemini-batch-receiver init
-  gemini-batch-receiver init --api-key - --storage-url s3://bucket/answers < key.txt
-"""
 
-
-@command("init", epilog=EXAMPLES)
+@command("init", "", "--api-key - --storage-url s3://bucket/answers")
 @click.option("--api-key", metavar="KEY", help="Key of the Gemini project; - reads it from stdin.")
 @click.option("--redis-url", metavar="URL", help="Where Redis is; empty for the Valkey of `up`.")
 @click.option("--storage-url", metavar="URL", help="Where answers go, such as file:outputs.")
@@ -49,11 +43,12 @@ def init(  # noqa: PLR0913 - one parameter an option
     no_checks: bool,
     example: bool,
 ) -> None:
-    """Ask for the most important settings, try each answer, and write them into .env.
+    """Ask for the settings of a first start, and write .env.
 
-    On a terminal it asks for what no option gives; elsewhere what is in the file stays, and the
-    rest has its default. The file becomes readable for its owner alone, and its other lines stay as
-    they are. A value that is there is replaced only after a yes, or with --replace.
+    Each answer is tried. On a terminal it asks for what no option gives; elsewhere what is in the
+    file stays, and the rest has its default. The file becomes readable for its owner alone, and its
+    other lines stay as they are. A value that is there is replaced only after a yes, or with
+    --replace.
     """
     if example:
         click.echo(make_example(), nl=False)

@@ -1,4 +1,4 @@
-"""A group whose commands are imported when they are asked for: each start and each Tab loads one."""
+"""A group that imports a command when it is needed: each start and each Tab loads only one."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 class LazyGroup(click.Group):
     """A group of commands named by where they are, as `module:attribute`.
 
-    `help_epilog` names a function that writes the end of its help, in the same way.
+    `settings` names a function, in the same way, that gives the rows for the end of the help.
     """
 
     def __init__(
@@ -19,15 +19,20 @@ class LazyGroup(click.Group):
         name: str,
         lazy: Mapping[str, "str | LazyGroup"],
         *,
-        help_epilog: str | None = None,
+        settings: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(name, **options)
         self.lazy = lazy
-        self.help_epilog = help_epilog
+        self.settings = settings
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click gives it
-        return sorted(self.lazy)
+        """The names of all commands but the hidden groups, which are former names."""
+        return sorted(
+            name
+            for name, target in self.lazy.items()
+            if isinstance(target, str) or not target.hidden
+        )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         target = self.lazy.get(cmd_name)
@@ -37,15 +42,16 @@ class LazyGroup(click.Group):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names alone: what a command does stands in its own file, and there are twenty."""
+        """Names without help texts, for which every command would have to be loaded."""
         options = click.Command.shell_complete(self, ctx, incomplete)
         return [
             CompletionItem(name) for name in self.list_commands(ctx) if name.startswith(incomplete)
         ] + options
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        if self.help_epilog is not None:
-            self.epilog = _load(self.help_epilog)()
+        if self.settings is not None:
+            with formatter.section("Settings, which come from the environment, else from .env"):
+                formatter.write_dl(_load(self.settings)(), col_max=28)
         super().format_epilog(ctx, formatter)
 
 

@@ -1,14 +1,15 @@
-"""`notices replay`, `send` and `test`: what makes notices go out."""
+"""`notices replay`, `send` and `test`: send notices."""
 
 import time
 
 import click
 import msgspec
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.printable import printable
-from receiver.cli.projects import project_option, read_name
-from receiver.cli.stored import parse_record, read_record, tell_whereabouts
+from receiver.cli.batch_lookup import complete_batch, find_batches
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
+from receiver.cli.projects import project_option
+from receiver.cli.stored import explain_not_stored, parse_record, read_record
 from receiver.errors import NoticeError, SettingsError
 from receiver.inbox.redis import connect
 from receiver.notices.dispatcher import send, send_due
@@ -20,7 +21,7 @@ from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 
 
-class Trial(msgspec.Struct, frozen=True):
+class NoticeTrial(msgspec.Struct, frozen=True):
     """What one target answered to a test."""
 
     host: str
@@ -32,49 +33,55 @@ class Trial(msgspec.Struct, frozen=True):
 def _load_with_targets() -> Settings:
     settings = load_settings()
     if not settings.notices.targets:
-        raise SettingsError("nobody is told anything: set NOTIFY_URL or SLACK_WEBHOOK_URL")
+        raise SettingsError("no target is set: set NOTIFY_URL or SLACK_WEBHOOK_URL")
     return settings
 
 
-@command("replay")
-@click.argument("batches", nargs=-1, required=True)
+@command("replay", "batches/abc")
+@click.argument(
+    "batches", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch
+)
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
+@json_option("a JSON object")
 @click.pass_context
 def replay_notices(
     ctx: click.Context, batches: tuple[str, ...], *, label: str | None, as_json: bool
 ) -> None:
-    """Owe every target the notices of these stored batches again; exit code 1 when one is not stored.
+    """Send the notices of stored batches again.
 
-    For what was lost with Redis. They are made of the manifests and have the `webhook-id` of the first time, so that
-    who heard them already can tell.
+    This is for notices that were lost with Redis. They are made from the manifests, and keep their
+    first `webhook-id`, by which targets recognise what they already have. Exit code 1 when a batch
+    is not stored.
     """
     settings = _load_with_targets()
-    storage, owed, missing = open_storage(settings.storage_url), list[str](), list[str]()
+    storage, queued, missing = open_storage(settings.storage_url), list[str](), list[str]()
     with connect(settings.redis_url) as client:
         outbox = Outbox(client, settings.notices.digests)
-        for name in (read_name(settings, batch, label) for batch in batches):
+        for name in find_batches(settings, batches, label):
             data = read_record(storage, name)
             if data is None:
                 missing.append(name)
                 continue
             outbox.enqueue(name, describe_manifest(parse_record(name, data)))
-            owed.append(name)
+            queued.append(name)
     for name in missing:
-        click.echo(f"{name} is not stored: {tell_whereabouts(settings, name)}", err=True)
+        click.echo(f"{name} is not stored: {explain_not_stored(settings, name)}", err=True)
     click.echo(
-        msgspec.json.encode({"queued": owed, "not_stored": missing})
+        msgspec.json.encode({"queued": queued, "not_stored": missing})
         if as_json
-        else f"{len(owed)} of {len(owed) + len(missing)} queued"
+        else f"{len(queued)} of {len(queued) + len(missing)} queued"
     )
     if missing:
         ctx.exit(1)
 
 
 @command("send")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
+@json_option("a JSON object")
 def send_notices(*, as_json: bool) -> None:
-    """Send what is due now, and end: what the web process does all the time, and workers where there is none."""
+    """Send the notices that are due, and end.
+
+    The web process does so all the time, and workers do where there is no web process.
+    """
     settings = _load_with_targets()
     with connect(settings.redis_url) as client:
         results = send_due(settings.notices, client)
@@ -87,12 +94,12 @@ def send_notices(*, as_json: bool) -> None:
 
 
 @command("test")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of lines.")
+@json_option("a JSON list")
 @click.pass_context
 def try_targets(ctx: click.Context, *, as_json: bool) -> None:
-    """Send a notice of no batch to every target, once, and say what each answered.
+    """Send a test notice to every target.
 
-    Exit code 1 when one did not take it.
+    Says what each answered. Exit code 1 when one did not accept it.
     """
     settings = _load_with_targets()
     trials = [_try(settings.notices, target) for target in settings.notices.targets]
@@ -100,14 +107,13 @@ def try_targets(ctx: click.Context, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(trials))
     else:
         for trial in trials:
-            click.echo(
-                f"{'ok   ' if trial.ok else 'WRONG'} {trial.host} ({trial.target}): {printable(trial.answer)}"
-            )
+            mark = "ok   " if trial.ok else "WRONG"
+            click.echo(f"{mark} {trial.host} ({trial.target}): {printable(trial.answer)}")
     if not all(trial.ok for trial in trials):
         ctx.exit(1)
 
 
-def _try(settings: NoticeSettings, target: Target) -> Trial:
+def _try(settings: NoticeSettings, target: Target) -> NoticeTrial:
     now_ms = int(time.time() * 1000)
     notice = ClaimedNotice(
         f"{target.digest}/msg_test{now_ms}", "", "receiver.test", "", {}, now_ms, 0
@@ -115,8 +121,8 @@ def _try(settings: NoticeSettings, target: Target) -> Trial:
     try:
         answer = send(settings, target, notice)
     except NoticeError as error:
-        return Trial(target.host, target.digest, ok=False, answer=str(error))
-    return Trial(
+        return NoticeTrial(target.host, target.digest, ok=False, answer=str(error))
+    return NoticeTrial(
         target.host,
         target.digest,
         ok=True,

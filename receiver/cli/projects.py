@@ -1,4 +1,4 @@
-"""Which projects a command goes through, and whose the batches are that a person names."""
+"""Which projects a command goes through, and to which one a batch belongs."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -16,7 +16,7 @@ project_option = click.option(
     "--project",
     "label",
     metavar="NAME",
-    help="Only this Gemini project; the one without a suffix is `default`.",
+    help="Only this Gemini project; `default` is the one without a suffix.",
 )
 
 
@@ -33,16 +33,6 @@ def choose_projects(settings: Settings, label: str | None) -> list[Project]:
         known = ", ".join(project.label for project in projects)
         raise click.UsageError(f"no project is called {label} here: expected one of {known}")
     return chosen
-
-
-def read_name(settings: Settings, text: str, label: str | None = None) -> str:
-    """The name in the inbox of a batch that a person names. Raises EventError.
-
-    Without a project before it, it is the one that `--project` says, else the only one, else the default project's.
-    """
-    only = next(iter(settings.projects)) if len(settings.projects) == 1 else ""
-    stated = project_of(label)
-    return str(BatchName.parse(text, only if stated is None else stated))
 
 
 def projects_of(settings: Settings, names: Sequence[str]) -> list[Project]:
@@ -64,7 +54,10 @@ def names_of(project: Project, names: Sequence[str]) -> list[str]:
 def go_through(
     projects: Sequence[Project], work: Callable[[Project], T]
 ) -> tuple[list[T], list[str]]:
-    """What `work` gave for each project, and in words what failed: one project's failure leaves the others theirs."""
+    """What `work` gave for each project, and the messages of the failures.
+
+    The failure of one project does not stop the others.
+    """
     results, failures = list[T](), list[str]()
     for project in projects:
         try:
@@ -75,13 +68,13 @@ def go_through(
 
 
 def end_with(failures: Sequence[str]) -> None:
-    """Say what failed, with exit code 1; nothing where nothing did."""
+    """Print the failures and exit with code 1, if there are any."""
     if failures:
         raise click.ClickException("\n".join(failures))
 
 
 def read_project(settings: Settings, label: str | None) -> Project:
-    """The one project that a command works for: what `--project` says, else the only one, else the default one."""
+    """The project of `--project`, else the only one, else the default one."""
     if label is None and len(settings.projects) == 1:
         return next(iter(settings.projects.values()))
     (chosen,) = choose_projects(settings, label or DEFAULT)

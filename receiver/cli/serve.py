@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def _check_redis(settings: Settings) -> None:
-    """Refuse a Redis that loses what it is given. One that does not answer is waited for with the endpoints open."""
+    """Refuse a Redis that may lose data. One that does not answer may do so later."""
     try:
         with connect(settings.redis_url) as client:
             check_at_start(client)
@@ -37,15 +37,17 @@ def _check_redis(settings: Settings) -> None:
 
 
 def _allow_descriptors() -> None:
-    """Take as many connections as the system lets us: the usual first limit of 1,024 is a crowd of slow clients."""
+    """Raise the limit of open connections: a crowd of slow clients reaches the usual 1,024."""
     if sys.platform != "win32":
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with suppress(OSError, ValueError):  # macOS calls its limit infinite, and means less
+        with suppress(
+            OSError, ValueError
+        ):  # macOS says that its limit is infinite, which it is not
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):
-    """Tells of its life in our own words; uvicorn's are for a terminal."""
+    """Logs its start and end as our events; uvicorn's own messages are for a terminal."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -56,16 +58,19 @@ class _Server(uvicorn.Server):
         log.info("server.stopping", extra={"connections": len(self.server_state.connections)})
         await super().shutdown(sockets)
         log.info("server.stopped")
-        flush_spans()  # the signal that uvicorn passes on ends the process at once
+        flush_spans()  # uvicorn passes the signal on, which ends the process at once
 
 
-@command("serve")
+@command("serve", "", "--host 0.0.0.0 --port 8080")
 @click.option("--host", help="Address to listen on.  [env HOST, default 127.0.0.1]")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Port to listen on.  [env PORT, default 8000]"
 )
 def serve(host: str | None, port: int | None) -> None:
-    """Run the web process: POST /webhooks/gemini, GET /health, GET /ready, GET /metrics, GET /status."""
+    """Run the web process.
+
+    It answers POST /webhooks/gemini, GET /health, GET /ready, GET /metrics and GET /status.
+    """
     settings = load_settings(host=host, port=port)
     log_uncaught_errors()
     warn_of_unknown(settings)
@@ -73,16 +78,19 @@ def serve(host: str | None, port: int | None) -> None:
     _check_redis(settings)
     _allow_descriptors()
     app = create_app(settings)
+
+    # What the imports made never becomes garbage, and walking it slows down some answers.
     gc.collect()
-    gc.freeze()  # the imports' heap never becomes garbage; walking it shows in the slowest answers
+    gc.freeze()
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        workers=1,  # uvicorn would read WEB_CONCURRENCY, which Heroku sets, and refuse an app that is no import string
+        # Else uvicorn reads WEB_CONCURRENCY, which Heroku sets, and refuses an app object.
+        workers=1,
         http=LimitedProtocol,
         ws="none",
-        proxy_headers=False,  # anybody can send X-Forwarded-*: nothing here needs them, so nothing listens to them
+        proxy_headers=False,  # anybody can send X-Forwarded-*, and nothing here needs them
         log_config=None,
         access_log=False,
         server_header=False,

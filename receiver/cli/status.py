@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import click
 import msgspec
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.moments import show_age, show_moment
-from receiver.cli.printable import printable
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable, shorten, show_age, show_moment
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.redis import connect
@@ -20,7 +19,6 @@ from receiver.status.overview import LeasedBatch, Overview, ProjectStatus
 from receiver.status.overview_queries import take_overview
 from receiver.status.problems import describe_outage
 
-MAX_CAUSE = 80
 NONE_SEEN = "none was seen lately"
 REGISTRATION = {
     True: "a webhook is registered",
@@ -29,11 +27,11 @@ REGISTRATION = {
 }
 
 
-@command("status")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+@command("status", "", "--json")
+@json_option("a JSON object")
 @click.pass_context
 def status(ctx: click.Context, *, as_json: bool) -> None:
-    """Show how things stand: inbox, processes, batches, projects.
+    """Show how things stand on one screen.
 
     Exit code 1 when a problem needs attention: no worker or no web process is running, a project
     has no webhook or no secret, a webhook is not as it should be, a batch is buried, a notice is
@@ -85,9 +83,8 @@ def _batch_lines(overview: Overview) -> Iterator[tuple[str, str]]:
     for outage in overview.outages:
         yield "waiting", describe_outage(outage, overview.now_ms)
     for buried in overview.last_buried:
-        cause = " ".join(buried.cause.split())[:MAX_CAUSE]
         ended = f"{_age(buried.age_s)} ago, after {buried.attempts} attempts"
-        yield "buried", f"{buried.batch} {ended}: {cause}"
+        yield "buried", f"{buried.batch} {ended}: {shorten(buried.cause)}"
     for one in overview.deliveries:
         about = one.batch or one.cause or one.event
         yield "delivery", f"{show_moment(one.time_ms)} {one.verdict} {one.scheme or '-'} {about}"

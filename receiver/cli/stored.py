@@ -1,15 +1,18 @@
-"""What the storage says of a batch, in words for people."""
+"""Stored batches: their manifests, and what to do about those that are incomplete or absent."""
 
 from collections.abc import Sequence
 
+import click
+
 from receiver.batch_names import BatchName
-from receiver.cli.printable import printable
+from receiver.cli.output import printable
 from receiver.errors import InboxUnavailableError, ManifestError
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import connect
 from receiver.outputs.judgement import Judgement
 from receiver.outputs.manifest import Manifest, read_manifest
-from receiver.outputs.paths import manifest_name
+from receiver.outputs.paths import batch_folder, manifest_name
+from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
 from receiver.storage import Storage
 
@@ -19,12 +22,28 @@ def read_record(storage: Storage, name: str) -> bytes | None:
     return storage.read(manifest_name(name))
 
 
+def load_stored(settings: Settings, storage: Storage, name: str) -> tuple[Manifest, bytes]:
+    """The manifest of a stored batch, decoded and as it is stored.
+
+    Raises ClickException, which says what to do, where there is none, and ManifestError.
+    """
+    data = read_record(storage, name)
+    if data is None:
+        raise click.ClickException(f"{name} is not stored: {explain_not_stored(settings, name)}")
+    return parse_record(name, data), data
+
+
 def parse_record(name: str, data: bytes) -> Manifest:
-    """What `read_record` gave, in its form. Raises ManifestError, which names the batch."""
+    """Decode what `read_record` gave. Raises ManifestError, which names the batch."""
     try:
         return read_manifest(data)
     except ManifestError as error:
         raise ManifestError(f"the manifest of {name} can't be read: {error}") from error
+
+
+def locate_answers(settings: Settings, template: str, name: str) -> str:
+    """Where the answers of a batch are: a path or URL with the fields of OUTPUT_TEMPLATE."""
+    return describe_storage(settings.storage_url, template.replace("{batch}", batch_folder(name)))
 
 
 def advise_next(judgement: Judgement, name: str, followers: Sequence[str]) -> str | None:
@@ -37,22 +56,23 @@ def advise_next(judgement: Judgement, name: str, followers: Sequence[str]) -> st
     return judgement.advice
 
 
-def tell_whereabouts(settings: Settings, name: str) -> str:
+def explain_not_stored(settings: Settings, name: str) -> str:
     """What the inbox knows of a batch that has no manifest, and what to do."""
     hint = f"`gemini-batch-receiver replay --batch {name}` queues it"
+    wait = f"`gemini-batch-receiver batches watch {BatchName.read(name).short}` waits for it"
     try:
         with connect(settings.redis_url) as client:
             entry = Inbox(client).entries([name]).get(name)
     except InboxUnavailableError as error:
-        return f"{error}, so nobody can say whether it is queued"
+        return f"{error}, so it is not known whether it is queued"
     if entry is None:
-        return f"the inbox does not know it; {hint}"
+        return f"the inbox does not know it; {wait}, and {hint} if its webhook was missed"
     cause = f" ({printable(entry.cause)})" if entry.cause else ""
     match entry.state:
         case "open":
-            return f"it is open in the inbox{cause}: a worker takes it when it is due"
+            return f"it is open in the inbox{cause}: a worker takes it when it is due; {wait}"
         case "leased":
-            return f"it is leased: a worker is at it now{cause}"
+            return f"it is leased: a worker processes it now{cause}; {wait}"
         case "buried":
             return f"it is buried after {entry.attempts} attempts{cause}; {hint} again"
         case "done":

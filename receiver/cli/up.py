@@ -29,14 +29,8 @@ from receiver.web.listening import open_sockets
 PLAIN = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
 log = logging.getLogger(__name__)
 
-EXAMPLE = """\b
-Example:
-  gemini-batch-receiver init
-  gemini-batch-receiver up --workers 2
-"""
 
-
-@command("up", epilog=EXAMPLE)
+@command("up", "", "--workers 2")
 @click.option(
     "--workers",
     "worker_count",
@@ -57,11 +51,12 @@ Example:
 @click.option("--host", help="Address to listen on.  [env HOST or 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Its port.  [env PORT or 8000]")
 def up(*, worker_count: int, data_folder: Path, host: str | None, port: int | None) -> None:
-    """Run the whole service on one machine: web process, workers and, without REDIS_URL, a Valkey.
+    """Run the whole service on one machine.
 
-    A program that ends is started again. Ctrl-C or SIGTERM stops all of it: workers hand their
-    batches back, Valkey ends last, and a second signal kills. The next start goes on where this
-    one ended, however it ended. Exit code 1 when a program can't be kept running.
+    That is the web process, workers and, without REDIS_URL, a Valkey. A program that ends is
+    started again. Ctrl-C or SIGTERM stops all of it: workers hand their batches back, Valkey ends
+    last, and a second signal kills. The next start goes on where this one ended, however it ended.
+    Exit code 1 when a program can't be kept running.
     """
     folder = DataFolder(data_folder.absolute())
     is_own_redis = _complete_environment(folder)

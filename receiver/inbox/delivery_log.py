@@ -1,4 +1,4 @@
-"""The last deliveries, as `events list --deliveries` shows them.
+"""The last deliveries, as `inbox deliveries` shows them.
 
 The accept script logs accepted and known ones within its atomic step. Ignored and refused ones
 are logged here, best effort and apart: a flood of forged deliveries costs Redis one write per

@@ -61,6 +61,11 @@ class Entry:
     refused_ms: int | None = None  # since when
     fault: str = ""  # whose fault a buried batch is; empty of the version before
 
+    @property
+    def display_name(self) -> str:
+        """What the batch is called at Gemini; empty where no worker has asked yet."""
+        return self.summary.display_name or (self.progress and self.progress.display_name) or ""
+
 
 def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, Entry]:
     """What the inbox knows of these batches, in their order; unknown ones are left out.

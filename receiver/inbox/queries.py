@@ -8,9 +8,11 @@ import redis
 from receiver.batch_names import BatchName
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or, read_texts
-from receiver.inbox.redis import BURIED, DONE, DUE, now_ms, translate_redis_errors
+from receiver.inbox.redis import BURIED, DONE, DUE, ENTRY, now_ms, translate_redis_errors
 from receiver.inbox.scripts import Scripts
 
+STATES: tuple[State, ...] = ("open", "leased", "buried", "done")  # in the order of lists
+READ_BATCH_SIZE = 1000  # entries that are read together
 ENDED = {"buried": BURIED, "done": DONE}  # the keys of those that ended
 
 
@@ -59,14 +61,29 @@ class InboxQueries:
 
     def listing(self, state: State | None, most: int, project: str | None = None) -> EntryPage:
         """The first entries of one state, or of open, leased, buried, done ones in this order."""
-        states: tuple[State, ...] = (state,) if state else ("open", "leased", "buried", "done")
-        names = [name for one in states for name in self.names(one, project)]
+        names = [
+            name for one in ((state,) if state else STATES) for name in self.names(one, project)
+        ]
         entries = fetch_entries(self._client, names[:most])
         return EntryPage(list(entries.values()), len(names), self.now_ms())
 
     def latest(self, state: Literal["buried", "done"], most: int) -> list[Entry]:
         """The last entries that ended so, newest first."""
         return list(fetch_entries(self._client, self._ended_names(ENDED[state], most)).values())
+
+    def knows(self, batch: str) -> bool:
+        """Whether there is an entry for this batch, be it readable or not."""
+        with translate_redis_errors():
+            return bool(self._client.exists(ENTRY + batch))
+
+    def called(self, display_name: str, project: str | None = None) -> list[str]:
+        """The batches with this display name, as far as the inbox knows display names."""
+        names = [name for state in STATES for name in self.names(state, project)]
+        found = list[str]()
+        for start in range(0, len(names), READ_BATCH_SIZE):
+            entries = fetch_entries(self._client, names[start : start + READ_BATCH_SIZE])
+            found += [name for name, one in entries.items() if one.display_name == display_name]
+        return found
 
     def now_ms(self) -> int:
         """Unix time by Redis' clock."""

@@ -44,7 +44,7 @@ def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
         case "batch.buried":
             yield f"Batch {_name(batch, data)}: *:warning: buried*"
             yield f"After {data.get('attempts')} attempts: {quote(str(data.get('cause')))}"
-            yield f"Try again: `gemini-batch-receiver events retry {batch}`"
+            yield f"Try again: `gemini-batch-receiver inbox retry {batch}`"
         case "batch.overdue":
             state, created = quote(str(data.get("state"))), quote(str(data.get("created")))
             hours = f"not ended after {data.get('hours')} hours"

@@ -137,7 +137,7 @@ class BatchWatch:
 
 def _why_never_stored(entry: Entry) -> str | None:
     if entry.state == "buried":
-        hint = f"`gemini-batch-receiver events retry {entry.batch}` tries again"
+        hint = f"`gemini-batch-receiver inbox retry {entry.batch}` tries again"
         return f"it is buried: {entry.cause}; {hint}"
     if entry.summary.expired:
         return f"it is not stored: {entry.summary.expired}"

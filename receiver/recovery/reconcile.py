@@ -240,7 +240,7 @@ def _log_report(report: ReconcileReport, project: str) -> None:
         log.warning("reconcile.missed", extra=_named(report.missed))
     if report.expiring:
         known = "Gemini does not say how long it keeps results, about two days by reports"
-        hint = {"hint": f"{known}: see `events list`"}
+        hint = {"hint": f"{known}: see `inbox list`"}
         log.warning("reconcile.expiring", extra=_named(report.expiring) | hint)
     if report.reopened:
         log.info("reconcile.reopened", extra=_named(report.reopened))

@@ -5,9 +5,16 @@ from urllib.parse import urlsplit
 from receiver.storage.local import local_root
 
 
-def describe_storage(url: str) -> str:
-    """The absolute path of the folder, or the URL of the bucket, that STORAGE_URL names."""
-    return str(local_root(url)) if url.startswith("file:") else _without_credentials(url)
+def describe_storage(url: str, name: str = "") -> str:
+    """Where outputs are, or an object or folder below: an absolute path, or the URL of a bucket.
+
+    >>> describe_storage("s3://bucket/prefix/", "abc/_manifest.json")
+    's3://bucket/prefix/abc/_manifest.json'
+    """
+    if url.startswith("file:"):
+        return str(local_root(url) / name)
+    root = _without_credentials(url)
+    return f"{root.rstrip('/')}/{name}" if name else root
 
 
 def describe_redis(url: str) -> str:

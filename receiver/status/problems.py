@@ -83,7 +83,7 @@ def _find_buried_and_dead(buried: int, dead_notices: int) -> Iterator[str]:
     if buried:
         yield (
             f"{_count(buried, 'batch is', 'batches are')} buried:"
-            f" `{COMMAND} events list --state buried` says why, `events retry --all-buried` tries"
+            f" `{COMMAND} inbox list --state buried` says why, `inbox retry --all-buried` tries"
             " again"
         )
     if dead_notices:

@@ -50,12 +50,12 @@ def test_commands_show_how_far_they_are(world: World) -> None:
     assert f"proving {batch}" in bars
     assert "41 of 41 objects" in bars
     for command, label in (
-        ("replay", "looking at default"),
-        ("reconcile", "looking at default"),
+        ("replay", "reading default"),
+        ("reconcile", "reading default"),
         ("doctor", "checking"),
     ):
         out, bars = shown(command, "--json")
         json.loads(out)
         assert label in bars
     out, bars = shown("reconcile", "--if-due")  # a worker's look: its stderr is the worker's log
-    assert (out.startswith("1 found"), "looking" in bars) == (True, False)
+    assert (out.startswith("1 found"), "reading" in bars) == (True, False)

@@ -81,7 +81,7 @@ def test_batches_of_both_projects_are_stored(projects: Projects) -> None:
     asked = {(key, path) for key, path in projects.router.calls if "batches/" in path}
     assert {key for key, path in asked if ours in path} == {"key-default"}
     assert {key for key, path in asked if theirs in path} == {"key-acme"}
-    listed = json.loads(run(projects.settings, "events", "list", "--json").stdout)
+    listed = json.loads(run(projects.settings, "inbox", "list", "--json").stdout)
     assert {(one["batch"], one["project"]) for one in listed} == {
         (ours, ""),
         (f"acme/{theirs}", "acme"),

@@ -168,9 +168,9 @@ def look_at_the_status_page(web_url: str) -> None:
 
 COMMANDS = (
     ["doctor"],
-    ["events", "list"],
-    ["events", "list", "--deliveries", "--json"],
-    ["events", "show", "batches/crash"],
+    ["inbox", "list"],
+    ["inbox", "deliveries", "--json"],
+    ["inbox", "show", "batches/crash"],
     ["replay", "--json"],
     ["reconcile"],
     ["replay", "--batch", "nosuchbatch"],

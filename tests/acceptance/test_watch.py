@@ -63,7 +63,7 @@ def test_terminal_is_written_again_in_place(world: World) -> None:
     """Names are whatever others wrote: no markup, no command of a terminal."""
     batch = submit_inline(world.gemini_url, {"one": "Hello"}, "[stuck] [red]night\x1b[2J\u202e")
     watch = ("-m", "workers", "batches", "watch", "--interval", "0.2", batch, "--until", "ended")
-    row = f"  {'─' * 20}  RUNNING 0/1  [0-9]s  {batch}  \\[stuck\\] \\[red\\]night\\?\\[2J\\?\n"
+    row = f"  {'─' * 20}  RUNNING 0/1  [0-9]s  \\[stuck\\] \\[red\\]night\\?\\[2J\\?  {batch}\n"
     with open_terminal() as terminal, on_terminal(terminal, world.settings, *watch) as process:
         eventually(
             lambda: re.search(f"  {'─' * 20}  0 of 1 batches done\n{row}", terminal.text()),
@@ -97,6 +97,6 @@ def test_narrow_terminal_cuts_names_first(world: World) -> None:
     assert [
         line
         for line in lines[1:5]
-        if not re.fullmatch(f"  {'─' * 10}  [A-Z]+ 0/1  [0-9]s  batches/.*…", line)
+        if not re.fullmatch(f"  {'─' * 10}  [A-Z]+ 0/1  [0-9]s  \\[stuck\\] [0-9]  b.*…", line)
     ] == []
     assert lines[5].startswith("… and 2 more")

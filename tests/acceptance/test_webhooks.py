@@ -99,7 +99,7 @@ def test_created_webhook_delivers(owner: Owner) -> None:
         assert owner.findings() == [("none", "ok")]
         assert owner.run("ping", webhook["id"]).returncode == 0
         eventually(lambda: accepted(owner) == 1, what="the ping's arrival")
-        listed = ("events", "list", "--deliveries")
+        listed = ("inbox", "deliveries")
         eventually(
             lambda: "  ignored  " in run(owner.settings, *listed).stdout, 20, "the ping's line"
         )
@@ -115,7 +115,7 @@ def test_probe_of_the_doctor_is_no_refused_delivery(owner: Owner) -> None:
     with ExitStack() as stack:
         owner.serve(stack)
         assert owner.findings() == [("none", "ok")]
-        listed = ("events", "list", "--deliveries", "--json")
+        listed = ("inbox", "deliveries", "--json")
 
         def has_deliveries(count: int) -> bool:
             return len(json.loads(run(owner.settings, *listed).stdout)) == count

@@ -105,7 +105,7 @@ def test_input_on_its_way_is_waited_for(world: World, requests: Path) -> None:
     mark.touch()
     with running_service(world, settings):
         eventually(
-            lambda: "the input is still on its way" in do(settings, "events", "list", "--json"), 30
+            lambda: "the input is still on its way" in do(settings, "inbox", "list", "--json"), 30
         )
         assert not (folder_of(world, batch) / "_manifest.json").exists()
         mark.unlink()

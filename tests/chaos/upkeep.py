@@ -113,7 +113,7 @@ def flips(options: Options) -> Report:
 
 def listed(system: System) -> list[str]:
     found = json.loads(
-        system.command("events", "list", "--state", "buried", "--limit", "10000", "--json").stdout
+        system.command("inbox", "list", "--state", "buried", "--limit", "10000", "--json").stdout
     )
     return sorted(one["batch"] for one in found)
 
@@ -136,7 +136,7 @@ def buried(options: Options) -> Report:
         after_restart = listed(system)
         report.note(buried=count, after_restart=len(after_restart))
         report.hold("all survive a restart", after_restart == names)
-        shown = json.loads(system.command("events", "show", names[0], "--json").stdout)
+        shown = json.loads(system.command("inbox", "show", names[0], "--json").stdout)
         report.hold("the cause is shown", "Gemini knows no" in shown["cause"])
         mended = names[: count // 2]
         for number, name in enumerate(mended):
@@ -144,12 +144,12 @@ def buried(options: Options) -> Report:
             ready_batch(
                 system.gemini_url, id=name[8:], output=output, request_count=ROWS, notify=False
             )
-        retried = system.command("events", "retry", *mended)
+        retried = system.command("inbox", "retry", *mended)
         wait_for_stored(system, mended, 60)
         report.note(
             retried=retried.stdout.strip(), stored=sum(is_stored(system, name) for name in mended)
         )
-        purged = system.command("events", "purge", "--buried", "--yes")
+        purged = system.command("inbox", "purge", "--buried", "--yes")
         report.note(purged=purged.stdout.strip(), left=len(listed(system)))
         report.hold("nothing is left", listed(system) == [])
         report.judge(judge(system, watcher, mended))

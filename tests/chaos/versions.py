@@ -289,7 +289,7 @@ class Change:
         )
         asked = [
             ("status",),
-            ("events", "list"),
+            ("events", "list"),  # as the older version calls it
             ("events", "show", GONE),
             ("batches", "show", submitted),
         ]

@@ -121,11 +121,11 @@ def test_commands_show_the_rest(spoilt: str, redis_url: str) -> None:
     overview = json.loads(run(redis_url, "status", "--json").stdout)
     assert (overview["buried"] >= 1) is ("buried" in left(spoilt))
     assert "in short" in run(redis_url, "status").stdout
-    listed = run(redis_url, "events", "list", "--json")
+    listed = run(redis_url, "inbox", "list", "--json")
     assert {one["batch"] for one in json.loads(listed.stdout)} == {
         f"batches/{state}" for state in left(spoilt)
     }
-    for args in (["events", "list"], ["events", "list", "--deliveries"], ["notices", "list"]):
+    for args in (["inbox", "list"], ["inbox", "deliveries"], ["notices", "list"]):
         result = run(redis_url, *args)
         assert (result.exit_code, result.exception) == (0, None), args
 

@@ -120,7 +120,7 @@ def test_wrong_answer_replaces_nothing(liar: Liar) -> None:
     assert (liar.entry.cause, liar.entry.timeline[-1].what) == (cause, "kept")
     assert (liar.storage.list_names("b1"), read(liar)) == (names, before)
     assert run("verify", "b1").exit_code == 0
-    shown = run("events", "show", "b1").stdout.splitlines()
+    shown = run("inbox", "show", "b1").stdout.splitlines()
     assert {f"cause     {cause}", "judgement stored", "state     done"} <= set(shown)
 
 

@@ -2,18 +2,18 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import msgspec
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.completion import complete_batch
-from receiver.cli.printable import printable
-from receiver.cli.projects import project_option, read_name
-from receiver.cli.stored import advise_next, parse_record, read_record, tell_whereabouts
+from receiver.cli.batch_lookup import complete_batch, find_batch
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import print_table, printable, shorten
+from receiver.cli.projects import project_option
+from receiver.cli.stored import advise_next, load_stored
 from receiver.outputs.error_codes import describe_code, name_code
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
@@ -30,7 +30,7 @@ class Kind(msgspec.Struct):
     """Results that failed in the same way."""
 
     outcome: str
-    code: str | None  # None too where each output tells its own, as blocked ones do
+    code: str | None  # None too where each result has its own, as blocked ones do
     name: str | None
     message: str | None  # of the first one
     count: int = 0
@@ -65,7 +65,7 @@ class Found:
         return sorted(self.kinds.values(), key=lambda kind: -kind.count)
 
 
-@command("errors")
+@command("errors", "abc", "evening --limit 100")
 @click.argument("batch", shell_complete=complete_batch)
 @click.option(
     "--limit",
@@ -75,21 +75,18 @@ class Found:
     help="Show at most so many results; their counts are always of all.",
 )
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@json_option("a JSON object")
 def errors(batch: str, *, limit: int, label: str | None, as_json: bool) -> None:
-    """Show which results of a stored BATCH are no answer, and why.
+    """Show which results of a stored batch failed, and why.
 
-    First the counts by outcome and error code, then each result with its key, code and message, in
-    the order in which Gemini sent them, and how to send again what is worth it.
-    Exit code 0, however many failed; 1 when the batch is not stored yet.
+    First come the counts by outcome and error code, then each result with its key, code and
+    message, in the order of Gemini's file. At the end is the command that sends again what may
+    succeed. Exit code 0, however many failed; 1 when the batch is not stored yet.
     """
     settings = load_settings()
-    name = read_name(settings, batch, label)
+    name = find_batch(settings, batch, label)
     storage = open_storage(settings.storage_url)
-    data = read_record(storage, name)
-    if data is None:
-        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
-    manifest = parse_record(name, data)
+    manifest, _ = load_stored(settings, storage, name)
     with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
         found = _find(storage, manifest, Path(folder), limit)
     if as_json:
@@ -141,10 +138,10 @@ def _print(manifest: Manifest, found: Found) -> None:
         click.echo(f"Gemini's error for the whole batch: {printable(words)}")
     if found.kinds:
         kinds = [
-            (f"{kind.count:,}", kind.outcome, describe_code(kind.code), _shorten(kind.message))
+            (f"{kind.count:,}", kind.outcome, describe_code(kind.code), _message(kind))
             for kind in found.ranked
         ]
-        _print_table(("count", "outcome", "code", "first message"), kinds)
+        print_table(("count", "outcome", "code", "first message"), kinds, numbers=("count",))
     if found.rows:
         click.echo()
         rows = [
@@ -153,34 +150,22 @@ def _print(manifest: Manifest, found: Found) -> None:
                 _shown_key(row),
                 row.outcome,
                 describe_code(row.code),
-                _shorten(row.message),
+                _message(row),
             )
             for row in found.rows
         ]
-        _print_table(("line", "key", "outcome", "code", "message"), rows)
+        print_table(("line", "key", "outcome", "code", "message"), rows, numbers=("line",))
     for note in _notes(manifest, found):
         click.echo(note, err=True)
 
 
-def _print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as what stands in them; the first one holds numbers."""
-    widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
-    for first, *others in (titles, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        click.echo("  ".join((first.rjust(widths[0]), *cells)).rstrip())
-
-
 def _shown_key(row: Failed) -> str:
     """In JSON, since it may hold anything."""
-    return "" if row.key is None else _cut(json.dumps(row.key), SHOWN_KEY)
+    return "" if row.key is None else shorten(json.dumps(row.key), SHOWN_KEY)
 
 
-def _shorten(message: str | None) -> str:
-    return _cut(printable(message or ""), SHOWN_MESSAGE)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _message(one: Kind | Failed) -> str:
+    return shorten(one.message or "", SHOWN_MESSAGE)
 
 
 def _notes(manifest: Manifest, found: Found) -> Iterator[str]:

@@ -8,10 +8,11 @@ import click
 import msgspec
 
 from receiver.batch_names import BatchName
+from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.batches.submit import send_input
-from receiver.cli.command import command, load_settings
-from receiver.cli.printable import printable
-from receiver.cli.projects import project_option, read_name
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
+from receiver.cli.projects import project_option
 from receiver.errors import StorageError
 from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
@@ -24,19 +25,19 @@ from workers.store.resubmission import write_retries
 SHOWN_KEYS = 10
 
 
-@command("resubmit")
-@click.argument("batch")
-@click.option("--model", help="Another model than the first time's.")
+@command("resubmit", "abc", "abc --input requests.jsonl --model gemini-3.8-flash")
+@click.argument("batch", shell_complete=complete_batch)
+@click.option("--model", help="Another model than the first time.")
 @click.option("--display-name", help="Name of the new batch at Gemini; `retry of <id>` by default.")
 @click.option(
     "--input",
     "asked",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The requests of BATCH, where the storage does not have them.",
+    help="The requests of the batch, if the storage does not have them.",
 )
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
-def resubmit(  # noqa: PLR0913 - one parameter an option
+@json_option("a JSON object")
+def resubmit(  # noqa: PLR0913 - one parameter per option
     batch: str,
     *,
     model: str | None,
@@ -45,14 +46,14 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
     label: str | None,
     as_json: bool,
 ) -> None:
-    """Send the failed and missing requests of a stored BATCH again, as a new batch.
+    """Send failed and missing requests of a batch again.
 
-    Only what a retry can help: errors that may pass, lines that were cut, requests without a
-    result. The new batch is linked to the old one. Sending it twice is as harmless as with `batches
-    submit`.
+    They become a new batch that is linked to the stored one. Only what may succeed is sent:
+    temporary errors, truncated answers and requests without a result. Running it twice sends
+    nothing twice, as with `batches submit`.
     """
     settings = load_settings()
-    chosen_batch = BatchName.read(read_name(settings, batch, label))
+    chosen_batch = BatchName.read(find_batch(settings, batch, label))
     name, storage = chosen_batch.gemini, open_storage(settings.storage_url)
     manifest = load_manifest(storage, name)
     if manifest is None:
@@ -62,26 +63,34 @@ def resubmit(  # noqa: PLR0913 - one parameter an option
     chosen = model or manifest.model
     if chosen is None:
         raise click.UsageError("the manifest does not say which model answered: give --model")
+
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
         requests = Path(folder) / f"retry-of-{chosen_batch.id}.jsonl"
         if not write_retries(storage, manifest, requests, asked):
-            click.echo(f"nothing of {name} is worth sending again", err=True)
+            click.echo(f"nothing of {name} may succeed if it is sent again", err=True)
             return
-        spec = read_spec(storage, name)
-        with requests.open("rb") as lines:
-            is_embedding = asks_for_embedding(lines.readline())
-        request = SubmitRequest(
-            project=chosen_batch.project,
-            model=chosen.removeprefix("models/"),
-            is_embedding=is_embedding,
-            display_name=display_name or f"retry of {chosen_batch.id}",
-            webhook=spec.webhook if spec else None,
-            metadata=spec.metadata if spec else None,
-            retry_of=name,
-            allow_unknown_fields=True,  # Gemini took these requests before
-        )
+        request = _make_request(storage, chosen_batch, requests, chosen, display_name)
         sent = send_input(settings, requests, request, as_json=as_json)
     _link(storage, name, [one.batch for one in sent])
+
+
+def _make_request(
+    storage: Storage, batch: BatchName, requests: Path, model: str, display_name: str | None
+) -> SubmitRequest:
+    """A submission like the one of the batch, as far as the storage knows that."""
+    spec = read_spec(storage, batch.gemini)
+    with requests.open("rb") as lines:
+        is_embedding = asks_for_embedding(lines.readline())
+    return SubmitRequest(
+        project=batch.project,
+        model=model.removeprefix("models/"),
+        is_embedding=is_embedding,
+        display_name=display_name or f"retry of {batch.id}",
+        webhook=spec.webhook if spec else None,
+        metadata=spec.metadata if spec else None,
+        retry_of=batch.gemini,
+        allow_unknown_fields=True,  # Gemini took these requests before
+    )
 
 
 def _link(storage: Storage, batch: str, sent: list[str]) -> None:
@@ -90,25 +99,20 @@ def _link(storage: Storage, batch: str, sent: list[str]) -> None:
     storage.put_many([(resubmitted_name(batch), msgspec.json.encode(names))])
 
 
-@command("merged")
-@click.argument("batch")
+@command("merged", "abc")
+@click.argument("batch", shell_complete=complete_batch)
 @project_option
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print one JSON object with every key that was sent again.",
-)
+@json_option("a JSON object with every key that was sent again")
 @click.pass_context
 def merged(ctx: click.Context, batch: str, *, label: str | None, as_json: bool) -> None:
-    """Say which requests of BATCH are answered by now, by itself or by what was resubmitted.
+    """Count answers of a batch and of what was resubmitted.
 
-    Each request counts once, by its key: an answer stays one, else its last outcome holds. Exit
-    code 0 when all are answered; 1 when one is not, or not known yet, or nobody knows how many
-    there are.
+    Each request counts once, by its key: an answer stays an answer, otherwise the last outcome
+    counts. Exit code 0 when all are answered; 1 when one is not, or not known yet, or nobody knows
+    how many there are.
     """
     settings = load_settings()
-    name = BatchName.read(read_name(settings, batch, label)).gemini
+    name = BatchName.read(find_batch(settings, batch, label)).gemini
     view = view_retries(open_storage(settings.storage_url), name)
     click.echo(msgspec.json.encode(_describe(view))) if as_json else _print(view)
     if not view.is_well:

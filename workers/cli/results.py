@@ -1,4 +1,4 @@
-"""`batches results`: one answer, from the storage."""
+"""`batches results`: one result, from the storage."""
 
 import codecs
 import json
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.completion import complete_batch
-from receiver.cli.projects import project_option, read_name
-from receiver.cli.stored import parse_record, read_record, tell_whereabouts
+from receiver.cli.batch_lookup import complete_batch, find_batch
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.projects import project_option
+from receiver.cli.stored import load_stored
 from receiver.outputs.error_codes import describe_code
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.storage import open_storage
@@ -20,39 +20,28 @@ from workers.store.index_rows import StoredRow
 from workers.store.lookup import explain_absence, find_row, read_line
 
 
-@command("results")
+@command("results", "abc request-7", "evening request-7 --text")
 @click.argument("batch", shell_complete=complete_batch)
 @click.argument("key")
-@click.option(
-    "--text",
-    "as_text",
-    is_flag=True,
-    help="Print the words of the answer alone, without its thoughts.",
-)
+@click.option("--text", "as_text", is_flag=True, help="Print only the text of the answer.")
 @project_option
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print one JSON object: where the line lies, and the line.",
-)
+@json_option("a JSON object: the line, its object and its offset")
 @click.pass_context
-def results(  # noqa: PLR0913 - one parameter an option
+def results(  # noqa: PLR0913 - one parameter per option
     ctx: click.Context, batch: str, key: str, *, as_text: bool, label: str | None, as_json: bool
 ) -> None:
-    """Print the line that Gemini sent for one KEY of a stored BATCH, byte for byte.
+    """Print the result of one key of a stored batch.
 
-    Exit code 1 when there is no such key, or when it has no answer: then the line says why.
+    It is the line that Gemini sent, byte for byte. Exit code 1 when there is no such key, or when
+    it has no answer: then the line says why.
     """
     if as_text and as_json:
         raise click.UsageError("--text and --json exclude each other")
     settings = load_settings()
-    name = read_name(settings, batch, label)
+    name = find_batch(settings, batch, label)
     storage = open_storage(settings.storage_url)
-    data = read_record(storage, name)
-    if data is None:
-        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
-    manifest, row = parse_record(name, data), None
+    manifest, _ = load_stored(settings, storage, name)
+    row = None
     if manifest.index is not None:
         with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
             row = find_row(storage, name, key, Path(folder))
@@ -74,14 +63,10 @@ def results(  # noqa: PLR0913 - one parameter an option
 
 
 def _describe(row: StoredRow, line: bytes) -> bytes:
-    """The row of the index with the line in it, as it is: a stored line is JSON."""
+    """The row of the index with the line in it, which is JSON already."""
     place = {name: getattr(row, name) for name in row.__struct_fields__}
-    return (
-        json.dumps(place).encode()[:-1]
-        + b', "result": '
-        + line.removeprefix(codecs.BOM_UTF8).strip()
-        + b"}"
-    )
+    result = line.removeprefix(codecs.BOM_UTF8).strip()
+    return json.dumps(place).encode()[:-1] + b', "result": ' + result + b"}"
 
 
 def _write_text(row: StoredRow, line: bytes) -> None:

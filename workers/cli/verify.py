@@ -1,4 +1,4 @@
-"""`verify`: checks stored batches."""
+"""`verify` and `proof-key`: check stored batches and their signatures."""
 
 import sqlite3
 import tempfile
@@ -8,15 +8,19 @@ import click
 import msgspec
 
 from receiver.batch_names import BatchName
-from receiver.cli.command import command, load_settings
-from receiver.cli.printable import printable
+from receiver.cli.batch_lookup import complete_batch, find_batches
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
 from receiver.cli.progress import show_progress
-from receiver.errors import StorageError
+from receiver.errors import SettingsError, StorageError
 from receiver.outputs.proof_keys import PublicKey
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.verify_batch import verify_batch
+
+# Of RFC 8032, for the help.
+EXAMPLE_KEY = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
 
 
 def _parse_keys(
@@ -28,8 +32,10 @@ def _parse_keys(
         raise click.BadParameter(str(error)) from error
 
 
-@command("verify")
-@click.argument("batches", metavar="BATCH...", nargs=-1, required=True)
+@command("verify", "abc def", f"abc --public-key {EXAMPLE_KEY}")
+@click.argument(
+    "batches", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch
+)
 @click.option(
     "--public-key",
     "public_keys",
@@ -38,9 +44,7 @@ def _parse_keys(
     callback=_parse_keys,
     help="One of these public keys must have signed the manifest; see `proof-key`.",
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print a JSON list of reports instead of words."
-)
+@json_option("a JSON list of reports")
 @click.pass_context
 def verify(
     ctx: click.Context,
@@ -49,14 +53,14 @@ def verify(
     public_keys: tuple[PublicKey, ...],
     as_json: bool,
 ) -> None:
-    """Prove stored batches again from the storage alone: every hash, count and line number.
+    """Check stored batches again from the storage alone.
 
-    The lines are judged, named and counted once more, and the result is compared with what is
-    stored. Exit code 0 when all are proven, 1 when something is off; each thing that is off is
-    named, and so is what could not be checked.
+    Every line is judged, named and counted again, and hashes, counts and line numbers are compared
+    with what is stored. Exit code 0 when all are proven, 1 when something is wrong. Each wrong
+    thing is named, and so is what could not be checked.
     """
     settings = load_settings()
-    names = [BatchName.parse(batch).gemini for batch in batches]
+    names = [BatchName.read(name).gemini for name in find_batches(settings, batches)]
     storage = open_storage(settings.storage_url)
     reports = []
     for name in names:
@@ -65,11 +69,8 @@ def verify(
         if not as_json:
             _print(report)
     if as_json:
-        click.echo(
-            msgspec.json.encode(
-                [{"proven": not report.off} | msgspec.to_builtins(report) for report in reports]
-            )
-        )
+        rows = [{"proven": not one.off} | msgspec.to_builtins(one) for one in reports]
+        click.echo(msgspec.json.encode(rows))
     if any(report.off for report in reports):
         ctx.exit(1)
 
@@ -84,18 +85,15 @@ def _verify(
             show_progress(f"proving {name}", "objects") as bar,
         ):
 
-            def show(objects: int, whole: int) -> None:
+            def on_progress(objects: int, whole: int) -> None:
                 bar.expect(whole)
                 bar.advance(objects)
 
-            return verify_batch(
-                storage,
-                name,
-                Path(folder),
-                VerifyOptions(settings.prices, public_keys, settings.response_schema, show),
-            )
+            schema = settings.response_schema
+            options = VerifyOptions(settings.prices, public_keys, schema, on_progress)
+            return verify_batch(storage, name, Path(folder), options)
     except (OSError, sqlite3.OperationalError) as error:
-        hint = "it takes as much room as the results of a batch: name another folder in SCRATCH_DIR"
+        hint = "it needs as much space as the results of a batch: set SCRATCH_DIR to another folder"
         raise StorageError(
             f"{place} did not hold what is compared: {error}; {hint}", retryable=False
         ) from error
@@ -108,13 +106,25 @@ def _print(report: VerifyReport) -> None:
         click.echo(printable(str(finding)))
     if report.off:
         unnamed = report.off - len(report.findings)
-        click.echo(
-            f"{report.batch}: {report.off:,} things are off"
-            + (f", {unnamed:,} of them not named" if unnamed else "")
-        )
+        rest = f", {unnamed:,} of them not named" if unnamed else ""
+        click.echo(f"{report.batch}: {report.off:,} things are off{rest}")
     else:
         sizes = f"{report.lines:,} lines, {report.objects:,} objects, {report.size_bytes:,} bytes"
         signer = f", signed by {report.signed_by}" if report.signed_by else ""
         click.echo(f"{report.batch}: proven: {sizes}{signer}")
     for note in report.notes:
         click.echo(printable(f"{report.batch}: not checked: {note}"))
+
+
+@command("proof-key")
+def proof_key() -> None:
+    """Print the public key that belongs to PROOF_KEY.
+
+    It is for `verify --public-key`, and no secret. Whoever verifies must have it from you, not from
+    the storage.
+    """
+    key = load_settings().proof_key
+    if key is None:
+        make = "make one with `openssl rand -base64 32`, and give it to the workers"
+        raise SettingsError(f"PROOF_KEY is not set: {make}")
+    click.echo(key.public_key)

@@ -1,4 +1,4 @@
-"""`worker`: fetches results, splits them, stores them."""
+"""`worker`: one worker process."""
 
 import click
 
@@ -8,10 +8,10 @@ from workers.job.context import current_settings
 from workers.worker.main import run_worker
 
 
-@command("worker")
+@command("worker", "", "--burst")
 @click.option("--burst", is_flag=True, help="End when nothing is due.")
 def worker(*, burst: bool) -> None:
-    """Run a worker: fetch results, split them, store them."""
+    """Run a worker, which fetches, splits and stores results."""
     settings = load_settings()
     log_uncaught_errors()
     warn_of_unknown(settings)

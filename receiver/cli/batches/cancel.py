@@ -4,10 +4,11 @@ import click
 import msgspec
 
 from receiver.batch_names import BatchName
-from receiver.cli.command import command, load_settings
-from receiver.cli.completion import complete_batch
-from receiver.cli.projects import project_option, projects_of, read_name
+from receiver.cli.batch_lookup import complete_batch, find_batches
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.projects import project_option, projects_of
 from receiver.errors import ReceiverError
+from receiver.gemini.operations import TERMINAL_STATES
 from receiver.gemini.project_client import ProjectClient, open_clients
 
 
@@ -20,20 +21,21 @@ class CancelResult(msgspec.Struct, frozen=True):
     said: str
 
 
-@command("cancel")
+@command("cancel", "batches/abc", "evening")
 @click.argument("names", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch)
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
+@json_option("a JSON list")
 @click.pass_context
 def cancel_command(
     ctx: click.Context, *, names: tuple[str, ...], label: str | None, as_json: bool
 ) -> None:
-    """Cancel batches, and say what became of each. What was answered so far may still come, and is stored.
+    """Cancel batches that run.
 
-    Exit code 1 when one could not be stopped, or had ended otherwise already.
+    Says what became of each. Requests that are answered already may still come, and are stored.
+    Exit code 1 when a batch could not be stopped, or had ended in another way.
     """
     settings = load_settings()
-    wanted = list(dict.fromkeys(read_name(settings, name, label) for name in names))
+    wanted = find_batches(settings, names, label, at_gemini=True)
     with open_clients(settings, projects_of(settings, wanted)) as projects:
         answers = [_cancel(projects[BatchName.read(name).project], name) for name in wanted]
     if as_json:
@@ -49,22 +51,19 @@ def _cancel(batches: ProjectClient, name: str) -> CancelResult:
     try:
         before = batches.get(name)
         if before.is_terminal:
-            return CancelResult(
-                name,
-                before.state == "CANCELLED",
-                before.state,
-                f"it had ended already: {before.state}",
-            )
+            said = f"it had ended already: {before.state}"
+            return CancelResult(name, before.state == "CANCELLED", before.state, said)
         batches.cancel(name)
-        state = batches.get(name)
+        state = batches.get(name).state
     except ReceiverError as error:
         return CancelResult(name, stopped=False, state=None, said=str(error))
-    if not state.is_terminal:
-        return CancelResult(
-            name, True, state.state, f"Gemini was asked to stop it, and says {state.state} for now"
-        )
-    if state.state == "CANCELLED":
-        return CancelResult(name, True, state.state, "cancelled")
-    return CancelResult(
-        name, False, state.state, f"it ended before Gemini could stop it: {state.state}"
-    )
+
+    match state:
+        case "CANCELLED":
+            return CancelResult(name, stopped=True, state=state, said="cancelled")
+        case _ if state in TERMINAL_STATES:
+            said = f"it ended before Gemini could stop it: {state}"
+            return CancelResult(name, stopped=False, state=state, said=said)
+        case _:
+            said = f"Gemini was asked to stop it, and says {state} for now"
+            return CancelResult(name, stopped=True, state=state, said=said)

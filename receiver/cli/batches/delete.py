@@ -1,4 +1,4 @@
-"""`batches delete`: makes room at Gemini, of what is stored."""
+"""`batches delete`: frees space at Gemini."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,10 @@ import click
 import msgspec
 
 from receiver.batch_names import BatchName
-from receiver.cli.command import command, load_settings
-from receiver.cli.completion import complete_batch
-from receiver.cli.printable import printable
-from receiver.cli.projects import project_option, projects_of, read_name
+from receiver.cli.batch_lookup import complete_batch, find_batches
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
+from receiver.cli.projects import project_option, projects_of
 from receiver.errors import ReceiverError
 from receiver.gemini.project_client import open_clients
 from receiver.recovery.batch_deletion import BatchDeleter, Deletion
@@ -21,19 +21,19 @@ class DeleteResult(msgspec.Struct, frozen=True):
     """What became of one batch."""
 
     batch: str
-    deleted: bool  # Gemini does not have it any more
-    input_file: str | None  # that was deleted with it
+    deleted: bool  # at Gemini
+    input_file: str | None  # deleted with it
     said: str
 
 
-@command("delete")
+@command("delete", "batches/abc", "batches/abc batches/def --yes")
 @click.argument("names", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch)
 @project_option
-@click.option("--yes", is_flag=True, help="Really do it, without a question.")
-@click.option("--force", is_flag=True, help="Delete stored batches whose counts don't add up, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
+@click.option("--yes", is_flag=True, help="Really do it, without asking.")
+@click.option("--force", is_flag=True, help="Also delete batches whose counts don't add up.")
+@json_option("a JSON list")
 @click.pass_context
-def delete_command(  # noqa: PLR0913 - one parameter an option
+def delete_command(  # noqa: PLR0913 - one parameter per option
     ctx: click.Context,
     *,
     names: tuple[str, ...],
@@ -42,12 +42,13 @@ def delete_command(  # noqa: PLR0913 - one parameter an option
     force: bool,
     as_json: bool,
 ) -> None:
-    """Delete stored batches at Gemini, with the input files that were uploaded for them. The storage keeps everything.
+    """Delete stored batches and their inputs at Gemini.
 
-    Exit code 1 when one was not deleted: it is not stored, its counts don't add up, or Gemini failed.
+    The storage keeps everything. Exit code 1 when a batch was not deleted: it is not stored, its
+    counts don't add up, or Gemini failed.
     """
     settings = load_settings()
-    wanted = list(dict.fromkeys(read_name(settings, name, label) for name in names))
+    wanted = find_batches(settings, names, label, at_gemini=True)
     storage = open_storage(settings.storage_url)
     with open_clients(settings, projects_of(settings, wanted)) as projects:
         deleters = {name: BatchDeleter(one, storage) for name, one in projects.items()}
@@ -70,7 +71,7 @@ def _plan(deleter: BatchDeleter, name: str, *, force: bool) -> Deletion:
 
 
 def _ask(deletions: Sequence[Deletion]) -> None:
-    """Ask a person; where nobody can answer, refuse. Raises UsageError or Abort."""
+    """Ask for confirmation. Raises UsageError where nobody can answer, and Abort on a no."""
     if not deletions:
         return
     inputs = {one.input.name for one in deletions if one.input}
@@ -88,21 +89,17 @@ def _delete(deleters: Mapping[str, BatchDeleter], deletion: Deletion) -> DeleteR
         except ReceiverError as error:
             refusal = str(error)
     if refusal:
-        return DeleteResult(
-            deletion.batch, deleted=False, input_file=None, said=f"not deleted: {refusal}"
-        )
-    file = deletion.input
-    return DeleteResult(
-        deletion.batch,
-        deleted=True,
-        input_file=file.name if file else None,
-        said=_describe(deletion),
-    )
+        said = f"not deleted: {refusal}"
+        return DeleteResult(deletion.batch, deleted=False, input_file=None, said=said)
+
+    input_file = deletion.input.name if deletion.input else None
+    said = _describe(deletion)
+    return DeleteResult(deletion.batch, deleted=True, input_file=input_file, said=said)
 
 
 def _describe(deletion: Deletion) -> str:
     if not deletion.is_listed:
-        return "Gemini has it no more"
+        return "it was deleted before"
     if deletion.kept_input:
         return f"deleted; its input stays: {deletion.kept_input}"
     file = deletion.input
@@ -120,6 +117,6 @@ def _print(answers: Sequence[DeleteResult], *, as_json: bool) -> None:
             click.echo(f"{one.batch}: {printable(one.said)}", err=not one.deleted)
     if any(one.deleted for one in answers):
         click.echo(
-            "result files can't be deleted: Gemini drops them by itself, and does not say when",
+            "result files can't be deleted: Gemini deletes them itself, and does not say when",
             err=True,
         )

@@ -7,11 +7,11 @@ from itertools import islice
 import click
 import msgspec
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.moments import Moment
-from receiver.cli.printable import printable
+from receiver.cli.command import command, json_option, limit_option, load_settings
+from receiver.cli.output import printable, shorten
 from receiver.cli.projects import choose_projects, end_with, project_option
 from receiver.cli.stored import parse_record, read_record
+from receiver.cli.time_options import Moment
 from receiver.errors import ManifestError, ReceiverError
 from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
 from receiver.gemini.project_client import ProjectClient, open_clients
@@ -21,6 +21,7 @@ from receiver.storage.ordered_map import ordered_map
 
 UNREADABLE = "UNREADABLE"
 STATES = ("PENDING", "RUNNING", *sorted(TERMINAL_STATES))
+MAX_NAME = 28
 
 
 class BatchRow(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ class BatchRow(msgspec.Struct, frozen=True):
     problem: str | None = None  # why it can't be read; then nothing else is known of it
 
 
-@command("list")
+@command("list", "", "--state RUNNING --state PENDING --since 7d --limit 500")
 @click.option(
     "--state",
     "states",
@@ -54,21 +55,16 @@ class BatchRow(msgspec.Struct, frozen=True):
     help="Only batches created at or after this moment: 36h, 7d or RFC 3339.",
 )
 @project_option
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 100_000),
-    default=50,
-    show_default=True,
-    help="Show at most so many.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@limit_option
+@json_option("a JSON list")
 def list_command(
     *, states: tuple[str, ...], since: str | None, label: str | None, limit: int, as_json: bool
 ) -> None:
-    """List the batches that Gemini knows, newest first, and whether they are stored.
+    """List the batches that Gemini knows, newest first.
 
-    One that can't be read is a row with the reason, and takes no other with it; `--state` leaves it out.
-    Exit code 1 when Gemini or the storage failed for a project; the other projects' batches are shown all the same.
+    Also says whether they are stored. A batch that can't be read is a row with the reason;
+    `--state` leaves it out. Exit code 1 when Gemini or the storage failed for a project; the
+    batches of the other projects are shown all the same.
     """
     settings = load_settings()
     storage = open_storage(settings.storage_url)
@@ -89,7 +85,7 @@ def list_command(
 def _newest_first(
     projects: Mapping[str, ProjectClient], since: str | None, failures: list[str]
 ) -> Iterator[Batch | Unread]:
-    """The batches of all projects. Pages are fetched as they are needed; what fails goes to `failures`."""
+    """The batches of all projects, page by page as needed; errors go to `failures`."""
     lists = [_listed(one, since, failures) for one in projects.values()]
     return (one for _, one in heapq.merge(*lists, key=lambda dated: dated[0], reverse=True))
 
@@ -97,7 +93,7 @@ def _newest_first(
 def _listed(
     project: ProjectClient, since: str | None, failures: list[str]
 ) -> Iterator[tuple[str, Batch | Unread]]:
-    """Each with the moment by which it is ordered; what can't be read stands behind what came before it."""
+    """Each batch with its sort key, which one that can't be read has of the one before."""
     created = ""
     try:
         for one in project.list():
@@ -110,7 +106,7 @@ def _listed(
 
 
 def _created(batch: Batch) -> str:
-    """When it was created, so that moments with and without fractions of a second compare."""
+    """When it was created, comparable with and without fractions of a second."""
     return (batch.created or "").removesuffix("Z")
 
 
@@ -135,9 +131,18 @@ def _judge_stored(storage: Storage, name: str) -> str | None:
 
 def _row(batch: Batch | Unread, judgement: str | None) -> BatchRow:
     if isinstance(batch, Unread):
-        name = batch.name or "(no name)"
         return BatchRow(
-            name, UNREADABLE, None, None, None, None, None, 0, 0, stored=False, problem=batch.reason
+            batch=batch.name or "(no name)",
+            state=UNREADABLE,
+            display_name=None,
+            model=None,
+            created=None,
+            ended=None,
+            requests=None,
+            succeeded=0,
+            failed=0,
+            stored=False,
+            problem=batch.reason,
         )
     return BatchRow(
         batch=batch.name,
@@ -155,12 +160,14 @@ def _row(batch: Batch | Unread, judgement: str | None) -> BatchRow:
 
 
 def _print(rows: Iterator[BatchRow], limit: int) -> None:
+    """Rows are printed as they come, so their columns have fixed widths."""
     count = 0
     for count, row in enumerate(rows, 1):
         if count == 1:
             done = f"{'done':>7} {'failed':>7} {'all':>7}"
             click.echo(
-                f"{'batch':<44}  {'state':<9}  {'created':<20}  {done}  {'stored':<28}  {'model':<24}  name"
+                f"{'name':<{MAX_NAME}}  {'batch':<44}  {'state':<9}  {'created':<20}  {done}"
+                f"  {'stored':<28}  model"
             )
         click.echo(_line(row))
     more = "; there may be more: raise --limit" if count == limit else ""
@@ -168,15 +175,16 @@ def _print(rows: Iterator[BatchRow], limit: int) -> None:
 
 
 def _line(row: BatchRow) -> str:
+    name = shorten(row.display_name or "", MAX_NAME)
+    batch = f"{name:<{MAX_NAME}}  {printable(row.batch):<44}"
     if row.problem is not None:
-        return f"{printable(row.batch):<44}  can't be read: {printable(row.problem)}"
-    counts = (
-        f"{row.succeeded:>7} {row.failed:>7} {'?' if row.requests is None else row.requests:>7}"
-    )
+        return f"{batch}  can't be read: {printable(row.problem)}"
+
+    requests = "?" if row.requests is None else row.requests
+    counts = f"{row.succeeded:>7} {row.failed:>7} {requests:>7}"
     created = (row.created or "")[:19] + ("Z" if row.created else "")
+    judgement = "no" if row.judgement is None else row.judgement.removeprefix("stored; ")
+    stored = printable("yes" if judgement == "stored" else judgement)
     model = printable((row.model or "").removeprefix("models/"))
-    where = f"{row.batch:<44}  {printable(row.state):<9}  {created:<20}"
-    stored = {None: "no", "stored": "yes"}.get(row.judgement) or str(row.judgement).removeprefix(
-        "stored; "
-    )
-    return f"{where}  {counts}  {printable(stored):<28}  {model:<24}  {printable(row.display_name or '')}".rstrip()
+    state = f"{printable(row.state):<9}  {created:<20}"
+    return f"{batch}  {state}  {counts}  {stored:<28}  {model}".rstrip()

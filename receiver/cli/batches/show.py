@@ -5,14 +5,16 @@ from collections.abc import Sequence
 
 import click
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.completion import complete_batch
-from receiver.cli.printable import printable
-from receiver.cli.projects import read_name
-from receiver.cli.stored import advise_next, parse_record, read_record, tell_whereabouts
+from receiver.batch_names import BatchName
+from receiver.cli.batch_lookup import complete_batch, find_batch
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
+from receiver.cli.stored import advise_next, load_stored, locate_answers
 from receiver.outputs.error_codes import describe_code
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Cost, FormsRecord, Manifest, Priced, Source
+from receiver.outputs.paths import batch_folder
+from receiver.settings.locations import describe_storage
 from receiver.storage import open_storage
 from receiver.storage.replaced import find_replaced
 from receiver.submissions.records import read_resubmitted
@@ -20,31 +22,31 @@ from receiver.submissions.records import read_resubmitted
 SHOWN_KEYS = 10
 
 
-@command("show")
+@command("show", "abc", "evening")
 @click.argument("batch", shell_complete=complete_batch)
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest itself.")
+@json_option("the manifest itself")
 @click.pass_context
 def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
-    """Say what became of every request of a stored BATCH.
+    """Show what became of the requests of a stored batch.
 
-    Exit code 0 when every request is answered; 1 otherwise, and the reason is said, with what to do next.
+    Exit code 0 when every request is answered; otherwise 1, with the reason and what to do next.
     """
     settings = load_settings()
-    name = read_name(settings, batch)
+    name = find_batch(settings, batch)
     storage = open_storage(settings.storage_url)
-    data = read_record(storage, name)
-    if data is None:
-        raise click.ClickException(f"{name} is not stored: {tell_whereabouts(settings, name)}")
-    manifest = parse_record(name, data)
+    manifest, data = load_stored(settings, storage, name)
     judgement = judge_manifest(manifest)
     replaced = find_replaced(storage, manifest.batch, data)
     if as_json:
         click.echo(data, nl=False)
     else:
-        for label, text in [*_table(manifest), ("judgement", judgement.text)]:
+        folder = describe_storage(settings.storage_url, batch_folder(name))
+        answers = locate_answers(settings, manifest.template, name)
+        last = [("folder", folder), ("answers", answers), ("judgement", judgement.text)]
+        for label, text in [*_table(manifest), *last]:
             click.echo(f"{label:<10}{printable(text)}")
         if sum(manifest.outcomes.values()) > judgement.answered:
-            command = f"gemini-batch-receiver batches errors {name.removeprefix('batches/')}"
+            command = f"gemini-batch-receiver batches errors {BatchName.read(name).short}"
             click.echo(f"{'reasons':<10}`{command}` shows what failed, and why")
         if replaced:
             click.echo(f"{'replaces':<10}{printable(', '.join(replaced))}")
@@ -116,7 +118,7 @@ def _cost(manifest: Manifest) -> str:
 
 
 def _forms(manifest: Manifest) -> str | None:
-    """The objects of each form, and how many answers could not take it; None where there is raw alone."""
+    """The objects of each form, and the answers without it; None where there is only raw."""
     forms = manifest.forms
     if not isinstance(forms, FormsRecord):
         return None

@@ -4,8 +4,8 @@ import click
 import msgspec
 
 from receiver.batch_names import BatchName
-from receiver.cli.command import command, load_settings
-from receiver.cli.printable import printable
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
 from receiver.outputs.paths import input_name, manifest_name
 from receiver.storage import Storage, open_storage
 from receiver.submissions.records import SubmissionRecords, list_submissions
@@ -32,11 +32,14 @@ class SubmissionRow(msgspec.Struct):
     batches: list[SubmittedBatch]
 
 
-@command("submissions")
+@command("submissions", "", "5d41402abc4b2a76b971")
 @click.argument("submission", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of words.")
+@json_option("a JSON list")
 def submissions(submission: str | None, *, as_json: bool) -> None:
-    """List what `batches submit` sent, or one SUBMISSION by its id: its batches, and which of them are stored."""
+    """List what was submitted, and what of it is stored.
+
+    SUBMISSION is the id of one that `batches submit` or `resubmit` sent.
+    """
     storage = open_storage(load_settings().storage_url)
     rows = [_row(storage, one) for one in list_submissions(storage, submission)]
     if submission is not None and not rows:
@@ -73,12 +76,10 @@ def _describe_batch(batch: SubmittedBatch) -> str:
 
 
 def _describe(row: SubmissionRow) -> str:
-    sent, stored = (
-        sum(one.batch is not None for one in row.batches),
-        sum(one.stored for one in row.batches),
-    )
+    sent = sum(one.batch is not None for one in row.batches)
+    stored = sum(one.stored for one in row.batches)
     count = len(row.batches)
     return printable(
-        f"{row.submission} {row.display_name} ({row.file}, {row.model}): {row.requests:,} requests,"
+        f"{row.display_name} {row.submission} ({row.file}, {row.model}): {row.requests:,} requests,"
         f" {sent} of {count} batches sent, {stored} stored"
     )

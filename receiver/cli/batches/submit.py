@@ -10,9 +10,10 @@ import click
 import msgspec
 
 from receiver.batch_names import BatchName
-from receiver.cli.command import command, load_settings
+from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import project_option, read_project
+from receiver.cli.stored import locate_answers
 from receiver.errors import SettingsError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.outputs.models import model_warnings
@@ -33,18 +34,23 @@ from receiver.submissions.submitter import Callbacks, SentPart, Submitter
 
 SAID = {
     "created": "created {batch}",
-    "found": "found {batch}, which an earlier try had made",
+    "found": "found {batch}, which an earlier call had created",
     "known": "already submitted as {batch}: nothing was sent",
 }
 
 
-@command("submit")
+@command(
+    "submit",
+    "requests.jsonl --model gemini-3.8-flash",
+    "requests.jsonl --model gemini-3.8-flash --dry-run",
+    "texts.jsonl --model gemini-embedding-001 --display-name evening",
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="Model that answers, such as gemini-3.8-flash.")
 @click.option(
     "--embeddings",
     is_flag=True,
-    help="Every request asks for an embedding; an embedding model's name says so too.",
+    help="The requests ask for embeddings. Not needed if the model's name says so.",
 )
 @click.option(
     "--display-name",
@@ -53,32 +59,30 @@ SAID = {
 @click.option(
     "--webhook",
     metavar="URL",
-    help="Where Gemini reports on this batch alone; else registered webhooks do.",
+    help="Where Gemini reports on this batch, in place of the registered webhooks.",
 )
 @click.option(
     "--metadata",
     metavar="JSON",
-    help="User metadata that comes with --webhook's callbacks: a JSON object.",
+    help="A JSON object that comes back with the deliveries to --webhook.",
 )
-@click.option(
-    "--inline", is_flag=True, help="Send the requests in the call itself, for small inputs (19 MB)."
-)
+@click.option("--inline", is_flag=True, help="Send the requests in the call itself; up to 19 MB.")
 @click.option(
     "--max-requests",
     type=click.IntRange(min=1),
-    help="Split the input into batches of so many requests.",
+    help="Split the input into batches of at most so many requests.",
 )
 @project_option
 @click.option(
     "--allow-unknown-fields",
     is_flag=True,
-    help="Send fields that do not fit the API's schema as this version knows it; Gemini judges them.",
+    help="Send fields that are not in the API's schema, as this version knows it.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Check every line, say what would be sent, and send nothing."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of words.")
-def submit(  # noqa: PLR0913 - one parameter an option
+@json_option("a JSON object")
+def submit(  # noqa: PLR0913 - one parameter per option
     file: Path,
     *,
     model: str,
@@ -93,10 +97,10 @@ def submit(  # noqa: PLR0913 - one parameter an option
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Check every request of FILE (JSON lines), and send them to Gemini as one or several batches.
+    """Check the requests of a file, and send them to Gemini.
 
-    The same requests for the same model are never sent twice: run it again after any failure, and it goes on where it
-    stood.
+    FILE has one request per line. The same requests are never sent to the same model twice: run the
+    command again after any failure, and it continues where it stopped.
     """
     request = SubmitRequest(
         project="",
@@ -110,15 +114,15 @@ def submit(  # noqa: PLR0913 - one parameter an option
         allow_unknown_fields=allow_unknown_fields,
     )
     if dry_run:
-        _try_out(file, request, label, as_json=as_json)
+        _dry_run(file, request, label, as_json=as_json)
     else:
         settings = load_settings()
         request = replace(request, project=read_project(settings, label).name)
         send_input(settings, file, request, as_json=as_json)
 
 
-def _try_out(file: Path, request: SubmitRequest, label: str | None, *, as_json: bool) -> None:
-    """A dry run, for which settings are good and not needed."""
+def _dry_run(file: Path, request: SubmitRequest, label: str | None, *, as_json: bool) -> None:
+    """A dry run, which also works without settings."""
     plan = _check(file, request)
     try:
         settings = load_settings()
@@ -140,7 +144,9 @@ def _read_metadata(text: str | None, webhook: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     if webhook is None:
-        raise click.UsageError("--metadata comes with --webhook's callbacks, so it needs --webhook")
+        raise click.UsageError(
+            "--metadata comes with the deliveries to --webhook, so it needs --webhook"
+        )
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError as error:
@@ -158,7 +164,7 @@ def _check(file: Path, request: SubmitRequest) -> SplitInput:
 
 
 def _ask_model(settings: Settings, request: SubmitRequest) -> None:
-    """Raises SubmissionError where Gemini has no such model; says so where nobody could be asked."""
+    """Raises SubmissionError where Gemini has no such model; notes it where it can't be asked."""
     with Gemini(
         settings.base_url, settings.project(request.project).api_key, settings.api_version
     ) as gemini:
@@ -172,33 +178,31 @@ def _say_plan(plan: SplitInput, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(plan))
         return
     for part in plan.parts:
-        click.echo(
-            f"part {part.number}: {part.requests:,} requests from line {part.first_line}, {part.size_bytes:,} bytes"
-        )
+        lines = f"{part.requests:,} requests from line {part.first_line}"
+        click.echo(f"part {part.number}: {lines}, {part.size_bytes:,} bytes")
     batches = "1 batch" if len(plan.parts) == 1 else f"{len(plan.parts)} batches"
     click.echo(f"{plan.requests:,} requests in {batches}; nothing was sent")
+    click.echo("without --dry-run, the same command sends them", err=True)
 
 
 def send_input(
     settings: Settings, file: Path, request: SubmitRequest, *, as_json: bool
 ) -> list[SentPart]:
-    """Check, plan and send; says what became of every part on stdout."""
+    """Check, plan and send; prints what became of each part."""
     storage = open_storage(settings.storage_url)
     plan = _check(file, request)
     draft = draft_submission(file, request, plan)
-    if (
-        SubmissionRecords(storage, draft.id).read_plan() is None
-    ):  # who goes on with a submission has asked before
+    if SubmissionRecords(storage, draft.id).read_plan() is None:  # else it was asked before
         _ask_model(settings, request)
     submission, is_known = settle_submission(storage, file, draft)
     if is_known and len(submission.parts) != len(plan.parts):
-        click.echo(
-            f"it was split into {len(submission.parts)} batches before, and stays so", err=True
-        )
+        earlier = f"it was split into {len(submission.parts)} batches before, and stays so"
+        click.echo(earlier, err=True)
+
     project = settings.project(request.project)
     with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
         sent = [_send(gemini, storage, submission, part, file) for part in submission.parts]
-    _say_sent(submission, sent, as_json=as_json)
+    _say_sent(settings, submission, sent, as_json=as_json)
     return sent
 
 
@@ -212,18 +216,16 @@ def _send(
     ):
         arrived = 0
 
-        def show_uploaded(_part: Part, size_bytes: int) -> None:
+        def on_upload(_part: Part, size_bytes: int) -> None:
             nonlocal arrived
             bar.advance(size_bytes - arrived)
             arrived = size_bytes
 
-        def show_waiting(_part: Part, left_s: float) -> None:
-            made = f"an earlier try may have made the batch of part {part.number}"
-            bar.say(f"{made}: looking for it for {left_s:.0f} s more")
+        def on_wait(_part: Part, left_s: float) -> None:
+            made = f"an earlier call may have created the batch of part {part.number}"
+            bar.print(f"{made}: looking for it for {left_s:.0f} s more")
 
-        sender = Submitter(
-            gemini, storage, submission, file, Callbacks(show_uploaded, show_waiting)
-        )
+        sender = Submitter(gemini, storage, submission, file, Callbacks(on_upload, on_wait))
         try:
             return sender.send(part, Path(folder))
         except SubmissionError as error:
@@ -234,24 +236,25 @@ def _done_so_far(part: Part, submission: Submission) -> str:
     return f"{part.number - 1} of {len(submission.parts)} batches are sent"
 
 
-def _say_sent(submission: Submission, sent: list[SentPart], *, as_json: bool) -> None:
-    project = submission.spec.project
+def _say_sent(
+    settings: Settings, submission: Submission, sent: list[SentPart], *, as_json: bool
+) -> None:
+    batches = [(one, BatchName.read(one.batch, submission.spec.project)) for one in sent]
     if as_json:
         rows = [
-            {
-                "batch": str(BatchName.read(one.batch, project)),
-                "status": one.status,
-                "requests": one.part.requests,
-            }
-            for one in sent
+            {"batch": str(batch), "status": one.status, "requests": one.part.requests}
+            for one, batch in batches
         ]
         click.echo(msgspec.json.encode({"submission": submission.id, "batches": rows}))
         return
-    for one in sent:
-        said = SAID[one.status].format(batch=str(BatchName.read(one.batch, project)))
+
+    for one, batch in batches:
+        said = SAID[one.status].format(batch=batch)
         click.echo(f"{said} ({one.part.requests:,} requests, {submission.name_of(one.part)})")
+        place = locate_answers(settings, settings.template.text, str(batch))
+        click.echo(f"its answers will be in {place}", err=True)
     if all(one.status == "known" for one in sent):
-        click.echo(
-            "to send the same requests once more, and pay for them again, give another --display-name",
-            err=True,
-        )
+        hint = "to send the same requests once more, and pay for them again"
+        click.echo(f"{hint}, give another --display-name", err=True)
+    names = " ".join(batch.short for _, batch in batches)
+    click.echo(f"`gemini-batch-receiver batches watch {names}` waits for them", err=True)

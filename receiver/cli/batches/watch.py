@@ -10,17 +10,15 @@ import click
 import redis
 
 from receiver.batch_names import BatchName
-from receiver.cli.batches.watch_views import View, open_view
-from receiver.cli.batches.watch_words import describe
-from receiver.cli.command import command, load_settings
-from receiver.cli.completion import complete_batch
-from receiver.cli.printable import printable
+from receiver.cli.batch_lookup import complete_batch, find_batches
+from receiver.cli.batches.watch_views import View, describe, open_view
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
 from receiver.cli.projects import (
     choose_projects,
     project_of,
     project_option,
     projects_of,
-    read_name,
 )
 from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
 from receiver.gemini.operations import Unread, is_older
@@ -28,8 +26,11 @@ from receiver.gemini.project_client import ProjectClient, open_clients
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
+from receiver.outputs.paths import batch_folder
 from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
 from receiver.retry import jittered
+from receiver.settings.locations import describe_storage
+from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 
 MAX_PAUSE_S = 300.0
@@ -37,7 +38,7 @@ OLDEST = timedelta(days=3)  # a batch expires after two
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
 
-@command("watch")
+@command("watch", "", "abc def", "evening --until ended --interval 30 --timeout 3600")
 @click.argument("names", metavar="[BATCH]...", nargs=-1, shell_complete=complete_batch)
 @click.option(
     "--until",
@@ -51,7 +52,7 @@ INTERRUPTED = 130  # what a shell expects after Ctrl-C
     type=click.FloatRange(min=0.1),
     default=10,
     show_default=True,
-    help="Seconds between looks.",
+    help="Seconds between checks.",
 )
 @click.option(
     "--timeout",
@@ -59,9 +60,9 @@ INTERRUPTED = 130  # what a shell expects after Ctrl-C
     help="Give up after so many seconds.  [default: never]",
 )
 @project_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a change.")
+@json_option("a JSON object per change")
 @click.pass_context
-def watch_command(  # noqa: PLR0913 - one parameter an option
+def watch_command(  # noqa: PLR0913 - one parameter per option
     ctx: click.Context,
     *,
     names: tuple[str, ...],
@@ -71,68 +72,66 @@ def watch_command(  # noqa: PLR0913 - one parameter an option
     label: str | None,
     as_json: bool,
 ) -> None:
-    """Watch batches, or all unfinished ones, until they are stored.
+    """Wait until batches are stored.
 
-    Exit code 0 when every request of all of them is answered; 1 when one is not, when a batch did not succeed, or time
-    ran out; 130 after Ctrl-C. With `--until ended` Gemini's own counts decide.
+    Without names, waits for all unfinished batches. Exit code 0 when every request of all of them
+    is answered; 1 when one is not, when a batch did not succeed, or when time ran out; 130 after
+    Ctrl-C, which stops only the watching. With `--until ended` Gemini's own counts decide.
     """
     settings = load_settings()
-    wanted = [read_name(settings, name, label) for name in names]
+    wanted = find_batches(settings, names, label, at_gemini=True)
     projects = projects_of(settings, wanted) if wanted else choose_projects(settings, label)
     try:
         with connect(settings.redis_url) as client, open_clients(settings, projects) as asked:
             chosen = dict.fromkeys(wanted or _find_unfinished(asked, client, project_of(label)))
             statuses = {name: BatchStatus(name) for name in chosen}
-            watch = BatchWatch(
-                statuses, asked, open_storage(settings.storage_url), Inbox(client), until
-            )
+            storage = open_storage(settings.storage_url)
+            watch = BatchWatch(statuses, asked, storage, Inbox(client), until)
             with open_view(as_json=as_json) as view:
                 _poll_until_done(watch, _Pace(interval, timeout), view)
     except KeyboardInterrupt:
         click.echo("stopped watching; the batches go on", err=True)
         ctx.exit(INTERRUPTED)
-    if not _conclude(watch):
+    if not _conclude(watch, settings):
         ctx.exit(1)
 
 
 def _find_unfinished(
     projects: Mapping[str, ProjectClient], client: "redis.Redis", project: str | None
 ) -> Iterator[str]:
-    """What has not ended at Gemini, and what has but waits in the inbox."""
+    """What has not ended at Gemini, and what has ended and waits in the inbox."""
     oldest = (datetime.now(UTC) - OLDEST).strftime("%Y-%m-%dT%H:%M:%S")
     for one in projects.values():
         for found in takewhile(lambda batch: not is_older(batch, oldest), one.list()):
             if isinstance(found, Unread):
-                click.echo(
-                    f"{found.name or 'a batch without a name'} can't be read: {found.reason}",
-                    err=True,
-                )
+                name = found.name or "a batch without a name"
+                click.echo(f"{name} can't be read: {found.reason}", err=True)
             elif not found.is_terminal:
                 yield found.name
-    backlog = InboxQueries(client)
+    queries = InboxQueries(client)
     try:
-        owed = [*backlog.names("leased", project), *backlog.names("open", project)]
+        pending = [*queries.names("leased", project), *queries.names("open", project)]
     except InboxUnavailableError as error:
         click.echo(f"{error}: watching only what runs at Gemini", err=True)
         return
-    yield from (name for name in owed if BatchName.read(name).project in projects)
+    yield from (name for name in pending if BatchName.read(name).project in projects)
 
 
 class _Pace:
-    """How long to wait between looks."""
+    """How long to wait between checks."""
 
     def __init__(self, interval_s: float, timeout_s: float | None) -> None:
         self._interval_s = interval_s
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._faults = 0
 
-    def rest(self, fault: ReceiverError | None) -> bool:
+    def wait(self, fault: ReceiverError | None) -> bool:
         """Wait, longer after faults in a row. False when time is over."""
         self._faults = self._faults + 1 if fault else 0
-        asked_s = fault.retry_after_s if isinstance(fault, GeminiError) else None
+        retry_after_s = fault.retry_after_s if isinstance(fault, GeminiError) else None
         longest_s = max(MAX_PAUSE_S, self._interval_s)
         pause_s = jittered(
-            max(min(self._interval_s * 2 ** min(self._faults, 20), longest_s), asked_s or 0)
+            max(min(self._interval_s * 2 ** min(self._faults, 20), longest_s), retry_after_s or 0)
         )
         if self._deadline is None:
             time.sleep(pause_s)
@@ -143,7 +142,7 @@ class _Pace:
 
 
 def _poll_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
-    """Look again and again. What fails at the first look ends it; later it is waited out if that can help."""
+    """Check until all is done. A failure of the first check ends it; later ones are waited out."""
     fault: ReceiverError | None = None
     is_first = True
     while True:
@@ -155,9 +154,9 @@ def _poll_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
             if is_first or error.fault == "batch":
                 raise
             fault = error
-            view.say(str(error))
+            view.print(str(error))
         is_first = False
-        if not watch.open or not pace.rest(fault):
+        if not watch.open or not pace.wait(fault):
             return
 
 
@@ -167,8 +166,8 @@ NOTHING = (
 )
 
 
-def _conclude(watch: BatchWatch) -> bool:
-    """Say what is not well; True when everything is."""
+def _conclude(watch: BatchWatch, settings: Settings) -> bool:
+    """Say what is not well, and where the rest is stored. True when everything is well."""
     statuses = watch.statuses.values()
     for status in watch.open:
         click.echo(f"{status.batch}: not done yet: {describe(status)}", err=True)
@@ -177,6 +176,14 @@ def _conclude(watch: BatchWatch) -> bool:
             click.echo(f"{status.batch}: {printable(reason)}", err=True)
         if status.advice:
             click.echo(f"{status.batch}: {status.advice}", err=True)
+        if status.stored and not status.wrong:
+            click.echo(f"{status.batch}: {_say_where(status.batch, settings)}", err=True)
     well = sum(status.is_done and not status.wrong for status in statuses)
     click.echo(f"{well} of {len(statuses)} batches are well" if statuses else NOTHING, err=True)
     return well == len(statuses)
+
+
+def _say_where(name: str, settings: Settings) -> str:
+    folder = describe_storage(settings.storage_url, batch_folder(name))
+    command = f"gemini-batch-receiver batches show {BatchName.read(name).short}"
+    return f"stored in {folder}; `{command}` says what became of each request"

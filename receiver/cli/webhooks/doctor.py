@@ -1,4 +1,4 @@
-"""`webhooks doctor`: is what Gemini has registered what the project needs?"""
+"""`webhooks doctor`: does Gemini have the webhooks registered that each project needs?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.printable import printable
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
-from receiver.cli.webhooks.options import WebUrl, json_option
+from receiver.cli.webhooks.options import WebUrl
 from receiver.errors import GeminiError
 from receiver.gemini.reachability import find_obstacle
 from receiver.gemini.registered_webhooks import RegisteredWebhook
@@ -40,8 +40,8 @@ class WebhookCheck:
 
 
 @dataclass(frozen=True)
-class _Patient:
-    """A project's webhooks as they are, and as they should be."""
+class _Examination:
+    """What is found about one project's webhooks."""
 
     project: Project
     client: Webhooks
@@ -54,52 +54,54 @@ class _Patient:
         self.found.append(WebhookCheck(*about, problem.detail, problem.advice))
 
 
-@command("doctor")
+@command("doctor", "", "--url https://YOUR-HOST --fix")
 @click.option(
-    "--url", type=WebUrl(), help="Where the web process is; an origin gets the project's path."
+    "--url", type=WebUrl(), help="Where the web process is. Without a path, it gets the project's."
 )
 @click.option(
     "--fix",
     is_flag=True,
-    help="Switch on, add events, put the address right. Secrets stay as they are.",
+    help="Switch on, add events, correct the address. Secrets stay as they are.",
 )
 @project_option
-@json_option
+@json_option("a JSON list")
 @click.pass_context
 def doctor_webhooks(
     ctx: click.Context, *, url: str | None, fix: bool, label: str | None, as_json: bool
 ) -> None:
-    """Compare every project's webhooks with what they should be, and try their addresses.
+    """Compare registered webhooks with what is needed.
 
-    Where the web process is says --url, or PUBLIC_URL; with neither, a webhook is known by its path or its secret.
-    Exit code 1 when something is wrong and was not fixed.
+    Also tries their addresses. --url or PUBLIC_URL says where the web process is; without them, a
+    webhook is recognised by its path or its secret. Exit code 1 when something is wrong and was not
+    fixed.
     """
     settings = load_settings()
     projects = choose_projects(settings, label)
     if url and urlsplit(url).path and len(projects) > 1:
         raise click.UsageError(
-            "--url with a path is one project's webhook endpoint: say which by --project, or leave the path out"
+            "--url with a path is the webhook endpoint of one project: name it with --project, or"
+            " leave the path out"
         )
     results, failures = go_through(
         projects, lambda project: _examine(settings, project, url, fix=fix)
     )
-    found = [finding for findings in results for finding in findings]
+    found = [check for checks in results for check in checks]
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
-        for finding in found:
-            _print(finding)
+        for check in found:
+            _print(check)
     end_with(failures)
-    if any(finding.level == "wrong" for finding in found):
+    if any(check.level == "wrong" for check in found):
         ctx.exit(1)
 
 
-def _print(finding: WebhookCheck) -> None:
-    about = finding.project if finding.webhook is None else f"{finding.project} {finding.webhook}"
-    level = {"wrong": "WRONG"}.get(finding.level, finding.level)
-    click.echo(f"{level:<5} {printable(f'{about}: {finding.detail}')}")
-    if finding.advice:
-        click.echo(f"      {printable(finding.advice)}")
+def _print(check: WebhookCheck) -> None:
+    about = check.project if check.webhook is None else f"{check.project} {check.webhook}"
+    level = {"wrong": "WRONG"}.get(check.level, check.level)
+    click.echo(f"{level:<5} {printable(f'{about}: {check.detail}')}")
+    if check.advice:
+        click.echo(f"      {printable(check.advice)}")
 
 
 def _examine(
@@ -107,65 +109,64 @@ def _examine(
 ) -> Sequence[WebhookCheck]:
     wanted = wanted_webhook(settings, project, url)
     with open_webhooks(settings, project) as client:
-        patient = _Patient(project, client, wanted, fix)
+        examination = _Examination(project, client, wanted, fix)
         registered = list(client.list())
         ours = choose_ours(registered, wanted)
         for problem in find_problems(registered, wanted):
             if problem.webhook not in {one.id for one in ours} or problem.is_note:
-                patient.note(problem, "note" if problem.is_note else "wrong")
+                examination.note(problem, "note" if problem.is_note else "wrong")
         for webhook in ours:
-            _treat(patient, webhook)
-    return patient.found
+            _examine_webhook(examination, webhook)
+    return examination.found
 
 
-def _treat(patient: _Patient, webhook: RegisteredWebhook) -> None:
-    """Judge one webhook of ours, mend what can be mended, and say what is left."""
-    judged = judge_webhook(webhook, patient.wanted)
+def _examine_webhook(examination: _Examination, webhook: RegisteredWebhook) -> None:
+    """Judge one webhook of ours, repair it with --fix, and note what is left."""
+    judged = judge_webhook(webhook, examination.wanted)
     before = [problem for problem in judged if not problem.is_note]
-    obstacle = _find_obstacle(webhook, patient)
+    obstacle = _find_obstacle(webhook, examination)
     if obstacle is not None:
-        patient.note(obstacle, "wrong")
+        examination.note(obstacle, "wrong")
     changes = {name: value for problem in before for name, value in problem.changes.items()}
     if obstacle is not None:
-        changes.pop("state", None)  # it would fail again, and Gemini would switch it off again
-    left, failure = _mend(patient, webhook, changes if patient.fix else {})
+        # Switched on, it would fail again, and Gemini would switch it off again.
+        changes.pop("state", None)
+    left, failure = _repair(examination, webhook, changes if examination.fix else {})
     for problem in before:
         is_left = problem.kind in left
         advice = problem.advice if is_left else problem.afterwards
         advice += f"; --fix failed: {failure}" if failure else ""
-        patient.note(replace(problem, advice=advice), "wrong" if is_left else "fixed")
+        examination.note(replace(problem, advice=advice), "wrong" if is_left else "fixed")
     if not before and obstacle is None:
-        detail = f"{webhook.uri} is {webhook.state}, is told of every event, and answers"
-        patient.found.append(
-            WebhookCheck(patient.project.label, "none", webhook.id, "ok", detail, "")
+        detail = f"{webhook.uri} is {webhook.state}, gets every event, and answers"
+        examination.found.append(
+            WebhookCheck(examination.project.label, "none", webhook.id, "ok", detail, "")
         )
     for problem in judged:
         if problem.is_note:
-            patient.note(problem, "note")
+            examination.note(problem, "note")
 
 
-def _mend(
-    patient: _Patient, webhook: RegisteredWebhook, changes: Mapping[str, object]
+def _repair(
+    examination: _Examination, webhook: RegisteredWebhook, changes: Mapping[str, object]
 ) -> tuple[set[str], GeminiError | None]:
-    """Make these changes. Gives the kinds of what is wrong then, by Gemini's own answer."""
+    """Make these changes. Gives the kinds of problems that are left, by Gemini's answer."""
     failure = None
     try:
-        webhook = patient.client.update(webhook.id, changes) if changes else webhook
+        webhook = examination.client.update(webhook.id, changes) if changes else webhook
     except GeminiError as error:
         failure = error
-    return {problem.kind for problem in judge_webhook(webhook, patient.wanted)}, failure
+    return {problem.kind for problem in judge_webhook(webhook, examination.wanted)}, failure
 
 
-def _find_obstacle(webhook: RegisteredWebhook, patient: _Patient) -> WebhookProblem | None:
-    """Knock where the webhook sends to, or once it is mended will."""
-    is_moved = patient.fix and patient.wanted.url is not None
-    url = patient.wanted.url if is_moved and patient.wanted.url else webhook.uri
-    words = find_obstacle(url, patient.wanted.path)
+def _find_obstacle(webhook: RegisteredWebhook, examination: _Examination) -> WebhookProblem | None:
+    """Try the address that the webhook sends to, or will send to once it is repaired."""
+    is_moved = examination.fix and examination.wanted.url is not None
+    url = examination.wanted.url if is_moved and examination.wanted.url else webhook.uri
+    words = find_obstacle(url, examination.wanted.path)
     if words is None:
         return None
-    advice = (
-        "see that the web process runs, and that what ends TLS before it forwards this path to it"
-    )
+    advice = "see that the web process runs, and that the proxy in front of it forwards this path"
     return WebhookProblem(
         "unreachable", webhook.id, f"{url} is not reachable from here: {words}", advice
     )

@@ -1,4 +1,4 @@
-"""`webhooks create` and `webhooks rotate`: the calls whose answers hold a secret, which Gemini shows once."""
+"""`webhooks create` and `webhooks rotate`, whose secrets Gemini shows only once."""
 
 import time
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from receiver.cli.command import command, load_settings
-from receiver.cli.moments import show_moment
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import show_moment
 from receiver.cli.projects import project_option, read_project
 from receiver.cli.webhooks.env_secrets import find_secrets, put_secrets
-from receiver.cli.webhooks.options import Events, WebUrl, bare, described, json_option
+from receiver.cli.webhooks.options import Events, WebUrl, encode_webhook, plain_id
 from receiver.errors import EnvFileError, GeminiError
 from receiver.gemini.registered_webhooks import (
     BATCH_EVENTS,
@@ -30,15 +30,15 @@ DAY_MS = 24 * 3600 * 1000  # how long Gemini keeps an old secret
 env_file_option = click.option(
     "--env-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the secret to this file of variables, such as .env, instead of printing it.",
+    help="Write the secret to this file, such as .env, instead of printing it.",
 )
 
 
-@command("create")
+@command("create", "--url https://YOUR-HOST --env-file .env")
 @click.option(
     "--url",
     type=WebUrl(),
-    help="Where it sends; an origin gets the project's path.  [default: PUBLIC_URL]",
+    help="Where it sends. Without a path, it gets the project's.  [default: PUBLIC_URL]",
 )
 @click.option(
     "--name",
@@ -50,12 +50,12 @@ env_file_option = click.option(
     "--events",
     type=Events(),
     default=BATCH_EVENTS,
-    help="What it is told of.  [default: all of batches]",
+    help="Events that it sends, separated by commas.  [default: all of batches]",
 )
 @env_file_option
 @project_option
-@json_option
-def create_webhook(  # noqa: PLR0913 - one parameter an option
+@json_option("a JSON object")
+def create_webhook(  # noqa: PLR0913 - one parameter per option
     *,
     url: str | None,
     name: str,
@@ -64,83 +64,86 @@ def create_webhook(  # noqa: PLR0913 - one parameter an option
     label: str | None,
     as_json: bool,
 ) -> None:
-    """Register the web process with Gemini, and keep the secret that its deliveries are signed with.
+    """Register the web process with Gemini.
 
-    Gemini shows a secret once: it is printed on stdout, or written to --env-file and nowhere else. Exit code 1, and
-    nothing is sent, when the address is registered already.
+    Gemini shows the secret that it signs deliveries with only once: it is printed on stdout, or
+    written to --env-file and nowhere else. Exit code 1, and nothing is changed, when the address is
+    registered already.
     """
     settings = load_settings()
     project = read_project(settings, label)
     wanted = wanted_webhook(settings, project, url)
     if wanted.url is None:
         raise click.UsageError(
-            "say where the web process is: --url https://YOUR-HOST, or PUBLIC_URL"
+            "say where the web process is: give --url https://YOUR-HOST, or set PUBLIC_URL"
         )
-    keeper = _Keeper(project, env_file, as_json=as_json)
+    keeper = _SecretKeeper(project, env_file, as_json=as_json)
     keeper.prepare()
     with open_webhooks(settings, project) as client:
         _refuse_second(client, wanted.url, wanted.option)
         try:
             webhook, secret = client.create(wanted.url, events, name)
         except GeminiError as error:
-            raise click.ClickException(
-                f"{error}{_after_create(wanted.option) if is_unsure(error) else ''}"
-            ) from error
+            hint = _advise_after_create(wanted.option) if is_unsure(error) else ""
+            raise click.ClickException(f"{error}{hint}") from error
     keeper.keep(webhook, secret)
 
 
-def _after_create(option: str) -> str:
+def _advise_after_create(option: str) -> str:
     command = "gemini-batch-receiver webhooks"
     return (
         "\nIt may be registered all the same, with a secret that nobody has."
-        f" `{command} list{option}` tells; if so, `{command} rotate` gives it a new secret."
+        f" `{command} list{option}` shows it; if so, `{command} rotate` gives it a new secret."
     )
 
 
 def _refuse_second(client: Webhooks, url: str, option: str) -> None:
-    """Gemini would take a second one, and send everything twice."""
+    """Refuse a second webhook for one address: Gemini would send everything twice."""
     known = next((webhook for webhook in client.list() if is_same_url(webhook.uri, url)), None)
     if known is not None:
         command = "gemini-batch-receiver webhooks"
         raise click.ClickException(
-            f"{url} is registered already, as {known.id} ({known.state}): `{command} rotate {known.id}{option}` gives a"
-            f" new secret, `{command} update {known.id} --state enabled{option}` switches it on"
+            f"{url} is registered already, as {known.id} ({known.state}):"
+            f" `{command} rotate {known.id}{option}` gives a new secret,"
+            f" `{command} update {known.id} --state enabled{option}` switches it on"
         )
 
 
-@command("rotate")
+@command("rotate", "ID --env-file .env", "ID --immediately")
 @click.argument("webhook_id", metavar="ID")
 @click.option(
     "--immediately",
     is_flag=True,
-    help="End the old secrets now: for one that others may have seen.",
+    help="End the old secrets now, if others may have seen them.",
 )
 @env_file_option
 @project_option
-@json_option
+@json_option("a JSON object")
 def rotate_webhook(
     *, webhook_id: str, immediately: bool, env_file: Path | None, label: str | None, as_json: bool
 ) -> None:
-    """Give a webhook a new secret. The old one stays valid beside it for 24 hours, unless it is ended --immediately."""
+    """Give a webhook a new secret.
+
+    The old one stays valid beside it for 24 hours, unless --immediately is given.
+    """
     settings = load_settings()
     project = read_project(settings, label)
-    keeper = _Keeper(project, env_file, as_json=as_json)
+    keeper = _SecretKeeper(project, env_file, as_json=as_json)
     keeper.prepare()
     with open_webhooks(settings, project) as client:
-        webhook = client.get(bare(webhook_id))
+        webhook = client.get(plain_id(webhook_id))
         now_ms = int(time.time() * 1000)
         try:
             secret = client.rotate(webhook.id, immediately=immediately)
         except GeminiError as error:
-            hint = "\nThere may be a new secret that nobody has. Run this again: it gives another one, and harms nothing."
+            hint = "\nThere may be a new secret that nobody has. Run this again for another one."
             raise click.ClickException(f"{error}{hint if is_unsure(error) else ''}") from error
-    keeper.keep(
-        webhook, secret, ended=webhook.secrets if immediately else (), old_end_ms=now_ms + DAY_MS
-    )
+    ended = webhook.secrets if immediately else ()
+    keeper.keep(webhook, secret, ended, now_ms + DAY_MS)
 
 
 @dataclass(frozen=True)
-class _Keeper:
+class _SecretKeeper:
     """Where a new secret goes."""
 
     project: Project
@@ -152,7 +155,7 @@ class _Keeper:
         return self.project.variable(SECRET), self.project.variable(OTHER_SECRET)
 
     def prepare(self) -> None:
-        """Raises EnvFileError where the secret could not be kept: before there is one."""
+        """Raises EnvFileError where the secret could not be kept, before there is one."""
         if self.file is not None:
             find_secrets(read_env_file(self.file), self._names)
             require_writable(self.file)
@@ -164,13 +167,16 @@ class _Keeper:
         ended: Sequence[SigningSecret] = (),
         old_end_ms: int | None = None,
     ) -> None:
-        """Store or print it, and say what to do with it, and with the old ones: have they `ended`, or until when."""
+        """Store or print the secret, and say what to do with it and with the old ones.
+
+        `ended` are old ones that ended; the others end at `old_end_ms`.
+        """
         failure = None
         if self.file is not None:
             try:
                 self._write(self.file, secret, ended)
             except EnvFileError as error:
-                failure = error  # it must be seen once, wherever that is
+                failure = error  # Gemini does not show the secret again, so print it
         stored = None if failure else self.file
         self._show(webhook, secret, stored)
         if failure:
@@ -180,7 +186,7 @@ class _Keeper:
             click.get_current_context().exit(1)
 
     def _write(self, file: Path, secret: Secret, ended: Sequence[SigningSecret]) -> None:
-        """Put the secret first into the file as it is now; what has ended leaves it."""
+        """Put the secret first in the file, and remove from it what has ended."""
         data = read_env_file(file)
         kept = [one for one in find_secrets(data, self._names) if not _is_among(one, ended)]
         write_env_file(file, put_secrets(data, self._names[0], [secret, *kept]))
@@ -193,8 +199,8 @@ class _Keeper:
                 "variable": self._names[0],
                 "env_file": stored and str(stored),
             }
-            document = described(self.project, webhook)
-            del document["secrets"]  # their ends would be those of before a rotation
+            document = encode_webhook(self.project, webhook)
+            del document["secrets"]  # as they were before a rotation
             click.echo(msgspec.json.encode(document | about))
         else:
             click.echo(shown or f"{webhook.id}: its secret is in {stored} as {self._names[0]}")
@@ -208,16 +214,15 @@ class _Keeper:
             more = ", with a comma and the others that it holds after it" if others else ""
             click.echo(f"This secret is not shown again: set {variable} to it{more}.", err=True)
         if ended:
-            click.echo(
-                f"The old one has ended{'' if stored else f': take it out of {variable}'}.",
-                err=True,
-            )
+            remove = "" if stored else f": remove it from {variable}"
+            click.echo(f"The old one has ended{remove}.", err=True)
         elif old_end_ms is not None:
+            end = show_moment(old_end_ms)
             click.echo(
-                f"The old one is valid until {show_moment(old_end_ms)}: take it out of {variable} then.",
-                err=True,
+                f"The old one is valid until {end}: remove it from {variable} then.", err=True
             )
         click.echo("Restart the web process, so that it knows the secret.", err=True)
+        click.echo("Then `gemini-batch-receiver webhooks doctor` checks everything.", err=True)
 
 
 def _is_among(secret: Secret, shown: Sequence[SigningSecret]) -> bool:

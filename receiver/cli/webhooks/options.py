@@ -1,4 +1,4 @@
-"""The group of commands on webhooks, and what they share."""
+"""What the commands on webhooks share: types of options, and how a webhook is shown."""
 
 import re
 from dataclasses import asdict
@@ -6,12 +6,10 @@ from dataclasses import asdict
 import click
 import msgspec
 
-from receiver.cli.printable import printable
+from receiver.cli.output import printable
 from receiver.gemini.registered_webhooks import RegisteredWebhook
 from receiver.settings.projects import Project
 from receiver.settings.web_urls import parse_web_url
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
 
 
 class WebUrl(click.ParamType[str]):
@@ -27,7 +25,7 @@ class WebUrl(click.ParamType[str]):
 
 
 class Events(click.ParamType[tuple[str, ...]]):
-    """Names of events with commas between them."""
+    """Names of events, separated by commas."""
 
     name = "events"
 
@@ -39,23 +37,20 @@ class Events(click.ParamType[tuple[str, ...]]):
         events = tuple(dict.fromkeys(value.split(",")))
         wrong = [event for event in events if not re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", event)]
         if wrong:
-            self.fail(
-                f"{wrong[0]!r} is no event: expected names such as batch.succeeded,batch.failed",
-                param,
-                ctx,
-            )
+            expected = "expected names such as batch.succeeded,batch.failed"
+            self.fail(f"{wrong[0]!r} is not an event: {expected}", param, ctx)
         return events
 
 
-def described(project: Project, webhook: RegisteredWebhook) -> dict[str, object]:
+def encode_webhook(project: Project, webhook: RegisteredWebhook) -> dict[str, object]:
     """A webhook for programs; it holds no secret."""
     return {"project": project.label} | asdict(webhook)
 
 
-def say(project: Project, webhook: RegisteredWebhook, *, as_json: bool) -> None:
+def print_webhook(project: Project, webhook: RegisteredWebhook, *, as_json: bool) -> None:
     """Print all of a webhook."""
     if as_json:
-        click.echo(msgspec.json.encode(described(project, webhook)))
+        click.echo(msgspec.json.encode(encode_webhook(project, webhook)))
         return
     secrets = [
         f"{one.truncated} until {one.expires}" if one.expires else one.truncated
@@ -74,6 +69,6 @@ def say(project: Project, webhook: RegisteredWebhook, *, as_json: bool) -> None:
         click.echo(f"{label:<8}{printable(text)}")
 
 
-def bare(webhook_id: str) -> str:
-    """The id alone, which is what the API takes."""
+def plain_id(webhook_id: str) -> str:
+    """The id without `webhooks/`, as the API takes it."""
     return webhook_id.removeprefix("webhooks/")

@@ -68,6 +68,14 @@ def test_all_is_well(settings: dict[str, str]) -> None:
     )
 
 
+def test_place_of_answers_and_redis_are_named(settings: dict[str, str], tmp_path: Path) -> None:
+    url = settings["REDIS_URL"]
+    said = doctor(settings | {"REDIS_URL": f"{url}?client_name=hunter2"}).stdout
+    assert f"ok    redis: {url} answers and takes writes" in said
+    assert "hunter2" not in said
+    assert f"ok    storage: answers go to {tmp_path}, which writes" in said
+
+
 def test_full_redis_is_wrong(settings: dict[str, str], tmp_path: Path) -> None:
     with running_valkey(tmp_path, "--maxmemory", "1mb") as url:
         result = doctor(settings | {"REDIS_URL": url})
@@ -75,9 +83,7 @@ def test_full_redis_is_wrong(settings: dict[str, str], tmp_path: Path) -> None:
         result.exit_code,
         "WRONG redis: Redis is full and takes no writes" in result.stdout,
     ) == (1, True)
-    unknown = (
-        "WARN  processes: not known: they can't say that they run while Redis takes no writes\n"
-    )
+    unknown = "WARN  processes: not known: they can't report to Redis while it takes no writes\n"
     assert (unknown in result.stdout, "next step" in result.stdout) == (True, False)
 
 
@@ -122,7 +128,8 @@ def test_webhook_that_brings_nothing_is_a_warning(settings: dict[str, str]) -> N
     result = doctor(settings | {f"GEMINI_API_KEY__{project.upper()}": "right-key"})
     (said,) = [line for line in result.stdout.splitlines() if f" webhook: {project}" in line]
     assert said.startswith(
-        f"WARN  webhook: {project}: no webhook is registered for any host's /webhooks/gemini/{project}"
+        f"WARN  webhook: {project}: no webhook is registered for any host's"
+        f" /webhooks/gemini/{project}"
     )
     assert said.endswith("`gemini-batch-receiver webhooks doctor` says what to do")
     assert result.exit_code == 0
@@ -142,7 +149,7 @@ def test_targets_of_notices_are_resolved(settings: dict[str, str]) -> None:
 
 
 def test_versions_are_named(settings: dict[str, str]) -> None:
-    (said,) = [line for line in doctor(settings).stdout.splitlines() if "versions" in line]
+    (said,) = [line for line in doctor(settings).stdout.splitlines() if "versions:" in line]
     ours = "gemini-batch-receiver"
     assert f"{ours} {version(ours)}, rq {version('rq')}" in said
     assert re.search(r"Valkey \d+\.\d+", said)
@@ -196,7 +203,10 @@ def test_clocks_are_compared(sandbox_url: str, offset_s: float) -> None:
 )
 def test_skewed_clock_is_a_warning(settings: dict[str, str], offset_s: int, said: str) -> None:
     """In a process whose clock is off."""
-    program = f"import time; real = time.time; time.time = lambda: real() + {offset_s}; from receiver.cli import main; main()"
+    program = (
+        f"import time; real = time.time; time.time = lambda: real() + {offset_s};"
+        "from receiver.cli import main; main()"
+    )
     argv = [sys.executable, "-c", program, "doctor"]
     done = subprocess.run(
         argv, env=os.environ | settings, capture_output=True, text=True, timeout=30, check=False

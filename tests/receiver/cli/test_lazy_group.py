@@ -34,7 +34,8 @@ def test_start_loads_no_command(arguments: list[str]) -> None:
     code = (
         "import atexit, sys;"
         "from receiver.cli import main;"
-        "ours = lambda: sorted(one for one in sys.modules if one.startswith(('receiver.', 'workers.')));"
+        "packages = ('receiver.', 'workers.');"
+        "ours = lambda: sorted(one for one in sys.modules if one.startswith(packages));"
         "atexit.register(lambda: print(*ours()));"
         f"main({arguments!r})"
     )

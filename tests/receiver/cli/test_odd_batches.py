@@ -78,7 +78,7 @@ def test_others_are_queued_and_the_odd_are_named(place: Place, command: str) -> 
 def test_list_shows_the_odd_as_rows(place: Place) -> None:
     result = place.run("batches", "list")
     assert (result.exit_code, result.stderr) == (0, "7 batches\n")
-    rows = {line.split("  ")[0]: line for line in result.stdout.splitlines()[1:]}
+    rows = {line[30:].split("  ")[0]: line for line in result.stdout.splitlines()[1:]}
     assert (
         "can't be read: batches/elsewhere names a result file that is no file name"
         in rows["batches/elsewhere"]
@@ -129,6 +129,7 @@ def test_expired_history_is_one_line(place: Place) -> None:
     assert result.stderr.splitlines() == [
         "queued batches/alive",
         "12 ended more than 48 hours ago and their results are gone: expired",
+        "`gemini-batch-receiver batches watch` waits until they are stored",
     ]
     assert result.stdout == "13 found, 0 already stored, 1 queued\n"
     assert result.exit_code == 0

@@ -18,7 +18,7 @@ from receiver.telemetry.logs import set_up_logs
 set_up_logs("INFO", "auto")
 with show_progress(sys.argv[1], "bytes", 10_000_000) as bar:
     bar.advance(2_500_000)
-    bar.say("waiting [red]" + sys.argv[1])
+    bar.print("waiting [red]" + sys.argv[1])
     logging.getLogger("receiver").warning("download.broke", extra={"cause": "[red]no"})
     bar.advance(2_500_000)
     if sys.argv[2:]:

@@ -1,4 +1,4 @@
-"""Which project's batches a replay asks for; Gemini's list, Redis and the storage are real beside it."""
+"""Which project's batches a replay asks for. Redis and the storage are real beside the list."""
 
 import json
 from collections.abc import Iterator

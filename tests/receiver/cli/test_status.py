@@ -101,7 +101,7 @@ def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
     assert web.startswith("no web process is running")
     assert due == "1 batch is due and no worker is running: start `gemini-batch-receiver worker`"
     assert buried.startswith(
-        "1 batch is buried: `gemini-batch-receiver events list --state buried` says why"
+        "1 batch is buried: `gemini-batch-receiver inbox list --state buried` says why"
     )
 
 

@@ -108,7 +108,7 @@ def test_events_and_name_are_taken(place: Place) -> None:
         ([], "say where the web process is"),
         (["--url", "http://batches.example.com"], "expected https"),
         (["--url", "https://user@batches.example.com"], "without a user"),
-        (["--url", ORIGIN, "--events", "batch.failed,"], "'' is no event"),
+        (["--url", ORIGIN, "--events", "batch.failed,"], "'' is not an event"),
         (["--url", ORIGIN, "--project", "acme"], "no project is called acme here"),
     ],
 )
@@ -132,7 +132,7 @@ def test_lost_answer_says_how_to_find_out(place: Place) -> None:
         result = place.run("create", "--url", ORIGIN, GEMINI_BASE_URL=gate.url)
         assert (result.exit_code, result.stdout, "Traceback" in result.stderr) == (1, "", False)
         assert (
-            "with a secret that nobody has. `gemini-batch-receiver webhooks list` tells"
+            "with a secret that nobody has. `gemini-batch-receiver webhooks list` shows it"
             in result.stderr
         )
         (webhook,) = place.webhooks.list()
@@ -213,7 +213,7 @@ def test_rotation_keeps_both_in_the_file(place: Place) -> None:
     assert (result.exit_code, "whsec_" in result.output) == (0, False)
     tomorrow = datetime.now(UTC) + timedelta(hours=24)
     said = re.search(
-        r"The old one is valid until (\S+): take it out of GEMINI_WEBHOOK_SECRET then",
+        r"The old one is valid until (\S+): remove it from GEMINI_WEBHOOK_SECRET then",
         result.stderr,
     )
     assert said is not None

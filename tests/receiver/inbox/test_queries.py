@@ -8,7 +8,7 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.inbox.entries import State
-from receiver.inbox.entry_fields import Summary
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.ledger import BURIED_TTL_S, DONE_TTL_S, Arrival, Inbox, Lease
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import BURIED, DONE, DUE, ENTRY, connect
@@ -51,6 +51,31 @@ def test_listing_is_cut_and_counted(client: "redis.Redis") -> None:
 def test_unsettled_are_owed_or_buried(client: "redis.Redis") -> None:
     fill(client)
     assert InboxQueries(client).unsettled() == {"batches/open", "batches/leased", "batches/buried"}
+
+
+def test_batches_are_found_by_display_name(client: "redis.Redis") -> None:
+    fill(client)
+    inbox = Inbox(client)
+    inbox.finish(claimed(inbox, "batches/stored"), Summary(display_name="night"))
+    inbox.finish(claimed(inbox, "acme/batches/stored"), Summary(display_name="night"))
+    running = claimed(inbox, "batches/running")
+    inbox.renew(running, progress=JobProgress(stage="ask", display_name="night"))
+    queries = InboxQueries(client)
+    assert set(queries.called("night")) == {
+        "batches/stored",
+        "acme/batches/stored",
+        "batches/running",
+    }
+    assert queries.called("night", "acme") == ["acme/batches/stored"]
+    assert queries.called("day") == []
+
+
+def test_entries_that_cannot_be_read_are_known(client: "redis.Redis") -> None:
+    client.set(f"{ENTRY}batches/foreign", "x")
+    fill(client)
+    queries = InboxQueries(client)
+    names = ["batches/open", "batches/foreign", "batches/other"]
+    assert [queries.knows(name) for name in names] == [True, True, False]
 
 
 def test_purged_batches_are_forgotten(client: "redis.Redis") -> None:

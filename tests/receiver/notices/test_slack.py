@@ -94,7 +94,7 @@ def test_buried_batch_says_how_to_go_on() -> None:
     assert text.splitlines() == [
         "Batch `batches/b1` of project `acme`: *:warning: buried*",
         "After 5 attempts: `no such file`",
-        "Try again: `gemini-batch-receiver events retry acme/batches/b1`",
+        "Try again: `gemini-batch-receiver inbox retry acme/batches/b1`",
     ]
 
 

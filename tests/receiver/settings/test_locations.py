@@ -27,3 +27,17 @@ def test_folder_is_shown_with_its_whole_path(
 
 def test_bucket_is_shown_without_credentials() -> None:
     assert describe_storage("s3://user:secret@bucket/a/b?token=x#y") == "s3://bucket/a/b"
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "place"),
+    [
+        ("file:/data/out%20puts", "", "/data/out puts"),
+        ("file:///data", "abc/_manifest.json", "/data/abc/_manifest.json"),
+        ("s3://bucket", "", "s3://bucket"),
+        ("s3://bucket/prefix/", "abc", "s3://bucket/prefix/abc"),
+        ("az://user:secret@container/prefix?token=secret", "abc", "az://container/prefix/abc"),
+    ],
+)
+def test_place_below_the_storage_is_shown(url: str, name: str, place: str) -> None:
+    assert describe_storage(url, name) == place

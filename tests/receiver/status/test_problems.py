@@ -46,7 +46,7 @@ def test_nothing_wrong_and_nothing_unknown_is_well() -> None:
 def test_problems_are_counted_and_come_with_a_command() -> None:
     found = judge(replace(WELL, buried=1, notices=OutboxStatus(0, 2, None)))
     buried, dead = found.needs
-    assert buried.startswith("1 batch is buried: `gemini-batch-receiver events list")
+    assert buried.startswith("1 batch is buried: `gemini-batch-receiver inbox list")
     assert dead.startswith("2 notices are dead: `gemini-batch-receiver notices list --dead`")
     assert found.headline == "2 problems need attention"
     assert judge(replace(WELL, buried=1)).headline == "1 problem needs attention"

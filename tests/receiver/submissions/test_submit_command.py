@@ -42,7 +42,7 @@ def test_submission_tells_how_far_it_is(gate: Gate, source: Path) -> None:
     )
     assert done.stdout.splitlines() == [
         (
-            f"{mark.parent.name} half done (requests.jsonl, {MODEL}):"
+            f"half done {mark.parent.name} (requests.jsonl, {MODEL}):"
             " 5 requests, 1 of 2 batches sent, 1 stored"
         ),
         (
@@ -58,6 +58,25 @@ def test_submission_tells_how_far_it_is(gate: Gate, source: Path) -> None:
     )
     assert [one["batch"] for one in rows[0]["batches"]] == [first.batch, None]
     assert submit(gate, source, max_requests=3, display_name="half done")[1].batch == second.batch
+
+
+def test_place_of_the_answers_and_the_next_command_are_named(gate: Gate, source: Path) -> None:
+    environ = settings(gate, source) | {"OUTPUT_TEMPLATE": "answers/{batch}/{key}.json"}
+
+    def run(*options: str) -> "subprocess.CompletedProcess[str]":
+        argv = [sys.executable, "-m", "workers", *command(source), *options]
+        return subprocess.run(
+            argv, env=environ, capture_output=True, text=True, timeout=60, check=True
+        )
+
+    dry = run("--dry-run").stderr
+    assert "without --dry-run, the same command sends them\n" in dry
+    sent = run()
+    batch_id = sent.stdout.split()[1].removeprefix("batches/")
+    folder = source.parent / "outputs" / "answers" / batch_id
+    assert f"its answers will be in {folder}/{{key}}.json\n" in sent.stderr
+    watch = f"`gemini-batch-receiver batches watch {batch_id}` waits for them\n"
+    assert sent.stderr.endswith(watch)
 
 
 def test_two_at_once_make_one_batch(gate: Gate, source: Path) -> None:

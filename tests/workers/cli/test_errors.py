@@ -66,7 +66,7 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
             "    2  error      8 RESOURCE_EXHAUSTED    it broke",
             "    1  blocked",
             "    1  truncated",
-            "    1  error      429 RESOURCE_EXHAUSTED  slow?down",
+            "    1  error      429 RESOURCE_EXHAUSTED  slow down",
             "    1  malformed  json                    the line is JSON, but not an object",
             "    1  duplicate  STOP",
             "    1  unkeyed",
@@ -76,15 +76,21 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
             '   3  "de-\\"3\\""    error      8 RESOURCE_EXHAUSTED    it broke',
             '   4  "de-blocked"  blocked    SAFETY                  no',
             '   5  "de-cut"      truncated  MAX_TOKENS',
-            '   6  "de-quota"    error      429 RESOURCE_EXHAUSTED  slow?down',
-            "   7                malformed  json                    the line is JSON, but not an object",
+            '   6  "de-quota"    error      429 RESOURCE_EXHAUSTED  slow down',
+            (
+                "   7                malformed  json"
+                "                    the line is JSON, but not an object"
+            ),
             '   8  "de-1"        duplicate  STOP',
             "   9                unkeyed    STOP",
         ],
     )
     assert result.stderr.splitlines() == [
         "1 requests have no result at all: see `batches show`",
-        "`gemini-batch-receiver resubmit b1 --input FILE` sends again what is worth it, out of its input",
+        (
+            "`gemini-batch-receiver resubmit b1 --input FILE` sends again what is worth it,"
+            " out of its input"
+        ),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.cli.entry_lines import entry_lines
+from receiver.cli.inbox import entry_lines
 from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import DUE, ENTRY, METRICS

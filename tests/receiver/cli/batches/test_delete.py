@@ -19,7 +19,7 @@ from tests.running import CLIENT, HEADERS, ready_batch, submit_file, submit_inli
 from tests.waiting import eventually
 
 REQUEST = b'{"key": "k", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}\n'
-NOTE = "result files can't be deleted: Gemini drops them by itself, and does not say when\n"
+NOTE = "result files can't be deleted: Gemini deletes them itself, and does not say when\n"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def test_stored_batch_is_deleted_with_its_input(place: Place) -> None:
     )
     assert result.stderr == NOTE
     assert (place.ask(batch).status_code, place.ask(file).status_code) == (404, 403)
-    assert place.run("delete", batch, "--yes").stdout == f"{batch}: Gemini has it no more\n"
+    assert place.run("delete", batch, "--yes").stdout == f"{batch}: it was deleted before\n"
 
 
 def test_batch_that_is_not_stored_stays(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""What `batches list` shows of Gemini's list; the list is served over HTTP and the storage is a folder."""
+"""What `batches list` shows of a list served over HTTP, beside a real folder."""
 
 import json
 from collections.abc import Iterator
@@ -58,6 +58,7 @@ def test_table_says_what_there_is(place: Place) -> None:
     result = place.list()
     head, first, second = result.stdout.splitlines()
     assert head.split() == [
+        "name",
         "batch",
         "state",
         "created",
@@ -66,10 +67,10 @@ def test_table_says_what_there_is(place: Place) -> None:
         "all",
         "stored",
         "model",
-        "name",
     ]
-    assert first.split()[:2] == ["batches/a", "RUNNING"]
-    assert first.split()[3:] == ["90", "5", "100", "no", "gemini-3.5-flash", "night??[2J"]
+    assert first.split()[:3] == ["night", "?[2J", "batches/a"]
+    assert first.split()[3] == "RUNNING"
+    assert first.split()[5:] == ["90", "5", "100", "no", "gemini-3.5-flash"]
     assert second.split()[3:] == ["0", "0", "?", "its", "manifest", "can't", "be", "read"]
     assert (result.exit_code, result.stderr) == (0, "2 batches\n")
 

@@ -1,4 +1,4 @@
-"""How `batches watch` ends, and what it asks; Gemini's list is served over HTTP, Redis and the storage are real."""
+"""How `batches watch` ends, and what it asks. Only Gemini is a stand-in, over HTTP."""
 
 import json
 import threading
@@ -65,7 +65,13 @@ def test_stored_batch_ends_the_watch(place: Place) -> None:
     """Gemini may have forgotten it."""
     place.store("a")
     result = place.watch("a")
-    assert (result.exit_code, result.stderr) == (0, "1 of 1 batches are well\n")
+    where, counts = result.stderr.splitlines()
+    assert result.exit_code == 0
+    assert counts == "1 of 1 batches are well"
+    folder = place.storage.root / "a"
+    assert where.startswith(
+        f"batches/a: stored in {folder}; `gemini-batch-receiver batches show a`"
+    )
     assert result.stdout.endswith("  batches/a  SUCCEEDED 2/2, stored\n")
     assert place.listing.calls == 0
 
@@ -139,7 +145,7 @@ def test_ended_batch_is_waited_for_until_stored(place: Place) -> None:
 
 def test_gemini_is_not_asked_of_what_has_ended(place: Place) -> None:
     place.listing.add("a")
-    result = place.watch("a", "--timeout", "0.5")
+    result = place.watch("batches/a", "--timeout", "0.5")
     assert result.stdout.endswith("  batches/a  SUCCEEDED 0/?, not stored yet\n")
     assert (result.exit_code, len(result.stdout.splitlines()), place.listing.calls) == (1, 1, 1)
 
@@ -172,7 +178,7 @@ def test_buried_batch_is_not_waited_for(place: Place) -> None:
     result = place.watch("a")
     assert result.exit_code == 1
     assert (
-        "batches/a: it is buried: no such file; `gemini-batch-receiver events retry batches/a`"
+        "batches/a: it is buried: no such file; `gemini-batch-receiver inbox retry batches/a`"
         in result.stderr
     )
 
@@ -197,7 +203,7 @@ def test_faults_are_waited_out(place: Place) -> None:
 
     ender = threading.Thread(target=end_later)
     ender.start()
-    result = place.watch("a", "--until", "ended")
+    result = place.watch("batches/a", "--until", "ended")
     ender.join()
     assert (result.exit_code, result.stderr.count("503 UNAVAILABLE")) == (0, 2)
 
@@ -205,7 +211,7 @@ def test_faults_are_waited_out(place: Place) -> None:
 def test_fault_at_the_first_look_ends_it(place: Place) -> None:
     place.listing.add("a", "RUNNING")
     place.listing.faults = {1}
-    result = place.watch("a")
+    result = place.watch("batches/a")
     assert (result.exit_code, "Error: Gemini did not give batches/a (503" in result.stderr) == (
         1,
         True,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -25,7 +26,7 @@ def client(redis_url: str) -> "Iterator[redis.Redis]":
 
 def run(redis_url: str, *args: str) -> Result:
     return CliRunner().invoke(
-        main, ["events", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url}
+        main, ["inbox", *args], env={"GEMINI_API_KEY": "k", "REDIS_URL": redis_url}
     )
 
 
@@ -66,16 +67,16 @@ def test_deliveries_are_listed_with_verdicts(client: "redis.Redis", redis_url: s
     book = DeliveryLog(client)
     book.add(RejectedDelivery("refused", ":msg_\x1b[31m", cause="no signature fits"))
     book.flush()
-    result = run(redis_url, "list", "--deliveries")
+    result = run(redis_url, "deliveries")
     assert sorted(line.split()[1] for line in result.stdout.splitlines()[1:]) == [
         "accepted",
         "known",
         "refused",
     ]
     assert "\x1b" not in result.stdout
-    found = json.loads(run(redis_url, "list", "--deliveries", "--json").stdout)
+    found = json.loads(run(redis_url, "deliveries", "--json").stdout)
     assert sorted(one["verdict"] for one in found) == ["accepted", "known", "refused"]
-    assert len(run(redis_url, "list", "--deliveries", "--limit", "2").stdout.splitlines()) == 3
+    assert len(run(redis_url, "deliveries", "--limit", "2").stdout.splitlines()) == 3
 
 
 @pytest.mark.usefixtures("client")
@@ -157,7 +158,9 @@ def test_retry_takes_all_buried(client: "redis.Redis", redis_url: str) -> None:
 def test_bury_takes_what_is_owed(client: "redis.Redis", redis_url: str) -> None:
     result = run(redis_url, "bury", "open", "leased", "done", "--cause", "wrong prompt")
     assert (result.exit_code, result.stdout) == (1, "2 of 3 buried\n")
-    assert result.stderr == "batches/done has ended, was buried by hand or is not known\n"
+    hint, refusal = result.stderr.splitlines()
+    assert hint == "`gemini-batch-receiver inbox retry` opens them again"
+    assert refusal == "batches/done has ended, was buried by hand or is not known"
     entries = Inbox(client).entries(["batches/open", "batches/leased", "batches/done"])
     assert [entry.state for entry in entries.values()] == ["buried", "buried", "done"]
     assert entries["batches/leased"].cause == "wrong prompt"
@@ -232,13 +235,13 @@ def test_projects_are_listed_apart(redis_url: str) -> None:
 
 @pytest.mark.usefixtures("two_projects")
 def test_deliveries_name_their_project(redis_url: str) -> None:
-    found = json.loads(run(redis_url, "list", "--deliveries", "--json").stdout)
+    found = json.loads(run(redis_url, "deliveries", "--json").stdout)
     assert {(one["project"], one["scheme"], one["delivery_id"]) for one in found} == {
         ("acme", "v1", "msg_a"),
         ("", "v1", "msg_d"),
         ("acme", "", "msg_x"),
     }
-    shown = run(redis_url, "list", "--deliveries", "--project", "acme").stdout
+    shown = run(redis_url, "deliveries", "--project", "acme").stdout
     assert ACME in shown
     assert "acme: no signature matches" in shown
     assert "msg_d" not in shown
@@ -263,3 +266,40 @@ def test_causes_move_no_cursor(client: "redis.Redis", redis_url: str) -> None:
         shown = run(redis_url, *command).stdout
         assert "2Jb" in shown
         assert not {"\x08", "\x9b"} & set(shown)
+
+
+@pytest.mark.usefixtures("two_projects")
+def test_former_names_still_work(redis_url: str) -> None:
+    def run_former(*args: str) -> Result:
+        env = {"GEMINI_API_KEY": "k", "REDIS_URL": redis_url}
+        return CliRunner().invoke(main, ["events", *args], env=env)
+
+    for args in (["list"], ["show", "buried"]):
+        assert run_former(*args).stdout == run(redis_url, *args).stdout
+    former = run_former("list", "--deliveries", "--project", "acme", "--json").stdout
+    assert former == run(redis_url, "deliveries", "--project", "acme", "--json").stdout
+    assert len(json.loads(former)) == 2
+    assert "events" not in CliRunner().invoke(main, ["--help"]).stdout.split()
+
+
+def test_names_are_listed_before_ids(client: "redis.Redis", redis_url: str) -> None:
+    inbox = Inbox(client)
+    inbox.accept([Arrival("batches/new", "batch.succeeded", "static")])
+    lease = inbox.claim("batches/new")
+    assert lease is not None
+    inbox.finish(lease, Summary(display_name="night \x1b[2J" + "x" * 50, outcomes={"ok": 3}))
+    head, *rows = run(redis_url, "list").stdout.splitlines()
+    assert head.split()[:2] == ["name", "batch"]
+    (row,) = [row for row in rows if "batches/new" in row]
+    assert row.startswith(f"night ?[2J{'x' * 29}…  batches/new ")
+
+
+def test_stored_batch_says_where_it_is(
+    client: "redis.Redis", redis_url: str, tmp_path: Path
+) -> None:
+    assert client.exists("gbr:entry:batches/done")
+    env = {"GEMINI_API_KEY": "k", "REDIS_URL": redis_url, "STORAGE_URL": tmp_path.as_uri()}
+    shown = CliRunner().invoke(main, ["inbox", "show", "batches/done"], env=env).stdout
+    assert f"folder    {tmp_path / 'done'}" in shown.splitlines()
+    shown = CliRunner().invoke(main, ["inbox", "show", "batches/buried"], env=env).stdout
+    assert "folder" not in shown
