@@ -141,7 +141,7 @@ def test_no_process_starts_on_an_evicting_redis(tmp_path: Path, command: str) ->
             "REDIS_URL": url,
             "STORAGE_URL": (tmp_path / "out").as_uri(),
         }
-        environ |= {"GEMINI_BASE_URL": nowhere}
+        environ |= {"GEMINI_BASE_URL": nowhere, "PORT": str(allocate_port())}
         result = subprocess.run(
             [sys.executable, "-m", "workers", command],
             env=os.environ | environ,
