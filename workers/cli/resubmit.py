@@ -49,8 +49,8 @@ def resubmit(  # noqa: PLR0913 - one parameter per option
     """Send failed and missing requests of a batch again.
 
     They become a new batch that is linked to the stored one. Only what may succeed is sent:
-    temporary errors, truncated answers and requests without a result. Running it twice sends
-    nothing twice, as with `batches submit`.
+    temporary errors, empty answers and requests without a result. Running it twice sends nothing
+    twice, as with `batches submit`.
     """
     settings = load_settings()
     chosen_batch = BatchName.read(find_batch(settings, batch, label))
