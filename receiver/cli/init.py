@@ -10,7 +10,7 @@ import click
 
 from receiver.cli.command import command
 from receiver.cli.env_file import loaded_environment
-from receiver.cli.init_questions import Question, plan_questions
+from receiver.cli.init_questions import BASE_URL, Question, find_base_url, plan_questions
 from receiver.errors import EnvFileError, ReceiverError, SettingsError
 from receiver.settings.dotenv_loading import DEFAULT_FILE, Loaded
 from receiver.settings.env_example import make_example
@@ -46,9 +46,9 @@ def init(  # noqa: PLR0913 - one parameter an option
     """Ask for the settings of a first start, and write .env.
 
     Each answer is tried. On a terminal it asks for what no option gives; elsewhere what is in the
-    file stays, and the rest has its default. The file becomes readable for its owner alone, and its
-    other lines stay as they are. A value that is there is replaced only after a yes, or with
-    --replace.
+    file stays, and the rest has its default. GEMINI_BASE_URL is written as it is set. The file
+    becomes readable for its owner alone, and its other lines stay as they are. A value that is
+    there is replaced only after a yes, or with --replace.
     """
     if example:
         click.echo(make_example(), nl=False)
@@ -66,7 +66,10 @@ def init(  # noqa: PLR0913 - one parameter an option
     held = _read_held(file)
     asker = _Asker(file, held, given, is_checked=not no_checks, may_replace=replace)
     asker.require_options()
+    base_url = held.get(BASE_URL) or find_base_url()
     answers = {question.variable: asker.answer(question) for question in asker.questions}
+    if base_url:
+        answers[BASE_URL] = base_url
     changes = {name: value for name, value in answers.items() if value != held.get(name, "")}
     _write(file, changes)
     click.echo(f"{file}: {', '.join(changes) or 'nothing'} written, readable for you alone")
@@ -85,7 +88,7 @@ def _require_file(loaded: Loaded) -> Path:
 def _read_held(file: Path) -> Mapping[str, str]:
     """What the file sets our variables to. Raises EnvFileError where it is not clear."""
     data, held = read_env_file(file), dict[str, str]()
-    for name in (question.variable for question in plan_questions()):
+    for name in (*(question.variable for question in plan_questions()), BASE_URL):
         values = [value for value, _ in find_values(data, name)]
         if len(values) > 1:
             raise EnvFileError(f"{file} sets {name} {len(values)} times: leave one line of it")

@@ -17,6 +17,7 @@ from receiver.settings.web_urls import parse_origin
 from receiver.storage import open_storage
 from receiver.storage.probe import probe_storage
 
+BASE_URL = "GEMINI_BASE_URL"
 DEFAULTS = {field: one.unset for field, one in variables_of(Settings).items()}
 
 
@@ -84,8 +85,14 @@ def _parse_redis(text: str) -> str:
     return str(values["redis_url"])
 
 
+def find_base_url() -> str:
+    """Where the key is tried, if that is not the usual address; else empty. Raises SettingsError."""
+    address = str(_read(os.environ, BASE_URL)["base_url"])
+    return "" if address == DEFAULTS["base_url"] else address
+
+
 def _check_key(key: str) -> None:
-    values = _read(os.environ, "GEMINI_BASE_URL", "GEMINI_API_VERSION")
+    values = _read(os.environ, BASE_URL, "GEMINI_API_VERSION")
     with Gemini(values["base_url"], key, values["api_version"]) as gemini:
         gemini.measure_clock_offset_s()
 

@@ -148,7 +148,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
         try:
             checked = msgspec.convert({**msgspec.to_builtins(self), **changes}, Faults)
         except msgspec.ValidationError as error:
-            raise ApiError(400, f"No such fault: {error}") from error
+            raise ApiError(400, f"These faults cannot be set: {error}") from error
         for name in Faults.__struct_fields__:
             setattr(self, name, getattr(checked, name))
 

@@ -62,10 +62,14 @@ def test_script_gets_a_file_that_works(place: Place, redis_url: str) -> None:
         "GEMINI_API_KEY": KEY,
         "REDIS_URL": redis_url,
         "STORAGE_URL": "file:outputs",
+        "GEMINI_BASE_URL": place.environ["GEMINI_BASE_URL"],
     }
     assert stat.S_IMODE(place.file.stat().st_mode) == 0o600
     assert KEY not in result.stdout
-    assert f"{place.file}: GEMINI_API_KEY, REDIS_URL, STORAGE_URL written" in result.stdout
+    assert (
+        f"{place.file}: GEMINI_API_KEY, REDIS_URL, STORAGE_URL, GEMINI_BASE_URL written"
+        in result.stdout
+    )
     assert "\n  gemini-batch-receiver up\n  gemini-batch-receiver doctor\n" in result.stdout
 
 
@@ -131,8 +135,27 @@ def test_key_is_tried(place: Place) -> None:
     assert untried.returncode == 0
 
 
+def test_place_where_the_key_is_tried_is_kept(place: Place) -> None:
+    """So that the next command asks the same Gemini; the usual place is not written."""
+    usual = "https://generativelanguage.googleapis.com"
+    place.run("--api-key", KEY, "--no-checks", GEMINI_BASE_URL=f"{usual}/")
+    assert "GEMINI_BASE_URL" not in place.held()
+    place.run("--api-key", KEY)
+    assert place.held()["GEMINI_BASE_URL"] == place.environ["GEMINI_BASE_URL"]
+    other = place.run("--api-key", KEY, "--no-checks", GEMINI_BASE_URL="http://127.0.0.1:9")
+    assert place.held()["GEMINI_BASE_URL"] == place.environ["GEMINI_BASE_URL"]
+    assert "GEMINI_BASE_URL is set in the environment too" in other.stderr
+
+
+def test_wrong_place_of_gemini_is_refused(place: Place) -> None:
+    result = place.run("--api-key", KEY, "--no-checks", GEMINI_BASE_URL="http://example.com")
+    assert (result.returncode, "GEMINI_BASE_URL: expected https" in result.stderr) == (1, True)
+    assert not place.file.exists()
+
+
 def test_held_values_stay(place: Place) -> None:
     text = (
+        f"GEMINI_BASE_URL={place.environ['GEMINI_BASE_URL']}\n"
         "# mine\nGEMINI_API_KEY=right-key # of last year\nexport OTHER='a b'\n"
         "PUBLIC_URL=https://a.example\n"
     )
@@ -232,6 +255,7 @@ def test_person_is_asked_again_until_it_works(place: Place, redis_url: str) -> N
         "REDIS_URL": redis_url,
         "STORAGE_URL": "file:outputs",
         "PUBLIC_URL": public_url,
+        "GEMINI_BASE_URL": place.environ["GEMINI_BASE_URL"],
     }
 
 
@@ -248,4 +272,5 @@ def test_person_is_asked_before_a_value_goes(place: Place) -> None:
         "GEMINI_API_KEY": KEY,
         "PUBLIC_URL": "https://b.example",
         "STORAGE_URL": "file:x",
+        "GEMINI_BASE_URL": place.environ["GEMINI_BASE_URL"],
     }

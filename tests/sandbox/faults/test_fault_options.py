@@ -1,8 +1,11 @@
 """Every fault is an option of `serve`, a member of the admin route, and a row of its page."""
 
+import json
+import re
 from collections.abc import Callable
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -24,6 +27,19 @@ def test_fault_is_in_help_and_pages(fault: FaultOption) -> None:
     assert f"  {fault.flag} " in HELP.partition("Faults:")[2]
     written = f"{fault.flag} {fault.form}".replace("|", "\\|")
     assert f"| `{written}` | {fault.meaning} |" in section("## Test your own receiver")
+
+
+def test_objects_of_the_page_can_be_set() -> None:
+    table = section("### Faults").partition("| faults | object |\n|---|---|\n")[2]
+    faults, shown = Faults(), set[str]()
+    for row in table.partition("\n\n")[0].splitlines():
+        _, names, written, _ = row.split("|")
+        value = json.loads(written.strip().strip("`"))
+        for name in re.findall(r"\w+", names):
+            faults.set({name: value})
+            assert msgspec.to_builtins(getattr(faults, name)) == value
+            shown.add(name)
+    assert shown == {name for name, option in FAULT_OPTIONS.items() if "[," in option.form}
 
 
 def test_options_are_read_as_the_route_reads_them() -> None:
