@@ -1,5 +1,6 @@
 """`webhooks create` and `webhooks rotate`, whose secrets Gemini shows only once."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from receiver.cli.webhooks.options import Events, WebUrl, encode_webhook, plain_
 from receiver.errors import EnvFileError, GeminiError
 from receiver.gemini.registered_webhooks import (
     BATCH_EVENTS,
+    ENABLED,
     RegisteredWebhook,
     SigningSecret,
 )
@@ -80,7 +82,7 @@ def create_webhook(  # noqa: PLR0913 - one parameter per option
     keeper = _SecretKeeper(project, env_file, as_json=as_json)
     keeper.prepare()
     with open_webhooks(settings, project) as client:
-        _refuse_second(client, wanted.url, wanted.option)
+        _refuse_second(client, wanted.url, wanted.option, env_file)
         try:
             webhook, secret = client.create(wanted.url, events, name)
         except GeminiError as error:
@@ -97,15 +99,17 @@ def _advise_after_create(option: str) -> str:
     )
 
 
-def _refuse_second(client: Webhooks, url: str, option: str) -> None:
+def _refuse_second(client: Webhooks, url: str, option: str, env_file: Path | None) -> None:
     """Refuse a second webhook for one address: Gemini would send everything twice."""
     known = next((webhook for webhook in client.list() if is_same_url(webhook.uri, url)), None)
     if known is not None:
         command = "gemini-batch-receiver webhooks"
+        into = "" if env_file is None else f" --env-file {shlex.quote(str(env_file))}"
+        advice = f"`{command} rotate {known.id}{option}{into}` gives a new secret if it is lost"
+        if known.state != ENABLED:
+            advice += f", `{command} update {known.id} --state enabled{option}` switches it on"
         raise click.ClickException(
-            f"{url} is registered already, as {known.id} ({known.state}):"
-            f" `{command} rotate {known.id}{option}` gives a new secret,"
-            f" `{command} update {known.id} --state enabled{option}` switches it on"
+            f"{url} is registered already, as {known.id} ({known.state}): {advice}"
         )
 
 
@@ -171,25 +175,29 @@ class _SecretKeeper:
 
         `ended` are old ones that ended; the others end at `old_end_ms`.
         """
-        failure = None
+        failure, held = None, list(self.project.secrets)
         if self.file is not None:
             try:
-                self._write(self.file, secret, ended)
+                held += self._write(self.file, secret, ended)
             except EnvFileError as error:
                 failure = error  # Gemini does not show the secret again, so print it
         stored = None if failure else self.file
         self._show(webhook, secret, stored)
         if failure:
             click.echo(f"Error: {failure}; the secret is on stdout instead", err=True)
-        self._advise(stored, ended, old_end_ms)
+        is_old_held = any(
+            shown.may_be(one) is not False for shown in webhook.secrets for one in held
+        )
+        self._advise(stored, ended, old_end_ms, is_old_held=is_old_held)
         if failure:
             click.get_current_context().exit(1)
 
-    def _write(self, file: Path, secret: Secret, ended: Sequence[SigningSecret]) -> None:
-        """Put the secret first in the file, and remove from it what has ended."""
+    def _write(self, file: Path, secret: Secret, ended: Sequence[SigningSecret]) -> list[Secret]:
+        """Put the secret first in the file, and remove what has ended. Gives the others there."""
         data = read_env_file(file)
         kept = [one for one in find_secrets(data, self._names) if not _is_among(one, ended)]
         write_env_file(file, put_secrets(data, self._names[0], [secret, *kept]))
+        return kept
 
     def _show(self, webhook: RegisteredWebhook, secret: Secret, stored: Path | None) -> None:
         shown = secret.show() if stored is None else None
@@ -206,7 +214,12 @@ class _SecretKeeper:
             click.echo(shown or f"{webhook.id}: its secret is in {stored} as {self._names[0]}")
 
     def _advise(
-        self, stored: Path | None, ended: Sequence[SigningSecret], old_end_ms: int | None
+        self,
+        stored: Path | None,
+        ended: Sequence[SigningSecret],
+        old_end_ms: int | None,
+        *,
+        is_old_held: bool,
     ) -> None:
         variable = self._names[0]
         if stored is None:
@@ -217,10 +230,8 @@ class _SecretKeeper:
             remove = "" if stored else f": remove it from {variable}"
             click.echo(f"The old one has ended{remove}.", err=True)
         elif old_end_ms is not None:
-            end = show_moment(old_end_ms)
-            click.echo(
-                f"The old one is valid until {end}: remove it from {variable} then.", err=True
-            )
+            remove = f": remove it from {variable} then" if is_old_held else ""
+            click.echo(f"The old one is valid until {show_moment(old_end_ms)}{remove}.", err=True)
         click.echo("Restart the web process, so that it knows the secret.", err=True)
         click.echo("Then `gemini-batch-receiver webhooks doctor` checks everything.", err=True)
 

@@ -123,7 +123,23 @@ def test_second_webhook_for_an_address_is_refused(place: Place) -> None:
     result = place.run("create", "--url", "https://BATCHES.example.com:443")
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"is registered already, as {made['id']} (enabled)" in result.stderr
+    assert "--state enabled" not in result.stderr
     assert len(list(place.webhooks.list())) == 1
+
+
+def test_refusal_names_the_file_and_switches_on_what_is_off(place: Place) -> None:
+    made = place.created("--url", ORIGIN)
+    place.run("update", made["id"], "--state", "disabled")
+    result = place.run("create", "--url", ORIGIN, "--env-file", str(place.file))
+    assert f"rotate {made['id']} --env-file {place.file}` gives" in result.stderr
+    assert f"update {made['id']} --state enabled` switches it on" in result.stderr
+
+
+def test_rotation_names_no_old_secret_that_is_lost(place: Place) -> None:
+    made = place.created("--url", ORIGIN)
+    result = place.run("rotate", made["id"], "--env-file", str(place.file))
+    assert re.search(r"^The old one is valid until \S+\.$", result.stderr, re.MULTILINE)
+    assert len(held(place.file)) == 1
 
 
 def test_lost_answer_says_how_to_find_out(place: Place) -> None:
