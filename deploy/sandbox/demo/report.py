@@ -13,6 +13,7 @@ from deploy.sandbox.demo.service import API_KEY, Service
 
 MODEL = "gemini-3.8-flash"
 SETTINGS_FILE = "settings.sh"
+OWN_REQUESTS_FILE = "requests.jsonl"
 RECORDS = {
     "_manifest.json": "what was asked, what became of it, what is missing",
     "_index.jsonl.gz": "where each line is, with its outcome and sha256",
@@ -21,10 +22,9 @@ RECORDS = {
 }
 SHOWN_ANSWERS = 3
 SHOWN_CHARS = 40
-SKY = {
-    "request": {"contents": [{"parts": [{"text": "Why is the sky blue?"}]}]},
-    "metadata": {"key": "sky"},
-}
+QUESTION = {"contents": [{"parts": [{"text": "Why is the sky blue?"}]}]}
+OWN_LINE = json.dumps({"key": "sky", "request": QUESTION})
+SKY = {"request": QUESTION, "metadata": {"key": "sky"}}
 INLINE_EXAMPLE = json.dumps({"batch": {"input_config": {"requests": {"requests": [SKY]}}}})
 
 
@@ -83,6 +83,8 @@ def show_usage(service: Service, batch: str) -> None:
         "".join(f"export {name}={shlex.quote(value)}\n" for name, value in service.settings.items())
     )
     settings.chmod(0o600)
+    requests = service.folder / OWN_REQUESTS_FILE
+    requests.write_text(f"{OWN_LINE}\n")
     program = Path(sys.executable).with_name("gemini-batch-receiver")
     models = f"{service.gemini_url}/v1beta/models/{MODEL}"
     click.echo(
@@ -91,7 +93,10 @@ def show_usage(service: Service, batch: str) -> None:
         f"\n  . {settings}"
         f"\n  {program} status"
         f"\n  {program} batches show {batch.removeprefix('batches/')}\n"
-        f"\nA batch of your own, with curl or with the official SDK:\n"
+        f"\nA batch of your own, from a file with a line per request:\n"
+        f"\n  {program} batches submit {requests} --model {MODEL}"
+        f"\n  {program} batches list\n"
+        f"\nThe same with curl or with the official SDK:\n"
         f"\n  curl {models}:batchGenerateContent -H 'x-goog-api-key: {API_KEY}'"
         f" -d '{INLINE_EXAMPLE}'"
         f"\n  curl {service.gemini_url}/v1beta/batches -H 'x-goog-api-key: {API_KEY}'\n"
