@@ -18,7 +18,12 @@ OURS = {variable.name for variable in VARIABLES} | {*SECRETS} | {f"{name}_FILE" 
 STORAGES = {
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
     "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
 }  # read by the storage's client
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deploy.sandbox.processes import allocate_port
 from tests.acceptance.conftest import World
@@ -20,6 +21,7 @@ from tests.deploy.reading import (
     read_yaml,
     require_secrets,
 )
+from tests.pages import section
 from tests.programs import require_module
 from tests.running import answers, running_program
 from tests.waiting import eventually
@@ -152,6 +154,25 @@ def test_compose_starts_our_processes(name: str) -> None:
     mounted = {f"/run/secrets/{secret}" for secret in service["secrets"]}
     assert mounted == {path for key, path in variables.items() if key.endswith("_FILE")}
     assert set(service["secrets"]) <= read_yaml("docker/compose.yaml")["secrets"].keys()
+
+
+def test_compose_passes_on_what_people_set() -> None:
+    """As it is set where compose runs: None in the file."""
+    both = {"PUBLIC_URL", "OUTPUT_FORMS", "OUTPUT_TEMPLATE", "KEY_PATTERN", "RESULT_KEY"}
+    both |= {"NOTIFY_URL", "NOTIFY_SECRET", "SLACK_WEBHOOK_URL", "AWS_ACCESS_KEY_ID"}
+    for name, others in (("web", {"STATUS_TOKEN", "METRICS_TOKEN"}), ("worker", set[str]())):
+        variables = services()[name]["environment"]
+        passed = {key for key, value in variables.items() if value is None}
+        assert passed >= both | others
+
+
+def test_second_project_of_the_page_is_one_for_compose() -> None:
+    text = section("## Docker and compose").partition("```yaml\n")[2].partition("```")[0]
+    for name, service in yaml.safe_load(text)["services"].items():
+        (key,) = (one for one in service["environment"] if one.startswith("GEMINI_API_KEY__"))
+        others = set(service["environment"]) - {key}
+        assert others == ({key.replace("API_KEY", "WEBHOOK_SECRET")} if name == "web" else set())
+        assert name in services()
 
 
 def test_compose_hands_the_key_of_proofs_to_the_worker_alone() -> None:
