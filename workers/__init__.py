@@ -1,0 +1,1 @@
+"""Workers: from a batch's name to its outputs. `workers.process` is the job."""

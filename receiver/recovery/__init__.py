@@ -1,0 +1,1 @@
+"""Finds what no webhook told: replay, reconcile runs and actions by hand."""

@@ -1,0 +1,1 @@
+"""Settings: environment variables, `.env` and secret files, read once at the start."""

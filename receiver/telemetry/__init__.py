@@ -1,0 +1,1 @@
+"""Logs and traces; `metrics` has a folder of its own."""

@@ -1,0 +1,1 @@
+"""The web process: the webhook endpoint, health and metrics over HTTP."""

@@ -1,0 +1,1 @@
+"""The commands that read or process results: `worker`, `verify`, `resubmit`, `batches errors`."""

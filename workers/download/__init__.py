@@ -1,0 +1,1 @@
+"""The bytes of a result file, resumed and proven."""

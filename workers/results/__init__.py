@@ -1,0 +1,1 @@
+"""A line of a result file: its key, its outcome, its tokens. All pure."""

@@ -1,0 +1,1 @@
+"""`verify`: proves a stored batch again from the storage alone."""

@@ -1,0 +1,1 @@
+"""The worker process: takes jobs from RQ, and runs each in a child process."""

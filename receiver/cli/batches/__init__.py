@@ -1,0 +1,1 @@
+"""`batches …`, but for `errors`, `results` and `merged`, which are in `workers.cli`."""

@@ -1,0 +1,1 @@
+"""`webhooks …`: registered webhooks and their secrets."""

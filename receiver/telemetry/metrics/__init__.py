@@ -1,0 +1,1 @@
+"""The metrics: defined, counted in Redis, and shown to Prometheus."""
