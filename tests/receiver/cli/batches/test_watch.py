@@ -14,7 +14,7 @@ from receiver.cli import main
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from receiver.storage import LocalStorage
-from tests.receiver.listing import Listing, serving
+from tests.receiver.listing import Listing, ago, serving
 from tests.receiver.records import put_manifest
 from tests.waiting import eventually
 
@@ -223,27 +223,40 @@ def test_without_a_name_all_unfinished_are_watched(place: Place) -> None:
         ("run", "RUNNING"),
         ("wait", "PENDING"),
         ("ended", "SUCCEEDED"),
+        ("stored", "SUCCEEDED"),
         ("owed", "SUCCEEDED"),
     ):
         place.listing.add(batch_id, state)
+    place.listing.add("gone", ended=ago(hours=49))
+    place.store("stored")
     with connect(place.environ["REDIS_URL"]) as client:
         Inbox(client).accept([Arrival("batches/owed", "batch.succeeded", "static")])
     result = place.watch("--timeout", "0", "--json")
     assert {json.loads(line)["batch"] for line in result.stdout.splitlines()} == {
         "batches/run",
         "batches/wait",
+        "batches/ended",
         "batches/owed",
     }
     alone = place.watch("--timeout", "0", REDIS_URL="redis://127.0.0.1:9/0")
-    assert "watching only what runs at Gemini" in alone.stderr
-    assert len(alone.stdout.splitlines()) == 2
+    assert "): watching only what Gemini lists" in alone.stderr
+    assert len(alone.stdout.splitlines()) == 4
+
+
+def test_ended_batch_that_is_not_stored_is_not_well(place: Place) -> None:
+    """Its webhook was refused, or there is none."""
+    place.listing.add("a")
+    result = place.watch("--timeout", "0.3")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "0 of 1 batches are well")
+    assert "batches/a: not done yet: SUCCEEDED 0/?, not stored yet" in result.stderr
+    assert place.watch("--until", "ended").stderr.startswith("nothing to watch: ")
 
 
 def test_nothing_unfinished_is_nothing_to_watch(place: Place) -> None:
     result = place.watch()
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.startswith(
-        "nothing to watch: no batch runs at Gemini or waits in the inbox; `"
+        "nothing to watch: no batch runs at Gemini or waits in the inbox, and those that ended"
     )
 
 
