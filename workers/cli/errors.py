@@ -84,7 +84,7 @@ def errors(batch: str, *, limit: int, label: str | None, as_json: bool) -> None:
     succeed. Exit code 0, however many failed; 1 when the batch is not stored yet.
     """
     settings = load_settings()
-    name = find_batch(settings, batch, label)
+    name = find_batch(settings, batch, label, ask_gemini="if unknown")
     storage = open_storage(settings.storage_url)
     manifest, _ = load_stored(settings, storage, name)
     with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:

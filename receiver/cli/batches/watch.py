@@ -81,7 +81,7 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
     Ctrl-C, which stops only the watching. With `--until ended` Gemini's own counts decide.
     """
     settings = load_settings()
-    wanted = find_batches(settings, names, label, at_gemini=True)
+    wanted = find_batches(settings, names, label, ask_gemini="always")
     projects = projects_of(settings, wanted) if wanted else choose_projects(settings, label)
     try:
         with connect(settings.redis_url) as client, open_clients(settings, projects) as asked:

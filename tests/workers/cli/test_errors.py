@@ -43,6 +43,7 @@ def storage(tmp_path: Path, request: pytest.FixtureRequest) -> LocalStorage:
 def run(storage: LocalStorage, *args: str) -> Result:
     environ = {"GEMINI_API_KEY": "k", "STORAGE_URL": storage.root.as_uri()}
     environ["REDIS_URL"] = "redis://127.0.0.1:9/0"
+    environ["GEMINI_BASE_URL"] = "http://127.0.0.1:9"
     return CliRunner().invoke(main, args, env=environ)
 
 
