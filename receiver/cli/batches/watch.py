@@ -1,7 +1,7 @@
 """`batches watch`: waits for batches, and ends by what became of them."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import get_args
@@ -28,6 +28,7 @@ from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.paths import batch_folder
 from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
+from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.recovery.replay import find_stored
 from receiver.retry import RESULTS_LIVE_S, format_rfc3339, jittered
 from receiver.settings.locations import describe_storage
@@ -91,7 +92,9 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
                 *_find_pending(asked, client, project_of(label)),
             ]
             statuses = {name: BatchStatus(name) for name in dict.fromkeys(chosen)}
-            watch = BatchWatch(statuses, asked, storage, Inbox(client), until)
+            find_next_run = _next_run_finder(client, settings)
+            inbox = Inbox(client)
+            watch = BatchWatch(statuses, asked, storage, inbox, until, find_next_run)
             with open_view(as_json=as_json) as view:
                 _poll_until_done(watch, _Pace(interval, timeout), view)
     except KeyboardInterrupt:
@@ -136,6 +139,16 @@ def _find_pending(
         click.echo(f"{error}: watching only what Gemini lists", err=True)
         return []
     return [name for name in pending if BatchName.read(name).project in projects]
+
+
+def _next_run_finder(client: "redis.Redis", settings: Settings) -> Callable[[str], int | None]:
+    """Tells when the next reconcile run of a project is due; None where there is none."""
+    interval_s = settings.reconcile_interval_s
+
+    def find(project: str) -> int | None:
+        return ReconcileLock(client, interval_s, project).read_due_ms() if interval_s else None
+
+    return find
 
 
 class _Pace:

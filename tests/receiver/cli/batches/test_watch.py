@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
+from receiver.cli.output import show_moment
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
+from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.storage import LocalStorage
 from tests.receiver.listing import Listing, ago, serving
 from tests.receiver.records import put_manifest
@@ -146,7 +148,8 @@ def test_ended_batch_is_waited_for_until_stored(place: Place) -> None:
 def test_gemini_is_not_asked_of_what_has_ended(place: Place) -> None:
     place.listing.add("a")
     result = place.watch("batches/a", "--timeout", "0.5")
-    assert result.stdout.endswith("  batches/a  SUCCEEDED 0/?, not stored yet\n")
+    said = "  batches/a  SUCCEEDED 0/?, not stored yet (no webhook has come)\n"
+    assert result.stdout.endswith(said)
     assert (result.exit_code, len(result.stdout.splitlines()), place.listing.calls) == (1, 1, 1)
 
 
@@ -181,6 +184,28 @@ def test_buried_batch_is_not_waited_for(place: Place) -> None:
         "batches/a: it is buried: no such file; `gemini-batch-receiver inbox retry batches/a`"
         in result.stderr
     )
+
+
+def test_waiting_batch_says_why(place: Place) -> None:
+    name = place.listing.add("a")
+    with connect(place.environ["REDIS_URL"]) as client:
+        lock = ReconcileLock(client, 900)
+        run = lock.acquire()
+        assert run is not None
+        lock.release(run, "complete")
+        due = show_moment(run.began_ms + 900_000)
+        said = f"not stored yet (no webhook has come; the next reconcile run is due at {due})"
+        assert said in place.watch("--timeout", "0").stdout
+        off = place.watch("--timeout", "0", RECONCILE_INTERVAL_S="0").stdout
+        assert off.endswith("not stored yet (no webhook has come)\n")
+
+        inbox = Inbox(client)
+        inbox.accept([Arrival(name, "batch.succeeded", "static")])
+        lease = inbox.claim(name)
+        assert lease is not None
+        inbox.postpone(lease, 3600, "the bucket is away", "outages")
+        waiting = place.watch("--timeout", "0")
+        assert "not stored yet (the bucket is away)\n" in waiting.stdout
 
 
 def test_unknown_batch_leaves_the_others_theirs(place: Place) -> None:
