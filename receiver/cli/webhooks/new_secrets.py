@@ -1,7 +1,9 @@
 """`webhooks create` and `webhooks rotate`, whose secrets Gemini shows only once."""
 
+import shlex
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from receiver.cli.webhooks.options import Events, WebUrl, encode_webhook, plain_
 from receiver.errors import EnvFileError, GeminiError
 from receiver.gemini.registered_webhooks import (
     BATCH_EVENTS,
+    ENABLED,
     RegisteredWebhook,
     SigningSecret,
 )
@@ -80,7 +83,7 @@ def create_webhook(  # noqa: PLR0913 - one parameter per option
     keeper = _SecretKeeper(project, env_file, as_json=as_json)
     keeper.prepare()
     with open_webhooks(settings, project) as client:
-        _refuse_second(client, wanted.url, wanted.option)
+        _refuse_second(client, wanted.url, wanted.option, keeper.option)
         try:
             webhook, secret = client.create(wanted.url, events, name)
         except GeminiError as error:
@@ -97,16 +100,22 @@ def _advise_after_create(option: str) -> str:
     )
 
 
-def _refuse_second(client: Webhooks, url: str, option: str) -> None:
-    """Refuse a second webhook for one address: Gemini would send everything twice."""
+def _refuse_second(client: Webhooks, url: str, option: str, file_option: str) -> None:
+    """Refuse a second webhook for one address: Gemini would send everything twice.
+
+    The options, of the project and of the env file, are for the commands that it advises.
+    """
     known = next((webhook for webhook in client.list() if is_same_url(webhook.uri, url)), None)
-    if known is not None:
-        command = "gemini-batch-receiver webhooks"
-        raise click.ClickException(
-            f"{url} is registered already, as {known.id} ({known.state}):"
-            f" `{command} rotate {known.id}{option}` gives a new secret,"
-            f" `{command} update {known.id} --state enabled{option}` switches it on"
-        )
+    if known is None:
+        return
+    command = "gemini-batch-receiver webhooks"
+    advice = (
+        f"if its secret is lost, `{command} rotate {known.id}{file_option}{option}` gives a new one"
+    )
+    if known.state != ENABLED:
+        advice += f"; `{command} update {known.id} --state enabled{option}` switches it on"
+    said = f"{url} is registered already, as {known.id} ({known.state})"
+    raise click.ClickException(f"{said}: {advice}")
 
 
 @command("rotate", "ID --env-file .env", "ID --immediately")
@@ -151,6 +160,11 @@ class _SecretKeeper:
     as_json: bool
 
     @property
+    def option(self) -> str:
+        """As it is given on the command line."""
+        return "" if self.file is None else f" --env-file {shlex.quote(str(self.file))}"
+
+    @property
     def _names(self) -> Sequence[str]:
         return self.project.variable(SECRET), self.project.variable(OTHER_SECRET)
 
@@ -171,7 +185,7 @@ class _SecretKeeper:
 
         `ended` are old ones that ended; the others end at `old_end_ms`.
         """
-        failure = None
+        failure, holds_old = None, self._holds_one_of(webhook.secrets)
         if self.file is not None:
             try:
                 self._write(self.file, secret, ended)
@@ -181,9 +195,17 @@ class _SecretKeeper:
         self._show(webhook, secret, stored)
         if failure:
             click.echo(f"Error: {failure}; the secret is on stdout instead", err=True)
-        self._advise(stored, ended, old_end_ms)
+        self._advise(stored, ended, old_end_ms, holds_old=holds_old)
         if failure:
             click.get_current_context().exit(1)
+
+    def _holds_one_of(self, old: Sequence[SigningSecret]) -> bool:
+        """Whether the file or the settings may hold one of them."""
+        kept = list(self.project.secrets)
+        if self.file is not None:
+            with suppress(EnvFileError):  # writing it will say so
+                kept += find_secrets(read_env_file(self.file), self._names)
+        return any(one.may_be(secret) is not False for one in old for secret in kept)
 
     def _write(self, file: Path, secret: Secret, ended: Sequence[SigningSecret]) -> None:
         """Put the secret first in the file, and remove from it what has ended."""
@@ -206,7 +228,12 @@ class _SecretKeeper:
             click.echo(shown or f"{webhook.id}: its secret is in {stored} as {self._names[0]}")
 
     def _advise(
-        self, stored: Path | None, ended: Sequence[SigningSecret], old_end_ms: int | None
+        self,
+        stored: Path | None,
+        ended: Sequence[SigningSecret],
+        old_end_ms: int | None,
+        *,
+        holds_old: bool,
     ) -> None:
         variable = self._names[0]
         if stored is None:
@@ -214,13 +241,11 @@ class _SecretKeeper:
             more = ", with a comma and the others that it holds after it" if others else ""
             click.echo(f"This secret is not shown again: set {variable} to it{more}.", err=True)
         if ended:
-            remove = "" if stored else f": remove it from {variable}"
+            remove = f": remove it from {variable}" if holds_old and stored is None else ""
             click.echo(f"The old one has ended{remove}.", err=True)
         elif old_end_ms is not None:
-            end = show_moment(old_end_ms)
-            click.echo(
-                f"The old one is valid until {end}: remove it from {variable} then.", err=True
-            )
+            remove = f": remove it from {variable} then" if holds_old else ""
+            click.echo(f"The old one is valid until {show_moment(old_end_ms)}{remove}.", err=True)
         click.echo("Restart the web process, so that it knows the secret.", err=True)
         click.echo("Then `gemini-batch-receiver webhooks doctor` checks everything.", err=True)
 
