@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Literal
 
 import click
 from click.shell_completion import CompletionItem
@@ -29,26 +30,35 @@ from receiver.settings.settings import Settings, read_settings
 from receiver.storage import open_storage
 from receiver.submissions.records import SubmissionRecords, list_submissions
 
+AskGemini = Literal["always", "if unknown", "never"]  # unknown: to the inbox and the storage
 MAX_NAMED = 10  # batches of one display name that an error lists
 MAX_OFFERED = 200
 
 
 def find_batches(
-    settings: Settings, texts: Iterable[str], label: str | None = None, *, at_gemini: bool = False
+    settings: Settings,
+    texts: Iterable[str],
+    label: str | None = None,
+    *,
+    ask_gemini: AskGemini = "never",
 ) -> list[str]:
     """`find_batch` for several, each batch once."""
-    found = [find_batch(settings, text, label, at_gemini=at_gemini) for text in texts]
+    found = [find_batch(settings, text, label, ask_gemini=ask_gemini) for text in texts]
     return list(dict.fromkeys(found))
 
 
 def find_batch(
-    settings: Settings, text: str, label: str | None = None, *, at_gemini: bool = False
+    settings: Settings,
+    text: str,
+    label: str | None = None,
+    *,
+    ask_gemini: AskGemini = "never",
 ) -> str:
     """The name in the inbox of a batch that a person names.
 
     An id without a project belongs to the project of `--project`, else to the only one, else to the
     default one. What is not the id of a batch in the inbox or the storage is looked for among the
-    display names of the inbox and of the submissions, and with `at_gemini` in Gemini's lists. An
+    display names of the inbox and of the submissions, and as `ask_gemini` says in Gemini's lists. An
     unknown id is taken as it is. Raises UsageError where several batches have the display name, and
     ClickException where none has it and it can't be an id.
     """
@@ -66,7 +76,7 @@ def find_batch(
         *_called_in_inbox(settings, text, project),
         *_called_in_storage(settings, text, project),
     ]
-    if at_gemini:
+    if ask_gemini == "always" or (ask_gemini == "if unknown" and not called):
         listed = _called_at_gemini(settings, text, label, name)
         if name in listed:
             return name

@@ -19,6 +19,7 @@ from receiver.settings.settings import Settings
 from receiver.status.next_steps import find_webhook_steps
 from receiver.status.overview_queries import take_overview
 
+_CREATE = "`gemini-batch-receiver webhooks create --url https://YOUR-HOST`"
 LATEST_BATCHES = 100  # one page of the list
 
 
@@ -96,15 +97,27 @@ def check_webhooks(settings: Settings) -> Iterator[Check]:
                     list(client.list()), wanted_webhook(settings, project, None)
                 )
         except GeminiError as error:
-            wrong, kinds = [f"could not be checked: {error}"], None
+            wrong, found, kinds = [f"could not be checked: {error}"], None, None
         else:
-            wrong = [problem.detail for problem in problems if not problem.is_note]
+            found = [problem for problem in problems if not problem.is_note]
+            wrong = [problem.detail for problem in found]
             kinds = {problem.kind for problem in problems}
         yield from _webhook_steps(settings, project, kinds)
+        if found and _does_without(settings) and all(one.kind == "missing" for one in found):
+            said = f"none is registered for {project.label}: reconcile runs find its batches"
+            yield Check("webhook", ok=True, detail=f"{said}; {_CREATE} registers one")
+            continue
+
         hint = "; `gemini-batch-receiver webhooks doctor` says what to do"
         unknown = "" if project.secrets else ", but for its secret, which is not known here"
         said = "; ".join(wrong) + hint if wrong else f"as it should be{unknown}"
         yield Check("webhook", ok=True, detail=f"{project.label}: {said}", warning=bool(wrong))
+
+
+def _does_without(settings: Settings) -> bool:
+    """Whether nothing set here says that there should be webhooks."""
+    has_secret = any(project.secrets for project in settings.projects.values())
+    return settings.public_url is None and not has_secret
 
 
 def _webhook_steps(

@@ -31,7 +31,8 @@ def reconcile_command(
 ) -> None:
     """Search Gemini's lists for missed batches now.
 
-    The web process and the workers do the same on a schedule. It queues what ended since the last
+    The web process and the workers do the same on a schedule, but leave what has just ended to its
+    webhook. It queues what ended since the last
     complete run and is not stored, and what was buried for an outage that is over. Exit code 1 when
     Gemini, the storage or Redis failed, when a batch was not shown or can't be read, or when
     another process makes a run right now.

@@ -89,7 +89,7 @@ def replay_command(  # noqa: PLR0913 - one parameter per option
         _store_again(settings, stored, dry_run=dry_run, as_json=as_json)
         return
 
-    wanted = find_batches(settings, names, label, at_gemini=True)
+    wanted = find_batches(settings, names, label, ask_gemini="always")
     choice = _Choice(Window(since, until), wanted, failed=failed)
     parts, failures = _replay(settings, label, choice, dry_run=dry_run)
     counts = add_counts(parts)

@@ -1,9 +1,10 @@
 """`status`: how things stand, on one screen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 import msgspec
+import redis
 
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable, shorten, show_age, show_moment
@@ -11,6 +12,7 @@ from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.redis import connect
 from receiver.notices.outbox import OutboxStatus
+from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.recovery.running_batches import RunningNow
 from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.projects import DEFAULT
@@ -34,18 +36,20 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     """Show how things stand on one screen.
 
     Exit code 1 when a problem needs attention: no worker or no web process is running, a project
-    has no webhook or no secret, a webhook is not as it should be, a batch is buried, a notice is
-    dead, an outage lasts, or Redis takes no writes or may lose what it is given. What is not known
-    is listed as unknown, and changes no exit code.
+    has no webhook or no secret (but for one that does without: no PUBLIC_URL and no secret is set),
+    a webhook is not as it should be, a batch is buried, a notice is dead, an outage lasts, or Redis
+    takes no writes or may lose what it is given. What is not known is listed as unknown, and changes
+    no exit code.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:
         overview = take_overview(client, settings.projects)
+        due_ms = _read_due(client, settings)
 
     if as_json:
         click.echo(msgspec.json.encode(overview))
     else:
-        for label, text in _lines(overview, settings):
+        for label, text in _lines(overview, settings, due_ms):
             click.echo(f"{label:<10} {printable(text)}")
 
     for need in overview.needs:
@@ -54,7 +58,18 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
         ctx.exit(1)
 
 
-def _lines(overview: Overview, settings: Settings) -> Iterator[tuple[str, str]]:
+def _read_due(client: "redis.Redis", settings: Settings) -> dict[str, int | None]:
+    """When the next reconcile run of each project is due; None where that is not known."""
+    interval_s = settings.reconcile_interval_s
+    return {
+        project: ReconcileLock(client, interval_s, project).read_due_ms() if interval_s else None
+        for project in settings.projects
+    }
+
+
+def _lines(
+    overview: Overview, settings: Settings, due_ms: Mapping[str, int | None]
+) -> Iterator[tuple[str, str]]:
     yield "inbox", _inbox(overview)
     yield "redis", describe_redis(settings.redis_url)
     for problem in overview.redis:
@@ -62,7 +77,7 @@ def _lines(overview: Overview, settings: Settings) -> Iterator[tuple[str, str]]:
     yield "storage", describe_storage(settings.storage_url)
     yield from _process_lines(overview)
     yield from _batch_lines(overview)
-    yield from _gemini_lines(overview)
+    yield from _gemini_lines(overview, due_ms)
     yield from _verdict_lines(overview)
 
 
@@ -92,16 +107,20 @@ def _batch_lines(overview: Overview) -> Iterator[tuple[str, str]]:
         yield "notices", _notices(overview.notices)
 
 
-def _gemini_lines(overview: Overview) -> Iterator[tuple[str, str]]:
+def _gemini_lines(
+    overview: Overview, due_ms: Mapping[str, int | None]
+) -> Iterator[tuple[str, str]]:
     counted = ", ".join(f"{name} {count:,}" for name, count in overview.counters.items())
     yield "counters", counted or "no batch was counted as missed or unbalanced"
     for project in overview.projects:
-        yield "reconcile", _reconcile_run(project)
+        yield "reconcile", _reconcile_run(project, due_ms[project.project], overview.now_ms)
     for running in overview.running:
         yield "at Gemini", _running(running)
 
 
 def _verdict_lines(overview: Overview) -> Iterator[tuple[str, str]]:
+    for note in overview.notes:
+        yield "note", note
     for unknown in overview.unknown:
         yield "unknown", unknown
     yield "in short", overview.headline
@@ -135,7 +154,7 @@ def _served(one: ServedProject) -> str:
     return f"{one.project or DEFAULT} with {secrets}, {REGISTRATION[one.is_registered]}"
 
 
-def _reconcile_run(project: ProjectStatus) -> str:
+def _reconcile_run(project: ProjectStatus, due_ms: int | None, now_ms: int) -> str:
     label = project.project or DEFAULT
     if project.began_s is None:
         return f"{label}: there was no reconcile run yet"
@@ -144,7 +163,12 @@ def _reconcile_run(project: ProjectStatus) -> str:
         complete = "none has seen the whole list yet"
     else:
         complete = f"the whole list was seen {_age(project.complete_s)} ago"
-    return f"{label}: the last run began {_age(project.began_s)} ago{failed}; {complete}"
+    due = "" if due_ms is None else f"; the next one is due {_describe_due(due_ms - now_ms)}"
+    return f"{label}: the last run began {_age(project.began_s)} ago{failed}; {complete}{due}"
+
+
+def _describe_due(left_ms: int) -> str:
+    return "now" if left_ms <= 0 else f"in {show_age(left_ms)}"
 
 
 def _running(running: RunningNow) -> str:

@@ -6,7 +6,8 @@ import click
 
 from receiver.batch_names import BatchName
 from receiver.cli.output import printable
-from receiver.errors import InboxUnavailableError, ManifestError
+from receiver.errors import GeminiError, InboxUnavailableError, ManifestError, NotFoundError
+from receiver.gemini.project_client import open_client
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import connect
 from receiver.outputs.judgement import Judgement
@@ -66,7 +67,7 @@ def explain_not_stored(settings: Settings, name: str) -> str:
     except InboxUnavailableError as error:
         return f"{error}, so it is not known whether it is queued"
     if entry is None:
-        return f"the inbox does not know it; {wait}, and {hint} if its webhook was missed"
+        return _explain_unknown(settings, name, wait, hint)
     cause = f" ({printable(entry.cause)})" if entry.cause else ""
     match entry.state:
         case "open":
@@ -78,3 +79,22 @@ def explain_not_stored(settings: Settings, name: str) -> str:
         case "done":
             removed = f"the inbox says done, so its manifest was removed; {hint} again"
             return f"it has expired{cause}" if entry.summary.expired else removed
+
+
+def _explain_unknown(settings: Settings, name: str, wait: str, hint: str) -> str:
+    """What Gemini knows of a batch that the inbox does not know, and what to do."""
+    unknown = "the inbox does not know it"
+    project = settings.projects.get(BatchName.read(name).project)
+    try:
+        if project is None:
+            return f"{unknown}, and its project has no key here"
+        with open_client(settings, project) as batches:
+            batch = batches.get(name)
+    except NotFoundError:
+        command = "gemini-batch-receiver batches list"
+        return f"neither the inbox nor Gemini knows it: `{command}` shows which there are"
+    except GeminiError:
+        return f"{unknown}; {wait}, and {hint} if its webhook was missed"
+    if not batch.is_terminal:
+        return f"it still runs at Gemini ({printable(batch.state)}): {wait}"
+    return f"{unknown}, and it has ended at Gemini ({printable(batch.state)}): {hint}"

@@ -1,5 +1,6 @@
 """The inbox's Redis: how to connect, what its errors become, its clock, and our keys' names."""
 
+import errno
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,7 +68,18 @@ def translate_redis_errors(action: str = "answer") -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        raise InboxUnavailableError(f"Redis did not {action}: {error}") from error
+        raise InboxUnavailableError(f"Redis did not {action}: {_explain(error)}") from error
+
+
+def _explain(error: redis.RedisError) -> str:
+    """Its text, and what to do where nothing listens at the address."""
+    text, cause = str(error).rstrip("."), error.__context__
+    is_absent = isinstance(cause, OSError) and cause.errno in (errno.ENOENT, errno.ECONNREFUSED)
+    if not is_absent:
+        return text
+    if "unix:" in text or ".sock" in text:
+        return f"{text} (`gemini-batch-receiver up` is not running here: start it, or correct REDIS_URL)"
+    return f"{text} (nothing listens there: start Redis, or correct REDIS_URL)"
 
 
 def read_time_ms(answer: tuple[int, int]) -> int:

@@ -3,7 +3,7 @@
 Gemini is asked only for what has not ended, the storage only for what has.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
@@ -49,6 +49,9 @@ class BatchStatus:
     wrong: tuple[str, ...] = ()  # why it did not end well; only of one that is done
     judgement: str | None = None  # of a stored one, in words
     advice: str | None = None  # what to do about one that is stored and not well
+    is_queued: bool | None = None  # the inbox has it; None where that was not asked or not answered
+    cause: str | None = None  # why it waits in the inbox
+    next_run_ms: int | None = None  # due time of the reconcile run that will find it; Unix time
     unseen: int = 0  # how often in a row Gemini said that there is no such batch
 
 
@@ -61,6 +64,8 @@ class BatchWatch:
     storage: Storage
     inbox: Inbox
     until: Until = "stored"
+    # When the next reconcile run of a project is due. Raises InboxUnavailableError.
+    find_next_run: Callable[[str], int | None] = lambda _: None
     # What the last whole round found.
     previous: dict[str, BatchStatus] = field(default_factory=dict, init=False)
 
@@ -121,18 +126,23 @@ class BatchWatch:
         )
 
     def _check_inbox(self, statuses: Sequence[BatchStatus]) -> None:
-        """A buried or expired batch will not be stored, so nobody waits for it.
+        """Why they are not stored yet. A buried or expired one will not be, so nobody waits for it.
 
         Nothing is known of that while Redis is away.
         """
         try:
             entries = self.inbox.entries(status.batch for status in statuses)
+            self._update([self._explain(one, entries.get(one.batch)) for one in statuses])
         except InboxUnavailableError:
             return
-        for status in statuses:
-            entry = entries.get(status.batch)
-            if entry is not None and (why := _why_never_stored(entry)):
-                self._update([replace(status, is_done=True, wrong=(why,))])
+
+    def _explain(self, status: BatchStatus, entry: Entry | None) -> BatchStatus:
+        if entry is None:
+            due_ms = self.find_next_run(BatchName.read(status.batch).project)
+            return replace(status, is_queued=False, next_run_ms=due_ms)
+        if why := _why_never_stored(entry):
+            return replace(status, is_done=True, wrong=(why,))
+        return replace(status, is_queued=True, cause=entry.cause or None, next_run_ms=None)
 
 
 def _why_never_stored(entry: Entry) -> str | None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 import redis
 
@@ -28,11 +29,15 @@ from receiver.storage import Storage
 
 MISSED = "missed_webhooks"  # a field of COUNTERS
 OVERLAP_S = 3600.0  # the list may show an end late
-GRACE_S = 120.0  # within it a callback is not missed but on its way
+GRACE_S = 120.0  # within it a webhook is not missed but on its way
 EXPIRING_S = RESULTS_LIVE_S - 12 * 3600.0
 EXPIRED_S = RESULTS_LIVE_S + 24 * 3600.0  # a warning has nothing left to save
 MAX_NAMED = 20
 MAX_UNCLEAR = 1000  # are remembered for the next run
+# "awaited": a batch that has just ended is left to its webhook for GRACE_S.
+# "expected": it is queued at once, and one that ended earlier was missed.
+# "none": it is queued at once, and none was missed.
+Webhooks = Literal["awaited", "expected", "none"]
 log = logging.getLogger(__name__)
 
 
@@ -59,6 +64,7 @@ class Reconciliation:
     interval_s: float
     on_progress: Callable[[int], None] = lambda _: None  # how many more batches were listed
     targets: Sequence[str] = ()  # digests of the targets of notices of overdue batches
+    webhooks: Webhooks = "awaited"
 
     def run(self, *, force: bool) -> ReconcileReport | None:
         """Reconcile the project; None when no run is due, unless `force`.
@@ -128,7 +134,7 @@ class _Admission:
         gives_results: Callable[[Batch], bool | None],
     ) -> None:
         self._client, self._run, self._report = parts.client, run, report
-        self._gives_results = gives_results
+        self._gives_results, self._webhooks = gives_results, parts.webhooks
         self._inbox, self._job_queue = Inbox(parts.client), JobQueue(parts.client)
 
         queries = InboxQueries(parts.client)
@@ -193,8 +199,8 @@ class _Admission:
             is_fresh = batch.ended is not None and batch.ended >= self._fresh_from
             # Before the first complete run no webhook is known to be on its way: Redis may just
             # have been wiped.
-            is_awaited = is_fresh and self._run.complete_ms is not None
-            return "young" if is_awaited else "queued"
+            is_awaited = self._webhooks == "awaited" and self._run.complete_ms is not None
+            return "young" if is_fresh and is_awaited else "queued"
         if entry.state == "buried":
             return "queued" if may_pass(entry) and self._gives_results(batch) else "buried"
         if entry.state != "done":
@@ -202,7 +208,8 @@ class _Admission:
         return "expired" if entry.summary.expired else "queued"
 
     def _is_missed(self, batch: Batch) -> bool:
-        return batch.ended is not None and self._first <= batch.ended < self._fresh_from
+        is_expected = self._webhooks != "none" and batch.ended is not None
+        return is_expected and self._first <= (batch.ended or "") < self._fresh_from
 
     def _count(self, missed: int) -> None:
         if missed:

@@ -25,7 +25,7 @@ class ReconcileRun:
     token: str
     began_ms: int
     complete_ms: int | None  # start of the last run that saw everything; None when there was none
-    first_ms: int  # start of the first run ever: before it nobody waited for callbacks
+    first_ms: int  # start of the first run ever: before it nobody waited for webhooks
     unclear: frozenset[str] = frozenset()  # batches the last complete run could not judge
 
 
@@ -41,15 +41,21 @@ class ReconcileLock:
     def is_due(self) -> bool:
         """Whether `acquire` might succeed now; cheap."""
         with translate_redis_errors():
-            found: list[Any] = read_or(
-                [], lambda: self._client.hmget(self._key, "held_until", "began", "failed")
-            )
-            now = now_ms(self._client)
-
-        held_until, began, failed = found or [None, None, None]
-        pause_s = self._failed_pause_s if failed == b"1" else self._interval_s
+            held_until: Any = read_or(None, lambda: self._client.hget(self._key, "held_until"))
+            due_ms, now = self.read_due_ms(), now_ms(self._client)
         is_held = (read_number(held_until) or 0) > now
-        return not is_held and (read_number(began) or 0) + pause_s * 1000 <= now
+        return not is_held and (due_ms or 0) <= now
+
+    def read_due_ms(self) -> int | None:
+        """When the next run is due, in Unix time by Redis' clock; None before the first run."""
+        with translate_redis_errors():
+            found: list[Any] = read_or([], lambda: self._client.hmget(self._key, "began", "failed"))
+        began, failed = found or [None, None]
+        began_ms = read_number(began)
+        if began_ms is None:
+            return None
+        pause_s = self._failed_pause_s if failed == b"1" else self._interval_s
+        return int(began_ms + pause_s * 1000)
 
     @property
     def _failed_pause_s(self) -> float:

@@ -25,7 +25,7 @@ class ReplayCounts:
     queued: list[str] = field(default_factory=list)  # put into the inbox, or to be in a dry run
     pending: int = 0  # in the inbox already
     buried: int = 0  # buried before, and left so
-    young: int = 0  # so fresh that the callback may still be on its way
+    young: int = 0  # so fresh that the webhook may still be on its way
     unfinished: int = 0  # still pending or running at Gemini
     # Ended longer ago than results live, and have none any more.
     expired: list[str] = field(default_factory=list)

@@ -12,8 +12,9 @@ import redis
 
 from receiver.errors import InboxUnavailableError, ReceiverError, ReconcileLockedError
 from receiver.gemini.project_client import open_client
-from receiver.recovery.reconcile import ReconcileReport, Reconciliation
+from receiver.recovery.reconcile import ReconcileReport, Reconciliation, Webhooks
 from receiver.recovery.reconcile_lock import ReconcileLock
+from receiver.recovery.webhook_expectation import expects_webhooks
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
@@ -85,9 +86,12 @@ def reconcile_project(
 ) -> ReconcileReport | None:
     """Reconcile one project; None when no run is due, unless `force`.
 
-    `on_progress` gets numbers of batches that were listed. Raises what `Reconciliation.run`
-    does, and StorageError.
+    A forced run was asked for by a person, so it leaves no batch to a webhook. `on_progress` gets
+    numbers of batches that were listed. Raises what `Reconciliation.run` does, and StorageError.
     """
+    webhooks: Webhooks = "expected" if force else "awaited"
+    if not expects_webhooks(client, settings, project):
+        webhooks = "none"
     with open_client(settings, project) as batches:
         return Reconciliation(
             client,
@@ -96,4 +100,5 @@ def reconcile_project(
             settings.reconcile_interval_s,
             on_progress,
             settings.notices.digests,
+            webhooks,
         ).run(force=force)

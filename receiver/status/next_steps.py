@@ -49,6 +49,7 @@ def _find_project_steps(
     reported = Counter(
         step
         for process, served in serving
+        if not _does_without(process, served)
         for step in set(_find_reported_steps(process, served, dynamic))
     )
     for step, count in reported.items():
@@ -81,6 +82,33 @@ def _find_reported_steps(
             f" registers one; then set {secret} to the secret that it gives, and restart the web"
             " process"
         )
+
+
+def _does_without(process: WebProcess, served: ServedProject) -> bool:
+    """Whether it can get no webhooks, and has nothing set that says that it should."""
+    has_address = process.url is not None or any(one.secrets for one in process.projects)
+    return served.is_registered is False and not served.faults and not has_address
+
+
+def find_projects_without_webhook(
+    projects: Iterable[str], web: Sequence[WebProcess], dynamic: Collection[str]
+) -> list[str]:
+    """Notes on projects that do without webhooks, which is no problem: reconcile runs do the work.
+
+    That is so where no web process has a PUBLIC_URL or any secret.
+    """
+    found = []
+    for project in projects:
+        serving = [(one, served) for one in web if (served := one.serves(project)) is not None]
+        does_without = serving and all(_does_without(*both) for both in serving)
+        if does_without and project not in dynamic:
+            option = f" --project {project}" if project else ""
+            create = f"`{COMMAND} webhooks create --url https://YOUR-HOST{option}`"
+            found.append(
+                f"no webhook is registered for the project {project or DEFAULT}: its batches are"
+                f" found by reconcile runs; {create} registers one, to have them at once"
+            )
+    return found
 
 
 def find_unknown_webhooks(projects: Iterable[str], web: Sequence[WebProcess]) -> list[str]:

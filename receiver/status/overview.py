@@ -64,6 +64,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[str] = []  # next steps until batches arrive and are stored
     needs: list[str] = []  # problems that need attention, these steps among them
     unknown: list[str] = []  # what nobody can tell now, so it is neither well nor a problem
+    notes: list[str] = []  # what is worth knowing, and no problem
 
     @property
     def headline(self) -> str:

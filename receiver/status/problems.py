@@ -11,6 +11,7 @@ from receiver.status.formatting import span
 from receiver.status.next_steps import (
     COMMAND,
     find_process_steps,
+    find_projects_without_webhook,
     find_unknown_webhooks,
     find_webhook_steps,
 )
@@ -25,7 +26,7 @@ UNKNOWN_PROCESSES = "which processes run: they can't report while Redis takes no
 
 
 def judge_overview(overview: Overview, obstacle: str | None, foreign: Sequence[str]) -> Overview:
-    """The overview with its steps, problems and unknowns.
+    """The overview with its steps, problems, unknowns and notes.
 
     `obstacle` says why Redis takes no writes, `foreign` what another program wrote there.
     """
@@ -50,7 +51,8 @@ def judge_overview(overview: Overview, obstacle: str | None, foreign: Sequence[s
         *find_unknown_webhooks(projects, web),
         *_find_unseen(overview.projects),
     ]
-    return replace(overview, steps=steps, needs=needs, unknown=unknown)
+    notes = find_projects_without_webhook(projects, web, overview.dynamic)
+    return replace(overview, steps=steps, needs=needs, unknown=unknown, notes=notes)
 
 
 def describe_outage(outage: Outage, now_ms: int) -> str:

@@ -24,6 +24,8 @@ class Stage:
     client: "redis.Redis"
     storage: Storage
     batches: ProjectClient
+    url: str  # of the list
+    redis_url: str
 
     @property
     def inbox(self) -> Inbox:
@@ -52,4 +54,5 @@ def staging(redis_url: str, storage_url: str) -> Iterator[Stage]:
     """With an empty list, inbox and storage."""
     listing = Listing()
     with serving(listing) as url, Gemini(url, "right-key") as gemini, connect(redis_url) as client:
-        yield Stage(listing, client, open_storage(storage_url), ProjectClient(gemini))
+        storage = open_storage(storage_url)
+        yield Stage(listing, client, storage, ProjectClient(gemini), url, redis_url)

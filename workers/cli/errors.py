@@ -15,15 +15,17 @@ from receiver.cli.output import print_table, printable, shorten
 from receiver.cli.projects import project_option
 from receiver.cli.stored import advise_next, load_stored
 from receiver.outputs.error_codes import describe_code, name_code
-from receiver.outputs.judgement import judge_manifest
+from receiver.outputs.judgement import find_again, judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.storage import Storage, open_storage
 from receiver.submissions.records import read_resubmitted
 from workers.store.failures import Reason, read_failures, read_reason
 from workers.store.index_rows import StoredRow
+from workers.store.resubmission import Retries, read_retries
 
 SHOWN_MESSAGE = 120
 SHOWN_KEY = 40
+SHOWN_KEYS = 10  # that are worth sending again
 
 
 class Kind(msgspec.Struct):
@@ -80,20 +82,23 @@ def errors(batch: str, *, limit: int, label: str | None, as_json: bool) -> None:
     """Show which results of a stored batch failed, and why.
 
     First come the counts by outcome and error code, then each result with its key, code and
-    message, in the order of Gemini's file. At the end is the command that sends again what may
-    succeed. Exit code 0, however many failed; 1 when the batch is not stored yet.
+    message, in the order of Gemini's file. At the end are the number and the keys of what may succeed
+    if it is sent again, and the command for that. Exit code 0, however many failed; 1 when the batch is not stored yet.
     """
     settings = load_settings()
-    name = find_batch(settings, batch, label)
+    name = find_batch(settings, batch, label, ask_gemini="if unknown")
     storage = open_storage(settings.storage_url)
     manifest, _ = load_stored(settings, storage, name)
     with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
         found = _find(storage, manifest, Path(folder), limit)
+        retries = read_retries(storage, manifest, Path(folder), SHOWN_KEYS)
     if as_json:
         click.echo(_encode(manifest, found))
     else:
         _print(manifest, found)
     judgement, followers = judge_manifest(manifest), read_resubmitted(storage, manifest.batch)
+    if not followers and (found.count or manifest.missing):
+        click.echo(_describe_retries(manifest, retries, judgement.unanswered), err=True)
     if (advice := advise_next(judgement, name, followers)) is not None:
         click.echo(advice, err=True)
 
@@ -157,6 +162,20 @@ def _print(manifest: Manifest, found: Found) -> None:
         print_table(("line", "key", "outcome", "code", "message"), rows, numbers=("line",))
     for note in _notes(manifest, found):
         click.echo(note, err=True)
+
+
+def _describe_retries(manifest: Manifest, retries: Retries, unanswered: int) -> str:
+    """Which of the failed and missing requests may succeed if they are sent again."""
+    again = find_again(manifest)
+    if not again:
+        return f"worth sending again: none of {unanswered:,}"
+    keys = ", ".join(json.dumps(key) for key in retries.keys)
+    more = ", …" if keys and retries.count > len(retries.keys) else ""
+    named = f": {keys}{more}" if keys else ""
+    if again == "whole":
+        return f"worth sending again: {retries.count:,} of {unanswered:,}{named}"
+    others = "and what has no result or no key, which only the input tells"
+    return f"worth sending again: {retries.count:,} of {unanswered:,}{named}; {others}"
 
 
 def _shown_key(row: Failed) -> str:

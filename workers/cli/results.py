@@ -38,7 +38,7 @@ def results(  # noqa: PLR0913 - one parameter per option
     if as_text and as_json:
         raise click.UsageError("--text and --json exclude each other")
     settings = load_settings()
-    name = find_batch(settings, batch, label)
+    name = find_batch(settings, batch, label, ask_gemini="if unknown")
     storage = open_storage(settings.storage_url)
     manifest, _ = load_stored(settings, storage, name)
     row = None

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,26 @@ def write_retries(storage: Storage, manifest: Manifest, target: Path, asked: Pat
         rows = read_index(storage, manifest.batch, Path(folder)) if manifest.index else ()
         seen = {row.key for row in rows}
     return _select(asked, target, result_key, lambda key: key in again or key not in seen)
+
+
+@dataclass(frozen=True)
+class Retries:
+    """The rows of `_retry.jsonl`: requests that may succeed if they are sent again."""
+
+    count: int
+    keys: list[str]  # of the first ones
+
+
+def read_retries(storage: Storage, manifest: Manifest, scratch: Path, most: int) -> Retries:
+    """How many there are, with `most` keys; `scratch` is a folder. Raises StorageError."""
+    path, count, keys = scratch / "retry", 0, list[str]()
+    if not storage.read_to_file(retry_name(manifest.batch), path):
+        return Retries(0, [])
+    with path.open("rb") as rows:
+        for count, row in enumerate(rows, 1):  # noqa: B007 - the last number is used
+            if len(keys) < most and (key := read_key(row, manifest.result_key or "")) is not None:
+                keys.append(key)
+    return Retries(count, keys)
 
 
 def _read_keys(path: Path, result_key: str) -> set[str]:

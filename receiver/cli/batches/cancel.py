@@ -35,7 +35,7 @@ def cancel_command(
     Exit code 1 when a batch could not be stopped, or had ended in another way.
     """
     settings = load_settings()
-    wanted = find_batches(settings, names, label, at_gemini=True)
+    wanted = find_batches(settings, names, label, ask_gemini="always")
     with open_clients(settings, projects_of(settings, wanted)) as projects:
         answers = [_cancel(projects[BatchName.read(name).project], name) for name in wanted]
     if as_json:

@@ -48,7 +48,7 @@ def delete_command(  # noqa: PLR0913 - one parameter per option
     counts don't add up, or Gemini failed.
     """
     settings = load_settings()
-    wanted = find_batches(settings, names, label, at_gemini=True)
+    wanted = find_batches(settings, names, label, ask_gemini="always")
     storage = open_storage(settings.storage_url)
     with open_clients(settings, projects_of(settings, wanted)) as projects:
         deleters = {name: BatchDeleter(one, storage) for name, one in projects.items()}

@@ -32,7 +32,7 @@ def show(ctx: click.Context, batch: str, *, as_json: bool) -> None:
     Exit code 0 when every request is answered; otherwise 1, with the reason and what to do next.
     """
     settings = load_settings()
-    name = find_batch(settings, batch)
+    name = find_batch(settings, batch, ask_gemini="if unknown")
     storage = open_storage(settings.storage_url)
     manifest, data = load_stored(settings, storage, name)
     judgement = judge_manifest(manifest)

@@ -1,7 +1,7 @@
 """`batches watch`: waits for batches, and ends by what became of them."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import get_args
@@ -28,10 +28,12 @@ from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.paths import batch_folder
 from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
-from receiver.retry import jittered
+from receiver.recovery.reconcile_lock import ReconcileLock
+from receiver.recovery.replay import find_stored
+from receiver.retry import RESULTS_LIVE_S, format_rfc3339, jittered
 from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
-from receiver.storage import open_storage
+from receiver.storage import Storage, open_storage
 
 MAX_PAUSE_S = 300.0
 OLDEST = timedelta(days=3)  # a batch expires after two
@@ -74,19 +76,25 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Wait until batches are stored.
 
-    Without names, waits for all unfinished batches. Exit code 0 when every request of all of them
-    is answered; 1 when one is not, when a batch did not succeed, or when time ran out; 130 after
+    Without names, waits for all batches of the last three days that still run or are not stored.
+    Exit code 0 when every request of all of
+    them is answered; 1 when one is not, when a batch did not succeed, or when time ran out; 130 after
     Ctrl-C, which stops only the watching. With `--until ended` Gemini's own counts decide.
     """
     settings = load_settings()
-    wanted = find_batches(settings, names, label, at_gemini=True)
+    wanted = find_batches(settings, names, label, ask_gemini="always")
     projects = projects_of(settings, wanted) if wanted else choose_projects(settings, label)
     try:
         with connect(settings.redis_url) as client, open_clients(settings, projects) as asked:
-            chosen = dict.fromkeys(wanted or _find_unfinished(asked, client, project_of(label)))
-            statuses = {name: BatchStatus(name) for name in chosen}
             storage = open_storage(settings.storage_url)
-            watch = BatchWatch(statuses, asked, storage, Inbox(client), until)
+            chosen = wanted or [
+                *_list_unfinished(asked, storage, until),
+                *_find_pending(asked, client, project_of(label)),
+            ]
+            statuses = {name: BatchStatus(name) for name in dict.fromkeys(chosen)}
+            find_next_run = _next_run_finder(client, settings)
+            inbox = Inbox(client)
+            watch = BatchWatch(statuses, asked, storage, inbox, until, find_next_run)
             with open_view(as_json=as_json) as view:
                 _poll_until_done(watch, _Pace(interval, timeout), view)
     except KeyboardInterrupt:
@@ -96,11 +104,16 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
         ctx.exit(1)
 
 
-def _find_unfinished(
-    projects: Mapping[str, ProjectClient], client: "redis.Redis", project: str | None
+def _list_unfinished(
+    projects: Mapping[str, ProjectClient], storage: Storage, until: Until
 ) -> Iterator[str]:
-    """What has not ended at Gemini, and what has ended and waits in the inbox."""
-    oldest = (datetime.now(UTC) - OLDEST).strftime("%Y-%m-%dT%H:%M:%S")
+    """What has not ended at Gemini, or has ended lately and is not stored."""
+    now = datetime.now(UTC)
+    oldest, gone = (
+        format_rfc3339((now - age).timestamp())
+        for age in (OLDEST, timedelta(seconds=RESULTS_LIVE_S))
+    )
+    ended = list[str]()
     for one in projects.values():
         for found in takewhile(lambda batch: not is_older(batch, oldest), one.list()):
             if isinstance(found, Unread):
@@ -108,13 +121,34 @@ def _find_unfinished(
                 click.echo(f"{name} can't be read: {found.reason}", err=True)
             elif not found.is_terminal:
                 yield found.name
+            elif found.ended is None or found.ended >= gone:
+                ended.append(found.name)
+    if until == "stored":
+        stored = find_stored(storage, ended)
+        yield from (name for name in ended if name not in stored)
+
+
+def _find_pending(
+    projects: Mapping[str, ProjectClient], client: "redis.Redis", project: str | None
+) -> list[str]:
+    """What has ended and waits in the inbox."""
     queries = InboxQueries(client)
     try:
         pending = [*queries.names("leased", project), *queries.names("open", project)]
     except InboxUnavailableError as error:
-        click.echo(f"{error}: watching only what runs at Gemini", err=True)
-        return
-    yield from (name for name in pending if BatchName.read(name).project in projects)
+        click.echo(f"{error}: watching only what Gemini lists", err=True)
+        return []
+    return [name for name in pending if BatchName.read(name).project in projects]
+
+
+def _next_run_finder(client: "redis.Redis", settings: Settings) -> Callable[[str], int | None]:
+    """Tells when the next reconcile run of a project is due; None where there is none."""
+    interval_s = settings.reconcile_interval_s
+
+    def find(project: str) -> int | None:
+        return ReconcileLock(client, interval_s, project).read_due_ms() if interval_s else None
+
+    return find
 
 
 class _Pace:
@@ -161,8 +195,8 @@ def _poll_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
 
 
 NOTHING = (
-    "nothing to watch: no batch runs at Gemini or waits in the inbox;"
-    " `gemini-batch-receiver batches list` shows what is not stored"
+    "nothing to watch: no batch runs at Gemini or waits in the inbox, and those that ended lately are"
+    " stored; `gemini-batch-receiver batches list` shows them"
 )
 
 

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from receiver.cli.output import printable, shorten, show_age
+from receiver.cli.output import printable, shorten, show_age, show_moment
 from receiver.cli.progress import is_lively
 from receiver.recovery.batch_watch import BatchStatus
 
@@ -54,7 +54,15 @@ def describe(status: BatchStatus) -> str:
 def _describe_storing(status: BatchStatus) -> str:
     if status.stored:
         return f", {printable(status.judgement or 'stored')}"
-    return ", not stored yet" if status.has_ended and not status.is_done else ""
+    if not status.has_ended or status.is_done:
+        return ""
+    if status.is_queued is False:
+        why = "no webhook has come"
+        if status.next_run_ms is not None:
+            why += f"; the next reconcile run is due at {show_moment(status.next_run_ms)}"
+    else:
+        why = shorten(status.cause or "")
+    return f", not stored yet{f' ({printable(why)})' if why else ''}"
 
 
 class _Lines:

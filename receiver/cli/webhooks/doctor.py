@@ -11,6 +11,7 @@ from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import choose_projects, end_with, go_through, project_option
 from receiver.cli.webhooks.options import WebUrl
+from receiver.cli.webhooks.serving_processes import find_unready_processes
 from receiver.errors import GeminiError
 from receiver.gemini.reachability import find_obstacle
 from receiver.gemini.registered_webhooks import RegisteredWebhook
@@ -71,9 +72,9 @@ def doctor_webhooks(
 ) -> None:
     """Compare registered webhooks with what is needed.
 
-    Also tries their addresses. --url or PUBLIC_URL says where the web process is; without them, a
-    webhook is recognised by its path or its secret. Exit code 1 when something is wrong and was not
-    fixed.
+    Also tries their addresses, and asks running web processes, through Redis, whether they have the
+    secrets. --url or PUBLIC_URL says where the web process is; without them, a webhook is recognised
+    by its path or its secret. Exit code 1 when something is wrong and was not fixed.
     """
     settings = load_settings()
     projects = choose_projects(settings, label)
@@ -117,6 +118,8 @@ def _examine(
                 examination.note(problem, "note" if problem.is_note else "wrong")
         for webhook in ours:
             _examine_webhook(examination, webhook)
+            for problem in find_unready_processes(settings, project, webhook.id):
+                examination.note(problem, "wrong")
     return examination.found
 
 

@@ -3,6 +3,7 @@
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def create_webhook(  # noqa: PLR0913 - one parameter per option
     keeper = _SecretKeeper(project, env_file, as_json=as_json)
     keeper.prepare()
     with open_webhooks(settings, project) as client:
-        _refuse_second(client, wanted.url, wanted.option, env_file)
+        _refuse_second(client, wanted.url, wanted.option, keeper.option)
         try:
             webhook, secret = client.create(wanted.url, events, name)
         except GeminiError as error:
@@ -99,18 +100,22 @@ def _advise_after_create(option: str) -> str:
     )
 
 
-def _refuse_second(client: Webhooks, url: str, option: str, env_file: Path | None) -> None:
-    """Refuse a second webhook for one address: Gemini would send everything twice."""
+def _refuse_second(client: Webhooks, url: str, option: str, file_option: str) -> None:
+    """Refuse a second webhook for one address: Gemini would send everything twice.
+
+    The options, of the project and of the env file, are for the commands that it advises.
+    """
     known = next((webhook for webhook in client.list() if is_same_url(webhook.uri, url)), None)
-    if known is not None:
-        command = "gemini-batch-receiver webhooks"
-        into = "" if env_file is None else f" --env-file {shlex.quote(str(env_file))}"
-        advice = f"`{command} rotate {known.id}{option}{into}` gives a new secret if it is lost"
-        if known.state != ENABLED:
-            advice += f", `{command} update {known.id} --state enabled{option}` switches it on"
-        raise click.ClickException(
-            f"{url} is registered already, as {known.id} ({known.state}): {advice}"
-        )
+    if known is None:
+        return
+    command = "gemini-batch-receiver webhooks"
+    advice = (
+        f"if its secret is lost, `{command} rotate {known.id}{file_option}{option}` gives a new one"
+    )
+    if known.state != ENABLED:
+        advice += f"; `{command} update {known.id} --state enabled{option}` switches it on"
+    said = f"{url} is registered already, as {known.id} ({known.state})"
+    raise click.ClickException(f"{said}: {advice}")
 
 
 @command("rotate", "ID --env-file .env", "ID --immediately")
@@ -155,6 +160,11 @@ class _SecretKeeper:
     as_json: bool
 
     @property
+    def option(self) -> str:
+        """As it is given on the command line."""
+        return "" if self.file is None else f" --env-file {shlex.quote(str(self.file))}"
+
+    @property
     def _names(self) -> Sequence[str]:
         return self.project.variable(SECRET), self.project.variable(OTHER_SECRET)
 
@@ -175,29 +185,33 @@ class _SecretKeeper:
 
         `ended` are old ones that ended; the others end at `old_end_ms`.
         """
-        failure, held = None, list(self.project.secrets)
+        failure, holds_old = None, self._holds_one_of(webhook.secrets)
         if self.file is not None:
             try:
-                held += self._write(self.file, secret, ended)
+                self._write(self.file, secret, ended)
             except EnvFileError as error:
                 failure = error  # Gemini does not show the secret again, so print it
         stored = None if failure else self.file
         self._show(webhook, secret, stored)
         if failure:
             click.echo(f"Error: {failure}; the secret is on stdout instead", err=True)
-        is_old_held = any(
-            shown.may_be(one) is not False for shown in webhook.secrets for one in held
-        )
-        self._advise(stored, ended, old_end_ms, is_old_held=is_old_held)
+        self._advise(stored, ended, old_end_ms, holds_old=holds_old)
         if failure:
             click.get_current_context().exit(1)
 
-    def _write(self, file: Path, secret: Secret, ended: Sequence[SigningSecret]) -> list[Secret]:
-        """Put the secret first in the file, and remove what has ended. Gives the others there."""
+    def _holds_one_of(self, old: Sequence[SigningSecret]) -> bool:
+        """Whether the file or the settings may hold one of them."""
+        kept = list(self.project.secrets)
+        if self.file is not None:
+            with suppress(EnvFileError):  # writing it will say so
+                kept += find_secrets(read_env_file(self.file), self._names)
+        return any(one.may_be(secret) is not False for one in old for secret in kept)
+
+    def _write(self, file: Path, secret: Secret, ended: Sequence[SigningSecret]) -> None:
+        """Put the secret first in the file, and remove from it what has ended."""
         data = read_env_file(file)
         kept = [one for one in find_secrets(data, self._names) if not _is_among(one, ended)]
         write_env_file(file, put_secrets(data, self._names[0], [secret, *kept]))
-        return kept
 
     def _show(self, webhook: RegisteredWebhook, secret: Secret, stored: Path | None) -> None:
         shown = secret.show() if stored is None else None
@@ -219,7 +233,7 @@ class _SecretKeeper:
         ended: Sequence[SigningSecret],
         old_end_ms: int | None,
         *,
-        is_old_held: bool,
+        holds_old: bool,
     ) -> None:
         variable = self._names[0]
         if stored is None:
@@ -227,10 +241,10 @@ class _SecretKeeper:
             more = ", with a comma and the others that it holds after it" if others else ""
             click.echo(f"This secret is not shown again: set {variable} to it{more}.", err=True)
         if ended:
-            remove = "" if stored else f": remove it from {variable}"
+            remove = f": remove it from {variable}" if holds_old and stored is None else ""
             click.echo(f"The old one has ended{remove}.", err=True)
         elif old_end_ms is not None:
-            remove = f": remove it from {variable} then" if is_old_held else ""
+            remove = f": remove it from {variable} then" if holds_old else ""
             click.echo(f"The old one is valid until {show_moment(old_end_ms)}{remove}.", err=True)
         click.echo("Restart the web process, so that it knows the secret.", err=True)
         click.echo("Then `gemini-batch-receiver webhooks doctor` checks everything.", err=True)

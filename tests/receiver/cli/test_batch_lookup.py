@@ -187,8 +187,11 @@ def test_gemini_is_asked_for_what_only_it_can_know(place: Place) -> None:
     place.add("b", NIGHT)
     both = place.run("batches", "cancel", NIGHT, GEMINI_API_KEY__ACME="")
     assert (both.exit_code, "2 batches are called" in both.stderr) == (2, True)
+    shown = place.run("batches", "show", NIGHT, GEMINI_API_KEY__ACME="")
+    assert (shown.exit_code, "2 batches are called" in shown.stderr) == (2, True)
     asked = len(place.listing.pages)
-    place.run("batches", "show", NIGHT)
+    place.run("inbox", "show", NIGHT)
+    place.run("batches", "show", "batches/a")
     place.run("batches", "watch", "batches/a", "--timeout", "0")
     assert len(place.listing.pages) == asked
 

@@ -21,6 +21,7 @@ from receiver.cli import main
 from receiver.gemini.batches import Gemini
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.inbox.redis import WEB_PROCESSES
+from tests.receiver.forging import SECRET_TEXT
 from tests.running import ready_batch, register_webhook, running_sandbox
 
 
@@ -125,14 +126,29 @@ def test_unknown_variable_is_a_warning(settings: dict[str, str]) -> None:
 
 def test_webhook_that_brings_nothing_is_a_warning(settings: dict[str, str]) -> None:
     project = f"p{uuid.uuid4().hex}"
-    result = doctor(settings | {f"GEMINI_API_KEY__{project.upper()}": "right-key"})
+    keys = {f"GEMINI_API_KEY__{project.upper()}": "right-key"}
+    origin = f"https://{uuid.uuid4()}.example"
+    result = doctor(settings | keys | {"PUBLIC_URL": origin})
     (said,) = [line for line in result.stdout.splitlines() if f" webhook: {project}" in line]
     assert said.startswith(
-        f"WARN  webhook: {project}: no webhook is registered for any host's"
-        f" /webhooks/gemini/{project}"
+        f"WARN  webhook: {project}: no webhook is registered for {origin}/webhooks/gemini/{project}"
     )
     assert said.endswith("`gemini-batch-receiver webhooks doctor` says what to do")
     assert result.exit_code == 0
+
+
+def test_installation_without_webhooks_is_no_warning(settings: dict[str, str]) -> None:
+    """No address and no secret are set."""
+    project = f"p{uuid.uuid4().hex}"
+    keys = {f"GEMINI_API_KEY__{project.upper()}": "right-key"}
+    said = doctor(settings | keys).stdout
+    none = f"webhook: none is registered for {project}: reconcile runs find its batches; `gemini"
+    assert f"ok    {none}" in said
+    secret = {f"GEMINI_WEBHOOK_SECRET__{project.upper()}": SECRET_TEXT}
+    assert (
+        f"WARN  webhook: {project}: no webhook is registered for any host's"
+        f" /webhooks/gemini/{project}"
+    ) in doctor(settings | keys | secret).stdout
 
 
 def test_targets_of_notices_are_resolved(settings: dict[str, str]) -> None:

@@ -100,7 +100,8 @@ def test_list_tells_programs_of_the_odd(place: Place) -> None:
 
 def test_watch_follows_the_others(place: Place, tmp_path: Path) -> None:
     place.listing.latest["batches/running"] = "SUCCEEDED"
-    put_manifest(LocalStorage(tmp_path), "batches/running", outcomes={"ok": 2})
+    for name in ("batches/first", "batches/running", "batches/last"):
+        put_manifest(LocalStorage(tmp_path), name, outcomes={"ok": 2})
     result = place.run("batches", "watch", "--interval", "0.1", "--timeout", "20")
     assert result.exit_code == 0, result.stderr
     assert "batches/elsewhere can't be read: " in result.stderr

@@ -1,6 +1,7 @@
 """How things stand, in a real Valkey, with and without a real worker."""
 
 import json
+import re
 import threading
 from email.message import Message
 from pathlib import Path
@@ -18,7 +19,7 @@ from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProc
 from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.redis import DUE, ENTRY, WEB_PROCESSES
+from receiver.inbox.redis import DUE, ENTRY, RECONCILE, WEB_PROCESSES
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.retry import Counter
 from receiver.status.overview_queries import take_overview
@@ -123,7 +124,26 @@ def test_deliveries_counters_and_reconcile_runs_are_shown(
     assert "accepted v1 batches/a\n" in said
     assert "refused - no signature? fits\n" in said
     assert "counters   unbalanced_batches 1\n" in said
-    assert "default: the last run began 0s ago; the whole list was seen 0s ago\n" in said
+    seen = "default: the last run began 0s ago; the whole list was seen 0s ago"
+    assert re.search(rf"{seen}; the next one is due in 1[45]m\n", said)
+    off = status(redis_url, RECONCILE_INTERVAL_S="0").stdout
+    assert f"{seen}\n" in re.sub(r"\b1s", "0s", off)
+    pause_ms = 900_000
+    client.hincrby(RECONCILE, "began", -pause_ms)
+    assert "; the next one is due now\n" in status(redis_url).stdout
+
+
+def test_installation_without_webhooks_is_well(client: "redis.Redis", redis_url: str) -> None:
+    """Nobody has set an address or a secret, so nobody wants one."""
+    served = ServedProject(project="", is_registered=False, faults=[])
+    process = WebProcess(host="h", pid=1, seen_ms=client.time()[0] * 1000, projects=[served])
+    client.hset(WEB_PROCESSES, "one", msgspec.json.encode(process))
+    result = status(redis_url)
+    assert result.stderr.splitlines() == [
+        "no worker is running: start `gemini-batch-receiver worker`"
+    ]
+    note = "note       no webhook is registered for the project default: its batches are found by"
+    assert note in result.stdout
 
 
 def test_faults_of_webhooks_need_attention(client: "redis.Redis", redis_url: str) -> None:

@@ -125,6 +125,14 @@ def test_second_webhook_for_an_address_is_refused(place: Place) -> None:
     assert f"is registered already, as {made['id']} (enabled)" in result.stderr
     assert "--state enabled" not in result.stderr
     assert len(list(place.webhooks.list())) == 1
+    rotate = f"if its secret is lost, `gemini-batch-receiver webhooks rotate {made['id']}"
+    assert result.stderr.endswith(f"{rotate}` gives a new one\n")
+
+    place.webhooks.update(made["id"], {"state": "disabled"})
+    again = place.run("create", "--url", ORIGIN, "--env-file", str(place.file))
+    assert f"{rotate} --env-file {place.file}` gives a new one" in again.stderr
+    enable = f"; `gemini-batch-receiver webhooks update {made['id']} --state enabled`"
+    assert again.stderr.endswith(f"{enable} switches it on\n")
 
 
 def test_refusal_names_the_file_and_switches_on_what_is_off(place: Place) -> None:
@@ -237,6 +245,15 @@ def test_rotation_keeps_both_in_the_file(place: Place) -> None:
     new, *kept = held(place.file)
     assert kept == [old]
     assert new != old
+
+
+def test_old_secret_that_is_nowhere_is_not_to_be_removed(place: Place) -> None:
+    made = place.created("--url", ORIGIN)
+    place.file.write_text(f"GEMINI_WEBHOOK_SECRET={SECRET_TEXT}\n")  # that of another webhook
+    later = place.run("rotate", made["id"], "--env-file", str(place.file))
+    assert re.search(r"The old one is valid until \S+Z\.\n", later.stderr)
+    now = place.run("rotate", made["id"], "--immediately")
+    assert "The old one has ended.\n" in now.stderr
 
 
 def test_immediate_rotation_takes_the_old_one_out(place: Place) -> None:

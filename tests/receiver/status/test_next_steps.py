@@ -3,7 +3,12 @@
 import pytest
 
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
-from receiver.status.next_steps import find_process_steps, find_unknown_webhooks, find_webhook_steps
+from receiver.status.next_steps import (
+    find_process_steps,
+    find_projects_without_webhook,
+    find_unknown_webhooks,
+    find_webhook_steps,
+)
 
 CREATE = "`gemini-batch-receiver webhooks create --url https://a.example"
 FAULT = WebhookFault("disabled", "one", "it is disabled", "`webhooks update one --state enabled`")
@@ -79,3 +84,28 @@ def test_webhook_that_nobody_could_check_is_unknown() -> None:
     assert step.startswith("the state of the webhook of default: no answer from Gemini (")
     (step,) = find_unknown_webhooks([""], [])
     assert step.startswith("the state of the webhook of default: only a web process checks it (")
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets", "is_registered", "does_without"),
+    [
+        (None, 0, False, True),
+        ("https://a.example", 0, False, False),
+        (None, 1, False, False),  # of another project
+        (None, 0, True, False),
+        (None, 0, None, False),
+    ],
+)
+def test_project_without_address_and_secret_does_without(
+    url: str | None, secrets: int, *, is_registered: bool | None, does_without: bool
+) -> None:
+    bare = ServedProject(project="", is_registered=is_registered, faults=[])
+    other = ServedProject(project="acme", secrets=secrets, is_registered=True, faults=[])
+    process = WebProcess(host="h", pid=1, url=url, seen_ms=0, projects=[bare, other])
+    notes = find_projects_without_webhook([""], [process], ())
+    assert [note.partition(":")[0] for note in notes] == (
+        ["no webhook is registered for the project default"] if does_without else []
+    )
+    assert (steps(process) == []) == does_without
+    assert find_projects_without_webhook([""], [process], [""]) == []
+    assert find_projects_without_webhook([""], [], ()) == []

@@ -43,6 +43,7 @@ def storage(tmp_path: Path, request: pytest.FixtureRequest) -> LocalStorage:
 def run(storage: LocalStorage, *args: str) -> Result:
     environ = {"GEMINI_API_KEY": "k", "STORAGE_URL": storage.root.as_uri()}
     environ["REDIS_URL"] = "redis://127.0.0.1:9/0"
+    environ["GEMINI_BASE_URL"] = "http://127.0.0.1:9"
     return CliRunner().invoke(main, args, env=environ)
 
 
@@ -87,6 +88,10 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
     )
     assert result.stderr.splitlines() == [
         "1 requests have no result at all: see `batches show`",
+        (
+            'worth sending again: 3 of 9: "de-2", "de-\\"3\\"", "de-quota";'
+            " and what has no result or no key, which only the input tells"
+        ),
         (
             "`gemini-batch-receiver resubmit b1 --input FILE` sends again what is worth it,"
             " out of its input"
@@ -157,8 +162,24 @@ def test_missing_requests_are_named(tmp_path: Path) -> None:
     put_input(storage, b'{"key":"a","request":{}}\n{"key":"\xc3\xa9","request":{}}\n')
     store(storage, nasty.answer("a"), 2)
     said = errors(storage, "b1").stderr
+    assert 'worth sending again: 1 of 1: "\\u00e9"\n' in said
     assert 'requests have no result at all, such as "\\u00e9": see `batches show`' in said
     assert "`gemini-batch-receiver resubmit b1` sends again what is worth it" in said
+
+
+def test_what_is_worth_sending_again_is_counted_and_named(tmp_path: Path) -> None:
+    """A request that Gemini calls invalid would fail again."""
+    storage = LocalStorage(tmp_path)
+    keys = ["a", "b", "c"]
+    put_input(storage, b"".join(b'{"key":"%s","request":{}}\n' % key.encode() for key in keys))
+    lines = [nasty.failure("a", 3), nasty.failure("b", 8), nasty.failure("c", 3)]
+    store(storage, b"\n".join(lines), 3)
+    assert 'worth sending again: 1 of 3: "b"\n' in errors(storage, "b1").stderr
+
+    other = LocalStorage(tmp_path / "other")
+    put_input(other, b'{"key":"a","request":{}}\n')
+    store(other, nasty.failure("a", 3), 1)
+    assert errors(other, "b1").stderr == "worth sending again: none of 1\n"
 
 
 def test_error_of_the_whole_batch_has_its_name(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def results(storage: LocalStorage, *args: str) -> Result:
         "GEMINI_API_KEY": "k",
         "STORAGE_URL": storage.root.as_uri(),
         "REDIS_URL": "redis://127.0.0.1:9/0",
+        "GEMINI_BASE_URL": "http://127.0.0.1:9",
     }
     return CliRunner().invoke(main, ["batches", "results", *args], env=environ)
 

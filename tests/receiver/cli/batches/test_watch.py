@@ -11,10 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
+from receiver.cli.output import show_moment
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
+from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.storage import LocalStorage
-from tests.receiver.listing import Listing, serving
+from tests.receiver.listing import Listing, ago, serving
 from tests.receiver.records import put_manifest
 from tests.waiting import eventually
 
@@ -146,7 +148,8 @@ def test_ended_batch_is_waited_for_until_stored(place: Place) -> None:
 def test_gemini_is_not_asked_of_what_has_ended(place: Place) -> None:
     place.listing.add("a")
     result = place.watch("batches/a", "--timeout", "0.5")
-    assert result.stdout.endswith("  batches/a  SUCCEEDED 0/?, not stored yet\n")
+    said = "  batches/a  SUCCEEDED 0/?, not stored yet (no webhook has come)\n"
+    assert result.stdout.endswith(said)
     assert (result.exit_code, len(result.stdout.splitlines()), place.listing.calls) == (1, 1, 1)
 
 
@@ -181,6 +184,28 @@ def test_buried_batch_is_not_waited_for(place: Place) -> None:
         "batches/a: it is buried: no such file; `gemini-batch-receiver inbox retry batches/a`"
         in result.stderr
     )
+
+
+def test_waiting_batch_says_why(place: Place) -> None:
+    name = place.listing.add("a")
+    with connect(place.environ["REDIS_URL"]) as client:
+        lock = ReconcileLock(client, 900)
+        run = lock.acquire()
+        assert run is not None
+        lock.release(run, "complete")
+        due = show_moment(run.began_ms + 900_000)
+        said = f"not stored yet (no webhook has come; the next reconcile run is due at {due})"
+        assert said in place.watch("--timeout", "0").stdout
+        off = place.watch("--timeout", "0", RECONCILE_INTERVAL_S="0").stdout
+        assert off.endswith("not stored yet (no webhook has come)\n")
+
+        inbox = Inbox(client)
+        inbox.accept([Arrival(name, "batch.succeeded", "static")])
+        lease = inbox.claim(name)
+        assert lease is not None
+        inbox.postpone(lease, 3600, "the bucket is away", "outages")
+        waiting = place.watch("--timeout", "0")
+        assert "not stored yet (the bucket is away)\n" in waiting.stdout
 
 
 def test_unknown_batch_leaves_the_others_theirs(place: Place) -> None:
@@ -223,27 +248,40 @@ def test_without_a_name_all_unfinished_are_watched(place: Place) -> None:
         ("run", "RUNNING"),
         ("wait", "PENDING"),
         ("ended", "SUCCEEDED"),
+        ("stored", "SUCCEEDED"),
         ("owed", "SUCCEEDED"),
     ):
         place.listing.add(batch_id, state)
+    place.listing.add("gone", ended=ago(hours=49))
+    place.store("stored")
     with connect(place.environ["REDIS_URL"]) as client:
         Inbox(client).accept([Arrival("batches/owed", "batch.succeeded", "static")])
     result = place.watch("--timeout", "0", "--json")
     assert {json.loads(line)["batch"] for line in result.stdout.splitlines()} == {
         "batches/run",
         "batches/wait",
+        "batches/ended",
         "batches/owed",
     }
     alone = place.watch("--timeout", "0", REDIS_URL="redis://127.0.0.1:9/0")
-    assert "watching only what runs at Gemini" in alone.stderr
-    assert len(alone.stdout.splitlines()) == 2
+    assert "): watching only what Gemini lists" in alone.stderr
+    assert len(alone.stdout.splitlines()) == 4
+
+
+def test_ended_batch_that_is_not_stored_is_not_well(place: Place) -> None:
+    """Its webhook was refused, or there is none."""
+    place.listing.add("a")
+    result = place.watch("--timeout", "0.3")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "0 of 1 batches are well")
+    assert "batches/a: not done yet: SUCCEEDED 0/?, not stored yet" in result.stderr
+    assert place.watch("--until", "ended").stderr.startswith("nothing to watch: ")
 
 
 def test_nothing_unfinished_is_nothing_to_watch(place: Place) -> None:
     result = place.watch()
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr.startswith(
-        "nothing to watch: no batch runs at Gemini or waits in the inbox; `"
+        "nothing to watch: no batch runs at Gemini or waits in the inbox, and those that ended"
     )
 
 
