@@ -12,7 +12,7 @@ from pathlib import Path
 from receiver.errors import EnvFileError
 from receiver.settings.env_files import parse_env, read_env_file
 from receiver.settings.environment import variables_of
-from receiver.settings.secret_files import MARK
+from receiver.settings.secret_files import MARK, file_variable
 from receiver.settings.settings import SECRETS, Settings
 
 DEFAULT_FILE = ".env"
@@ -118,6 +118,6 @@ def _other_form(name: str) -> str:
     """
     base, mark, suffix = name.partition("__")
     if base in SECRETS:
-        return f"{base}{MARK}{mark}{suffix}"
+        return file_variable(name)
     secret = re.sub(f"{MARK}$", "", base)
     return f"{secret}{mark}{suffix}" if secret != base and secret in SECRETS else ""
