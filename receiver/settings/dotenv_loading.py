@@ -63,6 +63,7 @@ def _load_env_file(environ: MutableMapping[str, str], given: str | None) -> Load
         if not data and not file.exists():
             return _without_file(file, given)
         values = parse_env(data, file)
+        _refuse_env_file_variable(values, file)
     except EnvFileError as error:
         if given is None and isinstance(error.__cause__, IsADirectoryError):
             return _without_file(file, given)  # somebody's virtual environment
@@ -73,6 +74,14 @@ def _load_env_file(environ: MutableMapping[str, str], given: str | None) -> Load
     added = _add(environ, _without(environ, values))
     note = f"Settings come from the environment, and what it lacks from {file}."
     return Loaded(file, note, of_file=added)
+
+
+def _refuse_env_file_variable(values: Mapping[str, str], file: Path) -> None:
+    if values.get(ENV_FILE_VARIABLE, "").strip():
+        raise EnvFileError(
+            f"{file} sets {ENV_FILE_VARIABLE}, which says what file to read and can't stand in one:"
+            " set it in the environment, or give --env-file"
+        )
 
 
 def _without_file(file: Path, given: str | None) -> Loaded:

@@ -103,6 +103,15 @@ def test_named_file_must_be_there(folder: Path) -> None:
     assert str(loaded.problem) == f"{folder}/other is not there: {hint}"
 
 
+def test_file_names_no_other_file(folder: Path) -> None:
+    (folder / ".env").write_text("PORT=1\nRECEIVER_ENV_FILE=other\n")
+    (folder / "other").write_text("PORT=2\n")
+    added, loaded = load({})
+    assert added == {}
+    said = "sets RECEIVER_ENV_FILE, which says what file to read and can't stand in one"
+    assert str(loaded.problem).startswith(f"{folder}/.env {said}: set it in the environment")
+
+
 def test_nothing_of_a_wrong_file_is_taken(folder: Path) -> None:
     (folder / ".env").write_text("PORT=1\nHOST hunter2\n")
     added, loaded = load({})
