@@ -1,5 +1,6 @@
 """`init`, asked by scripts and by a person at a terminal."""
 
+import doctest
 import os
 import pty
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from receiver.cli import init_questions
 from receiver.settings.env_files import parse_env
 from tests.programs import reading_files
 from tests.waiting import eventually
@@ -145,6 +147,10 @@ def test_held_values_stay(place: Place) -> None:
     assert place.run("--public-url", "https://b.example", "--replace").returncode == 0
     changed = text.replace("a.example", "b.example")
     assert place.file.read_text() == f"{changed}STORAGE_URL=file:outputs\n"
+
+
+def test_other_variables_of_a_question_are_shown() -> None:
+    assert doctest.testmod(init_questions).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import EnvFileError
-from receiver.settings import dotenv_loading
+from receiver.settings import dotenv_loading, secret_files
 from receiver.settings.dotenv_loading import Loaded, load_environment
 
 
@@ -65,7 +65,8 @@ def test_secret_is_set_in_one_form_alone(folder: Path, stated: str, in_file: str
 
 
 def test_other_forms_of_names_are_shown() -> None:
-    assert doctest.testmod(dotenv_loading).failed == 0
+    for module in (dotenv_loading, secret_files):
+        assert doctest.testmod(module).failed == 0
 
 
 def test_absent_file_is_no_problem(folder: Path) -> None:
