@@ -4,6 +4,13 @@ import click
 
 from receiver.cli.lazy_group import LazyGroup
 
+
+def _require_name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty: name a file, or none to read no file")
+    return value
+
+
 _batches = LazyGroup(
     "batches",
     {
@@ -89,6 +96,7 @@ main = LazyGroup(
             metavar="PATH",
             envvar="RECEIVER_ENV_FILE",
             show_envvar=True,
+            callback=_require_name,
             help="Read settings that the environment lacks from this file; `none` reads no file."
             "  [default: .env in the working folder, if it is there]",
         ),

@@ -64,7 +64,8 @@ def init(  # noqa: PLR0913 - one parameter an option
     loaded = loaded_environment(may_be_absent=True)
     file = _require_file(loaded)
     held = _read_held(file)
-    asker = _Asker(file, held, given, is_checked=not no_checks, may_replace=replace)
+    others = _find_others(file)
+    asker = _Asker(file, held, others, given, is_checked=not no_checks, may_replace=replace)
     asker.require_options()
     base_url = held.get(BASE_URL) or find_base_url()
     answers = {question.variable: asker.answer(question) for question in asker.questions}
@@ -97,12 +98,23 @@ def _read_held(file: Path) -> Mapping[str, str]:
     return held
 
 
+def _find_others(file: Path) -> Mapping[str, str]:
+    """The other variables by which the file answers a question, by the question's own."""
+    data, found = read_env_file(file), dict[str, str]()
+    for question in plan_questions():
+        for name in question.other_variables:
+            if any(value.strip() for value, _ in find_values(data, name)):
+                found.setdefault(question.variable, name)
+    return found
+
+
 @dataclass(frozen=True)
 class _Asker:
     """Finds an answer to each question: from an option, a person, the file, or by default."""
 
     file: Path
     held: Mapping[str, str]
+    others: Mapping[str, str]  # what the file sets in place of a question's variable
     given: Mapping[str, str | None]  # by option
     is_checked: bool
     may_replace: bool
@@ -112,7 +124,16 @@ class _Asker:
         return plan_questions()
 
     def require_options(self) -> None:
-        """Without a terminal there must be an answer to everything before anything is tried."""
+        """Without a terminal there must be an answer to everything before anything is tried.
+
+        None may be for what the file answers by another variable: both would contradict each other.
+        """
+        for one in self.questions:
+            if (other := self.others.get(one.variable)) and self.given[one.option] is not None:
+                raise click.UsageError(
+                    f"{self.file} sets {other} in place of {one.variable}: change it there, or take"
+                    f" that line out, or leave {one.option} out"
+                )
         if sys.stdin.isatty():
             return
         required = [one for one in self.questions if one.default is None]
@@ -124,6 +145,8 @@ class _Asker:
 
     def answer(self, question: Question) -> str:
         """Raises ClickException where an answer can't be had or used."""
+        if question.variable in self.others:
+            return self.held.get(question.variable, "")
         given = self.given[question.option]
         if given is not None:
             self._try(question, given)
@@ -136,7 +159,8 @@ class _Asker:
         return answer
 
     def _known(self, question: Question) -> str:
-        return self.given[question.option] or self.held.get(question.variable, "")
+        held = self.held.get(question.variable) or self.others.get(question.variable, "")
+        return self.given[question.option] or held
 
     def _ask(self, question: Question) -> str:
         held = self.held.get(question.variable, "")

@@ -12,12 +12,15 @@ from receiver.inbox.redis_health import examine, find_write_obstacle
 from receiver.service.valkey import has_valkey
 from receiver.settings.environment import Reader, variables_of
 from receiver.settings.parsers import parse_api_key, parse_storage_url
+from receiver.settings.projects import VARIABLES as PROJECT_VARIABLES
+from receiver.settings.secret_files import file_variable
 from receiver.settings.settings import SECRETS, Settings
 from receiver.settings.web_urls import parse_origin
 from receiver.storage import open_storage
 from receiver.storage.probe import probe_storage
 
 BASE_URL = "GEMINI_BASE_URL"
+VARIABLES = {one.name: one for one in (*PROJECT_VARIABLES, *variables_of(Settings).values())}
 DEFAULTS = {field: one.unset for field, one in variables_of(Settings).items()}
 
 
@@ -30,6 +33,17 @@ class Question:
     check: Callable[[str], None] | None  # whether it works; raises ReceiverError
     default: str | None  # an empty one leaves the variable unset; None: there must be an answer
     is_secret: bool = False
+
+    @property
+    def other_variables(self) -> list[str]:
+        """Further variables that answer it: for a file that holds the secret, or by another name.
+
+        >>> plan_questions()[0].other_variables
+        ['GOOGLE_API_KEY', 'GEMINI_API_KEY_FILE', 'GOOGLE_API_KEY_FILE']
+        """
+        variable = VARIABLES[self.variable]
+        files = [file_variable(name) for name in variable.names] if variable.is_secret else []
+        return [*variable.aliases, *files]
 
 
 def plan_questions() -> tuple[Question, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from receiver.errors import EnvFileError
 from receiver.settings.env_files import parse_env, read_env_file
 from receiver.settings.environment import variables_of
-from receiver.settings.secret_files import MARK
+from receiver.settings.secret_files import MARK, file_variable
 from receiver.settings.settings import SECRETS, Settings
 
 DEFAULT_FILE = ".env"
@@ -63,6 +63,7 @@ def _load_env_file(environ: MutableMapping[str, str], given: str | None) -> Load
         if not data and not file.exists():
             return _without_file(file, given)
         values = parse_env(data, file)
+        _refuse_env_file_variable(values, file)
     except EnvFileError as error:
         if given is None and isinstance(error.__cause__, IsADirectoryError):
             return _without_file(file, given)  # somebody's virtual environment
@@ -73,6 +74,14 @@ def _load_env_file(environ: MutableMapping[str, str], given: str | None) -> Load
     added = _add(environ, _without(environ, values))
     note = f"Settings come from the environment, and what it lacks from {file}."
     return Loaded(file, note, of_file=added)
+
+
+def _refuse_env_file_variable(values: Mapping[str, str], file: Path) -> None:
+    if values.get(ENV_FILE_VARIABLE, "").strip():
+        raise EnvFileError(
+            f"{file} sets {ENV_FILE_VARIABLE}, which says what file to read and can't stand in one:"
+            " set it in the environment, or give --env-file"
+        )
 
 
 def _without_file(file: Path, given: str | None) -> Loaded:
@@ -118,6 +127,6 @@ def _other_form(name: str) -> str:
     """
     base, mark, suffix = name.partition("__")
     if base in SECRETS:
-        return f"{base}{MARK}{mark}{suffix}"
+        return file_variable(name)
     secret = re.sub(f"{MARK}$", "", base)
     return f"{secret}{mark}{suffix}" if secret != base and secret in SECRETS else ""

@@ -7,6 +7,7 @@ since Docker takes a line as it is, quotes and all.
 import io
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -132,6 +133,9 @@ def put_values(data: bytes, values: Mapping[str, str]) -> bytes:
 def read_env_file(path: Path) -> bytes:
     """The whole file; nothing where there is none. Raises EnvFileError."""
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would keep us waiting
+            raise EnvFileError(f"{path} is no regular file: name one")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:

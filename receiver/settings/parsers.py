@@ -86,6 +86,8 @@ def parse_storage_url(text: str) -> str:
             " az://container/prefix"
         )
     if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        if "@" in text:  # there may be a password in front of it
+            raise ValueError("file URLs name no user and no host: expected file:/path/to/folder")
         raise ValueError(f"file URLs name no host: did you mean file:{parts.netloc}{parts.path}?")
     if parts.scheme != "file" and not parts.netloc:
         raise ValueError(f"expected a bucket: {parts.scheme}://bucket/prefix")

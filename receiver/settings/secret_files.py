@@ -14,6 +14,16 @@ UNREADABLE = "?"  # keeps the variable set, so that it isn't said to be missing 
 MAX_BYTES = 64 * 1024
 
 
+def file_variable(name: str) -> str:
+    """The variable that names a file with this secret.
+
+    >>> file_variable("GEMINI_API_KEY"), file_variable("GEMINI_API_KEY__ACME")
+    ('GEMINI_API_KEY_FILE', 'GEMINI_API_KEY_FILE__ACME')
+    """
+    base, mark, suffix = name.partition("__")
+    return f"{base}{MARK}{mark}{suffix}"
+
+
 @dataclass(frozen=True)
 class WithSecrets:
     """An environment with the secrets of its files in it."""

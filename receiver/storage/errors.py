@@ -20,6 +20,7 @@ READ_ONLY_ERRNOS = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 # What it asks the machine that it runs on, for want of credentials
 TOKEN_SIGNS = ("token request", "/latest/api/token", "169.254.169.254")
 
+AGAIN = "a worker tries again by itself, a command must be run again"
 _DISK_HINTS = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space or raise the quota",
@@ -92,7 +93,7 @@ def _hint(error: BaseException, platform: Platform) -> str:
     if "builder error" in text:
         return f"an endpoint without TLS needs {platform.allow_http}=true"
     if "error sending request" in text:
-        return "check that its address can be reached; it is tried again by itself"
+        return f"check that its address can be reached; {AGAIN}"
     return ""
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from receiver.errors import AlreadyStoredError, Fault, StorageError
 from receiver.storage.case_probe import tells_case_apart
-from receiver.storage.errors import NAME_ERRNOS, READ_ONLY_ERRNOS, explain_os_error
+from receiver.storage.errors import AGAIN, NAME_ERRNOS, READ_ONLY_ERRNOS, explain_os_error
 
 TEMPORARY = ".tmp"  # no output's name begins with a dot
 CASE_IGNORED = "_case_ignored.txt"  # what one machine found holds for all that share the folder
@@ -37,9 +37,7 @@ def _translate_os_errors(action: str, name: str) -> Iterator[None]:
     except OSError as error:
         what = f"the storage did not {action} {name}"
         fault: Fault = "batch" if error.errno in NAME_ERRNOS else "outside"
-        raise StorageError(
-            f"{what}: {explain_os_error(error)}; it is tried again by itself", fault=fault
-        ) from error
+        raise StorageError(f"{what}: {explain_os_error(error)}; {AGAIN}", fault=fault) from error
 
 
 def _chunks_of(file: IO[bytes], name: str) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from receiver.errors import EnvFileError
 from receiver.settings.env_files import find_values, put_value
+from receiver.settings.secret_files import file_variable
 from receiver.verification.keys import Secret
 
 
@@ -31,6 +32,16 @@ def find_secrets(data: bytes, names: Sequence[str]) -> list[Secret]:
             if value:
                 return _parse(value, name)
     return []
+
+
+def refuse_secret_files(data: bytes, names: Sequence[str]) -> None:
+    """Raises EnvFileError where a file of its own holds the secrets: a line here would stop all."""
+    for name in map(file_variable, names):
+        if any(value.strip() for value, _ in find_values(data, name)):
+            raise EnvFileError(
+                f"the secret comes from a file, which {name} names in the env file: leave --env-file"
+                " out, and put the secret that is printed into that file",
+            )
 
 
 def put_secrets(data: bytes, name: str, secrets: Iterable[Secret]) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import show_moment
 from receiver.cli.projects import project_option, read_project
-from receiver.cli.webhooks.env_secrets import find_secrets, put_secrets
+from receiver.cli.webhooks.env_secrets import find_secrets, put_secrets, refuse_secret_files
 from receiver.cli.webhooks.options import Events, WebUrl, encode_webhook, plain_id
 from receiver.errors import EnvFileError, GeminiError
 from receiver.gemini.registered_webhooks import (
@@ -171,7 +171,9 @@ class _SecretKeeper:
     def prepare(self) -> None:
         """Raises EnvFileError where the secret could not be kept, before there is one."""
         if self.file is not None:
-            find_secrets(read_env_file(self.file), self._names)
+            data = read_env_file(self.file)
+            refuse_secret_files(data, self._names)
+            find_secrets(data, self._names)
             require_writable(self.file)
 
     def keep(

@@ -20,6 +20,7 @@ from receiver.telemetry.metrics.definitions import Metric
 
 FLUSH_EVERY_S = 1.0
 SENT_TTL_S = 600
+FORMER_NAMES = {"gbr_dead_letters_total": "gbr_buried_batches_total"}  # Redis may hold both
 log = logging.getLogger(__name__)
 
 
@@ -100,13 +101,18 @@ class Counters:
 
 
 def read_counts(row: Any) -> dict[str, float]:
-    """The counts of a hash as redis-py returns it; what is no number is left out."""
-    found = {}
+    """The counts of a hash as redis-py returns it; what is no number is left out.
+
+    What an older version counted under another name is added to the count of today's.
+    """
+    found = dict[str, float]()
     for name, text in row.items() if isinstance(row, dict) else ():
         try:
             value = float(text)
         except ValueError:
             continue
         if math.isfinite(value):
-            found[name.decode(errors="replace")] = value
+            field = name.decode(errors="replace")
+            field = FORMER_NAMES.get(field, field)
+            found[field] = found.get(field, 0) + value
     return found

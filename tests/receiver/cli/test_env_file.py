@@ -1,5 +1,6 @@
 """`.env` in the working folder, met by whole commands."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,25 @@ def test_broken_file_stops_a_command_but_no_help(tmp_path: Path) -> None:
     assert run(tmp_path, "status", "--help").returncode == 0
     ignored = run(tmp_path, "status", RECEIVER_ENV_FILE="none")
     assert "GEMINI_API_KEY: is missing" in ignored.stderr
+
+
+def test_empty_name_of_a_file_is_a_wrong_use(folder: Path) -> None:
+    result = run(folder, "--env-file", "", "inbox", "list")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert (
+        "'--env-file' (env var: 'RECEIVER_ENV_FILE'): it is empty: name a file, or none to read no file"
+        in result.stderr
+    )
+    unset = run(folder, "inbox", "list", RECEIVER_ENV_FILE="")
+    assert "batches/one" in unset.stdout
+
+
+def test_pipe_keeps_no_command_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".env")
+    for args in (("doctor",), ("init", "--api-key", "key")):
+        result = run(tmp_path, *args)
+        assert result.returncode == 1
+        assert f"{tmp_path}/.env is no regular file: name one" in result.stdout + result.stderr
 
 
 def test_worker_hands_the_file_on(folder: Path) -> None:

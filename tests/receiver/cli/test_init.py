@@ -1,5 +1,6 @@
 """`init`, asked by scripts and by a person at a terminal."""
 
+import doctest
 import os
 import pty
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from receiver.cli import init_questions
 from receiver.settings.env_files import parse_env
 from tests.programs import reading_files
 from tests.waiting import eventually
@@ -168,6 +170,55 @@ def test_held_values_stay(place: Place) -> None:
     assert place.run("--public-url", "https://b.example", "--replace").returncode == 0
     changed = text.replace("a.example", "b.example")
     assert place.file.read_text() == f"{changed}STORAGE_URL=file:outputs\n"
+
+
+def test_other_variables_of_a_question_are_shown() -> None:
+    assert doctest.testmod(init_questions).failed == 0
+
+
+@pytest.mark.parametrize(
+    "other", ["GEMINI_API_KEY_FILE=key.txt", "GOOGLE_API_KEY=k", "GOOGLE_API_KEY_FILE=key.txt"]
+)
+def test_key_by_another_variable_is_an_answer(place: Place, redis_url: str, other: str) -> None:
+    before = f"{other}\nREDIS_URL_FILE=redis.txt\n"
+    place.file.write_text(before)
+    (place.folder / "key.txt").write_text(KEY)
+    (place.folder / "redis.txt").write_text(redis_url)
+    result = place.run("--public-url", "https://a.example.com")
+    assert (result.returncode, result.stderr) == (0, "")
+    added = "STORAGE_URL=file:outputs\nPUBLIC_URL=https://a.example.com\n"
+    assert place.file.read_text() == before + added
+
+
+@pytest.mark.parametrize(
+    ("held", "option"),
+    [
+        ("GEMINI_API_KEY_FILE", "--api-key"),
+        ("GOOGLE_API_KEY", "--api-key"),
+        ("REDIS_URL_FILE", "--redis-url"),
+    ],
+)
+def test_no_second_variable_is_written_beside_another(
+    place: Place, redis_url: str, held: str, option: str
+) -> None:
+    before = f"{held}=something\n"
+    place.file.write_text(before)
+    options = {"--api-key": KEY, "--redis-url": redis_url}
+    result = place.run("--replace", option, options[option])
+    assert (result.returncode, f"{place.file} sets {held} in place of" in result.stderr) == (
+        2,
+        True,
+    )
+    assert f"leave {option} out" in result.stderr
+    assert place.file.read_text() == before
+
+
+def test_person_is_not_asked_for_what_another_variable_gives(place: Place, redis_url: str) -> None:
+    place.file.write_text("GEMINI_API_KEY_FILE=key.txt\n")
+    options = ("--redis-url", redis_url, "--storage-url", "file:x", "--public-url", "")
+    with person(place, *options) as one:
+        one.sees("Next:")
+    assert "GEMINI_API_KEY" not in place.held()
 
 
 def test_variable_set_twice_is_left_alone(place: Place) -> None:

@@ -335,6 +335,21 @@ def test_delete_asks_for_yes(place: Place) -> None:
     assert list(place.webhooks.list()) == []
 
 
+@pytest.mark.parametrize("variable", ["GEMINI_WEBHOOK_SECRET_FILE", "WEBHOOK_SIGNING_SECRET_FILE"])
+def test_secret_that_a_file_holds_is_not_written_beside_it(place: Place, variable: str) -> None:
+    made = place.created("--url", ORIGIN)
+    (before,) = place.webhooks.list()
+    text = f"{variable}=sec.txt\n"
+    place.file.write_text(text)
+    for args in (["rotate", made["id"]], ["create", "--url", "https://other.example.com"]):
+        result = place.run(*args, "--env-file", str(place.file))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"the secret comes from a file, which {variable} names" in result.stderr
+        assert "leave --env-file out" in result.stderr
+    assert list(place.webhooks.list()) == [before]
+    assert place.file.read_text() == text
+
+
 @pytest.mark.parametrize(
     "args", [["show"], ["ping"], ["rotate"], ["delete", "--yes"], ["update", "--name", "x"]]
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import EnvFileError
-from receiver.settings import dotenv_loading
+from receiver.settings import dotenv_loading, secret_files
 from receiver.settings.dotenv_loading import Loaded, load_environment
 
 
@@ -65,7 +65,8 @@ def test_secret_is_set_in_one_form_alone(folder: Path, stated: str, in_file: str
 
 
 def test_other_forms_of_names_are_shown() -> None:
-    assert doctest.testmod(dotenv_loading).failed == 0
+    for module in (dotenv_loading, secret_files):
+        assert doctest.testmod(module).failed == 0
 
 
 def test_absent_file_is_no_problem(folder: Path) -> None:
@@ -101,6 +102,15 @@ def test_named_file_must_be_there(folder: Path) -> None:
     loaded = load({}, "other")[1]
     hint = "name another file with --env-file, or none"
     assert str(loaded.problem) == f"{folder}/other is not there: {hint}"
+
+
+def test_file_names_no_other_file(folder: Path) -> None:
+    (folder / ".env").write_text("PORT=1\nRECEIVER_ENV_FILE=other\n")
+    (folder / "other").write_text("PORT=2\n")
+    added, loaded = load({})
+    assert added == {}
+    said = "sets RECEIVER_ENV_FILE, which says what file to read and can't stand in one"
+    assert str(loaded.problem).startswith(f"{folder}/.env {said}: set it in the environment")
 
 
 def test_nothing_of_a_wrong_file_is_taken(folder: Path) -> None:

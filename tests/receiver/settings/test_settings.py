@@ -84,6 +84,13 @@ def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
     assert expected in str(told.value)
 
 
+@pytest.mark.parametrize("url", ["file://user:hunter2@/x", "file://user:hun/ter2@host/x"])
+def test_password_in_a_file_url_is_not_repeated(url: str) -> None:
+    with pytest.raises(SettingsError, match="STORAGE_URL: file URLs name no user") as told:
+        read_settings(RIGHT | {"STORAGE_URL": url})
+    assert "hun" not in str(told.value)
+
+
 @pytest.mark.parametrize(
     ("environ", "only"),
     [

@@ -73,7 +73,7 @@ def test_unreachable_server_is_said(strict_bucket: Bucket, monkeypatch: pytest.M
     said = trouble_of(strict_bucket.url, "exists")
     assert "did not find b/one" in said
     assert "127.0.0.1:9" in said
-    assert "it is tried again by itself" in said
+    assert "a worker tries again by itself, a command must be run again" in said
 
 
 def test_endpoint_without_tls_is_said(

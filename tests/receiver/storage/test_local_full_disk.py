@@ -30,6 +30,8 @@ def require_refusal(write: Write, root: Path, code: int) -> None:
     with pytest.raises(StorageError, match=os.strerror(code)) as caught:
         write(root, root)
     assert caught.value.retryable
+    said = "; a worker tries again by itself, a command must be run again"
+    assert str(caught.value).endswith(said)
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     new = FEW if write is put_few else MANY
     for name, data in contents(root).items():

@@ -69,7 +69,7 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
             "    1  truncated",
             "    1  error      429 RESOURCE_EXHAUSTED  slow down",
             "    1  malformed  json                    the line is JSON, but not an object",
-            "    1  duplicate  STOP",
+            "    1  duplicate",
             "    1  unkeyed",
             "",
             "line  key           outcome    code                    message",
@@ -82,8 +82,8 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
                 "   7                malformed  json"
                 "                    the line is JSON, but not an object"
             ),
-            '   8  "de-1"        duplicate  STOP',
-            "   9                unkeyed    STOP",
+            '   8  "de-1"        duplicate',
+            "   9                unkeyed",
         ],
     )
     assert result.stderr.splitlines() == [

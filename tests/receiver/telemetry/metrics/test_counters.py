@@ -220,6 +220,13 @@ def test_outbox_is_shown(client: "redis.Redis") -> None:
     assert float(late[1]) > 1e9
 
 
+def test_batches_buried_by_an_older_version_are_counted_too(client: "redis.Redis") -> None:
+    client.hset(METRICS, "gbr_dead_letters_total", 3)
+    assert "gbr_buried_batches_total 3.0\n" in expose(read_fields(client, [])).decode()
+    client.hset(METRICS, "gbr_buried_batches_total", 2)
+    assert "gbr_buried_batches_total 5.0\n" in expose(read_fields(client, [])).decode()
+
+
 def test_foreign_fields_are_not_shown(client: "redis.Redis") -> None:
     foreign: dict[bytes | str, int | str] = {
         "gbr_attempts_total:stored": "junk",

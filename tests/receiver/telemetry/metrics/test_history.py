@@ -44,6 +44,13 @@ def test_half_hours_are_gone_after_the_day(client: "redis.Redis") -> None:
     assert SLOTS * SLOT_S < client.ttl(kept[0]) <= 26 * 3600
 
 
+def test_history_has_what_an_older_version_buried(client: "redis.Redis") -> None:
+    number = int(client.time()[0]) // SLOT_S
+    counts = {"gbr_dead_letters_total": 3, "gbr_buried_batches_total": 2}
+    client.hset(f"{HISTORY}:{number - 2}", mapping=counts)
+    assert totals(fetch_history(client), "gbr_buried_batches_total") == 5
+
+
 def test_spoilt_half_hour_is_empty(client: "redis.Redis") -> None:
     number = int(client.time()[0]) // SLOT_S
     for spoilt in (number - 1, number, number + 1):
