@@ -187,7 +187,8 @@ def test_key_by_another_variable_is_an_answer(place: Place, redis_url: str, othe
     result = place.run("--public-url", "https://a.example.com")
     assert (result.returncode, result.stderr) == (0, "")
     added = "STORAGE_URL=file:outputs\nPUBLIC_URL=https://a.example.com\n"
-    assert place.file.read_text() == before + added
+    base_url = f"GEMINI_BASE_URL={place.environ['GEMINI_BASE_URL']}\n"
+    assert place.file.read_text() == before + added + base_url
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The counters of the last day, in a real Valkey."""
 
+from typing import Any
+
 import redis
 
 from receiver.inbox.entry_fields import Summary
@@ -46,7 +48,7 @@ def test_half_hours_are_gone_after_the_day(client: "redis.Redis") -> None:
 
 def test_history_has_what_an_older_version_buried(client: "redis.Redis") -> None:
     number = int(client.time()[0]) // SLOT_S
-    counts = {"gbr_dead_letters_total": 3, "gbr_buried_batches_total": 2}
+    counts: dict[Any, Any] = {"gbr_dead_letters_total": 3, "gbr_buried_batches_total": 2}
     client.hset(f"{HISTORY}:{number - 2}", mapping=counts)
     assert totals(fetch_history(client), "gbr_buried_batches_total") == 5
 
