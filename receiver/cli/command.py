@@ -9,7 +9,7 @@ import click
 
 from receiver.cli.env_file import complete_environment, loaded_environment
 from receiver.errors import ReceiverError, SettingsError
-from receiver.settings.settings import VARIABLES, Settings, read_settings
+from receiver.settings.settings import Settings, read_settings
 from receiver.telemetry.logs import set_up_logs
 
 log = logging.getLogger(__name__)
@@ -79,11 +79,6 @@ def _log_error(ctx: click.Context, error: Exception) -> NoReturn:
     cause = error.format_message() if isinstance(error, click.ClickException) else str(error)
     log.error("command.failed", extra={"command": ctx.info_name, "cause": cause})
     ctx.exit(1)
-
-
-def list_settings() -> list[tuple[str, str]]:
-    """Every setting with its meaning and default, for the end of the program's help."""
-    return [(one.name, f"{one.meaning} (default: {one.default})") for one in VARIABLES]
 
 
 def warn_of_unknown(settings: Settings) -> None:
