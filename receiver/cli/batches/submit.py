@@ -12,7 +12,7 @@ import msgspec
 from receiver.batch_names import BatchName
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.progress import show_progress
-from receiver.cli.projects import project_option, read_project
+from receiver.cli.projects import read_project
 from receiver.cli.stored import locate_answers
 from receiver.errors import SettingsError, SubmissionError
 from receiver.gemini.batches import Gemini
@@ -72,7 +72,13 @@ SAID = {
     type=click.IntRange(min=1),
     help="Split the input into batches of at most so many requests.",
 )
-@project_option
+@click.option(
+    "--project",
+    "label",
+    metavar="NAME",
+    help="Send to this Gemini project; `default` is the one without a suffix, and is taken where"
+    " there are several.",
+)
 @click.option(
     "--allow-unknown-fields",
     is_flag=True,

@@ -69,6 +69,10 @@ def test_examples_can_be_run(
         command.make_context(words[-1], shlex.split(example))
 
 
+def test_project_of_submit_is_where_it_sends() -> None:
+    assert "Send to this Gemini project" in " ".join(read_help("batches", "submit").split())
+
+
 def test_settings_are_a_list() -> None:
     result = CliRunner().invoke(main, ["settings"], env={"COLUMNS": "80"})
     lines = result.stdout.splitlines()
