@@ -125,7 +125,9 @@ def _subject(one: Delivery) -> str:
 def show_batch(batch: str, *, as_json: bool) -> None:
     """Show all that the inbox knows of a batch.
 
-    Exit code 1 when that is nothing.
+    The source is what brought it in: a delivery of a static webhook, which is registered at Gemini,
+    or of a dynamic one, which a batch names itself; `replay`; a reconcile run; `inbox retry`; or
+    `replay --again`. Exit code 1 when that is nothing.
     """
     settings = load_settings()
     name = find_batch(settings, batch)
@@ -168,7 +170,7 @@ def entry_lines(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "state", entry.state
     yield "event", entry.event or NOTHING
     yield "source", entry.source
-    yield "attempts", str(entry.attempts)
+    yield "attempts", f"{entry.attempts} failed"
     yield "waits", str(entry.waits)
     yield "accepted", show_moment(entry.accepted_ms)
     yield "changed", show_moment(entry.changed_ms)
