@@ -14,6 +14,7 @@ from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import MAX_OFFSET_S
 from receiver.outputs.models import model_warnings
+from receiver.outputs.wording import count_of
 from receiver.settings.projects import API_KEY, Project
 from receiver.settings.settings import Settings
 from receiver.status.next_steps import find_webhook_steps
@@ -80,8 +81,9 @@ def check_secrets(settings: Settings) -> Iterator[Check]:
 
 
 def _secrets_of(project: Project) -> str:
-    count = f"{len(project.secrets)} secret(s)" if project.secrets else "none in this environment"
-    return f"{count} at {project.path}"
+    if project.secrets:
+        return f"{count_of(len(project.secrets), 'secret', 'secrets')} at {project.path}"
+    return f"none in this environment at {project.path}"
 
 
 def check_webhooks(settings: Settings) -> Iterator[Check]:

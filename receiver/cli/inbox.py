@@ -20,6 +20,7 @@ from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.manifest import Cost
 from receiver.outputs.paths import batch_folder
+from receiver.outputs.wording import count_of
 from receiver.settings.locations import describe_storage
 
 NOTHING = "-"
@@ -65,7 +66,7 @@ def list_batches(  # noqa: PLR0913 - one parameter per option
         [_row(entry, found.now_ms) for entry in found.entries],
         numbers=("age", "attempts", "waits"),
     )
-    click.echo(f"{len(found.entries)} of {found.total} batches", err=True)
+    click.echo(f"{len(found.entries)} of {count_of(found.total, 'batch', 'batches')}", err=True)
 
 
 def _row(entry: Entry, now_ms: int) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ def list_deliveries(*, label: str | None, limit: int, as_json: bool) -> None:
             for one in found
         ],
     )
-    click.echo(f"{len(found)} deliveries", err=True)
+    click.echo(count_of(len(found), "delivery", "deliveries"), err=True)
 
 
 def _subject(one: Delivery) -> str:
@@ -208,8 +209,10 @@ def _summary_lines(summary: Summary, name: str) -> Iterator[tuple[str, str]]:
 
 def _describe_progress(progress: JobProgress) -> str:
     size = f" of {progress.total_bytes:,}" if progress.total_bytes else ""
-    requests = f" of {progress.requests:,}" if progress.requests else ""
-    done = f"{progress.bytes:,}{size} bytes, {progress.lines:,}{requests} results"
+    results = count_of(progress.lines, "result", "results")
+    if progress.requests:
+        results = f"{progress.lines:,} of {count_of(progress.requests, 'result', 'results')}"
+    done = f"{progress.bytes:,}{size} bytes, {results}"
     return f"{progress.stage}: {done}"
 
 

@@ -14,6 +14,7 @@ from receiver.inbox.entries import Entry, State
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
+from receiver.outputs.wording import count_of
 from receiver.recovery.manual_actions import retry
 from receiver.settings.settings import Settings
 
@@ -100,8 +101,9 @@ def purge_batches(  # noqa: PLR0913 - one parameter per option
     with connect(settings.redis_url) as client:
         asked = _choose(settings, InboxQueries(client), batches, states, label)
         if not yes:
+            forgotten = count_of(len(asked), "batch", "batches")
             raise click.UsageError(
-                f"this would make the inbox forget {len(asked)} batch(es): add --yes to do it"
+                f"this would make the inbox forget {forgotten}: add --yes to do it"
             )
         purged = Inbox(client).purge(asked)
     print_done(purged, asked, "purged", explain_unknown, as_json=as_json)

@@ -17,6 +17,7 @@ from receiver.cli.stored import advise_next, load_stored
 from receiver.outputs.error_codes import describe_code, name_code
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
+from receiver.outputs.wording import count_of
 from receiver.storage import Storage, open_storage
 from receiver.submissions.records import read_resubmitted
 from workers.store.failures import Reason, read_failures, read_reason
@@ -170,10 +171,12 @@ def _message(one: Kind | Failed) -> str:
 
 def _notes(manifest: Manifest, found: Found) -> Iterator[str]:
     if found.count > len(found.rows):
-        yield f"{len(found.rows):,} of {found.count:,} results shown: raise --limit"
+        results = count_of(found.count, "result", "results")
+        yield f"{len(found.rows):,} of {results} shown: raise --limit"
     if not found.count:
         yield f"no result of {manifest.batch} failed"
     if manifest.missing:
         keys = ", ".join(json.dumps(key) for key in manifest.missing_keys[:3])
         named = f", such as {keys}" if keys else ""
-        yield f"{manifest.missing:,} requests have no result at all{named}: see `batches show`"
+        requests = count_of(manifest.missing, "request has", "requests have")
+        yield f"{requests} no result at all{named}: see `batches show`"

@@ -14,6 +14,7 @@ from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option
 from receiver.errors import StorageError
+from receiver.outputs.wording import count_of
 from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.records import read_resubmitted, read_spec, resubmitted_name
@@ -141,8 +142,9 @@ def _print(view: MergedView) -> None:
         )
         click.echo(printable(f"{one.batch}: {_requests(one.requests)}, {state}"))
     rest = f"; {', '.join(view.rest)}" if view.rest else ""
-    asked = "an unknown number of" if view.requests is None else f"{view.requests:,}"
-    click.echo(printable(f"together: {view.answered:,} of {asked} requests are answered{rest}"))
+    are = "is" if view.requests == 1 else "are"
+    asked = _requests(view.requests)
+    click.echo(printable(f"together: {view.answered:,} of {asked} {are} answered{rest}"))
     unanswered = [request for request in view.resent.values() if not request.is_answer]
     for request in unanswered[:SHOWN_KEYS]:
         why = request.outcome or "no result yet"
@@ -156,4 +158,4 @@ def _print(view: MergedView) -> None:
 def _requests(count: int | None) -> str:
     if count is None:
         return "an unknown number of requests"
-    return f"{count:,} {'request' if count == 1 else 'requests'}"
+    return count_of(count, "request", "requests")

@@ -16,6 +16,7 @@ from receiver.errors import ManifestError, ReceiverError
 from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
 from receiver.gemini.project_client import ProjectClient, open_clients
 from receiver.outputs.judgement import judge_manifest
+from receiver.outputs.wording import count_of
 from receiver.storage import Storage, open_storage
 from receiver.storage.ordered_map import ordered_map
 
@@ -174,7 +175,7 @@ def _print(rows: Iterator[BatchRow], limit: int, batch_width: int) -> None:
             )
         click.echo(_line(row, batch_width))
     more = "; there may be more: raise --limit" if count == limit else ""
-    click.echo(f"{count} batches{more}", err=True)
+    click.echo(f"{count_of(count, 'batch', 'batches')}{more}", err=True)
 
 
 def _line(row: BatchRow, batch_width: int) -> str:

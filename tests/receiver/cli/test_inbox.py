@@ -43,7 +43,7 @@ def test_list_shows_every_batch(client: "redis.Redis", redis_url: str) -> None:
 
 def test_list_takes_state_and_limit(client: "redis.Redis", redis_url: str) -> None:
     Inbox(client).accept([Arrival("batches/more", "batch.succeeded", "static")])
-    assert run(redis_url, "list", "--state", "buried", "--limit", "1").stderr == "1 of 1 batches\n"
+    assert run(redis_url, "list", "--state", "buried", "--limit", "1").stderr == "1 of 1 batch\n"
     assert run(redis_url, "list", "--limit", "1").stderr == "1 of 5 batches\n"
     assert run(redis_url, "list", "--state", "lost").exit_code == 2
 
@@ -173,7 +173,7 @@ def test_bury_takes_what_is_owed(client: "redis.Redis", redis_url: str) -> None:
 
 def test_purge_wants_a_yes(client: "redis.Redis", redis_url: str) -> None:
     result = run(redis_url, "purge", "--buried", "--done")
-    assert (result.exit_code, "forget 2 batch(es)" in result.stderr) == (2, True)
+    assert (result.exit_code, "forget 2 batches" in result.stderr) == (2, True)
     assert len(Inbox(client).entries(["batches/buried", "batches/done"])) == 2
     assert run(redis_url, "purge", "--buried", "--done", "--yes").stdout == "2 of 2 purged\n"
     assert Inbox(client).entries(["batches/buried", "batches/done"]) == {}

@@ -86,7 +86,7 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
         ],
     )
     assert result.stderr.splitlines() == [
-        "1 requests have no result at all: see `batches show`",
+        "1 request has no result at all: see `batches show`",
         (
             "`gemini-batch-receiver resubmit b1 --input FILE` sends again what is worth it,"
             " out of its input"
@@ -157,7 +157,7 @@ def test_missing_requests_are_named(tmp_path: Path) -> None:
     put_input(storage, b'{"key":"a","request":{}}\n{"key":"\xc3\xa9","request":{}}\n')
     store(storage, nasty.answer("a"), 2)
     said = errors(storage, "b1").stderr
-    assert 'requests have no result at all, such as "\\u00e9": see `batches show`' in said
+    assert '1 request has no result at all, such as "\\u00e9": see `batches show`' in said
     assert "`gemini-batch-receiver resubmit b1` sends again what is worth it" in said
 
 
