@@ -50,11 +50,12 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
-            root = ctx.find_root().command
-            if isinstance(root, LazyGroup):
-                group = ctx.command_path.removeprefix(ctx.find_root().command_path).split()
-                error.message += _suggest(root, tuple(group), args)
-            raise
+            root = ctx.find_root()
+            if not isinstance(root.command, LazyGroup):
+                raise
+            group = ctx.command_path.removeprefix(root.command_path).split()
+            hint = _suggest(root.command, tuple(group), args)
+            raise click.NoSuchCommand(args[0], error.message + hint, ctx=ctx) from None
 
     def paths(self) -> Iterator[Words]:
         """The words of every group and command below that is not hidden."""

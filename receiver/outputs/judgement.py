@@ -159,8 +159,8 @@ def _find_problems(counts: BatchCounts, asked: int | None) -> Iterator[str]:
         yield f"the input holds {asked} requests, Gemini says {requests}"
     if unanswered := name_unanswered(counts.outcomes):
         count = sum(counts.outcomes.values()) - count_answers(counts.outcomes)
-        results = count_of(count, "result is", "results are")
-        yield f"{results} no answer: {', '.join(unanswered)}"
+        results_are = count_of(count, "result is", "results are")
+        yield f"{results_are} no answer: {', '.join(unanswered)}"
     if missing:
         of = "requests" if requests is None else f"of {requests} requests"
         yield f"{missing} {of} have no result"
