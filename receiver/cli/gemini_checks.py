@@ -76,8 +76,12 @@ def check_models(settings: Settings) -> Iterator[Check]:
 
 
 def check_secrets(settings: Settings) -> Iterator[Check]:
-    said = "; ".join(_secrets_of(project) for project in settings.projects.values())
-    yield Check("webhook secret", ok=True, detail=said)
+    """Where PUBLIC_URL says that webhooks are wanted, a project without any secret is a warning."""
+    projects = settings.projects.values()
+    said = "; ".join(_secrets_of(project) for project in projects)
+    lacks = any(not (project.secrets or project.audience) for project in projects)
+    is_wanted = settings.public_url is not None
+    yield Check("webhook secret", ok=True, detail=said, warning=lacks and is_wanted)
 
 
 def _secrets_of(project: Project) -> str:

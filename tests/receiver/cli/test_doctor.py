@@ -110,12 +110,18 @@ def test_process_without_the_secret_does_not_judge_it(settings: dict[str, str]) 
     origin = f"https://{uuid.uuid4()}.example"
     register_webhook(settings["GEMINI_BASE_URL"], f"{origin}/webhooks/gemini")
     said = doctor(settings | {"PUBLIC_URL": origin}).stdout
-    assert "ok    webhook secret: none in this environment at /webhooks/gemini\n" in said
+    assert "WARN  webhook secret: none in this environment at /webhooks/gemini\n" in said
     assert (
         "ok    webhook: default: as it should be, but for its secret, which is not known here\n"
         in said
     )
     assert "refused" not in said
+
+
+def test_secret_is_not_missed_without_a_public_url(settings: dict[str, str]) -> None:
+    """Such as where only reconcile runs find batches."""
+    said = doctor(settings).stdout
+    assert "ok    webhook secret: none in this environment at /webhooks/gemini\n" in said
 
 
 def test_unknown_variable_is_a_warning(settings: dict[str, str]) -> None:
