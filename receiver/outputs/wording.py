@@ -1,4 +1,6 @@
-"""How counts are said."""
+"""How counts and keys are said. Pure."""
+
+import json
 
 
 def count_of(number: int, one: str, many: str) -> str:
@@ -8,3 +10,13 @@ def count_of(number: int, one: str, many: str) -> str:
     ('1 batch is', '1,200 lines')
     """
     return f"{number:,} {one if number == 1 else many}"
+
+
+def quote_key(key: str) -> str:
+    r"""A key as JSON that people can read: only what is unprintable is escaped.
+
+    >>> print(quote_key("d/é"), quote_key('a"\n\x9b'))
+    "d/é" "a\"\n\u009b"
+    """
+    quoted = json.dumps(key, ensure_ascii=False)
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in quoted)
