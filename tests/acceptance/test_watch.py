@@ -73,10 +73,10 @@ def test_terminal_is_written_again_in_place(world: World) -> None:
         eventually(
             lambda: terminal.text() and terminal.raw.count(b"RUNNING") > 2, 10, "another look"
         )
-        assert terminal.text().count("batches done") == 1
+        assert terminal.text().count("batch done") == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
-        assert terminal.text().count("batches done") == 1
+        assert terminal.text().count("batch done") == 1
         assert "stopped watching; the batches go on\n" in terminal.text()
         assert not terminal.screen.cursor.hidden
 
