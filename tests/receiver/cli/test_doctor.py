@@ -38,10 +38,16 @@ def doctor(settings: Mapping[str, str], *args: str) -> Result:
     return CliRunner().invoke(main, ["doctor", *args], env=settings)
 
 
-def test_all_is_well(settings: dict[str, str]) -> None:
-    origin = f"https://{uuid.uuid4()}.example"  # others have webhooks at this stand-in too
-    secret = register_webhook(settings["GEMINI_BASE_URL"], f"{origin}/webhooks/gemini")
-    result = doctor(settings | {"GEMINI_WEBHOOK_SECRET": secret, "PUBLIC_URL": origin})
+def test_all_is_well(settings: dict[str, str], tmp_path: Path) -> None:
+    """With a stand-in of its own: others may have batches of an old model at the shared one."""
+    origin = "https://batches.example"
+    with running_sandbox(tmp_path, "--api-key", "right-key") as url:
+        known = {
+            "GEMINI_BASE_URL": url,
+            "GEMINI_WEBHOOK_SECRET": register_webhook(url, f"{origin}/webhooks/gemini"),
+            "PUBLIC_URL": origin,
+        }
+        result = doctor(settings | known)
     checks = [line.partition(":")[0] for line in result.stdout.splitlines()]
     assert checks == [
         "ok    settings",
