@@ -83,6 +83,7 @@ PURE = {
     "receiver.submissions.request_schema",
     "receiver.inbox.entry_fields",
     "receiver.outputs.templates",
+    "receiver.outputs.wording",
     "receiver.tolerant_json",
     "receiver.settings.web_urls",
     "receiver.gemini.webhook_diagnosis",

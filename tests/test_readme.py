@@ -25,8 +25,9 @@ def test_setting_is_in_the_table(variable: Variable) -> None:
     assert f"| `{variable.name}` | {variable.default} | {variable.meaning} |" in SETTINGS
 
 
-def test_settings_are_in_the_help() -> None:
-    text = CliRunner().invoke(main, ["--help"]).output
+def test_settings_are_listed_by_a_command_that_the_help_names() -> None:
+    assert "`gemini-batch-receiver settings`" in CliRunner().invoke(main, ["--help"]).output
+    text = CliRunner().invoke(main, ["settings"]).output
     assert [variable.name for variable in VARIABLES if variable.name not in text] == []
 
 

@@ -103,6 +103,15 @@ def test_run_says_how_far_it_is(tmp_path: Path, ci: bool, workers: str) -> None:
     assert "FAILED test_wrong.py::test_it" in done.stdout
 
 
+def test_first_estimate_is_not_wild(tmp_path: Path) -> None:
+    """A slow first file says little: 0.5 s for 1 of 200 tests would be 100 s for all."""
+    slow = "import time\ndef test_it(): time.sleep(0.5)\n"
+    many = "".join(f"def test_{n}(): pass\n" for n in range(199))
+    done = run(write(tmp_path, {"test_slow.py": slow, "test_many.py": many}))
+    (told,) = re.findall(r"^test_slow\.py: .+about (\d+):(\d\d) left", done.stdout, re.MULTILINE)
+    assert int(told[0]) * 60 + int(told[1]) < 60
+
+
 def test_table_forgets_what_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = tmp_path / "durations.json"
     table.write_text('{"tests/gone.py": 5, "tests/conftest.py": 4, "tests/schedule.py": 3}')

@@ -80,6 +80,7 @@ main = LazyGroup(
         "replay": "receiver.cli.replay:replay_command",
         "resubmit": "workers.cli.resubmit:resubmit",
         "serve": "receiver.cli.serve:serve",
+        "settings": "receiver.cli.settings:list_settings",
         "status": "receiver.cli.status:status",
         "up": "receiver.cli.up:up",
         "verify": "workers.cli.verify:verify",
@@ -87,7 +88,7 @@ main = LazyGroup(
         "worker": "workers.cli.worker:worker",
     },
     help="Receive Gemini batch webhooks, store the results, and find what was missed.",
-    settings="receiver.cli.command:list_settings",
+    epilog="`gemini-batch-receiver settings` lists every setting.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     params=[
         # `receiver.cli.command` reads the file, since that takes longer than `--version`

@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 import click
 
 from receiver.cli.env_file import complete_environment, loaded_environment
+from receiver.cli.output import printable
 from receiver.errors import ReceiverError, SettingsError
-from receiver.settings.settings import VARIABLES, Settings, read_settings
+from receiver.settings.settings import Settings, read_settings
 from receiver.telemetry.logs import set_up_logs
 
 log = logging.getLogger(__name__)
@@ -81,21 +82,26 @@ def _log_error(ctx: click.Context, error: Exception) -> NoReturn:
     ctx.exit(1)
 
 
-def list_settings() -> list[tuple[str, str]]:
-    """Every setting with its meaning and default, for the end of the program's help."""
-    return [(one.name, f"{one.meaning} (default: {one.default})") for one in VARIABLES]
+def log_unknown(text: str) -> None:
+    """Warn, at the start of a long-running process, of a variable that looks like a setting."""
+    log.warning("setting.unknown", extra={"cause": text})
 
 
-def warn_of_unknown(settings: Settings) -> None:
-    """Warn, at the start of a long-running process, of variables that look like settings."""
-    for text in settings.unknown:
-        log.warning("setting.unknown", extra={"cause": text})
+def skip_unknown(_text: str) -> None:
+    """For `doctor`, which shows it as a check, and `up`, whose programs log it."""
 
 
-def load_settings(**overrides: object) -> Settings:
+def _print_unknown(text: str) -> None:
+    click.echo(f"warning: {printable(text)}", err=True)
+
+
+def load_settings(
+    *, on_unknown: Callable[[str], None] = _print_unknown, **overrides: object
+) -> Settings:
     """The settings of this process, with its logs set up.
 
-    Raises SettingsError, whose message says where settings were looked for, and EnvFileError.
+    `on_unknown` is told of each variable that looks like a setting and is none. Raises
+    SettingsError, whose message says where settings were looked for, and EnvFileError.
     """
     note = loaded_environment().note
     given = {name: value for name, value in overrides.items() if value is not None}
@@ -104,4 +110,6 @@ def load_settings(**overrides: object) -> Settings:
     except SettingsError as error:
         raise SettingsError(f"{error}\n{note}") from None
     set_up_logs(settings.log_level, settings.log_format)
+    for text in settings.unknown:
+        on_unknown(text)
     return settings

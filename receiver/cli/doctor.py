@@ -9,7 +9,7 @@ import click
 import msgspec
 import redis
 
-from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.command import command, json_option, load_settings, skip_unknown
 from receiver.cli.env_file import loaded_environment
 from receiver.cli.gemini_checks import (
     Check,
@@ -175,7 +175,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     Also says which processes run, and names the versions of all parts. Exit code 1 when something
     is WRONG; a warning does not change it.
     """
-    settings = load_settings()
+    settings = load_settings(on_unknown=skip_unknown)
     with show_progress("checking", "checks", len(CHECKS)) as bar:
         checks = list(_examine(settings, bar))
     if as_json:

@@ -14,6 +14,7 @@ from receiver.gemini.webhook_setup import open_webhooks, wanted_webhook
 from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import MAX_OFFSET_S
 from receiver.outputs.models import model_warnings
+from receiver.outputs.wording import count_of
 from receiver.settings.projects import API_KEY, Project
 from receiver.settings.settings import Settings
 from receiver.status.next_steps import find_webhook_steps
@@ -76,13 +77,18 @@ def check_models(settings: Settings) -> Iterator[Check]:
 
 
 def check_secrets(settings: Settings) -> Iterator[Check]:
-    said = "; ".join(_secrets_of(project) for project in settings.projects.values())
-    yield Check("webhook secret", ok=True, detail=said)
+    """Where PUBLIC_URL says that webhooks are wanted, a project without any secret is a warning."""
+    projects = settings.projects.values()
+    said = "; ".join(_secrets_of(project) for project in projects)
+    lacks = any(not (project.secrets or project.audience) for project in projects)
+    is_wanted = settings.public_url is not None
+    yield Check("webhook secret", ok=True, detail=said, warning=lacks and is_wanted)
 
 
 def _secrets_of(project: Project) -> str:
-    count = f"{len(project.secrets)} secret(s)" if project.secrets else "none in this environment"
-    return f"{count} at {project.path}"
+    if project.secrets:
+        return f"{count_of(len(project.secrets), 'secret', 'secrets')} at {project.path}"
+    return f"none in this environment at {project.path}"
 
 
 def check_webhooks(settings: Settings) -> Iterator[Check]:

@@ -20,6 +20,7 @@ from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.manifest import Cost
 from receiver.outputs.paths import batch_folder
+from receiver.outputs.wording import count_of
 from receiver.settings.locations import describe_storage
 
 NOTHING = "-"
@@ -65,7 +66,7 @@ def list_batches(  # noqa: PLR0913 - one parameter per option
         [_row(entry, found.now_ms) for entry in found.entries],
         numbers=("age", "attempts", "waits"),
     )
-    click.echo(f"{len(found.entries)} of {found.total} batches", err=True)
+    click.echo(f"{len(found.entries)} of {count_of(found.total, 'batch', 'batches')}", err=True)
 
 
 def _row(entry: Entry, now_ms: int) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ def list_deliveries(*, label: str | None, limit: int, as_json: bool) -> None:
             for one in found
         ],
     )
-    click.echo(f"{len(found)} deliveries", err=True)
+    click.echo(count_of(len(found), "delivery", "deliveries"), err=True)
 
 
 def _subject(one: Delivery) -> str:
@@ -125,7 +126,9 @@ def _subject(one: Delivery) -> str:
 def show_batch(batch: str, *, as_json: bool) -> None:
     """Show all that the inbox knows of a batch.
 
-    Exit code 1 when that is nothing.
+    The source is what brought it in: a delivery of a static webhook, which is registered at Gemini,
+    or of a dynamic one, which a batch names itself; `replay`; a reconcile run; `inbox retry`; or
+    `replay --again`. Exit code 1 when that is nothing.
     """
     settings = load_settings()
     name = find_batch(settings, batch)
@@ -168,7 +171,7 @@ def entry_lines(entry: Entry) -> Iterator[tuple[str, str]]:
     yield "state", entry.state
     yield "event", entry.event or NOTHING
     yield "source", entry.source
-    yield "attempts", str(entry.attempts)
+    yield "attempts", f"{entry.attempts} failed"
     yield "waits", str(entry.waits)
     yield "accepted", show_moment(entry.accepted_ms)
     yield "changed", show_moment(entry.changed_ms)
@@ -206,8 +209,10 @@ def _summary_lines(summary: Summary, name: str) -> Iterator[tuple[str, str]]:
 
 def _describe_progress(progress: JobProgress) -> str:
     size = f" of {progress.total_bytes:,}" if progress.total_bytes else ""
-    requests = f" of {progress.requests:,}" if progress.requests else ""
-    done = f"{progress.bytes:,}{size} bytes, {progress.lines:,}{requests} results"
+    results = count_of(progress.lines, "result", "results")
+    if progress.requests:
+        results = f"{progress.lines:,} of {count_of(progress.requests, 'result', 'results')}"
+    done = f"{progress.bytes:,}{size} bytes, {results}"
     return f"{progress.stage}: {done}"
 
 

@@ -1,18 +1,20 @@
 """`inbox retry`, `bury` and `purge`: move batches by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import click
 
 from receiver.cli.batch_lookup import complete_batch, find_batches
 from receiver.cli.command import command, json_option, load_settings, yes_option
 from receiver.cli.inbox import explain_unknown
-from receiver.cli.output import print_done
+from receiver.cli.output import print_done, printable
 from receiver.cli.projects import project_of, project_option
-from receiver.inbox.entries import State
+from receiver.inbox.entries import Entry, State
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
+from receiver.outputs.wording import count_of
 from receiver.recovery.manual_actions import retry
 from receiver.settings.settings import Settings
 
@@ -55,14 +57,22 @@ def bury_batches(batches: tuple[str, ...], *, cause: str, label: str | None, as_
     settings = load_settings()
     asked = find_batches(settings, batches, label)
     with connect(settings.redis_url) as client:
-        buried = Inbox(client, settings.notices.digests).bury_by_hand(asked, cause)
+        inbox = Inbox(client, settings.notices.digests)
+        buried = inbox.bury_by_hand(asked, cause)
+        entries = inbox.entries(asked)
     if buried:
         click.echo("`gemini-batch-receiver inbox retry` opens them again", err=True)
-    print_done(buried, asked, "buried", _explain_unburied, as_json=as_json)
+    explain = partial(_explain_unburied, entries)
+    print_done(buried, asked, "buried", explain, as_json=as_json)
 
 
-def _explain_unburied(name: str) -> str:
-    return f"{name} has ended, was buried by hand or is not known"
+def _explain_unburied(entries: Mapping[str, Entry], name: str) -> str:
+    entry = entries.get(name)
+    if entry is None:
+        return explain_unknown(name)
+    if entry.state == "buried":
+        return f"{name} was buried by hand before: {printable(entry.cause)}"
+    return f"{name} has ended: there is no work to stop"
 
 
 @command("purge", "batches/abc --yes", "--buried --yes", "--done --yes --project acme")
@@ -91,8 +101,9 @@ def purge_batches(  # noqa: PLR0913 - one parameter per option
     with connect(settings.redis_url) as client:
         asked = _choose(settings, InboxQueries(client), batches, states, label)
         if not yes:
+            forgotten = count_of(len(asked), "batch", "batches")
             raise click.UsageError(
-                f"this would make the inbox forget {len(asked)} batch(es): add --yes to do it"
+                f"this would make the inbox forget {forgotten}: add --yes to do it"
             )
         purged = Inbox(client).purge(asked)
     print_done(purged, asked, "purged", explain_unknown, as_json=as_json)

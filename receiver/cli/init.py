@@ -167,8 +167,9 @@ class _Asker:
         default = held or question.default
         hint = f" (Enter keeps that of {self.file.name})" if held and question.is_secret else ""
         while True:
+            unseen = ", not shown as you type" if question.is_secret else ""
             answer: str = click.prompt(
-                question.text + hint,
+                question.text + unseen + hint,
                 default=default,
                 hide_input=question.is_secret,
                 show_default=bool(default) and not question.is_secret,

@@ -25,6 +25,7 @@ from receiver.cli.output import (
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.notices.outbox import Notice, Outbox
+from receiver.outputs.wording import count_of
 
 GONE = "not in the settings"
 
@@ -57,7 +58,7 @@ def list_notices(*, dead: bool, limit: int, as_json: bool) -> None:
         [_row(notice, hosts, now_ms) for notice in shown],
         numbers=("next", "tries"),
     )
-    click.echo(f"{len(shown)} of {len(names)} notices", err=True)
+    click.echo(f"{len(shown)} of {count_of(len(names), 'notice', 'notices')}", err=True)
 
 
 def _row(notice: Notice, hosts: Mapping[str, str], now_ms: int) -> tuple[str, ...]:
@@ -162,6 +163,7 @@ def purge_notices(
             outbox, names, (all_dead, _is_dead), (stale, lambda notice: notice.target not in known)
         )
         if not yes:
-            raise click.UsageError(f"this would forget {len(asked)} notice(s): add --yes to do it")
+            forgotten = count_of(len(asked), "notice", "notices")
+            raise click.UsageError(f"this would forget {forgotten}: add --yes to do it")
         purged = outbox.purge(asked)
     print_done(purged, asked, "purged", _explain_unknown, as_json=as_json)

@@ -9,7 +9,7 @@ from contextlib import suppress
 import click
 import uvicorn
 
-from receiver.cli.command import command, load_settings, warn_of_unknown
+from receiver.cli.command import command, load_settings, log_unknown
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
@@ -71,9 +71,8 @@ def serve(host: str | None, port: int | None) -> None:
 
     It answers POST /webhooks/gemini, GET /health, GET /ready, GET /metrics and GET /status.
     """
-    settings = load_settings(host=host, port=port)
+    settings = load_settings(on_unknown=log_unknown, host=host, port=port)
     log_uncaught_errors()
-    warn_of_unknown(settings)
     sockets = open_sockets(settings.host, settings.port)
     _check_redis(settings)
     _allow_descriptors()

@@ -12,6 +12,7 @@ from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.redis import connect
 from receiver.notices.outbox import OutboxStatus
+from receiver.outputs.wording import count_of
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.recovery.running_batches import RunningNow
 from receiver.settings.locations import describe_redis, describe_storage
@@ -150,7 +151,7 @@ def _web(process: WebProcess) -> str:
 
 
 def _served(one: ServedProject) -> str:
-    secrets = f"{one.secrets or 'no'} secret{'s' if one.secrets > 1 else ''}"
+    secrets = count_of(one.secrets, "secret", "secrets") if one.secrets else "no secret"
     return f"{one.project or DEFAULT} with {secrets}, {REGISTRATION[one.is_registered]}"
 
 

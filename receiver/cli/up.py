@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from receiver.cli.command import command, load_settings
+from receiver.cli.command import command, load_settings, skip_unknown
 from receiver.cli.env_file import loaded_environment
 from receiver.service.data_folder import DataFolder
 from receiver.service.output import choose_output
@@ -20,9 +20,9 @@ from receiver.service.supervisor import supervise
 from receiver.service.valkey import valkey_argv
 from receiver.service.waiting import wait_for_listener, wait_for_redis
 from receiver.settings.dotenv_loading import DATA_FOLDER
+from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
-from receiver.storage.local import local_root
 from receiver.telemetry.logs import set_up_logs
 from receiver.web.listening import open_sockets
 
@@ -60,7 +60,7 @@ def up(*, worker_count: int, data_folder: Path, host: str | None, port: int | No
     """
     folder = DataFolder(data_folder.absolute())
     is_own_redis = _complete_environment(folder)
-    settings = load_settings(host=host, port=port)
+    settings = load_settings(on_unknown=skip_unknown, host=host, port=port)
     settings = _settle_log_format(settings)
     valkey = [Program("valkey", valkey_argv(folder), _plain_environment())] if is_own_redis else []
     folder.create()
@@ -128,19 +128,19 @@ def _plan_programs(settings: Settings, worker_count: int, *, web_waits: bool) ->
 async def _announce(settings: Settings, folder: DataFolder) -> None:
     """Say that it runs, and to a person what comes next."""
     await wait_for_listener(settings.host, settings.port)
-    log.info("service.ready", extra={"host": settings.host, "port": settings.port})
+    answers = describe_storage(settings.storage_url)
+    where = {"host": settings.host, "port": settings.port, "answers": answers}
+    log.info("service.ready", extra=where)
     if settings.log_format == "text":
         click.echo(f"\n{_describe(settings, folder)}\n", err=True)
 
 
 def _describe(settings: Settings, folder: DataFolder) -> str:
-    storage = settings.storage_url
-    answers = local_root(storage).absolute() if storage.startswith("file:") else storage
     is_own_redis = settings.redis_url == folder.redis_url
     redis = f"its own, in {folder.valkey}" if is_own_redis else "that of REDIS_URL"
     lines = [
         f"Running at http://{settings.host}:{settings.port}; Ctrl-C stops all of it.",
-        f"  answers: {answers}",
+        f"  answers: {describe_storage(settings.storage_url)}",
         f"  Redis:   {redis}",
         "Next, in another terminal and this folder:",
         *_find_folder_setting(folder),

@@ -16,6 +16,7 @@ from receiver.gemini.registered_webhooks import (
     RegisteredWebhook,
     SigningSecret,
 )
+from receiver.outputs.wording import count_of
 from receiver.settings.web_urls import is_same_url, origin_of, path_of
 from receiver.verification.keys import Secret
 
@@ -255,7 +256,8 @@ def _find_unused_secrets(
         secret for secret in wanted.secrets if all(one.may_be(secret) is False for one in shown)
     ]
     if shown and unused:
-        detail = f"{len(unused)} secret(s) of {wanted.variable} are of no webhook of this project"
+        secrets = count_of(len(unused), "secret", "secrets")
+        detail = f"{wanted.variable} holds {secrets} of no webhook of this project"
         yield WebhookProblem(
             "leftover",
             None,

@@ -21,6 +21,7 @@ from receiver.inbox.redis import (
     REFUSALS,
     translate_redis_errors,
 )
+from receiver.outputs.wording import count_of
 
 T = TypeVar("T")
 TYPES: Mapping[str, str] = {
@@ -90,9 +91,10 @@ def find_foreign(client: "redis.Redis") -> list[str]:
         members: list[Any] = [] if key in wrong else client.zrange(key, 0, MAX_MEMBERS - 1)
         odd = [member for member in members if read_text(member) is None]
         if odd:
+            members_are = count_of(len(odd), "member that is", "members that are")
             found.append(
-                f"{key} in Redis has {len(odd)} member(s) that are no text, such as"
-                f" {_shown(odd[0])}: another program wrote them, and they are left out; remove"
+                f"{key} in Redis has {members_are} no text, such as {_shown(odd[0])}: another"
+                " program wrote this, and it is left out; remove"
                 f" them (`redis-cli ZREM {key} …`)"
             )
     return found

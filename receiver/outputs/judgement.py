@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from receiver.batch_names import BatchName
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES, Outcome
+from receiver.outputs.wording import count_of
 
 # What `resubmit` can send: nothing, whole requests, or requests by keys, which need --input.
 Again = Literal["", "whole", "keys"]
@@ -158,8 +159,8 @@ def _find_problems(counts: BatchCounts, asked: int | None) -> Iterator[str]:
         yield f"the input holds {asked} requests, Gemini says {requests}"
     if unanswered := name_unanswered(counts.outcomes):
         count = sum(counts.outcomes.values()) - count_answers(counts.outcomes)
-        noun = "result is" if count == 1 else "results are"
-        yield f"{count} {noun} no answer: {', '.join(unanswered)}"
+        results_are = count_of(count, "result is", "results are")
+        yield f"{results_are} no answer: {', '.join(unanswered)}"
     if missing:
         of = "requests" if requests is None else f"of {requests} requests"
         yield f"{missing} {of} have no result"

@@ -71,8 +71,14 @@ def _load_env_file(environ: MutableMapping[str, str], given: str | None) -> Load
             note = f"Settings come from the environment alone: this user may not read {file}."
             return Loaded(file, note)  # a process manager may have read it for us, as root
         return Loaded(file, "", EnvFileError(f"{error}; `--env-file none` leaves the file unread"))
+    hidden = [name for name, value in values.items() if value and environ.get(name) == ""]
     added = _add(environ, _without(environ, values))
     note = f"Settings come from the environment, and what it lacks from {file}."
+    if hidden:
+        names = ", ".join(sorted(hidden))
+        note += (
+            f" Set in the environment, but empty, so that the file's line does not count: {names}."
+        )
     return Loaded(file, note, of_file=added)
 
 
@@ -88,7 +94,7 @@ def _without_file(file: Path, given: str | None) -> Loaded:
     if given is not None:
         problem = f"{file} is not there: name another file with --env-file, or none"
         return Loaded(file, "", EnvFileError(problem))
-    where = f"Settings come from the environment and from .env in {file.parent}, which has none"
+    where = f"Settings come from the environment alone: there is no .env in {file.parent}"
     return Loaded(file, f"{where}; `gemini-batch-receiver init` writes one.")
 
 

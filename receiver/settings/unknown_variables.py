@@ -61,7 +61,8 @@ class KnownNames:
             )
         elif name.startswith(OURS):
             yield Unknown(
-                f"{name}: is no setting, so nothing reads it; `--help` lists them all",
+                f"{name}: is no setting, so nothing reads it; `gemini-batch-receiver settings`"
+                " lists them all",
                 is_typo=False,
             )
 

@@ -79,8 +79,8 @@ def _find_reported_steps(
         option = f" --project {served.project}" if served.project else ""
         yield (
             f"{problem} the project {label}: `{COMMAND} webhooks create --url {url}{option}`"
-            f" registers one; then set {secret} to the secret that it gives, and restart the web"
-            " process"
+            f" registers one; then set {secret} to the secret that it gives (`--env-file .env`"
+            " writes it there), and restart the web process"
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from receiver.inbox.outages import Outage
+from receiver.outputs.wording import count_of
 from receiver.recovery.running_batches import find_overdue
 from receiver.settings.projects import DEFAULT
 from receiver.status.formatting import span
@@ -60,7 +61,7 @@ def describe_outage(outage: Outage, now_ms: int) -> str:
     if not outage.is_all:
         waiting = f"at least {outage.batches:,} wait"
     else:
-        waiting = _count(outage.batches, "batch waits", "batches wait")
+        waiting = count_of(outage.batches, "batch waits", "batches wait")
 
     if outage.kind == "outage":
         reason = "for Gemini or the storage"
@@ -84,13 +85,13 @@ def _find_long_outages(outages: Iterable[Outage], now_ms: int) -> Iterator[str]:
 def _find_buried_and_dead(buried: int, dead_notices: int) -> Iterator[str]:
     if buried:
         yield (
-            f"{_count(buried, 'batch is', 'batches are')} buried:"
+            f"{count_of(buried, 'batch is', 'batches are')} buried:"
             f" `{COMMAND} inbox list --state buried` says why, `inbox retry --all-buried` tries"
             " again"
         )
     if dead_notices:
         yield (
-            f"{_count(dead_notices, 'notice is', 'notices are')} dead:"
+            f"{count_of(dead_notices, 'notice is', 'notices are')} dead:"
             f" `{COMMAND} notices list --dead` says why, `notices retry --all-dead` sends them"
             " again"
         )
@@ -110,7 +111,3 @@ def _find_unseen(projects: Iterable[ProjectStatus]) -> Iterator[str]:
                 f"what ended at Gemini in the project {project}: no reconcile run has seen its"
                 f" whole list for {one.complete_s // 3600} hours"
             )
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"1 {one}" if number == 1 else f"{number:,} {many}"

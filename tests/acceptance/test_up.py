@@ -152,7 +152,8 @@ def test_batch_comes_to_its_manifest(service: Service) -> None:
     assert service.run("batches", "results", batch, "one").returncode == 0
     programs = {one["program"] for one in service.events("service.started")}
     assert programs == {"valkey", "web", "worker 1", "worker 2"}
-    assert [one["port"] for one in service.events("service.ready")] == [service.world.port]
+    (ready,) = service.events("service.ready")
+    assert (ready["port"], ready["answers"]) == (service.world.port, str(service.data / "outputs"))
     recorded = eventually(lambda: service.events("delivery.recorded"))
     assert {one["program"] for one in recorded} == {"web"}
 

@@ -66,17 +66,17 @@ def test_terminal_is_written_again_in_place(world: World) -> None:
     row = f"  {'─' * 20}  RUNNING 0/1  [0-9]s  \\[stuck\\] \\[red\\]night\\?\\[2J\\?  {batch}\n"
     with open_terminal() as terminal, on_terminal(terminal, world.settings, *watch) as process:
         eventually(
-            lambda: re.search(f"  {'─' * 20}  0 of 1 batches done\n{row}", terminal.text()),
+            lambda: re.search(f"  {'─' * 20}  0 of 1 batch done\n{row}", terminal.text()),
             20,
             "the board",
         )
         eventually(
             lambda: terminal.text() and terminal.raw.count(b"RUNNING") > 2, 10, "another look"
         )
-        assert terminal.text().count("batches done") == 1
+        assert terminal.text().count("batch done") == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
-        assert terminal.text().count("batches done") == 1
+        assert terminal.text().count("batch done") == 1
         assert "stopped watching; the batches go on\n" in terminal.text()
         assert not terminal.screen.cursor.hidden
 

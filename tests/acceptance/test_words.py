@@ -83,7 +83,7 @@ def test_doctor_finds_what_is_wrong(world: World) -> None:
     healthy = run(settings, "doctor")
     assert healthy.returncode == 0, healthy.stdout
     assert ", which writes, reads, creates once and deletes" in healthy.stdout
-    assert "ok    webhook secret: 1 secret(s) at /webhooks/gemini\n" in healthy.stdout
+    assert "ok    webhook secret: 1 secret at /webhooks/gemini\n" in healthy.stdout
     two = run(settings | {"GEMINI_API_KEY__ACME": "key-acme"}, "doctor").stdout
     assert "; none in this environment at /webhooks/gemini/acme\n" in two
     sick = run(settings | {"REDIS_URL": NOWHERE}, "doctor")

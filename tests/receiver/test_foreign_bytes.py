@@ -173,7 +173,7 @@ def test_odd_member_is_named(client: "redis.Redis", redis_url: str, place: str) 
     result = run(redis_url, "status")
     assert result.exit_code == 1
     assert (
-        f"gbr:{place} in Redis has 1 member(s) that are no text, such as batches/\\xff\\xfe"
+        f"gbr:{place} in Redis has 1 member that is no text, such as batches/\\xff\\xfe"
         in result.stderr
     )
 

@@ -17,6 +17,8 @@ from receiver.cli.stored import advise_next, load_stored
 from receiver.outputs.error_codes import describe_code, name_code
 from receiver.outputs.judgement import find_again, judge_manifest
 from receiver.outputs.manifest import Manifest
+from receiver.outputs.outcomes import Outcome
+from receiver.outputs.wording import count_of, quote_key
 from receiver.storage import Storage, open_storage
 from receiver.submissions.records import read_resubmitted
 from workers.store.failures import Reason, read_failures, read_reason
@@ -26,6 +28,8 @@ from workers.store.resubmission import Retries, read_retries
 SHOWN_MESSAGE = 120
 SHOWN_KEY = 40
 SHOWN_KEYS = 10  # that are worth sending again
+TELLING_THEMSELVES = (Outcome.BLOCKED, Outcome.TRUNCATED, Outcome.EMPTY)
+OWN_CODES = "each line has its own code"
 
 
 class Kind(msgspec.Struct):
@@ -143,7 +147,7 @@ def _print(manifest: Manifest, found: Found) -> None:
         click.echo(f"Gemini's error for the whole batch: {printable(words)}")
     if found.kinds:
         kinds = [
-            (f"{kind.count:,}", kind.outcome, describe_code(kind.code), _message(kind))
+            (f"{kind.count:,}", kind.outcome, describe_code(kind.code), _message_of_kind(kind))
             for kind in found.ranked
         ]
         print_table(("count", "outcome", "code", "first message"), kinds, numbers=("count",))
@@ -169,7 +173,7 @@ def _describe_retries(manifest: Manifest, retries: Retries, unanswered: int) -> 
     again = find_again(manifest)
     if not again:
         return f"worth sending again: none of {unanswered:,}"
-    keys = ", ".join(json.dumps(key) for key in retries.keys)
+    keys = ", ".join(map(quote_key, retries.keys))
     more = ", …" if keys and retries.count > len(retries.keys) else ""
     named = f": {keys}{more}" if keys else ""
     if again == "whole":
@@ -180,19 +184,25 @@ def _describe_retries(manifest: Manifest, retries: Retries, unanswered: int) -> 
 
 def _shown_key(row: Failed) -> str:
     """In JSON, since it may hold anything."""
-    return "" if row.key is None else shorten(json.dumps(row.key), SHOWN_KEY)
+    return "" if row.key is None else shorten(quote_key(row.key), SHOWN_KEY)
 
 
 def _message(one: Kind | Failed) -> str:
     return shorten(one.message or "", SHOWN_MESSAGE)
 
 
+def _message_of_kind(kind: Kind) -> str:
+    return OWN_CODES if kind.outcome in TELLING_THEMSELVES else _message(kind)
+
+
 def _notes(manifest: Manifest, found: Found) -> Iterator[str]:
     if found.count > len(found.rows):
-        yield f"{len(found.rows):,} of {found.count:,} results shown: raise --limit"
-    if not found.count:
+        results = count_of(found.count, "result", "results")
+        yield f"{len(found.rows):,} of {results} shown: raise --limit"
+    if not found.count and not manifest.missing:
         yield f"no result of {manifest.batch} failed"
     if manifest.missing:
-        keys = ", ".join(json.dumps(key) for key in manifest.missing_keys[:3])
+        keys = ", ".join(quote_key(key) for key in manifest.missing_keys[:3])
         named = f", such as {keys}" if keys else ""
-        yield f"{manifest.missing:,} requests have no result at all{named}: see `batches show`"
+        requests = count_of(manifest.missing, "request has", "requests have")
+        yield f"{requests} no result at all{named}: see `batches show`"

@@ -1,6 +1,5 @@
 """`resubmit` and `batches merged`: send what failed once more, and see what became of it."""
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option
 from receiver.errors import StorageError
+from receiver.outputs.wording import count_of, quote_key
 from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.records import read_resubmitted, read_spec, resubmitted_name
@@ -141,12 +141,13 @@ def _print(view: MergedView) -> None:
         )
         click.echo(printable(f"{one.batch}: {_requests(one.requests)}, {state}"))
     rest = f"; {', '.join(view.rest)}" if view.rest else ""
-    asked = "an unknown number of" if view.requests is None else f"{view.requests:,}"
-    click.echo(printable(f"together: {view.answered:,} of {asked} requests are answered{rest}"))
+    are = "is" if view.requests == 1 else "are"
+    asked = _requests(view.requests)
+    click.echo(printable(f"together: {view.answered:,} of {asked} {are} answered{rest}"))
     unanswered = [request for request in view.resent.values() if not request.is_answer]
     for request in unanswered[:SHOWN_KEYS]:
         why = request.outcome or "no result yet"
-        click.echo(printable(f"  {json.dumps(request.key)}: {why} in {request.batch}"), err=True)
+        click.echo(printable(f"  {quote_key(request.key)}: {why} in {request.batch}"), err=True)
     if len(unanswered) > SHOWN_KEYS:
         click.echo(f"  and {len(unanswered) - SHOWN_KEYS:,} more", err=True)
     for advice in view.advice:
@@ -156,4 +157,4 @@ def _print(view: MergedView) -> None:
 def _requests(count: int | None) -> str:
     if count is None:
         return "an unknown number of requests"
-    return f"{count:,} {'request' if count == 1 else 'requests'}"
+    return count_of(count, "request", "requests")

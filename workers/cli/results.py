@@ -13,6 +13,7 @@ from receiver.cli.projects import project_option
 from receiver.cli.stored import load_stored
 from receiver.outputs.error_codes import describe_code
 from receiver.outputs.outcomes import ERROR_FILE
+from receiver.outputs.wording import quote_key
 from receiver.storage import open_storage
 from workers.forms.answers import plain_text, read_answer
 from workers.store.failures import parse_reason
@@ -47,7 +48,7 @@ def results(  # noqa: PLR0913 - one parameter per option
             row = find_row(storage, name, key, Path(folder))
     if row is None:
         raise click.ClickException(
-            f"{name} has no result for {json.dumps(key)}: {explain_absence(manifest, key)}"
+            f"{name} has no result for {quote_key(key)}: {explain_absence(manifest, key)}"
         )
     line = read_line(storage, row)
     if as_json:

@@ -14,6 +14,7 @@ from receiver.cli.output import printable
 from receiver.cli.progress import show_progress
 from receiver.errors import SettingsError, StorageError
 from receiver.outputs.proof_keys import PublicKey
+from receiver.outputs.wording import count_of
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 from workers.verification.findings import VerifyOptions, VerifyReport
@@ -107,9 +108,11 @@ def _print(report: VerifyReport) -> None:
     if report.off:
         unnamed = report.off - len(report.findings)
         rest = f", {unnamed:,} of them not named" if unnamed else ""
-        click.echo(f"{report.batch}: {report.off:,} things are off{rest}")
+        click.echo(f"{report.batch}: {count_of(report.off, 'thing is', 'things are')} off{rest}")
     else:
-        sizes = f"{report.lines:,} lines, {report.objects:,} objects, {report.size_bytes:,} bytes"
+        lines = count_of(report.lines, "line", "lines")
+        objects = count_of(report.objects, "object", "objects")
+        sizes = f"{lines}, {objects}, {count_of(report.size_bytes, 'byte', 'bytes')}"
         signer = f", signed by {report.signed_by}" if report.signed_by else ""
         click.echo(f"{report.batch}: proven: {sizes}{signer}")
     for note in report.notes:

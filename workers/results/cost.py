@@ -12,6 +12,7 @@ from typing import Any
 
 from receiver.outputs.manifest import Cost, Priced
 from receiver.outputs.prices import ANY_MODALITY, MODALITIES, Prices, Rate, Rates
+from receiver.outputs.wording import count_of
 from workers.results.meter import Metered, ModelUsage
 
 CURRENCY = "USD"
@@ -66,13 +67,13 @@ def _read_day(moment: str | None) -> str:
 
 
 def _count_lines(count: int) -> str:
-    return "1 line" if count == 1 else f"{count:,} lines"
+    return count_of(count, "line", "lines")
 
 
 def _describe_missing(missing: int | None) -> str:
     if missing is None:
         return "how many requests there were is not known"
-    return "1 request has no result" if missing == 1 else f"{missing:,} requests have no result"
+    return f"{count_of(missing, 'request has', 'requests have')} no result"
 
 
 def _price_model(prices: Prices, model: str | None, day: str, usage: ModelUsage) -> _Parts | str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from receiver.errors import StorageError
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ERROR_FILE, Outcome
+from receiver.outputs.wording import count_of
 from receiver.storage import Storage
 from workers.store.index_rows import StoredRow
 from workers.store.records import read_index
@@ -73,10 +74,10 @@ def explain_absence(manifest: Manifest, key: str) -> str:
         return f"none of the {manifest.input.requests:,} requests had it"
     reasons = []
     if manifest.missing:
-        words = f"{manifest.missing:,} requests have no result"
+        words = f"{count_of(manifest.missing, 'request has', 'requests have')} no result"
         reasons.append(f"{words}, and without the input nobody knows their keys")
     if unkeyed := manifest.outcomes.get("unkeyed"):
-        reasons.append(f"{unkeyed:,} results came without a key")
+        reasons.append(f"{count_of(unkeyed, 'result', 'results')} came without a key")
     return (
         "; ".join(reasons)
         or f"the batch has {sum(manifest.outcomes.values()):,} results, under other keys"

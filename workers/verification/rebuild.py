@@ -15,6 +15,7 @@ import msgspec
 from receiver.gemini.operations import Batch
 from receiver.outputs.manifest import Cost, Manifest, Priced, Record, Source
 from receiver.outputs.paths import index_name, manifest_name, retry_name
+from receiver.outputs.wording import count_of
 from workers.job.split import Split
 from workers.results.result_counts import ResultCounts
 from workers.results.rules import RULES
@@ -68,7 +69,8 @@ class Rebuild:
             ManifestInputs(self._naming.template, self._prices, self._batch_input),
         )
         if compared.judged_otherwise:
-            words = f"{compared.judged_otherwise} lines are judged otherwise by today's rules"
+            words = count_of(compared.judged_otherwise, "line is", "lines are")
+            words += " judged otherwise by today's rules"
             self._report.note(
                 f"what the outcomes of the lines add up to: {words}, {compared.first}"
             )

@@ -13,6 +13,7 @@ from receiver.cli.output import printable
 from receiver.cli.projects import project_option, projects_of
 from receiver.errors import ReceiverError
 from receiver.gemini.project_client import open_clients
+from receiver.outputs.wording import count_of
 from receiver.recovery.batch_deletion import BatchDeleter, Deletion
 from receiver.storage import open_storage
 
@@ -75,7 +76,8 @@ def _ask(deletions: Sequence[Deletion]) -> None:
     if not deletions:
         return
     inputs = {one.input.name for one in deletions if one.input}
-    what = f"{len(deletions)} batch(es) and {len(inputs)} input file(s) at Gemini"
+    batches = count_of(len(deletions), "batch", "batches")
+    what = f"{batches} and {count_of(len(inputs), 'input file', 'input files')} at Gemini"
     if not sys.stdin.isatty():
         raise click.UsageError(f"this would delete {what}: add --yes to do it")
     click.confirm(f"Delete {what}?", abort=True, err=True)

@@ -16,12 +16,15 @@ from receiver.errors import ManifestError, ReceiverError
 from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
 from receiver.gemini.project_client import ProjectClient, open_clients
 from receiver.outputs.judgement import judge_manifest
+from receiver.outputs.wording import count_of
 from receiver.storage import Storage, open_storage
 from receiver.storage.ordered_map import ordered_map
 
 UNREADABLE = "UNREADABLE"
 STATES = ("PENDING", "RUNNING", *sorted(TERMINAL_STATES))
 MAX_NAME = 28
+BATCH_WIDTH = 44  # of a name without its project
+MODEL_WIDTH = 30
 
 
 class BatchRow(msgspec.Struct, frozen=True):
@@ -78,7 +81,8 @@ def list_command(
         if as_json:
             click.echo(msgspec.json.encode(list(rows)))
         else:
-            _print(rows, limit)
+            prefix = max((len(f"{name}/") for name in projects if name), default=0)
+            _print(rows, limit, BATCH_WIDTH + prefix)
     end_with(failures)
 
 
@@ -159,32 +163,31 @@ def _row(batch: Batch | Unread, judgement: str | None) -> BatchRow:
     )
 
 
-def _print(rows: Iterator[BatchRow], limit: int) -> None:
-    """Rows are printed as they come, so their columns have fixed widths."""
+def _print(rows: Iterator[BatchRow], limit: int, batch_width: int) -> None:
+    """Rows are printed as they come, so all columns but the last have fixed widths."""
     count = 0
     for count, row in enumerate(rows, 1):
         if count == 1:
             done = f"{'done':>7} {'failed':>7} {'all':>7}"
             click.echo(
-                f"{'name':<{MAX_NAME}}  {'batch':<44}  {'state':<9}  {'created':<20}  {done}"
-                f"  {'stored':<28}  model"
+                f"{'name':<{MAX_NAME}}  {'batch':<{batch_width}}  {'state':<9}  {'created':<20}"
+                f"  {done}  {'model':<{MODEL_WIDTH}}  stored"
             )
-        click.echo(_line(row))
+        click.echo(_line(row, batch_width))
     more = "; there may be more: raise --limit" if count == limit else ""
-    click.echo(f"{count} batches{more}", err=True)
+    click.echo(f"{count_of(count, 'batch', 'batches')}{more}", err=True)
 
 
-def _line(row: BatchRow) -> str:
+def _line(row: BatchRow, batch_width: int) -> str:
     name = shorten(row.display_name or "", MAX_NAME)
-    batch = f"{name:<{MAX_NAME}}  {printable(row.batch):<44}"
+    batch = f"{name:<{MAX_NAME}}  {printable(row.batch):<{batch_width}}"
     if row.problem is not None:
         return f"{batch}  can't be read: {printable(row.problem)}"
 
     requests = "?" if row.requests is None else row.requests
     counts = f"{row.succeeded:>7} {row.failed:>7} {requests:>7}"
     created = (row.created or "")[:19] + ("Z" if row.created else "")
-    judgement = "no" if row.judgement is None else row.judgement.removeprefix("stored; ")
-    stored = printable("yes" if judgement == "stored" else judgement)
+    stored = "no" if row.judgement is None else f"yes{row.judgement.removeprefix('stored')}"
     model = printable((row.model or "").removeprefix("models/"))
     state = f"{printable(row.state):<9}  {created:<20}"
-    return f"{batch}  {state}  {counts}  {stored:<28}  {model}".rstrip()
+    return f"{batch}  {state}  {counts}  {model:<{MODEL_WIDTH}}  {printable(stored)}"

@@ -1,6 +1,5 @@
 """`batches show`: what became of every request of a stored batch."""
 
-import json
 from collections.abc import Sequence
 
 import click
@@ -14,6 +13,7 @@ from receiver.outputs.error_codes import describe_code
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Cost, FormsRecord, Manifest, Priced, Source
 from receiver.outputs.paths import batch_folder
+from receiver.outputs.wording import quote_key
 from receiver.settings.locations import describe_storage
 from receiver.storage import open_storage
 from receiver.storage.replaced import find_replaced
@@ -104,7 +104,7 @@ def _missing(manifest: Manifest) -> str:
     keys, count = manifest.missing_keys, _number(manifest.missing)
     if not keys:
         return count
-    named = ", ".join(json.dumps(key) for key in keys[:SHOWN_KEYS])
+    named = ", ".join(quote_key(key) for key in keys[:SHOWN_KEYS])
     more = f" and {len(keys) - SHOWN_KEYS:,} more" if len(keys) > SHOWN_KEYS else ""
     return f"{count} (keys without a result: {named}{more})"
 

@@ -7,6 +7,7 @@ from receiver.batch_names import BatchName
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.outputs.paths import input_name, manifest_name
+from receiver.outputs.wording import count_of
 from receiver.storage import Storage, open_storage
 from receiver.submissions.records import SubmissionRecords, list_submissions
 from receiver.submissions.submission import Submission
@@ -72,14 +73,16 @@ def _describe_batch(batch: SubmittedBatch) -> str:
         return "not sent: submit it again"
     state = "stored" if batch.stored else "not stored yet"
     unkept = "" if batch.kept else "; its input is not kept: submit it again, nothing is sent twice"
-    return f"{batch.batch}: {batch.requests:,} requests, {state}{unkept}"
+    requests = count_of(batch.requests, "request", "requests")
+    return f"{batch.batch}: {requests}, {state}{unkept}"
 
 
 def _describe(row: SubmissionRow) -> str:
     sent = sum(one.batch is not None for one in row.batches)
     stored = sum(one.stored for one in row.batches)
-    count = len(row.batches)
+    requests = count_of(row.requests, "request", "requests")
+    batches = count_of(len(row.batches), "batch", "batches")
     return printable(
-        f"{row.display_name} {row.submission} ({row.file}, {row.model}): {row.requests:,} requests,"
-        f" {sent} of {count} batches sent, {stored} stored"
+        f"{row.display_name} {row.submission} ({row.file}, {row.model}): {requests},"
+        f" {sent} of {batches} sent, {stored} stored"
     )

@@ -12,11 +12,12 @@ import msgspec
 from receiver.batch_names import BatchName
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.progress import show_progress
-from receiver.cli.projects import project_option, read_project
+from receiver.cli.projects import read_project
 from receiver.cli.stored import locate_answers
 from receiver.errors import SettingsError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.outputs.models import model_warnings
+from receiver.outputs.wording import count_of
 from receiver.settings.settings import Settings
 from receiver.settings.web_urls import parse_web_url
 from receiver.storage import Storage, open_storage
@@ -72,7 +73,13 @@ SAID = {
     type=click.IntRange(min=1),
     help="Split the input into batches of at most so many requests.",
 )
-@project_option
+@click.option(
+    "--project",
+    "label",
+    metavar="NAME",
+    help="Send to this Gemini project; `default` is the one without a suffix, and is taken where"
+    " there are several.",
+)
 @click.option(
     "--allow-unknown-fields",
     is_flag=True,
@@ -178,10 +185,11 @@ def _say_plan(plan: SplitInput, *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(plan))
         return
     for part in plan.parts:
-        lines = f"{part.requests:,} requests from line {part.first_line}"
+        lines = f"{count_of(part.requests, 'request', 'requests')} from line {part.first_line}"
         click.echo(f"part {part.number}: {lines}, {part.size_bytes:,} bytes")
-    batches = "1 batch" if len(plan.parts) == 1 else f"{len(plan.parts)} batches"
-    click.echo(f"{plan.requests:,} requests in {batches}; nothing was sent")
+    requests = count_of(plan.requests, "request", "requests")
+    batches = count_of(len(plan.parts), "batch", "batches")
+    click.echo(f"{requests} in {batches}; nothing was sent")
     click.echo("without --dry-run, the same command sends them", err=True)
 
 
@@ -196,8 +204,8 @@ def send_input(
         _ask_model(settings, request)
     submission, is_known = settle_submission(storage, file, draft)
     if is_known and len(submission.parts) != len(plan.parts):
-        earlier = f"it was split into {len(submission.parts)} batches before, and stays so"
-        click.echo(earlier, err=True)
+        batches = count_of(len(submission.parts), "batch", "batches")
+        click.echo(f"it was split into {batches} before, and stays so", err=True)
 
     project = settings.project(request.project)
     with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
@@ -233,7 +241,8 @@ def _send(
 
 
 def _done_so_far(part: Part, submission: Submission) -> str:
-    return f"{part.number - 1} of {len(submission.parts)} batches are sent"
+    batches = count_of(len(submission.parts), "batch is", "batches are")
+    return f"{part.number - 1} of {batches} sent"
 
 
 def _say_sent(
@@ -250,7 +259,8 @@ def _say_sent(
 
     for one, batch in batches:
         said = SAID[one.status].format(batch=batch)
-        click.echo(f"{said} ({one.part.requests:,} requests, {submission.name_of(one.part)})")
+        requests = count_of(one.part.requests, "request", "requests")
+        click.echo(f"{said} ({requests}, {submission.name_of(one.part)})")
         place = locate_answers(settings, settings.template.text, str(batch))
         click.echo(f"its answers will be in {place}", err=True)
     if all(one.status == "known" for one in sent):

@@ -27,6 +27,7 @@ from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.paths import batch_folder
+from receiver.outputs.wording import count_of
 from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.recovery.replay import find_stored
@@ -213,7 +214,8 @@ def _conclude(watch: BatchWatch, settings: Settings) -> bool:
         if status.stored and not status.wrong:
             click.echo(f"{status.batch}: {_say_where(status.batch, settings)}", err=True)
     well = sum(status.is_done and not status.wrong for status in statuses)
-    click.echo(f"{well} of {len(statuses)} batches are well" if statuses else NOTHING, err=True)
+    summary = f"{well} of {count_of(len(statuses), 'batch is', 'batches are')} well"
+    click.echo(summary if statuses else NOTHING, err=True)
     return well == len(statuses)
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from receiver.cli.output import printable, shorten, show_age, show_moment
 from receiver.cli.progress import is_lively
+from receiver.outputs.wording import count_of
 from receiver.recovery.batch_watch import BatchStatus
 
 BAR, NARROW_BAR = 20, 10  # columns
@@ -119,7 +120,7 @@ class _Board:
 
     def _draw(self, message: str) -> None:
         done, whole = sum(status.is_done for status in self._statuses), len(self._statuses)
-        counts = f"  {done} of {whole} batches done  "
+        counts = f"  {done} of {count_of(whole, 'batch', 'batches')} done  "
         head = _line("  ", self._bar(done, 0, whole), counts, Text(message, "yellow"))
 
         shown = self._statuses[: max(1, self._console.height - HEAD_LINES)]

@@ -23,6 +23,7 @@ from receiver.cli.webhooks.options import (
 )
 from receiver.gemini.registered_webhooks import RegisteredWebhook
 from receiver.gemini.webhook_setup import open_webhooks
+from receiver.outputs.wording import count_of
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 from receiver.settings.web_urls import complete_url
@@ -67,7 +68,7 @@ def _print_table(found: list[tuple[Project, RegisteredWebhook]]) -> None:
             for project, one in found
         ],
     )
-    click.echo(f"{len(found)} webhooks", err=True)
+    click.echo(count_of(len(found), "webhook", "webhooks"), err=True)
 
 
 @command("show", "ID")

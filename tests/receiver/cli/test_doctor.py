@@ -39,10 +39,16 @@ def doctor(settings: Mapping[str, str], *args: str) -> Result:
     return CliRunner().invoke(main, ["doctor", *args], env=settings)
 
 
-def test_all_is_well(settings: dict[str, str]) -> None:
-    origin = f"https://{uuid.uuid4()}.example"  # others have webhooks at this stand-in too
-    secret = register_webhook(settings["GEMINI_BASE_URL"], f"{origin}/webhooks/gemini")
-    result = doctor(settings | {"GEMINI_WEBHOOK_SECRET": secret, "PUBLIC_URL": origin})
+def test_all_is_well(settings: dict[str, str], tmp_path: Path) -> None:
+    """With a stand-in of its own: others may have batches of an old model at the shared one."""
+    origin = "https://batches.example"
+    with running_sandbox(tmp_path, "--api-key", "right-key") as url:
+        known = {
+            "GEMINI_BASE_URL": url,
+            "GEMINI_WEBHOOK_SECRET": register_webhook(url, f"{origin}/webhooks/gemini"),
+            "PUBLIC_URL": origin,
+        }
+        result = doctor(settings | known)
     checks = [line.partition(":")[0] for line in result.stdout.splitlines()]
     assert checks == [
         "ok    settings",
@@ -111,12 +117,18 @@ def test_process_without_the_secret_does_not_judge_it(settings: dict[str, str]) 
     origin = f"https://{uuid.uuid4()}.example"
     register_webhook(settings["GEMINI_BASE_URL"], f"{origin}/webhooks/gemini")
     said = doctor(settings | {"PUBLIC_URL": origin}).stdout
-    assert "ok    webhook secret: none in this environment at /webhooks/gemini\n" in said
+    assert "WARN  webhook secret: none in this environment at /webhooks/gemini\n" in said
     assert (
         "ok    webhook: default: as it should be, but for its secret, which is not known here\n"
         in said
     )
     assert "refused" not in said
+
+
+def test_secret_is_not_missed_without_a_public_url(settings: dict[str, str]) -> None:
+    """Such as where only reconcile runs find batches."""
+    said = doctor(settings).stdout
+    assert "ok    webhook secret: none in this environment at /webhooks/gemini\n" in said
 
 
 def test_unknown_variable_is_a_warning(settings: dict[str, str]) -> None:

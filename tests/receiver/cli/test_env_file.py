@@ -54,9 +54,19 @@ def test_missing_setting_says_where_it_was_looked_for(tmp_path: Path) -> None:
     result = run(tmp_path, "status")
     assert result.returncode == 1
     assert "GEMINI_API_KEY: is missing" in result.stderr
-    assert f"from .env in {tmp_path}, which has none" in result.stderr
+    assert f"from the environment alone: there is no .env in {tmp_path};" in result.stderr
     alone = run(tmp_path, "--env-file", "none", "status")
     assert "from the environment alone" in alone.stderr
+
+
+def test_empty_variable_that_hides_a_line_is_named(folder: Path) -> None:
+    result = run(folder, "status", GEMINI_API_KEY="")
+    assert result.returncode == 1
+    hides = (
+        "Set in the environment, but empty, so that the file's line does not count: GEMINI_API_KEY"
+    )
+    assert hides in result.stderr
+    assert hides not in run(folder, "status", GEMINI_API_KEY="key").stderr
 
 
 def test_doctor_says_where_settings_come_from(folder: Path) -> None:

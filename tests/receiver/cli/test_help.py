@@ -69,10 +69,17 @@ def test_examples_can_be_run(
         command.make_context(words[-1], shlex.split(example))
 
 
+def test_project_of_submit_is_where_it_sends() -> None:
+    assert "Send to this Gemini project" in " ".join(read_help("batches", "submit").split())
+
+
 def test_settings_are_a_list() -> None:
-    lines = read_help().splitlines()
-    text = "\n".join(lines)
-    assert "](" not in text
-    start = lines.index("Settings, which come from the environment, else from .env:")
-    assert max(map(len, lines[start:])) <= 80
-    assert next(line for line in lines[start:] if "LOG_LEVEL" in line).split()[1] == "DEBUG,"
+    result = CliRunner().invoke(main, ["settings"], env={"COLUMNS": "80"})
+    lines = result.stdout.splitlines()
+    assert "](" not in result.stdout
+    assert max(map(len, lines)) <= 80
+    assert next(line for line in lines if "LOG_LEVEL" in line).split()[1] == "DEBUG,"
+
+
+def test_help_of_the_program_fits_a_screen() -> None:
+    assert len(read_help().splitlines()) <= 40

@@ -43,7 +43,7 @@ def test_list_shows_every_batch(client: "redis.Redis", redis_url: str) -> None:
 
 def test_list_takes_state_and_limit(client: "redis.Redis", redis_url: str) -> None:
     Inbox(client).accept([Arrival("batches/more", "batch.succeeded", "static")])
-    assert run(redis_url, "list", "--state", "buried", "--limit", "1").stderr == "1 of 1 batches\n"
+    assert run(redis_url, "list", "--state", "buried", "--limit", "1").stderr == "1 of 1 batch\n"
     assert run(redis_url, "list", "--limit", "1").stderr == "1 of 5 batches\n"
     assert run(redis_url, "list", "--state", "lost").exit_code == 2
 
@@ -83,7 +83,7 @@ def test_deliveries_are_listed_with_verdicts(client: "redis.Redis", redis_url: s
 def test_show_prints_all_fields(redis_url: str) -> None:
     result = run(redis_url, "show", "buried")
     assert result.exit_code == 0
-    assert {"state     buried", "cause     no such file", "attempts  0"} <= set(
+    assert {"state     buried", "cause     no such file", "attempts  0 failed"} <= set(
         result.stdout.splitlines()
     )
     assert json.loads(run(redis_url, "show", "batches/done", "--json").stdout)["summary"][
@@ -160,17 +160,20 @@ def test_bury_takes_what_is_owed(client: "redis.Redis", redis_url: str) -> None:
     assert (result.exit_code, result.stdout) == (1, "2 of 3 buried\n")
     hint, refusal = result.stderr.splitlines()
     assert hint == "`gemini-batch-receiver inbox retry` opens them again"
-    assert refusal == "batches/done has ended, was buried by hand or is not known"
+    assert refusal == "batches/done has ended: there is no work to stop"
     entries = Inbox(client).entries(["batches/open", "batches/leased", "batches/done"])
     assert [entry.state for entry in entries.values()] == ["buried", "buried", "done"]
     assert entries["batches/leased"].cause == "wrong prompt"
+    said = run(redis_url, "bury", "leased", "nosuchbatch").stderr.splitlines()
+    assert said[0] == "batches/leased was buried by hand before: wrong prompt"
+    assert said[1].startswith("the inbox does not know batches/nosuchbatch: ")
     told = json.loads(run(redis_url, "bury", "leased", "--json").stdout)
     assert told == {"buried": [], "left": ["batches/leased"]}
 
 
 def test_purge_wants_a_yes(client: "redis.Redis", redis_url: str) -> None:
     result = run(redis_url, "purge", "--buried", "--done")
-    assert (result.exit_code, "forget 2 batch(es)" in result.stderr) == (2, True)
+    assert (result.exit_code, "forget 2 batches" in result.stderr) == (2, True)
     assert len(Inbox(client).entries(["batches/buried", "batches/done"])) == 2
     assert run(redis_url, "purge", "--buried", "--done", "--yes").stdout == "2 of 2 purged\n"
     assert Inbox(client).entries(["batches/buried", "batches/done"]) == {}

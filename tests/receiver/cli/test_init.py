@@ -284,6 +284,7 @@ def person(place: Place, *args: str) -> Iterator[Person]:
 def test_person_is_asked_again_until_it_works(place: Place, redis_url: str) -> None:
     with person(place) as one:
         one.sees("Gemini API key")
+        one.sees("not shown as you type")
         one.types("two words")
         one.sees("must be one word")
         one.sees("Gemini API key")

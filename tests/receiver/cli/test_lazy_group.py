@@ -1,8 +1,10 @@
+import re
 import subprocess
 import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from receiver.cli import main
 from receiver.cli.lazy_group import LazyGroup
@@ -29,7 +31,28 @@ def test_command_is_called_what_the_table_calls_it(words: str) -> None:
     assert words.endswith(f" {command.name}")
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["batches", "--nonsense"]])
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("batch", ["batches"]),
+        ("batch list", ["batches list"]),
+        ("submit", ["batches submit"]),
+        ("results abc", ["batches results"]),
+        ("list", ["batches list", "inbox list", "notices list", "webhooks list"]),
+        ("batches lst", ["batches list"]),
+        ("webhooks submit", ["batches submit"]),
+        ("nonsense", []),
+    ],
+)
+def test_unknown_command_names_what_may_be_meant(words: str, meant: list[str]) -> None:
+    result = CliRunner().invoke(main, words.split())
+    assert result.exit_code == 2
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith("Error: No such command ")
+    assert re.findall(r"`gemini-batch-receiver ([a-z ]+)`", said) == meant
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["batches", "--nonsense"], ["submit"]])
 def test_start_loads_no_command(arguments: list[str]) -> None:
     code = (
         "import atexit, sys;"

@@ -105,7 +105,7 @@ def test_watch_follows_the_others(place: Place, tmp_path: Path) -> None:
     result = place.run("batches", "watch", "--interval", "0.1", "--timeout", "20")
     assert result.exit_code == 0, result.stderr
     assert "batches/elsewhere can't be read: " in result.stderr
-    assert "1 of 1 batches are well" in result.stderr
+    assert "1 of 1 batch is well" in result.stderr
 
 
 def test_watched_batch_that_cant_be_read_ends_itself_alone(place: Place, tmp_path: Path) -> None:

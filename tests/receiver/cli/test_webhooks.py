@@ -295,7 +295,7 @@ def test_list_and_show_tell_ends_alone(place: Place) -> None:
         assert (result.exit_code, made["secret"] in result.output) == (0, False)
         assert f"whsec_...{made['secret'][-4:]}" in result.stdout
         assert URL in result.stdout
-    assert place.run("list").stderr == "1 webhooks\n"
+    assert place.run("list").stderr == "1 webhook\n"
     assert json.loads(place.run("list", "--json").stdout)[0]["state"] == "enabled"
 
 

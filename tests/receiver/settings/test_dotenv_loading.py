@@ -45,7 +45,8 @@ def test_environment_wins_over_the_file(folder: Path) -> None:
     added, loaded = load({"PORT": "2", "HOST": ""})
     assert added == {"LOG_LEVEL": "DEBUG", "AWS_REGION": "eu"}
     said = "Settings come from the environment, and what it lacks from"
-    assert loaded.note == f"{said} {folder}/.env."
+    hidden = "Set in the environment, but empty, so that the file's line does not count: HOST."
+    assert loaded.note == f"{said} {folder}/.env. {hidden}"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_other_forms_of_names_are_shown() -> None:
 def test_absent_file_is_no_problem(folder: Path) -> None:
     added, loaded = load({})
     assert (added, loaded.problem) == ({}, None)
-    assert f"from .env in {folder}, which has none" in loaded.note
+    assert f"from the environment alone: there is no .env in {folder};" in loaded.note
 
 
 def test_folder_of_the_name_is_no_file(folder: Path) -> None:

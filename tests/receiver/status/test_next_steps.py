@@ -44,6 +44,7 @@ def test_webhook_comes_before_its_secret() -> None:
     assert step.startswith(
         f"no webhook is registered for the project default: {CREATE}` registers one; then set"
     )
+    assert "(`--env-file .env` writes it there)" in step
     (step,) = steps(web(ServedProject(project="", is_registered=True, faults=[])))
     assert step.startswith(
         "the webhook of default is registered, but the web process has no GEMINI_WEBHOOK_SECRET"

@@ -65,8 +65,8 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
         [
             "count  outcome    code                    first message",
             "    2  error      8 RESOURCE_EXHAUSTED    it broke",
-            "    1  blocked",
-            "    1  truncated",
+            "    1  blocked                            each line has its own code",
+            "    1  truncated                          each line has its own code",
             "    1  error      429 RESOURCE_EXHAUSTED  slow down",
             "    1  malformed  json                    the line is JSON, but not an object",
             "    1  duplicate",
@@ -87,7 +87,7 @@ def test_failures_are_shown_by_kind_and_by_key(storage: LocalStorage) -> None:
         ],
     )
     assert result.stderr.splitlines() == [
-        "1 requests have no result at all: see `batches show`",
+        "1 request has no result at all: see `batches show`",
         (
             'worth sending again: 3 of 9: "de-2", "de-\\"3\\"", "de-quota";'
             " and what has no result or no key, which only the input tells"
@@ -162,8 +162,8 @@ def test_missing_requests_are_named(tmp_path: Path) -> None:
     put_input(storage, b'{"key":"a","request":{}}\n{"key":"\xc3\xa9","request":{}}\n')
     store(storage, nasty.answer("a"), 2)
     said = errors(storage, "b1").stderr
-    assert 'worth sending again: 1 of 1: "\\u00e9"\n' in said
-    assert 'requests have no result at all, such as "\\u00e9": see `batches show`' in said
+    assert 'worth sending again: 1 of 1: "é"\n' in said
+    assert '1 request has no result at all, such as "é": see `batches show`' in said
     assert "`gemini-batch-receiver resubmit b1` sends again what is worth it" in said
 
 
@@ -180,6 +180,20 @@ def test_what_is_worth_sending_again_is_counted_and_named(tmp_path: Path) -> Non
     put_input(other, b'{"key":"a","request":{}}\n')
     store(other, nasty.failure("a", 3), 1)
     assert errors(other, "b1").stderr == "worth sending again: none of 1\n"
+
+
+def test_batch_without_any_result_is_not_said_to_be_fine(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    store(storage, b"", 2)
+    said = errors(storage, "b1").stderr
+    assert "no result of batches/b1 failed" not in said
+    assert "2 requests have no result at all" in said
+
+
+def test_keys_can_be_read(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    store(storage, nasty.failure("д/é", 8), 1)
+    assert '"д/é"' in errors(storage, "b1").stdout
 
 
 def test_error_of_the_whole_batch_has_its_name(tmp_path: Path) -> None:

@@ -81,9 +81,7 @@ def test_json_says_where_it_lies(storage: LocalStorage, key: str) -> None:
 def test_unknown_key_is_said(storage: LocalStorage) -> None:
     result = results(storage, "b1", 'no "such"')
     assert (result.exit_code, result.stdout) == (1, "")
-    assert (
-        'batches/b1 has no result for "no \\"such\\"": 1 requests have no result' in result.stderr
-    )
+    assert 'batches/b1 has no result for "no \\"such\\"": 1 request has no result' in result.stderr
     assert "results came without a key" in result.stderr
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from receiver.outputs.forms import warn_of_missing_parquet
+from tests.programs import require_module
 from workers.forms.table import JsonTable, open_table
 
-WITHOUT = "import sys; sys.modules['pyarrow'] = None; from receiver.cli import main; main()"
+WITH = "from receiver.cli import main; main()"
+WITHOUT = f"import sys; sys.modules['pyarrow'] = None; {WITH}"
 WARNING = (
     "OUTPUT_FORMS has table, but pyarrow is not installed: tables are written as"
     " _table.jsonl.gz instead of _table.parquet; pip install -e '.[parquet]'"
@@ -36,13 +38,15 @@ def run(program: str, settings: dict[str, str], *args: str) -> "subprocess.Compl
     [
         (WITHOUT, "text,table", True),
         (WITHOUT, "text", False),
-        ("from receiver.cli import main; main()", "table", False),
+        (WITH, "table", False),
     ],
     ids=["missing", "not asked for", "installed"],
 )
 def test_table_without_pyarrow_is_a_warning(
     settings: dict[str, str], program: str, forms: str, *, warns: bool
 ) -> None:
+    if program == WITH:
+        require_module("pyarrow")
     settings["OUTPUT_FORMS"] = forms
     findings = json.loads(run(program, settings, "doctor", "--json").stdout)
     found = [one for one in findings if one["check"] == "output forms"]

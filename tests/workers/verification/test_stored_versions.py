@@ -100,7 +100,7 @@ def test_other_rules_are_no_fault(stored: Stored) -> None:
     assert said(report) == []
     (note,) = report.notes
     assert note.endswith(
-        "1 lines are judged otherwise by today's rules, line 6: its row says ok, the line is truncated"
+        "1 line is judged otherwise by today's rules, line 6: its row says ok, the line is truncated"
     )
 
 
@@ -156,7 +156,7 @@ def test_verify_says_who_has_signed(
     assert run("verify", "b1") == (
         0,
         [
-            "batches/b1: proven: 1 lines, 1 objects, 207 bytes",
+            "batches/b1: proven: 1 line, 1 object, 207 bytes",
             "batches/b1: not checked: the signature of the manifest: --public-key tells whose it is",
         ],
     )
@@ -165,10 +165,10 @@ def test_verify_says_who_has_signed(
     )
     assert proven == (
         0,
-        [f"batches/b1: proven: 1 lines, 1 objects, 207 bytes, signed by {KEY.public_key}"],
+        [f"batches/b1: proven: 1 line, 1 object, 207 bytes, signed by {KEY.public_key}"],
     )
     code, lines = run("verify", "b1", "--public-key", OTHER_KEY.public_key)
-    assert (code, lines[-1]) == (1, "batches/b1: 1 things are off")
+    assert (code, lines[-1]) == (1, "batches/b1: 1 thing is off")
     assert lines[0].endswith(f"another key has signed: {KEY.public_key}")
     stored.say(state="FAILED")
     code, lines = run("verify", "b1", "--public-key", KEY.public_key)
@@ -199,7 +199,7 @@ def test_hostile_name_moves_no_cursor(
         1,
         [
             "b1/?[2J?batches/b1: proven: 1: no record of the batch names it",
-            "batches/b1: 1 things are off",
+            "batches/b1: 1 thing is off",
         ],
     )
 

@@ -180,7 +180,7 @@ def test_pipe_needs_a_yes(place: Place) -> None:
     result = place.run("delete", batch)
     assert (
         result.exit_code,
-        "this would delete 1 batch(es) and 1 input file(s)" in result.stderr,
+        "this would delete 1 batch and 1 input file at" in result.stderr,
     ) == (2, True)
     assert place.ask(file).is_success
 
@@ -202,5 +202,5 @@ def test_person_is_asked(place: Place, answer: bytes, code: int) -> None:
     )
     os.close(leader)
     os.close(follower)
-    assert b"Delete 1 batch(es) and 0 input file(s) at Gemini? [y/N]" in done.stderr
+    assert b"Delete 1 batch and 0 input files at Gemini? [y/N]" in done.stderr
     assert (done.returncode, place.ask(batch).is_success) == (code, bool(code))

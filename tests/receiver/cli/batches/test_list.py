@@ -65,13 +65,13 @@ def test_table_says_what_there_is(place: Place) -> None:
         "done",
         "failed",
         "all",
-        "stored",
         "model",
+        "stored",
     ]
     assert first.split()[:3] == ["night", "?[2J", "batches/a"]
     assert first.split()[3] == "RUNNING"
-    assert first.split()[5:] == ["90", "5", "100", "no", "gemini-3.5-flash"]
-    assert second.split()[3:] == ["0", "0", "?", "its", "manifest", "can't", "be", "read"]
+    assert first.split()[5:] == ["90", "5", "100", "gemini-3.5-flash", "no"]
+    assert second.split()[3:] == ["0", "0", "?", "yes;", "its", "manifest", "can't", "be", "read"]
     assert (result.exit_code, result.stderr) == (0, "2 batches\n")
 
 
@@ -79,8 +79,8 @@ def test_table_says_what_there_is(place: Place) -> None:
     ("record", "words", "judgement"),
     [
         ({}, ["yes"], "stored"),
-        ({"outcomes": {"error": 2}}, ["2", "errors"], "stored; 2 errors"),
-        ({"outcomes": {"ok": 1}, "missing": 1}, ["1", "missing"], "stored; 1 missing"),
+        ({"outcomes": {"error": 2}}, ["yes;", "2", "errors"], "stored; 2 errors"),
+        ({"outcomes": {"ok": 1}, "missing": 1}, ["yes;", "1", "missing"], "stored; 1 missing"),
     ],
 )
 def test_stored_batch_is_judged(
@@ -140,6 +140,12 @@ def test_projects_are_merged_by_age(place: Place) -> None:
         "acme/batches/new",
         "acme/batches/old",
     ]
+
+
+def test_project_leaves_the_columns_where_they_are(place: Place) -> None:
+    place.add("i" * 36)  # as long as Gemini's
+    head, *rows = place.list(GEMINI_API_KEY__ACME="key-acme").stdout.splitlines()
+    assert [row.find("SUCCEEDED") for row in rows] == [head.find("state")] * 2
 
 
 def test_json_is_a_list(place: Place) -> None:

@@ -69,7 +69,7 @@ def test_stored_batch_ends_the_watch(place: Place) -> None:
     result = place.watch("a")
     where, counts = result.stderr.splitlines()
     assert result.exit_code == 0
-    assert counts == "1 of 1 batches are well"
+    assert counts == "1 of 1 batch is well"
     folder = place.storage.root / "a"
     assert where.startswith(
         f"batches/a: stored in {folder}; `gemini-batch-receiver batches show a`"
