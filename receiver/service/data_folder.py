@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from receiver.errors import ServiceError
 from receiver.settings.dotenv_loading import UP_FILE
@@ -32,7 +33,7 @@ class DataFolder:
 
     @property
     def redis_url(self) -> str:
-        return f"unix://{self.socket}"
+        return f"unix://{quote(os.fsencode(self.socket))}"
 
     @property
     def storage_url(self) -> str:
@@ -40,11 +41,7 @@ class DataFolder:
 
     def create(self) -> None:
         """Raises ServiceError where it can't be used."""
-        if len(os.fsencode(self.socket)) > MAX_SOCKET_PATH:
-            raise ServiceError(
-                f"{self.path} is too long a path for a socket in it: name a folder with --data"
-                f" whose path has at most {MAX_SOCKET_PATH - len('/valkey/valkey.sock')} bytes",
-            )
+        self._require_fit_path()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.valkey.mkdir(mode=0o700, exist_ok=True)
@@ -52,6 +49,20 @@ class DataFolder:
         except OSError as error:
             cause = f"the data folder {self.path} can't be used: {error.strerror}"
             raise ServiceError(cause) from error
+
+    def _require_fit_path(self) -> None:
+        path = os.fsencode(self.socket)
+        if len(path) > MAX_SOCKET_PATH:
+            raise ServiceError(
+                f"{self.path} is too long a path for a socket in it: name a folder with --data"
+                f" whose path has at most {MAX_SOCKET_PATH - len('/valkey/valkey.sock')} bytes",
+            )
+        try:
+            path.decode()
+        except UnicodeDecodeError as error:  # redis-py would look for another one
+            raise ServiceError(
+                f"the path {self.path!a} is not UTF-8: name another folder with --data",
+            ) from error
 
     def tell_commands(self, values: Mapping[str, str]) -> None:
         """Write down where Redis and the outputs are, for other commands. Raises EnvFileError."""

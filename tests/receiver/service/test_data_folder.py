@@ -8,14 +8,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from deploy.sandbox.processes import start, stop
 from receiver.errors import ServiceError
+from receiver.inbox.redis import connect
 from receiver.service.data_folder import DataFolder
+from receiver.service.valkey import valkey_argv
 from receiver.settings.env_files import parse_env
+from receiver.settings.redis_urls import parse_redis_url
 from tests.chaos.system import is_running
+from tests.waiting import eventually
 
 HOLD = """
 import os, subprocess, sys
@@ -64,6 +69,27 @@ def test_folder_that_can_not_be_is_said(tmp_path: Path) -> None:
         DataFolder(tmp_path / "file" / "data").create()
     with pytest.raises(ServiceError, match="too long a path"):
         DataFolder(tmp_path / ("x" * 103)).create()
+
+
+@pytest.mark.parametrize("name", ["we ird", "a=b", "%41", "a#b", "a?b", "a\nb", "ü'\"\\$"])
+def test_valkey_is_found_below_any_name(tmp_path: Path, name: str) -> None:
+    """By RQ too, whose workers ask for CLIENT INFO at their start."""
+    with TemporaryDirectory(prefix="up-") as short:
+        folder = DataFolder(Path(short, name))
+        folder.create()
+        with (tmp_path / "log").open("wb") as log:
+            process = start(valkey_argv(folder), stdout=log)
+        try:
+            with connect(parse_redis_url(folder.redis_url)) as client:
+                eventually(folder.socket.exists)
+                assert client.client_info()["cmd"] == "client|info"
+        finally:
+            stop(process)
+
+
+def test_path_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match="is not UTF-8: name another folder with --data"):
+        DataFolder(tmp_path / os.fsdecode(b"\xff")).create()
 
 
 def test_places_are_told(folder: DataFolder) -> None:
