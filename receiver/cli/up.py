@@ -21,6 +21,7 @@ from receiver.service.valkey import valkey_argv
 from receiver.service.waiting import wait_for_listener, wait_for_redis
 from receiver.settings.dotenv_loading import DATA_FOLDER
 from receiver.settings.settings import Settings
+from receiver.settings.up_file import find_addresses, write_up_file
 from receiver.storage import open_storage
 from receiver.storage.local import local_root
 from receiver.telemetry.logs import set_up_logs
@@ -68,7 +69,7 @@ def up(*, worker_count: int, data_folder: Path, host: str | None, port: int | No
     with folder.locked() as lock:
         for one in open_sockets(settings.host, settings.port):  # to say of a taken port at once
             one.close()
-        folder.tell_commands(_places(folder, settings))
+        write_up_file(folder.path, _find_used(folder, settings))
         programs = _plan_programs(settings, worker_count, web_waits=is_own_redis)
         layers = [layer for layer in (valkey, programs) if layer]
         output = choose_output(settings.log_format)
@@ -98,11 +99,10 @@ def _settle_log_format(settings: Settings) -> Settings:
     return replace(settings, log_format=form)
 
 
-def _places(folder: DataFolder, settings: Settings) -> dict[str, str]:
-    """What is in the data folder; an address elsewhere may hold a secret, not ours to tell."""
-    ours = {"REDIS_URL": folder.redis_url, "STORAGE_URL": folder.storage_url}
+def _find_used(folder: DataFolder, settings: Settings) -> list[str]:
+    """The variables whose addresses are in the data folder."""
     used = {settings.redis_url, settings.storage_url}
-    return {name: url for name, url in ours.items() if url in used}
+    return [name for name, url in find_addresses(folder.path).items() if url in used]
 
 
 def _plain_environment() -> dict[str, str]:

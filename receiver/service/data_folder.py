@@ -3,15 +3,13 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from receiver.errors import ServiceError
-from receiver.settings.dotenv_loading import UP_FILE
-from receiver.settings.env_files import put_values, write_env_file
+from receiver.settings.up_file import SOCKET, find_addresses
 
 LEFT_S = 10.0  # how long what a killed `up` had started may take to die
 LOOK_EVERY_S = 0.05
@@ -25,19 +23,19 @@ class DataFolder:
     @property
     def valkey(self) -> Path:
         """Its append-only file and its socket; nobody else may look into it."""
-        return self.path / "valkey"
+        return self.socket.parent
 
     @property
     def socket(self) -> Path:
-        return self.valkey / "valkey.sock"
+        return self.path / SOCKET
 
     @property
     def redis_url(self) -> str:
-        return f"unix://{quote(os.fsencode(self.socket))}"
+        return find_addresses(self.path)["REDIS_URL"]
 
     @property
     def storage_url(self) -> str:
-        return (self.path / "outputs").as_uri()
+        return find_addresses(self.path)["STORAGE_URL"]
 
     def create(self) -> None:
         """Raises ServiceError where it can't be used."""
@@ -55,19 +53,14 @@ class DataFolder:
         if len(path) > MAX_SOCKET_PATH:
             raise ServiceError(
                 f"{self.path} is too long a path for a socket in it: name a folder with --data"
-                f" whose path has at most {MAX_SOCKET_PATH - len('/valkey/valkey.sock')} bytes",
+                f" whose path has at most {MAX_SOCKET_PATH - len(f'/{SOCKET}')} bytes",
             )
         try:
             path.decode()
         except UnicodeDecodeError as error:  # redis-py would look for another one
             raise ServiceError(
-                f"the path {self.path!a} is not UTF-8: name another folder with --data",
+                f"the path {str(self.path)!a} is not UTF-8: name another folder with --data",
             ) from error
-
-    def tell_commands(self, values: Mapping[str, str]) -> None:
-        """Write down where Redis and the outputs are, for other commands. Raises EnvFileError."""
-        heading = b"# Written by `up` at every start: where other commands find what it runs.\n"
-        write_env_file(self.path / UP_FILE, put_values(heading, values))
 
     @contextmanager
     def locked(self) -> Iterator[int]:

@@ -1,11 +1,12 @@
 """The folder of `up`: one at a time, and never beside the leftovers of a killed one."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +18,9 @@ from receiver.errors import ServiceError
 from receiver.inbox.redis import connect
 from receiver.service.data_folder import DataFolder
 from receiver.service.valkey import valkey_argv
-from receiver.settings.env_files import parse_env
+from receiver.settings.dotenv_loading import load_environment
 from receiver.settings.redis_urls import parse_redis_url
+from receiver.settings.up_file import read_up_file, write_up_file
 from tests.chaos.system import is_running
 from tests.waiting import eventually
 
@@ -93,10 +95,27 @@ def test_path_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_places_are_told(folder: DataFolder) -> None:
-    folder.tell_commands({"REDIS_URL": folder.redis_url})
-    folder.tell_commands({"STORAGE_URL": "file:///a b"})
-    file = folder.path / "up.env"
-    assert parse_env(file.read_bytes(), file) == {"STORAGE_URL": "file:///a b"}
+    assert read_up_file(folder.path) == {}
+    write_up_file(folder.path, ["REDIS_URL", "STORAGE_URL"])
+    found = {"REDIS_URL": folder.redis_url, "STORAGE_URL": folder.storage_url}
+    assert read_up_file(folder.path) == found
+    write_up_file(folder.path, ["STORAGE_URL"])
+    assert read_up_file(folder.path) == {"STORAGE_URL": folder.storage_url}
+    write_up_file(folder.path, [])
+    assert read_up_file(folder.path) == {}
+
+
+@pytest.mark.parametrize("pass_on", [shutil.copytree, shutil.move])
+def test_folder_that_is_elsewhere_now_leads_to_what_is_in_it(
+    folder: DataFolder, pass_on: Callable[[Path, Path], object]
+) -> None:
+    write_up_file(folder.path, ["REDIS_URL", "STORAGE_URL"])
+    other = DataFolder(folder.path.with_name("other"))
+    pass_on(folder.path, other.path)
+    environ = {"DATA_FOLDER": str(other.path)}
+    assert load_environment(environ, "none").of_up == {"REDIS_URL", "STORAGE_URL"}
+    found = {"REDIS_URL": other.redis_url, "STORAGE_URL": other.storage_url}
+    assert {name: environ[name] for name in found} == found
 
 
 def test_lock_is_free_again(folder: DataFolder) -> None:
