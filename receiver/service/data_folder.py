@@ -40,13 +40,10 @@ class DataFolder:
     def create(self) -> None:
         """Raises ServiceError where it can't be used."""
         self._require_fit_path()
-        try:
+        with _explain_os_errors(f"the data folder {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
             self.valkey.mkdir(mode=0o700, exist_ok=True)
             self.valkey.chmod(0o700)
-        except OSError as error:
-            cause = f"the data folder {self.path} can't be used: {error.strerror}"
-            raise ServiceError(cause) from error
 
     def _require_fit_path(self) -> None:
         path = os.fsencode(self.socket)
@@ -67,16 +64,30 @@ class DataFolder:
         """Hold the folder for one `up`. Gives a descriptor that the programs it starts inherit.
 
         The lock is held until the last of them has ended, so that a second start never meets the
-        leftovers of a killed one. Raises ServiceError when another `up` has it.
+        leftovers of a killed one. Raises ServiceError when another `up` has it, and where there can
+        be no lock.
         """
-        descriptor = os.open(self.path / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = self.path / "up.lock"
+        with _explain_os_errors(f"the lock {file}"):
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _wait_for_lock(descriptor, self.path)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            with _explain_os_errors(f"the lock {file}"):
+                _wait_for_lock(descriptor, self.path)
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _explain_os_errors(what: str) -> Iterator[None]:
+    """Raise OSError as ServiceError: "<what> can't be used: …"."""
+    try:
+        yield
+    except OSError as error:
+        hint = "name another folder with --data"
+        raise ServiceError(f"{what} can't be used: {error.strerror}; {hint}") from error
 
 
 def _wait_for_lock(descriptor: int, path: Path) -> None:

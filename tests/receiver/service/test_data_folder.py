@@ -22,6 +22,7 @@ from receiver.settings.dotenv_loading import load_environment
 from receiver.settings.redis_urls import parse_redis_url
 from receiver.settings.up_file import read_up_file, write_up_file
 from tests.chaos.system import is_running
+from tests.unprivileged import as_nobody
 from tests.waiting import eventually
 
 HOLD = """
@@ -116,6 +117,25 @@ def test_folder_that_is_elsewhere_now_leads_to_what_is_in_it(
     assert load_environment(environ, "none").of_up == {"REDIS_URL", "STORAGE_URL"}
     found = {"REDIS_URL": other.redis_url, "STORAGE_URL": other.storage_url}
     assert {name: environ[name] for name in found} == found
+
+
+def test_lock_that_can_not_be_is_said(folder: DataFolder) -> None:
+    lock = folder.path / "up.lock"
+    lock.mkdir()
+    said = rf"the lock {lock} can't be used: {{}}; name another folder with --data"
+    with pytest.raises(ServiceError, match=said.format("Is a directory")), folder.locked():
+        pass
+    lock.rmdir()
+    os.mkfifo(lock)  # can be opened, but not written over
+    with pytest.raises(ServiceError, match=said.format("Invalid argument")), folder.locked():
+        pass
+
+
+def test_lock_of_another_user_is_said(folder: DataFolder) -> None:
+    lock = folder.path / "up.lock"
+    lock.touch(mode=0)
+    with as_nobody(), pytest.raises(ServiceError, match="Permission denied"), folder.locked():
+        pass
 
 
 def test_lock_is_free_again(folder: DataFolder) -> None:

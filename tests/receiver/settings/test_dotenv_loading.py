@@ -1,9 +1,6 @@
 """What `.env` adds to an environment, and what it never changes."""
 
 import doctest
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,24 +9,13 @@ from receiver.errors import EnvFileError
 from receiver.settings import dotenv_loading
 from receiver.settings.dotenv_loading import Loaded, load_environment
 from receiver.settings.up_file import write_up_file
+from tests.unprivileged import as_nobody
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Root reads everything."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
 
 
 def load(environ: dict[str, str], given: str | None = None) -> tuple[dict[str, str], Loaded]:
