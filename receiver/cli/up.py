@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 import click
 
 from receiver.cli.command import command, load_settings
-from receiver.cli.env_file import loaded_environment
+from receiver.cli.env_file import loaded_environment, shell_command, shell_secret_option
 from receiver.service.data_folder import DataFolder
 from receiver.service.output import choose_output
 from receiver.service.program import Program
@@ -22,6 +23,7 @@ from receiver.service.waiting import wait_for_listener, wait_for_redis
 from receiver.settings.dotenv_loading import DATA_FOLDER
 from receiver.settings.settings import Settings
 from receiver.settings.up_file import find_addresses, write_up_file
+from receiver.settings.web_urls import format_host
 from receiver.storage import open_storage
 from receiver.storage.local import local_root
 from receiver.telemetry.logs import set_up_logs
@@ -138,17 +140,19 @@ def _describe(settings: Settings, folder: DataFolder) -> str:
     answers = local_root(storage).absolute() if storage.startswith("file:") else storage
     is_own_redis = settings.redis_url == folder.redis_url
     redis = f"its own, in {folder.valkey}" if is_own_redis else "that of REDIS_URL"
+    env_file = loaded_environment().file
+    command = shell_command(env_file)
     lines = [
-        f"Running at http://{settings.host}:{settings.port}; Ctrl-C stops all of it.",
+        f"Running at http://{format_host(settings.host)}:{settings.port}; Ctrl-C stops all of it.",
         f"  answers: {answers}",
         f"  Redis:   {redis}",
         "Next, in another terminal and this folder:",
         *_find_folder_setting(folder),
-        "  gemini-batch-receiver doctor",
+        f"  {command} doctor",
     ]
     if not any(project.secrets for project in settings.projects.values()):
         lines += [
-            "  gemini-batch-receiver webhooks create --env-file .env",
+            f"  {command} webhooks create{shell_secret_option(env_file)}",
             "    (as soon as Gemini can reach PUBLIC_URL; then start `up` again)",
         ]
     return "\n".join(lines)
@@ -157,4 +161,6 @@ def _describe(settings: Settings, folder: DataFolder) -> str:
 def _find_folder_setting(folder: DataFolder) -> list[str]:
     """What other commands must be told, where they would look for another data folder."""
     looked_for = Path(os.environ.get(DATA_FOLDER.name) or DATA_FOLDER.default).absolute()
-    return [] if looked_for == folder.path else [f"  export {DATA_FOLDER.name}={folder.path}"]
+    if looked_for == folder.path:
+        return []
+    return [f"  export {DATA_FOLDER.name}={shlex.quote(str(folder.path))}"]
