@@ -4,10 +4,14 @@ The option itself belongs to the program's group in `receiver.cli`, which import
 """
 
 import os
+import shlex
+from pathlib import Path
 
 import click
 
-from receiver.settings.dotenv_loading import Loaded, load_environment
+from receiver.settings.dotenv_loading import DEFAULT_FILE, NO_FILE, Loaded, load_environment
+
+PROGRAM = "gemini-batch-receiver"
 
 
 def complete_environment(ctx: click.Context) -> None:
@@ -30,3 +34,18 @@ def loaded_environment(*, may_be_absent: bool = False) -> Loaded:
     if found.problem is not None and not is_new:
         raise found.problem
     return found
+
+
+def shell_command(file: Path | None) -> str:
+    """The program as a shell is to start it in this folder, so that it reads this env file."""
+    if file == Path(DEFAULT_FILE).absolute():
+        return PROGRAM
+    return f"{PROGRAM} --env-file {shlex.quote(str(file or NO_FILE))}"
+
+
+def shell_secret_option(file: Path | None) -> str:
+    """The option, for a shell, with which `webhooks create` stores a secret in this env file."""
+    if file is None:
+        return ""
+    is_usual = file == Path(DEFAULT_FILE).absolute()
+    return f" --env-file {shlex.quote(DEFAULT_FILE if is_usual else str(file))}"

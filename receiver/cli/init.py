@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from receiver.cli.command import command
-from receiver.cli.env_file import loaded_environment
+from receiver.cli.env_file import loaded_environment, shell_command, shell_secret_option
 from receiver.cli.init_questions import BASE_URL, Question, find_base_url, plan_questions
 from receiver.errors import EnvFileError, ReceiverError, SettingsError
-from receiver.settings.dotenv_loading import DEFAULT_FILE, Loaded
+from receiver.settings.dotenv_loading import Loaded
 from receiver.settings.env_example import make_example
 from receiver.settings.env_files import (
     find_values,
@@ -237,15 +237,12 @@ def _warn_of_others(loaded: Loaded, answers: Mapping[str, str]) -> None:
 
 
 def _name_next_commands(file: Path, *, is_public: bool) -> None:
-    usual = Path(DEFAULT_FILE).absolute()
-    shown, command = (DEFAULT_FILE, "gemini-batch-receiver")
-    if file != usual:
-        shown, command = str(file), f"gemini-batch-receiver --env-file {file}"
+    command = shell_command(file)
     click.echo("Next:")
     click.echo(f"  {command} up")
     click.echo(f"  {command} doctor")
     if is_public:
-        click.echo(f"  {command} webhooks create --env-file {shown}")
+        click.echo(f"  {command} webhooks create{shell_secret_option(file)}")
         click.echo("    (in another terminal; then start `up` again)")
     else:
         click.echo(f"  {command} init --public-url https://YOUR-HOST   # once Gemini can reach it")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 import click
 
 from receiver.cli.command import command, load_settings, skip_unknown
-from receiver.cli.env_file import loaded_environment
+from receiver.cli.env_file import loaded_environment, shell_command, shell_secret_option
 from receiver.service.data_folder import DataFolder
 from receiver.service.output import choose_output
 from receiver.service.program import Program
@@ -22,6 +23,8 @@ from receiver.service.waiting import wait_for_listener, wait_for_redis
 from receiver.settings.dotenv_loading import DATA_FOLDER
 from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
+from receiver.settings.up_file import find_addresses, write_up_file
+from receiver.settings.web_urls import format_host
 from receiver.storage import open_storage
 from receiver.telemetry.logs import set_up_logs
 from receiver.web.listening import open_sockets
@@ -68,7 +71,7 @@ def up(*, worker_count: int, data_folder: Path, host: str | None, port: int | No
     with folder.locked() as lock:
         for one in open_sockets(settings.host, settings.port):  # to say of a taken port at once
             one.close()
-        folder.tell_commands(_places(folder, settings))
+        write_up_file(folder.path, _find_used(folder, settings))
         programs = _plan_programs(settings, worker_count, web_waits=is_own_redis)
         layers = [layer for layer in (valkey, programs) if layer]
         output = choose_output(settings.log_format)
@@ -98,11 +101,10 @@ def _settle_log_format(settings: Settings) -> Settings:
     return replace(settings, log_format=form)
 
 
-def _places(folder: DataFolder, settings: Settings) -> dict[str, str]:
-    """What is in the data folder; an address elsewhere may hold a secret, not ours to tell."""
-    ours = {"REDIS_URL": folder.redis_url, "STORAGE_URL": folder.storage_url}
+def _find_used(folder: DataFolder, settings: Settings) -> list[str]:
+    """The variables whose addresses are in the data folder."""
     used = {settings.redis_url, settings.storage_url}
-    return {name: url for name, url in ours.items() if url in used}
+    return [name for name, url in find_addresses(folder.path).items() if url in used]
 
 
 def _plain_environment() -> dict[str, str]:
@@ -138,17 +140,19 @@ async def _announce(settings: Settings, folder: DataFolder) -> None:
 def _describe(settings: Settings, folder: DataFolder) -> str:
     is_own_redis = settings.redis_url == folder.redis_url
     redis = f"its own, in {folder.valkey}" if is_own_redis else "that of REDIS_URL"
+    env_file = loaded_environment().file
+    command = shell_command(env_file)
     lines = [
-        f"Running at http://{settings.host}:{settings.port}; Ctrl-C stops all of it.",
+        f"Running at http://{format_host(settings.host)}:{settings.port}; Ctrl-C stops all of it.",
         f"  answers: {describe_storage(settings.storage_url)}",
         f"  Redis:   {redis}",
         "Next, in another terminal and this folder:",
         *_find_folder_setting(folder),
-        "  gemini-batch-receiver doctor",
+        f"  {command} doctor",
     ]
     if not any(project.secrets for project in settings.projects.values()):
         lines += [
-            "  gemini-batch-receiver webhooks create --env-file .env",
+            f"  {command} webhooks create{shell_secret_option(env_file)}",
             "    (as soon as Gemini can reach PUBLIC_URL; then start `up` again)",
         ]
     return "\n".join(lines)
@@ -157,4 +161,6 @@ def _describe(settings: Settings, folder: DataFolder) -> str:
 def _find_folder_setting(folder: DataFolder) -> list[str]:
     """What other commands must be told, where they would look for another data folder."""
     looked_for = Path(os.environ.get(DATA_FOLDER.name) or DATA_FOLDER.default).absolute()
-    return [] if looked_for == folder.path else [f"  export {DATA_FOLDER.name}={folder.path}"]
+    if looked_for == folder.path:
+        return []
+    return [f"  export {DATA_FOLDER.name}={shlex.quote(str(folder.path))}"]

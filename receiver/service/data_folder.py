@@ -3,14 +3,13 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from receiver.errors import ServiceError
-from receiver.settings.dotenv_loading import UP_FILE
-from receiver.settings.env_files import put_values, write_env_file
+from receiver.settings.up_file import SOCKET, find_addresses
 
 LEFT_S = 10.0  # how long what a killed `up` had started may take to die
 LOOK_EVERY_S = 0.05
@@ -24,55 +23,71 @@ class DataFolder:
     @property
     def valkey(self) -> Path:
         """Its append-only file and its socket; nobody else may look into it."""
-        return self.path / "valkey"
+        return self.socket.parent
 
     @property
     def socket(self) -> Path:
-        return self.valkey / "valkey.sock"
+        return self.path / SOCKET
 
     @property
     def redis_url(self) -> str:
-        return f"unix://{self.socket}"
+        return find_addresses(self.path)["REDIS_URL"]
 
     @property
     def storage_url(self) -> str:
-        return (self.path / "outputs").as_uri()
+        return find_addresses(self.path)["STORAGE_URL"]
 
     def create(self) -> None:
         """Raises ServiceError where it can't be used."""
-        if len(os.fsencode(self.socket)) > MAX_SOCKET_PATH:
-            raise ServiceError(
-                f"{self.path} is too long a path for a socket in it: name a folder with --data"
-                f" whose path has at most {MAX_SOCKET_PATH - len('/valkey/valkey.sock')} bytes",
-            )
-        try:
+        self._require_fit_path()
+        with _explain_os_errors(f"the data folder {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
             self.valkey.mkdir(mode=0o700, exist_ok=True)
             self.valkey.chmod(0o700)
-        except OSError as error:
-            cause = f"the data folder {self.path} can't be used: {error.strerror}"
-            raise ServiceError(cause) from error
 
-    def tell_commands(self, values: Mapping[str, str]) -> None:
-        """Write down where Redis and the outputs are, for other commands. Raises EnvFileError."""
-        heading = b"# Written by `up` at every start: where other commands find what it runs.\n"
-        write_env_file(self.path / UP_FILE, put_values(heading, values))
+    def _require_fit_path(self) -> None:
+        path = os.fsencode(self.socket)
+        if len(path) > MAX_SOCKET_PATH:
+            raise ServiceError(
+                f"{self.path} is too long a path for a socket in it: name a folder with --data"
+                f" whose path has at most {MAX_SOCKET_PATH - len(f'/{SOCKET}')} bytes",
+            )
+        try:
+            path.decode()
+        except UnicodeDecodeError as error:  # redis-py would look for another one
+            raise ServiceError(
+                f"the path {str(self.path)!a} is not UTF-8: name another folder with --data",
+            ) from error
 
     @contextmanager
     def locked(self) -> Iterator[int]:
         """Hold the folder for one `up`. Gives a descriptor that the programs it starts inherit.
 
         The lock is held until the last of them has ended, so that a second start never meets the
-        leftovers of a killed one. Raises ServiceError when another `up` has it.
+        leftovers of a killed one. Raises ServiceError when another `up` has it, and where there can
+        be no lock.
         """
-        descriptor = os.open(self.path / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = self.path / "up.lock"
+        with _explain_os_errors(f"the lock {file}"):
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _wait_for_lock(descriptor, self.path)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            with _explain_os_errors(f"the lock {file}"):
+                _wait_for_lock(descriptor, self.path)
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _explain_os_errors(what: str) -> Iterator[None]:
+    """Raise OSError as ServiceError: "<what> can't be used: …"."""
+    try:
+        yield
+    except OSError as error:
+        hint = "name another folder with --data"
+        raise ServiceError(f"{what} can't be used: {error.strerror}; {hint}") from error
 
 
 def _wait_for_lock(descriptor: int, path: Path) -> None:

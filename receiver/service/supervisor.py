@@ -9,6 +9,7 @@ from typing import Any
 
 from receiver.service.program import Keeper, Program
 
+STOP_ALL_S = 12.0  # then whatever still runs is killed: the page asks for units that give 15
 SECOND_SIGNAL_AFTER_S = 1.0  # a process group and its leader may both pass one signal on to us
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ async def supervise(
     meanwhile, stopped = asyncio.create_task(beside), asyncio.create_task(stop.wait())
     await asyncio.wait({stopped, *everyone}, return_when=asyncio.FIRST_COMPLETED)
     log.info("service.stopping")
+    asyncio.get_running_loop().call_later(STOP_ALL_S, hurry.set)
     await _cancel([meanwhile, stopped])
     for layer in reversed(tasks):
         await _cancel(layer)

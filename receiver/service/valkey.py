@@ -20,11 +20,12 @@ def valkey_argv(folder: DataFolder) -> list[str]:
     """The command of a Valkey that keeps what it has confirmed.
 
     Every write is on the disk before it is confirmed: a delivery that got a 2xx survives a power
-    cut too. The web process records many deliveries at once, so that they share one flush. Raises
-    ServiceError where no Valkey is installed.
+    cut too. The web process records many deliveries at once, so that they share one flush. Its
+    socket is named within its folder: CLIENT INFO shows the name, and RQ can't read one with blanks
+    in it. Raises ServiceError where no Valkey is installed.
     """
-    argv = [str(_find_binary()), "--port", "0", "--unixsocket", str(folder.socket)]
-    argv += ["--unixsocketperm", "700", "--dir", str(folder.valkey), "--save", ""]
+    argv = [str(_find_binary()), "--port", "0", "--dir", str(folder.valkey)]
+    argv += ["--unixsocket", folder.socket.name, "--unixsocketperm", "700", "--save", ""]
     argv += ["--appendonly", "yes", "--appendfsync", "always"]
     return [*argv, "--maxmemory-policy", "noeviction", "--loglevel", "warning"]
 

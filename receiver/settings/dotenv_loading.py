@@ -14,12 +14,12 @@ from receiver.settings.env_files import parse_env, read_env_file
 from receiver.settings.environment import variables_of
 from receiver.settings.secret_files import MARK, file_variable
 from receiver.settings.settings import SECRETS, Settings
+from receiver.settings.up_file import UP_FILE, read_up_file
 
 DEFAULT_FILE = ".env"
 NO_FILE = "none"
 ENV_FILE_VARIABLE = "RECEIVER_ENV_FILE"
 DATA_FOLDER = variables_of(Settings)["data_folder"]
-UP_FILE = "up.env"  # in the data folder: REDIS_URL and STORAGE_URL of what `up` runs there
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ def load_environment(environ: MutableMapping[str, str], given: str | None) -> Lo
     loaded = _load_env_file(environ, given)
     environ[ENV_FILE_VARIABLE] = NO_FILE
 
-    file = Path(environ.get(DATA_FOLDER.name, "").strip() or DATA_FOLDER.default, UP_FILE)
+    folder = Path(environ.get(DATA_FOLDER.name, "").strip() or DATA_FOLDER.default).absolute()
     try:
-        of_up = _load_up_file(environ, file)
+        of_up = _load_up_file(environ, folder)
     except EnvFileError as error:
         return replace(loaded, problem=loaded.problem or error)
     if not of_up:
         return loaded
-    note = f"{loaded.note} From {file.absolute()}: {', '.join(sorted(of_up))}."
+    note = f"{loaded.note} From {folder / UP_FILE}: {', '.join(sorted(of_up))}."
     return replace(loaded, of_up=of_up, note=note)
 
 
@@ -98,10 +98,10 @@ def _without_file(file: Path, given: str | None) -> Loaded:
     return Loaded(file, f"{where}; `gemini-batch-receiver init` writes one.")
 
 
-def _load_up_file(environ: MutableMapping[str, str], file: Path) -> frozenset[str]:
+def _load_up_file(environ: MutableMapping[str, str], folder: Path) -> frozenset[str]:
     """REDIS_URL and STORAGE_URL where nobody states them; an empty value states nothing."""
     try:
-        values = parse_env(read_env_file(file), file)
+        values = read_up_file(folder)
     except EnvFileError as error:
         if isinstance(error.__cause__, OSError):  # somebody else's
             return frozenset()

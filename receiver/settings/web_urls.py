@@ -69,9 +69,18 @@ def origin_of(url: str) -> str | None:
     parts = split_url(url)
     if parts is None or parts.hostname is None:
         return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = format_host(parts.hostname)
     is_usual = parts.port in (None, DEFAULT_PORTS[parts.scheme])
     return f"{parts.scheme}://{host}" if is_usual else f"{parts.scheme}://{host}:{parts.port}"
+
+
+def format_host(host: str) -> str:
+    """A host as a URL has it: an IPv6 address in brackets.
+
+    >>> format_host("localhost"), format_host("::1")
+    ('localhost', '[::1]')
+    """
+    return f"[{host}]" if ":" in host else host
 
 
 def path_of(url: str) -> str:

@@ -4,12 +4,13 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -55,13 +56,14 @@ class Service:
     def environment(self) -> dict[str, str]:
         return reading_files()
 
-    def start(self, *options: str) -> None:
-        """Settings come from `.env` alone."""
+    def start(self, *options: str, env_file: str = ".env") -> None:
+        """Settings come from the file alone."""
         lines = "".join(f"{name}={value}\n" for name, value in self.settings.items())
-        (self.world.folder / ".env").write_text(lines)
+        (self.world.folder / env_file).write_text(lines)
         self.starts += 1
         with self.log_file.open("wb") as log:
-            argv = [COMMAND, "up", *options]
+            argv = [COMMAND, *(["--env-file", env_file] if env_file != ".env" else [])]
+            argv += ["up", *options]
             self.running = start(argv, env=self.environment, cwd=self.world.folder, stdout=log)
         self.stack.callback(stop, self.running)
 
@@ -172,6 +174,37 @@ def test_person_reads_whose_line_it_is_and_what_is_next(service: Service) -> Non
     assert any(line.startswith("worker 1 | ") and "worker.started" in line for line in lines)
     checked = service.run("--env-file", service.env_file_with(DATA_FOLDER=str(elsewhere)), "status")
     assert re.search(r"^web  +on .*\(process \d+\)", checked.stdout, re.MULTILINE), checked.stderr
+
+
+def loopback_hosts() -> tuple[str, str]:
+    """A host to listen on, and as a URL has it: an IPv6 address where this machine has any."""
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return "::1", "[::1]"
+    return "127.0.0.1", "127.0.0.1"
+
+
+def test_what_is_next_can_be_pasted_into_a_shell(service: Service) -> None:
+    """Whatever folders and files are called, and with an IPv6 address."""
+    host, shown_host = loopback_hosts()
+    folder = service.world.folder / "we ird=%41#"
+    folder.mkdir()
+    service.world = replace(service.world, folder=folder)
+    service.settings = {**service.settings, "LOG_FORMAT": "text", "HOST": host}
+    service.start("--data", "else where", env_file="my prod.env")
+    shown = eventually(lambda: service.log_file.read_text().partition("\nRunning at ")[2], 30)
+    assert shown.startswith(f"http://{shown_host}:{service.world.port}; Ctrl-C")
+    command = f"gemini-batch-receiver --env-file '{folder}/my prod.env'"
+    data, doctor = f"  export DATA_FOLDER='{folder}/else where'\n", f"  {command} doctor\n"
+    assert f"{data}{doctor}" in shown
+    environ = service.environment | {"PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}"}
+
+    def worker_is_shown() -> bool:
+        script = (data + doctor).replace("doctor", "status")
+        argv = ["sh", "-ec", script]
+        status = subprocess.run(argv, env=environ, cwd=folder, capture_output=True, check=False)
+        return bool(re.search(rb"^worker .* on .*\(process \d+\)", status.stdout, re.MULTILINE))
+
+    eventually(worker_is_shown, 30, "the worker, found with what was printed")
 
 
 def test_folder_of_other_code_is_no_hindrance(service: Service) -> None:

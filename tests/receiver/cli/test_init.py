@@ -82,7 +82,9 @@ def test_public_address_leads_to_its_webhook(place: Place) -> None:
 
 
 def test_other_file_is_named_in_what_comes_next(place: Place) -> None:
-    argv = [sys.executable, "-m", "workers", "--env-file", "prod.env", "init", "--api-key", KEY]
+    file = place.folder / "my prod.env"
+    argv = [sys.executable, "-m", "workers", "--env-file", file.name, "init", "--api-key", KEY]
+    argv += ["--public-url", "https://batches.example.com"]
     result = subprocess.run(
         argv,
         env=place.environ,
@@ -92,8 +94,10 @@ def test_other_file_is_named_in_what_comes_next(place: Place) -> None:
         timeout=60,
         check=False,
     )
-    assert parse_env((place.folder / "prod.env").read_bytes(), place.file)["GEMINI_API_KEY"] == KEY
-    assert f"gemini-batch-receiver --env-file {place.folder}/prod.env up" in result.stdout
+    assert parse_env(file.read_bytes(), file)["GEMINI_API_KEY"] == KEY
+    command = f"  gemini-batch-receiver --env-file '{file}'"
+    assert f"\n{command} up\n{command} doctor\n" in result.stdout
+    assert f"\n{command} webhooks create --env-file '{file}'\n" in result.stdout
 
 
 def test_script_must_give_the_key(place: Place) -> None:

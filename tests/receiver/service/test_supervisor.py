@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -137,6 +138,17 @@ def test_deaf_program_is_killed_at_the_second_signal(supervise: Supervise) -> No
     assert service.process.wait(5) == 0
     assert [one["program"] for one in service.events("service.killed")] == ["deaf"]
     assert not is_running(int(str(begun["pid"])))
+
+
+def test_deaf_layers_share_one_deadline(supervise: Supervise) -> None:
+    """A unit or a container that gives `up` 15 seconds never kills it."""
+    service = supervise({"first": DEAF}, {"second": DEAF})
+    eventually(lambda: service.said() == ["up", "up"])
+    began = time.monotonic()
+    service.process.terminate()
+    assert service.process.wait(20) == 0
+    assert time.monotonic() - began < 14
+    assert [one["program"] for one in service.events("service.killed")] == ["second", "first"]
 
 
 def test_programs_die_with_a_killed_parent(supervise: Supervise) -> None:

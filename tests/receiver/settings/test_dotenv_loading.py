@@ -1,9 +1,6 @@
 """What `.env` adds to an environment, and what it never changes."""
 
 import doctest
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,24 +8,14 @@ import pytest
 from receiver.errors import EnvFileError
 from receiver.settings import dotenv_loading, secret_files
 from receiver.settings.dotenv_loading import Loaded, load_environment
+from receiver.settings.up_file import write_up_file
+from tests.unprivileged import as_nobody
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Root reads everything."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
 
 
 def load(environ: dict[str, str], given: str | None = None) -> tuple[dict[str, str], Loaded]:
@@ -126,22 +113,24 @@ def test_nothing_of_a_wrong_file_is_taken(folder: Path) -> None:
 def test_folder_of_up_says_where_redis_is(folder: Path) -> None:
     data = folder / "gemini-batch-data"
     data.mkdir()
-    (data / "up.env").write_text("REDIS_URL=unix:///a\nSTORAGE_URL=file:///b\n")
+    write_up_file(data, ["REDIS_URL", "STORAGE_URL"])
     added, loaded = load({})
-    assert added == {"REDIS_URL": "unix:///a", "STORAGE_URL": "file:///b"}
+    redis_url, storage_url = f"unix://{data}/valkey/valkey.sock", f"file://{data}/outputs"
+    assert added == {"REDIS_URL": redis_url, "STORAGE_URL": storage_url}
     assert loaded.of_up == set(added)
     assert loaded.note.endswith(f" From {data}/up.env: REDIS_URL, STORAGE_URL.")
     assert load({}, "none")[0] == added
-    assert load({"REDIS_URL_FILE": "x"})[0] == {"STORAGE_URL": "file:///b"}
+    assert load({"REDIS_URL_FILE": "x"})[0] == {"STORAGE_URL": storage_url}
     environ = {"REDIS_URL": " ", "STORAGE_URL": "file:c"}
     assert load_environment(environ, None).of_up == {"REDIS_URL"}
-    assert (environ["REDIS_URL"], environ["STORAGE_URL"]) == ("unix:///a", "file:c")
+    assert (environ["REDIS_URL"], environ["STORAGE_URL"]) == (redis_url, "file:c")
 
 
 def test_folder_of_up_is_named_by_a_setting(folder: Path) -> None:
     (folder / "elsewhere").mkdir()
-    (folder / "elsewhere" / "up.env").write_text("REDIS_URL=unix:///a\n")
+    write_up_file(folder / "elsewhere", ["REDIS_URL"])
     (folder / ".env").write_text("DATA_FOLDER=elsewhere\n")
-    assert load({})[0] == {"DATA_FOLDER": "elsewhere", "REDIS_URL": "unix:///a"}
+    redis_url = f"unix://{folder}/elsewhere/valkey/valkey.sock"
+    assert load({})[0] == {"DATA_FOLDER": "elsewhere", "REDIS_URL": redis_url}
     (folder / "elsewhere" / "up.env").write_text("REDIS_URL\n")
     assert isinstance(load({})[1].problem, EnvFileError)
