@@ -41,7 +41,9 @@ class Supervised:
     def __init__(self, folder: Path, *layers: dict[str, str]) -> None:
         self.folder = folder
         with (folder / "log").open("wb") as log:
-            argv = [sys.executable, "-c", SUPERVISE, json.dumps(layers)]
+            # Whoever runs the tests under nohup hands on that hangups are ignored.
+            argv = ["env", "--default-signal=HUP"]
+            argv += [sys.executable, "-c", SUPERVISE, json.dumps(layers)]
             self.process: subprocess.Popen[bytes] = start(argv, cwd=folder, stdout=log)
 
     def log(self) -> str:
