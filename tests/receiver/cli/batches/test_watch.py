@@ -272,7 +272,7 @@ def test_ended_batch_that_is_not_stored_is_not_well(place: Place) -> None:
     """Its webhook was refused, or there is none."""
     place.listing.add("a")
     result = place.watch("--timeout", "0.3")
-    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "0 of 1 batches are well")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "0 of 1 batch is well")
     assert "batches/a: not done yet: SUCCEEDED 0/?, not stored yet" in result.stderr
     assert place.watch("--until", "ended").stderr.startswith("nothing to watch: ")
 
