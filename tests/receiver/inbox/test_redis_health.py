@@ -44,7 +44,9 @@ def test_evicting_redis_is_refused(client: "redis.Redis", policy: str) -> None:
 
 
 def test_cluster_is_refused(tmp_path: Path) -> None:
-    with running_valkey(tmp_path, "--cluster-enabled", "yes") as url, connect(url) as client:
+    bus = ("--cluster-port", str(allocate_port()))  # else that of clients and 10,000
+    cluster = running_valkey(tmp_path, "--cluster-enabled", "yes", *bus)
+    with cluster as url, connect(url) as client:
         assert levels(client) == ["refuse"]
         with pytest.raises(UnfitRedisError, match="cluster mode disabled"):
             check_at_start(client)
