@@ -22,14 +22,13 @@ from receiver.inbox.entry_fields import summarise
 from receiver.inbox.ledger import Inbox, Lease
 from receiver.inbox.redis import connect
 from receiver.notices.payloads import describe_manifest
-from receiver.outputs.manifest import Manifest, Record, Source
+from receiver.outputs.manifest import Manifest, Record, Source, choose_capitals
 from receiver.outputs.paths import manifest_name, retry_name
 from receiver.retry import has_outlived
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 from receiver.storage.replaced import set_aside
-from receiver.telemetry.log_fields import log_fields
-from receiver.telemetry.tracing import job_span, stage
+from receiver.telemetry.tracing import job_span, log_fields, stage
 from workers.download.download import open_source
 from workers.forms.forms import Forms
 from workers.job.context import JobContext, current_settings, open_context, open_scratch
@@ -47,7 +46,6 @@ from workers.store.manifest import (
     commit_manifest,
     load_manifest,
 )
-from workers.store.naming import choose_capitals
 from workers.store.records import file_sha256
 
 log = logging.getLogger(__name__)

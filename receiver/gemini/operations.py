@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-from receiver.batch_names import GEMINI_NAME
+from receiver.batch_names import GEMINI_NAME, split_tag
 from receiver.errors import UnreadableBatchError
-from receiver.gemini.batch_tags import split_tag
 
 TERMINAL_STATES = frozenset({"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"})
 STATES_WITHOUT_OUTPUT = frozenset({"FAILED", "CANCELLED", "EXPIRED"})

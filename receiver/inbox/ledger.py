@@ -27,8 +27,7 @@ from receiver.inbox.delivery_log import MAX_LOGGED
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.foreign import read_texts
-from receiver.inbox.redis import COUNTERS, DUE, now_ms, translate_redis_errors
-from receiver.inbox.scripts import Scripts
+from receiver.inbox.redis import COUNTERS, DUE, Scripts, now_ms, translate_redis_errors
 from receiver.retry import NOTHING_YET, Counter, Past
 
 Source = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]

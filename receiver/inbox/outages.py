@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.inbox.scripts import SCAN_SIZE, Scripts
+from receiver.inbox.redis import SCAN_SIZE, Scripts
 
 Kind = Literal["outage", "refusal"]
 KINDS: tuple[Kind, ...] = ("outage", "refusal")

@@ -8,8 +8,7 @@ import redis
 from receiver.batch_names import BatchName
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or, read_texts
-from receiver.inbox.redis import BURIED, DONE, DUE, ENTRY, now_ms, translate_redis_errors
-from receiver.inbox.scripts import Scripts
+from receiver.inbox.redis import BURIED, DONE, DUE, ENTRY, Scripts, now_ms, translate_redis_errors
 
 STATES: tuple[State, ...] = ("open", "leased", "buried", "done")  # in the order of lists
 READ_BATCH_SIZE = 1000  # entries that are read together

@@ -1,10 +1,16 @@
-"""The inbox's Redis: how to connect, what its errors become, its clock, and our keys' names."""
+"""The inbox's Redis: how to connect, what its errors become, its clock, our keys, our scripts.
+
+Every change of the inbox is one Lua script, atomic and by Redis' clock.
+"""
 
 import errno
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import resources
 from importlib.metadata import version
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -27,6 +33,11 @@ NOTICE_TARGETS, DEAD_NOTICES = "gbr:notices", "gbr:dead_notices"  # a set and a 
 NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target: a sorted set by due time
 NOTICE = "gbr:notice:"  # and the name of a notice: a hash
 WRITE_PROBE, RQ_WRITE_PROBE = "gbr:probe", "rq:gbr-probe"
+
+# What every script gets, and how it is run.
+KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
+READING = frozenset({"due_in_state", "outages"})  # scripts that change nothing
+SCAN_SIZE = 2000  # entries that Redis goes through in one go, a few milliseconds
 
 REDIS_TIMEOUT_S = 2.0
 # Another connection may do better; the last one comes after a failover.
@@ -91,3 +102,41 @@ def read_time_ms(answer: tuple[int, int]) -> int:
 def now_ms(client: "redis.Redis") -> int:
     """Unix time in milliseconds by Redis' clock. Raises redis.RedisError."""
     return read_time_ms(client.time())
+
+
+def read_script(name: str) -> str:
+    """The text of one script, with what all of them share."""
+    folder = resources.files("receiver.inbox") / "lua"
+    return (folder / "prelude.lua").read_text() + (folder / f"{name}.lua").read_text()
+
+
+class Scripts:
+    """Some of `receiver/inbox/lua`, ready to run."""
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        names: Sequence[str],
+        reconcile_key: str = RECONCILE,
+        targets: Sequence[str] = (),
+    ) -> None:
+        """`reconcile_key` is that of a project's lock, `targets` are digests of notice targets."""
+        self._keys = (*KEYS, reconcile_key, *(NOTICE_QUEUE + target for target in targets))
+        self._scripts = {name: client.register_script(read_script(name)) for name in names}
+
+    def scan_due(self, name: str, *args: str | float) -> Iterator[Any]:
+        """Run a script over the due batches, SCAN_SIZE at a time; gives each run's answer.
+
+        The script takes the first and the last rank behind `args`, and answers first how many
+        batches there are at these ranks. Raises InboxUnavailableError.
+        """
+        for start in itertools.count(0, SCAN_SIZE):
+            answer = self.run(name, *args, start, start + SCAN_SIZE - 1)
+            yield answer
+            if answer[0] < SCAN_SIZE:
+                return
+
+    def run(self, name: str, *args: str | float) -> Any:
+        """What the script gives. Raises InboxUnavailableError when Redis can't be asked."""
+        with translate_redis_errors("answer" if name in READING else name.replace("_", " ")):
+            return self._scripts[name](keys=self._keys, args=args)

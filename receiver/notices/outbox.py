@@ -24,10 +24,10 @@ from receiver.inbox.redis import (
     NOTICE,
     NOTICE_QUEUE,
     NOTICE_TARGETS,
+    Scripts,
     read_time_ms,
     translate_redis_errors,
 )
-from receiver.inbox.scripts import Scripts
 from receiver.notices.payloads import Message
 
 SCRIPT_BATCH_SIZE = 1000  # notices per call of a script

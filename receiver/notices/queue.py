@@ -11,8 +11,7 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.inbox.redis import NOTICE_QUEUE, now_ms, translate_redis_errors
-from receiver.inbox.scripts import Scripts
+from receiver.inbox.redis import NOTICE_QUEUE, Scripts, now_ms, translate_redis_errors
 from receiver.notices.payloads import NoticeType
 
 SendResult = Literal["delivered", "failed", "dead"]

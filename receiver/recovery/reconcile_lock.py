@@ -9,8 +9,7 @@ import redis
 
 from receiver.errors import ReconcileLockedError
 from receiver.inbox.foreign import read_number, read_or
-from receiver.inbox.redis import RECONCILE, now_ms, project_key, translate_redis_errors
-from receiver.inbox.scripts import Scripts
+from receiver.inbox.redis import RECONCILE, Scripts, now_ms, project_key, translate_redis_errors
 
 Outcome = Literal["complete", "unclear", "failed"]
 SCRIPTS = ("acquire_reconcile_lock", "renew_reconcile_lock", "release_reconcile_lock")

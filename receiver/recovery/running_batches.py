@@ -9,8 +9,7 @@ import redis
 
 from receiver.gemini.operations import Batch, Unread
 from receiver.inbox.foreign import read_or
-from receiver.inbox.redis import DONE, RUNNING, project_key, translate_redis_errors
-from receiver.inbox.scripts import Scripts
+from receiver.inbox.redis import DONE, RUNNING, Scripts, project_key, translate_redis_errors
 from receiver.notices.overdue import (
     MAX_TEXT,
     RunningBatch,

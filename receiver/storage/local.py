@@ -12,7 +12,6 @@ from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from receiver.errors import AlreadyStoredError, Fault, StorageError
-from receiver.storage.case_probe import tells_case_apart
 from receiver.storage.errors import AGAIN, NAME_ERRNOS, READ_ONLY_ERRNOS, explain_os_error
 
 TEMPORARY = ".tmp"  # no output's name begins with a dot
@@ -255,3 +254,23 @@ class LocalStorage:
 
     def scratch_near(self) -> Path | None:
         return self._temporary
+
+
+def tells_case_apart(folder: Path) -> bool:
+    """Make two such names in `folder`, which holds temporary files. Raises OSError.
+
+    What a killed process leaves goes with the folder's other temporary files.
+    """
+    token = secrets.token_hex(8)
+    lower, upper = folder / f"case-{token}-name", folder / f"case-{token}-NAME"
+    lower.touch(exist_ok=False)
+    try:
+        upper.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    else:
+        return not upper.samefile(lower)
+    finally:
+        # Not a TemporaryDirectory: to empty a folder takes a file descriptor, and there may be none.
+        upper.unlink(missing_ok=True)
+        lower.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from receiver.batch_names import add_tag, new_tag
 from receiver.errors import (
     AlreadyStoredError,
     GeminiError,
@@ -21,7 +22,6 @@ from receiver.errors import (
     StorageError,
     SubmissionError,
 )
-from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.batches import Gemini
 from receiver.gemini.files import File, Files
 from receiver.gemini.operations import Batch, Unread

@@ -14,8 +14,7 @@ import warnings
 from types import TracebackType
 from typing import Any, TextIO
 
-from receiver.telemetry.log_fields import current_fields
-from receiver.telemetry.tracing import current_ids
+from receiver.telemetry.tracing import current_fields, current_ids
 
 OURS = frozenset({"receiver", "workers"})
 # OpenTelemetry's names of what we log as trace_id and span_id.

@@ -1,14 +1,17 @@
-"""Traces: a job continues the trace of its delivery. Without an OpenTelemetry SDK, a no-op.
+"""What belongs to one piece of work: the fields of its log lines, and its trace.
 
-Only the API is called; `opentelemetry-instrument` brings the SDK, and the spans of requests and of
-calls to Gemini.
+A job continues the trace of its delivery. Without an OpenTelemetry SDK this is a no-op: only the
+API is called; `opentelemetry-instrument` brings the SDK, and the spans of requests and of calls to
+Gemini.
 """
 
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar, copy_context
+from types import MappingProxyType
 
 from opentelemetry import trace
 from opentelemetry._logs import get_logger_provider
@@ -17,12 +20,41 @@ from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from receiver.telemetry.log_fields import current_fields
-
 # `traceparent` of W3C Trace Context.
 CARRIED = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])")
 FLUSH_S = 1.0  # the longest delay by a collector that is away
 _tracer = trace.get_tracer("gemini-batch-receiver")
+_fields: ContextVar[Mapping[str, str | int]] = ContextVar(
+    "log_fields", default=MappingProxyType({})
+)
+
+
+def current_fields() -> Mapping[str, str | int]:
+    """By name; empty outside of `log_fields`."""
+    return _fields.get()
+
+
+@contextmanager
+def log_fields(**fields: str | int) -> Iterator[None]:
+    """Add fields to every line that is logged within the `with`: a batch and its attempt, say."""
+    token = _fields.set({**_fields.get(), **fields})
+    try:
+        yield
+    finally:
+        _fields.reset(token)
+
+
+class ContextThread(threading.Thread):
+    """A thread with the context of its starter: its lines have the same fields and trace."""
+
+    def start(self) -> None:
+        self._starter = copy_context()
+        super().start()
+
+    def run(self) -> None:
+        for variable, value in self._starter.items():
+            variable.set(value)
+        super().run()
 
 
 def is_traced() -> bool:

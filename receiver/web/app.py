@@ -11,7 +11,6 @@ from starlette.routing import Route
 
 from receiver.gemini.webhook_reports import Evidence
 from receiver.http import httpx
-from receiver.inbox.async_ledger import AsyncInbox
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox
@@ -26,7 +25,7 @@ from receiver.status.routes import StatusPage
 from receiver.telemetry.metrics.counters import Counters
 from receiver.telemetry.tracing import ForeignTraceFilter, is_traced
 from receiver.verification.jwks import KeySetCache
-from receiver.web.accept_batcher import AcceptBatcher
+from receiver.web.accept_batcher import AcceptBatcher, AsyncInbox
 from receiver.web.health import Readiness, health, ready
 from receiver.web.metrics_endpoint import MetricsEndpoint, MetricsReader
 from receiver.web.webhook_endpoint import AppState, WebhookEndpoint

@@ -26,10 +26,9 @@ from receiver.gemini.webhook_reports import Evidence
 from receiver.inbox.delivery_log import RejectedDelivery, Verdict, name_delivery
 from receiver.inbox.ledger import Arrival, Source
 from receiver.settings.projects import Project
-from receiver.telemetry.log_fields import log_fields
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
-from receiver.telemetry.tracing import carry_trace
+from receiver.telemetry.tracing import carry_trace, log_fields
 from receiver.verification import signatures
 from receiver.verification.events import BatchEvent, OtherEvent, check_claims, parse_event
 from receiver.verification.jwks import KeySetCache

@@ -13,7 +13,7 @@ from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
-from receiver.telemetry.log_fields import ContextThread
+from receiver.telemetry.tracing import ContextThread
 
 CHECKS_PER_WINDOW = 40
 MAX_CHECK_INTERVAL_S = 1.0

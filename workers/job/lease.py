@@ -21,7 +21,7 @@ from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.ledger import LEASE_S, Inbox, Lease
 from receiver.notices.payloads import Message
 from receiver.retry import Counter
-from receiver.telemetry.log_fields import ContextThread
+from receiver.telemetry.tracing import ContextThread
 from workers.job.shared_memory import (
     beat,
     forget_lease,

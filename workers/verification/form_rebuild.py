@@ -12,11 +12,10 @@ from typing import Any, get_args
 import msgspec
 
 from receiver.outputs.forms import Form
-from receiver.outputs.manifest import FormsRecord, Manifest
+from receiver.outputs.manifest import FormsRecord, Manifest, Naming
 from receiver.outputs.paths import Template, forms_name
 from workers.forms.forms import Forms, schema_sha256
 from workers.results.rules import RULES
-from workers.store.naming import Naming
 from workers.verification.findings import Discrepancy, VerifyReport
 from workers.verification.rebuild_sinks import NullStorage, shortened
 

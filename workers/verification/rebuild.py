@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from receiver.gemini.operations import Batch
-from receiver.outputs.manifest import Cost, Manifest, Priced, Record, Source
+from receiver.outputs.manifest import Cost, Manifest, Naming, Priced, Record, Source
 from receiver.outputs.paths import index_name, manifest_name, retry_name
 from receiver.outputs.wording import count_of
 from workers.job.split import Split
@@ -22,7 +22,6 @@ from workers.results.rules import RULES
 from workers.store.batch_input import BatchInput
 from workers.store.index_rows import StoredRow
 from workers.store.manifest import ManifestInputs, Written, build_manifest
-from workers.store.naming import Naming
 from workers.store.records import file_sha256
 from workers.verification.findings import VerifyOptions, VerifyReport
 from workers.verification.form_rebuild import FormRebuild

@@ -27,8 +27,7 @@ from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import REDIS_TIMEOUT_S, connect, translate_redis_errors
 from receiver.retry import jittered, plan_retry_s
-from receiver.telemetry.log_fields import log_fields
-from receiver.telemetry.tracing import flush_spans
+from receiver.telemetry.tracing import flush_spans, log_fields
 from workers.job.shared_memory import (
     clear_stop_flags,
     count_beats,

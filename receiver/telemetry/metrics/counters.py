@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.scripts import Scripts
+from receiver.inbox.redis import Scripts
 from receiver.telemetry.metrics.definitions import Metric
 
 FLUSH_EVERY_S = 1.0

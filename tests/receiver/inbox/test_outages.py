@@ -3,8 +3,7 @@
 import redis
 
 from receiver.inbox.outages import MAX_READ, Outage, find_outages
-from receiver.inbox.redis import DUE, ENTRY
-from receiver.inbox.scripts import SCAN_SIZE
+from receiver.inbox.redis import DUE, ENTRY, SCAN_SIZE
 from receiver.status.problems import describe_outage
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from receiver.batch_names import add_tag, new_tag, split_tag
 from receiver.errors import SubmissionError
-from receiver.gemini.batch_tags import add_tag, new_tag, split_tag
 from receiver.gemini.operations import Batch
 from receiver.submissions.lost_batches import LOOK_BACK_S, Claims, CreateCall, find_batch
 from receiver.submissions.records import CreateIntent

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from deploy.sandbox.processes import allocate_port
+from receiver.batch_names import add_tag, new_tag
 from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError
-from receiver.gemini.batch_tags import add_tag, new_tag
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.submissions.records import CreateAttempt, Created, CreateIntent

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.telemetry.log_fields import ContextThread, log_fields
 from receiver.telemetry.logs import JsonFormatter, TextFormatter, set_up_logs
+from receiver.telemetry.tracing import ContextThread, log_fields
 
 HOSTILE = ['\n{"event": "forged"}', "\r\n\x1b[2J", "\u2028\x85\u202e", "\ud800", "\x9b31m"]
 NAMES = ["a line", "a terminal's command", "separators", "half of a pair", "a C1 command"]

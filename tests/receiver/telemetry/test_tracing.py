@@ -8,7 +8,7 @@ from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from receiver.telemetry import tracing
-from receiver.telemetry.log_fields import log_fields
+from receiver.telemetry.tracing import log_fields
 
 CARRIED = f"00-{'ab' * 16}-{'cd' * 8}-01"
 

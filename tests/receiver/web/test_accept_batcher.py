@@ -7,9 +7,9 @@ import redis
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.errors import InboxUnavailableError
-from receiver.inbox.async_ledger import AsyncInbox
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
+from receiver.web.accept_batcher import AsyncInbox
 
 
 def arrival(number: int) -> Arrival:
