@@ -1,4 +1,4 @@
-"""`python -m deploy.prices`: writes both tables from the packages that are installed. `--check`: are they old?"""
+"""`python -m deploy.prices` writes both tables from installed packages; `--check`: are they old?"""
 
 import sys
 from datetime import UTC, date, datetime

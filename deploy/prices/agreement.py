@@ -1,9 +1,10 @@
 """Which batch prices two sources vouch for. Pure.
 
-A price needs two witnesses. Where both name a batch price, they must name the same. Where only one does, the other must
-name the same *full* price, and the batch price must be half of it, which is what Google says of batches; that rule says
-nothing of cached tokens, so that their price needs two names. What only one source knows, or both know differently, is
-None: the cost of such tokens is unknown. Days to come are known to genai-prices alone: its price of a later day holds
+A price needs two witnesses. Where both name a batch price, they must name the same. Where only one
+does, the other must name the same *full* price, and the batch price must be half of it, which is
+what Google says of batches; that rule says nothing of cached tokens, so that their price needs two
+names. What only one source knows, or both know differently, is None: the cost of such tokens is
+unknown. Days to come are known to genai-prices alone: its price of a later day holds
 where it names it for batches, and input and output are half of its own full price of that day.
 """
 
@@ -18,7 +19,7 @@ _MODALITIES = ("AUDIO", "IMAGE", "VIDEO")
 
 
 def agree_on(litellm: Offer, genai_prices: Dated) -> list[dict[str, Any]]:
-    """The entries of a model in the price list; empty where its input has no price that both vouch for."""
+    """A model's entries in the price list; empty where no price of its input has two witnesses."""
     now = _Agreement(litellm, genai_prices.now)
     if not litellm.batch or now.price("input", "*") is None:
         return []

@@ -1,4 +1,4 @@
-"""What litellm and genai-prices say of Gemini's models, in one form. Both are read where they are installed."""
+"""What litellm and genai-prices, as they are installed, say of Gemini's models, in one form."""
 
 import importlib
 import json
@@ -72,7 +72,7 @@ def package_versions() -> str:
 
 
 def load_litellm() -> dict[str, dict[str, Any]]:
-    """Models by Gemini's name, read from the package's data: importing it would take all that it depends on."""
+    """Models by Gemini's name, from the package's data: to import it takes all its dependencies."""
     spec = find_spec("litellm")
     if spec is None or spec.origin is None:
         raise SystemExit("litellm is not installed: pip install --no-deps litellm")
@@ -138,7 +138,7 @@ def _start_of(priced: Any) -> date | None:
 
 
 def _read_day(model: Any, day: date, *, speaks_of_batches: bool) -> Offer:
-    """For a model without a batch variant the package gives the full price, so that this is asked before."""
+    """Asked first: for a model without a batch variant the package gives the full price."""
     moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
     standard = _read_fields(model.get_prices(moment))
     return Offer(

@@ -147,7 +147,8 @@ def refuse_unknown(holder: Json, names: Sequence[str], where: str) -> None:
         if name not in known:
             raise ApiError(
                 400,
-                f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': no such field.",
+                f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}':"
+                " no such field.",
             )
 
 

@@ -20,7 +20,7 @@ PR_SET_PDEATHSIG = 1
 def _die_with_parent() -> None:
     """Ask Linux to kill this process when its parent dies. Elsewhere it then keeps running.
 
-    Also resets SIGINT: processes that a shell starts in the background ignore it, and so would this.
+    Also resets SIGINT: what a shell starts in the background ignores it, and so would this.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":

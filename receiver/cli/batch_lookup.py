@@ -58,9 +58,9 @@ def find_batch(
 
     An id without a project belongs to the project of `--project`, else to the only one, else to the
     default one. What is not the id of a batch in the inbox or the storage is looked for among the
-    display names of the inbox and of the submissions, and as `ask_gemini` says in Gemini's lists. An
-    unknown id is taken as it is. Raises UsageError where several batches have the display name, and
-    ClickException where none has it and it can't be an id.
+    display names of the inbox and of the submissions, and as `ask_gemini` says in Gemini's lists.
+    An unknown id is taken as it is. Raises UsageError where several batches have the display name,
+    and ClickException where none has it and it can't be an id.
     """
     only = next(iter(settings.projects)) if len(settings.projects) == 1 else ""
     project = project_of(label)

@@ -100,7 +100,7 @@ def _parse_redis(text: str) -> str:
 
 
 def find_base_url() -> str:
-    """Where the key is tried, if that is not the usual address; else empty. Raises SettingsError."""
+    """Where the key is tried, empty for the usual address. Raises SettingsError."""
     address = str(_read(os.environ, BASE_URL)["base_url"])
     return "" if address == DEFAULTS["base_url"] else address
 

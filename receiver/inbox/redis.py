@@ -89,7 +89,8 @@ def _explain(error: redis.RedisError) -> str:
     if not is_absent:
         return text
     if "unix:" in text or ".sock" in text:
-        return f"{text} (`gemini-batch-receiver up` is not running here: start it, or correct REDIS_URL)"
+        hint = "`gemini-batch-receiver up` is not running here: start it, or correct REDIS_URL"
+        return f"{text} ({hint})"
     return f"{text} (nothing listens there: start Redis, or correct REDIS_URL)"
 
 

@@ -17,7 +17,7 @@ OUTPUTS = "outputs"
 
 
 def find_addresses(folder: Path) -> dict[str, str]:
-    """REDIS_URL of the Valkey in a folder, given by an absolute path; STORAGE_URL of its outputs."""
+    """REDIS_URL of the Valkey in a folder (an absolute path) and STORAGE_URL of its outputs."""
     return {
         "REDIS_URL": f"unix://{quote(bytes(folder / SOCKET))}",
         "STORAGE_URL": (folder / OUTPUTS).as_uri(),

@@ -271,6 +271,6 @@ def tells_case_apart(folder: Path) -> bool:
     else:
         return not upper.samefile(lower)
     finally:
-        # Not a TemporaryDirectory: to empty a folder takes a file descriptor, and there may be none.
+        # Not a TemporaryDirectory: emptying a folder takes a file descriptor; there may be none.
         upper.unlink(missing_ok=True)
         lower.unlink(missing_ok=True)

@@ -57,7 +57,7 @@ def deliveries(samples: Samples) -> dict[tuple[str, str], float]:
 
 @contextmanager
 def running_service(world: World, *, reconcile_interval_s: int) -> Iterator[list[str]]:
-    """Two web processes and a worker that have looked at Gemini's list; the stand-in delivers to the first one."""
+    """Two web processes and a worker that have began at Gemini's list; the stand-in delivers to the first one."""
     settings = world.settings | {
         "METRICS_TOKEN": TOKEN,
         "RECONCILE_INTERVAL_S": str(reconcile_interval_s),
@@ -80,17 +80,19 @@ def running_service(world: World, *, reconcile_interval_s: int) -> Iterator[list
         for url in urls:
             eventually(lambda url=url: answers(f"{url}/ready"), 20)  # type: ignore[misc] # mypy infers no lambda's default
         if reconcile_interval_s:
-            looked = "gbr_reconcile_complete_look_timestamp_seconds"
+            began = "gbr_reconcile_complete_timestamp_seconds"
             eventually(
-                lambda: value(scrape(urls[1]), looked, project="default"), 20, "a complete look"
+                lambda: value(scrape(urls[1]), began, project="default"),
+                20,
+                "a complete reconcile run",
             )
         yield urls
 
 
 def same(one: Samples, other: Samples) -> bool:
-    """All but what the clock and the next look move."""
-    return {key: one[key] for key in one if "look" not in key[0]} == {
-        key: other[key] for key in other if "look" not in key[0]
+    """All but what the clock and the next reconcile run move."""
+    return {key: one[key] for key in one if not key[0].startswith("gbr_reconcile")} == {
+        key: other[key] for key in other if not key[0].startswith("gbr_reconcile")
     }
 
 
@@ -150,7 +152,7 @@ def test_all_processes_show_what_all_have_done(world: World) -> None:
         one["source"].get("bytes", 0) for one in manifests
     )
     assert value(samples, "gbr_stage_duration_seconds_count", stage="split") == 2
-    assert value(samples, "gbr_reconcile_look_timestamp_seconds", project="default")
+    assert value(samples, "gbr_reconcile_timestamp_seconds", project="default")
     shown = {name.removesuffix("_bucket") for name, _ in samples}
     assert {metric.name for metric in METRICS} <= shown
 

@@ -86,8 +86,9 @@ def errors(batch: str, *, limit: int, label: str | None, as_json: bool) -> None:
     """Show which results of a stored batch failed, and why.
 
     First come the counts by outcome and error code, then each result with its key, code and
-    message, in the order of Gemini's file. At the end are the number and the keys of what may succeed
-    if it is sent again, and the command for that. Exit code 0, however many failed; 1 when the batch is not stored yet.
+    message, in the order of Gemini's file. At the end are the number and the keys of what may
+    succeed if it is sent again, and the command for that. Exit code 0, however many failed; 1 when
+    the batch is not stored yet.
     """
     settings = load_settings()
     name = find_batch(settings, batch, label, ask_gemini="if unknown")

@@ -175,7 +175,8 @@ def _inlined_requests(inlined: Any, kind: Kind) -> list[Json]:
     if not isinstance(entries, list) or not entries:
         raise ApiError(
             400,
-            "Invalid value at 'batch.input_config.requests.requests': a list of requests is needed.",
+            "Invalid value at 'batch.input_config.requests.requests':"
+            " a list of requests is needed.",
         )
     for index, entry in enumerate(entries):
         if not pick(pick(entry, "request"), CONTENT_FIELD[kind]):

@@ -54,7 +54,8 @@ class Files:
             # The real service refuses the names of its own result files here.
             raise ApiError(
                 400,
-                f"* {message}.name: File ID (name excluding 'files/') cannot be more than {ID_LIMIT} characters.\n",
+                f"* {message}.name: File ID (name excluding 'files/') cannot be more than"
+                f" {ID_LIMIT} characters.\n",
             )
         stored = self._ledger.files.get(file_id)
         if stored is None or stored.expires_ns <= now_ns():

@@ -49,7 +49,7 @@ class Uploads:
         self._open: dict[str, Upload] = {}
 
     async def handle(self, request: Request) -> Response:
-        """Start and byte requests share a path. Only the latter have an `upload_id`, and no API key."""
+        """Start and byte requests share a path. Only the latter have `upload_id`, and no key."""
         self._faults.raise_status("upload_status")
         upload_id = request.query_params.get("upload_id")
         if upload_id is None:

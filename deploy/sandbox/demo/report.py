@@ -59,7 +59,8 @@ def show_batch(folder: Path, manifest: dict[str, Any]) -> None:
     outcomes = ", ".join(f"{count} {name}" for name, count in manifest["outcomes"].items() if count)
     click.echo(
         f"\nmanifest: {manifest['requests']} requests: {outcomes}; {manifest['missing']} missing\n"
-        "Some requests ask the stand-in for an error or a blocked answer, to show what becomes of them."
+        "Some requests ask the stand-in for an error or a blocked answer, to show what becomes of"
+        " them."
     )
     row = json.loads((folder / "text-001.json").read_bytes())
     text = row["response"]["candidates"][0]["content"]["parts"][0]["text"]
@@ -88,7 +89,8 @@ def show_usage(service: Service, batch: str) -> None:
     program = Path(sys.executable).with_name("gemini-batch-receiver")
     models = f"{service.gemini_url}/v1beta/models/{MODEL}"
     click.echo(
-        f"\nLook at it: {service.web_url}/status with the token {service.settings['STATUS_TOKEN']}\n"
+        f"\nLook at it: {service.web_url}/status with the token "
+        f"{service.settings['STATUS_TOKEN']}\n"
         f"\nOur commands, in another terminal:\n"
         f"\n  . {settings}"
         f"\n  {program} status"
@@ -103,7 +105,8 @@ def show_usage(service: Service, batch: str) -> None:
         f"\n  from google import genai  # pip install google-genai"
         f"\n  options = {{'base_url': '{service.gemini_url}'}}"
         f"\n  client = genai.Client(api_key='{API_KEY}', http_options=options)"
-        f"\n  client.batches.create(model='{MODEL}', src=[{{'contents': 'Why is the sky blue?'}}])\n"
+        f"\n  client.batches.create(model='{MODEL}', "
+        "src=[{'contents': 'Why is the sky blue?'}])\n"
         f"\nEverything keeps running; Ctrl-C stops it and removes {service.folder}"
     )
 
@@ -119,7 +122,8 @@ def _explain_names(encoded: dict[str, str]) -> None:
     if not encoded:
         return
     click.echo(
-        "\nThe demo has hostile keys on purpose. As file names they would leave the folder, break on\n"
+        "\nThe demo has hostile keys on purpose. "
+        "As file names they would leave the folder, break on\n"
         "Windows, or overwrite each other, so their bytes are encoded:\n"
     )
     for name, key in sorted(encoded.items()):

@@ -31,8 +31,7 @@ FORMATS = {
 def make_value(
     schema: Any, rng: random.Random, definitions: Json | None = None, depth: int = 0
 ) -> Any:
-    """
-    A value for an OpenAPI schema (`"type": "OBJECT"`) or a JSON Schema (`"type": "object"`, `$ref`).
+    """Make a value for an OpenAPI schema (`"type": "OBJECT"`) or a JSON Schema (with `$ref`).
 
     Fills all properties, required or not. A schema that refers to itself ends in null.
     """

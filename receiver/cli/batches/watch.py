@@ -78,9 +78,9 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
     """Wait until batches are stored.
 
     Without names, waits for all batches of the last three days that still run or are not stored.
-    Exit code 0 when every request of all of
-    them is answered; 1 when one is not, when a batch did not succeed, or when time ran out; 130 after
-    Ctrl-C, which stops only the watching. With `--until ended` Gemini's own counts decide.
+    Exit code 0 when every request of all of them is answered; 1 when one is not, when a batch did
+    not succeed, or when time ran out; 130 after Ctrl-C, which stops only the watching.
+    With `--until ended` Gemini's own counts decide.
     """
     settings = load_settings()
     wanted = find_batches(settings, names, label, ask_gemini="always")
@@ -196,8 +196,8 @@ def _poll_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
 
 
 NOTHING = (
-    "nothing to watch: no batch runs at Gemini or waits in the inbox, and those that ended lately are"
-    " stored; `gemini-batch-receiver batches list` shows them"
+    "nothing to watch: no batch runs at Gemini or waits in the inbox, and those that ended lately"
+    " are stored; `gemini-batch-receiver batches list` shows them"
 )
 
 

@@ -73,8 +73,8 @@ def doctor_webhooks(
     """Compare registered webhooks with what is needed.
 
     Also tries their addresses, and asks running web processes, through Redis, whether they have the
-    secrets. --url or PUBLIC_URL says where the web process is; without them, a webhook is recognised
-    by its path or its secret. Exit code 1 when something is wrong and was not fixed.
+    secrets. --url or PUBLIC_URL says where the web process is; without them, a webhook is
+    recognised by its path or its secret. Exit code 1 when something is wrong and was not fixed.
     """
     settings = load_settings()
     projects = choose_projects(settings, label)

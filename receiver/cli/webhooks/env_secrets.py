@@ -39,7 +39,8 @@ def refuse_secret_files(data: bytes, names: Sequence[str]) -> None:
     for name in map(file_variable, names):
         if any(value.strip() for value, _ in find_values(data, name)):
             raise EnvFileError(
-                f"the secret comes from a file, which {name} names in the env file: leave --env-file"
+                f"the secret comes from a file, which {name} names in the env file:"
+                " leave --env-file"
                 " out, and put the secret that is printed into that file",
             )
 

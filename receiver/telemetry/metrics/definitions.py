@@ -100,13 +100,13 @@ WORKERS = Metric(
     ("state",),
 )
 RECONCILED = Metric(
-    "gbr_reconcile_look_timestamp_seconds",
+    "gbr_reconcile_timestamp_seconds",
     "gauge",
     "when the last reconcile run of the project began",
     ("project",),
 )
 RECONCILED_COMPLETELY = Metric(
-    "gbr_reconcile_complete_look_timestamp_seconds",
+    "gbr_reconcile_complete_timestamp_seconds",
     "gauge",
     "when the last complete reconcile run of the project began",
     ("project",),
