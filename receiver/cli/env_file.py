@@ -47,5 +47,5 @@ def shell_secret_option(file: Path | None) -> str:
     """The option, for a shell, with which `webhooks create` stores a secret in this env file."""
     if file is None:
         return ""
-    is_usual = file == Path(DEFAULT_FILE).absolute()
+    is_usual = file.absolute() == Path(DEFAULT_FILE).absolute()
     return f" --env-file {shlex.quote(DEFAULT_FILE if is_usual else str(file))}"

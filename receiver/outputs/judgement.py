@@ -153,19 +153,24 @@ def _find_problems(counts: BatchCounts, asked: int | None) -> Iterator[str]:
     if _is_open(counts):
         yield "the number of its requests is not known, so some may be missing"
     elif not _adds_up(counts):
-        results = sum(counts.outcomes.values())
-        yield f"the counts don't add up: {requests} requests, {results} results, {missing} missing"
+        results = count_of(sum(counts.outcomes.values()), "result", "results")
+        sums = f"{_count_requests(requests or 0)}, {results}, {missing or 0:,} missing"
+        yield f"the counts don't add up: {sums}"
     if asked is not None and requests is not None and asked != requests:
-        yield f"the input holds {asked} requests, Gemini says {requests}"
+        yield f"the input holds {_count_requests(asked)}, Gemini says {requests:,}"
     if unanswered := name_unanswered(counts.outcomes):
         count = sum(counts.outcomes.values()) - count_answers(counts.outcomes)
         results_are = count_of(count, "result is", "results are")
         yield f"{results_are} no answer: {', '.join(unanswered)}"
     if missing:
-        of = "requests" if requests is None else f"of {requests} requests"
-        yield f"{missing} {of} have no result"
+        of_all = " requests" if requests is None else f" of {_count_requests(requests)}"
+        yield f"{missing:,}{of_all} {'has' if missing == 1 else 'have'} no result"
     if not count_answers(counts.outcomes):
         yield "not one request is answered"
+
+
+def _count_requests(number: int) -> str:
+    return count_of(number, "request", "requests")
 
 
 def _name_faults(counts: BatchCounts, asked: int | None) -> Iterator[str]:

@@ -105,7 +105,7 @@ def test_mismatch_is_loud(world: World) -> None:
     shown = run(settings, "batches", "show", batch, "--json")
     assert shown.returncode == 1
     assert json.loads(shown.stdout)["balanced"] is False
-    assert shown.stderr == "the counts don't add up: 1 requests, 2 results, 0 missing\n"
+    assert shown.stderr == "the counts don't add up: 1 request, 2 results, 0 missing\n"
     assert stored["judgement"] == "stored; the counts don't add up"
     assert run(settings, "verify", batch).returncode == 1
 
@@ -120,7 +120,7 @@ def test_missing_request_is_loud(world: World) -> None:
     assert shown.returncode == 1
     assert problems == [
         "the results look wrong: Gemini says 2 results, 1 came; over minutes, Gemini gave the same again",
-        "1 of 2 requests have no result",
+        "1 of 2 requests has no result",
     ]
     assert f"resubmit {batch.removeprefix('batches/')} --input FILE`" in advice
     assert "judgement stored; 1 missing" in shown.stdout.splitlines()

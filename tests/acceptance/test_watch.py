@@ -44,7 +44,7 @@ def test_batches_are_watched_until_stored(world: World) -> None:
         )
         assert f"{whole}  SUCCEEDED 2/2, stored\n" in seen.stdout
         assert (seen.returncode, seen.stderr.splitlines()[-1]) == (1, "1 of 2 batches are well")
-        assert f"{broken}: 1 of 2 requests have no result\n" in seen.stderr
+        assert f"{broken}: 1 of 2 requests has no result\n" in seen.stderr
     assert run(settings, "batches", "watch", whole).returncode == 0
 
 

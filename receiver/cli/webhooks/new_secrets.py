@@ -1,6 +1,5 @@
 """`webhooks create` and `webhooks rotate`, whose secrets Gemini shows only once."""
 
-import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ import click
 import msgspec
 
 from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.env_file import shell_secret_option
 from receiver.cli.output import show_moment
 from receiver.cli.projects import project_option, read_project
 from receiver.cli.webhooks.env_secrets import find_secrets, put_secrets, refuse_secret_files
@@ -83,7 +83,7 @@ def create_webhook(  # noqa: PLR0913 - one parameter per option
     keeper = _SecretKeeper(project, env_file, as_json=as_json)
     keeper.prepare()
     with open_webhooks(settings, project) as client:
-        _refuse_second(client, wanted.url, wanted.option, keeper.option)
+        _refuse_second(client, wanted.url, wanted.option, shell_secret_option(env_file))
         try:
             webhook, secret = client.create(wanted.url, events, name)
         except GeminiError as error:
@@ -158,11 +158,6 @@ class _SecretKeeper:
     project: Project
     file: Path | None  # None: stdout
     as_json: bool
-
-    @property
-    def option(self) -> str:
-        """As it is given on the command line."""
-        return "" if self.file is None else f" --env-file {shlex.quote(str(self.file))}"
 
     @property
     def _names(self) -> Sequence[str]:

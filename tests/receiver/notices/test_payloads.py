@@ -45,7 +45,7 @@ def test_complete_batch_is_said_to_be() -> None:
 def test_missing_results_are_a_problem() -> None:
     data = describe_manifest(MANIFEST).data
     assert not data["complete"]
-    assert data["problems"] == ["1 of 2 requests have no result"]
+    assert data["problems"] == ["1 of 2 requests has no result"]
     assert data["missing_keys"] == ["ä"]
 
 

@@ -76,7 +76,7 @@ def test_unknown_cost_says_how_much_of_it_is_known() -> None:
 def test_what_is_missing_is_loud() -> None:
     text = text_of("results.stored", describe_manifest(MANIFEST).data)
     assert ":warning: stored; 1 missing" in text
-    assert "`1 of 2 requests have no result`" in text
+    assert "`1 of 2 requests has no result`" in text
 
 
 def test_failure_says_its_error() -> None:

@@ -77,7 +77,7 @@ def test_batch_without_an_answer_is_never_complete(outcome: str) -> None:
 def test_problems_are_sentences() -> None:
     assert judge_manifest(made(5, 1, ok=1, error=2, blocked=1)).problems == (
         "3 results are no answer: 1 blocked, 2 errors",
-        "1 of 5 requests have no result",
+        "1 of 5 requests has no result",
     )
 
 

@@ -81,7 +81,7 @@ def test_stored_batch_ends_the_watch(place: Place) -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        ({"outcomes": {"ok": 1}, "missing": 1}, "1 of 2 requests have no result"),
+        ({"outcomes": {"ok": 1}, "missing": 1}, "1 of 2 requests has no result"),
         (
             {"outcomes": {"ok": 3}, "balanced": False},
             "the counts don't add up: 2 requests, 3 results, 0 missing",
