@@ -4,20 +4,22 @@ import gzip
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from receiver.gemini.operations import Batch
 from receiver.outputs.manifest import Manifest, Source
 from receiver.outputs.paths import Template, input_name, manifest_name
-from receiver.outputs.prices import default_prices
+from receiver.outputs.prices import Prices, default_prices
 from receiver.outputs.proof_keys import ProofKey
 from receiver.settings.settings import read_settings
 from receiver.storage import Storage
 from workers.forms.forms import Forms
 from workers.job.split import Split
+from workers.results.doubts import LineCounts
 from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput
 from workers.store.manifest import ManifestInputs, build_manifest, commit_manifest
@@ -44,21 +46,36 @@ def put_input(storage: Storage, lines: bytes) -> None:
     storage.put_many([(input_name("b1"), gzip.compress(lines, mtime=0))])
 
 
-def store(  # noqa: PLR0913 - what a batch may differ in
+@dataclass(frozen=True)
+class Stored:
+    """A batch that was stored, and what was counted of its lines on the way."""
+
+    manifest: Manifest
+    line_counts: LineCounts
+
+
+def store(storage: Storage, data: bytes, *args: Any, **options: Any) -> Manifest:
+    """Store the results `data` of `batches/b1`, all at once; the rest as in `store_chunks`."""
+    return store_chunks(storage, [data], *args, **options).manifest
+
+
+def store_chunks(  # noqa: PLR0913 - what a batch may differ in
     storage: Storage,
-    data: bytes,
+    chunks: Iterable[bytes],
     requests: int | None,
     template: Template = PER_KEY,
     *,
     model: str | None = BATCH.model,
     metadata: dict[str, object] | None = None,
     proof_key: ProofKey | None = None,
+    prices: Prices = PRICES,
     **environ: str,
-) -> Manifest:
-    """Store the results `data` of `batches/b1`; the input counts when the storage holds it.
+) -> Stored:
+    """Store the results of `batches/b1`; its input counts when the storage holds it.
 
     `environ` holds settings such as OUTPUT_FORMS.
     """
+    digest = hashlib.sha256()
     counts, batch = ResultCounts(), replace(BATCH, requests=requests, model=model)
     about: dict[str, Any] = {
         "display_name": batch.display_name,
@@ -85,22 +102,32 @@ def store(  # noqa: PLR0913 - what a batch may differ in
                 result_key=settings.result_key,
             ) as split,
         ):
-            split.run([data])
+            split.run(_digesting(chunks, digest))
             written = split.store(
                 None
                 if batch_input is None
                 else lambda path: batch_input.write_retries(path, counts)
             )
-        digest = hashlib.sha256(data).hexdigest()
         source = Source(
-            "file", batch.result_file, split.size_bytes, counts.lines, counts.blank, digest
+            "file",
+            batch.result_file,
+            split.size_bytes,
+            counts.lines,
+            counts.blank,
+            digest.hexdigest(),
         )
         inputs = ManifestInputs(
-            template, PRICES, batch_input, metadata=metadata, result_key=settings.result_key
+            template, prices, batch_input, metadata=metadata, result_key=settings.result_key
         )
         manifest = build_manifest(batch, source, counts, written, inputs)
     commit_manifest(storage, manifest, proof_key, None)
-    return manifest
+    return Stored(manifest, split.line_counts)
+
+
+def _digesting(chunks: Iterable[bytes], digest: Any) -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
 
 
 def change_manifest(storage: Storage, **fields: Any) -> None:
