@@ -2,22 +2,26 @@
 
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from tests.bench import footprint, latency, memory, scaling, storing
-from tests.bench.generator import KINDS, cached_results
+from tests.bench.generator import KINDS, Results, cached_results
+from tests.bench.goals import BY_KEY_GOALS, Goal, result_goals
 from tests.bench.ingest import measure as ingest
-from tests.bench.rounds import run_once, run_rounds, runnable
-from tests.bench.stage import open_stage
-from tests.bench.subjects import OURS_BY_KEY, SUBJECTS
+from tests.bench.rounds import run_rounds, runnable
+from tests.bench.stage import Stage, open_stage
+from tests.bench.subjects import BY_KEY_SUBJECTS, SUBJECTS, Subject
 from tests.bench.tables import figures_table, goals_table, title
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 QUICK_BYTES = 20 * 10**6
 WARM_UP_BYTES = 20 * 10**6
-BY_KEY_BYTES = 50 * 10**6  # one file a line: more would measure the file system alone
+QUICK_BY_KEY_BYTES = 2 * 10**6
+JUDGED_BYTES = 10**8
+JUDGED_OBJECTS = 10_000
 NAMES = tuple(subject.name for subject in SUBJECTS)
 
 
@@ -86,24 +90,52 @@ def results(  # noqa: PLR0913, PLR0917 - one parameter for each option
     chosen = [subject for subject in SUBJECTS if not only or subject.name in only]
     with open_stage(data) as stage:
         file = cached_results(data, kind, size)
-        able = runnable(stage, chosen, file, say)
-        if not quick:
-            say("warming up")
-            run_rounds(stage, able, cached_results(data, kind, WARM_UP_BYTES), 1, lambda _: None)
-        found = run_rounds(stage, able, file, runs, say)
-        click.echo(
-            f"{title(file, runs)}\n\n{figures_table(able, found, file)}\n\n{goals_table(found, file)}"
-        )
+        warm_up = None if quick else cached_results(data, kind, WARM_UP_BYTES)
+        goals, judged = result_goals(kind), file.size_bytes >= JUDGED_BYTES
+        compare(stage, chosen, file, runs=runs, warm_up=warm_up, goals=goals, judged=judged)
+
+
+def compare(  # noqa: PLR0913 - what a comparison is made of
+    stage: Stage,
+    chosen: Sequence[Subject],
+    file: Results,
+    *,
+    runs: int,
+    warm_up: Results | None,
+    goals: Sequence[Goal],
+    judged: bool,
+) -> None:
+    """Run subjects in turn on a file, and print their figures and the goals."""
+    able = runnable(stage, chosen, file, say)
+    if warm_up is not None:
+        say("warming up")
+        run_rounds(stage, able, warm_up, 1, lambda _: None)
+    found = run_rounds(stage, able, file, runs, say)
+    click.echo(title(file, runs))
+    click.echo(f"\n{figures_table(able, found, file)}")
+    click.echo(f"\n{goals_table(goals, found, file, judged=judged)}")
 
 
 @main.command(name="by-key")
+@click.option("--size", type=Size(), default="50MB", show_default=True, help="Of the result file.")
+@runs_option
 @data_option
-def by_key(data: Path) -> None:
-    """Our worker with one object a key."""
+@click.option("--quick", is_flag=True, help="2 MB once: shows that all of it works.")
+def by_key(size: int, runs: int, data: Path, quick: bool) -> None:  # noqa: FBT001 - one parameter for each option
+    """Our worker with one object per key in a local folder, and a script that proves nothing."""
+    size, runs = (QUICK_BY_KEY_BYTES, 1) if quick else (size, runs)
     with open_stage(data) as stage:
-        file = cached_results(data, "text", BY_KEY_BYTES)
-        found = {OURS_BY_KEY.name: [run_once(stage, OURS_BY_KEY, file)]}
-        click.echo(f"{title(file, 1)}\n\n{figures_table([OURS_BY_KEY], found, file)}")
+        file = cached_results(data, "text", size)
+        warm_up = None if quick else cached_results(data, "text", QUICK_BY_KEY_BYTES)
+        compare(
+            stage,
+            BY_KEY_SUBJECTS,
+            file,
+            runs=runs,
+            warm_up=warm_up,
+            goals=BY_KEY_GOALS,
+            judged=file.lines >= JUDGED_OBJECTS,
+        )
 
 
 @main.command(name="memory")

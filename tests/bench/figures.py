@@ -42,6 +42,11 @@ def median_of(runs: Sequence[Figures]) -> Figures:
     )
 
 
+def _outside() -> dict[str, str]:
+    """Our environment, but byte code may be kept: else each start compiles all that it imports."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run_measured(
     argv: Sequence[str],
     folder: Path,
@@ -57,7 +62,7 @@ def run_measured(
     figures, output = folder / "figures.json", folder / "output.txt"
     launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(figures), str(open_files), *argv]
     with output.open("wb") as file:
-        process = start(launch, env={**os.environ, **(env or {})}, cwd=ROOT, stdout=file)
+        process = start(launch, env={**_outside(), **(env or {})}, cwd=ROOT, stdout=file)
     try:
         code = process.wait(timeout_s)
     except subprocess.TimeoutExpired:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.bench.generator import cached_results
-from tests.bench.goals import memory_limit_mib, verdict
+from tests.bench.goals import MIB, memory_limit_mib, verdict
 from tests.bench.rounds import Say, run_once
 from tests.bench.stage import Stage
 from tests.bench.subjects import OURS
-from tests.bench.tables import MIB, draw
+from tests.bench.tables import draw
 
 BOUND_MIB = 256
 OPEN_FILES = 256

@@ -10,11 +10,11 @@ from statistics import median
 
 from tests.bench.figures import Figures, median_of, run_measured
 from tests.bench.generator import Results, cached_results
-from tests.bench.goals import verdict
+from tests.bench.goals import MIB, verdict
 from tests.bench.rounds import Say
 from tests.bench.stage import BY_GROUP, BY_KEY, Stage
 from tests.bench.subjects import expect, module, printed, without_zeros
-from tests.bench.tables import MIB, draw
+from tests.bench.tables import draw
 from tests.object_server.running import ObjectServer, running_object_server
 from tests.running import CLIENT
 

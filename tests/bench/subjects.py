@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -125,6 +126,35 @@ def _reader(name: str, *, to_file: bool = False) -> Prepare:
     return prepare
 
 
+def _naive_by_key(stage: Stage, results: Results, folder: Path) -> Start:
+    file = stage.result_file(stage.serve(results))
+    outputs = folder / "outputs"
+    outputs.mkdir()
+    downloaded = str(folder / "results.jsonl")
+    argv = module("naive_by_key", stage.gemini_url, file, downloaded, str(outputs))
+    return Start(argv, _file_check(outputs, results))
+
+
+def _bare_files(after: str = "") -> Prepare:
+    def prepare(_: Stage, results: Results, folder: Path) -> Start:
+        outputs = folder / "outputs"
+        outputs.mkdir()
+        argv = module("bare_files", str(results.path), str(outputs), after)
+        return Start(argv, _file_check(outputs, results))
+
+    return prepare
+
+
+def _file_check(outputs: Path, results: Results) -> Check:
+    """Every line is in a file of its own."""
+
+    def check(_: str) -> None:
+        sizes = [entry.stat().st_size for entry in os.scandir(outputs)]
+        expect("files and bytes", (len(sizes), sum(sizes)), (results.lines, results.size_bytes))
+
+    return check
+
+
 def _partition(name: str) -> Prepare:
     def prepare(_: Stage, results: Results, folder: Path) -> Start:
         outputs = folder / "groups"
@@ -164,8 +194,11 @@ def _without_yardstick(stage: Stage) -> str | None:
 
 def _without_module(name: str) -> Callable[[Stage], str | None]:
     def missing(_: Stage) -> str | None:
-        found = importlib.util.find_spec(name)
-        return None if found else f"{name} is not installed: pip install -e '.[bench]'"
+        try:
+            found = importlib.util.find_spec(name)
+        except ModuleNotFoundError:  # the package that it is in
+            found = None
+        return None if found else f"{name} is not installed: pip install -e '.[test-all]'"
 
     return missing
 
@@ -176,8 +209,16 @@ def _without_curl(_: Stage) -> str | None:
 
 OURS = Subject("ours", "ours, end to end", _worker(BY_GROUP), reads_broken_lines=True)
 OURS_BY_KEY = Subject(
-    "ours-by-key", "ours, one object a key", _worker(BY_KEY), reads_broken_lines=True
+    "ours-by-key", "ours, one object per key", _worker(BY_KEY), reads_broken_lines=True
 )
+NAIVE_BY_KEY = Subject(
+    "naive-by-key",
+    "naive script: SDK, json.loads, one sync",
+    _naive_by_key,
+    _without_module("google.genai"),
+)
+FILES = Subject("files", "bare loop of open, write, close", _bare_files())
+FILES_FLUSHED = Subject("files-flushed", "the same loop and one sync", _bare_files("sync"))
 SPLIT = Subject("split", "our split alone", _split_alone(BY_GROUP), reads_broken_lines=True)
 CURL = Subject("curl", "curl -o file", _curl(), _without_curl, reads_broken_lines=True)
 CURL_FLUSHED = Subject(
@@ -187,9 +228,20 @@ CURL_FLUSHED = Subject(
     _without_curl,
     reads_broken_lines=True,
 )
-SDK = Subject("sdk", "SDK to a file + json.loads", _reader("sdk_to_file", to_file=True))
+SDK = Subject(
+    "sdk",
+    "SDK to a file + json.loads",
+    _reader("sdk_to_file", to_file=True),
+    _without_module("google.genai"),
+)
 # Bytes twice, text of up to two bytes a character twice: four of them live at once.
-DOCUMENTED = Subject("documented", "the guide's way", _reader("documented"), memory_factor=8)
+DOCUMENTED = Subject(
+    "documented",
+    "the guide's way",
+    _reader("documented"),
+    _without_module("google.genai"),
+    memory_factor=8,
+)
 STREAMING = Subject("streaming", "httpx lines + json.loads", _reader("streaming_json"))
 POLARS = Subject(
     "polars",
@@ -207,3 +259,4 @@ YARDSTICK = Subject("yardstick", "the same split in C++", _yardstick, _without_y
 
 # In pairs that are compared: what drifts between two runs drifts least between neighbours.
 SUBJECTS = (CURL_FLUSHED, CURL, OURS, SDK, STREAMING, DOCUMENTED, POLARS, SPLIT, DUCKDB, YARDSTICK)
+BY_KEY_SUBJECTS = (FILES_FLUSHED, OURS_BY_KEY, NAIVE_BY_KEY, FILES)

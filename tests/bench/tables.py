@@ -4,11 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tests.bench.figures import Figures, median_of
 from tests.bench.generator import Results
-from tests.bench.goals import GOALS, Runs, memory_limit_mib, verdict
-from tests.bench.subjects import OURS, Subject
-
-MIB = 1024 * 1024
-JUDGED_BYTES = 10**8
+from tests.bench.goals import MIB, Goal, Runs, cpu_us_per_line, lines_per_s, verdict
+from tests.bench.subjects import Subject
 
 
 def draw(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -39,31 +36,43 @@ def figure_cells(figures: Figures, size_bytes: int) -> list[str]:
 
 
 FIGURE_HEADER = ("wall s", "CPU s", "peak MiB", "MB/s")
+LINE_HEADER = ("lines/s", "CPU us per line")
 
 
 def figures_table(
     subjects: Sequence[Subject], runs: Mapping[str, Sequence[Figures]], results: Results
 ) -> str:
-    rows = [
-        [subject.label, *figure_cells(median_of(runs[subject.name]), results.size_bytes)]
-        for subject in subjects
-        if runs.get(subject.name)
-    ]
-    return draw(("", *FIGURE_HEADER), rows)
-
-
-def goals_table(runs: Runs, results: Results) -> str:
-    """Ratios beside their goals; whether they hold is said of files that are large enough to tell."""
+    """A row for each subject that ran."""
     rows = []
-    for goal in GOALS:
-        measured = goal.measured(runs)
+    for subject in subjects:
+        if runs.get(subject.name):
+            middle = median_of(runs[subject.name])
+            by_line = [lines_per_s(middle, results), cpu_us_per_line(middle, results)]
+            cells = figure_cells(middle, results.size_bytes)
+            rows.append([subject.label, *cells, *(f"{figure:,.0f}" for figure in by_line)])
+    return draw(("", *FIGURE_HEADER, *LINE_HEADER), rows)
+
+
+def goals_table(goals: Sequence[Goal], runs: Runs, results: Results, *, judged: bool) -> str:
+    """Figures beside their goals; whether they hold is said of files large enough to tell."""
+    rows = []
+    for goal in goals:
+        measured = goal.measured(runs, results)
         if measured is not None:
-            limit = "" if goal.limit is None else f"{goal.limit:.3f}"
-            rows.append([goal.label, limit, f"{measured:.3f}", verdict(measured, goal.limit)])
-    if runs.get(OURS.name):
-        peak, allowed = median_of(runs[OURS.name]).rss_bytes / MIB, memory_limit_mib(results.kind)
-        rows.append(["peak MiB of ours", str(allowed), f"{peak:.0f}", verdict(peak, allowed)])
-    if results.size_bytes >= JUDGED_BYTES:
-        return draw(("ratio", "goal", "measured", ""), rows)
-    note = f"not judged: below {JUDGED_BYTES / 1e6:.0f} MB the starts of the programs weigh most"
-    return draw(("ratio", "goal", "measured"), [row[:3] for row in rows]) + "\n" + note
+            said = verdict(measured, goal.limit, at_least=goal.at_least) if judged else ""
+            rows.append([goal.label, _limit(goal), _number(measured), said])
+    table = draw(("ratio", "goal", "measured", ""), rows)
+    if judged:
+        return table
+    return f"{table}\nnot judged: in a small file the starts of the programs weigh most"
+
+
+def _limit(goal: Goal) -> str:
+    if goal.limit is None:
+        return ""
+    return f"{'>=' if goal.at_least else '<='} {_number(goal.limit)}"
+
+
+def _number(value: float) -> str:
+    """Three digits of what is small."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -8,11 +8,20 @@ import pytest
 
 from tests.bench.figures import ROOT, Figures, RunFailedError, run_measured
 from tests.bench.generator import KINDS, cached_results, write_results
-from tests.bench.goals import GOALS, Goal, verdict
+from tests.bench.goals import BY_KEY_GOALS, Bound, Goal, Ratio, lines_per_s, result_goals, verdict
 from tests.bench.ingest.subjects import SUBJECTS as INGEST_SUBJECTS
 from tests.bench.rounds import run_once
 from tests.bench.stage import Stage, open_stage
-from tests.bench.subjects import CURL, OURS, SPLIT, SUBJECTS, WrongWorkError
+from tests.bench.subjects import (
+    BY_KEY_SUBJECTS,
+    CURL,
+    OURS,
+    OURS_BY_KEY,
+    SPLIT,
+    SUBJECTS,
+    Subject,
+    WrongWorkError,
+)
 from tests.programs import require
 
 HOG = "held = b'x' * (200 * 1024 * 1024)"
@@ -38,6 +47,18 @@ def test_quick_bench_runs_all_subjects(tmp_path: Path) -> None:
         )
     assert OURS.label in table
     assert "peak MiB of ours" in ratios
+
+
+def test_quick_bench_by_key_runs_all_subjects(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "tests.bench", "by-key", "--quick", "--data", str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    table, _, ratios = done.stdout.partition("ratio")
+    for subject in BY_KEY_SUBJECTS:
+        skipped = f"skipped: {subject.label}: " in done.stderr
+        assert (subject.label in table) != skipped, done.stdout + done.stderr
+    assert f"objects/s of {OURS_BY_KEY.label}" in ratios
+    assert "not judged" in ratios
 
 
 def test_quick_ingest_runs_all_subjects() -> None:
@@ -130,14 +151,22 @@ def test_failed_program_stops_the_bench(tmp_path: Path) -> None:
         )
 
 
-def test_ratio_is_the_median_of_pairs() -> None:
-    goal = Goal(OURS, CURL, "wall_s", 1.25)
+def test_ratio_is_the_median_of_pairs(tmp_path: Path) -> None:
+    goal, results = Ratio(OURS, CURL, "wall_s", 1.25), write_results(tmp_path / "x", "tiny", 1)
     runs = {
         "ours": [Figures(wall, 0, 0) for wall in (2, 9, 4)],
         "curl": [Figures(wall, 0, 0) for wall in (1, 3, 4)],
     }
-    assert goal.measured(runs) == 2
-    assert goal.measured({"ours": runs["ours"]}) is None
+    assert goal.measured(runs, results) == 2
+    assert goal.measured({"ours": runs["ours"]}, results) is None
+
+
+def test_bound_is_the_median_of_runs(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "x", "tiny", 1)
+    goal = Bound(OURS, "lines/s", lines_per_s, 1, at_least=True)
+    runs = {"ours": [Figures(wall * results.lines, 0, 0) for wall in (2, 9, 4)]}
+    assert goal.measured(runs, results) == 1 / 4
+    assert goal.measured({}, results) is None
 
 
 @pytest.mark.parametrize(
@@ -148,5 +177,17 @@ def test_verdict_says_by_how_much(measured: float, limit: float | None, words: s
     assert verdict(measured, limit) == words
 
 
-def test_goals_name_known_subjects() -> None:
-    assert {goal.peer for goal in GOALS} | {goal.subject for goal in GOALS} <= set(SUBJECTS)
+def test_verdict_of_a_least() -> None:
+    assert verdict(9_000, 9_000, at_least=True) == "holds"
+    assert verdict(6_000, 9_000, at_least=True) == "misses by 50%"
+
+
+@pytest.mark.parametrize(
+    ("goals", "subjects"),
+    [(result_goals("text"), SUBJECTS), (BY_KEY_GOALS, BY_KEY_SUBJECTS)],
+    ids=["results", "by-key"],
+)
+def test_goals_name_known_subjects(goals: list[Goal], subjects: tuple[Subject, ...]) -> None:
+    named = {goal.subject for goal in goals}
+    named |= {goal.peer for goal in goals if isinstance(goal, Ratio)}
+    assert named <= set(subjects)
