@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 from click.shell_completion import CompletionItem
@@ -22,13 +22,15 @@ from receiver.errors import (
     UnreadableBatchError,
 )
 from receiver.gemini.operations import Batch
-from receiver.gemini.project_client import ProjectClient, open_client
 from receiver.inbox.queries import STATES, InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.paths import manifest_name
 from receiver.settings.settings import Settings, read_settings
 from receiver.storage import open_storage
 from receiver.submissions.records import SubmissionRecords, list_submissions
+
+if TYPE_CHECKING:  # httpx takes 50 ms, and few commands ask Gemini
+    from receiver.gemini.project_client import ProjectClient
 
 AskGemini = Literal["always", "if unknown", "never"]  # unknown: to the inbox and the storage
 MAX_NAMED = 10  # batches of one display name that an error lists
@@ -131,6 +133,8 @@ def _called_at_gemini(settings: Settings, text: str, label: str | None, name: st
 
     Raises GeminiError where nobody can tell, and the text can't be an id.
     """
+    from receiver.gemini.project_client import open_client  # noqa: PLC0415 - see above
+
     called = list[str]()
     try:
         for project in choose_projects(settings, label):
@@ -148,7 +152,7 @@ def _called_at_gemini(settings: Settings, text: str, label: str | None, name: st
     return called
 
 
-def _has(batches: ProjectClient, name: str) -> bool:
+def _has(batches: "ProjectClient", name: str) -> bool:
     try:
         batches.get(name)
     except UnreadableBatchError:

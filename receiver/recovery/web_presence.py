@@ -18,7 +18,6 @@ import msgspec
 import redis
 
 from receiver.gemini.webhook_reports import Evidence, ServedProject, WebProcess, read_web_process
-from receiver.gemini.webhook_setup import check_webhooks
 from receiver.inbox.foreign import read_or
 from receiver.inbox.redis import WEB_PROCESSES, now_ms, read_time_ms, translate_redis_errors
 from receiver.settings.settings import Settings
@@ -146,6 +145,9 @@ class Presence:
 
     def _check_webhooks(self, name: str) -> float:
         """Check one project's webhooks. Gives the seconds until the next check."""
+        # Who only reads this module's records does not wait 50 ms for httpx.
+        from receiver.gemini.webhook_setup import check_webhooks  # noqa: PLC0415
+
         project, interval_s = self._settings.projects[name], self._settings.reconcile_interval_s
         is_logged = time.monotonic() < self._logged_s[name] + interval_s
         known = self._projects[name].faults if is_logged else None

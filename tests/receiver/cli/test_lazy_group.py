@@ -66,3 +66,10 @@ def test_start_loads_no_command(arguments: list[str]) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.splitlines()[-1] == "receiver.cli receiver.cli.lazy_group"
+
+
+@pytest.mark.parametrize("module", ["inbox", "notices", "status"])
+def test_command_that_only_asks_redis_does_not_wait_for_httpx(module: str) -> None:
+    code = f"import sys, receiver.cli.{module}; print('httpx' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
