@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tests.bench import footprint, latency, memory, scaling, storing
+from tests.bench import footprint, latency, memory, scaling, starting, storing
 from tests.bench.generator import KINDS, Results, cached_results
 from tests.bench.goals import BY_KEY_GOALS, Goal, result_goals
 from tests.bench.ingest import measure as ingest
@@ -191,6 +191,15 @@ def latency_command(count: int) -> None:
     """From a delivery to its output, idle and with a queue."""
     for table in latency.measure(count, say):
         click.echo(table)
+
+
+@main.command(name="start")
+@click.option("--runs", default=11, show_default=True, help="Rounds; medians are shown.")
+def start_command(runs: int) -> None:
+    """Commands that a person waits for, from their start to their end."""
+    with tempfile.TemporaryDirectory(prefix="start-") as folder:
+        for table in starting.measure(Path(folder), runs, say):
+            click.echo(table)
 
 
 @main.command(name="footprint")

@@ -15,6 +15,7 @@ from deploy.sandbox.processes import start
 LAUNCHER = Path(__file__).with_name("launcher.py")
 ROOT = Path(__file__).parents[2]
 OPEN_FILES = 1024
+TIMEOUT_S = 1800.0
 
 
 class RunFailedError(Exception):
@@ -52,19 +53,19 @@ def run_measured(
     folder: Path,
     env: Mapping[str, str] | None = None,
     *,
-    timeout_s: float = 1800,
     open_files: int = OPEN_FILES,
+    ends_with: int = 0,
 ) -> tuple[Figures, str]:
     """Run a program to its end; gives its figures and what it printed to stdout.
 
-    Raises RunFailedError when it fails or takes longer than `timeout_s`.
+    Raises RunFailedError when its exit code is not `ends_with` or it takes longer than TIMEOUT_S.
     """
     figures, output = folder / "figures.json", folder / "output.txt"
     launch = [sys.executable, "-I", "-S", str(LAUNCHER), str(figures), str(open_files), *argv]
     with output.open("wb") as file:
         process = start(launch, env={**_outside(), **(env or {})}, cwd=ROOT, stdout=file)
     try:
-        code = process.wait(timeout_s)
+        code = process.wait(TIMEOUT_S)
     except subprocess.TimeoutExpired:
         code = -signal.SIGKILL
     finally:
@@ -72,6 +73,6 @@ def run_measured(
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     text = output.read_text(errors="replace")
-    if code:
+    if code != ends_with:
         raise RunFailedError(f"{' '.join(argv)} ended with {code}:\n{text[-2000:]}")
     return Figures(**json.loads(figures.read_text())), text

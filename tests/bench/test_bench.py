@@ -12,6 +12,7 @@ from tests.bench.goals import BY_KEY_GOALS, Bound, Goal, Ratio, lines_per_s, res
 from tests.bench.ingest.subjects import SUBJECTS as INGEST_SUBJECTS
 from tests.bench.rounds import run_once
 from tests.bench.stage import Stage, open_stage
+from tests.bench.starting import STARTS
 from tests.bench.subjects import (
     BY_KEY_SUBJECTS,
     CURL,
@@ -86,6 +87,15 @@ def test_quick_storage_bench_runs(tmp_path: Path) -> None:
         done.stdout + done.stderr
     )
     assert "24 MB in 100 objects" in rest
+
+
+def test_quick_start_bench_runs() -> None:
+    """Every command ends as it must, or the bench fails."""
+    argv = [sys.executable, "-m", "tests.bench", "start", "--runs", "1"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    for start in STARTS:
+        assert start.label in done.stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)
