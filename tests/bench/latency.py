@@ -14,7 +14,7 @@ from tests.chaos.posts import post
 from tests.chaos.system import System, running_system
 from tests.waiting import eventually
 
-GOAL_MS = 100.0
+GOAL_MS = 60.0
 SAME = 1.1
 POLL_S = 0.001
 

@@ -83,10 +83,26 @@ def test_quick_storage_bench_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     by_key, _, rest = done.stdout.partition("peak memory of ours")
     assert "ours, download to manifest" in by_key
+    assert "CPU us of ours per put" in by_key
     assert ("boto3, 64 threads" in by_key) != ("skipped: boto3" in done.stderr), (
         done.stdout + done.stderr
     )
     assert "24 MB in 100 objects" in rest
+
+
+def test_memory_of_a_small_file_is_shown(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "tests.bench", "memory", "--data", str(tmp_path)]
+    argv += ["--size", "20MB", "--only", "text, a tenth"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "<= 64" in done.stdout
+
+
+def test_latency_of_few_deliveries_is_shown() -> None:
+    argv = [sys.executable, "-m", "tests.bench", "latency", "--count", "2"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "delivery to output, idle: median ms" in done.stdout
 
 
 def test_quick_start_bench_runs() -> None:

@@ -81,11 +81,7 @@ def run_once(subject: Subject, folder: Path, requests: Path, secret: str, second
     port = allocate_port()
     with running_valkey(folder, "--appendfsync", "everysec") as redis_url:
         env = {"REDIS_URL": redis_url, "GEMINI_WEBHOOK_SECRET": secret, "GEMINI_API_KEY": "unused"}
-        env |= {
-            "STORAGE_URL": (folder / "outputs").as_uri(),
-            "RECONCILE_INTERVAL_S": "0",
-            "LOG_LEVEL": "WARNING",
-        }
+        env |= {"STORAGE_URL": (folder / "outputs").as_uri(), "RECONCILE_INTERVAL_S": "0"}
         with running(subject, port, folder, env), redis.Redis.from_url(redis_url) as client:
             eventually(lambda: _listens(port), 20, f"the start of {subject.label}")
             warm = send(port, requests, 0, WARM_UP_S)
