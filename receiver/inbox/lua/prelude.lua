@@ -31,6 +31,15 @@ local function note(batch, step, detail)
   redis.call('HSET', key, 'timeline', add_step(redis.call('HGET', key, 'timeline'), step, detail))
 end
 
+-- Gives a claim its token: a number larger than all before, also within a millisecond, when the clock has gone back (at a
+-- failover), and when Redis has forgotten the last one.
+local function next_token()
+  local last = tonumber(redis.call('GET', FENCE)) or 0
+  local token = string.format('%.0f', math.max(last + 1, now * 1000))
+  redis.call('SET', FENCE, token)
+  return token
+end
+
 local function end_attempt(result)
   count('gbr_attempts_total:' .. result)
 end

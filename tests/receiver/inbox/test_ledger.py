@@ -144,6 +144,16 @@ def test_tokens_grow_with_every_claim(inbox: Inbox) -> None:
     assert int(claim(inbox).token) > int(first.token)
 
 
+def test_token_grows_when_the_clock_goes_back(inbox: Inbox, client: "redis.Redis") -> None:
+    arrive(inbox)
+    ahead = int(claim(inbox).token) + 3_600_000_000  # of a primary whose clock was an hour ahead
+    client.set(FENCE, ahead)
+    arrive(inbox, batch="batches/b")
+    lease = inbox.claim("batches/b")
+    assert lease is not None
+    assert int(lease.token) > ahead
+
+
 def test_metadata_reaches_the_lease(inbox: Inbox) -> None:
     inbox.accept([Arrival(BATCH, "batch.succeeded", "dynamic", metadata='{"tenant":"acme"}')])
     assert claim(inbox).metadata == {"tenant": "acme"}
