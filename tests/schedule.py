@@ -18,6 +18,7 @@ DURATIONS = ROOT / "tests" / "durations.json"
 SLOW = (  # folders and files
     "tests/acceptance",  # every process real, each started anew
     "tests/bench",
+    "tests/model",
     "tests/workers/worker/test_rq_worker.py",  # likewise
 )
 UNKNOWN_S = 0.02  # a test of a file that is not in the table

@@ -22,7 +22,7 @@ from receiver.errors import InboxUnavailableError
 # Sorted sets of batch names: the first by due time, the others by when they ended.
 DUE, BURIED, DONE = "gbr:due", "gbr:buried", "gbr:done"
 ENTRY = "gbr:entry:"  # and a batch's name in the inbox: a hash
-FENCE = "gbr:fence"  # a number that grows with every claim
+FENCE = "gbr:fence"  # the last token that a claim got: each is larger than all before
 DELIVERIES, REFUSALS = "gbr:deliveries", "gbr:refusals"  # a list and a stream, newest first
 METRICS = "gbr:metrics"  # a hash: a field for each series
 COUNTERS = "gbr:counters"  # a hash: what has happened how often

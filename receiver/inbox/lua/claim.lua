@@ -20,8 +20,7 @@ if entry[1] == 'leased' and not entry[6] then -- and had not been told to
     return nil
   end
 end
--- The counter alone would start again after a wipe, and give out tokens that somebody still holds.
-local token = string.format('%.0f', now * 1000 + redis.call('INCR', FENCE) % 1000)
+local token = next_token()
 redis.call('HSET', key, 'state', 'leased', 'token', token, 'changed', now)
 redis.call('HDEL', key, 'again', 'leaving', 'progress')
 note(batch, 'claimed', 'attempt ' .. attempts + 1)

@@ -9,7 +9,7 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0
   if found.err or not found[1] then -- it expired, or was never ours
     redis.call('ZREM', queue, name)
   else
-    local token = string.format('%.0f-%.0f', now, redis.call('INCR', FENCE))
+    local token = next_token()
     redis.call('HSET', NOTICE .. name, 'token', token)
     redis.call('ZADD', queue, now + ARGV[1], name)
     redis.call('SET', queue .. ':served', 1, 'PX', ARGV[1])

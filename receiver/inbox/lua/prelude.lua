@@ -31,6 +31,15 @@ local function note(batch, step, detail)
   redis.call('HSET', key, 'timeline', add_step(redis.call('HGET', key, 'timeline'), step, detail))
 end
 
+-- Gives a claim its token: a number larger than all before, also within a millisecond, when the clock has gone back (at a
+-- failover), and when Redis has forgotten the last one.
+local function next_token()
+  local last = tonumber(redis.call('GET', FENCE)) or 0
+  local token = string.format('%.0f', math.max(last + 1, now * 1000))
+  redis.call('SET', FENCE, token)
+  return token
+end
+
 local function end_attempt(result)
   count('gbr_attempts_total:' .. result)
 end
@@ -46,8 +55,11 @@ local function put(key, score, member, ttl_s)
   redis.call('EXPIRE', key, ttl_s)
 end
 
+-- Its target is listed for as long as the queue lives: who reads the outbox finds queues by that list.
 local function queue_notice(queue, name, due)
   put(queue, due, name, NOTICE_TTL_S)
+  redis.call('SADD', TARGETS, string.sub(queue, #QUEUE + 1))
+  redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
 end
 
 -- Adds a notice to the queue of a target. One that says the same has the same name.
@@ -59,8 +71,6 @@ local function add_notice(queue, batch, kind, data)
   redis.call('EXPIRE', NOTICE .. name, NOTICE_TTL_S)
   redis.call('ZREM', DEAD_NOTICES, name)
   queue_notice(queue, name, now)
-  redis.call('SADD', TARGETS, target)
-  redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
 end
 
 -- Adds a notice for each target, whose queues are the keys from the eighth on: in the step that it tells of, so that

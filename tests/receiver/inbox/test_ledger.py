@@ -144,6 +144,16 @@ def test_tokens_grow_with_every_claim(inbox: Inbox) -> None:
     assert int(claim(inbox).token) > int(first.token)
 
 
+def test_token_grows_when_the_clock_goes_back(inbox: Inbox, client: "redis.Redis") -> None:
+    arrive(inbox)
+    ahead = int(claim(inbox).token) + 3_600_000_000  # of a primary whose clock was an hour ahead
+    client.set(FENCE, ahead)
+    arrive(inbox, batch="batches/b")
+    lease = inbox.claim("batches/b")
+    assert lease is not None
+    assert int(lease.token) > ahead
+
+
 def test_metadata_reaches_the_lease(inbox: Inbox) -> None:
     inbox.accept([Arrival(BATCH, "batch.succeeded", "dynamic", metadata='{"tenant":"acme"}')])
     assert claim(inbox).metadata == {"tenant": "acme"}
@@ -188,6 +198,15 @@ def test_renewed_lease_stays_ours(inbox: Inbox) -> None:
     time.sleep(0.3)  # past the first lease: nothing may become due
     assert not inbox.has_due()
     assert inbox.claim(BATCH) is None
+
+
+def test_reading_whose_answer_was_lost_is_one_reading(inbox: Inbox) -> None:
+    arrive(inbox)
+    lease = claim(inbox)
+    assert [inbox.add_reading(lease, 7, "ab")[:2] for _ in range(2)] == [(1, 1), (1, 1)]
+    assert inbox.add_reading(lease, 8, "cd")[:2] == (2, 1)
+    inbox.release(lease, "later")
+    assert inbox.add_reading(claim(inbox), 8, "cd")[:2] == (3, 2)
 
 
 def test_release_counts_no_attempt(inbox: Inbox) -> None:

@@ -153,6 +153,20 @@ def test_waiting_notice_need_not_wait(outbox: Outbox, client: "redis.Redis") -> 
     assert queue.claim() is not None
 
 
+def test_target_is_listed_while_it_is_owed(outbox: Outbox, client: "redis.Redis") -> None:
+    one = owe(outbox)[0]
+    client.delete("gbr:notices")  # it has expired: that notice is the last for a month
+    outbox.retry([one.name])
+    assert [notice.name for notice in outbox.listing()] == [one.name]
+
+    client.delete("gbr:notices")
+    queue = NoticeQueue(client, one.target)
+    notice = queue.claim()
+    assert notice is not None
+    queue.postpone(notice, 3600, "asleep")
+    assert [notice.name for notice in outbox.listing()] == [one.name]
+
+
 def test_purged_notice_is_gone(outbox: Outbox, client: "redis.Redis") -> None:
     one, other = owe(outbox)
     kill(client, one.target)

@@ -1,0 +1,107 @@
+"""A client whose scripts run on a real Valkey by a clock that the test sets.
+
+The seam is the name `redis` that a script sees. The text of each script, prelude included, is run
+byte for byte as it is in the product; before it stands a local `redis` that answers TIME with the
+test's clock, and turns a time to live into the moment it ends by that clock, which is how Redis
+itself defines EXPIRE and SET's EX and PX. All other calls go to the server untouched. The moments
+are far ahead of the real clock, so the server never ends a key by itself: `expire` does it at the
+moment that the test's clock passes it.
+
+Other seams were worse. A key that holds the clock would be one more key in the state that is
+compared, and gone after a wipe. To age what is stored by moving times back needs to know every
+field that is a time: the very knowledge that is under test. `faketime` is not everywhere, and
+stops or steps no clock at a millisecond. That the server's own clock does the same is what the
+traces of `tests.chaos` show: there TIME and the times to live are real.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import redis
+from redis.commands.core import Script
+
+from receiver.inbox.redis import read_script
+from tests.model.calls import Call, readable
+from tests.model.model import SCRIPTS
+
+START_MS = 4_102_444_800_000  # 2100: the real clock gets nowhere near
+CLOCK = """
+local server, clock_ms = redis, tonumber(table.remove(ARGV))
+local redis = setmetatable({}, { __index = server })
+local function by_clock(call)
+  if call[1] == 'EXPIRE' then
+    call[1], call[3] = 'PEXPIREAT', string.format('%.0f', clock_ms + call[3] * 1000)
+  elseif call[1] == 'SET' then
+    for i = 4, #call - 1 do
+      if call[i] == 'EX' or call[i] == 'PX' then
+        local ms = call[i] == 'EX' and call[i + 1] * 1000 or call[i + 1]
+        call[i], call[i + 1] = 'PXAT', string.format('%.0f', clock_ms + ms)
+      end
+    end
+  end
+  return call
+end
+local function clocked(run)
+  return function(...)
+    if ... == 'TIME' then
+      return { math.floor(clock_ms / 1000), clock_ms % 1000 * 1000 }
+    end
+    return run(unpack(by_clock({ ... })))
+  end
+end
+redis.call, redis.pcall = clocked(server.call), clocked(server.pcall)
+"""
+# Ends what has ended by the clock, as the server would.
+EXPIRE = """
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local at = redis.call('PEXPIRETIME', key)
+  if at >= 0 and at < tonumber(ARGV[1]) then redis.call('DEL', key) end
+end
+"""
+NAMES = {read_script(name): name for name in SCRIPTS}  # without the probe, which needs no clock
+Edit = Callable[[str], str]  # of a script's text: how a fault is planted
+
+
+class ClockedRedis(redis.Redis):
+    """Tells `on_call` of each call of a script, once it has run."""
+
+    now_ms: int = START_MS
+    on_call: Callable[[Call], None]
+    edit: Edit
+    loses_reply: bool = False  # of the next script: it runs, and nobody hears what it said
+
+    def register_script(self, script: Any) -> Script:
+        return ClockedScript(self, script) if script in NAMES else Script(self, script)
+
+    def time(self, **_: Any) -> tuple[int, int]:
+        return self.now_ms // 1000, self.now_ms % 1000 * 1000
+
+    def set_clock(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.eval(EXPIRE, 0, now_ms)
+
+
+class ClockedScript(Script):
+    """A script of the product with the clock before it."""
+
+    def __init__(self, client: ClockedRedis, script: str) -> None:
+        self._clocked, self._name = client, NAMES[script]
+        super().__init__(client, CLOCK + client.edit(script))
+
+    def __call__(self, keys: Any = None, args: Iterable[Any] | None = None, _: Any = None) -> Any:
+        told, keys = tuple(args or ()), tuple(keys or ())
+        client = self._clocked
+        reply = super().__call__(keys, (*told, client.now_ms))
+        words = tuple(map(str, told))
+        client.on_call(Call(self._name, keys, words, client.now_ms, readable(reply)))
+        if client.loses_reply:
+            client.loses_reply = False
+            raise redis.ConnectionError("the reply was lost")
+        return reply
+
+
+def clocked_client(url: str, edit: Edit = str) -> ClockedRedis:
+    client = ClockedRedis.from_url(url)
+    assert isinstance(client, ClockedRedis)
+    client.edit = edit
+    return client

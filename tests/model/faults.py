@@ -1,0 +1,76 @@
+"""Faults planted in the text of a script: what each habit must find, or it shows nothing."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One replacement in a script's text, its prelude included."""
+
+    name: str
+    right: str
+    wrong: str
+
+    def plant(self, script: str) -> str:
+        """Scripts that don't hold the text stay as they are."""
+        return script.replace(self.right, self.wrong)
+
+
+FAULTS = (
+    Fault("a batch is claimed before it is due", "tonumber(score) > now", "false"),
+    Fault("a batch is due a millisecond late", "tonumber(score) > now", "tonumber(score) >= now"),
+    Fault("a crash counts no attempt", "key, 'attempts', 1)", "key, 'attempts', 0)"),
+    Fault(
+        "a lease of before was told to end, and this one is taken for it",
+        "key, 'again', 'leaving', 'progress')",
+        "key, 'again', 'progress')",
+    ),
+    Fault(
+        "whoever comes holds a leased batch",
+        "entry[1] == 'leased' and entry[2] == token",
+        "entry[1] == 'leased'",
+    ),
+    Fault(
+        "tokens turn over",
+        "math.max(last + 1, now * 1000)",
+        "now * 1000 + (last + 1) % 1000",
+    ),
+    Fault(
+        "a buried batch opens for whoever opens stored ones",
+        "state == 'buried' and reopen == 'all'",
+        "state == 'buried' and reopen ~= 'none'",
+    ),
+    Fault("a redelivery defers what is due", "DUE, 'LT', now, batch", "DUE, now, batch"),
+    Fault(
+        "a stored batch stays due",
+        "redis.call('ZREM', DUE, batch)\nput(DONE",
+        "put(DONE",
+    ),
+    Fault(
+        "a stored batch is kept for ever",
+        "redis.call('EXPIRE', key, ARGV[4])\n",
+        "",
+    ),
+    Fault(
+        "a burial owes no notice",
+        "  notify_of_burial(batch, cause)\n  redis.call",
+        "  redis.call",
+    ),
+    Fault(
+        "an outage leaves the first refusal's time",
+        "key, 'refusals', 'refusals_since')\nend\nlocal due",
+        "key, 'refusals')\nend\nlocal due",
+    ),
+    Fault("a reading told again counts twice", "before[5] == ARGV[2]", "false"),
+    Fault(
+        "a delivered notice stays in its queue",
+        "redis.call('DEL', key)\n  redis.call('ZREM', queue, name)",
+        "redis.call('DEL', key)",
+    ),
+    Fault(
+        "a complete run counts from its end",
+        "redis.call('HGET', RECONCILE, 'began')",
+        "now",
+    ),
+    Fault("a write told again counts twice", "1, 'NX', 'EX', ARGV[2])", "1, 'EX', ARGV[2])"),
+)

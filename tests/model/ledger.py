@@ -1,0 +1,221 @@
+"""The model's ledger of batches: what each step of `receiver.inbox.ledger.Inbox` does to it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tests.model.batches import Batches, Burial
+from tests.model.entry import Entry
+
+RESULTS = {
+    "attempts": "postponed",
+    "waits": "not_ready",
+    "outages": "outage",
+    "refusals": "refused",
+}
+REOPENED_BY = {"done": ("done", "all"), "buried": ("all",)}
+
+
+@dataclass(frozen=True)
+class HandBack:
+    delay_ms: int
+    cause: str
+    counter: str  # "" counts nothing
+    most: int  # of that counter, which bury the batch; 0: none do
+
+
+@dataclass(frozen=True)
+class Ending:
+    targets: Sequence[str]
+    summary: str
+    ttl_s: int
+    result: str
+    cause: str
+    notice: Sequence[str]  # type and data, or nothing
+
+
+class Ledger(Batches):
+    """What each call does."""
+
+    # Events
+
+    def accept(self, ttl_s: str, grace_ms: str, most_logged: str, *events: str) -> list[str]:
+        verdicts = []
+        for batch, delivery, event, source, metadata, reopen, trace in _rows_of(events, 7):
+            key, expires_ms = f"gbr:delivery:{delivery}", self.now_ms + int(ttl_s) * 1000
+            if delivery and not self.seen.set_once(key, batch, expires_ms):
+                is_new = False
+            else:
+                opened = Entry(
+                    event=event,
+                    source=source,
+                    metadata=metadata,
+                    trace=trace,
+                    accepted_ms=self.now_ms,
+                    first_ms=self.now_ms,
+                    changed_ms=self.now_ms,
+                    due_ms=self.now_ms,
+                    grace_ms=self.now_ms + int(grace_ms),
+                )
+                is_new = self._admit(batch, opened, reopen)
+            verdicts.append("accepted" if is_new else "known")
+            if delivery:
+                row = (str(self.now_ms), verdicts[-1], delivery, event, batch)
+                self.log.insert(0, "\n".join(row))
+        del self.log[int(most_logged) :]
+        return verdicts
+
+    def _admit(self, batch: str, opened: Entry, reopen: str) -> bool:
+        known = self.entries.get(batch)
+        if known is None or reopen in REOPENED_BY.get(known.state, ()):
+            self._open(batch, opened, known)
+            return True
+        if opened.metadata:
+            known.metadata = opened.metadata
+        if known.state == "open":
+            known.due_ms = min(known.due_ms or 0, self.now_ms)
+            known.grace_ms = opened.grace_ms
+        elif known.state == "leased":
+            known.is_asked_again = True
+        return False
+
+    def _open(self, batch: str, opened: Entry, before: Entry | None) -> None:
+        if before is not None:
+            opened.first_ms, opened.timeline = before.first_ms, before.timeline
+            opened.metadata = opened.metadata or before.metadata
+        opened.note(self.now_ms, "accepted", f"{opened.event} {opened.source}")
+        self.entries[batch] = opened
+        self.done.remove(batch)
+        self.buried.remove(batch)
+
+    # The sweep
+
+    def take_due(
+        self, most: int, grace_ms: int, done_ttl_s: int, buried_ttl_s: int, scanned: int
+    ) -> list[str]:
+        self.done.drop_until(self.now_ms - done_ttl_s * 1000)
+        self.buried.drop_until(self.now_ms - buried_ttl_s * 1000)
+        due = self.due_set().until(self.now_ms)[:scanned]
+        found = [batch for batch in due if self.entries[batch].grace_ms <= self.now_ms][:most]
+        for batch in found:
+            self.entries[batch].grace_ms = self.now_ms + grace_ms
+        return found
+
+    # A lease
+
+    def claim(self, batch: str, lease_ms: int, most: int, burial: Burial) -> list[str | int] | None:
+        entry = self.entries.get(batch)
+        if entry is None or entry.due_ms is None or entry.due_ms > self.now_ms:
+            return None
+        if entry.state == "leased" and not self._lose_lease(batch, most, burial):
+            return None
+        entry.token = self.fence.next(self.now_ms)
+        entry.state, entry.changed_ms, entry.progress = "leased", self.now_ms, None
+        entry.is_asked_again = entry.is_leaving = False
+        entry.note(self.now_ms, "claimed", f"attempt {entry.attempts + 1}")
+        entry.due_ms = self.now_ms + lease_ms
+        return [
+            entry.token,
+            entry.attempts,
+            entry.waits,
+            entry.metadata,
+            entry.trace,
+            entry.outages,
+            self.since(entry.outages_since_ms),
+            entry.refusals,
+            self.since(entry.refusals_since_ms),
+            str(entry.first_ms),
+            entry.source,
+        ]
+
+    def _lose_lease(self, batch: str, most: int, burial: Burial) -> bool:
+        """Nobody handed it back. False where that was once too often."""
+        entry = self.entries[batch]
+        self.end_attempt("lease_lost")
+        entry.note(self.now_ms, "lease_lost", "its worker was not heard of any more")
+        if entry.is_leaving:
+            return True
+        entry.attempts += 1
+        if entry.attempts < most:
+            return True
+        cause = f"its worker died {entry.attempts} times while it held this batch"
+        self.bury_entry(batch, replace(burial, cause=cause))
+        return False
+
+    def renew(self, batch: str, token: str, lease_ms: int, progress: str) -> int:
+        if not (entry := self.held(batch, token)):
+            return 0
+        entry.due_ms, entry.progress = self.now_ms + lease_ms, progress
+        return 1
+
+    def leave(self, batch: str, token: str, lease_ms: int) -> int:
+        if not (entry := self.held(batch, token)):
+            return 0
+        entry.due_ms, entry.is_leaving = self.now_ms + lease_ms, True
+        return 1
+
+    def add_reading(self, batch: str, token: str, reading: str) -> list[int] | None:
+        """The same reading of the same lease is one reading, however often it is told."""
+        if not (entry := self.held(batch, token)):
+            return None
+        if (entry.reading_token, entry.reading) != (token, reading):
+            is_same = entry.reading == reading
+            entry.readings += 1
+            entry.same_readings = entry.same_readings + 1 if is_same else 1
+            entry.same_since_ms = entry.same_since_ms if is_same else self.now_ms
+            entry.reading, entry.reading_token = reading, token
+        return [entry.readings, entry.same_readings, self.since(entry.same_since_ms)]
+
+    # Its end
+
+    def postpone(self, batch: str, token: str, back: HandBack, burial: Burial) -> str:
+        if not (entry := self.held(batch, token)):
+            return "lost"
+        count = self._count(entry, back.counter)
+        if back.counter and 0 < back.most <= count:
+            self.bury_entry(batch, burial)
+            self.end_attempt("buried")
+            return "buried"
+        self._follow_row(entry, back.counter)
+        entry.due_ms = self.now_ms if entry.is_asked_again else self.now_ms + back.delay_ms
+        entry.is_asked_again = False
+        entry.state, entry.cause = "open", back.cause
+        entry.changed_ms, entry.grace_ms = self.now_ms, 0
+        entry.drop_lease()
+        result = RESULTS.get(back.counter, "handed_back")
+        entry.note(self.now_ms, result, back.cause)
+        self.end_attempt(result)
+        return "open"
+
+    def _count(self, entry: Entry, counter: str) -> int:
+        if not counter:
+            return 0
+        count: int = getattr(entry, counter) + 1
+        setattr(entry, counter, count)
+        return count
+
+    def _follow_row(self, entry: Entry, counter: str) -> None:
+        """Outages and refusals are counted in a row: whatever else comes ends the row."""
+        if counter == "waits":
+            entry.forget_faults()
+        elif counter == "outages":
+            entry.outages_since_ms = entry.outages_since_ms or self.now_ms
+            entry.forget_refusals()
+        elif counter == "refusals":
+            entry.refusals_since_ms = entry.refusals_since_ms or self.now_ms
+
+    def finish(self, batch: str, token: str, ending: Ending) -> int:
+        if not (entry := self.held(batch, token)):
+            return 0
+        if ending.notice:
+            kind, data = ending.notice
+            self.outbox.enqueue(ending.targets, batch, kind, data)
+        entry.summary = ending.summary
+        entry.forget_faults()
+        self.end(batch, "done", ending.cause, ending.ttl_s)
+        entry.note(self.now_ms, ending.result, ending.cause)
+        self.end_attempt(ending.result)
+        return 1
+
+
+def _rows_of(events: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (events[start : start + size] for start in range(0, len(events), size))

@@ -1,0 +1,61 @@
+"""The model's reconcile lock of one project."""
+
+from dataclasses import dataclass
+
+from tests.model.redis_state import State, Stored
+
+Reply = list[str | int | None]
+
+
+@dataclass
+class Lock:
+    first_ms: int | None = None  # when somebody first reconciled
+    began_ms: int | None = None  # the last run
+    complete_ms: int | None = None  # when the last complete run began
+    has_failed: bool = False  # until a run is released as anything else
+    unclear: str | None = None
+    holder: str | None = None
+    held_until_ms: int | None = None
+
+    def acquire(
+        self, now_ms: int, token: str, pauses_ms: tuple[int, int], hold_ms: int, *, is_forced: bool
+    ) -> Reply:
+        """`pauses_ms`: after a run that went well, after a failed one."""
+        if self.held_until_ms is not None and self.held_until_ms > now_ms:
+            return ["held"]
+        due_ms = (self.began_ms or 0) + pauses_ms[self.has_failed]
+        if not is_forced and due_ms > now_ms:
+            return ["early"]
+        if self.first_ms is None:
+            self.first_ms = now_ms
+        self.began_ms, self.has_failed = now_ms, True
+        self.holder, self.held_until_ms = token, now_ms + hold_ms
+        complete = "" if self.complete_ms is None else str(self.complete_ms)
+        return ["acquired", now_ms, complete, self.first_ms, self.unclear or ""]
+
+    def renew(self, now_ms: int, token: str, hold_ms: int) -> int:
+        if self.holder != token:
+            return 0
+        self.held_until_ms = now_ms + hold_ms
+        return 1
+
+    def release(self, token: str, outcome: str, unclear: str) -> int:
+        if self.holder != token:
+            return 0
+        if outcome == "complete":
+            self.complete_ms, self.unclear = self.began_ms, unclear
+        self.has_failed = outcome == "failed"
+        self.holder = self.held_until_ms = None
+        return 1
+
+    def render(self, key: str) -> State:
+        fields = {
+            "first": self.first_ms,
+            "began": self.began_ms,
+            "complete": self.complete_ms,
+            "failed": int(self.has_failed),
+            "unclear": self.unclear,
+            "holder": self.holder,
+            "held_until": self.held_until_ms,
+        }
+        return {key: Stored({name: str(one) for name, one in fields.items() if one is not None})}

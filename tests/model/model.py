@@ -1,0 +1,189 @@
+"""The model as a whole: it is given each call of a script, says what must come of it, and is compared.
+
+It is written from what the ledger promises, not from the scripts: entries, notices and locks are
+plain objects with a clock of their own, which is the time that the server told the script.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.model.batches import Burial, Fence
+from tests.model.calls import Call, Reply
+from tests.model.counts import Counts
+from tests.model.due_views import list_due, sum_outages
+from tests.model.ledger import Ending, HandBack, Ledger
+from tests.model.lock import Lock
+from tests.model.outbox import Outbox, Settlement
+from tests.model.redis_state import State, Stored, differences
+
+
+class RefusedError(AssertionError):
+    """What really happened is not what the model says must happen."""
+
+
+@dataclass
+class Model:
+    counts: Counts = field(default_factory=Counts)
+    fence: Fence = field(default_factory=Fence)
+    locks: dict[str, Lock] = field(default_factory=dict)  # by key
+    outbox: Outbox = field(init=False)
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.counts)
+        self.ledger = Ledger(self.counts, self.outbox, self.fence)
+
+    def wipe(self) -> None:
+        """Redis lost everything."""
+        self.__init__()  # type: ignore[misc]
+
+    def pass_time(self, now_ms: int) -> None:
+        for part in (self.counts, self.outbox, self.ledger):
+            part.expire(now_ms)
+
+    def accept(self, call: Call) -> None:
+        """Raises RefusedError where the script's reply is not the model's."""
+        self.pass_time(call.now_ms)
+        expected = SCRIPTS[call.name](self, call)
+        if expected != call.reply:
+            raise RefusedError(f"the model gives {expected!r} for {call}")
+
+    def compare(self, found: State) -> None:
+        """Raises RefusedError where Redis does not hold exactly what the model says."""
+        if lines := list(differences(self.render(), found)):
+            raise RefusedError("\n".join(lines))
+
+    def render(self) -> State:
+        state = self.ledger.render() | self.outbox.render() | self.counts.render()
+        for key, lock in self.locks.items():
+            state |= lock.render(key)
+        if self.fence.last:
+            state["gbr:fence"] = Stored(str(self.fence.last))
+        return state
+
+    def lock(self, call: Call) -> Lock | None:
+        return self.locks.get(call.keys[6])
+
+
+Script = Callable[[Model, Call], Reply]
+
+
+def _claim(model: Model, call: Call) -> Reply:
+    batch, lease_ms, most, ttl_s = call.args
+    burial = Burial(call.targets, "", int(ttl_s), "batch")
+    return model.ledger.claim(batch, int(lease_ms), int(most), burial)
+
+
+def _take_due(model: Model, call: Call) -> Reply:
+    return model.ledger.take_due(*map(int, call.args))
+
+
+def _renew(model: Model, call: Call) -> Reply:
+    batch, token, lease_ms, progress = call.args
+    return model.ledger.renew(batch, token, int(lease_ms), progress)
+
+
+def _leave(model: Model, call: Call) -> Reply:
+    batch, token, lease_ms = call.args
+    return model.ledger.leave(batch, token, int(lease_ms))
+
+
+def _postpone(model: Model, call: Call) -> Reply:
+    batch, token, delay_ms, cause, counter, most, ttl_s, fault = call.args
+    burial = Burial(call.targets, cause, int(ttl_s), fault)
+    back = HandBack(int(delay_ms), cause, counter, int(most))
+    return model.ledger.postpone(batch, token, back, burial)
+
+
+def _finish(model: Model, call: Call) -> Reply:
+    batch, token, summary, ttl_s, result, cause, *notice = call.args
+    ending = Ending(call.targets, summary, int(ttl_s), result, cause, notice)
+    return model.ledger.finish(batch, token, ending)
+
+
+def _bury(model: Model, call: Call) -> Reply:
+    batch, token, cause, ttl_s, fault = call.args
+    return model.ledger.bury(batch, token, Burial(call.targets, cause, int(ttl_s), fault))
+
+
+def _bury_by_hand(model: Model, call: Call) -> Reply:
+    cause, ttl_s, *batches = call.args
+    return model.ledger.bury_by_hand(Burial(call.targets, cause, int(ttl_s), "person"), *batches)
+
+
+def _list_due(model: Model, call: Call) -> Reply:
+    state, first, last = call.args
+    return list_due(model.ledger, state, int(first), int(last))
+
+
+def _count(model: Model, call: Call) -> Reply:
+    model.counts.add_write(*call.args)
+    return None
+
+
+def _enqueue_notice(model: Model, call: Call) -> Reply:
+    batch, kind, data = call.args
+    model.outbox.enqueue(call.targets, batch, kind, data)
+    return 1
+
+
+def _claim_notice(model: Model, call: Call) -> Reply:
+    (target,), times = call.targets, map(int, call.args)
+    return model.outbox.claim(target, lambda: model.fence.next(call.now_ms), *times)
+
+
+def _settle_notice(model: Model, call: Call) -> Reply:
+    name, token, result, delay_ms, cause, kind = call.args
+    told = Settlement(result, int(delay_ms), cause, kind)
+    return model.outbox.settle(name, token, told)
+
+
+def _acquire(model: Model, call: Call) -> Reply:
+    token, pause_ms, failed_pause_ms, hold_ms, how = call.args
+    lock = model.locks.get(call.keys[6], Lock())
+    pauses_ms = int(pause_ms), int(failed_pause_ms)
+    is_forced = how != "due"
+    reply = lock.acquire(call.now_ms, token, pauses_ms, int(hold_ms), is_forced=is_forced)
+    if lock.began_ms is not None:
+        model.locks[call.keys[6]] = lock
+    return reply
+
+
+def _renew_lock(model: Model, call: Call) -> Reply:
+    token, hold_ms = call.args
+    lock = model.lock(call)
+    return lock.renew(call.now_ms, token, int(hold_ms)) if lock else 0
+
+
+def _release_lock(model: Model, call: Call) -> Reply:
+    lock = model.lock(call)
+    return lock.release(*call.args) if lock else 0
+
+
+SCRIPTS: dict[str, Script] = {
+    "accept": lambda model, call: model.ledger.accept(*call.args),
+    "claim": _claim,
+    "due": _take_due,
+    "renew": _renew,
+    "leave": _leave,
+    "add_reading": lambda model, call: model.ledger.add_reading(*call.args),
+    "postpone": _postpone,
+    "finish": _finish,
+    "bury": _bury,
+    "bury_by_hand": _bury_by_hand,
+    "purge": lambda model, call: model.ledger.purge(*call.args),
+    "due_in_state": _list_due,
+    "outages": lambda model, call: sum_outages(model.ledger, *map(int, call.args)),
+    "count": _count,
+    "enqueue_notice": _enqueue_notice,
+    "enqueue_overdue_notices": lambda model, call: model.outbox.enqueue_overdue(
+        call.targets, *call.args
+    ),
+    "claim_notice": _claim_notice,
+    "settle_notice": _settle_notice,
+    "retry_notices": lambda model, call: model.outbox.retry(*call.args),
+    "purge_notices": lambda model, call: model.outbox.purge(*call.args),
+    "acquire_reconcile_lock": _acquire,
+    "renew_reconcile_lock": _renew_lock,
+    "release_reconcile_lock": _release_lock,
+}
