@@ -5,13 +5,14 @@ Ed25519, RFC 8032.
 
 import base64
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from receiver.verification.keys import ED25519_KEY_BYTES, decode_base64
+
+if TYPE_CHECKING:  # cryptography takes 6 MiB, and few installations sign
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -48,7 +49,11 @@ class ProofKey:
         return _encode(self._private.public_key().public_bytes_raw())
 
     @property
-    def _private(self) -> Ed25519PrivateKey:
+    def _private(self) -> "Ed25519PrivateKey":
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - see above
+            Ed25519PrivateKey,
+        )
+
         return Ed25519PrivateKey.from_private_bytes(self.seed)
 
     def sign(self, data: bytes) -> bytes:
@@ -75,6 +80,11 @@ class PublicKey:
         return cls(text.strip())
 
     def has_signed(self, data: bytes, signature: Signature) -> bool:
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see above
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+            Ed25519PublicKey,
+        )
+
         raw = decode_base64(signature.signature)
         try:
             Ed25519PublicKey.from_public_bytes(decode_base64(self.text) or b"").verify(

@@ -3,11 +3,13 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+
+if TYPE_CHECKING:  # workers have secrets, but verify nothing: cryptography takes 6 MiB
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 PREFIX = "whsec_"
 SECRET_BYTES = range(24, 65)  # the lengths that Standard Webhooks allows
@@ -61,8 +63,8 @@ class Secret:
 class KeySet:
     """The public keys that Gemini signs with; either kind may be absent."""
 
-    ed25519: tuple[Ed25519PublicKey, ...] = ()
-    rsa: Mapping[str, RSAPublicKey] = field(default_factory=dict)  # by kid
+    ed25519: "tuple[Ed25519PublicKey, ...]" = ()
+    rsa: "Mapping[str, RSAPublicKey]" = field(default_factory=dict)  # by kid
 
 
 def parse_key_set(document: bytes) -> KeySet:
@@ -106,7 +108,11 @@ def _is_for_signatures(entry: Mapping[str, Any]) -> bool:
     )
 
 
-def _ed25519_key(entry: Mapping[str, Any]) -> Ed25519PublicKey | None:
+def _ed25519_key(entry: Mapping[str, Any]) -> "Ed25519PublicKey | None":
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - see above
+        Ed25519PublicKey,
+    )
+
     if (
         entry.get("kty") != "OKP"
         or entry.get("crv") != "Ed25519"
@@ -117,7 +123,11 @@ def _ed25519_key(entry: Mapping[str, Any]) -> Ed25519PublicKey | None:
     return Ed25519PublicKey.from_public_bytes(x) if len(x) == ED25519_KEY_BYTES else None
 
 
-def _rsa_key(entry: Mapping[str, Any]) -> RSAPublicKey | None:
+def _rsa_key(entry: Mapping[str, Any]) -> "RSAPublicKey | None":
+    from cryptography.hazmat.primitives.asymmetric.rsa import (  # noqa: PLC0415 - see above
+        RSAPublicNumbers,
+    )
+
     if entry.get("kty") != "RSA" or entry.get("alg", "RS256") != "RS256":
         return None
     modulus, exponent = (

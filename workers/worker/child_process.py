@@ -24,7 +24,9 @@ def prepare_forks() -> None:
 
     Garbage collection writes to the objects that it visits; frozen ones it leaves alone.
     """
-    current_settings()
+    settings = current_settings()
+    if settings.proof_key is not None:
+        settings.proof_key.sign(b"")  # loads cryptography
     trusted_certificates()
     _limit_malloc()
     gc.collect()

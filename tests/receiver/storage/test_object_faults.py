@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import AlreadyStoredError, StorageError
-from receiver.storage import ObjectStorage
+from receiver.storage.object_store import ObjectStorage
 from tests.object_server.running import ObjectServer
 from tests.waiting import eventually
 

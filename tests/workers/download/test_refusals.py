@@ -5,9 +5,11 @@ import time
 import pytest
 
 from receiver.errors import DownloadError
+from receiver.gemini.batches import Gemini
 from tests.fault_proxy import Fault
 from tests.result_server import result_server
 from tests.workers.downloading import CONTENT, KEY, NAME, QUICK, Route, as_sent, says
+from workers.download.download import Download
 
 GONE = [
     (403, "expired, or of another project"),
@@ -84,3 +86,16 @@ def test_redirect_within_the_origin_is_followed(route: Route) -> None:
 def test_redirects_in_a_circle_end(route: Route) -> None:
     route.server.faults.extend([says(302, location="/again")] * 20)
     assert "redirected" in str(route.failure())
+
+
+def test_proxies_of_the_environment_get_no_request(
+    route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with result_server(CONTENT) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("no_proxy", "")
+        with Gemini(route.proxy.url, KEY) as gemini:
+            assert b"".join(Download(gemini, NAME, patience=QUICK).chunks()) == CONTENT
+        assert not proxy.seen

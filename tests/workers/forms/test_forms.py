@@ -10,7 +10,8 @@ from obstore.store import MemoryStore
 from receiver.errors import ShuttingDownError
 from receiver.outputs.manifest import FormsRecord, Manifest
 from receiver.settings.settings import read_settings
-from receiver.storage import LocalStorage, ObjectStorage
+from receiver.storage import LocalStorage
+from receiver.storage.object_store import ObjectStorage
 from tests import nasty
 from tests.workers.forms.reading import findings, inline, line, listed, objects, read, rows, thought
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store

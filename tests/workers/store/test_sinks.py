@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.errors import LeaseLostError, StorageError
-from receiver.storage import ObjectStorage
+from receiver.storage.object_store import ObjectStorage
 from tests.object_server.running import ObjectServer
 from tests.waiting import eventually
 from workers.store.sinks import OBJECT_BATCH_BYTES, OBJECT_BATCH_SIZE, ObjectSink

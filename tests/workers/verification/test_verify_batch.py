@@ -11,7 +11,8 @@ import pytest
 from obstore.store import MemoryStore
 
 from receiver.outputs.paths import Template
-from receiver.storage import LocalStorage, ObjectStorage, Storage
+from receiver.storage import LocalStorage, Storage
+from receiver.storage.object_store import ObjectStorage
 from tests import nasty
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, put_input, store
 from workers.results.lines import MAX_LINE_BYTES

@@ -79,3 +79,26 @@ prepare_forks()
 print(trusted_certificates.cache_info().currsize, current_settings.cache_info().currsize, gc.get_freeze_count() > 0)
 """
     assert run(script) == "1 1 True"
+
+
+@pytest.mark.parametrize("proof_key", ["", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="])
+def test_parent_loads_what_its_jobs_need_and_no_more(proof_key: str) -> None:
+    """Each child would load it anew; what no job needs takes memory all the same."""
+    settings = {
+        "GEMINI_API_KEY": "k",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "STORAGE_URL": "file:///tmp",
+        "PROOF_KEY": proof_key,
+    }
+    script = f"""
+import os, sys
+os.environ |= {settings}
+import workers.worker.main
+from receiver.storage import open_storage
+from workers.job.context import current_settings
+from workers.worker.child_process import prepare_forks
+open_storage(current_settings().storage_url)
+prepare_forks()
+print("cryptography.hazmat.primitives.asymmetric.ed25519" in sys.modules, "obstore" in sys.modules)
+"""
+    assert run(script) == f"{bool(proof_key)} False"

@@ -93,6 +93,37 @@ def place(tmp_path: Path, gemini_url: str) -> Iterator[Place]:
     stop(place.valkey)
 
 
+def test_job_loads_no_module(place: Place) -> None:
+    """It would cost every job anew: the worker loads all that a job needs before it forks."""
+    source = place.folder / "results.jsonl"
+    source.write_text('{"key":"k","response":{}}\n')
+    name = ready_batch(place.gemini_url, result_path=str(source), request_count=1, notify=False)
+    place.inbox.accept([Arrival(name, "batch.succeeded", "replay")])
+    script = f"""
+import os, sys, workers.worker.main
+from receiver.inbox.redis import connect
+from receiver.storage import open_storage
+from workers.process import process_batch
+from workers.worker.child_process import prepare_forks
+connect(os.environ["REDIS_URL"]).ping()  # as at a worker's start
+open_storage(os.environ["STORAGE_URL"])
+prepare_forks()
+loaded = set(sys.modules)
+process_batch({name!r})
+print(*sorted(set(sys.modules) - loaded))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **place.settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert place.is_stored(name)
+    assert done.stdout.split() == []
+
+
 @pytest.fixture
 def worker(place: Place) -> Iterator[int]:
     """The process id of a worker that waits for a job."""
