@@ -52,7 +52,9 @@ def needed(names: list[str], seen: set[str]) -> Iterator[str]:
 def installed() -> list[str]:
     """What `requirements.txt` asks for: the project with the extras of every documented form."""
     extras = PYPROJECT["project"]["optional-dependencies"]
-    return [*PYPROJECT["project"]["dependencies"], *extras["parquet"], *extras["schema"]]
+    shipped = ("isal", "parquet", "schema")
+    needs = PYPROJECT["project"]["dependencies"]
+    return [*needs, *(text for name in shipped for text in extras[name])]
 
 
 def test_all_that_runs_is_pinned() -> None:
@@ -72,8 +74,8 @@ def test_pins_are_what_the_project_asks_for() -> None:
 def test_requirements_install_the_project_too() -> None:
     """Heroku, Render and the image install nothing else, and every documented form works there."""
     (asked,) = re.findall(r"^\.(\S*)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    assert asked == "[parquet,schema]"
-    assert {"pyarrow", "jsonschema"} <= pins().keys()
+    assert asked == "[isal,parquet,schema]"
+    assert {"isal", "pyarrow", "jsonschema"} <= pins().keys()
 
 
 def test_licences_are_those_of_the_pins() -> None:

@@ -1,24 +1,31 @@
 """Parses a line of a result file, or one inlined response, into a Result: key, outcome, usage.
 
-Two ways lead to the same result. The fast one is a typed decoder that skips most of a line, and
-only ever says "there is an answer under this key". Lines of which it can't say that (errors,
-blocks, snake_case, OpenAI's form, lone surrogates, NaN, wrong types, broken JSON) go the tolerant
-way, whose rules are in `workers.results.rules`.
+Three ways lead to the same result; a line takes the first one that is sure of it.
+
+1. A strict decoder knows what most lines are: an answer that begins with visible text, ended with
+   STOP, and names its model and its tokens. All these names are in camelCase, which wins over
+   snake_case, and a usage with an unknown name is refused: there is nothing left to search for.
+2. A lenient decoder knows other answers. What it lacks may be there in snake_case, so the line is
+   searched for these names.
+3. The tolerant way takes all else: errors, blocks, snake_case, OpenAI's form, lone surrogates, NaN,
+   wrong types, broken JSON.
+
+The two decoders skip most of a line, and only ever say "there is an answer under this key".
 """
 
-import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from receiver.outputs.outcomes import Outcome
 from workers.results.candidates import MAX_TOKENS
-from workers.results.large_lines import KEPT_BYTES, LARGE_LINE_BYTES, find_excess, shorten
+from workers.results.large_lines import LARGE_LINE_BYTES, find_excess
 from workers.results.lines import is_utf8
-from workers.results.rules import Result, judge_row, malformed
-from workers.results.usages import Usage, token_usage
+from workers.results.rules import Result, malformed
+from workers.results.tolerant_parser import BOM, parse_tolerantly
+from workers.results.usages import LenientUsage, Usage, strict_usage, token_usage
 
 _ABSENT = msgspec.Raw()
 
@@ -54,7 +61,7 @@ class _Embedding(msgspec.Struct, gc=False):
 
 class _Response(msgspec.Struct, gc=False, rename="camel"):
     candidates: list[_Candidate] | None = None
-    usage_metadata: Usage | None = None
+    usage_metadata: LenientUsage | None = None
     embedding: _Embedding | None = None
     token_count: str | int | None = None
     model_version: str | None = None
@@ -71,8 +78,41 @@ class _Row(msgspec.Struct, gc=False):
     error: msgspec.Raw = _ABSENT
 
 
-_decode_row = msgspec.json.Decoder(_Row).decode
-_decode_with_texts = json.JSONDecoder(parse_int=str, parse_float=str).decode
+class _PlainPart(msgspec.Struct, gc=False):
+    text: msgspec.Raw
+    thought: None = None
+
+
+class _PlainParts(msgspec.Struct, gc=False, array_like=True):
+    first: _PlainPart  # an answer, whatever follows
+
+
+class _PlainContent(msgspec.Struct, gc=False):
+    parts: _PlainParts
+
+
+class _PlainCandidate(msgspec.Struct, gc=False, rename="camel"):
+    content: _PlainContent
+    finish_reason: Literal["STOP"]
+
+
+class _PlainCandidates(msgspec.Struct, gc=False, array_like=True):
+    first: _PlainCandidate  # decides, whatever follows
+
+
+class _PlainResponse(msgspec.Struct, gc=False, rename="camel"):
+    candidates: _PlainCandidates
+    usage_metadata: Usage
+    model_version: str
+
+
+class _PlainRow(msgspec.Struct, gc=False):
+    response: _PlainResponse
+    key: str | None = None
+    metadata: _Metadata | None = None
+    error: None = None
+
+
 _starts_with_number = re.compile(rb"\[\s*-?[0-9]").match
 # Text whose first character after line breaks and spaces is surely visible: ASCII, or a lead byte
 # of UTF-8 that begins no white space and no format character.
@@ -82,7 +122,6 @@ _starts_visibly = re.compile(
 ).match
 # A module's name is looked up ten times faster than a member of an enum.
 _OK, _TRUNCATED = Outcome.OK, Outcome.TRUNCATED
-_BOM = "\ufeff"
 _BRACE, _QUOTE = ord("{"), ord('"')
 _NULL_BYTES = len(b"null")
 # Each name of a usage in snake_case holds one of these.
@@ -92,72 +131,89 @@ _SNAKE_COUNTS = (b"token_count", b"_tokens_details", b"service_tier")
 def is_blank(line: bytes) -> bool:
     """Whether a line has only white space or a byte order mark."""
     return not line or (
-        line[0] != _BRACE and (line.isspace() or not line.removeprefix(_BOM.encode()).strip())
+        line[0] != _BRACE and (line.isspace() or not line.removeprefix(BOM.encode()).strip())
     )
 
 
-def parse_result(line: bytes, *, valid_utf8: bool = True) -> Result:
-    """The result that a line stands for. Takes any bytes and never raises.
-
-    `valid_utf8=False` asks for a check of this line: the fast decoder does not check strings that
-    it skips. The outcome is never DUPLICATE: earlier keys are not known here.
-    """
-    if not valid_utf8 and not is_utf8(line):
-        return _parse_tolerantly(line)
-    if len(line) > LARGE_LINE_BYTES and (excess := find_excess(line)):
-        return malformed("size", excess)
-    try:
-        row = _decode_row(line)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        return _parse_tolerantly(line)
-    return _clear_answer(row, line) or _parse_tolerantly(line)
-
-
-def line_parser(key_member: str) -> Callable[..., Result]:
-    """`parse_result`, or the same for keys in the member that RESULT_KEY names."""
-    if not key_member:
-        return parse_result
-    decode = msgspec.json.Decoder(_named_row(key_member)).decode
+def line_parser(key_member: str = "") -> Callable[..., Result]:
+    """A parser of lines, with keys in the member that RESULT_KEY names where there is one."""
+    plain_row, row, key_of = _PlainRow, _Row, _key_of
+    if key_member:
+        plain_row, row = _with_member(_PlainRow, key_member), _with_member(_Row, key_member)
+        key_of = _named_key_of
+    decode_plain = msgspec.json.Decoder(plain_row).decode
+    decode = msgspec.json.Decoder(row).decode
 
     def parse(line: bytes, *, valid_utf8: bool = True) -> Result:
+        """The result that a line stands for. Takes any bytes and never raises.
+
+        `valid_utf8=False` asks for a check of this line: the decoders do not check strings that
+        they skip. The outcome is never DUPLICATE: earlier keys are not known here.
+        """
         if not valid_utf8 and not is_utf8(line):
-            return _parse_tolerantly(line, key_member)
+            return parse_tolerantly(line, key_member)
         if len(line) > LARGE_LINE_BYTES and (excess := find_excess(line)):
             return malformed("size", excess)
         try:
-            row = decode(line)
+            plain = decode_plain(line)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            return parse_other(line)
+        return _plain_answer(plain.response, key_of(plain)) or parse_other(line)
+
+    def parse_other(line: bytes) -> Result:
+        try:
+            found = decode(line)
         except (ValueError, RecursionError):
-            return _parse_tolerantly(line, key_member)
-        named = None if row.metadata is None else row.metadata.named
-        named = row.named if named is None else named
-        row.key = row.key if named is None else named
-        return _clear_answer(row, line) or _parse_tolerantly(line, key_member)
+            return parse_tolerantly(line, key_member)
+        return _clear_answer(found, key_of(found), line) or parse_tolerantly(line, key_member)
 
     return parse
 
 
-def _named_row(key_member: str) -> Any:
-    """A `_Row` that has the member, too, in its metadata and beside them."""
-    options: Any = {"rename": {"named": key_member}, "gc": False}
+def _with_member(kind: type[msgspec.Struct], key_member: str) -> Any:
+    """A row that has the member, too, in its metadata and beside them."""
+    options: Any = {"rename": {"named": key_member}, "gc": False, "kw_only": True}
     named = ("named", str | None, None)
     metadata: Any = msgspec.defstruct("_NamedMetadata", [named], bases=(_Metadata,), **options)
     return msgspec.defstruct(
-        "_NamedRow", [named, ("metadata", metadata | None, None)], bases=(_Row,), **options
+        "_NamedRow", [named, ("metadata", metadata | None, None)], bases=(kind,), **options
     )
+
+
+def _key_of(row: _PlainRow | _Row) -> str | None:
+    if row.key is None and row.metadata is not None:
+        return row.metadata.key
+    return row.key
+
+
+def _named_key_of(row: Any) -> str | None:
+    named = None if row.metadata is None else row.metadata.named
+    named = row.named if named is None else named
+    return _key_of(row) if named is None else named
+
+
+def _plain_answer(response: _PlainResponse, key: str | None) -> Result | None:
+    """The result of a row that the strict decoder took; None where it may be another one."""
+    usage, candidate = response.usage_metadata, response.candidates.first
+    if (
+        key is None
+        or usage.prompt is None
+        or not _starts_visibly(candidate.content.parts.first.text)
+    ):
+        return None
+    return Result(key, _OK, "STOP", None, False, usage, response.model_version)
 
 
 def _may_name_model(response: _Response, line: bytes) -> bool:
     return response.model_version is None and b"model_version" in line
 
 
-def _clear_answer(row: _Row, line: bytes) -> Result | None:
+def _clear_answer(row: _Row, key: str | None, line: bytes) -> Result | None:
     """The result when the first candidate surely answers, as most do; else None.
 
     A member that is absent may be there in snake_case: then the line is searched for its name.
     """
-    response, key = row.response, row.key
-    if key is None and row.metadata is not None:
-        key = row.metadata.key
+    response = row.response
     if (
         response is None
         or key is None
@@ -185,7 +241,8 @@ def _clear_answer(row: _Row, line: bytes) -> Result | None:
         return None
     for part in candidate.content.parts or ():
         if not part.thought and (_starts_visibly(part.text) or _has_content(part)):
-            return Result(key, outcome, reason, None, False, usage, response.model_version)
+            counts = strict_usage(usage)
+            return Result(key, outcome, reason, None, False, counts, response.model_version)
     return None
 
 
@@ -212,7 +269,7 @@ def _clear_embedding(response: _Response, key: str, line: bytes) -> Result | Non
     embedding = response.embedding
     if embedding is None or not _starts_with_number(bytes(memoryview(embedding.values)[:16])):
         return None
-    usage = response.usage_metadata
+    usage = strict_usage(response.usage_metadata)
     if usage is None and response.token_count is not None:
         usage = token_usage(str(response.token_count))
     if not _is_plain(usage, line) or (usage is None and b"token_count" in line):
@@ -222,48 +279,4 @@ def _clear_embedding(response: _Response, key: str, line: bytes) -> Result | Non
     return Result(key, _OK, usage=usage, model=response.model_version)
 
 
-def _parse_tolerantly(line: bytes, key_member: str = "") -> Result:
-    return (
-        _parse_large(line, key_member)
-        if len(line) > LARGE_LINE_BYTES
-        else _decode_and_judge(line, key_member)
-    )
-
-
-def decode_tolerantly(line: bytes) -> Any:
-    """A line as Python's own decoder reads it. Raises ValueError and RecursionError.
-
-    Numbers stay text as written: the key 1.0 is "1.0", and 5,000 digits cost nothing.
-    """
-    return _decode_with_texts(line.decode().removeprefix(_BOM))
-
-
-def _decode_and_judge(line: bytes, key_member: str) -> Result:
-    try:
-        row = decode_tolerantly(line)
-    except UnicodeDecodeError as error:
-        return malformed("utf-8", f"the line is not UTF-8: {error.reason} at byte {error.start}")
-    except json.JSONDecodeError as error:
-        return malformed("json", f"the line is not JSON: {error.msg} at character {error.pos}")
-    except RecursionError:
-        return malformed("nesting", "the line is nested too deeply to be read")
-    if not isinstance(row, dict):
-        return malformed("json", "the line is JSON, but not an object")
-    return judge_row(row, key_member)
-
-
-def _parse_large(line: bytes, key_member: str) -> Result:
-    """The result of a line whose long texts are shortened first: their ends decide nothing."""
-    if excess := find_excess(line):
-        return malformed("size", excess)
-    if not is_utf8(line):
-        return malformed("utf-8", "the line is not UTF-8")
-    short = shorten(line)
-    if short is None:
-        return malformed("size", f"a line of {len(line)} bytes that is no plain answer is not read")
-    result = _decode_and_judge(short, key_member)
-    if result.code == "json":  # the place in the shortened line says nothing
-        return malformed("json", "the line is not JSON, or no object")
-    if result.key is not None and len(result.key) >= KEPT_BYTES // 16:
-        return malformed("size", "the key of a large line is too long to be read")
-    return result
+parse_result = line_parser()

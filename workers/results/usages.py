@@ -45,12 +45,17 @@ class Doubt(StrEnum):
     REPEATED = "repeated the key of another line"
 
 
-class ModalityCount(msgspec.Struct, gc=False, rename="camel"):
+class ModalityCount(msgspec.Struct, gc=False, rename="camel", forbid_unknown_fields=True):
     modality: str = _UNSPECIFIED
     token_count: _Count = 0
 
 
-class Usage(msgspec.Struct, gc=False, rename=_COUNTS | _DETAILS | {"service_tier": "serviceTier"}):
+class Usage(
+    msgspec.Struct,
+    gc=False,
+    rename=_COUNTS | _DETAILS | {"service_tier": "serviceTier"},
+    forbid_unknown_fields=True,
+):
     """Tokens as `usageMetadata` reports them; None is unknown."""
 
     prompt: _PositiveCount | None = None  # with the cached ones
@@ -65,6 +70,15 @@ class Usage(msgspec.Struct, gc=False, rename=_COUNTS | _DETAILS | {"service_tier
     tool_use_prompt_details: list[ModalityCount] | None = None
     service_tier: _UsualTier | None = None  # `read_usage` judges any other
     doubt: Doubt | None = None  # what `read_usage` found wrong
+
+
+class LenientUsage(Usage, forbid_unknown_fields=False):
+    """The same with names that are not known, which may be those of Usage in snake_case."""
+
+
+def strict_usage(usage: LenientUsage | None) -> Usage | None:
+    """What a usage says by known names."""
+    return None if usage is None else Usage(*msgspec.structs.astuple(usage))
 
 
 def read_usage(response: dict[str, Any], *, holds_answer: bool) -> Usage | None:

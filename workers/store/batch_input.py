@@ -19,9 +19,10 @@ from receiver.outputs.manifest import Input
 from receiver.outputs.paths import input_name
 from receiver.storage import Storage
 from receiver.submissions.records import awaited_name
-from workers.results.parser import decode_tolerantly, is_blank
+from workers.results.parser import is_blank
 from workers.results.result_counts import ResultCounts, key_token
 from workers.results.shapes import find_key
+from workers.results.tolerant_parser import decode_tolerantly
 from workers.store.records import file_sha256
 
 LINES_BETWEEN_CHECKS = 4096

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, Any, Protocol
+from zlib import DEFLATED
 
 from receiver.errors import StorageError
 from receiver.outputs.manifest import Record
@@ -23,7 +24,14 @@ from workers.results.lines import is_utf8
 from workers.results.rules import Result
 from workers.store.index_rows import IndexRow, StoredRow, encode_rows, read_row
 
+try:
+    from isal.isal_zlib import compressobj  # takes a quarter of the time, and makes less of it
+except ImportError:
+    from zlib import compressobj  # type: ignore[assignment]
+
 GZIP_LEVEL = 1  # hashes don't shrink, and the rest shrinks well at any level
+GZIP_WINDOW = zlib.MAX_WBITS | 16  # zlib's sign for a gzip header and trailer
+GZIP_PIECE_BYTES = 128 * 1024
 ROW_BATCH_SIZE = 512
 PIECE_BYTES = 48 * 1024  # of a line; three bytes are four characters of base64
 
@@ -40,21 +48,26 @@ def encode_row(row: dict[str, Any]) -> bytes:
 
 
 class GzipWriter:
-    """Writes a gzip file whose bytes depend on its content alone: no time and no name is in it."""
+    """Writes a gzip file whose bytes depend on its content alone: no time and no name is in it.
+
+    Another compressor makes other bytes of the same content, and ISA-L does so of other pieces.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("wb")
-        self._gzip = gzip.GzipFile(
-            filename="", mode="wb", compresslevel=GZIP_LEVEL, fileobj=self._file, mtime=0
-        )
+        self._gzip = compressobj(GZIP_LEVEL, DEFLATED, GZIP_WINDOW)
+        self._waiting = bytearray()
 
     def write(self, data: bytes) -> None:
-        self._gzip.write(data)
+        self._waiting += data
+        while len(self._waiting) >= GZIP_PIECE_BYTES:
+            self._file.write(self._gzip.compress(self._waiting[:GZIP_PIECE_BYTES]))
+            del self._waiting[:GZIP_PIECE_BYTES]
 
     def finish(self) -> str:
         """Complete the file. Returns its sha256 in hex."""
-        self._gzip.close()
+        self._file.write(self._gzip.compress(self._waiting) + self._gzip.flush())
         self.close()
         return file_sha256(self.path)
 

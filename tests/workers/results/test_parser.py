@@ -544,6 +544,44 @@ def test_usage_is_read_whatever_came(item: dict[str, Any]) -> None:
     assert parse_result(line(response, key=...)).usage == READ_USAGE
 
 
+def plain(usage: dict[str, Any], text: str = "Des Moines") -> dict[str, Any]:
+    """A response as most are."""
+    item = ANSWER | {"content": {"parts": [{"text": text}], "role": "model"}}
+    return {"candidates": [item], "usageMetadata": usage, "modelVersion": "gemini-3.8-flash"}
+
+
+def snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+@pytest.mark.parametrize("name", USAGE)
+def test_one_name_of_usage_in_snake_case_is_read(name: str) -> None:
+    usage = {snake(known) if known == name else known: value for known, value in USAGE.items()}
+    assert parse_result(line(plain(usage))).usage == READ_USAGE
+
+
+def test_modality_in_snake_case_is_read() -> None:
+    counts = [{"modality": "TEXT", "token_count": 10}, {"modality": "IMAGE", "tokenCount": 5}]
+    usage = parse_result(line(plain(USAGE | {"promptTokensDetails": counts}))).usage
+    assert usage == READ_USAGE
+
+
+@pytest.mark.parametrize("text", [snake(name) for name in USAGE] + ["token_count", "model_version"])
+def test_text_may_speak_of_names_in_snake_case(text: str) -> None:
+    result = parse_result(line(plain(USAGE, text)))
+    assert (result.outcome, result.usage) == (OK, READ_USAGE)
+
+
+def test_new_names_of_usage_are_ignored() -> None:
+    result = parse_result(line(plain(USAGE | {"trafficType": "ON_DEMAND"})))
+    assert (result.outcome, result.usage, result.model) == (OK, READ_USAGE, "gemini-3.8-flash")
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n\n\n", "\u200b" * 5, "\u00a0"])
+def test_plain_row_without_visible_text_is_empty(text: str) -> None:
+    assert parse_result(line(plain(USAGE, text))).outcome is EMPTY
+
+
 @pytest.mark.parametrize("count", [-1, 2**31, 1.5, "x", [], 10**5000 // 10**4990])
 @pytest.mark.parametrize("name", ["promptTokenCount", "thoughtsTokenCount", "totalTokenCount"])
 def test_absurd_count_is_none(name: str, count: Any) -> None:
@@ -643,6 +681,8 @@ NAMES = (
         "usage_metadata",
     ),
     *("candidates", "inline_data", "finishMessage", "custom_id", "body", "status_code"),
+    *("modelVersion", "model_version", "token_count", "service_tier", "prompt_token_count"),
+    *("candidates_tokens_details", "trafficType"),
 )
 
 
@@ -652,6 +692,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
     row: dict[str, Any] = json.loads(CASES[draw(st.sampled_from(sorted(CASES)))][0])
     if isinstance(row.get("response"), dict) and draw(st.booleans()):
         row["response"]["usageMetadata"] = json.loads(json.dumps(USAGE))
+        row["response"]["modelVersion"] = "gemini-3.8-flash"
     for _ in range(draw(st.integers(0, 2))):
         container, name = draw(st.sampled_from(places(row) or [(row, "key")]))
         if isinstance(container, dict) and draw(st.booleans()):
