@@ -33,7 +33,7 @@ from workers.download.download import open_source
 from workers.forms.forms import Forms
 from workers.job.context import JobContext, current_settings, open_context, open_scratch
 from workers.job.job_telemetry import JobTelemetry, announce
-from workers.job.lease import LeaseKeeper, clock_s
+from workers.job.lease import LeaseKeeper, claim
 from workers.job.readings import check_replacement, confirm_reading, summarise_reading
 from workers.job.settlement import settle
 from workers.job.split import Split
@@ -70,8 +70,8 @@ def process_batch(name: str) -> None:
     """One attempt at one batch: what RQ runs. Whatever goes wrong goes to the inbox, not to RQ."""
     settings = current_settings()
     with log_fields(batch=name), connect(settings.redis_url) as client:
-        inbox, claim_started_s = Inbox(client, settings.notices.digests), clock_s()
-        lease = inbox.claim(name)
+        inbox = Inbox(client, settings.notices.digests)
+        lease, claim_started_s = claim(inbox, name)
         if lease is None:
             log.info("batch.not_claimed")
             return

@@ -150,9 +150,13 @@ class Inbox:
         """Record all arrivals in one atomic step. True where one opened an entry."""
         return read_verdicts(self._run("accept", *accept_args(arrivals)))
 
-    def claim(self, batch: str, lease_s: float = LEASE_S) -> Lease | None:
-        """Take a due batch. None when it is not due, ended, unknown or held by someone else."""
-        found = self._run("claim", batch, _milliseconds(lease_s), MAX_ATTEMPTS, BURIED_TTL_S)
+    def claim(self, batch: str, lease_s: float = LEASE_S, claim_id: str = "") -> Lease | None:
+        """Take a due batch. None when it is not due, ended, unknown or held by someone else.
+
+        A claim whose answer was lost may come again with its `claim_id`: it holds the batch still.
+        """
+        args = (batch, _milliseconds(lease_s), MAX_ATTEMPTS, BURIED_TTL_S, claim_id)
+        found = self._run("claim", *args)
         return None if found is None else _read_lease(batch, found)
 
     def renew(

@@ -73,12 +73,19 @@ def resubmitted_name(batch: str) -> str:
     return f"{batch_folder(batch)}/_resubmitted.json"
 
 
-def awaited_name(file: str) -> str:
-    """A marker that exists until the input of the batch made from this file is stored.
+def awaited_name(sent: str) -> str:
+    """A marker that exists until the input of the batch made by a call is stored.
 
-    `file` is the input at Gemini: "files/<id>".
+    `sent` is what Gemini says of that batch, too: its input file ("files/<id>"), or the tag in its
+    display name if its requests were sent inline.
     """
-    return f"{FOLDER}/{encode_component(file.removeprefix('files/'))}.awaited"
+    return f"{FOLDER}/{encode_component(sent.removeprefix('files/'))}.awaited"
+
+
+def awaited_names(intent: CreateIntent) -> list[str]:
+    """The marker of a call; none of an inline one of an earlier version."""
+    sent = intent.file or intent.tag
+    return [] if sent is None else [awaited_name(sent)]
 
 
 class SubmissionRecords:

@@ -42,7 +42,7 @@ from receiver.submissions.records import (
     CreateIntent,
     SubmissionRecords,
     Uploaded,
-    awaited_name,
+    awaited_names,
     origin_name,
 )
 from receiver.submissions.submission import Part, Submission, SubmissionSpec
@@ -178,14 +178,15 @@ class Submitter:
         file = None if spec.inline else self._upload(content, name)
         batch = _describe_batch(spec, content, add_tag(name, tag), file)
 
-        if file is not None:
-            self._storage.put_many([(awaited_name(file), msgspec.json.encode(self._origin(part)))])
+        intent = CreateIntent(file, name, time.time(), tag)
         try:
-            self._records.record_intent(part, number, CreateIntent(file, name, time.time(), tag))
+            self._records.record_intent(part, number, intent)
         except AlreadyStoredError as error:
             raise SubmissionError(
                 f"another process is submitting {self._submission.file}: wait for it"
             ) from error
+        origin = msgspec.json.encode(self._origin(part))
+        self._storage.put_many([(name, origin) for name in awaited_names(intent)])
 
         is_embedding = spec.kind == "embed"
         try:
@@ -248,9 +249,9 @@ class Submitter:
                 content = content or self._copy(part, scratch)
                 self._storage.put_files([(input_name(batch), content.path)])
             self._storage.put_many([(origin_name(batch), msgspec.json.encode(self._origin(part)))])
-            uploaded = self._records.uploaded(part)
-            if uploaded is not None:
-                self._storage.delete(awaited_name(uploaded.file))
+            for attempt in self._records.attempts(part):
+                for name in awaited_names(attempt.intent):
+                    self._storage.delete(name)
         except (StorageError, SubmissionError) as error:
             raise SubmissionError(
                 f"part {part.number} is {batch}, but its input is not kept: {error}."

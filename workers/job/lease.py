@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable
 from threading import Event
@@ -46,6 +47,23 @@ log = logging.getLogger(__name__)
 def clock_s() -> float:
     """Seconds that pass while the machine sleeps, too: its lease is over when it wakes up."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def claim(inbox: Inbox, batch: str) -> tuple[Lease | None, float]:
+    """Claim a batch; gives the lease, and what `clock_s` said before the claim.
+
+    An answer that was lost is asked for again for LEASE_S: nobody else can hand the batch back, and
+    its lease would run out as if we had died. Raises InboxUnavailableError.
+    """
+    claim_id, deadline_s = secrets.token_hex(8), clock_s() + LEASE_S
+    while True:
+        started_s = clock_s()
+        try:
+            return inbox.claim(batch, claim_id=claim_id), started_s
+        except InboxUnavailableError:
+            if started_s > deadline_s:
+                raise
+        time.sleep(REDIS_RETRY_S)
 
 
 class LeaseKeeper:

@@ -38,6 +38,7 @@ def summarise_reading(
         strays=line_counts.strays if is_file else 0,
         bare_errors=line_counts.bare_errors if is_file else 0,
         is_cut=line_counts.is_cut or (line_counts.is_unterminated and not results.end_proven),
+        repeated=line_counts.repeated if is_file else 0,
     )
 
 

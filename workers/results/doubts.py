@@ -19,11 +19,13 @@ class LineCounts:
 
     strays: int = 0  # no JSON object; without blank lines and those too long to be read
     bare_errors: int = 0  # objects that hold neither a key nor a response
+    repeated: int = 0  # their key had an earlier line
     ends_malformed: bool = False  # the last line is a stray
     is_unterminated: bool = False  # the last line has no newline
 
     def add(self, key: str | None, outcome: Outcome, line: bytes) -> None:
         """Count a line that is no plain answer."""
+        self.repeated += outcome is Outcome.DUPLICATE
         if key is None:
             self.strays += outcome is Outcome.MALFORMED
             self.bare_errors += outcome is Outcome.UNKEYED and b'"response"' not in line
@@ -45,6 +47,7 @@ class ResultReading:
     strays: int  # lines that are no JSON object, without those that are too long to be read
     bare_errors: int  # without key and response: of a failed request, or of the download itself
     is_cut: bool  # it ends within a line
+    repeated: int = 0  # lines whose key had an earlier one
 
     @property
     def results(self) -> int:
@@ -80,8 +83,9 @@ def _find_shortness(reading: ResultReading) -> str | None:
     """Of a batch that succeeded; of others nobody says how many results there are."""
     if reading.expected is None:
         return None if reading.lines else "it is empty"
-    if reading.results < reading.expected:
-        return f"Gemini says {reading.expected} results, {reading.results} came"
+    came = reading.results - reading.repeated  # a second answer stands for no other request
+    if came < reading.expected:
+        return f"Gemini says {reading.expected} results, {came} came"
     return None
 
 

@@ -66,7 +66,8 @@ def _read_tolerantly(line: bytes, key_member: str = "") -> str | None:
 
 def is_awaited(storage: Storage, batch: Batch) -> bool:
     """Whether `batches submit` has yet to store a batch's input; after an hour it never will."""
-    if batch.input_file is None or not storage.exists(awaited_name(batch.input_file)):
+    sent = batch.input_file or batch.tag
+    if sent is None or not storage.exists(awaited_name(sent)):
         return False
     patience_ends = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - PATIENCE_S))
     return (batch.ended or "") > patience_ends

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from receiver.batch_names import add_tag, new_tag
 from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
-from receiver.submissions.records import CreateAttempt, Created, CreateIntent
+from receiver.retry import format_rfc3339
+from receiver.storage import LocalStorage
+from receiver.submissions.records import CreateAttempt, Created, CreateIntent, Uploaded
 from tests.answering import Answer, answering
 from tests.forwarding import Gate
 from tests.receiver.submissions.submitting import (
@@ -27,6 +30,7 @@ from tests.receiver.submissions.submitting import (
     stored_input,
     submit,
 )
+from workers.store.batch_input import is_awaited
 
 
 @pytest.mark.parametrize("inline", [False, True])
@@ -41,6 +45,27 @@ def test_lost_answer_makes_no_second_batch(gate: Gate, source: Path, inline: boo
     assert (sent.status, made(gate)) == ("found", 1)
     assert stored_input(source, sent) == source.read_bytes()
     assert gate.count("upload_id") == (0 if inline else 1)
+
+
+@pytest.mark.parametrize("inline", [False, True])
+def test_lost_batch_awaits_its_input(gate: Gate, source: Path, inline: bool) -> None:  # noqa: FBT001 - a case
+    """A worker that stored it now would not know what was asked."""
+    gate.what = "lose"
+    with pytest.raises(SubmissionError, match="nobody knows whether"):
+        submit(gate, source, inline=inline, display_name=name_of(source))
+    gate.what = "pass"
+    _, part, records = planned(source, inline=inline, display_name=name_of(source))
+    records.write_uploaded(part, Uploaded("files/of-somebody-at-once"))
+
+    storage = LocalStorage(source.parent / "outputs")
+    with Gemini(gate.url, "right-key") as gemini:
+        listed = [one for one in gemini.list_batches() if isinstance(one, Batch)]
+        (batch,) = (one for one in listed if one.display_name == name_of(source))
+        batch = replace(batch, ended=format_rfc3339(time.time()))
+        assert is_awaited(storage, batch)
+        submit(gate, source, inline=inline, display_name=name_of(source))
+        assert not is_awaited(storage, batch)
+    assert not list((storage.root / "_submissions").glob("*.awaited"))
 
 
 def test_request_that_never_arrived_is_sent_again(gate: Gate, source: Path) -> None:

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -14,6 +15,7 @@ from receiver.inbox.redis import DUE, connect
 from receiver.notices.payloads import Message
 from tests.waiting import eventually
 from workers.job.lease import RENEW_EVERY_S, LeaseKeeper, clock_s
+from workers.job.lease import claim as workers_claim
 from workers.job.shared_memory import find_lease
 
 BATCH = "batches/abc"
@@ -141,3 +143,37 @@ with LeaseKeeper(inbox, inbox.claim("{BATCH}"), clock_s()):
     subprocess.run([sys.executable, "-c", script], timeout=20, check=True)
     entry = inbox.entries([BATCH])[BATCH]
     assert (entry.state, entry.attempts) == ("open", attempts)
+
+
+class LosingConnection(redis.Connection):
+    """Loses the answers of the next scripts: they ran, and nobody hears what they said."""
+
+    left = 0
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - the signature of the real one
+        super().send_packed_command(command, check_health)
+        self._is_script = b"EVALSHA" in b"".join(command)[:20]
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        answer = super().read_response(*args, **kwargs)
+        if self._is_script and LosingConnection.left:
+            LosingConnection.left -= 1
+            self.disconnect()
+            raise redis.TimeoutError("the answer was lost")
+        return answer
+
+
+def test_lost_answer_of_a_claim_is_asked_for_again(
+    redis_url: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the lease runs out as if its worker had died, and the fifth time buries the batch."""
+    monkeypatch.setattr("workers.job.lease.REDIS_RETRY_S", 0.01)
+    inbox.accept([Arrival(BATCH, "batch.succeeded", "static")])
+    pool = redis.ConnectionPool.from_url(redis_url, connection_class=LosingConnection)
+    with redis.Redis.from_pool(pool) as client:
+        LosingConnection.left = 3
+        lease, _ = workers_claim(Inbox(client), BATCH)
+    assert lease is not None
+    assert (LosingConnection.left, lease.attempts) == (0, 0)
+    inbox.renew(lease)
+    assert workers_claim(inbox, BATCH)[0] is None  # another worker's claim has another id

@@ -27,6 +27,7 @@ LIES = {
     "list": b"[]\n",
     "other words": b'{"message":"Internal Server Error"}\n' * 3,
     "short": lines_of("a", "b"),
+    "short, with a line twice": lines_of("a", "b", "b"),
     "short, then a page": lines_of("a", "b") + PAGE,
     "cut": WHOLE[:-9],
     "cut before its last newline but one": WHOLE[: WHOLE.rindex(b"{") - 1],

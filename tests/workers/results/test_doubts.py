@@ -59,6 +59,20 @@ def test_reading_that_looks_wrong_is_doubted(  # noqa: PLR0913, PLR0917 - a row 
 
 
 @pytest.mark.parametrize(
+    ("lines", "repeated", "doubt"),
+    [
+        (3, 1, "Gemini says 3 results, 2 came"),
+        (4, 1, None),
+        (6, 3, None),
+        (4, 2, "Gemini says 3 results, 2 came"),
+    ],
+)
+def test_repeated_line_stands_for_no_other(lines: int, repeated: int, doubt: str | None) -> None:
+    reading = ResultReading("SUCCEEDED", 3, 0, lines, 0, 0, is_cut=False, repeated=repeated)
+    assert find_doubt(reading) == doubt
+
+
+@pytest.mark.parametrize(
     ("readings", "same", "same_s", "delay_s"),
     [
         (1, 1, 0, 30),
