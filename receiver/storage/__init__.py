@@ -2,9 +2,9 @@
 
 from receiver.storage.local import LocalStorage, local_root
 from receiver.storage.object_store import ObjectStorage
-from receiver.storage.protocol import Storage
+from receiver.storage.protocol import Lot, Storage
 
-__all__ = ["LocalStorage", "ObjectStorage", "Storage", "open_storage"]
+__all__ = ["LocalStorage", "Lot", "ObjectStorage", "Storage", "open_storage"]
 
 
 def open_storage(url: str) -> Storage:
