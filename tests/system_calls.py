@@ -39,6 +39,7 @@ WRITING = (
     "?copy_file_range",
     "fsync",
     "fdatasync",
+    "syncfs",
 )
 TRACED = ",".join(CHANGING + WRITING)
 START = re.compile(r"^(?P<thread>\d+) +(?P<name>\w+)\((?P<what>.*)", re.MULTILINE)

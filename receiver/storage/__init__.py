@@ -1,9 +1,9 @@
 """Where outputs are kept, chosen by STORAGE_URL. Names are paths below its root, with `/`."""
 
 from receiver.storage.local import LocalStorage, local_root
-from receiver.storage.protocol import Storage
+from receiver.storage.protocol import Lot, Storage
 
-__all__ = ["LocalStorage", "Storage", "open_storage"]
+__all__ = ["LocalStorage", "Lot", "Storage", "open_storage"]
 
 
 def open_storage(url: str) -> Storage:

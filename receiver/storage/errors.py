@@ -5,9 +5,11 @@ No text holds a secret: a bucket server's answer may.
 
 import errno
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from receiver.errors import StorageError
+from receiver.errors import Fault, StorageError
 
 CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 BODY = re.compile(r": *(<\?xml|<|\{).*$")  # of the server's answer; it may repeat an access key
@@ -61,6 +63,26 @@ def explain_os_error(error: OSError) -> str:
     """What happened on a disk and what to do about it."""
     hint = _DISK_HINTS.get(error.errno or 0, "check the folder and its permissions")
     return f"{error.strerror or error}: {hint}"
+
+
+def disk_error(action: str, name: str, error: OSError) -> StorageError:
+    """It says "the storage did not <action> <name>: …"."""
+    fault: Fault = "batch" if error.errno in NAME_ERRNOS else "outside"
+    words = f"the storage did not {action} {name}: {explain_os_error(error)}; {AGAIN}"
+    return StorageError(words, fault=fault)
+
+
+@contextmanager
+def translate_os_errors(action: str, name: str) -> Iterator[None]:
+    """Raise OSError as `disk_error`."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(action, name, error) from error
+
+
+def name_together(names: Sequence[str]) -> str:
+    return f"{names[0]} and {len(names) - 1} more" if names else ""
 
 
 def platform_of(url: str) -> Platform:

@@ -1,26 +1,22 @@
 """A folder on this machine. What has its name is whole and durable: write, fsync, rename."""
 
-import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from receiver.errors import AlreadyStoredError, Fault, StorageError
-from receiver.storage.errors import AGAIN, NAME_ERRNOS, READ_ONLY_ERRNOS, explain_os_error
+from receiver.errors import AlreadyStoredError, StorageError
+from receiver.storage.errors import READ_ONLY_ERRNOS, explain_os_error, translate_os_errors
+from receiver.storage.local_lots import TEMPORARY, LocalLot, OpenFolder
 
-TEMPORARY = ".tmp"  # no output's name begins with a dot
 CASE_IGNORED = "_case_ignored.txt"  # what one machine found holds for all that share the folder
 CASE_IGNORED_TEXT = b"This folder takes Key and key for one name: names here encode capitals.\n"
 CHUNK_BYTES = 256 * 1024
-FLUSHING_THREADS = 8  # fsync waits for the disk; several waits overlap
-FEW = 4  # objects: to start threads for them takes longer than their waits
-T = TypeVar("T")
 
 
 def local_root(url: str) -> Path:
@@ -28,19 +24,8 @@ def local_root(url: str) -> Path:
     return Path(unquote(urlsplit(url).path)).absolute()
 
 
-@contextmanager
-def _translate_os_errors(action: str, name: str) -> Iterator[None]:
-    """Raise OSError as StorageError: "the storage did not <action> <name>: …"."""
-    try:
-        yield
-    except OSError as error:
-        what = f"the storage did not {action} {name}"
-        fault: Fault = "batch" if error.errno in NAME_ERRNOS else "outside"
-        raise StorageError(f"{what}: {explain_os_error(error)}; {AGAIN}", fault=fault) from error
-
-
 def _chunks_of(file: IO[bytes], name: str) -> Iterator[bytes]:
-    with file, _translate_os_errors("read", name):
+    with file, translate_os_errors("read", name):
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
 
@@ -60,31 +45,6 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _move(path: Path, target: Path) -> None:
-    try:
-        path.replace(target)
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-
-
-def _moved(path: Path, target: Path) -> bool:
-    """Flush and move a file. False between two mounts, which may well be of one disk."""
-    _flush(path)
-    try:
-        _move(path, target)
-    except OSError as error:
-        if error.errno == errno.EXDEV:
-            return False
-        raise
-    return True
-
-
 def _make_root(root: Path) -> None:
     """Make the missing folders, and their names durable where we may read their parents."""
     missing = [folder for folder in (root, *root.parents) if not folder.exists()]
@@ -100,7 +60,6 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._temporary = root / TEMPORARY
-        self._durable = set[Path]()  # folders of the last write: their own names are durable
         try:
             _make_root(root)
             self._temporary.mkdir(exist_ok=True)
@@ -122,70 +81,51 @@ class LocalStorage:
                 path.unlink()
             raise
 
-    def _put(self, item: tuple[str, bytes]) -> None:
-        name, data = item
-        with _translate_os_errors("write", name), self._temporary_file() as path:
-            _write(path, data)
-            _move(path, self.root / name)
+    @cached_property
+    def _folder(self) -> OpenFolder:
+        with translate_os_errors("open", str(self.root)):
+            return OpenFolder(self.root)
 
-    def _put_file(self, item: tuple[str, Path]) -> None:
-        name, path = item
-        target = self.root / name
-        with _translate_os_errors("write", name):
-            if self._is_near(path) and _moved(path, target):
-                return
-            with self._temporary_file() as copy:
-                shutil.copyfile(path, copy)
-                _flush(copy)
-                _move(copy, target)
+    @contextmanager
+    def _lot(self) -> Iterator[LocalLot]:
+        """A failure leaves no temporary file behind."""
+        lot = LocalLot(self._folder)
+        try:
+            yield lot
+        except BaseException:
+            lot.discard()
+            raise
 
-    def _is_near(self, path: Path) -> bool:
-        """Whether a rename into the storage may succeed."""
-        return path.parent.stat().st_dev == self.root.stat().st_dev
-
-    def _put_all(
-        self, put: Callable[[tuple[str, T]], None], objects: Sequence[tuple[str, T]]
-    ) -> None:
-        if len(objects) <= FEW:
-            for one in objects:
-                put(one)
-        else:
-            with ThreadPoolExecutor(FLUSHING_THREADS) as pool:
-                for _ in pool.map(put, objects):
-                    pass
-        self._sync_folders({(self.root / name).parent for name, _ in objects})
+    def start_many(self, objects: Sequence[tuple[str, bytes]]) -> LocalLot:
+        with self._lot() as lot:
+            lot.write(objects)
+        return lot
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        self._put_all(self._put, objects)
+        with self._lot() as lot:
+            lot.write(objects)
+            lot.flush()
+            lot.name()
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
-        self._put_all(self._put_file, objects)
-
-    def _sync_folders(self, folders: set[Path]) -> None:
-        """Make the names in these folders durable, and the folders' own.
-
-        Another process may have made the folders a moment ago, and not synced them yet.
-        """
-        new = folders - self._durable
-        above = {one for folder in new for one in folder.parents if one.is_relative_to(self.root)}
-        for folder in folders | above:
-            with _translate_os_errors("flush", str(folder.relative_to(self.root))):
-                _sync_folder(folder)
-        self._durable = folders | above
+        with self._lot() as lot:
+            lot.take(objects)
+            lot.flush()
+            lot.name()
 
     def create(self, name: str, data: bytes) -> None:
-        target = self.root / name
+        target, folder = self.root / name, name.rpartition("/")[0]
         try:
-            with _translate_os_errors("write", name), self._temporary_file() as path:
+            with translate_os_errors("write", name), self._temporary_file() as path:
                 _write(path, data)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._link(path, target, name)
         except AlreadyStoredError:
-            self._sync_folders({target.parent})  # whoever wrote it may have died before this
+            self._folder.flush_folders({folder})  # whoever wrote it may have died before this
             raise
         with suppress(OSError):  # a second name that is left harms nothing
             path.unlink()
-        self._sync_folders({target.parent})
+        self._folder.flush_folders({folder})
 
     @staticmethod
     def _link(path: Path, target: Path, name: str) -> None:
@@ -196,23 +136,23 @@ class LocalStorage:
             raise AlreadyStoredError(name) from error
 
     def read(self, name: str) -> bytes | None:
-        with _translate_os_errors("read", name), suppress(FileNotFoundError):
+        with translate_os_errors("read", name), suppress(FileNotFoundError):
             return (self.root / name).read_bytes()
         return None
 
     def read_to_file(self, name: str, path: Path) -> bool:
-        with _translate_os_errors("read", name), suppress(FileNotFoundError):
+        with translate_os_errors("read", name), suppress(FileNotFoundError):
             shutil.copyfile(self.root / name, path)
             return True
         return False
 
     def read_chunks(self, name: str) -> Iterator[bytes] | None:
-        with _translate_os_errors("read", name), suppress(FileNotFoundError):
+        with translate_os_errors("read", name), suppress(FileNotFoundError):
             return _chunks_of((self.root / name).open("rb", buffering=0), name)
         return None
 
     def exists(self, name: str) -> bool:
-        with _translate_os_errors("look for", name):
+        with translate_os_errors("look for", name):
             return (self.root / name).is_file()
 
     def list_names(self, folder: str) -> list[str]:
@@ -223,7 +163,7 @@ class LocalStorage:
         waiting = [os.fspath(self.root / folder)]
         while waiting:
             with (
-                _translate_os_errors("list", folder),
+                translate_os_errors("list", folder),
                 suppress(FileNotFoundError, NotADirectoryError),
                 os.scandir(waiting.pop()) as entries,
             ):
@@ -234,14 +174,14 @@ class LocalStorage:
                         yield entry.path[start:]
 
     def delete(self, name: str) -> None:
-        with _translate_os_errors("delete", name):
+        with translate_os_errors("delete", name):
             (self.root / name).unlink(missing_ok=True)
 
     def tells_case_apart(self) -> bool:
         """Probe each time, since a folder may be moved; a no is remembered in the folder."""
         if self.exists(CASE_IGNORED):
             return False
-        with _translate_os_errors("make", "two names that differ by case"):
+        with translate_os_errors("make", "two names that differ by case"):
             try:
                 tells = tells_case_apart(self._temporary)
             except OSError as error:
@@ -253,6 +193,7 @@ class LocalStorage:
         return tells
 
     def scratch_near(self) -> Path | None:
+        self._folder  # noqa: B018 - opened now, it notices what fails of files that are written there
         return self._temporary
 
 

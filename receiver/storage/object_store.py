@@ -23,6 +23,7 @@ from receiver.storage.errors import (
     Platform,
     bucket_error,
     is_missing_bucket,
+    name_together,
     platform_of,
     unusable_error,
 )
@@ -57,8 +58,17 @@ def _retries(most: int, patience_s: float) -> "RetryConfig":
     return {"max_retries": most, "retry_timeout": timedelta(seconds=patience_s), "backoff": BACKOFF}
 
 
-def _together(objects: Sequence[tuple[str, object]]) -> str:
-    return f"{objects[0][0]} and {len(objects) - 1} more" if objects else ""
+class UploadLot:
+    """Objects that have their names as soon as they are durable."""
+
+    def __init__(self, put: Callable[[], None]) -> None:
+        self.flush = put
+
+    def name(self) -> None:
+        """They have them."""
+
+    def discard(self) -> None:
+        """A put that failed has left nothing."""
 
 
 class ObjectStorage:
@@ -120,7 +130,10 @@ class ObjectStorage:
         )
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        self._put(objects, self._pace, _together(objects))
+        self._put(objects, self._pace, name_together([name for name, _ in objects]))
+
+    def start_many(self, objects: Sequence[tuple[str, bytes]]) -> "UploadLot":
+        return UploadLot(lambda: self.put_many(objects))
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
         small = [
@@ -128,7 +141,7 @@ class ObjectStorage:
             for each in objects
             if each[1].is_file() and each[1].stat().st_size <= SMALL_FILE_BYTES
         ]
-        what = _together(objects)
+        what = name_together([name for name, _ in objects])
         self._put(small, self._pace, what)
         self._put([each for each in objects if each not in small], self._file_pace, what)
 

@@ -5,11 +5,27 @@ from pathlib import Path
 from typing import Protocol
 
 
+class Lot(Protocol):
+    """Objects on their way: `flush`, then `name`. Both can raise StorageError."""
+
+    def flush(self) -> None:
+        """Wait until the bytes are durable. It may run in another thread."""
+
+    def name(self) -> None:
+        """Returns when the objects are durable under their names."""
+
+    def discard(self) -> None:
+        """Give up what has no name yet; call it unless `name` has returned."""
+
+
 class Storage(Protocol):
     """Objects that are whole or not there. Every call can raise StorageError."""
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
         """Write whole objects, replacing what was there; returns when all are durable."""
+
+    def start_many(self, objects: Sequence[tuple[str, bytes]]) -> Lot:
+        """The same in steps, so that the next objects are made while these become durable."""
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
         """Write whole objects from local files, which may be moved; returns when durable."""

@@ -22,7 +22,10 @@ from tests.system_calls import Call, Run, calls_below, folder_in_memory, run_alo
 from workers.process import process_batch
 
 BATCH = "batches/faulty"
-ROWS = (answer("en-one"), answer("de-two"), failure("en-three", 8), answer("en-four"))
+ROWS = (  # enough answers to be flushed together
+    failure("en-one", 8),
+    *(answer(f"{group}-{number}") for group in ("en", "de") for number in range(3)),
+)
 CODES = (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EROFS, errno.EMFILE)
 TEMPLATES = {
     "per_key": {},

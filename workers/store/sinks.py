@@ -1,14 +1,14 @@
 """Gathers the lines of a batch on their way to the storage, in bounded memory and few files."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Protocol
 
-from receiver.storage import Storage
+from receiver.storage import Lot, Storage
 
-OBJECT_BATCH_SIZE = 1024
+OBJECT_BATCH_SIZE = 4096
 OBJECT_BATCH_BYTES = 8 * 1024 * 1024  # twice: one batch is written while the next one gathers
 GROUP_BUFFER_BYTES = 96 * 1024  # from 128 KiB on, malloc maps fresh pages for every join
 ALL_BUFFERS_BYTES = 32 * 1024 * 1024
@@ -33,14 +33,15 @@ class Sink(Protocol):
 
 
 class ObjectSink:
-    """One output per line: many are written together, while the next ones gather."""
+    """One output per line: a lot of them becomes durable while the next ones gather."""
 
     def __init__(self, storage: Storage, check: Callable[[], None]) -> None:
         self._storage, self._check = storage, check
         self._waiting: list[tuple[str, bytes]] = []
         self._waiting_bytes = 0
-        self._writer = ThreadPoolExecutor(1, "outputs")
-        self._under_way: Future[None] | None = None
+        self._flusher = ThreadPoolExecutor(1, "outputs")
+        self._lots = deque[Lot]()  # of two, the first is being flushed
+        self._flushing: Future[None] | None = None
         self.objects = self.size_bytes = 0
 
     def write(self, name: str, line: bytes) -> int:
@@ -51,35 +52,38 @@ class ObjectSink:
         return 0
 
     def _send(self) -> None:
-        is_large = self._waiting_bytes >= 2 * OBJECT_BATCH_BYTES
-        batch = self._take()
-        if is_large:  # of a long line: no second one beside it in memory
-            self._storage.put_many(batch)
-        else:
-            self._under_way = self._writer.submit(self._storage.put_many, batch)
-
-    def _take(self) -> list[tuple[str, bytes]]:
-        """What has gathered, once all earlier outputs are durable."""
-        self._wait()
-        self._check()
-        taken = self._waiting
-        self.objects += len(taken)
+        """Start with what has gathered, and end what was started before."""
+        lot = self._storage.start_many(self._waiting)
+        self._lots.append(lot)
+        self.objects += len(self._waiting)
         self.size_bytes += self._waiting_bytes
+        is_large = self._waiting_bytes >= 2 * OBJECT_BATCH_BYTES
         self._waiting, self._waiting_bytes = [], 0
-        return taken
 
-    def _wait(self) -> None:
-        if self._under_way is not None:
-            self._under_way.result()
-            self._under_way = None
+        self._finish()
+        self._flushing = self._flusher.submit(lot.flush)
+        if is_large:  # of a long line: no second one beside it in memory
+            self._finish()
+
+    def _finish(self) -> None:
+        """Wait for the lot that is under way, if any."""
+        if self._flushing is not None:
+            self._flushing.result()
+        self._check()
+        if self._flushing is not None:
+            self._lots[0].name()
+            self._lots.popleft()
+            self._flushing = None
 
     def close(self) -> None:
         if self._waiting:
-            self._storage.put_many(self._take())
-        self._wait()
+            self._send()
+        self._finish()
 
     def stop(self) -> None:
-        self._writer.shutdown()
+        self._flusher.shutdown()
+        for lot in self._lots:
+            lot.discard()
 
 
 class _Group:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.outputs.outcomes import ERROR_FILE
+from receiver.storage import Lot
 from workers.store.index_rows import IndexRow, StoredRow
 from workers.verification.findings import Discrepancy, VerifyReport
 
@@ -79,10 +80,23 @@ class RowChecks:
         return ""
 
 
+class NullLot:
+    """What becomes of a `NullStorage`'s objects."""
+
+    def flush(self) -> None: ...
+
+    def name(self) -> None: ...
+
+    def discard(self) -> None: ...
+
+
 class NullStorage:
     """A storage that takes every object, and has none."""
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None: ...
+
+    def start_many(self, objects: Sequence[tuple[str, bytes]]) -> Lot:  # noqa: ARG002 - the protocol's
+        return NullLot()
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None: ...
 

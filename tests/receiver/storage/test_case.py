@@ -11,7 +11,8 @@ import pytest
 
 from receiver.errors import StorageError
 from receiver.storage.cleanup import LEFT_S, clear_leftovers
-from receiver.storage.local import CASE_IGNORED, TEMPORARY, LocalStorage
+from receiver.storage.local import CASE_IGNORED, LocalStorage
+from receiver.storage.local_lots import TEMPORARY
 from tests.case_ignored import folder_that_ignores_case, made_read_only
 from tests.system_calls import Call, require_strace, run_traced
 
@@ -69,8 +70,8 @@ def test_many_probe_at_once(tmp_path: Path, ignoring: Path) -> None:
 
 
 def test_folder_that_takes_no_probe_counts_as_ignoring(ignoring: Path) -> None:
-    storage = LocalStorage(ignoring / "outputs")
-    storage.put_many([("b1/one.json", b"1\n")])
+    LocalStorage(ignoring / "outputs").put_many([("b1/one.json", b"1\n")])
+    storage = LocalStorage(ignoring / "outputs")  # has written nothing, so the disk is not in use
     with made_read_only(ignoring):
         assert not storage.tells_case_apart()
         assert storage.list_names("") == ["b1/one.json"]

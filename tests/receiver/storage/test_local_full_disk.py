@@ -1,22 +1,20 @@
 """A disk that is full or read-only, and limits that are reached: writes stop midway."""
 
-import ctypes
 import errno
 import os
 import resource
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from receiver.errors import StorageError
-from receiver.storage.local import TEMPORARY, LocalStorage
+from receiver.storage.local import LocalStorage
+from receiver.storage.local_lots import TEMPORARY
+from tests.receiver.storage.mounting import NOT_PERMITTED, mount, require_mounts_of_its_own
 from tests.receiver.storage.writing import FEW, MANY, OLD, Write, put_few, put_many
 from tests.system_calls import run_alone
 
-CLONE_NEWNS = 0x20000
-NOT_PERMITTED = "no mounts of its own"
 MAX_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
@@ -51,15 +49,9 @@ def write_with_few_files(write: Write, root: Path) -> None:
     require_refusal(write, root, errno.EMFILE)
 
 
-def mount(*words: str) -> None:
-    subprocess.run(["mount", *words], check=True, capture_output=True)
-
-
 def write_to_a_small_disk(write: Write, root: Path) -> None:
     """The disk is mounted for this process alone, and gone with it."""
-    if ctypes.CDLL(None).unshare(CLONE_NEWNS):
-        raise PermissionError(NOT_PERMITTED)
-    mount("--make-rprivate", "/")
+    require_mounts_of_its_own()
     mount("-t", "tmpfs", "-o", "size=12k", "none", str(root))
     LocalStorage(root).put_many(list(OLD.items()))
     require_refusal(write, root, errno.ENOSPC)
