@@ -116,7 +116,7 @@ def _store(context: JobContext, name: str) -> Manifest:
     with open_scratch(context.settings, storage) as scratch:
         attempt = _begin_attempt(context, batch, scratch)
         if old is not None:
-            check_replacement(context, batch, attempt.batch_input, old)
+            check_replacement(context, batch, attempt.batch_input, old, scratch)
             set_aside(storage, attempt.batch.name, old, scratch)
         capitals = choose_capitals(old, tells_case_apart=storage.tells_case_apart())
         context = context.with_capitals(capitals)
@@ -164,7 +164,7 @@ def _begin_attempt(context: JobContext, batch: Batch, scratch: Path) -> Attempt:
     )
     if batch_input is None and is_awaited(storage, batch):
         raise NotReadyError("the input is still on its way into the storage")
-    return Attempt(batch, ResultCounts(), batch_input, scratch)
+    return Attempt(batch, ResultCounts(scratch), batch_input, scratch)
 
 
 @contextmanager

@@ -42,6 +42,9 @@ BATCH = Batch(
 )
 
 
+NO_SCRATCH = Path("/dev/null/scratch")  # no folder: who writes to it fails
+
+
 def put_input(storage: Storage, lines: bytes) -> None:
     storage.put_many([(input_name("b1"), gzip.compress(lines, mtime=0))])
 
@@ -76,7 +79,7 @@ def store_chunks(  # noqa: PLR0913 - what a batch may differ in
     `environ` holds settings such as OUTPUT_FORMS.
     """
     digest = hashlib.sha256()
-    counts, batch = ResultCounts(), replace(BATCH, requests=requests, model=model)
+    batch = replace(BATCH, requests=requests, model=model)
     about: dict[str, Any] = {
         "display_name": batch.display_name,
         "model": model,
@@ -85,6 +88,7 @@ def store_chunks(  # noqa: PLR0913 - what a batch may differ in
     }
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
+        counts = ResultCounts(scratch)
         settings = read_settings({"GEMINI_API_KEY": "k", **environ}, template=template)
         batch_input = BatchInput.fetch(storage, "b1", scratch, lambda: None, settings.result_key)
         with (

@@ -1,6 +1,7 @@
 """What one reading of a batch's results came to, and what becomes of it when it is doubted."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from msgspec import UNSET, UnsetType
 
@@ -66,7 +67,7 @@ def confirm_reading(
 
 
 def check_replacement(
-    context: JobContext, batch: Batch, batch_input: BatchInput | None, old: bytes
+    context: JobContext, batch: Batch, batch_input: BatchInput | None, old: bytes, scratch: Path
 ) -> None:
     """Read the results of a stored batch once more, and write nothing.
 
@@ -74,7 +75,7 @@ def check_replacement(
     GeminiError when they may not.
     """
     results = open_source(context.gemini, batch, context.check)
-    survey = Survey(context.settings.result_key)
+    survey = Survey(scratch, context.settings.result_key)
     survey.run(results.chunks(), context.check)
     reading = summarise_reading(batch, batch_input, survey.counts, results, survey.line_counts)
     confirm_reading(context, reading, results.sha256, survey.size_bytes)
@@ -90,11 +91,11 @@ def check_replacement(
 
 
 class Survey:
-    """Reads one batch's results and writes nothing; counts as `Split` does."""
+    """Reads one batch's results and stores nothing; counts as `Split` does."""
 
-    def __init__(self, result_key: str = "") -> None:
+    def __init__(self, scratch: Path, result_key: str = "") -> None:
         self._parse = line_parser(result_key)
-        self.counts, self.line_counts = ResultCounts(), LineCounts()
+        self.counts, self.line_counts = ResultCounts(scratch), LineCounts()
         self._splitter = LineSplitter(oversize_sink=lambda _: None)
 
     @property

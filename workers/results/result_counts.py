@@ -12,20 +12,23 @@ Anybody can check these numbers in a manifest:
 Where the number of requests is unknown, `missing` and `balanced` are None.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from receiver.outputs.outcomes import Outcome
+from workers.results.key_set import (
+    KEPT_CHARACTERS,
+    KeyList,
+    KeySet,
+    digest_key,
+    key_token,
+    read_shares,
+)
 from workers.results.meter import Metered, UsageMeter
 from workers.results.rules import Result
 
 METER_BATCH_SIZE = 512
-# Memory per key, beside 34 MB for the set of a million: a text of up to 31 ASCII characters takes
-# 80 bytes, a digest of 15 bytes takes 48. Two of a million keys share 120 bits once in 10^24 cases.
-_KEPT_CHARACTERS = 31
-_DIGEST_BYTES = 15
 _OK, _MALFORMED, _DUPLICATE = Outcome.OK, Outcome.MALFORMED, Outcome.DUPLICATE
 
 
@@ -34,19 +37,27 @@ class Balance:
     """The requests of a batch compared with its results."""
 
     missing: int | None  # requests without a result
-    missing_keys: list[str] | None  # of the input, in no line; None when the input is not known
     balanced: bool | None
 
 
-class ResultCounts:
-    """Accumulates one pass over a source; takes about 100 bytes per distinct key."""
+@dataclass(frozen=True)
+class KeyComparison:
+    """The keys of the input of a batch compared with those of its results."""
 
-    def __init__(self) -> None:
+    missing: frozenset[str]  # tokens of the keys of the input that no line has
+    unexpected: int  # keys of lines that nobody asked for
+
+
+class ResultCounts:
+    """Accumulates one pass over a source; its memory does not grow with the number of keys."""
+
+    def __init__(self, scratch: Path) -> None:
+        """`scratch` is a folder. Methods raise OSError where its disk fails."""
         self.blank = 0
         self._ok = 0
         self._others = dict.fromkeys(Outcome, 0)
-        self._seen: set[str | bytes] = set()
-        self._spoiled: set[str | bytes] = set()
+        self._seen = KeySet(scratch)
+        self._spoiled = KeySet(scratch)  # keys of malformed lines
         self._meter = UsageMeter()
         self._waiting: list[Result] = []  # to be metered
 
@@ -58,13 +69,14 @@ class ResultCounts:
         outcome = result.outcome
         key = result.key
         if key is not None:
-            token = key if len(key) <= _KEPT_CHARACTERS and key.isascii() else _digest(key)
-            if token in self._seen:
+            token = key if len(key) <= KEPT_CHARACTERS and key.isascii() else digest_key(key)
+            if outcome is _MALFORMED:
+                if token in self._seen:
+                    outcome = _DUPLICATE
+                else:
+                    self._spoiled.add(token)
+            elif not self._seen.add(token):
                 outcome = _DUPLICATE
-            elif outcome is _MALFORMED:
-                self._spoiled.add(token)
-            else:
-                self._seen.add(token)
         if outcome is _OK:
             self._ok += 1
         else:
@@ -80,11 +92,6 @@ class ResultCounts:
     def add_blank(self, lines: int = 1) -> None:
         """Count lines of white space."""
         self.blank += lines
-
-    def seen(self, key: str) -> bool:
-        """Whether any line had this key."""
-        token = key_token(key)
-        return token in self._seen or token in self._spoiled
 
     def answered(self, key: str) -> bool:
         """Whether a line that could be read had this key."""
@@ -116,39 +123,27 @@ class ResultCounts:
         self._meter.add(self._waiting)
         self._waiting.clear()
 
-    def balance(self, requests: int | None, input_keys: Iterable[str] | None = None) -> Balance:
-        """Compare with the number of requests, and with the keys of the input where it is known.
+    def compare(self, asked: KeyList) -> KeyComparison:
+        """Compare with the keys of the input.
 
         Results without a readable key answer requests, too, but nobody can say which: so there may
-        be more `missing_keys` than `missing`, by the number of unkeyed and broken lines. They keep
-        the input's order, each once.
+        be more missing keys than `Balance.missing`, by the number of unkeyed and broken lines.
         """
-        missing = None if requests is None else max(0, requests - self._distinct())
-        missing_keys, unexpected = (None, 0) if input_keys is None else self._compare(input_keys)
-        if missing is None:
-            return Balance(None, missing_keys, None)
-        surplus = self._others[_DUPLICATE] or unexpected or requests != self._distinct() + missing
-        return Balance(missing, missing_keys, not surplus)
+        missing, unexpected = set[str](), 0
+        for wanted, seen, spoiled in read_shares(asked, self._seen, self._spoiled):
+            found = seen | spoiled
+            missing |= wanted - found
+            unexpected += len(found - wanted)
+        return KeyComparison(frozenset(missing), unexpected)
 
-    def _compare(self, input_keys: Iterable[str]) -> tuple[list[str], int]:
-        """The keys of the input that no line has, and how many keys nobody asked for."""
-        unexpected = self._seen | self._spoiled
-        missing: dict[str, None] = {}
-        for key in input_keys:
-            token = key_token(key)
-            unexpected.discard(token)
-            if token not in self._seen and token not in self._spoiled:
-                missing[key] = None
-        return list(missing), len(unexpected)
+    def balance(self, requests: int | None, compared: KeyComparison | None = None) -> Balance:
+        """Compare with the number of requests, and with the keys of the input where it is known."""
+        if requests is None:
+            return Balance(None, None)
+        missing = max(0, requests - self._distinct())
+        unexpected = 0 if compared is None else compared.unexpected
+        surplus = self._others[_DUPLICATE] or unexpected or requests != self._distinct() + missing
+        return Balance(missing, not surplus)
 
     def _distinct(self) -> int:
         return self.lines - self.blank - self._others[_DUPLICATE]
-
-
-def key_token(key: str) -> str | bytes:
-    """What represents a key in memory: itself where that is small, else a digest."""
-    return key if len(key) <= _KEPT_CHARACTERS and key.isascii() else _digest(key)
-
-
-def _digest(key: str) -> bytes:
-    return blake2b(key.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).digest()

@@ -27,7 +27,7 @@ from receiver.outputs.prices import Prices
 from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import Storage
 from workers.results.cost import price_batch
-from workers.results.result_counts import Balance, ResultCounts
+from workers.results.result_counts import Balance, KeyComparison, ResultCounts
 from workers.results.rules import RULES
 from workers.store.batch_input import BatchInput
 
@@ -98,8 +98,9 @@ def build_manifest(
     inputs: ManifestInputs,
 ) -> Manifest:
     """The manifest of a batch whose lines are all in `counts`."""
-    template = inputs.template
-    requests, balance = _balance_requests(batch, source, counts, inputs.batch_input)
+    template, batch_input = inputs.template, inputs.batch_input
+    compared = None if batch_input is None else batch_input.compare(counts)
+    requests, balance = _balance_requests(batch, source, counts, batch_input, compared)
     ended, missing = batch.ended or batch.created, balance.missing
     cost = price_batch(inputs.prices, batch.model, ended, counts.metered(), missing)
     return Manifest(
@@ -111,12 +112,12 @@ def build_manifest(
         created=batch.created,
         ended=batch.ended,
         source=source,
-        input=inputs.batch_input.record if inputs.batch_input else None,
+        input=batch_input.record if batch_input else None,
         requests=requests,
         outcomes=counts.outcomes(),
         unmatched=UNSET if written.unmatched is None else written.unmatched,
         missing=missing,
-        missing_keys=balance.missing_keys or [],
+        missing_keys=batch_input.missing_keys(compared) if batch_input and compared else [],
         balanced=balance.balanced,
         usage=counts.usage(),
         cost=cost if isinstance(cost, Cost) else "unknown",
@@ -138,21 +139,20 @@ def build_manifest(
 
 
 def _balance_requests(
-    batch: Batch, source: Source, counts: ResultCounts, batch_input: BatchInput | None
+    batch: Batch,
+    source: Source,
+    counts: ResultCounts,
+    batch_input: BatchInput | None,
+    compared: KeyComparison | None,
 ) -> tuple[int | None, Balance]:
     """How many requests there were, and how the results compare with them.
 
     Gemini's count holds; the input's stands in for it. Where they differ nothing is balanced, nor
     where there were requests and no line of the source could be read.
     """
-    if batch_input is None:
-        requests, differs = batch.requests, False
-        balance = counts.balance(requests)
-    else:
-        in_input = batch_input.record.requests
-        requests = in_input if batch.requests is None else batch.requests
-        differs = in_input != requests
-        balance = counts.balance(requests, batch_input.keys())
+    in_input = batch.requests if batch_input is None else batch_input.record.requests
+    requests = in_input if batch.requests is None else batch.requests
+    balance, differs = counts.balance(requests, compared), in_input != requests
 
     is_unread = requests and source.kind != "none" and not _holds_results(counts, source)
     return requests, replace(balance, balanced=False) if differs or is_unread else balance

@@ -18,7 +18,7 @@ from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ANSWERED, Outcome
 from receiver.storage import Storage
 from receiver.submissions.records import read_resubmitted
-from workers.results.result_counts import key_token
+from workers.results.key_set import key_token
 from workers.store.batch_input import BatchInput
 from workers.store.index_rows import StoredRow
 from workers.store.manifest import load_manifest
@@ -199,7 +199,7 @@ def _requests_of(manifest: Manifest) -> int | None:
 
 
 def _read_first(
-    storage: Storage, manifest: Manifest, view: MergedView, tokens: set[str | bytes] | None
+    storage: Storage, manifest: Manifest, view: MergedView, tokens: set[str] | None
 ) -> tuple[dict[str, ResentRequest], int, Counter[str]]:
     """The first batch's own lines: requests by key, the number of other answers, keyless lines.
 

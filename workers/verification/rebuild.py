@@ -50,7 +50,7 @@ class Rebuild:
         self._scratch.mkdir()
         self._forms = FormRebuild(manifest, naming, options.response_schema, scratch, report)
         self._name = manifest_name(manifest.batch)
-        self._counts = ResultCounts()
+        self._counts = ResultCounts(self._scratch)
 
     def run(self, source: SourceFile | None, rows: Iterator[StoredRow]) -> None:
         """Compare everything; `source` is None for a batch without results."""

@@ -24,7 +24,7 @@ def main(source: str, folder: str, template: str, key_pattern: str = "") -> None
     storage, scratch = LocalStorage(Path(folder)), Path(folder) / ".tmp" / "scratch"
     scratch.mkdir()
     namer = Template.parse(template, key_pattern or None).bind(BATCH_ID)
-    account = ResultCounts()
+    account = ResultCounts(scratch)
     with Split(BATCH_ID, storage, namer, account, lambda: None, scratch) as split:
         split.run(chunks_of(source))
         written = split.store()

@@ -72,6 +72,11 @@ def _requests(lines: Iterable[int]) -> bytes:
     return b"".join(b'{"key":"g%d-%d","request":{"contents":[]}}\n' % (n % 100, n) for n in lines)
 
 
+def _requests_of_many() -> bytes:
+    keys = ((n * 7919 % 1_000, n) for n in range(39_500, 0, -1))
+    return b"".join(b'{"key":"g%d-%d","request":{"contents":[]}}\n' % key for key in keys)
+
+
 CASES: dict[str, Case] = {
     "text": _case(_text),
     "text, in one piece": Case(lambda: [_text()]),
@@ -104,6 +109,8 @@ CASES: dict[str, Case] = {
     "values of all kinds, one object a key": _case(hostile.wrapped_values, PER_KEY),
     "usages of all kinds": _case(hostile.usages),
     "repeated keys": _case(hostile.repeated_keys),
+    "many keys in many groups": _case(hostile.many_keys, requests=40_000),
+    "many keys, their input known": _case(hostile.many_keys, ALL, input=_requests_of_many()),
     "every line twice": _case(lambda: _small("text") * 2, requests=400),
     "blank runs": _case(lambda: hostile.blank_runs(_text())),
     "only blank lines": _case(lambda: b"\n" * 300_000),

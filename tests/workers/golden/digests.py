@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
@@ -72,8 +73,9 @@ def store_case(case: Case, folder: Path) -> dict[str, Any]:
 
 def _survey(case: Case) -> list[Any]:
     """What a reading that writes nothing counts."""
-    survey = Survey(case.settings.get("RESULT_KEY", ""))
-    survey.run(case.chunks(), lambda: None)
+    with tempfile.TemporaryDirectory() as scratch:
+        survey = Survey(Path(scratch), case.settings.get("RESULT_KEY", ""))
+        survey.run(case.chunks(), lambda: None)
     counts = survey.counts
     return [
         survey.size_bytes,

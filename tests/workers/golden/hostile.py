@@ -118,6 +118,22 @@ def repeated_keys() -> bytes:
     return b"\n".join([*lines, b""])
 
 
+def many_keys() -> bytes:
+    """Tens of thousands of keys, some of which come again far away, are failures or malformed."""
+    dice, lines = Random(1), []
+    for line in range(40_000):
+        number = dice.choices((line, dice.randint(0, 40_000)), (20, 1))[0]
+        key = f"g{number * 7919 % 1_000}-{number}{dice.choices(('', 'x' * 40), (20, 1))[0]}"
+        kind = dice.choices(("answer", "failure", "malformed"), (40, 1, 1))[0]
+        if kind == "answer":
+            lines.append(ANSWER % (b"t" * dice.randint(1, 60), key.encode()))
+        elif kind == "failure":
+            lines.append(nasty.failure(key, 8))
+        else:
+            lines.append(b'{"key":"%s","response":1}' % key.encode())
+    return b"\n".join([*lines, b""])
+
+
 def usages() -> bytes:
     """Priced lines: long prompts and short ones, cached ones, tools, thoughts and all modalities."""
     dice, lines = Random(1), []

@@ -28,7 +28,7 @@ def split(root: Path, chunks: Iterable[bytes], template: Template = PER_KEY) -> 
     """Split into `root`/outputs. Gives the books."""
     scratch = root / "scratch"
     scratch.mkdir()
-    counts = ResultCounts()
+    counts = ResultCounts(scratch)
     storage = LocalStorage(root / "outputs")
     with Split("b1", storage, template.bind("b1"), counts, lambda: None, scratch) as one:
         one.run(chunks)
@@ -147,7 +147,7 @@ def test_lost_lease_stops_before_the_next_write(tmp_path: Path) -> None:
     scratch.mkdir()
     with (
         pytest.raises(LeaseLostError),
-        Split("b1", storage, PER_KEY.bind("b1"), ResultCounts(), lost, scratch) as one,
+        Split("b1", storage, PER_KEY.bind("b1"), ResultCounts(scratch), lost, scratch) as one,
     ):
         one.run([b"\n".join(answer(str(number)) for number in range(2000))])
     assert storage.list_names("") == []

@@ -11,7 +11,7 @@ from receiver.outputs.outcomes import Outcome
 from receiver.outputs.prices import LONG_PROMPT_TOKENS, default_prices, parse_prices
 from receiver.storage import LocalStorage
 from tests import nasty
-from tests.workers.storing import store
+from tests.workers.storing import NO_SCRATCH, store
 from workers.results.cost import price_batch
 from workers.results.result_counts import ResultCounts
 from workers.results.rules import Result
@@ -31,7 +31,7 @@ def used(prompt: int = 0, candidates: int = 0, **more: Any) -> Usage:
 
 
 def price(model: str, *usages: Usage | None, moment: str | None = DAY) -> Cost | Priced:
-    counts = ResultCounts()
+    counts = ResultCounts(NO_SCRATCH)
     for number, usage in enumerate(usages):
         counts.add(Result(str(number), Outcome.OK, usage=usage))
     return price_batch(default_prices(), model, moment, counts.metered(), 0)
@@ -149,7 +149,7 @@ def test_batch_without_a_day_is_unknown(moment: str | None) -> None:
 
 @given(st.lists(st.tuples(*[st.integers(0, 2**31 - 1)] * 3), min_size=1, max_size=5))
 def test_sum_is_exact(usages: list[tuple[int, int, int]]) -> None:
-    counts = ResultCounts()
+    counts = ResultCounts(NO_SCRATCH)
     for number, (prompt, candidates, thoughts) in enumerate(usages):
         usage = used(prompt, candidates, thoughts=thoughts)
         counts.add(Result(str(number), Outcome.OK, usage=usage))

@@ -7,6 +7,7 @@ import pytest
 
 from receiver.outputs.manifest import Cost, Priced
 from receiver.outputs.prices import parse_prices
+from tests.workers.storing import NO_SCRATCH
 from workers.results.cost import price_batch
 from workers.results.parser import parse_result
 from workers.results.result_counts import ResultCounts
@@ -58,7 +59,7 @@ def counts(
 
 
 def counted(*lines: bytes) -> ResultCounts:
-    counts = ResultCounts()
+    counts = ResultCounts(NO_SCRATCH)
     for one in lines:
         counts.add(parse_result(one, valid_utf8=False))
     return counts

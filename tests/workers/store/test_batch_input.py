@@ -8,11 +8,14 @@ import pytest
 
 from receiver.errors import LeaseLostError, StorageError
 from receiver.outputs.manifest import Source, encode_manifest, read_manifest
+from receiver.outputs.outcomes import Outcome
 from receiver.outputs.paths import input_name, manifest_name
-from receiver.storage import LocalStorage
+from receiver.storage import LocalStorage, Storage
 from tests import nasty
 from tests.workers.storing import BATCH, PER_KEY, PRICES, put_input, store
-from workers.results.result_counts import ResultCounts
+from workers.results.key_set import RECENT_KEYS
+from workers.results.result_counts import Balance, KeyComparison, ResultCounts
+from workers.results.rules import Result
 from workers.store.batch_input import BatchInput, read_key
 from workers.store.manifest import ManifestInputs, Written, build_manifest
 
@@ -71,6 +74,68 @@ def test_missing_requests_are_named(storage: LocalStorage) -> None:
     stored = storage.read(manifest_name("b1"))
     assert stored is not None
     assert read_manifest(stored) == manifest
+
+
+def compared(
+    storage: Storage, scratch: Path, results: list[Result], asked: list[str]
+) -> tuple[ResultCounts, KeyComparison, list[str]]:
+    """The results counted, compared with the requests that were asked for, and missing keys."""
+    put_input(storage, b"\n".join(request(key) for key in asked))
+    batch_input = BatchInput.fetch(storage, "b1", scratch, lambda: None)
+    assert batch_input is not None
+    assert batch_input.record.requests == len(asked)
+    counts = ResultCounts(scratch)
+    for result in results:
+        counts.add(result)
+    comparison = batch_input.compare(counts)
+    return counts, comparison, batch_input.missing_keys(comparison)
+
+
+def ok(*keys: str) -> list[Result]:
+    return [Result(key, Outcome.OK) for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("results", "asked", "expected", "missing_keys"),
+    [
+        (ok("a", "b"), ["a", "b"], Balance(0, balanced=True), []),
+        (ok("b"), ["c", "b", "a"], Balance(2, balanced=True), ["c", "a"]),
+        (ok("a", "x"), ["a", "b"], Balance(0, balanced=False), ["b"]),
+        ([*ok("a"), Result(None, Outcome.UNKEYED)], ["a", "b"], Balance(0, balanced=True), ["b"]),
+        ([*ok("a"), Result("b", Outcome.MALFORMED)], ["a", "b"], Balance(0, balanced=True), []),
+        (ok("a"), ["a", "b", "b"], Balance(2, balanced=True), ["b"]),
+        (ok("l" * 50), ["l" * 50, "m" * 50], Balance(1, balanced=True), ["m" * 50]),
+    ],
+)
+def test_missing_keys_are_named(  # noqa: PLR0913, PLR0917 - one case
+    storage: LocalStorage,
+    tmp_path: Path,
+    results: list[Result],
+    asked: list[str],
+    expected: Balance,
+    missing_keys: list[str],
+) -> None:
+    counts, comparison, missing = compared(storage, tmp_path, results, asked)
+    assert counts.balance(len(asked), comparison) == expected
+    assert missing == missing_keys
+
+
+def test_missing_keys_need_no_request_count(storage: LocalStorage, tmp_path: Path) -> None:
+    counts, comparison, missing = compared(storage, tmp_path, ok("a"), ["a", "b"])
+    assert counts.balance(None, comparison) == Balance(None, None)
+    assert missing == ["b"]
+
+
+def test_keys_beyond_memory_are_compared(storage: LocalStorage, tmp_path: Path) -> None:
+    """Of results, of malformed lines and of the input there are more than fit into memory."""
+    keys = [f"{number}" for number in range(3 * RECENT_KEYS)]
+    broken = [Result(f"broken-{key}", Outcome.MALFORMED) for key in keys]
+    results = [*ok(*reversed(keys[RECENT_KEYS:]), "x", "y"), *broken]
+    asked = [*keys, *(f"broken-{key}" for key in keys), "lost", *keys[-9:]]
+    counts, comparison, missing = compared(storage, tmp_path, results, asked)
+    assert missing == [*keys[:RECENT_KEYS], "lost"]
+    assert comparison.unexpected == 2
+    assert counts.balance(len(asked), comparison).balanced is False
 
 
 def test_input_counts_where_gemini_does_not(storage: LocalStorage) -> None:
@@ -171,7 +236,7 @@ def test_failed_batch_names_all_requests(storage: LocalStorage, tmp_path: Path) 
     manifest = build_manifest(
         batch,
         Source("none"),
-        ResultCounts(),
+        ResultCounts(tmp_path),
         Written(),
         ManifestInputs(PER_KEY, PRICES, batch_input),
     )
