@@ -196,7 +196,7 @@ def set_up_logs(level: str, form: str) -> None:
     # What no line shows is not looked up: see "Optimization" in the HOWTO of Python's logging.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if not is_traced():  # OpenTelemetry passes it on
-        logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
+        logging._srcfile = None  # noqa: SLF001 - likewise
     handler = _Handler()
     handler.setFormatter(_choose_format(form))
     logging.basicConfig(

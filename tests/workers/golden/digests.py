@@ -4,7 +4,6 @@ import gzip
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from receiver.storage import LocalStorage
 from tests.workers.golden.corpus import Case
 from tests.workers.storing import put_input, store_chunks
 from workers.job.readings import Survey
+from workers.results.doubts import LineCounts
 
 RECORDED = Path(__file__).with_name("digests.json")
 HEX_DIGITS = 16
@@ -56,6 +56,9 @@ RECORDS = {  # by the start of the object's name, without the batch's folder
 }
 
 
+DOUBTS = ("strays", "bare_errors", "ends_malformed", "is_unterminated")
+
+
 def store_case(case: Case, folder: Path) -> dict[str, Any]:
     """Store a case in a folder. Returns what is compared of its manifest and its counts."""
     storage = LocalStorage(folder)
@@ -68,7 +71,11 @@ def store_case(case: Case, folder: Path) -> dict[str, Any]:
     index = (folder / "b1" / "_index.jsonl.gz").read_bytes()
     assert manifest["index"]["sha256"] == sha256(index).hexdigest()
     told = {kind: [manifest.get(name) for name in names] for kind, names in MANIFEST.items()}
-    return told | {"doubts": asdict(stored.line_counts), "survey": _survey(case)}
+    return told | {"doubts": _doubts(stored.line_counts), "survey": _survey(case)}
+
+
+def _doubts(counts: LineCounts) -> dict[str, Any]:
+    return {name: getattr(counts, name) for name in DOUBTS}
 
 
 def _survey(case: Case) -> list[Any]:
@@ -83,7 +90,7 @@ def _survey(case: Case) -> list[Any]:
         counts.blank,
         counts.outcomes(),
         counts.usage(),
-        asdict(survey.line_counts),
+        _doubts(survey.line_counts),
     ]
 
 

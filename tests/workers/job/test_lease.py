@@ -151,14 +151,14 @@ class LosingConnection(redis.Connection):
     left = 0
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - the signature of the real one
-        super().send_packed_command(command, check_health)
+        super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
         self._is_script = b"EVALSHA" in b"".join(command)[:20]
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         answer = super().read_response(*args, **kwargs)
         if self._is_script and LosingConnection.left:
             LosingConnection.left -= 1
-            self.disconnect()
+            self.disconnect()  # type: ignore[no-untyped-call]
             raise redis.TimeoutError("the answer was lost")
         return answer
 

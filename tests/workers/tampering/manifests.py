@@ -215,7 +215,7 @@ MANIFEST_TAMPERINGS = (
         "an index of forms changed",
         "forms",
         FORMS,
-        lambda s: s.edit("b1/_forms.jsonl.gz", lambda d: d[:8] + b"\0" + d[9:]),
+        lambda s: s.edit("b1/_forms.jsonl.gz", lambda d: d[:8] + bytes([d[8] ^ 2]) + d[9:]),
         "its sha256",
     ),
     Tampering(

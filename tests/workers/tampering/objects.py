@@ -130,7 +130,7 @@ OBJECT_TAMPERINGS = (
         "the index packed anew",
         "plain",
         BYTES,
-        lambda s: s.edit(INDEX, lambda d: d[:8] + b"\0" + d[9:]),
+        lambda s: s.edit(INDEX, lambda d: d[:8] + bytes([d[8] ^ 2]) + d[9:]),
         "sha256",
     ),
     Tampering("the index deleted", "plain", BYTES, lambda s: s.delete(INDEX), "it is not there"),
