@@ -37,6 +37,9 @@ CORES = len(os.sched_getaffinity(0))
 
 class Goal(Protocol):
     @property
+    def subject(self) -> Subject: ...
+
+    @property
     def label(self) -> str: ...
 
     @property
