@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measures the result path and the intake of deliveries beside their peers."""
+"""`python -m tests.bench`: measures the result path and the intake beside their peers."""
 
 import re
 import tempfile
@@ -11,6 +11,8 @@ from tests.bench import footprint, latency, memory, scaling, starting, storing
 from tests.bench.generator import KINDS, Results, cached_results
 from tests.bench.goals import BY_KEY_GOALS, Goal, result_goals
 from tests.bench.ingest import measure as ingest
+from tests.bench.peers import measure as peers
+from tests.bench.peers.subjects import PEERS
 from tests.bench.rounds import run_rounds, runnable
 from tests.bench.stage import Stage, open_stage
 from tests.bench.subjects import BY_KEY_SUBJECTS, SUBJECTS, Subject
@@ -22,6 +24,7 @@ WARM_UP_BYTES = 20 * 10**6
 QUICK_BY_KEY_BYTES = 2 * 10**6
 JUDGED_BYTES = 10**8
 JUDGED_OBJECTS = 10_000
+PEER_NAMES = tuple(peer.subject.name for peer in PEERS)
 NAMES = tuple(subject.name for subject in SUBJECTS)
 
 
@@ -46,7 +49,7 @@ data_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(tempfile.gettempdir()) / "gemini-batch-receiver-bench",
     show_default=True,
-    help="Folder of generated files, kept from run to run; outputs lie in it while they are measured.",
+    help="Folder of generated files, kept from run to run; outputs lie in it meanwhile.",
 )
 size_option = click.option(
     "--size", type=Size(), default="2GB", show_default=True, help="Size of the result file."
@@ -58,7 +61,10 @@ runs_option = click.option(
 
 @click.group()
 def main() -> None:
-    """Measure beside peers. Ratios of one run are to be trusted; absolute figures drift with the machine."""
+    """Measure beside peers.
+
+    Ratios of one run are to be trusted; absolute figures drift with the machine.
+    """
 
 
 @main.command()
@@ -121,7 +127,7 @@ def compare(  # noqa: PLR0913 - what a comparison is made of
 @runs_option
 @data_option
 @click.option("--quick", is_flag=True, help="2 MB once: shows that all of it works.")
-def by_key(size: int, runs: int, data: Path, quick: bool) -> None:  # noqa: FBT001 - one parameter for each option
+def by_key(size: int, runs: int, data: Path, quick: bool) -> None:  # noqa: FBT001 - an option
     """Our worker with one object per key in a local folder, and a script that proves nothing."""
     size, runs = (QUICK_BY_KEY_BYTES, 1) if quick else (size, runs)
     with open_stage(data) as stage:
@@ -136,6 +142,19 @@ def by_key(size: int, runs: int, data: Path, quick: bool) -> None:  # noqa: FBT0
             goals=BY_KEY_GOALS,
             judged=file.lines >= JUDGED_OBJECTS,
         )
+
+
+@main.command(name="peers")
+@click.option("--size", type=Size(), default="20MB", show_default=True, help="Of the result file.")
+@runs_option
+@data_option
+@click.option("--only", type=click.Choice(PEER_NAMES), multiple=True, help="This one; repeatable.")
+def peers_command(size: int, runs: int, data: Path, only: tuple[str, ...]) -> None:
+    """Other tools that take a batch's results, installed from PyPI, beside ours."""
+    with open_stage(data) as stage:
+        file = cached_results(data, "structured", size)
+        for table in peers.measure(stage, peers.choose(only), file, runs, say):
+            click.echo(f"{table}\n")
 
 
 @main.command(name="memory")
@@ -164,7 +183,7 @@ def scaling_command(size: int, runs: int, data: Path) -> None:
 @runs_option
 @click.option("--seconds", default=5, show_default=True, help="Length of one run.")
 @click.option("--quick", is_flag=True, help="A second each: shows that all of it works.")
-def ingest_command(runs: int, seconds: int, quick: bool) -> None:  # noqa: FBT001 - one parameter for each option
+def ingest_command(runs: int, seconds: int, quick: bool) -> None:  # noqa: FBT001 - an option
     """Our web process and its peers, taking deliveries from 32 connections."""
     seconds, runs = (1, 1) if quick else (seconds, runs)
     for table in ingest.measure(seconds, runs, say):
@@ -177,7 +196,13 @@ def ingest_command(runs: int, seconds: int, quick: bool) -> None:  # noqa: FBT00
 @click.option("--runs", default=1, show_default=True, help="Rounds; medians are shown.")
 @click.option("--objects", default=20_000, show_default=True, help="Of one line each.")
 @click.option("--quick", is_flag=True, help="2,000 objects and 20 MB: shows that all of it works.")
-def storage_command(size: int, data: Path, runs: int, objects: int, quick: bool) -> None:  # noqa: FBT001 - one parameter for each option
+def storage_command(
+    size: int,
+    data: Path,
+    runs: int,
+    objects: int,
+    quick: bool,  # noqa: FBT001
+) -> None:
     """Our worker and boto3, on an object storage that takes 30 ms for every answer."""
     size, objects = (QUICK_BYTES, 2_000) if quick else (size, objects)
     with open_stage(data) as stage:
@@ -205,7 +230,7 @@ def start_command(runs: int) -> None:
 @main.command(name="footprint")
 @click.option("--count", default=1000, show_default=True, help="Small batches.")
 def footprint_command(count: int) -> None:
-    """What a small batch costs in Redis and in our processes: memory, commands, connections, processor time."""
+    """What a small batch costs in Redis and in our processes."""
     for table in footprint.measure(count, say):
         click.echo(table)
 

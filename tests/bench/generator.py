@@ -1,4 +1,4 @@
-"""Result files of any size for the bench: the same seed gives the same bytes, at the speed of the disk."""
+"""Result files of any size for the bench: the same seed gives the same bytes."""
 
 import json
 import random

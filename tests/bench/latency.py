@@ -1,4 +1,4 @@
-"""From a delivery to its output: how long it takes when nothing else happens, and how it grows with what waits."""
+"""From a delivery to its output: when nothing else happens, and how it grows with what waits."""
 
 import tempfile
 import time

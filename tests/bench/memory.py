@@ -1,4 +1,4 @@
-"""Peak memory: the same for ten times the file, and bounded for what makes maps and open files grow."""
+"""Peak memory: the same for ten times the file, and bounded for many keys and groups."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

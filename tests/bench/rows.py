@@ -1,4 +1,4 @@
-"""What result lines of each kind look like: pools of rows, made once, into which a file's keys are set.
+"""Result lines of each kind: pools of rows, made once, into which a file's keys are set.
 
 The shapes are those of the Batch API's result files: the answer first, the key last.
 """
@@ -87,6 +87,17 @@ def _texts(generator: random.Random, count: int = 400, characters: int = 2200) -
         rows.append(
             _answer(_candidates([{"text": text, "thoughtSignature": signature}], generator))
         )
+    return rows
+
+
+def _structured(generator: random.Random, count: int = 200, characters: int = 2000) -> list[Row]:
+    """Answers that are JSON themselves, as a response schema makes them."""
+    words, rows = [*_words(generator, 3000), *_BEYOND_ASCII * 5], []
+    for _ in range(count):
+        summary = " ".join(generator.choices(words, k=characters // 6))[:characters]
+        answer = {"label": generator.choice(["positive", "negative"]), "summary": summary}
+        text = json.dumps(answer, ensure_ascii=False)
+        rows.append(_answer(_candidates([{"text": text}], generator)))
     return rows
 
 
@@ -196,6 +207,7 @@ def _broken_lines() -> list[Row]:
 
 POOLS: dict[str, Callable[[random.Random], list[Row]]] = {
     "text": _texts,
+    "structured": _structured,
     "embeddings": _embeddings,
     "images": _images,
     "mixed": _mixed,

@@ -1,4 +1,4 @@
-"""The world that the subjects run in: a source of results on loopback, a Valkey, and folders that are always fresh."""
+"""Where the subjects run: a source of results on loopback, a Valkey, and fresh folders."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ class Stage:
         return folder
 
     def clear(self, folder: Path) -> None:
-        """Remove what a run left and wait until the disk is quiet, so that no run pays for the one before."""
+        """Remove what a run left, and flush the disk, so that no run pays for the one before."""
         shutil.rmtree(folder)
         os.sync()
 
@@ -51,6 +51,10 @@ class Stage:
         answer = CLIENT.get(f"{self.gemini_url}/v1beta/{batch}", headers=HEADERS).raise_for_status()
         name: str = answer.json()["metadata"]["output"]["responsesFile"]
         return name
+
+    def download_url(self, batch: str) -> str:
+        """Of the file that holds a batch's results."""
+        return f"{self.gemini_url}/v1beta/{self.result_file(batch)}:download?alt=media"
 
     def settings(self, outputs: Path, template: str) -> dict[str, str]:
         """What our worker runs with."""

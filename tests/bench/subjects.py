@@ -1,4 +1,4 @@
-"""Everything that is measured: how each is started on a result file, and how its work is checked."""
+"""All that is measured: how each is started on a result file, and how its work is checked."""
 
 import importlib.util
 import json
@@ -63,7 +63,7 @@ def without_zeros(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _worker(template: str) -> Prepare:
-    """The real thing: `worker --burst` claims the batch, downloads, splits, stores and commits it."""
+    """`worker --burst`, which claims the batch, downloads, splits, stores and commits it."""
 
     def prepare(stage: Stage, results: Results, folder: Path) -> Start:
         batch = stage.serve(results)
@@ -101,7 +101,7 @@ def _curl(after: str = "true") -> Prepare:
     """`after` is a command on the file."""
 
     def prepare(stage: Stage, results: Results, folder: Path) -> Start:
-        url = f"{stage.gemini_url}/v1beta/{stage.result_file(stage.serve(results))}:download?alt=media"
+        url = stage.download_url(stage.serve(results))
         target = folder / "results.jsonl"
 
         def check(_: str) -> None:

@@ -9,7 +9,7 @@ from tests.bench.subjects import Subject
 
 
 def draw(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as they must be; the first one flush left, the others flush right, the last one left again."""
+    """Columns as wide as they must be; the first and the last flush left, the others right."""
     table = [list(header), *map(list, rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     lines = []

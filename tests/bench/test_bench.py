@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.__main__ import main
 from tests.bench.figures import ROOT, Figures, RunFailedError, run_measured
 from tests.bench.generator import KINDS, cached_results, write_results
 from tests.bench.goals import BY_KEY_GOALS, Bound, Goal, Ratio, lines_per_s, result_goals, verdict
 from tests.bench.ingest.subjects import SUBJECTS as INGEST_SUBJECTS
+from tests.bench.peers.subjects import STEADYBATCH
 from tests.bench.rounds import run_once
 from tests.bench.stage import Stage, open_stage
 from tests.bench.starting import STARTS
@@ -33,6 +35,11 @@ BURNER = "import time\nwhile time.process_time() < 0.3: pass"
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with open_stage(tmp_path_factory.mktemp("stage")) as stage:
         yield stage
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "tests" / "README.md").read_text()
+    assert [name for name in main.commands if f"\n| `{name}` | " not in readme] == []
 
 
 def test_quick_bench_runs_all_subjects(tmp_path: Path) -> None:
@@ -88,6 +95,19 @@ def test_quick_storage_bench_runs(tmp_path: Path) -> None:
         done.stdout + done.stderr
     )
     assert "24 MB in 100 objects" in rest
+
+
+@pytest.mark.timeout(600)
+def test_peer_runs_from_its_own_wheel(tmp_path: Path) -> None:
+    """Or it is said why not; the bench fails where it did not take the one result."""
+    argv = [sys.executable, "-m", "tests.bench", "peers", "--data", str(tmp_path), "--runs", "1"]
+    argv += ["--size", "1KB", "--only", OURS_BY_KEY.name, "--only", STEADYBATCH.name]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=590, check=False)
+    assert done.returncode == 0, done.stderr
+    table, _, words = done.stdout.partition("  unproven: ")
+    assert OURS_BY_KEY.label in table
+    skipped = f"{STEADYBATCH.label}\n  did not run: pip: " in words
+    assert (STEADYBATCH.label in table) != skipped, done.stdout
 
 
 def test_memory_of_a_small_file_is_shown(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What this machine allows: the lines of a local file, each opened, written and closed under a number."""
+"""What this machine allows: each line of a local file, opened, written and closed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A script as a user would write it: the SDK downloads, `json.loads` finds the key, a file each, one sync."""
+"""A script as a user would write it: download, `json.loads` for the key, a file each, one sync."""
 
 import json
 import os
@@ -15,7 +15,8 @@ def main(url: str, name: str, destination: str, folder: str) -> None:
     with Path(destination).open("rb") as file:
         for line in file:
             key = json.loads(line)["key"]
-            with open(f"{folder}/{key}.json", "wb") as output:  # noqa: PTH123 - pathlib would cost it 10 us a file
+            # pathlib would cost it 10 us per file
+            with open(f"{folder}/{key}.json", "wb") as output:  # noqa: PTH123
                 output.write(line)
             objects += 1
     os.sync()

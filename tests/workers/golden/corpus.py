@@ -82,6 +82,7 @@ CASES: dict[str, Case] = {
     "text, in one piece": Case(lambda: [_text()]),
     "text, one object a key": _case(lambda: _small("text"), PER_KEY),
     "text, one object a key in folders": _case(lambda: _small("text", 200), PER_KEY_IN_GROUPS),
+    "structured": _case(lambda: generated("structured", 1_000_000)),
     "embeddings": _case(lambda: generated("embeddings", 1_500_000)),
     "images": _case(lambda: generated("images", 5_000_000)),
     "images, one object a key": _case(lambda: generated("images", 5_000_000), PER_KEY),

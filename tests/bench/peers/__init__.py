@@ -1,0 +1,1 @@
+"""Other tools that take a batch's results, by their own wheels, beside ours."""
