@@ -106,5 +106,7 @@ def count_edits(one: str, other: str, limit: int) -> int:
             if i > 1 and j > 1 and left == other[j - 2] and one[i - 2] == right:
                 edits = min(edits, earlier[j - 2] + 1)
             row.append(edits)
+        if min(row) > limit and min(before) >= limit:  # a swap continues the row before
+            return limit + 1
 
     return min(row[-1], limit + 1)

@@ -12,6 +12,7 @@ from tests.bench.generator import KINDS, cached_results, write_results
 from tests.bench.goals import BY_KEY_GOALS, Bound, Goal, Ratio, lines_per_s, result_goals, verdict
 from tests.bench.ingest.subjects import SUBJECTS as INGEST_SUBJECTS
 from tests.bench.peers.subjects import STEADYBATCH
+from tests.bench.peers.wheels import WheelMissingError, install
 from tests.bench.rounds import run_once
 from tests.bench.stage import Stage, open_stage
 from tests.bench.starting import STARTS
@@ -108,6 +109,14 @@ def test_peer_runs_from_its_own_wheel(tmp_path: Path) -> None:
     assert OURS_BY_KEY.label in table
     skipped = f"{STEADYBATCH.label}\n  did not run: pip: " in words
     assert (STEADYBATCH.label in table) != skipped, done.stdout
+
+
+def test_peer_without_a_wheel_says_why(tmp_path: Path) -> None:
+    with pytest.raises(WheelMissingError, match=r"it needs Python 3\.90, which is not on the PATH"):
+        install(tmp_path, [], (3, 90))
+    for _ in range(2):  # what failed is not taken for installed
+        with pytest.raises(WheelMissingError, match=r"pip: ERROR: No matching distribution"):
+            install(tmp_path, ["--no-index steadybatch"], (3, 11))
 
 
 def test_memory_of_a_small_file_is_shown(tmp_path: Path) -> None:

@@ -146,8 +146,8 @@ PEERS = (
         LITELLM,
         "downloads to memory, pairs each result with its request, usage and price of each, to"
         " files of 16 MiB that are not flushed",
-        "missing and repeated keys, lines that are no JSON, bytes of the source, what is on the"
-        " disk after a crash",
+        "missing and repeated keys, lines that are no JSON but for a warning, bytes of the source,"
+        " what is on the disk after a crash",
     ),
     Peer(
         BATCHATA,

@@ -55,4 +55,5 @@ def _run(argv: Sequence[str]) -> None:
     except subprocess.TimeoutExpired:
         raise WheelMissingError(f"its installation took over {INSTALL_TIMEOUT_S} s") from None
     if done.returncode:
-        raise WheelMissingError(f"pip: {done.stderr.strip().splitlines()[-1]}")
+        words = done.stderr.strip() or f"it ended with {done.returncode}"
+        raise WheelMissingError(f"pip: {words.splitlines()[-1]}")
