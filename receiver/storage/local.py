@@ -86,32 +86,29 @@ class LocalStorage:
         with translate_os_errors("open", str(self.root)):
             return OpenFolder(self.root)
 
+    def start_lot(self) -> LocalLot:
+        return LocalLot(self._folder)
+
+    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
+        with self._stored_lot() as lot:
+            for name, data in objects:
+                lot.add(name, data)
+
+    def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
+        with self._stored_lot() as lot:
+            lot.take(objects)
+
     @contextmanager
-    def _lot(self) -> Iterator[LocalLot]:
-        """A failure leaves no temporary file behind."""
-        lot = LocalLot(self._folder)
+    def _stored_lot(self) -> Iterator[LocalLot]:
+        """Its objects are durable in the end; a failure leaves no temporary file behind."""
+        lot = self.start_lot()
         try:
             yield lot
+            lot.flush()
+            lot.name()
         except BaseException:
             lot.discard()
             raise
-
-    def start_many(self, objects: Sequence[tuple[str, bytes]]) -> LocalLot:
-        with self._lot() as lot:
-            lot.write(objects)
-        return lot
-
-    def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        with self._lot() as lot:
-            lot.write(objects)
-            lot.flush()
-            lot.name()
-
-    def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
-        with self._lot() as lot:
-            lot.take(objects)
-            lot.flush()
-            lot.name()
 
     def create(self, name: str, data: bytes) -> None:
         target, folder = self.root / name, name.rpartition("/")[0]

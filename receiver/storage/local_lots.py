@@ -70,10 +70,6 @@ class OpenFolder:
         with suppress(AttributeError):  # it could not be opened
             os.close(self.descriptor)
 
-    def takes_together(self, count: int) -> bool:
-        """Whether so many files are best flushed together."""
-        return self._syncfs is not None and count > FEW
-
     def flush_together(self, count: int) -> bool:
         """Flush so many files; False if they must be flushed one by one. Raises OSError."""
         return self._syncfs is not None and count > FEW and self._syncfs()
@@ -100,15 +96,13 @@ class OpenFolder:
                     self.flush(folder)
         self._durable = folders | above
 
-    def write(self, name: str, data: bytes, *, flush: bool) -> None:
+    def write(self, name: str, data: bytes) -> None:
         """Make a file. Raises OSError."""
         file = os.open(name, NEW_FILE, 0o666, dir_fd=self.descriptor)
         try:
             written = os.write(file, data)
             while written < len(data):
                 written += os.write(file, memoryview(data)[written:])
-            if flush:
-                os.fsync(file)
         finally:
             os.close(file)
 
@@ -151,24 +145,14 @@ class LocalLot:
         self._prefix = f"{TEMPORARY}/{secrets.token_hex(8)}-"
         self._temporaries: list[str] = []  # ours
         self._unnamed: list[tuple[str, str]] = []  # a file and its object
-        self._is_flushed = False
 
-    def write(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        """Write objects to temporary files. Raises StorageError, as the others do."""
-        self._temporaries = [f"{self._prefix}{number}" for number in range(len(objects))]
-        files = list(zip(self._temporaries, objects, strict=True))
-        self._unnamed = [(path, name) for path, (name, _) in files]
-        self._is_flushed = not self._folder.takes_together(len(files))
-        if self._is_flushed:
-            _overlap(lambda file: self._write([file], flush=True), files)
-        else:
-            self._write(files, flush=False)
-
-    def _write(self, files: Sequence[tuple[str, tuple[str, bytes]]], *, flush: bool) -> None:
-        write, name = self._folder.write, ""
+    def add(self, name: str, data: bytes) -> None:
+        """Write an object to a temporary file. Raises StorageError, as the others do."""
+        path = f"{self._prefix}{len(self._temporaries)}"
+        self._temporaries.append(path)
+        self._unnamed.append((path, name))
         try:
-            for path, (name, data) in files:  # noqa: B007 - the error tells the name
-                write(path, data, flush=flush)
+            self._folder.write(path, data)
         except OSError as error:
             raise disk_error("write", name, error) from error
 
@@ -190,8 +174,6 @@ class LocalLot:
 
     def flush(self) -> None:
         """Wait until all bytes are on the disk: other threads may run meanwhile."""
-        if self._is_flushed:
-            return
         with translate_os_errors("write", name_together([name for _, name in self._unnamed])):
             are_flushed = self._folder.flush_together(len(self._unnamed))
         if not are_flushed:

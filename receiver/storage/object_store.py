@@ -61,8 +61,15 @@ def _retries(most: int, patience_s: float) -> "RetryConfig":
 class UploadLot:
     """Objects that have their names as soon as they are durable."""
 
-    def __init__(self, put: Callable[[], None]) -> None:
-        self.flush = put
+    def __init__(self, storage: "ObjectStorage") -> None:
+        self._storage = storage
+        self._objects: list[tuple[str, bytes]] = []
+
+    def add(self, name: str, data: bytes) -> None:
+        self._objects.append((name, data))
+
+    def flush(self) -> None:
+        self._storage.put_many(self._objects)
 
     def name(self) -> None:
         """They have them."""
@@ -132,8 +139,8 @@ class ObjectStorage:
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
         self._put(objects, self._pace, name_together([name for name, _ in objects]))
 
-    def start_many(self, objects: Sequence[tuple[str, bytes]]) -> "UploadLot":
-        return UploadLot(lambda: self.put_many(objects))
+    def start_lot(self) -> UploadLot:
+        return UploadLot(self)
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:
         small = [

@@ -6,16 +6,19 @@ from typing import Protocol
 
 
 class Lot(Protocol):
-    """Objects on their way: `flush`, then `name`. Both can raise StorageError."""
+    """Objects that go together: `add` them, `flush`, then `name`. These can raise StorageError."""
+
+    def add(self, name: str, data: bytes) -> None:
+        """Take a whole object, which may replace what was there."""
 
     def flush(self) -> None:
-        """Wait until the bytes are durable. It may run in another thread."""
+        """Returns when the bytes are durable. It may run in another thread."""
 
     def name(self) -> None:
         """Returns when the objects are durable under their names."""
 
     def discard(self) -> None:
-        """Give up what has no name yet; call it unless `name` has returned."""
+        """Give up what has no name yet."""
 
 
 class Storage(Protocol):
@@ -24,7 +27,7 @@ class Storage(Protocol):
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None:
         """Write whole objects, replacing what was there; returns when all are durable."""
 
-    def start_many(self, objects: Sequence[tuple[str, bytes]]) -> Lot:
+    def start_lot(self) -> Lot:
         """The same in steps, so that the next objects are made while these become durable."""
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None:

@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Protocol
 
-from receiver.storage import Lot, Storage
+from receiver.storage import Storage
 
-OBJECT_BATCH_SIZE = 4096
+OBJECT_BATCH_SIZE = 2048
 OBJECT_BATCH_BYTES = 8 * 1024 * 1024  # twice: one batch is written while the next one gathers
 GROUP_BUFFER_BYTES = 96 * 1024  # from 128 KiB on, malloc maps fresh pages for every join
 ALL_BUFFERS_BYTES = 32 * 1024 * 1024
@@ -37,46 +37,44 @@ class ObjectSink:
 
     def __init__(self, storage: Storage, check: Callable[[], None]) -> None:
         self._storage, self._check = storage, check
-        self._waiting: list[tuple[str, bytes]] = []
-        self._waiting_bytes = 0
+        self._lots = deque([storage.start_lot()])  # of two, the first is being flushed
+        self._lot_objects = self._lot_bytes = 0  # of the last
         self._flusher = ThreadPoolExecutor(1, "outputs")
-        self._lots = deque[Lot]()  # of two, the first is being flushed
         self._flushing: Future[None] | None = None
         self.objects = self.size_bytes = 0
 
     def write(self, name: str, line: bytes) -> int:
-        self._waiting.append((name, line + b"\n"))
-        self._waiting_bytes += len(line) + 1
-        if self._waiting_bytes >= OBJECT_BATCH_BYTES or len(self._waiting) >= OBJECT_BATCH_SIZE:
+        self._lots[-1].add(name, line + b"\n")
+        self._lot_objects += 1
+        self._lot_bytes += len(line) + 1
+        if self._lot_bytes >= OBJECT_BATCH_BYTES or self._lot_objects >= OBJECT_BATCH_SIZE:
             self._send()
         return 0
 
     def _send(self) -> None:
-        """Start with what has gathered, and end what was started before."""
-        lot = self._storage.start_many(self._waiting)
-        self._lots.append(lot)
-        self.objects += len(self._waiting)
-        self.size_bytes += self._waiting_bytes
-        is_large = self._waiting_bytes >= 2 * OBJECT_BATCH_BYTES
-        self._waiting, self._waiting_bytes = [], 0
-
+        """Flush what has gathered, once the lot before is stored."""
         self._finish()
-        self._flushing = self._flusher.submit(lot.flush)
+        self._check()
+        self._flushing = self._flusher.submit(self._lots[-1].flush)
+        self._lots.append(self._storage.start_lot())
+        is_large = self._lot_bytes >= 2 * OBJECT_BATCH_BYTES
+        self.objects += self._lot_objects
+        self.size_bytes += self._lot_bytes
+        self._lot_objects = self._lot_bytes = 0
         if is_large:  # of a long line: no second one beside it in memory
             self._finish()
 
     def _finish(self) -> None:
-        """Wait for the lot that is under way, if any."""
+        """Wait for the lot that is being flushed, and name its objects."""
         if self._flushing is not None:
             self._flushing.result()
-        self._check()
-        if self._flushing is not None:
+            self._flushing = None
+            self._check()
             self._lots[0].name()
             self._lots.popleft()
-            self._flushing = None
 
     def close(self) -> None:
-        if self._waiting:
+        if self._lot_objects:
             self._send()
         self._finish()
 

@@ -81,7 +81,9 @@ class RowChecks:
 
 
 class NullLot:
-    """What becomes of a `NullStorage`'s objects."""
+    """Takes every object, and keeps none."""
+
+    def add(self, name: str, data: bytes) -> None: ...
 
     def flush(self) -> None: ...
 
@@ -95,7 +97,7 @@ class NullStorage:
 
     def put_many(self, objects: Sequence[tuple[str, bytes]]) -> None: ...
 
-    def start_many(self, objects: Sequence[tuple[str, bytes]]) -> Lot:  # noqa: ARG002 - the protocol's
+    def start_lot(self) -> Lot:
         return NullLot()
 
     def put_files(self, objects: Sequence[tuple[str, Path]]) -> None: ...

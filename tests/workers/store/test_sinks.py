@@ -1,8 +1,10 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from receiver.errors import LeaseLostError, StorageError
+from receiver.storage import LocalStorage
 from receiver.storage.object_store import ObjectStorage
 from tests.object_server.running import ObjectServer
 from tests.waiting import eventually
@@ -70,3 +72,42 @@ def test_lost_lease_stops_the_next_lot(object_server: ObjectServer) -> None:
 def test_long_line_is_not_held_twice(object_server: ObjectServer, sink: ObjectSink) -> None:
     sink.write("b/long.json", b"x" * 2 * OBJECT_BATCH_BYTES)
     assert object_server.seen()["objects"] == 1
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_objects_that_are_given_up_leave_no_file(tmp_path: Path) -> None:
+    sink = ObjectSink(LocalStorage(tmp_path), lambda: None)
+    write(sink, OBJECT_BATCH_SIZE)
+    sink.write("b/next.json", b"")
+    assert len(files_below(tmp_path)) == OBJECT_BATCH_SIZE + 1
+    sink.stop()
+    assert files_below(tmp_path) == []
+
+
+def test_name_that_is_taken_by_a_folder_leaves_no_file(tmp_path: Path) -> None:
+    """Objects that had their names before keep them."""
+    (tmp_path / "b/7.json").mkdir(parents=True)
+    sink = ObjectSink(LocalStorage(tmp_path), lambda: None)
+    write(sink, 10)
+    with pytest.raises(StorageError, match=r"did not write b/7\.json: Is a directory"):
+        sink.close()
+    sink.stop()
+    assert files_below(tmp_path) == [f"b/{number}.json" for number in range(7)]
+
+
+def test_lost_lease_gives_no_names(tmp_path: Path) -> None:
+    checks = iter([None])
+
+    def check() -> None:
+        if next(checks, LeaseLostError):
+            raise LeaseLostError("lost")
+
+    sink = ObjectSink(LocalStorage(tmp_path), check)
+    write(sink, 10)
+    with pytest.raises(LeaseLostError):
+        sink.close()
+    sink.stop()
+    assert files_below(tmp_path) == []
