@@ -1,4 +1,5 @@
 import asyncio
+import os
 import socket
 import ssl
 import subprocess
@@ -46,6 +47,26 @@ def test_the_command_line_of_httpx_is_not_loaded() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == []
+
+
+def test_certificates_of_the_environment_are_not_read(tmp_path: Path) -> None:
+    """A variable that somebody set for another program must not decide who may answer for Gemini."""
+    ours = make_certificates(tmp_path).ca_file
+    code = (
+        "from receiver.http import trusted_certificates as read; print(len(read().get_ca_certs()))"
+    )
+    counts = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"SSL_CERT_FILE": str(file)} if file else None,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for file in (None, ours)
+    ]
+    assert counts[0] == counts[1] != "1\n"
 
 
 @contextmanager
