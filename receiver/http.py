@@ -8,7 +8,7 @@ import functools
 import ssl
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 # httpx loads its own command line, and with it rich and pygments, wherever rich is installed: 3 MiB
@@ -18,10 +18,9 @@ sys.modules["httpx._main"] = None  # type: ignore[assignment]
 import httpcore  # noqa: E402
 import httpx  # noqa: E402 - after the line above
 
-__all__ = ["MAX_RETRY_AFTER_S", "httpx", "read_body", "retry_after_s", "trusted_certificates"]
+__all__ = ["MAX_RETRY_AFTER_S", "httpcore", "httpx", "retry_after_s", "trusted_certificates"]
 
 MAX_RETRY_AFTER_S = 3600.0
-BLOCK_BYTES = 64 * 1024  # malloc maps fresh pages for anything over 128 KiB
 
 
 @functools.cache
@@ -43,37 +42,3 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     except (ValueError, OverflowError):
         return None
     return min(max(left_s, 0.0), MAX_RETRY_AFTER_S)
-
-
-def read_body(response: httpx.Response) -> Iterator[bytes]:
-    """The body as it was sent, in blocks of at most 64 KiB, each as soon as it arrives.
-
-    A body of known length comes straight from the connection, which must be closed afterwards: the
-    parser copies every byte three times. Raises httpx.TransportError, also when the body ends
-    early; one without a length and without chunks ends early unnoticed.
-    """
-    blocks = response.iter_raw()
-    if "transfer-encoding" in response.headers or "content-length" not in response.headers:
-        yield from blocks
-        return
-
-    first = next(blocks, b"")  # with it comes all that was read together with the headers
-    if first:
-        yield first
-        yield from _read_rest(response, int(response.headers["content-length"]) - len(first))
-
-
-def _read_rest(response: httpx.Response, left_bytes: int) -> Iterator[bytes]:
-    connection = response.extensions["network_stream"]
-    timeout_s = response.request.extensions["timeout"]["read"]
-    while left_bytes:
-        try:
-            block = connection.read(min(left_bytes, BLOCK_BYTES), timeout_s)
-        except httpcore.TimeoutException as error:
-            raise httpx.ReadTimeout(str(error)) from error
-        except httpcore.NetworkError as error:
-            raise httpx.ReadError(str(error)) from error
-        if not block:
-            raise httpx.RemoteProtocolError(f"the body ended {left_bytes} bytes early")
-        left_bytes -= len(block)
-        yield block

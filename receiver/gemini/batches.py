@@ -24,8 +24,9 @@ from receiver.gemini.transport import (
     hide_key,
     read_file_error,
 )
-from receiver.http import httpx
+from receiver.http import httpcore, httpx
 
+BLOCK_BYTES = 64 * 1024  # malloc maps fresh pages for anything over 128 KiB
 DATE_ROUNDS_S = 0.5  # on average: the header is in whole seconds, rounded down
 
 
@@ -138,3 +139,37 @@ def require_batch_name(name: str) -> str:
     if not GEMINI_NAME.fullmatch(name):
         raise GeminiError(f"{name!r} is no batch name: expected batches/<id>")
     return name
+
+
+def read_body(response: httpx.Response) -> Iterator[bytes]:
+    """The body as it was sent, in blocks of at most 64 KiB, each as soon as it arrives.
+
+    A body of known length comes straight from the connection, which must be closed afterwards: the
+    parser copies every byte three times. Raises httpx.TransportError, also when the body ends
+    early; one without a length and without chunks ends early unnoticed.
+    """
+    blocks = response.iter_raw()
+    if "transfer-encoding" in response.headers or "content-length" not in response.headers:
+        yield from blocks
+        return
+
+    first = next(blocks, b"")  # with it comes all that was read together with the headers
+    if first:
+        yield first
+        yield from _read_rest(response, int(response.headers["content-length"]) - len(first))
+
+
+def _read_rest(response: httpx.Response, left_bytes: int) -> Iterator[bytes]:
+    connection = response.extensions["network_stream"]
+    timeout_s = response.request.extensions["timeout"]["read"]
+    while left_bytes:
+        try:
+            block = connection.read(min(left_bytes, BLOCK_BYTES), timeout_s)
+        except httpcore.TimeoutException as error:
+            raise httpx.ReadTimeout(str(error)) from error
+        except httpcore.NetworkError as error:
+            raise httpx.ReadError(str(error)) from error
+        if not block:
+            raise httpx.RemoteProtocolError(f"the body ended {left_bytes} bytes early")
+        left_bytes -= len(block)
+        yield block

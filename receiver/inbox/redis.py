@@ -105,8 +105,9 @@ def now_ms(client: "redis.Redis") -> int:
     return read_time_ms(client.time())
 
 
+@functools.cache
 def read_script(name: str) -> str:
-    """The text of one script, with what all of them share."""
+    """The text of one script, with what all of them share; a worker's children inherit it."""
     folder = resources.files("receiver.inbox") / "lua"
     return (folder / "prelude.lua").read_text() + (folder / f"{name}.lua").read_text()
 

@@ -131,6 +131,7 @@ def test_latency_of_few_deliveries_is_shown() -> None:
     argv = [sys.executable, "-m", "tests.bench", "latency", "--count", "2"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr
+    assert "delivery to download, idle: median ms" in done.stdout
     assert "delivery to output, idle: median ms" in done.stdout
 
 

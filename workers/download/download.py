@@ -28,10 +28,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from receiver.errors import DownloadError, GeminiError
-from receiver.gemini.batches import Gemini
+from receiver.gemini.batches import Gemini, read_body
 from receiver.gemini.operations import Batch
 from receiver.gemini.transport import MAX_REFUSAL_BYTES, RETRYABLE_STATUS, read_file_error
-from receiver.http import httpx, read_body
+from receiver.http import httpx
 from receiver.retry import jittered
 from workers.download.gunzip import gunzip
 from workers.download.resume_policy import (
