@@ -137,7 +137,7 @@ class Scripts:
             if answer[0] < SCAN_SIZE:
                 return
 
-    def run(self, name: str, *args: str | float) -> Any:
+    def run(self, name: str, *args: str | bytes | float) -> Any:
         """What the script gives. Raises InboxUnavailableError when Redis can't be asked."""
         with translate_redis_errors("answer" if name in READING else name.replace("_", " ")):
             return self._scripts[name](keys=self._keys, args=args)

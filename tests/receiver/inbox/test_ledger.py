@@ -1,13 +1,15 @@
 import time
+from typing import Any
 
 import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError, LeaseLostError
+from receiver.inbox.delivery_log import MAX_LOGGED
 from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease, Reopen
-from receiver.inbox.redis import BURIED, DELIVERIES, DUE, ENTRY, FENCE, METRICS, connect
+from receiver.inbox.redis import BURIED, DELIVERIES, DUE, ENTRY, FENCE, METRICS, connect, now_ms
 from tests.waiting import eventually
 
 BATCH = "batches/abc"
@@ -125,6 +127,42 @@ def test_one_step_accepts_many_arrivals(inbox: Inbox) -> None:
         Arrival(f"batches/{n % 3}", "batch.succeeded", "static", f"msg_{n}") for n in range(6)
     ]
     assert inbox.accept(arrivals) == [True, True, True, False, False, False]
+
+
+def test_one_step_accepts_thousands(inbox: Inbox, client: "redis.Redis") -> None:
+    """A replay may bring that many, and Lua passes no more than 8,000 arguments to a call."""
+    arrivals = [
+        Arrival(f"batches/{n}", "batch.succeeded", "static", f"msg_{n}") for n in range(9000)
+    ]
+    assert all(inbox.accept(arrivals))
+    assert client.zcard(DUE) == len(arrivals)
+    assert client.llen(DELIVERIES) == MAX_LOGGED
+
+
+def test_entry_of_the_version_before_is_read(inbox: Inbox, client: "redis.Redis") -> None:
+    """It had a field for everything, empty where there was nothing."""
+    before: dict[Any, Any] = {"state": "open", "event": "batch.succeeded", "door": "static"}
+    before |= {"metadata": "", "attempts": 0, "waits": 0, "accepted": 5, "first": 3, "changed": 5}
+    before |= {"rung_until": 0, "trace": "", "timeline": "5 accepted batch.succeeded static"}
+    client.hset(ENTRY + BATCH, mapping=before)
+    client.zadd(DUE, {BATCH: 5})
+
+    lease = claim(inbox)
+    assert (lease.first_ms, lease.metadata, lease.trace) == (3, {}, "")
+    inbox.bury(lease, "no such batch")
+    assert arrive(inbox, reopen="all")
+    assert claim(inbox).first_ms == 3
+
+
+def test_reopened_entry_keeps_when_it_was_first_accepted(
+    inbox: Inbox, client: "redis.Redis"
+) -> None:
+    arrive(inbox)
+    first = claim(inbox)
+    inbox.bury(first, "no such batch")
+    eventually(lambda: now_ms(client) > first.first_ms)
+    assert arrive(inbox, reopen="all")
+    assert claim(inbox).first_ms == first.first_ms
 
 
 def test_only_one_claim_wins(inbox: Inbox) -> None:
