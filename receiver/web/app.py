@@ -30,7 +30,6 @@ from receiver.web.health import Readiness, health, ready
 from receiver.web.metrics_endpoint import MetricsEndpoint, MetricsReader
 from receiver.web.webhook_endpoint import AppState, WebhookEndpoint
 
-MAX_BODY_BYTES = 1024 * 1024
 log = logging.getLogger(__name__)
 
 
@@ -102,12 +101,7 @@ def create_app(settings: Settings) -> Starlette:
             yield
 
     routes = [
-        Route(
-            project.path,
-            WebhookEndpoint(project, evidence[name]).post,
-            methods=["POST"],
-            max_body_size=MAX_BODY_BYTES,
-        )
+        Route(project.path, WebhookEndpoint(project, evidence[name]), methods=["POST"])
         for name, project in settings.projects.items()
     ]
     if settings.metrics_token:

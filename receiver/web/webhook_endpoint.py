@@ -10,9 +10,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 import redis
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from receiver.batch_names import BatchName
 from receiver.errors import (
@@ -39,6 +41,16 @@ from receiver.web.health import Readiness
 from receiver.web.metrics_endpoint import MetricsReader
 
 Result = Verdict | Literal["unavailable"]  # as the metrics count deliveries
+MAX_BODY_BYTES = 1024 * 1024
+READ_HEADERS = (b"content-", b"webhook-")  # what their names begin with
+NO_KEYS = KeySet()
+# Made once: no request leaves a trace in them.
+NOT_JSON = JSONResponse({"error": "expected application/json"}, status_code=415)
+ANSWERS: Mapping[Verdict, Response] = {
+    "accepted": JSONResponse({"status": "accepted"}, status_code=202),
+    "known": JSONResponse({"status": "known"}),
+    "ignored": JSONResponse({"status": "ignored"}),
+}
 METADATA_DROPPED = (
     "its user metadata is over 8 KiB or no clean JSON: {meta.<name>} of its outputs will be `!n`"
 )
@@ -113,24 +125,31 @@ class WebhookEndpoint:
         self._project, self._evidence = project, evidence
         self._about = {"project": project.name} if project.name else {}  # of every log line
 
-    async def post(self, request: Request) -> Response:
-        """2xx once the event is in the inbox."""
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            return JSONResponse({"error": "expected application/json"}, status_code=415)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """2xx once the event is in the inbox.
 
-        with log_fields(webhook_id=request.headers.get("webhook-id", ""), **self._about):
+        Plain ASGI, since the objects of a request cost as much as the rest of a delivery.
+        """
+        headers = Headers(raw=[one for one in scope["headers"] if one[0].startswith(READ_HEADERS)])
+        response = await self._answer(scope["app"].state.parts, headers, receive)
+        await response(scope, receive, send)
+
+    async def _answer(self, parts: AppState, headers: Headers, receive: Receive) -> Response:
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            return NOT_JSON
+
+        with log_fields(webhook_id=headers.get("webhook-id", ""), **self._about):
             try:
-                return await self._receive(request.app.state.parts, request)
+                return await self._receive(parts, headers, await _read_body(headers, receive))
             except HTTPException:
                 raise  # a body over the limit, which Starlette answers
             except Exception as error:  # noqa: BLE001 - the table logs it
-                return self._reject(error, request)
+                return self._reject(error, parts, headers)
 
-    async def _receive(self, parts: AppState, request: Request) -> Response:
+    async def _receive(self, parts: AppState, headers: Headers, body: bytes) -> Response:
         """Verify, parse and record one delivery. Raises one of REJECTIONS' errors."""
-        body = await request.body()
-        verified = await self._verify(parts, request, body)
+        verified = await self._verify(parts, headers, body)
         if verified.scheme is Scheme.STATIC:
             self._evidence.accepted()
 
@@ -153,7 +172,7 @@ class WebhookEndpoint:
         log.info("delivery.ignored", extra=about)
         parts.batcher.note(RejectedDelivery("ignored", self._name(verified), event.type))
         self._count(parts, verified.scheme, "ignored", "other")
-        return JSONResponse({"status": "ignored"})
+        return ANSWERS["ignored"]
 
     async def _record(
         self, parts: AppState, event: BatchEvent, verified: Verified, about: Mapping[str, str]
@@ -167,20 +186,20 @@ class WebhookEndpoint:
         log.info("delivery.recorded", extra={**about, "status": status})
         if event.user_metadata_dropped:
             log.warning("delivery.metadata_dropped", extra={**about, "cause": METADATA_DROPPED})
-        return JSONResponse({"status": status}, status_code=202 if accepted else 200)
+        return ANSWERS[status]
 
-    async def _verify(self, parts: AppState, request: Request, body: bytes) -> Verified:
+    async def _verify(self, parts: AppState, headers: Headers, body: bytes) -> Verified:
         """Verify without Gemini's key set, which a static webhook does not need, then with it."""
         secrets, audience = self._project.secrets, self._project.audience
 
         def verify(keys: KeySet) -> Verified:
             now = time.time()
             return signatures.verify(
-                request.headers, body, now=now, secrets=secrets, keys=keys, audience=audience
+                headers, body, now=now, secrets=secrets, keys=keys, audience=audience
             )
 
         with suppress(UnknownKeyError):
-            return verify(KeySet())
+            return verify(NO_KEYS)
         with suppress(UnknownKeyError):
             return verify(await parts.keys.get())
         return verify(await parts.keys.refresh())
@@ -207,11 +226,10 @@ class WebhookEndpoint:
         if event:
             parts.counters.add(definitions.EVENTS, self._project.label, event)
 
-    def _reject(self, error: Exception, request: Request) -> Response:
+    def _reject(self, error: Exception, parts: AppState, headers: Headers) -> Response:
         """Log, count and answer what REJECTIONS say of the error."""
         rejection = next(one for one in REJECTIONS if isinstance(error, one.errors))
-        parts: AppState = request.app.state.parts
-        scheme, cause = _claimed_scheme(request), str(error) or type(error).__name__
+        scheme, cause = _claimed_scheme(headers), str(error) or type(error).__name__
 
         is_crash = rejection.status == HTTPStatus.INTERNAL_SERVER_ERROR
         about = {"cause": cause, "scheme": scheme}
@@ -220,7 +238,7 @@ class WebhookEndpoint:
         if rejection.result:
             self._count(parts, scheme, rejection.result)
         if rejection.result and rejection.result != "unavailable":
-            name = name_delivery(self._project.name, "", request.headers.get("webhook-id", ""))
+            name = name_delivery(self._project.name, "", headers.get("webhook-id", ""))
             parts.batcher.note(RejectedDelivery(rejection.result, name, cause=cause))
         if rejection.result == "refused" and scheme == Scheme.STATIC:
             self._evidence.refused()
@@ -229,8 +247,24 @@ class WebhookEndpoint:
         return JSONResponse(answer, status_code=rejection.status, headers=rejection.headers)
 
 
-def _claimed_scheme(request: Request) -> str:
+async def _read_body(headers: Headers, receive: Receive) -> bytes:
+    """Raises ClientDisconnect, and HTTPException where it is over MAX_BODY_BYTES."""
+    declared_bytes, size_bytes = int(headers.get("content-length", "0")), 0
+    pieces, more = list[bytes](), True
+    while more and max(declared_bytes, size_bytes) <= MAX_BODY_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message["body"])
+        size_bytes += len(message["body"])
+        more = message["more_body"]
+    if max(declared_bytes, size_bytes) > MAX_BODY_BYTES:
+        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Content Too Large")
+    return b"".join(pieces)
+
+
+def _claimed_scheme(headers: Headers) -> str:
     """The scheme that the headers claim, unproven; empty for an unknown one."""
     with suppress(SignatureError):
-        return str(signatures.detect_scheme(request.headers))
+        return str(signatures.detect_scheme(headers))
     return ""

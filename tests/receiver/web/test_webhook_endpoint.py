@@ -6,7 +6,7 @@ import json
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -44,7 +44,9 @@ class Endpoints:
     trap: CallLog  # every URL of a forged delivery leads here
     started_s: float
 
-    def post(self, path: str, headers: Mapping[str, str], body: bytes) -> httpx.Response:
+    def post(
+        self, path: str, headers: Mapping[str, str], body: bytes | Iterable[bytes]
+    ) -> httpx.Response:
         return CLIENT.post(
             self.url + path, headers={"content-type": "application/json", **headers}, content=body
         )
@@ -289,6 +291,34 @@ def test_sender_that_hangs_up_is_logged(endpoints: Endpoints) -> None:
         connection.sendall(head.encode())
     line = endpoints.refusal(delivery_id)
     assert (line["event"], line["level"]) == ("delivery.aborted", "info")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ("Content-Type: text/plain\r\nContent-Length: 9\r\n", 415),
+        ("Content-Type: text/plain\r\nContent-Length: 99999999\r\n", 415),
+        ("Content-Type: Application/JSON; charset=utf-8\r\nContent-Length: 99999999\r\n", 413),
+    ],
+)
+def test_refusal_does_not_wait_for_the_body(endpoints: Endpoints, fields: str, status: int) -> None:
+    address = urlsplit(endpoints.url)
+    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: x\r\n{fields}Expect: 100-continue\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_body_in_pieces_is_limited(endpoints: Endpoints) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(17):
+            yield b" " * 65536
+
+    assert endpoints.post(WEBHOOK_PATH, {}, pieces()).status_code == 413
+    body = event("batches/pieces")
+    signed = static(DEFAULT_SECRETS[0], body)
+    answered = endpoints.post(WEBHOOK_PATH, signed, iter([body[:10], body[10:20], body[20:]]))
+    assert answered.status_code == 202
 
 
 def test_refusals_name_their_project(endpoints: Endpoints) -> None:
