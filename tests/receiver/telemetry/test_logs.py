@@ -235,5 +235,5 @@ def test_terminal_shows_words(quiet: dict[str, str], colour: bool) -> None:  # n
     os.close(follower)
     assert ("\x1b[33mwarning " in shown) is colour
     assert [
-        line for line in shown.splitlines() if line.lstrip("\x1b[2m")[:1] not in "0123456789 "
+        line for line in shown.splitlines() if line.removeprefix("\x1b[2m")[:1] not in "0123456789 "
     ] == []
