@@ -14,7 +14,7 @@ from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
 from receiver.settings.settings import Settings
-from receiver.telemetry.logs import log_uncaught_errors
+from receiver.telemetry.logs import flush_logs, log_uncaught_errors
 from receiver.telemetry.tracing import flush_spans
 from receiver.web.app import create_app
 from receiver.web.http_protocol import LimitedProtocol
@@ -58,7 +58,9 @@ class _Server(uvicorn.Server):
         log.info("server.stopping", extra={"connections": len(self.server_state.connections)})
         await super().shutdown(sockets)
         log.info("server.stopped")
-        flush_spans()  # uvicorn passes the signal on, which ends the process at once
+        # uvicorn passes the signal on, which ends the process at once.
+        flush_logs()
+        flush_spans()
 
 
 @command("serve", "", "--host 0.0.0.0 --port 8080")

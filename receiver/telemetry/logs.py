@@ -3,6 +3,8 @@
 A line is a JSON object for programs, or words for people. Nothing that a sender wrote begins one.
 """
 
+import asyncio
+import functools
 import json
 import logging
 import os
@@ -14,13 +16,16 @@ import warnings
 from types import TracebackType
 from typing import Any, TextIO
 
-from receiver.telemetry.tracing import current_fields, current_ids
+from receiver.telemetry.tracing import current_fields, current_ids, is_traced
 
 OURS = frozenset({"receiver", "workers"})
 # OpenTelemetry's names of what we log as trace_id and span_id.
 OPENTELEMETRY_FIELDS = {"otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName"}
 PLAIN_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
+HIDDEN_FIELDS = PLAIN_FIELDS | OPENTELEMETRY_FIELDS
+PLAIN_TYPES = (int, float, type(None))
 MAX_VALUE_CHARS = 2000
+PIPE_CHARS = 4096  # what a pipe takes as a whole, whichever processes write to it
 PLAIN_VALUE = re.compile(r'[^\s"=]+')
 # SGR codes of a terminal.
 COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}
@@ -30,11 +35,12 @@ log = logging.getLogger(__name__)
 
 
 def _value(value: object) -> object:
-    return (
-        value
-        if isinstance(value, int | float | bool) or value is None
-        else str(value)[:MAX_VALUE_CHARS]
-    )
+    return value if isinstance(value, PLAIN_TYPES) else str(value)[:MAX_VALUE_CHARS]
+
+
+@functools.lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def _describe(record: logging.LogRecord) -> dict[str, Any]:
@@ -49,22 +55,22 @@ def _describe(record: logging.LogRecord) -> dict[str, Any]:
     line: dict[str, Any] = (
         {"event": said} if library in OURS else {"event": f"{library}.logged", "message": said}
     )
-    hidden = PLAIN_FIELDS | OPENTELEMETRY_FIELDS
-    return line | {
-        name: _value(value) for name, value in vars(record).items() if name not in hidden
-    }
+    for name, value in vars(record).items():
+        if name not in HIDDEN_FIELDS:
+            line[name] = _value(value)
+    return line
 
 
 class JsonFormatter(logging.Formatter):
     """Formats a record as one line of ASCII JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line: dict[str, Any] = {
-            "time": f"{moment}.{int(record.msecs):03d}Z",
+        line = {
+            "time": f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
+            **_describe(record),
+            "logger": record.name,
         }
-        line |= _describe(record) | {"logger": record.name}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line)
@@ -123,10 +129,15 @@ def _show(value: object) -> str:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes to the current stderr: a progress bar on a terminal replaces it for a while."""
+    """Writes to the current stderr: a progress bar on a terminal replaces it for a while.
+
+    Within an event loop, lines below WARNING wait for the end of its turn: deliveries are recorded
+    together, and their lines are written together.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+        self._lines, self._chars = list[str](), 0
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
@@ -137,6 +148,39 @@ class _Handler(logging.StreamHandler[TextIO]):
         for name, value in (*current_fields().items(), *current_ids().items()):
             vars(record).setdefault(name, value)
         return super().filter(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record) + self.terminator
+            if self._chars + len(line) > PIPE_CHARS:
+                self.flush()
+            self._lines.append(line)
+            self._chars += len(line)
+            if record.levelno >= logging.WARNING or not self._flush_after_turn():
+                self.flush()
+        except Exception:  # noqa: BLE001 - as every handler: no work fails for want of a line
+            self.handleError(record)
+
+    def _flush_after_turn(self) -> bool:
+        """Whether an event loop will."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if len(self._lines) == 1:
+            loop.call_soon(self.flush)
+        return True
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        self.acquire()
+        try:
+            text, self._lines, self._chars = "".join(self._lines), [], 0
+            if text:
+                self.stream.write(text)
+            self.stream.flush()
+        finally:
+            self.release()
 
 
 def _choose_format(form: str) -> logging.Formatter:
@@ -149,6 +193,10 @@ def _choose_format(form: str) -> logging.Formatter:
 
 def set_up_logs(level: str, form: str) -> None:
     """Format all logs in one way: ours from `level` on, those of libraries from WARNING on."""
+    # What no line shows is not looked up: see "Optimization" in the HOWTO of Python's logging.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    if not is_traced():  # OpenTelemetry passes it on
+        logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
     handler = _Handler()
     handler.setFormatter(_choose_format(form))
     logging.basicConfig(
@@ -162,6 +210,12 @@ def set_up_logs(level: str, form: str) -> None:
     logging.getLogger("rq.worker").setLevel(logging.NOTSET)
     warnings.showwarning = _log_warning
     sys.excepthook = _log_crash
+
+
+def flush_logs() -> None:
+    """Write the lines that wait for the end of an event loop's turn, where there will be none."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def log_uncaught_errors() -> None:

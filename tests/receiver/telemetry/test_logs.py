@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import pty
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -237,3 +238,49 @@ def test_terminal_shows_words(quiet: dict[str, str], colour: bool) -> None:  # n
     assert [
         line for line in shown.splitlines() if line.removeprefix("\x1b[2m")[:1] not in "0123456789 "
     ] == []
+
+
+TURNS = """
+import asyncio, io, json, logging, sys, threading
+from receiver.telemetry.logs import flush_logs, set_up_logs
+
+class Recorder(io.StringIO):
+    writes = []
+    def write(self, text):
+        self.writes.append(text)
+
+set_up_logs("INFO", "json")
+sys.stderr, shown, log = Recorder(), sys.stderr, logging.getLogger("receiver")
+
+def seen():
+    found = [[json.loads(line)["event"] for line in text.splitlines()] for text in Recorder.writes]
+    Recorder.writes.clear()
+    return found
+
+async def main():
+    log.info("one"), log.info("two")
+    before = seen()
+    await asyncio.sleep(0)
+    together = seen()
+    log.info("one"), log.warning("at once"), log.info("three")
+    thread = threading.Thread(target=log.info, args=("of a thread",))
+    thread.start(), thread.join()
+    in_order = seen()
+    for _ in range(100):
+        log.info("long", extra={"text": "x" * 1000})
+    flush_logs()
+    longest = max(map(len, Recorder.writes))
+    print(json.dumps([before, together, in_order, longest, sum(map(len, seen()))]))
+
+asyncio.run(main())
+"""
+
+
+def test_lines_of_a_turn_are_written_together() -> None:
+    done = subprocess.run([sys.executable, "-c", TURNS], capture_output=True, text=True, check=True)
+    before, together, in_order, longest, lines = json.loads(done.stdout)
+    assert before == []
+    assert together == [["one", "two"]]
+    assert in_order == [["one", "at once"], ["three", "of a thread"]]
+    assert 2000 < longest <= select.PIPE_BUF
+    assert lines == 100
