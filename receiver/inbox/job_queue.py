@@ -64,9 +64,13 @@ class JobQueue:
         with translate_redis_errors("count the queue"):
             return MAX_WAITING - self._queue.connection.llen(self._queue.key)
 
+    def may_have_room(self) -> bool:
+        """Whether to ask; not for a moment after the queue was full."""
+        return time.monotonic() >= self._full_until
+
     def enqueue_if_room(self, batches: Sequence[str]) -> None:
         """Enqueue as many as there is room for; in a flood the sweeps enqueue the rest."""
-        if time.monotonic() < self._full_until:
+        if not self.may_have_room():
             return
         room = self.room()
         if room > 0:
