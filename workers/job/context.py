@@ -92,7 +92,8 @@ def open_scratch(settings: Settings, storage: Storage) -> Iterator[Path]:
 
 
 def _scratch_place(settings: Settings, storage: Storage) -> Path:
-    return Path(settings.scratch_dir or storage.scratch_near() or tempfile.gettempdir())
+    near = storage.scratch_near()  # asked also where SCRATCH_DIR may lie on the same disk
+    return Path(settings.scratch_dir or near or tempfile.gettempdir())
 
 
 def clear_old_scratch(settings: Settings, storage: Storage) -> None:
