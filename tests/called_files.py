@@ -15,7 +15,7 @@ from receiver.cli import main
 
 ROOT = f"{Path(__file__).parent.parent}/"
 OURS = (f"{ROOT}receiver/", f"{ROOT}workers/")
-POST = (f"{ROOT}receiver/web/webhook_endpoint.py", "post")
+POST = (f"{ROOT}receiver/web/webhook_endpoint.py", "__call__")
 JOB = (f"{ROOT}workers/process.py", "process_batch")
 
 
