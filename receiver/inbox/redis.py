@@ -42,8 +42,8 @@ SCAN_SIZE = 2000  # entries that Redis goes through in one go, a few millisecond
 REDIS_TIMEOUT_S = 2.0
 # Another connection may do better; the last one comes after a failover.
 CLOSING_ERRORS = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)
-# Of one client. The web process's intake has one more, and small plans allow 20 in all.
-MAX_CONNECTIONS = 5
+# Of one client. The web process's intake has two more, and small plans allow 20 in all.
+MAX_CONNECTIONS = 4
 
 
 def project_key(key: str, project: str) -> str:

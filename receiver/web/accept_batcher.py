@@ -1,14 +1,15 @@
 """Group commit: concurrent deliveries share one durable write to the inbox.
 
-A task commits all deliveries that arrived while it wrote the last group. A thread then enqueues a
-job for each accepted batch, and logs the rejected deliveries. The sweep enqueues whatever this one
-leaves out or fails to.
+Two tasks take turns: while Redis records the group of one, the other gathers the next. A thread
+then enqueues a job for each accepted batch, and logs the rejected deliveries. The sweep enqueues
+whatever this one leaves out or fails to.
 """
 
 import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -32,6 +33,8 @@ from receiver.inbox.redis import (
 )
 
 MAX_BATCH_SIZE = 512
+COMMITTERS = 2  # groups on their way to Redis at once, each over a connection of its own
+FULL_PAUSE_S = 0.25  # how long a full queue of jobs is taken to stay full
 STOP_TIMEOUT_S = 1.0  # short: the sweep repeats the jobs, and the delivery log may miss some
 log = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ log = logging.getLogger(__name__)
 class AsyncInbox:
     """Async twin of `Inbox.accept`: running that in a thread would cost a GIL switch per delivery.
 
-    It records arrivals over one connection, one call at a time. Use as an async context manager.
+    It opens a connection for each call at a time. Use as an async context manager.
     """
 
     def __init__(self, url: str) -> None:
@@ -96,19 +99,23 @@ class AcceptBatcher:
         self._is_stopping = False
         self._accepted: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
         self._enqueuer = threading.Thread(target=self._enqueue_all, name="enqueue", daemon=True)
-        self._committer: asyncio.Task[None] | None = None
+        self._full_until = 0.0
+        self._committers = list[asyncio.Task[None]]()
 
     def start(self) -> None:
         """From within the event loop."""
-        self._committer = asyncio.create_task(self._commit_all(), name="accept")
+        self._committers = [
+            asyncio.create_task(self._commit_all(), name=f"accept-{number}")
+            for number in range(COMMITTERS)
+        ]
         self._enqueuer.start()
 
     async def stop(self) -> None:
         """Commit and enqueue what has gathered, then end."""
         self._is_stopping = True
         self._arrived.set()
-        if self._committer is not None:
-            await asyncio.wait([self._committer], timeout=STOP_TIMEOUT_S)
+        if self._committers:
+            await asyncio.wait(self._committers, timeout=STOP_TIMEOUT_S)
         self._accepted.put(None)
         await asyncio.to_thread(self._enqueuer.join, STOP_TIMEOUT_S)
 
@@ -161,14 +168,15 @@ class AcceptBatcher:
                 answer.set_result(accepted)
             if accepted:
                 fresh.append(arrival.batch)
-        if fresh:
+        # Waking the thread takes the GIL from the loop.
+        if fresh and time.monotonic() >= self._full_until:
             self._accepted.put(fresh)
 
     def _enqueue_all(self) -> None:
         while (batches := self._next_accepted()) is not None:
             try:
-                if batches:
-                    self._jobs.enqueue_if_room(batches)
+                if batches and not self._jobs.enqueue_if_room(batches):
+                    self._full_until = time.monotonic() + FULL_PAUSE_S
                 self._delivery_log.flush()
             except InboxUnavailableError as error:
                 log.warning("enqueue.failed", extra={"batches": len(batches), "cause": str(error)})
