@@ -44,6 +44,11 @@ def log_fields(**fields: str | int) -> Iterator[None]:
         _fields.reset(token)
 
 
+def add_log_fields(**fields: str | int) -> None:
+    """Add fields to every line that the current asyncio task logs from now on."""
+    _fields.set({**_fields.get(), **fields})
+
+
 class ContextThread(threading.Thread):
     """A thread with the context of its starter: its lines have the same fields and trace."""
 

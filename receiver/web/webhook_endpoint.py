@@ -1,8 +1,9 @@
 """The webhook endpoints, one per project: a delivery is verified, parsed and recorded."""
 
+import functools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,7 +31,7 @@ from receiver.inbox.ledger import Arrival, Source
 from receiver.settings.projects import Project
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
-from receiver.telemetry.tracing import carry_trace, log_fields
+from receiver.telemetry.tracing import add_log_fields, carry_trace
 from receiver.verification import signatures
 from receiver.verification.events import BatchEvent, OtherEvent, check_claims, parse_event
 from receiver.verification.jwks import KeySetCache
@@ -42,7 +43,7 @@ from receiver.web.metrics_endpoint import MetricsReader
 
 Result = Verdict | Literal["unavailable"]  # as the metrics count deliveries
 MAX_BODY_BYTES = 1024 * 1024
-READ_HEADERS = (b"content-", b"webhook-")  # what their names begin with
+RawHeaders = Sequence[tuple[bytes, bytes]]  # of ASGI: names in lower case
 NO_KEYS = KeySet()
 # Made once: no request leaves a trace in them.
 NOT_JSON = JSONResponse({"error": "expected application/json"}, status_code=415)
@@ -130,26 +131,32 @@ class WebhookEndpoint:
 
         Plain ASGI, since the objects of a request cost as much as the rest of a delivery.
         """
-        headers = Headers(raw=[one for one in scope["headers"] if one[0].startswith(READ_HEADERS)])
-        response = await self._answer(scope["app"].state.parts, headers, receive)
+        response = await self._answer(scope["app"].state.parts, scope["headers"], receive)
         await response(scope, receive, send)
 
-    async def _answer(self, parts: AppState, headers: Headers, receive: Receive) -> Response:
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
+    async def _answer(self, parts: AppState, raw: RawHeaders, receive: Receive) -> Response:
+        fields = dict(raw)
+        media_type = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if media_type != b"application/json":
             return NOT_JSON
 
-        with log_fields(webhook_id=headers.get("webhook-id", ""), **self._about):
-            try:
-                return await self._receive(parts, headers, await _read_body(headers, receive))
-            except HTTPException:
-                raise  # a body over the limit, which Starlette answers
-            except Exception as error:  # noqa: BLE001 - the table logs it
-                return self._reject(error, parts, headers)
+        headers = Headers(raw=[field for field in raw if field[0].startswith(b"webhook-")])
+        delivery_id = headers.get("webhook-id", "")
+        add_log_fields(webhook_id=delivery_id, **self._about)
+        try:
+            body = await _read_body(int(fields.get(b"content-length", 0)), receive)
+            return await self._receive(parts, headers, body)
+        except HTTPException:
+            raise  # a body over the limit, which Starlette answers
+        except Exception as error:  # noqa: BLE001 - the table logs it
+            return self._reject(error, parts, headers, delivery_id)
 
     async def _receive(self, parts: AppState, headers: Headers, body: bytes) -> Response:
         """Verify, parse and record one delivery. Raises one of REJECTIONS' errors."""
-        verified = await self._verify(parts, headers, body)
+        try:
+            verified = self._verify(headers, body, NO_KEYS)
+        except UnknownKeyError:
+            verified = await self._verify_dynamic(parts.keys, headers, body)
         if verified.scheme is Scheme.STATIC:
             self._evidence.accepted()
 
@@ -188,21 +195,17 @@ class WebhookEndpoint:
             log.warning("delivery.metadata_dropped", extra={**about, "cause": METADATA_DROPPED})
         return ANSWERS[status]
 
-    async def _verify(self, parts: AppState, headers: Headers, body: bytes) -> Verified:
-        """Verify without Gemini's key set, which a static webhook does not need, then with it."""
+    def _verify(self, headers: Headers, body: bytes, keys: KeySet) -> Verified:
         secrets, audience = self._project.secrets, self._project.audience
+        return signatures.verify(
+            headers, body, now=time.time(), secrets=secrets, keys=keys, audience=audience
+        )
 
-        def verify(keys: KeySet) -> Verified:
-            now = time.time()
-            return signatures.verify(
-                headers, body, now=now, secrets=secrets, keys=keys, audience=audience
-            )
-
+    async def _verify_dynamic(self, keys: KeySetCache, headers: Headers, body: bytes) -> Verified:
+        """Verify with Gemini's key set, which a static webhook does not need."""
         with suppress(UnknownKeyError):
-            return verify(NO_KEYS)
-        with suppress(UnknownKeyError):
-            return verify(await parts.keys.get())
-        return verify(await parts.keys.refresh())
+            return self._verify(headers, body, await keys.get())
+        return self._verify(headers, body, await keys.refresh())
 
     def _name(self, verified: Verified) -> str:
         return name_delivery(self._project.name, verified.scheme, verified.delivery_id)
@@ -222,11 +225,11 @@ class WebhookEndpoint:
 
     def _count(self, parts: AppState, scheme: str, result: Result, event: str = "") -> None:
         """`event` is the type of a verified one."""
-        parts.counters.add(definitions.DELIVERIES, self._project.label, scheme or "none", result)
-        if event:
-            parts.counters.add(definitions.EVENTS, self._project.label, event)
+        parts.counters.increment(_counted(self._project.label, scheme or "none", result, event))
 
-    def _reject(self, error: Exception, parts: AppState, headers: Headers) -> Response:
+    def _reject(
+        self, error: Exception, parts: AppState, headers: Headers, delivery_id: str
+    ) -> Response:
         """Log, count and answer what REJECTIONS say of the error."""
         rejection = next(one for one in REJECTIONS if isinstance(error, one.errors))
         scheme, cause = _claimed_scheme(headers), str(error) or type(error).__name__
@@ -238,7 +241,7 @@ class WebhookEndpoint:
         if rejection.result:
             self._count(parts, scheme, rejection.result)
         if rejection.result and rejection.result != "unavailable":
-            name = name_delivery(self._project.name, "", headers.get("webhook-id", ""))
+            name = name_delivery(self._project.name, "", delivery_id)
             parts.batcher.note(RejectedDelivery(rejection.result, name, cause=cause))
         if rejection.result == "refused" and scheme == Scheme.STATIC:
             self._evidence.refused()
@@ -247,20 +250,25 @@ class WebhookEndpoint:
         return JSONResponse(answer, status_code=rejection.status, headers=rejection.headers)
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes:
+async def _read_body(declared_bytes: int, receive: Receive) -> bytes:
     """Raises ClientDisconnect, and HTTPException where it is over MAX_BODY_BYTES."""
-    declared_bytes, size_bytes = int(headers.get("content-length", "0")), 0
-    pieces, more = list[bytes](), True
-    while more and max(declared_bytes, size_bytes) <= MAX_BODY_BYTES:
+    body, more = bytearray(), True
+    while more and max(declared_bytes, len(body)) <= MAX_BODY_BYTES:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        pieces.append(message["body"])
-        size_bytes += len(message["body"])
+        body += message["body"]
         more = message["more_body"]
-    if max(declared_bytes, size_bytes) > MAX_BODY_BYTES:
+    if max(declared_bytes, len(body)) > MAX_BODY_BYTES:
         raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Content Too Large")
-    return b"".join(pieces)
+    return bytes(body)
+
+
+@functools.cache
+def _counted(project: str, scheme: str, result: Result, event: str) -> tuple[str, ...]:
+    """The fields of the counters that one delivery adds to; each argument has few values."""
+    delivery = definitions.DELIVERIES.field(project, scheme, result)
+    return (delivery, definitions.EVENTS.field(project, event)) if event else (delivery,)
 
 
 def _claimed_scheme(headers: Headers) -> str:

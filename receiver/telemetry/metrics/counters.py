@@ -9,7 +9,7 @@ import logging
 import math
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import redis
@@ -50,6 +50,10 @@ class Counters:
     def add(self, metric: Metric, *labels: str, amount: int = 1) -> None:
         """Add to a counter; never waits for Redis."""
         self._gather({metric.field(*labels): amount})
+
+    def increment(self, fields: Iterable[str]) -> None:
+        """Add one to each of these fields of counters."""
+        self._gather(dict.fromkeys(fields, 1))
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
         """Add a duration to a histogram."""
