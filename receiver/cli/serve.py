@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import socket
 import sys
 from contextlib import suppress
@@ -13,6 +14,7 @@ from receiver.cli.command import command, load_settings, log_unknown
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
+from receiver.settings.parsers import MAX_PROCESSES
 from receiver.settings.settings import Settings
 from receiver.telemetry.logs import flush_logs, log_uncaught_errors
 from receiver.telemetry.tracing import flush_spans
@@ -52,7 +54,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            log.info("server.listening", extra={"host": self.config.host, "port": self.config.port})
+            where = {"host": self.config.host, "port": self.config.port, "pid": os.getpid()}
+            log.info("server.listening", extra=where)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("server.stopping", extra={"connections": len(self.server_state.connections)})
@@ -68,27 +71,42 @@ class _Server(uvicorn.Server):
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Port to listen on.  [env PORT, default 8000]"
 )
-def serve(host: str | None, port: int | None) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_PROCESSES),
+    help="How many processes share the port.  [env WEB_CONCURRENCY, default 1]",
+)
+def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """Run the web process.
 
-    It answers POST /webhooks/gemini, GET /health, GET /ready, GET /metrics and GET /status.
+    It answers POST /webhooks/gemini, GET /health, GET /ready, GET /metrics and GET /status. With
+    several --workers, a process that ends is replaced, and SIGTERM ends all of them.
     """
-    settings = load_settings(on_unknown=log_unknown, host=host, port=port)
+    settings = load_settings(on_unknown=log_unknown, host=host, port=port, web_concurrency=workers)
     log_uncaught_errors()
     sockets = open_sockets(settings.host, settings.port)
     _check_redis(settings)
     _allow_descriptors()
-    app = create_app(settings)
+    server = _Server(_configure(settings))
 
     # What the imports made never becomes garbage, and walking it slows down some answers.
     gc.collect()
     gc.freeze()
-    config = uvicorn.Config(
-        app,
+    with suppress(KeyboardInterrupt):  # the signal is passed on once all has stopped
+        if settings.web_concurrency == 1:
+            server.run(sockets)
+        else:
+            from receiver.service.forks import Forks  # noqa: PLC0415 - few need it
+
+            Forks(settings.web_concurrency, lambda: server.run(sockets), sockets).run()
+
+
+def _configure(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(settings),
         host=settings.host,
         port=settings.port,
-        # Else uvicorn reads WEB_CONCURRENCY, which Heroku sets, and refuses an app object.
-        workers=1,
+        workers=1,  # else uvicorn reads WEB_CONCURRENCY itself, and refuses an app object
         http=LimitedProtocol,
         ws="none",
         proxy_headers=False,  # anybody can send X-Forwarded-*, and nothing here needs them
@@ -97,5 +115,3 @@ def serve(host: str | None, port: int | None) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACEFUL_S,
     )
-    with suppress(KeyboardInterrupt):  # uvicorn passes the signal on once it has stopped
-        _Server(config).run(sockets)

@@ -13,6 +13,7 @@ from receiver.verification.keys import Secret
 STORAGE_SCHEMES = ("file", "s3", "gs", "az")
 MAX_FILE_BYTES = 1024 * 1024
 MAX_PORT = 65535
+MAX_PROCESSES = 99
 # Members of a result line in Gemini's or OpenAI's form, none of which can hold a key.
 LINE_MEMBERS = ("response", "error", "metadata", "request", "body")
 
@@ -38,6 +39,12 @@ def parse_switch(text: str) -> bool:
 def parse_port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= MAX_PORT):
         raise ValueError(f"expected a number from 1 to {MAX_PORT}")
+    return int(text)
+
+
+def parse_processes(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= MAX_PROCESSES):
+        raise ValueError(f"expected a number from 1 to {MAX_PROCESSES}")
     return int(text)
 
 

@@ -22,6 +22,7 @@ from receiver.settings.parsers import (
     parse_optional,
     parse_port,
     parse_prices_file,
+    parse_processes,
     parse_proof_key,
     parse_result_key,
     parse_seconds,
@@ -199,6 +200,12 @@ class Settings:
         "HOST", str, "address that `serve` listens on; 0.0.0.0 on a PaaS", default="127.0.0.1"
     )
     port: int = setting("PORT", parse_port, "port that `serve` listens on", default="8000")
+    web_concurrency: int = setting(
+        "WEB_CONCURRENCY",
+        parse_processes,
+        "processes of `serve` that share its port; one is enough for most",
+        default="1",
+    )
     metrics_token: str = setting(
         "METRICS_TOKEN",
         parse_token,

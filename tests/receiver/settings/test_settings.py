@@ -69,6 +69,8 @@ WRONG = [
     ("OUTPUT_FORMS", "x" * 500, f"OUTPUT_FORMS: '{'x' * 40}' is no form"),
     ("RETRY_BASE_S", "soon", "seconds"),
     ("PORT", "65536", "65535"),
+    ("WEB_CONCURRENCY", "auto", "a number from 1 to 99"),
+    ("WEB_CONCURRENCY", "0", "a number from 1 to 99"),
     ("METRICS_TOKEN", "short", "at least 16 characters"),
     ("METRICS_TOKEN", "sixteen and words", "without spaces"),
     ("LOG_LEVEL", "LOUD", "WARNING"),

@@ -110,7 +110,7 @@ def test_what_may_be_somebody_elses_is_a_warning(name: str, words: str) -> None:
             "PORTS",
             "POST",
             "PATH",
-            "WEB_CONCURRENCY",
+            "WEB_WORKERS",
             "OTEL_SERVICE_NAME",
             "DYNO",
             "LOGNAME",
