@@ -7,7 +7,6 @@ holds.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -27,8 +26,7 @@ _BATCH_TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class BatchEvent:
+class BatchEvent(msgspec.Struct, frozen=True):
     """A batch has reached an end."""
 
     type: str  # batch.succeeded, batch.failed, batch.cancelled or batch.expired
@@ -37,8 +35,7 @@ class BatchEvent:
     user_metadata_dropped: bool = False  # there was some, too large or not clean JSON
 
 
-@dataclass(frozen=True)
-class OtherEvent:
+class OtherEvent(msgspec.Struct, frozen=True):
     """A ping, or a type that concerns no batch: acknowledged and ignored."""
 
     type: str  # at most 100 printable characters

@@ -9,10 +9,10 @@ import base64
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -37,8 +37,7 @@ class Scheme(StrEnum):
     JWT = "jwt"
 
 
-@dataclass(frozen=True)
-class Verified:
+class Verified(msgspec.Struct, frozen=True):
     """A delivery that is proven to come from Gemini."""
 
     scheme: Scheme

@@ -242,13 +242,13 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._enter(Phase.ANSWER, self.limits.answer_s)
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
+    def on_response_complete(self) -> None:  # in place of uvicorn's, which sets its own timer
         self._forget_body()
-        self._unset_keepalive_if_required()  # uvicorn's own timer knows only one of our phases
         if self.transport.is_closing():
             self._enter(Phase.CLOSING, self.limits.request_s)
-        elif self._phase is Phase.ANSWER:
+            return
+        self.flow.resume_reading()
+        if self._phase is Phase.ANSWER:
             self._enter_idle()
 
     def _drop_surplus(self) -> None:
