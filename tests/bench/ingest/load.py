@@ -28,6 +28,7 @@ class Load:
     p99_ms: float
     refused: int  # answers that were no 2xx
     broken: int  # connections
+    cpu_us: float = 0  # of the server for each request
 
     @property
     def per_s(self) -> float:

@@ -88,11 +88,14 @@ SUBJECTS = (CEILING, OURS, NAIVE, FASTAPI, GO)
 
 
 @contextmanager
-def running(subject: Subject, port: int, folder: Path, env: Mapping[str, str]) -> Iterator[None]:
-    """The subject's server for the length of a `with`; its log is in the folder."""
+def running(subject: Subject, port: int, folder: Path, env: Mapping[str, str]) -> Iterator[int]:
+    """The subject's server for the length of a `with`; its log is in the folder.
+
+    Gives its process id.
+    """
     with (folder / f"{subject.name}.log").open("ab") as log:
         process = start(subject.argv(port, folder), env={**os.environ, **env}, cwd=ROOT, stdout=log)
     try:
-        yield
+        yield process.pid
     finally:
         stop(process)
