@@ -1,7 +1,6 @@
 """RQ jobs that tell a worker to take a batch. The inbox remembers: a lost job loses nothing."""
 
 import secrets
-import time
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -19,7 +18,6 @@ JOB_TIMEOUT_S = 6 * 3600
 QUEUED_TTL_S = 86400
 FAILURE_TTL_S = 86400
 MAX_WAITING = 100  # jobs in the queue: with so many no worker is idle
-FULL_PAUSE_S = 0.25  # how long a full queue is taken to stay full
 
 
 def open_queue(client: "redis.Redis") -> Queue:
@@ -38,7 +36,6 @@ class JobQueue:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._queue = open_queue(client)
-        self._full_until = 0.0
 
     def enqueue(self, batches: Iterable[str]) -> None:
         """Enqueue one job per batch."""
@@ -64,19 +61,15 @@ class JobQueue:
         with translate_redis_errors("count the queue"):
             return MAX_WAITING - self._queue.connection.llen(self._queue.key)
 
-    def may_have_room(self) -> bool:
-        """Whether to ask; not for a moment after the queue was full."""
-        return time.monotonic() >= self._full_until
+    def enqueue_if_room(self, batches: Sequence[str]) -> bool:
+        """Enqueue as many as there is room for; in a flood the sweeps enqueue the rest.
 
-    def enqueue_if_room(self, batches: Sequence[str]) -> None:
-        """Enqueue as many as there is room for; in a flood the sweeps enqueue the rest."""
-        if not self.may_have_room():
-            return
+        False where there was too little.
+        """
         room = self.room()
         if room > 0:
             self.enqueue(batches[:room])
-        if room < len(batches):
-            self._full_until = time.monotonic() + FULL_PAUSE_S
+        return room >= len(batches)
 
     def enqueue_missing(self, batches: Iterable[str]) -> int:
         """Enqueue those that have no job in the queue. Gives how many that were."""

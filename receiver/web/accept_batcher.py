@@ -9,6 +9,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -33,6 +34,7 @@ from receiver.inbox.redis import (
 
 MAX_BATCH_SIZE = 512
 COMMITTERS = 2  # groups on their way to Redis at once, each over a connection of its own
+FULL_PAUSE_S = 0.25  # how long a full queue of jobs is taken to stay full
 STOP_TIMEOUT_S = 1.0  # short: the sweep repeats the jobs, and the delivery log may miss some
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,7 @@ class AcceptBatcher:
         self._is_stopping = False
         self._accepted: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
         self._enqueuer = threading.Thread(target=self._enqueue_all, name="enqueue", daemon=True)
+        self._full_until = 0.0
         self._committers = list[asyncio.Task[None]]()
 
     def start(self) -> None:
@@ -165,14 +168,15 @@ class AcceptBatcher:
                 answer.set_result(accepted)
             if accepted:
                 fresh.append(arrival.batch)
-        if fresh and self._jobs.may_have_room():  # waking the thread takes the GIL from the loop
+        # Waking the thread takes the GIL from the loop.
+        if fresh and time.monotonic() >= self._full_until:
             self._accepted.put(fresh)
 
     def _enqueue_all(self) -> None:
         while (batches := self._next_accepted()) is not None:
             try:
-                if batches:
-                    self._jobs.enqueue_if_room(batches)
+                if batches and not self._jobs.enqueue_if_room(batches):
+                    self._full_until = time.monotonic() + FULL_PAUSE_S
                 self._delivery_log.flush()
             except InboxUnavailableError as error:
                 log.warning("enqueue.failed", extra={"batches": len(batches), "cause": str(error)})

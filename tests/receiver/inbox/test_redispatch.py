@@ -116,16 +116,3 @@ def test_flood_enqueues_a_few_alone(
     assert sweep(inbox, job_queue) == MAX_WAITING
     client.delete(open_queue(client).key)
     assert sweep(inbox, job_queue) == 50
-
-
-def test_enqueues_again_after_a_flood(
-    inbox: Inbox, job_queue: JobQueue, client: "redis.Redis"
-) -> None:
-    job_queue.enqueue_if_room(add_due(inbox, client, MAX_WAITING + 1))
-    client.delete(open_queue(client).key)
-
-    def enqueues() -> bool:
-        job_queue.enqueue_if_room(["batches/next"])
-        return open_queue(client).count == 1
-
-    eventually(enqueues, 5, "a job after the pause")

@@ -3,13 +3,16 @@ from pathlib import Path
 
 import pytest
 import redis
+from rq import Queue
 
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
 from receiver.errors import InboxUnavailableError
+from receiver.inbox.delivery_log import DeliveryLog
+from receiver.inbox.job_queue import MAX_WAITING, JobQueue, open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
-from receiver.web.accept_batcher import AsyncInbox
+from receiver.web.accept_batcher import AcceptBatcher, AsyncInbox
 
 
 def arrival(number: int) -> Arrival:
@@ -67,3 +70,27 @@ def test_absent_redis_is_said_in_words() -> None:
 
     with pytest.raises(InboxUnavailableError, match="Redis did not accept"):
         asyncio.run(accept())
+
+
+def test_enqueues_again_after_a_flood(redis_url: str) -> None:
+    async def accept_and_count(batcher: AcceptBatcher, jobs: Queue, numbers: range) -> int:
+        await asyncio.gather(*(batcher.accept(arrival(number)) for number in numbers))
+        await asyncio.sleep(0.1)
+        return jobs.count
+
+    async def flood(client: "redis.Redis") -> None:
+        async with AsyncInbox(redis_url) as inbox, asyncio.timeout(20):
+            batcher = AcceptBatcher(inbox, JobQueue(client), DeliveryLog(client))
+            batcher.start()
+            jobs, first = open_queue(client), MAX_WAITING + 50
+            found = await accept_and_count(batcher, jobs, range(first))
+            while found < MAX_WAITING:
+                found = await accept_and_count(batcher, jobs, range(0))
+            assert found == MAX_WAITING
+            client.delete(jobs.key)
+            while not await accept_and_count(batcher, jobs, range(first, first + 1)):
+                first += 1
+            await batcher.stop()
+
+    with connect(redis_url) as client:
+        asyncio.run(flood(client))
