@@ -159,7 +159,9 @@ class _SlotSplitter:
             yield from self._splitter.feed(block)
         else:
             digests, valid_utf8 = answer
-            yield Block(block[:-1].split(b"\n"), valid_utf8, digests)
+            lines = block.split(b"\n")
+            del lines[-1]  # behind the last newline
+            yield Block(lines, valid_utf8, digests)
 
     def _flush(self) -> Iterator[Piece]:
         """Everything so far; the rest of the slot goes to the splitter."""
