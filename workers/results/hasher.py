@@ -23,7 +23,8 @@ def hash_lines(block: bytes) -> bytes:
 
     The last line has a newline, too.
     """
-    view, find, digests, start = memoryview(block), block.find, [], 0
+    view, find, start = memoryview(block), block.find, 0
+    digests: list[bytes] = []
     for _ in range(MAX_LINES + 1):
         end = find(b"\n", start)
         if end < 0:
