@@ -98,7 +98,6 @@ PURE = {
     "workers.results.parser",
     "workers.results.tolerant_parser",
     "workers.results.shapes",
-    "workers.results.tolerant_parser",
     "workers.results.usages",
     "workers.results.utf8",
     "workers.verification.findings",

@@ -173,7 +173,7 @@ def test_lost_lease_ends_the_process_that_hashes(tmp_path: Path) -> None:
     scratch.mkdir()
     with (
         pytest.raises(LeaseLostError),
-        Split("b1", storage, GROUPED.bind("b1"), ResultCounts(), lose, scratch) as one,
+        Split("b1", storage, GROUPED.bind("b1"), ResultCounts(scratch), lose, scratch) as one,
     ):
         one.run(itertools.repeat(line * 60, 2 * INLINE_BYTES // len(line * 60)))
     assert children() == before
