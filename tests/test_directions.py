@@ -99,6 +99,7 @@ PURE = {
     "workers.results.tolerant_parser",
     "workers.results.shapes",
     "workers.results.usages",
+    "workers.results.utf8",
     "workers.verification.findings",
     "workers.verification.rules",
 }

@@ -12,7 +12,8 @@ from receiver.outputs.paths import Namer, oversize_name, unkeyed_name
 from receiver.storage import Storage
 from workers.forms.forms import Forms
 from workers.results.doubts import LineCounts
-from workers.results.lines import BlankLines, Block, LineSplitter, OversizeLine
+from workers.results.hashed_lines import HashedLines
+from workers.results.lines import BlankLines, Block, OversizeLine
 from workers.results.parser import is_blank, line_parser
 from workers.results.result_counts import ResultCounts
 from workers.results.rules import Result, malformed
@@ -23,6 +24,10 @@ from workers.store.sinks import GroupSink, ObjectSink, Sink
 
 # A module's name is looked up faster than a member of an enum.
 _OK, _MALFORMED = Outcome.OK, Outcome.MALFORMED
+
+
+def _sha256(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
 
 
 class _OversizeFile:
@@ -77,7 +82,7 @@ class Split:
         self._forms = forms
         self._parse = line_parser(result_key)
         self._oversize = _OversizeFile(scratch / "oversize")
-        self._splitter = LineSplitter(oversize_sink=self._oversize.write)
+        self._lines = HashedLines(oversize_sink=self._oversize.write)
         self.line_counts = LineCounts()
 
     def __enter__(self) -> Self:
@@ -89,18 +94,19 @@ class Split:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._lines.close()
         self._sink.stop()
         self._records.close()
 
     @property
     def size_bytes(self) -> int:
         """Size of the source so far."""
-        return self._splitter.bytes_seen
+        return self._lines.bytes_seen
 
     def run(self, chunks: Iterable[bytes]) -> None:
         """Give every line its outcome and its place."""
         number = 0
-        for block in self._splitter.split(chunks):
+        for block in self._lines.split(chunks):
             if isinstance(block, BlankLines):
                 self._counts.add_blank(block.lines)
                 number += block.lines
@@ -118,14 +124,15 @@ class Split:
                 bool(rows) and rows[-1].key is None and rows[-1].outcome == Outcome.MALFORMED
             )
             self._check()
-        self.line_counts.is_unterminated = self._splitter.unterminated
+        self.line_counts.is_unterminated = self._lines.unterminated
 
     def _add_lines(self, block: Block, before: int) -> list[IndexRow]:
         """The block's rows of the index; `before` lines come before it."""
         parse, valid_utf8 = self._parse, block.valid_utf8
         count, name_of, write = self._counts.add, self._namer.name, self._sink.write
-        sha256, rows = hashlib.sha256, []
-        for number, line in enumerate(block.lines, before + 1):
+        rows = []
+        digests = block.digests or map(_sha256, block.lines)
+        for number, (line, digest) in enumerate(zip(block.lines, digests, strict=True), before + 1):
             result = parse(line, valid_utf8=valid_utf8)
             if result.outcome is _MALFORMED and is_blank(line):
                 self._counts.add_blank()
@@ -133,7 +140,7 @@ class Split:
             outcome = count(result)
             key = result.key
             if outcome is not _OK or key is None:
-                rows.append(self._add_other(number, result, outcome, line))
+                rows.append(self._add_other(number, result, outcome, line, digest))
                 continue
             name = name_of(key)
             rows.append(
@@ -144,12 +151,14 @@ class Split:
                     name,
                     write(name, line),
                     len(line),
-                    sha256(line).hexdigest(),
+                    digest,
                 )
             )
         return rows
 
-    def _add_other(self, number: int, result: Result, outcome: Outcome, line: bytes) -> IndexRow:
+    def _add_other(
+        self, number: int, result: Result, outcome: Outcome, line: bytes, digest: str
+    ) -> IndexRow:
         """The row of a line that is no plain answer."""
         key = result.key
         self.line_counts.add(key, outcome, line)
@@ -163,8 +172,7 @@ class Split:
             if key is None
             else namer.name(key)
         )
-        offset, digest = self._sink.write(name, line), hashlib.sha256(line).hexdigest()
-        return IndexRow(number, key, outcome, name, offset, len(line), digest)
+        return IndexRow(number, key, outcome, name, self._sink.write(name, line), len(line), digest)
 
     def _add_oversize(self, number: int, line: OversizeLine) -> IndexRow:
         """Keep a line that is too long to be read whole, under its number."""

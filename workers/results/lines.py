@@ -10,13 +10,13 @@ from codecs import utf_8_decode
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from workers.results.utf8 import decodable_bytes
+
 # malloc maps fresh pages for anything over 128 KiB, and touching those halves the speed.
 BLOCK_BYTES = 64 * 1024
 MAX_LINE_BYTES = 64 * 1024 * 1024
 CROWDED_LINES = BLOCK_BYTES // 16  # more than any block of results has
 _find_blank_runs = re.compile(rb"(?m:^)\s{31,}\n").finditer  # whole lines of white space
-# Decoded text may take four times as much: 16 KiB stay under those 128 KiB.
-_CHECK_BYTES = 16 * 1024
 
 
 class Block(NamedTuple):
@@ -24,6 +24,7 @@ class Block(NamedTuple):
 
     lines: list[bytes]  # without their newline
     valid_utf8: bool  # False: at least one line may be broken, so each one needs its own check
+    digests: list[str] | None = None  # sha256 of every line in hex, where they are known already
 
 
 class BlankLines(NamedTuple):
@@ -39,33 +40,6 @@ class OversizeLine(NamedTuple):
 
 
 Piece = Block | BlankLines | OversizeLine
-
-
-def is_utf8(data: bytes) -> bool:
-    """Whether `data` is well-formed UTF-8, in bounded memory."""
-    if data.isascii():
-        return True
-    try:
-        _decodable_bytes(data, final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _decodable_bytes(data: bytes, *, final: bool) -> int:
-    """How many bytes make whole characters. Raises UnicodeDecodeError.
-
-    Without `final`, up to 3 bytes of the last character may be left over.
-    """
-    view = memoryview(data)
-    position = 0
-    while position < len(view):
-        end = position + _CHECK_BYTES
-        used = utf_8_decode(view[position:end], "strict", final and end >= len(view))[1]
-        if not used:
-            break
-        position += used
-    return position
 
 
 def _count_blank(lines: list[bytes], *, valid_utf8: bool) -> Iterator[Piece]:
@@ -103,15 +77,28 @@ class LineSplitter:
         self._spilled_bytes = 0  # of the unfinished line, once it is too long
         self._partial_character = b""
 
+    @property
+    def has_part(self) -> bool:
+        """Whether a line has begun and not ended."""
+        return bool(self._carry or self._spilled_bytes)
+
     def split(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
         """Every line once, the last one also without its newline."""
         for chunk in chunks:
-            if len(chunk) <= BLOCK_BYTES:
-                yield from self._split_block(chunk)
-                continue
-            for start in range(0, len(chunk), BLOCK_BYTES):
-                yield from self._split_block(chunk[start : start + BLOCK_BYTES])
-        self.unterminated = bool(self._carry or self._spilled_bytes)
+            yield from self.feed(chunk)
+        yield from self.finish()
+
+    def feed(self, chunk: bytes) -> Iterator[Piece]:
+        """The lines that end in the next chunk."""
+        if len(chunk) <= BLOCK_BYTES:
+            yield from self._split_block(chunk)
+            return
+        for start in range(0, len(chunk), BLOCK_BYTES):
+            yield from self._split_block(chunk[start : start + BLOCK_BYTES])
+
+    def finish(self) -> Iterator[Piece]:
+        """The last line where it has no newline."""
+        self.unterminated = self.has_part
         if self._spilled_bytes:
             yield self._take_oversize()
         elif self._carry:
@@ -134,7 +121,7 @@ class LineSplitter:
         if not lines:
             self._carry_valid = self._carry_valid and valid
         else:
-            if self._carry or self._spilled_bytes:
+            if self.has_part:
                 self._hold(lines[0])
                 if self._spilled_bytes:
                     del lines[0]
@@ -165,7 +152,7 @@ class LineSplitter:
             return True
         data = self._partial_character + block
         try:
-            used = _decodable_bytes(data, final=False)
+            used = decodable_bytes(data, final=False)
         except UnicodeDecodeError:
             tail = data[data.rfind(b"\n") + 1 :]
             self._partial_character = tail[utf_8_decode(tail, "replace", False)[1] :]

@@ -22,10 +22,10 @@ import msgspec
 from receiver.outputs.outcomes import Outcome
 from workers.results.candidates import MAX_TOKENS
 from workers.results.large_lines import LARGE_LINE_BYTES, find_excess
-from workers.results.lines import is_utf8
 from workers.results.rules import Result, malformed
 from workers.results.tolerant_parser import BOM, parse_tolerantly
 from workers.results.usages import LenientUsage, Usage, strict_usage, token_usage
+from workers.results.utf8 import is_utf8
 
 _ABSENT = msgspec.Raw()
 

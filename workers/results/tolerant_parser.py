@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from workers.results.large_lines import KEPT_BYTES, LARGE_LINE_BYTES, find_excess, shorten
-from workers.results.lines import is_utf8
 from workers.results.rules import Result, judge_row, malformed
+from workers.results.utf8 import is_utf8
 
 BOM = "\ufeff"
 _decode_with_texts = json.JSONDecoder(parse_int=str, parse_float=str).decode

@@ -20,8 +20,8 @@ from receiver.outputs.manifest import Record
 from receiver.outputs.outcomes import Outcome
 from receiver.outputs.paths import errors_name, index_name, retry_name
 from receiver.storage import Storage
-from workers.results.lines import is_utf8
 from workers.results.rules import Result
+from workers.results.utf8 import is_utf8
 from workers.store.index_rows import IndexRow, StoredRow, encode_rows, read_row
 
 try:

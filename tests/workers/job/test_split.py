@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import itertools
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from receiver.errors import LeaseLostError
 from receiver.outputs.paths import Template
 from receiver.storage import LocalStorage
 from workers.job.split import Split
+from workers.results.hashed_lines import INLINE_BYTES
 from workers.results.result_counts import ResultCounts
 
 ANSWER = b'{"response":{"candidates":[{"content":{"parts":[{"text":"%s"}]},"finishReason":"STOP"}]},"key":"%s"}'
@@ -151,3 +154,26 @@ def test_lost_lease_stops_before_the_next_write(tmp_path: Path) -> None:
     ):
         one.run([b"\n".join(answer(str(number)) for number in range(2000))])
     assert storage.list_names("") == []
+
+
+def children() -> set[str]:
+    """Processes that this one has started."""
+    pid = os.getpid()
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+def test_lost_lease_ends_the_process_that_hashes(tmp_path: Path) -> None:
+    line, before = answer("de-1", "x" * 1000) + b"\n", children()
+
+    def lose() -> None:
+        if children() - before:
+            raise LeaseLostError("lost")
+
+    scratch, storage = tmp_path / "scratch", LocalStorage(tmp_path / "outputs")
+    scratch.mkdir()
+    with (
+        pytest.raises(LeaseLostError),
+        Split("b1", storage, GROUPED.bind("b1"), ResultCounts(scratch), lose, scratch) as one,
+    ):
+        one.run(itertools.repeat(line * 60, 2 * INLINE_BYTES // len(line * 60)))
+    assert children() == before

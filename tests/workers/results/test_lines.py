@@ -13,8 +13,8 @@ from workers.results.lines import (
     LineSplitter,
     OversizeLine,
     Piece,
-    is_utf8,
 )
+from workers.results.utf8 import is_utf8
 
 MIB = 1024 * 1024
 
