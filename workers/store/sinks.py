@@ -1,19 +1,28 @@
 """Gathers the lines of a batch on their way to the storage, in bounded memory and few files."""
 
+import errno
+import os
+from array import array
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 from receiver.storage import Storage
+from workers.store.group_log import GroupLog
 
 OBJECT_BATCH_SIZE = 2048
 OBJECT_BATCH_BYTES = 8 * 1024 * 1024  # twice: one batch is written while the next one gathers
-GROUP_BUFFER_BYTES = 96 * 1024  # from 128 KiB on, malloc maps fresh pages for every join
-ALL_BUFFERS_BYTES = 32 * 1024 * 1024
+GROUP_BYTES = 96 * 1024  # that wait of one group: so few are still in the processor's cache
+ALL_GROUPS_BYTES = 16 * 1024 * 1024
+LINE_OVERHEAD_BYTES = 128  # of Python's objects for a short line
+OWN_FILE_BYTES = 32 * 1024  # as large is a group's first write that goes to a file of its own
 OPEN_FILES = 128
+PIECES_TOGETHER = 1024  # as many as the kernel takes
 FILE_BATCH_SIZE = 64
+_NEW, _IN_LOG, _IN_FILE = range(3)
 
 
 class Sink(Protocol):
@@ -44,12 +53,16 @@ class ObjectSink:
         self.objects = self.size_bytes = 0
 
     def write(self, name: str, line: bytes) -> int:
-        self._lots[-1].add(name, line + b"\n")
+        self.put(name, line + b"\n")
+        return 0
+
+    def put(self, name: str, data: bytes) -> None:
+        """Add a whole output."""
+        self._lots[-1].add(name, data)
         self._lot_objects += 1
-        self._lot_bytes += len(line) + 1
+        self._lot_bytes += len(data)
         if self._lot_bytes >= OBJECT_BATCH_BYTES or self._lot_objects >= OBJECT_BATCH_SIZE:
             self._send()
-        return 0
 
     def _send(self) -> None:
         """Flush what has gathered, once the lot before is stored."""
@@ -84,83 +97,146 @@ class ObjectSink:
             lot.discard()
 
 
-class _Group:
-    """One output under way: a scratch file, and lines that are still in memory."""
-
-    __slots__ = ("buffer", "buffered", "number", "size")
-
-    def __init__(self, number: int) -> None:
-        self.number = number  # of its scratch file
-        self.buffer: list[bytes] = []
-        self.buffered = 0
-        self.size = 0
-
-
 class GroupSink:
-    """Many lines per output, in the source's order: scratch files are stored whole at the end."""
+    """Many lines per output, in the source's order.
+
+    A group that is large has a scratch file of its own, which becomes its output. All others share
+    a log: a file for each would take longer to open than to write.
+    """
 
     def __init__(
         self,
         storage: Storage,
         check: Callable[[], None],
         scratch: Path,
-        buffers_bytes: int = ALL_BUFFERS_BYTES,
+        memory_bytes: int = ALL_GROUPS_BYTES,
     ) -> None:
-        self._storage, self._check, self._scratch = storage, check, scratch
-        self._buffers_bytes = buffers_bytes
-        self._groups: dict[str, _Group] = {}
-        self._open: OrderedDict[int, IO[bytes]] = OrderedDict()
-        self._buffered = 0
+        """`memory_bytes` is for lines that wait to be written to scratch files."""
+        self._storage, self._check = storage, check
+        self._numbers: dict[str, int] = {}  # of the groups, by their names, in order
+        self._sizes = array("q")  # of the groups, in bytes
+        self._written = array("q")  # of that, to files of their own
+        self._kinds = bytearray()  # of the groups: where their earlier lines are
+        self._waiting: dict[int, list[bytes]] = {}  # lines, by group
+        self._memory_bytes, self._waiting_bytes = memory_bytes, 0
+        self._files = _GroupFiles(scratch)
+        self._log = GroupLog(scratch / "groups")
         self.objects = self.size_bytes = 0
 
     def write(self, name: str, line: bytes) -> int:
-        group = self._groups.get(name)
-        if group is None:
-            group = self._groups[name] = _Group(len(self._groups))
-        offset, length = group.size, len(line) + 1
-        group.buffer += (line, b"\n")
-        group.size += length
-        group.buffered += length
-        self._buffered += length
-        if group.buffered >= GROUP_BUFFER_BYTES:
-            self._flush(group)
-        elif self._buffered >= self._buffers_bytes:
-            for each in self._groups.values():
-                self._flush(each)
+        number = self._numbers.get(name)
+        if number is None:
+            number = self._add_group(name)
+        lines = self._waiting.get(number)
+        if lines is None:
+            lines = self._waiting[number] = []
+        lines += (line, b"\n")
+        length = len(line) + 1
+        offset = self._sizes[number]
+        self._sizes[number] = size = offset + length
+        self._waiting_bytes += length + LINE_OVERHEAD_BYTES
+        if size - self._written[number] >= GROUP_BYTES and self._kinds[number] != _IN_LOG:
+            self._write_file(number, self._waiting.pop(number))
+        elif self._waiting_bytes >= self._memory_bytes:
+            self._flush()
         return offset
 
-    def _flush(self, group: _Group) -> None:
-        if group.buffer:
-            self._file(group.number).write(b"".join(group.buffer))
-            self._buffered -= group.buffered
-            group.buffer, group.buffered = [], 0
+    def _add_group(self, name: str) -> int:
+        number = self._numbers[name] = len(self._numbers)
+        self._sizes.append(0)
+        self._written.append(0)
+        self._kinds.append(_NEW)
+        return number
 
-    def _path(self, number: int) -> Path:
-        return self._scratch / f"group-{number}"
+    def _write_file(self, number: int, lines: list[bytes]) -> None:
+        """Write the lines of a group that wait to its own scratch file."""
+        self._files.append(number, lines)
+        self._kinds[number] = _IN_FILE
+        self._waiting_bytes -= self._sizes[number] - self._written[number]
+        self._waiting_bytes -= len(lines) // 2 * LINE_OVERHEAD_BYTES
+        self._written[number] = self._sizes[number]
 
-    def _file(self, number: int) -> IO[bytes]:
-        """The group's open scratch file; of too many, the one unused for longest is closed."""
-        file = self._open.get(number)
-        if file is None:
-            if len(self._open) >= OPEN_FILES:
-                self._open.popitem(last=False)[1].close()
-            file = self._open[number] = self._path(number).open("ab")
-        else:
-            self._open.move_to_end(number)
-        return file
+    def _flush(self) -> None:
+        """Write all lines that wait to scratch files."""
+        logged = []
+        for number, lines in sorted(self._waiting.items()):
+            size = self._sizes[number] - self._written[number]
+            kind = self._kinds[number]
+            if kind == _IN_FILE or (kind == _NEW and size >= OWN_FILE_BYTES):
+                self._write_file(number, lines)
+            else:
+                logged.append((number, lines))
+                self._kinds[number] = _IN_LOG
+        if logged:
+            self._log.write_run(logged)
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
     def close(self) -> None:
-        for group in self._groups.values():
-            self._flush(group)
+        self._flush()
         self.stop()
-        files = [(name, self._path(group.number)) for name, group in self._groups.items()]
-        for start in range(0, len(files), FILE_BATCH_SIZE):
+        names = list(self._numbers)
+        in_files = [number for number, kind in enumerate(self._kinds) if kind == _IN_FILE]
+        self._store_files(names, in_files)
+        self._store_log(names)
+        self.objects, self.size_bytes = len(names), sum(self._sizes)
+
+    def _store_files(self, names: list[str], numbers: list[int]) -> None:
+        for start in range(0, len(numbers), FILE_BATCH_SIZE):
             self._check()
-            self._storage.put_files(files[start : start + FILE_BATCH_SIZE])
-        self.objects = len(files)
-        self.size_bytes = sum(group.size for group in self._groups.values())
+            batch = numbers[start : start + FILE_BATCH_SIZE]
+            self._storage.put_files([(names[number], self._files.path(number)) for number in batch])
+
+    def _store_log(self, names: list[str]) -> None:
+        objects, large = ObjectSink(self._storage, self._check), []
+        try:
+            for number, pieces in self._log.read_groups():
+                if self._sizes[number] > OBJECT_BATCH_BYTES:
+                    for piece in pieces:
+                        self._files.append(number, [piece])
+                    large.append(number)
+                else:
+                    objects.put(names[number], b"".join(pieces))
+            objects.close()
+        finally:
+            objects.stop()
+            self._files.close()
+        self._store_files(names, large)
 
     def stop(self) -> None:
+        self._files.close()
+        self._log.close()
+
+
+class _GroupFiles:
+    """A scratch file for each of some groups; a few are open at a time."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._open: OrderedDict[int, FileIO] = OrderedDict()
+
+    def path(self, number: int) -> Path:
+        return self._scratch / f"group-{number}"
+
+    def append(self, number: int, pieces: list[bytes]) -> None:
+        """Raises OSError where the scratch disk fails."""
+        file = self._open.get(number)
+        if file is None:
+            if len(self._open) >= OPEN_FILES:  # the one unused for longest is closed
+                self._open.popitem(last=False)[1].close()
+            file = self._open[number] = FileIO(self.path(number), "ab")
+        else:
+            self._open.move_to_end(number)
+        data = b"".join(pieces)
+        if file.write(data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
         for file in self._open.values():
             file.close()
         self._open.clear()
+
+
+def _write_whole(file: FileIO, pieces: list[bytes]) -> None:
+    if os.writev(file.fileno(), pieces) < sum(map(len, pieces)):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
