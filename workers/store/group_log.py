@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -32,7 +32,7 @@ class GroupLog:
         self._path = path
         self._ends = [0]  # of the runs in the file
         self._open = ExitStack()
-        self._file: io.BufferedWriter | None = None
+        self._file: IO[bytes] | None = None
 
     def write_run(self, pieces: Iterable[tuple[int, Sequence[bytes]]]) -> None:
         """Write pieces of groups, ascending by the number of the group. Raises OSError."""
