@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,17 +99,19 @@ def test_quick_storage_bench_runs(tmp_path: Path) -> None:
     assert "24 MB in 100 objects" in rest
 
 
-@pytest.mark.timeout(600)
-def test_peer_runs_from_its_own_wheel(tmp_path: Path) -> None:
-    """Or it is said why not; the bench fails where it did not take the one result."""
+def test_peer_without_its_wheel_is_left_out(tmp_path: Path) -> None:
+    """The command fetches wheels; a test asks no address but loopback."""
     argv = [sys.executable, "-m", "tests.bench", "peers", "--data", str(tmp_path), "--runs", "1"]
     argv += ["--size", "1KB", "--only", OURS_BY_KEY.name, "--only", STEADYBATCH.name]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=590, check=False)
+    env = {**os.environ, "PIP_NO_INDEX": "1"}
+    done = subprocess.run(
+        argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=110, check=False
+    )
     assert done.returncode == 0, done.stderr
     table, _, words = done.stdout.partition("  unproven: ")
     assert OURS_BY_KEY.label in table
-    skipped = f"{STEADYBATCH.label}\n  did not run: pip: " in words
-    assert (STEADYBATCH.label in table) != skipped, done.stdout
+    assert STEADYBATCH.label not in table
+    assert f"{STEADYBATCH.label}\n  did not run: pip: " in words
 
 
 def test_peer_without_a_wheel_says_why(tmp_path: Path) -> None:
