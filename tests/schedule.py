@@ -18,6 +18,7 @@ DURATIONS = ROOT / "tests" / "durations.json"
 SLOW = (  # folders and files
     "tests/acceptance",  # every process real, each started anew
     "tests/bench",
+    "tests/chaos/test_recorder.py",
     "tests/model",
     "tests/workers/worker/test_rq_worker.py",  # likewise
 )

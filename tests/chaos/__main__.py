@@ -33,6 +33,9 @@ from tests.chaos import (
     versions,
 )
 from tests.chaos.report import Options, Report
+from tests.chaos.system import TRACE
+from tests.model.model import RefusedError
+from tests.model.trace import validate
 
 SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "web-kills": storms.web_kills,
@@ -77,7 +80,21 @@ def run(
     """Run one scenario in a folder of its own, which is removed unless `keep` says where it goes."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         place = keep / f"{name}-{seed}" if keep else Path(folder)
-        return (SCENARIOS | MEASUREMENTS)[name](Options(place, seed, events, short))
+        report = (SCENARIOS | MEASUREMENTS)[name](Options(place, seed, events, short))
+        judge_traces(place, report)
+        return report
+
+
+def judge_traces(folder: Path, report: Report) -> None:
+    """Whether the model of the ledger accepts every call that was recorded in this folder."""
+    traces = sorted(folder.rglob(TRACE))
+    try:
+        figures = [validate(trace) for trace in traces]
+    except RefusedError as error:
+        report.misses.append(f"the model of the ledger refuses the trace: {error}")
+        return
+    if traces:
+        report.note(calls_that_the_model_accepts=sum(one.calls for one in figures))
 
 
 def main() -> int:

@@ -180,10 +180,10 @@ def network(name: str) -> Iterator[str | None]:
 def vanished(options: Options) -> Report:
     """A worker's machine disappears while it waits for a job: by its cable, or paused where that is forbidden."""
     report = Report("machine vanished", options.seed)
-    name = f"gbr{os.getpid() % 10**6}"
+    name, why = f"gbr{os.getpid() % 10**6}", "a worker of another machine comes by another address"
     with (
         network(name) as address,
-        running_system(options.folder, options.seed) as system,
+        running_system(options.folder, options.seed, unrecorded=why) as system,
         Watcher(system.outputs) as watcher,
     ):
         if address:

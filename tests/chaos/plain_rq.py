@@ -31,7 +31,7 @@ def plain_rq(options: Options) -> Report:
     kills = max(6, events * 60 // 1000)
     report = Report("plain RQ", options.seed)
     with (
-        running_system(options.folder, options.seed) as system,
+        running_system(options.folder, options.seed, unrecorded="it is not ours") as system,
         redis.Redis.from_url(system.redis_url) as client,
     ):
         queue = Queue("default", connection=client)

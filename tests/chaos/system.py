@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from deploy.sandbox.processes import allocate_port, start, stop
 from deploy.sandbox.valkey import start_valkey
 from tests.running import answers, register_webhook, running_sandbox
 from tests.waiting import eventually
 
+TRACE = "trace.jsonl"
+PLANTED_FAULT = "CHAOS_PLANTED_FAULT"  # the name of one of `tests.model.faults`
 Process = subprocess.Popen[bytes]
 
 
@@ -71,7 +75,10 @@ class System:
     web_port: int = field(default_factory=allocate_port)
     secret: str = ""
     settings: dict[str, str] = field(default_factory=dict)  # on top of what every process gets
+    recorder_port: int | None = None  # None: nothing is recorded
+    planted_fault: str = field(default_factory=lambda: os.environ.get(PLANTED_FAULT, ""))
     valkey: Process | None = None
+    recorder: Process | None = None
     web: Process | None = None
     workers: list[Process] = field(default_factory=list)
 
@@ -80,8 +87,12 @@ class System:
         return self.folder / "outputs"
 
     @property
+    def trace(self) -> Path:
+        return self.folder / TRACE
+
+    @property
     def redis_url(self) -> str:
-        return f"redis://127.0.0.1:{self.redis_port}/0"
+        return f"redis://127.0.0.1:{self.recorder_port or self.redis_port}/0"
 
     @property
     def web_url(self) -> str:
@@ -116,6 +127,19 @@ class System:
         folder = self.folder / "valkey"
         folder.mkdir(exist_ok=True)
         self.valkey = start_valkey(folder, self.redis_port)
+
+    def start_recorder(self) -> None:
+        """Between our processes and Valkey: what every script does is written down, and judged."""
+        self.recorder_port = allocate_port()
+        ports = str(self.recorder_port), str(self.redis_port)
+        argv = [sys.executable, "-m", "tests.chaos.recorder", *ports, str(self.trace)]
+        self.recorder = self.start_program("recorder", [*argv, self.planted_fault])
+        eventually(self._is_recording, 30, "the recorder's start")
+
+    def _is_recording(self) -> bool:
+        with suppress(redis.ConnectionError), redis.Redis.from_url(self.redis_url) as client:
+            return bool(client.ping())
+        return False
 
     def kill_valkey(self) -> None:
         assert self.valkey is not None
@@ -168,7 +192,7 @@ class System:
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
     def stop_all(self) -> None:
-        for process in [*self.workers, self.web, self.valkey]:
+        for process in [*self.workers, self.web, self.recorder, self.valkey]:
             if process is not None:
                 send_signal(process.pid, signal.SIGCONT)
                 stop(process)
@@ -176,9 +200,17 @@ class System:
 
 @contextmanager
 def running_system(
-    folder: Path, seed: int, *, workers: int = 0, settings: Mapping[str, str] | None = None
+    folder: Path,
+    seed: int,
+    *,
+    workers: int = 0,
+    settings: Mapping[str, str] | None = None,
+    unrecorded: str = "",
 ) -> Iterator[System]:
-    """A whole system for the length of a `with`."""
+    """A whole system for the length of a `with`.
+
+    `unrecorded`: why its scripts are not recorded; empty where they are.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     options = (
         "--pending",
@@ -196,6 +228,8 @@ def running_system(
         stack.callback(system.stop_all)
         system.secret = register_webhook(system.gemini_url, system.webhook_url)
         system.start_valkey()
+        if not unrecorded:
+            system.start_recorder()
         system.start_web()
         for _ in range(workers):
             system.start_worker()

@@ -113,7 +113,8 @@ def two_versions(options: Options) -> Report:
 
 def _change(options: Options, report: Report, way: str, before: Version, after: Version) -> None:
     folder = options.folder / way
-    with running_system(folder, options.seed, settings=SETTINGS) as system:
+    why = "the model knows the scripts of this version"
+    with running_system(folder, options.seed, settings=SETTINGS, unrecorded=why) as system:
         assert system.web is not None
         stop(system.web)
         change = Change(report, way, system, before, after)

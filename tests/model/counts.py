@@ -41,7 +41,10 @@ class Counts:
                 self._add(self._begin_history(), name, float(amount))
 
     def render(self) -> State:
-        state = dict(self.writes.found)
+        return self.writes.found | self.render_sums()
+
+    def render_sums(self) -> State:
+        state = State()
         if self.sums:
             state["gbr:metrics"] = Stored(rounded(self.sums))
         for half_hour, (sums, expires_ms) in self.history.items():

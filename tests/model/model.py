@@ -4,7 +4,7 @@ It is written from what the ledger promises, not from the scripts: entries, noti
 plain objects with a clock of their own, which is the time that the server told the script.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tests.model.batches import Burial, Fence
@@ -43,10 +43,14 @@ class Model:
 
     def accept(self, call: Call) -> None:
         """Raises RefusedError where the script's reply is not the model's."""
-        self.pass_time(call.now_ms)
-        expected = SCRIPTS[call.name](self, call)
+        expected = self.run(call)
         if expected != call.reply:
             raise RefusedError(f"the model gives {expected!r} for {call}")
+
+    def run(self, call: Call) -> Reply:
+        """Do what the script does, whatever it replied. Gives what it must have replied."""
+        self.pass_time(call.now_ms)
+        return SCRIPTS[call.name](self, call)
 
     def compare(self, found: State) -> None:
         """Raises RefusedError where Redis does not hold exactly what the model says."""
@@ -57,9 +61,24 @@ class Model:
         state = self.ledger.render() | self.outbox.render() | self.counts.render()
         for key, lock in self.locks.items():
             state |= lock.render(key)
-        if self.fence.last:
-            state["gbr:fence"] = Stored(str(self.fence.last))
-        return state
+        return state | self._render_fence()
+
+    def render_keys(self, keys: Iterable[str]) -> State:
+        """Some hashes and texts: to render all after each call of a long trace takes too long."""
+        state = self.counts.render_sums()
+        for marks in (self.ledger.seen, self.outbox.marks, self.counts.writes):
+            state |= {key: marks.found[key] for key in keys if key in marks.found}
+        for key in keys:
+            if entry := self.ledger.entries.get(key.removeprefix("gbr:entry:")):
+                state[key] = entry.render()
+            elif notice := self.outbox.notices.get(key.removeprefix("gbr:notice:")):
+                state[key] = notice.render()
+            elif lock := self.locks.get(key):
+                state |= lock.render(key)
+        return state | self._render_fence()
+
+    def _render_fence(self) -> State:
+        return {"gbr:fence": Stored(str(self.fence.last))} if self.fence.last else {}
 
     def lock(self, call: Call) -> Lock | None:
         return self.locks.get(call.keys[6])

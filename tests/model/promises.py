@@ -78,14 +78,15 @@ class Promises:
     def check(self, before: State, call: Call, after: State) -> None:
         """Raises BrokenPromiseError."""
         check_state(after)
-        self._check_tokens(call)
+        self.check_token(call)
         old, new = hashes(before, ENTRY), hashes(after, ENTRY)
         for batch in old.keys() & new.keys():
             _check_reopening(call, batch, old[batch], new[batch])
             _check_attempts(call, batch, old[batch], new[batch])
         _check_owed(before, call, after)
 
-    def _check_tokens(self, call: Call) -> None:
+    def check_token(self, call: Call) -> None:
+        """Raises BrokenPromiseError."""
         if not isinstance(call.reply, list):
             return
         if call.name in TOKEN_AT:

@@ -32,7 +32,7 @@ local READERS = {
   set = function(key) return redis.call('SMEMBERS', key) end,
 }
 local found = {}
-for _, key in ipairs(redis.call('KEYS', '*')) do
+for _, key in ipairs(redis.call('KEYS', 'gbr:*')) do
   local kind = redis.call('TYPE', key).ok
   local read = READERS[kind]
   found[#found + 1] = { key, kind, redis.call('PEXPIRETIME', key), read and read(key) or '' }
