@@ -30,6 +30,7 @@ class Entry:
     refusals: int = 0  # in a row
     refusals_since_ms: int | None = None
     token: str | None = None
+    claim: str | None = None  # the last one: its id, which may be empty, and its token
     progress: str | None = None
     is_leaving: bool = False  # its worker was told to end
     is_asked_again: bool = False  # another event came while it was leased
@@ -64,6 +65,11 @@ class Entry:
     def is_held_by(self, token: str) -> bool:
         return self.state == "leased" and self.token == token
 
+    def claim_token(self, claim_id: str) -> str:
+        """Of the lease that this claim got; empty where the last one was another."""
+        last_id, _, token = (self.claim or "").partition(" ")
+        return token if last_id == claim_id else ""
+
     def render(self) -> Stored:
         always = {
             "state": self.state,
@@ -83,6 +89,7 @@ class Entry:
             "outages_since": self.outages_since_ms,
             "refusals_since": self.refusals_since_ms,
             "token": self.token,
+            "claim": self.claim,
             "progress": self.progress,
             "reading": self.reading,
             "reading_token": self.reading_token,

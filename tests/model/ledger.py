@@ -102,19 +102,29 @@ class Ledger(Batches):
 
     # A lease
 
-    def claim(self, batch: str, lease_ms: int, most: int, burial: Burial) -> list[str | int] | None:
+    def claim(
+        self, batch: str, lease_ms: int, limit: tuple[int, Burial], claim_id: str = ""
+    ) -> list[str | int] | None:
+        """`limit`: how many crashes bury the batch, and how."""
         entry = self.entries.get(batch)
+        if entry and claim_id and entry.is_held_by(entry.claim_token(claim_id)):
+            entry.due_ms = self.now_ms + lease_ms
+            return self._read_lease(entry)
         if entry is None or entry.due_ms is None or entry.due_ms > self.now_ms:
             return None
-        if entry.state == "leased" and not self._lose_lease(batch, most, burial):
+        if entry.state == "leased" and not self._lose_lease(batch, *limit):
             return None
         entry.token = self.fence.next(self.now_ms)
         entry.state, entry.changed_ms, entry.progress = "leased", self.now_ms, None
+        entry.claim = f"{claim_id} {entry.token}"
         entry.is_asked_again = entry.is_leaving = False
         entry.note(self.now_ms, "claimed", f"attempt {entry.attempts + 1}")
         entry.due_ms = self.now_ms + lease_ms
+        return self._read_lease(entry)
+
+    def _read_lease(self, entry: Entry) -> list[str | int]:
         return [
-            entry.token,
+            entry.token or "",
             entry.attempts,
             entry.waits,
             entry.metadata,

@@ -51,6 +51,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.is_wiped = False
         self.has_gone_back = False  # the clock
         self.leases: list[Lease] = []
+        self.claims: list[tuple[str, str]] = []  # batches and ids of claims
         self.claimed: list[ClaimedNotice] = []
         self.runs: list[tuple[str, ReconcileRun]] = []
         self.inbox = Inbox(self.client, TARGETS)

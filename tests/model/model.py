@@ -88,9 +88,9 @@ Script = Callable[[Model, Call], Reply]
 
 
 def _claim(model: Model, call: Call) -> Reply:
-    batch, lease_ms, most, ttl_s = call.args
-    burial = Burial(call.targets, "", int(ttl_s), "batch")
-    return model.ledger.claim(batch, int(lease_ms), int(most), burial)
+    batch, lease_ms, most, ttl_s, claim_id = call.args
+    limit = int(most), Burial(call.targets, "", int(ttl_s), "batch")
+    return model.ledger.claim(batch, int(lease_ms), limit, claim_id)
 
 
 def _take_due(model: Model, call: Call) -> Reply:

@@ -16,16 +16,27 @@ from tests.model.machine import AGES, LOST, TARGETS, LedgerMachine, nth_newest
 BATCHES = st.sampled_from(["batches/a", "batches/b", "acme/batches/a"])
 SOME_BATCHES = st.lists(BATCHES, min_size=1, max_size=3, unique=True)
 CAUSES = st.sampled_from(["", "no", "two\nlines", "x" + "€" * 150, 'a "quote" / \\ \x7f \x01'])
-EVENTS = st.builds(
+REOPENED = st.sampled_from(["none", "none", "done", "all"])
+KINDS = st.sampled_from(["batch.succeeded", "batch.failed"])
+# What Gemini delivers has an id, and brings the user's metadata.
+DELIVERIES = st.builds(
     Arrival,
     BATCHES,
-    st.sampled_from(["batch.succeeded", "batch.failed"]),
-    st.sampled_from(["static", "dynamic", "replay", "reconcile", "retry", "again"]),
-    delivery_id=st.sampled_from(["", "", "d1", "d2", "d3", "d4"]),
-    metadata=st.sampled_from(["", "", '{"a":1}', '{"a":2}']),
-    reopen=st.sampled_from(["none", "none", "done", "all"]),
+    KINDS,
+    st.sampled_from(["static", "dynamic"]),
+    delivery_id=st.sampled_from(["d1", "d2", "d3", "d4"]),
+    metadata=st.sampled_from(["", '{"a":1}', '{"a":2}']),
+    reopen=REOPENED,
     trace=st.sampled_from(["", "00-ab-cd-01"]),
 )
+FOUND = st.builds(
+    Arrival,
+    BATCHES,
+    KINDS,
+    st.sampled_from(["replay", "reconcile", "retry", "again"]),
+    reopen=REOPENED,
+)
+EVENTS = st.one_of(DELIVERIES, FOUND)
 DELAYS_S = st.sampled_from([0.0, 0.5, 30.0, 600.0])
 COUNTERS = st.sampled_from(["attempts", "waits", "outages", "refusals"])
 NOBODY = Lease("batches/a", "0", 0, 0, {})
@@ -71,6 +82,21 @@ class BatchRules(LedgerMachine):
     @rule(batch=BATCHES)
     def claim_unheard(self, batch: str) -> None:
         self.lose(lambda: self.inbox.claim(batch))
+
+    @rule(batch=BATCHES, lost=LOST)
+    def claim_as_workers_do(self, batch: str, *, lost: bool) -> None:
+        """A claim whose answer is lost is told again, and counts as no crash."""
+        self.claims.append((batch, f"c{len(self.claims)}"))
+        self.tell_claim(*self.claims[-1], lost=lost)
+
+    @rule(age=AGES, lost=LOST)
+    def tell_an_old_claim(self, age: int, *, lost: bool) -> None:
+        batch, claim_id = nth_newest(self.claims, age) or ("batches/a", "c")
+        self.tell_claim(batch, claim_id, lost=lost)
+
+    def tell_claim(self, batch: str, claim_id: str, *, lost: bool) -> None:
+        lease = self.do(lambda: self.inbox.claim(batch, claim_id=claim_id), lost=lost)
+        self.leases += [lease] if lease else []
 
     @rule(batch=BATCHES, times=st.integers(1, 5))
     def workers_die(self, batch: str, times: int) -> None:

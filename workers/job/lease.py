@@ -61,7 +61,7 @@ def claim(inbox: Inbox, batch: str) -> tuple[Lease | None, float]:
         try:
             return inbox.claim(batch, claim_id=claim_id), started_s
         except InboxUnavailableError:
-            if started_s > deadline_s:
+            if is_shutting_down() or started_s > deadline_s:
                 raise
         time.sleep(REDIS_RETRY_S)
 

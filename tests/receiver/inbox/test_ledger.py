@@ -182,6 +182,21 @@ def test_tokens_grow_with_every_claim(inbox: Inbox) -> None:
     assert int(claim(inbox).token) > int(first.token)
 
 
+def test_claim_whose_answer_was_lost_is_no_crash(inbox: Inbox) -> None:
+    arrive(inbox)
+    first = inbox.claim(BATCH, 0.01, "mine")
+    assert inbox.claim(BATCH, 60, "mine") == first  # longer
+    assert inbox.claim(BATCH, 60, "another's") is None
+    assert first is not None
+    assert first.attempts == 0
+    inbox.release(first, "later")
+    second = inbox.claim(BATCH, 0.01, "mine")
+    assert second is not None
+    assert second.token != first.token
+    eventually(lambda: inbox.claim(BATCH, 60) is not None)  # a worker of the version before
+    assert inbox.claim(BATCH, 60, "mine") is None
+
+
 def test_token_grows_when_the_clock_goes_back(inbox: Inbox, client: "redis.Redis") -> None:
     arrive(inbox)
     ahead = int(claim(inbox).token) + 3_600_000_000  # of a primary whose clock was an hour ahead
