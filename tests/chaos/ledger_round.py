@@ -48,6 +48,7 @@ class Round:
     def store(self) -> None:
         lease = self._open("batches/stored")
         assert self._inbox.claim(lease.batch) is None
+        self._claim_twice("batches/told-again")
         self._inbox.accept([Arrival(lease.batch, "batch.succeeded", "dynamic", "msg_2")])
         self._inbox.renew(lease, progress=JobProgress(stage="split", lines=7))
         for _ in range(2):  # the answer was lost, it thinks
@@ -57,6 +58,11 @@ class Round:
             self._inbox.renew(stranger)
         self._inbox.finish(lease, STORED, ("results.stored", '{"complete":true}'))
         self._inbox.take_due()
+
+    def _claim_twice(self, batch: str) -> None:
+        self._inbox.accept([Arrival(batch, "batch.succeeded", "reconcile")])
+        for _ in range(2):
+            self._inbox.claim(batch, claim_id="c1")
 
     def lose_a_lease(self) -> None:
         """Once without a word, once by a worker that had been told to end."""

@@ -68,6 +68,11 @@ FAULTS = (
         "key, 'refusals', 'refusals_since')\nend\nlocal due",
         "key, 'refusals')\nend\nlocal due",
     ),
+    Fault(
+        "a claim told again gets nothing",
+        "claim ~= '' and entry[1] == 'leased'",
+        "false",
+    ),
     Fault("a reading told again counts twice", "before[5] == ARGV[2]", "false"),
     Fault(
         "a delivered notice stays in its queue",

@@ -72,7 +72,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.state = dump(self.client)
         self.model.pass_time(self.client.now_ms)
         self.model.compare(self.state)
-        check_state(self.state)
+        check_state(self.state, self.client.now_ms)
 
     def _judge(self, call: Call) -> None:
         before = self.state

@@ -9,6 +9,7 @@ from receiver.notices.payloads import Message
 from receiver.notices.queue import ClaimedNotice, NoticeQueue
 from receiver.recovery.reconcile_lock import Outcome, ReconcileRun
 from tests.model.machine import AGES, LOST, PROJECTS, TARGETS, LedgerMachine, nth_newest
+from tests.model.promises import MAX_BACK_MS
 from tests.model.rules import BATCHES, CAUSES, DELAYS_S, BatchRules
 
 DAY_MS = 86400 * 1000
@@ -164,8 +165,8 @@ class FateRules(LedgerMachine):
         if ends:
             self.set_clock(max(self.client.now_ms, min(ends) + off_ms))
 
-    @precondition(lambda machine: not machine.is_wiped)
-    @rule(back_ms=st.sampled_from([1, 1_000, 600_000]))
+    @precondition(lambda machine: not machine.is_wiped and not machine.has_gone_back)
+    @rule(back_ms=st.sampled_from([1, 1_000, MAX_BACK_MS]))
     def fail_over(self, back_ms: int) -> None:
         """To a replica whose clock is behind."""
         self.has_gone_back = True

@@ -35,10 +35,15 @@ def test_ledger_is_its_model(clocked: ClockedRedis) -> None:
     assert not unreached, f"nothing came of {unreached}"
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_planted_fault_is_found(fault: Fault) -> None:
+def test_fault_can_be_planted(fault: Fault) -> None:
     assert is_there(fault), "no script holds what it replaces"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", FAULTS[:3], ids=lambda fault: fault.name)
+def test_planted_fault_is_found(fault: Fault) -> None:
+    """`python -m tests.model.planted_faults` tries all of them."""
     assert catch(fault, seed=1)
 
 

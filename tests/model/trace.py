@@ -73,7 +73,7 @@ class Validation:
             model.pass_time(now_ms)
             if not list(near_differences(model.render(), found, now_ms)):
                 self.model, self.lost = model, []
-                check_state(found)
+                check_state(found, now_ms)
                 return
         refuse_differences(self.model.render(), found, now_ms)
 
