@@ -131,7 +131,11 @@ class Round:
         return self._claim(batch, lease_s)
 
     def _claim(self, batch: str, lease_s: float = 60) -> Lease:
-        return eventually(lambda: self._inbox.claim(batch, lease_s), 10, f"a claim of {batch}")
+        found = eventually(lambda: self._inbox.claim(batch, lease_s), 10, f"a claim of {batch}")
+        assert found is not None
+        return found
 
     def _claim_notice(self, queue: NoticeQueue) -> ClaimedNotice:
-        return eventually(queue.claim, 10, "a notice that is due")
+        found = eventually(queue.claim, 10, "a notice that is due")
+        assert found is not None
+        return found

@@ -57,7 +57,7 @@ def sha1(data: bytes) -> bytes:
 def know_scripts(fault: str = "") -> dict[bytes, Known]:
     """By their sha and by their text."""
     planted = [one for one in FAULTS if one.name == fault]
-    found = {}
+    found = dict[bytes, Known]()
     for name, script in scripts().items():
         wrong = planted[0].plant(script) if planted else script
         instead = traced(wrong).encode()

@@ -54,6 +54,10 @@ def lines_of(trace: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in trace.read_text().splitlines()]
 
 
+def raw(word: float | bytes) -> bytes:
+    return word if isinstance(word, bytes) else str(word).encode()
+
+
 def rewrite(trace: Path, lines: list[dict[str, object]]) -> Path:
     trace.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return trace
@@ -84,7 +88,8 @@ def test_call_of_a_killed_process_is_recorded(tmp_path: Path) -> None:
     """It ends right after it has sent it, and never hears the answer."""
     with recorded(tmp_path) as system:
         words = [read_script("accept"), str(len(KEYS) + 1), *KEYS, RECONCILE]
-        call = encode([b"EVAL", *(str(word).encode() for word in [*words, *accept_args(ONE)])])
+        *numbers, packed = accept_args(ONE)
+        call = encode([b"EVAL", *(str(word).encode() for word in [*words, *numbers]), raw(packed)])
         with socket.create_connection(("127.0.0.1", int(system.recorder_port or 0))) as client:
             client.sendall(call)
         eventually(system.trace.exists, what="the call in the trace")

@@ -23,6 +23,7 @@ from redis.commands.core import Script
 from receiver.inbox.redis import read_script
 from tests.model.calls import Call, readable
 from tests.model.model import SCRIPTS
+from tests.model.redis_state import text
 
 START_MS = 4_102_444_800_000  # 2100: the real clock gets nowhere near
 CLOCK = """
@@ -92,7 +93,7 @@ class ClockedScript(Script):
         told, keys = tuple(args or ()), tuple(keys or ())
         client = self._clocked
         reply = super().__call__(keys, (*told, client.now_ms))
-        words = tuple(map(str, told))
+        words = tuple(text(one) if isinstance(one, bytes) else str(one) for one in told)
         client.on_call(Call(self._name, keys, words, client.now_ms, readable(reply)))
         if client.loses_reply:
             client.loses_reply = False

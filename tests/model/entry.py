@@ -17,10 +17,10 @@ class Entry:
     metadata: str
     trace: str
     accepted_ms: int
-    first_ms: int  # when it was accepted for the first time, before it was opened again
     changed_ms: int
     due_ms: int | None  # a worker takes it then, or its lease runs out; None once it has ended
     grace_ms: int  # until then its job may wait for a worker
+    first_ms: int | None = None  # when it was accepted first; None until it is opened again
     state: str = "open"
     timeline: list[str] = field(default_factory=list)
     attempts: int = 0
@@ -75,12 +75,9 @@ class Entry:
             "state": self.state,
             "event": self.event,
             "door": self.source,
-            "metadata": self.metadata,
-            "trace": self.trace,
             "attempts": self.attempts,
             "waits": self.waits,
             "accepted": self.accepted_ms,
-            "first": self.first_ms,
             "changed": self.changed_ms,
             "rung_until": self.grace_ms,
             "timeline": "\n".join(self.timeline),
@@ -88,6 +85,9 @@ class Entry:
         once_said = {
             "outages_since": self.outages_since_ms,
             "refusals_since": self.refusals_since_ms,
+            "first": self.first_ms,
+            "metadata": self.metadata or None,
+            "trace": self.trace or None,
             "token": self.token,
             "claim": self.claim,
             "progress": self.progress,

@@ -47,7 +47,7 @@ FAULTS = (
         "state == 'buried' and reopen == 'all'",
         "state == 'buried' and reopen ~= 'none'",
     ),
-    Fault("a redelivery defers what is due", "DUE, 'LT', now, batch", "DUE, now, batch"),
+    Fault("a redelivery defers what is due", "DUE, 'LT', moment, batch", "DUE, moment, batch"),
     Fault(
         "a stored batch stays due",
         "redis.call('ZREM', DUE, batch)\nput(DONE",
@@ -70,7 +70,7 @@ FAULTS = (
     ),
     Fault(
         "a claim told again gets nothing",
-        "claim ~= '' and entry[1] == 'leased'",
+        "entry[1] == 'leased' and ARGV[5] ~= ''",
         "false",
     ),
     Fault("a reading told again counts twice", "before[5] == ARGV[2]", "false"),

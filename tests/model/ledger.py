@@ -1,10 +1,14 @@
 """The model's ledger of batches: what each step of `receiver.inbox.ledger.Inbox` does to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
+from receiver.inbox.ledger import Arrival
 from tests.model.batches import Batches, Burial
 from tests.model.entry import Entry
+from tests.model.redis_state import raw
 
 RESULTS = {
     "attempts": "postponed",
@@ -12,6 +16,7 @@ RESULTS = {
     "outages": "outage",
     "refusals": "refused",
 }
+Lease = list[str | int | None]  # what a claim gives
 REOPENED_BY = {"done": ("done", "all"), "buried": ("all",)}
 
 
@@ -38,54 +43,58 @@ class Ledger(Batches):
 
     # Events
 
-    def accept(self, ttl_s: str, grace_ms: str, most_logged: str, *events: str) -> list[str]:
-        verdicts = []
-        for batch, delivery, event, source, metadata, reopen, trace in _rows_of(events, 7):
-            key, expires_ms = f"gbr:delivery:{delivery}", self.now_ms + int(ttl_s) * 1000
-            if delivery and not self.seen.set_once(key, batch, expires_ms):
-                is_new = False
-            else:
-                opened = Entry(
-                    event=event,
-                    source=source,
-                    metadata=metadata,
-                    trace=trace,
-                    accepted_ms=self.now_ms,
-                    first_ms=self.now_ms,
-                    changed_ms=self.now_ms,
-                    due_ms=self.now_ms,
-                    grace_ms=self.now_ms + int(grace_ms),
-                )
-                is_new = self._admit(batch, opened, reopen)
-            verdicts.append("accepted" if is_new else "known")
-            if delivery:
-                row = (str(self.now_ms), verdicts[-1], delivery, event, batch)
-                self.log.insert(0, "\n".join(row))
+    def accept(self, ttl_s: str, grace_ms: str, most_logged: str, packed: str) -> str:
+        """`packed`: the arrivals as MessagePack. Gives a digit for each."""
+        verdicts = [
+            self._accept_one(one, int(ttl_s) * 1000, int(grace_ms)) for one in unpack(packed)
+        ]
         del self.log[int(most_logged) :]
-        return verdicts
+        return "".join(str(int(verdict)) for verdict in verdicts)
 
-    def _admit(self, batch: str, opened: Entry, reopen: str) -> bool:
-        known = self.entries.get(batch)
-        if known is None or reopen in REOPENED_BY.get(known.state, ()):
-            self._open(batch, opened, known)
+    def _accept_one(self, arrival: Arrival, ttl_ms: int, grace_ms: int) -> bool:
+        delivery, batch = arrival.delivery_id, arrival.batch
+        key, expires_ms = f"gbr:delivery:{delivery}", self.now_ms + ttl_ms
+        is_new = not delivery or self.seen.set_once(key, batch, expires_ms)
+        is_opened = is_new and self._admit(arrival, self.now_ms + grace_ms)
+        if delivery:
+            verdict = "accepted" if is_opened else "known"
+            row = (str(self.now_ms), verdict, delivery, arrival.event, batch)
+            self.log.insert(0, "\n".join(row))
+        return is_opened
+
+    def _admit(self, arrival: Arrival, grace_ms: int) -> bool:
+        known = self.entries.get(arrival.batch)
+        if known is None or arrival.reopen in REOPENED_BY.get(known.state, ()):
+            self._open(arrival, grace_ms, known)
             return True
-        if opened.metadata:
-            known.metadata = opened.metadata
+        if arrival.metadata:
+            known.metadata = arrival.metadata
         if known.state == "open":
             known.due_ms = min(known.due_ms or 0, self.now_ms)
-            known.grace_ms = opened.grace_ms
+            known.grace_ms = grace_ms
         elif known.state == "leased":
             known.is_asked_again = True
         return False
 
-    def _open(self, batch: str, opened: Entry, before: Entry | None) -> None:
+    def _open(self, arrival: Arrival, grace_ms: int, before: Entry | None) -> None:
+        opened = Entry(
+            event=arrival.event,
+            source=arrival.source,
+            metadata=arrival.metadata,
+            trace=arrival.trace,
+            accepted_ms=self.now_ms,
+            changed_ms=self.now_ms,
+            due_ms=self.now_ms,
+            grace_ms=grace_ms,
+        )
         if before is not None:
-            opened.first_ms, opened.timeline = before.first_ms, before.timeline
+            opened.first_ms = before.first_ms or before.accepted_ms
+            opened.timeline = before.timeline
             opened.metadata = opened.metadata or before.metadata
         opened.note(self.now_ms, "accepted", f"{opened.event} {opened.source}")
-        self.entries[batch] = opened
-        self.done.remove(batch)
-        self.buried.remove(batch)
+        self.entries[arrival.batch] = opened
+        self.done.remove(arrival.batch)
+        self.buried.remove(arrival.batch)
 
     # The sweep
 
@@ -104,7 +113,7 @@ class Ledger(Batches):
 
     def claim(
         self, batch: str, lease_ms: int, limit: tuple[int, Burial], claim_id: str = ""
-    ) -> list[str | int] | None:
+    ) -> Lease | None:
         """`limit`: how many crashes bury the batch, and how."""
         entry = self.entries.get(batch)
         if entry and claim_id and entry.is_held_by(entry.claim_token(claim_id)):
@@ -122,18 +131,18 @@ class Ledger(Batches):
         entry.due_ms = self.now_ms + lease_ms
         return self._read_lease(entry)
 
-    def _read_lease(self, entry: Entry) -> list[str | int]:
+    def _read_lease(self, entry: Entry) -> Lease:
         return [
             entry.token or "",
             entry.attempts,
             entry.waits,
-            entry.metadata,
+            entry.metadata or None,
             entry.trace,
             entry.outages,
             self.since(entry.outages_since_ms),
             entry.refusals,
             self.since(entry.refusals_since_ms),
-            str(entry.first_ms),
+            str(entry.first_ms or entry.accepted_ms),
             entry.source,
         ]
 
@@ -227,5 +236,6 @@ class Ledger(Batches):
         return 1
 
 
-def _rows_of(events: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (events[start : start + size] for start in range(0, len(events), size))
+def unpack(packed: str) -> list[Arrival]:
+    """The arrivals that the accept script was given."""
+    return msgspec.msgpack.decode(raw(packed), type=list[Arrival])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.model.calls import Call
 from tests.model.entry import ENDED
+from tests.model.ledger import unpack
 from tests.model.outbox import target_of
 from tests.model.redis_state import State
 
@@ -103,10 +104,9 @@ def _check_reopening(call: Call, batch: str, before: Fields, after: Fields) -> N
     if before["state"] not in ENDED or after["state"] in ENDED:
         return
     asked = {"done": {"done", "all"}, "buried": {"all"}}[before["state"]]
-    reopens = call.args[8::7] if call.name == "accept" else ()
-    events = zip(call.args[3::7], reopens, strict=False)
+    arrivals = unpack(call.args[3]) if call.name == "accept" else []
     require(
-        any(name == batch and reopen in asked for name, reopen in events),
+        any(one.batch == batch and one.reopen in asked for one in arrivals),
         "an ended entry opens only when asked",
         call,
     )
