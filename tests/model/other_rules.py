@@ -124,12 +124,14 @@ class LockRules(LedgerMachine):
         whose=WHOSE_RUN,
         outcome=st.sampled_from(["complete", "unclear", "failed"]),
         unclear=st.lists(BATCHES, max_size=2),
+        pause_ms=st.sampled_from([0, 1, 5_000]),
         lost=LOST,
     )
     def release_lock(
-        self, whose: str | int, outcome: Outcome, unclear: list[str], *, lost: bool
+        self, whose: str | int, outcome: Outcome, unclear: list[str], *, pause_ms: int, lost: bool
     ) -> None:
         project, run = self.a_run(whose)
+        self.set_clock(self.client.now_ms + pause_ms)
         self.do(lambda: self.locks[project].release(run, outcome, unclear), lost=lost)
 
     @rule(write=st.sampled_from(["w1", "w2", "w3"]), amounts=AMOUNTS, lost=LOST)

@@ -1,5 +1,7 @@
 """The rules of the state machine: all that processes do to the ledger, and what happens to them."""
 
+from functools import partial
+
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -127,6 +129,12 @@ class BatchRules(LedgerMachine):
     ) -> None:
         lease = self.lease(whose)
         self.do(lambda: self.inbox.postpone(lease, delay_s, cause, counter), lost=lost)
+
+    @rule(batch=BATCHES, counters=st.lists(COUNTERS, min_size=2, max_size=4))
+    def fail_in_turn(self, batch: str, counters: list[Counter]) -> None:
+        for counter in counters:
+            lease = self.lease(batch)
+            self.do(partial(self.inbox.postpone, lease, 0, "no", counter), lost=False)
 
     @rule(whose=WHOSE, counter=st.sampled_from(["attempts", "waits"]), most=st.integers(1, 3))
     def postpone_at_a_low_limit(self, whose: str | int, counter: str, most: int) -> None:
