@@ -1,13 +1,7 @@
 """A client whose scripts run on a real Valkey by a clock that the test sets.
 
-The seam is the name `redis` that a script sees. The text of each script, prelude included, is run
-byte for byte as it is in the product; before it stands a local `redis` that answers TIME with the
-test's clock, and turns a time to live into the moment it ends by that clock, which is how Redis
-itself defines EXPIRE and SET's EX and PX. All other calls go to the server untouched. The moments
-are far ahead of the real clock, so the server never ends a key by itself: `expire` does it at the
-moment that the test's clock passes it.
-
-Other seams were worse. A key that holds the clock would be one more key in the state that is
+`tests.stepped_clock` says how the text of a script runs as it is in the product. Other seams were
+worse. A key that holds the clock would be one more key in the state that is
 compared, and gone after a wipe. To age what is stored by moving times back needs to know every
 field that is a time: the very knowledge that is under test. `faketime` is not everywhere, and
 stops or steps no clock at a millisecond. That the server's own clock does the same is what the
@@ -24,41 +18,8 @@ from receiver.inbox.redis import read_script
 from tests.model.calls import Call, readable
 from tests.model.model import SCRIPTS
 from tests.model.redis_state import text
+from tests.stepped_clock import CLOCK, EXPIRE, START_MS
 
-START_MS = 4_102_444_800_000  # 2100: the real clock gets nowhere near
-CLOCK = """
-local server, clock_ms = redis, tonumber(table.remove(ARGV))
-local redis = setmetatable({}, { __index = server })
-local function by_clock(call)
-  if call[1] == 'EXPIRE' then
-    call[1], call[3] = 'PEXPIREAT', string.format('%.0f', clock_ms + call[3] * 1000)
-  elseif call[1] == 'SET' then
-    for i = 4, #call - 1 do
-      if call[i] == 'EX' or call[i] == 'PX' then
-        local ms = call[i] == 'EX' and call[i + 1] * 1000 or call[i + 1]
-        call[i], call[i + 1] = 'PXAT', string.format('%.0f', clock_ms + ms)
-      end
-    end
-  end
-  return call
-end
-local function clocked(run)
-  return function(...)
-    if ... == 'TIME' then
-      return { math.floor(clock_ms / 1000), clock_ms % 1000 * 1000 }
-    end
-    return run(unpack(by_clock({ ... })))
-  end
-end
-redis.call, redis.pcall = clocked(server.call), clocked(server.pcall)
-"""
-# Ends what has ended by the clock, as the server would.
-EXPIRE = """
-for _, key in ipairs(redis.call('KEYS', '*')) do
-  local at = redis.call('PEXPIRETIME', key)
-  if at >= 0 and at < tonumber(ARGV[1]) then redis.call('DEL', key) end
-end
-"""
 NAMES = {read_script(name): name for name in SCRIPTS}  # without the probe, which needs no clock
 Edit = Callable[[str], str]  # of a script's text: how a fault is planted
 

@@ -20,10 +20,11 @@ from receiver.notices.outbox import Outbox
 from receiver.notices.queue import ClaimedNotice, NoticeQueue
 from receiver.recovery.reconcile_lock import ReconcileLock, ReconcileRun
 from tests.model.calls import Call
-from tests.model.clocked import START_MS, ClockedRedis
+from tests.model.clocked import ClockedRedis
 from tests.model.model import Model
 from tests.model.promises import Promises, check_state
 from tests.model.redis_state import State, dump
+from tests.stepped_clock import START_MS
 
 T = TypeVar("T")
 TARGETS = ("aaaa", "bbbb")
