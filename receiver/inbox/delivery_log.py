@@ -13,8 +13,9 @@ from typing import Any, Literal
 import msgspec
 import redis
 
+from receiver.inbox.delivery_shapes import KEPT_S, ShapeLog
 from receiver.inbox.foreign import read_or
-from receiver.inbox.redis import DELIVERIES, REFUSALS, translate_redis_errors
+from receiver.inbox.redis import DELIVERIES, DELIVERY_SHAPES, REFUSALS, translate_redis_errors
 
 Verdict = Literal["accepted", "known", "ignored", "refused", "malformed"]
 MAX_LOGGED = 1000
@@ -70,6 +71,7 @@ class DeliveryLog:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
+        self.shapes = ShapeLog()
         self._rejected: deque[RejectedDelivery] = deque(maxlen=MAX_AT_ONCE)
         self._flushed = 0.0
 
@@ -79,10 +81,16 @@ class DeliveryLog:
 
     def flush(self) -> None:
         """Write what has gathered, at most once per second. Raises InboxUnavailableError."""
-        if not self._rejected or time.monotonic() - self._flushed < FLUSH_EVERY_S:
+        if time.monotonic() - self._flushed < FLUSH_EVERY_S:
+            return
+        shapes = self.shapes.take()
+        if not (self._rejected or shapes):
             return
         self._flushed = time.monotonic()
         pipeline = self._client.pipeline(transaction=False)
+        if shapes:
+            pipeline.hset(DELIVERY_SHAPES, mapping=shapes)
+            pipeline.expire(DELIVERY_SHAPES, KEPT_S)
         while self._rejected:
             delivery = self._rejected.popleft()
             pipeline.xadd(

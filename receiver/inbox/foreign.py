@@ -13,6 +13,7 @@ from receiver.inbox.redis import (
     COUNTERS,
     DEAD_NOTICES,
     DELIVERIES,
+    DELIVERY_SHAPES,
     DONE,
     DUE,
     METRICS,
@@ -28,6 +29,7 @@ TYPES: Mapping[str, str] = {
     **dict.fromkeys((DUE, BURIED, DONE, DEAD_NOTICES), "zset"),
     **dict.fromkeys((COUNTERS, METRICS, RECONCILE), "hash"),
     DELIVERIES: "list",
+    DELIVERY_SHAPES: "hash",
     REFUSALS: "stream",
     NOTICE_TARGETS: "set",
 }

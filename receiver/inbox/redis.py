@@ -24,6 +24,7 @@ DUE, BURIED, DONE = "gbr:due", "gbr:buried", "gbr:done"
 ENTRY = "gbr:entry:"  # and a batch's name in the inbox: a hash
 FENCE = "gbr:fence"  # the last token that a claim got: each is larger than all before
 DELIVERIES, REFUSALS = "gbr:deliveries", "gbr:refusals"  # a list and a stream, newest first
+DELIVERY_SHAPES = "gbr:shapes"  # a hash: a field for each kind of delivery
 METRICS = "gbr:metrics"  # a hash: a field for each series
 COUNTERS = "gbr:counters"  # a hash: what has happened how often
 HISTORY = "gbr:history"  # and the number of a half hour: a hash like METRICS

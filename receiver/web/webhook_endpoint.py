@@ -38,6 +38,7 @@ from receiver.verification.jwks import KeySetCache
 from receiver.verification.keys import KeySet
 from receiver.verification.signatures import Scheme, Verified
 from receiver.web.accept_batcher import AcceptBatcher
+from receiver.web.delivery_shape import take_shape
 from receiver.web.health import Readiness
 from receiver.web.metrics_endpoint import MetricsReader
 
@@ -145,13 +146,15 @@ class WebhookEndpoint:
         add_log_fields(webhook_id=delivery_id, **self._about)
         try:
             body = await _read_body(int(fields.get(b"content-length", 0)), receive)
-            return await self._receive(parts, headers, body)
+            return await self._receive(parts, headers, body, fields)
         except HTTPException:
             raise  # a body over the limit, which Starlette answers
         except Exception as error:  # noqa: BLE001 - the table logs it
             return self._reject(error, parts, headers, delivery_id)
 
-    async def _receive(self, parts: AppState, headers: Headers, body: bytes) -> Response:
+    async def _receive(
+        self, parts: AppState, headers: Headers, body: bytes, fields: Mapping[bytes, bytes]
+    ) -> Response:
         """Verify, parse and record one delivery. Raises one of REJECTIONS' errors."""
         try:
             verified = self._verify(headers, body, NO_KEYS)
@@ -164,6 +167,9 @@ class WebhookEndpoint:
         if verified.claims is not None:
             check_claims(verified.claims, event)
 
+        project, shapes = self._project.name, parts.batcher.shapes
+        if shapes.wants(project, verified.scheme, event.type):
+            shapes.add(take_shape(project, verified, event, fields, body))
         about = {
             "scheme": str(verified.scheme),
             "webhook_id": verified.delivery_id,

@@ -16,6 +16,7 @@ from receiver.inbox.redis import (
     COUNTERS,
     DEAD_NOTICES,
     DELIVERIES,
+    DELIVERY_SHAPES,
     DONE,
     DUE,
     METRICS,
@@ -56,6 +57,7 @@ SPOILS: dict[str, Spoil] = {
     ),
     "delivery": lambda client: client.lpush(DELIVERIES, b"\xff", b"a\nb\nc\nd\ne"),
     "refusal": lambda client: client.xadd(REFUSALS, {b"\xff": b"\xff"}),
+    "shape": lambda client: client.hset(DELIVERY_SHAPES, b"\xff", b"\xff"),
     "counter": lambda client: client.hset(
         COUNTERS, mapping={b"\xff": 1, "unbalanced_batches": b"\xff"}
     ),
@@ -75,6 +77,7 @@ TYPES = [
     BURIED,
     DONE,
     DELIVERIES,
+    DELIVERY_SHAPES,
     REFUSALS,
     COUNTERS,
     METRICS,
