@@ -5,13 +5,14 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import uvicorn
+from click.core import ParameterSource
 
 from deploy.sandbox.api.app import create_app
 from deploy.sandbox.config import DAY_S, SandboxConfig
@@ -22,6 +23,9 @@ from deploy.sandbox.faults.fault_options import (
     add_fault_options,
     read_faults,
 )
+from deploy.sandbox.faults.faults import Faults
+from deploy.sandbox.google_api import ApiError, Json
+from deploy.sandbox.replay import Replay, read_replay
 
 SHUTDOWN_S = 2
 
@@ -97,20 +101,44 @@ main.add_command(trigger)
 @click.option(
     "--file-ttl", "file_ttl_s", default=2 * DAY_S, help="Seconds until an uploaded file is gone."
 )
+@click.option(
+    "--replay",
+    "report",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    metavar="FILE",
+    help="Behave as a report of `doctor --probe` says; options that are given win.",
+)
 @add_fault_options
-def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    /,
+    host: str,
+    port: int,
+    data: Path | None,
+    report: Path | None,
+    **others: Any,
+) -> None:
     """
     Run the stand-in until SIGTERM or Ctrl-C.
 
     The faults below can also be set while it runs: POST /sandbox/faults with {"late_output": 2}.
     GET shows all of them, DELETE resets them to these options.
     """
-    faults = read_faults({name: others.pop(name) for name in FAULT_OPTIONS})
+    replay = Replay() if report is None else read_replay(report)
+    given = {name: others.pop(name) for name in FAULT_OPTIONS}
+    faults = read_faults(given)
+    _apply(replay.faults, faults, given)
+    others |= {
+        name: value
+        for name, value in replay.options.items()
+        if ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE
+    }
     _require_free(host, port)
     # uvicorn raises SIGTERM again at its end; exiting normally removes the folder
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _folder(data) as folder:
-        config = SandboxConfig(folder=folder, **others)
+        config = SandboxConfig(folder=folder, replay=replay, **others)
         options = uvicorn.Config(
             create_app(config, faults),
             host=host,
@@ -121,6 +149,14 @@ def serve(host: str, port: int, data: Path | None, **others: Any) -> None:
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
         _Server(options).run()
+
+
+def _apply(replayed: Json, faults: Faults, given: Mapping[str, str | None]) -> None:
+    """Set what a report says of faults, except those that were given."""
+    try:
+        faults.set({name: value for name, value in replayed.items() if given[name] is None})
+    except ApiError as error:
+        raise click.BadParameter(error.message, param_hint="--replay") from error
 
 
 def _require_free(host: str, port: int) -> None:

@@ -1,8 +1,10 @@
 """Options of a sandbox that are fixed at its start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from deploy.sandbox.replay import Replay
 
 DAY_S = 24 * 3600.0
 
@@ -22,3 +24,4 @@ class SandboxConfig:
     disable_after: int = 20  # failed attempts in a row before a webhook is switched off
     secret_overlap_s: float = DAY_S  # how long a rotated secret still signs
     file_ttl_s: float = 2 * DAY_S  # an uploaded file is gone after this time
+    replay: Replay = field(default_factory=Replay)  # what a probe saw of Gemini

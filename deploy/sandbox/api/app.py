@@ -24,6 +24,7 @@ from deploy.sandbox.faults.faults import Faults
 from deploy.sandbox.google_api import ApiError, json_answer
 from deploy.sandbox.jobs.jobs import Jobs
 from deploy.sandbox.ledger import Ledger
+from deploy.sandbox.replay import Replay
 
 KEYLESS_PATHS = ("/.well-known/", "/sandbox/")
 
@@ -31,7 +32,7 @@ KEYLESS_PATHS = ("/.well-known/", "/sandbox/")
 def create_app(config: SandboxConfig, faults: Faults | None = None) -> Starlette:
     """An empty sandbox. Its files go to `config.folder`; everything else is in memory."""
     ledger, faults = Ledger(), faults or Faults()
-    dispatcher = Dispatcher(config, ledger, faults, DynamicKeys())
+    dispatcher = Dispatcher(config, ledger, faults, _keys(config.replay))
     jobs = Jobs(config, ledger, dispatcher)
 
     @contextlib.asynccontextmanager
@@ -52,6 +53,10 @@ def create_app(config: SandboxConfig, faults: Faults | None = None) -> Starlette
         exception_handlers={ApiError: _refuse, HTTPException: _refuse},
         lifespan=lifespan,
     )
+
+
+def _keys(replay: Replay) -> DynamicKeys:
+    return DynamicKeys(replay.kids or None, publishes_rsa=replay.publishes_rsa)
 
 
 def _file_routes(files: Files, uploads: Uploads) -> list[Route]:

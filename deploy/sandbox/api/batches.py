@@ -156,7 +156,10 @@ class Batches:
     def _find(self, request: Request) -> Batch:
         batch = self._ledger.batches.get(request.path_params["batch"])
         if batch is None:
-            raise ApiError(404, f"The batch {request.path_params['batch']} was not found.")
+            raise ApiError(
+                self._faults.unknown_batch,
+                f"The batch {request.path_params['batch']} was not found.",
+            )
         return batch
 
 

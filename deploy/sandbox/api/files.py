@@ -45,7 +45,7 @@ class Files:
                 raise ApiError(
                     400, f"files/{file_id} was uploaded: only generated files can be downloaded."
                 )
-            raise _no_such_file(file_id)
+            raise self._no_such_file(file_id)
         return download_answer(request, path, self._faults)
 
     def _find(self, request: Request, message: str) -> StoredFile:
@@ -59,10 +59,12 @@ class Files:
             )
         stored = self._ledger.files.get(file_id)
         if stored is None or stored.expires_ns <= now_ns():
-            raise _no_such_file(file_id)
+            raise self._no_such_file(file_id)
         return stored
 
-
-def _no_such_file(file_id: str) -> ApiError:
-    """The same answer for a file that is missing, expired or somebody else's."""
-    return ApiError(403, f"The file {file_id} does not exist, or this API key may not use it.")
+    def _no_such_file(self, file_id: str) -> ApiError:
+        """The same answer for a file that is missing, expired or somebody else's."""
+        return ApiError(
+            self._faults.unknown_file,
+            f"The file {file_id} does not exist, or this API key may not use it.",
+        )

@@ -156,6 +156,7 @@ class Dispatcher:
         at = utc_text(now_ns())
         timestamp = int(time.time())
         headers = {
+            **self._config.replay.delivery_headers.get(delivery.scheme, {}),
             "content-type": "application/json",
             "webhook-id": delivery.id,
             "webhook-timestamp": str(timestamp),

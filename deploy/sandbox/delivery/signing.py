@@ -48,9 +48,11 @@ def sign_v1(whsec: Iterable[str], message_id: str, timestamp: int, body: bytes) 
 class DynamicKeys:
     """The service's own keys: Ed25519 for `v1a`, RSA for the JWT form, published as one JWKS."""
 
-    def __init__(self, kids: Iterable[str] | None = None) -> None:
+    def __init__(self, kids: Iterable[str] | None = None, *, publishes_rsa: bool = True) -> None:
+        """`kids` are those of the Ed25519 keys, of which there are as many, and of the RSA key."""
         self._kids = list(kids or (secrets.token_hex(20) for _ in range(ED25519_KEYS + 1)))
-        self._ed25519 = [Ed25519PrivateKey.generate() for _ in range(ED25519_KEYS)]
+        self._ed25519 = [Ed25519PrivateKey.generate() for _ in self._kids[:-1]]
+        self._publishes_rsa = publishes_rsa
 
     @functools.cached_property
     def _rsa(self) -> RSAPrivateKey:
@@ -58,7 +60,7 @@ class DynamicKeys:
 
     def impostor(self) -> "DynamicKeys":
         """New keys with the same key ids."""
-        return DynamicKeys(self._kids)
+        return DynamicKeys(self._kids, publishes_rsa=self._publishes_rsa)
 
     def jwks(self) -> Json:
         keys: list[Json] = [
@@ -72,6 +74,8 @@ class DynamicKeys:
             }
             for kid, key in zip(self._kids, self._ed25519, strict=False)
         ]
+        if not self._publishes_rsa:
+            return {"keys": keys}
         numbers = self._rsa.public_key().public_numbers()
         members = {"n": _b64url(_big_endian(numbers.n)), "e": _b64url(_big_endian(numbers.e))}
         keys.append({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self._kids[-1], **members})

@@ -104,6 +104,9 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     model_status: Annotated[
         StatusFault | None, Meta(description="status instead of showing a model")
     ] = None
+    unknown_batch: Annotated[
+        int, Meta(description="status for a batch that does not exist", ge=400, le=599)
+    ] = 404
     late_output: Annotated[Times, Meta(description="gets that show SUCCEEDED without output")] = 0
     output_in: Annotated[
         Literal["both", "metadata", "response"],
@@ -120,6 +123,9 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     refuse_uploads: Annotated[
         Times, Meta(description="whole uploads refused with an error under status 200")
     ] = 0
+    unknown_file: Annotated[
+        int, Meta(description="status for a file that does not exist", ge=400, le=599)
+    ] = 403
     download_status: Annotated[
         StatusFault | None, Meta(description="status instead of a result file")
     ] = None
