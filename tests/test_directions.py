@@ -23,6 +23,7 @@ LAYERS = (
     "receiver.notices",
     "receiver.recovery",
     "receiver.submissions",
+    "receiver.probe",
     "receiver.telemetry.metrics",
     "receiver.status",
     "receiver.web",
@@ -43,6 +44,10 @@ LAYERS = (
 LEAVES = ("receiver.web", "receiver.status", "receiver.cli")
 LOOSE = 6  # modules that lie in no folder, at most, beside `__init__` and `__main__`
 PURE = {
+    "receiver.telemetry.shapes",
+    "receiver.probe.redaction",
+    "receiver.probe.report",
+    "receiver.probe.requests",
     "workers.store.index_rows",
     "receiver.outputs.clashes",
     "receiver.errors",

@@ -10,6 +10,7 @@ import msgspec
 import redis
 
 from receiver.cli.command import command, json_option, load_settings, skip_unknown
+from receiver.cli.doctor_probe import probe_options, refuse_lone_options, run_probe
 from receiver.cli.env_file import loaded_environment
 from receiver.cli.gemini_checks import (
     Check,
@@ -166,15 +167,25 @@ def _examine(settings: Settings, bar: Progress) -> Iterator[Check]:
         bar.advance()
 
 
-@command("doctor", "", "--json")
-@json_option("a JSON list")
+@command("doctor", "", "--json", "--probe", "--probe --yes --report gemini-probe.json")
+@probe_options
+@json_option("a JSON list, of a probe the report,")
 @click.pass_context
-def doctor(ctx: click.Context, *, as_json: bool) -> None:
+def doctor(ctx: click.Context, *, as_json: bool, probe: bool, **options: Any) -> None:
     """Check settings, Redis, storage, keys, webhooks and clock.
 
     Also says which processes run, and names the versions of all parts. Exit code 1 when something
     is WRONG; a warning does not change it.
+
+    --probe tries Gemini instead, for less than $0.01: it sends three small batches, and writes what
+    Gemini answered and delivered to a file without secrets or contents, for an issue of this
+    project. All that it makes at Gemini is deleted at its end. Exit code 1 when a part failed, a
+    delivery did not come, or something is left.
     """
+    refuse_lone_options(ctx, probe=probe)
+    if probe:
+        run_probe(ctx, as_json=as_json, **options)
+        return
     settings = load_settings(on_unknown=skip_unknown)
     with show_progress("checking", "checks", len(CHECKS)) as bar:
         checks = list(_examine(settings, bar))

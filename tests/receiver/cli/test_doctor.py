@@ -245,3 +245,28 @@ def test_skewed_clock_is_a_warning(settings: dict[str, str], offset_s: int, said
         f"{said}: set the clock of this machine by NTP; signatures are judged by it"
     )
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("option", ["--yes", "--report x.json", "--wait 1", "--project default"])
+def test_options_of_the_probe_need_it(settings: dict[str, str], option: str) -> None:
+    result = doctor(settings, *option.split())
+    assert (result.exit_code, "is for --probe: add it" in result.stderr) == (2, True)
+
+
+def test_report_into_a_folder_that_is_not_there_is_refused_first(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    result = doctor(settings, "--probe", "--yes", "--report", str(tmp_path / "none" / "x.json"))
+    assert (result.exit_code, "does not exist: choose another --report" in result.stderr) == (
+        2,
+        True,
+    )
+
+
+def test_wrong_key_ends_the_probe_before_it_costs(settings: dict[str, str], tmp_path: Path) -> None:
+    """Google repeats the key in such messages."""
+    report = tmp_path / "probe.json"
+    wrong = settings | {"GEMINI_API_KEY": "wrong-key"}
+    result = doctor(wrong, "--probe", "--yes", "--report", str(report))
+    assert (result.exit_code, report.exists()) == (1, False)
+    assert "Gemini does not list its models for this key (400 API key not valid.)" in result.stderr

@@ -1,0 +1,1 @@
+"""`doctor --probe`: tries Gemini for real, and reports what it does without anything secret."""
