@@ -15,6 +15,7 @@ from receiver.probe.recorder import WRONG_KEY, Answer, Call, Recorder
 from receiver.probe.report import BatchSeen, PublishedKey, Report, Result, StateSeen
 from receiver.probe.requests import ProbeError, choose_model, inline_input, input_lines
 from receiver.probe.resources import Resources
+from receiver.tolerant_json import as_list, as_object
 
 FIRST_POLL_S, LONGEST_POLL_S = 0.25, 15.0
 FIRST_BYTES = 10  # that the Range request asks for
@@ -49,11 +50,11 @@ class GeminiSteps:
         answer = self._recorder.send(Call("list models", "GET", path, path))
         if not answer.is_success:
             raise ProbeError(f"Gemini does not list its models for this key ({answer.said()})")
-        listed = answer.json().get("models", [])
+        listed = map(as_object, as_list(answer.json().get("models")))
         usable = [
             str(one.get("name", ""))
             for one in listed
-            if "batchGenerateContent" in one.get("supportedGenerationMethods", [])
+            if "batchGenerateContent" in as_list(one.get("supportedGenerationMethods"))
         ]
         return choose_model(prices, usable, day)
 
@@ -78,8 +79,7 @@ class GeminiSteps:
         finish = {"x-goog-upload-offset": "0", "x-goog-upload-command": "upload, finalize"}
         end = Call("upload", "POST", url, f"{path}?<upload>", content=data, headers=finish, key="")
         sent = self._recorder.send(end)
-        file = sent.json().get("file")
-        name = str(file.get("name", "")) if isinstance(file, dict) else ""
+        name = str(as_object(sent.json().get("file")).get("name", ""))
         if not FILE_NAME.fullmatch(name):
             return self._failed("file", sent)
         self._resources.add(name, "input")
@@ -167,8 +167,7 @@ class GeminiSteps:
     def read_keys(self, url: str) -> None:
         """What is in the key set of dynamic webhooks; no key is sent there."""
         answer = self._recorder.send(Call("get key set", "GET", url, "<key set>", key=""))
-        found = answer.json().get("keys", [])
-        for one in found if isinstance(found, list) else []:
+        for one in map(as_object, as_list(answer.json().get("keys"))):
             texts = [_public_text(one, name) for name in ("kid", "kty", "alg", "crv", "use")]
             self._report.keys.append(PublishedKey(*texts))
         result: Result = "done" if answer.is_success else "failed"
@@ -217,10 +216,9 @@ def step_words(error: GeminiError) -> str:
 
 def _find_result_file(operation: dict[str, Any]) -> str | None:
     """In the response or in the metadata, wherever this service has it."""
-    metadata = operation.get("metadata")
-    output = metadata.get("output") if isinstance(metadata, dict) else None
+    output = as_object(operation.get("metadata")).get("output")
     for holder in (operation.get("response"), output):
-        name = holder.get("responsesFile") if isinstance(holder, dict) else None
+        name = as_object(holder).get("responsesFile")
         if isinstance(name, str) and _RESULT_FILE.fullmatch(name):
             return name
     return None
@@ -239,6 +237,6 @@ def _to_microseconds(text: str) -> str:
     return re.sub(r"(\.\d{6})\d+", r"\1", text)
 
 
-def _public_text(key: object, name: str) -> str:
-    value = key.get(name, "") if isinstance(key, dict) else ""
+def _public_text(key: dict[str, Any], name: str) -> str:
+    value = key.get(name, "")
     return value if isinstance(value, str) and _PUBLIC.fullmatch(value) else ""

@@ -6,6 +6,7 @@ from typing import Any
 
 from receiver.errors import GeminiError
 from receiver.probe.recorder import Call, Recorder
+from receiver.tolerant_json import as_list, as_object
 
 _BATCH, _FILE = re.compile(r"batches/[A-Za-z0-9_-]+"), re.compile(r"files/[A-Za-z0-9_-]+")
 
@@ -69,9 +70,8 @@ class Resources:
             answer = self._recorder.send(Call(f"list {kind}", "GET", path, path), record=False)
             if not answer.is_success:
                 raise GeminiError(f"Gemini did not list its {kind}: {answer.said()}")
-            listed = answer.json().get(member, [])
-            for one in listed if isinstance(listed, list) else []:
-                name = one.get("name") if isinstance(one, dict) else None
+            for one in map(as_object, as_list(answer.json().get(member))):
+                name = one.get("name")
                 if isinstance(name, str) and pattern.fullmatch(name) and self._is_ours(one):
                     yield name
 
