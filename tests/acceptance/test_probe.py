@@ -206,6 +206,9 @@ def test_interrupted_probe_deletes_what_it_made(
         assert process.wait(20) == 130
         assert place.left() == []
         assert place.results()["probe"] == "failed"
+        calls = [one["call"] for one in place.report["calls"]]
+        stopped, deleted = calls.index("stop batch: file"), calls.index("delete batch: file")
+        assert stopped < deleted  # one that is only deleted may run on
         assert place.report["left"] == 0
 
 
