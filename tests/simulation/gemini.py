@@ -33,7 +33,7 @@ class SimulatedGemini:
     def __init__(self, network: Network, folder: Path, generator: random.Random) -> None:
         self._network = network
         app_module: Any = sandbox
-        app_module.DynamicKeys = lambda: _keys
+        app_module.DynamicKeys = lambda *_, **__: _keys
         config = SandboxConfig(
             folder=folder,
             pending_s=generator.uniform(0, 20),
