@@ -171,7 +171,7 @@ def _examine(settings: Settings, bar: Progress) -> Iterator[Check]:
 @probe_options
 @json_option("a JSON list, of a probe the report,")
 @click.pass_context
-def doctor(ctx: click.Context, *, as_json: bool, probe: bool, **options: Any) -> None:
+def doctor(ctx: click.Context, /, *, as_json: bool, probe: bool, **options: Any) -> None:
     """Check settings, Redis, storage, keys, webhooks and clock.
 
     Also says which processes run, and names the versions of all parts. Exit code 1 when something

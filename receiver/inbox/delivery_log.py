@@ -88,8 +88,9 @@ class DeliveryLog:
             return
         self._flushed = time.monotonic()
         pipeline = self._client.pipeline(transaction=False)
+        for name, shape in shapes.items():
+            pipeline.hset(DELIVERY_SHAPES, name, shape)
         if shapes:
-            pipeline.hset(DELIVERY_SHAPES, mapping=shapes)
             pipeline.expire(DELIVERY_SHAPES, KEPT_S)
         while self._rejected:
             delivery = self._rejected.popleft()

@@ -74,14 +74,16 @@ class GeminiSteps:
         )
         url = started.headers.get("x-goog-upload-url", "")
         if not (started.is_success and url and self._recorder.is_safe(url)):
-            return self._failed("file", started)
+            self._failed("file", started)
+            return None
 
         finish = {"x-goog-upload-offset": "0", "x-goog-upload-command": "upload, finalize"}
         end = Call("upload", "POST", url, f"{path}?<upload>", content=data, headers=finish, key="")
         sent = self._recorder.send(end)
         name = str(as_object(sent.json().get("file")).get("name", ""))
         if not FILE_NAME.fullmatch(name):
-            return self._failed("file", sent)
+            self._failed("file", sent)
+            return None
         self._resources.add(name, "input")
         return name
 

@@ -24,7 +24,13 @@ def written(folder: Path, content: object) -> Path:
 
 
 def delivery(**members: Any) -> dict[str, Any]:
-    usual = {"batch": "file", "scheme": "v1", "headers": {}, "body": {}, "after_end_s": None}
+    usual: dict[str, Any] = {
+        "batch": "file",
+        "scheme": "v1",
+        "headers": {},
+        "body": {},
+        "after_end_s": None,
+    }
     return usual | members
 
 
