@@ -20,6 +20,7 @@ PARTS: dict[str, tuple[Callable[[Path, int, int], Report], int, int]] = {
     "deliveries": (deliveries.fuzz_deliveries, 200_000, 20_000),
     "requests": (requests.fuzz_requests, 10_000, 2_000),
     "slow": (slow.run_slow_clients, 1_000, 100),
+    "crowd": (slow.run_crowd, 10_000, 1_000),
     "floods": (floods.flood, 1_024, 64),
 }
 

@@ -1,6 +1,7 @@
 """Slow clients against the real `serve` process, what others notice of them, and whether they hold up its end."""
 
 import asyncio
+import math
 import resource
 import time
 from contextlib import suppress
@@ -17,9 +18,12 @@ from tests.waiting import eventually
 GONE_BAR_S = 15.0
 P99_BAR_S = 0.1
 STOP_BAR_S = 10.0
+CLIENT_BYTES = 16 * 1024  # of the server's memory for each of a crowd
+REST_BYTES = 16 * 1024 * 1024  # for whatever else it answers meanwhile
 PATIENCE_S = 60.0  # after which a client or the server counts as never gone
 DRIP_EVERY_S = 1.0
 ASKERS = 4
+OPENING = 500  # at once: what the kernel keeps for a busy server, a larger flood only retries later
 HEAD = b"POST /webhooks/gemini HTTP/1.1\r\nHost: x\r\n"
 BODY = HEAD + b"Content-Type: application/json\r\nContent-Length: 500000\r\n\r\n{"
 # What a slow client begins with, and whether bytes keep dripping in.
@@ -41,8 +45,7 @@ KEPT = (GET, False)
 def run_slow_clients(folder: Path, seed: int, clients: int) -> Report:
     """Hold `clients` half-open connections, and time others until the server has closed them all; then stop it."""
     report = Report("slow clients", seed)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _allow_descriptors()
     with open_stage(folder, seed) as stage, running_server(stage) as server:
         gone, asked = asyncio.run(_crowd(stage, server, clients))
         p99 = sorted(asked)[int(len(asked) * 0.99)]
@@ -60,23 +63,55 @@ def run_slow_clients(folder: Path, seed: int, clients: int) -> Report:
     return report
 
 
+def run_crowd(folder: Path, seed: int, clients: int) -> Report:
+    """More connections than a machine usually has: others are answered, and memory stays bounded."""
+    report = Report("crowd", seed)
+    _allow_descriptors()
+    with open_stage(folder, seed) as stage, running_server(stage) as server:
+        before = server.memory_bytes()
+        gone, asked = asyncio.run(_crowd(stage, server, clients))
+        grown = server.memory_bytes("VmHWM") - before
+        report.note(clients=clients, last_gone_s=max(gone), others=len(asked))
+        report.note(median_ms=sorted(asked)[len(asked) // 2] * 1000, slowest_ms=max(asked) * 1000)
+        report.note(grown_mb=grown / 1e6, grown_kb_per_client=grown / 1e3 / clients)
+        report.hold("everybody else is answered", not math.isinf(max(asked)))
+        report.hold("every slow client is closed", max(gone) < PATIENCE_S)
+        most = REST_BYTES + clients * CLIENT_BYTES
+        report.hold(f"memory grows by at most {most / 1e6:.0f} MB", grown < most)
+        problems = log_problems(server.log)
+        report.hold(f"the log is JSON without tracebacks: {problems}", not problems)
+    return report
+
+
+def _allow_descriptors() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def _crowd(stage: Stage, server: Server, clients: int) -> tuple[list[float], list[float]]:
     """Seconds until each slow client was closed, and seconds that each request of others took meanwhile."""
     everybody_gone = asyncio.Event()
     askers = [
         asyncio.create_task(_ask(stage, server, number, everybody_gone)) for number in range(ASKERS)
     ]
+    opening = asyncio.Semaphore(OPENING)
     gone = await asyncio.gather(
-        *(be_slow(server.port, *STARTS[at % len(STARTS)]) for at in range(clients))
+        *(be_slow(server.port, *STARTS[at % len(STARTS)], opening) for at in range(clients))
     )
     everybody_gone.set()
     return gone, [seconds for taken in await asyncio.gather(*askers) for seconds in taken]
 
 
-async def be_slow(port: int, start: bytes, is_dripping: bool) -> float:  # noqa: FBT001 - a row of STARTS
+async def be_slow(
+    port: int,
+    start: bytes,
+    is_dripping: bool,  # noqa: FBT001 - a row of STARTS
+    opening: asyncio.Semaphore,
+) -> float:
     """Seconds until the server closed the connection."""
-    begun = time.monotonic()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with opening:
+        begun = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(start)
     with suppress(ConnectionError):
         while time.monotonic() - begun < PATIENCE_S:
@@ -91,7 +126,7 @@ async def be_slow(port: int, start: bytes, is_dripping: bool) -> float:  # noqa:
 
 
 async def _ask(stage: Stage, server: Server, number: int, done: asyncio.Event) -> list[float]:
-    """Deliver and ask for /health in turn, and time each. What is not answered takes for ever."""
+    """Deliver and ask for /health in turn, and time each. A refusal counts as long, silence as for ever."""
     rng, taken = Random(number), []
     while not done.is_set():
         delivery = make_original(stage.signer, "v1", rng)
@@ -99,7 +134,8 @@ async def _ask(stage: Stage, server: Server, number: int, done: asyncio.Event) -
             begun = time.monotonic()
             answer = await exchange(server.port, data)
             is_fine = answer is not None and answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 202 "))
-            taken.append(time.monotonic() - begun if is_fine else PATIENCE_S)
+            seconds = time.monotonic() - begun if is_fine else PATIENCE_S
+            taken.append(math.inf if answer is None else seconds)
         await asyncio.sleep(0.02)
     return taken
 
@@ -107,9 +143,9 @@ async def _ask(stage: Stage, server: Server, number: int, done: asyncio.Event) -
 async def _stop(server: Server, clients: int) -> float:
     """Seconds from SIGTERM to the end of a server that slow clients and kept connections hold open."""
     before = server.descriptors()
-    starts = (*STARTS, KEPT)
+    starts, opening = (*STARTS, KEPT), asyncio.Semaphore(OPENING)
     slow = [
-        asyncio.create_task(be_slow(server.port, *starts[at % len(starts)]))
+        asyncio.create_task(be_slow(server.port, *starts[at % len(starts)], opening))
         for at in range(clients)
     ]
     await asyncio.to_thread(
