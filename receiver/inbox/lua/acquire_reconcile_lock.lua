@@ -6,12 +6,16 @@ if lock.err then -- no hash: somebody else wrote there
   redis.call('DEL', RECONCILE)
   lock = {}
 end
-local complete = tonumber(lock[3]) and lock[3] or ''
+-- What lies further ahead than we ever write was written before the clock was set back: it holds nobody up, and hides
+-- no batch.
+local complete = (tonumber(lock[3]) or now + 1) <= now and lock[3] or ''
 local pause = lock[4] == '1' and ARGV[3] or ARGV[2]
-if (tonumber(lock[1] or 0) or 0) > now then
+local held_until = tonumber(lock[1] or 0) or 0
+if held_until > now and held_until <= now + tonumber(ARGV[4]) then
   return { 'held' }
 end
-if ARGV[5] == 'due' and (tonumber(lock[2] or 0) or 0) + tonumber(pause) > now then
+local began = tonumber(lock[2] or 0) or 0
+if ARGV[5] == 'due' and began <= now and began + tonumber(pause) > now then
   return { 'early' }
 end
 redis.call('HSETNX', RECONCILE, 'first', now)

@@ -3,9 +3,11 @@ import redis
 
 from receiver.inbox.job_queue import MAX_WAITING, JobQueue, open_queue
 from receiver.inbox.ledger import ENQUEUE_GRACE_S, Arrival, Inbox
-from receiver.inbox.redis import DUE
+from receiver.inbox.redis import DUE, ENTRY
 from receiver.inbox.redispatch import Sweeper, sweep
 from tests.waiting import eventually
+
+DAY_MS = 24 * 3600 * 1000
 
 
 @pytest.fixture
@@ -116,3 +118,16 @@ def test_flood_enqueues_a_few_alone(
     assert sweep(inbox, job_queue) == MAX_WAITING
     client.delete(open_queue(client).key)
     assert sweep(inbox, job_queue) == 50
+
+
+def test_clock_that_is_set_back_delays_nothing(inbox: Inbox, client: "redis.Redis") -> None:
+    """Whatever was due by the clock of a day ahead: accepted there, or held by a worker that died."""
+    names = ["batches/accepted", "batches/leased"]
+    for name in names:
+        inbox.accept([Arrival(name, "batch.succeeded", "static")])
+    assert inbox.claim(names[1]) is not None
+    for name in names:
+        client.hincrby(f"{ENTRY}{name}", "changed", DAY_MS)
+        client.hincrby(f"{ENTRY}{name}", "rung_until", DAY_MS)
+        client.zincrby(DUE, DAY_MS, name)
+    assert sorted(inbox.take_due()) == names

@@ -13,6 +13,13 @@ def pass_time(client: "redis.Redis", seconds: int) -> None:
             client.hincrby(RECONCILE, field, -seconds * 1000)
 
 
+def set_back(client: "redis.Redis", seconds: int) -> None:
+    """As if Redis' clock had been ahead by so much until now."""
+    pass_time(client, -seconds)
+    if client.hexists(RECONCILE, "complete"):
+        client.hincrby(RECONCILE, "complete", seconds * 1000)
+
+
 def test_first_run_is_due(client: "redis.Redis") -> None:
     lock = ReconcileLock(client, 900)
     assert lock.is_due()
@@ -85,3 +92,24 @@ def test_dead_holder_loses_its_turn(client: "redis.Redis") -> None:
     assert lock.acquire() is not None
     with pytest.raises(ReconcileLockedError):
         lock.renew(dead)
+
+
+def test_clock_that_is_set_back_holds_up_no_run(client: "redis.Redis") -> None:
+    """And the run looks at the whole list: what the last complete one saw is in the future."""
+    lock = ReconcileLock(client, 900)
+    run = lock.acquire()
+    assert run is not None
+    lock.release(run, "complete")
+    set_back(client, 25 * 3600)
+    assert lock.is_due()
+    following = lock.acquire()
+    assert following is not None
+    assert following.complete_ms is None
+
+
+def test_holder_of_a_clock_that_is_set_back_loses_its_turn(client: "redis.Redis") -> None:
+    lock = ReconcileLock(client, 900)
+    lock.acquire()
+    set_back(client, 25 * 3600)
+    assert lock.is_due()
+    assert lock.acquire() is not None
