@@ -20,6 +20,7 @@ SLOW = (  # folders and files
     "tests/bench",
     "tests/chaos/test_recorder.py",
     "tests/model",
+    "tests/mutation/test_samples.py",
     "tests/workers/worker/test_rq_worker.py",  # likewise
 )
 UNKNOWN_S = 0.02  # a test of a file that is not in the table

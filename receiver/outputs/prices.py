@@ -74,7 +74,7 @@ def parse_prices(data: bytes) -> Prices:
 
 
 def _convert(raw: Any) -> Prices:
-    prices = msgspec.convert(raw, Prices, strict=False)
+    prices = msgspec.convert(raw, Prices)
     for model, periods in prices.models.items():
         for price in periods:
             _check_rates(model, price.rates)

@@ -1,8 +1,10 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.batch_names import INBOX_NAME, PROJECT, BatchName
+from receiver.batch_names import INBOX_NAME, PROJECT, BatchName, add_tag, new_tag, split_tag
 from receiver.errors import EventError
 
 PROJECTS = st.just("") | st.from_regex(PROJECT, fullmatch=True) | st.just("batches")
@@ -45,3 +47,15 @@ def test_people_may_write_less(text: str, project: str, name: str) -> None:
 def test_other_texts_are_no_names(text: str) -> None:
     with pytest.raises(EventError):
         BatchName.parse(text)
+
+
+def test_tag_comes_back_with_the_name() -> None:
+    tag = new_tag("5d41402abc4b2a76b971", 1)
+    assert re.fullmatch(r"5d41402abc4b2a76b971\.1\.[0-9a-f]{12}", tag)
+    assert tag != new_tag("5d41402abc4b2a76b971", 1)
+    assert split_tag(add_tag("evening", tag)) == ("evening", tag)
+
+
+@pytest.mark.parametrize("name", [None, "", "evening", "evening [stuck]", "[gbr:]"])
+def test_name_without_a_tag_stays(name: str | None) -> None:
+    assert split_tag(name) == (name, None)

@@ -53,8 +53,8 @@ def price_batch(
         paid, cached, output = (
             sum(sums, Decimal(0)) / _MILLION for sums in zip(_NOTHING, *known, strict=True)
         )
-        total = paid + cached + output
-    return Cost(CURRENCY, _plain(total), prices.date, _plain(paid), _plain(cached), _plain(output))
+        amounts = [_plain(amount) for amount in (paid, cached, output)]
+        return Cost(CURRENCY, _plain(paid + cached + output), prices.date, *amounts)
 
 
 def _read_day(moment: str | None) -> str:
@@ -148,11 +148,11 @@ def _price_tokens(tokens: int, by_modality: _Tokens, rate: Rate | None) -> Decim
 
 
 def _subtract(whole: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
-    """The counts of `whole` less those of `part`, at any depth."""
+    """The counts of `whole` less those of `part`, at any depth; both have the same mappings."""
     left = dict(whole)
     for name, value in part.items():
         nested = isinstance(value, Mapping)
-        left[name] = _subtract(whole.get(name, {}), value) if nested else whole.get(name, 0) - value
+        left[name] = _subtract(whole[name], value) if nested else whole.get(name, 0) - value
     return left
 
 

@@ -179,7 +179,10 @@ def _exceeds(details: list[ModalityCount] | None, count: int) -> bool:
 
 
 def _cached_exceeds(usage: Usage) -> bool:
-    """Whether more tokens are cached than there are, of all or of one modality."""
+    """Whether more tokens are cached than there are, of all or of one modality.
+
+    At least one modality is told.
+    """
     if _exceeds(usage.cached_details, usage.cached):
         return True
     left = Counter[str]()
@@ -188,4 +191,4 @@ def _cached_exceeds(usage: Usage) -> bool:
     is_complete = left.total() == usage.prompt
     for one in usage.cached_details or ():
         left[one.modality] -= one.token_count
-    return is_complete and min(left.values(), default=0) < 0
+    return is_complete and min(left.values()) < 0

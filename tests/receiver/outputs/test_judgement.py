@@ -3,7 +3,14 @@
 import msgspec
 import pytest
 
-from receiver.outputs.judgement import EMPTY_SHA256, judge_manifest
+from receiver.outputs.judgement import (
+    EMPTY_SHA256,
+    Again,
+    advise,
+    find_again,
+    judge,
+    judge_manifest,
+)
 from receiver.outputs.manifest import Input, Manifest, Record
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES
 from tests.receiver.outputs.test_manifest import MANIFEST
@@ -74,11 +81,106 @@ def test_batch_without_an_answer_is_never_complete(outcome: str) -> None:
     assert problems[-1] == "not one request is answered"
 
 
-def test_problems_are_sentences() -> None:
-    assert judge_manifest(made(5, 1, ok=1, error=2, blocked=1)).problems == (
-        "3 results are no answer: 1 blocked, 2 errors",
-        "1 of 5 requests has no result",
-    )
+@pytest.mark.parametrize(
+    ("manifest", "problems"),
+    [
+        (
+            made(5, 1, ok=1, error=2, blocked=1),
+            (
+                "3 results are no answer: 1 blocked, 2 errors",
+                "1 of 5 requests has no result",
+            ),
+        ),
+        (
+            made(4, 2, ok=1, error=1, state="EXPIRED"),
+            (
+                "the batch did not succeed: Gemini says EXPIRED",
+                "1 result is no answer: 1 error",
+                "2 of 4 requests have no result",
+            ),
+        ),
+        (
+            made(1, 1),
+            ("1 of 1 request has no result", "not one request is answered"),
+        ),
+        (
+            made(None, 2, ok=1),
+            (
+                "the number of its requests is not known, so some may be missing",
+                "2 requests have no result",
+            ),
+        ),
+        (
+            made(1, ok=2, balanced=False),
+            ("the counts don't add up: 1 request, 2 results, 0 missing",),
+        ),
+        (
+            made(0, 3, ok=1, balanced=False),
+            (
+                "the counts don't add up: 0 requests, 1 result, 3 missing",
+                "3 of 0 requests have no result",
+            ),
+        ),
+        (
+            made(2, ok=2, input=Input("b1/_input.jsonl.gz", "cd", 1)),
+            ("the input holds 1 request, Gemini says 2",),
+        ),
+        (
+            made(2, ok=2, source=msgspec.structs.replace(MANIFEST.source, doubted="no keys")),
+            ("the results look wrong: no keys; over minutes, Gemini gave the same again",),
+        ),
+    ],
+)
+def test_problems_are_sentences(manifest: Manifest, problems: tuple[str, ...]) -> None:
+    assert judge_manifest(manifest).problems == problems
+
+
+def test_requests_are_answered_or_not() -> None:
+    judgement = judge_manifest(made(7, 2, ok=2, truncated=1, error=1, blocked=1))
+    assert (judgement.answered, judgement.unanswered) == (2, 5)
+    judgement = judge_manifest(made(None, None, ok=2, error=1))
+    assert (judgement.answered, judgement.unanswered) == (2, 1)
+
+
+def test_state_that_is_not_known_is_no_problem() -> None:
+    summary = made(2, ok=2, state="")
+    assert (judge(summary).is_well, judge(summary).text) == (True, "stored")
+
+
+def test_outcomes_of_an_older_version_may_be_few() -> None:
+    older = msgspec.structs.replace(made(3, 1), outcomes={"ok": 1, "error": 1}, retry=None)
+    assert judge_manifest(older).text == "stored; 1 error, 1 missing"
+    assert find_again(msgspec.structs.replace(older, missing=0)) == ""
+
+
+def test_resubmit_of_two_kinds_of_lost_keys() -> None:
+    assert find_again(made(2, unkeyed=1, malformed=1, retry=EMPTY)) == "keys"
+    assert find_again(made(2, ok=1, malformed=1, retry=EMPTY)) == "keys"
+    assert find_again(made(2, ok=2, retry=EMPTY)) == ""
+
+
+@pytest.mark.parametrize(
+    ("again", "advice"),
+    [
+        ("whole", "`gemini-batch-receiver resubmit b1` sends again what is worth it"),
+        (
+            "keys",
+            (
+                "`gemini-batch-receiver resubmit b1 --input FILE` sends again what is worth it, out of"
+                " its input"
+            ),
+        ),
+        (None, "`gemini-batch-receiver batches show b1` says what to do"),
+        ("", None),
+    ],
+)
+def test_advice_names_the_command(again: Again | None, advice: str | None) -> None:
+    assert advise("batches/b1", again) == advice
+
+
+def test_well_batch_needs_no_advice() -> None:
+    assert judge(made(2, ok=2), "do this").advice is None
+    assert judge(made(2, ok=1, error=1), "do this").advice == "do this"
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,13 @@ GOLDEN = {
     "\ud800": "!ed!a0!80",
     "😀": "!f0!9f!98!80",
     "x" * 180: "x" * 180,
+    "x" * 177 + "#": "x" * 177 + "!23",
     "x" * 181: "x" * 100 + "!hdc31ed5afb940294fdd687c69bbba2ae",
+    # The start ends with, one and two characters before, and after an escape.
     "ö" * 200: "!c3!b6" * 16 + "!c3" + "!hf4966f2104fc8f93ca0243f306417a78",
+    "x" + "ö" * 200: "x" + "!c3!b6" * 16 + "!c3" + "!hf4c4a6ba05535675e55fea760298b784",
+    "xx" + "ö" * 200: "xx" + "!c3!b6" * 16 + "!h69a4815bddc99631595e8f74d2a60dc3",
+    "\ud800" * 100: "!ed!a0!80" * 11 + "!h682d6fde84a412f72e86825489f06720",
 }
 
 # Where capitals are kept, these differ from the others.

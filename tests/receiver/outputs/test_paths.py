@@ -69,6 +69,15 @@ def test_key_pattern_names_groups(text: str, key: str, name: str) -> None:
     assert [namer.name(key), namer.name(key)] == [name, name]
 
 
+def test_keys_outside_the_pattern_are_counted() -> None:
+    namer = bind("{batch}/{lang}.jsonl", PATTERN)
+    assert namer.unmatched == 0
+    for number, key in enumerate(["en-a-1", "other", "de-a-2", "another"], 1):
+        namer.name(key)
+        assert namer.unmatched == number // 2
+    assert bind("{batch}/all.jsonl").unmatched is None
+
+
 def test_grouping_without_pattern_takes_all() -> None:
     assert {bind("{batch}/all.jsonl").name(key) for key in ("a", "b", "")} == {"b1x7/all.jsonl"}
 

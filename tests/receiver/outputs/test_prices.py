@@ -72,10 +72,10 @@ def test_price_is_not_known_before_it_begins() -> None:
     assert prices.find("m", "2026-11-02") is not None
 
 
-@pytest.mark.parametrize("text", ["0.1", '"0.1"'])
+@pytest.mark.parametrize("text", ["0.1", '"0.1"', "0.12345678901234567891"])
 def test_price_is_never_a_float(text: str) -> None:
     data = listed(output="OUTPUT").replace(b'"OUTPUT"', text.encode())
-    assert parse_prices(data).models["m"][0].output == Decimal("0.1")
+    assert parse_prices(data).models["m"][0].output == Decimal(text.strip('"'))
 
 
 WRONG = [
@@ -83,11 +83,15 @@ WRONG = [
     (b"[]", "expected `object`"),
     (b"[" * 100_000, "no price list"),
     (b'{"date": "today", "models": {}}', r"\$.date"),
-    (listed(output=-1), "from 0 on"),
+    (listed(output=-1), "m: a price is a number from 0 on"),
+    (listed(output="null"), "Invalid decimal string"),
     (listed(output="NaN"), "from 0 on"),
-    (listed(output={"AUDIO": "1"}), "by modality"),
+    (
+        listed(output={"AUDIO": "1"}),
+        "m: a price by modality needs '\\*', and may have AUDIO, DOCUMENT, IMAGE, TEXT, VIDEO$",
+    ),
     (listed(output={"*": "1", "SMELL": "1"}), "by modality"),
-    (listed(long={"input": "-1"}), "from 0 on"),
+    (listed(long={"input": "-1"}), "m: a price is a number from 0 on"),
     (listed(otput="1"), "unknown field `otput`"),
 ]
 
@@ -98,6 +102,11 @@ def test_wrong_list_stops_the_start(tmp_path: Path, data: bytes, words: str) -> 
     path.write_bytes(data)
     with pytest.raises(SettingsError, match=f"(?i)PRICES_FILE: .*{words}"):
         read_settings({"GEMINI_API_KEY": "k", "PRICES_FILE": str(path)})
+
+
+def test_price_may_be_0() -> None:
+    found = parse_prices(listed(output=0, cached={"*": "0"})).models["m"][0]
+    assert (found.output, found.cached) == (0, {"*": 0})
 
 
 def test_absent_list_stops_the_start(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_body_about_nothing_is_ping(document: bytes) -> None:
     ],
 )
 def test_anything_else_is_refused(document: bytes, reason: str) -> None:
-    with pytest.raises(EventError, match=reason):
+    with pytest.raises(EventError, match=f"^the .*{reason}"):
         parse_event(document)
 
 
@@ -266,11 +266,11 @@ def test_agreeing_claims_are_accepted(claims: dict[str, Any] | None) -> None:
 @pytest.mark.parametrize(
     ("claims", "reason"),
     [
-        ({"type": "batch.failed"}, "type"),
+        ({"type": "batch.failed"}, "^the token's type is not the body's$"),
         ({"type": "ping"}, "type"),
         ({"type": None}, "type"),
         ({"type": ["batch.succeeded"]}, "type"),
-        ({"data": {"id": "other"}}, "data.id"),
+        ({"data": {"id": "other"}}, r"^the token's data\.id is not the body's$"),
         ({"data": {"id": "ABC"}}, "data.id"),
         ({"data": {"id": None}}, "data.id"),
         ({"data": {"id": "../abc"}}, "data.id"),

@@ -179,6 +179,47 @@ def test_named_attack_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("forged", "reason"),
+    [
+        (ATTACKS["none"][0], "the token's alg is not RS256"),
+        (ATTACKS["jku"][0], "the token's header brings its own key or extension"),
+        (
+            rs256(unsigned({"alg": "RS256"}, GOOD_CLAIMS)),
+            "the token's header has no kid",
+        ),
+        (
+            token({"kid": "new"}),
+            "no signature matches: the key set has no RSA key with the token's kid",
+        ),
+        (
+            by_attacker(),
+            "no signature matches: the token is not signed by the key that it names",
+        ),
+        (ATTACKS["header bytes"][0], "the token's header is malformed"),
+        (ATTACKS["payload list"][0], "the token is malformed"),
+        (token(aud="other"), "the token's aud is not GEMINI_WEBHOOK_AUDIENCE"),
+        (token(exp=..., iat=...), "the token has neither exp nor iat"),
+        (token(exp=10**12), "the token's exp is not a number of seconds"),
+        (token(exp=0), f"the token expired {NOW} s ago: check the clock of this machine"),
+    ],
+)
+def test_each_cause_has_its_words(forged: str, reason: str) -> None:
+    assert reason_of(forged) == reason
+
+
+def test_token_may_have_8192_characters() -> None:
+    fill = (8192 - len(token({"typ": "JWT"}, filler=""))) * 3 // 4
+    longest = next(
+        long
+        for typ in ("JWT", "JWT+", "at+jwt")
+        for size in range(fill - 4, fill + 1)
+        if len(long := token({"typ": typ}, filler="x" * size)) == 8192
+    )
+    assert judge(longest)
+    assert reason_of(longest + "A") == "the token is longer than 8192 characters"
+
+
+@pytest.mark.parametrize(
     ("claims", "reason"),
     [
         ({"aud": ...}, "has no aud"),
@@ -249,7 +290,9 @@ def test_wrong_signature_asks_no_keys() -> None:
 
 @pytest.mark.parametrize("audience", [None, ""])
 def test_missing_audience_names_setting(audience: str | None) -> None:
-    assert "set GEMINI_WEBHOOK_AUDIENCE" in reason_of(token(), audience=audience)
+    assert reason_of(token(), audience=audience) == (
+        "a token came and no audience is configured: set GEMINI_WEBHOOK_AUDIENCE to accept it"
+    )
 
 
 def test_refusals_repeat_no_content() -> None:

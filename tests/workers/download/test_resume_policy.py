@@ -1,5 +1,6 @@
 """What a download asks for next, and how far an answer is to be trusted, as tables."""
 
+import hashlib
 from collections.abc import Mapping
 
 import pytest
@@ -136,10 +137,22 @@ def test_request_asks_for_what_can_be_proven(
     assert request_.headers == headers
 
 
+@pytest.mark.parametrize("size", [1, 1000, OVERLAP_BYTES, OVERLAP_BYTES + 1])
+def test_what_came_in_pieces_is_remembered(size: int) -> None:
+    state = Received()
+    for start in range(0, len(LONG), size):
+        state.add(LONG[start : start + size])
+    assert state.offset == len(LONG)
+    assert state.digest.digest() == hashlib.sha256(LONG).digest()
+    assert len(state.tail) >= OVERLAP_BYTES
+    assert LONG.endswith(state.tail)
+
+
 HALF = received(LONG[:5000], KNOWN)
 UNKNOWN_HALF = received(LONG[:5000])
 ANOTHER_PART = PartDoubt("Gemini sent another part than was asked for")
 ANOTHER_VERSION = PartDoubt("Gemini sent a part of another version")
+MORE_THAN_ANNOUNCED = "Gemini sent more than the part that it announced"
 
 
 @pytest.mark.parametrize(
@@ -271,8 +284,8 @@ def test_end_is_judged(
         (Body(0, KNOWN), LONG[5000:], LONG[5000:]),
         (Body(0, KNOWN, 5240), LONG[5000:], LONG[5000:]),
         (Body(5000, KNOWN), b"x" + LONG[1:], ChangedError),
-        (Body(4096, KNOWN), b"x" + LONG[905:], PartDoubtError),
-        (Body(0, KNOWN, 5239), LONG[5000:], PartDoubtError),
+        (Body(4096, KNOWN), b"x" + LONG[905:], PartDoubtError(ANOTHER_VERSION.cause)),
+        (Body(0, KNOWN, 5239), LONG[5000:], PartDoubtError(MORE_THAN_ANNOUNCED)),
         (Body(5000, KNOWN), LONG[:4999], ShortBodyError),
     ],
     ids=[
@@ -287,7 +300,7 @@ def test_end_is_judged(
     ],
 )
 def test_only_proven_bytes_are_fresh(
-    body: Body, data: bytes, fresh: bytes | type[Exception], size: int
+    body: Body, data: bytes, fresh: bytes | type[Exception] | PartDoubtError, size: int
 ) -> None:
     state = received(LONG[:5000], Version(1, None))
     chunks = [data[start : start + size] for start in range(0, len(data), size)]
@@ -296,6 +309,7 @@ def test_only_proven_bytes_are_fresh(
         assert b"".join(taken) == fresh
         assert state.version == KNOWN
     else:
-        with pytest.raises(fresh):
+        kind, words = (fresh, "") if isinstance(fresh, type) else (type(fresh), str(fresh))
+        with pytest.raises(kind, match=f"^{words}$"):
             list(taken)
         assert (state.version == KNOWN) == (body.size is not None)

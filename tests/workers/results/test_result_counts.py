@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,9 +7,10 @@ from hypothesis import strategies as st
 
 from receiver.outputs.outcomes import Outcome
 from tests.workers.storing import NO_SCRATCH
-from workers.results.result_counts import Balance, ResultCounts
+from workers.results.key_set import KeyList, key_token
+from workers.results.result_counts import Balance, KeyComparison, ResultCounts
 from workers.results.rules import Result
-from workers.results.usages import ModalityCount, Usage
+from workers.results.usages import Doubt, ModalityCount, Usage
 
 OK, ERROR, MALFORMED, UNKEYED = Outcome.OK, Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED
 
@@ -108,6 +110,44 @@ def test_every_line_is_conserved(results: list[Result], blank: int, requests: in
     assert balance.balanced is (
         requests == distinct + (balance.missing or 0) and not outcomes["duplicate"]
     )
+
+
+KEYS = ["k", "", "x" * 31, "x" * 32, "ä", "\ud800"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_key_of_a_line_that_could_be_read_is_answered(key: str) -> None:
+    counts = counted(Result(key, ERROR), Result("spoiled", MALFORMED), Result(None, UNKEYED))
+    assert [counts.answered(name) for name in (key, key + "x", "spoiled")] == [True, False, False]
+
+
+@pytest.mark.parametrize("spills", [False, True])
+def test_keys_are_compared_with_those_of_the_input(tmp_path: Path, *, spills: bool) -> None:
+    counts, asked = ResultCounts(tmp_path), KeyList(tmp_path)
+    for key in [*KEYS, "one", "two", "other"]:
+        counts.add(Result(key, OK))
+    counts.add(Result("spoiled", MALFORMED))
+    counts.add(Result("other", MALFORMED))
+    for key in [*KEYS, "spoiled", "never", "missing", "ü"]:
+        asked.append(key_token(key))
+    if spills:
+        asked.spill()
+    found = counts.compare(asked)
+    assert found == KeyComparison(frozenset(map(key_token, ("never", "missing", "ü"))), 3)
+    assert len(list(tmp_path.iterdir())) == (3 if spills else 0)
+
+
+def test_key_that_nobody_asked_for_is_out_of_balance() -> None:
+    counts, none = counted(*ok("a", "b")), frozenset[str]()
+    assert counts.balance(2, KeyComparison(none, 0)) == Balance(0, balanced=True)
+    assert counts.balance(2, KeyComparison(none, 1)) == Balance(0, balanced=False)
+
+
+def test_lines_that_may_be_billed_otherwise_are_told_apart() -> None:
+    usage = Usage(1, candidates=1)
+    plain, spoiled = Result("a", OK, usage=usage), Result("b", MALFORMED, usage=usage)
+    assert counted(plain).metered().doubts == {}
+    assert counted(plain, plain, spoiled).metered().doubts == {Doubt.REPEATED: 1, Doubt.UNREAD: 1}
 
 
 def usage_of(*usages: Usage) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from workers.results.cost import price_batch
 from workers.results.parser import parse_result
 from workers.results.result_counts import ResultCounts
 from workers.results.rules import malformed
+from workers.results.usages import ModalityCount, Usage, read_usage
 
 DAY = "2026-11-28T10:00:00Z"
 RATES = {"input": "1", "output": "10", "cached": "0.1"}
@@ -84,6 +85,15 @@ KNOWN = {
     "tools in the total": (line(counts(7, 9, 19, toolUsePromptTokenCount=3), TEXT), "100"),
     "tools beside the total": (line(counts(7, 9, 16, toolUsePromptTokenCount=3), TEXT), "100"),
     "all cached": (line(counts(10, 9, 19, cachedContentTokenCount=10), TEXT), "91"),
+    "cached of a kind in two entries": (
+        line(
+            counts(10, 9, 19, cachedContentTokenCount=10)
+            | {"promptTokensDetails": details(text=4) + details(text=6)}
+            | {"cacheTokensDetails": details(text=10)},
+            TEXT,
+        ),
+        "91",
+    ),
     "batch's tier": (line(WHOLE | {"serviceTier": "SERVICE_TIER_STANDARD"}, TEXT), "97"),
     "batch's tier in short": (line(WHOLE | {"serviceTier": "standard"}, TEXT), "97"),
     "batch's tier by name": (line(WHOLE | {"serviceTier": "SERVICE_TIER_BATCH"}, TEXT), "97"),
@@ -128,6 +138,10 @@ UNKNOWN = {
     "total alone": (line(counts(total=16), TEXT), UNCOUNTED),
     "total knows of more": (line(counts(7, 9, 79), TEXT), UNCOUNTED),
     "total of less": (line(counts(7, 9, 15), TEXT), CONTRADICTED),
+    "total of less, with tools": (
+        line(counts(7, 9, 14, toolUsePromptTokenCount=3), TEXT),
+        CONTRADICTED,
+    ),
     "total of 0": (line(counts(7, 9, 0), TEXT), CONTRADICTED),
     "total without the thoughts": (line(counts(7, 9, 16, 4), TEXT), CONTRADICTED),
     "negative": (line(counts(-7, 9, 2), TEXT), UNCOUNTED),
@@ -155,6 +169,15 @@ UNKNOWN = {
     ),
     "details of tools alone": (
         line(WHOLE | {"toolUsePromptTokensDetails": details(text=3)}, TEXT),
+        CONTRADICTED,
+    ),
+    "cached of a kind that was not asked, beside one in two entries": (
+        line(
+            counts(10, 9, 19, cachedContentTokenCount=1)
+            | {"promptTokensDetails": details(text=4) + details(text=6)}
+            | {"cacheTokensDetails": details(image=1)},
+            TEXT,
+        ),
         CONTRADICTED,
     ),
     "cached of a kind that was not asked": (
@@ -311,6 +334,59 @@ def test_many_models_take_bounded_memory() -> None:
 
 def test_line_without_any_model_is_not_priced() -> None:
     assert price(line(WHOLE, TEXT), model="") == Priced(0, 1, "1 line came without a model")
+
+
+# Of responses that were decoded because something in them is odd: their numbers are text.
+
+
+def test_decoded_usage_is_read_whole() -> None:
+    details = [
+        {"modality": "TEXT", "tokenCount": "4"},
+        {"modality": "AUDIO"},
+        "odd",
+        {"modality": 7, "tokenCount": "6"},
+    ]
+    raw = {
+        "promptTokenCount": "10",
+        "cachedContentTokenCount": "1",
+        "candidatesTokenCount": "2",
+        "thoughtsTokenCount": "3",
+        "toolUsePromptTokenCount": "4",
+        "totalTokenCount": "15",
+        "promptTokensDetails": details,
+        "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": "1"}],
+        "candidatesTokensDetails": [],
+        "toolUsePromptTokensDetails": "odd",
+        "serviceTier": "standard",
+    }
+    kinds = [ModalityCount("TEXT", 4), ModalityCount("AUDIO", 0)]
+    assert read_usage({"usageMetadata": raw}, holds_answer=True) == Usage(
+        10,
+        1,
+        2,
+        3,
+        4,
+        15,
+        [*kinds, ModalityCount(token_count=6)],
+        [ModalityCount("TEXT", 1)],
+        [],
+        service_tier="standard",
+    )
+
+
+@pytest.mark.parametrize(
+    ("tokens", "usage"),
+    [
+        ("5", Usage(5, candidates=0, total=5)),
+        ("2147483647", Usage(2**31 - 1, candidates=0, total=2**31 - 1)),
+        ("2147483648", None),
+        ("0", None),
+        (5, None),
+        (None, None),
+    ],
+)
+def test_decoded_embedding_has_its_tokens(tokens: object, usage: Usage | None) -> None:
+    assert read_usage({"tokenCount": tokens}, holds_answer=True) == usage
 
 
 # Where the price hangs on the kind of token.
