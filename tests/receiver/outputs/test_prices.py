@@ -106,7 +106,8 @@ def test_wrong_list_stops_the_start(tmp_path: Path, data: bytes, words: str) -> 
 
 def test_price_may_be_0() -> None:
     found = parse_prices(listed(output=0, cached={"*": "0"})).models["m"][0]
-    assert (found.output, found.cached) == (0, {"*": 0})
+    assert found.output == Decimal(0)
+    assert found.cached == {"*": Decimal(0)}
 
 
 def test_absent_list_stops_the_start(tmp_path: Path) -> None:
