@@ -42,13 +42,14 @@ class ReconcileLock:
         with translate_redis_errors():
             held_until: Any = read_or(None, lambda: self._client.hget(self._key, "held_until"))
             due_ms, now = self.read_due_ms(), now_ms(self._client)
-        is_held = now < (read_number(held_until) or 0) <= now + HOLD_S * 1000
+        is_held = now < (read_number(held_until) or 0) <= now + 2 * HOLD_S * 1000
         return not is_held and (due_ms or 0) <= now
 
     def read_due_ms(self) -> int | None:
         """When the next run is due, in Unix time by Redis' clock; None before the first run.
 
-        A last run that began in the future, as after a clock was set back, is none to wait after.
+        A last run that began more than HOLD_S ahead, before a clock was set back, is none to wait
+        after.
         """
         with translate_redis_errors():
             found: list[Any] = read_or([], lambda: self._client.hmget(self._key, "began", "failed"))
@@ -57,7 +58,7 @@ class ReconcileLock:
         began_ms = read_number(began)
         if began_ms is None:
             return None
-        if began_ms > now:
+        if began_ms > now + HOLD_S * 1000:
             return now
         pause_s = self._failed_pause_s if failed == b"1" else self._interval_s
         return int(began_ms + pause_s * 1000)

@@ -21,16 +21,19 @@ class Lock:
         self, now_ms: int, token: str, pauses_ms: tuple[int, int], hold_ms: int, *, is_forced: bool
     ) -> Reply:
         """`pauses_ms`: after a run that went well, after a failed one."""
-        if self.held_until_ms is not None and self.held_until_ms > now_ms:
+        latest_ms = now_ms + hold_ms  # what is later was written before the clock was set back
+        if now_ms < (self.held_until_ms or 0) <= latest_ms + hold_ms:
             return ["held"]
-        due_ms = (self.began_ms or 0) + pauses_ms[self.has_failed]
-        if not is_forced and due_ms > now_ms:
+        began_ms = self.began_ms or 0
+        is_early = began_ms <= latest_ms and began_ms + pauses_ms[self.has_failed] > now_ms
+        if not is_forced and is_early:
             return ["early"]
         if self.first_ms is None:
             self.first_ms = now_ms
         self.began_ms, self.has_failed = now_ms, True
         self.holder, self.held_until_ms = token, now_ms + hold_ms
-        complete = "" if self.complete_ms is None else str(self.complete_ms)
+        is_told = self.complete_ms is not None and self.complete_ms <= latest_ms
+        complete = str(self.complete_ms) if is_told else ""
         return ["acquired", now_ms, complete, self.first_ms, self.unclear or ""]
 
     def renew(self, now_ms: int, token: str, hold_ms: int) -> int:

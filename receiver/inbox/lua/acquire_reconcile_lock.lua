@@ -6,18 +6,20 @@ if lock.err then -- no hash: somebody else wrote there
   redis.call('DEL', RECONCILE)
   lock = {}
 end
--- What lies further ahead than we ever write was written before the clock was set back: it holds nobody up, and hides
--- no batch.
-local complete = (tonumber(lock[3]) or now + 1) <= now and lock[3] or ''
+-- What lies further ahead than a clock is ever corrected by was written before it was set back: it holds nobody up, and
+-- hides no batch.
+local hold = tonumber(ARGV[4])
+local latest = now + hold
+local complete = (tonumber(lock[3]) or latest + 1) <= latest and lock[3] or ''
 local pause = lock[4] == '1' and ARGV[3] or ARGV[2]
 local held_until = tonumber(lock[1] or 0) or 0
-if held_until > now and held_until <= now + tonumber(ARGV[4]) then
+if held_until > now and held_until <= latest + hold then
   return { 'held' }
 end
 local began = tonumber(lock[2] or 0) or 0
-if ARGV[5] == 'due' and began <= now and began + tonumber(pause) > now then
+if ARGV[5] == 'due' and began <= latest and began + tonumber(pause) > now then
   return { 'early' }
 end
 redis.call('HSETNX', RECONCILE, 'first', now)
-redis.call('HSET', RECONCILE, 'failed', 1, 'began', now, 'holder', ARGV[1], 'held_until', now + tonumber(ARGV[4]))
+redis.call('HSET', RECONCILE, 'failed', 1, 'began', now, 'holder', ARGV[1], 'held_until', latest)
 return { 'acquired', now, complete, tonumber(redis.call('HGET', RECONCILE, 'first')), lock[5] or '' }
