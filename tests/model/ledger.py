@@ -18,6 +18,7 @@ RESULTS = {
 }
 Lease = list[str | int | None]  # what a claim gives
 REOPENED_BY = {"done": ("done", "all"), "buried": ("all",)}
+AHEAD_MS = 3_600_000  # more than a clock is corrected by
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,21 @@ class Ledger(Batches):
     ) -> list[str]:
         self.done.drop_until(self.now_ms - done_ttl_s * 1000)
         self.buried.drop_until(self.now_ms - buried_ttl_s * 1000)
+        self._forget_times_ahead()
         due = self.due_set().until(self.now_ms)[:scanned]
         found = [batch for batch in due if self.entries[batch].grace_ms <= self.now_ms][:most]
         for batch in found:
             self.entries[batch].grace_ms = self.now_ms + grace_ms
         return found
+
+    def _forget_times_ahead(self) -> None:
+        """What was written before the clock was set back by more than an hour is due now."""
+        latest_ms = self.now_ms + AHEAD_MS
+        for entry in self.entries.values():
+            if entry.due_ms is None or entry.due_ms < latest_ms or entry.changed_ms <= latest_ms:
+                continue
+            entry.due_ms = entry.changed_ms = self.now_ms
+            entry.grace_ms = 0
 
     # A lease
 
