@@ -20,7 +20,7 @@ class Stored:
 
 State = dict[str, Stored]
 COUNTED = ("gbr:metrics", "gbr:history:")  # hashes of sums: Redis writes them to 17 digits
-NOT_IN_SCRIPTS = ("gbr:counters", "gbr:refusals", "gbr:running", "gbr:web", "rq:")
+NOT_IN_SCRIPTS = ("gbr:counters", "gbr:refusals", "gbr:running", "gbr:shapes", "gbr:web", "rq:")
 
 # One step, so that nothing changes between two keys.
 DUMP = """
