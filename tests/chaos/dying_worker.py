@@ -19,6 +19,7 @@ from receiver.cli import main
 from receiver.inbox.ledger import Inbox, Lease
 from receiver.outputs.paths import manifest_name
 from receiver.storage.local import LocalStorage
+from receiver.storage.local_lots import OpenFolder
 from workers.download.download import Download
 from workers.job.lease import LeaseKeeper
 from workers.worker.rq_worker import BatchWorker
@@ -67,9 +68,9 @@ def at_dequeue(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def at_claim(claim: Callable[..., "Lease | None"]) -> Callable[..., "Lease | None"]:
-    def claim_batch(inbox: Inbox, batch: str, *args: Any) -> "Lease | None":
+    def claim_batch(inbox: Inbox, batch: str, **told: Any) -> "Lease | None":
         die_at("fork", batch)
-        lease = claim(inbox, batch, *args)
+        lease = claim(inbox, batch, **told)
         if lease is not None:
             note(batch, "claims")
             die_at("claim", batch)
@@ -94,19 +95,19 @@ def at_download(chunks: Callable[..., Iterator[bytes]]) -> Callable[..., Iterato
     return counted
 
 
-def at_rename(replace: Callable[..., Path]) -> Callable[..., Path]:
+def at_rename(rename: Callable[..., None]) -> Callable[..., None]:
     done = 0
 
-    def counted(path: Path, target: Path) -> Path:
+    def counted(folder: OpenFolder, path: str, name: str) -> None:
         nonlocal done
         done += 1
-        batch = next((part for part in Path(target).parts if "-at-" in part), "")
+        batch = next((part for part in name.split("/") if "-at-" in part), "")
         for point, number in RENAMES.items():
             if done == number:
                 die_at(point, batch)
-        if Path(target).name.startswith("_index"):
+        if Path(name).name.startswith("_index"):
             die_at("index", batch)
-        return replace(path, target)
+        rename(folder, path, name)
 
     return counted
 
@@ -148,7 +149,7 @@ def wrap_all() -> None:
     wrap(BatchWorker, "execute_job", at_dequeue)
     wrap(Inbox, "claim", at_claim)
     wrap(Download, "chunks", at_download)
-    wrap(Path, "replace", at_rename)
+    wrap(OpenFolder, "rename", at_rename)
     wrap(LocalStorage, "create", at_manifest)
     wrap(LeaseKeeper, "__enter__", at_start)
     wrap(LeaseKeeper, "finish", at_finish)
