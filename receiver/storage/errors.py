@@ -17,7 +17,6 @@ MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
 # The bucket or the disk refuses the object's name alone: another one would be taken.
 NAME_CODES = frozenset({"KeyTooLongError", "KeyTooLong", "InvalidObjectName"})
 NAME_ERRNOS = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR})
-READ_ONLY_ERRNOS = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 # What it asks the machine that it runs on, for want of credentials
 TOKEN_SIGNS = ("token request", "/latest/api/token", "169.254.169.254")

@@ -11,7 +11,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from receiver.errors import AlreadyStoredError, StorageError
-from receiver.storage.errors import READ_ONLY_ERRNOS, explain_os_error, translate_os_errors
+from receiver.storage.errors import explain_os_error, translate_os_errors
 from receiver.storage.local_lots import TEMPORARY, LocalLot, OpenFolder
 
 CASE_IGNORED = "_case_ignored.txt"  # what one machine found holds for all that share the folder
@@ -179,12 +179,7 @@ class LocalStorage:
         if self.exists(CASE_IGNORED):
             return False
         with translate_os_errors("make", "two names that differ by case"):
-            try:
-                tells = tells_case_apart(self._temporary)
-            except OSError as error:
-                if error.errno not in READ_ONLY_ERRNOS:
-                    raise
-                return False
+            tells = tells_case_apart(self._temporary)
         if not tells:
             self.put_many([(CASE_IGNORED, CASE_IGNORED_TEXT)])
         return tells

@@ -69,18 +69,17 @@ def test_many_probe_at_once(tmp_path: Path, ignoring: Path) -> None:
         assert (set(found), left_in(root)) == ({tells}, [])
 
 
-def test_folder_that_takes_no_probe_counts_as_ignoring(ignoring: Path) -> None:
+def test_folder_that_takes_no_probe_is_not_judged(ignoring: Path) -> None:
     LocalStorage(ignoring / "outputs").put_many([("b1/one.json", b"1\n")])
     storage = LocalStorage(ignoring / "outputs")  # has written nothing, so the disk is not in use
     with made_read_only(ignoring):
-        assert not storage.tells_case_apart()
+        with pytest.raises(StorageError, match="did not make two names that differ by case: "):
+            storage.tells_case_apart()
         assert storage.list_names("") == ["b1/one.json"]
 
 
 @pytest.mark.parametrize("refusal", ["EACCES", "EROFS", "EPERM", "ENOSPC", "EIO"])
-def test_refused_probe_is_tried_again_unless_nothing_can_be_written(
-    refusal: str, tmp_path: Path
-) -> None:
+def test_refused_probe_is_tried_again(refusal: str, tmp_path: Path) -> None:
     require_strace()
     root = tmp_path / "outputs"
     first = call_that_makes("name", root)
@@ -88,11 +87,8 @@ def test_refused_probe_is_tried_again_unless_nothing_can_be_written(
         probe, root, tmp_path, inject=(f"{first.name}:error={refusal}:when={first.number}",)
     )
     assert run.injected
-    if refusal in {"EACCES", "EROFS", "EPERM"}:
-        assert run.error is None
-    else:
-        assert (run.kind, run.retryable) == (StorageError.__name__, True)
-        assert "did not make two names that differ by case: " in (run.error or "")
+    assert (run.kind, run.retryable) == (StorageError.__name__, True)
+    assert "did not make two names that differ by case: " in (run.error or "")
     assert not (root / CASE_IGNORED).exists()
 
 
