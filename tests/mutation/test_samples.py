@@ -11,7 +11,7 @@ from tests.programs import require_module
 @pytest.mark.timeout(600)
 def test_sample_of_the_scripts_mutants_dies() -> None:
     mutants = [one for one in list_mutants() if one.script == "finish"]
-    score = run_lua(draw(mutants, 3, seed=0), 1, print)
+    score = run_lua(draw(mutants, 2, seed=0), 1, print)
     assert (score.unexcused, score.stale) == ([], [])
     assert score.killed
 

@@ -40,8 +40,8 @@ def test_seed_replays_exactly() -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not is_ci(), reason="runs in CI; here: python -m tests.simulation --planted")
-@pytest.mark.parametrize("name", list(PLANTED)[:3])
+@pytest.mark.parametrize("name", list(PLANTED)[:1])
 def test_planted_fault_is_found(name: str) -> None:
-    """Three of them: the command tries all, which takes minutes."""
+    """One of them: the command tries all, which takes minutes."""
     seed, said = find_planted(name, seeds=SEEDS)
     assert seed is not None, said
