@@ -136,7 +136,7 @@ class WebhookEndpoint:
         await response(scope, receive, send)
 
     async def _answer(self, parts: AppState, raw: RawHeaders, receive: Receive) -> Response:
-        fields = dict(raw)
+        fields = dict(reversed(raw))  # of several with one name, the first
         media_type = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if media_type != b"application/json":
             return NOT_JSON
@@ -145,7 +145,7 @@ class WebhookEndpoint:
         delivery_id = headers.get("webhook-id", "")
         add_log_fields(webhook_id=delivery_id, **self._about)
         try:
-            body = await _read_body(int(fields.get(b"content-length", 0)), receive)
+            body = await _read_body(_declared_bytes(fields), receive)
             return await self._receive(parts, headers, body, fields)
         except HTTPException:
             raise  # a body over the limit, which Starlette answers
@@ -254,6 +254,12 @@ class WebhookEndpoint:
 
         answer = {"error": rejection.answer or cause}
         return JSONResponse(answer, status_code=rejection.status, headers=rejection.headers)
+
+
+def _declared_bytes(fields: Mapping[bytes, bytes]) -> int:
+    """The body's length as its sender says; 0 where that is no number."""
+    text = fields.get(b"content-length", b"")[:20]  # more digits are too many in any case
+    return int(text) if text.isdigit() else 0
 
 
 async def _read_body(declared_bytes: int, receive: Receive) -> bytes:
