@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
@@ -43,13 +42,8 @@ class Gemini:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.transport.__exit__(kind, error, trace)
+    def __exit__(self, *told: object) -> None:
+        self.transport.__exit__(*told)
 
     @contextmanager
     def stream_file(

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Callable
 from threading import Event
-from types import TracebackType
 from typing import Self, TypeVar
 
 from receiver.errors import (
@@ -93,12 +92,7 @@ class LeaseKeeper:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
         forget_lease()

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from receiver.outputs.manifest import Objects, Record
@@ -88,12 +87,7 @@ class Split:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lines.close()
         self._sink.stop()
         self._records.close()
