@@ -1,4 +1,4 @@
-"""The forms of a batch's name. Pure.
+"""The forms of the names of batches and submissions. Pure.
 
 Gemini calls a batch `batches/<id>`. The inbox puts the name of its project and a slash before
 that, where the project has a name: so every project has entries of its own, and an event at one
@@ -19,6 +19,10 @@ PROJECT = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
 BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 GEMINI_NAME = re.compile(rf"batches/{BATCH_ID.pattern}")
 INBOX_NAME = re.compile(rf"(?:{PROJECT.pattern}/)?{GEMINI_NAME.pattern}")
+SUBMISSION_ID = re.compile(r"[0-9a-f]{20}")
+SUBMISSION_NAME = re.compile(
+    rf"(?:(?P<project>{PROJECT.pattern})/)?submissions/(?P<id>{SUBMISSION_ID.pattern})"
+)
 _TAGGED = re.compile(
     r"(?P<name>.*) \[gbr:(?P<tag>[0-9a-f]{20}\.[0-9]{1,6}\.[0-9a-f]{12})\]", re.DOTALL
 )
@@ -85,6 +89,37 @@ class BatchName:
 
     def __str__(self) -> str:
         return f"{self.project}/{self.gemini}" if self.project else self.gemini
+
+
+@dataclass(frozen=True)
+class SubmissionName:
+    """A submission to a project. `str` gives its name in the inbox.
+
+    >>> str(SubmissionName("acme", "5d41402abc4b2a76b971"))
+    'acme/submissions/5d41402abc4b2a76b971'
+    """
+
+    project: str  # empty for the default project
+    id: str
+
+    @classmethod
+    def read(cls, name: str) -> "SubmissionName | None":
+        """Undo `str`; None for what is no submission's name.
+
+        >>> SubmissionName.read("submissions/5d41402abc4b2a76b971").project
+        ''
+        """
+        match = SUBMISSION_NAME.fullmatch(name)
+        return None if match is None else cls(match["project"] or "", match["id"])
+
+    @classmethod
+    def of_batch(cls, batch: BatchName, tag: str | None) -> "SubmissionName | None":
+        """The submission that sent a batch, by the tag in its display name."""
+        return None if tag is None else cls(batch.project, tag.partition(".")[0])
+
+    def __str__(self) -> str:
+        name = f"submissions/{self.id}"
+        return f"{self.project}/{name}" if self.project else name
 
 
 def new_tag(submission_id: str, part: int) -> str:

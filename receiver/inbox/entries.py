@@ -17,7 +17,7 @@ from receiver.inbox.entry_fields import (
     read_summary,
     read_timeline,
 )
-from receiver.inbox.redis import ENTRY, translate_redis_errors
+from receiver.inbox.redis import BATCHES, LedgerKeys, translate_redis_errors
 
 State = Literal["open", "leased", "done", "buried"]
 PASSING_FAULTS = frozenset({"outside", "refused"})
@@ -67,7 +67,9 @@ class Entry:
         return self.summary.display_name or (self.progress and self.progress.display_name) or ""
 
 
-def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, Entry]:
+def fetch_entries(
+    client: "redis.Redis", batches: Iterable[str], ledger: LedgerKeys = BATCHES
+) -> dict[str, Entry]:
     """What the inbox knows of these batches, in their order; unknown ones are left out.
 
     Raises InboxUnavailableError when Redis can't be asked.
@@ -76,7 +78,7 @@ def fetch_entries(client: "redis.Redis", batches: Iterable[str]) -> dict[str, En
     with translate_redis_errors():
         pipeline = client.pipeline(transaction=False)
         for name in names:
-            pipeline.hgetall(ENTRY + name)
+            pipeline.hgetall(ledger.entry + name)
         rows = pipeline.execute(raise_on_error=False)
     entries = {name: _read_entry(name, row) for name, row in zip(names, rows, strict=True)}
     return {name: entry for name, entry in entries.items() if entry is not None}

@@ -8,12 +8,13 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from receiver.batch_names import BatchName
+from receiver.batch_names import BatchName, SubmissionName
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import translate_redis_errors
 
 QUEUE = "gemini-batches"
 FUNCTION = "workers.process.process_batch"
+ADVANCE_FUNCTION = "workers.advance.advance_submission"
 JOB_TIMEOUT_S = 6 * 3600
 QUEUED_TTL_S = 86400
 FAILURE_TTL_S = 86400
@@ -27,8 +28,12 @@ def open_queue(client: "redis.Redis") -> Queue:
 
 def _job_stem(batch: str) -> str:
     """A batch's name in the characters that RQ allows."""
-    name = BatchName.read(batch)
+    name = SubmissionName.read(batch) or BatchName.read(batch)
     return f"{name.project}--{name.id}" if name.project else name.id
+
+
+def _function_for(name: str) -> str:
+    return FUNCTION if SubmissionName.read(name) is None else ADVANCE_FUNCTION
 
 
 class JobQueue:
@@ -42,7 +47,7 @@ class JobQueue:
         # Each job has an id of its own: one that RQ lost or that hangs must not swallow the next.
         jobs = [
             Queue.prepare_data(
-                FUNCTION,
+                _function_for(batch),
                 args=(batch,),
                 job_id=f"{_job_stem(batch)}-{secrets.token_hex(4)}",
                 timeout=JOB_TIMEOUT_S,

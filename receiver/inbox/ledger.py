@@ -6,7 +6,8 @@ worker should take them: when postponed work is due, or when a lease runs out. E
 Lua script by Redis' clock.
 
 Keys without a TTL, each bounded by what is pending or by a fixed length (a test holds the list):
-* ours: open and leased entries, `gbr:due`, `gbr:fence` (a number), `gbr:deliveries` and
+* ours: open and leased entries, `gbr:due`, both of submissions too (`gbr:submissions:entry:<name>`,
+  `gbr:submissions:due`), `gbr:fence` (a number), `gbr:deliveries` and
   `gbr:refusals` (about a thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields),
   `gbr:reconcile:<project>` (likewise), `gbr:metrics` (a field per series of `/metrics`);
 * RQ's: `rq:queues`, `rq:workers`, `rq:workers:gemini-batches` (names), and for the queue
@@ -27,7 +28,14 @@ from receiver.inbox.delivery_log import MAX_LOGGED
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.foreign import read_texts
-from receiver.inbox.redis import COUNTERS, DUE, Scripts, now_ms, translate_redis_errors
+from receiver.inbox.redis import (
+    BATCHES,
+    COUNTERS,
+    LedgerKeys,
+    Scripts,
+    now_ms,
+    translate_redis_errors,
+)
 from receiver.retry import NOTHING_YET, Counter, Past
 
 Source = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
@@ -140,11 +148,17 @@ class Inbox:
     """The ledger's operations. Each raises InboxUnavailableError when Redis can't be asked.
 
     The step that ends a batch also enqueues a notice of it for each of `targets` (digests).
+    Submissions have a ledger of their own, in which what is said here of batches holds for them.
     """
 
-    def __init__(self, client: "redis.Redis", targets: Sequence[str] = ()) -> None:
-        self._client = client
-        self._run = Scripts(client, SCRIPTS, targets=targets).run
+    def __init__(
+        self,
+        client: "redis.Redis",
+        targets: Sequence[str] = (),
+        ledger: LedgerKeys = BATCHES,
+    ) -> None:
+        self._client, self._ledger = client, ledger
+        self._run = Scripts(client, SCRIPTS, targets=targets, ledger=ledger).run
 
     def accept(self, arrivals: Sequence[Arrival]) -> list[bool]:
         """Record all arrivals in one atomic step. True where one opened an entry."""
@@ -175,12 +189,19 @@ class Inbox:
         args = (lease.batch, lease.token, _milliseconds(LEAVE_S))
         _require(self._run("leave", *args), lease)
 
-    def finish(self, lease: Lease, summary: Summary, notice: tuple[str, str] | None = None) -> bool:
+    def finish(
+        self,
+        lease: Lease,
+        summary: Summary,
+        notice: tuple[str, str] | None = None,
+        submission: str = "",
+    ) -> bool:
         """Mark the batch as stored, and enqueue a notice of this type with this JSON.
 
-        False when the lease was lost, which harms nothing: the manifest is there.
+        The submission that sent it, by its name in the inbox, becomes due in the same step. False
+        when the lease was lost, which harms nothing: the manifest is there.
         """
-        return self._finish(lease, summary, "stored", "", notice or ())
+        return self._finish(lease, summary, "stored", "", submission, notice or ())
 
     def expire(self, lease: Lease, summary: Summary, cause: str) -> bool:
         """End a batch whose results are gone for good, without a notice. False when it is lost."""
@@ -193,11 +214,17 @@ class Inbox:
         """
         return self._finish(lease, summary, "kept", cause)
 
-    def _finish(
-        self, lease: Lease, summary: Summary, result: str, cause: str, notice: Sequence[str] = ()
+    def _finish(  # noqa: PLR0913, PLR0917 - the arguments of the script
+        self,
+        lease: Lease,
+        summary: Summary,
+        result: str,
+        cause: str,
+        submission: str = "",
+        notice: Sequence[str] = (),
     ) -> bool:
         args = (lease.batch, lease.token, _encode(summary), DONE_TTL_S, result, _encodable(cause))
-        return bool(self._run("finish", *args, *notice))
+        return bool(self._run("finish", *args, submission, *notice))
 
     def postpone(self, lease: Lease, delay_s: float, cause: str, counter: Counter) -> State:
         """Hand the batch back for later, and count why: see `receiver.retry`.
@@ -255,7 +282,7 @@ class Inbox:
     def has_due(self) -> bool:
         """Whether anything is due now, enqueued or not."""
         with translate_redis_errors():
-            return bool(self._client.zcount(DUE, "-inf", now_ms(self._client)))
+            return bool(self._client.zcount(self._ledger.due, "-inf", now_ms(self._client)))
 
     def increment(self, counter: str) -> None:
         """Add one to a counter."""
@@ -264,4 +291,4 @@ class Inbox:
 
     def entries(self, batches: Iterable[str]) -> dict[str, Entry]:
         """What the inbox knows of these batches; unknown ones are left out."""
-        return fetch_entries(self._client, batches)
+        return fetch_entries(self._client, batches, self._ledger)

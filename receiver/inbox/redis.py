@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from redis.backoff import NoBackoff
@@ -35,8 +35,27 @@ NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target: a sorted set by due
 NOTICE = "gbr:notice:"  # and the name of a notice: a hash
 WRITE_PROBE, RQ_WRITE_PROBE = "gbr:probe", "rq:gbr-probe"
 
-# What every script gets, and how it is run.
-KEYS = (DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS)
+
+class LedgerKeys(NamedTuple):
+    """Where one ledger lies: what it is due, buried and done, and the prefix of its entries."""
+
+    due: str
+    buried: str
+    done: str
+    entry: str
+
+
+BATCHES = LedgerKeys(DUE, BURIED, DONE, ENTRY)
+SUBMISSIONS = LedgerKeys(  # the same scripts serve it: see prelude.lua
+    "gbr:submissions:due",
+    "gbr:submissions:buried",
+    "gbr:submissions:done",
+    "gbr:submissions:entry:",
+)
+
+# What every script gets behind the sorted sets of its ledger, and how it is run.
+SHARED_KEYS = (FENCE, DELIVERIES, METRICS)
+KEYS = (*BATCHES[:3], *SHARED_KEYS)
 READING = frozenset({"due_in_state", "outages"})  # scripts that change nothing
 SCAN_SIZE = 2000  # entries that Redis goes through in one go, a few milliseconds
 
@@ -122,9 +141,11 @@ class Scripts:
         names: Sequence[str],
         reconcile_key: str = RECONCILE,
         targets: Sequence[str] = (),
+        ledger: LedgerKeys = BATCHES,
     ) -> None:
         """`reconcile_key` is that of a project's lock, `targets` are digests of notice targets."""
-        self._keys = (*KEYS, reconcile_key, *(NOTICE_QUEUE + target for target in targets))
+        queues = (NOTICE_QUEUE + target for target in targets)
+        self._keys = (*ledger[:3], *SHARED_KEYS, reconcile_key, *queues)
         self._scripts = {name: client.register_script(read_script(name)) for name in names}
 
     def scan_due(self, name: str, *args: str | float) -> Iterator[Any]:

@@ -2,30 +2,40 @@
 
 import logging
 import threading
+from collections.abc import Iterable, Sequence
+
+import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import SUBMISSIONS
 
 INTERVAL_S = 2.0
 log = logging.getLogger(__name__)
 
 
-def sweep(inbox: Inbox, job_queue: JobQueue) -> int:
-    """Enqueue due batches, no more than keep the workers busy until the next sweep.
+def sweep(ledgers: Iterable[Inbox], job_queue: JobQueue) -> int:
+    """Enqueue what is due, no more than keeps the workers busy until the next sweep.
 
     Gives how many that were.
     """
-    room = job_queue.room()
-    due = inbox.take_due(room) if room > 0 else []
+    room, due = job_queue.room(), list[str]()
+    for ledger in ledgers:
+        due += ledger.take_due(room - len(due)) if room > len(due) else []
     return job_queue.enqueue_missing(due) if due else 0
+
+
+def open_ledgers(client: "redis.Redis", targets: Sequence[str] = ()) -> tuple[Inbox, Inbox]:
+    """That of the batches, and that of the submissions; `targets` are as for `Inbox`."""
+    return Inbox(client, targets), Inbox(client, targets, SUBMISSIONS)
 
 
 class Sweeper:
     """Sweeps every INTERVAL_S in a thread of its own until stopped; waits while Redis is away."""
 
-    def __init__(self, inbox: Inbox, job_queue: JobQueue) -> None:
-        self._inbox = inbox
+    def __init__(self, ledgers: Sequence[Inbox], job_queue: JobQueue) -> None:
+        self._ledgers = ledgers
         self._job_queue = job_queue
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
@@ -39,7 +49,7 @@ class Sweeper:
     def _run(self) -> None:
         while not self._stopped.wait(INTERVAL_S):
             try:
-                enqueued = sweep(self._inbox, self._job_queue)
+                enqueued = sweep(self._ledgers, self._job_queue)
             except InboxUnavailableError as error:
                 log.warning("sweep.skipped", extra={"cause": str(error)})
             except Exception:  # the next one may go well

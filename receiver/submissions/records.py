@@ -7,6 +7,12 @@ They lie below `_submissions/<id>/`, a folder that no output template can name:
 - `<part>.creating.<attempt>.json`: written right before the call that costs money
 - `<part>.refused.<attempt>.json`: Gemini refused that call
 - `<part>.created.json`: the batch
+- `<part>.cancelled.json`: we asked Gemini to cancel it; `<part>.overdue.json`: a notice told of it
+- `round.<n>.json`: the requests that are sent again, in parts that are numbered on
+- `policy.json` and `command.json`: what the user allows, and said last; these may change
+- `answers.jsonl` and `manifest.json`: the proof, see `receiver.submissions.proof`
+
+The requests of every part lie in `_requests/`, by the hash of their content.
 
 The id is a hash of what was asked for, so the same command finds its records on any machine. A
 record of an attempt is only ever created, never changed: of several processes that take over from a
@@ -14,7 +20,7 @@ crashed one, only one can write the record of the next attempt.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -22,10 +28,13 @@ from receiver.errors import AlreadyStoredError, SubmissionError
 from receiver.outputs.name_codec import encode_component
 from receiver.outputs.paths import batch_folder
 from receiver.storage import Storage
+from receiver.submissions.policy import Order, Policy
+from receiver.submissions.proof import SubmissionManifest
 from receiver.submissions.submission import Part, Submission, SubmissionSpec
 from receiver.tolerant_json import tolerant_reader
 
 FOLDER = "_submissions"
+Mark = Literal["cancelled", "overdue"]
 T = TypeVar("T")
 
 
@@ -54,6 +63,15 @@ class Created(msgspec.Struct, frozen=True):
     batch: str  # "batches/<id>"
 
 
+class Round(msgspec.Struct, frozen=True):
+    """Requests that are sent again, once all that was sent before is over."""
+
+    number: int  # from 1
+    is_rescue: bool  # it sends what an overdue batch left, and counts for no round of the policy
+    parts: tuple[Part, ...]  # none: nothing is left that may succeed and may be sent
+    held_back: int = 0  # requests that may succeed, but the policy forbids another round
+
+
 class BatchOrigin(msgspec.Struct, frozen=True):
     """The content of `_submission.json` in a batch's own folder."""
 
@@ -61,6 +79,11 @@ class BatchOrigin(msgspec.Struct, frozen=True):
     part: int
     parts: int
     retry_of: str | None  # "batches/<id>"
+
+
+def requests_name(sha256: str) -> str:
+    """The requests of a part as gzip of JSON lines; `sha256` (hex) is of their plain bytes."""
+    return f"_requests/{sha256}.jsonl.gz"
 
 
 def origin_name(batch: str) -> str:
@@ -136,6 +159,47 @@ class SubmissionRecords:
     def record_intent(self, part: Part, number: int, intent: CreateIntent) -> None:
         """Raises AlreadyStoredError where another process has begun this attempt."""
         self._create(f"{part.number}.creating.{number}.json", intent)
+
+    def read_policy(self) -> Policy:
+        """The default one for a submission of an earlier version, which sent nothing again."""
+        return self._read("policy.json", Policy) or Policy(rounds=0)
+
+    def write_policy(self, policy: Policy) -> None:
+        self._write("policy.json", policy)
+
+    def read_order(self) -> Order:
+        return self._read("command.json", Order) or Order()
+
+    def write_order(self, order: Order) -> None:
+        self._write("command.json", order)
+
+    def rounds(self) -> list[Round]:
+        """Every round that was planned, in order."""
+        rounds: list[Round] = []
+        while (one := self._read(f"round.{len(rounds) + 1}.json", Round)) is not None:
+            rounds.append(one)
+        return rounds
+
+    def record_round(self, planned: Round) -> None:
+        """Raises AlreadyStoredError where another process has planned it."""
+        self._create(f"round.{planned.number}.json", planned)
+
+    def has_mark(self, part: Part, mark: Mark) -> bool:
+        return self._storage.exists(f"{self._folder}/{part.number}.{mark}.json")
+
+    def write_mark(self, part: Part, mark: Mark) -> None:
+        self._write(f"{part.number}.{mark}.json", {})
+
+    @property
+    def answers_name(self) -> str:
+        return f"{self._folder}/answers.jsonl"
+
+    @property
+    def manifest_name(self) -> str:
+        return f"{self._folder}/manifest.json"
+
+    def read_manifest(self) -> SubmissionManifest | None:
+        return self._read("manifest.json", SubmissionManifest)
 
     def record_refusal(self, part: Part, number: int) -> None:
         """It is certain that this attempt created no batch."""

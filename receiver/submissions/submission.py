@@ -1,5 +1,6 @@
 """What a submission is. Pure, and apart from the checks, which a worker need not load."""
 
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -8,15 +9,34 @@ import msgspec
 RequestKind = Literal["generate", "embed"]
 
 
-class Part(msgspec.Struct, frozen=True):
-    """The lines of one batch: a range of the input's bytes."""
+# Where the requests of a part are sent: together as a batch, or one by one with the tier `flex`.
+Lane = Literal["batch", "flex"]
 
-    number: int  # from 1
-    first_line: int
+
+class Part(msgspec.Struct, frozen=True):
+    """The requests of one batch. Those of the first round are a range of the input's bytes."""
+
+    number: int  # from 1, over all rounds of a submission
+    first_line: int  # in the input; 0 in later rounds, whose requests come from all over it
     offset: int  # bytes
     size_bytes: int
     requests: int
     sha256: str = ""  # hex; empty in plans of earlier versions
+    round: int = 0
+    tokens: int | None = None  # of the input, estimated; None where nobody counted
+    # The most that it can cost, in US dollars; None where no price or no limit is known.
+    most_cost: Decimal | None = None
+    lane: Lane = "batch"
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """What a submission may cost, in US dollars; None where no price or limit is known."""
+
+    low: Decimal | None
+    expected: Decimal | None
+    high: Decimal | None
+    basis: str  # how it was made, in words
+    input_tokens: int | None = None
 
 
 class SubmissionSpec(msgspec.Struct, frozen=True):
@@ -56,8 +76,11 @@ class Submission(msgspec.Struct, frozen=True):
     file: str  # what the input was called
     requests: int
     parts: tuple[Part, ...]
+    estimate: Estimate | None = None  # of what it costs, before anything was sent
 
     def name_of(self, part: Part) -> str:
         """The display name of a part's batch."""
         name = self.spec.display_name
+        if part.round:
+            return f"{name} round {part.round}, part {part.number}"
         return name if len(self.parts) == 1 else f"{name} {part.number} of {len(self.parts)}"

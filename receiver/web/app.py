@@ -13,9 +13,8 @@ from receiver.gemini.webhook_reports import Evidence
 from receiver.http import httpx
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue
-from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import connect
-from receiver.inbox.redispatch import Sweeper
+from receiver.inbox.redispatch import Sweeper, open_ledgers
 from receiver.notices.dispatcher import Dispatcher
 from receiver.recovery.scheduler import ReconcileScheduler, reconcile_due_projects
 from receiver.recovery.web_presence import Presence
@@ -52,7 +51,7 @@ async def _open_state(
         batcher.start()
         stack.push_async_callback(batcher.stop)
 
-        sweeper = Sweeper(Inbox(client), jobs)
+        sweeper = Sweeper(open_ledgers(client), jobs)
         sweeper.start()
         stack.callback(sweeper.stop)
 

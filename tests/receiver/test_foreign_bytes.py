@@ -162,7 +162,7 @@ def test_sweep_and_delivery_go_on(spoilt: str, client: "redis.Redis") -> None:
         True
     ]
     client.hdel("gbr:entry:batches/new", "rung_until")
-    sweep(inbox, JobQueue(client))
+    sweep([inbox], JobQueue(client))
     assert client.hexists("gbr:entry:batches/new", "rung_until")
     InboxQueries(client).unsettled()
     lock = ReconcileLock(client, 900)

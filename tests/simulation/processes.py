@@ -17,9 +17,8 @@ from receiver.gemini.batches import Gemini
 from receiver.http import httpx
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue, open_queue
-from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import DUE, NOTICE_QUEUE, connect
-from receiver.inbox.redispatch import sweep
+from receiver.inbox.redispatch import open_ledgers, sweep
 from receiver.notices.dispatcher import TargetDispatcher
 from receiver.recovery.scheduler import reconcile_due_projects
 from receiver.submissions.planning import (
@@ -120,10 +119,10 @@ def keep_sweeping(state: State) -> None:
     """The sweep. Sweeps that would find nothing are left out."""
     now = scheduler()
     with connect(state.settings.redis_url) as client:
-        inbox, jobs = Inbox(client), JobQueue(client)
+        ledgers, jobs = open_ledgers(client), JobQueue(client)
         while not state.is_over:
             with suppress(InboxUnavailableError):
-                sweep(inbox, jobs)
+                sweep(ledgers, jobs)
             now.sleep(_pause_s(state, DUE, SWEEP_EVERY_S))
 
 

@@ -2,12 +2,13 @@
 
 import logging
 import time
+from collections.abc import Sequence
 
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
-from receiver.inbox.redispatch import Sweeper, sweep
+from receiver.inbox.redispatch import Sweeper, open_ledgers, sweep
 from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
@@ -19,13 +20,17 @@ from workers.worker.rq_worker import RECONNECT_S, BatchWorker
 log = logging.getLogger(__name__)
 
 
-def _burst(worker: BatchWorker, inbox: Inbox, job_queue: JobQueue) -> None:
+def _burst(worker: BatchWorker, ledgers: Sequence[Inbox], job_queue: JobQueue) -> None:
     """Work until nothing is due; postponed batches stay for the next run."""
-    while inbox.has_due() and not worker.stop_sequence.is_requested:
-        sweep(inbox, job_queue)
+    while _has_due(ledgers) and not worker.stop_sequence.is_requested:
+        sweep(ledgers, job_queue)
         worker.run(burst=True)
-        if inbox.has_due() and not worker.stop_sequence.is_requested:
+        if _has_due(ledgers) and not worker.stop_sequence.is_requested:
             time.sleep(RECONNECT_S)
+
+
+def _has_due(ledgers: Sequence[Inbox]) -> bool:
+    return any(ledger.has_due() for ledger in ledgers)
 
 
 def run_worker(settings: Settings, *, burst: bool = False) -> None:
@@ -34,7 +39,7 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
     Raises ReceiverError at the start, when Redis or the storage can't be used.
     """
     with connect(settings.redis_url) as client:
-        inbox, job_queue = Inbox(client), JobQueue(client)
+        ledgers, job_queue = open_ledgers(client), JobQueue(client)
         check_at_start(client)
         storage = open_storage(settings.storage_url)  # one that can't be used stops the start
         template = settings.template
@@ -45,10 +50,10 @@ def run_worker(settings: Settings, *, burst: bool = False) -> None:
         worker = BatchWorker(settings.redis_url, settings.patience.base_s, settings.notices.digests)
         prepare_forks()
         if burst:
-            _burst(worker, inbox, job_queue)
+            _burst(worker, ledgers, job_queue)
             send_due_notices(settings)
         else:
-            Sweeper(inbox, job_queue).start()
+            Sweeper(ledgers, job_queue).start()
             start_reconcile_runs(settings, client)
             start_notices(settings, client)
             worker.run()

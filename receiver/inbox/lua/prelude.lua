@@ -2,12 +2,17 @@
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS, RECONCILE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local ENTRY, DELIVERY = 'gbr:entry:', 'gbr:delivery:'
+-- 'gbr:entry:' of the batches; the ledger of the submissions has its own keys, and the same scripts.
+local ENTRY, DELIVERY = string.sub(DUE, 1, -4) .. 'entry:', 'gbr:delivery:'
+local IS_OF_BATCHES = DUE == 'gbr:due'
 local HISTORY = 'gbr:history:' .. math.floor(now / 1800000) -- a hash each half hour: see receiver/telemetry/metrics/history.py
 local HISTORY_TTL_S = 26 * 3600
 local MAX_STEPS, MAX_DETAIL = 50, 300
 
 local function count(field) -- pcall: whatever somebody wrote there, the inbox must not stop at it
+  if not IS_OF_BATCHES then
+    return -- the series count batches
+  end
   redis.pcall('HINCRBY', METRICS, field, 1)
   redis.pcall('HINCRBY', HISTORY, field, 1)
   redis.call('EXPIRE', HISTORY, HISTORY_TTL_S)
@@ -86,7 +91,7 @@ local function notify_of_burial(batch, cause)
     return
   end
   local entry = redis.call('HMGET', ENTRY .. batch, 'attempts', 'waits', 'event', 'door', 'accepted')
-  notify(batch, 'batch.buried', cjson.encode({ cause = cause, attempts = tonumber(entry[1]), waits = tonumber(entry[2]),
+  notify(batch, IS_OF_BATCHES and 'batch.buried' or 'submission.buried', cjson.encode({ cause = cause, attempts = tonumber(entry[1]), waits = tonumber(entry[2]),
     event = entry[3], source = entry[4], accepted_ms = tonumber(entry[5]) }))
 end
 

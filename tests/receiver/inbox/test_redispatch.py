@@ -39,7 +39,7 @@ def test_lost_job_is_enqueued_again(
     inbox: Inbox, job_queue: JobQueue, client: "redis.Redis"
 ) -> None:
     add_due(inbox, client, 3)
-    assert sweep(inbox, job_queue) == 3
+    assert sweep([inbox], job_queue) == 3
     assert open_queue(client).count == 3
 
 
@@ -48,7 +48,7 @@ def test_waiting_batch_gets_no_second_job(
 ) -> None:
     names = add_due(inbox, client, 3)
     job_queue.enqueue(names[:2])
-    assert sweep(inbox, job_queue) == 1
+    assert sweep([inbox], job_queue) == 1
     assert open_queue(client).count == 3
 
 
@@ -57,7 +57,7 @@ def test_ten_thousand_waiting_are_left_alone(
 ) -> None:
     job_queue.enqueue(add_due(inbox, client, 10_000))
     for _ in range(3):
-        assert sweep(inbox, job_queue) == 0
+        assert sweep([inbox], job_queue) == 0
     assert open_queue(client).count == 10_000
 
 
@@ -67,17 +67,17 @@ def test_missing_job_waits_for_a_short_queue(
     """No worker is idle while a hundred jobs wait; the next is enqueued after them."""
     lost, *queued = add_due(inbox, client, MAX_WAITING + 1)
     job_queue.enqueue(queued)
-    assert sweep(inbox, job_queue) == 0
+    assert sweep([inbox], job_queue) == 0
     client.lpop(open_queue(client).key)
     client.zrem(DUE, queued[0])  # done
     forget_jobs(client, [lost])
-    assert sweep(inbox, job_queue) == 1
+    assert sweep([inbox], job_queue) == 1
 
 
 def test_sweep_leaves_what_was_just_enqueued(inbox: Inbox, job_queue: JobQueue) -> None:
     assert ENQUEUE_GRACE_S > 1
     inbox.accept([Arrival("batches/a", "batch.succeeded", "static")])
-    assert sweep(inbox, job_queue) == 0
+    assert sweep([inbox], job_queue) == 0
 
 
 def test_foreign_bytes_in_the_queue_do_no_harm(
@@ -85,7 +85,7 @@ def test_foreign_bytes_in_the_queue_do_no_harm(
 ) -> None:
     client.rpush(open_queue(client).key, b"\xff\xfe", b"")
     add_due(inbox, client, 1)
-    assert sweep(inbox, job_queue) == 1
+    assert sweep([inbox], job_queue) == 1
 
 
 def test_sweeper_goes_on_after_a_failure(
@@ -94,7 +94,7 @@ def test_sweeper_goes_on_after_a_failure(
     queue = open_queue(client)
     add_due(inbox, client, 1)
     client.set(queue.key, "not a list")
-    sweeper = Sweeper(inbox, job_queue)
+    sweeper = Sweeper([inbox], job_queue)
     sweeper.start()
     try:
         eventually(lambda: "sweep.skipped" in caplog.text, 8)
@@ -113,11 +113,11 @@ def test_flood_enqueues_a_few_alone(
     job_queue.enqueue_if_room(names[:30])
     job_queue.enqueue_if_room(names[30:])
     assert open_queue(client).count == MAX_WAITING
-    assert sweep(inbox, job_queue) == 0
+    assert sweep([inbox], job_queue) == 0
     client.delete(open_queue(client).key)
-    assert sweep(inbox, job_queue) == MAX_WAITING
+    assert sweep([inbox], job_queue) == MAX_WAITING
     client.delete(open_queue(client).key)
-    assert sweep(inbox, job_queue) == 50
+    assert sweep([inbox], job_queue) == 50
 
 
 def test_clock_that_is_set_back_delays_nothing(inbox: Inbox, client: "redis.Redis") -> None:
