@@ -102,6 +102,11 @@ main.add_command(trigger)
     "--file-ttl", "file_ttl_s", default=2 * DAY_S, help="Seconds until an uploaded file is gone."
 )
 @click.option(
+    "--payments",
+    is_flag=True,
+    help="Keep in memory which requests were charged for: GET /sandbox/payments.",
+)
+@click.option(
     "--replay",
     "report",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),

@@ -23,5 +23,6 @@ class SandboxConfig:
     delivery_timeout_s: float = 5.0  # without an answer by then, the attempt has failed
     disable_after: int = 20  # failed attempts in a row before a webhook is switched off
     secret_overlap_s: float = DAY_S  # how long a rotated secret still signs
+    payments: bool = False  # keep in memory which requests were charged for
     file_ttl_s: float = 2 * DAY_S  # an uploaded file is gone after this time
     replay: Replay = field(default_factory=Replay)  # what a probe saw of Gemini

@@ -2,6 +2,8 @@
 
 import base64
 import itertools
+import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -78,6 +80,7 @@ class Batch:
     requests: list[Json] = field(default_factory=list)  # of an inline job
     hook: DynamicHook | None = None
     priority: str | None = None
+    tokens: int | None = None  # of its input; None until a quota is set
     created_ns: int = field(default_factory=now_ns)
     updated_ns: int = 0
     ended_ns: int | None = None
@@ -145,6 +148,33 @@ class Delivery:
     attempts: list[Attempt] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Payment:
+    """An answer that was charged for."""
+
+    by: str  # "batches/<id>", or the service tier of a generateContent call
+    key: str | None  # None where none came with the request
+    request_sha256: str  # hex, of the request as compact JSON, without its tier
+    text: str  # how the request's text begins, which tells requests apart in any lane
+    outcome: str  # the name of the fault that it has, or "ok"
+
+
+class Sightings:
+    """How often requests were seen. Jobs count from threads."""
+
+    def __init__(self) -> None:
+        self._counts, self._lock = Counter[bytes](), threading.Lock()
+
+    def add(self, request: bytes) -> int:
+        """Count it once more; gives how often it was seen."""
+        with self._lock:
+            self._counts[request] += 1
+            return self._counts[request]
+
+    def clear(self) -> None:
+        self._counts.clear()
+
+
 @dataclass
 class Ledger:
     files: dict[str, StoredFile] = field(default_factory=dict)
@@ -152,6 +182,8 @@ class Ledger:
     batches: dict[str, Batch] = field(default_factory=dict)
     webhooks: dict[str, Webhook] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
+    payments: list[Payment] = field(default_factory=list)
+    sightings: Sightings = field(default_factory=Sightings)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def next_number(self) -> int:
@@ -163,3 +195,5 @@ class Ledger:
             stored.path.unlink(missing_ok=True)
         for part in (self.files, self.results, self.batches, self.webhooks, self.deliveries):
             part.clear()
+        self.payments.clear()
+        self.sightings.clear()

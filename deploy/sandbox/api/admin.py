@@ -134,6 +134,10 @@ class Admin:
         deliveries = [dataclasses.asdict(delivery) for delivery in self._ledger.deliveries]
         return json_answer({"batches": batches, "deliveries": deliveries})
 
+    async def show_payments(self, _: Request) -> Response:
+        """Every answer that was charged for, with `serve --payments`."""
+        return json_answer({"payments": [vars(one) for one in self._ledger.payments]})
+
     def _batch_from(self, ready: ReadyBatch) -> Batch:
         batch = Batch(
             number=self._ledger.next_number(),

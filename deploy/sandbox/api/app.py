@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deploy.sandbox.api.admin import Admin
 from deploy.sandbox.api.batches import Batches
+from deploy.sandbox.api.content import Content
 from deploy.sandbox.api.files import Files
 from deploy.sandbox.api.models import Models
 from deploy.sandbox.api.uploads import Uploads
@@ -23,6 +24,7 @@ from deploy.sandbox.delivery.signing import DynamicKeys
 from deploy.sandbox.faults.faults import Faults
 from deploy.sandbox.google_api import ApiError, json_answer
 from deploy.sandbox.jobs.jobs import Jobs
+from deploy.sandbox.jobs.tries import Tries
 from deploy.sandbox.ledger import Ledger
 from deploy.sandbox.replay import Replay
 
@@ -33,7 +35,8 @@ def create_app(config: SandboxConfig, faults: Faults | None = None) -> Starlette
     """An empty sandbox. Its files go to `config.folder`; everything else is in memory."""
     ledger, faults = Ledger(), faults or Faults()
     dispatcher = Dispatcher(config, ledger, faults, _keys(config.replay))
-    jobs = Jobs(config, ledger, dispatcher)
+    tries = Tries(faults, ledger.sightings)
+    jobs = Jobs(config, ledger, dispatcher, tries)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -45,6 +48,7 @@ def create_app(config: SandboxConfig, faults: Faults | None = None) -> Starlette
         routes=[
             *_file_routes(Files(ledger, faults), Uploads(config, ledger, faults)),
             *_batch_routes(Batches(ledger, jobs, faults)),
+            *_content_routes(Content(config, ledger, faults, tries)),
             *_model_routes(Models(faults)),
             *_webhook_routes(Webhooks(config, ledger, dispatcher)),
             *_admin_routes(Admin(ledger, jobs, dispatcher, faults), dispatcher),
@@ -97,6 +101,17 @@ def _batch_routes(batches: Batches) -> list[Route]:
     ]
 
 
+def _content_routes(content: Content) -> list[Route]:
+    return [
+        Route(
+            "/{version}/{collection}/{model}:generateContent", content.generate, methods=["POST"]
+        ),
+        Route(
+            "/{version}/{collection}/{model}:countTokens", content.count_tokens, methods=["POST"]
+        ),
+    ]
+
+
 def _model_routes(models: Models) -> list[Route]:
     return [
         Route("/{version}/models/{model}", models.get, methods=["GET"]),
@@ -128,6 +143,7 @@ def _admin_routes(admin: Admin, dispatcher: Dispatcher) -> list[Route]:
     return [
         Route("/.well-known/jwks.json", jwks, methods=["GET"]),
         Route("/sandbox/ledger", admin.show_ledger, methods=["GET"]),
+        Route("/sandbox/payments", admin.show_payments, methods=["GET"]),
         Route("/sandbox/faults", admin.show_faults, methods=["GET"]),
         Route("/sandbox/faults", admin.set_faults, methods=["POST"]),
         Route("/sandbox/faults", admin.reset_faults, methods=["DELETE"]),

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from deploy.sandbox.api.operations import metadata_of, operation_of
+from deploy.sandbox.api.quotas import Quotas
 from deploy.sandbox.faults.faults import Faults
 from deploy.sandbox.faults.markers import plan_job, with_faults
 from deploy.sandbox.google_api import (
@@ -34,6 +35,7 @@ class Batches:
         self._ledger = ledger
         self._jobs = jobs
         self._faults = faults
+        self._quotas = Quotas(ledger, faults)
 
     async def create_generate(self, request: Request) -> Response:
         return await self._create(request, "generate")
@@ -122,6 +124,8 @@ class Batches:
             hook=hook_of(pick(holder, "webhookConfig")),
             priority=None if priority is None else str(priority),
         )
+        await self._quotas.count(batch)
+        self._quotas.require_room(batch)
         self._ledger.batches[batch.id] = batch
         self._jobs.start(batch, with_faults(plan_job(batch.display_name), self._faults))
         return json_answer(self._shown(batch, None))

@@ -71,7 +71,9 @@ def _form(shape: inspect.Type) -> str:
         )
     if isinstance(shape, inspect.IntType):
         return "N"
-    return "S" if isinstance(shape, inspect.FloatType) else "TEXT"
+    if isinstance(shape, inspect.FloatType):
+        return "S" if shape.le is None else "SHARE"
+    return "TEXT"
 
 
 FAULT_OPTIONS = _fault_options()

@@ -1,5 +1,7 @@
 """The faults that the sandbox can show. All are off unless an option of `serve` turns them on."""
 
+import math
+import time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,12 +13,31 @@ from deploy.sandbox.google_api import ApiError, Json
 Times = int | Literal["all"]
 
 
-class StatusFault(msgspec.Struct, forbid_unknown_fields=True):
+class StatusFault(msgspec.Struct, forbid_unknown_fields=True, dict=True):
     """Answer `status` instead of doing the work."""
 
     status: int
     times: Times = 1
     retry_after: int | None = None  # seconds, sent as Retry-After
+    share: Annotated[float, Meta(gt=0, le=1)] = 1.0  # of the calls, spread evenly
+    for_s: float | None = None  # seconds from when it is set
+
+    def __post_init__(self) -> None:
+        self._calls, self._set_at = 0, time.monotonic()
+
+    def hits(self) -> bool:
+        """Whether this call is one of the share, within the time."""
+        self._calls += 1
+        is_in_time = self.for_s is None or time.monotonic() < self._set_at + self.for_s
+        before, now = (math.floor(calls * self.share) for calls in (self._calls - 1, self._calls))
+        return is_in_time and now > before
+
+
+class FailingRows(msgspec.Struct, forbid_unknown_fields=True):
+    """Requests that have a passing fault at first."""
+
+    share: Annotated[float, Meta(ge=0, le=1)]
+    tries: int = 1  # how often each of them fails before it is answered
 
 
 class CutFault(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,6 +98,9 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     cancel_jobs: Annotated[
         Times, Meta(description="new jobs that end CANCELLED with half of their output")
     ] = 0
+    pending_jobs: Annotated[
+        Times, Meta(description="new jobs that stay PENDING until somebody cancels them")
+    ] = 0
     stuck_jobs: Annotated[
         Times, Meta(description="new jobs that stay RUNNING until somebody cancels them")
     ] = 0
@@ -91,6 +115,17 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
         Times, Meta(description="new inline jobs whose rows lack their `metadata`")
     ] = 0
     inline_answers: Annotated[Times, Meta(description="new file jobs that answer inline")] = 0
+    failing_rows: Annotated[
+        FailingRows | None,
+        Meta(description="share of requests that fail, or come empty or cut, when first seen"),
+    ] = None
+    # quotas
+    enqueued_tokens: Annotated[
+        int | None, Meta(description="tokens that one model's active batches may have; else 429")
+    ] = None
+    active_batches: Annotated[
+        int | None, Meta(description="batches that may be active at a time; else 429")
+    ] = None
     # calls about batches
     create_status: Annotated[
         StatusFault | None, Meta(description="status instead of creating a batch")
@@ -103,6 +138,15 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     ] = None
     model_status: Annotated[
         StatusFault | None, Meta(description="status instead of showing a model")
+    ] = None
+    generate_status: Annotated[
+        StatusFault | None, Meta(description="status instead of an answer of generateContent")
+    ] = None
+    delay_answers_s: Annotated[
+        float, Meta(description="seconds that an answer of generateContent takes")
+    ] = 0
+    count_status: Annotated[
+        StatusFault | None, Meta(description="status instead of counting tokens")
     ] = None
     unknown_batch: Annotated[
         int, Meta(description="status for a batch that does not exist", ge=400, le=599)
@@ -152,10 +196,10 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     def set(self, changes: Json) -> None:
         """Set the faults in `changes`. Raises ApiError 400, and sets none, if one is wrong."""
         try:
-            checked = msgspec.convert({**msgspec.to_builtins(self), **changes}, Faults)
+            checked = msgspec.convert(changes, Faults)
         except msgspec.ValidationError as error:
             raise ApiError(400, f"These faults cannot be set: {error}") from error
-        for name in Faults.__struct_fields__:
+        for name in changes:
             setattr(self, name, getattr(checked, name))
 
     def take(self, name: str) -> bool:
@@ -177,8 +221,8 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
 
     def raise_status(self, name: str) -> None:
         """Raise the ApiError of the status fault `name` if it applies now."""
-        fault = self.take_fault(name)
-        if fault is not None:
+        fault: StatusFault | None = getattr(self, name)
+        if fault is not None and fault.hits() and self.take_fault(name):
             headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
             raise ApiError(
                 fault.status, f"The sandbox was told to answer {fault.status}.", headers=headers

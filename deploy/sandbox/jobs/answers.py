@@ -4,18 +4,23 @@ import base64
 import hashlib
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from deploy.sandbox.faults.markers import Marker, find_marker
 from deploy.sandbox.google_api import Json, encode_compact, pick
 from deploy.sandbox.jobs.png import make_noise_png, make_striped_png
-from deploy.sandbox.jobs.schemas import make_text, make_value
+from deploy.sandbox.jobs.schemas import make_misfit, make_text, make_value
+from deploy.sandbox.jobs.tokens import (
+    CACHED_TOKENS,
+    count_prompt,
+    count_text,
+    describe_details,
+    text_of,
+)
 
 DEFAULT_DIMENSIONS = 768
-LETTERS_PER_TOKEN = 4
-TOKENS_PER_MEDIUM = 258
-CACHED_TOKENS = 4096  # reported for any cached content; the sandbox stores none
 RPC_INVALID_ARGUMENT = 3
 RPC_UNAVAILABLE = 14
 RPC_INTERNAL = 13
@@ -26,13 +31,14 @@ MESSAGES = {
     RPC_INTERNAL: "The request failed inside the service.",
     14: "The service is not available at the moment.",
 }
-LINE_MARKERS = ("missing", "duplicate", "nokey", "metadata-key")
+LINE_MARKERS = ("missing", "duplicate", "nokey", "metadata-key", "stuck")
 KNOWN_MARKERS = (
     *LINE_MARKERS,
     "blocked",
     "blocked-candidate",
     "truncated",
     "empty",
+    "invalid",
     "error",
     "status",
     "image",
@@ -48,6 +54,7 @@ class _Ask:
     prompt: str  # all of its text
     marker: Marker | None
     rng: random.Random
+    tier: str
 
     def asks(self, name: str) -> bool:
         return self.marker is not None and self.marker.name == name
@@ -58,11 +65,19 @@ class _Ask:
         return next((found for tool in tools if (found := pick(tool, name)) is not None), None)
 
 
-def answer_generate(request: Json, model: str, seed: int) -> tuple[Json, Marker | None]:
-    """`{"response": …}`, `{"error": …}` or `{"status": …}` for a request, and its marker."""
+FindMarker = Callable[[str], Marker | None]
+
+
+def answer_generate(
+    request: Json, model: str, seed: int, find: FindMarker = find_marker, tier: str = "standard"
+) -> tuple[Json, Marker | None]:
+    """`{"response": …}`, `{"error": …}` or `{"status": …}` for a request, and its marker.
+
+    `find` gives the marker that counts for a request's text.
+    """
     contents = pick(request, "contents")
-    prompt = _text_of(contents)
-    marker = find_marker(prompt)
+    prompt = text_of(contents)
+    marker = find(prompt)
     failure = _failure_for(marker)
     if failure is not None:
         return failure, marker
@@ -70,17 +85,19 @@ def answer_generate(request: Json, model: str, seed: int) -> tuple[Json, Marker 
         return error_body(
             RPC_INVALID_ARGUMENT, "* GenerateContentRequest.contents: contents is not specified"
         ), marker
-    ask = _Ask(
-        request, pick(request, "generationConfig") or {}, prompt, marker, _rng(seed, request)
-    )
+    config = pick(request, "generationConfig") or {}
+    marker = _after_budget(marker, config)
+    ask = _Ask(request, config, prompt, marker, _rng(seed, request), tier)
     return {"response": _response(ask, model)}, marker
 
 
-def answer_embed(request: Json, seed: int) -> tuple[Json, Marker | None]:
+def answer_embed(
+    request: Json, seed: int, find: FindMarker = find_marker
+) -> tuple[Json, Marker | None]:
     """The same for an EmbedContentRequest: a unit vector of `outputDimensionality` numbers."""
     content = pick(request, "content")
-    text = _text_of(content)
-    marker = find_marker(text)
+    text = text_of(content)
+    marker = find(text)
     failure = _failure_for(marker)
     if failure is not None:
         return failure, marker
@@ -96,7 +113,7 @@ def answer_embed(request: Json, seed: int) -> tuple[Json, Marker | None]:
     length = math.sqrt(sum(value * value for value in values)) or 1.0
     embedding = {"values": [round(value / length, 9) for value in values]}
     return {
-        "response": _shuffled({"tokenCount": str(_tokens(text)), "embedding": embedding}, rng)
+        "response": _shuffled({"tokenCount": str(count_text(text)), "embedding": embedding}, rng)
     }, marker
 
 
@@ -118,12 +135,17 @@ def _failure_for(marker: Marker | None) -> Json | None:
     return None
 
 
+def _after_budget(marker: Marker | None, config: Json) -> Marker | None:
+    """`truncated 200` is none for a request that may have 200 tokens."""
+    if marker is None or marker.name != "truncated" or marker.number is None:
+        return marker
+    return None if int(pick(config, "maxOutputTokens") or 0) >= marker.number else marker
+
+
 def _response(ask: _Ask, model: str) -> Json:
-    details = _prompt_details(ask)
-    usage: Json = {"promptTokenCount": sum(details.values()), "serviceTier": "standard"}
-    usage["promptTokensDetails"] = [
-        {"modality": name, "tokenCount": count} for name, count in details.items()
-    ]
+    details = count_prompt(ask.request)
+    usage: Json = {"promptTokenCount": sum(details.values()), "serviceTier": ask.tier}
+    usage["promptTokensDetails"] = describe_details(details)
     response: Json = {"modelVersion": model.rpartition("/")[2], "responseId": _response_id(ask.rng)}
     if ask.asks("blocked"):
         response["promptFeedback"] = {"blockReason": "PROHIBITED_CONTENT"}
@@ -185,6 +207,8 @@ def _parts(ask: _Ask) -> list[Json]:
 
 def _text_answer(ask: _Ask) -> str:
     schema = pick(ask.config, "responseSchema") or pick(ask.config, "responseJsonSchema")
+    if ask.asks("invalid"):
+        return encode_compact(make_misfit(schema)).decode()
     if schema:
         return encode_compact(make_value(schema, ask.rng)).decode()
     if pick(ask.config, "responseMimeType") == "application/json":
@@ -203,36 +227,9 @@ def _grounding(prompt: str, text: str) -> Json:
     }
 
 
-def _parts_of(contents: Any) -> list[Json]:
-    listed = contents if isinstance(contents, list) else [contents]
-    found = [part for content in listed for part in pick(content, "parts") or []]
-    return [part for part in found if isinstance(part, dict)]
-
-
-def _text_of(contents: Any) -> str:
-    return " ".join(str(part["text"]) for part in _parts_of(contents) if part.get("text"))
-
-
-def _prompt_details(ask: _Ask) -> dict[str, int]:
-    """Tokens by modality."""
-    details = {
-        "TEXT": _tokens(ask.prompt) + (CACHED_TOKENS if pick(ask.request, "cachedContent") else 0)
-    }
-    for part in _parts_of(pick(ask.request, "contents")):
-        media = pick(part, "inlineData") or pick(part, "fileData")
-        kind = str(pick(media, "mimeType") or "").partition("/")[0].upper()
-        if kind in ("IMAGE", "AUDIO", "VIDEO"):
-            details[kind] = details.get(kind, 0) + TOKENS_PER_MEDIUM
-    return details
-
-
 def _produced_tokens(candidate: Json) -> int:
     content = candidate.get("content")
-    return _tokens(encode_compact(content).decode()) if content else 0
-
-
-def _tokens(text: str) -> int:
-    return max(1, len(text) // LETTERS_PER_TOKEN)
+    return count_text(encode_compact(content).decode()) if content else 0
 
 
 def _response_id(rng: random.Random) -> str:

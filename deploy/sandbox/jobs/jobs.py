@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from deploy.sandbox.delivery.deliveries import Dispatcher
 from deploy.sandbox.faults.markers import Plan
 from deploy.sandbox.google_api import Json, now_ns
 from deploy.sandbox.jobs.rows import Count, Recipe, file_rows, inline_rows, shuffled, write_rows
-from deploy.sandbox.ledger import Batch, Ledger, State
+from deploy.sandbox.jobs.tries import Tries
+from deploy.sandbox.ledger import Batch, Ledger, Payment, State
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +44,15 @@ class _Produced:
     count: Count
     output: Json
     path: Path | None
+    paid: list[Payment]
 
 
 class Jobs:
-    def __init__(self, config: SandboxConfig, ledger: Ledger, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, config: SandboxConfig, ledger: Ledger, dispatcher: Dispatcher, tries: Tries
+    ) -> None:
         self._config = config
+        self._tries = tries
         self._ledger = ledger
         self._dispatcher = dispatcher
         self._runs: dict[str, _Run] = {}
@@ -92,7 +98,7 @@ class Jobs:
         self._dispatcher.announce(batch)
 
     async def _run_to_end(self, batch: Batch, run: _Run, plan: Plan) -> State:
-        if await _happens(run.cancelled, self._config.pending_s):
+        if await _happens(run.cancelled, math.inf if plan.pending else self._config.pending_s):
             return State.CANCELLED
         batch.state = State.RUNNING
         batch.updated_ns = now_ns()
@@ -102,11 +108,13 @@ class Jobs:
             produced = await self._produced(batch, run.halt, plan)
             if produced is None:
                 return State.FAILED
-        if plan.stuck:
+        if plan.stuck or (produced is not None and produced.count.stuck):
             await run.cancelled.wait()
         cancelled = await _happens(run.cancelled, done_at - asyncio.get_running_loop().time())
         state = State.CANCELLED if cancelled else plan.end
-        if produced is not None and (state is State.SUCCEEDED or plan.partial):
+        if produced is not None and (
+            state is State.SUCCEEDED or plan.partial or produced.count.stuck
+        ):
             self._adopt(batch, produced)
         if state is State.SUCCEEDED:
             batch.request_count = batch.successful + batch.failed
@@ -123,19 +131,27 @@ class Jobs:
 
     def _produce(self, batch: Batch, halt: threading.Event, plan: Plan) -> _Produced:
         """The output of a job, on disk for a file job. A partial job makes half of the rows."""
-        count = Count()
-        rows = self._rows_of(
-            batch, Recipe(batch.kind, batch.model, self._config.seed, plan), count, halt
+        count, paid = Count(), list[Payment]()
+        recipe = Recipe(
+            batch.kind,
+            batch.model,
+            self._config.seed,
+            plan,
+            self._tries.find,
+            paid if self._config.payments else None,
+            batch.name,
         )
+        rows = self._rows_of(batch, recipe, count, halt)
         if plan.partial:
             rows = itertools.islice(rows, (batch.request_count + 1) // 2)
         if plan.shuffle:
             rows = shuffled(rows, self._config.seed)
         if batch.input_file is None or plan.inline_answer:
-            return _Produced(count, {"inlinedResponses": {"inlinedResponses": list(rows)}}, None)
+            inlined = {"inlinedResponses": {"inlinedResponses": list(rows)}}
+            return _Produced(count, inlined, None, paid)
         path = self._config.folder / f"{batch.result_id}.jsonl"
         write_rows(rows, path)
-        return _Produced(count, {"responsesFile": f"files/{batch.result_id}"}, path)
+        return _Produced(count, {"responsesFile": f"files/{batch.result_id}"}, path, paid)
 
     def _rows_of(
         self, batch: Batch, recipe: Recipe, count: Count, halt: threading.Event
@@ -149,15 +165,16 @@ class Jobs:
 
     def _adopt(self, batch: Batch, produced: _Produced) -> None:
         batch.output = produced.output
+        self._ledger.payments += produced.paid
         batch.successful, batch.failed = produced.count.successful, produced.count.failed
         if produced.path is not None:
             self._ledger.results[batch.result_id] = produced.path
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:
-    """Whether the event is set within that time."""
+    """Whether the event is set within that time, which may be endless."""
     try:
-        async with asyncio.timeout(max(0, within_s)):
+        async with asyncio.timeout(None if math.isinf(within_s) else max(0, within_s)):
             await event.wait()
     except TimeoutError:
         return event.is_set()

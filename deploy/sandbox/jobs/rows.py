@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.sandbox.faults.markers import Marker, Plan
-from deploy.sandbox.google_api import Json, decode, encode_compact
+from deploy.sandbox.faults.markers import Marker, Plan, find_marker
+from deploy.sandbox.google_api import Json, decode, encode_compact, pick
 from deploy.sandbox.jobs.answers import (
     RPC_INVALID_ARGUMENT,
     RPC_UNAVAILABLE,
+    FindMarker,
     answer_embed,
     answer_generate,
     error_body,
 )
-from deploy.sandbox.ledger import Kind
+from deploy.sandbox.jobs.payments import payment_for
+from deploy.sandbox.ledger import Kind, Payment
 
 SHUFFLE_WINDOW = 1000
 
@@ -27,6 +29,7 @@ class Count:
     requests: int = 0
     successful: int = 0
     failed: int = 0
+    stuck: int = 0  # that are never answered
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class Recipe:
     model: str
     seed: int
     plan: Plan
+    find: FindMarker = find_marker
+    paid: list[Payment] | None = None  # what the answers cost is added to it, by `payer`
+    payer: str = ""
+
+    def pay(self, key: Any, request: Any, body: Json, marker: Marker | None) -> None:
+        is_lost = _is(marker, "missing") or _is(marker, "stuck")
+        if self.paid is not None and "response" in body and not is_lost:
+            self.paid.append(payment_for(self.payer, key, request, marker))
 
     def answer(self, request: Any) -> tuple[Json, Marker | None]:
         if not isinstance(request, dict):
@@ -47,9 +58,9 @@ class Recipe:
             elif self.plan.flaky and zlib.crc32(encode_compact(request)) % self.plan.flaky == 0:
                 body, marker = error_body(RPC_UNAVAILABLE), None
             elif self.kind == "embed":
-                body, marker = answer_embed(request, self.seed)
+                body, marker = answer_embed(request, self.seed, self.find)
             else:
-                body, marker = answer_generate(request, self.model, self.seed)
+                body, marker = answer_generate(request, self.model, self.seed, self.find)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             body, marker = (
                 error_body(RPC_INVALID_ARGUMENT, f"The request has the wrong shape: {error!r}"),
@@ -70,7 +81,8 @@ def inline_rows(
         if halt.is_set():
             return
         body, marker = recipe.answer(entry.get("request"))
-        _tally(count, body)
+        recipe.pay(pick(entry.get("metadata"), "key"), entry.get("request"), body, marker)
+        _tally(count, body, marker)
         row = dict(body)
         if "metadata" in entry and not recipe.plan.no_metadata and not _is(marker, "nokey"):
             row["metadata"] = entry["metadata"]
@@ -96,12 +108,14 @@ def _file_row(line: bytes, recipe: Recipe, count: Count) -> Iterator[Json]:
         body = error_body(
             RPC_INVALID_ARGUMENT, f"Line {count.requests + 1} of the input is not a JSON object."
         )
-        _tally(count, body)
+        _tally(count, body, None)
         yield body
         return
     wrapped = "request" in entry  # the guide also shows lines that are a bare request
-    body, marker = recipe.answer(entry["request"] if wrapped else entry)
-    _tally(count, body)
+    request = entry["request"] if wrapped else entry
+    body, marker = recipe.answer(request)
+    recipe.pay(entry.get("key"), request, body, marker)
+    _tally(count, body, marker)
     row = dict(body)
     if wrapped:
         row |= {
@@ -140,15 +154,17 @@ def _is(marker: Marker | None, name: str) -> bool:
 
 
 def _repeated(row: Json, marker: Marker | None) -> Iterator[Json]:
-    if not _is(marker, "missing"):
+    if not _is(marker, "missing") and not _is(marker, "stuck"):
         yield row
     if _is(marker, "duplicate"):
         yield row
 
 
-def _tally(count: Count, body: Json) -> None:
+def _tally(count: Count, body: Json, marker: Marker | None) -> None:
     count.requests += 1
-    if "response" in body:
+    if _is(marker, "stuck"):
+        count.stuck += 1
+    elif "response" in body:
         count.successful += 1
     else:
         count.failed += 1

@@ -58,6 +58,12 @@ def make_value(
     )
 
 
+def make_misfit(schema: Any) -> Any:
+    """A value that does not fit a schema, by its type alone."""
+    is_list = isinstance(schema, dict) and _type_name(schema) == "array"
+    return {"unlike": "the schema"} if is_list else ["unlike", "the schema"]
+
+
 def _stands_for(schema: Json, definitions: Json) -> Any:
     """The schema that this one refers to, or None."""
     reference = schema.get("$ref") or schema.get("ref")

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from deploy.sandbox.faults.faults import Faults
@@ -78,3 +80,29 @@ def test_fault_options_change_one_by_one(sandbox: Sandbox) -> None:
     assert (shown["late_output"], shown["drop_deliveries"]) == (3, "all")
     sandbox.ask("DELETE", "/sandbox/faults")
     assert sandbox.ask("GET", "/sandbox/faults")["late_output"] == 0
+
+
+def test_status_fault_hits_an_even_share() -> None:
+    faults = Faults()
+    faults.set({"create_status": {"status": 429, "times": "all", "share": 0.25}})
+    hits = [_is_raised(faults) for _ in range(8)]
+    assert hits == [False, False, False, True, False, False, False, True]
+
+
+def test_setting_one_fault_leaves_the_time_of_another() -> None:
+    faults = Faults()
+    faults.set({"create_status": {"status": 429, "times": "all", "for_s": 0.2}})
+    assert _is_raised(faults)
+    deadline = time.monotonic() + 5
+    while _is_raised(faults) and time.monotonic() < deadline:
+        faults.set({"late_output": 1})
+        time.sleep(0.01)
+    assert time.monotonic() < deadline
+
+
+def _is_raised(faults: Faults) -> bool:
+    try:
+        faults.raise_status("create_status")
+    except ApiError:
+        return True
+    return False

@@ -10,6 +10,8 @@ from deploy.sandbox.ledger import State
         ("nothing here", None),
         ("[sandbox:blocked] please", Marker("blocked", None)),
         ("a [sandbox:error 8] b [sandbox:empty]", Marker("error", 8)),
+        ("[sandbox:error 8 x2]", Marker("error", 8, 2)),
+        ("[sandbox:empty x1]", Marker("empty", None, 1)),
     ],
 )
 def test_marker_is_found_anywhere(text: str, marker: Marker | None) -> None:
@@ -27,6 +29,7 @@ def test_marker_is_found_anywhere(text: str, marker: Marker | None) -> None:
         ("[late-output 3] [no-metadata]", Plan(late_output=3, no_metadata=True)),
         ("[late-output]", Plan(late_output=1)),
         ("[flaky 3]", Plan(flaky=3)),
+        ("[pending]", Plan(pending=True)),
     ],
 )
 def test_display_name_plans_the_job(display_name: str | None, plan: Plan) -> None:

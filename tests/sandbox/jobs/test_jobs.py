@@ -10,6 +10,7 @@ from deploy.sandbox.delivery.signing import DynamicKeys
 from deploy.sandbox.faults.faults import Faults
 from deploy.sandbox.faults.markers import Plan
 from deploy.sandbox.jobs.jobs import Jobs
+from deploy.sandbox.jobs.tries import Tries
 from deploy.sandbox.ledger import Batch, Ledger, State
 from tests.sandbox.api.test_batches import inline, rows_of
 from tests.sandbox.conftest import Json, Sandbox, wait_for
@@ -23,7 +24,8 @@ def waiting_job(folder: Path) -> tuple[Jobs, Batch, Dispatcher]:
     """A started job that stays PENDING for a minute, in this process."""
     config, ledger = SandboxConfig(folder, pending_s=60), Ledger()
     dispatcher = Dispatcher(config, ledger, Faults(), DynamicKeys())
-    jobs, batch = Jobs(config, ledger, dispatcher), Batch(1, "a", "generate", "models/m", None, 1)
+    jobs = Jobs(config, ledger, dispatcher, Tries(Faults(), ledger.sightings))
+    batch = Batch(1, "a", "generate", "models/m", None, 1)
     jobs.start(batch, Plan())
     return jobs, batch, dispatcher
 
