@@ -38,6 +38,8 @@ PREFIXES = (
         "SLACK_",
         "LOG_",
         "OTEL_",
+        "ENQUEUED_",
+        "DAILY_",
     ),
 )
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.batch_names import PROJECT
-from receiver.settings.environment import Reader, setting, variables_of
+from receiver.settings.environment import Reader, Variable, setting, variables_of
+from receiver.settings.limits import DEFAULT_LIMITS, SendingLimits
 from receiver.settings.parsers import parse_api_key, parse_optional, parse_secrets
 from receiver.verification.keys import Secret
 
@@ -47,6 +48,7 @@ class Project:
         parse_optional,
         "`aud` that a dynamic webhook's JWT must carry; unset refuses JWTs",
     )
+    limits: SendingLimits = DEFAULT_LIMITS
 
     @property
     def label(self) -> str:
@@ -64,6 +66,22 @@ class Project:
 
 VARIABLES = tuple(variables_of(Project).values())
 _NAMES = tuple(name for variable in VARIABLES for name in variable.names)
+# Other ways to set them, for the lists that people read.
+FORMS = (
+    Variable(
+        f"{API_KEY}__NAME",
+        str,
+        "API key of one more Gemini project, served at `/webhooks/gemini/name`;"
+        " `GEMINI_WEBHOOK_SECRET__NAME` and `GEMINI_WEBHOOK_AUDIENCE__NAME` are its own too",
+    ),
+    Variable(
+        f"{API_KEY}_FILE",
+        str,
+        "file that holds the key, in place of `GEMINI_API_KEY`; so can"
+        " `GEMINI_WEBHOOK_SECRET_FILE`, `REDIS_URL_FILE` and, for a project,"
+        " `GEMINI_API_KEY_FILE__NAME`",
+    ),
+)
 
 
 def variable_of(name: str, project: str) -> str:

@@ -14,7 +14,9 @@ from receiver.outputs.paths import Template
 from receiver.outputs.prices import Prices
 from receiver.outputs.proof_keys import ProofKey
 from receiver.retry import Patience
-from receiver.settings.environment import Reader, Variable, setting, variables_of
+from receiver.settings.environment import Reader, setting, variables_of
+from receiver.settings.limits import VARIABLES as LIMIT_VARIABLES
+from receiver.settings.limits import SendingLimits, read_limits
 from receiver.settings.notice_targets import NoticeSettings
 from receiver.settings.parsers import (
     parse_choice,
@@ -31,23 +33,20 @@ from receiver.settings.parsers import (
     parse_token,
     parse_version,
 )
-from receiver.settings.projects import API_KEY, DEFAULT, Project, read_projects
+from receiver.settings.projects import API_KEY, DEFAULT, FORMS, Project, read_projects
 from receiver.settings.projects import VARIABLES as PROJECT_VARIABLES
 from receiver.settings.redis_urls import parse_ca_file, parse_redis_url, with_tls
 from receiver.settings.response_schemas import parse_response_schema, require_json_form
 from receiver.settings.unknown_variables import KnownNames
-from receiver.settings.web_urls import parse_api_url, parse_origin
+from receiver.settings.web_urls import (
+    complete_jwks_url,
+    parse_api_url,
+    parse_jwks_url,
+    parse_origin,
+)
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("auto", "json", "text")
-
-
-def _parse_jwks_url(text: str) -> str:
-    return parse_api_url(text) if text else ""
-
-
-def _complete_jwks_url(url: str, base_url: str) -> str:
-    return url or f"{base_url}/.well-known/jwks.json"
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,10 @@ class Settings:
     )
     jwks_url: str = setting(
         "GEMINI_JWKS_URL",
-        _parse_jwks_url,
+        parse_jwks_url,
         "key set that proves dynamic webhooks",
         shown="GEMINI_BASE_URL/.well-known/jwks.json",
-        check=_complete_jwks_url,
+        check=complete_jwks_url,
         needs=("base_url",),
     )
     # An origin: without a path.
@@ -253,29 +252,15 @@ class Settings:
         return self.projects[name]
 
 
-# Other ways to set them, for the lists that people read.
-_FORMS = (
-    Variable(
-        f"{API_KEY}__NAME",
-        str,
-        "API key of one more Gemini project, served at `/webhooks/gemini/name`;"
-        " `GEMINI_WEBHOOK_SECRET__NAME` and `GEMINI_WEBHOOK_AUDIENCE__NAME` are its own too",
-    ),
-    Variable(
-        f"{API_KEY}_FILE",
-        str,
-        "file that holds the key, in place of `GEMINI_API_KEY`; so can"
-        " `GEMINI_WEBHOOK_SECRET_FILE`, `REDIS_URL_FILE` and, for a project,"
-        " `GEMINI_API_KEY_FILE__NAME`",
-    ),
-)
 _SHARED = (*variables_of(Settings).values(), *variables_of(NoticeSettings).values())
-_ALL = (*PROJECT_VARIABLES, *_SHARED)
-VARIABLES = (*PROJECT_VARIABLES, *_FORMS, *_SHARED)  # as `--help` and the README list them
+_OF_PROJECTS = (*PROJECT_VARIABLES, *LIMIT_VARIABLES)
+_ALL = (*_OF_PROJECTS, *_SHARED)
+# As `--help` and the README list them.
+VARIABLES = (*PROJECT_VARIABLES, *FORMS, *LIMIT_VARIABLES, *_SHARED)
 SECRETS = frozenset(name for one in _ALL if one.is_secret for name in one.names)
 _KNOWN = KnownNames(
     settings=frozenset(name for one in _ALL for name in one.names),
-    of_projects=frozenset(name for one in PROJECT_VARIABLES for name in one.names),
+    of_projects=frozenset(name for one in _OF_PROJECTS for name in one.names),
     secrets=SECRETS,
 )
 
@@ -287,6 +272,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
     """
     reader = Reader(environ, SECRETS)
     projects = read_projects(reader)
+    limits = read_limits(reader, projects)
     values = reader.read(Settings)
     notices = reader.read(NoticeSettings)
     unknown = _KNOWN.find_unknown(environ)
@@ -297,7 +283,10 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
         raise SettingsError(f"these settings are wrong or missing:\n{lines}")
 
     values |= {
-        "projects": {name: Project(name=name, **fields) for name, fields in projects.items()},
+        "projects": {
+            name: Project(name=name, limits=SendingLimits(**limits[name]), **fields)
+            for name, fields in projects.items()
+        },
         "notices": NoticeSettings(**notices),
         "unknown": tuple(one.text for one in unknown),
     }

@@ -18,6 +18,16 @@ def parse_api_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_jwks_url(text: str) -> str:
+    """Where the key set is; empty for no text. Raises ValueError."""
+    return parse_api_url(text) if text else ""
+
+
+def complete_jwks_url(url: str, base_url: str) -> str:
+    """The key set's own URL, or where the API at `base_url` has it."""
+    return url or f"{base_url}/.well-known/jwks.json"
+
+
 def parse_web_url(text: str) -> str:
     """A URL that deliveries could be sent to, with or without a path. Raises ValueError."""
     parts = split_url(text)
