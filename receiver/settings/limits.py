@@ -129,7 +129,7 @@ def read_limits(reader: Reader, projects: Iterable[str]) -> Mapping[str, Mapping
     What is wrong goes to `reader.problems`, as does a limit of a project that there is not.
     """
     shared = reader.read(SendingLimits)
-    limits = {name: shared | _read_own(reader, name) for name in projects}
+    limits = {name: {**shared, **_read_own(reader, name)} for name in projects}
     for name in sorted(reader.environ):
         base, mark, suffix = name.partition("__")
         if base in _NAMES and mark and reader.text(name) and suffix.lower() not in limits:

@@ -7,6 +7,7 @@ from typing import Any
 
 from receiver.errors import SubmissionError
 from receiver.storage import Storage
+from receiver.submissions.gauges import Gauge
 from receiver.submissions.part_copy import with_hashes
 from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.request_schema import read_schema
@@ -14,6 +15,7 @@ from receiver.submissions.splitting import (
     MAX_FILE_BYTES,
     MAX_INLINE_BYTES,
     InputProblems,
+    PartLimits,
     SplitInput,
     split_input,
 )
@@ -48,21 +50,26 @@ class SubmitRequest:
 
 
 def check_input(
-    path: Path, request: SubmitRequest, on_progress: Callable[[int], None] = lambda _: None
+    path: Path,
+    request: SubmitRequest,
+    on_progress: Callable[[int], None] = lambda _: None,
+    gauge: Gauge | None = None,
+    enqueue_limit: int | None = None,
 ) -> SplitInput:
     """Read the whole input once. `on_progress` gets the size of each line in bytes.
 
-    Raises SubmissionError, which names the lines that are wrong.
+    `gauge` says what tokens the requests have and what they cost, `enqueue_limit` how many of the
+    model may be enqueued at a time. Raises SubmissionError, which names the lines that are wrong.
     """
-    max_bytes = MAX_INLINE_BYTES if request.inline else MAX_FILE_BYTES
+    limits = PartLimits(
+        MAX_INLINE_BYTES if request.inline else MAX_FILE_BYTES, request.max_requests, enqueue_limit
+    )
     checker = LineChecker(
         request.kind, inline=request.inline, allow_unknown_fields=request.allow_unknown_fields
     )
     try:
         with path.open("rb") as lines:
-            plan = split_input(
-                _report_sizes(lines, on_progress), checker, max_bytes, request.max_requests
-            )
+            plan = split_input(_report_sizes(lines, on_progress), checker, limits, gauge)
     except OSError as error:
         raise SubmissionError(f"{path} can't be read: {error.strerror}") from error
     if isinstance(plan, InputProblems):
@@ -122,4 +129,4 @@ def draft_submission(path: Path, request: SubmitRequest, plan: SplitInput) -> Su
         retry_of=request.retry_of,
         sha256=plan.sha256,
     )
-    return Submission(spec.id, spec, path.name, plan.requests, plan.parts)
+    return Submission(spec.id, spec, path.name, plan.requests, plan.parts, plan.estimate)

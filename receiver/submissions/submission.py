@@ -29,6 +29,20 @@ class Part(msgspec.Struct, frozen=True):
     lane: Lane = "batch"
 
 
+class TokenRates(msgspec.Struct, frozen=True, kw_only=True):
+    """How many tokens requests of one input have by their size, and answers of its model."""
+
+    per_byte: float  # of text, on average
+    most_per_byte: float
+    per_attachment: float
+    most_per_attachment: float
+    counted: int = 0  # requests that Gemini counted; 0: these are assumptions and bounds
+    input_limit: int  # tokens of one request
+    output_limit: int  # tokens of one candidate whose request states no limit
+    per_answer: float  # with thoughts, on average
+    batches: int = 0  # of ours that say so; 0: it is an assumption
+
+
 class Estimate(msgspec.Struct, frozen=True):
     """What a submission may cost, in US dollars; None where no price or limit is known."""
 
@@ -37,6 +51,7 @@ class Estimate(msgspec.Struct, frozen=True):
     high: Decimal | None
     basis: str  # how it was made, in words
     input_tokens: int | None = None
+    rates: TokenRates | None = None
 
 
 class SubmissionSpec(msgspec.Struct, frozen=True):

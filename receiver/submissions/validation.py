@@ -45,6 +45,7 @@ class CheckedLine(msgspec.Struct, frozen=True, gc=False):
 
     line: int
     data: bytes  # with its newline
+    request: dict[str, Any]
 
 
 class LineError(ValueError):
@@ -86,20 +87,20 @@ class LineChecker:
                 )
                 blank = 0
             try:
-                self._check_line(number, line)
+                request = self._check_line(number, line)
             except LineError as error:
                 yield LineProblem(number, str(error), isinstance(error, FieldError))
             else:
-                yield CheckedLine(number, line)
+                yield CheckedLine(number, line, request)
 
-    def _check_line(self, number: int, line: bytes) -> None:
+    def _check_line(self, number: int, line: bytes) -> dict[str, Any]:
         if len(line) > MAX_LINE_BYTES:
             raise LineError(f"it has over {MAX_LINE_BYTES >> 20} MiB; split the request")
         row = read_object(line)
         self._check_key(number, row.get("key"))
         self._check_members(number, row)
         try:
-            self._check_request(number, row.get("request"))
+            return self._check_request(number, row.get("request"))
         except RecursionError as error:
             raise LineError(TOO_DEEP) from error
 
@@ -128,7 +129,7 @@ class LineChecker:
         for fault in misplaced:
             self.cautions.add(number, fault)
 
-    def _check_request(self, number: int, request: object) -> None:
+    def _check_request(self, number: int, request: object) -> dict[str, Any]:
         if not isinstance(request, dict) or not request:
             raise LineError('it has no "request": write {"key": …, "request": {"contents": […]}}')
         if not self._fits_in_snake_case(request):
@@ -139,6 +140,7 @@ class LineChecker:
             )
         for caution in find_cautions(request):
             self.cautions.add(number, caution)
+        return request
 
     def _judge_fields(self, number: int, request: dict[str, Any]) -> None:
         if self._fits(request):

@@ -3,7 +3,13 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.submissions.splitting import InputProblems, SplitInput, split_input
+from receiver.submissions.splitting import (
+    NO_OTHER_LIMITS,
+    InputProblems,
+    PartLimits,
+    SplitInput,
+    split_input,
+)
 from receiver.submissions.validation import LineChecker
 
 
@@ -14,8 +20,8 @@ def line(number: int, size: int = 0) -> bytes:
     )
 
 
-def planned(lines: list[bytes], **limits: int) -> SplitInput:
-    plan = split_input(lines, LineChecker(), **limits)
+def planned(lines: list[bytes], limits: PartLimits = NO_OTHER_LIMITS) -> SplitInput:
+    plan = split_input(lines, LineChecker(), limits)
     assert isinstance(plan, SplitInput), plan
     return plan
 
@@ -30,7 +36,7 @@ def test_parts_cover_the_input_in_order(
 ) -> None:
     lines = [line(number, size) for number, size in enumerate(sizes)]
     data = b"".join(lines)
-    plan = planned([*lines, b"\n"], max_bytes=max_bytes, max_requests=max_requests)
+    plan = planned([*lines, b"\n"], PartLimits(max_bytes, max_requests))
     assert (plan.sha256, plan.size_bytes, plan.requests) == (
         hashlib.sha256(data).hexdigest(),
         len(data),
@@ -52,7 +58,7 @@ def test_parts_cover_the_input_in_order(
 
 
 def test_line_that_fits_no_batch_is_a_problem() -> None:
-    found = split_input([line(1), line(2, 500)], LineChecker(), max_bytes=400)
+    found = split_input([line(1), line(2, 500)], LineChecker(), PartLimits(400))
     assert isinstance(found, InputProblems)
     assert "bytes; a batch sent this way takes 400" in str(found.first[0])
 
@@ -60,7 +66,7 @@ def test_line_that_fits_no_batch_is_a_problem() -> None:
 def test_parts_are_as_few_as_can_be() -> None:
     assert [
         part.requests
-        for part in planned([line(number) for number in range(7)], max_requests=3).parts
+        for part in planned([line(number) for number in range(7)], PartLimits(requests=3)).parts
     ] == [3, 3, 1]
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from receiver.submissions.validation import CheckedLine, LineChecker, LineProblem
+from receiver.submissions.validation import CheckedLine, LineChecker, LineProblem, read_object
 
 GOOD = b'{"key": "k1", "request": {"contents": [{"parts": [{"text": "Hello"}]}]}}\n'
 EMBED = b'{"key": "e1", "request": {"content": {"parts": [{"text": "Hello"}]}}}\n'
@@ -10,6 +10,10 @@ EMBED = b'{"key": "e1", "request": {"content": {"parts": [{"text": "Hello"}]}}}\
 
 def judge(*lines: bytes) -> list[CheckedLine | LineProblem]:
     return list(LineChecker().check(lines))
+
+
+def taken(line: bytes) -> CheckedLine:
+    return CheckedLine(1, line, read_object(line)["request"])
 
 
 def row(**fields: object) -> bytes:
@@ -20,7 +24,7 @@ CONTENTS = {"contents": [{"parts": [{"text": "x"}]}]}
 
 
 def test_request_is_taken_as_it_stands() -> None:
-    assert judge(GOOD) == [CheckedLine(1, GOOD)]
+    assert judge(GOOD) == [taken(GOOD)]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,7 @@ def test_blank_line_between_requests_is_named() -> None:
 
 
 def test_blank_lines_at_the_end_are_nobodys_fault() -> None:
-    assert judge(GOOD, b"\n", b"\n") == [CheckedLine(1, GOOD)]
+    assert judge(GOOD, b"\n", b"\n") == [taken(GOOD)]
 
 
 def test_embeddings_are_not_taken_for_answers() -> None:
@@ -100,7 +104,7 @@ def test_embeddings_are_not_taken_for_answers() -> None:
         'line 1: request.content: no such field; did you mean "contents"?'
         " (for embeddings name a model of theirs, or say --embeddings)"
     )
-    assert list(LineChecker("embed").check([EMBED])) == [CheckedLine(1, EMBED)]
+    assert list(LineChecker("embed").check([EMBED])) == [taken(EMBED)]
     (problem,) = LineChecker("embed").check([GOOD])
     assert str(problem) == 'line 1: request.contents: no such field; did you mean "content"?'
 
