@@ -1,0 +1,1 @@
+"""What a job writes and reads back: outputs, index, records and manifest."""
