@@ -17,6 +17,7 @@ from receiver.submissions.submission import Estimate
 from receiver.tolerant_json import tolerant_reader
 
 MISSING = "missing"  # no line has the key, in any batch that took the request
+INVALID = "invalid"  # an answer that does not fit RESPONSE_SCHEMA
 
 
 class AnswerRow(msgspec.Struct, gc=False, frozen=True):
@@ -30,7 +31,7 @@ class AnswerRow(msgspec.Struct, gc=False, frozen=True):
     key: str
     round: int  # 0: the first sending
     batch: str | None  # "batches/<id>"; None where it was never sent
-    outcome: str  # an Outcome, or MISSING
+    outcome: str  # an Outcome, MISSING or INVALID
     object: str | None = None  # from the storage root
     offset: int | None = None  # bytes
     length: int | None = None  # bytes, without the newline

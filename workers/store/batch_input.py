@@ -107,7 +107,7 @@ class BatchInput:
         if not storage.read_to_file(name, path):
             return None
         try:
-            requests = _list_keys(_read_lines(path, check), result_key, asked)
+            requests = _list_keys(read_lines(path, check), result_key, asked)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             hint = "store it again or delete it, then replay the batch"
             raise StorageError(
@@ -117,7 +117,7 @@ class BatchInput:
 
     def keys(self) -> Iterator[str]:
         """The keys of all requests in their order; those without one are left out."""
-        for line in _read_lines(self._path, self._check):
+        for line in read_lines(self._path, self._check):
             key = read_key(line, self._result_key)
             if key is not None:
                 yield key
@@ -147,7 +147,7 @@ class BatchInput:
             for row in rows:
                 again.add(key_token(json.loads(row)["key"]))
         with path.open("wb") as file:
-            for line in _read_lines(self._path, self._check):
+            for line in read_lines(self._path, self._check):
                 key = read_key(line, self._result_key)
                 if key is not None and ((token := key_token(key)) in missing or token in again):
                     file.write(line if line.endswith(b"\n") else line + b"\n")
@@ -164,8 +164,8 @@ def _list_keys(lines: Iterable[bytes], result_key: str, asked: KeyList) -> int:
     return requests
 
 
-def _read_lines(path: Path, check: Callable[[], None]) -> Iterator[bytes]:
-    """The lines that are not blank, each with the newline that it has."""
+def read_lines(path: Path, check: Callable[[], None]) -> Iterator[bytes]:
+    """The lines of a gzip file that are not blank, each with the newline that it has."""
     with gzip.open(path, "rb") as lines:
         for number, line in enumerate(lines):
             if number % LINES_BETWEEN_CHECKS == 0:

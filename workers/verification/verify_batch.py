@@ -18,6 +18,7 @@ from receiver.storage import Storage
 from receiver.storage.replaced import find_replaced
 from workers.store.index_rows import read_row
 from workers.store.records import file_sha256, read_rows
+from workers.store.scratch_table import open_table
 from workers.verification.findings import Discrepancy, VerifyOptions, VerifyReport
 from workers.verification.form_checks import check_forms
 from workers.verification.object_checks import ObjectChecks
@@ -31,8 +32,6 @@ from workers.verification.record_checks import (
 from workers.verification.rules import IndexChecks, check_totals
 from workers.verification.source_file import SourceFile
 from workers.verification.strays import Folders, Strays
-
-CACHE_KIB = 16 * 1024
 
 
 def verify_batch(
@@ -54,7 +53,7 @@ def verify_batch(
         report.find(name, f"it is the manifest of {manifest.batch}")
         return report
     report.replaced = find_replaced(storage, batch, data)
-    with closing(sqlite3.connect(scratch / "rows", isolation_level=None)) as table:
+    with closing(open_table(scratch / "rows")) as table:
         _prepare(table)
         _Verification(storage, manifest, report, scratch, table, options or VerifyOptions()).run(
             data
@@ -209,13 +208,6 @@ class _Verification:
 
 
 def _prepare(table: sqlite3.Connection) -> None:
-    for setting in (
-        "journal_mode = OFF",
-        "synchronous = OFF",
-        "temp_store = FILE",
-        f"cache_size = -{CACHE_KIB}",
-    ):
-        table.execute(f"PRAGMA {setting}").close()
     fields = "object TEXT, line INTEGER, offset INTEGER, length INTEGER, sha256 TEXT, at INTEGER"
     table.execute(f"CREATE TABLE pieces ({fields})")
     table.execute("CREATE TABLE forms (object TEXT)")
