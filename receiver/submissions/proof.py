@@ -4,6 +4,7 @@
 the books: requests = answered + blocked + failed + missing.
 """
 
+import json
 from decimal import Decimal
 from typing import Literal
 
@@ -80,6 +81,14 @@ class SubmissionManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 read_submission_manifest = tolerant_reader(SubmissionManifest)
+
+
+def encode_submission_manifest(manifest: SubmissionManifest) -> bytes:
+    """Indented JSON; in ASCII where a name holds half a surrogate pair. Amounts are text."""
+    try:
+        return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(manifest), indent=2).encode() + b"\n"
 
 
 def count_fates(outcomes: dict[str, int]) -> tuple[int, int, int, int]:

@@ -10,7 +10,8 @@ They lie below `_submissions/<id>/`, a folder that no output template can name:
 - `<part>.cancelled.json`: we asked Gemini to cancel it; `<part>.overdue.json`: a notice told of it
 - `round.<n>.json`: the requests that are sent again, in parts that are numbered on
 - `policy.json` and `command.json`: what the user allows, and said last; these may change
-- `answers.jsonl` and `manifest.json`: the proof, see `receiver.submissions.proof`
+- `answers.jsonl` and `manifest.json`: the proof, see `receiver.submissions.proof`;
+  `manifest.<hash>.sig`: its signature
 
 The requests of every part lie in `_requests/`, by the hash of their content.
 
@@ -197,6 +198,10 @@ class SubmissionRecords:
     @property
     def manifest_name(self) -> str:
         return f"{self._folder}/manifest.json"
+
+    def signature_name(self, manifest_sha256: str) -> str:
+        """The signature of a manifest: one per content, like that of a batch."""
+        return f"{self._folder}/manifest.{manifest_sha256[:16]}.sig"
 
     def read_manifest(self) -> SubmissionManifest | None:
         return self._read("manifest.json", SubmissionManifest)

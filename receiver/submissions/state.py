@@ -69,6 +69,7 @@ class SubmissionState(msgspec.Struct, frozen=True, kw_only=True):
     submission: Submission
     policy: Policy
     command: Command = "run"
+    ordered_at: float = 0.0  # Unix time in seconds: when a person said so
     parts: tuple[PartState, ...] = ()  # by number, of all rounds
     rounds: tuple[RoundState, ...] = ()
     room: Room = Room()

@@ -45,8 +45,8 @@ BATCH = Batch(
 NO_SCRATCH = Path("/dev/null/scratch")  # no folder: who writes to it fails
 
 
-def put_input(storage: Storage, lines: bytes) -> None:
-    storage.put_many([(input_name("b1"), gzip.compress(lines, mtime=0))])
+def put_input(storage: Storage, lines: bytes, batch_id: str = "b1") -> None:
+    storage.put_many([(input_name(batch_id), gzip.compress(lines, mtime=0))])
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Stored:
 
 
 def store(storage: Storage, data: bytes, *args: Any, **options: Any) -> Manifest:
-    """Store the results `data` of `batches/b1`, all at once; the rest as in `store_chunks`."""
+    """Store the results `data` of a batch, all at once; the rest as in `store_chunks`."""
     return store_chunks(storage, [data], *args, **options).manifest
 
 
@@ -72,14 +72,16 @@ def store_chunks(  # noqa: PLR0913 - what a batch may differ in
     metadata: dict[str, object] | None = None,
     proof_key: ProofKey | None = None,
     prices: Prices = PRICES,
+    batch_id: str = "b1",
     **environ: str,
 ) -> Stored:
-    """Store the results of `batches/b1`; its input counts when the storage holds it.
+    """Store the results of `batches/<batch_id>`; its input counts when the storage holds it.
 
     `environ` holds settings such as OUTPUT_FORMS.
     """
     digest = hashlib.sha256()
-    batch = replace(BATCH, requests=requests, model=model)
+    name = f"batches/{batch_id}"
+    batch = replace(BATCH, name=name, requests=requests, model=model)
     about: dict[str, Any] = {
         "display_name": batch.display_name,
         "model": model,
@@ -90,15 +92,17 @@ def store_chunks(  # noqa: PLR0913 - what a batch may differ in
         scratch = Path(folder)
         counts = ResultCounts(scratch)
         settings = read_settings({"GEMINI_API_KEY": "k", **environ}, template=template)
-        batch_input = BatchInput.fetch(storage, "b1", scratch, lambda: None, settings.result_key)
+        batch_input = BatchInput.fetch(
+            storage, batch_id, scratch, lambda: None, settings.result_key
+        )
         with (
-            Forms(settings, "b1", storage, lambda: None, scratch)
+            Forms(settings, batch_id, storage, lambda: None, scratch)
             if settings.forms
             else nullcontext() as forms,
             Split(
-                "b1",
+                batch_id,
                 storage,
-                template.bind("b1", **about),
+                template.bind(batch_id, **about),
                 counts,
                 lambda: None,
                 scratch,

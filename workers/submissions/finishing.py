@@ -1,0 +1,124 @@
+"""Ends a submission: writes what became of every request, and the manifest that proves it.
+
+The same records make the same bytes, so that two workers write the same, and so does a second run
+after a crash. A submission that goes on later gets a new proof in the place of this one.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from receiver.outputs.manifest import Record
+from receiver.outputs.paths import manifest_name
+from receiver.outputs.proof_keys import ProofKey
+from receiver.storage import Storage
+from receiver.submissions.policy import Policy
+from receiver.submissions.proof import (
+    BatchProof,
+    SubmissionManifest,
+    count_fates,
+    encode_submission_manifest,
+)
+from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.state import PartState, StopReason, SubmissionState
+from receiver.submissions.submission import Submission
+from workers.store.manifest import VERSION
+from workers.submissions.answers import write_answers
+from workers.submissions.part_results import Reading, load_part_manifest, load_requests, read_cost
+from workers.submissions.request_table import RequestTable
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Under what a submission ended."""
+
+    policy: Policy
+    ordered_at: float  # the `at` of the last word of a person
+    reason: StopReason | None
+    version: str = VERSION
+
+
+def write_proof(
+    reading: Reading, state: SubmissionState, reason: StopReason | None, key: ProofKey | None
+) -> SubmissionManifest:
+    """Write the answers, then the manifest; `key` signs it. Raises StorageError and ManifestError.
+
+    A reason says why not every request has had its chance.
+    """
+    storage, records = reading.storage, SubmissionRecords(reading.storage, state.submission.id)
+    path = reading.scratch / "answers"
+    with RequestTable(reading.scratch) as table:
+        load_requests(reading, state.parts, table)
+        digest = write_answers(reading, state.parts, table, path)
+        outcomes = table.outcomes()
+    reading.check()
+    storage.put_files([(records.answers_name, path)])
+
+    ending = Ending(state.policy, state.ordered_at, reason)
+    answers = Record(records.answers_name, digest)
+    manifest = build_manifest(storage, state.submission, state.parts, ending, outcomes, answers)
+    data = encode_submission_manifest(manifest)
+    reading.check()
+    if key is not None:  # it goes first: no crash leaves a manifest without it
+        name = records.signature_name(hashlib.sha256(data).hexdigest())
+        storage.put_many([(name, key.sign(data))])
+    storage.put_many([(records.manifest_name, data)])
+    return manifest
+
+
+def build_manifest(  # noqa: PLR0913, PLR0917 - what it is made of
+    storage: Storage,
+    submission: Submission,
+    parts: Sequence[PartState],
+    ending: Ending,
+    outcomes: Mapping[str, int],
+    answers: Record,
+) -> SubmissionManifest:
+    """The manifest of a submission whose requests have these outcomes."""
+    answered, blocked, failed, missing = count_fates(dict(outcomes))
+    sent = [one for one in parts if one.batch is not None]
+    return SubmissionManifest(
+        submission=submission.id,
+        project=submission.spec.project,
+        state="completed" if ending.reason is None else "stopped",
+        reason=ending.reason,
+        file=submission.file,
+        display_name=submission.spec.display_name,
+        model=submission.spec.model,
+        requests=submission.requests,
+        answered=answered,
+        blocked=blocked,
+        failed=failed,
+        missing=missing,
+        outcomes=dict(outcomes),
+        balanced=submission.requests == answered + blocked + failed + missing,
+        rounds=len({one.part.round for one in sent} - {0}),
+        batches=[_prove_batch(storage, one) for one in sent],
+        cost=_add_costs(storage, sent),
+        estimate=submission.estimate,
+        policy=ending.policy,
+        ordered_at=ending.ordered_at,
+        input_sha256=submission.spec.sha256,
+        answers=answers,
+        version=ending.version,
+    )
+
+
+def _prove_batch(storage: Storage, one: PartState) -> BatchProof:
+    part, batch = one.part, one.batch or ""
+    data = storage.read(manifest_name(batch)) if one.is_stored else None
+    digest = None if data is None else hashlib.sha256(data).hexdigest()
+    return BatchProof(batch, part.number, part.round, part.requests, digest)
+
+
+def _add_costs(storage: Storage, sent: Sequence[PartState]) -> Decimal | None:
+    """None where the cost of one batch is not known."""
+    known = Decimal(0)
+    for one in sent:
+        manifest = load_part_manifest(storage, one)
+        cost = None if manifest is None else read_cost(manifest)
+        if cost is None:
+            return None
+        known += cost
+    return known
