@@ -39,7 +39,7 @@ _BEGIN_FINAL = (
 )
 _END = "UPDATE requests SET remedy = ? WHERE token = ? AND try = ?"
 _END_FINAL = (
-    "UPDATE requests SET grade = ?, outcome = ?, final_try = ?,"
+    "UPDATE requests SET remedy = ?, grade = ?, outcome = ?, final_try = ?,"
     " object = ?, offset = ?, length = ?, sha256 = ? WHERE token = ? AND try = ? AND grade <= ?"
 )
 _SELECT = (
@@ -83,7 +83,7 @@ class _Judged(NamedTuple):
         """The values of `_END_FINAL`."""
         row, grade = self.row, self.grade
         place = (row.object, row.offset, row.length, row.sha256)
-        return (grade, self.outcome, number, *place, self.token, number, grade)
+        return (self.remedy, grade, self.outcome, number, *place, self.token, number, grade)
 
 
 def token_of(key: str) -> bytes:
@@ -142,8 +142,9 @@ class RequestTable:
                 if row.key is not None and row.outcome != Outcome.DUPLICATE
             ]
             self._execute(_END_FINAL, (one.final(number) for one in judged))
-            self._execute(_END, ((one.remedy, one.token, number) for one in judged))
-            faults = ((one.token, one.fault) for one in judged if one.outcome == INVALID)
+            unanswered = [one for one in judged if one.grade != _ANSWERED]
+            self._execute(_END, ((one.remedy, one.token, number) for one in unanswered))
+            faults = ((one.token, one.fault) for one in unanswered if one.outcome == INVALID)
             self._execute("INSERT OR REPLACE INTO faults VALUES (?, ?)", faults)
 
     def add_retries(self, number: int, keys: Iterable[str]) -> None:

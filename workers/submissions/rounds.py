@@ -66,22 +66,23 @@ def find_resent(
         for line in read_requests(reading, one):
             key = read_key(line, member)
             remedy = Remedy.NONE if key is None else table.remedy(one.part.number, key)
-            changed = _rewrite(line, remedy, policy, key and table.fault(key))
+            if key is None or remedy is Remedy.NONE:
+                continue
+            fault = table.fault(key) if remedy is Remedy.EXPLAINED else None
+            changed = _rewrite(line, remedy, policy, fault)
             if changed is not None:
                 yield Resent(changed, max(len(line), len(changed)), remedy, one)
 
 
 def _rewrite(line: bytes, remedy: Remedy, policy: Policy, fault: str | None) -> bytes | None:
-    """None for what is not sent again."""
+    """None where nothing can change that has to."""
     match remedy:
         case Remedy.AGAIN:
             return line
         case Remedy.WIDER:
             return widen(line, policy.max_output_tokens)
-        case Remedy.EXPLAINED:
+        case _:
             return explain(line, fault) if policy.explain_invalid and fault else line
-        case Remedy.NONE:
-            return None
 
 
 def _plan(

@@ -3,9 +3,8 @@
 import gzip
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -118,27 +117,22 @@ class StoredSubmission:
         number = len(self.records.rounds()) + 1
         with tempfile.TemporaryDirectory() as scratch:
             action = PlanRound(number, is_rescue, may_send)
-            plan_round(self._reading(scratch), self.state, action)
+            plan_round(Reading(self.storage, Path(scratch), lambda: None), self.state, action)
         planned = self.records.rounds()[number - 1]
         self.parts += [PartState(part=part) for part in planned.parts]
         return planned
 
     def finish(
-        self, reason: StopReason | None = None, key: ProofKey | None = None
+        self,
+        reason: StopReason | None = None,
+        key: ProofKey | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> SubmissionManifest:
         with tempfile.TemporaryDirectory() as scratch:
-            return write_proof(self._reading(scratch), self.state, reason, key)
-
-    def _reading(self, scratch: str) -> Reading:
-        return Reading(self.storage, Path(scratch), lambda: None)
+            return write_proof(Reading(self.storage, Path(scratch), check), self.state, reason, key)
 
     @property
     def answers(self) -> list[AnswerRow]:
         data = self.storage.read(self.records.answers_name)
         assert data is not None
         return [read_answer_row(line) for line in data.splitlines()]
-
-
-def costs(amount: str, parts: Sequence[Part]) -> list[Part]:
-    """The parts, each of which may cost as much at most."""
-    return [msgspec.structs.replace(part, most_cost=Decimal(amount)) for part in parts]
