@@ -113,6 +113,14 @@ class SubmissionName:
         return None if match is None else cls(match["project"] or "", match["id"])
 
     @classmethod
+    def parse(cls, name: str) -> "SubmissionName":
+        """Like `read`. Raises EventError for what is no submission's name."""
+        found = cls.read(name)
+        if found is None:
+            raise EventError("the submission's name is not submissions/ and 20 hex digits")
+        return found
+
+    @classmethod
     def of_batch(cls, batch: BatchName, tag: str | None) -> "SubmissionName | None":
         """The submission that sent a batch, by the tag in its display name."""
         return None if tag is None else cls(batch.project, tag.partition(".")[0])

@@ -116,6 +116,10 @@ class GeminiError(ReceiverError):
         return self.is_unsent or (self.status is not None and self.status not in UNSURE_STATUS)
 
 
+class UnsureCallError(GeminiError):
+    """The answer to a call was lost, and Gemini may have done what it asked for."""
+
+
 class NotFoundError(GeminiError):
     """The configured API key sees no such thing."""
 
@@ -226,6 +230,16 @@ class AlreadyStoredError(StorageError):
 
 class SubmissionError(ReceiverError):
     """An input can't be sent as it is, or it is not known yet whether it was."""
+
+
+class StepPendingError(SubmissionError):
+    """A step of a submission can't be judged or taken yet; `delay_s` says when to ask again."""
+
+    retryable = True
+
+    def __init__(self, message: str, *, delay_s: float) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
 
 
 class EnvFileError(ReceiverError):

@@ -21,8 +21,8 @@ LAYERS = (
     "receiver.inbox",
     "receiver.gemini",
     "receiver.notices",
-    "receiver.recovery",
     "receiver.submissions",
+    "receiver.recovery",
     "receiver.probe",
     "receiver.telemetry.metrics",
     "receiver.status",
@@ -38,11 +38,13 @@ LAYERS = (
     "workers.job",
     "workers.process",
     "workers.verification",
+    "workers.submissions",
+    "workers.advance",
     "workers.worker",
     "workers.cli",
 )
 LEAVES = ("receiver.web", "receiver.status", "receiver.cli")
-LOOSE = 6  # modules that lie in no folder, at most, beside `__init__` and `__main__`
+LOOSE = 7  # modules that lie in no folder, at most, beside `__init__` and `__main__`
 PURE = {
     "receiver.telemetry.shapes",
     "receiver.probe.redaction",

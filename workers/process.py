@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from receiver.batch_names import BatchName
+from receiver.batch_names import BatchName, SubmissionName
 from receiver.errors import (
     AlreadyStoredError,
     ExpiredError,
@@ -16,7 +16,6 @@ from receiver.errors import (
     LeaseLostError,
     NotReadyError,
 )
-from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.inbox.entry_fields import summarise
 from receiver.inbox.ledger import Inbox, Lease
@@ -108,7 +107,7 @@ def _store(context: JobContext, name: str) -> Manifest:
     """Store everything of one batch, the manifest last. Returns the manifest."""
     storage, lease = context.storage, context.lease
     with stage("ask"):
-        batch = _get_ended(context.gemini, name)
+        batch = _get_ended(context, name)
     old = storage.read(manifest_name(batch.name)) if lease.again else None
     if old is None and (stored := _find_stored(storage, batch)) is not None:
         return stored
@@ -135,9 +134,11 @@ def _store(context: JobContext, name: str) -> Manifest:
     return manifest
 
 
-def _get_ended(gemini: Gemini, name: str) -> Batch:
+def _get_ended(context: JobContext, name: str) -> Batch:
     """Ask Gemini. Raises NotReadyError while the batch has not ended, or lacks its results."""
-    batch = gemini.get_batch(name)
+    batch = context.gemini.get_batch(name)
+    submission = SubmissionName.of_batch(BatchName(context.project.name, ""), batch.tag)
+    context.keeper.submission = "" if submission is None else str(submission)
     if not batch.is_terminal:
         raise NotReadyError(f"Gemini says {batch.state}")
     if batch.lacks_output and not has_outlived(batch.ended, time.time()):

@@ -38,7 +38,7 @@ from receiver.inbox.redis import (
 )
 from receiver.retry import NOTHING_YET, Counter, Past
 
-Source = Literal["static", "dynamic", "replay", "reconcile", "retry", "again"]
+Source = Literal["static", "dynamic", "replay", "reconcile", "retry", "again", "submit"]
 Reopen = Literal["none", "done", "all"]
 
 SCRIPTS = (
@@ -203,9 +203,12 @@ class Inbox:
         """
         return self._finish(lease, summary, "stored", "", submission, notice or ())
 
-    def expire(self, lease: Lease, summary: Summary, cause: str) -> bool:
-        """End a batch whose results are gone for good, without a notice. False when it is lost."""
-        return self._finish(lease, summary, "expired", cause)
+    def expire(self, lease: Lease, summary: Summary, cause: str, submission: str = "") -> bool:
+        """End a batch whose results are gone for good, without a notice. False when it is lost.
+
+        The submission that sent it becomes due, as in `finish`.
+        """
+        return self._finish(lease, summary, "expired", cause, submission)
 
     def keep(self, lease: Lease, summary: Summary, cause: str) -> bool:
         """Leave a batch as it was stored before: this cause forbids to store it again.
@@ -233,6 +236,20 @@ class Inbox:
         """
         return self._hand_back(lease, delay_s, cause, counter)
 
+    def rest(self, lease: Lease, delay_s: float, cause: str) -> None:
+        """Hand back what has done all that it can for now; what was counted so far is forgotten.
+
+        Raises LeaseLostError.
+        """
+        self._hand_back(lease, delay_s, cause, "settled")
+
+    def look_again(self, lease: Lease, delay_s: float, cause: str) -> None:
+        """Hand it back for later, with nothing counted and nothing forgotten.
+
+        Raises LeaseLostError.
+        """
+        self._hand_back(lease, delay_s, cause, "")
+
     def release(self, lease: Lease, cause: str) -> None:
         """Hand the batch back at once, with nothing counted: the worker is shutting down."""
         self._hand_back(lease, 0, cause, "")
@@ -255,9 +272,12 @@ class Inbox:
         readings, same, same_ms = found
         return readings, same, same_ms / 1000
 
-    def bury(self, lease: Lease, cause: str, fault: Fault = "batch") -> None:
-        """End the batch for a person to look at. Raises LeaseLostError."""
-        args = (lease.batch, lease.token, _encodable(cause), BURIED_TTL_S, fault)
+    def bury(self, lease: Lease, cause: str, fault: Fault = "batch", submission: str = "") -> None:
+        """End the batch for a person to look at. Raises LeaseLostError.
+
+        `submission` becomes due, as in `finish`.
+        """
+        args = (lease.batch, lease.token, _encodable(cause), BURIED_TTL_S, fault, submission)
         _require(self._run("bury", *args), lease)
 
     def bury_by_hand(self, batches: Sequence[str], cause: str) -> list[str]:

@@ -4,12 +4,9 @@ import logging
 import threading
 from collections.abc import Iterable, Sequence
 
-import redis
-
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox
-from receiver.inbox.redis import SUBMISSIONS
 
 INTERVAL_S = 2.0
 log = logging.getLogger(__name__)
@@ -24,11 +21,6 @@ def sweep(ledgers: Iterable[Inbox], job_queue: JobQueue) -> int:
     for ledger in ledgers:
         due += ledger.take_due(room - len(due)) if room > len(due) else []
     return job_queue.enqueue_missing(due) if due else 0
-
-
-def open_ledgers(client: "redis.Redis", targets: Sequence[str] = ()) -> tuple[Inbox, Inbox]:
-    """That of the batches, and that of the submissions; `targets` are as for `Inbox`."""
-    return Inbox(client, targets), Inbox(client, targets, SUBMISSIONS)
 
 
 class Sweeper:

@@ -13,14 +13,21 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
-from receiver.batch_names import BatchName
+from receiver.batch_names import BatchName, SubmissionName
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, manifest_name
 from receiver.verification.keys import Secret
 
 NoticeType = Literal[
-    "results.stored", "results.failed", "batch.buried", "batch.overdue", "receiver.test"
+    "results.stored",
+    "results.failed",
+    "batch.buried",
+    "batch.overdue",
+    "submission.completed",
+    "submission.stopped",
+    "submission.buried",
+    "receiver.test",
 ]
 MAX_TEXT = 1000  # characters of what others wrote
 MAX_KEYS = 20
@@ -93,13 +100,21 @@ def encode_data(data: Mapping[str, Any]) -> str:
 def encode_payload(kind: str, batch: str, enqueued_ms: int, data: Mapping[str, Any]) -> bytes:
     """The body of a notice, equal at every try.
 
-    `batch` is its name in the inbox, `enqueued_ms` Unix time by Redis' clock.
+    `batch` is its name in the inbox, or that of a submission; `enqueued_ms` is Unix time by Redis'
+    clock.
     """
-    name = BatchName.read(batch)
     moment = datetime.fromtimestamp(enqueued_ms / 1000, UTC).replace(tzinfo=None)
     timestamp = f"{moment.isoformat(timespec='milliseconds')}Z"
-    about = {"batch": name.gemini, "project": name.project or None} if batch else {}
+    about = _name_in_payload(batch) if batch else {}
     return encode_data({"type": kind, "timestamp": timestamp, "data": about | dict(data)}).encode()
+
+
+def _name_in_payload(batch: str) -> dict[str, str | None]:
+    submission = SubmissionName.read(batch)
+    if submission is not None:
+        return {"submission": submission.id, "project": submission.project or None}
+    name = BatchName.read(batch)
+    return {"batch": name.gemini, "project": name.project or None}
 
 
 def sign(secrets: Sequence[Secret], message_id: str, now: float, body: bytes) -> dict[str, str]:

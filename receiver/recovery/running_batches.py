@@ -77,14 +77,7 @@ class RunningWatch:
         if batch.is_terminal:
             self._found.pop(batch.name, None)
         else:
-            self._found[batch.name] = RunningBatch(
-                batch=batch.name,
-                state=batch.state,
-                created=batch.created,
-                display_name=_cut(batch.display_name),
-                model=_cut(batch.model),
-                requests=batch.requests,
-            )
+            self._found[batch.name] = describe_running(batch)
         return batch
 
     def note(
@@ -105,13 +98,36 @@ class RunningWatch:
         with translate_redis_errors("take what runs at Gemini"):
             client.set(project_key(RUNNING, project), msgspec.json.encode(kept), ex=ttl_s)
 
-        args: list[str | int] = []
-        for batch in kept.batches:
-            if hours := find_threshold_h(batch.age_ms(now_ms)):
-                args += [batch.batch, hours, encode_data(describe_overdue(batch, hours))]
-        if args and targets:
-            name = "enqueue_overdue_notices"
-            Scripts(client, (name,), targets=targets).run(name, NOTIFIED_TTL_S, *args)
+        ages = [(batch, find_threshold_h(batch.age_ms(now_ms))) for batch in kept.batches]
+        tell_overdue(client, targets, [(batch, hours) for batch, hours in ages if hours])
+
+
+def describe_running(batch: Batch) -> RunningBatch:
+    """What is kept of a batch that has not ended; its name is taken as it is."""
+    return RunningBatch(
+        batch=batch.name,
+        state=batch.state,
+        created=batch.created,
+        display_name=_cut(batch.display_name),
+        model=_cut(batch.model),
+        requests=batch.requests,
+    )
+
+
+def tell_overdue(
+    client: "redis.Redis", targets: Sequence[str], batches: Sequence[tuple[RunningBatch, int]]
+) -> None:
+    """Enqueue a notice for each target that a batch has been running for so many hours.
+
+    However often it is asked: one notice per target, batch and hours. Raises
+    InboxUnavailableError.
+    """
+    args: list[str | int] = []
+    for batch, hours in batches:
+        args += [batch.batch, hours, encode_data(describe_overdue(batch, hours))]
+    if args and targets:
+        name = "enqueue_overdue_notices"
+        Scripts(client, (name,), targets=targets).run(name, NOTIFIED_TTL_S, *args)
 
 
 def _cut(text: str | None) -> str | None:

@@ -8,24 +8,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from receiver.submissions.state import PartState, RoundState, StopReason, SubmissionState
+from receiver.submissions.state import (
+    PartState,
+    Room,
+    RoundState,
+    StopReason,
+    SubmissionState,
+)
+from receiver.submissions.submission import Part
 
 MAX_RESCUE_ROUNDS = 3
 POLL_S = 600.0  # what no event tells, such as a batch that is overdue, is looked for this often
 
 
 @dataclass(frozen=True)
+class FindBatch:
+    """Look for the batch that an earlier call may have created, and finish what followed it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class CreatePart:
-    """Create its batch, or find the one that an earlier call may have created."""
+    """Create its batch."""
 
     number: int
 
 
 @dataclass(frozen=True)
 class SendFlexPart:
-    """Send its requests one by one."""
+    """Send its requests one by one, and store the results."""
 
     number: int
+    may_send: bool = True  # False: only store what was answered so far
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,9 @@ class Wait:
     why: str
 
 
-Action = CreatePart | SendFlexPart | TellOverdue | CancelBatch | PlanRound | Finish | Wait
+Action = (
+    FindBatch | CreatePart | SendFlexPart | TellOverdue | CancelBatch | PlanRound | Finish | Wait
+)
 
 
 def plan_next(state: SubmissionState, now: float) -> list[Action]:
@@ -84,15 +101,16 @@ def plan_next(state: SubmissionState, now: float) -> list[Action]:
 def _go_on(
     state: SubmissionState, running: list[PartState], unsent: list[PartState], now: float
 ) -> Action:
-    unsure = [one for one in running if one.is_unsure]
+    unsettled = [one for one in running if one.is_unsettled]
+    if unsettled:  # costs nothing; and until it is known, no cap and no order can be held
+        return FindBatch(unsettled[0].part.number)
     if state.command == "cancel":
         return _end_cancelled(running, now)
     if state.command == "pause":
         return Wait(now + POLL_S, "it is paused: `submissions resume` goes on")
-    if unsure:  # the parts after it wait, so that no cap is passed by what nobody knows
-        return _send(unsure[0])
-    if unsent:
-        return _send_or_wait(state, unsent[0], running, now)
+    ready = [*_begun(running), *unsent]
+    if ready:
+        return _send_or_wait(state, ready[0], running, now)
     if running:
         return Wait(_next_look(state, running, now), _describe_running(running))
     return _end_round(state)
@@ -115,42 +133,55 @@ def _look_after(
 
 
 def _end_cancelled(running: list[PartState], now: float) -> Action:
-    unsure = [one for one in running if one.is_unsure and one.part.lane == "batch"]
-    if unsure:
-        return _send(unsure[0])
-    batches = [one for one in running if one.part.lane == "batch"]
-    if batches:
-        return Wait(now + POLL_S, f"it is cancelled: {_describe_running(batches)}")
+    """Keep what there is; what waits for a person is not waited for."""
+    begun = _begun(running)
+    if begun:
+        return SendFlexPart(begun[0].part.number, may_send=False)
+    ending = [one for one in running if not one.waits_for_person]
+    if ending:
+        return Wait(now + POLL_S, f"it is cancelled: {_describe_running(ending)}")
     return Finish("cancelled")
 
 
-def _send(one: PartState) -> CreatePart | SendFlexPart:
-    number = one.part.number
-    return SendFlexPart(number) if one.part.lane == "flex" else CreatePart(number)
+def _begun(running: list[PartState]) -> list[PartState]:
+    """Parts whose requests are sent one by one, and some may be."""
+    return [one for one in running if one.part.lane == "flex" and one.is_unsure]
 
 
 def _send_or_wait(
     state: SubmissionState, one: PartState, running: list[PartState], now: float
 ) -> Action:
-    part, room, policy = one.part, state.room, state.policy
-    if part.most_cost is None and not policy.allow_unknown_cost and _is_capped(state):
+    part, room = one.part, state.room
+    if one.is_unsure:  # its cost counts already
+        return SendFlexPart(part.number)
+    held = _find_cost_limit(state, part, running, now)
+    if held is not None:
+        return held
+    if room.refused_until > now:
+        words = "Gemini refused to enqueue more for now"
+        return Wait(_next_look(state, running, now, room.refused_until), words)
+    if why := _find_lack(part, room):
+        return Wait(_next_look(state, running, now), why)
+    return SendFlexPart(part.number) if part.lane == "flex" else CreatePart(part.number)
+
+
+def _find_cost_limit(
+    state: SubmissionState, part: Part, running: list[PartState], now: float
+) -> Action | None:
+    """What follows where a part might pass a cap; None where it passes none."""
+    room, max_cost = state.room, state.policy.max_cost
+    if part.most_cost is None and not state.policy.allow_unknown_cost and _is_capped(state):
         return _hold(running, now, f"nobody knows what part {part.number} may cost at most")
 
     most = part.most_cost or Decimal(0)
-    if policy.max_cost is not None and _spent(state) + most > policy.max_cost:
-        left = policy.max_cost - _spent(state)
+    if max_cost is not None and _spent(state) + most > max_cost:
+        left = max_cost - _spent(state)
         words = f"part {part.number} may cost ${most:f}, and ${left:f} of --max-cost is left"
         return _hold(running, now, words)
     if room.day_budget is not None and most > room.day_budget:
         words = f"part {part.number} may cost ${most:f}, and ${room.day_budget:f} is left today"
         return Wait(_next_look(state, running, now, room.day_ends), words)
-
-    if room.refused_until > now:
-        words = "Gemini refused to enqueue more for now"
-        return Wait(_next_look(state, running, now, room.refused_until), words)
-    if why := _find_lack(one, state):
-        return Wait(_next_look(state, running, now), why)
-    return _send(one)
+    return None
 
 
 def _is_capped(state: SubmissionState) -> bool:
@@ -168,9 +199,8 @@ def _hold(running: list[PartState], now: float, why: str) -> Action:
     return Wait(now + POLL_S, why) if running else Finish("budget")
 
 
-def _find_lack(one: PartState, state: SubmissionState) -> str | None:
+def _find_lack(part: Part, room: Room) -> str | None:
     """Which limit of Gemini is in the way; None if none is."""
-    part, room = one.part, state.room
     if part.lane == "flex":
         return None
     if room.batches < 1:

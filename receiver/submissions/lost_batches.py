@@ -134,7 +134,7 @@ def _only(found: Sequence[Batch], calls: Sequence[CreateCall]) -> str | None:
 def open_calls(records: SubmissionRecords, submission: Submission, part: Part) -> list[CreateCall]:
     """The calls that may have created a part's batch: those that Gemini did not refuse."""
     model, tries = submission.spec.model, records.attempts(part)
-    return [CreateCall(one.intent, model, part.requests) for one in tries if not one.is_refused]
+    return [CreateCall(one.intent, model, part.requests) for one in tries if one.may_have_created]
 
 
 def read_claims(storage: Storage, submission_id: str, part: Part) -> Claims:

@@ -1,10 +1,12 @@
 """A private copy of a part: the bytes that were checked are the ones uploaded and stored.
 
 The user may change the input at any moment. So a part is read once, into a gzip file of our own
-whose content must have the sha256 of what was checked. Upload and storage both read that file.
+whose content must have the sha256 of what was checked. That file goes into the storage, and whoever
+sends the part takes it from there.
 """
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -13,15 +15,25 @@ from typing import IO
 import msgspec
 
 from receiver.errors import SubmissionError
+from receiver.storage import Storage
+from receiver.submissions.records import requests_name
 from receiver.submissions.submission import Part, Submission
 
 GZIP_LEVEL = 3
 COPY_BYTES = 1024 * 1024
 CHANGED = "{path} has changed since it was checked"
+MISSING = (
+    "the requests of part {part} are not in the storage ({name}): submit the same file again, which"
+    " stores them and sends nothing twice"
+)
+DAMAGED = (
+    "{name} does not hold what was submitted: delete it and submit the same file again, which sends"
+    " nothing twice"
+)
 
 
 class PartCopy:
-    """A part of the input in a gzip file of ours. Create it with `PartCopy.copy`."""
+    """A part of the input in a gzip file of ours. Create it with `copy` or `fetch`."""
 
     def __init__(self, part: Part, path: Path) -> None:
         self.part = part
@@ -47,6 +59,27 @@ class PartCopy:
         if digest.hexdigest() != part.sha256:
             raise SubmissionError(CHANGED.format(path=source))
         return cls(part, target)
+
+    @classmethod
+    def fetch(cls, storage: Storage, part: Part, target: Path) -> "PartCopy":
+        """Read a part's requests from the storage.
+
+        Raises StorageError, and SubmissionError where they are not there or not the right ones.
+        """
+        name = requests_name(part.sha256)
+        if not storage.read_to_file(name, target):
+            raise SubmissionError(MISSING.format(part=part.number, name=name))
+        copy = cls(part, target)
+        digest = sha256()
+        try:
+            with copy.open() as data:
+                for chunk in _read_chunks(data, part.size_bytes + 1):
+                    digest.update(chunk)
+        except (OSError, EOFError, zlib.error) as error:
+            raise SubmissionError(f"{DAMAGED.format(name=name)} ({error})") from error
+        if digest.hexdigest() != part.sha256:
+            raise SubmissionError(DAMAGED.format(name=name))
+        return copy
 
     def open(self) -> gzip.GzipFile:
         """The decompressed bytes, seekable."""
@@ -79,7 +112,7 @@ def with_hashes(submission: Submission, source: Path) -> Submission:
     return msgspec.structs.replace(submission, parts=tuple(parts))
 
 
-def _read_chunks(data: IO[bytes], size_bytes: int) -> Iterator[bytes]:
+def _read_chunks(data: IO[bytes] | gzip.GzipFile, size_bytes: int) -> Iterator[bytes]:
     """The next `size_bytes` bytes in chunks; fewer where the file ends before."""
     while size_bytes > 0 and (chunk := data.read(min(COPY_BYTES, size_bytes))):
         size_bytes -= len(chunk)

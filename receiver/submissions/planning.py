@@ -108,10 +108,12 @@ def _report_sizes(lines: Any, on_progress: Callable[[int], None]) -> Any:
 
 def settle_submission(storage: Storage, path: Path, draft: Submission) -> tuple[Submission, bool]:
     """Store the plan. Gives the one that counts, and whether it was there before."""
-    holding, is_known = SubmissionRecords(storage, draft.id).settle_plan(draft)
-    if all(part.sha256 for part in holding.parts):
-        return holding, is_known
-    return with_hashes(holding, path), is_known
+    records = SubmissionRecords(storage, draft.id)
+    holding, is_known = records.settle_plan(draft)
+    if not all(part.sha256 for part in holding.parts):
+        holding = with_hashes(holding, path)
+        records.complete_plan(holding)  # a worker knows the requests by their hashes alone
+    return holding, is_known
 
 
 def draft_submission(path: Path, request: SubmitRequest, plan: SplitInput) -> Submission:

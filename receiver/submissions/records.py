@@ -5,8 +5,9 @@ They lie below `_submissions/<id>/`, a folder that no output template can name:
 - `plan.json`: the submission
 - `<part>.uploaded.json`: the input file at Gemini
 - `<part>.creating.<attempt>.json`: written right before the call that costs money
-- `<part>.refused.<attempt>.json`: Gemini refused that call
-- `<part>.created.json`: the batch
+- `<part>.refused.<attempt>.json`: Gemini refused that call, or it was never made
+- `<part>.absent.<attempt>.json`: its batch was looked for long enough, and is not there
+- `<part>.created.json`: the batch; `<part>.kept.json`: its input lies beside its outputs to come
 - `<part>.cancelled.json`: we asked Gemini to cancel it; `<part>.overdue.json`: a notice told of it
 - `round.<n>.json`: the requests that are sent again, in parts that are numbered on
 - `policy.json` and `command.json`: what the user allows, and said last; these may change
@@ -35,7 +36,7 @@ from receiver.submissions.submission import Part, Submission, SubmissionSpec
 from receiver.tolerant_json import tolerant_reader
 
 FOLDER = "_submissions"
-Mark = Literal["cancelled", "overdue"]
+Mark = Literal["kept", "cancelled", "overdue"]
 T = TypeVar("T")
 
 
@@ -57,7 +58,17 @@ class CreateAttempt(msgspec.Struct, frozen=True):
 
     number: int  # from 1
     intent: CreateIntent
-    is_refused: bool  # by Gemini, so that it created nothing
+    is_refused: bool  # it certainly created nothing
+    is_absent: bool = False  # it created nothing, as far as Gemini's list shows
+
+    @property
+    def may_have_created(self) -> bool:
+        return not self.is_refused
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether nobody has looked for its batch long enough."""
+        return not self.is_refused and not self.is_absent
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -134,19 +145,27 @@ class SubmissionRecords:
                 earlier = self.read_plan()
         return (submission, False) if earlier is None else (earlier, True)
 
+    def complete_plan(self, submission: Submission) -> None:
+        """Add to the plan of an earlier version the hashes that it lacks."""
+        self._write("plan.json", submission)
+
     def uploaded(self, part: Part) -> Uploaded | None:
         return self._read(f"{part.number}.uploaded.json", Uploaded)
 
     def attempts(self, part: Part) -> list[CreateAttempt]:
         """Every attempt to create a part's batch, in order."""
         attempts: list[CreateAttempt] = []
-        while (
-            intent := self._read(f"{part.number}.creating.{len(attempts) + 1}.json", CreateIntent)
-        ) is not None:
+        while (intent := self.intent(part, len(attempts) + 1)) is not None:
             number = len(attempts) + 1
-            is_refused = self._storage.exists(f"{self._folder}/{part.number}.refused.{number}.json")
-            attempts.append(CreateAttempt(number, intent, is_refused))
+            is_refused, is_absent = (
+                self._storage.exists(f"{self._folder}/{part.number}.{what}.{number}.json")
+                for what in ("refused", "absent")
+            )
+            attempts.append(CreateAttempt(number, intent, is_refused, is_absent))
         return attempts
+
+    def intent(self, part: Part, number: int) -> CreateIntent | None:
+        return self._read(f"{part.number}.creating.{number}.json", CreateIntent)
 
     def created(self, part: Part) -> Created | None:
         return self._read(f"{part.number}.created.json", Created)
@@ -177,9 +196,12 @@ class SubmissionRecords:
     def rounds(self) -> list[Round]:
         """Every round that was planned, in order."""
         rounds: list[Round] = []
-        while (one := self._read(f"round.{len(rounds) + 1}.json", Round)) is not None:
+        while (one := self.read_round(len(rounds) + 1)) is not None:
             rounds.append(one)
         return rounds
+
+    def read_round(self, number: int) -> Round | None:
+        return self._read(f"round.{number}.json", Round)
 
     def record_round(self, planned: Round) -> None:
         """Raises AlreadyStoredError where another process has planned it."""
@@ -209,6 +231,15 @@ class SubmissionRecords:
     def record_refusal(self, part: Part, number: int) -> None:
         """It is certain that this attempt created no batch."""
         self._write(f"{part.number}.refused.{number}.json", {})
+
+    def record_absence(self, part: Part, number: int) -> None:
+        """Gemini's list shows no batch of this attempt, long after its call."""
+        self._write(f"{part.number}.absent.{number}.json", {})
+
+    def names(self) -> list[str]:
+        """The records that are there, by their names below the folder."""
+        found = self._storage.list_names(self._folder)
+        return [name.removeprefix(f"{self._folder}/") for name in found]
 
     def _read(self, name: str, kind: type[T]) -> T | None:
         data = self._storage.read(f"{self._folder}/{name}")

@@ -16,8 +16,10 @@ class PartState(msgspec.Struct, frozen=True, kw_only=True):
     """One part, in whatever lane."""
 
     part: Part
-    is_unsure: bool = False  # a call may have created its batch; nobody knows yet
+    # A call may have created its batch, and nobody knows yet; of lane `flex`: sending has begun.
+    is_unsure: bool = False
     batch: str | None = None  # "batches/<id>"
+    is_kept: bool = True  # its input lies where the worker that stores its results looks for it
     sent_at: float | None = None  # Unix time in seconds, of the call that created it
     is_stored: bool = False  # its manifest is there: every one of its requests has an outcome
     is_cancelled: bool = False  # we asked Gemini to cancel it
@@ -34,6 +36,12 @@ class PartState(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self) -> bool:
         """Whether nothing more will come of it."""
         return self.is_stored or self.lost is not None
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether an earlier call has to be looked into, or finished, before anything else."""
+        is_batch = self.part.lane == "batch"
+        return is_batch and not self.is_over and (self.is_unsure or not self.is_kept)
 
     @property
     def counted_cost(self) -> Decimal | None:
@@ -60,7 +68,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     file_bytes: int = 20_000_000_000
     day_budget: Decimal | None = None  # left of the project's daily cap, in US dollars
     day_ends: float = 0.0  # Unix time in seconds: when the daily cap begins anew
-    refused_until: float = 0.0  # Gemini said 429: nothing is created before
+    refused_until: float = 0.0  # Gemini said 429: nothing is created before this Unix time
 
 
 class SubmissionState(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,9 @@
 """Sends a planned submission part by part: upload, create, store the input.
 
-Every step can be repeated after a crash. Gemini has no idempotency key for creating a batch, so an
-intent is recorded before the call, with a tag that goes into the batch's display name. Where an
-intent has no batch recorded, that batch is looked for in Gemini's list before another one is
-created.
+Every step can be repeated after a crash, by any process. Gemini has no idempotency key for creating
+a batch, so an intent is recorded before the call, with a tag that goes into the batch's display
+name. Where an intent has no batch recorded, that batch is looked for in Gemini's list before
+another one is created.
 """
 
 import time
@@ -19,8 +19,9 @@ from receiver.errors import (
     AlreadyStoredError,
     GeminiError,
     NotFoundError,
-    StorageError,
-    SubmissionError,
+    ReceiverError,
+    StepPendingError,
+    UnsureCallError,
 )
 from receiver.gemini.batches import Gemini
 from receiver.gemini.files import File, Files
@@ -32,12 +33,12 @@ from receiver.submissions.lost_batches import (
     CreateCall,
     find_batch,
     find_unread,
-    open_calls,
     read_claims,
 )
 from receiver.submissions.part_copy import PartCopy
 from receiver.submissions.records import (
     BatchOrigin,
+    CreateAttempt,
     Created,
     CreateIntent,
     SubmissionRecords,
@@ -50,8 +51,9 @@ from receiver.submissions.submission import Part, Submission, SubmissionSpec
 # A create call takes 30 s at most, and Gemini's list may lag. After this time, a batch that is not
 # listed does not exist.
 UNSURE_S = 90.0
+CALL_WITHIN_S = 20.0  # of its intent; a process that was frozen in between makes no call any more
 POLL_S = 3.0
-PROCESSING_S = 120.0
+PROCESSING_S = 10.0  # how long an upload's processing is waited for in place
 SentStatus = Literal["created", "found", "known"]
 
 
@@ -65,91 +67,95 @@ class SentPart:
     status: SentStatus
 
 
-@dataclass(frozen=True)
-class Callbacks:
-    """Reports on progress."""
-
-    uploaded: Callable[[Part, int], None] = lambda _part, _bytes: None  # bytes
-    waiting: Callable[[Part, float], None] = lambda _part, _s: None  # seconds left at most
-
-
 class Submitter:
     """Sends one submission. After an error, the same calls continue where it stopped.
 
-    Raises GeminiError, StorageError or SubmissionError.
+    Raises GeminiError, StorageError or SubmissionError, of which a StepPendingError says when to
+    call again, and what `check` raises.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
+    def __init__(
         self,
         gemini: Gemini,
         storage: Storage,
         submission: Submission,
-        source: Path,
-        callbacks: Callbacks,
+        check: Callable[[], None] = lambda: None,
         unsure_s: float = UNSURE_S,
     ) -> None:
-        """`source` is the input. A lost batch is looked for until `unsure_s` after its call."""
+        """`check` is called before what costs money, and raises where this process must stop.
+
+        A lost batch is looked for until `unsure_s` after its call.
+        """
         self._gemini = gemini
         self._files = Files(gemini.transport)
         self._storage = storage
         self._submission = submission
-        self._source = source
-        self._callbacks = callbacks
+        self._check = check
         self._unsure_s = unsure_s
         self._records = SubmissionRecords(storage, submission.id)
 
-    def send(self, part: Part, scratch: Path) -> SentPart:
-        """Create a part's batch unless it exists, and store its input.
+    def find(self, part: Part, scratch: Path) -> SentPart | None:
+        """The batch of an earlier call, with its input stored; None if there is none for sure.
 
         `scratch` is an empty folder.
         """
+        return self._find(part, scratch, self._records.attempts(part))
+
+    def send(self, part: Part, scratch: Path) -> SentPart:
+        """Create a part's batch unless it exists, and store its input."""
+        # Read once: an attempt that another process begins now takes the number of ours.
+        attempts = self._records.attempts(part)
+        earlier = self._find(part, scratch, attempts)
+        if earlier is not None:
+            return earlier
+        content = self._fetch(part, scratch)
+        batch = self._create(content, len(attempts) + 1)
+        self._records.write_created(part, Created(batch))
+        self._keep(part, batch, scratch, content)
+        return SentPart(part, batch, "created")
+
+    def _find(
+        self, part: Part, scratch: Path, attempts: Sequence[CreateAttempt]
+    ) -> SentPart | None:
         known = self._records.created(part)
         if known is not None:
             self._keep(part, known.batch, scratch)
             return SentPart(part, known.batch, "known")
+        if not any(one.may_have_created for one in attempts):
+            return None
 
-        attempts = len(self._records.attempts(part))
-        calls = open_calls(self._records, self._submission, part)
-        found = self._find(part, calls) if calls else None
-        if found is not None:
-            self._record_created(part, found)
-            self._keep(part, found, scratch)
-            return SentPart(part, found, "found")
+        found = self._look(part, attempts)
+        if found is None:
+            self._give_up(part, attempts)
+            return None
+        self._records.write_created(part, Created(found))
+        self._keep(part, found, scratch)
+        return SentPart(part, found, "found")
 
-        content = self._copy_to_send(part, scratch)
-        batch = self._create(content, attempts + 1)
-        self._record_created(part, batch)
-        self._keep(part, batch, scratch, content)
-        return SentPart(part, batch, "created")
+    def _look(self, part: Part, attempts: Sequence[CreateAttempt]) -> str | None:
+        """The batch of an attempt that crashed before recording its name, if it is listed."""
+        model = self._submission.spec.model
+        calls = [
+            CreateCall(one.intent, model, part.requests) for one in attempts if one.may_have_created
+        ]
+        unread = list[Unread]()
+        found = find_batch(self._readable(unread), calls, lambda: self._read_claims(part))
+        return found or find_unread(unread, calls)
 
-    def _copy(self, part: Part, scratch: Path) -> PartCopy:
-        return PartCopy.copy(self._source, part, scratch / f"input-{part.number}")
-
-    def _copy_to_send(self, part: Part, scratch: Path) -> PartCopy:
-        try:
-            return self._copy(part, scratch)
-        except SubmissionError as error:
-            raise SubmissionError(
-                f"{error}: nothing of part {part.number} was sent. Leave the file unchanged and"
-                " submit again: the same requests continue where they stopped, others are a new"
-                " submission"
-            ) from error
-
-    def _find(self, part: Part, calls: Sequence[CreateCall]) -> str | None:
-        """The batch of an attempt that crashed before recording its name, if any."""
-        left_s = max(call.intent.at for call in calls) + self._unsure_s - time.time()
-        # A clock that was ahead must not make us wait longer.
-        deadline = time.monotonic() + min(left_s, self._unsure_s)
-
-        while True:
-            left_s = deadline - time.monotonic()
-            unread = list[Unread]()
-            found = find_batch(self._readable(unread), calls, lambda: self._read_claims(part))
-            found = found or find_unread(unread, calls)
-            if found is not None or left_s <= 0:
-                return found
-            self._callbacks.waiting(part, left_s)
-            time.sleep(min(POLL_S, left_s))
+    def _give_up(self, part: Part, attempts: Sequence[CreateAttempt]) -> None:
+        """Record that no attempt created a batch, unless it is too early to say so."""
+        unsure = [one for one in attempts if one.is_unsure]
+        if not unsure:
+            return
+        left_s = max(one.intent.at for one in unsure) + self._unsure_s - time.time()
+        if left_s > 0:
+            raise StepPendingError(
+                f"an earlier call may have created the batch of part {part.number}: it is looked"
+                f" for until {left_s:.0f} s from now, before another one is created",
+                delay_s=min(POLL_S, left_s),
+            )
+        for one in unsure:
+            self._records.record_absence(part, one.number)
 
     def _readable(self, unread: list[Unread]) -> Iterator[Batch]:
         """Gemini's list; entries that can't be read go to `unread`."""
@@ -162,14 +168,8 @@ class Submitter:
     def _read_claims(self, part: Part) -> Claims:
         return read_claims(self._storage, self._submission.id, part)
 
-    def _record_created(self, part: Part, batch: str) -> None:
-        try:
-            self._records.write_created(part, Created(batch))
-        except StorageError as error:
-            raise SubmissionError(
-                f"{batch} is created, but the storage could not record it ({error}):"
-                " run the same command again, it finds the batch"
-            ) from error
+    def _fetch(self, part: Part, scratch: Path) -> PartCopy:
+        return PartCopy.fetch(self._storage, part, scratch / f"input-{part.number}")
 
     def _create(self, content: PartCopy, number: int) -> str:
         """Attempt `number` to create a part's batch. Gives the batch's name."""
@@ -178,16 +178,7 @@ class Submitter:
         file = None if spec.inline else self._upload(content, name)
         batch = _describe_batch(spec, content, add_tag(name, tag), file)
 
-        intent = CreateIntent(file, name, time.time(), tag)
-        try:
-            self._records.record_intent(part, number, intent)
-        except AlreadyStoredError as error:
-            raise SubmissionError(
-                f"another process is submitting {self._submission.file}: wait for it"
-            ) from error
-        origin = msgspec.json.encode(self._origin(part))
-        self._storage.put_many([(name, origin) for name in awaited_names(intent)])
-
+        self._begin(part, number, CreateIntent(file, name, time.time(), tag))
         is_embedding = spec.kind == "embed"
         try:
             return self._gemini.create_batch(spec.model, batch, embeddings=is_embedding).name
@@ -195,10 +186,33 @@ class Submitter:
             if error.is_certain:
                 self._records.record_refusal(part, number)
                 raise
-            raise SubmissionError(
+            raise UnsureCallError(
                 f"nobody knows whether Gemini made the batch of part {part.number} ({error}):"
-                " run the same command again, it looks for the batch before it makes one"
+                " it is looked for before another one is made",
+                status=error.status,
+                retryable=True,
+                retry_after_s=error.retry_after_s,
             ) from error
+
+    def _begin(self, part: Part, number: int, intent: CreateIntent) -> None:
+        """Record the intent; returns when the call may be made, and only in time."""
+        started_s = time.monotonic()
+        self._check()
+        try:
+            self._records.record_intent(part, number, intent)
+        except AlreadyStoredError as error:
+            words = f"another process is sending part {part.number} of {self._submission.id}"
+            raise StepPendingError(words, delay_s=POLL_S) from error
+        try:
+            origin = msgspec.json.encode(self._origin(part))
+            self._storage.put_many([(name, origin) for name in awaited_names(intent)])
+            self._check()
+            if time.monotonic() - started_s > CALL_WITHIN_S:
+                words = f"the storage was too slow to send part {part.number} now"
+                raise StepPendingError(words, delay_s=POLL_S)
+        except ReceiverError:
+            self._records.record_refusal(part, number)
+            raise
 
     def _upload(self, content: PartCopy, name: str) -> str:
         """The name of the part's file at Gemini, which an earlier attempt may have uploaded."""
@@ -206,12 +220,12 @@ class Submitter:
         uploaded = self._records.uploaded(part)
         if uploaded is None or not self._is_there(uploaded.file, part):
             with content.open() as data:
-                file = self._files.upload(
-                    data, part.size_bytes, name, lambda size: self._callbacks.uploaded(part, size)
-                )
+                file = self._files.upload(data, part.size_bytes, name, lambda _size: self._check())
             if not _holds(file, part):
-                raise SubmissionError(
-                    f"Gemini holds other bytes as {file.name} than were sent: submit again"
+                raise GeminiError(
+                    f"Gemini holds other bytes as {file.name} than were sent",
+                    retryable=True,
+                    fault="batch",
                 )
             uploaded = Uploaded(file.name)
             self._records.write_uploaded(part, uploaded)
@@ -230,10 +244,16 @@ class Submitter:
     def _wait_until_active(self, file: str) -> None:
         deadline = time.monotonic() + PROCESSING_S
         while (state := self._files.get(file).state) != "ACTIVE":
-            if state == "FAILED" or time.monotonic() > deadline:
-                raise SubmissionError(
-                    f"Gemini says {state} of the uploaded input {file}: submit again later"
+            if state == "FAILED":  # the next attempt uploads it anew
+                raise GeminiError(
+                    f"Gemini says {state} of the uploaded input {file}",
+                    retryable=True,
+                    fault="batch",
                 )
+            if time.monotonic() > deadline:
+                words = f"Gemini says {state} of the uploaded input {file}"
+                raise StepPendingError(words, delay_s=PROCESSING_S)
+            self._check()
             time.sleep(1)
 
     def _origin(self, part: Part) -> BatchOrigin:
@@ -244,19 +264,16 @@ class Submitter:
 
     def _keep(self, part: Part, batch: str, scratch: Path, content: PartCopy | None = None) -> None:
         """Store the requests beside the outputs to come, so that missing results can be named."""
-        try:
-            if not self._storage.exists(input_name(batch)):
-                content = content or self._copy(part, scratch)
-                self._storage.put_files([(input_name(batch), content.path)])
-            self._storage.put_many([(origin_name(batch), msgspec.json.encode(self._origin(part)))])
-            for attempt in self._records.attempts(part):
-                for name in awaited_names(attempt.intent):
-                    self._storage.delete(name)
-        except (StorageError, SubmissionError) as error:
-            raise SubmissionError(
-                f"part {part.number} is {batch}, but its input is not kept: {error}."
-                " Submit the same requests again: they are not sent twice, and their input is kept"
-            ) from error
+        if self._records.has_mark(part, "kept"):
+            return
+        if not self._storage.exists(input_name(batch)):
+            content = content or self._fetch(part, scratch)
+            self._storage.put_files([(input_name(batch), content.path)])
+        self._storage.put_many([(origin_name(batch), msgspec.json.encode(self._origin(part)))])
+        for attempt in self._records.attempts(part):
+            for name in awaited_names(attempt.intent):
+                self._storage.delete(name)
+        self._records.write_mark(part, "kept")
 
 
 def _describe_batch(

@@ -13,8 +13,9 @@ from receiver.gemini.webhook_reports import Evidence
 from receiver.http import httpx
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue
+from receiver.inbox.ledgers import open_ledgers
 from receiver.inbox.redis import connect
-from receiver.inbox.redispatch import Sweeper, open_ledgers
+from receiver.inbox.redispatch import Sweeper
 from receiver.notices.dispatcher import Dispatcher
 from receiver.recovery.scheduler import ReconcileScheduler, reconcile_due_projects
 from receiver.recovery.web_presence import Presence

@@ -155,7 +155,8 @@ def intent_is_recorded_after_the_call(_: Wire) -> None:
 @planted
 def lost_batch_is_not_looked_for(_: Wire) -> None:
     """Where an answer to create was lost, another batch is made at once."""
-    _replace(Submitter, "_find", lambda *_: None)
+    _replace(Submitter, "_look", lambda *_: None)
+    _replace(Submitter, "_give_up", lambda *_: None)
 
 
 @planted

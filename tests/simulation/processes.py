@@ -17,8 +17,9 @@ from receiver.gemini.batches import Gemini
 from receiver.http import httpx
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue, open_queue
+from receiver.inbox.ledgers import open_ledgers
 from receiver.inbox.redis import DUE, NOTICE_QUEUE, connect
-from receiver.inbox.redispatch import open_ledgers, sweep
+from receiver.inbox.redispatch import sweep
 from receiver.notices.dispatcher import TargetDispatcher
 from receiver.recovery.scheduler import reconcile_due_projects
 from receiver.submissions.planning import (
@@ -27,7 +28,8 @@ from receiver.submissions.planning import (
     draft_submission,
     settle_submission,
 )
-from receiver.submissions.submitter import Callbacks, Submitter
+from receiver.submissions.stored_requests import store_requests
+from receiver.submissions.submitter import Submitter
 from receiver.telemetry.metrics.counters import Counters
 from receiver.verification.jwks import KeySetCache
 from receiver.web import accept_batcher
@@ -165,11 +167,11 @@ def submit(state: State, file: Path, request: SubmitRequest) -> None:
     plan = check_input(file, request)
     draft = draft_submission(file, request, plan)
     submission, _ = settle_submission(storage, file, draft)
+    store_requests(storage, file, submission)
     with Gemini(settings.base_url, settings.projects[""].api_key) as gemini:
         for part in submission.parts:
             with tempfile.TemporaryDirectory(dir=os.environ["SCRATCH_DIR"]) as folder:
-                sender = Submitter(gemini, storage, submission, file, Callbacks())
-                sender.send(part, Path(folder))
+                Submitter(gemini, storage, submission).send(part, Path(folder))
 
 
 def keep_submitting(state: State, file: Path, request: SubmitRequest) -> None:

@@ -84,6 +84,7 @@ class LeaseKeeper:
         self._lost = False
         self._stop_seen_s: float | None = None
         self._ended = Event()
+        self.submission = ""  # the one to wake when the batch ends, by its name in the inbox
         self._thread = ContextThread(target=self._run, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
@@ -114,7 +115,7 @@ class LeaseKeeper:
         Returns False when somebody else has the batch, which harms nothing.
         """
         return self._retry_while_redis_is_away(
-            lambda: self._inbox.finish(self.lease, summary, message.encode())
+            lambda: self._inbox.finish(self.lease, summary, message.encode(), self.submission)
         )
 
     def expire(self, summary: Summary, cause: str) -> bool:
@@ -123,7 +124,7 @@ class LeaseKeeper:
         Returns False when somebody else has the batch, which harms nothing.
         """
         return self._retry_while_redis_is_away(
-            lambda: self._inbox.expire(self.lease, summary, cause)
+            lambda: self._inbox.expire(self.lease, summary, cause, self.submission)
         )
 
     def keep(self, summary: Summary, cause: str) -> bool:
@@ -138,6 +139,20 @@ class LeaseKeeper:
         return self._retry_while_redis_is_away(
             lambda: self._inbox.postpone(self.lease, delay_s, cause, counter)
         )
+
+    def rest(self, delay_s: float, cause: str) -> None:
+        """Hand back what has done all that it can for now; what was counted is forgotten.
+
+        Raises LeaseLostError when somebody else has it.
+        """
+        self._retry_while_redis_is_away(lambda: self._inbox.rest(self.lease, delay_s, cause))
+
+    def look_again(self, delay_s: float, cause: str) -> None:
+        """Hand it back for later, with nothing counted and nothing forgotten.
+
+        Raises LeaseLostError when somebody else has it.
+        """
+        self._retry_while_redis_is_away(lambda: self._inbox.look_again(self.lease, delay_s, cause))
 
     def add_reading(self, size_bytes: int, sha256: str) -> ReadingSeries:
         """Remember a doubted reading; returns all of them.
@@ -159,7 +174,9 @@ class LeaseKeeper:
 
     def bury(self, cause: str, fault: Fault = "batch") -> None:
         """Leave the batch to a person. Raises LeaseLostError when somebody else has it."""
-        self._retry_while_redis_is_away(lambda: self._inbox.bury(self.lease, cause, fault))
+        self._retry_while_redis_is_away(
+            lambda: self._inbox.bury(self.lease, cause, fault, self.submission)
+        )
 
     def _retry_while_redis_is_away(self, step: Callable[[], T]) -> T:
         """An end of which Redis is not told would count as a crash."""

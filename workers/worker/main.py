@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledger import Inbox
+from receiver.inbox.ledgers import open_ledgers
 from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import check_at_start
-from receiver.inbox.redispatch import Sweeper, open_ledgers, sweep
+from receiver.inbox.redispatch import Sweeper, sweep
 from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage

@@ -1,8 +1,8 @@
-"""What comes out of the queue: only our own function, whatever somebody wrote into Redis.
+"""What comes out of the queue: only our own functions, whatever somebody wrote into Redis.
 
 RQ's own Job imports the function and the callbacks that its hash names, and repeats, retries and
-calls webhooks as the hash says. Here nothing of a hash is used but the batch's name, and a hash
-that asks for more is refused.
+calls webhooks as the hash says. Here nothing of a hash is used but the name of a batch or of a
+submission, and a hash that asks for more is refused.
 """
 
 import zlib
@@ -13,12 +13,24 @@ from typing import Any
 import msgspec
 from rq.job import Job
 
-from receiver.batch_names import INBOX_NAME
+from receiver.batch_names import INBOX_NAME, SUBMISSION_NAME, SubmissionName
 from receiver.errors import ForeignJobError
-from receiver.inbox.job_queue import FAILURE_TTL_S, FUNCTION, JOB_TIMEOUT_S, QUEUE
+from receiver.inbox.job_queue import (
+    ADVANCE_FUNCTION,
+    FAILURE_TTL_S,
+    FUNCTION,
+    JOB_TIMEOUT_S,
+    QUEUE,
+)
+from workers.advance import advance_submission
 from workers.process import process_batch
 
 MAX_DATA_BYTES = 4096  # ours take 120; checked before anything is decompressed or parsed
+# What runs here, by the name in a job, and the names that it takes.
+FUNCTIONS = {
+    FUNCTION: (process_batch, INBOX_NAME),
+    ADVANCE_FUNCTION: (advance_submission, SUBMISSION_NAME),
+}
 READ_FIELDS = (
     "data",
     "status",
@@ -56,6 +68,11 @@ def _call_of(data: bytes) -> Any:
         raise ValueError("too deep") from error
 
 
+def field_of(name: str) -> str:
+    """What log lines call that which a job is about."""
+    return "batch" if SubmissionName.read(name) is None else "submission"
+
+
 def find_refusal(fields: Mapping[bytes, bytes]) -> str:
     """Why a job's hash is none of ours; empty when it is."""
     foreign = [name for name in FOREIGN_FIELDS if fields.get(name.encode())]
@@ -66,17 +83,17 @@ def find_refusal(fields: Mapping[bytes, bytes]) -> str:
     except ValueError:
         return "its call is not readable as JSON"
     match call:
-        case [function, None, [str(batch)], named] if (
-            function == FUNCTION and not named and INBOX_NAME.fullmatch(batch)
+        case [str(function), None, [str(name)], named] if (
+            function in FUNCTIONS and not named and FUNCTIONS[function][1].fullmatch(name)
         ):
             return ""
-        case [str(function), *_] if function != FUNCTION:
-            return f"it names {function[:200]!r}: only {FUNCTION} runs here"
-    return "its arguments are not one batch's name"
+        case [str(function), *_] if function not in FUNCTIONS:
+            return f"it names {function[:200]!r}: only {' and '.join(FUNCTIONS)} run here"
+    return "its arguments are not the one name that its function takes"
 
 
 class OwnJob(Job):
-    """A job that can only run our function, with our time limits."""
+    """A job that can only run our functions, with our time limits."""
 
     refusal = ""  # why it must not run
 
@@ -97,8 +114,8 @@ class OwnJob(Job):
 
     @property
     def func(self) -> Any:
-        if self.refusal or self.func_name != FUNCTION:
+        if self.refusal or self.func_name not in FUNCTIONS:
             raise ForeignJobError(f"refused: {self.refusal or 'another function'}")
-        return process_batch
+        return FUNCTIONS[self.func_name][0]
 
     success_callback = failure_callback = stopped_callback = None

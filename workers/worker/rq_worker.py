@@ -24,7 +24,7 @@ from rq.worker.base import WorkerStatus
 
 from receiver.errors import InboxUnavailableError, LeaseLostError
 from receiver.inbox.job_queue import open_queue
-from receiver.inbox.ledger import Inbox
+from receiver.inbox.ledgers import open_ledgers
 from receiver.inbox.redis import REDIS_TIMEOUT_S, connect, translate_redis_errors
 from receiver.retry import jittered, plan_retry_s
 from receiver.telemetry.tracing import flush_spans, log_fields
@@ -37,7 +37,7 @@ from workers.job.shared_memory import (
 )
 from workers.worker.child_process import FlagAtTimeout, explain_death, prepare_child
 from workers.worker.rq_cleanup import RegistryCleaner
-from workers.worker.rq_jobs import OwnJob
+from workers.worker.rq_jobs import OwnJob, field_of
 from workers.worker.stop_sequence import StopSequence
 
 DEQUEUE_S = 1  # how long a dequeue blocks, and so the time until a stop is seen
@@ -68,8 +68,8 @@ class BatchWorker(Worker):
     def __init__(self, redis_url: str, retry_base_s: float, targets: Sequence[str] = ()) -> None:
         """`targets` are the digests of the notice targets. Raises InboxUnavailableError."""
         client = connect(redis_url, timeout_s=self.connection_timeout)
-        self._inbox, self._retry_base_s = Inbox(client, targets), retry_base_s
-        self.stop_sequence = StopSequence(self._inbox, self._kill_child)
+        self._ledgers, self._retry_base_s = open_ledgers(client, targets), retry_base_s
+        self.stop_sequence = StopSequence(self._ledgers, self._kill_child)
         with translate_redis_errors("answer the worker"):
             super().__init__(
                 [open_queue(client)],
@@ -156,7 +156,7 @@ class BatchWorker(Worker):
         elif self.stop_sequence.is_requested:
             self._put_back(job, queue)
         else:
-            with log_fields(batch=job.args[0]):
+            with log_fields(**{field_of(job.args[0]): job.args[0]}):
                 super().execute_job(job, queue)
 
     def _put_back(self, job: Job, queue: Queue) -> None:
@@ -224,7 +224,7 @@ class BatchWorker(Worker):
         delay_s = jittered(plan_retry_s(lease.attempts, self._retry_base_s))
         # The child had handed the batch back before it died, or the lease runs out.
         with suppress(LeaseLostError, InboxUnavailableError):
-            self._inbox.postpone(lease, delay_s, cause, "attempts")
+            self._ledgers.of(lease.batch).postpone(lease, delay_s, cause, "attempts")
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """Signal the child process alone: right after the fork, it is in our parent's group."""

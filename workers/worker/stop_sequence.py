@@ -18,7 +18,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from receiver.errors import InboxUnavailableError, LeaseLostError
-from receiver.inbox.ledger import Inbox
+from receiver.inbox.ledgers import Ledgers
 from workers.job.shared_memory import find_lease, request_shutdown
 
 END_AFTER_S = 4.5  # Fly, honcho and foreman kill five seconds after their signal
@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 class StopSequence:
     """Waits for a signal to stop from `install` on."""
 
-    def __init__(self, inbox: Inbox, kill_child: Callable[[], None]) -> None:
+    def __init__(self, ledgers: Ledgers, kill_child: Callable[[], None]) -> None:
         """`kill_child` kills the child process, if there is one; it is called from any thread."""
-        self._inbox, self._kill_child = inbox, kill_child
+        self._ledgers, self._kill_child = ledgers, kill_child
         self._pid = os.getpid()
         self._requested_s = 0.0  # time.monotonic of the first signal
         self.is_requested = False
@@ -61,7 +61,7 @@ class StopSequence:
             lease = find_lease()
             try:
                 if lease is not None:
-                    self._inbox.leave(lease)
+                    self._ledgers.of(lease.batch).leave(lease)
                     return
             except LeaseLostError:
                 return  # it was handed back

@@ -1,6 +1,7 @@
 """`batches submit`: from a file of requests to batches at Gemini."""
 
 import tempfile
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.progress import show_progress
 from receiver.cli.projects import read_project
 from receiver.cli.stored import locate_answers
-from receiver.errors import SettingsError, SubmissionError
+from receiver.errors import SettingsError, StepPendingError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.outputs.models import model_warnings
 from receiver.outputs.wording import count_of
@@ -30,8 +31,9 @@ from receiver.submissions.planning import (
 )
 from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.splitting import SplitInput
+from receiver.submissions.stored_requests import store_requests
 from receiver.submissions.submission import Part, Submission
-from receiver.submissions.submitter import Callbacks, SentPart, Submitter
+from receiver.submissions.submitter import SentPart, Submitter
 
 SAID = {
     "created": "created {batch}",
@@ -207,37 +209,25 @@ def send_input(
         batches = count_of(len(submission.parts), "batch", "batches")
         click.echo(f"it was split into {batches} before, and stays so", err=True)
 
+    store_requests(storage, file, submission)
     project = settings.project(request.project)
     with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
-        sent = [_send(gemini, storage, submission, part, file) for part in submission.parts]
+        sent = [_send(gemini, storage, submission, part) for part in submission.parts]
     _say_sent(settings, submission, sent, as_json=as_json)
     return sent
 
 
-def _send(
-    gemini: Gemini, storage: Storage, submission: Submission, part: Part, file: Path
-) -> SentPart:
-    label = f"uploading part {part.number} of {len(submission.parts)}"
-    with (
-        tempfile.TemporaryDirectory(prefix="gbr-") as folder,
-        show_progress(label, "bytes", part.size_bytes) as bar,
-    ):
-        arrived = 0
-
-        def on_upload(_part: Part, size_bytes: int) -> None:
-            nonlocal arrived
-            bar.advance(size_bytes - arrived)
-            arrived = size_bytes
-
-        def on_wait(_part: Part, left_s: float) -> None:
-            made = f"an earlier call may have created the batch of part {part.number}"
-            bar.print(f"{made}: looking for it for {left_s:.0f} s more")
-
-        sender = Submitter(gemini, storage, submission, file, Callbacks(on_upload, on_wait))
-        try:
-            return sender.send(part, Path(folder))
-        except SubmissionError as error:
-            raise SubmissionError(f"{error} ({_done_so_far(part, submission)})") from error
+def _send(gemini: Gemini, storage: Storage, submission: Submission, part: Part) -> SentPart:
+    with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
+        sender = Submitter(gemini, storage, submission)
+        while True:
+            try:
+                return sender.send(part, Path(folder))
+            except StepPendingError as error:
+                click.echo(str(error), err=True)
+                time.sleep(error.delay_s)
+            except SubmissionError as error:
+                raise SubmissionError(f"{error} ({_done_so_far(part, submission)})") from error
 
 
 def _done_so_far(part: Part, submission: Submission) -> str:

@@ -114,3 +114,19 @@ local function holds(batch, token)
   local entry = redis.call('HMGET', ENTRY .. batch, 'state', 'token')
   return entry[1] == 'leased' and entry[2] == token
 end
+
+-- A submission is due in the step that ends its batch, so that no crash can come between. One without an entry is found
+-- by a reconcile run.
+local function wake(submission)
+  if submission == '' then
+    return
+  end
+  local entry = 'gbr:submissions:entry:' .. submission
+  local state = redis.pcall('HGET', entry, 'state')
+  if state == 'leased' then
+    redis.call('HSETNX', entry, 'again', 'woken')
+  elseif state == 'open' then
+    redis.call('ZADD', 'gbr:submissions:due', 'LT', now, submission)
+    redis.call('HSET', entry, 'rung_until', 0)
+  end
+end

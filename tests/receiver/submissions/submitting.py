@@ -2,9 +2,11 @@
 
 import gzip
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+from receiver.errors import StepPendingError
 from receiver.gemini.batches import Gemini
 from receiver.storage import LocalStorage
 from receiver.submissions.planning import (
@@ -14,8 +16,9 @@ from receiver.submissions.planning import (
     settle_submission,
 )
 from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.stored_requests import store_requests
 from receiver.submissions.submission import Part, Submission
-from receiver.submissions.submitter import Callbacks, SentPart, Submitter
+from receiver.submissions.submitter import SentPart, Submitter
 from tests.forwarding import Gate
 
 MODEL = "gemini-3.5-flash"
@@ -24,15 +27,23 @@ MODEL = "gemini-3.5-flash"
 def submit(
     gate: Gate, source: Path, unsure_s: float = 90, model: str = MODEL, **options: Any
 ) -> list[SentPart]:
-    storage, request = LocalStorage(source.parent / "outputs"), SubmitRequest("", model, **options)
-    submission, _ = settle_submission(
-        storage, source, draft_submission(source, request, check_input(source, request))
-    )
+    """What `batches submit` and the worker after it do, in one process."""
+    submission, _, _ = planned(source, model, **options)
+    storage = LocalStorage(source.parent / "outputs")
+    with Gemini(gate.url, "right-key") as gemini:
+        sender = Submitter(gemini, storage, submission, unsure_s=unsure_s)
+        return [send(sender, part, source) for part in submission.parts]
+
+
+def send(sender: Submitter, part: Part, source: Path) -> SentPart:
+    """Send one part, and come back for it as often as a worker would."""
     scratch = source.parent / "scratch"
     scratch.mkdir(exist_ok=True)
-    with Gemini(gate.url, "right-key") as gemini:
-        sender = Submitter(gemini, storage, submission, source, Callbacks(), unsure_s)
-        return [sender.send(part, scratch) for part in submission.parts]
+    while True:
+        try:
+            return sender.send(part, scratch)
+        except StepPendingError as error:
+            time.sleep(min(error.delay_s, 0.1))
 
 
 def made(gate: Gate) -> int:
@@ -44,18 +55,25 @@ def stored_input(source: Path, sent: SentPart) -> bytes:
     return gzip.decompress((folder / "_input.jsonl.gz").read_bytes())
 
 
-def planned(source: Path, **options: Any) -> tuple[Submission, Part, SubmissionRecords]:
-    storage, request = LocalStorage(source.parent / "outputs"), SubmitRequest("", MODEL, **options)
-    submission, _ = settle_submission(
+def settled(source: Path, model: str = MODEL, **options: Any) -> Submission:
+    """Its plan is in the storage, its requests are not."""
+    storage, request = LocalStorage(source.parent / "outputs"), SubmitRequest("", model, **options)
+    return settle_submission(
         storage, source, draft_submission(source, request, check_input(source, request))
-    )
+    )[0]
+
+
+def planned(
+    source: Path, model: str = MODEL, **options: Any
+) -> tuple[Submission, Part, SubmissionRecords]:
+    """Its plan and its requests are in the storage."""
+    storage, submission = LocalStorage(source.parent / "outputs"), settled(source, model, **options)
+    store_requests(storage, source, submission)
     return submission, submission.parts[0], SubmissionRecords(storage, submission.id)
 
 
 def sender_of(gemini: Gemini, submission: Submission, source: Path) -> Submitter:
-    return Submitter(
-        gemini, LocalStorage(source.parent / "outputs"), submission, source, Callbacks()
-    )
+    return Submitter(gemini, LocalStorage(source.parent / "outputs"), submission)
 
 
 def settings(gate: Gate, source: Path) -> dict[str, str]:

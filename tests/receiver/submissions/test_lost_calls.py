@@ -12,7 +12,7 @@ import pytest
 
 from deploy.sandbox.processes import allocate_port
 from receiver.batch_names import add_tag, new_tag
-from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError
+from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError, UnsureCallError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.retry import format_rfc3339
@@ -37,7 +37,7 @@ from workers.store.batch_input import is_awaited
 def test_lost_answer_makes_no_second_batch(gate: Gate, source: Path, inline: bool) -> None:  # noqa: FBT001 - a case
     gate.what = "lose"
     with pytest.raises(
-        SubmissionError, match="nobody knows whether Gemini made the batch of part 1"
+        UnsureCallError, match="nobody knows whether Gemini made the batch of part 1"
     ):
         submit(gate, source, inline=inline)
     gate.what = "pass"
@@ -51,7 +51,7 @@ def test_lost_answer_makes_no_second_batch(gate: Gate, source: Path, inline: boo
 def test_lost_batch_awaits_its_input(gate: Gate, source: Path, inline: bool) -> None:  # noqa: FBT001 - a case
     """A worker that stored it now would not know what was asked."""
     gate.what = "lose"
-    with pytest.raises(SubmissionError, match="nobody knows whether"):
+    with pytest.raises(UnsureCallError, match="nobody knows whether"):
         submit(gate, source, inline=inline, display_name=name_of(source))
     gate.what = "pass"
     _, part, records = planned(source, inline=inline, display_name=name_of(source))
@@ -90,7 +90,7 @@ def test_batch_of_another_input_is_never_found(gate: Gate, source: Path, tmp_pat
     other = tmp_path / "other.jsonl"
     other.write_text(source.read_text().replace("Hi", "Ho"))
     gate.what = "drop"
-    with pytest.raises(SubmissionError, match="nobody knows whether"):
+    with pytest.raises(UnsureCallError, match="nobody knows whether"):
         submit(gate, other, inline=True, display_name="one name")
     gate.what = "pass"
     (second,) = submit(gate, other, unsure_s=0.2, inline=True, display_name="one name")
@@ -101,7 +101,7 @@ def test_batch_of_another_input_is_never_found(gate: Gate, source: Path, tmp_pat
 def test_batch_of_another_model_is_never_found(gate: Gate, source: Path) -> None:
     submit(gate, source, inline=True)
     gate.what = "drop"
-    with pytest.raises(SubmissionError, match="nobody knows whether"):
+    with pytest.raises(UnsureCallError, match="nobody knows whether"):
         submit(gate, source, inline=True, model="gemini-3.1-pro")
     gate.what = "pass"
     (second,) = submit(gate, source, unsure_s=0.2, inline=True, model="gemini-3.1-pro")
@@ -118,7 +118,7 @@ def test_batch_of_another_machine_is_never_found(gate: Gate, source: Path, tmp_p
     copy.write_bytes(source.read_bytes())
     submit(gate, copy, inline=True)
     gate.what = "drop"
-    with pytest.raises(SubmissionError, match="nobody knows whether"):
+    with pytest.raises(UnsureCallError, match="nobody knows whether"):
         submit(gate, source, inline=True)
     gate.what = "pass"
     assert submit(gate, source, unsure_s=0.2, inline=True)[0].status == "created"
@@ -235,7 +235,7 @@ def test_answer_without_a_batch_is_a_doubt(source: Path, answer: str) -> None:
     with (
         answering(lambda _path, _headers: Answer(200, answer.encode())) as url,
         Gemini(url, "right-key") as gemini,
-        pytest.raises(SubmissionError, match="nobody knows whether Gemini made"),
+        pytest.raises(UnsureCallError, match="nobody knows whether Gemini made"),
     ):
         sender_of(gemini, submission, source).send(part, source.parent)
     assert records.created(part) is None
@@ -251,9 +251,10 @@ def test_status_says_whether_a_batch_may_be_made(source: Path, status: int, is_d
     with (
         answering(lambda _path, _headers: Answer(status, b"", {"location": "/elsewhere"})) as url,
         Gemini(url, "right-key") as gemini,
-        pytest.raises(SubmissionError if is_doubt else GeminiError),
+        pytest.raises(GeminiError) as raised,
     ):
         sender_of(gemini, submission, source).send(part, source.parent)
+    assert isinstance(raised.value, UnsureCallError) == is_doubt
     assert [one.is_refused for one in records.attempts(part)] == [not is_doubt]
 
 

@@ -1,5 +1,6 @@
 """What is checked, uploaded and kept is one content, whenever the file changes."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -8,16 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from receiver.errors import SubmissionError
+from receiver.errors import SubmissionError, UnsureCallError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.files import Files
-from receiver.submissions.records import Uploaded
+from receiver.storage import LocalStorage
+from receiver.submissions.records import Uploaded, requests_name
+from receiver.submissions.stored_requests import store_requests
 from receiver.submissions.submitter import SentPart
 from tests.forwarding import Gate
 from tests.receiver.submissions.submitting import (
     made,
     planned,
     sender_of,
+    settled,
     stored_input,
     submit,
 )
@@ -49,22 +53,15 @@ def delete(source: Path) -> None:
 CHANGES = [rewrite, shorten, replace, lengthen_first, delete]
 
 
-@pytest.mark.parametrize("inline", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
-def test_input_that_changed_after_the_check_is_not_sent(
-    gate: Gate,
-    source: Path,
-    change: Callable[[Path], None],
-    inline: bool,  # noqa: FBT001 - a case
+def test_input_that_changed_after_the_check_is_not_stored(
+    source: Path, change: Callable[[Path], None]
 ) -> None:
-    submission, part, _ = planned(source, inline=inline)
+    submission, storage = settled(source), LocalStorage(source.parent / "outputs")
     change(source)
-    with (
-        Gemini(gate.url, "right-key") as gemini,
-        pytest.raises(SubmissionError, match="nothing of part 1 was sent"),
-    ):
-        sender_of(gemini, submission, source).send(part, source.parent)
-    assert gate.paths == []
+    with pytest.raises(SubmissionError, match=r"has changed since|No such file"):
+        store_requests(storage, source, submission)
+    assert storage.list_names("_requests") == []
 
 
 @pytest.mark.parametrize("inline", [False, True])
@@ -86,48 +83,81 @@ def test_input_that_changes_on_its_way_is_kept_as_sent(
 
 
 def test_second_part_stops_where_the_input_changed(gate: Gate, source: Path) -> None:
-    """The first part stays sent and kept; the same content goes on with the second."""
+    """The first part stays stored; the same content goes on with the second, and is sent once."""
+    submission, storage = settled(source, max_requests=3), LocalStorage(source.parent / "outputs")
     before = source.read_bytes()
-    gate.hear = lambda path: rewrite(source) if ":batchGenerateContent" in path else None
-    with pytest.raises(
-        SubmissionError, match="has changed since it was checked: nothing of part 2 was sent"
-    ):
-        submit(gate, source, max_requests=3)
-    gate.hear = lambda _path: None
+
+    def change_after_first(_size: int) -> None:
+        if source.read_bytes() == before:
+            rewrite(source)
+
+    with pytest.raises(SubmissionError, match="has changed since it was checked"):
+        store_requests(storage, source, submission, change_after_first)
+    assert storage.list_names("_requests") == [requests_name(submission.parts[0].sha256)]
+
     source.write_bytes(before)
     sent = submit(gate, source, max_requests=3)
-    assert [one.status for one in sent] == ["known", "created"]
+    assert [one.status for one in sent] == ["created", "created"]
     assert b"".join(stored_input(source, one) for one in sent) == before
 
 
-def test_batch_whose_input_is_not_kept_says_so(gate: Gate, source: Path) -> None:
-    """A crash between create and keep, and then the file is another while it is checked anew."""
-    (sent,) = submit(gate, source)
-    submission, part, _ = planned(source)
-    kept = source.parent / "outputs" / sent.batch.removeprefix("batches/") / "_input.jsonl.gz"
-    kept.unlink()
-    before = source.read_bytes()
-    rewrite(source)
-    words = (
-        f"part 1 is {sent.batch}, but its input is not kept: .* has changed since it was checked"
-    )
+def test_requests_are_stored_once(source: Path) -> None:
+    submission, storage = settled(source), LocalStorage(source.parent / "outputs")
+    store_requests(storage, source, submission)
+    (name,) = storage.list_names("_requests")
+    before = (storage.root / name).stat()
+    source.unlink()  # whoever has them stored needs no file
+    store_requests(storage, source, submission)
+    assert (storage.root / name).stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.unlink(), "the requests of part 1 are not in the storage"),
+        (lambda path: path.write_bytes(b""), "does not hold what was submitted"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "does not hold what was submitted"),
+        (lambda path: path.write_bytes(gzip.compress(b"x\n")), "does not hold what was submitted"),
+        (lambda path: path.write_bytes(b"no gzip"), "does not hold what was submitted"),
+    ],
+)
+def test_requests_that_are_gone_or_damaged_are_not_sent(
+    gate: Gate, source: Path, damage: Callable[[Path], None], words: str
+) -> None:
+    submission, part, records = planned(source)
+    stored = source.parent / "outputs" / requests_name(part.sha256)
+    damage(stored)
     with Gemini(gate.url, "right-key") as gemini, pytest.raises(SubmissionError, match=words):
         sender_of(gemini, submission, source).send(part, source.parent)
-    source.write_bytes(before)
-    assert submit(gate, source)[0].status == "known"
-    assert stored_input(source, sent) == before
+    assert (gate.paths, records.attempts(part)) == ([], [])
+    stored.unlink(missing_ok=True)
+    assert submit(gate, source)[0].status == "created"
 
 
-def test_lost_batch_is_noted_though_its_input_changed(gate: Gate, source: Path) -> None:
+def test_batch_whose_input_is_not_kept_gets_it_later(gate: Gate, source: Path) -> None:
+    """A crash between create and keep."""
+    (sent,) = submit(gate, source)
+    submission, part, records = planned(source)
+    outputs = source.parent / "outputs"
+    (outputs / sent.batch.removeprefix("batches/") / "_input.jsonl.gz").unlink()
+    (outputs / "_submissions" / submission.id / "1.kept.json").unlink()
+    with Gemini(gate.url, "right-key") as gemini:
+        found = sender_of(gemini, submission, source).find(part, source.parent)
+    assert found == SentPart(part, sent.batch, "known")
+    assert stored_input(source, sent) == source.read_bytes()
+    assert records.has_mark(part, "kept")
+
+
+def test_lost_batch_is_noted_though_its_requests_are_gone(gate: Gate, source: Path) -> None:
     submission, part, records = planned(source)
     gate.what = "lose"
-    with pytest.raises(SubmissionError, match="nobody knows"):
+    with pytest.raises(UnsureCallError, match="nobody knows"):
         submit(gate, source)
     gate.what = "pass"
-    rewrite(source)
+    (source.parent / "outputs" / requests_name(part.sha256)).unlink()
     with (
         Gemini(gate.url, "right-key") as gemini,
-        pytest.raises(SubmissionError, match="but its input is not kept"),
+        pytest.raises(SubmissionError, match="are not in the storage"),
     ):
         sender_of(gemini, submission, source).send(part, source.parent)
     assert records.created(part) is not None

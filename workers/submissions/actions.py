@@ -1,0 +1,72 @@
+"""Carries out the actions of a submission until all that is left is to wait, or nothing."""
+
+import logging
+import time
+
+from receiver.errors import SubmissionError
+from receiver.submissions.decisions import (
+    Action,
+    CancelBatch,
+    CreatePart,
+    FindBatch,
+    Finish,
+    PlanRound,
+    SendFlexPart,
+    TellOverdue,
+    Wait,
+    plan_next,
+)
+from receiver.submissions.loading import StateLoader
+from receiver.submissions.state import SubmissionState
+from workers.submissions.context import AdvanceContext
+from workers.submissions.creation import create_part, find_batch
+from workers.submissions.finishing import finish
+from workers.submissions.flex import send_flex_part
+from workers.submissions.overdue import cancel_batch, tell_of_overdue
+from workers.submissions.rounds import plan_round
+
+log = logging.getLogger(__name__)
+
+
+def go_on(context: AdvanceContext) -> Wait | None:
+    """Do all that can be done now. Gives what it waits for; None once it has finished.
+
+    Raises GeminiError, StorageError, InboxUnavailableError, SubmissionError, of which a
+    StepPendingError says when to go on, and what `context.check` raises.
+    """
+    loader = StateLoader(context.storage, context.batches, context.name.id)
+    before: tuple[SubmissionState, list[Action]] | None = None
+    while True:
+        context.check()
+        now = time.time()
+        state = loader.load(context.room.look(), now)
+        actions = plan_next(state, now)
+        if not actions:
+            return None
+        if before == (state, actions) and not isinstance(actions[-1], Wait):
+            raise SubmissionError(f"{actions} changed nothing: please report this")
+        before = state, actions
+
+        for action in actions:
+            if isinstance(action, Wait):
+                return action
+            context.check()
+            _carry_out(context, state, action)
+
+
+def _carry_out(context: AdvanceContext, state: SubmissionState, action: Action) -> None:
+    match action:
+        case FindBatch():
+            find_batch(context, state, action)
+        case CreatePart():
+            create_part(context, state, action)
+        case SendFlexPart():
+            send_flex_part(context, state, action)
+        case TellOverdue():
+            tell_of_overdue(context, state, action)
+        case CancelBatch():
+            cancel_batch(context, state, action)
+        case PlanRound():
+            plan_round(context, state, action)
+        case Finish():
+            finish(context, state, action)

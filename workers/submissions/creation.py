@@ -1,0 +1,50 @@
+"""Creates the batch of a part, or finds the one that an earlier call created."""
+
+import logging
+
+from receiver.errors import GeminiError, SubmissionError
+from receiver.http import httpx
+from receiver.submissions.decisions import CreatePart, FindBatch
+from receiver.submissions.state import SubmissionState
+from receiver.submissions.submitter import SentPart, Submitter
+from workers.submissions.context import AdvanceContext
+
+log = logging.getLogger(__name__)
+
+
+def find_batch(context: AdvanceContext, state: SubmissionState, action: FindBatch) -> None:
+    """Raises StepPendingError while nobody can say yet whether there is one."""
+    part = state.parts[action.number - 1].part
+    with context.scratch() as scratch:
+        sent = _open_submitter(context, state).find(part, scratch)
+    if sent is not None:
+        _log(sent)
+
+
+def create_part(context: AdvanceContext, state: SubmissionState, action: CreatePart) -> None:
+    """Raises SubmissionError where Gemini refuses the batch for good; a 429 only takes room."""
+    part = state.parts[action.number - 1].part
+    try:
+        with context.scratch() as scratch:
+            sent = _open_submitter(context, state).send(part, scratch)
+    except GeminiError as error:
+        if error.status == httpx.codes.TOO_MANY_REQUESTS:
+            refusals = sum(one.is_refused for one in context.records.attempts(part)) - 1
+            context.room.note_refusal(error, max(0, refusals))
+            log.info("submission.refused_room", extra={"part": part.number, "cause": str(error)})
+            return
+        if error.fault == "refused" and error.is_certain:
+            raise SubmissionError(
+                f"Gemini refused the batch of part {part.number}, and would do so again: {error}"
+            ) from error
+        raise
+    _log(sent)
+
+
+def _open_submitter(context: AdvanceContext, state: SubmissionState) -> Submitter:
+    return Submitter(context.gemini, context.storage, state.submission, context.check)
+
+
+def _log(sent: SentPart) -> None:
+    about = {"part": sent.part.number, "created": sent.batch, "status": sent.status}
+    log.info("submission.part_sent", extra=about)
