@@ -12,9 +12,9 @@ from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.redis import connect
 from receiver.notices.outbox import OutboxStatus
+from receiver.notices.running_batches import RunningNow
 from receiver.outputs.wording import count_of
 from receiver.recovery.reconcile_lock import ReconcileLock
-from receiver.recovery.running_batches import RunningNow
 from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.projects import DEFAULT
 from receiver.settings.settings import Settings

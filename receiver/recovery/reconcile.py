@@ -20,10 +20,10 @@ from receiver.inbox.job_queue import JobQueue, accept_and_enqueue
 from receiver.inbox.ledger import Arrival, Inbox, Reopen
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import COUNTERS, translate_redis_errors
+from receiver.notices.running_batches import RunningWatch
 from receiver.recovery.expiry import find_expired
 from receiver.recovery.reconcile_lock import Outcome, ReconcileLock, ReconcileRun
 from receiver.recovery.replay import GROUP_SIZE, ReplayCounts, Verdict, Window, find_stored, replay
-from receiver.recovery.running_batches import RunningWatch
 from receiver.retry import RESULTS_LIVE_S, format_rfc3339
 from receiver.storage import Storage
 

@@ -8,7 +8,7 @@ from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.outages import Outage
 from receiver.inbox.redis_health import RedisProblem
 from receiver.notices.outbox import OutboxStatus
-from receiver.recovery.running_batches import RunningNow
+from receiver.notices.running_batches import RunningNow
 
 
 class LeasedBatch(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from receiver.inbox.redis import (
 )
 from receiver.inbox.redis_health import examine, find_write_obstacle
 from receiver.notices.outbox import read_outbox_status
-from receiver.recovery.running_batches import read_running
+from receiver.notices.running_batches import read_running
 from receiver.recovery.web_presence import read_web_processes
 from receiver.status.overview import BuriedBatch, LeasedBatch, Overview, ProjectStatus
 from receiver.status.problems import judge_overview

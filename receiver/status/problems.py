@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from receiver.inbox.outages import Outage
+from receiver.notices.running_batches import find_overdue
 from receiver.outputs.wording import count_of
-from receiver.recovery.running_batches import find_overdue
 from receiver.settings.projects import DEFAULT
 from receiver.status.formatting import span
 from receiver.status.next_steps import (

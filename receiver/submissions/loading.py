@@ -40,6 +40,16 @@ class StateLoader:
         self._stored = dict[str, Decimal | None]()  # what each stored batch cost
         self._attempts = _find_attempts(())
 
+    @property
+    def submission(self) -> Submission:
+        """The plan. Raises StorageError, and SubmissionError where there is no such submission."""
+        self._submission = self._submission or self._records.read_plan()
+        if self._submission is None:
+            raise SubmissionError(
+                f"the storage has no submission {self._id}: is STORAGE_URL the right one?"
+            )
+        return self._submission
+
     def load(self, room: Room, now: float) -> SubmissionState:
         """Where it stands at a Unix time in seconds.
 
@@ -47,17 +57,16 @@ class StateLoader:
         is no such submission.
         """
         names = frozenset(self._records.names())
-        submission = self._read_plan()
         self._read_rounds(names)
         self._attempts = _find_attempts(names)
-        parts = [*submission.parts, *(part for one in self._rounds for part in one.parts)]
-        states = self._add_ledger(submission, [self._read_part(part, names, now) for part in parts])
+        parts = [*self.submission.parts, *(part for one in self._rounds for part in one.parts)]
         order = self._records.read_order()
         return SubmissionState(
-            submission=submission,
+            submission=self.submission,
             policy=self._records.read_policy(),
             command=order.command,
-            parts=tuple(states),
+            ordered_at=order.at,
+            parts=tuple(self._add_ledger([self._read_part(part, names, now) for part in parts])),
             rounds=tuple(
                 RoundState(one.number, one.is_rescue, len(one.parts), one.held_back)
                 for one in self._rounds
@@ -65,14 +74,6 @@ class StateLoader:
             room=room,
             is_finished="manifest.json" in names and self._ended_at() == order.at,
         )
-
-    def _read_plan(self) -> Submission:
-        self._submission = self._submission or self._records.read_plan()
-        if self._submission is None:
-            raise SubmissionError(
-                f"the storage has no submission {self._id}: is STORAGE_URL the right one?"
-            )
-        return self._submission
 
     def _read_rounds(self, names: frozenset[str]) -> None:
         while f"round.{len(self._rounds) + 1}.json" in names:
@@ -145,10 +146,10 @@ class StateLoader:
             raise ManifestError(f"the manifest of {batch}: {error}") from error
         return True
 
-    def _add_ledger(self, submission: Submission, parts: list[PartState]) -> list[PartState]:
+    def _add_ledger(self, parts: list[PartState]) -> list[PartState]:
         """Add what the ledger says of batches that are not stored."""
         waiting = {
-            one.batch: str(BatchName.read(one.batch, submission.spec.project))
+            one.batch: str(BatchName.read(one.batch, self.submission.spec.project))
             for one in parts
             if one.batch is not None and not one.is_stored
         }

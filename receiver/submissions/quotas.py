@@ -22,7 +22,7 @@ from receiver.inbox.redis import (
     project_key,
     translate_redis_errors,
 )
-from receiver.recovery.running_batches import read_running
+from receiver.notices.running_batches import read_running
 from receiver.settings.settings import Settings
 from receiver.storage import Storage
 from receiver.submissions.daily_budget import DailyBudget, day_of, end_of_day

@@ -20,10 +20,10 @@ from receiver.submissions.loading import StateLoader
 from receiver.submissions.state import SubmissionState
 from workers.submissions.context import AdvanceContext
 from workers.submissions.creation import create_part, find_batch
-from workers.submissions.finishing import finish
-from workers.submissions.flex import send_flex_part
+from workers.submissions.finishing import write_proof
 from workers.submissions.overdue import cancel_batch, tell_of_overdue
 from workers.submissions.rounds import plan_round
+from workers.submissions.spending import settle_spending
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,11 @@ def go_on(context: AdvanceContext) -> Wait | None:
     while True:
         context.check()
         now = time.time()
-        state = loader.load(context.room.look(), now)
+        model = loader.submission.spec.model
+        state = loader.load(context.quotas.room(model, context.name.id, now), now)
         actions = plan_next(state, now)
+        is_end = not actions or isinstance(actions[-1], Finish)
+        settle_spending(context, state, now, is_end=is_end)
         if not actions:
             return None
         if before == (state, actions) and not isinstance(actions[-1], Wait):
@@ -61,12 +64,14 @@ def _carry_out(context: AdvanceContext, state: SubmissionState, action: Action) 
         case CreatePart():
             create_part(context, state, action)
         case SendFlexPart():
-            send_flex_part(context, state, action)
+            raise NotImplementedError
         case TellOverdue():
             tell_of_overdue(context, state, action)
         case CancelBatch():
             cancel_batch(context, state, action)
         case PlanRound():
-            plan_round(context, state, action)
-        case Finish():
-            finish(context, state, action)
+            with context.reading() as reading:
+                plan_round(reading, state, action)
+        case Finish(reason):
+            with context.reading() as reading:
+                write_proof(reading, state, reason, context.settings.proof_key)

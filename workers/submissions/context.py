@@ -13,9 +13,11 @@ from receiver.inbox.ledger import Inbox
 from receiver.settings.projects import Project
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
+from receiver.submissions.daily_budget import DailyBudget
+from receiver.submissions.quotas import Quotas
 from receiver.submissions.records import SubmissionRecords
 from workers.job.context import open_scratch
-from workers.submissions.room import RoomKeeper
+from workers.submissions.part_results import Reading
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class AdvanceContext:
     storage: Storage
     gemini: Gemini
     records: SubmissionRecords
-    room: RoomKeeper
+    quotas: Quotas
+    budget: DailyBudget
     check: Callable[[], None]  # call before every write; raises what `LeaseKeeper.check` raises
 
     def batch_in_inbox(self, batch: str) -> str:
@@ -42,6 +45,12 @@ class AdvanceContext:
         """A folder for one action, removed at its end. Raises StorageError."""
         with open_scratch(self.settings, self.storage) as folder:
             yield folder
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """What reads the parts with a folder for one action. Raises StorageError."""
+        with self.scratch() as folder:
+            yield Reading(self.storage, folder, self.check)
 
 
 @contextmanager
@@ -68,6 +77,7 @@ def open_context(
             storage,
             gemini,
             SubmissionRecords(storage, name.id),
-            RoomKeeper(),
+            Quotas(client, storage, settings, name.project),
+            DailyBudget(storage, name.project),
             check,
         )

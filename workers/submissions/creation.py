@@ -1,9 +1,11 @@
 """Creates the batch of a part, or finds the one that an earlier call created."""
 
 import logging
+import time
 
 from receiver.errors import GeminiError, SubmissionError
 from receiver.http import httpx
+from receiver.submissions.daily_budget import day_of, part_reference
 from receiver.submissions.decisions import CreatePart, FindBatch
 from receiver.submissions.state import SubmissionState
 from receiver.submissions.submitter import SentPart, Submitter
@@ -18,19 +20,22 @@ def find_batch(context: AdvanceContext, state: SubmissionState, action: FindBatc
     with context.scratch() as scratch:
         sent = _open_submitter(context, state).find(part, scratch)
     if sent is not None:
-        _log(sent)
+        _note(context, state, sent)
 
 
 def create_part(context: AdvanceContext, state: SubmissionState, action: CreatePart) -> None:
     """Raises SubmissionError where Gemini refuses the batch for good; a 429 only takes room."""
-    part = state.parts[action.number - 1].part
+    part, model, now = state.parts[action.number - 1].part, state.submission.spec.model, time.time()
+    cap = context.project.limits.daily_cost_cap
+    reference = part_reference(state.submission.id, part)
+    if not context.budget.reserve(day_of(now), reference, part.most_cost, cap):
+        return  # another submission was faster: the next look sees less room
     try:
         with context.scratch() as scratch:
             sent = _open_submitter(context, state).send(part, scratch)
     except GeminiError as error:
         if error.status == httpx.codes.TOO_MANY_REQUESTS:
-            refusals = sum(one.is_refused for one in context.records.attempts(part)) - 1
-            context.room.note_refusal(error, max(0, refusals))
+            context.quotas.refused(model, now, error.retry_after_s)
             log.info("submission.refused_room", extra={"part": part.number, "cause": str(error)})
             return
         if error.fault == "refused" and error.is_certain:
@@ -38,13 +43,14 @@ def create_part(context: AdvanceContext, state: SubmissionState, action: CreateP
                 f"Gemini refused the batch of part {part.number}, and would do so again: {error}"
             ) from error
         raise
-    _log(sent)
+    _note(context, state, sent)
 
 
 def _open_submitter(context: AdvanceContext, state: SubmissionState) -> Submitter:
     return Submitter(context.gemini, context.storage, state.submission, context.check)
 
 
-def _log(sent: SentPart) -> None:
+def _note(context: AdvanceContext, state: SubmissionState, sent: SentPart) -> None:
+    context.quotas.sent(sent.batch, state.submission.spec.model, sent.part)
     about = {"part": sent.part.number, "created": sent.batch, "status": sent.status}
     log.info("submission.part_sent", extra=about)

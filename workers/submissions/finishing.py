@@ -13,6 +13,7 @@ from receiver.outputs.manifest import Record
 from receiver.outputs.paths import manifest_name
 from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import Storage
+from receiver.submissions.loading import read_cost
 from receiver.submissions.policy import Policy
 from receiver.submissions.proof import (
     BatchProof,
@@ -25,7 +26,7 @@ from receiver.submissions.state import PartState, StopReason, SubmissionState
 from receiver.submissions.submission import Submission
 from workers.store.manifest import VERSION
 from workers.submissions.answers import write_answers
-from workers.submissions.part_results import Reading, load_part_manifest, load_requests, read_cost
+from workers.submissions.part_results import Reading, load_part_manifest, load_requests
 from workers.submissions.request_table import RequestTable
 
 

@@ -7,7 +7,7 @@ from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.operations import Batch
 from receiver.inbox.job_queue import JobQueue, accept_and_enqueue
 from receiver.inbox.ledger import Arrival
-from receiver.recovery.running_batches import describe_running, tell_overdue
+from receiver.notices.running_batches import describe_running, tell_overdue
 from receiver.submissions.decisions import CancelBatch, TellOverdue
 from receiver.submissions.state import PartState, SubmissionState
 from workers.submissions.context import AdvanceContext

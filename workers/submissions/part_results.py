@@ -4,13 +4,12 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import msgspec
 
 from receiver.errors import StorageError
-from receiver.outputs.manifest import Cost, FormsRecord, Manifest
+from receiver.outputs.manifest import FormsRecord, Manifest
 from receiver.outputs.paths import forms_name, input_name, retry_name
 from receiver.storage import Storage
 from receiver.submissions.records import requests_name
@@ -112,17 +111,6 @@ def load_part_manifest(storage: Storage, one: PartState) -> Manifest | None:
 def key_member(manifest: Manifest | None) -> str:
     """RESULT_KEY, as a batch was read with; empty where it was not set."""
     return (manifest.result_key or "") if manifest else ""
-
-
-def read_cost(manifest: Manifest) -> Decimal | None:
-    """What a batch cost in US dollars; None where that is not known."""
-    cost = manifest.cost
-    if not isinstance(cost, Cost) or cost.currency != "USD":
-        return None
-    try:
-        return Decimal(cost.amount)
-    except InvalidOperation:
-        return None
 
 
 def _read_results(reading: Reading, manifest: Manifest) -> Iterator[tuple[StoredRow, str | None]]:

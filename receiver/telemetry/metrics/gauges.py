@@ -23,7 +23,7 @@ from receiver.inbox.redis import (
 )
 from receiver.inbox.redis_health import find_write_obstacle
 from receiver.notices.outbox import read_outbox_status
-from receiver.recovery.running_batches import read_running
+from receiver.notices.running_batches import read_running
 from receiver.recovery.web_presence import read_web_processes
 from receiver.settings.projects import Project
 from receiver.telemetry.metrics import definitions

@@ -13,9 +13,9 @@ from receiver.gemini.batches import Gemini
 from receiver.gemini.project_client import ProjectClient
 from receiver.inbox.redis import DONE, RUNNING, connect
 from receiver.notices.outbox import Notice, Outbox
+from receiver.notices.running_batches import RunningNow, find_overdue, read_running
 from receiver.notices.slack import encode_text
 from receiver.recovery.reconcile import Reconciliation
-from receiver.recovery.running_batches import RunningNow, find_overdue, read_running
 from receiver.settings.settings import read_settings
 from receiver.storage import Storage, open_storage
 from receiver.telemetry.metrics.gauges import read_fields
