@@ -68,38 +68,45 @@ class Weight(NamedTuple):
     most_output: int
 
 
-_NOTHING = Weight(0, 0, 0, 0)
-
-
 class Load:
     """Adds requests up by what their prices depend on: attachments, and long prompts."""
 
     def __init__(self) -> None:
-        self.requests = self.unlimited = self.unbounded = self.most_tokens = self.tokens = 0
-        self.sums: dict[tuple[bool, bool], Weight] = {}  # by: has attachments, may be long
+        self.requests = self.unlimited = self.unbounded = self.most_tokens = 0
+        # Sums of the members of Weight by: has attachments, may be long.
+        self.sums: dict[tuple[bool, bool], list[int]] = {}
 
     def add(self, size: RequestSize, weight: Weight) -> None:
+        expected_input, most_input, expected_output, most_output = weight
         self.requests += 1
-        self.unlimited += size.output_tokens is None
-        self.unbounded += size.runs_tools
-        self._add(weight, (size.attachments > 0, weight.most_input > LONG_PROMPT_TOKENS))
+        self.most_tokens += most_input
+        if size.output_tokens is None:
+            self.unlimited += 1
+        if size.runs_tools:
+            self.unbounded += 1
+        kind = size.attachments > 0, most_input > LONG_PROMPT_TOKENS
+        sums = self.sums.get(kind)
+        if sums is None:
+            self.sums[kind] = [*weight]
+        else:
+            sums[0] += expected_input
+            sums[1] += most_input
+            sums[2] += expected_output
+            sums[3] += most_output
 
     def merge(self, other: "Load") -> None:
         self.requests += other.requests
         self.unlimited += other.unlimited
         self.unbounded += other.unbounded
-        for kind, weight in other.sums.items():
-            self._add(weight, kind)
+        self.most_tokens += other.most_tokens
+        for kind, sums in other.sums.items():
+            known = self.sums.get(kind, [0] * len(sums))
+            self.sums[kind] = [a + b for a, b in zip(known, sums, strict=True)]
 
-    def _add(self, weight: Weight, kind: tuple[bool, bool]) -> None:
-        self.tokens += weight.expected_input
-        self.most_tokens += weight.most_input
-        known = self.sums.get(kind)
-        self.sums[kind] = (
-            weight
-            if known is None
-            else Weight(*(a + b for a, b in zip(known, weight, strict=True)))
-        )
+    @property
+    def tokens(self) -> int:
+        """Of the input, as expected."""
+        return sum(sums[0] for sums in self.sums.values())
 
 
 class Gauge:
@@ -115,19 +122,22 @@ class Gauge:
         """`prices` are those of `prices_around`; `doubts` say why something was not asked."""
         self.rates, self._prices, self._doubts = rates, prices, doubts
         self._answers = kind == "generate"
+        self._per_answer = ceil(rates.per_answer)
 
     def weigh(self, size: RequestSize) -> Weight:
         """The tokens of one request."""
-        rates = self.rates
-        most = size.text_bytes * rates.most_per_byte + size.attachments * rates.most_per_attachment
-        usual = size.text_bytes * rates.per_byte + size.attachments * rates.per_attachment
+        rates, text_bytes, attachments = self.rates, size.text_bytes, size.attachments
+        most = text_bytes * rates.most_per_byte + attachments * rates.most_per_attachment
+        usual = text_bytes * rates.per_byte + attachments * rates.per_attachment
         most_input = min(ceil(most), rates.input_limit)
         expected_input = min(ceil(usual), most_input)
         if not self._answers:
             return Weight(expected_input, most_input, 0, 0)
         limit = min(size.output_tokens or rates.output_limit, rates.output_limit)
-        expected = min(ceil(rates.per_answer), limit) * size.candidates
-        return Weight(expected_input, most_input, expected, limit * size.candidates)
+        expected = min(self._per_answer, limit)
+        return Weight(
+            expected_input, most_input, expected * size.candidates, limit * size.candidates
+        )
 
     def most_cost(self, load: Load) -> Decimal | None:
         """What these requests may cost at most, in US dollars; None where nobody knows."""
@@ -152,7 +162,9 @@ class Gauge:
     def _price(self, load: Load, price: Price | None, choice: _Choice) -> Decimal | None:
         if price is None:
             return None
-        costs = [self._price_sum(weight, price, kind, choice) for kind, weight in load.sums.items()]
+        costs = [
+            self._price_sum(Weight(*sums), price, kind, choice) for kind, sums in load.sums.items()
+        ]
         known = [cost for cost in costs if cost is not None]
         return sum(known, Decimal(0)) / MILLION if len(known) == len(costs) else None
 

@@ -28,16 +28,21 @@ def measure_request(line: bytes, request: Mapping[str, Any]) -> RequestSize:
     if b"nline" in line or b"ile" in line:  # else the walk would find nothing
         for data_bytes in _find_attachments(request):
             text_bytes, attachments = text_bytes - data_bytes, attachments + 1
-    if _member(request, "cachedContent"):
+    if request.get("cachedContent") or request.get("cached_content"):
         attachments += 1
-    config = _member(request, "generationConfig")
-    config = config if isinstance(config, dict) else {}
+
+    tools = request.get("tools")
+    config = request.get("generationConfig") or request.get("generation_config")
+    if not isinstance(config, dict):
+        config = {}
+    output = config.get("maxOutputTokens") or config.get("max_output_tokens")
+    candidates = config.get("candidateCount") or config.get("candidate_count")
     return RequestSize(
-        text_bytes=text_bytes,
-        attachments=attachments,
-        output_tokens=_read_count(_member(config, "maxOutputTokens")),
-        candidates=_read_count(_member(config, "candidateCount")) or 1,
-        runs_tools=_runs_tools(_member(request, "tools")),
+        text_bytes,
+        attachments,
+        _read_count(output) if output else None,
+        (_read_count(candidates) or 1) if candidates else 1,
+        _runs_tools(tools) if tools else False,
     )
 
 
@@ -49,11 +54,11 @@ def _find_attachments(request: Any) -> Iterator[int]:
         if isinstance(value, list):
             waiting += value
         elif isinstance(value, dict):
-            data = _member(value, "inlineData")
+            data = value.get("inlineData") or value.get("inline_data")
             if isinstance(data, dict):
                 blob = data.get("data")
                 yield len(blob) if isinstance(blob, str) else 0
-            elif isinstance(_member(value, "fileData"), dict):
+            elif isinstance(value.get("fileData") or value.get("file_data"), dict):
                 yield 0
             else:
                 waiting += value.values()
@@ -77,19 +82,3 @@ def _read_count(value: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return count if count > 0 else None
-
-
-def _member(holder: Mapping[str, Any], camel: str) -> Any:
-    value = holder.get(camel)
-    return holder.get(_SNAKE[camel]) if value is None else value
-
-
-_SNAKE = {
-    "cachedContent": "cached_content",
-    "candidateCount": "candidate_count",
-    "fileData": "file_data",
-    "generationConfig": "generation_config",
-    "inlineData": "inline_data",
-    "maxOutputTokens": "max_output_tokens",
-    "tools": "tools",
-}
