@@ -26,8 +26,9 @@ def format_dollars(amount: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
 def describe_estimate(estimate: Estimate) -> list[str]:
     """What it may cost, and how that was found out: one line each."""
     low, expected, high = map(_dollars_or_unknown, (estimate.low, estimate.expected, estimate.high))
-    lines = [f"cost: {expected} expected, {low} at least, {high} at most"]
-    return [*lines, *(f"  {reason}" for reason in estimate.basis.split("; ") if reason)]
+    is_unknown = estimate.low is estimate.expected is estimate.high is None
+    amounts = "unknown" if is_unknown else f"{expected} expected, {low} at least, {high} at most"
+    return [f"cost: {amounts}", *(f"  {reason}" for reason in estimate.basis.split("; "))]
 
 
 def describe_truth(estimate: Estimate | None, cost: Decimal | None) -> str:
@@ -119,8 +120,8 @@ def describe_caps(estimate: Estimate, policy: Policy, day_cap: Decimal | None) -
             f"it may cost {_round_up(high)}: what could take it over --max-cost"
             f" {format_dollars(policy.max_cost)} is not sent"
         )
-    if day_cap is not None and high is not None and high > day_cap:
-        days = -(-high // day_cap)
+    if day_cap and high is not None and high > day_cap:
+        days = (high / day_cap).to_integral_value(ROUND_CEILING)
         notes.append(
             f"it may take {days:,.0f} days, since DAILY_COST_CAP is {format_dollars(day_cap)}"
         )
