@@ -4,17 +4,23 @@ Blocked requests and permanent errors are left out, and so is what was lost on t
 have been paid for.
 """
 
-from collections.abc import Iterator
-from contextlib import closing, suppress
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from receiver.errors import AlreadyStoredError
+from receiver.storage import Storage
 from receiver.submissions.decisions import PlanRound
+from receiver.submissions.part_copy import PartCopy
 from receiver.submissions.policy import Policy
-from receiver.submissions.records import Round, SubmissionRecords
+from receiver.submissions.records import Round, SubmissionRecords, requests_name
+from receiver.submissions.splitting import PartCutter
 from receiver.submissions.state import PartState, SubmissionState
 from receiver.submissions.submission import Lane, Part
+from receiver.tolerant_json import as_object, tolerant_reader
 from workers.store.batch_input import read_key
 from workers.submissions.part_results import (
     Reading,
@@ -23,30 +29,32 @@ from workers.submissions.part_results import (
     load_requests,
     read_requests,
 )
-from workers.submissions.part_writer import PartLimits, PartPlace, PartWriter
 from workers.submissions.request_table import Remedy, RequestTable
-from workers.submissions.rewriting import GROWTH, explain, widen
+from workers.submissions.rewriting import explain, widen
+
+_read_row = tolerant_reader(dict)
 
 
 class Resent(NamedTuple):
     """A request that is sent again."""
 
     line: bytes  # with its newline
-    size_bytes: int  # of the line as it was before, or as it is, whatever is more
     remedy: Remedy
     last: PartState  # what it was sent with before
 
 
-def plan_round(reading: Reading, state: SubmissionState, action: PlanRound) -> None:
+def write_round(
+    reading: Reading, state: SubmissionState, action: PlanRound, cutter: PartCutter
+) -> None:
     """Record a round, after the requests of its parts are stored.
 
-    Where another process has recorded it, that one counts. Raises StorageError, ManifestError, and
-    OSError of the scratch disk.
+    Where another process has recorded it, that one counts. `cutter` is new, with the numbers of the
+    round. Raises StorageError, ManifestError, and OSError of the scratch disk.
     """
     with RequestTable(reading.scratch) as table:
         load_requests(reading, state.parts, table)
         resent = find_resent(reading, state.parts, state.policy, table)
-        planned = _plan(reading, state, action, resent)
+        planned = _plan(reading, state, action, resent, cutter)
     with suppress(AlreadyStoredError):
         SubmissionRecords(reading.storage, state.submission.id).record_round(planned)
 
@@ -71,7 +79,7 @@ def find_resent(
             fault = table.fault(key) if remedy is Remedy.EXPLAINED else None
             changed = _rewrite(line, remedy, policy, fault)
             if changed is not None:
-                yield Resent(changed, max(len(line), len(changed)), remedy, one)
+                yield Resent(changed, remedy, one)
 
 
 def _rewrite(line: bytes, remedy: Remedy, policy: Policy, fault: str | None) -> bytes | None:
@@ -86,23 +94,30 @@ def _rewrite(line: bytes, remedy: Remedy, policy: Policy, fault: str | None) -> 
 
 
 def _plan(
-    reading: Reading, state: SubmissionState, action: PlanRound, resent: Iterator[Resent]
+    reading: Reading,
+    state: SubmissionState,
+    action: PlanRound,
+    resent: Iterator[Resent],
+    cutter: PartCutter,
 ) -> Round:
-    limits = PartLimits.of(state.submission)
-    first = max(one.part.number for one in state.parts) + 1
-    is_flex = action.is_rescue and state.policy.rescue == "flex"
-    lane: Lane = "flex" if is_flex else "batch"
-    held_back = 0
-    place = PartPlace(first, action.number, lane)
-    with closing(PartWriter(reading.storage, reading.scratch, place, limits)) as writer:
+    path, held_back = reading.scratch / "resent.jsonl", 0
+    with path.open("wb") as file:
         for one in resent:
-            if action.may_send and (not action.is_rescue or _is_left(one)):
-                writer.add(one.line, *_scale_estimate(one))
+            request = cutter.weigh(0, one.line, as_object(_read_row(one.line).get("request")))
+            is_sent = action.may_send and (not action.is_rescue or _is_left(one))
+            if is_sent and cutter.find_problem(request) is None:
+                cutter.add(request)
+                file.write(one.line)
             else:
                 held_back += 1
-        parts = writer.finish()
+
+    is_flex = action.is_rescue and state.policy.rescue == "flex"
+    parts = cutter.close()
+    reading.check()
+    _store_requests(reading.storage, path, parts)
+    numbered = tuple(_as_of_round(part, "flex" if is_flex else "batch") for part in parts)
     # What a rescue leaves to the rounds after it is held back only where no such round is certain.
-    return Round(action.number, action.is_rescue, parts, 0 if parts else held_back)
+    return Round(action.number, action.is_rescue, numbered, 0 if parts else held_back)
 
 
 def _is_left(one: Resent) -> bool:
@@ -110,15 +125,15 @@ def _is_left(one: Resent) -> bool:
     return one.last.is_cancelled and one.remedy is Remedy.AGAIN
 
 
-def _scale_estimate(one: Resent) -> tuple[int | None, Decimal | None]:
-    """Tokens of the input and the most that it may cost, by its share of its last part."""
-    part, size = one.last.part, one.size_bytes
-    tokens = None if part.tokens is None else -(-part.tokens * size // part.size_bytes)
-    return tokens, _scale_cost(part, size, one.remedy)
+def _store_requests(storage: Storage, source: Path, parts: Sequence[Part]) -> None:
+    """Store the requests of each part by their hash, unless they are there."""
+    for part in parts:
+        name = requests_name(part.sha256)
+        if not storage.exists(name):
+            copy = PartCopy.copy(source, part, source.with_suffix(".gz"))
+            storage.put_files([(name, copy.path)])
 
 
-def _scale_cost(part: Part, size: int, remedy: Remedy) -> Decimal | None:
-    if part.most_cost is None:
-        return None
-    share = max(Decimal(size) / part.size_bytes, Decimal(1) / part.requests)
-    return part.most_cost * share * (GROWTH if remedy is Remedy.WIDER else 1)
+def _as_of_round(part: Part, lane: Lane) -> Part:
+    """Its requests come from all over the input."""
+    return msgspec.structs.replace(part, offset=0, lane=lane)

@@ -11,18 +11,21 @@ from typing import Any
 
 import msgspec
 
+from receiver.outputs.prices import default_prices
 from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import LocalStorage
 from receiver.submissions.decisions import PlanRound
+from receiver.submissions.gauges import Gauge, assume_rates
 from receiver.submissions.policy import Command, Order, Policy
 from receiver.submissions.proof import AnswerRow, SubmissionManifest, read_answer_row
 from receiver.submissions.records import Created, Round, SubmissionRecords, requests_name
+from receiver.submissions.splitting import PartCutter, PartLimits
 from receiver.submissions.state import PartState, RoundState, StopReason, SubmissionState
 from receiver.submissions.submission import Part, Submission, SubmissionSpec
 from tests.workers.storing import put_input, store
 from workers.submissions.finishing import write_proof
 from workers.submissions.part_results import Reading
-from workers.submissions.rounds import plan_round
+from workers.submissions.rounds import write_round
 
 Request = dict[str, Any]
 SCHEMA = '{"type": "object", "required": ["a"]}'
@@ -112,12 +115,20 @@ class StoredSubmission:
         assert data is not None
         return gzip.decompress(data)
 
-    def plan_round(self, *, is_rescue: bool = False, may_send: bool = True) -> Round:
+    def cutter(self, of_round: int, **limits: int) -> PartCutter:
+        """Weighs requests as the submission was weighed."""
+        prices = [default_prices().find(self.submission.spec.model, "2026-01-31")]
+        gauge = Gauge("generate", assume_rates(), prices)
+        first = len(self.parts) + 1
+        return PartCutter(PartLimits(**limits), gauge, first_number=first, of_round=of_round)
+
+    def plan_round(self, *, is_rescue: bool = False, may_send: bool = True, **limits: int) -> Round:
         """Plan the next round, and take over its parts."""
         number = len(self.records.rounds()) + 1
         with tempfile.TemporaryDirectory() as scratch:
             action = PlanRound(number, is_rescue, may_send)
-            plan_round(Reading(self.storage, Path(scratch), lambda: None), self.state, action)
+            reading = Reading(self.storage, Path(scratch), lambda: None)
+            write_round(reading, self.state, action, self.cutter(number, **limits))
         planned = self.records.rounds()[number - 1]
         self.parts += [PartState(part=part) for part in planned.parts]
         return planned

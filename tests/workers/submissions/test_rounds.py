@@ -3,7 +3,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from receiver.errors import StorageError
@@ -16,7 +15,7 @@ from tests.workers.stored_batches import used
 from tests.workers.submissions.stored_submissions import SCHEMA, StoredSubmission, request
 from workers.submissions.part_results import Reading
 from workers.submissions.rewriting import NOTE
-from workers.submissions.rounds import plan_round
+from workers.submissions.rounds import write_round
 
 CHECKED = {"OUTPUT_FORMS": "json", "RESPONSE_SCHEMA": SCHEMA}
 
@@ -70,7 +69,7 @@ def test_each_request_has_its_own_last_try(storage: LocalStorage) -> None:
     stored.store(3, nasty.failure("k2", 8))
     planned = stored.plan_round()
     assert keys_of(stored, planned) == ["k1", "k2"]
-    assert [part.number for part in planned.parts] == [4, 5]  # each as small as those before
+    assert [part.number for part in planned.parts] == [4]
 
 
 def test_whole_batch_without_results_is_sent_again(storage: LocalStorage) -> None:
@@ -175,46 +174,40 @@ def test_rescue_that_finds_nothing_leaves_a_round_to_come(storage: LocalStorage)
     assert (planned.parts, planned.held_back) == ((), 1)
 
 
-def test_parts_are_cut_as_the_first_ones(storage: LocalStorage) -> None:
+def test_round_is_cut_by_its_limits(storage: LocalStorage) -> None:
     asked = [request(f"k{number}") for number in range(10)]
-    stored = StoredSubmission.plan(storage, asked[:3], asked[3:6], asked[6:9], asked[9:])
-    for number in range(1, 5):
-        stored.store(number)
-    planned = stored.plan_round()
-    assert [part.requests for part in planned.parts] == [3, 3, 3, 1]
-    assert [part.number for part in planned.parts] == [5, 6, 7, 8]
+    stored = StoredSubmission.plan(storage, asked)
+    stored.store(1)
+    planned = stored.plan_round(requests=3)
+    assert [(part.number, part.requests) for part in planned.parts] == [
+        (2, 3),
+        (3, 3),
+        (4, 3),
+        (5, 1),
+    ]
+    assert [part.offset for part in planned.parts] == [0] * 4
     assert lines_of(stored, planned) == asked
 
 
-def test_estimates_are_scaled(storage: LocalStorage) -> None:
-    lot = [request(f"k{number}", maxOutputTokens=5) for number in range(4)]
-    stored = StoredSubmission.plan(storage, lot, tokens=400, most_cost=Decimal("0.8"))
-    cut = used("k3", reason="MAX_TOKENS")
-    stored.store(1, used("k0"), nasty.failure("k1", 8), used("k2"), cut)
-    (part,) = stored.plan_round().parts
-    assert (part.tokens, part.most_cost) == (200, Decimal("0.6"))  # twice the room for one of them
+def test_grown_budget_may_cost_more(storage: LocalStorage) -> None:
+    """A cap counts what a part may cost at most."""
+    model = "gemini-3.5-flash"
+    stored = StoredSubmission.plan(storage, [request("k", maxOutputTokens=1000)], model=model)
+    stored.store(1, nasty.failure("k", 8))
+    (again,) = stored.plan_round().parts
+    stored.store(2, used("k", reason="MAX_TOKENS"))
+    (wider,) = stored.plan_round().parts
+    assert again.most_cost is not None
+    assert wider.most_cost is not None
+    assert again.most_cost * Decimal("1.9") < wider.most_cost < again.most_cost * 2
 
 
-def test_parts_of_unknown_cost_make_parts_of_unknown_cost(storage: LocalStorage) -> None:
+def test_request_that_fits_no_batch_is_held_back(storage: LocalStorage) -> None:
+    """Somebody has lowered the limit since."""
     stored = StoredSubmission.plan(storage, [request("k1")])
     stored.store(1)
-    (part,) = stored.plan_round().parts
-    assert (part.tokens, part.most_cost) == (None, None)
-
-
-def test_tokens_limit_a_part(storage: LocalStorage) -> None:
-    asked = [request(f"k{number}") for number in range(6)]
-    stored = StoredSubmission.plan(storage, asked[:5], asked[5:])
-    parts = stored.submission.parts
-    few = msgspec.structs.replace(parts[0], tokens=500, requests=5)
-    many = msgspec.structs.replace(parts[1], tokens=900)
-    stored.submission = msgspec.structs.replace(stored.submission, parts=(few, many))
-    stored.change(1, part=few)
-    stored.change(2, part=many)
-    stored.store(1)
-    stored.store(2)
-    planned = stored.plan_round()
-    assert [part.tokens for part in planned.parts] == [500, 900]
+    planned = stored.plan_round(enqueue_limit=3)
+    assert (planned.parts, planned.held_back) == ((), 1)
 
 
 def test_round_that_another_process_recorded_counts(storage: LocalStorage) -> None:
@@ -224,7 +217,8 @@ def test_round_that_another_process_recorded_counts(storage: LocalStorage) -> No
     stored.records.record_round(other)
     scratch = Path(str(storage.scratch_near()))
     scratch.mkdir(exist_ok=True, parents=True)
-    plan_round(Reading(storage, scratch, lambda: None), state, PlanRound(1, False, True))
+    action, reading = PlanRound(1, False, True), Reading(storage, scratch, lambda: None)
+    write_round(reading, state, action, stored.cutter(1))
     assert stored.records.rounds() == [other]
 
 
