@@ -120,6 +120,14 @@ class UnsureCallError(GeminiError):
     """The answer to a call was lost, and Gemini may have done what it asked for."""
 
 
+class NotChargedError(GeminiError):
+    """Gemini answered a single request with an error, for which it charges nothing."""
+
+    @property
+    def is_certain(self) -> bool:
+        return True
+
+
 class NotFoundError(GeminiError):
     """The configured API key sees no such thing."""
 

@@ -43,7 +43,7 @@ T = TypeVar("T")
 Trace = Callable[[str, Mapping[str, Any]], None]
 
 
-def _read_error_body(body: bytes) -> dict[str, Any]:
+def read_error_body(body: bytes) -> dict[str, Any]:
     """The error object in the body of an answer; empty if there is none."""
     try:
         error = msgspec.json.decode(body)["error"]
@@ -54,7 +54,7 @@ def _read_error_body(body: bytes) -> dict[str, Any]:
 
 def _explain(status: int, body: bytes) -> str:
     """The API's own message on an error, or the status alone."""
-    error = _read_error_body(body)
+    error = read_error_body(body)
     if not error:
         return f"{status} {httpx.codes.get_reason_phrase(status)}"
     return f"{status} {error.get('status', '')}: {error.get('message', '')}"[:500]
@@ -62,7 +62,7 @@ def _explain(status: int, body: bytes) -> str:
 
 def said_under_200(body: bytes, key: str) -> str:
     """The message of an error in the body of a 200 answer; "" if there is none."""
-    error = _read_error_body(body)
+    error = read_error_body(body)
     if "message" not in error:
         return ""
     kind = error.get("status") or error.get("code") or ""
@@ -250,15 +250,30 @@ class Transport:
         self, method: str, url: str, what: str, content: bytes, headers: Mapping[str, str]
     ) -> httpx.Response:
         """Send one request with a body. Gives the answer if it is a success."""
+        response = self.exchange(method, url, what, content, headers)
+        if not response.is_success:
+            raise read_error(response, what)
+        return response
+
+    def exchange(  # noqa: PLR0913, PLR0917 - what a request is made of
+        self,
+        method: str,
+        url: str,
+        what: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeout: httpx.Timeout = USUAL,
+    ) -> httpx.Response:
+        """Send one request with a body, from any thread. Gives the answer, whatever its status."""
         sent = {"content-type": "application/json", **headers}
         with _translate_network_errors(what):
-            response = self._client.request(method, url, content=content, headers=sent)
+            response = self._client.request(
+                method, url, content=content, headers=sent, timeout=timeout
+            )
         if response.is_redirect:
             raise GeminiError(
                 f"Gemini redirected {what}; what changes something is not sent elsewhere"
             )
-        if not response.is_success:
-            raise read_error(response, what)
         return response
 
 

@@ -56,18 +56,24 @@ class Advancing:
         return open_ledgers(self.client)
 
     def submit(
-        self, requests: int = 3, per_part: int = 1, policy: Policy | None = None, **costs: object
+        self,
+        requests: int = 3,
+        per_part: int = 1,
+        policy: Policy | None = None,
+        text: str = "Hi",
+        **fields: object,
     ) -> "Submitted":
-        """Do what `batches submit` does; `costs` are fields of every part."""
+        """Do what `batches submit` does; `text` is what is asked, `fields` are of every part."""
         source = self.folder / f"{uuid.uuid4().hex}.jsonl"
         rows = [
-            {"key": f"{source.stem}-{one}", "request": {"contents": [{"parts": [{"text": "Hi"}]}]}}
+            {"key": f"{source.stem}-{one}", "request": {"contents": [{"parts": [{"text": asked}]}]}}
             for one in range(requests)
+            for asked in [f"{one} {source.stem} {text}"]
         ]
         source.write_text("".join(json.dumps(row) + "\n" for row in rows))
         request = SubmitRequest("", MODEL, max_requests=per_part)
         draft = draft_submission(source, request, check_input(source, request))
-        parts = tuple(msgspec.structs.replace(one, **costs) for one in draft.parts)
+        parts = tuple(msgspec.structs.replace(one, **fields) for one in draft.parts)
         draft = msgspec.structs.replace(draft, parts=parts)
         submission, _ = settle_submission(self.storage, source, draft)
         store_requests(self.storage, source, submission)

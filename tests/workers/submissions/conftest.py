@@ -11,7 +11,8 @@ from tests.workers.submissions.advancing import Advancing, open_advancing
 
 @pytest.fixture(scope="session")
 def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_sandbox(tmp_path_factory.mktemp("sandbox"), "--api-key", "right-key") as url:
+    options = ("--api-key", "right-key", "--payments")
+    with running_sandbox(tmp_path_factory.mktemp("sandbox"), *options) as url:
         yield url
 
 
