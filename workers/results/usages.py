@@ -18,7 +18,8 @@ _PositiveCount = Annotated[int, msgspec.Meta(ge=1, le=_INT32_MAX)]
 _UNSPECIFIED = "MODALITY_UNSPECIFIED"
 _UsualTier = Literal["SERVICE_TIER_STANDARD", "standard"]
 _TIER_PREFIX = "SERVICE_TIER_"
-_BATCH_TIERS = frozenset({"", "UNSPECIFIED", "STANDARD", "BATCH"})  # as lines of batches say it
+# As lines of batches say it. Flex has the same price.
+_BATCH_TIERS = frozenset({"", "UNSPECIFIED", "STANDARD", "BATCH", "FLEX"})
 _COUNTS = {
     "prompt": "promptTokenCount",
     "cached": "cachedContentTokenCount",

@@ -96,6 +96,7 @@ KNOWN = {
     ),
     "batch's tier": (line(WHOLE | {"serviceTier": "SERVICE_TIER_STANDARD"}, TEXT), "97"),
     "batch's tier in short": (line(WHOLE | {"serviceTier": "standard"}, TEXT), "97"),
+    "the tier at its price": (line(WHOLE | {"serviceTier": "flex"}, TEXT), "97"),
     "batch's tier by name": (line(WHOLE | {"serviceTier": "SERVICE_TIER_BATCH"}, TEXT), "97"),
     "details leave out a part": (
         line(WHOLE | {"candidatesTokensDetails": details(image=5)}, TEXT),
@@ -190,7 +191,6 @@ UNKNOWN = {
         CONTRADICTED,
     ),
     "priority": (line(WHOLE | {"serviceTier": "SERVICE_TIER_PRIORITY"}, TEXT), TIER),
-    "flex": (line(WHOLE | {"serviceTier": "flex"}, TEXT), TIER),
     "tier of no name": (line(WHOLE | {"serviceTier": 3}, TEXT), TIER),
     "blocked prompt without usage": (line(..., promptFeedback={"blockReason": "OTHER"}), UNCOUNTED),
     "blocked answer, output not told": (line(counts(13), REFUSED), UNCOUNTED),
