@@ -9,6 +9,7 @@ import msgspec
 from receiver.batch_names import BatchName
 from receiver.cli.batch_lookup import complete_batch, find_batches
 from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.option_types import Moment
 from receiver.cli.output import printable
 from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import (
@@ -19,7 +20,6 @@ from receiver.cli.projects import (
     project_option,
     projects_of,
 )
-from receiver.cli.time_options import Moment
 from receiver.gemini.operations import Batch, Unread
 from receiver.gemini.project_client import ProjectClient, open_client
 from receiver.inbox.queries import InboxQueries

@@ -8,10 +8,10 @@ import click
 import msgspec
 
 from receiver.cli.command import command, json_option, limit_option, load_settings
+from receiver.cli.option_types import Moment
 from receiver.cli.output import printable, shorten
 from receiver.cli.projects import choose_projects, end_with, project_option
 from receiver.cli.stored import parse_record, read_record
-from receiver.cli.time_options import Moment
 from receiver.errors import ManifestError, ReceiverError
 from receiver.gemini.operations import TERMINAL_STATES, Batch, Unread
 from receiver.gemini.project_client import ProjectClient, open_clients

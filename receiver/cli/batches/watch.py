@@ -1,6 +1,5 @@
 """`batches watch`: waits for batches, and ends by what became of them."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -14,13 +13,14 @@ from receiver.cli.batch_lookup import complete_batch, find_batches
 from receiver.cli.batches.watch_views import View, describe, open_view
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
+from receiver.cli.pace import INTERRUPTED, Pace, look_until_done
 from receiver.cli.projects import (
     choose_projects,
     project_of,
     project_option,
     projects_of,
 )
-from receiver.errors import GeminiError, InboxUnavailableError, ReceiverError
+from receiver.errors import InboxUnavailableError
 from receiver.gemini.operations import Unread, is_older
 from receiver.gemini.project_client import ProjectClient, open_clients
 from receiver.inbox.ledger import Inbox
@@ -31,14 +31,12 @@ from receiver.outputs.wording import count_of
 from receiver.recovery.batch_watch import BatchStatus, BatchWatch, Until
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.recovery.replay import find_stored
-from receiver.retry import RESULTS_LIVE_S, format_rfc3339, jittered
+from receiver.retry import RESULTS_LIVE_S, format_rfc3339
 from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 
-MAX_PAUSE_S = 300.0
 OLDEST = timedelta(days=3)  # a batch expires after two
-INTERRUPTED = 130  # what a shell expects after Ctrl-C
 
 
 @command("watch", "", "abc def", "evening --until ended --interval 30 --timeout 3600")
@@ -97,7 +95,7 @@ def watch_command(  # noqa: PLR0913 - one parameter per option
             inbox = Inbox(client)
             watch = BatchWatch(statuses, asked, storage, inbox, until, find_next_run)
             with open_view(as_json=as_json) as view:
-                _poll_until_done(watch, _Pace(interval, timeout), view)
+                _poll_until_done(watch, Pace(interval, timeout), view)
     except KeyboardInterrupt:
         click.echo("stopped watching; the batches go on", err=True)
         ctx.exit(INTERRUPTED)
@@ -152,47 +150,13 @@ def _next_run_finder(client: "redis.Redis", settings: Settings) -> Callable[[str
     return find
 
 
-class _Pace:
-    """How long to wait between checks."""
+def _poll_until_done(watch: BatchWatch, pace: Pace, view: View) -> None:
+    def look() -> bool:
+        changed = watch.poll()
+        view.show(list(watch.statuses.values()), changed)
+        return not watch.open
 
-    def __init__(self, interval_s: float, timeout_s: float | None) -> None:
-        self._interval_s = interval_s
-        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._faults = 0
-
-    def wait(self, fault: ReceiverError | None) -> bool:
-        """Wait, longer after faults in a row. False when time is over."""
-        self._faults = self._faults + 1 if fault else 0
-        retry_after_s = fault.retry_after_s if isinstance(fault, GeminiError) else None
-        longest_s = max(MAX_PAUSE_S, self._interval_s)
-        pause_s = jittered(
-            max(min(self._interval_s * 2 ** min(self._faults, 20), longest_s), retry_after_s or 0)
-        )
-        if self._deadline is None:
-            time.sleep(pause_s)
-            return True
-        left_s = self._deadline - time.monotonic()
-        time.sleep(max(0, min(pause_s, left_s)))
-        return left_s > 0
-
-
-def _poll_until_done(watch: BatchWatch, pace: _Pace, view: View) -> None:
-    """Check until all is done. A failure of the first check ends it; later ones are waited out."""
-    fault: ReceiverError | None = None
-    is_first = True
-    while True:
-        try:
-            changed = watch.poll()
-            view.show(list(watch.statuses.values()), changed)
-            fault = None
-        except ReceiverError as error:
-            if is_first or error.fault == "batch":
-                raise
-            fault = error
-            view.print(str(error))
-        is_first = False
-        if not watch.open or not pace.wait(fault):
-            return
+    look_until_done(look, pace, lambda fault: view.print(str(fault)))
 
 
 NOTHING = (
