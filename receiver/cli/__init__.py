@@ -11,6 +11,19 @@ def _require_name(_ctx: click.Context, _param: click.Parameter, value: str | Non
     return value
 
 
+_submissions = LazyGroup(
+    "submissions",
+    {
+        "cancel": "receiver.cli.submissions.orders:cancel_submissions",
+        "list": "receiver.cli.submissions.list:list_all",
+        "pause": "receiver.cli.submissions.orders:pause_submissions",
+        "queue": "receiver.cli.submissions.queue:show_queue",
+        "resume": "receiver.cli.submissions.orders:resume_submissions",
+        "show": "receiver.cli.submissions.show:show_submission",
+        "watch": "receiver.cli.submissions.watch:watch_submissions",
+    },
+    help="List, show, follow, pause, resume and cancel submissions.",
+)
 _batches = LazyGroup(
     "batches",
     {
@@ -21,7 +34,8 @@ _batches = LazyGroup(
         "merged": "workers.cli.resubmit:merged",
         "results": "workers.cli.results:results",
         "show": "receiver.cli.batches.show:show",
-        "submissions": "receiver.cli.batches.submissions:submissions",
+        # its former place
+        "submissions": LazyGroup("submissions", _submissions.lazy, hidden=True),
         "submit": "receiver.cli.batches.submit:submit",
         "watch": "receiver.cli.batches.watch:watch_command",
     },
@@ -82,6 +96,7 @@ main = LazyGroup(
         "serve": "receiver.cli.serve:serve",
         "settings": "receiver.cli.settings:list_settings",
         "status": "receiver.cli.status:status",
+        "submissions": _submissions,
         "up": "receiver.cli.up:up",
         "verify": "workers.cli.verify:verify",
         "webhooks": _webhooks,

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 import click
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+NONE = "none"
 SPAN = re.compile(r"(\d{1,5})([mhd])")
 
 
@@ -29,38 +30,41 @@ class Moment(click.ParamType[str]):
         return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-class Duration(click.ParamType[float]):
-    """`90m`, `30h` or `2d`; gives seconds."""
+class Duration(click.ParamType[float | None]):
+    """`90m`, `30h` or `2d`; gives seconds, and None for `none`, where that is allowed."""
 
     name = "duration"
 
+    def __init__(self, *, allows_none: bool = True) -> None:
+        self._allows_none = allows_none
+
     def convert(
-        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float):  # a default
-            return value
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        if self._allows_none and value == NONE:
+            return None
         span = _read_span(value)
         if not span:
             self.fail(f"{value!r} is no span of time: expected 90m, 30h or 2d", param, ctx)
         return span.total_seconds()
 
 
-class Dollars(click.ParamType[Decimal]):
-    """An amount of US dollars, such as `2.50`; more than nothing."""
+class Dollars(click.ParamType[Decimal | None]):
+    """An amount of US dollars, such as `2.50`, more than nothing; None for `none`."""
 
     name = "usd"
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Decimal:
+    ) -> Decimal | None:
+        if value == NONE:
+            return None
         try:
             amount = Decimal(value.removeprefix("$"))
         except InvalidOperation:
             amount = Decimal(0)
         if not amount.is_finite() or amount <= 0:
-            self.fail(
-                f"{value!r} is no amount of US dollars: expected one such as 2.50", param, ctx
-            )
+            self.fail(f"{value!r} is no amount of US dollars, such as 2.50", param, ctx)
         return amount
 
 

@@ -5,14 +5,13 @@ from typing import Any, Literal
 
 import redis
 
-from receiver.batch_names import BatchName
+from receiver.batch_names import BatchName, SubmissionName
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or, read_texts
-from receiver.inbox.redis import BURIED, DONE, DUE, ENTRY, Scripts, now_ms, translate_redis_errors
+from receiver.inbox.redis import BATCHES, LedgerKeys, Scripts, now_ms, translate_redis_errors
 
 STATES: tuple[State, ...] = ("open", "leased", "buried", "done")  # in the order of lists
 READ_BATCH_SIZE = 1000  # entries that are read together
-ENDED = {"buried": BURIED, "done": DONE}  # the keys of those that ended
 
 
 @dataclass(frozen=True)
@@ -25,21 +24,24 @@ class EntryPage:
 
 
 class InboxQueries:
-    """Reads the inbox. Every call raises InboxUnavailableError when Redis can't be asked."""
+    """Reads the inbox. Every call raises InboxUnavailableError when Redis can't be asked.
 
-    def __init__(self, client: "redis.Redis") -> None:
-        self._client, self._scripts = client, Scripts(client, ("due_in_state",))
+    In the ledger of submissions, what is said here of batches holds for them.
+    """
+
+    def __init__(self, client: "redis.Redis", ledger: LedgerKeys = BATCHES) -> None:
+        self._client, self._ledger = client, ledger
+        self._scripts = Scripts(client, ("due_in_state",), ledger=ledger)
+        self._ended = {"buried": ledger.buried, "done": ledger.done}
 
     def names(self, state: State, project: str | None = None) -> list[str]:
         """The batches in this state, of one project or of all.
 
         Open and leased ones come by the time they are due, ended ones newest first.
         """
-        key = ENDED.get(state)
+        key = self._ended.get(state)
         names = self._ended_names(key) if key else self._due_names(state)
-        return [
-            name for name in names if project is None or BatchName.read(name).project == project
-        ]
+        return [name for name in names if project is None or _project_of(name) == project]
 
     def _ended_names(self, key: str, most: int = 0) -> list[str]:
         """Newest first; 0 gives all of them."""
@@ -55,32 +57,34 @@ class InboxQueries:
     def unsettled(self) -> set[str]:
         """All batches that are pending or buried."""
         with translate_redis_errors():
-            due: list[Any] = read_or([], lambda: self._client.zrange(DUE, 0, -1))
-        return {*read_texts(due), *self._ended_names(BURIED)}
+            due: list[Any] = read_or([], lambda: self._client.zrange(self._ledger.due, 0, -1))
+        return {*read_texts(due), *self._ended_names(self._ledger.buried)}
 
     def listing(self, state: State | None, most: int, project: str | None = None) -> EntryPage:
         """The first entries of one state, or of open, leased, buried, done ones in this order."""
         names = [
             name for one in ((state,) if state else STATES) for name in self.names(one, project)
         ]
-        entries = fetch_entries(self._client, names[:most])
+        entries = fetch_entries(self._client, names[:most], self._ledger)
         return EntryPage(list(entries.values()), len(names), self.now_ms())
 
     def latest(self, state: Literal["buried", "done"], most: int) -> list[Entry]:
         """The last entries that ended so, newest first."""
-        return list(fetch_entries(self._client, self._ended_names(ENDED[state], most)).values())
+        names = self._ended_names(self._ended[state], most)
+        return list(fetch_entries(self._client, names, self._ledger).values())
 
     def knows(self, batch: str) -> bool:
         """Whether there is an entry for this batch, be it readable or not."""
         with translate_redis_errors():
-            return bool(self._client.exists(ENTRY + batch))
+            return bool(self._client.exists(self._ledger.entry + batch))
 
     def called(self, display_name: str, project: str | None = None) -> list[str]:
         """The batches with this display name, as far as the inbox knows display names."""
         names = [name for state in STATES for name in self.names(state, project)]
         found = list[str]()
         for start in range(0, len(names), READ_BATCH_SIZE):
-            entries = fetch_entries(self._client, names[start : start + READ_BATCH_SIZE])
+            page = names[start : start + READ_BATCH_SIZE]
+            entries = fetch_entries(self._client, page, self._ledger)
             found += [name for name, one in entries.items() if one.display_name == display_name]
         return found
 
@@ -88,3 +92,7 @@ class InboxQueries:
         """Unix time by Redis' clock."""
         with translate_redis_errors():
             return now_ms(self._client)
+
+
+def _project_of(name: str) -> str:
+    return (SubmissionName.read(name) or BatchName.read(name)).project

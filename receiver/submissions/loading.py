@@ -11,6 +11,7 @@ from receiver.batch_names import BatchName
 from receiver.errors import ManifestError, SubmissionError
 from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Inbox
+from receiver.outputs.judgement import count_answers
 from receiver.outputs.manifest import Cost, Manifest, read_manifest
 from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
@@ -38,6 +39,7 @@ class StateLoader:
         self._intents = dict[tuple[int, int], CreateIntent]()
         self._rounds = list[Round]()
         self._stored = dict[str, Decimal | None]()  # what each stored batch cost
+        self._answered = dict[str, int]()  # the requests that it answered
         self._attempts = _find_attempts(())
 
     @property
@@ -107,6 +109,7 @@ class StateLoader:
             is_cancelled=f"{prefix}cancelled.json" in names,
             is_told=f"{prefix}overdue.json" in names,
             cost=self._stored.get(batch),
+            answered=self._answered.get(batch, 0),
         )
 
     def _batch_of(self, part: Part) -> str:
@@ -141,9 +144,11 @@ class StateLoader:
         if data is None:
             return False
         try:
-            self._stored[batch] = read_cost(read_manifest(data))
+            manifest = read_manifest(data)
         except ManifestError as error:
             raise ManifestError(f"the manifest of {batch}: {error}") from error
+        self._stored[batch] = read_cost(manifest)
+        self._answered[batch] = count_answers(manifest.outcomes)
         return True
 
     def _add_ledger(self, parts: list[PartState]) -> list[PartState]:

@@ -1,5 +1,6 @@
 """Turns a user's request into a submission: check the input, plan it, or find the earlier plan."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,4 +132,6 @@ def draft_submission(path: Path, request: SubmitRequest, plan: SplitInput) -> Su
         retry_of=request.retry_of,
         sha256=plan.sha256,
     )
-    return Submission(spec.id, spec, path.name, plan.requests, plan.parts, plan.estimate)
+    return Submission(
+        spec.id, spec, path.name, plan.requests, plan.parts, plan.estimate, submitted_at=time.time()
+    )

@@ -21,11 +21,12 @@ record of an attempt is only ever created, never changed: of several processes t
 crashed one, only one can write the record of the next attempt.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal, TypeVar
 
 import msgspec
 
+from receiver.batch_names import SUBMISSION_ID
 from receiver.errors import AlreadyStoredError, SubmissionError
 from receiver.outputs.name_codec import encode_component
 from receiver.outputs.paths import batch_folder
@@ -96,6 +97,11 @@ class BatchOrigin(msgspec.Struct, frozen=True):
 def requests_name(sha256: str) -> str:
     """The requests of a part as gzip of JSON lines; `sha256` (hex) is of their plain bytes."""
     return f"_requests/{sha256}.jsonl.gz"
+
+
+def answers_name(submission_id: str) -> str:
+    """The final outcome of every request of a submission, once it has ended."""
+    return f"{FOLDER}/{submission_id}/answers.jsonl"
 
 
 def origin_name(batch: str) -> str:
@@ -215,7 +221,7 @@ class SubmissionRecords:
 
     @property
     def answers_name(self) -> str:
-        return f"{self._folder}/answers.jsonl"
+        return answers_name(self._folder.removeprefix(f"{FOLDER}/"))
 
     @property
     def manifest_name(self) -> str:
@@ -269,11 +275,39 @@ def read_record(data: bytes, kind: type[T], name: str) -> T:
         raise SubmissionError(f"{name} is no record of a submission: {error}") from error
 
 
-def read_resubmitted(storage: Storage, batch: str) -> Sequence[str]:
-    """The batches (`batches/<id>`) which a batch's failed requests were sent again in, if any."""
+def read_resubmitted(storage: Storage, batch: str) -> list[str]:
+    """The batches (`batches/<id>`) which a batch's failed requests were sent again in, if any.
+
+    The object names submissions, whose batches are those that there are by now; of earlier versions
+    it names batches.
+    """
     name = resubmitted_name(batch)
     data = storage.read(name)
-    return [] if data is None else read_record(data, list[str], name)
+    rows = [] if data is None else read_record(data, list[str], name)
+    return [
+        found
+        for row in rows
+        for found in (_created_by(storage, row) if SUBMISSION_ID.fullmatch(row) else [row])
+    ]
+
+
+def link_resubmission(storage: Storage, batch: str, submission_id: str) -> None:
+    """Note that a batch's failed requests are sent again by this submission."""
+    name = resubmitted_name(batch)
+    data = storage.read(name)
+    rows = [] if data is None else read_record(data, list[str], name)
+    if submission_id not in rows:
+        storage.put_many([(name, msgspec.json.encode([*rows, submission_id]))])
+
+
+def _created_by(storage: Storage, submission_id: str) -> Iterator[str]:
+    records = SubmissionRecords(storage, submission_id)
+    plan = records.read_plan()
+    parts = [*plan.parts, *(part for one in records.rounds() for part in one.parts)] if plan else []
+    for part in parts:
+        created = records.created(part)
+        if created is not None:
+            yield created.batch
 
 
 def read_spec(storage: Storage, batch: str) -> SubmissionSpec | None:

@@ -27,6 +27,7 @@ class PartState(msgspec.Struct, frozen=True, kw_only=True):
     waits_for_person: str | None = None  # why its batch is buried in the inbox
     lost: str | None = None  # why its results will never come
     cost: Decimal | None = None  # of a stored one; None where unknown
+    answered: int = 0  # requests of a stored one
 
     @property
     def is_sent(self) -> bool:

@@ -92,6 +92,7 @@ class Submission(msgspec.Struct, frozen=True):
     requests: int
     parts: tuple[Part, ...]
     estimate: Estimate | None = None  # of what it costs, before anything was sent
+    submitted_at: float = 0.0  # Unix time in seconds; 0 in plans of earlier versions
 
     def name_of(self, part: Part) -> str:
         """The display name of a part's batch."""

@@ -8,15 +8,15 @@ import msgspec
 
 from receiver.batch_names import BatchName
 from receiver.cli.batch_lookup import complete_batch, find_batch
-from receiver.cli.batches.submit import send_input
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option
+from receiver.cli.submissions.submitting import submit_file
 from receiver.errors import StorageError
 from receiver.outputs.wording import count_of, quote_key
 from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
-from receiver.submissions.records import read_resubmitted, read_spec, resubmitted_name
+from receiver.submissions.records import link_resubmission, read_spec
 from receiver.submissions.validation import asks_for_embedding
 from workers.store.manifest import load_manifest
 from workers.store.merged import MergedView, view_retries
@@ -48,7 +48,7 @@ def resubmit(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Send failed and missing requests of a batch again.
 
-    They become a new batch that is linked to the stored one. Only what may succeed is sent:
+    They become a submission that is linked to the stored batch. Only what may succeed is sent:
     temporary errors, empty answers and requests without a result. Running it twice sends nothing
     twice, as with `batches submit`.
     """
@@ -70,8 +70,8 @@ def resubmit(  # noqa: PLR0913 - one parameter per option
             click.echo(f"nothing of {name} may succeed if it is sent again", err=True)
             return
         request = _make_request(storage, chosen_batch, requests, chosen, display_name)
-        sent = send_input(settings, requests, request, as_json=as_json)
-    _link(storage, name, [one.batch for one in sent])
+        sent = submit_file(settings, requests, request, {"rounds": 0}, as_json=as_json)
+    link_resubmission(storage, name, sent.id)
 
 
 def _make_request(
@@ -91,12 +91,6 @@ def _make_request(
         retry_of=batch.gemini,
         allow_unknown_fields=True,  # Gemini took these requests before
     )
-
-
-def _link(storage: Storage, batch: str, sent: list[str]) -> None:
-    earlier = read_resubmitted(storage, batch)
-    names = list(dict.fromkeys([*earlier, *sent]))
-    storage.put_many([(resubmitted_name(batch), msgspec.json.encode(names))])
 
 
 @command("merged", "abc")

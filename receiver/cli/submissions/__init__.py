@@ -1,0 +1,1 @@
+"""`submissions …`, but for `verify`, which is in `workers.cli`."""

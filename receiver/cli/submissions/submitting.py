@@ -1,0 +1,176 @@
+"""What `batches submit` does: check a file, keep its requests, and have a worker look at them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from receiver.batch_names import SubmissionName
+from receiver.cli.progress import show_progress
+from receiver.cli.stored import locate_answers
+from receiver.cli.submissions.policy_options import Change, describe_policy
+from receiver.cli.submissions.show import locate_rows
+from receiver.errors import InboxUnavailableError
+from receiver.gemini.batches import Gemini
+from receiver.inbox.redis import connect
+from receiver.outputs.models import model_warnings
+from receiver.outputs.wording import count_of
+from receiver.settings.settings import Settings
+from receiver.storage import open_storage
+from receiver.submissions.ledger_entry import accept_submission
+from receiver.submissions.model_check import check_model
+from receiver.submissions.planning import SubmitRequest, check_input, draft_submission
+from receiver.submissions.policy import Policy
+from receiver.submissions.policy_check import require_possible
+from receiver.submissions.settling import Intended, Settled, intend, settle
+from receiver.submissions.splitting import SplitInput
+from receiver.submissions.submission import Part, Submission
+
+
+def submit_file(
+    settings: Settings, file: Path, request: SubmitRequest, change: Change, *, as_json: bool
+) -> Submission:
+    """Check, plan and keep a submission, and put it into the ledger; prints what became of it.
+
+    Raises ReceiverError where it is not under way.
+    """
+    storage = open_storage(settings.storage_url)
+    plan = check_file(file, request)
+    intended = intend(storage, file, draft_submission(file, request, plan), change)
+    if not intended.is_known:
+        ask_model(settings, request)
+    require_possible(intended.submission, intended.policy)
+
+    size_bytes = sum(part.size_bytes for part in intended.submission.parts)
+    with show_progress("storing", "bytes", size_bytes) as bar:
+        settled = settle(storage, file, intended, bar.advance)
+    _say_settled(settings, intended, settled, as_json=as_json)
+    if len(settled.submission.parts) != len(plan.parts):
+        parts = count_of(len(settled.submission.parts), "part", "parts")
+        click.echo(f"it was split into {parts} before, and stays so", err=True)
+    if not settled.is_finished:
+        _accept(settings, settled.submission)
+    return settled.submission
+
+
+def _accept(settings: Settings, submission: Submission) -> None:
+    """Raises ClickException where Redis is away: the submission is kept, and is found later."""
+    try:
+        with connect(settings.redis_url) as client:
+            accept_submission(client, SubmissionName(submission.spec.project, submission.id))
+    except InboxUnavailableError as error:
+        raise click.ClickException(
+            f"the submission is kept, but no worker knows of it yet: {error}. A reconcile run finds"
+            " it; `gemini-batch-receiver reconcile` starts one, and so does this command, which"
+            " sends nothing twice"
+        ) from error
+
+
+def try_out(draft: Submission, policy: Policy, *, as_json: bool) -> None:
+    """Say what would be sent under which policy. Raises SubmissionError where it can't be met."""
+    require_possible(draft, policy)
+    if as_json:
+        said = {"requests": draft.requests, "parts": draft.parts, "estimate": draft.estimate}
+        click.echo(msgspec.json.encode(said | {"policy": policy}))
+        return
+    for part in draft.parts:
+        click.echo(_describe_part(part))
+    requests = count_of(draft.requests, "request", "requests")
+    click.echo(f"{requests} in {count_of(len(draft.parts), 'batch', 'batches')}; nothing was sent")
+    click.echo(f"policy: {describe_policy(policy)}", err=True)
+    click.echo("without --dry-run, the same command sends them", err=True)
+
+
+def _describe_part(part: Part) -> str:
+    words = [
+        f"{count_of(part.requests, 'request', 'requests')} from line {part.first_line}",
+        f"{part.size_bytes:,} bytes",
+    ]
+    if part.tokens is not None:
+        words.append(f"about {part.tokens:,} tokens")
+    if part.most_cost is not None:
+        words.append(f"at most ${part.most_cost:f}")
+    return f"part {part.number}: {', '.join(words)}"
+
+
+def check_file(file: Path, request: SubmitRequest) -> SplitInput:
+    """Check every line; notes and warnings go to stderr. Raises SubmissionError."""
+    for warning in model_warnings(request.model, datetime.now(UTC).date()):
+        click.echo(f"warning: {warning}", err=True)
+    with show_progress("checking", "bytes", file.stat().st_size) as bar:
+        plan = check_input(file, request, bar.advance)
+    for caution in plan.cautions:
+        click.echo(f"note: {caution}", err=True)
+    return plan
+
+
+def ask_model(settings: Settings, request: SubmitRequest) -> None:
+    """Raises SubmissionError where Gemini has no such model; notes it where it can't be asked."""
+    with Gemini(
+        settings.base_url, settings.project(request.project).api_key, settings.api_version
+    ) as gemini:
+        unchecked = check_model(gemini.transport, request.model, request.kind)
+    if unchecked is not None:
+        click.echo(f"note: {unchecked}", err=True)
+
+
+def _say_settled(
+    settings: Settings, intended: Intended, settled: Settled, *, as_json: bool
+) -> None:
+    submission = settled.submission
+    if as_json:
+        click.echo(msgspec.json.encode(_describe_settled(settings, intended, settled)))
+        return
+
+    name = SubmissionName(submission.spec.project, submission.id)
+    requests = count_of(submission.requests, "request", "requests")
+    parts = count_of(len(submission.parts), "part", "parts")
+    known = "already submitted" if intended.is_known else "submitted"
+    click.echo(f"{known} as {name} ({requests} in {parts}, {submission.spec.display_name})")
+    click.echo(f"policy: {_describe_change(intended, settled)}", err=True)
+    for hint in _hints(settings, intended, settled):
+        click.echo(hint, err=True)
+
+
+def _describe_change(intended: Intended, settled: Settled) -> str:
+    words = describe_policy(intended.policy)
+    if settled.is_reopened:
+        return f"{words}; it had stopped, and goes on under this policy"
+    return f"{words}; this holds from now on" if intended.is_changed else words
+
+
+def _hints(settings: Settings, intended: Intended, settled: Settled) -> list[str]:
+    submission, program = settled.submission, "gemini-batch-receiver"
+    place = locate_answers(settings, settings.template.text, "BATCH").replace("BATCH", "<batch>")
+    rows = locate_rows(settings, submission.id)
+    hints = [f"its answers will be in {place}, and in the end the outcome of each in {rows}"]
+    if intended.is_known:
+        again = "to send the same requests once more, and pay for them again"
+        hints.append(f"{again}, give another --display-name")
+    if settled.is_finished:
+        return [*hints, f"it has ended: `{program} submissions show {submission.id}`"]
+    if settled.command != "run":
+        said = {"pause": "paused", "cancel": "cancelled"}[settled.command]
+        return [*hints, f"it is {said}: `{program} submissions resume {submission.id}` goes on"]
+    follow = f"`{program} submissions watch {submission.id}` follows it"
+    return [*hints, f"workers send it, and this machine is not needed any more; {follow}"]
+
+
+def _describe_settled(
+    settings: Settings, intended: Intended, settled: Settled
+) -> dict[str, object]:
+    submission = settled.submission
+    return {
+        "submission": str(SubmissionName(submission.spec.project, submission.id)),
+        "id": submission.id,
+        "display_name": submission.spec.display_name,
+        "known": intended.is_known,
+        "ended": settled.is_finished,
+        "command": settled.command,
+        "requests": submission.requests,
+        "parts": submission.parts,
+        "estimate": submission.estimate,
+        "policy": intended.policy,
+        "answers": locate_rows(settings, submission.id),
+    }

@@ -1,0 +1,187 @@
+"""`submissions watch`: follows submissions until they have ended."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import click
+import msgspec
+
+from receiver.cli.command import command, json_option, load_settings
+from receiver.cli.output import printable
+from receiver.cli.pace import INTERRUPTED, Pace, look_until_done
+from receiver.cli.progress import Progress, show_progress
+from receiver.cli.projects import project_of, project_option
+from receiver.cli.submissions.lookup import complete_submission, find_submissions
+from receiver.cli.submissions.reading import SubmissionReader, ask_gemini, find_pending
+from receiver.cli.submissions.show import describe_for_programs, locate_rows
+from receiver.cli.submissions.wording import describe_cost, describe_progress, describe_state
+from receiver.gemini.project_client import ProjectClient, open_clients
+from receiver.inbox.redis import connect
+from receiver.outputs.wording import count_of
+from receiver.settings.settings import Settings
+from receiver.storage import open_storage
+from receiver.submissions.submission import Submission
+from receiver.submissions.view import SubmissionView
+
+INTERVAL_S = 10.0
+
+
+@command("watch", "", "5d41402abc4b2a76b971", "evening --interval 30 --timeout 3600")
+@click.argument("names", metavar="[SUBMISSION]...", nargs=-1, shell_complete=complete_submission)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=INTERVAL_S,
+    show_default=True,
+    help="Seconds between checks.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    help="Give up after so many seconds.  [default: never]",
+)
+@project_option
+@json_option("a JSON object per change")
+@click.pass_context
+def watch_submissions(  # noqa: PLR0913 - one parameter per option
+    ctx: click.Context,
+    *,
+    names: tuple[str, ...],
+    interval: float,
+    timeout: float | None,
+    label: str | None,
+    as_json: bool,
+) -> None:
+    """Follow submissions until they have ended.
+
+    Without names, follows all that are under way. Exit code 0 when every request of all of them is
+    answered; 1 when one is not, or when time ran out; 130 after Ctrl-C, which stops only the
+    watching.
+    """
+    settings = load_settings()
+    storage = open_storage(settings.storage_url)
+    wanted = find_submissions(storage, names, label)
+    if not names:
+        with connect(settings.redis_url) as client:
+            wanted = find_pending(client, storage, project_of(label))
+    if not follow(settings, wanted, Pace(interval, timeout), as_json=as_json):
+        ctx.exit(1)
+
+
+def follow(
+    settings: Settings,
+    submissions: Sequence[Submission],
+    pace: Pace | None = None,
+    *,
+    as_json: bool,
+) -> bool:
+    """Print each change until all have ended. True when every request of all is answered."""
+    storage = open_storage(settings.storage_url)
+    wanted = {one.spec.project for one in submissions}
+    projects = [project for name, project in settings.projects.items() if name in wanted]
+    requests = sum(one.requests for one in submissions)
+    with (
+        connect(settings.redis_url) as client,
+        open_clients(settings, projects) as batches,
+        show_progress("answered", "requests", requests) as bar,
+    ):
+        reader = SubmissionReader(storage, client)
+        watch = _Watch(settings, submissions, reader, batches, bar, as_json=as_json)
+        try:
+            look_until_done(
+                watch.look, pace or Pace(INTERVAL_S, None), lambda fault: bar.print(str(fault))
+            )
+        except KeyboardInterrupt:
+            click.echo("stopped watching; the submissions go on", err=True)
+            click.get_current_context().exit(INTERRUPTED)
+    return _conclude(list(watch.views.values()), settings)
+
+
+class _Watch:
+    """What was seen of each submission, and how it is told."""
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        settings: Settings,
+        submissions: Sequence[Submission],
+        reader: SubmissionReader,
+        batches: Mapping[str, ProjectClient],
+        bar: Progress,
+        *,
+        as_json: bool,
+    ) -> None:
+        self._settings, self._reader, self._batches = settings, reader, batches
+        self._submissions, self._bar, self._as_json = submissions, bar, as_json
+        self._done = 0
+        self.views: dict[str, SubmissionView] = {}
+
+    def look(self) -> bool:
+        """Read what has not ended. True when everything has."""
+        for submission in self._submissions:
+            before = self.views.get(submission.id)
+            if before is not None and before.is_ended:
+                continue
+            view = self._reader.read(submission)
+            if view.project in self._batches:
+                view = ask_gemini(view, self._batches[view.project])
+            self.views[submission.id] = view
+            if before is None or _essence(view) != _essence(before):
+                self._tell(view)
+        done = sum(map(count_done, self.views.values()))
+        self._bar.advance(done - self._done)
+        self._done = done
+        return all(one.is_ended for one in self.views.values())
+
+    def _tell(self, view: SubmissionView) -> None:
+        if self._as_json:
+            click.echo(msgspec.json.encode(describe_for_programs(view, self._settings)))
+        else:
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            click.echo(f"{now}  {view.submission}  {describe_state(view)}; {_describe(view)}")
+        sys.stdout.flush()
+
+
+def count_done(view: SubmissionView) -> int:
+    """Requests that are answered, or that Gemini has done in a batch that is not stored yet."""
+    running = sum(one.done or 0 for one in view.parts if one.state == "at Gemini")
+    return view.answered if view.is_ended else min(view.requests, view.answered + running)
+
+
+def _essence(view: SubmissionView) -> object:
+    """What is worth a line when it changes."""
+    parts = [(one.state, one.gemini, one.done, one.is_overdue) for one in view.parts]
+    return view.state, view.why, view.answered, parts
+
+
+def _describe(view: SubmissionView) -> str:
+    at_gemini = [one for one in view.parts if one.state == "at Gemini"]
+    done, asked = sum(one.done or 0 for one in at_gemini), sum(one.requests for one in at_gemini)
+    running = f"; {done:,} of {asked:,} done at Gemini" if at_gemini else ""
+    return printable(f"{describe_progress(view)}{running}")
+
+
+def _conclude(views: Sequence[SubmissionView], settings: Settings) -> bool:
+    """Say what became of each, and where its answers lie. True when everything is well."""
+    if not views:
+        click.echo(
+            "nothing to watch: no submission is under way;"
+            " `gemini-batch-receiver submissions list` shows them",
+            err=True,
+        )
+    for view in views:
+        words = describe_state(view) if view.is_ended else f"not done yet: {describe_state(view)}"
+        click.echo(f"{view.submission}: {words}; {describe_progress(view)}", err=True)
+        if view.is_ended:
+            rows = locate_rows(settings, view.id)
+            click.echo(f"{view.submission}: the outcome of each request is in {rows}", err=True)
+            click.echo(f"{view.submission}: cost {describe_cost(view)}", err=True)
+        if view.state == "stopped":
+            hint = f"`gemini-batch-receiver submissions resume {view.id}` goes on"
+            click.echo(f"{view.submission}: {hint}", err=True)
+    well = sum(view.is_well for view in views)
+    if views:
+        click.echo(
+            f"{well} of {count_of(len(views), 'submission is', 'submissions are')} well", err=True
+        )
+    return well == len(views)

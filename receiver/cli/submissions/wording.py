@@ -1,0 +1,70 @@
+"""How submissions are described to people."""
+
+from decimal import Decimal
+
+from receiver.cli.output import printable, show_moment
+from receiver.outputs.wording import count_of
+from receiver.submissions.view import PartView, SubmissionView
+
+UNKNOWN = "unknown"
+
+
+def show_dollars(amount: Decimal | None) -> str:
+    """An amount with its sign.
+
+    >>> show_dollars(Decimal("0.50")), show_dollars(Decimal("0.0000125")), show_dollars(None)
+    ('$0.50', '$0.0000125', 'unknown')
+    """
+    return UNKNOWN if amount is None else f"${amount:f}"
+
+
+def describe_state(view: SubmissionView) -> str:
+    """The state, and what it waits for or why it stopped."""
+    return printable(f"{view.state}: {view.why}" if view.why else view.state)
+
+
+def describe_progress(view: SubmissionView) -> str:
+    """What is answered so far, of all rounds."""
+    requests = count_of(view.requests, "request", "requests")
+    parts = count_of(len(view.parts), "part is", "parts are")
+    rounds = f" in {count_of(view.rounds, 'round', 'rounds')} more" if view.rounds else ""
+    return f"{view.answered:,} of {requests} answered; {view.sent:,} of {parts} sent{rounds}"
+
+
+def describe_cost(view: SubmissionView) -> str:
+    """What it cost so far, and may cost at most by what is sent, beside the limit."""
+    words = [f"{show_dollars(view.cost)} so far"]
+    if not view.is_ended:
+        words.append(f"at most {show_dollars(view.most_cost)} with what is sent")
+    if view.policy.max_cost is not None:
+        words.append(f"limit {show_dollars(view.policy.max_cost)}")
+    return ", ".join(words)
+
+
+def describe_part(part: PartView) -> str:
+    """State and counts of one part."""
+    words = [_describe_part_state(part)]
+    if part.is_overdue:
+        words.append("overdue")
+    if part.is_cancelled:
+        words.append("cancelled")
+    if part.cost is not None:
+        words.append(show_dollars(part.cost))
+    elif part.most_cost is not None:
+        words.append(f"at most {show_dollars(part.most_cost)}")
+    return printable(", ".join(words))
+
+
+def _describe_part_state(part: PartView) -> str:
+    requests = count_of(part.requests, "request", "requests")
+    one_by_one = ", one by one" if part.lane == "flex" else ""
+    if part.state == "stored":
+        return f"stored, {part.answered or 0:,} of {requests} answered"
+    said = f" ({part.gemini}, {part.done or 0:,} done)" if part.gemini else ""
+    why = f": {part.why}" if part.why else ""
+    return f"{part.state}{said}{why}, {requests}{one_by_one}"
+
+
+def show_time(seconds: float) -> str:
+    """A Unix time; `unknown` for 0."""
+    return show_moment(int(seconds * 1000)) if seconds else UNKNOWN
