@@ -10,11 +10,11 @@ import msgspec
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.projects import read_project
 from receiver.cli.submissions.policy_options import Change, policy_options
-from receiver.cli.submissions.submitting import ask_model, check_file, submit_file, try_out
+from receiver.cli.submissions.submitting import check_file, submit_file, try_out
 from receiver.cli.submissions.watch import follow
 from receiver.errors import SettingsError
 from receiver.settings.web_urls import parse_web_url
-from receiver.submissions.planning import SubmitRequest, draft_submission
+from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.policy import Policy
 
 
@@ -132,15 +132,17 @@ def _dry_run(
     file: Path, request: SubmitRequest, label: str | None, change: Change, *, as_json: bool
 ) -> None:
     """A dry run, which also works without settings."""
-    plan = check_file(file, request)
+    settings = None
     try:
         settings = load_settings()
     except SettingsError as error:
         click.echo(f"note: the model {request.model} was not checked: {error}", err=True)
     else:
         request = replace(request, project=read_project(settings, label).name)
-        ask_model(settings, request)
-    try_out(draft_submission(file, request, plan), Policy(**change), as_json=as_json)
+    checked = check_file(settings, file, request)
+    if checked.refusal is not None:
+        raise checked.refusal
+    try_out(settings, checked.draft(file, request), Policy(**change), as_json=as_json)
 
 
 def _read_url(webhook: str | None) -> str | None:

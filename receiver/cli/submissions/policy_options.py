@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from receiver.cli.option_types import Dollars, Duration
+from receiver.submissions.estimates import format_dollars
 from receiver.submissions.policy import DEFAULT_ROUNDS, MAX_OUTPUT_TOKENS, Policy, RescueWay
 
 Change = dict[str, Any]  # fields of a Policy that the user states
@@ -115,7 +116,7 @@ def describe_policy(policy: Policy) -> str:
     if not policy.rounds:
         parts = ["nothing is sent again"]
     if policy.max_cost is not None:
-        parts.append(f"at most ${policy.max_cost:f}")
+        parts.append(f"at most {format_dollars(policy.max_cost)}")
         parts += ["unknown costs allowed"] if policy.allow_unknown_cost else []
     if policy.rescue_after_s is not None:
         way = "one by one with flex" if policy.rescue == "flex" else "as a new batch"

@@ -1,6 +1,8 @@
 """What `batches submit` does: check a file, keep its requests, and have a worker look at them."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import ROUND_CEILING
 from pathlib import Path
 
 import click
@@ -11,21 +13,78 @@ from receiver.cli.progress import show_progress
 from receiver.cli.stored import locate_answers
 from receiver.cli.submissions.policy_options import Change, describe_policy
 from receiver.cli.submissions.show import locate_rows
-from receiver.errors import InboxUnavailableError
+from receiver.errors import InboxUnavailableError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.inbox.redis import connect
 from receiver.outputs.models import model_warnings
+from receiver.outputs.prices import default_prices
 from receiver.outputs.wording import count_of
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
+from receiver.submissions.estimates import (
+    check_policy,
+    describe_caps,
+    describe_estimate,
+    format_dollars,
+)
+from receiver.submissions.gauges import Gauge, assume_rates, prices_around
 from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.model_check import check_model
 from receiver.submissions.planning import SubmitRequest, check_input, draft_submission
 from receiver.submissions.policy import Policy
-from receiver.submissions.policy_check import require_possible
 from receiver.submissions.settling import Intended, Settled, intend, settle
 from receiver.submissions.splitting import SplitInput
 from receiver.submissions.submission import Part, Submission
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """A file whose lines may all be sent, as far as the model takes them."""
+
+    plan: SplitInput
+    refusal: SubmissionError | None  # why the model does not
+
+    def draft(self, file: Path, request: SubmitRequest) -> Submission:
+        return draft_submission(file, request, self.plan)
+
+
+def check_file(settings: Settings | None, file: Path, request: SubmitRequest) -> CheckedFile:
+    """Check every line, and weigh the requests; notes and warnings go to stderr.
+
+    Without settings, Gemini is not asked. Raises SubmissionError.
+    """
+    for warning in model_warnings(request.model, datetime.now(UTC).date()):
+        click.echo(f"warning: {warning}", err=True)
+    refusal, limit = None, None
+    if settings is not None:
+        refusal = _ask_model(settings, request)
+        limit = settings.project(request.project).limits.enqueue_limit(request.model)
+
+    gauge = _make_gauge(settings, request)
+    with show_progress("checking", "bytes", file.stat().st_size) as bar:
+        plan = check_input(file, request, bar.advance, gauge, limit)
+    for caution in plan.cautions:
+        click.echo(f"note: {caution}", err=True)
+    return CheckedFile(plan, refusal)
+
+
+def _ask_model(settings: Settings, request: SubmitRequest) -> SubmissionError | None:
+    """Why Gemini does not take the requests for this model; notes it where it can't be asked."""
+    project = settings.project(request.project)
+    with Gemini(settings.base_url, project.api_key, settings.api_version) as gemini:
+        try:
+            unchecked = check_model(gemini.transport, request.model, request.kind)
+        except SubmissionError as error:
+            return error
+    if unchecked is not None:
+        click.echo(f"note: {unchecked}", err=True)
+    return None
+
+
+def _make_gauge(settings: Settings | None, request: SubmitRequest) -> Gauge:
+    prices = settings.prices if settings else default_prices()
+    around = prices_around(prices, request.model, datetime.now(UTC).date())
+    return Gauge(request.kind, assume_rates(), around)
 
 
 def submit_file(
@@ -36,22 +95,36 @@ def submit_file(
     Raises ReceiverError where it is not under way.
     """
     storage = open_storage(settings.storage_url)
-    plan = check_file(file, request)
-    intended = intend(storage, file, draft_submission(file, request, plan), change)
-    if not intended.is_known:
-        ask_model(settings, request)
-    require_possible(intended.submission, intended.policy)
+    checked = check_file(settings, file, request)
+    intended = intend(storage, file, checked.draft(file, request), change)
+    if not intended.is_known:  # else Gemini took it before
+        if checked.refusal is not None:
+            raise checked.refusal
+        _require_possible(settings, intended.submission, intended.policy)
 
     size_bytes = sum(part.size_bytes for part in intended.submission.parts)
     with show_progress("storing", "bytes", size_bytes) as bar:
         settled = settle(storage, file, intended, bar.advance)
     _say_settled(settings, intended, settled, as_json=as_json)
-    if len(settled.submission.parts) != len(plan.parts):
+    if len(settled.submission.parts) != len(checked.plan.parts):
         parts = count_of(len(settled.submission.parts), "part", "parts")
         click.echo(f"it was split into {parts} before, and stays so", err=True)
     if not settled.is_finished:
         _accept(settings, settled.submission)
     return settled.submission
+
+
+def _require_possible(settings: Settings | None, submission: Submission, policy: Policy) -> None:
+    """Say what it may cost. Raises SubmissionError where the policy can't be met."""
+    estimate = submission.estimate
+    if estimate is None:
+        return
+    day_cap = None
+    if settings is not None:
+        day_cap = settings.project(submission.spec.project).limits.daily_cost_cap
+    check_policy(estimate, submission.parts, policy, day_cap)
+    for line in [*describe_estimate(estimate), *describe_caps(estimate, policy, day_cap)]:
+        click.echo(line, err=True)
 
 
 def _accept(settings: Settings, submission: Submission) -> None:
@@ -67,9 +140,9 @@ def _accept(settings: Settings, submission: Submission) -> None:
         ) from error
 
 
-def try_out(draft: Submission, policy: Policy, *, as_json: bool) -> None:
+def try_out(settings: Settings | None, draft: Submission, policy: Policy, *, as_json: bool) -> None:
     """Say what would be sent under which policy. Raises SubmissionError where it can't be met."""
-    require_possible(draft, policy)
+    _require_possible(settings, draft, policy)
     if as_json:
         said = {"requests": draft.requests, "parts": draft.parts, "estimate": draft.estimate}
         click.echo(msgspec.json.encode(said | {"policy": policy}))
@@ -90,29 +163,8 @@ def _describe_part(part: Part) -> str:
     if part.tokens is not None:
         words.append(f"about {part.tokens:,} tokens")
     if part.most_cost is not None:
-        words.append(f"at most ${part.most_cost:f}")
+        words.append(f"at most {format_dollars(part.most_cost, ROUND_CEILING)}")
     return f"part {part.number}: {', '.join(words)}"
-
-
-def check_file(file: Path, request: SubmitRequest) -> SplitInput:
-    """Check every line; notes and warnings go to stderr. Raises SubmissionError."""
-    for warning in model_warnings(request.model, datetime.now(UTC).date()):
-        click.echo(f"warning: {warning}", err=True)
-    with show_progress("checking", "bytes", file.stat().st_size) as bar:
-        plan = check_input(file, request, bar.advance)
-    for caution in plan.cautions:
-        click.echo(f"note: {caution}", err=True)
-    return plan
-
-
-def ask_model(settings: Settings, request: SubmitRequest) -> None:
-    """Raises SubmissionError where Gemini has no such model; notes it where it can't be asked."""
-    with Gemini(
-        settings.base_url, settings.project(request.project).api_key, settings.api_version
-    ) as gemini:
-        unchecked = check_model(gemini.transport, request.model, request.kind)
-    if unchecked is not None:
-        click.echo(f"note: {unchecked}", err=True)
 
 
 def _say_settled(

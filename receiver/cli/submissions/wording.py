@@ -4,18 +4,15 @@ from decimal import Decimal
 
 from receiver.cli.output import printable, show_moment
 from receiver.outputs.wording import count_of
+from receiver.submissions.estimates import format_dollars
 from receiver.submissions.view import PartView, SubmissionView
 
 UNKNOWN = "unknown"
 
 
 def show_dollars(amount: Decimal | None) -> str:
-    """An amount with its sign.
-
-    >>> show_dollars(Decimal("0.50")), show_dollars(Decimal("0.0000125")), show_dollars(None)
-    ('$0.50', '$0.0000125', 'unknown')
-    """
-    return UNKNOWN if amount is None else f"${amount:f}"
+    """An amount, rounded for people; `unknown` for None."""
+    return UNKNOWN if amount is None else format_dollars(amount)
 
 
 def describe_state(view: SubmissionView) -> str:

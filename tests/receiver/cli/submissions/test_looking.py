@@ -32,7 +32,7 @@ def test_list_says_how_far_each_is(desk: Desk) -> None:
     result = desk.run("submissions", "list")
     head, _, second, _ = result.stdout.splitlines()
     assert head.split() == [*TITLES.split(), "why"]
-    words = f"{new.id} the new one running 0s 2/2 0 8/20 $1.25 $40 1 batch is under way"
+    words = f"{new.id} the new one running 0s 2/2 0 8/20 $1.25 $40.00 1 batch is under way"
     assert second.split() == words.split()
     assert result.stderr == "3 submissions\n"
 
@@ -70,10 +70,10 @@ def test_show_says_what_it_waits_for_and_where_answers_lie(desk: Desk) -> None:
     lines = desk.run("submissions", "show", one.id).stdout.splitlines()
     assert "state       running: part 3 has about 3,000 tokens, and 10 may be enqueued now" in lines
     assert "progress    9 of 30 requests answered; 2 of 3 parts are sent" in lines
-    assert "cost        $0.5 so far, at most $1.25 with what is sent, limit $2.50" in lines
+    assert "cost        $0.50 so far, at most $1.25 with what is sent, limit $2.50" in lines
     rows = desk.folder / "outputs" / "_submissions" / one.id / "answers.jsonl"
     assert f"answers     {rows} (at its end)" in lines
-    assert "part 1: batches/a: stored, 9 of 10 requests answered, $0.5" in lines
+    assert "part 1: batches/a: stored, 9 of 10 requests answered, $0.50" in lines
     assert "part 2: batches/b: at Gemini, 10 requests, at most $0.75" in lines
     assert "part 3: not sent, 10 requests, at most $0.75" in lines
     assert any("after 30 h the rest of a batch goes as a new batch" in line for line in lines)

@@ -36,7 +36,7 @@ def test_resume_changes_only_what_is_stated(desk: Desk) -> None:
     one = desk.submit("evening", policy=Policy(rounds=1, max_cost=Decimal(3), explain_invalid=True))
     ordered = desk.records(one).read_order()
     result = desk.run("submissions", "resume", one.id, "--rounds", "5")
-    assert "it goes on: up to 5 rounds after the first sending, at most $3" in result.stdout
+    assert "it goes on: up to 5 rounds after the first sending, at most $3.00" in result.stdout
     expected = Policy(rounds=5, max_cost=Decimal(3), explain_invalid=True)
     assert desk.records(one).read_policy() == expected
     assert desk.records(one).read_order() == ordered  # it runs: a new order would end nothing anew
