@@ -71,9 +71,10 @@ def _check_processes(settings: Settings) -> Iterator[Check]:
         detail = "not known: they can't report to Redis while it takes no writes"
         yield Check("processes", ok=True, detail=detail, warning=True)
         return
-    for step in find_process_steps(overview.web, len(overview.workers), overview.due):
+    workers, due = len(overview.workers), overview.submissions.due
+    for step in find_process_steps(overview.web, workers, overview.due, due):
         yield Check("next step", ok=True, detail=step, warning=True)
-    running = f"{len(overview.web)} web, {len(overview.workers)} worker running"
+    running = f"{len(overview.web)} web, {workers} worker running"
     is_short = not (overview.web and overview.workers)
     yield Check("processes", ok=True, detail=running, warning=is_short)
 

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import click
 import msgspec
+import redis
 
 from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, limit_option, load_settings
@@ -17,7 +18,7 @@ from receiver.inbox.entries import Entry, State
 from receiver.inbox.entry_fields import JobProgress, Summary, judge_summary
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.redis import connect
+from receiver.inbox.redis import SUBMISSIONS, connect
 from receiver.outputs.manifest import Cost
 from receiver.outputs.paths import batch_folder
 from receiver.outputs.wording import count_of
@@ -55,6 +56,7 @@ def list_batches(  # noqa: PLR0913 - one parameter per option
 
     with connect(load_settings().redis_url) as client:
         found = InboxQueries(client).listing(state, limit, project_of(label))
+        submissions = _count_submissions(client, project_of(label))
     if as_json:
         ages = ({"age_s": max(0, found.now_ms - one.accepted_ms) // 1000} for one in found.entries)
         rows = [_encode(entry) | age for entry, age in zip(found.entries, ages, strict=True)]
@@ -67,6 +69,16 @@ def list_batches(  # noqa: PLR0913 - one parameter per option
         numbers=("age", "attempts", "waits"),
     )
     click.echo(f"{len(found.entries)} of {count_of(found.total, 'batch', 'batches')}", err=True)
+    if submissions:
+        under_way = count_of(submissions, "submission is", "submissions are")
+        hint = "`gemini-batch-receiver submissions queue` shows what they wait for"
+        click.echo(f"{under_way} under way: {hint}", err=True)
+
+
+def _count_submissions(client: "redis.Redis", project: str | None) -> int:
+    """Those that have not ended."""
+    queries = InboxQueries(client, SUBMISSIONS)
+    return len([*queries.names("open", project), *queries.names("leased", project)])
 
 
 def _row(entry: Entry, now_ms: int) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.projects import DEFAULT
 from receiver.settings.settings import Settings
-from receiver.status.overview import LeasedBatch, Overview, ProjectStatus
+from receiver.status.overview import LeasedBatch, Overview, ProjectStatus, SubmissionCounts
 from receiver.status.overview_queries import take_overview
 from receiver.status.problems import describe_outage
 
@@ -38,9 +38,9 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 
     Exit code 1 when a problem needs attention: no worker or no web process is running, a project
     has no webhook or no secret (but for one that does without: no PUBLIC_URL and no secret is set),
-    a webhook is not as it should be, a batch is buried, a notice is dead, an outage lasts, or Redis
-    takes no writes or may lose what it is given. What is not known is listed as unknown, and
-    changes no exit code.
+    a webhook is not as it should be, a batch or a submission is buried, a notice is dead, an outage
+    lasts, or Redis takes no writes or may lose what it is given. What is not known is listed as
+    unknown, and changes no exit code.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:
@@ -72,6 +72,8 @@ def _lines(
     overview: Overview, settings: Settings, due_ms: Mapping[str, int | None]
 ) -> Iterator[tuple[str, str]]:
     yield "inbox", _inbox(overview)
+    if overview.submissions != SubmissionCounts():
+        yield "submission", _submissions(overview.submissions)
     yield "redis", describe_redis(settings.redis_url)
     for problem in overview.redis:
         yield "redis", problem.text
@@ -132,6 +134,16 @@ def _inbox(overview: Overview) -> str:
     due = f"{overview.due:,} due" + ("" if oldest is None else f", the oldest for {_age(oldest)}")
     pending = f"{overview.open:,} open, {len(overview.leased):,} leased ({due})"
     return f"{pending}, {overview.buried:,} buried, {overview.done:,} done"
+
+
+def _submissions(counts: SubmissionCounts) -> str:
+    pending = f"{counts.open:,} open, {counts.leased:,} leased ({counts.due:,} due)"
+    text = f"{pending}, {counts.buried:,} buried, {counts.done:,} done"
+    if counts.oldest is None:
+        return text
+    cause = f": {shorten(counts.oldest.cause)}" if counts.oldest.cause else ""
+    age = _age(counts.oldest.for_s)
+    return f"{text}; the oldest for {age}, {counts.oldest.submission}{cause}"
 
 
 def _leased(leased: LeasedBatch) -> str:

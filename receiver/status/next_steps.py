@@ -7,20 +7,32 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
+from receiver.outputs.wording import count_of
 from receiver.settings.projects import API_KEY, DEFAULT, SECRET, variable_of
 
 COMMAND = "gemini-batch-receiver"
 
 
-def find_process_steps(web: Sequence[WebProcess], workers: int, due: int) -> list[str]:
-    """Which processes are to be started; `due` is the number of batches that wait for a worker."""
+def find_process_steps(
+    web: Sequence[WebProcess], workers: int, due: int, due_submissions: int = 0
+) -> list[str]:
+    """Which processes are to be started; what is `due` waits for a worker."""
     steps = []
     if not web:
         steps.append(f"no web process is running: start `{COMMAND} serve`")
     if not workers:
-        waiting = f"{due:,} batch{' is' if due == 1 else 'es are'} due and " if due else ""
+        waiting = _describe_due(due, due_submissions)
         steps.append(f"{waiting}no worker is running: start `{COMMAND} worker`")
     return steps
+
+
+def _describe_due(batches: int, submissions: int) -> str:
+    counts = [
+        *([count_of(batches, "batch", "batches")] if batches else []),
+        *([count_of(submissions, "submission", "submissions")] if submissions else []),
+    ]
+    verb = "is" if batches + submissions == 1 else "are"
+    return f"{' and '.join(counts)} {verb} due and " if counts else ""
 
 
 def find_webhook_steps(

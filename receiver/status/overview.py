@@ -28,6 +28,25 @@ class BuriedBatch(msgspec.Struct, frozen=True):
     cause: str
 
 
+class WaitingSubmission(msgspec.Struct, frozen=True):
+    """A submission that has not ended."""
+
+    submission: str  # its name in the inbox
+    for_s: int
+    cause: str  # what it waits for; empty where no worker has looked at it
+
+
+class SubmissionCounts(msgspec.Struct, frozen=True):
+    """The submissions of the inbox, by state."""
+
+    open: int = 0
+    due: int = 0  # of the open ones: a worker should look at them
+    leased: int = 0
+    buried: int = 0
+    done: int = 0
+    oldest: WaitingSubmission | None = None  # of the open and leased ones
+
+
 class ProjectStatus(msgspec.Struct, frozen=True):
     """One Gemini project: its last reconcile run, and its webhook as the web processes see it."""
 
@@ -61,6 +80,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     redis: list[RedisProblem]
     dynamic: list[str]  # projects that get deliveries of dynamic webhooks
     outages: list[Outage]  # what holds up batches that are not at fault
+    submissions: SubmissionCounts = SubmissionCounts()
     steps: list[str] = []  # next steps until batches arrive and are stored
     needs: list[str] = []  # problems that need attention, these steps among them
     unknown: list[str] = []  # what nobody can tell now, so it is neither well nor a problem

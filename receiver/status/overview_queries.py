@@ -26,6 +26,7 @@ from receiver.notices.running_batches import read_running
 from receiver.recovery.web_presence import read_web_processes
 from receiver.status.overview import BuriedBatch, LeasedBatch, Overview, ProjectStatus
 from receiver.status.problems import judge_overview
+from receiver.status.submission_counts import count_submissions
 from receiver.telemetry.metrics.counters import read_counts
 
 MAX_SHOWN = 5  # deliveries and buried batches
@@ -69,6 +70,7 @@ def _read_overview(client: "redis.Redis", projects: list[str]) -> Overview:
         redis=examine(client),
         dynamic=_find_dynamic(deliveries),
         outages=find_outages(client),
+        submissions=count_submissions(client, now_ms),
     )
 
 

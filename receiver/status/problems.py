@@ -36,7 +36,8 @@ def judge_overview(overview: Overview, obstacle: str | None, foreign: Sequence[s
 
     steps = find_webhook_steps(projects, web, overview.dynamic)
     if obstacle is None:
-        steps = [*find_process_steps(web, len(overview.workers), overview.due), *steps]
+        workers, due = len(overview.workers), overview.submissions.due
+        steps = [*find_process_steps(web, workers, overview.due, due), *steps]
 
     needs = [
         *([obstacle] if obstacle else []),
@@ -45,6 +46,7 @@ def judge_overview(overview: Overview, obstacle: str | None, foreign: Sequence[s
         *_find_long_outages(overview.outages, overview.now_ms),
         *foreign,
         *_find_buried_and_dead(overview.buried, overview.notices.dead),
+        *_find_buried_submissions(overview.submissions.buried),
         *find_overdue(overview.running),
     ]
     unknown = [
@@ -93,6 +95,15 @@ def _find_buried_and_dead(buried: int, dead_notices: int) -> Iterator[str]:
         yield (
             f"{count_of(dead_notices, 'notice is', 'notices are')} dead:"
             f" `{COMMAND} notices list --dead` says why, `notices retry --all-dead` sends them"
+            " again"
+        )
+
+
+def _find_buried_submissions(buried: int) -> Iterator[str]:
+    if buried:
+        yield (
+            f"{count_of(buried, 'submission is', 'submissions are')} buried:"
+            f" `{COMMAND} submissions list --state buried` says why, `submissions resume` tries"
             " again"
         )
 

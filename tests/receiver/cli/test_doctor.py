@@ -17,10 +17,12 @@ import redis
 from click.testing import CliRunner, Result
 
 from deploy.sandbox.valkey import running_valkey
+from receiver.batch_names import SubmissionName
 from receiver.cli import main
 from receiver.gemini.batches import Gemini
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
-from receiver.inbox.redis import WEB_PROCESSES
+from receiver.inbox.redis import WEB_PROCESSES, connect
+from receiver.submissions.ledger_entry import accept_submission
 from tests.receiver.forging import SECRET_TEXT
 from tests.running import ready_batch, register_webhook, running_sandbox
 
@@ -73,6 +75,13 @@ def test_all_is_well(settings: dict[str, str], tmp_path: Path) -> None:
         "WARN  next step: no worker is running: start `gemini-batch-receiver worker`\n"
         in result.stdout
     )
+
+
+def test_due_submission_without_a_worker_is_a_warning(settings: dict[str, str]) -> None:
+    with connect(settings["REDIS_URL"]) as client:
+        accept_submission(client, SubmissionName("", "1" * 20))
+    due = "WARN  next step: 1 submission is due and no worker is running: start"
+    assert due in doctor(settings).stdout
 
 
 def test_place_of_answers_and_redis_are_named(settings: dict[str, str], tmp_path: Path) -> None:

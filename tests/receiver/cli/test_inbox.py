@@ -8,12 +8,14 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from receiver.batch_names import SubmissionName
 from receiver.cli import main
 from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
 from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
+from receiver.submissions.ledger_entry import accept_submission
 from tests.receiver.inbox.test_queries import fill
 
 
@@ -39,6 +41,15 @@ def test_list_shows_every_batch(client: "redis.Redis", redis_url: str) -> None:
     assert rows[2][-3:] == ["no", "such", "file"]
     assert result.stderr == "4 of 4 batches\n"
     assert client.zcard("gbr:due") == 2
+
+
+def test_list_tells_of_submissions_under_way(client: "redis.Redis", redis_url: str) -> None:
+    for project in ("", "acme"):
+        accept_submission(client, SubmissionName(project, "1" * 20))
+    said = run(redis_url, "list").stderr.splitlines()
+    hint = "`gemini-batch-receiver submissions queue` shows what they wait for"
+    assert said == ["4 of 4 batches", f"2 submissions are under way: {hint}"]
+    assert "1 submission is under way" in run(redis_url, "list", "--project", "acme").stderr
 
 
 def test_list_takes_state_and_limit(client: "redis.Redis", redis_url: str) -> None:

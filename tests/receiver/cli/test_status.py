@@ -14,15 +14,18 @@ from rq import Worker
 from rq.serializers import JSONSerializer
 
 from deploy.sandbox.valkey import running_valkey
+from receiver.batch_names import SubmissionName
 from receiver.cli import main
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.redis import DUE, ENTRY, RECONCILE, WEB_PROCESSES
+from receiver.inbox.redis import DUE, ENTRY, RECONCILE, SUBMISSIONS, WEB_PROCESSES
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.retry import Counter
 from receiver.status.overview_queries import take_overview
+from receiver.submissions.ledger_entry import accept_submission
 from tests.answering import Answer, answering
 from tests.receiver.inbox.test_queries import fill
 from tests.running import running_program
@@ -104,6 +107,33 @@ def test_every_state_is_counted(client: "redis.Redis", redis_url: str) -> None:
     assert buried.startswith(
         "1 batch is buried: `gemini-batch-receiver inbox list --state buried` says why"
     )
+
+
+def test_submissions_are_counted_with_the_oldest_wait(
+    client: "redis.Redis", redis_url: str
+) -> None:
+    old, young, buried, done = (SubmissionName("", digit * 20) for digit in "1234")
+    for name in (old, young, buried, done):
+        accept_submission(client, name)
+    ledger = Inbox(client, ledger=SUBMISSIONS)
+    leases = {name: ledger.claim(str(name)) for name in (old, buried, done)}
+    assert all(leases.values())
+    ledger.rest(leases[old], 600, "part 2 waits for room")  # type: ignore[arg-type]
+    ledger.bury(leases[buried], "no plan")  # type: ignore[arg-type]
+    ledger.finish(leases[done], Summary())  # type: ignore[arg-type]
+    client.hincrby(f"{SUBMISSIONS.entry}{old}", "accepted", -7_200_000)
+
+    result = status(redis_url)
+    counts = "2 open, 0 leased (1 due), 1 buried, 1 done"
+    line = f"submission {counts}; the oldest for 2h, {old}: part 2 waits for room"
+    assert line in result.stdout.splitlines()
+    assert "1 submission is due and no worker is running" in result.stderr
+    assert "1 submission is buried: `gemini-batch-receiver submissions list" in result.stderr
+    assert json.loads(status(redis_url, "--json").stdout)["submissions"]["oldest"] == {
+        "submission": str(old),
+        "for_s": 7200,
+        "cause": "part 2 waits for room",
+    }
 
 
 def test_deliveries_counters_and_reconcile_runs_are_shown(

@@ -39,6 +39,15 @@ def test_processes_that_do_not_run_are_to_be_started() -> None:
     )
 
 
+def test_due_submissions_need_a_worker() -> None:
+    alone, both = (
+        find_process_steps([web(FINE)], workers=0, due=due, due_submissions=count)[0]
+        for due, count in ((0, 1), (1, 2))
+    )
+    assert alone.startswith("1 submission is due and no worker is running: start")
+    assert both.startswith("1 batch and 2 submissions are due and no worker is running: start")
+
+
 def test_webhook_comes_before_its_secret() -> None:
     (step,) = steps(web(ServedProject(project="", is_registered=False, faults=[])))
     assert step.startswith(

@@ -7,7 +7,7 @@ from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.outages import Outage
 from receiver.notices.outbox import OutboxStatus
-from receiver.status.overview import Overview, ProjectStatus
+from receiver.status.overview import Overview, ProjectStatus, SubmissionCounts
 from receiver.status.problems import MIN_OUTAGE_S, STALE_S, describe_outage, judge_overview
 
 NOW_MS = 1_769_083_200_000
@@ -50,6 +50,12 @@ def test_problems_are_counted_and_come_with_a_command() -> None:
     assert dead.startswith("2 notices are dead: `gemini-batch-receiver notices list --dead`")
     assert found.headline == "2 problems need attention"
     assert judge(replace(WELL, buried=1)).headline == "1 problem needs attention"
+
+
+def test_buried_submissions_come_with_a_command() -> None:
+    (need,) = judge(replace(WELL, submissions=SubmissionCounts(buried=2))).needs
+    assert need.startswith("2 submissions are buried: `gemini-batch-receiver submissions list")
+    assert "`submissions resume` tries again" in need
 
 
 def test_redis_without_writes_hides_which_processes_run() -> None:
