@@ -21,6 +21,7 @@ from receiver.submissions.state import SubmissionState
 from workers.submissions.context import AdvanceContext
 from workers.submissions.creation import create_part, find_batch
 from workers.submissions.finishing import write_proof
+from workers.submissions.flex import send_flex_part
 from workers.submissions.overdue import cancel_batch, tell_of_overdue
 from workers.submissions.rounds import plan_round
 from workers.submissions.spending import settle_spending
@@ -64,7 +65,7 @@ def _carry_out(context: AdvanceContext, state: SubmissionState, action: Action) 
         case CreatePart():
             create_part(context, state, action)
         case SendFlexPart():
-            raise NotImplementedError
+            send_flex_part(context, state, action)
         case TellOverdue():
             tell_of_overdue(context, state, action)
         case CancelBatch():

@@ -52,5 +52,5 @@ def _open_submitter(context: AdvanceContext, state: SubmissionState) -> Submitte
 
 def _note(context: AdvanceContext, state: SubmissionState, sent: SentPart) -> None:
     context.quotas.sent(sent.batch, state.submission.spec.model, sent.part)
-    about = {"part": sent.part.number, "created": sent.batch, "status": sent.status}
+    about = {"part": sent.part.number, "batch": sent.batch, "status": sent.status}
     log.info("submission.part_sent", extra=about)

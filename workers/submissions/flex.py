@@ -4,8 +4,9 @@ import logging
 import time
 from collections.abc import Iterator
 
-from receiver.errors import AlreadyStoredError, SubmissionError
+from receiver.errors import AlreadyStoredError, StepPendingError, SubmissionError
 from receiver.gemini.content import generate_flex
+from receiver.submissions.daily_budget import day_of, part_reference
 from receiver.submissions.decisions import SendFlexPart
 from receiver.submissions.flex_records import FlexProgress, FlexRecords
 from receiver.submissions.part_copy import PartCopy
@@ -33,7 +34,10 @@ def send_flex_part(context: AdvanceContext, state: SubmissionState, action: Send
     part = state.parts[action.number - 1].part
     if state.submission.spec.kind != "generate":
         raise SubmissionError("embeddings can't be sent with the tier flex: only batches take them")
-    batch = FlexBatch(state.submission, part, _begin(context, state, part))
+    begun_at = _begin(context, state, part)
+    if begun_at is None:
+        return
+    batch = FlexBatch(state.submission, part, begun_at)
     if load_manifest(context.storage, batch.name) is None:
         records = FlexRecords(context.storage, context.name.id, part.number)
         with context.scratch() as scratch:
@@ -46,21 +50,30 @@ def send_flex_part(context: AdvanceContext, state: SubmissionState, action: Send
                 _cancel_unsent(context, records, progress, requests)
             FlexStore(context, batch, scratch).store(records, requests)
     context.records.write_created(part, Created(batch.name))
-    log.info("submission.flex_stored", extra={"part": part.number, "stored": batch.name})
+    log.info("submission.flex_stored", extra={"part": part.number, "batch": batch.name})
 
 
-def _begin(context: AdvanceContext, state: SubmissionState, part: Part) -> float:
-    """When the first call may have been made: Unix time in seconds, the same for every attempt."""
+def _begin(context: AdvanceContext, state: SubmissionState, part: Part) -> float | None:
+    """When the first call may have been made: Unix time in seconds, the same for every attempt.
+
+    None where the daily cap has no room for the part.
+    """
     intent = context.records.intent(part, 1)
-    if intent is None:
-        name = state.submission.name_of(part)
-        intent = CreateIntent(file=None, display_name=name, at=time.time())
-        context.check()
-        try:
-            context.records.record_intent(part, 1, intent)
-        except AlreadyStoredError:
-            return _begin(context, state, part)
-    return intent.at
+    if intent is not None:
+        return intent.at
+
+    now, cap = time.time(), context.project.limits.daily_cost_cap
+    reference = part_reference(state.submission.id, part)
+    if not context.budget.reserve(day_of(now), reference, part.most_cost, cap):
+        return None  # another submission was faster: the next look sees less room
+    intent = CreateIntent(file=None, display_name=state.submission.name_of(part), at=now)
+    context.check()
+    try:
+        context.records.record_intent(part, 1, intent)
+    except AlreadyStoredError as error:
+        words = f"another process has begun to send part {part.number}"
+        raise StepPendingError(words, delay_s=1) from error
+    return now
 
 
 def _open_lane(
