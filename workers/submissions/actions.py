@@ -20,7 +20,7 @@ from receiver.submissions.loading import StateLoader
 from receiver.submissions.state import SubmissionState
 from workers.submissions.context import AdvanceContext
 from workers.submissions.creation import create_part, find_batch
-from workers.submissions.finishing import write_proof
+from workers.submissions.finishing import finish
 from workers.submissions.flex import send_flex_part
 from workers.submissions.overdue import cancel_batch, tell_of_overdue
 from workers.submissions.rounds import plan_round
@@ -71,8 +71,6 @@ def _carry_out(context: AdvanceContext, state: SubmissionState, action: Action) 
         case CancelBatch():
             cancel_batch(context, state, action)
         case PlanRound():
-            with context.reading() as reading:
-                plan_round(reading, state, action)
-        case Finish(reason):
-            with context.reading() as reading:
-                write_proof(reading, state, reason, context.settings.proof_key)
+            plan_round(context, state, action)
+        case Finish():
+            finish(context, state, action)

@@ -13,6 +13,7 @@ from receiver.outputs.manifest import Record
 from receiver.outputs.paths import manifest_name
 from receiver.outputs.proof_keys import ProofKey
 from receiver.storage import Storage
+from receiver.submissions.decisions import Finish
 from receiver.submissions.loading import read_cost
 from receiver.submissions.policy import Policy
 from receiver.submissions.proof import (
@@ -26,6 +27,7 @@ from receiver.submissions.state import PartState, StopReason, SubmissionState
 from receiver.submissions.submission import Submission
 from workers.store.manifest import VERSION
 from workers.submissions.answers import write_answers
+from workers.submissions.context import AdvanceContext
 from workers.submissions.part_results import Reading, load_part_manifest, load_requests
 from workers.submissions.request_table import RequestTable
 
@@ -38,6 +40,12 @@ class Ending:
     ordered_at: float  # the `at` of the last word of a person
     reason: StopReason | None
     version: str = VERSION
+
+
+def finish(context: AdvanceContext, state: SubmissionState, action: Finish) -> None:
+    """Write the proof, signed with PROOF_KEY where it is set."""
+    with context.reading() as reading:
+        write_proof(reading, state, action.reason, context.settings.proof_key)
 
 
 def write_proof(

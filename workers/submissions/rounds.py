@@ -4,24 +4,30 @@ Blocked requests and permanent errors are left out, and so is what was lost on t
 have been paid for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
 from receiver.errors import AlreadyStoredError
-from receiver.storage import Storage
 from receiver.submissions.decisions import PlanRound
-from receiver.submissions.part_copy import PartCopy
+from receiver.submissions.gauges import Gauge, assume_rates, prices_around
 from receiver.submissions.policy import Policy
-from receiver.submissions.records import Round, SubmissionRecords, requests_name
-from receiver.submissions.splitting import PartCutter
+from receiver.submissions.records import Round, SubmissionRecords
+from receiver.submissions.splitting import (
+    MAX_FILE_BYTES,
+    MAX_INLINE_BYTES,
+    PartCutter,
+    PartLimits,
+)
 from receiver.submissions.state import PartState, SubmissionState
+from receiver.submissions.stored_requests import store_requests
 from receiver.submissions.submission import Lane, Part
 from receiver.tolerant_json import as_object, tolerant_reader
 from workers.store.batch_input import read_key
+from workers.submissions.context import AdvanceContext
 from workers.submissions.part_results import (
     Reading,
     key_member,
@@ -41,6 +47,29 @@ class Resent(NamedTuple):
     line: bytes  # with its newline
     remedy: Remedy
     last: PartState  # what it was sent with before
+
+
+def plan_round(context: AdvanceContext, state: SubmissionState, action: PlanRound) -> None:
+    """Record a round, as the submission's project and limits are now."""
+    spec, settings = state.submission.spec, context.settings
+    size_bytes = MAX_INLINE_BYTES if spec.inline else MAX_FILE_BYTES
+    limits = PartLimits(
+        size_bytes, _find_max_requests(state), context.project.limits.enqueue_limit(spec.model)
+    )
+    estimate = state.submission.estimate
+    rates = (estimate and estimate.rates) or assume_rates()
+    today = datetime.now(UTC).date()
+    gauge = Gauge(spec.kind, rates, prices_around(settings.prices, spec.model, today))
+    first = max(one.part.number for one in state.parts) + 1
+    cutter = PartCutter(limits, gauge, first_number=first, of_round=action.number)
+    with context.reading() as reading:
+        write_round(reading, state, action, cutter)
+
+
+def _find_max_requests(state: SubmissionState) -> int | None:
+    """Where the first sending was split, no later part has more requests."""
+    parts = state.submission.parts
+    return max(part.requests for part in parts) if len(parts) > 1 else None
 
 
 def write_round(
@@ -114,7 +143,8 @@ def _plan(
     is_flex = action.is_rescue and state.policy.rescue == "flex"
     parts = cutter.close()
     reading.check()
-    _store_requests(reading.storage, path, parts)
+    round_alone = msgspec.structs.replace(state.submission, parts=parts)
+    store_requests(reading.storage, path, round_alone)
     numbered = tuple(_as_of_round(part, "flex" if is_flex else "batch") for part in parts)
     # What a rescue leaves to the rounds after it is held back only where no such round is certain.
     return Round(action.number, action.is_rescue, numbered, 0 if parts else held_back)
@@ -123,15 +153,6 @@ def _plan(
 def _is_left(one: Resent) -> bool:
     """Whether it is something that an overdue batch left when it was cancelled."""
     return one.last.is_cancelled and one.remedy is Remedy.AGAIN
-
-
-def _store_requests(storage: Storage, source: Path, parts: Sequence[Part]) -> None:
-    """Store the requests of each part by their hash, unless they are there."""
-    for part in parts:
-        name = requests_name(part.sha256)
-        if not storage.exists(name):
-            copy = PartCopy.copy(source, part, source.with_suffix(".gz"))
-            storage.put_files([(name, copy.path)])
 
 
 def _as_of_round(part: Part, lane: Lane) -> Part:
