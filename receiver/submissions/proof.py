@@ -76,6 +76,7 @@ class SubmissionManifest(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     ordered_at: float  # the `at` of the last word of a person that it ended under
     input_sha256: str  # hex, of the requests
+    records: list[Record] = []  # the plan, and each round
     answers: Record
     version: str  # of the program that wrote it
 

@@ -227,6 +227,15 @@ class SubmissionRecords:
     def manifest_name(self) -> str:
         return f"{self._folder}/manifest.json"
 
+    def name_of(self, record: str) -> str:
+        """The object of a record, such as `plan.json`."""
+        return f"{self._folder}/{record}"
+
+    def planned_names(self, rounds: int) -> list[str]:
+        """The objects of the plan and of so many rounds."""
+        numbers = range(1, rounds + 1)
+        return [self.name_of("plan.json"), *(self.name_of(f"round.{one}.json") for one in numbers)]
+
     def signature_name(self, manifest_sha256: str) -> str:
         """The signature of a manifest: one per content, like that of a batch."""
         return f"{self._folder}/manifest.{manifest_sha256[:16]}.sig"

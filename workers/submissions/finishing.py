@@ -39,6 +39,7 @@ class Ending:
     policy: Policy
     ordered_at: float  # the `at` of the last word of a person
     reason: StopReason | None
+    records: Sequence[Record]  # the plan, and each round
     version: str = VERSION
 
 
@@ -64,7 +65,8 @@ def write_proof(
     reading.check()
     storage.put_files([(records.answers_name, path)])
 
-    ending = Ending(state.policy, state.ordered_at, reason)
+    planned = digest_records(storage, state.submission, len(state.rounds))
+    ending = Ending(state.policy, state.ordered_at, reason, planned)
     answers = Record(records.answers_name, digest)
     manifest = build_manifest(storage, state.submission, state.parts, ending, outcomes, answers)
     data = encode_submission_manifest(manifest)
@@ -74,6 +76,13 @@ def write_proof(
         storage.put_many([(name, key.sign(data))])
     storage.put_many([(records.manifest_name, data)])
     return manifest
+
+
+def digest_records(storage: Storage, submission: Submission, rounds: int) -> list[Record]:
+    """The plan of a submission and its first rounds, by their sha256; those that are there."""
+    records = SubmissionRecords(storage, submission.id)
+    stored = [(name, storage.read(name)) for name in records.planned_names(rounds)]
+    return [Record(name, hashlib.sha256(data).hexdigest()) for name, data in stored if data]
 
 
 def build_manifest(  # noqa: PLR0913, PLR0917 - what it is made of
@@ -109,6 +118,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - what it is made of
         policy=ending.policy,
         ordered_at=ending.ordered_at,
         input_sha256=submission.spec.sha256,
+        records=list(ending.records),
         answers=answers,
         version=ending.version,
     )

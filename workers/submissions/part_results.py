@@ -77,7 +77,13 @@ def load_results(reading: Reading, manifest: Manifest, number: int, table: Reque
 
 
 def read_requests(reading: Reading, one: PartState) -> Iterator[bytes]:
-    """The requests of a part in their order, each with its newline. Raises StorageError."""
+    """The requests of a part in their order, each with a newline. Raises StorageError."""
+    for line in read_sent_lines(reading, one):
+        yield line if line.endswith(b"\n") else line + b"\n"
+
+
+def read_sent_lines(reading: Reading, one: PartState) -> Iterator[bytes]:
+    """The requests of a part as they were sent; the last one may lack its newline."""
     names = [requests_name(one.part.sha256)] + ([input_name(one.batch)] if one.batch else [])
     path = reading.scratch / "requests.gz"
     name = next((name for name in names if reading.storage.read_to_file(name, path)), None)
@@ -85,8 +91,7 @@ def read_requests(reading: Reading, one: PartState) -> Iterator[bytes]:
         words = f"{' and '.join(names)} are not there: the requests of part {one.part.number}"
         raise StorageError(f"{words} are lost", retryable=False)
     try:
-        for line in read_lines(path, reading.check):
-            yield line if line.endswith(b"\n") else line + b"\n"
+        yield from read_lines(path, reading.check)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise StorageError(f"{name} is no whole gzip file: {error}", retryable=False) from error
     finally:

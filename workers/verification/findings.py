@@ -40,15 +40,10 @@ class Discrepancy(msgspec.Struct, frozen=True):
         return f"{place}: {self.message}"
 
 
-@dataclass
-class VerifyReport:
-    """What was found of one batch."""
+@dataclass(kw_only=True)
+class Findings:
+    """What is wrong, and what could not be checked."""
 
-    batch: str  # "batches/<id>"
-    lines: int = 0  # rows of the index
-    objects: int = 0
-    size_bytes: int = 0  # of the outputs
-    replaced: list[str] = field(default_factory=list)  # older manifests that this one replaced
     off: int = 0  # how many things are wrong
     findings: list[Discrepancy] = field(default_factory=list)  # the first MAX_FINDINGS of them
     notes: list[str] = field(default_factory=list)  # what could not be checked, and why
@@ -67,3 +62,31 @@ class VerifyReport:
     def note(self, text: str) -> None:
         if len(self.notes) < MAX_NOTES:
             self.notes.append(text)
+
+
+@dataclass
+class VerifyReport(Findings):
+    """What was found of one batch."""
+
+    batch: str  # "batches/<id>"
+    lines: int = 0  # rows of the index
+    objects: int = 0
+    size_bytes: int = 0  # of the outputs
+    replaced: list[str] = field(default_factory=list)  # older manifests that this one replaced
+
+
+@dataclass
+class SubmissionReport(Findings):
+    """What was found of one submission."""
+
+    submission: str  # its id
+    requests: int = 0
+    batches: list[VerifyReport] = field(default_factory=list)  # those that were verified
+
+    def take(self, batch: VerifyReport) -> None:
+        """Add what was found of one of its batches."""
+        self.batches.append(batch)
+        self.add(batch.findings)
+        self.off += batch.off - len(batch.findings)  # those that are not named
+        for note in batch.notes:
+            self.note(f"{batch.batch}: {note}")

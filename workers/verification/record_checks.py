@@ -6,6 +6,7 @@ A signature of the manifest proves everything: the manifest holds the sha256 of 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from receiver.errors import StorageError
 from receiver.outputs.manifest import FormsRecord, Manifest
@@ -20,7 +21,7 @@ from receiver.outputs.paths import (
 from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import Storage
 from workers.store.batch_input import BatchInput
-from workers.verification.findings import Discrepancy, VerifyReport
+from workers.verification.findings import Discrepancy, Findings
 
 
 def digest_of(chunks: Iterable[bytes]) -> tuple[str, int]:
@@ -96,24 +97,31 @@ def own_signature(batch_id: str, data: bytes) -> str:
     return signature_name(batch_id, sha256(data).hexdigest())
 
 
+class SignedManifest(NamedTuple):
+    """A manifest as it is stored, and where its signature lies."""
+
+    name: str
+    data: bytes
+    signature_name: str
+
+
 def check_signature(
     storage: Storage,
-    batch_id: str,
-    data: bytes,
+    manifest: SignedManifest,
     public_keys: Sequence[PublicKey],
-    report: VerifyReport,
+    report: Findings,
 ) -> None:
-    """Check whose signature the manifest has; `data` is the manifest as it is stored.
+    """Check whose signature the manifest has.
 
     Where there are public keys, one of them must have signed it.
     """
-    name = own_signature(batch_id, data)
+    name, data = manifest.signature_name, manifest.data
     stored = storage.read(name)
     if stored is None:
         if public_keys:
             words = "no signature of these bytes is there"
             cause = "it is not signed, or was changed after it was"
-            report.find(manifest_name(batch_id), f"{words}: {cause}")
+            report.find(manifest.name, f"{words}: {cause}")
         return
     if not public_keys:
         report.note("the signature of the manifest: --public-key tells whose it is")

@@ -24,6 +24,7 @@ from workers.verification.form_checks import check_forms
 from workers.verification.object_checks import ObjectChecks
 from workers.verification.rebuild import Rebuild
 from workers.verification.record_checks import (
+    SignedManifest,
     check_records,
     check_signature,
     fetch_input,
@@ -110,14 +111,15 @@ class _Verification:
                 if source.is_whole and not report.off:
                     self._rebuild(source)
         report.add(check_totals(manifest, self._name))
+        signature = own_signature(manifest.batch, data)
         if self._knows_names:
-            signature = own_signature(manifest.batch, data)
             Strays(self._table, self._folders, report).find(
                 storage, manifest, signature, self._scratch
             )
         else:
             report.note("objects that no record names: the records that name them are off")
-        check_signature(storage, manifest.batch, data, self._options.public_keys, report)
+        signed = SignedManifest(self._name, data, signature)
+        check_signature(storage, signed, self._options.public_keys, report)
 
     def _note_ignored_case(self) -> None:
         """A folder may have been copied to where two of its names are one."""
