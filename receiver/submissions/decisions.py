@@ -127,9 +127,15 @@ def _look_after(
         age_s = now - (now if one.sent_at is None else one.sent_at)
         if age_s >= policy.overdue_s and not one.is_told:
             yield TellOverdue(one.part.number)
-        is_too_old = policy.rescue_after_s is not None and age_s >= policy.rescue_after_s
-        if (is_too_old or state.command == "cancel") and not one.is_cancelled:
+        if _is_unwanted(state, age_s) and not one.is_cancelled:
             yield CancelBatch(one.part.number)
+
+
+def _is_unwanted(state: SubmissionState, age_s: float) -> bool:
+    """Whether a batch is to be cancelled; a person who paused wants to look at it as it is."""
+    limit_s = state.policy.rescue_after_s
+    is_too_old = limit_s is not None and age_s >= limit_s
+    return state.command == "cancel" or (is_too_old and state.command == "run")
 
 
 def _end_cancelled(running: list[PartState], now: float) -> Action:
@@ -178,6 +184,9 @@ def _find_cost_limit(
         left = max_cost - _spent(state)
         words = f"part {part.number} may cost ${most:f}, and ${left:f} of --max-cost is left"
         return _hold(running, now, words)
+    if room.day_cap is not None and most > room.day_cap:
+        words = f"part {part.number} may cost ${most:f}, and a day's cap is ${room.day_cap:f}"
+        return _hold(running, now, words)
     if room.day_budget is not None and most > room.day_budget:
         words = f"part {part.number} may cost ${most:f}, and ${room.day_budget:f} is left today"
         return Wait(_next_look(state, running, now, room.day_ends), words)
@@ -219,7 +228,13 @@ def _next_look(
     """When time alone may change something: at a moment, or when a batch is overdue."""
     policy = state.policy
     limits = [policy.overdue_s, policy.rescue_after_s]
-    ends = [one.sent_at + limit for one in running if one.sent_at for limit in limits if limit]
+    ends = [
+        one.sent_at + limit
+        for one in running
+        if one.sent_at is not None
+        for limit in limits
+        if limit is not None
+    ]
     moments = [moment for moment in (at, *ends) if moment is not None and moment > now]
     return min([now + POLL_S, *moments])
 
@@ -238,16 +253,15 @@ def _end_round(state: SubmissionState) -> PlanRound | Finish:
     is_rescue = _leaves_rescue(state, last)
     may_send = is_rescue or regular < state.policy.rounds
 
-    is_end = last is not None and not last.parts
-    if is_end and not (last and last.held_back and may_send):
-        return Finish("rounds" if last and last.held_back else _lost(state))
+    if last is not None and not last.parts and not (last.held_back and may_send):
+        return Finish("rounds" if last.held_back else _lost(state))
     return PlanRound(len(state.rounds) + 1, is_rescue, may_send)
 
 
 def _leaves_rescue(state: SubmissionState, last: RoundState | None) -> bool:
     """Whether the last sending had an overdue batch cancelled."""
     number = last.number if last else 0
-    rescued = sum(one.is_rescue for one in state.rounds if one.parts)
+    rescued = sum(one.is_rescue for one in state.rounds)
     is_left = any(one.is_cancelled for one in state.parts if one.part.round == number)
     return is_left and rescued < MAX_RESCUE_ROUNDS
 

@@ -81,6 +81,7 @@ class Quotas:
             tokens=limit - sum(enqueued) if limit is not None and enqueued else None,
             batches=MAX_BATCHES - max(len(active), self._count_running()),
             file_bytes=MAX_FILE_BYTES - _file_bytes(batches, now),
+            day_cap=self._limits.daily_cost_cap,
             day_budget=self._day_budget(submission_id, now),
             day_ends=end_of_day(now),
             refused_until=self._read_refusals(model).until,

@@ -67,6 +67,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int | None = None  # that may still be enqueued; None: no limit is known
     batches: int = 100
     file_bytes: int = 20_000_000_000
+    day_cap: Decimal | None = None  # of the project, in US dollars
     day_budget: Decimal | None = None  # left of the project's daily cap, in US dollars
     day_ends: float = 0.0  # Unix time in seconds: when the daily cap begins anew
     refused_until: float = 0.0  # Gemini said 429: nothing is created before this Unix time
