@@ -26,6 +26,7 @@ from receiver.recovery.reconcile_lock import Outcome, ReconcileLock, ReconcileRu
 from receiver.recovery.replay import GROUP_SIZE, ReplayCounts, Verdict, Window, find_stored, replay
 from receiver.retry import RESULTS_LIVE_S, format_rfc3339
 from receiver.storage import Storage
+from receiver.submissions.unfinished import accept_unfinished
 
 MISSED = "missed_webhooks"  # a field of COUNTERS
 OVERLAP_S = 3600.0  # the list may show an end late
@@ -52,6 +53,8 @@ class ReconcileReport:
     expiring: list[str] = field(default_factory=list)
     # Queued again: what they were buried for has passed.
     reopened: list[str] = field(default_factory=list)
+    # Submissions that nobody worked on, though they are not finished.
+    submissions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ class Reconciliation:
 
         project = self.batches.project
         running.note(self.client, project, run.began_ms, self.interval_s, self.targets)
+        renew()
+        report.submissions = accept_unfinished(self.client, self.storage, project)
         return report
 
     def _listed(self) -> Iterator[Batch | Unread]:
@@ -251,6 +256,8 @@ def _log_report(report: ReconcileReport, project: str) -> None:
         log.warning("reconcile.expiring", extra=_named(report.expiring) | hint)
     if report.reopened:
         log.info("reconcile.reopened", extra=_named(report.reopened))
+    if report.submissions:
+        log.info("reconcile.submissions", extra={"names": " ".join(report.submissions[:MAX_NAMED])})
     if counts.expired:
         extra = _named(counts.expired) | {"ended_before_s": RESULTS_LIVE_S}
         log.info("reconcile.expired", extra=extra)

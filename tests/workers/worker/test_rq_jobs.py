@@ -2,15 +2,19 @@ import json
 import os
 import pickle
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import redis
 
 from receiver.errors import ForeignJobError
-from receiver.inbox.job_queue import FUNCTION, JobQueue, open_queue
+from receiver.inbox.job_queue import ADVANCE_FUNCTION, FUNCTION, JobQueue, open_queue
+from workers.advance import advance_submission
 from workers.process import process_batch
 from workers.worker.rq_jobs import MAX_DATA_BYTES, OwnJob, find_refusal
+
+SUBMISSION = "submissions/5d41402abc4b2a76b971"
 
 
 def call(function: str = FUNCTION, *args: Any, **kwargs: Any) -> bytes:
@@ -28,17 +32,21 @@ class Shell:
     ("fields", "reason"),
     [
         ({b"data": call("os.system")}, "names 'os.system'"),
-        ({b"data": call(FUNCTION, "batches/../x")}, "not one batch's name"),
-        ({b"data": call(FUNCTION, "../batches/x")}, "not one batch's name"),
-        ({b"data": call(FUNCTION, "a/b/batches/x")}, "not one batch's name"),
-        ({b"data": call(FUNCTION, "batches/a", "batches/b")}, "not one batch's name"),
-        ({b"data": call(FUNCTION, "batches/a", again=True)}, "not one batch's name"),
-        ({b"data": call(FUNCTION, 7)}, "not one batch's name"),
+        ({b"data": call(FUNCTION, "batches/../x")}, "not the one name"),
+        ({b"data": call(FUNCTION, SUBMISSION)}, "not the one name"),
+        ({b"data": call(ADVANCE_FUNCTION, "batches/abc")}, "not the one name"),
+        ({b"data": call(ADVANCE_FUNCTION, f"{SUBMISSION}/..")}, "not the one name"),
+        ({b"data": call(ADVANCE_FUNCTION, SUBMISSION, "x")}, "not the one name"),
+        ({b"data": call(FUNCTION, "../batches/x")}, "not the one name"),
+        ({b"data": call(FUNCTION, "a/b/batches/x")}, "not the one name"),
+        ({b"data": call(FUNCTION, "batches/a", "batches/b")}, "not the one name"),
+        ({b"data": call(FUNCTION, "batches/a", again=True)}, "not the one name"),
+        ({b"data": call(FUNCTION, 7)}, "not the one name"),
         (
             {b"data": json.dumps([FUNCTION, {"an": "instance"}, ["batches/a"], {}]).encode()},
-            "not one batch's name",
+            "not the one name",
         ),
-        ({b"data": b'{"func": "os.system"}'}, "not one batch's name"),
+        ({b"data": b'{"func": "os.system"}'}, "not the one name"),
         ({b"data": zlib.compress(pickle.dumps(Shell()))}, "not readable as JSON"),
         ({b"data": zlib.compress(b"[" * 10_000_000)}, "not readable as JSON"),
         ({b"data": b"[" * MAX_DATA_BYTES}, "not readable as JSON"),
@@ -73,10 +81,20 @@ def rung_job(client: "redis.Redis", batch: str = "batches/abc", **fields: str) -
     return job
 
 
-@pytest.mark.parametrize("batch", ["batches/abc", "acme/batches/abc"])
-def test_own_ring_is_taken(client: "redis.Redis", batch: str) -> None:
+@pytest.mark.parametrize(
+    ("batch", "function"),
+    [
+        ("batches/abc", process_batch),
+        ("acme/batches/abc", process_batch),
+        (SUBMISSION, advance_submission),
+        (f"acme/{SUBMISSION}", advance_submission),
+    ],
+)
+def test_own_ring_is_taken(
+    client: "redis.Redis", batch: str, function: Callable[[str], None]
+) -> None:
     job = rung_job(client, batch)
-    assert (job.refusal, job.func, job.args) == ("", process_batch, [batch])
+    assert (job.refusal, job.func, job.args) == ("", function, [batch])
     assert JobQueue(client).enqueue_missing([batch, "batches/other"]) == 1
 
 
