@@ -20,9 +20,10 @@ _submissions = LazyGroup(
         "queue": "receiver.cli.submissions.queue:show_queue",
         "resume": "receiver.cli.submissions.orders:resume_submissions",
         "show": "receiver.cli.submissions.show:show_submission",
+        "verify": "workers.cli.verify_submission:verify",
         "watch": "receiver.cli.submissions.watch:watch_submissions",
     },
-    help="List, show, follow, pause, resume and cancel submissions.",
+    help="List, show, follow, pause, resume, cancel and verify submissions.",
 )
 _batches = LazyGroup(
     "batches",

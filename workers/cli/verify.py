@@ -2,6 +2,8 @@
 
 import sqlite3
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -33,11 +35,7 @@ def _parse_keys(
         raise click.BadParameter(str(error)) from error
 
 
-@command("verify", "abc def", f"abc --public-key {EXAMPLE_KEY}")
-@click.argument(
-    "batches", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch
-)
-@click.option(
+public_key_option = click.option(
     "--public-key",
     "public_keys",
     metavar="KEY",
@@ -45,6 +43,13 @@ def _parse_keys(
     callback=_parse_keys,
     help="One of these public keys must have signed the manifest; see `proof-key`.",
 )
+
+
+@command("verify", "abc def", f"abc --public-key {EXAMPLE_KEY}")
+@click.argument(
+    "batches", metavar="BATCH...", nargs=-1, required=True, shell_complete=complete_batch
+)
+@public_key_option
 @json_option("a JSON list of reports")
 @click.pass_context
 def verify(
@@ -79,20 +84,27 @@ def verify(
 def _verify(
     settings: Settings, storage: Storage, name: str, public_keys: tuple[PublicKey, ...]
 ) -> VerifyReport:
+    with (
+        scratch_to_compare(settings) as folder,
+        show_progress(f"proving {name}", "objects") as bar,
+    ):
+
+        def on_progress(objects: int, whole: int) -> None:
+            bar.expect(whole)
+            bar.advance(objects)
+
+        schema = settings.response_schema
+        options = VerifyOptions(settings.prices, public_keys, schema, on_progress)
+        return verify_batch(storage, name, folder, options)
+
+
+@contextmanager
+def scratch_to_compare(settings: Settings) -> Iterator[Path]:
+    """A folder for what is compared. Raises StorageError where its disk fails."""
     place = settings.scratch_dir or tempfile.gettempdir()
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="gbr-", dir=place) as folder,
-            show_progress(f"proving {name}", "objects") as bar,
-        ):
-
-            def on_progress(objects: int, whole: int) -> None:
-                bar.expect(whole)
-                bar.advance(objects)
-
-            schema = settings.response_schema
-            options = VerifyOptions(settings.prices, public_keys, schema, on_progress)
-            return verify_batch(storage, name, Path(folder), options)
+        with tempfile.TemporaryDirectory(prefix="gbr-", dir=place) as folder:
+            yield Path(folder)
     except (OSError, sqlite3.OperationalError) as error:
         hint = "it needs as much space as the results of a batch: set SCRATCH_DIR to another folder"
         raise StorageError(

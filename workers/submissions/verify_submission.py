@@ -170,7 +170,7 @@ class _Rebuild:
                 self._report.add([claims.differ(words)])
         if not made.balanced:
             self._report.add([claims.differ("its books do not balance")])
-        self._report.requests = made.requests
+        self._report.requests, self._report.batch_count = made.requests, len(made.batches)
 
     def _compare_answers(self, table: RequestTable, path: Path) -> None:
         name, off = self._claims.records.answers_name, 0

@@ -81,6 +81,7 @@ class SubmissionReport(Findings):
 
     submission: str  # its id
     requests: int = 0
+    batch_count: int = 0
     batches: list[VerifyReport] = field(default_factory=list)  # those that were verified
 
     def take(self, batch: VerifyReport) -> None:
