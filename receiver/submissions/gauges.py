@@ -50,13 +50,8 @@ def prices_around(prices: Prices, model: str, day: date) -> list[Price | None]:
 
     None stands for a price that is not known.
     """
-    days = [(day + timedelta(days=more)).isoformat() for more in range(PRICE_DAYS + 1)]
-    found: list[Price | None] = []
-    for one in days:
-        price = prices.find(model, one)
-        if not found or price != found[-1]:
-            found.append(price)
-    return found
+    days = [day + timedelta(days=more) for more in range(PRICE_DAYS + 1)]
+    return [prices.find(model, one.isoformat()) for one in days]
 
 
 class Weight(NamedTuple):

@@ -45,17 +45,25 @@ class CountedRequest(NamedTuple):
     tokens: int
 
 
-def fetch_rates(
-    transport: Transport, path: Path, kind: RequestKind, model: str, answers: AnswerTokens
+def fetch_rates(  # noqa: PLR0913, PLR0917 - what the rates depend on
+    transport: Transport,
+    path: Path,
+    kind: RequestKind,
+    model: str,
+    answers: AnswerTokens,
+    counting_s: float = COUNTING_S,
 ) -> tuple[TokenRates, str | None]:
-    """The rates of an input, and why Gemini could not count, or not all of the sample."""
+    """The rates of an input, and why Gemini could not count, or not all of the sample.
+
+    Counting begins with no further request after `counting_s` seconds.
+    """
     models, name = Models(transport), full_model_name(model)
     counted, doubt = list[CountedRequest](), None
     input_limit = output_limit = None
     try:
         found = models.get(name)
         input_limit, output_limit = found.input_limit, found.output_limit
-        deadline = time.monotonic() + COUNTING_S
+        deadline = time.monotonic() + counting_s
         for one in sample_requests(path):
             if time.monotonic() > deadline:
                 break
@@ -139,15 +147,13 @@ def _sample_at(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes, Sampled
 
 
 def _lines_from(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
-    """Whole lines of bearable length, with their offsets, from the first that begins there."""
-    file.seek(max(0, start - 1))
+    """Lines with their offsets, from the first that begins behind a place; long ones in pieces."""
+    file.seek(start)
     if start and not file.readline(MAX_LINE_BYTES).endswith(b"\n"):
         return
     offset = file.tell()
     end = offset + WINDOW_BYTES
     while offset < end and (line := file.readline(MAX_LINE_BYTES)):
-        if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-            return
         yield offset, line
         offset += len(line)
         file.seek(offset)

@@ -75,7 +75,7 @@ def _find_of(
     of_rounds = [part for one in records.rounds() for part in one.parts]
     parts = [part for part in (*submission.parts, *of_rounds) if part.number in created]
     batches = [(part, records.created(part)) for part in parts]
-    found = {
+    return {
         batch.batch: EnqueuedBatch(
             submission.spec.model.removeprefix("models/"),
             part.tokens or 0,
@@ -85,7 +85,6 @@ def _find_of(
         for part, batch in batches
         if batch is not None and not storage.exists(manifest_name(batch.batch))
     }
-    return {name: one for name, one in found.items() if not one.is_gone(now)}
 
 
 def _created_at(records: SubmissionRecords, part: Part, now: float) -> float:

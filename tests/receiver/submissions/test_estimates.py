@@ -30,7 +30,9 @@ def refusal(
         for number, cost in enumerate(costs, 1)
     ]
     with pytest.raises(SubmissionError) as told:
-        check_policy(estimate, parts, Policy(**policy), day_cap and Decimal(day_cap))
+        check_policy(
+            estimate, parts, Policy(**policy), None if day_cap is None else Decimal(day_cap)
+        )
     return str(told.value)
 
 

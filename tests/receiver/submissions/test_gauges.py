@@ -70,7 +70,7 @@ def estimate(
     return gauge.estimate(load)
 
 
-def millionths(found: Estimate) -> tuple[Decimal | None, ...]:
+def millionths(found: Estimate) -> tuple[Any, ...]:
     """Low, expected and high in millionths of a dollar."""
     amounts = (found.low, found.expected, found.high)
     return tuple(None if amount is None else amount * 1_000_000 for amount in amounts)
@@ -106,7 +106,8 @@ def test_attachments_have_tokens_of_their_own() -> None:
 
 
 def test_request_has_no_more_tokens_than_the_model_takes() -> None:
-    assert millionths(estimate("plain", size(attachments=5000)))[2] == 1_000_000 + 500
+    found = estimate("plain", size(attachments=5000))
+    assert millionths(found) == (1_000_000, 1_000_000 + 500, 1_000_000 + 500)
 
 
 def test_long_prompt_has_its_own_price() -> None:
@@ -200,10 +201,21 @@ def test_bounds_hold_the_expected_cost(requests: list[RequestSize], model: str) 
 def test_parts_cost_what_the_whole_does(requests: list[RequestSize], cut: int) -> None:
     """So that a sum over parts can be held against a limit."""
     gauge = Gauge("generate", RATES, prices_around(PRICES, "long", DAY))
-    whole, parts = Load(), (Load(), Load())
+    parts = (Load(), Load())
     for index, one in enumerate(requests):
         parts[index < cut].add(one, gauge.weigh(one))
-    for part in parts:
-        whole.merge(part)
     costs = [gauge.most_cost(part) or Decimal(0) for part in parts]
-    assert sum(costs) == gauge.most_cost(whole) == estimate("long", *requests).high
+    assert sum(costs) == estimate("long", *requests).high
+
+
+@given(st.lists(sizes), st.lists(st.builds(size, runs_tools=st.booleans())))
+def test_loads_add_up(some: list[RequestSize], others: list[RequestSize]) -> None:
+    gauge = Gauge("generate", RATES)
+    whole, merged = Load(), Load()
+    for requests in (some, others):
+        part = Load()
+        for one in requests:
+            part.add(one, gauge.weigh(one))
+            whole.add(one, gauge.weigh(one))
+        merged.merge(part)
+    assert vars(merged) == vars(whole)

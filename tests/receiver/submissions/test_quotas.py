@@ -8,7 +8,7 @@ import redis
 from receiver.gemini.operations import Batch
 from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.redis import ENQUEUED, now_ms
+from receiver.inbox.redis import ENQUEUED, QUOTA_REFUSALS, now_ms
 from receiver.recovery.running_batches import RunningWatch
 from receiver.settings.settings import Settings, read_settings
 from receiver.storage.local import LocalStorage
@@ -79,7 +79,7 @@ def test_model_without_a_limit_has_none(quotas: Quotas) -> None:
     assert quotas.room("stranger", "id", NOW).tokens is None
 
 
-def test_ended_batch_frees_tokens_and_not_its_file(quotas: Quotas) -> None:
+def test_ended_batch_frees_tokens_and_not_its_file(quotas: Quotas, client: "redis.Redis") -> None:
     """Gemini keeps an uploaded file for two days, whatever became of its batch."""
     quotas.room(MODEL, "id", NOW)
     for name in ("b", "c"):
@@ -89,8 +89,11 @@ def test_ended_batch_frees_tokens_and_not_its_file(quotas: Quotas) -> None:
     quotas.ended("batches/stranger")
     room = quotas.room(MODEL, "id", NOW)
     assert (room.tokens, room.batches, room.file_bytes) == (700, 99, MAX_FILE_BYTES - 2000)
+    quotas.sent("batches/b", MODEL, part(tokens=300), NOW)  # by a process that was slow
+    assert quotas.room(MODEL, "id", NOW).tokens == 700
     later = quotas.room(MODEL, "id", NOW + 2 * DAY_S + 1)
     assert later.file_bytes == MAX_FILE_BYTES
+    assert not client.hexists(ENQUEUED, "batches/b")
 
 
 def test_batch_that_the_inbox_has_done_with_is_ended(quotas: Quotas, client: "redis.Redis") -> None:
@@ -218,8 +221,9 @@ def test_refusal_lowers_no_limit_and_ends_with_a_success(quotas: Quotas) -> None
     assert quotas.refused(MODEL, NOW) == NOW + 60
 
 
-def test_refusal_holds_one_model_back(quotas: Quotas) -> None:
+def test_refusal_holds_one_model_back(quotas: Quotas, client: "redis.Redis") -> None:
     quotas.refused(f"models/{MODEL}", NOW)
+    assert client.ttl(QUOTA_REFUSALS) > 0
     assert quotas.room(MODEL, "id", NOW).refused_until == NOW + 60
     assert quotas.room(OTHER, "id", NOW).refused_until == 0
 

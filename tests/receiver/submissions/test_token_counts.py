@@ -158,6 +158,12 @@ def test_what_was_counted_before_an_outage_counts(tmp_path: Path) -> None:
     assert doubt is not None
 
 
+def test_counting_ends_in_time(gemini: Gemini, tmp_path: Path) -> None:
+    path = write(tmp_path, row(1, "word"))
+    rates, doubt = fetch_rates(gemini.transport, path, "generate", MODEL, NO_HISTORY, -1)
+    assert (rates.counted, doubt) == (0, None)
+
+
 def test_answers_have_the_length_of_earlier_ones(gemini: Gemini, tmp_path: Path) -> None:
     path = write(tmp_path, row(1, "word"))
     rates, _ = fetch_rates(gemini.transport, path, "generate", MODEL, AnswerTokens(321.5, 4))

@@ -1,0 +1,96 @@
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from receiver.settings.settings import Settings, read_settings
+from receiver.submissions.estimates import describe_estimate
+from receiver.submissions.gauge_making import make_gauge
+from receiver.submissions.planning import SubmitRequest, check_input, draft_submission
+from receiver.submissions.splitting import SplitInput
+
+MODEL = "gemini-3.8-flash"
+REQUESTS = 40
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Requests of 500 tokens as the sandbox counts, and 100 at most in each answer."""
+    path = tmp_path / "requests.jsonl"
+    row = {
+        "contents": [{"parts": [{"text": "word " * 400}]}],
+        "generation_config": {"max_output_tokens": 100},
+    }
+    lines = (json.dumps({"key": f"k{number}", "request": row}) for number in range(REQUESTS))
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def settings(sandbox_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    prices = tmp_path / "prices.json"
+    listed = {MODEL: [{"input": "1", "output": "10"}]}
+    prices.write_text(json.dumps({"date": "2026-11-28", "models": listed}))
+    return read_settings(
+        {
+            "GEMINI_API_KEY": "right-key",
+            "GEMINI_BASE_URL": sandbox_url,
+            "REDIS_URL": redis_url,
+            "STORAGE_URL": (tmp_path / "outputs").as_uri(),
+            "PRICES_FILE": str(prices),
+        }
+    )
+
+
+def weigh(settings: Settings | None, source: Path, model: str = MODEL) -> SplitInput:
+    request = SubmitRequest("", model)
+    return check_input(source, request, gauge=make_gauge(settings, source, request))
+
+
+def test_submission_knows_what_it_may_cost(settings: Settings, source: Path) -> None:
+    plan = weigh(settings, source)
+    draft = draft_submission(source, SubmitRequest("", MODEL), plan)
+    assert draft.estimate == plan.estimate
+    assert draft.estimate is not None
+    assert draft.estimate.input_tokens == pytest.approx(REQUESTS * 500, rel=0.01)
+    low = Decimal(REQUESTS * 500) / 1_000_000
+    answers = Decimal(REQUESTS * 100 * 10) / 1_000_000
+    assert draft.estimate.low == pytest.approx(low, rel=Decimal("0.01"))
+    assert draft.estimate.expected == pytest.approx(low + answers, rel=Decimal("0.01"))
+    assert draft.estimate.high == pytest.approx(low * Decimal("1.2") + answers, rel=Decimal("0.01"))
+    assert [part.most_cost for part in draft.parts] == [draft.estimate.high]
+    assert describe_estimate(draft.estimate)[1].startswith("  Gemini counted 20 of 40 requests, ")
+
+
+def test_without_settings_bytes_bound_the_cost(source: Path) -> None:
+    estimate = weigh(None, source).estimate
+    assert estimate is not None
+    assert "by the size of the requests alone" in estimate.basis
+    assert estimate.high is not None
+    assert estimate.rates is not None
+    assert estimate.rates.counted == 0
+
+
+def test_bad_luck_is_no_error(settings: Settings, source: Path, tmp_path: Path) -> None:
+    """Neither Gemini nor Redis nor the storage is there."""
+    (tmp_path / "file").touch()
+    away = read_settings(
+        {
+            "GEMINI_API_KEY": "right-key",
+            "GEMINI_BASE_URL": "http://127.0.0.1:1",
+            "REDIS_URL": "redis://127.0.0.1:1/0",
+            "STORAGE_URL": (tmp_path / "file" / "outputs").as_uri(),
+        }
+    )
+    estimate = weigh(away, source).estimate
+    assert estimate is not None
+    assert "tokens were not counted: no answer from Gemini" in estimate.basis
+    assert "right-key" not in estimate.basis
+
+
+def test_unknown_price_stays_unknown(settings: Settings, source: Path) -> None:
+    estimate = weigh(settings, source, "gemini-3.5-flash").estimate
+    assert estimate is not None
+    assert (estimate.low, estimate.expected, estimate.high) == (None, None, None)
+    assert "the price list has no price of the model" in estimate.basis
