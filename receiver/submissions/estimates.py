@@ -126,3 +126,14 @@ def describe_caps(estimate: Estimate, policy: Policy, day_cap: Decimal | None) -
             f"it may take {days:,.0f} days, since DAILY_COST_CAP is {format_dollars(day_cap)}"
         )
     return notes
+
+
+def describe_pace(parts: Sequence[Part], enqueue_limit: int | None) -> list[str]:
+    """Why parts wait for each other, if they do; `enqueue_limit` is in tokens."""
+    tokens = sum(part.tokens or 0 for part in parts)
+    if enqueue_limit is None or tokens <= enqueue_limit:
+        return []
+    limit = f"{tokens:,} tokens, and {enqueue_limit:,} may be enqueued at a time"
+    sent = f"its {len(parts):,} parts are sent as room gets free"
+    hint = "GEMINI_TIER or ENQUEUED_TOKENS say if the project may have more"
+    return [f"it has up to {limit}: {sent}. {hint}"]

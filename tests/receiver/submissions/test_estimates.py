@@ -10,6 +10,7 @@ from receiver.submissions.estimates import (
     check_policy,
     describe_caps,
     describe_estimate,
+    describe_pace,
     describe_truth,
     format_dollars,
 )
@@ -125,6 +126,17 @@ def test_what_caps_hold_back_is_said() -> None:
     ]
     assert describe_caps(KNOWN, Policy(max_cost=Decimal(91)), Decimal(91)) == []
     assert describe_caps(UNKNOWN, policy, Decimal(30)) == []
+
+
+def test_parts_that_wait_for_each_other_are_said() -> None:
+    parts = [part(number, tokens=900) for number in (1, 2)]
+    (said,) = describe_pace(parts, 1799)
+    assert said == (
+        "it has up to 1,800 tokens, and 1,799 may be enqueued at a time: its 2 parts are sent as"
+        " room gets free. GEMINI_TIER or ENQUEUED_TOKENS say if the project may have more"
+    )
+    assert describe_pace(parts, 1800) == describe_pace(parts, None) == []
+    assert describe_pace([part(tokens=None)], 1) == []
 
 
 def test_amounts_are_as_precise_as_they_need_be() -> None:

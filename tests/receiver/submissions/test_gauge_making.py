@@ -72,7 +72,7 @@ def test_without_settings_bytes_bound_the_cost(source: Path) -> None:
     assert estimate.rates.counted == 0
 
 
-def test_bad_luck_is_no_error(settings: Settings, source: Path, tmp_path: Path) -> None:
+def test_bad_luck_is_no_error(source: Path, tmp_path: Path) -> None:
     """Neither Gemini nor Redis nor the storage is there."""
     (tmp_path / "file").touch()
     away = read_settings(
