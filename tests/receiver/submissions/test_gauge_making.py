@@ -7,8 +7,18 @@ import pytest
 from receiver.settings.settings import Settings, read_settings
 from receiver.submissions.estimates import describe_estimate
 from receiver.submissions.gauge_making import make_gauge
+from receiver.submissions.gauges import ASSUMED_ANSWER_TOKENS
+from receiver.submissions.output_history import MAX_MANIFESTS
 from receiver.submissions.planning import SubmitRequest, check_input, draft_submission
-from receiver.submissions.splitting import SplitInput
+from receiver.submissions.quotas import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    MAX_BATCHES,
+    MAX_FILE_BYTES,
+)
+from receiver.submissions.splitting import PART_SHARE, SplitInput
+from receiver.submissions.token_counts import MARGIN, PLACES
+from tests.pages import section
 
 MODEL = "gemini-3.8-flash"
 REQUESTS = 40
@@ -94,3 +104,18 @@ def test_unknown_price_stays_unknown(settings: Settings, source: Path) -> None:
     assert estimate is not None
     assert (estimate.low, estimate.expected, estimate.high) == (None, None, None)
     assert "the price list has no price of the model" in estimate.basis
+
+
+def test_numbers_are_in_the_pages() -> None:
+    text = " ".join(section("### Pace and cost").split())
+    for words in (
+        f"the tokens of about {PLACES} requests",
+        f"as in the last {'ten' if MAX_MANIFESTS == 10 else MAX_MANIFESTS} stored batches",
+        f"of the model, or {ASSUMED_ANSWER_TOKENS:,}.",
+        "at most a third of the limit",
+        f"at most a fifth more than the densest{'' if MARGIN == 1.2 else '?'}",
+        f"a minute, then twice as long each time up to {LONGEST_PAUSE_S / 60:.0f} minutes",
+        f"{MAX_BATCHES} batches under way and {MAX_FILE_BYTES / 10**9:.0f} GB of files",
+    ):
+        assert words in text
+    assert (PART_SHARE, FIRST_PAUSE_S) == (3, 60)
