@@ -11,7 +11,7 @@ from receiver.cli.command import command, json_option, limit_option, load_settin
 from receiver.cli.output import print_table, shorten
 from receiver.cli.projects import project_of, project_option
 from receiver.cli.submissions.reading import SubmissionReader, find_pending
-from receiver.cli.submissions.wording import show_dollars
+from receiver.cli.submissions.wording import show_most
 from receiver.inbox.redis import connect
 from receiver.outputs.wording import count_of
 from receiver.settings.projects import DEFAULT
@@ -127,7 +127,7 @@ def _row(one: QueuedSubmission) -> tuple[str, ...]:
         one.state,
         str(one.next_part),
         "unknown" if one.tokens is None else f"{one.tokens:,}",
-        show_dollars(one.most_cost),
+        show_most(one.most_cost),
         str(one.unsent),
         shorten(one.why or "a worker"),
     )

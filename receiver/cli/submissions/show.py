@@ -23,6 +23,7 @@ from receiver.inbox.redis import connect
 from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
+from receiver.submissions.estimates import describe_estimate
 from receiver.submissions.records import answers_name
 from receiver.submissions.view import SubmissionView
 
@@ -76,6 +77,9 @@ def _lines(view: SubmissionView, settings: Settings) -> Iterator[tuple[str, str]
     yield "state", describe_state(view)
     yield "progress", describe_progress(view)
     yield "policy", describe_policy(view.policy)
+    if view.estimate is not None and not view.is_ended:
+        first, *_ = describe_estimate(view.estimate)
+        yield "estimate", first.removeprefix("cost: ")
     yield "cost", describe_cost(view)
     yield "answers", f"{locate_rows(settings, view.id)}{'' if view.is_ended else ' (at its end)'}"
 

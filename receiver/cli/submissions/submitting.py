@@ -1,8 +1,8 @@
 """What `batches submit` does: check a file, keep its requests, and have a worker look at them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING
 from pathlib import Path
 
 import click
@@ -10,31 +10,30 @@ import msgspec
 
 from receiver.batch_names import SubmissionName
 from receiver.cli.progress import show_progress
-from receiver.cli.stored import locate_answers
 from receiver.cli.submissions.policy_options import Change, describe_policy
 from receiver.cli.submissions.show import locate_rows
+from receiver.cli.submissions.wording import show_most
 from receiver.errors import InboxUnavailableError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.inbox.redis import connect
 from receiver.outputs.models import model_warnings
-from receiver.outputs.prices import default_prices
 from receiver.outputs.wording import count_of
+from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 from receiver.submissions.estimates import (
     check_policy,
     describe_caps,
     describe_estimate,
-    format_dollars,
 )
-from receiver.submissions.gauges import Gauge, assume_rates, prices_around
 from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.model_check import check_model
-from receiver.submissions.planning import SubmitRequest, check_input, draft_submission
+from receiver.submissions.planning import SubmitRequest, draft_submission
 from receiver.submissions.policy import Policy
 from receiver.submissions.settling import Intended, Settled, intend, settle
 from receiver.submissions.splitting import SplitInput
 from receiver.submissions.submission import Part, Submission
+from receiver.submissions.weighing import weigh_input
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,9 @@ def check_file(settings: Settings | None, file: Path, request: SubmitRequest) ->
     """
     for warning in model_warnings(request.model, datetime.now(UTC).date()):
         click.echo(f"warning: {warning}", err=True)
-    refusal, limit = None, None
-    if settings is not None:
-        refusal = _ask_model(settings, request)
-        limit = settings.project(request.project).limits.enqueue_limit(request.model)
-
-    gauge = _make_gauge(settings, request)
+    refusal = None if settings is None else _ask_model(settings, request)
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
-        plan = check_input(file, request, bar.advance, gauge, limit)
+        plan = weigh_input(settings, file, request, bar.advance)
     for caution in plan.cautions:
         click.echo(f"note: {caution}", err=True)
     return CheckedFile(plan, refusal)
@@ -79,12 +73,6 @@ def _ask_model(settings: Settings, request: SubmitRequest) -> SubmissionError | 
     if unchecked is not None:
         click.echo(f"note: {unchecked}", err=True)
     return None
-
-
-def _make_gauge(settings: Settings | None, request: SubmitRequest) -> Gauge:
-    prices = settings.prices if settings else default_prices()
-    around = prices_around(prices, request.model, datetime.now(UTC).date())
-    return Gauge(request.kind, assume_rates(), around)
 
 
 def submit_file(
@@ -105,12 +93,15 @@ def submit_file(
     size_bytes = sum(part.size_bytes for part in intended.submission.parts)
     with show_progress("storing", "bytes", size_bytes) as bar:
         settled = settle(storage, file, intended, bar.advance)
-    _say_settled(settings, intended, settled, as_json=as_json)
     if len(settled.submission.parts) != len(checked.plan.parts):
         parts = count_of(len(settled.submission.parts), "part", "parts")
         click.echo(f"it was split into {parts} before, and stays so", err=True)
-    if not settled.is_finished:
-        _accept(settings, settled.submission)
+    obstacle = None if settled.is_finished else _accept(settings, settled.submission)
+    _say_settled(settings, intended, settled, as_json=as_json)
+    if obstacle is not None:
+        raise click.ClickException(obstacle)
+    for hint in _hints(intended, settled):
+        click.echo(hint, err=True)
     return settled.submission
 
 
@@ -127,17 +118,18 @@ def _require_possible(settings: Settings | None, submission: Submission, policy:
         click.echo(line, err=True)
 
 
-def _accept(settings: Settings, submission: Submission) -> None:
-    """Raises ClickException where Redis is away: the submission is kept, and is found later."""
+def _accept(settings: Settings, submission: Submission) -> str | None:
+    """Put it into the ledger. Where Redis is away, gives what that means."""
     try:
         with connect(settings.redis_url) as client:
             accept_submission(client, SubmissionName(submission.spec.project, submission.id))
     except InboxUnavailableError as error:
-        raise click.ClickException(
+        return (
             f"the submission is kept, but no worker knows of it yet: {error}. A reconcile run finds"
             " it; `gemini-batch-receiver reconcile` starts one, and so does this command, which"
             " sends nothing twice"
-        ) from error
+        )
+    return None
 
 
 def try_out(settings: Settings | None, draft: Submission, policy: Policy, *, as_json: bool) -> None:
@@ -163,7 +155,7 @@ def _describe_part(part: Part) -> str:
     if part.tokens is not None:
         words.append(f"about {part.tokens:,} tokens")
     if part.most_cost is not None:
-        words.append(f"at most {format_dollars(part.most_cost, ROUND_CEILING)}")
+        words.append(f"at most {show_most(part.most_cost)}")
     return f"part {part.number}: {', '.join(words)}"
 
 
@@ -181,8 +173,9 @@ def _say_settled(
     known = "already submitted" if intended.is_known else "submitted"
     click.echo(f"{known} as {name} ({requests} in {parts}, {submission.spec.display_name})")
     click.echo(f"policy: {_describe_change(intended, settled)}", err=True)
-    for hint in _hints(settings, intended, settled):
-        click.echo(hint, err=True)
+    answers = describe_storage(settings.storage_url, settings.template.text)
+    rows = locate_rows(settings, submission.id)
+    click.echo(f"its answers will be in {answers}, the outcome of each request in {rows}", err=True)
 
 
 def _describe_change(intended: Intended, settled: Settled) -> str:
@@ -192,21 +185,20 @@ def _describe_change(intended: Intended, settled: Settled) -> str:
     return f"{words}; this holds from now on" if intended.is_changed else words
 
 
-def _hints(settings: Settings, intended: Intended, settled: Settled) -> list[str]:
-    submission, program = settled.submission, "gemini-batch-receiver"
-    place = locate_answers(settings, settings.template.text, "BATCH").replace("BATCH", "<batch>")
-    rows = locate_rows(settings, submission.id)
-    hints = [f"its answers will be in {place}, and in the end the outcome of each in {rows}"]
+def _hints(intended: Intended, settled: Settled) -> Iterator[str]:
+    """What to do next."""
+    command = f"gemini-batch-receiver submissions {{}} {settled.submission.id}"
     if intended.is_known:
         again = "to send the same requests once more, and pay for them again"
-        hints.append(f"{again}, give another --display-name")
+        yield f"{again}, give another --display-name"
     if settled.is_finished:
-        return [*hints, f"it has ended: `{program} submissions show {submission.id}`"]
-    if settled.command != "run":
+        yield f"it has ended: `{command.format('show')}` shows how"
+    elif settled.command != "run":
         said = {"pause": "paused", "cancel": "cancelled"}[settled.command]
-        return [*hints, f"it is {said}: `{program} submissions resume {submission.id}` goes on"]
-    follow = f"`{program} submissions watch {submission.id}` follows it"
-    return [*hints, f"workers send it, and this machine is not needed any more; {follow}"]
+        yield f"it is {said}: `{command.format('resume')}` goes on"
+    else:
+        follow = f"`{command.format('watch')}` follows it"
+        yield f"workers send it, and the file and this machine are not needed any more; {follow}"
 
 
 def _describe_settled(

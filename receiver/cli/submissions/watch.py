@@ -175,7 +175,7 @@ def _conclude(views: Sequence[SubmissionView], settings: Settings) -> bool:
         if view.is_ended:
             rows = locate_rows(settings, view.id)
             click.echo(f"{view.submission}: the outcome of each request is in {rows}", err=True)
-            click.echo(f"{view.submission}: cost {describe_cost(view)}", err=True)
+            click.echo(f"{view.submission}: {describe_cost(view)}", err=True)
         if view.state == "stopped":
             hint = f"`gemini-batch-receiver submissions resume {view.id}` goes on"
             click.echo(f"{view.submission}: {hint}", err=True)

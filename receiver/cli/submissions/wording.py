@@ -1,10 +1,10 @@
 """How submissions are described to people."""
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from receiver.cli.output import printable, show_moment
 from receiver.outputs.wording import count_of
-from receiver.submissions.estimates import format_dollars
+from receiver.submissions.estimates import describe_truth, format_dollars
 from receiver.submissions.view import PartView, SubmissionView
 
 UNKNOWN = "unknown"
@@ -13,6 +13,11 @@ UNKNOWN = "unknown"
 def show_dollars(amount: Decimal | None) -> str:
     """An amount, rounded for people; `unknown` for None."""
     return UNKNOWN if amount is None else format_dollars(amount)
+
+
+def show_most(amount: Decimal | None) -> str:
+    """The same for what something may cost at most, rounded up."""
+    return UNKNOWN if amount is None else format_dollars(amount, ROUND_CEILING)
 
 
 def describe_state(view: SubmissionView) -> str:
@@ -29,13 +34,13 @@ def describe_progress(view: SubmissionView) -> str:
 
 
 def describe_cost(view: SubmissionView) -> str:
-    """What it cost so far, and may cost at most by what is sent, beside the limit."""
-    words = [f"{show_dollars(view.cost)} so far"]
-    if not view.is_ended:
-        words.append(f"at most {show_dollars(view.most_cost)} with what is sent")
-    if view.policy.max_cost is not None:
-        words.append(f"limit {show_dollars(view.policy.max_cost)}")
-    return ", ".join(words)
+    """What it cost so far beside the limit, and in the end beside the estimate."""
+    if view.is_ended:
+        return describe_truth(view.estimate, view.cost)
+    sent = f"at most {show_most(view.most_cost)} with what is sent"
+    limit = view.policy.max_cost
+    limited = "" if limit is None else f", limit {show_dollars(limit)}"
+    return f"{show_dollars(view.cost)} so far, {sent}{limited}"
 
 
 def describe_part(part: PartView) -> str:
@@ -48,7 +53,7 @@ def describe_part(part: PartView) -> str:
     if part.cost is not None:
         words.append(show_dollars(part.cost))
     elif part.most_cost is not None:
-        words.append(f"at most {show_dollars(part.most_cost)}")
+        words.append(f"at most {show_most(part.most_cost)}")
     return printable(", ".join(words))
 
 

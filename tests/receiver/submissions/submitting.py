@@ -1,7 +1,10 @@
 """What the tests of submissions share: one way to submit, and what became of it."""
 
 import gzip
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -76,15 +79,33 @@ def sender_of(gemini: Gemini, submission: Submission, source: Path) -> Submitter
     return Submitter(gemini, LocalStorage(source.parent / "outputs"), submission)
 
 
-def settings(gate: Gate, source: Path) -> dict[str, str]:
+def settings(gate: Gate, source: Path, redis_url: str) -> dict[str, str]:
     outputs = (source.parent / "outputs").as_uri()
     return {
         **os.environ,
         "GEMINI_API_KEY": "right-key",
         "GEMINI_BASE_URL": gate.url,
         "STORAGE_URL": outputs,
+        "REDIS_URL": redis_url,
+        "RECONCILE_INTERVAL_S": "0",
     }
 
 
 def command(source: Path) -> list[str]:
     return ["batches", "submit", str(source), "--model", MODEL]
+
+
+def run(environ: dict[str, str], *args: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    """A command that ends with this exit code."""
+    argv = [sys.executable, "-m", "workers", *args]
+    done = subprocess.run(
+        argv, env=environ, capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def created(source: Path) -> list[str]:
+    """The batches of all submissions, by part."""
+    found = (source.parent / "outputs" / "_submissions").glob("*/*.created.json")
+    return [json.loads(path.read_bytes())["batch"] for path in sorted(found)]

@@ -25,6 +25,7 @@ from tests.receiver.submissions.submitting import (
     command,
     made,
     planned,
+    run,
     sender_of,
     settings,
     stored_input,
@@ -68,12 +69,12 @@ def test_lost_batch_awaits_its_input(gate: Gate, source: Path, inline: bool) -> 
     assert not list((storage.root / "_submissions").glob("*.awaited"))
 
 
-def test_request_that_never_arrived_is_sent_again(gate: Gate, source: Path) -> None:
+def test_request_that_never_arrived_is_sent_again(gate: Gate, source: Path, redis_url: str) -> None:
+    environ = settings(gate, source, redis_url)
+    run(environ, *command(source))
     gate.what = "hold"
     with (
-        subprocess.Popen(
-            [sys.executable, "-m", "workers", *command(source)], env=settings(gate, source)
-        ) as process,
+        subprocess.Popen([sys.executable, "-m", "workers", "worker"], env=environ) as process,
     ):
         assert gate.held.wait(30)
         process.send_signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The commands that submit, as processes."""
+"""`batches submit` as a process, and the worker that carries it out."""
 
 import json
 import subprocess
@@ -6,128 +6,206 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis
 
+from receiver.batch_names import SubmissionName
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import SUBMISSIONS
+from receiver.storage import LocalStorage
+from receiver.submissions.policy import Order, Policy
+from receiver.submissions.records import SubmissionRecords, list_submissions, requests_name
 from tests.forwarding import Gate
-from tests.receiver.submissions.submitting import MODEL, command, made, settings, submit
+from tests.receiver.submissions.submitting import MODEL, command, created, made, run, settings
+
+WATCH = "`gemini-batch-receiver submissions watch {}` follows it\n"
 
 
-def test_second_command_finds_the_batch_of_the_first(gate: Gate, source: Path) -> None:
+@pytest.fixture
+def environ(gate: Gate, source: Path, redis_url: str) -> dict[str, str]:
+    return settings(gate, source, redis_url)
+
+
+def submitted(source: Path) -> SubmissionRecords:
+    storage = LocalStorage(source.parent / "outputs")
+    (one,) = list_submissions(storage)
+    return SubmissionRecords(storage, one.id)
+
+
+def work(environ: dict[str, str]) -> None:
+    """A worker does all that can be done now."""
+    run(environ, "worker", "--burst")
+
+
+def test_everything_is_kept_and_nothing_sent(
+    gate: Gate, source: Path, environ: dict[str, str], client: "redis.Redis"
+) -> None:
+    """The file may go, and a worker does the rest."""
+    said = json.loads(run(environ, *command(source), "--max-requests", "3", "--json").stdout)
+    assert (made(gate), gate.count("upload")) == (0, 0)
+    name = SubmissionName.read(said["submission"])
+    assert name is not None
+    assert (said["id"], said["requests"], len(said["parts"])) == (name.id, 5, 2)
+    assert said["answers"].endswith(f"/outputs/_submissions/{name.id}/answers.jsonl")
+    assert said["estimate"]["high"] is not None
+    entries = Inbox(client, ledger=SUBMISSIONS).entries([str(name)])
+    assert entries[str(name)].state == "open"
+
+    storage, whole = LocalStorage(source.parent / "outputs"), source.read_bytes()
+    source.unlink()
+    for part in said["parts"]:
+        assert storage.exists(requests_name(part["sha256"]))
+    work(environ)
+    assert (made(gate), len(created(source))) == (2, 2)
+    folders = [batch.removeprefix("batches/") for batch in created(source)]
+    kept = [
+        subprocess.check_output(["gzip", "-dc", str(storage.root / folder / "_input.jsonl.gz")])
+        for folder in folders
+    ]
+    assert b"".join(kept) == whole
+
+
+def test_worker_finds_the_batch_whose_name_was_lost(
+    gate: Gate, source: Path, environ: dict[str, str]
+) -> None:
+    run(environ, *command(source))
     gate.what = "lose"
-    argv = [sys.executable, "-m", "workers", *command(source)]
-    first = subprocess.run(
-        argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert first.returncode == 1
-    assert "nobody knows whether" in first.stderr
+    work(environ)
+    assert (made(gate), created(source)) == (1, [])
     gate.what = "pass"
-    second = subprocess.run(
-        argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert second.returncode == 0, second.stderr
-    assert second.stdout.startswith("found batches/")
-    assert made(gate) == 1
+    again = run(environ, *command(source))
+    assert again.stdout.startswith("already submitted as submissions/")
+    work(environ)
+    assert (made(gate), len(created(source))) == (1, 1)
 
 
-def test_submission_tells_how_far_it_is(gate: Gate, source: Path) -> None:
-    first, second = submit(gate, source, max_requests=3, display_name="half done")
-    folder = source.parent / "outputs" / first.batch.removeprefix("batches/")
-    (folder / "_input.jsonl.gz").unlink()
-    records = source.parent / "outputs" / "_submissions"
-    (mark,) = records.glob("*/2.created.json")
-    mark.unlink()
-    (folder / "_manifest.json").touch()
-    argv = [sys.executable, "-m", "workers", "batches", "submissions", mark.parent.name]
-    done = subprocess.run(
-        argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.splitlines() == [
-        (
-            f"half done {mark.parent.name} (requests.jsonl, {MODEL}):"
-            " 5 requests, 1 of 2 batches sent, 1 stored"
-        ),
-        (
-            f"  part 1: {first.batch}: 3 requests, stored; its input is not kept:"
-            " submit it again, nothing is sent twice"
-        ),
-        "  part 2: not sent: submit it again",
-    ]
-    rows = json.loads(
-        subprocess.run(
-            [*argv[:-1], "--json"], env=settings(gate, source), capture_output=True, check=True
-        ).stdout
-    )
-    assert [one["batch"] for one in rows[0]["batches"]] == [first.batch, None]
-    assert submit(gate, source, max_requests=3, display_name="half done")[1].batch == second.batch
-
-
-def test_place_of_the_answers_and_the_next_command_are_named(gate: Gate, source: Path) -> None:
-    environ = settings(gate, source) | {"OUTPUT_TEMPLATE": "answers/{batch}/{key}.json"}
-
-    def run(*options: str) -> "subprocess.CompletedProcess[str]":
-        argv = [sys.executable, "-m", "workers", *command(source), *options]
-        return subprocess.run(
-            argv, env=environ, capture_output=True, text=True, timeout=60, check=True
-        )
-
-    dry = run("--dry-run").stderr
+def test_place_of_the_answers_and_the_next_command_are_named(
+    source: Path, environ: dict[str, str]
+) -> None:
+    environ |= {"OUTPUT_TEMPLATE": "answers/{batch}/{key}.json"}
+    dry = run(environ, *command(source), "--dry-run").stderr
     assert "without --dry-run, the same command sends them\n" in dry
-    sent = run()
-    batch_id = sent.stdout.split()[1].removeprefix("batches/")
-    folder = source.parent / "outputs" / "answers" / batch_id
-    assert f"its answers will be in {folder}/{{key}}.json\n" in sent.stderr
-    watch = f"`gemini-batch-receiver batches watch {batch_id}` waits for them\n"
-    assert sent.stderr.endswith(watch)
+    sent = run(environ, *command(source))
+    submission_id = sent.stdout.split()[2].removeprefix("submissions/")
+    outputs = source.parent / "outputs"
+    rows = outputs / "_submissions" / submission_id / "answers.jsonl"
+    answers = f"its answers will be in {outputs}/answers/{{batch}}/{{key}}.json"
+    assert f"{answers}, the outcome of each request in {rows}\n" in sent.stderr
+    assert sent.stderr.endswith(WATCH.format(submission_id))
 
 
-def test_two_at_once_make_one_batch(gate: Gate, source: Path) -> None:
-    argv = [sys.executable, "-m", "workers", *command(source)]
-    both = [
-        subprocess.Popen(argv, env=settings(gate, source), stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    said = [process.communicate(timeout=60)[0] for process in both]
+def test_two_at_once_make_one_batch(gate: Gate, source: Path, environ: dict[str, str]) -> None:
+    argv = [sys.executable, "-m", "workers"]
+    for words, expected in ((command(source), "submitted as "), (["worker", "--burst"], "")):
+        both = [
+            subprocess.Popen([*argv, *words], env=environ, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        said = [process.communicate(timeout=60)[0] for process in both]
+        assert [process.returncode for process in both] == [0, 0]
+        assert any(text.startswith(expected) for text in said)
+    assert (made(gate), len(created(source))) == (1, 1)
+    again = run(environ, *command(source))
+    assert again.stdout.startswith("already submitted as submissions/")
+    work(environ)
     assert made(gate) == 1
-    assert any(words.startswith("created batches/") for words in said)
-    again = subprocess.run(
-        argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=True
-    )
-    assert again.stdout.startswith("already submitted as batches/")
+
+
+def test_wait_follows_it_to_its_end(source: Path, environ: dict[str, str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "workers", "worker"], env=environ | {"RECONCILE_INTERVAL_S": "1"}
+    ) as worker:
+        try:
+            done = run(environ, *command(source), "--wait", "--display-name", "fast [run 1]")
+        finally:
+            worker.terminate()
+    first, *_, last = done.stdout.splitlines()
+    assert first.startswith("submitted as submissions/")
+    assert "  completed; 5 of 5 requests answered" in last
+    assert done.stderr.endswith("1 of 1 submission is well\n")
+
+
+def test_policy_is_what_was_stated_last(source: Path, environ: dict[str, str]) -> None:
+    run(environ, *command(source), "--rounds", "1", "--rescue-after", "30h", "--rescue", "flex")
+    records = submitted(source)
+    first = Policy(rounds=1, rescue_after_s=108_000, rescue="flex")
+    assert records.read_policy() == first
+    again = run(environ, *command(source))
+    assert records.read_policy() == first  # what is not stated stays
+    assert "this holds from now on" not in again.stderr
+
+    changed = run(environ, *command(source), "--rounds", "2", "--max-cost", "40")
+    assert "up to 2 rounds after the first sending, at most $40.00" in changed.stderr
+    assert "this holds from now on" in changed.stderr
+    lifted = run(environ, *command(source), "--max-cost", "none", "--rescue-after", "none")
+    assert "this holds from now on" in lifted.stderr
+    assert records.read_policy() == Policy(rounds=2, rescue="flex")
+
+
+def test_paused_one_stays_paused(source: Path, environ: dict[str, str]) -> None:
+    run(environ, *command(source))
+    records = submitted(source)
+    records.write_order(Order("pause", 5.0))
+    again = run(environ, *command(source), "--rounds", "1")
+    assert "it is paused: `gemini-batch-receiver submissions resume" in again.stderr
+    assert (records.read_order().command, records.read_policy().rounds) == ("pause", 1)
+
+
+def test_redis_that_is_away_loses_nothing(
+    gate: Gate, source: Path, environ: dict[str, str]
+) -> None:
+    away = environ | {"REDIS_URL": "redis://127.0.0.1:9/0"}
+    done = run(away, *command(source), code=1)
+    assert done.stdout.startswith("submitted as submissions/")
+    assert "the submission is kept, but no worker knows of it yet: Redis did not" in done.stderr
+    assert "A reconcile run finds it" in done.stderr
+    assert "workers send it" not in done.stderr
+    source.unlink()
+    run(environ, "reconcile")
+    work(environ)
+    assert (made(gate), len(created(source))) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--max-cost", "0.001"], "part 1 may cost $1.48, which is over the --max-cost of $0.0010"),
+        (["--max-cost", "0.0000001"], "the requests alone, without any answer, cost about"),
+    ],
+)
+def test_limit_that_cant_be_kept_sends_nothing(
+    gate: Gate, source: Path, environ: dict[str, str], options: list[str], words: str
+) -> None:
+    for more in ([], ["--dry-run"]):
+        done = run(environ, *command(source), *options, *more, code=1)
+        assert words in done.stderr
+    assert made(gate) == 0
+    assert not (source.parent / "outputs" / "_submissions").exists()
+
+
+def test_unknown_cost_needs_a_word(source: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"date": "2026-10-07", "models": {}}')
+    environ |= {"PRICES_FILE": str(prices)}
+    refused = run(environ, *command(source), "--max-cost", "5", code=1)
+    assert "nobody knows what part 1 may cost at most" in refused.stderr
+    run(environ, *command(source), "--max-cost", "5", "--allow-unknown-cost")
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1.evil.example/x", "http://hooks.example/x", "ftp://x", "hooks.example"]
 )
-def test_webhook_in_the_clear_is_refused(gate: Gate, source: Path, url: str) -> None:
-    argv = [sys.executable, "-m", "workers", *command(source), "--webhook", url]
-    done = subprocess.run(
-        argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.returncode, gate.paths) == (2, [])
+def test_webhook_in_the_clear_is_refused(
+    gate: Gate, source: Path, environ: dict[str, str], url: str
+) -> None:
+    done = run(environ, *command(source), "--webhook", url, code=2)
+    assert gate.paths == []
     assert "--webhook: expected https" in done.stderr
 
 
-def test_misspelt_model_sends_nothing(gate: Gate, source: Path) -> None:
+def test_misspelt_model_sends_nothing(gate: Gate, source: Path, environ: dict[str, str]) -> None:
     for more in ([], ["--dry-run"]):
-        argv = [
-            sys.executable,
-            "-m",
-            "workers",
-            "batches",
-            "submit",
-            str(source),
-            "--model",
-            "gemini-3.8-flsh",
-            *more,
-        ]
-        done = subprocess.run(
-            argv,
-            env=settings(gate, source),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 1
+        words = ["batches", "submit", str(source), "--model", "gemini-3.8-flsh", *more]
+        done = run(environ, *words, code=1)
         assert "nothing was sent; did you mean gemini-3.8-flash" in done.stderr
     assert gate.paths == []
     assert not (source.parent / "outputs" / "_submissions").exists()
@@ -144,21 +222,20 @@ def test_misspelt_model_sends_nothing(gate: Gate, source: Path) -> None:
     ],
 )
 def test_dry_run_says_that_the_model_was_not_checked(
-    gate: Gate, source: Path, changes: dict[str, str], words: str
+    source: Path, environ: dict[str, str], changes: dict[str, str], words: str
 ) -> None:
-    env, argv = (
-        settings(gate, source) | changes,
-        [sys.executable, "-m", "workers", *command(source), "--dry-run"],
-    )
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=True)
+    done = run(environ | changes, *command(source), "--dry-run")
     assert words in done.stderr
     assert done.stdout.endswith("5 requests in 1 batch; nothing was sent\n")
 
 
-def test_dry_run_says_what_would_be_sent(gate: Gate, source: Path) -> None:
-    argv = [sys.executable, "-m", "workers", *command(source), "--dry-run", "--max-requests", "3"]
-    done = subprocess.run(
-        argv, env=settings(gate, source), capture_output=True, text=True, timeout=60, check=True
-    )
+def test_dry_run_says_what_would_be_sent(gate: Gate, source: Path, environ: dict[str, str]) -> None:
+    done = run(environ, *command(source), "--dry-run", "--max-requests", "3")
     assert done.stdout.endswith("5 requests in 2 batches; nothing was sent\n")
-    assert gate.paths == []
+    assert "part 1: 3 requests from line 1, " in done.stdout
+    assert "cost: $" in done.stderr
+    assert "Gemini counted 5 of 5 requests" in done.stderr
+    assert len(gate.paths) == gate.count(f"{MODEL}:countTokens") > 0  # which costs nothing
+    said = json.loads(run(environ, *command(source), "--dry-run", "--json").stdout)
+    assert (said["requests"], said["policy"]["rounds"]) == (5, 3)
+    assert {"low", "expected", "high"} < said["estimate"].keys()
