@@ -60,6 +60,20 @@ def run(settings: dict[str, str], *args: str) -> "subprocess.CompletedProcess[st
     )
 
 
+def batch_of(settings: dict[str, str], submission: str) -> str:
+    """The batch of a submission's first part, once a worker has created it."""
+
+    def find() -> str | None:
+        done = run(settings, "submissions", "show", submission, "--json")
+        assert done.returncode == 0, done.stderr
+        batch: str | None = json.loads(done.stdout)["parts"][0]["batch"]
+        return batch
+
+    found = eventually(find, 30, f"the batch of {submission}")
+    assert found is not None
+    return found
+
+
 def index_of(world: World, batch: str) -> list[dict[str, Any]]:
     rows = gzip.decompress((folder_of(world, batch) / "_index.jsonl.gz").read_bytes()).splitlines()
     return [json.loads(row) for row in rows]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.acceptance.conftest import World
-from tests.acceptance.test_main_job import manifest_of, run
+from tests.acceptance.test_main_job import batch_of, manifest_of, run
 from tests.running import running_program
 from tests.terminals import open_terminal, run_before
 from tests.waiting import eventually
@@ -33,18 +33,22 @@ def test_commands_show_how_far_they_are(world: World) -> None:
 
     submit = ("batches", "submit", str(requests), "--model", "gemini-3.8-flash")
     out, bars = shown(*submit, "--json")
-    (batch,) = (row["batch"] for row in json.loads(out)["batches"])
+    name = json.loads(out)["submission"]
     assert "checking" in bars
-    assert "uploading part 1 of 1" in bars
+    assert "storing" in bars
     out, _ = shown(*submit)
-    assert out.startswith(f"already submitted as {batch}: nothing was sent (40 requests")
+    assert out.startswith(f"already submitted as {name} (40 requests in 1 part")
     with running_program(world.folder, settings, "worker"):
+        batch = batch_of(settings, name)
         eventually(
             lambda: batch in json.loads(run(settings, "replay", "--json").stdout)["queued"],
             20,
             "its end",
         )
         manifest_of(world, batch)
+    out, bars = shown("submissions", "watch", name, "--interval", "0.2")
+    assert "  completed; 40 of 40 requests answered" in out
+    assert "answered" in bars
     out, bars = shown("verify", batch)
     assert out.startswith(f"{batch}: proven: 40 lines")
     assert f"proving {batch}" in bars

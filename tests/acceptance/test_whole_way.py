@@ -8,7 +8,13 @@ import pytest
 
 from receiver.submissions.records import awaited_name
 from tests.acceptance.conftest import World
-from tests.acceptance.test_main_job import folder_of, manifest_of, run, running_service
+from tests.acceptance.test_main_job import (
+    batch_of,
+    folder_of,
+    manifest_of,
+    run,
+    running_service,
+)
 from tests.running import CLIENT, HEADERS, submit_file
 from tests.waiting import eventually
 
@@ -35,10 +41,9 @@ def do(settings: dict[str, str], *args: str, code: int = 0) -> str:
 
 
 def submit(settings: dict[str, str], path: Path, *options: str) -> str:
-    said = json.loads(do(settings, "batches", "submit", str(path), *MODEL, "--json", *options))
-    (batch,) = said["batches"]
-    name: str = batch["batch"]
-    return name
+    """Submit what is sent once. Gives the batch."""
+    words = ("batches", "submit", str(path), *MODEL, "--rounds", "0", "--json", *options)
+    return batch_of(settings, json.loads(do(settings, *words))["submission"])
 
 
 def merged(settings: dict[str, str], batch: str, code: int) -> dict[str, Any]:
@@ -58,7 +63,8 @@ def test_requests_are_answered_retried_and_merged(world: World, requests: Path) 
         assert 0 < failed < REQUESTS
         assert (manifest["input"]["requests"], manifest["missing_keys"]) == (REQUESTS, [])
         assert merged(settings, first, 1)["answered"] == REQUESTS - failed
-        second = json.loads(do(settings, "resubmit", first, "--json"))["batches"][0]["batch"]
+        again = json.loads(do(settings, "resubmit", first, "--json"))["submission"]
+        second = batch_of(settings, again)
         do(settings, "batches", "watch", second, "--interval", "1", "--timeout", "60")
         assert manifest_of(world, second)["outcomes"]["ok"] == failed
     whole = merged(settings, first, 0)
@@ -92,7 +98,7 @@ def test_keys_alone_need_the_input_again(world: World, requests: Path) -> None:
         assert refused.returncode == 1
         assert "name their file with --input" in refused.stderr
         said = json.loads(do(settings, "resubmit", batch, "--input", str(requests), "--json"))
-    assert said["batches"][0]["requests"] == failed
+    assert said["requests"] == failed
 
 
 def test_input_on_its_way_is_waited_for(world: World, requests: Path) -> None:

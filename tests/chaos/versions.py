@@ -194,12 +194,22 @@ class Change:
             for key, text in REQUESTS.items()
         ]
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        done = version.ask(
-            self.system, "batches", "submit", str(file), "--model", "gemini-3.5-flash"
-        )
+        words = ["batches", "submit", str(file), "--model", "gemini-3.5-flash"]
+        if version.root == ROOT:  # the older one knows no rounds
+            words += ["--rounds", "0"]
+        done = version.ask(self.system, *words)
         self.report.hold(
             f"{self.way}: the {version.name} one submits: {done.stderr}", done.returncode == 0
         )
+        eventually(self.submitted, 60, "the batch that is submitted")
+
+    def submitted(self) -> list[str]:
+        """The batches of our commands: their inputs are files, and they have a name."""
+        return [
+            one["name"]
+            for one in ledger(self.system)["batches"]
+            if one["input_file"] and one["display_name"]
+        ]
 
     def leave_one_of_each(self) -> None:
         """A batch that was given up, one that waits after an error, one that a worker has."""
@@ -241,9 +251,7 @@ class Change:
         self.hold("only the error and the kill are counted", attempts_of(system, names) <= 2)
         self.submit(self.after)
         self.hold("nothing is submitted twice", len(ledger(system)["batches"]) == len(names))
-        submitted = next(
-            one["name"] for one in batches if one["input_file"] and one["display_name"]
-        )
+        submitted = self.submitted()[0]
         self.hold_capitals()
         for version in (self.before, self.after):
             self.hold_commands(

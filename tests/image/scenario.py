@@ -97,13 +97,12 @@ class Stack:
             for key in ("first", "second", "third")
         ]
         submit = f"cat > /tmp/requests.jsonl && {PROGRAM} batches submit /tmp/requests.jsonl"
-        submit += f" --model gemini-3.5-flash --display-name {display_name} --json"
+        submit += f" --model gemini-3.5-flash --display-name {display_name} --wait"
         argv = ["exec", "--interactive", "worker", "sh", "-c", submit]
-        said = self.engine.run(*argv, stdin="\n".join(lines) + "\n")
-        (batch,) = (name for name in said.split('"') if name.startswith("batches/"))
-        watch = ["exec", "worker", PROGRAM, "batches", "watch", batch]
-        self.engine.run(*watch, timeout_s=STORED_S)
-        self.engine.run("exec", "worker", PROGRAM, "verify", batch)
+        self.engine.run(*argv, stdin="\n".join(lines) + "\n", timeout_s=STORED_S)
+        show = ["exec", "worker", PROGRAM, "submissions", "show", display_name, "--json"]
+        (part,) = json.loads(self.engine.run(*show))["parts"]
+        self.engine.run("exec", "worker", PROGRAM, "verify", part["batch"])
 
     def status(self, name: str) -> Done:
         return self.engine.attempt("exec", name, PROGRAM, "status")

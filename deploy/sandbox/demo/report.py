@@ -97,6 +97,7 @@ def show_usage(service: Service, batch: str) -> None:
         f"\n  {program} batches show {batch.removeprefix('batches/')}\n"
         f"\nA batch of your own, from a file with a line per request:\n"
         f"\n  {program} batches submit {requests} --model {MODEL}"
+        f"\n  {program} submissions watch"
         f"\n  {program} batches list\n"
         f"\nThe same with curl or with the official SDK:\n"
         f"\n  curl {models}:batchGenerateContent -H 'x-goog-api-key: {API_KEY}'"

@@ -12,7 +12,7 @@ from receiver.cli import main
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
 def test_shut_model_is_a_warning_and_no_refusal(
-    sandbox_url: str, tmp_path: Path, options: tuple[str, ...]
+    sandbox_url: str, redis_url: str, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     source = tmp_path / "requests.jsonl"
     source.write_text(
@@ -24,6 +24,7 @@ def test_shut_model_is_a_warning_and_no_refusal(
         "GEMINI_API_KEY": "right-key",
         "GEMINI_BASE_URL": sandbox_url,
         "STORAGE_URL": tmp_path.as_uri(),
+        "REDIS_URL": redis_url,
     }
 
     def submit(model: str, *options: str) -> Result:
