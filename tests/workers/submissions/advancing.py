@@ -18,6 +18,7 @@ from receiver.gemini.operations import Batch
 from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Arrival
 from receiver.inbox.ledgers import Ledgers, open_ledgers
+from receiver.inbox.redis import SUBMISSIONS
 from receiver.storage import LocalStorage
 from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.planning import (
@@ -113,6 +114,10 @@ class Submitted:
         """Do what `submissions pause`, `resume` and `cancel` do."""
         self.records.write_order(Order(command, at))
         self.accept()
+
+    def wake(self) -> None:
+        """A wait is over, or a lease has run out."""
+        self.world.client.zadd(SUBMISSIONS.due, {self.name: 0}, xx=True)
 
     def advance(self) -> Entry:
         """One job. Gives what the ledger says after it."""
