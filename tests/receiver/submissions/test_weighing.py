@@ -1,15 +1,16 @@
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from receiver.settings.limits import DEFAULT_LIMITS
 from receiver.settings.settings import Settings, read_settings
 from receiver.submissions.estimates import describe_estimate
-from receiver.submissions.gauge_making import make_gauge
 from receiver.submissions.gauges import ASSUMED_ANSWER_TOKENS
 from receiver.submissions.output_history import MAX_MANIFESTS
-from receiver.submissions.planning import SubmitRequest, check_input, draft_submission
+from receiver.submissions.planning import SubmitRequest, draft_submission
 from receiver.submissions.quotas import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
@@ -18,6 +19,7 @@ from receiver.submissions.quotas import (
 )
 from receiver.submissions.splitting import PART_SHARE, SplitInput
 from receiver.submissions.token_counts import MARGIN, PLACES
+from receiver.submissions.weighing import weigh_input
 from tests.pages import section
 
 MODEL = "gemini-3.8-flash"
@@ -54,8 +56,7 @@ def settings(sandbox_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 
 def weigh(settings: Settings | None, source: Path, model: str = MODEL) -> SplitInput:
-    request = SubmitRequest("", model)
-    return check_input(source, request, gauge=make_gauge(settings, source, request))
+    return weigh_input(settings, source, SubmitRequest("", model))
 
 
 def test_submission_knows_what_it_may_cost(settings: Settings, source: Path) -> None:
@@ -71,6 +72,14 @@ def test_submission_knows_what_it_may_cost(settings: Settings, source: Path) -> 
     assert draft.estimate.high == pytest.approx(low * Decimal("1.2") + answers, rel=Decimal("0.01"))
     assert [part.most_cost for part in draft.parts] == [draft.estimate.high]
     assert describe_estimate(draft.estimate)[1].startswith("  Gemini counted 20 of 40 requests, ")
+
+
+def test_project_decides_how_it_is_split(settings: Settings, source: Path) -> None:
+    """Three parts of a third each, and a rest: 40 requests of 600 tokens at most."""
+    limits = replace(DEFAULT_LIMITS, enqueued_tokens=((MODEL, 20_000),))
+    project = replace(settings.project(""), limits=limits)
+    plan = weigh_input(replace(settings, projects={"": project}), source, SubmitRequest("", MODEL))
+    assert [part.requests for part in plan.parts] == [11, 11, 11, 7]
 
 
 def test_without_settings_bytes_bound_the_cost(source: Path) -> None:

@@ -1,5 +1,6 @@
-"""Makes the gauge of a submission, as well as what is known allows."""
+"""Checks an input, and finds out what it may cost, as well as what is known allows."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,20 +8,34 @@ from receiver.errors import StorageError
 from receiver.gemini.batches import Gemini
 from receiver.inbox.redis import connect
 from receiver.outputs.prices import default_prices
+from receiver.settings.limits import DEFAULT_LIMITS
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 from receiver.submissions.gauges import Gauge, assume_rates, prices_around
 from receiver.submissions.output_history import NO_HISTORY, AnswerTokens, find_answer_tokens
-from receiver.submissions.planning import SubmitRequest
+from receiver.submissions.planning import SubmitRequest, check_input
+from receiver.submissions.splitting import SplitInput
 from receiver.submissions.token_counts import fetch_rates
 
 
-def make_gauge(settings: Settings | None, path: Path, request: SubmitRequest) -> Gauge:
-    """Ask Gemini about the tokens of an input, and our own batches about those of answers.
+def weigh_input(
+    settings: Settings | None,
+    path: Path,
+    request: SubmitRequest,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> SplitInput:
+    """Read an input and split it, with an estimate of what it costs.
 
-    Where one of them can't be asked, or without settings, assumptions and bounds take the place;
-    the estimate says so.
+    Gemini is asked about the tokens of the input, and our own batches about those of answers. Where
+    one of them can't be asked, or without settings, assumptions and bounds take the place, and the
+    estimate says so. Raises SubmissionError, like `check_input`.
     """
+    limits = DEFAULT_LIMITS if settings is None else settings.project(request.project).limits
+    gauge = _make_gauge(settings, path, request)
+    return check_input(path, request, on_progress, gauge, limits.enqueue_limit(request.model))
+
+
+def _make_gauge(settings: Settings | None, path: Path, request: SubmitRequest) -> Gauge:
     today = datetime.now(UTC).date()
     if settings is None:
         prices = prices_around(default_prices(), request.model, today)
