@@ -10,22 +10,30 @@ from receiver.errors import SubmissionError
 from receiver.submissions.policy import Policy
 from receiver.submissions.submission import Estimate, Part
 
+_CENT = Decimal("0.01")
+
 
 def format_dollars(amount: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
     """An amount in cents; one below a dollar with its first two digits.
 
-    >>> [format_dollars(Decimal(text)) for text in ("1234.567", "0.01234", "0.000049", "0")]
-    ['$1,234.57', '$0.012', '$0.000049', '$0']
+    >>> [format_dollars(Decimal(text)) for text in ("1234.567", "0.5", "0.010", "0.000049", "0")]
+    ['$1,234.57', '$0.50', '$0.01', '$0.000049', '$0']
     """
     if not amount:
         return "$0"
     digits = -2 if amount >= 1 else amount.adjusted() - 1
-    return f"${amount.quantize(Decimal(1).scaleb(digits), rounding):,f}"
+    rounded = amount.quantize(Decimal(1).scaleb(digits), rounding).normalize()
+    return f"${max(rounded, rounded.quantize(_CENT), key=_count_decimals):,f}"
+
+
+def _count_decimals(amount: Decimal) -> int:
+    return -int(amount.as_tuple().exponent)
 
 
 def describe_estimate(estimate: Estimate) -> list[str]:
     """What it may cost, and how that was found out: one line each."""
-    low, expected, high = map(_dollars_or_unknown, (estimate.low, estimate.expected, estimate.high))
+    low, expected = _dollars_or_unknown(estimate.low), _dollars_or_unknown(estimate.expected)
+    high = _dollars_or_unknown(estimate.high, ROUND_CEILING)
     is_unknown = estimate.low is estimate.expected is estimate.high is None
     amounts = "unknown" if is_unknown else f"{expected} expected, {low} at least, {high} at most"
     return [f"cost: {amounts}", *(f"  {reason}" for reason in estimate.basis.split("; "))]
@@ -41,7 +49,8 @@ def describe_truth(estimate: Estimate | None, cost: Decimal | None) -> str:
         return f"what it cost is unknown{_before(estimate)}"
     if estimate is None or estimate.expected is None:
         return f"it cost {format_dollars(cost)}{_before(estimate)}"
-    low, high = _dollars_or_unknown(estimate.low), _dollars_or_unknown(estimate.high)
+    low = _dollars_or_unknown(estimate.low)
+    high = _dollars_or_unknown(estimate.high, ROUND_CEILING)
     expected = f"{format_dollars(estimate.expected)} was expected, {low} to {high} possible"
     return f"it cost {format_dollars(cost)}: {expected}"
 
@@ -52,8 +61,8 @@ def _before(estimate: Estimate | None) -> str:
     return f"; {_dollars_or_unknown(estimate.expected)} was expected"
 
 
-def _dollars_or_unknown(amount: Decimal | None) -> str:
-    return "unknown" if amount is None else format_dollars(amount)
+def _dollars_or_unknown(amount: Decimal | None, rounding: str = ROUND_HALF_EVEN) -> str:
+    return "unknown" if amount is None else format_dollars(amount, rounding)
 
 
 def check_policy(
@@ -78,11 +87,12 @@ def _check_cap(
             "nothing was sent: the requests alone, without any answer, cost about"
             f" {_round_up(estimate.low)}, which is over {limit}: {_advise_raising(estimate, name)}"
         )
+    reason = estimate.basis.partition("; ")[0]  # what makes it unknown comes first
     for part in parts:
         if part.most_cost is None and not policy.allow_unknown_cost:
             raise SubmissionError(
                 f"nothing was sent: nobody knows what part {part.number} may cost at most, and"
-                f" {limit} is to be kept ({estimate.basis}): name a PRICES_FILE that has the model,"
+                f" {limit} is to be kept ({reason}): name a PRICES_FILE that has the model,"
                 " say --allow-unknown-cost, or take the limit off"
             )
         if part.most_cost is not None and part.most_cost > cap:

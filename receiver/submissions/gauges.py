@@ -180,8 +180,8 @@ class Gauge:
         return None if asked is None or said is None else asked + said
 
     def _describe(self, load: Load) -> str:
-        """How an estimate is made, in words."""
-        rates, words = self.rates, list[str]()
+        """How an estimate is made, in words; what makes it unknown comes first."""
+        rates, words = self.rates, [*self._describe_unknown(load)]
         tokens = f"{load.tokens:,} tokens of input, {load.most_tokens:,} at most"
         if rates.counted:
             counted = f"Gemini counted {rates.counted:,} of {load.requests:,} requests"
@@ -190,14 +190,17 @@ class Gauge:
             words.append(f"by the size of the requests alone there are about {tokens}")
         if self._answers:
             words += self._describe_answers(load)
+        return "; ".join([*words, *self._doubts])
+
+    def _describe_unknown(self, load: Load) -> Iterator[str]:
+        """Why nobody knows what it may cost at most."""
         if load.unbounded:
             uses = count_of(load.unbounded, "request uses", "requests use")
-            words.append(f"{uses} tools that run at Gemini, and nobody knows what they add")
+            yield f"{uses} tools that run at Gemini, and nobody knows what they add"
         if None in self._prices:
-            words.append("the price list has no price of the model")
+            yield "the price list has no price of the model"
         elif not load.unbounded and self.most_cost(load) is None:
-            words.append("the price list does not price every kind of token of the model")
-        return "; ".join([*words, *self._doubts])
+            yield "the price list does not price every kind of token of the model"
 
     def _describe_answers(self, load: Load) -> Iterator[str]:
         rates = self.rates

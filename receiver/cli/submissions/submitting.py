@@ -18,6 +18,7 @@ from receiver.gemini.batches import Gemini
 from receiver.inbox.redis import connect
 from receiver.outputs.models import model_warnings
 from receiver.outputs.wording import count_of
+from receiver.settings.limits import DEFAULT_LIMITS
 from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
@@ -25,6 +26,7 @@ from receiver.submissions.estimates import (
     check_policy,
     describe_caps,
     describe_estimate,
+    describe_pace,
 )
 from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.model_check import check_model
@@ -110,11 +112,14 @@ def _require_possible(settings: Settings | None, submission: Submission, policy:
     estimate = submission.estimate
     if estimate is None:
         return
-    day_cap = None
-    if settings is not None:
-        day_cap = settings.project(submission.spec.project).limits.daily_cost_cap
-    check_policy(estimate, submission.parts, policy, day_cap)
-    for line in [*describe_estimate(estimate), *describe_caps(estimate, policy, day_cap)]:
+    spec, parts = submission.spec, submission.parts
+    limits = DEFAULT_LIMITS if settings is None else settings.project(spec.project).limits
+    check_policy(estimate, parts, policy, limits.daily_cost_cap)
+    for line in (
+        *describe_estimate(estimate),
+        *describe_caps(estimate, policy, limits.daily_cost_cap),
+        *describe_pace(parts, limits.enqueue_limit(spec.model)),
+    ):
         click.echo(line, err=True)
 
 
@@ -153,7 +158,7 @@ def _describe_part(part: Part) -> str:
         f"{part.size_bytes:,} bytes",
     ]
     if part.tokens is not None:
-        words.append(f"about {part.tokens:,} tokens")
+        words.append(f"up to {part.tokens:,} tokens")
     if part.most_cost is not None:
         words.append(f"at most {show_most(part.most_cost)}")
     return f"part {part.number}: {', '.join(words)}"

@@ -19,7 +19,7 @@ from receiver.submissions.submission import Estimate
 from tests.receiver.submissions.submissions import part
 
 KNOWN = Estimate(Decimal("1.20"), Decimal("4.00"), Decimal("90.005"), "counted; assumed")
-UNKNOWN = Estimate(None, None, None, "the price list has no price of the model")
+UNKNOWN = Estimate(None, None, None, "the price list has no price of the model; counted")
 PARTS = [part(1, most_cost=Decimal("60.00")), part(2, most_cost=Decimal("30.005"))]
 
 
@@ -93,11 +93,15 @@ def test_known_part_is_checked_beside_unknown_ones() -> None:
 
 def test_estimate_is_said_in_lines() -> None:
     assert describe_estimate(KNOWN) == [
-        "cost: $4.00 expected, $1.20 at least, $90.00 at most",
+        "cost: $4.00 expected, $1.20 at least, $90.01 at most",
         "  counted",
         "  assumed",
     ]
-    assert describe_estimate(UNKNOWN) == ["cost: unknown", f"  {UNKNOWN.basis}"]
+    assert describe_estimate(UNKNOWN) == [
+        "cost: unknown",
+        "  the price list has no price of the model",
+        "  counted",
+    ]
     half = Estimate(Decimal(1), None, None, "tools")
     assert describe_estimate(half)[0] == ("cost: unknown expected, $1.00 at least, unknown at most")
 
@@ -105,7 +109,7 @@ def test_estimate_is_said_in_lines() -> None:
 @pytest.mark.parametrize(
     ("estimate", "cost", "words"),
     [
-        (KNOWN, "3.5", "it cost $3.50: $4.00 was expected, $1.20 to $90.00 possible"),
+        (KNOWN, "3.5", "it cost $3.50: $4.00 was expected, $1.20 to $90.01 possible"),
         (UNKNOWN, "3.5", "it cost $3.50; unknown was expected"),
         (None, "3.5", "it cost $3.50; nobody had estimated it"),
         (KNOWN, None, "what it cost is unknown; $4.00 was expected"),

@@ -239,3 +239,29 @@ def test_dry_run_says_what_would_be_sent(gate: Gate, source: Path, environ: dict
     said = json.loads(run(environ, *command(source), "--dry-run", "--json").stdout)
     assert (said["requests"], said["policy"]["rounds"]) == (5, 3)
     assert {"low", "expected", "high"} < said["estimate"].keys()
+
+
+def test_dry_run_says_which_parts_wait(source: Path, environ: dict[str, str]) -> None:
+    """The sandbox counts a token for each request; a fifth more rounds up to two."""
+    done = run(environ | {"ENQUEUED_TOKENS": f"{MODEL}=6"}, *command(source), "--dry-run")
+    assert done.stdout.endswith("5 requests in 5 batches; nothing was sent\n")
+    assert "part 5: 1 request from line 5, " in done.stdout
+    assert "10 tokens, and 6 may be enqueued at a time: its 5 parts are sent" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"DAILY_COST_CAP": "0.01"}, "which is over the DAILY_COST_CAP of $0.01: state a"),
+        ({"ENQUEUED_TOKENS": f"{MODEL}=1"}, "may be enqueued at a time: shorten the request"),
+    ],
+)
+def test_limit_that_can_not_be_kept_is_refused(
+    limit: dict[str, str], words: str, gate: Gate, source: Path, environ: dict[str, str]
+) -> None:
+    row = {"contents": [{"parts": [{"text": "word " * 50}]}]}
+    source.write_text(json.dumps({"key": source.parent.name, "request": row}) + "\n")
+    for more in ([], ["--dry-run"]):
+        assert words in run(environ | limit, *command(source), *more, code=1).stderr
+    assert (made(gate), gate.count("upload")) == (0, 0)
+    assert list(list_submissions(LocalStorage(source.parent / "outputs"))) == []
