@@ -26,14 +26,12 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from receiver.batch_names import SUBMISSION_ID
 from receiver.errors import AlreadyStoredError, SubmissionError
 from receiver.outputs.name_codec import encode_component
-from receiver.outputs.paths import batch_folder
 from receiver.storage import Storage
 from receiver.submissions.policy import Order, Policy
 from receiver.submissions.proof import SubmissionManifest
-from receiver.submissions.submission import Part, Submission, SubmissionSpec
+from receiver.submissions.submission import Part, Submission
 from receiver.tolerant_json import tolerant_reader
 
 FOLDER = "_submissions"
@@ -85,15 +83,6 @@ class Round(msgspec.Struct, frozen=True):
     held_back: int = 0  # requests that may succeed, but the policy forbids another round
 
 
-class BatchOrigin(msgspec.Struct, frozen=True):
-    """The content of `_submission.json` in a batch's own folder."""
-
-    submission: str  # its id
-    part: int
-    parts: int
-    retry_of: str | None  # "batches/<id>"
-
-
 def requests_name(sha256: str) -> str:
     """The requests of a part as gzip of JSON lines; `sha256` (hex) is of their plain bytes."""
     return f"_requests/{sha256}.jsonl.gz"
@@ -102,16 +91,6 @@ def requests_name(sha256: str) -> str:
 def answers_name(submission_id: str) -> str:
     """The final outcome of every request of a submission, once it has ended."""
     return f"{FOLDER}/{submission_id}/answers.jsonl"
-
-
-def origin_name(batch: str) -> str:
-    """The object that names the submission which created a batch."""
-    return f"{batch_folder(batch)}/_submission.json"
-
-
-def resubmitted_name(batch: str) -> str:
-    """The object that names the batches which a batch's failed requests were sent again in."""
-    return f"{batch_folder(batch)}/_resubmitted.json"
 
 
 def awaited_name(sent: str) -> str:
@@ -206,6 +185,12 @@ class SubmissionRecords:
             rounds.append(one)
         return rounds
 
+    def parts(self) -> list[Part]:
+        """Of the plan and of all rounds; none without a plan."""
+        plan = self.read_plan()
+        rounds = [part for one in self.rounds() for part in one.parts]
+        return [*plan.parts, *rounds] if plan else []
+
     def read_round(self, number: int) -> Round | None:
         return self._read(f"round.{number}.json", Round)
 
@@ -282,50 +267,3 @@ def read_record(data: bytes, kind: type[T], name: str) -> T:
         return tolerant_reader(kind)(data)
     except (ValueError, RecursionError) as error:
         raise SubmissionError(f"{name} is no record of a submission: {error}") from error
-
-
-def read_resubmitted(storage: Storage, batch: str) -> list[str]:
-    """The batches (`batches/<id>`) which a batch's failed requests were sent again in, if any.
-
-    The object names submissions, whose batches are those that there are by now; of earlier versions
-    it names batches.
-    """
-    name = resubmitted_name(batch)
-    data = storage.read(name)
-    rows = [] if data is None else read_record(data, list[str], name)
-    return [
-        found
-        for row in rows
-        for found in (_created_by(storage, row) if SUBMISSION_ID.fullmatch(row) else [row])
-    ]
-
-
-def link_resubmission(storage: Storage, batch: str, submission_id: str) -> None:
-    """Note that a batch's failed requests are sent again by this submission."""
-    name = resubmitted_name(batch)
-    data = storage.read(name)
-    rows = [] if data is None else read_record(data, list[str], name)
-    if submission_id not in rows:
-        storage.put_many([(name, msgspec.json.encode([*rows, submission_id]))])
-
-
-def _created_by(storage: Storage, submission_id: str) -> Iterator[str]:
-    records = SubmissionRecords(storage, submission_id)
-    plan = records.read_plan()
-    parts = [*plan.parts, *(part for one in records.rounds() for part in one.parts)] if plan else []
-    for part in parts:
-        created = records.created(part)
-        if created is not None:
-            yield created.batch
-
-
-def read_spec(storage: Storage, batch: str) -> SubmissionSpec | None:
-    """What the user asked for when a batch was submitted; None for a batch of another program."""
-    name = origin_name(batch)
-    data = storage.read(name)
-    if data is None:
-        return None
-    submission = SubmissionRecords(
-        storage, read_record(data, BatchOrigin, name).submission
-    ).read_plan()
-    return submission.spec if submission else None

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from receiver.storage import Storage
+from receiver.submissions.batch_links import link_resubmission
 from receiver.submissions.part_copy import with_hashes
 from receiver.submissions.planning import settle_submission
 from receiver.submissions.policy import Command, Order, Policy
@@ -89,6 +90,8 @@ def settle(
         order = Order("run", time.time())
         records.write_order(order)
 
+    if submission.spec.retry_of is not None:  # before a worker can send it
+        link_resubmission(storage, submission.spec.retry_of, submission.id)
     holding, _ = settle_submission(storage, source, submission)
     if holding.parts != submission.parts:  # another process planned it meanwhile
         store_requests(storage, source, holding)

@@ -28,6 +28,7 @@ from receiver.gemini.files import File, Files
 from receiver.gemini.operations import Batch, Unread
 from receiver.outputs.paths import input_name
 from receiver.storage import Storage
+from receiver.submissions.batch_links import BatchOrigin, origin_name
 from receiver.submissions.lost_batches import (
     Claims,
     CreateCall,
@@ -37,14 +38,12 @@ from receiver.submissions.lost_batches import (
 )
 from receiver.submissions.part_copy import PartCopy
 from receiver.submissions.records import (
-    BatchOrigin,
     CreateAttempt,
     Created,
     CreateIntent,
     SubmissionRecords,
     Uploaded,
     awaited_names,
-    origin_name,
 )
 from receiver.submissions.submission import Part, Submission, SubmissionSpec
 

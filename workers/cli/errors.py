@@ -20,10 +20,10 @@ from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import Outcome
 from receiver.outputs.wording import count_of, quote_key
 from receiver.storage import Storage, open_storage
-from receiver.submissions.records import read_resubmitted
+from receiver.submissions.batch_links import read_resubmitted
 from workers.store.failures import Reason, read_failures, read_reason
 from workers.store.index_rows import StoredRow
-from workers.store.resubmission import Retries, read_retries
+from workers.store.retries import Retries, read_retries
 
 SHOWN_MESSAGE = 120
 SHOWN_KEY = 40

@@ -11,16 +11,17 @@ from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option
+from receiver.cli.submissions.policy_options import MAX_ROUNDS
 from receiver.cli.submissions.submitting import submit_file
 from receiver.errors import StorageError
 from receiver.outputs.wording import count_of, quote_key
 from receiver.storage import Storage, open_storage
+from receiver.submissions.batch_links import read_spec
 from receiver.submissions.planning import SubmitRequest
-from receiver.submissions.records import link_resubmission, read_spec
 from receiver.submissions.validation import asks_for_embedding
 from workers.store.manifest import load_manifest
-from workers.store.merged import MergedView, view_retries
-from workers.store.resubmission import write_retries
+from workers.submissions.merged import MergedView, view_retries
+from workers.submissions.resending import write_resent
 
 SHOWN_KEYS = 10
 
@@ -35,6 +36,13 @@ SHOWN_KEYS = 10
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The requests of the batch, if the storage does not have them.",
 )
+@click.option(
+    "--rounds",
+    type=click.IntRange(0, MAX_ROUNDS),
+    default=0,
+    show_default=True,
+    help="Send what still has no answer again, so many times at most.",
+)
 @project_option
 @json_option("a JSON object")
 def resubmit(  # noqa: PLR0913 - one parameter per option
@@ -43,14 +51,16 @@ def resubmit(  # noqa: PLR0913 - one parameter per option
     model: str | None,
     display_name: str | None,
     asked: Path | None,
+    rounds: int,
     label: str | None,
     as_json: bool,
 ) -> None:
     """Send failed and missing requests of a batch again.
 
-    They become a submission that is linked to the stored batch. Only what may succeed is sent:
-    temporary errors, empty answers and requests without a result. Running it twice sends nothing
-    twice, as with `batches submit`.
+    They become a submission that is linked to the stored batch, and that workers carry out. Only
+    what may succeed is sent: temporary errors, empty answers, requests without a result, answers
+    that do not fit RESPONSE_SCHEMA, and those that were cut, with more room. Running it twice sends
+    nothing twice: what is under way, or answered by now, is left out.
     """
     settings = load_settings()
     chosen_batch = BatchName.read(find_batch(settings, batch, label))
@@ -66,12 +76,11 @@ def resubmit(  # noqa: PLR0913 - one parameter per option
 
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
         requests = Path(folder) / f"retry-of-{chosen_batch.id}.jsonl"
-        if not write_retries(storage, manifest, requests, asked):
+        if not write_resent(storage, manifest, requests, Path(folder), asked):
             click.echo(f"nothing of {name} may succeed if it is sent again", err=True)
             return
         request = _make_request(storage, chosen_batch, requests, chosen, display_name)
-        sent = submit_file(settings, requests, request, {"rounds": 0}, as_json=as_json)
-    link_resubmission(storage, name, sent.id)
+        submit_file(settings, requests, request, {"rounds": rounds}, as_json=as_json)
 
 
 def _make_request(
@@ -141,7 +150,8 @@ def _print(view: MergedView) -> None:
     unanswered = [request for request in view.resent.values() if not request.is_answer]
     for request in unanswered[:SHOWN_KEYS]:
         why = request.outcome or "no result yet"
-        click.echo(printable(f"  {quote_key(request.key)}: {why} in {request.batch}"), err=True)
+        where = f" in {request.batch}" if request.batch else ""
+        click.echo(printable(f"  {quote_key(request.key)}: {why}{where}"), err=True)
     if len(unanswered) > SHOWN_KEYS:
         click.echo(f"  and {len(unanswered) - SHOWN_KEYS:,} more", err=True)
     for advice in view.advice:

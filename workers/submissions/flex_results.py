@@ -14,9 +14,9 @@ from receiver.gemini.models import full_model_name
 from receiver.gemini.operations import Batch
 from receiver.outputs.manifest import Source, choose_capitals
 from receiver.outputs.paths import input_name
+from receiver.submissions.batch_links import BatchOrigin, origin_name
 from receiver.submissions.flex_records import FlexRecords
 from receiver.submissions.part_copy import PartCopy
-from receiver.submissions.records import BatchOrigin, origin_name
 from receiver.submissions.submission import Part, Submission
 from workers.forms.forms import Forms
 from workers.job.split import Split

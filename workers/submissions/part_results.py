@@ -2,14 +2,15 @@
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from receiver.errors import StorageError
 from receiver.outputs.manifest import FormsRecord, Manifest
+from receiver.outputs.outcomes import Outcome
 from receiver.outputs.paths import forms_name, input_name, retry_name
 from receiver.storage import Storage
 from receiver.submissions.records import requests_name
@@ -43,6 +44,8 @@ class Reading:
     storage: Storage
     scratch: Path  # a folder
     check: Callable[[], None]
+    # Files of JSON lines with requests that the storage lacks, by the number of the part.
+    given: Mapping[int, Path] = field(default_factory=dict)
 
 
 def load_requests(reading: Reading, parts: Sequence[PartState], table: RequestTable) -> None:
@@ -84,8 +87,11 @@ def read_requests(reading: Reading, one: PartState) -> Iterator[bytes]:
 
 def read_sent_lines(reading: Reading, one: PartState) -> Iterator[bytes]:
     """The requests of a part as they were sent; the last one may lack its newline."""
-    names = [requests_name(one.part.sha256)] + ([input_name(one.batch)] if one.batch else [])
-    path = reading.scratch / "requests.gz"
+    if (given := reading.given.get(one.part.number)) is not None:
+        with given.open("rb") as lines:
+            yield from (line for line in lines if line.strip())
+        return
+    path, names = reading.scratch / "requests.gz", _places_of(one)
     name = next((name for name in names if reading.storage.read_to_file(name, path)), None)
     if name is None:
         words = f"{' and '.join(names)} are not there: the requests of part {one.part.number}"
@@ -96,6 +102,18 @@ def read_sent_lines(reading: Reading, one: PartState) -> Iterator[bytes]:
         raise StorageError(f"{name} is no whole gzip file: {error}", retryable=False) from error
     finally:
         path.unlink(missing_ok=True)
+
+
+def has_requests(reading: Reading, one: PartState) -> bool:
+    """Whether anybody knows the requests of a part."""
+    is_given = one.part.number in reading.given
+    return is_given or any(reading.storage.exists(name) for name in _places_of(one))
+
+
+def _places_of(one: PartState) -> list[str]:
+    """Where the requests of a part may lie; earlier versions kept them beside the outputs alone."""
+    by_hash = [requests_name(one.part.sha256)] if one.part.sha256 else []
+    return [*by_hash, *([input_name(one.batch)] if one.batch else [])]
 
 
 def read_keys(reading: Reading, one: PartState, result_key: str) -> Iterator[str]:
@@ -116,6 +134,13 @@ def load_part_manifest(storage: Storage, one: PartState) -> Manifest | None:
 def key_member(manifest: Manifest | None) -> str:
     """RESULT_KEY, as a batch was read with; empty where it was not set."""
     return (manifest.result_key or "") if manifest else ""
+
+
+def read_result_keys(reading: Reading, manifest: Manifest) -> Iterator[str]:
+    """The keys of the lines of a stored batch, second lines left out."""
+    for row, _ in _read_results(reading, manifest):
+        if row.key is not None and row.outcome != Outcome.DUPLICATE:
+            yield row.key
 
 
 def _read_results(reading: Reading, manifest: Manifest) -> Iterator[tuple[StoredRow, str | None]]:

@@ -42,10 +42,7 @@ _END_FINAL = (
     "UPDATE requests SET remedy = ?, grade = ?, outcome = ?, final_try = ?,"
     " object = ?, offset = ?, length = ?, sha256 = ? WHERE token = ? AND try = ? AND grade <= ?"
 )
-_SELECT = (
-    "SELECT request, final_try, outcome, object, offset, length, sha256 FROM requests"
-    " ORDER BY request"
-)
+_SELECT = "SELECT request, final_try, outcome, object, offset, length, sha256 FROM requests"
 
 
 class Remedy(IntEnum):
@@ -122,6 +119,13 @@ class RequestTable:
         rows = ((token_of(key), try_number, remedy, try_number) for key in keys)
         self._execute(_INSERT, rows)
 
+    def add_unknown(self, keys: Iterable[str], try_number: int) -> None:
+        """Add those requests that are not in the table."""
+        self._index()
+        for some in _in_lots(keys):
+            unknown = [key for key in dict.fromkeys(some) if self.final(key) is None]
+            self.add_requests(unknown, try_number)
+
     def begin_try(self, keys: Iterable[str], number: int, remedy: Remedy) -> None:
         """Send requests again; those that are not in the table are left out."""
         for some in _in_lots(keys):
@@ -152,6 +156,11 @@ class RequestTable:
         rows = ((Remedy.AGAIN, token_of(key), number) for key in keys)
         self._execute(_END, rows)
 
+    def withhold(self, keys: Iterable[str]) -> None:
+        """Somebody else sends these requests again."""
+        statement = "UPDATE requests SET remedy = 0 WHERE token = ?"
+        self._execute(statement, ((token_of(key),) for key in keys))
+
     def open_tries(self) -> list[int]:
         """The tries that hold the last sending of a request which may be sent again."""
         query = (
@@ -174,12 +183,23 @@ class RequestTable:
 
     def finals(self) -> Iterator[FinalOutcome]:
         """Of every request, in order."""
-        return map(FinalOutcome._make, self._select(_SELECT))
+        return map(FinalOutcome._make, self._select(f"{_SELECT} ORDER BY request"))
 
     def outcomes(self) -> dict[str, int]:
         """How many requests have each final outcome, by the names of the outcomes in order."""
         query = "SELECT outcome, COUNT(*) FROM requests GROUP BY outcome"
         return dict(sorted((outcome or MISSING, count) for outcome, count in self._select(query)))
+
+    def tally(self) -> list[tuple[int | None, str | None, int]]:
+        """How many requests have each final try and outcome."""
+        query = "SELECT final_try, outcome, COUNT(*) FROM requests GROUP BY final_try, outcome"
+        return list(self._select(query))
+
+    def final(self, key: str) -> FinalOutcome | None:
+        """Of the request with this key, if there is one."""
+        self._index()
+        found = self._select(f"{_SELECT} WHERE token = ?", token_of(key))
+        return next(map(FinalOutcome._make, found), None)
 
     def _select(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         with _explain_disk_faults(self._folder):

@@ -28,6 +28,7 @@ from receiver.submissions.submission import Lane, Part
 from receiver.tolerant_json import as_object, tolerant_reader
 from workers.store.batch_input import read_key
 from workers.submissions.context import AdvanceContext
+from workers.submissions.lineage import withhold_resubmitted
 from workers.submissions.part_results import (
     Reading,
     key_member,
@@ -82,6 +83,7 @@ def write_round(
     """
     with RequestTable(reading.scratch) as table:
         load_requests(reading, state.parts, table)
+        withhold_resubmitted(reading, state.parts, table)
         resent = find_resent(reading, state.parts, state.policy, table)
         planned = _plan(reading, state, action, resent, cutter)
     with suppress(AlreadyStoredError):

@@ -26,7 +26,7 @@ from receiver.outputs.paths import (
 )
 from receiver.storage import Storage
 from receiver.storage.replaced import replaced_folder
-from receiver.submissions.records import origin_name, resubmitted_name
+from receiver.submissions.batch_links import origin_name, resubmitted_name
 from receiver.tolerant_json import tolerant_reader
 from workers.verification.findings import Discrepancy, VerifyReport
 

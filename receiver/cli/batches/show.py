@@ -17,7 +17,7 @@ from receiver.outputs.wording import quote_key
 from receiver.settings.locations import describe_storage
 from receiver.storage import open_storage
 from receiver.storage.replaced import find_replaced
-from receiver.submissions.records import read_resubmitted
+from receiver.submissions.batch_links import read_resubmitted
 
 SHOWN_KEYS = 10
 

@@ -11,12 +11,13 @@ from receiver.cli.option_types import Dollars, Duration
 from receiver.submissions.estimates import format_dollars
 from receiver.submissions.policy import DEFAULT_ROUNDS, MAX_OUTPUT_TOKENS, Policy, RescueWay
 
+MAX_ROUNDS = 20
 Change = dict[str, Any]  # fields of a Policy that the user states
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _rounds = click.option(
     "--rounds",
-    type=click.IntRange(0, 20),
+    type=click.IntRange(0, MAX_ROUNDS),
     help="Send what has no answer again, so many times at most; 0 sends nothing again."
     f"  [default: {DEFAULT_ROUNDS}]",
 )

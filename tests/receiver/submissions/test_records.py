@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from receiver.storage import LocalStorage
-from receiver.submissions.records import SubmissionRecords, read_spec
+from receiver.submissions.batch_links import read_spec
+from receiver.submissions.records import SubmissionRecords
 
 PLAN = b"""{"id": "5d41402abc4b2a76b971", "order": {"project": "", "model": "gemini-3.8-flash",
 "kind": "generate", "inline": false, "display_name": "evening", "is_named": true, "webhook": null,

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from receiver.cli import main
 from receiver.storage import LocalStorage
-from receiver.submissions.records import resubmitted_name
+from receiver.submissions.batch_links import resubmitted_name
 from tests import nasty
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, put_input, store
 

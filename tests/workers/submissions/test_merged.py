@@ -10,16 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from receiver.cli import main
-from receiver.errors import SubmissionError
-from receiver.outputs.manifest import read_manifest
 from receiver.outputs.paths import index_name, input_name, retry_name
 from receiver.storage import LocalStorage
-from receiver.submissions.records import resubmitted_name
+from receiver.submissions.batch_links import resubmitted_name
 from tests.receiver.records import put_manifest
 from workers.store.index_rows import IndexRow, encode_rows
-from workers.store.manifest import load_manifest
-from workers.store.merged import MergedView, view_retries
-from workers.store.resubmission import write_retries
+from workers.submissions.merged import MergedView, view_retries
 
 Rows = Sequence[tuple[str | None, str]]  # key and outcome of each line
 
@@ -263,16 +259,3 @@ def test_command_says_the_sum_and_what_to_do(storage: LocalStorage, tmp_path: Pa
         False,
         {"ok": 1, "error": 1},
     )
-
-
-def test_requests_that_are_not_known_are_asked_for(storage: LocalStorage, tmp_path: Path) -> None:
-    """It said that nothing is worth sending again, of a batch that failed as a whole."""
-    put_batch(storage, "a", [], 2, state="FAILED", index=None)
-    manifest = load_manifest(storage, "a")
-    assert manifest is not None
-    with pytest.raises(SubmissionError, match="name their file with --input"):
-        write_retries(storage, manifest, tmp_path / "out", None)
-    asked = tmp_path / "asked.jsonl"
-    asked.write_bytes(b'{"key":"k1","request":{}}\n{"key":"k2","request":{}}\n')
-    assert write_retries(storage, manifest, tmp_path / "out", asked) == 2
-    assert read_manifest(storage.read("a/_manifest.json") or b"").missing == 2
