@@ -30,6 +30,7 @@ from tests.chaos import (
     soak,
     stops,
     storms,
+    submissions,
     upkeep,
     versions,
 )
@@ -70,6 +71,7 @@ SCENARIOS: dict[str, Callable[[Options], Report]] = {
     "hosts": hosts.hosts,
     "cut-host": hosts.cut_host,
     "two-versions": versions.two_versions,
+    "submissions": submissions.submissions,
     "soak": soak.soak,
 }
 MEASUREMENTS = {

@@ -199,17 +199,19 @@ class System:
 
 
 @contextmanager
-def running_system(
+def running_system(  # noqa: PLR0913 - each of them changes one thing
     folder: Path,
     seed: int,
     *,
     workers: int = 0,
     settings: Mapping[str, str] | None = None,
     unrecorded: str = "",
+    gemini: Sequence[str] = (),
 ) -> Iterator[System]:
     """A whole system for the length of a `with`.
 
-    `unrecorded`: why its scripts are not recorded; empty where they are.
+    `unrecorded`: why its scripts are not recorded; empty where they are. `gemini` are options of
+    the stand-in.
     """
     folder.mkdir(parents=True, exist_ok=True)
     options = (
@@ -221,6 +223,7 @@ def running_system(
         "0.2",
         "--disable-after",
         "1000000",
+        *gemini,
     )
     with ExitStack() as stack:
         system = System(folder, stack.enter_context(running_sandbox(folder, *options)), seed)
