@@ -161,7 +161,7 @@ def test_submission_finishes_by_itself(paying: World) -> None:
     assert manifest["answered"] + manifest["blocked"] + manifest["failed"] == len(TEXTS)
     assert len(manifest["batches"]) == 3 + manifest["rounds"]
     assert paid_for(paying) == {key: 1 for key, outcome in OUTCOMES.items() if outcome == "ok"}
-    verified = run(settings, "verify", submission)
+    verified = run(settings, "submissions", "verify", submission)
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
@@ -184,5 +184,5 @@ def test_stuck_batch_is_rescued_through_flex(paying: World) -> None:
     assert [row["batch"].startswith("batches/flex-") for row in rows] == [False, True, False, False]
     assert (manifest["state"], manifest["balanced"]) == ("completed", True)
     assert paid_for(paying) == dict.fromkeys(texts, 1)
-    verified = run(settings, "verify", submission)
+    verified = run(settings, "submissions", "verify", submission)
     assert verified.returncode == 0, verified.stdout + verified.stderr

@@ -164,13 +164,13 @@ def cost_of(one: Books, system: System, part: Json) -> Decimal:
     if batch is None:
         return Decimal(0)
     path = system.outputs / batch.removeprefix("batches/") / "_manifest.json"
-    cost = json.loads(path.read_bytes())["cost"] if path.exists() else "unknown"
+    cost: Any = json.loads(path.read_bytes())["cost"] if path.exists() else "unknown"
     return Decimal(part["most_cost"] if cost == "unknown" else cost["amount"])
 
 
 def judge_proofs(report: Report, system: System, ended: Sequence[Books]) -> None:
-    names = [f"submissions/{one.id}" for one in ended]
-    done = system.command("verify", *names) if names else None
+    names = [one.id for one in ended]
+    done = system.command("submissions", "verify", *names) if names else None
     report.hold(
         f"all is proven: {done and done.stdout[-500:]}", done is None or not done.returncode
     )

@@ -10,13 +10,15 @@ from pathlib import Path
 FAULTS = {
     "[sandbox:error 14 x1]": 6,
     "[sandbox:error 13 x2]": 4,
-    "[sandbox:empty x1]": 5,
-    "[sandbox:empty x2]": 3,
+    "[sandbox:empty x1]": 6,
+    "[sandbox:empty x2]": 4,
     "[sandbox:truncated 300]": 5,
-    "[sandbox:stuck x1]": 3,
+    "[sandbox:stuck x1]": 1,
     "[sandbox:blocked]": 2,
     "[sandbox:error 3]": 2,
 }
+STUCK = "[sandbox:stuck x1]"
+STUCK_EVERY = 4  # of so many submissions, two have a batch that never ends for sure
 FOR_GOOD = {"[sandbox:blocked]": "blocked", "[sandbox:error 3]": "error"}
 OUTPUT_TOKENS = 100
 
@@ -57,6 +59,8 @@ def make_requests(seed: int, number: int, parts: int, per_part: int) -> Asked:
     generator = random.Random(f"{seed}/{number}")
     plain = 100 - sum(FAULTS.values())
     marks = generator.choices(["", *FAULTS], [plain, *FAULTS.values()], k=parts * per_part)
+    if number % STUCK_EVERY < 2:  # one for each way to rescue it
+        marks[generator.randrange(len(marks))] = STUCK
     texts = {
         f"s{seed}n{number}k{index}": f"s{seed}n{number}k{index}: Say something. {mark}"
         for index, mark in enumerate(marks)
