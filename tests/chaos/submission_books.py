@@ -101,8 +101,7 @@ def line_of(system: System, row: Json) -> str:
     if row["object"] is None:
         return ""
     data = (system.outputs / row["object"]).read_bytes()
-    line = data[row["offset"] : row["offset"] + row["length"]].decode()
-    return line
+    return data[row["offset"] : row["offset"] + row["length"]].decode()
 
 
 def judge_batches(report: Report, system: System, books: Sequence[Books]) -> None:
