@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.batch_names import BatchName
+from receiver.batch_names import BatchName, SubmissionName
 from receiver.inbox.entry_fields import Summary
 from receiver.notices.overdue import EXPIRES_H
 from receiver.outputs.judgement import judge
@@ -39,6 +39,12 @@ def encode_text(kind: str, batch: str, data: Mapping[str, Any]) -> bytes:
 
 def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
     match kind:
+        case "submission.completed" | "submission.stopped":
+            yield from _ended_lines(batch, data)
+        case "submission.buried":
+            yield f"Submission {_name(batch, data)}: *:warning: buried*"
+            yield f"After {data.get('attempts')} attempts: {quote(str(data.get('cause')))}"
+            yield f"Look at it: `gemini-batch-receiver submissions show {_short(batch)}`"
         case "results.stored" | "results.failed":
             yield from _stored_lines(batch, data)
         case "batch.buried":
@@ -69,6 +75,26 @@ def _stored_lines(batch: str, data: Mapping[str, Any]) -> Iterator[str]:
     yield f"{quote(command)}{_plain(effect)}"
 
 
+def _ended_lines(submission: str, data: Mapping[str, Any]) -> Iterator[str]:
+    requests, answered = data.get("requests"), data.get("answered")
+    warning = "" if answered == requests else ":warning: "
+    why = data.get("why")
+    state = f"{data.get('state')}: {why}" if why else str(data.get("state"))
+    yield f"Submission {_name(submission, data)}: *{warning}{_plain(state)}*"
+    cost = data.get("cost")
+    price = f"; {cost} USD" if isinstance(cost, str) else "; cost unknown"
+    yield f"{_requests(requests)}, {answered:,} answered{_plain(price)}"
+    rest = [(name, data.get(name)) for name in ("blocked", "failed", "missing")]
+    yield ", ".join(f"{count:,} {name}" for name, count in rest if count)
+    if warning:
+        yield f"Look at it: `gemini-batch-receiver submissions show {_short(submission)}`"
+
+
+def _short(submission: str) -> str:
+    name = SubmissionName.read(submission)
+    return name.id if name else submission
+
+
 def _read_counts(data: Mapping[str, Any]) -> Summary:
     try:
         return msgspec.convert(dict(data), Summary)
@@ -82,20 +108,21 @@ def _plain(text: str) -> str:
 
 
 def _name(batch: str, data: Mapping[str, Any]) -> str:
-    name = BatchName.read(batch)
+    submission = SubmissionName.read(batch)
+    name = BatchName.read(batch) if submission is None else submission
+    said = name.gemini if isinstance(name, BatchName) else f"submissions/{name.id}"
     label = quote(str(data.get("display_name") or ""))
     of_project = f" of project {quote(name.project)}" if name.project else ""
-    return (
-        f"{label} ({quote(name.gemini)}){of_project}"
-        if label
-        else f"{quote(name.gemini)}{of_project}"
-    )
+    return f"{label} ({quote(said)}){of_project}" if label else f"{quote(said)}{of_project}"
 
 
 def _count(data: Mapping[str, Any], answered: int) -> str:
-    requests = data.get("requests")
-    asked = "an unknown number of requests" if requests is None else f"{requests:,} requests"
-    return f"{'1 request' if requests == 1 else asked}, {answered:,} answered{_price(data)}"
+    return f"{_requests(data.get('requests'))}, {answered:,} answered{_price(data)}"
+
+
+def _requests(count: int | None) -> str:
+    asked = "an unknown number of requests" if count is None else f"{count:,} requests"
+    return "1 request" if count == 1 else asked
 
 
 def _price(data: Mapping[str, Any]) -> str:

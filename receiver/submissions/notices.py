@@ -7,6 +7,7 @@ import msgspec
 
 from receiver.notices.payloads import Message
 from receiver.submissions.proof import SubmissionManifest
+from receiver.submissions.state import REASONS
 
 
 def describe_submission(manifest: SubmissionManifest) -> Message:
@@ -14,6 +15,7 @@ def describe_submission(manifest: SubmissionManifest) -> Message:
     data = {
         "state": manifest.state,
         "reason": manifest.reason,
+        "why": None if manifest.reason is None else REASONS[manifest.reason],
         "display_name": manifest.display_name[:200],
         "model": manifest.model[:200],
         "file": manifest.file[:200],

@@ -10,6 +10,12 @@ from receiver.submissions.submission import Part, Submission
 
 # Why a submission ended though not every request is answered.
 StopReason = Literal["rounds", "budget", "cancelled", "lost"]
+REASONS: dict[StopReason, str] = {
+    "rounds": "requests that may succeed are left, and its rounds are used up",
+    "budget": "what is left could take its cost above --max-cost",
+    "cancelled": "it was cancelled",
+    "lost": "the results of a batch are lost",
+}
 
 
 class PartState(msgspec.Struct, frozen=True, kw_only=True):

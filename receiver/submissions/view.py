@@ -10,18 +10,12 @@ from receiver.batch_names import BatchName, SubmissionName
 from receiver.inbox.entries import Entry
 from receiver.submissions.policy import Policy
 from receiver.submissions.proof import SubmissionManifest
-from receiver.submissions.state import PartState, RoundState, StopReason, SubmissionState
+from receiver.submissions.state import REASONS, PartState, RoundState, StopReason, SubmissionState
 from receiver.submissions.submission import Estimate, Lane, Submission
 
 Phase = Literal["waiting", "running", "paused", "cancelling", "buried", "completed", "stopped"]
 PartPhase = Literal["not sent", "being sent", "at Gemini", "buried", "stored", "lost"]
 ENDED: frozenset[Phase] = frozenset({"completed", "stopped"})
-REASONS: dict[StopReason, str] = {
-    "rounds": "requests that may succeed are left, and its rounds are used up",
-    "budget": "what is left could take its cost above --max-cost",
-    "cancelled": "it was cancelled",
-    "lost": "the results of a batch are lost",
-}
 UNLISTED = "the inbox does not know it: the next reconcile run finds it"
 
 

@@ -23,9 +23,8 @@ from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.policy import Command, Order, Policy
 from receiver.submissions.proof import SubmissionManifest
 from receiver.submissions.records import SubmissionRecords
-from receiver.submissions.state import StopReason
+from receiver.submissions.state import REASONS, StopReason
 from receiver.submissions.submission import Submission
-from receiver.submissions.view import REASONS
 
 NEEDED: dict[StopReason, str] = {  # what must be allowed before it can go on
     "rounds": "allow more with --rounds",

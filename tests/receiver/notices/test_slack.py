@@ -98,6 +98,39 @@ def test_buried_batch_says_how_to_go_on() -> None:
     ]
 
 
+ENDED = "acme/submissions/5d41402abc4b2a76b971"
+COUNTS = {"requests": 1000, "answered": 1000, "blocked": 0, "failed": 0, "missing": 0}
+
+
+def test_completed_submission_is_told_in_figures() -> None:
+    data = {"state": "completed", "display_name": "evening", "why": None, "cost": "1.50", **COUNTS}
+    assert text_of("submission.completed", data, ENDED).splitlines() == [
+        "Submission `evening` (`submissions/5d41402abc4b2a76b971`) of project `acme`: *completed*",
+        "1,000 requests, 1,000 answered; 1.50 USD",
+    ]
+
+
+def test_stopped_submission_says_why_and_what_is_left() -> None:
+    left = COUNTS | {"answered": 990, "blocked": 2, "failed": 7, "missing": 1}
+    data = {"state": "stopped", "why": "its rounds are used up", "cost": None, **left}
+    name = "submissions/5d41402abc4b2a76b971"
+    assert text_of("submission.stopped", data, name).splitlines() == [
+        f"Submission `{name}`: *:warning: stopped: its rounds are used up*",
+        "1,000 requests, 990 answered; cost unknown",
+        "2 blocked, 7 failed, 1 missing",
+        "Look at it: `gemini-batch-receiver submissions show 5d41402abc4b2a76b971`",
+    ]
+
+
+def test_buried_submission_says_where_to_look() -> None:
+    text = text_of("submission.buried", {"cause": "no such model", "attempts": 5}, ENDED)
+    assert text.splitlines() == [
+        "Submission `submissions/5d41402abc4b2a76b971` of project `acme`: *:warning: buried*",
+        "After 5 attempts: `no such model`",
+        "Look at it: `gemini-batch-receiver submissions show 5d41402abc4b2a76b971`",
+    ]
+
+
 HOSTILE = [
     "<!channel>",
     "<!here|here>",
@@ -133,8 +166,10 @@ def test_every_foreign_text_is_quoted(hostile: str) -> None:
         "error": {"message": hostile},
         "attempts": 1,
     }
-    for kind in ("results.stored", "results.failed", "batch.buried"):
-        text = text_of(kind, data)
+    counts = COUNTS | {"state": "stopped"}
+    kinds = ("results.stored", "results.failed", "batch.buried", "submission.stopped")
+    for kind in (*kinds, "submission.buried"):
+        text = text_of(kind, data | (counts if kind == "submission.stopped" else {}))
         assert quote(hostile) in text
         assert hostile.isalnum() or hostile not in text
         assert len(text) < 4000
