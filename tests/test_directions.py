@@ -29,6 +29,7 @@ LAYERS = (
     "receiver.web",
     "receiver.service",
     "receiver.cli",
+    "receiver.cli.submissions",
     "receiver.cli.batches",
     "receiver.cli.webhooks",
     "workers.download",

@@ -23,7 +23,7 @@ _submissions = LazyGroup(
         "verify": "workers.cli.verify_submission:verify",
         "watch": "receiver.cli.submissions.watch:watch_submissions",
     },
-    help="List, show, follow, pause, resume, cancel and verify submissions.",
+    help="List, follow, pause, resume, cancel and verify submissions.",
 )
 _batches = LazyGroup(
     "batches",

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from receiver.cli import main
 from receiver.cli.command import Command
 
-GROUPS = ["", "batches", "inbox", "notices", "webhooks"]
+GROUPS = ["", "batches", "inbox", "notices", "submissions", "webhooks"]
 
 
 def all_commands(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -20,6 +20,7 @@ def all_lazy(group: LazyGroup) -> dict[str, str]:
 
 
 TARGETS = all_lazy(main)
+LISTING = ("batches", "inbox", "notices", "submissions", "webhooks")
 
 
 @pytest.mark.parametrize("words", TARGETS)
@@ -38,7 +39,7 @@ def test_command_is_called_what_the_table_calls_it(words: str) -> None:
         ("batch list", ["batches list"]),
         ("submit", ["batches submit"]),
         ("results abc", ["batches results"]),
-        ("list", ["batches list", "inbox list", "notices list", "webhooks list"]),
+        ("list", [f"{group} list" for group in sorted(LISTING)]),
         ("batches lst", ["batches list"]),
         ("webhooks submit", ["batches submit"]),
         ("nonsense", []),
