@@ -2,13 +2,18 @@
 
 import gzip
 import json
+import logging
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner, Result
+
+from receiver.cli import main
 from receiver.errors import StepPendingError
 from receiver.gemini.batches import Gemini
 from receiver.storage import LocalStorage
@@ -95,14 +100,23 @@ def command(source: Path) -> list[str]:
     return ["batches", "submit", str(source), "--model", MODEL]
 
 
-def run(environ: dict[str, str], *args: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
-    """A command that ends with this exit code."""
-    argv = [sys.executable, "-m", "workers", *args]
-    done = subprocess.run(
-        argv, env=environ, capture_output=True, text=True, timeout=90, check=False
-    )
-    assert done.returncode == code, done.stdout + done.stderr
+def run(environ: Mapping[str, str], *args: str, code: int = 0) -> Result:
+    """A command that ends with this exit code, in this process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        done = CliRunner().invoke(main, args, env=environ)
+    finally:  # the commands set up logs for a whole process
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    assert done.exit_code == code, done.output
     return done
+
+
+def work(environ: Mapping[str, str]) -> None:
+    """A worker does all that can be done now, in a process of its own."""
+    argv = [sys.executable, "-m", "workers", "worker", "--burst"]
+    subprocess.run(argv, env=dict(environ), capture_output=True, timeout=90, check=True)
 
 
 def created(source: Path) -> list[str]:

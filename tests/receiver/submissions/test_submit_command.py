@@ -1,4 +1,4 @@
-"""`batches submit` as a process, and the worker that carries it out."""
+"""`batches submit`, and the worker that carries it out."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from receiver.storage import LocalStorage
 from receiver.submissions.policy import Order, Policy
 from receiver.submissions.records import SubmissionRecords, list_submissions, requests_name
 from tests.forwarding import Gate
-from tests.receiver.submissions.submitting import MODEL, command, created, made, run, settings
+from tests.receiver.submissions.submitting import MODEL, command, created, made, run, settings, work
 
 WATCH = "`gemini-batch-receiver submissions watch {}` follows it\n"
 
@@ -29,11 +29,6 @@ def submitted(source: Path) -> SubmissionRecords:
     storage = LocalStorage(source.parent / "outputs")
     (one,) = list_submissions(storage)
     return SubmissionRecords(storage, one.id)
-
-
-def work(environ: dict[str, str]) -> None:
-    """A worker does all that can be done now."""
-    run(environ, "worker", "--burst")
 
 
 def test_everything_is_kept_and_nothing_sent(
