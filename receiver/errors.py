@@ -236,6 +236,10 @@ class AlreadyStoredError(StorageError):
         super().__init__(f"{name} is already stored", retryable=False)
 
 
+class RowsError(ReceiverError):
+    """A table of rows, or what is to be asked of it, can't be turned into requests."""
+
+
 class SubmissionError(ReceiverError):
     """An input can't be sent as it is, or it is not known yet whether it was."""
 

@@ -1,0 +1,164 @@
+"""From a table to the requests of a submission, each asked once, and the row of each answer.
+
+Equal requests to one model are sent once, under the key of their first row. What is remembered of
+the rows lies in a scratch database, so that memory does not grow with them.
+"""
+
+import gzip
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from receiver.errors import RowsError
+from receiver.rows.asking import Asking, Attach, digest_request
+from receiver.rows.readers import Row, TableFormat, read_rows
+
+GZIP_LEVEL = 3
+
+
+class RowKey(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row of the table: its key, and that of the request which answers it."""
+
+    key: str
+    asked_as: str | None = None  # None: the row's own key
+
+    @property
+    def request(self) -> str:
+        return self.key if self.asked_as is None else self.asked_as
+
+
+class RowsRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of `rows.json`: the table that a submission was made of."""
+
+    file: str  # what the table was called
+    format: TableFormat
+    table: str  # the object of its bytes
+    sha256: str  # hex, of its bytes
+    columns: tuple[str, ...]
+    rows: int
+    requests: int  # that are asked; the other rows get an answer of these
+    key: str | None  # the column of the keys; None: the row's number
+    keys: str  # the object of the keys: gzip of `RowKey` as JSON lines
+    keys_sha256: str  # hex; of each row's key as JSON and a newline, in order
+    schema: dict[str, Any] | None = None  # of the answers
+    is_embedding: bool = False
+
+
+@dataclass(frozen=True)
+class WrittenRows:
+    """What `write_requests` found."""
+
+    rows: int
+    requests: int
+    keys_sha256: str  # hex
+
+    @property
+    def copied(self) -> int:
+        """Rows whose request another row asks, too."""
+        return self.rows - self.requests
+
+
+def write_requests(  # noqa: PLR0913, PLR0917 - where from, what, and where to
+    table: Path,
+    form: TableFormat,
+    asking: Asking,
+    attach: Attach,
+    requests: Path,
+    keys: Path,
+    on_row: Callable[[int], None] = lambda _: None,
+) -> WrittenRows:
+    """Write the lines of requests, and the keys of all rows; `on_row` is told the row's number.
+
+    Raises RowsError with the row that is wrong.
+    """
+    digest, count, asked = hashlib.sha256(), 0, 0
+    with (
+        closing(_RowIndex(keys.with_suffix(".seen"))) as seen,
+        requests.open("wb") as lines,
+        gzip.open(keys, "wb", GZIP_LEVEL) as rows,
+    ):
+        for row, key, request in _ask_all(table, form, asking, attach):
+            seen.require_new(key, row.number)
+            first = seen.first_to_ask(digest_request(request), key)
+            if first == key:
+                lines.write(msgspec.json.encode({"key": key, "request": request}) + b"\n")
+                asked += 1
+            rows.write(msgspec.json.encode(RowKey(key, None if first == key else first)) + b"\n")
+            digest.update(msgspec.json.encode(key) + b"\n")
+            count = row.number
+            on_row(count)
+    if not count:
+        raise RowsError(f"{table} has no row")
+    return WrittenRows(count, asked, digest.hexdigest())
+
+
+def preview(
+    table: Path, form: TableFormat, asking: Asking, attach: Attach, most: int
+) -> Iterator[dict[str, Any]]:
+    """The lines of the first rows as they would be sent. Raises RowsError."""
+    for _, key, request in _ask_all(table, form, asking, attach):
+        if most < 1:
+            return
+        most -= 1
+        yield {"key": key, "request": request}
+
+
+def _ask_all(
+    table: Path, form: TableFormat, asking: Asking, attach: Attach
+) -> Iterator[tuple[Row, str, dict[str, Any]]]:
+    for row in read_rows(table, form):
+        key = asking.key_of(row)
+        request = asking.request_for(row, attach)
+        try:
+            msgspec.json.encode((key, request))
+        except UnicodeEncodeError as error:
+            raise RowsError(
+                f"row {row.number} has half a surrogate pair, which UTF-8 can't hold: replace it"
+            ) from error
+        yield row, key, request
+
+
+class _RowIndex:
+    """The keys and requests so far, in a scratch database."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        for statement in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            "PRAGMA cache_size = -32768",  # KiB
+            "CREATE TABLE keys (key BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID",
+            "CREATE TABLE asked (digest BLOB PRIMARY KEY, key TEXT) WITHOUT ROWID",
+            "BEGIN",
+        ):
+            self._database.execute(statement)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def require_new(self, key: str, number: int) -> None:
+        token = hashlib.blake2b(key.encode(), digest_size=16).digest()
+        insert = "INSERT INTO keys VALUES (?, ?) ON CONFLICT DO NOTHING"
+        if self._database.execute(insert, (token, number)).rowcount:
+            return
+        find = "SELECT number FROM keys WHERE key = ?"
+        (first,) = self._database.execute(find, (token,)).fetchone()
+        raise RowsError(
+            f"row {number} has the key {key[:60]!r}, like row {first}: give each row its own"
+            " key, or leave --key out and the row's number is its key"
+        )
+
+    def first_to_ask(self, digest: bytes, key: str) -> str:
+        """The key under which this is asked: that of the first row that asks it."""
+        insert = "INSERT INTO asked VALUES (?, ?) ON CONFLICT DO NOTHING"
+        if self._database.execute(insert, (digest, key)).rowcount:
+            return key
+        find = "SELECT key FROM asked WHERE digest = ?"
+        first: str = self._database.execute(find, (digest,)).fetchone()[0]
+        return first
