@@ -240,6 +240,10 @@ class RowsError(ReceiverError):
     """A table of rows, or what is to be asked of it, can't be turned into requests."""
 
 
+class ExportError(ReceiverError):
+    """The rows of a submission can't be written with their answers."""
+
+
 class SubmissionError(ReceiverError):
     """An input can't be sent as it is, or it is not known yet whether it was."""
 

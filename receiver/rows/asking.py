@@ -1,4 +1,4 @@
-"""What is asked of every row: from a row to a request of the Gemini API. Pure but for attachments.
+"""What is asked of every row: from a row to a request of the Gemini API.
 
 The form of a request: https://ai.google.dev/api/generate-content, in snake_case.
 """

@@ -1,0 +1,119 @@
+"""Joins the rows of a table with the answers of their requests, in the order of the table.
+
+Requests are asked in the order of the rows that ask them first, so that both are read side by side.
+Only answers that further rows copy are remembered, in a scratch database.
+"""
+
+import gzip
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from receiver.errors import ExportError
+from receiver.rows.plan import RowKey
+from receiver.submissions.proof import AnswerRow, read_answer_row
+
+MEMORY_KIB = 32_768
+_decode_key = msgspec.json.Decoder(RowKey).decode
+
+
+class JoinedRow(NamedTuple):
+    """One row of the table, and the answer of its request."""
+
+    key: str  # the row's own
+    answer: AnswerRow
+    is_copy: bool  # an earlier row asked the same
+
+
+def read_keys(path: Path) -> Iterator[RowKey]:
+    """The keys of all rows. Raises ExportError where the file is not whole."""
+    try:
+        with gzip.open(path, "rb") as lines:
+            for line in lines:
+                yield _decode_key(line)
+    except (gzip.BadGzipFile, EOFError, zlib.error, msgspec.MsgspecError) as error:
+        raise ExportError(f"the keys of the rows can't be read: {error}") from error
+
+
+def read_answers(path: Path) -> Iterator[AnswerRow]:
+    """Every row of `answers.jsonl`. Raises ExportError."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield read_answer_row(line)
+            except (ValueError, RecursionError) as error:
+                raise ExportError(
+                    f"row {number} of answers.jsonl can't be read: {error}"
+                ) from error
+
+
+def join(keys: Path, answers: Path, scratch: Path) -> Iterator[JoinedRow]:
+    """Every row of a table with its answer.
+
+    Raises ExportError where they do not belong together.
+    """
+    with closing(_Copied(scratch / "copied", keys)) as copied:
+        answered = read_answers(answers)
+        for row in read_keys(keys):
+            if row.asked_as is not None:
+                yield JoinedRow(row.key, copied.find(row.asked_as), is_copy=True)
+                continue
+            answer = next(answered, None)
+            if answer is None or answer.key != row.key:
+                found = "missing" if answer is None else f"of {answer.key!r}"
+                raise ExportError(
+                    f"the answer of {row.key!r} is {found}: `submissions verify` says what is off"
+                )
+            copied.note(answer)
+            yield JoinedRow(row.key, answer, is_copy=False)
+        if next(answered, None) is not None:
+            raise ExportError("there are more answers than requests: see `submissions verify`")
+
+
+def join_requests(answers: Path) -> Iterator[JoinedRow]:
+    """The requests themselves, of a submission that was made of no table."""
+    for answer in read_answers(answers):
+        yield JoinedRow(answer.key, answer, is_copy=False)
+
+
+class _Copied:
+    """The answers that more than one row gets."""
+
+    def __init__(self, path: Path, keys: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        for statement in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            f"PRAGMA cache_size = -{MEMORY_KIB}",
+            "CREATE TABLE copied (key TEXT PRIMARY KEY, answer BLOB) WITHOUT ROWID",
+            "BEGIN",
+        ):
+            self._database.execute(statement)
+        self._has_any = self._add(row.asked_as for row in read_keys(keys) if row.asked_as)
+
+    def _add(self, keys: Iterable[str]) -> bool:
+        insert = "INSERT INTO copied VALUES (?, NULL) ON CONFLICT DO NOTHING"
+        self._database.executemany(insert, ((key,) for key in keys))
+        found: int = self._database.execute("SELECT count(*) FROM copied").fetchone()[0]
+        return bool(found)
+
+    def note(self, answer: AnswerRow) -> None:
+        if self._has_any:
+            encoded = msgspec.msgpack.encode(answer)
+            update = "UPDATE copied SET answer = ? WHERE key = ?"
+            self._database.execute(update, (encoded, answer.key))
+
+    def find(self, key: str) -> AnswerRow:
+        find = "SELECT answer FROM copied WHERE key = ?"
+        (encoded,) = self._database.execute(find, (key,)).fetchone()
+        if encoded is None:
+            raise ExportError(f"no request {key!r} comes before a row that copies its answer")
+        return msgspec.msgpack.decode(encoded, type=AnswerRow)
+
+    def close(self) -> None:
+        self._database.close()
