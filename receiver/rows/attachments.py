@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from receiver.errors import RowsError
+from receiver.rows.keeping import keep_file
 from receiver.storage import Storage
 
 SCHEME = "sha256:"
@@ -69,8 +70,7 @@ class Attachments:
     def keep(self, storage: Storage) -> None:
         """Store every file that the storage does not have. Raises StorageError."""
         for sha256, path in self.files.items():
-            if not storage.exists(attachment_name(sha256)):
-                storage.put_files([(attachment_name(sha256), path)])
+            keep_file(storage, attachment_name(sha256), path, sha256)
 
 
 def _address_part(address: str) -> dict[str, Any]:

@@ -157,6 +157,18 @@ def test_a_file_is_kept_once_by_its_content(tmp_path: Path) -> None:
     attachments.keep(storage)
     assert storage.read(attachment_name(hashlib.sha256(b"same").hexdigest())) == b"same"
     assert len(list(storage.list_names("_files"))) == 1
+    assert (tmp_path / "a.jpg").read_bytes() == b"same"  # the user's file stays where it is
+
+
+def test_a_file_that_changes_meanwhile_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"one")
+    attachments = Attachments(tmp_path)
+    attachments.part("a.jpg")
+    (tmp_path / "a.jpg").write_bytes(b"two")
+    storage = open_storage(f"file://{tmp_path}/outputs")
+    with pytest.raises(RowsError, match=r"a\.jpg has changed since it was read"):
+        attachments.keep(storage)
+    assert list(storage.list_names("_files")) == []
 
 
 def test_an_address_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""The storage's records of a table: by content, so that the same table is kept once.
+
+`_rows/<sha256>.<ending>` has the table's bytes, `_rows/<sha256>.keys.gz` the keys of its rows, and
+`_submissions/<id>/rows.json` names both.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from receiver.errors import ExportError, RowsError
+from receiver.rows.plan import RowsRecord
+from receiver.rows.readers import TableFormat
+from receiver.storage import Storage
+from receiver.tolerant_json import tolerant_reader
+
+FOLDER = "_rows"
+_read_record = tolerant_reader(RowsRecord)
+
+
+def table_object(sha256: str, form: TableFormat) -> str:
+    return f"{FOLDER}/{sha256}.{form}"
+
+
+def keys_object(sha256: str) -> str:
+    return f"{FOLDER}/{sha256}.keys.gz"
+
+
+def record_object(submission_id: str) -> str:
+    return f"_submissions/{submission_id}/rows.json"
+
+
+def hash_file(path: Path) -> str:
+    """Its sha256 in hex. Raises OSError."""
+    with path.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def keep_rows(
+    storage: Storage, submission_id: str, record: RowsRecord, table: Path, keys: Path
+) -> None:
+    """Store a table with the keys of its rows, and the record last. Raises StorageError."""
+    keep_file(storage, record.table, table, record.sha256)
+    keep_file(storage, record.keys, keys, hash_file(keys))
+    storage.put_many([(record_object(submission_id), msgspec.json.encode(record))])
+
+
+def keep_file(storage: Storage, name: str, path: Path, sha256: str) -> None:
+    """Store a copy of a file of the user's unless it is there.
+
+    Raises StorageError, and RowsError where its content is no longer that of the sha256 (hex).
+    """
+    if storage.exists(name):
+        return
+    near = storage.scratch_near()
+    with tempfile.TemporaryDirectory(prefix="gbr-", dir=near) as folder:
+        copy = Path(folder) / "copy"
+        shutil.copyfile(path, copy)
+        if hash_file(copy) != sha256:
+            raise RowsError(f"{path} has changed since it was read: submit again")
+        storage.put_files([(name, copy)])
+
+
+def read_rows_record(storage: Storage, submission_id: str) -> RowsRecord | None:
+    """The record of a submission's table; None where it was made of requests.
+
+    Raises StorageError and ExportError.
+    """
+    name = record_object(submission_id)
+    data = storage.read(name)
+    if data is None:
+        return None
+    try:
+        return _read_record(data)
+    except (ValueError, RecursionError) as error:
+        raise ExportError(f"{name} can't be read: {error}") from error
