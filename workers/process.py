@@ -30,12 +30,14 @@ from receiver.storage.replaced import set_aside
 from receiver.telemetry.tracing import job_span, log_fields, stage
 from workers.download.download import open_source
 from workers.forms.forms import Forms
+from workers.forms.writers import BatchFacts
 from workers.job.context import JobContext, current_settings, open_context, open_scratch
 from workers.job.job_telemetry import JobTelemetry, announce
 from workers.job.lease import LeaseKeeper, claim
 from workers.job.readings import check_replacement, confirm_reading, summarise_reading
 from workers.job.settlement import settle
 from workers.job.split import Split
+from workers.results.line_cost import cost_of_lines
 from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput, is_awaited
 from workers.store.manifest import (
@@ -217,8 +219,14 @@ def _open_forms(context: JobContext, attempt: Attempt) -> AbstractContextManager
     """What OUTPUT_FORMS asks for beside the raw lines; None when that is nothing."""
     if not context.settings.forms:
         return nullcontext()
+    batch, settings = attempt.batch, context.settings
+    cost_of = cost_of_lines(settings.prices, batch.model, batch.ended)
     return Forms(
-        context.settings, attempt.batch.name, context.storage, context.check, attempt.scratch
+        settings,
+        BatchFacts(batch.name, batch.model, batch.display_name, batch.created, cost_of),
+        context.storage,
+        context.check,
+        attempt.scratch,
     )
 
 

@@ -18,8 +18,10 @@ from receiver.outputs.proof_keys import ProofKey
 from receiver.settings.settings import read_settings
 from receiver.storage import Storage
 from workers.forms.forms import Forms
+from workers.forms.writers import BatchFacts
 from workers.job.split import Split
 from workers.results.doubts import LineCounts
+from workers.results.line_cost import cost_of_lines
 from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput
 from workers.store.manifest import ManifestInputs, build_manifest, commit_manifest
@@ -92,11 +94,13 @@ def store_chunks(  # noqa: PLR0913 - what a batch may differ in
         scratch = Path(folder)
         counts = ResultCounts(scratch)
         settings = read_settings({"GEMINI_API_KEY": "k", **environ}, template=template)
+        cost_of = cost_of_lines(prices, model, batch.ended)
+        facts = BatchFacts(batch_id, model, batch.display_name, batch.created, cost_of)
         batch_input = BatchInput.fetch(
             storage, batch_id, scratch, lambda: None, settings.result_key
         )
         with (
-            Forms(settings, batch_id, storage, lambda: None, scratch)
+            Forms(settings, facts, storage, lambda: None, scratch)
             if settings.forms
             else nullcontext() as forms,
             Split(

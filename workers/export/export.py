@@ -26,9 +26,9 @@ from workers.export.columns import AnswerColumns
 from workers.export.filters import OutcomeFilter
 from workers.export.input_table import InputTable
 from workers.export.joined_rows import JoinedRow, join, join_requests
-from workers.export.line_cost import cost_of_lines
 from workers.export.stored_lines import StoredLines
 from workers.export.table_files import TableFile, open_table_file
+from workers.results.line_cost import cost_of_lines
 from workers.results.parser import line_parser
 from workers.store.failures import parse_reason
 from workers.store.manifest import load_manifest
@@ -208,7 +208,7 @@ class _Batch:
             raise ExportError(f"{name} is not in the storage: see `submissions verify`")
         self.is_shared = read_naming(manifest).template.groups
         self.parse = line_parser(manifest.result_key or "")
-        self.cost = cost_of_lines(prices, manifest)
+        self.cost = cost_of_lines(prices, manifest.model, manifest.ended)
 
 
 class _AnswerReader:

@@ -21,6 +21,7 @@ from workers.forms.outputs import LEFT_OUT, FormOutputs, FormsIndex
 from workers.forms.structured import StructuredAnswers
 from workers.forms.table import Table, open_table
 from workers.forms.writers import (
+    BatchFacts,
     FormEntry,
     FormTarget,
     JsonWriter,
@@ -59,20 +60,21 @@ class Forms:
     def __init__(
         self,
         settings: FormOptions,
-        batch_id: str,
+        facts: BatchFacts,
         storage: Storage,
         check: Callable[[], None],
         scratch: Path,
     ) -> None:
         self._folder = folder = scratch / "forms"
         folder.mkdir()
+        batch_id = facts.batch
         self._errors_name, self._name = errors_name(batch_id), forms_name(batch_id)
         self._table_name = table_name(batch_id)
         self._storage, self._check, self._settings = storage, check, settings
         self._index = FormsIndex(folder / "index")
         self._outputs = FormOutputs(storage, check, folder, self._index)
         names = FormNames(batch_id, settings.template)
-        self._target = FormTarget(BatchName.read(batch_id).gemini, names, self._outputs)
+        self._target = FormTarget(BatchName.read(batch_id).gemini, names, self._outputs, facts)
         self._table: Table | None = None
         media = MediaWriter(self._target, folder)
         self._writers = [self._writer(form, media) for form in settings.forms]

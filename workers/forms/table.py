@@ -7,6 +7,7 @@ the rows that are written together.
 import importlib
 from array import array
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,8 +21,11 @@ ROW_BATCH_SIZE = 8192
 BATCH_BYTES = 4 * 1024 * 1024
 ROW_BYTES = 256  # about, of a row without its text and its embedding
 FLOAT_BYTES = 4
+LABELS = ("batch", "outcome", "finish_reason", "error_code", "model", "display_name", "created")
 ANSWER_TEXTS = ("function_calls", "code", "code_output")
 EMBEDDING, FURTHER = "embedding", "further_candidates"
+BATCH_TEXTS = ("model", "display_name", "created", "value")
+COST_DIGITS, COST_PLACES = 38, 15  # of a cost in US dollars
 
 
 class FurtherCandidate(msgspec.Struct, gc=False):
@@ -59,6 +63,11 @@ class TableRow(msgspec.Struct, gc=False):
     code: str | None = None  # that the model wrote to be run
     code_output: str | None = None  # what came of it
     further_candidates: list[FurtherCandidate] = []
+    model: str | None = None  # that answered
+    display_name: str | None = None  # of the batch
+    created: str | None = None  # RFC 3339, by Gemini's clock
+    value: str | None = None  # the text, where it is a JSON object or list, as compact JSON
+    cost: Decimal | None = None  # of this answer alone, in US dollars; None where nobody knows
 
 
 class Table(Protocol):
@@ -94,7 +103,7 @@ class JsonTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = GzipWriter(path)
-        self._encode = msgspec.json.Encoder().encode
+        self._encode = msgspec.json.Encoder(decimal_format="number").encode
 
     def add(self, row: TableRow) -> None:
         self._file.write(self._encode(row) + b"\n")
@@ -107,32 +116,26 @@ class JsonTable:
 
 
 class ParquetTable:
-    """Row groups of about 4 MiB at most, which wait in a scratch file.
-
-    Only the last row shows whether all embeddings have one size; if so, their column has lists of
-    that size.
-    """
+    """Row groups of about 4 MiB at most; every table has the same schema."""
 
     extension = ".parquet"
 
     def __init__(self, path: Path, check: Callable[[], None]) -> None:
         self.path, self._check = path, check
-        self._waiting_path = path.with_name(f"{path.name}-waiting")
         self._arrow: Any = importlib.import_module("pyarrow")
         # The default pool keeps what is freed.
         self._arrow.set_memory_pool(self._arrow.system_memory_pool())
         self._schema = _schema(self._arrow)
-        self._waiting = self._arrow.ipc.new_stream(str(self._waiting_path), self._schema)
+        parquet = importlib.import_module("pyarrow.parquet")
+        self._writer = parquet.ParquetWriter(str(path), self._schema, use_dictionary=[*LABELS])
         self._rows: list[TableRow] = []
         self._embeddings = _Embeddings()
         self._bytes = 0
-        self._sizes: set[int] = set()
 
     def add(self, row: TableRow) -> None:
         self._bytes += ROW_BYTES + sum(len(text or "") for text in _texts(row))
         if row.embedding is not None:
             self._bytes += FLOAT_BYTES * len(row.embedding)
-            self._sizes.add(len(row.embedding))
         self._embeddings.add(row.embedding)
         row.embedding = None
         self._rows.append(row)
@@ -140,8 +143,10 @@ class ParquetTable:
             self._flush()
 
     def _flush(self) -> None:
+        self._check()
         columns = [self._column(field) for field in self._schema]
-        self._waiting.write_batch(self._arrow.record_batch(columns, schema=self._schema))
+        batch = self._arrow.record_batch(columns, schema=self._schema)
+        self._writer.write_batch(batch, row_group_size=len(self._rows))
         self._rows, self._bytes = [], 0
 
     def _column(self, field: Any) -> Any:
@@ -155,27 +160,15 @@ class ParquetTable:
     def finish(self) -> None:
         if self._rows:
             self._flush()
-        self._waiting.close()
-        parquet = importlib.import_module("pyarrow.parquet")
-        schema = _schema(self._arrow, min(self._sizes) if len(self._sizes) == 1 else -1)
-        labels = ["batch", "outcome", "finish_reason", "error_code"]
-        with (
-            self._arrow.OSFile(str(self._waiting_path), "rb") as file,
-            self._arrow.ipc.open_stream(file) as batches,
-            parquet.ParquetWriter(str(self.path), schema, use_dictionary=labels) as writer,
-        ):
-            for batch in batches:
-                self._check()
-                writer.write_batch(batch.cast(schema), row_group_size=len(batch))
-        self._waiting_path.unlink()
+        self._writer.close()
 
     def close(self) -> None:
-        self._waiting.close()
+        self._writer.close()
 
 
 def _texts(row: TableRow) -> Iterator[str | None]:
     """The texts that make a row large."""
-    yield from (row.text, row.function_calls, row.code, row.code_output)
+    yield from (row.text, row.function_calls, row.code, row.code_output, row.value)
     for one in row.further_candidates:
         yield from (one.text, one.function_calls, one.code, one.code_output)
 
@@ -202,8 +195,8 @@ class _Embeddings:
         return arrow.ListArray.from_arrays(arrow.array(starts, arrow.int32()), numbers)
 
 
-def _schema(arrow: Any, embedding_size: int = -1) -> Any:
-    """The columns of the table; embeddings of any size by default."""
+def _schema(arrow: Any) -> Any:
+    """The columns of the table, the same for every kind of batch: so tables concatenate."""
     text, count = arrow.string(), arrow.int64()
     texts = ("finish_reason", "text", *ANSWER_TEXTS)
     further = arrow.struct([("candidate", count), *((name, text) for name in texts)])
@@ -216,10 +209,12 @@ def _schema(arrow: Any, embedding_size: int = -1) -> Any:
             *((name, text) for name in ("text", "finish_reason", "error_code", "error_message")),
             *((f"{name}_tokens", count) for name in COUNTS),
             ("media", arrow.list_(text)),
-            (EMBEDDING, arrow.list_(arrow.float32(), embedding_size)),
+            (EMBEDDING, arrow.list_(arrow.float32())),
             ("candidate", count),
             *((name, text) for name in ANSWER_TEXTS),
             (FURTHER, arrow.list_(further)),
+            *((name, text) for name in BATCH_TEXTS),
+            ("cost", arrow.decimal128(COST_DIGITS, COST_PLACES)),
         ]
     )
 

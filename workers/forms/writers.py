@@ -13,12 +13,14 @@ from workers.forms.names import FormNames
 from workers.forms.outputs import FormOutputs
 from workers.forms.structured import StructuredAnswers, encode_calls
 from workers.forms.table import COUNTS, FurtherCandidate, Table, TableRow, read_embedding
+from workers.results.line_cost import LineCost
 from workers.results.parser import parse_result
 from workers.results.rules import Result
 from workers.store.index_rows import IndexRow
 from workers.store.records import encode_row, file_sha256
 
 SECOND_LINE = "its key had an earlier line"
+_parse_value = StructuredAnswers(None).parse
 
 
 class FormEntry(NamedTuple):
@@ -40,12 +42,23 @@ class Writer(Protocol):
         """No line follows."""
 
 
+class BatchFacts(NamedTuple):
+    """The batch whose forms are made; the table says of it in each row what it is."""
+
+    batch: str  # its name in any of its forms
+    model: str | None = None  # of the batch; a line may name another
+    display_name: str | None = None
+    created: str | None = None  # RFC 3339
+    cost_of: LineCost = lambda _: None
+
+
 class FormTarget(NamedTuple):
     """Where the writers of a batch put what they make."""
 
     batch: str  # "batches/<id>"
     names: FormNames
     outputs: FormOutputs
+    facts: BatchFacts
 
 
 def _row_start(target: FormTarget, row: IndexRow) -> dict[str, Any]:
@@ -141,7 +154,14 @@ class TableWriter:
 def _table_row(target: FormTarget, entry: FormEntry, media: list[str]) -> TableRow:
     row, answer = entry.row, entry.answer
     result = entry.result or parse_result(entry.line, valid_utf8=False)
-    written = TableRow(**_row_start(target, row), media=media)
+    facts = target.facts
+    written = TableRow(
+        **_row_start(target, row),
+        media=media,
+        model=_plain(result.model or facts.model),
+        display_name=_plain(facts.display_name),
+        created=_plain(facts.created),
+    )
     usage = result.usage
     if usage is not None:
         for count in COUNTS:
@@ -149,6 +169,7 @@ def _table_row(target: FormTarget, entry: FormEntry, media: list[str]) -> TableR
     if row.outcome == Outcome.DUPLICATE:
         written.error_message = SECOND_LINE
         return written
+    written.cost = facts.cost_of(result)
     code = None if result.code is None else plain_text(result.code)
     chosen = answer.chosen or NO_CANDIDATE
     if code in answer.finish_reasons:
@@ -158,6 +179,7 @@ def _table_row(target: FormTarget, entry: FormEntry, media: list[str]) -> TableR
     written.error_message = result.message
 
     written.text = _plain(chosen.text)
+    written.value = _value_of(chosen.text)
     written.code, written.code_output = _plain(chosen.code), _plain(chosen.code_output)
     written.function_calls = _calls_of(chosen)
     written.embedding = read_embedding(answer.embedding)
@@ -178,6 +200,16 @@ def _table_row(target: FormTarget, entry: FormEntry, media: list[str]) -> TableR
 
 def _plain(text: str | None) -> str | None:
     return None if text is None else plain_text(text)
+
+
+def _value_of(text: str | None) -> str | None:
+    """A text that is a JSON object or list, as compact JSON."""
+    if text is None or not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return _parse_value(text).decode()
+    except BrokenAnswerError:
+        return None
 
 
 def _calls_of(candidate: Candidate) -> str | None:

@@ -15,6 +15,7 @@ from receiver.outputs.forms import Form
 from receiver.outputs.manifest import FormsRecord, Manifest, Naming
 from receiver.outputs.paths import Template, forms_name
 from workers.forms.forms import Forms, schema_sha256
+from workers.forms.writers import BatchFacts
 from workers.results.rules import RULES
 from workers.verification.findings import Discrepancy, VerifyReport
 from workers.verification.rebuild_sinks import NullStorage, shortened
@@ -73,7 +74,7 @@ class FormRebuild:
         options = _FormOptions(self._naming.template, self._forms, self._schema)
         return Forms(
             options,
-            self._manifest.batch,
+            BatchFacts(self._manifest.batch),
             NullStorage(),
             lambda: None,
             scratch,

@@ -16,6 +16,7 @@ from tests import nasty
 from tests.workers.forms.reading import findings, inline, line, listed, objects, read, rows, thought
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store
 from workers.forms.forms import Forms
+from workers.forms.writers import BatchFacts
 from workers.store.index_rows import IndexRow
 from workers.verification.verify_batch import verify_batch
 
@@ -229,7 +230,7 @@ def test_stopped_run_leaves_nothing_open(storage: LocalStorage, tmp_path: Path) 
     def stop() -> None:
         raise ShuttingDownError
 
-    with Forms(settings, "b1", storage, stop, tmp_path) as forms:
+    with Forms(settings, BatchFacts("b1"), storage, stop, tmp_path) as forms:
         forms.add([row], [line("k", "no json")], 0)
         with pytest.raises(ShuttingDownError):
             forms.store()

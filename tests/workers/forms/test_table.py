@@ -1,17 +1,21 @@
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 from pyarrow import fs, parquet
 
 from receiver.errors import ShuttingDownError
+from receiver.outputs.manifest import Cost
 from receiver.storage import LocalStorage
 from tests import nasty
 from tests.workers.forms.reading import findings, line, objects, read, thought
+from tests.workers.stored_batches import used
 from tests.workers.storing import GROUPED, PER_KEY, store
 from workers.forms.table import COUNTS, JsonTable, ParquetTable, TableRow, read_embedding
 from workers.results.lines import MAX_LINE_BYTES
@@ -26,7 +30,7 @@ COLUMNS = [
         "tool_use_prompt_tokens",
     ),
     *("total_tokens", "media", "embedding", "candidate", "function_calls", "code", "code_output"),
-    "further_candidates",
+    *("further_candidates", "model", "display_name", "created", "value", "cost"),
 ]
 
 
@@ -103,16 +107,10 @@ def test_counts_and_media_are_told(storage: LocalStorage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        ([], "list<element: float>"),
-        ([[1.0, 2.0], [3.0, 4.0]], "fixed_size_list<element: float>[2]"),
-        ([[1.0, 2.0], [3.0]], "list<element: float>"),
-        ([[1.0], [None]], "fixed_size_list<element: float>[1]"),
-    ],
+    "values", [[], [[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0]], [[1.0], [None]]]
 )
-def test_embeddings_of_one_size_are_fixed(
-    storage: LocalStorage, values: list[list[Any]], kind: str
+def test_embeddings_have_one_type_whatever_their_sizes(
+    storage: LocalStorage, values: list[list[Any]]
 ) -> None:
     data = b"".join(embedding(f"e{number}", *one) for number, one in enumerate(values)) + line(
         "k", "text"
@@ -120,7 +118,7 @@ def test_embeddings_of_one_size_are_fixed(
     store(storage, data, len(values) + 1, OUTPUT_FORMS="table")
     table = table_of(storage)
     assert table.column_names == COLUMNS
-    assert str(table.schema.field("embedding").type) == kind
+    assert str(table.schema.field("embedding").type) == "list<element: float>"
     expected = [one if all(isinstance(value, float) for value in one) else None for one in values]
     assert table.column("embedding").to_pylist() == [*expected, None]
 
@@ -130,6 +128,34 @@ def test_embeddings_of_one_size_are_fixed(
 )
 def test_what_are_no_numbers_is_no_embedding(values: Any) -> None:
     assert read_embedding(values) is None
+
+
+def test_tables_of_all_kinds_concatenate(tmp_path: Path) -> None:
+    kinds = {
+        "texts": line("k", "a"),
+        "vectors": embedding("e", 1.0, 2.0),
+        "failures": nasty.failure("f", 8),
+    }
+    tables = []
+    for name, data in kinds.items():
+        storage = LocalStorage(tmp_path / name)
+        store(storage, data, 1, OUTPUT_FORMS="table")
+        tables.append(table_of(storage))
+    whole = pa.concat_tables(tables)
+    assert whole.num_rows == len(kinds)
+    assert {table.schema for table in tables} == {whole.schema}
+    assert not [field.name for field in whole.schema if str(field.type) == "null"]
+
+
+def test_the_batch_and_the_cost_are_in_every_row(storage: LocalStorage) -> None:
+    lines = [used("a", '{"x": [1,\n 2]}'), used("b", "plain"), nasty.failure("c", 8)]
+    manifest = store(storage, b"\n".join(lines), 3, OUTPUT_FORMS="table")
+    rows = rows_of(storage)
+    assert {row["created"] for row in rows} == {"2026-01-31T10:00:00Z"}
+    assert [row["value"] for row in rows] == ['{"x":[1,2]}', None, None]
+    assert {row["model"] for row in rows} == {"models/gemini-3.5-flash"}
+    assert isinstance(manifest.cost, Cost)
+    assert sum(row["cost"] for row in rows) == Decimal(manifest.cost.amount) > 0
 
 
 def test_oversize_line_has_its_row(storage: LocalStorage) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 
-from receiver.outputs.manifest import Cost, Manifest
+from receiver.outputs.manifest import Cost
 from receiver.outputs.prices import LONG_PROMPT_TOKENS, Price, Prices
 from workers.results.cost import price_batch
 from workers.results.meter import UsageMeter
@@ -15,9 +15,12 @@ MILLION = Decimal(1_000_000)
 DAY = len("2026-01-31")
 
 
-def cost_of_lines(prices: Prices, manifest: Manifest) -> Callable[[Result], Decimal | None]:
-    """A function that gives the cost of a result of a batch, in US dollars; None: not known."""
-    day = (manifest.ended or "")[:DAY]
+LineCost = Callable[[Result], Decimal | None]  # in US dollars; None: not known
+
+
+def cost_of_lines(prices: Prices, batch_model: str | None, ended: str | None) -> LineCost:
+    """The costs of the results of a batch of `batch_model` that ended then (RFC 3339)."""
+    day = (ended or "")[:DAY]
 
     @lru_cache(maxsize=64)
     def find(model: str) -> Price | None:
@@ -26,7 +29,7 @@ def cost_of_lines(prices: Prices, manifest: Manifest) -> Callable[[Result], Deci
     def cost(result: Result) -> Decimal | None:
         if not result.billed:
             return Decimal(0)
-        usage, model = result.usage, result.model or manifest.model
+        usage, model = result.usage, result.model or batch_model
         if usage is None or model is None:
             return None
         price = find(model)
@@ -42,14 +45,16 @@ def cost_of_lines(prices: Prices, manifest: Manifest) -> Callable[[Result], Deci
         ):
             spoken = usage.candidates + usage.thoughts
             return (usage.prompt * price.input + spoken * price.output) / MILLION
-        return _price_alone(prices, manifest, result)
+        return _price_alone(prices, batch_model, ended, result)
 
     return cost
 
 
-def _price_alone(prices: Prices, manifest: Manifest, result: Result) -> Decimal | None:
+def _price_alone(
+    prices: Prices, batch_model: str | None, ended: str | None, result: Result
+) -> Decimal | None:
     """By the rules for a whole batch, as if the result were its only one."""
     meter = UsageMeter()
     meter.add([result])
-    found = price_batch(prices, manifest.model, manifest.ended, meter.metered(), 0)
+    found = price_batch(prices, batch_model, ended, meter.metered(), 0)
     return Decimal(found.amount) if isinstance(found, Cost) else None
