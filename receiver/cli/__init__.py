@@ -15,6 +15,7 @@ _submissions = LazyGroup(
     "submissions",
     {
         "cancel": "receiver.cli.submissions.orders:cancel_submissions",
+        "export": "workers.cli.export_submission:export",
         "list": "receiver.cli.submissions.list:list_all",
         "pause": "receiver.cli.submissions.orders:pause_submissions",
         "queue": "receiver.cli.submissions.queue:show_queue",
@@ -23,7 +24,7 @@ _submissions = LazyGroup(
         "verify": "workers.cli.verify_submission:verify",
         "watch": "receiver.cli.submissions.watch:watch_submissions",
     },
-    help="List, follow, pause, resume, cancel and verify submissions.",
+    help="List, follow, steer, verify and export submissions.",
 )
 _batches = LazyGroup(
     "batches",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-Unit = Literal["bytes", "objects", "batches", "checks", "requests"]
+Unit = Literal["bytes", "objects", "batches", "checks", "requests", "rows"]
 
 MEGA = 1_000_000
 BAR_COLUMNS = 24

@@ -44,6 +44,7 @@ class SubmitRequest:
     metadata: dict[str, Any] | None = None
     retry_of: str | None = None  # "batches/<id>"
     allow_unknown_fields: bool = False
+    table_sha256: str | None = None  # hex, of the table whose rows are asked
 
     @property
     def kind(self) -> RequestKind:
@@ -131,6 +132,7 @@ def draft_submission(path: Path, request: SubmitRequest, plan: SplitInput) -> Su
         metadata=request.metadata or {},
         retry_of=request.retry_of,
         sha256=plan.sha256,
+        table_sha256=request.table_sha256,
     )
     return Submission(
         spec.id, spec, path.name, plan.requests, plan.parts, plan.estimate, submitted_at=time.time()

@@ -67,6 +67,7 @@ class SubmissionSpec(msgspec.Struct, frozen=True):
     metadata: dict[str, Any]  # sent along to that webhook
     retry_of: str | None  # "batches/<id>"
     sha256: str  # of the requests
+    table_sha256: str | None = None  # of the table whose rows they ask
 
     @property
     def id(self) -> str:
@@ -80,6 +81,8 @@ class SubmissionSpec(msgspec.Struct, frozen=True):
             self.retry_of,
             self.sha256,
         ]
+        if self.table_sha256 is not None:  # another table may give the same requests
+            asked.append(self.table_sha256)
         return sha256(msgspec.json.encode(asked)).hexdigest()[:20]
 
 

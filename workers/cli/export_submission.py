@@ -3,15 +3,14 @@
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import click
 import msgspec
-from receiver.cli.submissions.lookup import complete_submission, find_submission
 
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.progress import show_progress
+from receiver.cli.submissions.lookup import complete_submission, find_submission
 from receiver.outputs.wording import count_of
 from receiver.rows.keeping import read_rows_record
 from receiver.rows.readers import ENDINGS, TableFormat, table_format
@@ -75,8 +74,9 @@ def _read_form(target: Path) -> TableFormat:
 
 def _say(target: Path, source: str, exported: Exported) -> None:
     rows = count_of(exported.written, "row", "rows")
-    kept: dict[str, Any] = {True: f"as many as {source}", False: f"of {exported.rows:,}"}
-    click.echo(printable(f"{target}: {rows}, {kept[exported.written == exported.rows]}"))
+    is_whole = exported.written == exported.rows
+    kept = f"as many as {source}" if is_whole else f"of {exported.rows:,}"
+    click.echo(printable(f"{target}: {rows}, {kept}"))
     left = exported.rows - exported.answered
     rest = f", {left:,} without: see _error" if left else ""
     copied = f"; {exported.copied:,} share another row's" if exported.copied else ""

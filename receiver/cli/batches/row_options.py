@@ -13,6 +13,7 @@ from receiver.errors import RowsError
 from receiver.rows.asking import Asking, read_setting
 from receiver.rows.prompts import Prompt
 from receiver.rows.readers import ENDINGS, TableFormat, read_columns, table_format
+from receiver.submissions.request_faults import find_faults
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (
@@ -101,16 +102,17 @@ class RowOptions:
         for column in named:
             if column is not None and column not in columns:
                 raise RowsError(f"{file} has no column {column!r}; it has {', '.join(columns)}")
-        asking = Asking(
+        config = dict(read_setting(text) for text in self.settings)
+        _require_fields(config, is_embedding=self.embed is not None)
+        return Asking(
             prompt=_read_prompt(self.prompt, columns, "--prompt"),
             system=_read_prompt(self.system, columns, "--system"),
             embed=self.embed,
             schema=_read_schema(self.schema),
-            config=dict(read_setting(text) for text in self.settings),
+            config=config,
             attachments=attachments,
             key=self.key,
-        )
-        return asking, columns
+        ), columns
 
 
 def row_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -125,6 +127,15 @@ def row_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         whole = option(whole)
     return whole
+
+
+def _require_fields(config: dict[str, Any], *, is_embedding: bool) -> None:
+    """Raises RowsError where `--set` names what is no field of generation_config."""
+    if is_embedding and config:
+        raise RowsError("--set is for prompts: a request to embed has no generation_config")
+    request = {"contents": [{"parts": [{"text": "x"}]}], "generation_config": config}
+    for fault in find_faults("generate", request):
+        raise RowsError(f"--set: {fault}")
 
 
 def _read_prompt(path: Path | None, columns: tuple[str, ...], option: str) -> Prompt | None:

@@ -1,5 +1,7 @@
 """`batches submit`: from a file of requests to a submission, which workers carry out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,12 +9,19 @@ from typing import Any
 import click
 import msgspec
 
+from receiver.cli.batches.row_options import RowOptions, row_options
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.projects import read_project
 from receiver.cli.submissions.policy_options import Change, policy_options
-from receiver.cli.submissions.submitting import check_file, submit_file, try_out
+from receiver.cli.submissions.rows_submitting import (
+    TableRequests,
+    print_preview,
+    requests_of_table,
+)
+from receiver.cli.submissions.submitting import check_file, keep_nothing, submit_file, try_out
 from receiver.cli.submissions.watch import follow
 from receiver.errors import SettingsError
+from receiver.rows.readers import TableFormat
 from receiver.settings.web_urls import parse_web_url
 from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.policy import Policy
@@ -24,6 +33,8 @@ from receiver.submissions.policy import Policy
     "requests.jsonl --model gemini-3.8-flash --dry-run",
     "requests.jsonl --model gemini-3.8-flash --max-cost 20 --rescue-after 30h --wait",
     "texts.jsonl --model gemini-embedding-001 --display-name evening",
+    "reviews.csv --prompt prompt.j2 --key id --model gemini-3.8-flash",
+    "reviews.csv --prompt prompt.j2 --schema mood.json --model gemini-3.8-flash --preview 3",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--model", required=True, help="Model that answers, such as gemini-3.8-flash.")
@@ -52,6 +63,7 @@ from receiver.submissions.policy import Policy
     type=click.IntRange(min=1),
     help="Split the input into batches of at most so many requests.",
 )
+@row_options
 @policy_options
 @click.option(
     "--project",
@@ -79,6 +91,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
     file: Path,
     *,
     change: Change,
+    rows: RowOptions,
     label: str | None,
     dry_run: bool,
     wait: bool,
@@ -87,21 +100,42 @@ def submit(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Check the requests of a file, and have workers send them.
 
-    FILE has one request per line. The requests are kept in the storage, so the file and this
+    FILE has one request per line; or it is a table (.csv, .tsv, .jsonl, .parquet), and --prompt or
+    --embed says what to ask of each row: `submissions export` then writes the same rows with their
+    answers. The requests are kept in the storage, so the file and this
     machine are not needed afterwards: workers send them part by part, and send again what has no
     answer. The same requests are never sent to the same model twice: run the command again after
     any failure; options that are stated then hold from then on. Exit code 1 when it is not under
     way, with --wait also when a request has no answer in the end.
     """
-    request = _read_request(**options)
-    if dry_run:
-        _dry_run(file, request, label, change, as_json=as_json)
+    request, form = _read_request(**options), rows.form_of(file)
+    if form is not None and rows.preview is not None:
+        print_preview(file, form, rows)
         return
-    settings = load_settings()
-    request = replace(request, project=read_project(settings, label).name)
-    submission = submit_file(settings, file, request, change, as_json=as_json)
+    with _open_requests(file, form, rows) as (requests, table):
+        if table is not None:
+            request = table.complete(request)
+        if dry_run:
+            _dry_run(requests, request, label, change, as_json=as_json)
+            return
+        settings = load_settings()
+        request = replace(request, project=read_project(settings, label).name)
+        keep = keep_nothing if table is None else table.keep
+        submission = submit_file(settings, requests, request, change, as_json=as_json, keep=keep)
     if wait and not follow(settings, [submission], as_json=as_json):
         ctx.exit(1)
+
+
+@contextmanager
+def _open_requests(
+    file: Path, form: TableFormat | None, rows: RowOptions
+) -> Iterator[tuple[Path, TableRequests | None]]:
+    """The file of requests, made of the table if it is one. Raises RowsError."""
+    if form is None:
+        yield file, None
+        return
+    with requests_of_table(file, form, rows) as table:
+        yield table.requests, table
 
 
 def _read_request(  # noqa: PLR0913 - one parameter per option

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,7 @@ from receiver.rows.keeping import hash_file, keep_rows, keys_object, table_objec
 from receiver.rows.plan import RowsRecord, preview, write_requests
 from receiver.rows.readers import TableFormat
 from receiver.storage import Storage
+from receiver.submissions.planning import SubmitRequest
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class TableRequests:
     table: Path
     keys: Path
     attachments: Attachments
+
+    def complete(self, request: SubmitRequest) -> SubmitRequest:
+        """The request to submit, with what the table decides."""
+        is_embedding = self.record.is_embedding or request.is_embedding
+        return replace(request, is_embedding=is_embedding, table_sha256=self.record.sha256)
 
     def keep(self, storage: Storage, submission_id: str) -> None:
         """Store what the answers need to become rows. Raises StorageError and RowsError."""
@@ -43,7 +49,8 @@ def requests_of_table(
     asking, columns = options.read(table, form)
     attachments = Attachments(table.parent)
     with TemporaryDirectory(prefix="gbr-") as folder:
-        requests, keys = Path(folder) / table.with_suffix(".jsonl").name, Path(folder) / "keys.gz"
+        # It is called like the table, as whoever submitted that expects it to be.
+        requests, keys = Path(folder) / table.name, Path(folder) / "keys of rows"
         sha256 = hash_file(table)
         with show_progress("asking", "rows", None) as bar:
             written = write_requests(

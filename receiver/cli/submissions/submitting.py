@@ -1,6 +1,6 @@
 """What `batches submit` does: check a file, keep its requests, and have a worker look at them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from receiver.outputs.wording import count_of
 from receiver.settings.limits import DEFAULT_LIMITS
 from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
-from receiver.storage import open_storage
+from receiver.storage import Storage, open_storage
 from receiver.submissions.estimates import (
     check_policy,
     describe_caps,
@@ -77,12 +77,23 @@ def _ask_model(settings: Settings, request: SubmitRequest) -> SubmissionError | 
     return None
 
 
-def submit_file(
-    settings: Settings, file: Path, request: SubmitRequest, change: Change, *, as_json: bool
+def keep_nothing(_storage: Storage, _submission_id: str) -> None:
+    """Requests need nothing beside them."""
+
+
+def submit_file(  # noqa: PLR0913 - what was asked for, and how
+    settings: Settings,
+    file: Path,
+    request: SubmitRequest,
+    change: Change,
+    *,
+    as_json: bool,
+    keep: Callable[[Storage, str], None] = keep_nothing,
 ) -> Submission:
     """Check, plan and keep a submission, and put it into the ledger; prints what became of it.
 
-    Raises ReceiverError where it is not under way.
+    `keep` stores what belongs to the submission of this id, before it is under way. Raises
+    ReceiverError where it is not under way.
     """
     storage = open_storage(settings.storage_url)
     checked = check_file(settings, file, request)
@@ -92,6 +103,7 @@ def submit_file(
             raise checked.refusal
         _require_possible(settings, intended.submission, intended.policy)
 
+    keep(storage, intended.submission.id)
     size_bytes = sum(part.size_bytes for part in intended.submission.parts)
     with show_progress("storing", "bytes", size_bytes) as bar:
         settled = settle(storage, file, intended, bar.advance)
