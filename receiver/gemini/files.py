@@ -18,6 +18,7 @@ from receiver.errors import GeminiError
 from receiver.gemini.transport import Transport, decode, said_under_200
 from receiver.http import httpx
 
+JSON_LINES = "application/jsonl"
 CHUNK_BYTES = 8 * 1024 * 1024  # a multiple of the 256 KiB that the API asks for
 MAX_TRIES = 5  # in a row without progress
 FIRST_WAIT_S = 1.0
@@ -37,6 +38,7 @@ class File:
     created: str | None  # RFC 3339
     expires: str | None
     sha256: str | None = None  # hex; None where the API does not say
+    uri: str | None = None  # what a request names it by
 
 
 class _File(msgspec.Struct, rename="camel"):
@@ -48,6 +50,7 @@ class _File(msgspec.Struct, rename="camel"):
     create_time: str | None = None
     expiration_time: str | None = None
     sha256_hash: str | None = None
+    uri: str | None = None
 
 
 class _Uploaded(msgspec.Struct):
@@ -66,6 +69,7 @@ def _read_file(file: _File) -> File:
         created=file.create_time,
         expires=file.expiration_time,
         sha256=_read_hash(file.sha256_hash or ""),
+        uri=file.uri,
     )
 
 
@@ -91,12 +95,13 @@ class Files:
         size_bytes: int,
         display_name: str,
         on_progress: Callable[[int], None] = lambda _: None,
+        mime_type: str = JSON_LINES,
     ) -> File:
-        """Upload a seekable file of JSON lines, and resume where the connection breaks.
+        """Upload a seekable file, and resume where the connection breaks.
 
         `on_progress` gets the number of bytes that have arrived.
         """
-        url = self._begin(size_bytes, display_name)
+        url = self._begin(size_bytes, display_name, mime_type)
         upload = _Upload(self._transport, url, display_name, self._first_wait_s)
         offset = failures = 0
 
@@ -114,17 +119,17 @@ class Files:
 
         raise GeminiError(f"{upload.what} made no progress in {MAX_TRIES} tries", retryable=True)
 
-    def _begin(self, size_bytes: int, display_name: str) -> str:
+    def _begin(self, size_bytes: int, display_name: str, mime_type: str) -> str:
         """Start an upload. Gives the URL for its bytes."""
         headers = {
             "x-goog-upload-protocol": "resumable",
             "x-goog-upload-command": "start",
             "x-goog-upload-header-content-length": str(size_bytes),
-            "x-goog-upload-header-content-type": "application/jsonl",
+            "x-goog-upload-header-content-type": mime_type,
         }
         about = {
             "display_name": display_name,
-            "mime_type": "application/jsonl",
+            "mime_type": mime_type,
             "size_bytes": size_bytes,
         }
         url = f"{self._transport.base_url}/upload/{self._transport.api_version}/files"

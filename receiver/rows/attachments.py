@@ -1,8 +1,6 @@
 """Files that rows name: kept in the storage by their content, so that each is uploaded once.
 
-Gemini forgets an uploaded file after 48 hours, and a submission may live longer. So a stored
-request names a file by its hash (`sha256:<hex>`), and whoever sends the request uploads what Gemini
-does not have, and puts in the address that Gemini gave.
+`receiver.submissions.attached_files` says how a request names one.
 """
 
 import hashlib
@@ -15,9 +13,8 @@ from urllib.parse import urlsplit
 from receiver.errors import RowsError
 from receiver.rows.keeping import keep_file
 from receiver.storage import Storage
+from receiver.submissions.attached_files import SCHEME, attachment_name
 
-SCHEME = "sha256:"
-FOLDER = "_files"
 MAX_FILE_BYTES = 2_000_000_000  # the API's "2 GB", read as decimal
 MIME_TYPES: Mapping[str, str] = {  # what the standard library may not know
     ".webp": "image/webp",
@@ -28,11 +25,6 @@ MIME_TYPES: Mapping[str, str] = {  # what the standard library may not know
     ".opus": "audio/ogg",
 }
 ADDRESSES = frozenset({"gs", "https", "http"})
-
-
-def attachment_name(sha256: str) -> str:
-    """The object of a file's content."""
-    return f"{FOLDER}/{sha256}"
 
 
 class Attachments:

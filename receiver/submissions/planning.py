@@ -45,6 +45,7 @@ class SubmitRequest:
     retry_of: str | None = None  # "batches/<id>"
     allow_unknown_fields: bool = False
     table_sha256: str | None = None  # hex, of the table whose rows are asked
+    attaches_files: bool = False
 
     @property
     def kind(self) -> RequestKind:
@@ -133,6 +134,7 @@ def draft_submission(path: Path, request: SubmitRequest, plan: SplitInput) -> Su
         retry_of=request.retry_of,
         sha256=plan.sha256,
         table_sha256=request.table_sha256,
+        attaches_files=request.attaches_files,
     )
     return Submission(
         spec.id, spec, path.name, plan.requests, plan.parts, plan.estimate, submitted_at=time.time()

@@ -68,6 +68,7 @@ class SubmissionSpec(msgspec.Struct, frozen=True):
     retry_of: str | None  # "batches/<id>"
     sha256: str  # of the requests
     table_sha256: str | None = None  # of the table whose rows they ask
+    attaches_files: bool = False  # see `receiver.submissions.attached_files`
 
     @property
     def id(self) -> str:

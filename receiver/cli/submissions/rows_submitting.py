@@ -33,7 +33,12 @@ class TableRequests:
     def complete(self, request: SubmitRequest) -> SubmitRequest:
         """The request to submit, with what the table decides."""
         is_embedding = self.record.is_embedding or request.is_embedding
-        return replace(request, is_embedding=is_embedding, table_sha256=self.record.sha256)
+        return replace(
+            request,
+            is_embedding=is_embedding,
+            table_sha256=self.record.sha256,
+            attaches_files=bool(self.attachments.files),
+        )
 
     def keep(self, storage: Storage, submission_id: str) -> None:
         """Store what the answers need to become rows. Raises StorageError and RowsError."""

@@ -12,10 +12,11 @@ import pytest
 
 from receiver.errors import RowsError
 from receiver.rows.asking import Asking, digest_request, read_setting
-from receiver.rows.attachments import Attachments, attachment_name
+from receiver.rows.attachments import Attachments
 from receiver.rows.plan import RowKey, WrittenRows, preview, write_requests
 from receiver.rows.prompts import Prompt
 from receiver.storage import open_storage
+from receiver.submissions.attached_files import attachment_name
 from receiver.submissions.splitting import SplitInput, split_input
 from receiver.submissions.validation import LineChecker
 
