@@ -17,9 +17,11 @@ import msgspec
 
 from receiver.errors import GeminiError, NotFoundError, SubmissionError
 from receiver.gemini.files import File, Files
+from receiver.gemini.transport import Transport
 from receiver.outputs.name_codec import encode_component
 from receiver.storage import Storage
 from receiver.submissions.part_copy import GZIP_LEVEL, PartCopy
+from receiver.submissions.submission import SubmissionSpec
 from receiver.tolerant_json import tolerant_reader
 
 SCHEME = "sha256:"
@@ -136,6 +138,23 @@ class AttachedFiles:
         record = msgspec.json.encode(UploadedFile(file.name, file.uri))
         self._storage.put_many([(self._record(digest), record)])
         return file.uri
+
+
+def complete_part(  # noqa: PLR0913, PLR0917 - whose requests they are, and what sending takes
+    transport: Transport,
+    storage: Storage,
+    spec: SubmissionSpec,
+    content: PartCopy,
+    scratch: Path,
+    check: Callable[[], None],
+) -> PartCopy:
+    """What is sent of a part: requests that attach files get the addresses of these at Gemini.
+
+    Raises what `AttachedFiles` does.
+    """
+    if not spec.attaches_files:
+        return content
+    return AttachedFiles(Files(transport), storage, spec.project, check).complete(content, scratch)
 
 
 def _lives_on(file: File) -> bool:

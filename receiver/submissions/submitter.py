@@ -29,7 +29,7 @@ from receiver.gemini.operations import Batch, Unread
 from receiver.outputs.paths import input_name
 from receiver.storage import Storage
 from receiver.submissions.batch_links import BatchOrigin, origin_name
-from receiver.submissions.attached_files import AttachedFiles
+from receiver.submissions.attached_files import complete_part
 from receiver.submissions.lost_batches import (
     Claims,
     CreateCall,
@@ -109,7 +109,15 @@ class Submitter:
         if earlier is not None:
             return earlier
         content = self._fetch(part, scratch)
-        batch = self._create(self._complete(content, scratch), len(attempts) + 1)
+        sent = complete_part(
+            self._gemini.transport,
+            self._storage,
+            self._submission.spec,
+            content,
+            scratch,
+            self._check,
+        )
+        batch = self._create(sent, len(attempts) + 1)
         self._records.write_created(part, Created(batch))
         self._keep(part, batch, scratch, content)
         return SentPart(part, batch, "created")
@@ -170,14 +178,6 @@ class Submitter:
 
     def _fetch(self, part: Part, scratch: Path) -> PartCopy:
         return PartCopy.fetch(self._storage, part, scratch / f"input-{part.number}")
-
-    def _complete(self, content: PartCopy, scratch: Path) -> PartCopy:
-        """What is sent: requests that attach files get the addresses of these at Gemini."""
-        spec = self._submission.spec
-        if not spec.attaches_files:
-            return content
-        attached = AttachedFiles(self._files, self._storage, spec.project, self._check)
-        return attached.complete(content, scratch)
 
     def _create(self, content: PartCopy, number: int) -> str:
         """Attempt `number` to create a part's batch. Gives the batch's name."""

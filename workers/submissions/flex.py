@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from receiver.errors import AlreadyStoredError, StepPendingError, SubmissionError
 from receiver.gemini.content import generate_flex
+from receiver.submissions.attached_files import complete_part
 from receiver.submissions.daily_budget import day_of, part_reference
 from receiver.submissions.decisions import SendFlexPart
 from receiver.submissions.flex_records import FlexProgress, FlexRecords
@@ -45,7 +46,15 @@ def send_flex_part(context: AdvanceContext, state: SubmissionState, action: Send
             progress = records.load()
             _give_up_lost(context, records, progress, requests)
             if action.may_send:
-                _open_lane(context, state, records, progress).run(_unanswered(requests, progress))
+                sent = complete_part(
+                    context.gemini.transport,
+                    context.storage,
+                    state.submission.spec,
+                    requests,
+                    scratch,
+                    context.check,
+                )
+                _open_lane(context, state, records, progress).run(_unanswered(sent, progress))
             else:
                 _cancel_unsent(context, records, progress, requests)
             FlexStore(context, batch, scratch).store(records, requests)

@@ -19,7 +19,9 @@ from receiver.submissions.flex_records import FlexRecords
 from receiver.submissions.part_copy import PartCopy
 from receiver.submissions.submission import Part, Submission
 from workers.forms.forms import Forms
+from workers.forms.writers import BatchFacts
 from workers.job.split import Split
+from workers.results.line_cost import cost_of_lines
 from workers.results.result_counts import ResultCounts
 from workers.store.batch_input import BatchInput
 from workers.store.manifest import ManifestInputs, build_manifest, commit_manifest
@@ -128,8 +130,11 @@ class FlexStore:
     def _open_forms(self) -> AbstractContextManager[Forms | None]:
         if not self._settings.forms:
             return nullcontext()
-        context = self._context
-        return Forms(self._settings, self._flex.name, context.storage, context.check, self._scratch)
+        context, batch = self._context, self._flex.describe(None)
+        day = _utc_text(self._flex.begun_at)  # when it ends is not known yet
+        cost_of = cost_of_lines(self._settings.prices, batch.model, day)
+        facts = BatchFacts(batch.name, batch.model, batch.display_name, batch.created, cost_of)
+        return Forms(self._settings, facts, context.storage, context.check, self._scratch)
 
     def _open_split(self, forms: Forms | None) -> Split:
         batch = self._flex.describe(None)

@@ -9,10 +9,10 @@ from typing import Any
 import click
 import msgspec
 
-from receiver.cli.batches.row_options import RowOptions, row_options
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.projects import read_project
 from receiver.cli.submissions.policy_options import Change, policy_options
+from receiver.cli.submissions.row_options import RowOptions, row_options
 from receiver.cli.submissions.rows_submitting import (
     TableRequests,
     print_preview,

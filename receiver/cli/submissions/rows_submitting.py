@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 import click
 import msgspec
 
-from receiver.cli.batches.row_options import RowOptions
 from receiver.cli.progress import show_progress
+from receiver.cli.submissions.row_options import RowOptions
 from receiver.outputs.wording import count_of
 from receiver.rows.attachments import Attachments
 from receiver.rows.keeping import hash_file, keep_rows, keys_object, table_object
