@@ -1,7 +1,8 @@
 """The storage's records of a table: by content, so that the same table is kept once.
 
-`_rows/<sha256>.<ending>` has the table's bytes, `_rows/<sha256>.keys.gz` the keys of its rows, and
-`_submissions/<id>/rows.json` names both.
+`_rows/<sha256>.<ending>` has the table's bytes, `_rows/<sha256>.keys.gz` the keys of its rows,
+`_rows/<sha256>.reused.gz` the answers of stored submissions, and
+`_submissions/<id>/rows.json` names them.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from receiver.errors import ExportError, RowsError
-from receiver.rows.plan import RowsRecord
+from receiver.rows.plan import RowFiles, RowsRecord
 from receiver.rows.readers import TableFormat
 from receiver.storage import Storage
 from receiver.tolerant_json import tolerant_reader
@@ -29,6 +30,10 @@ def keys_object(sha256: str) -> str:
     return f"{FOLDER}/{sha256}.keys.gz"
 
 
+def reused_object(sha256: str) -> str:
+    return f"{FOLDER}/{sha256}.reused.gz"
+
+
 def record_object(submission_id: str) -> str:
     return f"_submissions/{submission_id}/rows.json"
 
@@ -40,11 +45,13 @@ def hash_file(path: Path) -> str:
 
 
 def keep_rows(
-    storage: Storage, submission_id: str, record: RowsRecord, table: Path, keys: Path
+    storage: Storage, submission_id: str, record: RowsRecord, table: Path, files: RowFiles
 ) -> None:
     """Store a table with the keys of its rows, and the record last. Raises StorageError."""
     keep_file(storage, record.table, table, record.sha256)
-    keep_file(storage, record.keys, keys, hash_file(keys))
+    keep_file(storage, record.keys, files.keys, hash_file(files.keys))
+    if record.reused is not None:
+        keep_file(storage, record.reused, files.reused, hash_file(files.reused))
     storage.put_many([(record_object(submission_id), msgspec.json.encode(record))])
 
 

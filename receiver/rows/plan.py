@@ -7,17 +7,19 @@ the rows lies in a scratch database, so that memory does not grow with them.
 import gzip
 import hashlib
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 from receiver.errors import RowsError
 from receiver.rows.asking import Asking, Attach, digest_request
 from receiver.rows.readers import Row, TableFormat, read_rows
+from receiver.submissions.proof import AnswerRow
 
 GZIP_LEVEL = 3
 
@@ -26,7 +28,8 @@ class RowKey(msgspec.Struct, frozen=True, omit_defaults=True):
     """One row of the table: its key, and that of the request which answers it."""
 
     key: str
-    asked_as: str | None = None  # None: the row's own key
+    asked_as: str | None = None  # the key of an earlier row that asks the same
+    is_reused: bool = False  # a stored submission has the answer already
 
     @property
     def request(self) -> str:
@@ -48,6 +51,9 @@ class RowsRecord(msgspec.Struct, frozen=True, kw_only=True):
     keys_sha256: str  # hex; of each row's key as JSON and a newline, in order
     schema: dict[str, Any] | None = None  # of the answers
     is_embedding: bool = False
+    # Gzip of the answers (`AnswerRow`) that stored submissions have, in the order of the rows.
+    reused: str | None = None
+    copied_from: dict[str, int] = {}  # how many, by batch
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,35 @@ class WrittenRows:
     rows: int
     requests: int
     keys_sha256: str  # hex
+    copied_from: dict[str, int]  # answers of stored submissions, by batch
+
+    @property
+    def reused(self) -> int:
+        return sum(self.copied_from.values())
 
     @property
     def copied(self) -> int:
         """Rows whose request another row asks, too."""
-        return self.rows - self.requests
+        return self.rows - self.requests - self.reused
+
+
+@dataclass(frozen=True)
+class RowFiles:
+    """Where `write_requests` writes; all of them are new."""
+
+    requests: Path
+    keys: Path
+    reused: Path
+
+    @classmethod
+    def below(cls, folder: Path, name: str) -> "RowFiles":
+        """`name` is that of the file of requests."""
+        return cls(folder / name, folder / "keys of rows", folder / "reused answers")
+
+
+def find_nothing(_digest: bytes) -> AnswerRow | None:
+    """Without `--reuse`, no stored answer is looked for."""
+    return None
 
 
 def write_requests(  # noqa: PLR0913, PLR0917 - where from, what, and where to
@@ -69,33 +99,75 @@ def write_requests(  # noqa: PLR0913, PLR0917 - where from, what, and where to
     form: TableFormat,
     asking: Asking,
     attach: Attach,
-    requests: Path,
-    keys: Path,
+    files: RowFiles,
+    find_stored: Callable[[bytes], AnswerRow | None] = find_nothing,
     on_row: Callable[[int], None] = lambda _: None,
 ) -> WrittenRows:
     """Write the lines of requests, and the keys of all rows; `on_row` is told the row's number.
 
-    Raises RowsError with the row that is wrong.
+    `find_stored` gives the answer that a stored submission has for a request of this digest. Raises
+    RowsError with the row that is wrong.
     """
-    digest, count, asked = hashlib.sha256(), 0, 0
     with (
-        closing(_RowIndex(keys.with_suffix(".seen"))) as seen,
-        requests.open("wb") as lines,
-        gzip.open(keys, "wb", GZIP_LEVEL) as rows,
+        closing(_RowIndex(files.keys.with_suffix(".seen"))) as seen,
+        files.requests.open("wb") as lines,
+        closing(_pack(files.keys)) as keys,
+        closing(_pack(files.reused)) as reused,
     ):
+        writer = _RowWriter(seen, lines, keys, reused, find_stored)
         for row, key, request in _ask_all(table, form, asking, attach):
             seen.require_new(key, row.number)
-            first = seen.first_to_ask(digest_request(request), key)
-            if first == key:
-                lines.write(msgspec.json.encode({"key": key, "request": request}) + b"\n")
-                asked += 1
-            rows.write(msgspec.json.encode(RowKey(key, None if first == key else first)) + b"\n")
-            digest.update(msgspec.json.encode(key) + b"\n")
-            count = row.number
-            on_row(count)
-    if not count:
+            writer.write(key, request)
+            on_row(row.number)
+    if not writer.rows:
         raise RowsError(f"{table} has no row")
-    return WrittenRows(count, asked, digest.hexdigest())
+    return writer.written
+
+
+def _pack(path: Path) -> gzip.GzipFile:
+    return gzip.GzipFile(path, "wb", GZIP_LEVEL, mtime=0)
+
+
+class _RowWriter:
+    """Writes what becomes of each row."""
+
+    def __init__(
+        self,
+        seen: "_RowIndex",
+        requests: IO[bytes],
+        keys: gzip.GzipFile,
+        reused: gzip.GzipFile,
+        find_stored: Callable[[bytes], AnswerRow | None],
+    ) -> None:
+        self._seen, self._find_stored = seen, find_stored
+        self._requests, self._keys, self._reused = requests, keys, reused
+        self._digest, self._copied_from = hashlib.sha256(), Counter[str]()
+        self.rows = self._asked = 0
+
+    def write(self, key: str, request: dict[str, Any]) -> None:
+        row = self._place(key, request)
+        self._keys.write(msgspec.json.encode(row) + b"\n")
+        self._digest.update(msgspec.json.encode(key) + b"\n")
+        self.rows += 1
+
+    def _place(self, key: str, request: dict[str, Any]) -> RowKey:
+        digest = digest_request(request)
+        first = self._seen.first_to_ask(digest, key)
+        if first != key:
+            return RowKey(key, first)
+        stored = self._find_stored(digest)
+        if stored is not None and stored.batch is not None:
+            self._reused.write(msgspec.json.encode(stored) + b"\n")
+            self._copied_from[stored.batch] += 1
+            return RowKey(key, is_reused=True)
+        self._requests.write(msgspec.json.encode({"key": key, "request": request}) + b"\n")
+        self._asked += 1
+        return RowKey(key)
+
+    @property
+    def written(self) -> WrittenRows:
+        copied_from = dict(sorted(self._copied_from.items()))
+        return WrittenRows(self.rows, self._asked, self._digest.hexdigest(), copied_from)
 
 
 def preview(

@@ -20,12 +20,12 @@ from receiver.outputs.prices import Prices
 from receiver.rows.plan import RowsRecord
 from receiver.rows.readers import TableFormat
 from receiver.storage import Storage
-from receiver.submissions.proof import SubmissionManifest
+from receiver.submissions.proof import AnswerRow, SubmissionManifest
 from workers.export.answer_cells import AnswerCells, failed_cells, missing_cells, read_cells
 from workers.export.columns import AnswerColumns
 from workers.export.filters import OutcomeFilter
 from workers.export.input_table import InputTable
-from workers.export.joined_rows import JoinedRow, join, join_requests
+from workers.export.joined_rows import JoinedRow, join, join_requests, read_reused
 from workers.export.stored_lines import StoredLines
 from workers.export.table_files import TableFile, open_table_file
 from workers.results.line_cost import cost_of_lines
@@ -108,6 +108,11 @@ class ExportJob:
                 raise ExportError(f"{name} has changed since: see `submissions verify`")
         return path
 
+    def _read_reused(self) -> Iterator[AnswerRow]:
+        if self.record is None or self.record.reused is None:
+            return iter(())
+        return read_reused(self._fetch(self.record.reused, None, "reused"))
+
     def _write(  # noqa: PLR0913, PLR0917 - where from and where to
         self,
         file: TableFile,
@@ -124,7 +129,8 @@ class ExportJob:
             cells: Iterator[list[Any]] = ([row.key] for row in join_requests(answers))
         else:
             keys = self._fetch(self.record.keys, None, "keys")
-            joined, cells = join(keys, answers, self.scratch), read_cells_of(types)
+            joined = join(keys, answers, self._read_reused(), self.scratch)
+            cells = read_cells_of(types)
         with StoredLines(self.storage, self.scratch) as lines:
             reader = _AnswerReader(self.storage, self.prices, columns, lines)
             for block in _blocks(joined):

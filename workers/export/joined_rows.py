@@ -27,7 +27,7 @@ class JoinedRow(NamedTuple):
 
     key: str  # the row's own
     answer: AnswerRow
-    is_copy: bool  # an earlier row asked the same
+    is_copy: bool  # an earlier row or an earlier submission asked the same
 
 
 def read_keys(path: Path) -> Iterator[RowKey]:
@@ -52,8 +52,10 @@ def read_answers(path: Path) -> Iterator[AnswerRow]:
                 ) from error
 
 
-def join(keys: Path, answers: Path, scratch: Path) -> Iterator[JoinedRow]:
-    """Every row of a table with its answer.
+def join(
+    keys: Path, answers: Path, reused: Iterator[AnswerRow], scratch: Path
+) -> Iterator[JoinedRow]:
+    """Every row of a table with its answer; `reused` are those of earlier submissions, in order.
 
     Raises ExportError where they do not belong together.
     """
@@ -62,6 +64,9 @@ def join(keys: Path, answers: Path, scratch: Path) -> Iterator[JoinedRow]:
         for row in read_keys(keys):
             if row.asked_as is not None:
                 yield JoinedRow(row.key, copied.find(row.asked_as), is_copy=True)
+                continue
+            if row.is_reused:
+                yield _take_reused(row, reused, copied)
                 continue
             answer = next(answered, None)
             if answer is None or answer.key != row.key:
@@ -73,6 +78,24 @@ def join(keys: Path, answers: Path, scratch: Path) -> Iterator[JoinedRow]:
             yield JoinedRow(row.key, answer, is_copy=False)
         if next(answered, None) is not None:
             raise ExportError("there are more answers than requests: see `submissions verify`")
+
+
+def _take_reused(row: RowKey, reused: Iterator[AnswerRow], copied: "_Copied") -> JoinedRow:
+    answer = next(reused, None)
+    if answer is None:
+        raise ExportError(f"the stored answer that {row.key!r} takes is missing")
+    copied.note(msgspec.structs.replace(answer, key=row.key))
+    return JoinedRow(row.key, answer, is_copy=True)
+
+
+def read_reused(path: Path) -> Iterator[AnswerRow]:
+    """The answers of earlier submissions. Raises ExportError where the file is not whole."""
+    try:
+        with gzip.open(path, "rb") as lines:
+            for line in lines:
+                yield read_answer_row(line)
+    except (gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
+        raise ExportError(f"the answers of earlier submissions can't be read: {error}") from error
 
 
 def join_requests(answers: Path) -> Iterator[JoinedRow]:

@@ -1,7 +1,7 @@
 """`batches submit`: from a file of requests to a submission, which workers carry out."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from receiver.cli.submissions.rows_submitting import (
     TableRequests,
     print_preview,
     requests_of_table,
+    stored_answers,
 )
 from receiver.cli.submissions.submitting import check_file, keep_nothing, submit_file, try_out
 from receiver.cli.submissions.watch import follow
@@ -112,7 +113,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
     if form is not None and rows.preview is not None:
         print_preview(file, form, rows)
         return
-    with _open_requests(file, form, rows) as (requests, table):
+    with _open_requests(file, form, rows, request, label) as (requests, table):
         if table is not None:
             request = table.complete(request)
         if dry_run:
@@ -128,14 +129,24 @@ def submit(  # noqa: PLR0913 - one parameter per option
 
 @contextmanager
 def _open_requests(
-    file: Path, form: TableFormat | None, rows: RowOptions
+    file: Path,
+    form: TableFormat | None,
+    rows: RowOptions,
+    request: SubmitRequest,
+    label: str | None,
 ) -> Iterator[tuple[Path, TableRequests | None]]:
     """The file of requests, made of the table if it is one. Raises RowsError."""
     if form is None:
         yield file, None
         return
-    with requests_of_table(file, form, rows) as table:
-        yield table.requests, table
+    with ExitStack() as stack:
+        stored = None
+        if rows.reuse:
+            settings = load_settings()
+            project = read_project(settings, label).name
+            stored = stack.enter_context(stored_answers(settings, request.model, project))
+        table = stack.enter_context(requests_of_table(file, form, rows, stored))
+        yield table.files.requests, table
 
 
 def _read_request(  # noqa: PLR0913 - one parameter per option

@@ -48,6 +48,11 @@ _OPTIONS = (
     ),
     click.option("--embed", metavar="COLUMN", help="Embed the text of this column."),
     click.option(
+        "--reuse",
+        is_flag=True,
+        help="Take the answers that stored submissions to the same model have for equal requests.",
+    ),
+    click.option(
         "--preview",
         type=click.IntRange(min=1),
         metavar="N",
@@ -68,6 +73,7 @@ class RowOptions:
     images: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     embed: str | None = None
+    reuse: bool = False
     preview: int | None = None
 
     def form_of(self, file: Path) -> TableFormat | None:
@@ -89,8 +95,8 @@ class RowOptions:
             )
         if self != RowOptions():
             raise click.UsageError(
-                "--key, --system, --schema, --set, --image, --file and --preview are for tables:"
-                " add --prompt FILE or --embed COLUMN"
+                "--key, --system, --schema, --set, --image, --file, --reuse and --preview are for"
+                " tables: add --prompt FILE or --embed COLUMN"
             )
         return None
 

@@ -1,7 +1,7 @@
 """What `batches submit` does with a table before its requests are those of any submission."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +11,22 @@ import msgspec
 
 from receiver.cli.progress import show_progress
 from receiver.cli.submissions.row_options import RowOptions
+from receiver.errors import RowsError
 from receiver.outputs.wording import count_of
 from receiver.rows.attachments import Attachments
-from receiver.rows.keeping import hash_file, keep_rows, keys_object, table_object
-from receiver.rows.plan import RowsRecord, preview, write_requests
+from receiver.rows.keeping import hash_file, keep_rows, keys_object, reused_object, table_object
+from receiver.rows.plan import (
+    RowFiles,
+    RowsRecord,
+    WrittenRows,
+    find_nothing,
+    preview,
+    write_requests,
+)
 from receiver.rows.readers import TableFormat
-from receiver.storage import Storage
+from receiver.rows.reuse import StoredAnswers
+from receiver.settings.settings import Settings
+from receiver.storage import Storage, open_storage
 from receiver.submissions.planning import SubmitRequest
 
 
@@ -24,10 +34,9 @@ from receiver.submissions.planning import SubmitRequest
 class TableRequests:
     """The requests of a table in a scratch file, and what is kept beside them."""
 
-    requests: Path
+    files: RowFiles
     record: RowsRecord
     table: Path
-    keys: Path
     attachments: Attachments
 
     def complete(self, request: SubmitRequest) -> SubmitRequest:
@@ -43,28 +52,48 @@ class TableRequests:
     def keep(self, storage: Storage, submission_id: str) -> None:
         """Store what the answers need to become rows. Raises StorageError and RowsError."""
         self.attachments.keep(storage)
-        keep_rows(storage, submission_id, self.record, self.table, self.keys)
+        keep_rows(storage, submission_id, self.record, self.table, self.files)
+
+
+@contextmanager
+def stored_answers(settings: Settings, model: str, project: str) -> Iterator[StoredAnswers]:
+    """The answers of all finished submissions to a model. Raises StorageError."""
+    storage = open_storage(settings.storage_url)
+    with (
+        TemporaryDirectory(prefix="gbr-") as folder,
+        closing(StoredAnswers(Path(folder) / "stored")) as stored,
+    ):
+        with show_progress("reading stored answers", "requests", None) as bar:
+            stored.load(storage, model, project, bar.advance)
+        yield stored
 
 
 @contextmanager
 def requests_of_table(
-    table: Path, form: TableFormat, options: RowOptions
+    table: Path, form: TableFormat, options: RowOptions, stored: StoredAnswers | None
 ) -> Iterator[TableRequests]:
-    """Ask every row; says how many rows share a request. Raises RowsError."""
+    """Ask every row; says how many rows share a request, or have an answer in `stored` already.
+
+    Raises RowsError.
+    """
     asking, columns = options.read(table, form)
     attachments = Attachments(table.parent)
     with TemporaryDirectory(prefix="gbr-") as folder:
         # It is called like the table, as whoever submitted that expects it to be.
-        requests, keys = Path(folder) / table.name, Path(folder) / "keys of rows"
+        files = RowFiles.below(Path(folder), table.name)
+        find_stored = find_nothing if stored is None else stored.find
         sha256 = hash_file(table)
         with show_progress("asking", "rows", None) as bar:
             written = write_requests(
-                table, form, asking, attachments.part, requests, keys, lambda _: bar.advance(1)
+                table,
+                form,
+                asking,
+                attachments.part,
+                files,
+                find_stored,
+                lambda _: bar.advance(1),
             )
-        if written.copied:
-            rows = count_of(written.rows, "row", "rows")
-            saved = f"{written.copied / written.rows:.0%} fewer to pay"
-            click.echo(f"note: {rows} ask {written.requests:,} requests: {saved}", err=True)
+        _say_saving(written)
         record = RowsRecord(
             file=table.name,
             format=form,
@@ -74,12 +103,32 @@ def requests_of_table(
             rows=written.rows,
             requests=written.requests,
             key=options.key,
-            keys=keys_object(hash_file(keys)),
+            keys=keys_object(hash_file(files.keys)),
             keys_sha256=written.keys_sha256,
             schema=asking.schema,
             is_embedding=asking.embed is not None,
+            reused=reused_object(hash_file(files.reused)) if written.reused else None,
+            copied_from=written.copied_from,
         )
-        yield TableRequests(requests, record, table, keys, attachments)
+        yield TableRequests(files, record, table, attachments)
+
+
+def _say_saving(written: WrittenRows) -> None:
+    """Raises RowsError where nothing is left to ask."""
+    if not written.requests:
+        raise RowsError(
+            "nothing is left to ask: stored submissions have an answer for every row;"
+            " `submissions export` of those writes them, or leave --reuse out"
+        )
+    if written.reused:
+        found = count_of(written.reused, "answer is", "answers are")
+        click.echo(f"note: {found} taken from stored submissions", err=True)
+    saved = written.rows - written.requests
+    if saved:
+        rows = count_of(written.rows, "row", "rows")
+        asked = count_of(written.requests, "request", "requests")
+        share = f"{saved / written.rows:.0%} fewer to pay"
+        click.echo(f"note: {rows} ask {asked}: {share}", err=True)
 
 
 def print_preview(table: Path, form: TableFormat, options: RowOptions) -> None:

@@ -13,7 +13,7 @@ import pytest
 from receiver.errors import RowsError
 from receiver.rows.asking import Asking, digest_request, read_setting
 from receiver.rows.attachments import Attachments
-from receiver.rows.plan import RowKey, WrittenRows, preview, write_requests
+from receiver.rows.plan import RowFiles, RowKey, WrittenRows, preview, write_requests
 from receiver.rows.prompts import Prompt
 from receiver.storage import open_storage
 from receiver.submissions.attached_files import attachment_name
@@ -32,12 +32,11 @@ def write(
 ) -> tuple[WrittenRows, list[dict[str, Any]], list[RowKey]]:
     table = tmp_path / "rows.jsonl"
     table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    requests, keys = tmp_path / "requests", tmp_path / "keys"
-    attach = Attachments(tmp_path).part
-    written = write_requests(table, "jsonl", asking, attach, requests, keys)
-    with gzip.open(keys, "rb") as lines:
+    files = RowFiles.below(tmp_path, "requests")
+    written = write_requests(table, "jsonl", asking, Attachments(tmp_path).part, files)
+    with gzip.open(files.keys, "rb") as lines:
         found = [msgspec.json.decode(line, type=RowKey) for line in lines]
-    return written, [json.loads(line) for line in requests.read_text().splitlines()], found
+    return written, [json.loads(line) for line in files.requests.read_text().splitlines()], found
 
 
 def test_equal_requests_are_asked_once_under_the_key_of_their_first_row(tmp_path: Path) -> None:
@@ -136,10 +135,9 @@ def test_a_wrong_row_is_named(
 def test_half_a_surrogate_pair_is_refused_with_its_row(tmp_path: Path) -> None:
     table = tmp_path / "rows.jsonl"
     table.write_text('{"text": "a"}\n{"text": "\\ud83d"}\n')
+    files = RowFiles.below(tmp_path, "requests")
     with pytest.raises(RowsError, match="row 2"):
-        write_requests(
-            table, "jsonl", ask(), Attachments(tmp_path).part, tmp_path / "r", tmp_path / "k"
-        )
+        write_requests(table, "jsonl", ask(), Attachments(tmp_path).part, files)
 
 
 def test_the_digest_of_a_request_is_that_of_what_it_asks() -> None:

@@ -1,9 +1,9 @@
 """A submission of a table whose batch is stored, as `submissions export` finds it."""
 
-import gzip
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from receiver.outputs.manifest import Record
 from receiver.outputs.paths import Template
 from receiver.rows.asking import Asking
 from receiver.rows.attachments import Attachments
-from receiver.rows.plan import RowKey, RowsRecord, write_requests
+from receiver.rows.plan import RowFiles, RowsRecord, find_nothing, write_requests
 from receiver.rows.prompts import Prompt
 from receiver.rows.readers import TableFormat, read_columns
 from receiver.storage import LocalStorage
@@ -121,15 +121,27 @@ class Submitted:
         return ExportJob(self.storage, PRICES, manifest, self.record, scratch)
 
 
-def submit_table(folder: Path, table: Path, form: TableFormat, **asked: Any) -> Submitted:
+def submit_table(
+    folder: Path,
+    table: Path,
+    form: TableFormat,
+    find_stored: Callable[[bytes], AnswerRow | None] = find_nothing,
+    **asked: Any,
+) -> Submitted:
     """Turn a table with the columns `id` and `text` into the records of a submission."""
     storage = LocalStorage(folder / "outputs")
     columns = read_columns(table, form)
     asking = Asking(Prompt.parse("Rate: {{ text }}", columns), key="id", **asked)
-    requests, keys = folder / "requests", folder / "keys"
-    written = write_requests(table, form, asking, Attachments(folder).part, requests, keys)
+    files = RowFiles.below(Path(tempfile.mkdtemp(dir=folder)), "requests")
+    written = write_requests(table, form, asking, Attachments(folder).part, files, find_stored)
     data = table.read_bytes()
-    storage.put_many([("_rows/table", data), ("_rows/keys", keys.read_bytes())])
+    storage.put_many(
+        [
+            ("_rows/table", data),
+            ("_rows/keys", files.keys.read_bytes()),
+            ("_rows/reused", files.reused.read_bytes()),
+        ]
+    )
     record = RowsRecord(
         file=table.name,
         format=form,
@@ -142,11 +154,8 @@ def submit_table(folder: Path, table: Path, form: TableFormat, **asked: Any) -> 
         keys="_rows/keys",
         keys_sha256=written.keys_sha256,
         schema=asking.schema,
+        reused="_rows/reused" if written.reused else None,
+        copied_from=written.copied_from,
     )
-    asked_keys = [json.loads(line)["key"] for line in requests.read_bytes().splitlines()]
+    asked_keys = [json.loads(line)["key"] for line in files.requests.read_bytes().splitlines()]
     return Submitted(storage, folder, record, tuple(asked_keys))
-
-
-def row_keys(path: Path) -> list[RowKey]:
-    with gzip.open(path, "rb") as lines:
-        return [msgspec.json.decode(line, type=RowKey) for line in lines]

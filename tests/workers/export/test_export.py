@@ -15,12 +15,14 @@ from pyarrow import parquet
 
 from receiver.errors import ExportError, StorageError
 from receiver.outputs.paths import Template
+from receiver.rows.asking import digest_request
 from receiver.rows.readers import TableFormat
 from receiver.submissions.proof import MISSING, AnswerRow
 from tests.receiver.rows.test_readers import HOSTILE
 from tests.workers.export.exporting import Submitted, answer_line, error_line, submit_table
 from tests.workers.storing import PER_KEY
 from workers.export.filters import OutcomeFilter
+from workers.store.records import read_index
 
 ALL = OutcomeFilter()
 GROUPED = Template.parse("{batch}/all.jsonl")
@@ -327,3 +329,29 @@ def test_tables_of_several_exports_concatenate(tmp_path: Path) -> None:
         submitted.job(submitted.answer({"r0": line}, GROUPED)).run(target, "parquet", ALL)
         tables.append(parquet.read_table(target))
     assert pa.concat_tables(tables).num_rows == 2
+
+
+def test_answers_of_earlier_submissions_are_taken(tmp_path: Path) -> None:
+    first = submit_rows(tmp_path, ["a", "b"])
+    first.answer({key: answer_line(key, f"of {key}") for key in first.requests}, GROUPED)
+    scratch = tmp_path / "look"
+    scratch.mkdir()
+    row = next(read_index(first.storage, "batches/b1", scratch))
+    stored = AnswerRow(
+        1, "r0", 0, "batches/b1", "ok", row.object, row.offset, row.length, row.sha256
+    )
+    asked = {"contents": [{"role": "user", "parts": [{"text": "Rate: a"}]}]}
+    known = {digest_request(asked): stored}
+
+    second = submit_rows(tmp_path, ["new", "a", "a", "lost"], find_stored=known.get)
+    assert second.requests == ("r0", "r3")
+    assert second.record is not None
+    assert second.record.copied_from == {"batches/b1": 1}
+    missing = [AnswerRow(number, key, 0, None, MISSING) for number, key in ((1, "r0"), (2, "r3"))]
+    target = tmp_path / "answers.jsonl"
+    exported = second.job(second.finish(missing)).run(target, "jsonl", ALL)
+    rows = read_json(target)
+    assert [row["answer"] for row in rows] == [None, "of r0", "of r0", None]
+    assert [row["_outcome"] for row in rows] == [MISSING, "ok", "ok", MISSING]
+    assert [row["_cost"] for row in rows] == [None] * 4  # it was paid before
+    assert (exported.rows, exported.answered, exported.copied) == (4, 2, 2)

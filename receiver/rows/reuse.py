@@ -1,0 +1,112 @@
+"""Answers that finished submissions already have: `--reuse` takes them for equal requests."""
+
+import gzip
+import sqlite3
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from receiver.outputs.outcomes import ANSWERED
+from receiver.rows.asking import digest_request
+from receiver.storage import Storage
+from receiver.submissions.proof import AnswerRow, SubmissionManifest, read_answer_row
+from receiver.submissions.records import SubmissionRecords, list_submissions, requests_name
+from receiver.submissions.submission import Part, Submission
+
+MEMORY_KIB = 32_768
+
+
+class _Line(msgspec.Struct, gc=False):
+    key: str
+    request: dict[str, Any]
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
+class StoredAnswers:
+    """The answers of a model's stored requests, in a scratch database. Close it."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        for statement in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            f"PRAGMA cache_size = -{MEMORY_KIB}",
+            "CREATE TABLE stored (digest BLOB PRIMARY KEY, answer BLOB) WITHOUT ROWID",
+            "BEGIN",
+        ):
+            self._database.execute(statement)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def find(self, digest: bytes) -> AnswerRow | None:
+        """The answer of a stored request of this digest."""
+        found = self._database.execute("SELECT answer FROM stored WHERE digest = ?", (digest,))
+        row = found.fetchone()
+        return None if row is None else msgspec.msgpack.decode(row[0], type=AnswerRow)
+
+    def load(
+        self,
+        storage: Storage,
+        model: str,
+        project: str,
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> int:
+        """Remember the answers of every finished submission to a model. Gives how many there are.
+
+        `on_progress` is told of requests that were looked at. Raises StorageError and
+        SubmissionError; what can't be read of one submission is left out.
+        """
+        insert = "INSERT INTO stored VALUES (?, ?) ON CONFLICT DO NOTHING"
+        for submission in list_submissions(storage):
+            spec = submission.spec
+            if (spec.project, spec.model) != (project, model) or spec.kind != "generate":
+                continue
+            manifest = SubmissionRecords(storage, submission.id).read_manifest()
+            if manifest is None:
+                continue
+            with suppress(OSError, EOFError, zlib.error, ValueError):  # not whole, or of others
+                pairs = _answered(storage, submission, manifest, on_progress)
+                self._database.executemany(insert, pairs)
+        count: int = self._database.execute("SELECT count(*) FROM stored").fetchone()[0]
+        return count
+
+
+def _answered(
+    storage: Storage,
+    submission: Submission,
+    manifest: SubmissionManifest,
+    on_progress: Callable[[int], None],
+) -> Iterator[tuple[bytes, bytes]]:
+    """Digest and answer of each request that has one; both files are in the input's order."""
+    with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
+        answers = Path(folder) / "answers"
+        if not storage.read_to_file(manifest.answers.name, answers):
+            return
+        parts = (part for part in submission.parts if not part.round)
+        lines = chain.from_iterable(_read_requests(storage, part, Path(folder)) for part in parts)
+        with answers.open("rb") as rows:
+            for line, row in zip(lines, rows, strict=True):
+                on_progress(1)
+                answer = read_answer_row(row)
+                if answer.outcome not in ANSWERED:
+                    continue
+                request = _decode_line(line)
+                if request.key != answer.key:
+                    return
+                yield digest_request(request.request), msgspec.msgpack.encode(answer)
+
+
+def _read_requests(storage: Storage, part: Part, folder: Path) -> Iterator[bytes]:
+    path = folder / "requests"
+    if storage.read_to_file(requests_name(part.sha256), path):
+        with gzip.open(path, "rb") as lines:
+            yield from lines
