@@ -48,15 +48,18 @@ def manifest_of(world: World, batch: str) -> dict[str, Any]:
     return found
 
 
-def run(settings: dict[str, str], *args: str) -> "subprocess.CompletedProcess[str]":
+def run(
+    settings: dict[str, str], *args: str, cwd: Path | None = None, timeout_s: float = 60
+) -> "subprocess.CompletedProcess[str]":
     env = {**os.environ, **settings}
     return subprocess.run(
         [sys.executable, "-m", "workers", *args],
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout_s,
         check=False,
+        cwd=cwd,
     )
 
 
