@@ -5,13 +5,26 @@ from typing import TypeVar
 
 import redis
 
-from receiver.errors import InboxUnavailableError, ReceiverError, StorageError
+from receiver.batch_names import SubmissionName
+from receiver.errors import (
+    InboxUnavailableError,
+    ManifestError,
+    ReceiverError,
+    StorageError,
+    SubmissionError,
+)
 from receiver.inbox.entries import State
 from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.settings import Settings
 from receiver.status.actions import Action, run_action
 from receiver.status.batch_details import BatchDetails, read_batch_details
 from receiver.status.queries import BatchPage, StatusSnapshot, read_batch, read_page, read_snapshot
+from receiver.status.submission_queries import (
+    SubmissionDetails,
+    SubmissionPage,
+    read_submission_details,
+    read_submission_page,
+)
 from receiver.status.threads import Shared, Threads
 from receiver.status.view_models import BatchRow
 from receiver.storage import Storage, open_storage
@@ -67,15 +80,27 @@ class Backend:
         except TimeoutError as error:
             raise InboxUnavailableError(SLOW_REDIS) from error
 
+    async def submissions(self, page: int) -> tuple[SubmissionPage | None, str]:
+        """One page of the submissions, or in words why nobody can say."""
+        return await self._ask_storage(
+            lambda: read_submission_page(self._client, self._open_storage(), page)
+        )
+
+    async def submission(self, name: SubmissionName) -> tuple[SubmissionDetails | None, str]:
+        """One submission, or in words why nobody can say; neither where there is none."""
+        return await self._ask_storage(
+            lambda: read_submission_details(self._client, self._open_storage(), name)
+        )
+
     async def details(self, name: str, page: int) -> tuple[BatchDetails | None, str]:
         """What is stored of a batch, or in words why nobody can say."""
+        return await self._ask_storage(lambda: read_batch_details(self._open_storage(), name, page))
 
-        def read() -> BatchDetails:
-            return read_batch_details(self._open_storage(), name, page)
-
+    async def _ask_storage(self, call: Callable[[], T]) -> tuple[T | None, str]:
+        """What the call gives, or in words why the storage does not."""
         try:
-            return await self._storage_threads.run(read), ""
-        except StorageError as error:
+            return await self._storage_threads.run(call), ""
+        except (StorageError, SubmissionError, ManifestError) as error:
             return None, str(error)
         except TimeoutError:
             return None, SLOW_STORAGE

@@ -97,6 +97,15 @@ def read_moment(text: str | None) -> int | None:
         return None
 
 
+def dollars(amount: Decimal | None) -> str:
+    """An amount of US dollars as `money` shows it.
+
+    >>> dollars(Decimal("12.5")), dollars(None)
+    ('$12.50', 'unknown')
+    """
+    return UNKNOWN if amount is None else money(Cost("USD", f"{amount:f}", "", "0", "0", "0"))
+
+
 def money(cost: Cost | str | None) -> str:
     """A price with as many digits as a person compares; empty where none is given.
 

@@ -14,6 +14,7 @@ from receiver.outputs.error_codes import describe_code
 from receiver.status import formatting, view_models
 
 PACKAGE = "receiver.status"
+SHOWN_PARTS = 200  # of one submission
 STATIC: Mapping[str, str] = {
     "status.css": "text/css; charset=utf-8",
     "status.js": "text/javascript; charset=utf-8",
@@ -76,6 +77,7 @@ class Pages:
             "describe_code": describe_code,
             "formatting": formatting,
             "page_path": view_models.page_path,
+            "shown_parts": SHOWN_PARTS,
             "states": view_models.STATES,
             "steps": view_models.STEPS,
             "version": digest[:12],

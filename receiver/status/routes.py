@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from receiver.batch_names import INBOX_NAME, BatchName
+from receiver.batch_names import INBOX_NAME, BatchName, SubmissionName
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.entries import State
 from receiver.settings.settings import Settings
@@ -18,6 +18,7 @@ from receiver.status.actions import RESULTS, Action
 from receiver.status.auth import Authenticator, Refusal, Visitor
 from receiver.status.backend import Backend
 from receiver.status.pages import Pages
+from receiver.status.submission_queries import submission_path
 from receiver.status.view_models import page_path
 
 HOME = "/status"
@@ -40,10 +41,16 @@ class StatusPage:
     def routes(self) -> Sequence[Route]:
         """Everything below `/status`."""
         batch_paths = (f"{HOME}/batches/{{id}}", f"{HOME}/{{project}}/batches/{{id}}")
+        submission_paths = (
+            f"{HOME}/submissions/{{submission}}",
+            f"{HOME}/{{project}}/submissions/{{submission}}",
+        )
         pages: dict[str, Handler] = {
             HOME: self._show_overview,
             f"{HOME}/": self._show_overview,
             f"{HOME}/list": self._show_list,
+            f"{HOME}/submissions": self._show_submissions,
+            **dict.fromkeys(submission_paths, self._show_submission),
             **dict.fromkeys(batch_paths, self._show_batch),
         }
         forms = {
@@ -128,6 +135,28 @@ class StatusPage:
             result=RESULTS.get(request.query_params.get("result", "")),
         )
 
+    async def _show_submissions(self, request: Request, visitor: Visitor) -> Response:
+        page, problem = await self._backend_of(request).submissions(_read_page_number(request))
+        if page is None:
+            return self._report_storage_away(request, visitor, problem)
+        return self._pages.render(
+            request, "submissions.html", here="submissions", visitor=visitor, page=page
+        )
+
+    async def _show_submission(self, request: Request, visitor: Visitor) -> Response:
+        name = _submission_of(request)
+        details, problem = (
+            await self._backend_of(request).submission(name) if name is not None else (None, "")
+        )
+        if problem:
+            return self._report_storage_away(request, visitor, problem)
+        if details is None:
+            text = "The storage does not have this submission."
+            return self._show_message(request, visitor, 404, "No such submission", text)
+        return self._pages.render(
+            request, "submission.html", here="submissions", visitor=visitor, details=details
+        )
+
     async def _act(self, request: Request, visitor: Visitor) -> Response:
         name, action = _name_of(request), request.path_params["action"]
         if name is None or action not in get_args(Action):
@@ -192,6 +221,11 @@ class StatusPage:
             return self._show_message(request, visitor, 503, "Redis is away", text)
         return self._pages.render(request, "redis_away.html", 503, visitor=visitor, cause=cause)
 
+    def _report_storage_away(self, request: Request, visitor: Visitor, cause: str) -> Response:
+        log.warning("status.storage_unavailable", extra={"cause": cause})
+        title = "Submissions can't be shown"
+        return self._show_message(request, visitor, 503, title, cause)
+
     def _forbid(self, request: Request, visitor: Visitor) -> Response:
         text = (
             "The form did not come from this page, or its session is over. Nothing was done: open"
@@ -232,13 +266,29 @@ def _name_of(request: Request) -> str | None:
     return name if INBOX_NAME.fullmatch(name) else None
 
 
+def _submission_of(request: Request) -> SubmissionName | None:
+    """The submission in the address; None where it can't be one."""
+    given = SubmissionName(
+        request.path_params.get("project", ""), request.path_params["submission"]
+    )
+    return SubmissionName.read(str(given))
+
+
 def _path_of_page(request: Request) -> str:
     """The page that an address belongs to, also that of a button."""
+    if "submission" in request.path_params:
+        submission = _submission_of(request)
+        return (submission_path(str(submission)) if submission else None) or HOME
     name = _name_of(request) if "id" in request.path_params else None
     return (page_path(name) if name else None) or HOME
 
 
 def _choose_way_back(path: str) -> str:
     """Where to go after the login: one of our own pages, whatever the form says."""
-    is_batch = path.startswith(f"{HOME}/") and INBOX_NAME.fullmatch(path.removeprefix(f"{HOME}/"))
-    return path if is_batch else HOME
+    name = path.removeprefix(f"{HOME}/")
+    is_ours = (
+        name == "submissions"
+        or INBOX_NAME.fullmatch(name) is not None
+        or SubmissionName.read(name) is not None
+    )
+    return path if path.startswith(f"{HOME}/") and is_ours else HOME

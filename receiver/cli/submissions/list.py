@@ -10,11 +10,11 @@ import msgspec
 from receiver.cli.command import command, json_option, limit_option, load_settings
 from receiver.cli.output import print_table, shorten, show_age
 from receiver.cli.projects import project_of, project_option
-from receiver.cli.submissions.reading import SubmissionReader
 from receiver.cli.submissions.wording import show_dollars
 from receiver.inbox.redis import connect
 from receiver.outputs.wording import count_of
 from receiver.storage import open_storage
+from receiver.submissions.reading import SubmissionReader
 from receiver.submissions.records import list_submissions
 from receiver.submissions.view import Phase, SubmissionView
 

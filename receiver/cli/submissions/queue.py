@@ -10,12 +10,12 @@ import msgspec
 from receiver.cli.command import command, json_option, limit_option, load_settings
 from receiver.cli.output import print_table, shorten
 from receiver.cli.projects import project_of, project_option
-from receiver.cli.submissions.reading import SubmissionReader, find_pending
 from receiver.cli.submissions.wording import show_most
 from receiver.inbox.redis import connect
 from receiver.outputs.wording import count_of
 from receiver.settings.projects import DEFAULT
 from receiver.storage import open_storage
+from receiver.submissions.reading import SubmissionReader, find_pending
 from receiver.submissions.view import PartView, Phase, SubmissionView
 
 MAX_NAME = 28

@@ -10,7 +10,6 @@ from receiver.cli.output import printable
 from receiver.cli.projects import project_option
 from receiver.cli.submissions.lookup import complete_submission, find_submission
 from receiver.cli.submissions.policy_options import describe_policy
-from receiver.cli.submissions.reading import SubmissionReader, ask_gemini
 from receiver.cli.submissions.wording import (
     describe_cost,
     describe_part,
@@ -24,6 +23,7 @@ from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 from receiver.submissions.estimates import describe_estimate
+from receiver.submissions.reading import SubmissionReader, ask_gemini
 from receiver.submissions.records import answers_name
 from receiver.submissions.view import SubmissionView
 

@@ -13,7 +13,6 @@ from receiver.cli.pace import INTERRUPTED, Pace, look_until_done
 from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import project_of, project_option
 from receiver.cli.submissions.lookup import complete_submission, find_submissions
-from receiver.cli.submissions.reading import SubmissionReader, ask_gemini, find_pending
 from receiver.cli.submissions.show import describe_for_programs, locate_rows
 from receiver.cli.submissions.wording import describe_cost, describe_progress, describe_state
 from receiver.gemini.project_client import ProjectClient, open_clients
@@ -21,6 +20,7 @@ from receiver.inbox.redis import connect
 from receiver.outputs.wording import count_of
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
+from receiver.submissions.reading import SubmissionReader, ask_gemini, find_pending
 from receiver.submissions.submission import Submission
 from receiver.submissions.view import SubmissionView
 

@@ -132,6 +132,18 @@ WEBHOOK_FAULTS = Metric(
     " it; left out where none of them could check",
     ("project",),
 )
+SUBMISSIONS = Metric(
+    "gbr_submissions",
+    "gauge",
+    "submissions: pending (they have not ended), buried (a person has to look), done in the last 8"
+    " days",
+    ("state",),
+)
+OLDEST_DUE_SUBMISSION = Metric(
+    "gbr_submissions_oldest_due_age_seconds",
+    "gauge",
+    "how long the oldest pending submission has been due for a worker; 0 when none is",
+)
 DELIVERIES = Metric(
     "gbr_deliveries_total",
     "counter",

@@ -17,6 +17,7 @@ from receiver.inbox.redis import (
     DUE,
     METRICS,
     RECONCILE,
+    SUBMISSIONS,
     project_key,
     read_time_ms,
     translate_redis_errors,
@@ -80,11 +81,32 @@ def _read(client: "redis.Redis", projects: list[Project]) -> dict[str, float]:
         # Where a key holds something foreign, Redis returns an error instead of a size.
         **{field: size for field, size in sizes.items() if isinstance(size, int)},
         definitions.OLDEST_DUE.field(): max(0.0, (now_ms - min(scores, default=now_ms)) / 1000),
+        **_count_submissions(client, now_ms),
         **_count_workers(client, now_ms),
         **_read_outbox(client),
         **_read_reconcile_runs(projects, runs),
         **_read_running(client, projects, now_ms),
         **_count_faults(projects, read_web_processes(client)),
+    }
+
+
+def _count_submissions(client: "redis.Redis", now_ms: int) -> dict[str, float]:
+    pipeline = client.pipeline(transaction=False)
+    for key in SUBMISSIONS[:3]:
+        pipeline.zcard(key)
+    pipeline.zrange(SUBMISSIONS.due, 0, 0, withscores=True)
+    *counts, oldest = pipeline.execute(raise_on_error=False)
+    scores = [score for _, score in oldest] if isinstance(oldest, list) else []
+    states = zip(("pending", "buried", "done"), counts, strict=True)
+    return {
+        **{
+            definitions.SUBMISSIONS.field(state): count
+            for state, count in states
+            if isinstance(count, int)
+        },
+        definitions.OLDEST_DUE_SUBMISSION.field(): max(
+            0.0, (now_ms - min(scores, default=now_ms)) / 1000
+        ),
     }
 
 
