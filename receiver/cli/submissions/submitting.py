@@ -28,14 +28,14 @@ from receiver.submissions.estimates import (
     describe_estimate,
     describe_pace,
 )
+from receiver.submissions.gauge_making import make_gauge
 from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.model_check import check_model
-from receiver.submissions.planning import SubmitRequest, draft_submission
+from receiver.submissions.planning import SubmitRequest, check_input, draft_submission
 from receiver.submissions.policy import Policy
 from receiver.submissions.settling import Intended, Settled, intend, settle
 from receiver.submissions.splitting import SplitInput
 from receiver.submissions.submission import Part, Submission
-from receiver.submissions.weighing import weigh_input
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,11 @@ def check_file(settings: Settings | None, file: Path, request: SubmitRequest) ->
     for warning in model_warnings(request.model, datetime.now(UTC).date()):
         click.echo(f"warning: {warning}", err=True)
     refusal = None if settings is None else _ask_model(settings, request)
+    gauge, limit = make_gauge(settings, file, request), None
+    if settings is not None:
+        limit = settings.project(request.project).limits.enqueue_limit(request.model)
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
-        plan = weigh_input(settings, file, request, bar.advance)
+        plan = check_input(file, request, bar.advance, gauge, limit)
     for caution in plan.cautions:
         click.echo(f"note: {caution}", err=True)
     return CheckedFile(plan, refusal)

@@ -30,7 +30,7 @@ def records(tmp_path: Path) -> SubmissionRecords:
 
 def finish(folder: Path, ordered_at: float) -> None:
     """As much of a proof as is looked at."""
-    manifest = {
+    manifest: dict[str, object] = {
         "submission": ID,
         "project": "",
         "state": "completed",
