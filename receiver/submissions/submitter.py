@@ -28,8 +28,8 @@ from receiver.gemini.files import File, Files
 from receiver.gemini.operations import Batch, Unread
 from receiver.outputs.paths import input_name
 from receiver.storage import Storage
-from receiver.submissions.batch_links import BatchOrigin, origin_name
 from receiver.submissions.attached_files import complete_part
+from receiver.submissions.batch_links import BatchOrigin, origin_name
 from receiver.submissions.lost_batches import (
     Claims,
     CreateCall,

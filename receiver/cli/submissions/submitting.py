@@ -57,11 +57,10 @@ def check_file(settings: Settings | None, file: Path, request: SubmitRequest) ->
     for warning in model_warnings(request.model, datetime.now(UTC).date()):
         click.echo(f"warning: {warning}", err=True)
     refusal = None if settings is None else _ask_model(settings, request)
-    gauge, limit = make_gauge(settings, file, request), None
-    if settings is not None:
-        limit = settings.project(request.project).limits.enqueue_limit(request.model)
+    gauge = make_gauge(settings, file, request)
+    limits = DEFAULT_LIMITS if settings is None else settings.project(request.project).limits
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
-        plan = check_input(file, request, bar.advance, gauge, limit)
+        plan = check_input(file, request, bar.advance, gauge, limits.enqueue_limit(request.model))
     for caution in plan.cautions:
         click.echo(f"note: {caution}", err=True)
     return CheckedFile(plan, refusal)

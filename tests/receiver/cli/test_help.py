@@ -61,7 +61,7 @@ def test_examples_can_be_run(
 ) -> None:
     """The command takes the arguments; whatever is wrong with them raises UsageError."""
     monkeypatch.chdir(tmp_path)
-    for name in ("requests.jsonl", "texts.jsonl"):
+    for name in ("requests.jsonl", "texts.jsonl", "reviews.csv", "prompt.j2", "mood.json"):
         Path(name).touch()
     command = find(words)
     assert command.examples
