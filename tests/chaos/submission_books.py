@@ -100,7 +100,7 @@ def judge_outcomes(report: Report, system: System, ended: Iterable[Books]) -> No
 def line_of(system: System, row: Json) -> str:
     if row["object"] is None:
         return ""
-    data = (system.outputs / row["object"]).read_bytes()
+    data: bytes = (system.outputs / str(row["object"])).read_bytes()
     return data[row["offset"] : row["offset"] + row["length"]].decode()
 
 

@@ -28,14 +28,14 @@ from receiver.submissions.estimates import (
     describe_estimate,
     describe_pace,
 )
-from receiver.submissions.gauge_making import make_gauge
 from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.model_check import check_model
-from receiver.submissions.planning import SubmitRequest, check_input, draft_submission
+from receiver.submissions.planning import SubmitRequest, draft_submission
 from receiver.submissions.policy import Policy
 from receiver.submissions.settling import Intended, Settled, intend, settle
 from receiver.submissions.splitting import SplitInput
 from receiver.submissions.submission import Part, Submission
+from receiver.submissions.weighing import weigh_input
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,8 @@ def check_file(settings: Settings | None, file: Path, request: SubmitRequest) ->
     for warning in model_warnings(request.model, datetime.now(UTC).date()):
         click.echo(f"warning: {warning}", err=True)
     refusal = None if settings is None else _ask_model(settings, request)
-    gauge = make_gauge(settings, file, request)
-    limits = DEFAULT_LIMITS if settings is None else settings.project(request.project).limits
     with show_progress("checking", "bytes", file.stat().st_size) as bar:
-        plan = check_input(file, request, bar.advance, gauge, limits.enqueue_limit(request.model))
+        plan = weigh_input(settings, file, request, bar.advance)
     for caution in plan.cautions:
         click.echo(f"note: {caution}", err=True)
     return CheckedFile(plan, refusal)
