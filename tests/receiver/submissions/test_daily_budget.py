@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receiver.storage import Storage, open_storage
@@ -192,6 +192,7 @@ class Process:
                 self.reserved.setdefault(part, amount)
 
 
+@settings(max_examples=60)
 @given(steps, steps, st.lists(st.integers(0, 1), max_size=60))
 def test_interleaved_processes_share_one_cap(
     one: list[Step], other: list[Step], order: list[int]
