@@ -163,7 +163,7 @@ def test_redis_that_is_away_loses_nothing(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--max-cost", "0.001"], "part 1 may cost $1.48, which is over the --max-cost of $0.0010"),
+        (["--max-cost", "0.001"], "part 1 may cost $1.48, which is over the --max-cost of $0.001"),
         (["--max-cost", "0.0000001"], "the requests alone, without any answer, cost about"),
     ],
 )
@@ -251,7 +251,7 @@ def test_dry_run_says_which_parts_wait(source: Path, environ: dict[str, str]) ->
         ({"ENQUEUED_TOKENS": f"{MODEL}=1"}, "may be enqueued at a time: shorten the request"),
     ],
 )
-def test_limit_that_can_not_be_kept_is_refused(
+def test_limit_of_the_project_sends_nothing(
     limit: dict[str, str], words: str, gate: Gate, source: Path, environ: dict[str, str]
 ) -> None:
     row = {"contents": [{"parts": [{"text": "word " * 50}]}]}
