@@ -16,9 +16,9 @@ from pathlib import Path
 
 RECENT_KEYS = 16 * 1024
 SHARES = 1024
-# Each share has room of its own in the file, where only what is written takes any: in all shares
-# together there is room for two thousand million keys.
-SHARE_BYTES = 64 * 1024 * 1024
+# The file holds the first block of every share, then the second ones, and so on. So it is written
+# and freed in one piece: a thousand pieces far apart would take the disk up to a second.
+BLOCK_BYTES = 4 * 1024
 FILTER_BITS = 25  # of a hash: 4 MiB, and two of a hundred new keys are looked up among a million
 KEPT_CHARACTERS = 31
 _DIGEST_BYTES = 16  # two of a million keys share 128 bits once in 10^26 cases
@@ -36,6 +36,15 @@ def digest_key(key: str) -> str:
     """A token of 32 characters."""
     data = key.encode(errors="surrogatepass")
     return blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _spans(number: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where in the file these bytes of a share are: position and size of every piece."""
+    while start < end:
+        block, within = divmod(start, BLOCK_BYTES)
+        size = min(BLOCK_BYTES - within, end - start)
+        yield (block * SHARES + number) * BLOCK_BYTES + within, size
+        start += size
 
 
 class KeyList:
@@ -75,17 +84,20 @@ class KeyList:
 
     def _write(self, file: int, number: int, tokens: list[str]) -> None:
         data = (_END.join(tokens) + _END).encode("latin-1")
-        size = self._sizes[number]
-        if size + len(data) > SHARE_BYTES:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        if os.pwrite(file, data, number * SHARE_BYTES + size) < len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._sizes[number] = size + len(data)
+        start = self._sizes[number]
+        end = start + len(data)
+        for position, size in _spans(number, start, end):
+            if os.pwrite(file, data[:size], position) < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            data = data[size:]
+        self._sizes[number] = end
 
     def _read(self, number: int) -> bytes:
-        if self._file is None:
+        file = self._file
+        if file is None:
             return b""
-        return os.pread(self._file, self._sizes[number], number * SHARE_BYTES)
+        spans = _spans(number, 0, self._sizes[number])
+        return b"".join([os.pread(file, size, position) for position, size in spans])
 
     def read_share(self, number: int) -> set[str]:
         """The tokens of a share, once all are in the file."""

@@ -12,8 +12,8 @@ from receiver.outputs.outcomes import Outcome
 from tests.workers.storing import NO_SCRATCH
 from workers.results import key_set
 from workers.results.key_set import (
+    BLOCK_BYTES,
     RECENT_KEYS,
-    SHARE_BYTES,
     SHARES,
     KeyList,
     KeySet,
@@ -144,7 +144,7 @@ def room_for(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.parametrize("size", [0, 5, SHARE_BYTES * (SHARES - 1) + 5])
+@pytest.mark.parametrize("size", [0, 5, BLOCK_BYTES * (SHARES - 1) + 5])
 def test_full_scratch_disk_is_an_error(keys: KeySet, size: int) -> None:
     """Also where the start of what is written has room."""
     for token in numbered(RECENT_KEYS - 1):
@@ -153,8 +153,26 @@ def test_full_scratch_disk_is_an_error(keys: KeySet, size: int) -> None:
         keys.add("x")
 
 
-def test_share_that_is_full_is_an_error(keys: KeySet) -> None:
-    """It does not run into the next one."""
-    keys.add("x" * SHARE_BYTES)
-    with pytest.raises(OSError, match="File too large"):
-        keys.spill()
+def test_share_of_several_blocks_is_read_whole(
+    keys: KeySet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys lie across the ends of blocks, and the blocks of other shares between them."""
+    monkeypatch.setattr(key_set, "_SHARE_MASK", 1)
+    wanted = set(numbered(2 * BLOCK_BYTES))
+    for number, token in enumerate(sorted(wanted)):
+        keys.add(token)
+        if number % 100 == 0:
+            keys.spill()
+    shares = [share for (share,) in read_shares(keys) if share]
+    assert len(shares) == 2
+    assert shares[0] | shares[1] == wanted
+    assert all(token in keys for token in wanted)
+
+
+def test_file_is_no_larger_than_its_keys_need(tmp_path: Path) -> None:
+    """Parts of it that are far apart would take long to write and to free."""
+    keys = KeySet(tmp_path)
+    for token in numbered(RECENT_KEYS):
+        keys.add(token)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_size <= SHARES * BLOCK_BYTES
