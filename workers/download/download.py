@@ -87,7 +87,7 @@ class ResultSource(Protocol):
     def chunks(self) -> Iterator[bytes]:
         """The source from its first byte to its last, in blocks of any size; once.
 
-        Any one thread may iterate. The sha256 is computed there, without the GIL.
+        Any one thread may iterate, and ask for the sha256.
         """
 
 

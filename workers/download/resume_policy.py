@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple
 
+from workers.download.source_digest import SourceDigest
+
 OVERLAP_BYTES = 4096
 CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 GZIP = (["gzip"], ["x-gzip"])
@@ -34,7 +36,7 @@ class Received:
 
     offset: int = 0  # bytes
     tail: bytes = b""  # the last bytes: at least OVERLAP_BYTES once there are as many
-    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)  # of all bytes
+    digest: SourceDigest = field(default_factory=SourceDigest)  # of all bytes
     version: Version = UNKNOWN
     trusts_parts: bool = True
     ended_at: int | None = None  # where a body ended that did not say its length
