@@ -188,6 +188,11 @@ class LocalStorage:
         self._folder  # noqa: B018 - opened now, it notices what fails of files that are written there
         return self._temporary
 
+    def flush_near(self, folder: Path) -> None:
+        with translate_os_errors("write", str(folder)):
+            if self._folder.is_near(folder):
+                self._folder.flush_all()
+
 
 def tells_case_apart(folder: Path) -> bool:
     """Make two such names in `folder`, which holds temporary files. Raises OSError.

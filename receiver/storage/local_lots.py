@@ -72,7 +72,11 @@ class OpenFolder:
 
     def flush_together(self, count: int) -> bool:
         """Flush so many files; False if they must be flushed one by one. Raises OSError."""
-        return self._syncfs is not None and count > FEW and self._syncfs()
+        return count > FEW and self.flush_all()
+
+    def flush_all(self) -> bool:
+        """Flush all files of the file system; False where nothing does that. Raises OSError."""
+        return self._syncfs is not None and self._syncfs()
 
     def flush(self, name: str) -> None:
         """Flush a file or a folder. Raises OSError."""

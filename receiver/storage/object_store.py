@@ -205,3 +205,5 @@ class ObjectStorage:
 
     def scratch_near(self) -> Path | None:
         return None
+
+    def flush_near(self, folder: Path) -> None: ...

@@ -62,3 +62,9 @@ class Storage(Protocol):
 
     def scratch_near(self) -> Path | None:
         """A local folder from which `put_files` is a rename; None where it has to upload."""
+
+    def flush_near(self, folder: Path) -> None:
+        """Flush the files in a local folder now, if `put_files` would otherwise wait for that.
+
+        It may run in another thread. An error is told once: what was written may be lost.
+        """

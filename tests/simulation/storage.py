@@ -84,6 +84,8 @@ class SimulatedStorage:
     def scratch_near(self) -> Path | None:
         return None
 
+    def flush_near(self, folder: Path) -> None: ...
+
 
 class SimulatedLot:
     """Implements `receiver.storage.protocol.Lot`: what is flushed has no name yet."""

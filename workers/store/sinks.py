@@ -20,7 +20,7 @@ ALL_GROUPS_BYTES = 16 * 1024 * 1024
 LINE_OVERHEAD_BYTES = 128  # of Python's objects for a short line
 OWN_FILE_BYTES = 32 * 1024  # as large is a group's first write that goes to a file of its own
 OPEN_FILES = 128
-PIECES_TOGETHER = 1024  # as many as the kernel takes
+EARLY_FLUSH_BYTES = 128 * 1024 * 1024
 FILE_BATCH_SIZE = 64
 _NEW, _IN_LOG, _IN_FILE = range(3)
 
@@ -120,6 +120,7 @@ class GroupSink:
         self._waiting: dict[int, list[bytes]] = {}  # lines, by group
         self._memory_bytes, self._waiting_bytes = memory_bytes, 0
         self._files = _GroupFiles(scratch)
+        self._early_flush = _EarlyFlush(storage, scratch)
         self._log = GroupLog(scratch / "groups")
         self.objects = self.size_bytes = 0
 
@@ -152,8 +153,9 @@ class GroupSink:
         """Write the lines of a group that wait to its own scratch file."""
         self._files.append(number, lines)
         self._kinds[number] = _IN_FILE
-        self._waiting_bytes -= self._sizes[number] - self._written[number]
-        self._waiting_bytes -= len(lines) // 2 * LINE_OVERHEAD_BYTES
+        size = self._sizes[number] - self._written[number]
+        self._early_flush.add(size)
+        self._waiting_bytes -= size + len(lines) // 2 * LINE_OVERHEAD_BYTES
         self._written[number] = self._sizes[number]
 
     def _flush(self) -> None:
@@ -174,6 +176,7 @@ class GroupSink:
 
     def close(self) -> None:
         self._flush()
+        self._early_flush.finish()
         self.stop()
         names = list(self._numbers)
         in_files = [number for number, kind in enumerate(self._kinds) if kind == _IN_FILE]
@@ -204,8 +207,36 @@ class GroupSink:
         self._store_files(names, large)
 
     def stop(self) -> None:
+        self._early_flush.stop()
         self._files.close()
         self._log.close()
+
+
+class _EarlyFlush:
+    """Has the disk write scratch files while lines gather: in the end there is less to wait for."""
+
+    def __init__(self, storage: Storage, scratch: Path) -> None:
+        self._storage, self._scratch = storage, scratch
+        self._thread = ThreadPoolExecutor(1, "early-flush")
+        self._flushing: Future[None] | None = None
+        self._bytes = 0  # written since the last flush began
+
+    def add(self, size_bytes: int) -> None:
+        """Note what was written. Raises StorageError when the last flush failed."""
+        self._bytes += size_bytes
+        if self._bytes >= EARLY_FLUSH_BYTES and (self._flushing is None or self._flushing.done()):
+            self.finish()
+            self._flushing = self._thread.submit(self._storage.flush_near, self._scratch)
+            self._bytes = 0
+
+    def finish(self) -> None:
+        """Wait for the flush that is under way. Raises StorageError when it failed."""
+        if self._flushing is not None:
+            self._flushing.result()
+            self._flushing = None
+
+    def stop(self) -> None:
+        self._thread.shutdown()
 
 
 class _GroupFiles:
@@ -235,8 +266,3 @@ class _GroupFiles:
         for file in self._open.values():
             file.close()
         self._open.clear()
-
-
-def _write_whole(file: FileIO, pieces: list[bytes]) -> None:
-    if os.writev(file.fileno(), pieces) < sum(map(len, pieces)):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

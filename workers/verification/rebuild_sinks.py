@@ -130,6 +130,8 @@ class NullStorage:
     def scratch_near(self) -> Path | None:
         return None
 
+    def flush_near(self, folder: Path) -> None: ...
+
 
 class CountingSink:
     """Outputs of which only offsets and sums are kept."""

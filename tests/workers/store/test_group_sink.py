@@ -8,6 +8,8 @@ import pytest
 
 from receiver.errors import LeaseLostError
 from receiver.storage import LocalStorage
+from tests.system_calls import Run, folder_in_memory, require_strace, run_traced
+from workers.store import sinks
 from workers.store.sinks import (
     ALL_GROUPS_BYTES,
     GROUP_BYTES,
@@ -159,3 +161,50 @@ def test_full_scratch_disk_is_an_error(
 def _write_all(sink: GroupSink, line: bytes) -> None:
     sink.write("b/a.jsonl", line)
     sink.close()
+
+
+def write_large_groups(root: Path, scratch: Path) -> None:
+    """With a flush after every few writes."""
+    sinks.EARLY_FLUSH_BYTES = 4 * GROUP_BYTES
+    sink = GroupSink(LocalStorage(root), lambda: None, scratch)
+    for number in range(40):
+        sink.write(f"b/{number % 8}.jsonl", b"x" * GROUP_BYTES)
+    sink.close()
+    sink.stop()
+
+
+def count_flushes(run: Run) -> int:
+    return sum(call.name == "syncfs" for call in run.calls)
+
+
+def test_disk_writes_while_lines_gather() -> None:
+    require_strace()
+    with folder_in_memory() as folder:
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        run = run_traced(write_large_groups, folder / "outputs", scratch)
+    assert run.error is None
+    assert count_flushes(run) > 1
+
+
+def test_lost_write_that_only_the_early_flush_tells_is_an_error() -> None:
+    require_strace()
+    with folder_in_memory() as folder:
+        scratch, outputs = folder / "scratch", folder / "outputs"
+        scratch.mkdir()
+        fault = "syncfs:error=EIO:when=1"
+        run = run_traced(write_large_groups, outputs, scratch, inject=(fault,))
+        assert (run.kind, run.retryable) == ("StorageError", True)
+        assert str(scratch) in str(run.error)
+        assert not (outputs / "b").exists()
+
+
+def test_scratch_on_another_disk_is_not_flushed(tmp_path: Path) -> None:
+    """It holds nothing that has to last: its files are copied."""
+    require_strace()
+    with folder_in_memory() as scratch:
+        if scratch.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("there is only one disk here")
+        run = run_traced(write_large_groups, tmp_path / "outputs", scratch)
+    assert run.error is None
+    assert count_flushes(run) <= 1  # of the copies
