@@ -108,7 +108,7 @@ def name_unanswered(outcomes: Mapping[str, int], missing: int | None = 0) -> lis
     ['5 without a key', 'unknown how many missing']
     """
     names = [*OUTCOMES, *sorted(outcomes.keys() - set(OUTCOMES))]  # a later version may know more
-    found = [(name, outcomes.get(name, 0)) for name in names if name not in ANSWERED]
+    found = [(name, outcomes.get(name)) for name in names if name not in ANSWERED]
     words = [
         f"{count:,} {NOUNS.get(name, (name, name))[count != 1]}" for name, count in found if count
     ]
@@ -142,8 +142,7 @@ def advise(name: str, again: Again | None) -> str | None:
             return f"`gemini-batch-receiver resubmit {short} --input FILE` {effect}"
         case None:
             return f"`gemini-batch-receiver batches show {short}` says what to do"
-        case _:
-            return None
+    return None
 
 
 def _find_problems(counts: BatchCounts, asked: int | None) -> Iterator[str]:

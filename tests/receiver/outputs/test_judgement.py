@@ -60,6 +60,7 @@ def test_every_request_answered_is_well() -> None:
         (made(None, None, ok=2), "stored; unknown how many missing"),
         (made(None, None, ok=2, error=1), "stored; 1 error, unknown how many missing"),
         (made(2, None, ok=2), "stored; unknown how many missing"),
+        (made(None, 2, ok=1), "stored; unknown how many missing"),
         (made(2, ok=2, state="FAILED"), "stored; failed at Gemini"),
         (made(3, 3, state="CANCELLED"), "stored; cancelled at Gemini, 3 missing"),
         (made(3, 1, ok=2, state="EXPIRED"), "stored; expired at Gemini, 1 missing"),
@@ -157,6 +158,12 @@ def test_resubmit_of_two_kinds_of_lost_keys() -> None:
     assert find_again(made(2, unkeyed=1, malformed=1, retry=EMPTY)) == "keys"
     assert find_again(made(2, ok=1, malformed=1, retry=EMPTY)) == "keys"
     assert find_again(made(2, ok=2, retry=EMPTY)) == ""
+
+
+def test_resubmit_of_a_kept_input() -> None:
+    kept = Input("b1/_input.jsonl.gz", "cd", 2)
+    assert find_again(made(2, ok=1, error=1, retry=FULL, input=kept)) == "whole"
+    assert find_again(made(2, ok=1, truncated=1, retry=EMPTY, input=kept)) == ""
 
 
 @pytest.mark.parametrize(
