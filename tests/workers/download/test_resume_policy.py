@@ -148,6 +148,13 @@ def test_what_came_in_pieces_is_remembered(size: int) -> None:
     assert LONG.endswith(state.tail)
 
 
+def test_whole_body_repeats_what_came_in_pieces() -> None:
+    state = Received()
+    for start in range(0, 5000, 1000):
+        state.add(LONG[start : start + 1000])
+    assert b"".join(take_fresh(state, Body(5000, KNOWN), [LONG])) == LONG[5000:]
+
+
 HALF = received(LONG[:5000], KNOWN)
 UNKNOWN_HALF = received(LONG[:5000])
 ANOTHER_PART = PartDoubt("Gemini sent another part than was asked for")
