@@ -49,6 +49,15 @@ def test_other_texts_are_no_names(text: str) -> None:
         BatchName.parse(text)
 
 
+def test_gemini_names_no_project() -> None:
+    assert [BatchName.parse_gemini(text) for text in ("x1", "batches/x1", "batch_x1")] == [
+        BatchName("", "x1")
+    ] * 3
+    said = "the batch's name is not batches/ and 1 to 128 letters, digits, _ or -"
+    with pytest.raises(EventError, match=f"^{said}$"):
+        BatchName.parse_gemini("x 1")
+
+
 def test_tag_comes_back_with_the_name() -> None:
     tag = new_tag("5d41402abc4b2a76b971", 1)
     assert re.fullmatch(r"5d41402abc4b2a76b971\.1\.[0-9a-f]{12}", tag)
