@@ -30,6 +30,7 @@ MODULES = {
     " tests/workers/results/test_usages.py",
     "workers.results.usages": "tests/workers/results/test_usages.py",
     "workers.results.rules": "tests/workers/results/test_parser.py",
+    "workers.results.doubts": "tests/workers/results/test_doubts.py",
     "workers.download.resume_policy": "tests/workers/download/test_resume_policy.py",
 }
 # Those of which every mutant dies or is excused. The others still have some that nobody looked at.

@@ -1,7 +1,9 @@
 import pytest
 
+from receiver.outputs.outcomes import Outcome
 from workers.results.doubts import (
     PAUSES,
+    LineCounts,
     ReadingSeries,
     ResultReading,
     find_doubt,
@@ -56,6 +58,25 @@ def test_reading_that_looks_wrong_is_doubted(  # noqa: PLR0913, PLR0917 - a row 
         find_doubt(ResultReading(state, expected, failed, lines, strays, bare_errors, is_cut))
         == doubt
     )
+
+
+def test_lines_that_may_hold_no_result_are_counted() -> None:
+    counts = LineCounts()
+    lines: list[tuple[str | None, Outcome, bytes]] = [
+        (None, Outcome.MALFORMED, b"<html>"),
+        (None, Outcome.MALFORMED, b"</html>"),
+        (None, Outcome.MALFORMED, b""),
+        (None, Outcome.UNKEYED, b'{"error":{}}'),
+        (None, Outcome.UNKEYED, b'{"error":{"code":3}}'),
+        (None, Outcome.UNKEYED, b'{"response":{}}'),
+        ("k", Outcome.DUPLICATE, b"{}"),
+        ("k", Outcome.DUPLICATE, b"{}"),
+        ("k", Outcome.MALFORMED, b"{}"),
+        ("k", Outcome.ERROR, b"{}"),
+    ]
+    for key, outcome, line in lines:
+        counts.add(key, outcome, line)
+    assert counts == LineCounts(strays=3, bare_errors=2, repeated=2)
 
 
 @pytest.mark.parametrize(
