@@ -29,7 +29,8 @@ MODULES = {
     "workers.results.cost": "tests/workers/results/test_cost.py"
     " tests/workers/results/test_usages.py",
     "workers.results.usages": "tests/workers/results/test_usages.py",
-    "workers.results.rules": "tests/workers/results/test_parser.py",
+    "workers.results.rules": "tests/workers/results/test_parser.py"
+    " tests/workers/results/test_rules.py",
     "workers.results.doubts": "tests/workers/results/test_doubts.py",
     "workers.download.resume_policy": "tests/workers/download/test_resume_policy.py",
 }

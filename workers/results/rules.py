@@ -80,13 +80,13 @@ _PERMANENT = (
 
 
 def malformed(
-    code: str, message: str, *, key: str | None = None, usage: Usage | None = None
+    code: str, message: str | None, *, key: str | None = None, usage: Usage | None = None
 ) -> Result:
     return Result(key, Outcome.MALFORMED, code, message, retryable=True, usage=usage)
 
 
-def judge_row(row: dict[str, Any], key_member: str = "") -> Result:
-    """The result that a decoded JSON object stands for; `key_member` is RESULT_KEY.
+def judge_row(row: dict[str, Any], key_member: str) -> Result:
+    """The result that a decoded JSON object stands for; `key_member` is RESULT_KEY, or empty.
 
     The numbers of the object must be decoded as text (`parse_int=str`).
     """
@@ -126,11 +126,11 @@ def _judge_error(error: object, key: str | None) -> Result:
     detail = as_object(error)
     code, status = as_text(detail.get("code")), as_text(detail.get("status"))
     message = as_text(detail.get("message")) if detail else as_text(error)
-    retryable = _is_transient(code, status, message or "")
+    retryable = _is_transient(code, status, message)
     return Result(key, Outcome.ERROR, code or status, _shorten(message), retryable)
 
 
-def _is_transient(code: str | None, status: str | None, message: str) -> bool:
+def _is_transient(code: str | None, status: str | None, message: str | None) -> bool:
     words = f"{code} {status} {message}".upper()
     if any(refusal in words for refusal in _REFUSALS):
         return False
@@ -187,7 +187,7 @@ def _judge_silence(
     if odd is None and response and _KNOWN_MEMBERS.isdisjoint(response):
         odd = f"the response holds nothing that is known, only {', '.join(response)}"
     if odd is not None:
-        return malformed("shape", _shorten(odd) or "", key=key, usage=usage)
+        return malformed("shape", _shorten(odd), key=key, usage=usage)
     return _end_as(Outcome.EMPTY, candidates[0] if candidates else {}, key, usage)
 
 

@@ -706,5 +706,5 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
 def test_both_ways_agree(row: dict[str, Any], indent: int | None) -> None:
     text = json.dumps(row, indent=indent)
     assert parse_result(text.encode()) == judge_row(
-        json.loads(text, parse_int=str, parse_float=str)
+        json.loads(text, parse_int=str, parse_float=str), ""
     )
