@@ -35,7 +35,7 @@ def parse_pattern(text: str | None) -> re.Pattern[str] | None:
         pattern = re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
         raise LayoutError(f"it is no regular expression: {error}") from error
-    shadowed = sorted({*FIXED_FIELDS, META_PREFIX.rstrip(".")} & pattern.groupindex.keys())
+    shadowed = sorted({*FIXED_FIELDS, META_PREFIX.removesuffix(".")} & pattern.groupindex.keys())
     if shadowed:
         raise LayoutError(
             f"it names a group {shadowed[0]}, which is a field already; choose another name"

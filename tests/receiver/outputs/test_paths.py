@@ -1,4 +1,6 @@
 import re
+import time
+from collections.abc import Iterator
 from typing import get_args
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from receiver.errors import LayoutError
 from receiver.outputs import paths
-from receiver.outputs.name_codec import Capitals
+from receiver.outputs.name_codec import Capitals, encode_component
 from receiver.outputs.paths import Namer, Template
 
 CREATED = "2026-08-19T23:34:12.267870162Z"
@@ -41,6 +43,9 @@ def bind(text: str, key_pattern: str | None = None) -> Namer:
         ("r-{key}-of={batch}.json", "k", "r-k-of=b1x7.json"),
         ("{batch}/co{key}.json", "n", "b1x7/!63on.json"),
         ("{batch}/{key}n.json", "co", "b1x7/!63on.json"),
+        ("{batch}/{key}/{key}.json", "k", "b1x7/k/k.json"),
+        ("{batch}/{key}.{key}.json", "k", "b1x7/k.k.json"),
+        ("{batch}/{key}.{meta.team}.json", "k", "b1x7/k.blue.json"),
     ],
 )
 def test_template_names_one_object_a_key(text: str, key: str, name: str) -> None:
@@ -136,6 +141,42 @@ def test_date_is_the_utc_day(created: str | None, date: str) -> None:
     )
 
 
+@pytest.fixture
+def _far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XYZ-9")  # nine hours ahead of UTC
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_far_from_utc")
+@pytest.mark.parametrize("created", ["2026-08-19T01:34:12", "2026-08-19T23:34:12Z"])
+def test_time_zone_of_the_machine_does_not_matter(created: str) -> None:
+    namer = Template.parse("{date}/{batch}/{key}.json").bind("b", created=created)
+    assert namer.name("k") == "2026-08-19/b/k.json"
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("{batch}/{key}.json", "b1x7"),
+        ("r-{batch}/{key}.json", "r-b1x7"),
+        ("{model}/{date}/{batch}/x/{key}.json", "gemini-3.5-flash/2026-08-19/b1x7"),
+        (
+            "{batch}={display_name}={model}={date}/{batch}/all.jsonl",
+            "b1x7=Nightly!20run!u1=gemini-3.5-flash=2026-08-19/b1x7",
+        ),
+        ("{date}-{batch}/{key}.json", None),  # the id of another batch may end alike
+        ("{key}/{batch}/x.json", None),
+        ("{key}/{batch}.json", None),
+        ("{batch}.jsonl", None),
+    ],
+)
+def test_folder_is_of_the_batch_alone(text: str, folder: str | None) -> None:
+    assert bind(text).folder == folder
+
+
 @pytest.mark.parametrize(
     ("value", "component"),
     [
@@ -143,6 +184,7 @@ def test_date_is_the_utc_day(created: str | None, date: str) -> None:
         (1.5, "1.5"),
         (True, "true"),
         (["a"], "!5b!22a!22!5d"),
+        ({"b": 1, "a": [2, 3]}, encode_component('{"a":[2,3],"b":1}')),
         (None, "!n"),
         ("", "!z"),
     ],
@@ -178,6 +220,97 @@ def test_long_values_make_no_long_part(text: str) -> None:
     assert names[0] != names[1]
     assert max(len(part) for name in names for part in name.split("/")) <= 240
     assert all(name.endswith(".json") for name in names)
+
+
+@pytest.mark.parametrize("length", [240, 241])
+def test_only_a_part_that_is_too_long_is_hashed(length: int) -> None:
+    template = Template.parse("{batch}/{display_name}{key}.json")
+    name = template.bind("b", "d" * 120).name("k" * (length - 125))
+    assert (name == f"b/{'d' * 120}{'k' * (length - 125)}.json") is (length == 240)
+    assert name.endswith(".json")
+
+
+def test_template_may_be_as_long_as_names_allow() -> None:
+    most = "{batch}/{model}/{date}/{key}/{display_name}"
+    for text in (f"{most}.json", f"{{batch}}/{{key}}/{'x' * 98}"):
+        assert Template.parse(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "",
+            (
+                "the template is empty or holds control characters; write one such as"
+                " {batch}/{key}.json"
+            ),
+        ),
+        (
+            "{batch}//{key}",
+            "the template has an empty part: no slash at its start or end, and no two in a row",
+        ),
+        (
+            "{batch}/{key} .json",
+            "the template can't hold ' '; outside braces write letters, digits and . _ - = only",
+        ),
+        (
+            "{batch}/_{key}.json",
+            (
+                "'_{key}.json' can't begin with '_': such names are the receiver's own, hidden, or"
+                " lead out; choose another beginning"
+            ),
+        ),
+        (
+            "{batch}/{nope}",
+            (
+                "the template's field {nope} is unknown; known: batch, key, display_name, model, date,"
+                " meta.<name>; KEY_PATTERN's groups add to them"
+            ),
+        ),
+        (
+            "{key}.json/{batch}={key}={key}={key}={key}={key}",
+            (
+                "the template is too long for the names of S3: at most 5 fields and 100 other"
+                " characters"
+            ),
+        ),
+        (
+            "{key}",
+            (
+                "a template without a slash needs an ending such as .json, or a key could be a batch's"
+                " folder"
+            ),
+        ),
+        (
+            "{batch}/all.json",
+            "a template without {key} puts many results into one object, and must end with .jsonl",
+        ),
+    ],
+)
+def test_refusal_says_what_would_be_right(text: str, said: str) -> None:
+    with pytest.raises(LayoutError, match=f"^{re.escape(said)}$"):
+        Template.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "said"),
+    [
+        (
+            "{batch}/{lang}-{key}.json",
+            PATTERN,
+            "{lang} and {key} need a slash between them, or two keys could share a name",
+        ),
+        (
+            "{batch}/{key}.json",
+            "(?P<meta>.*)",
+            "it names a group meta, which is a field already; choose another name",
+        ),
+    ],
+)
+def test_refusal_of_a_pattern_says_why(text: str, pattern: str, said: str) -> None:
+    with pytest.raises(LayoutError, match=f"^{re.escape(said)}$"):
+        Template.parse(text, pattern)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +362,7 @@ def test_template_that_could_lose_is_refused(text: str, words: str) -> None:
         ("{batch}/{key}.json", "(?P<meta>.*)", "a group meta"),
         ("{batch}/{nope}.jsonl", PATTERN, "meta.<name>, lang, kind"),
         ("{batch}/{lang}-{key}.json", PATTERN, "slash between"),
+        ("{batch}{lang}.jsonl", PATTERN, "write {batch}/{lang}.jsonl instead"),
     ],
 )
 def test_wrong_key_pattern_is_refused(text: str, pattern: str, words: str) -> None:
@@ -241,6 +375,7 @@ def test_wrong_key_pattern_is_refused(text: str, pattern: str, words: str) -> No
     [
         ("{batch}/{key}.json", None, "b1x7/request-1.json"),
         ("{batch}/{lang}.jsonl", PATTERN, "b1x7/lang.jsonl"),
+        ("{meta.team}/{batch}/{key}.json", None, "team/b1x7/request-1.json"),
         (
             "{model}/{date}/{batch}/{key}.json",
             None,
@@ -262,6 +397,10 @@ def test_own_objects_lie_in_the_batch_folder(batch: str) -> None:
     assert paths.unkeyed_name(batch, 12, groups=False) == "b1x7/_unkeyed/12.json"
     assert paths.unkeyed_name(batch, 12, groups=True) == "b1x7/_unkeyed.jsonl"
     assert paths.oversize_name(batch, 12) == "b1x7/_oversize/12.jsonl"
+    assert paths.forms_name(batch) == "b1x7/_forms.jsonl.gz"
+    assert paths.input_name(batch) == "b1x7/_input.jsonl.gz"
+    assert paths.table_name(batch) == "b1x7/_table"
+    assert paths.signature_name(batch, "0123456789abcdef0") == "b1x7/_manifest.0123456789abcdef.sig"
 
 
 def test_hostile_batch_id_stays_one_folder() -> None:
