@@ -9,7 +9,7 @@ local function lease(token, attempts)
   return { token, attempts, tonumber(entry[3]), entry[4], entry[5] or '',
     tonumber(entry[7] or 0), now - (tonumber(entry[8]) or now),
     tonumber(entry[9] or 0), now - (tonumber(entry[10]) or now),
-    entry[11] or entry[12], entry[13] or '' }
+    entry[11] or entry[12], entry[13] }
 end
 if entry[1] == 'leased' and ARGV[5] ~= '' and entry[15] == ARGV[5] .. ' ' .. entry[14] then
   redis.call('ZADD', DUE, now + tonumber(ARGV[2]), batch)

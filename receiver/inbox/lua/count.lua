@@ -3,7 +3,7 @@
 if redis.call('SET', 'gbr:counted:' .. ARGV[1], 1, 'NX', 'EX', ARGV[2]) then
   for i = 3, #ARGV, 2 do
     redis.pcall('HINCRBYFLOAT', METRICS, ARGV[i], ARGV[i + 1]) -- pcall: a field that somebody spoilt takes none with it
-    if string.find(ARGV[i], '_total', 1, true) then
+    if string.find(ARGV[i], '_total') then
       redis.pcall('HINCRBYFLOAT', HISTORY, ARGV[i], ARGV[i + 1])
     end
   end

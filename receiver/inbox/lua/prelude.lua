@@ -25,8 +25,7 @@ local function add_step(rows, step, detail) -- gives the timeline with one more 
   end
   local _, breaks = string.gsub(rows, '\n', '')
   if breaks + 1 >= MAX_STEPS then
-    local first = string.find(rows, '\n', 1, true)
-    rows = string.sub(rows, 1, first) .. string.sub(rows, string.find(rows, '\n', first + 1, true) + 1)
+    rows = string.gsub(rows, '^([^\n]*\n)[^\n]*\n', '%1')
   end
   return rows .. '\n' .. row
 end
