@@ -257,9 +257,11 @@ def test_reading_whose_answer_was_lost_is_one_reading(inbox: Inbox) -> None:
     arrive(inbox)
     lease = claim(inbox)
     assert [inbox.add_reading(lease, 7, "ab")[:2] for _ in range(2)] == [(1, 1), (1, 1)]
-    assert inbox.add_reading(lease, 8, "cd")[:2] == (2, 1)
+    assert [inbox.add_reading(lease, 8, "cd")[:2] for _ in range(2)] == [(2, 1), (2, 1)]
     inbox.release(lease, "later")
-    assert inbox.add_reading(claim(inbox), 8, "cd")[:2] == (3, 2)
+    readings, same, same_s = inbox.add_reading(claim(inbox), 8, "cd")
+    assert (readings, same) == (3, 2)
+    assert 0 <= same_s < 60
 
 
 def test_release_counts_no_attempt(inbox: Inbox) -> None:
