@@ -10,13 +10,14 @@ end
 -- hides no batch.
 local hold = tonumber(ARGV[4])
 local latest = now + hold
-local complete = (tonumber(lock[3]) or latest + 1) <= latest and lock[3] or ''
+local complete = tonumber(lock[3])
+complete = complete and complete <= latest and lock[3] or ''
 local pause = lock[4] == '1' and ARGV[3] or ARGV[2]
-local held_until = tonumber(lock[1] or 0) or 0
+local held_until = tonumber(lock[1]) or 0
 if held_until > now and held_until <= latest + hold then
   return { 'held' }
 end
-local began = tonumber(lock[2] or 0) or 0
+local began = tonumber(lock[2]) or 0
 if ARGV[5] == 'due' and began <= latest and began + tonumber(pause) > now then
   return { 'early' }
 end
