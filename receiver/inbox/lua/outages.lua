@@ -3,13 +3,13 @@
 local names = redis.pcall('ZRANGE', DUE, ARGV[1], ARGV[2])
 local sums = { { 0, '', '' }, { 0, '', '' } }
 if names.err then -- no sorted set: somebody else wrote there
-  return { 0, sums[1], sums[2] }
+  names = {}
 end
 local first, oldest = {}, {}
 for _, batch in ipairs(names) do
   local entry = redis.pcall('HMGET', ENTRY .. batch, 'outages_since', 'refusals_since')
   local kind = entry[2] and 2 or 1
-  local since = tonumber(entry[kind] or nil)
+  local since = tonumber(entry[kind])
   if since then
     sums[kind][1] = sums[kind][1] + 1
     if not first[kind] or since < first[kind] then

@@ -38,6 +38,17 @@ def test_foreign_members_hide_nothing(client: "redis.Redis") -> None:
     assert find_outages(client) == [Outage("outage", 1, 2000, "503")]
 
 
+def test_first_of_equal_ones_gives_the_cause(client: "redis.Redis") -> None:
+    put(client, "batches/a", outages_since=2000, cause="503")
+    put(client, "batches/b", outages_since=2000, cause="504")
+    assert find_outages(client) == [Outage("outage", 2, 2000, "503")]
+
+
+def test_outage_without_a_cause_is_told(client: "redis.Redis") -> None:
+    put(client, "batches/a", outages_since=2000)
+    assert find_outages(client) == [Outage("outage", 1, 2000, "")]
+
+
 def put_many(client: "redis.Redis", count: int) -> None:
     pipeline = client.pipeline(transaction=False)
     for number in range(count):
