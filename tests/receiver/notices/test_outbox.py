@@ -6,6 +6,7 @@ import redis
 from receiver.inbox.entry_fields import Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox, Lease
+from receiver.inbox.redis import Scripts
 from receiver.notices.outbox import Notice, Outbox, read_outbox_status
 from receiver.notices.payloads import describe_manifest
 from receiver.notices.queue import NoticeQueue
@@ -51,6 +52,17 @@ def test_finished_batch_is_owed_to_everybody(client: "redis.Redis") -> None:
         ("results.stored", BATCH, "waiting")
     }
     assert json.loads(found[0].data) == message.data
+
+
+def test_overdue_batches_are_told_together(client: "redis.Redis") -> None:
+    name = "enqueue_overdue_notices"
+    run = Scripts(client, [name], targets=TARGETS).run
+    rows = [("batches/a", 24, "{}"), ("batches/b", 44, "{}"), ("batches/c", 24, "{}")]
+    assert run(name, 60, *(part for row in rows for part in row)) == 6
+    assert sorted((one.batch, one.target) for one in Outbox(client).listing()) == [
+        (batch, target) for batch, _, _ in rows for target in TARGETS
+    ]
+    assert run(name, 60, "batches/a", 24, "{}", "batches/a", 44, "{}") == 2
 
 
 def test_lost_lease_owes_nothing(client: "redis.Redis") -> None:
