@@ -87,12 +87,13 @@ def test_lists_of_what_is_due_are_empty_where_it_is_none(client: "redis.Redis") 
 
 
 def test_sweep_forgets_what_is_no_entry(inbox: Inbox, client: "redis.Redis") -> None:
-    client.zadd(DUE, {"text": 1, "without state": 2, "without time": 3, "gone": 4})
+    client.zadd(DUE, {"text": 1, "without state": 2, "without time": 3, "gone": 4, "of junk": 5})
     client.set(f"{ENTRY}text", "x")
     client.hset(f"{ENTRY}without state", "x", "y")
     client.hset(f"{ENTRY}without time", "state", "open")
-    assert inbox.take_due() == ["without time"]
-    assert client.zrange(DUE, 0, -1) == [b"without time"]
+    client.hset(f"{ENTRY}of junk", mapping={"state": "open", "rung_until": "soon"})
+    assert inbox.take_due() == ["without time", "of junk"]
+    assert client.zrange(DUE, 0, -1) == [b"without time", b"of junk"]
 
 
 def test_sweep_leaves_strange_entries_far_ahead(inbox: Inbox, client: "redis.Redis") -> None:

@@ -1,6 +1,7 @@
 """What happens at the very millisecond: the scripts by a clock that the test sets."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,14 @@ def test_clock_that_goes_back_by_more_than_an_hour_delays_nothing(
     assert clocked.zscore(DUE, BATCH) == moment
     grace_end = b"0" if is_due else b"%d" % (START_MS + 5000)
     assert clocked.hmget(ENTRY + BATCH, "changed", "rung_until") == [b"%d" % moment, grace_end]
+    assert inbox.take_due() == ([BATCH] if is_due else [])
+
+
+@pytest.mark.parametrize(("passed_ms", "is_due"), [(4_999, False), (5_000, True)])
+def test_job_may_wait_for_its_grace(clocked: ClockedRedis, passed_ms: int, *, is_due: bool) -> None:
+    inbox = Inbox(clocked)
+    inbox.accept([Arrival(BATCH, "batch.succeeded", "static")])
+    clocked.set_clock(START_MS + passed_ms)
     assert inbox.take_due() == ([BATCH] if is_due else [])
 
 
@@ -122,7 +131,7 @@ def acquire(client: ClockedRedis, how: str = "due") -> list[bytes | int]:
     ],
 )
 def test_turn_to_reconcile_comes_at_its_moment(
-    clocked: ClockedRedis, fields: dict[str, int], how: str, word: bytes
+    clocked: ClockedRedis, fields: dict[Any, Any], how: str, word: bytes
 ) -> None:
     clocked.hset(RECONCILE, mapping=fields)
     assert acquire(clocked, how)[0] == word
