@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import click
 
 from tests.mutation.lua import Mutant
-from tests.mutation.lua_run import HELD_SCRIPTS, list_mutants, run_lua
-from tests.mutation.python_run import HELD_MODULES, MODULES, run_python
+from tests.mutation.lua_run import list_mutants, run_lua
+from tests.mutation.python_run import MODULES, run_python
 from tests.mutation.survivors import Score
 
 jobs_option = click.option(
@@ -22,12 +22,12 @@ jobs_option = click.option(
 def main(context: click.Context) -> None:
     """Put one small fault at a time into the core: which do the tests miss?
 
-    Without a command, into all scripts and modules that are held to it. Exit code 1 when a mutant
-    lives that `tests/mutation/survivors.toml` does not excuse, or dies though it is excused there.
+    Without a command, into all scripts and modules. Exit code 1 when a mutant lives that
+    `tests/mutation/survivors.toml` does not excuse, or dies though it is excused there.
     """
     if context.invoked_subcommand is None:
         jobs = os.cpu_count() or 1
-        scores = run_python(HELD_MODULES, jobs), run_lua(choose_mutants(""), jobs, click.echo)
+        scores = run_python(list(MODULES), jobs), run_lua(list_mutants(), jobs, click.echo)
         as_listed = [conclude(score) for score in scores]
         sys.exit(not all(as_listed))
 
@@ -35,30 +35,21 @@ def main(context: click.Context) -> None:
 @main.command()
 @click.option("--sample", type=int, help="So many, drawn by --seed; otherwise all.")
 @click.option("--seed", default=1, show_default=True)
-@click.option("--only", default="", help="Scripts whose name begins with this, held or not.")
+@click.option("--only", default="", help="Scripts whose name begins with this.")
 @jobs_option
 def lua(sample: int | None, seed: int, only: str, jobs: int) -> None:
     """Mutants of the scripts in receiver/inbox/lua: dropped calls, flipped and swapped tokens."""
-    mutants = draw(choose_mutants(only), sample, seed)
-    sys.exit(not conclude(run_lua(mutants, jobs, click.echo)))
+    mutants = [one for one in list_mutants() if one.script.startswith(only)]
+    sys.exit(not conclude(run_lua(draw(mutants, sample, seed), jobs, click.echo)))
 
 
 @main.command()
-@click.option("--only", default="", help="Modules whose name holds this, held or not.")
+@click.option("--only", default="", help="Modules whose name holds this.")
 @jobs_option
 def python(only: str, jobs: int) -> None:
     """Mutants of the pure modules, made by mutmut."""
-    modules = [one for one in MODULES if only in one] if only else HELD_MODULES
+    modules = [one for one in MODULES if only in one]
     sys.exit(not conclude(run_python(modules, jobs)))
-
-
-def choose_mutants(only: str) -> list[Mutant]:
-    """Those of the scripts whose name begins so, or of those that are held."""
-    return [
-        one
-        for one in list_mutants()
-        if (one.script.startswith(only) if only else one.script in HELD_SCRIPTS)
-    ]
 
 
 def draw(mutants: Sequence[Mutant], sample: int | None, seed: int) -> list[Mutant]:

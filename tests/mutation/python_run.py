@@ -19,7 +19,6 @@ MODULES = {
     "receiver.verification.jwts": "tests/receiver/verification/test_jwts.py",
     "receiver.verification.events": "tests/receiver/verification/test_events.py",
     "receiver.batch_names": "tests/receiver/test_batch_names.py",
-    "receiver.outputs.outcomes": "tests/receiver/outputs/test_judgement.py",
     "receiver.outputs.paths": "tests/receiver/outputs/test_paths.py",
     "receiver.outputs.name_codec": "tests/receiver/outputs/test_name_codec.py",
     "receiver.outputs.templates": "tests/receiver/outputs/test_paths.py",
@@ -34,17 +33,6 @@ MODULES = {
     "workers.results.doubts": "tests/workers/results/test_doubts.py",
     "workers.download.resume_policy": "tests/workers/download/test_resume_policy.py",
 }
-# Those of which every mutant dies or is excused. The others still have some that nobody looked at.
-HELD_MODULES = (
-    "receiver.verification.signatures",
-    "receiver.verification.jwts",
-    "receiver.verification.events",
-    "workers.results.cost",
-    "workers.results.usages",
-    "workers.results.result_counts",
-    "receiver.outputs.prices",
-    "receiver.outputs.name_codec",
-)
 SETTINGS = """
 [tool.mutmut]
 source_paths = ["receiver", "workers"]

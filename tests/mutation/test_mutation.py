@@ -3,11 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.model.running import running_client
 from tests.mutation.lua import make_mutants
-from tests.mutation.lua_run import HELD_SCRIPTS, killers_of, list_mutants
-from tests.mutation.python_run import HELD_MODULES, MODULES, read_changes
+from tests.mutation.lua_run import killers_of, list_mutants
+from tests.mutation.python_run import MODULES, read_changes
 from tests.mutation.running import ROOT
 from tests.mutation.survivors import LIST, Score, Survivor, read_excused
+from tests.mutation.transcript import PRELUDE, TranscriptPlayer, record
 
 SCRIPT = """\
 -- a comment: redis.call('DEL', 'x') == 1
@@ -63,12 +65,25 @@ def test_what_is_no_lua_is_refused() -> None:
 def test_every_script_has_mutants_and_tests_that_exist() -> None:
     scripts = {path.stem for path in (ROOT / "receiver/inbox/lua").glob("*.lua")}
     assert {one.script for one in list_mutants()} == scripts
-    paths = {path for script in scripts for tests in killers_of(script) for path in tests}
+    paths = {path for script in scripts for path in killers_of(script)}
     paths |= {path for tests in MODULES.values() for path in tests.split()}
     assert [path for path in paths if not (ROOT / path).exists()] == []
-    assert (set(HELD_SCRIPTS) - scripts, set(HELD_MODULES) - MODULES.keys()) == (set(), set())
     modules = [f"{module.replace('.', '/')}.py" for module in MODULES]
     assert [path for path in modules if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.timeout(120)
+def test_transcript_of_the_model_tells_a_mutant() -> None:
+    transcript = record(examples=3)
+    with running_client() as client:
+        player = TranscriptPlayer(client, transcript)
+        for script in ("accept", "prelude", "probe"):
+            text = (ROOT / f"receiver/inbox/lua/{script}.lua").read_text()
+            assert player.accepts(script, text)
+        assert not player.accepts("prelude", PRELUDE.replace("MAX_DETAIL = 50, 300", "MAX = 50, 3"))
+        assert not player.accepts("accept", "return 'no")
+        accept = (ROOT / "receiver/inbox/lua/accept.lua").read_text()
+        assert not player.accepts("accept", accept.replace("'attempts', '0'", "'attempts', '1'"))
 
 
 def test_a_survivor_without_an_excuse_counts(tmp_path: Path) -> None:
