@@ -8,4 +8,3 @@ for _, key in ipairs(KEYS) do
   end
   redis.call('DEL', key)
 end
-return 1
