@@ -65,7 +65,8 @@ def test_lines_that_may_hold_no_result_are_counted() -> None:
     lines: list[tuple[str | None, Outcome, bytes]] = [
         (None, Outcome.MALFORMED, b"<html>"),
         (None, Outcome.MALFORMED, b"</html>"),
-        (None, Outcome.MALFORMED, b""),
+        (None, Outcome.MALFORMED, b"{"),
+        (None, Outcome.MALFORMED, b"}"),
         (None, Outcome.UNKEYED, b'{"error":{}}'),
         (None, Outcome.UNKEYED, b'{"error":{"code":3}}'),
         (None, Outcome.UNKEYED, b'{"response":{}}'),
@@ -76,7 +77,7 @@ def test_lines_that_may_hold_no_result_are_counted() -> None:
     ]
     for key, outcome, line in lines:
         counts.add(key, outcome, line)
-    assert counts == LineCounts(strays=3, bare_errors=2, repeated=2)
+    assert counts == LineCounts(strays=4, bare_errors=2, repeated=2)
 
 
 @pytest.mark.parametrize(
