@@ -66,12 +66,19 @@ def test_user_who_may_not_write_is_said(tmp_path: Path, rights: str) -> None:
 
 @pytest.mark.parametrize("command", ["set", "del", "hset", "zadd", "lpush", "sadd", "pexpire"])
 def test_user_who_may_write_in_part_is_said(client: "redis.Redis", command: str) -> None:
-    rights = ("on", ">pw", "~*", "+@all", f"-{command}")
-    client.execute_command("ACL", "SETUSER", "partly", "reset", *rights)
+    client.acl_setuser(
+        "partly",
+        enabled=True,
+        passwords=["+pw"],
+        keys=["*"],
+        categories=["+@all"],
+        commands=[f"-{command}"],
+        reset=True,
+    )
     port = client.get_connection_kwargs()["port"]
     with connect(f"redis://partly:pw@127.0.0.1:{port}/0") as partly:
         assert "may not write" in (find_write_obstacle(partly) or "")
-    client.execute_command("ACL", "DELUSER", "partly")
+    client.acl_deluser("partly")
 
 
 def test_user_of_our_keys_alone_may_accept(tmp_path: Path) -> None:
