@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from itertools import islice
 from typing import get_args
 
 import click
@@ -14,11 +15,13 @@ from receiver.cli.submissions.wording import show_dollars
 from receiver.inbox.redis import connect
 from receiver.outputs.wording import count_of
 from receiver.storage import open_storage
+from receiver.storage.ordered_map import ordered_map
 from receiver.submissions.reading import SubmissionReader
 from receiver.submissions.records import list_submissions
 from receiver.submissions.view import Phase, SubmissionView
 
 MAX_NAME = 28
+THREADS = 4  # as many as Redis connections
 NOTHING = "-"
 
 
@@ -45,13 +48,8 @@ def list_all(*, states: tuple[str, ...], label: str | None, limit: int, as_json:
     with connect(settings.redis_url) as client:
         plans = [one for one in list_submissions(storage) if project in (None, one.spec.project)]
         plans.sort(key=lambda one: one.submitted_at, reverse=True)
-        reader, views = SubmissionReader(storage, client), list[SubmissionView]()
-        for plan in plans:
-            view = reader.read(plan)
-            if not states or view.state in states:
-                views.append(view)
-            if len(views) == limit:
-                break
+        found = ordered_map(SubmissionReader(storage, client).read, plans, threads=THREADS)
+        views = list(islice((one for one in found if not states or one.state in states), limit))
     if as_json:
         click.echo(msgspec.json.encode(views))
         return

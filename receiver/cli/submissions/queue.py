@@ -1,21 +1,26 @@
 """`submissions queue`: what waits to be sent, and for what."""
 
+import time
 from collections.abc import Iterable
 from decimal import Decimal
 from itertools import groupby
 
 import click
 import msgspec
+import redis
 
 from receiver.cli.command import command, json_option, limit_option, load_settings
 from receiver.cli.output import print_table, shorten
 from receiver.cli.projects import project_of, project_option
-from receiver.cli.submissions.wording import show_most
+from receiver.cli.submissions.wording import show_dollars, show_most, show_time
 from receiver.inbox.redis import connect
 from receiver.outputs.wording import count_of
 from receiver.settings.projects import DEFAULT
-from receiver.storage import open_storage
+from receiver.settings.settings import Settings
+from receiver.storage import Storage, open_storage
+from receiver.submissions.quotas import Quotas
 from receiver.submissions.reading import SubmissionReader, find_pending
+from receiver.submissions.state import Room
 from receiver.submissions.view import PartView, Phase, SubmissionView
 
 MAX_NAME = 28
@@ -41,6 +46,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     batches: int  # at Gemini, of submissions
     tokens: int  # of those, as far as they are known
+    tokens_limit: int | None  # that may be enqueued at a time; None where no limit is known
+    day_budget: Decimal | None  # left of the daily cap, in US dollars; None where there is none
+    refused_until: float  # Unix time in seconds before which Gemini's 429 forbids to send; or 0
     waiting: list[QueuedSubmission]
 
 
@@ -60,7 +68,7 @@ def show_queue(*, label: str | None, limit: int, as_json: bool) -> None:
     with connect(settings.redis_url) as client:
         reader = SubmissionReader(storage, client)
         views = [reader.read(one) for one in find_pending(client, storage, project_of(label))]
-    lines = make_lines(views)
+        lines = _make_lines(views, client, storage, settings)
     if as_json:
         click.echo(msgspec.json.encode(lines))
         return
@@ -70,15 +78,23 @@ def show_queue(*, label: str | None, limit: int, as_json: bool) -> None:
     click.echo(f"{count_of(waiting, 'submission waits', 'submissions wait')} to be sent", err=True)
 
 
-def make_lines(views: Iterable[SubmissionView]) -> list[Line]:
-    """The lines of projects and models, by name."""
-    pending = [one for one in views if not one.is_ended]
-    pending.sort(key=lambda one: (one.project, one.model, one.submitted_at))
-    grouped = groupby(pending, key=lambda one: (one.project, one.model))
-    return [_make_line(project, model, list(some)) for (project, model), some in grouped]
+def _make_lines(
+    views: Iterable[SubmissionView], client: "redis.Redis", storage: Storage, settings: Settings
+) -> list[Line]:
+    """The lines of projects and models, by name; those of unknown projects are left out."""
+    known = [one for one in views if not one.is_ended and one.project in settings.projects]
+    known.sort(key=lambda one: (one.project, one.model, one.submitted_at))
+    lines = []
+    for (project, model), some in groupby(known, key=lambda one: (one.project, one.model)):
+        room = Quotas(client, storage, settings, project).room(model, "", time.time())
+        limit = settings.project(project).limits.enqueue_limit(model)
+        lines.append(_make_line(project, model, list(some), room, limit))
+    return lines
 
 
-def _make_line(project: str, model: str, views: list[SubmissionView]) -> Line:
+def _make_line(
+    project: str, model: str, views: list[SubmissionView], room: Room, limit: int | None
+) -> Line:
     sent = [part for one in views for part in one.parts if part.state == "at Gemini"]
     unsent = [(one, _unsent(one)) for one in views]
     return Line(
@@ -86,6 +102,9 @@ def _make_line(project: str, model: str, views: list[SubmissionView]) -> Line:
         model=model,
         batches=len(sent),
         tokens=sum(part.tokens or 0 for part in sent),
+        tokens_limit=limit,
+        day_budget=room.day_budget,
+        refused_until=room.refused_until if room.refused_until > time.time() else 0,
         waiting=[_queue(one, parts) for one, parts in unsent if parts],
     )
 
@@ -108,9 +127,7 @@ def _queue(view: SubmissionView, unsent: list[PartView]) -> QueuedSubmission:
 
 
 def _print(line: Line, limit: int) -> None:
-    batches = count_of(line.batches, "batch", "batches")
-    sent = f"{batches} and {line.tokens:,} tokens at Gemini"
-    click.echo(f"{line.project or DEFAULT}, {line.model}: {sent}")
+    click.echo(f"{line.project or DEFAULT}, {line.model}: {_describe_room(line)}")
     print_table(
         ("  submission", "name", "state", "next part", "tokens", "at most", "unsent", "waits for"),
         [_row(one) for one in line.waiting[:limit]],
@@ -118,6 +135,19 @@ def _print(line: Line, limit: int) -> None:
     )
     if len(line.waiting) > limit:
         click.echo(f"  and {len(line.waiting) - limit:,} more", err=True)
+
+
+def _describe_room(line: Line) -> str:
+    """What is under way, and what limits the rest."""
+    limit = "" if line.tokens_limit is None else f" of {line.tokens_limit:,}"
+    words = [
+        f"{count_of(line.batches, 'batch', 'batches')} and {line.tokens:,}{limit} tokens at Gemini"
+    ]
+    if line.day_budget is not None:
+        words.append(f"{show_dollars(line.day_budget)} left today")
+    if line.refused_until:
+        words.append(f"Gemini refuses more (429): tried again at {show_time(line.refused_until)}")
+    return ", ".join(words)
 
 
 def _row(one: QueuedSubmission) -> tuple[str, ...]:

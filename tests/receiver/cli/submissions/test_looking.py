@@ -1,12 +1,15 @@
 """`submissions list`, `show`, `queue`: what they say of each state."""
 
+import time
 from decimal import Decimal
 
 import pytest
 
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import SUBMISSIONS
+from receiver.settings.settings import read_settings
 from receiver.submissions.policy import Order, Policy
+from receiver.submissions.quotas import Quotas
 from receiver.submissions.records import Round
 from receiver.submissions.submission import Part
 from tests.receiver.cli.submissions.conftest import Desk
@@ -145,7 +148,22 @@ def test_queue_shows_the_line_of_each_model(desk: Desk) -> None:
 
     result = desk.run("submissions", "queue", "--project", "default")
     head, _, row, _ = result.stdout.splitlines()
-    assert head == "default, gemini-3.5-flash: 2 batches and 2,000 tokens at Gemini"
+    room = "2 batches and 2,000 of 3,000,000 tokens at Gemini"
+    assert head == f"default, gemini-3.5-flash: {room}"
     words = "first running 2 2,000 $0.75 2 Gemini refused to enqueue more for now"
     assert row.split() == [str(desk.name(first)), *words.split()]
     assert result.stderr == "2 submissions wait to be sent\n"
+
+
+def test_queue_says_what_limits_it(desk: Desk) -> None:
+    desk.submit("first")
+    desk.environ = {**desk.environ, "DAILY_COST_CAP": "12.5", "GEMINI_TIER": "2"}
+    settings = read_settings(desk.environ)
+    quotas = Quotas(desk.client, desk.storage, settings, "")
+    until = quotas.refused("gemini-3.5-flash", time.time(), 600)
+    (line,) = desk.read("submissions", "queue")
+    assert (line["tokens_limit"], line["day_budget"]) == (400_000_000, "12.5")
+    assert line["refused_until"] == pytest.approx(until)
+    head, *_ = desk.run("submissions", "queue").stdout.splitlines()
+    assert "0 batches and 0 of 400,000,000 tokens at Gemini, $12.50 left today" in head
+    assert "Gemini refuses more (429): tried again at 20" in head
