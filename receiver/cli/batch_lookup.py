@@ -121,7 +121,8 @@ def _called_in_storage(settings: Settings, text: str, project: str | None) -> It
             if project not in (None, spec.project):
                 continue
             records = SubmissionRecords(storage, submission.id)
-            for part in submission.parts:
+            rounds = (part for one in records.rounds() for part in one.parts)
+            for part in (*submission.parts, *rounds):
                 if text in (spec.display_name, submission.name_of(part)):
                     created = records.created(part)
                     if created is not None:

@@ -15,7 +15,7 @@ from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from receiver.storage import LocalStorage
-from receiver.submissions.records import Created, SubmissionRecords
+from receiver.submissions.records import Created, Round, SubmissionRecords, list_submissions
 from receiver.submissions.submission import Part, Submission, SubmissionSpec
 from tests.receiver.inbox.test_queries import fill
 from tests.receiver.listing import Listing, serving
@@ -167,6 +167,15 @@ def test_name_of_several_batches_is_none(place: Place) -> None:
     assert result.exit_code == 2
     assert f"3 batches are called {NIGHT}: give the id of one, a, b, c" in result.stderr
     assert "batches/c" in place.run("batches", "show", f"{NIGHT} 2 of 2").stderr
+
+
+def test_batch_of_a_round_has_a_name(place: Place) -> None:
+    place.submit("a", display_name=NIGHT)
+    (plan,) = list_submissions(place.storage)
+    records, part = SubmissionRecords(place.storage, plan.id), Part(2, 0, 0, 2, 1, round=1)
+    records.record_round(Round(1, is_rescue=False, parts=(part,)))
+    records.write_created(part, Created("batches/b"))
+    assert "batches/b is not stored" in place.run("batches", "show", plan.name_of(part)).stderr
 
 
 def test_id_is_no_name(place: Place) -> None:
