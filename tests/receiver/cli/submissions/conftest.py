@@ -160,3 +160,15 @@ def desk(tmp_path: Path, redis_url: str, client: "redis.Redis", sandbox_url: str
         "REDIS_URL": redis_url,
     }
     return Desk(tmp_path, client, environ)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """An input."""
+    path = tmp_path / "requests.jsonl"
+    rows = (
+        {"key": f"k{number}", "request": {"contents": [{"parts": [{"text": "Hi"}]}]}}
+        for number in range(5)
+    )
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path

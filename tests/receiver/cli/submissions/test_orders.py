@@ -1,15 +1,17 @@
 """`submissions pause`, `resume`, `cancel`: the last word holds, and a worker hears of it."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.redis import SUBMISSIONS
 from receiver.submissions.policy import Policy
+from receiver.submissions.records import list_submissions
 from receiver.submissions.state import StopReason
 from receiver.submissions.submission import Submission
-from tests.receiver.cli.submissions.conftest import Desk
+from tests.receiver.cli.submissions.conftest import MODEL, Desk
 
 
 def is_due(desk: Desk, submission: Submission) -> bool:
@@ -113,3 +115,22 @@ def test_each_of_several_is_told(desk: Desk) -> None:
     assert result.exit_code == 1
     assert result.stdout.startswith(f"{desk.name(one)}: paused")
     assert result.stderr == f"{desk.name(ended)}: it has ended: completed\n"
+
+
+@pytest.mark.parametrize("reason", ["budget", None])
+def test_stopped_one_goes_on_when_it_is_submitted_with_more(
+    desk: Desk, source: Path, reason: StopReason | None
+) -> None:
+    words = ("batches", "submit", str(source), "--model", MODEL)
+    assert desk.run(*words, "--max-cost", "5").exit_code == 0
+    (one,) = list_submissions(desk.storage)
+    desk.end(one, answered=3, reason=reason)
+    desk.client.flushall()
+
+    again = desk.run(*words)
+    assert "it has ended: `gemini-batch-receiver submissions show" in again.stderr
+    assert not is_due(desk, one)
+    more = desk.run(*words, "--max-cost", "9")
+    assert more.exit_code == 0, more.output
+    assert ("it had stopped, and goes on under this policy" in more.stderr) == bool(reason)
+    assert is_due(desk, one) == bool(reason)
