@@ -10,6 +10,7 @@ from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledgers import Ledgers, open_ledgers
 from receiver.inbox.redis import connect
 from receiver.settings.settings import Settings
+from receiver.submissions.loading import StateLoader
 from receiver.submissions.notices import describe_submission
 from receiver.submissions.proof import SubmissionManifest
 from receiver.telemetry.tracing import job_span, log_fields
@@ -17,6 +18,7 @@ from workers.job.context import current_settings
 from workers.job.lease import LeaseKeeper, claim
 from workers.submissions.actions import go_on
 from workers.submissions.context import AdvanceContext, open_context
+from workers.submissions.room_line import RoomLine
 from workers.submissions.settlement import rest, settle
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,10 @@ def _settle(
     try:
         name = SubmissionName.parse(keeper.lease.batch)
         with open_context(settings, name, client, ledgers.batches, keeper.check) as context:
-            wait = go_on(context)
+            loader = StateLoader(context.storage, context.batches, name.id)
+            wait = go_on(context, loader)
+            line = RoomLine(client, name.project, loader.submission.spec.model)
+            wait = line.update(keeper.lease, wait)
             if wait is None:
                 _end(keeper, _read_proof(context))
             else:

@@ -31,6 +31,7 @@ HISTORY = "gbr:history"  # and the number of a half hour: a hash like METRICS
 RECONCILE, RUNNING = "gbr:reconcile", "gbr:running"  # of the default project: see `project_key`
 # Of the default project too: hashes with a field for each batch under way, and for each model.
 ENQUEUED, QUOTA_REFUSALS = "gbr:enqueued", "gbr:quota_refusals"
+ROOM_LINE = "gbr:room_line"  # and a model: a sorted set of submissions by when they were accepted
 WEB_PROCESSES = "gbr:web"  # a hash: a field for each
 NOTICE_TARGETS, DEAD_NOTICES = "gbr:notices", "gbr:dead_notices"  # a set and a sorted set
 NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target: a sorted set by due time

@@ -79,6 +79,7 @@ class Wait:
 
     until: float  # Unix time in seconds
     why: str
+    lacks_room: bool = False  # which what other submissions sent may free
 
 
 Action = (
@@ -167,7 +168,7 @@ def _send_or_wait(
         words = "Gemini refused to enqueue more for now"
         return Wait(_next_look(state, running, now, room.refused_until), words)
     if why := _find_lack(part, room):
-        return Wait(_next_look(state, running, now), why)
+        return Wait(_next_look(state, running, now), why, lacks_room=True)
     return SendFlexPart(part.number) if part.lane == "flex" else CreatePart(part.number)
 
 
@@ -189,7 +190,7 @@ def _find_cost_limit(
         return _hold(running, now, words)
     if room.day_budget is not None and most > room.day_budget:
         words = f"part {part.number} may cost ${most:f}, and ${room.day_budget:f} is left today"
-        return Wait(_next_look(state, running, now, room.day_ends), words)
+        return Wait(_next_look(state, running, now, room.day_ends), words, lacks_room=True)
     return None
 
 

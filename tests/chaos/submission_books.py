@@ -100,8 +100,8 @@ def judge_outcomes(report: Report, system: System, ended: Iterable[Books]) -> No
 def line_of(system: System, row: Json) -> str:
     if row["object"] is None:
         return ""
-    data: bytes = (system.outputs / str(row["object"])).read_bytes()
-    return data[row["offset"] : row["offset"] + row["length"]].decode()
+    data, offset = (system.outputs / row["object"]).read_bytes(), int(row["offset"])
+    return data[offset : offset + int(row["length"])].decode()
 
 
 def judge_batches(report: Report, system: System, books: Sequence[Books]) -> None:

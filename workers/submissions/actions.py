@@ -29,13 +29,12 @@ from workers.submissions.spending import settle_spending
 log = logging.getLogger(__name__)
 
 
-def go_on(context: AdvanceContext) -> Wait | None:
+def go_on(context: AdvanceContext, loader: StateLoader) -> Wait | None:
     """Do all that can be done now. Gives what it waits for; None once it has finished.
 
     Raises GeminiError, StorageError, InboxUnavailableError, SubmissionError, of which a
     StepPendingError says when to go on, and what `context.check` raises.
     """
-    loader = StateLoader(context.storage, context.batches, context.name.id)
     before: tuple[SubmissionState, list[Action]] | None = None
     while True:
         context.check()

@@ -89,6 +89,11 @@ def wait(why: str, until: float = POLL) -> list[Action]:
     return [Wait(until, why)]
 
 
+def lack(why: str, until: float = POLL) -> list[Action]:
+    """A wait that ends when what others have sent leaves room."""
+    return [Wait(until, why, lacks_room=True)]
+
+
 ONE_RUNS = wait("1 batch is under way")
 TWO = Decimal(2)
 
@@ -279,12 +284,12 @@ CASES: dict[str, tuple[list[PartState], dict[str, Any], list[Action]]] = {
     "it waits for the next day": (
         [unsent(1, most_cost=TWO)],
         {"room": Room(day_budget=Decimal(1), day_cap=Decimal(5), day_ends=NOW + 9)},
-        wait("part 1 may cost $2, and $1 is left today", NOW + 9),
+        lack("part 1 may cost $2, and $1 is left today", NOW + 9),
     ),
     "and looks again before": (
         [unsent(1, most_cost=TWO)],
         {"room": Room(day_budget=Decimal(1), day_cap=Decimal(5), day_ends=NOW + DAY_S)},
-        wait("part 1 may cost $2, and $1 is left today"),
+        lack("part 1 may cost $2, and $1 is left today"),
     ),
     "one that takes a whole day is sent": (
         [unsent(1, most_cost=TWO)],
@@ -316,17 +321,17 @@ CASES: dict[str, tuple[list[PartState], dict[str, Any], list[Action]]] = {
     "too many tokens": (
         [unsent(1, tokens=3_000)],
         {"room": Room(tokens=2_999)},
-        wait("part 1 has about 3,000 tokens, and 2,999 may be enqueued now"),
+        lack("part 1 has about 3,000 tokens, and 2,999 may be enqueued now"),
     ),
     "a debt of tokens is none": (
         [unsent(1, tokens=1)],
         {"room": Room(tokens=-5)},
-        wait("part 1 has about 1 tokens, and 0 may be enqueued now"),
+        lack("part 1 has about 1 tokens, and 0 may be enqueued now"),
     ),
     "what nobody counted waits for a debt too": (
         [unsent(1)],
         {"room": Room(tokens=-5)},
-        wait("part 1 has about 0 tokens, and 0 may be enqueued now"),
+        lack("part 1 has about 0 tokens, and 0 may be enqueued now"),
     ),
     "just enough tokens": ([unsent(1, tokens=9)], {"room": Room(tokens=9)}, [CreatePart(1)]),
     "tokens that nobody counted": ([unsent(1)], {"room": Room(tokens=0)}, [CreatePart(1)]),
@@ -334,19 +339,19 @@ CASES: dict[str, tuple[list[PartState], dict[str, Any], list[Action]]] = {
     "too many batches": (
         [unsent(1)],
         {"room": Room(batches=0)},
-        wait("the project has as many batches under way as Gemini allows"),
+        lack("the project has as many batches under way as Gemini allows"),
     ),
     "one more batch": ([unsent(1)], {"room": Room(batches=1)}, [CreatePart(1)]),
     "too many bytes": (
         [unsent(1)],
         {"room": Room(file_bytes=999)},
-        wait("the project's files take as much as Gemini allows"),
+        lack("the project's files take as much as Gemini allows"),
     ),
     "just enough bytes": ([unsent(1)], {"room": Room(file_bytes=1000)}, [CreatePart(1)]),
     "a wait ends when a batch is overdue": (
         [running(1, DAY_S - 5), unsent(2)],
         {"room": Room(batches=0)},
-        wait("the project has as many batches under way as Gemini allows", NOW + 5),
+        lack("the project has as many batches under way as Gemini allows", NOW + 5),
     ),
     # one by one
     "a part of the flex lane is sent one by one": (
