@@ -1,4 +1,7 @@
-"""The model's batches: what the inbox holds of each, and how they end without their lease."""
+"""The model's batches: what the inbox holds of each, and how they end without their lease.
+
+Submissions have a ledger of their own, of which the same holds.
+"""
 
 import json
 from collections.abc import Sequence
@@ -46,6 +49,11 @@ class Batches:
     buried: ScoredSet = field(default_factory=ScoredSet)
     seen: Marks = field(default_factory=Marks)  # deliveries
     log: list[str] = field(default_factory=list)  # of deliveries, newest first
+    prefix: str = "gbr:"  # of its keys
+
+    @property
+    def is_of_batches(self) -> bool:
+        return self.prefix == "gbr:"
 
     def expire(self, now_ms: int) -> None:
         self.now_ms = now_ms
@@ -97,11 +105,12 @@ class Batches:
     def bury_entry(self, batch: str, burial: Burial) -> None:
         entry = self.entries[batch]
         data = burial_data(entry, burial.cause)
-        self.outbox.enqueue(burial.targets, batch, "batch.buried", data)
+        kind = "batch.buried" if self.is_of_batches else "submission.buried"
+        self.outbox.enqueue(burial.targets, batch, kind, data)
         entry.fault = burial.fault
         self.end(batch, "buried", burial.cause, burial.ttl_s)
         entry.note(self.now_ms, "buried", burial.cause)
-        self.counts.add("gbr_buried_batches_total")
+        self.count("gbr_buried_batches_total")
 
     def end(self, batch: str, state: str, cause: str, ttl_s: int) -> None:
         entry = self.entries[batch]
@@ -113,7 +122,12 @@ class Batches:
         ended.put(batch, self.now_ms, expires_ms)
 
     def end_attempt(self, result: str) -> None:
-        self.counts.add(f"gbr_attempts_total:{result}")
+        self.count(f"gbr_attempts_total:{result}")
+
+    def count(self, series: str) -> None:
+        """The series count batches alone."""
+        if self.is_of_batches:
+            self.counts.add(series)
 
     def purge(self, *batches: str) -> list[str]:
         removed = []
@@ -125,9 +139,12 @@ class Batches:
         return removed
 
     def render(self) -> State:
-        state = {f"gbr:entry:{batch}": entry.render() for batch, entry in self.entries.items()}
-        state |= self.due_set().render("gbr:due")
-        state |= self.done.render("gbr:done") | self.buried.render("gbr:buried")
+        state = {
+            f"{self.prefix}entry:{batch}": entry.render() for batch, entry in self.entries.items()
+        }
+        state |= self.due_set().render(f"{self.prefix}due")
+        state |= self.done.render(f"{self.prefix}done")
+        state |= self.buried.render(f"{self.prefix}buried")
         if self.log:
             state["gbr:deliveries"] = Stored(list(self.log))
         return state | self.seen.found

@@ -33,7 +33,8 @@ class Entry:
     claim: str | None = None  # the last one: its id, which may be empty, and its token
     progress: str | None = None
     is_leaving: bool = False  # its worker was told to end
-    is_asked_again: bool = False  # another event came while it was leased
+    # While it was leased: "1" where another event came, "woken" where a batch of it ended.
+    again: str = ""
     reading: str | None = None
     reading_token: str | None = None
     readings: int = 0
@@ -97,12 +98,12 @@ class Entry:
             "cause": self.cause,
             "fault": self.fault,
             "summary": self.summary,
+            "again": self.again or None,
         }
         not_zero = {
             "outages": self.outages,
             "refusals": self.refusals,
             "leaving": int(self.is_leaving),
-            "again": int(self.is_asked_again),
             "readings": self.readings,
             "same_readings": self.same_readings,
         }

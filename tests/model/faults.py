@@ -85,4 +85,21 @@ FAULTS = (
         "now",
     ),
     Fault("a write told again counts twice", "1, 'NX', 'EX', ARGV[2])", "1, 'EX', ARGV[2])"),
+    Fault("a batch that ended wakes nobody", "\nwake(ARGV[7])\n", "\n"),
+    Fault("a buried batch wakes nobody", "\nwake(ARGV[6])\n", "\n"),
+    Fault(
+        "a submission ends whatever a person has said meanwhile",
+        "redis.call('HGET', key, 'again') == '1'",
+        "false",
+    ),
+    Fault(
+        "a batch that ends opens its submission anew",
+        "'HSETNX', entry, 'again', 'woken'",
+        "'HSET', entry, 'again', '1'",
+    ),
+    Fault(
+        "a rest forgets no crash",
+        "'HSET', key, 'attempts', 0, 'waits', 0",
+        "'HSET', key, 'waits', 0",
+    ),
 )

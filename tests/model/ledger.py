@@ -15,6 +15,7 @@ RESULTS = {
     "waits": "not_ready",
     "outages": "outage",
     "refusals": "refused",
+    "settled": "waiting",
 }
 Lease = list[str | int | None]  # what a claim gives
 REOPENED_BY = {"done": ("done", "all"), "buried": ("all",)}
@@ -74,7 +75,7 @@ class Ledger(Batches):
             known.due_ms = min(known.due_ms or 0, self.now_ms)
             known.grace_ms = grace_ms
         elif known.state == "leased":
-            known.is_asked_again = True
+            known.again = "1"
         return False
 
     def _open(self, arrival: Arrival, grace_ms: int, before: Entry | None) -> None:
@@ -137,7 +138,7 @@ class Ledger(Batches):
         entry.token = self.fence.next(self.now_ms)
         entry.state, entry.changed_ms, entry.progress = "leased", self.now_ms, None
         entry.claim = f"{claim_id} {entry.token}"
-        entry.is_asked_again = entry.is_leaving = False
+        entry.again, entry.is_leaving = "", False
         entry.note(self.now_ms, "claimed", f"attempt {entry.attempts + 1}")
         entry.due_ms = self.now_ms + lease_ms
         return self._read_lease(entry)
@@ -206,8 +207,8 @@ class Ledger(Batches):
             self.end_attempt("buried")
             return "buried"
         self._follow_row(entry, back.counter)
-        entry.due_ms = self.now_ms if entry.is_asked_again else self.now_ms + back.delay_ms
-        entry.is_asked_again = False
+        entry.due_ms = self.now_ms if entry.again else self.now_ms + back.delay_ms
+        entry.again = ""
         entry.state, entry.cause = "open", back.cause
         entry.changed_ms, entry.grace_ms = self.now_ms, 0
         entry.drop_lease()
@@ -217,7 +218,7 @@ class Ledger(Batches):
         return "open"
 
     def _count(self, entry: Entry, counter: str) -> int:
-        if not counter:
+        if counter in {"", "settled"}:
             return 0
         count: int = getattr(entry, counter) + 1
         setattr(entry, counter, count)
@@ -225,7 +226,9 @@ class Ledger(Batches):
 
     def _follow_row(self, entry: Entry, counter: str) -> None:
         """Outages and refusals are counted in a row: whatever else comes ends the row."""
-        if counter == "waits":
+        if counter == "settled":
+            entry.attempts = entry.waits = 0
+        if counter in {"waits", "settled"}:
             entry.forget_faults()
         elif counter == "outages":
             entry.outages_since_ms = entry.outages_since_ms or self.now_ms
@@ -239,12 +242,34 @@ class Ledger(Batches):
         if ending.notice:
             kind, data = ending.notice
             self.outbox.enqueue(ending.targets, batch, kind, data)
+        if not self.is_of_batches and entry.again == "1":
+            self._open_again(entry, ending.cause)
+            return 1
         entry.summary = ending.summary
         entry.forget_faults()
         self.end(batch, "done", ending.cause, ending.ttl_s)
         entry.note(self.now_ms, ending.result, ending.cause)
         self.end_attempt(ending.result)
         return 1
+
+    def _open_again(self, entry: Entry, cause: str) -> None:
+        """A person has said more about a submission since it was claimed."""
+        entry.state, entry.cause, entry.again = "open", cause, ""
+        entry.due_ms = entry.changed_ms = self.now_ms
+        entry.grace_ms = entry.attempts = 0
+        entry.drop_lease()
+        entry.note(self.now_ms, "again", cause)
+
+    def wake(self, submission: str) -> None:
+        """A batch of this submission has ended; one without an entry is found by a reconcile run."""
+        entry = self.entries.get(submission)
+        if entry is None:
+            return
+        if entry.state == "leased":
+            entry.again = entry.again or "woken"
+        elif entry.state == "open":
+            entry.due_ms = min(entry.due_ms or 0, self.now_ms)
+            entry.grace_ms = 0
 
 
 def unpack(packed: str) -> list[Arrival]:

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from receiver.errors import InboxUnavailableError, LeaseLostError, ReconcileLockedError
 from receiver.inbox.ledger import Inbox, Lease
-from receiver.inbox.redis import FENCE
+from receiver.inbox.redis import FENCE, SUBMISSIONS
 from receiver.notices.outbox import Outbox
 from receiver.notices.queue import ClaimedNotice, NoticeQueue
 from receiver.recovery.reconcile_lock import ReconcileLock, ReconcileRun
@@ -56,6 +56,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.claimed: list[ClaimedNotice] = []
         self.runs: list[tuple[str, ReconcileRun]] = []
         self.inbox = Inbox(self.client, TARGETS)
+        self.submissions = Inbox(self.client, TARGETS, SUBMISSIONS)
+        self.submission_leases: list[Lease] = []
         self.outbox = Outbox(self.client, TARGETS)
         self.queues = {target: NoticeQueue(self.client, target) for target in TARGETS}
         self.locks = {name: ReconcileLock(self.client, INTERVAL_S, name) for name in PROJECTS}

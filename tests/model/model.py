@@ -11,6 +11,7 @@ from tests.model.batches import Burial, Fence
 from tests.model.calls import Call, Reply
 from tests.model.counts import Counts
 from tests.model.due_views import list_due, sum_outages
+from tests.model.entry import Entry
 from tests.model.ledger import Ending, HandBack, Ledger
 from tests.model.lock import Lock
 from tests.model.outbox import Outbox, Settlement
@@ -27,18 +28,24 @@ class Model:
     fence: Fence = field(default_factory=Fence)
     locks: dict[str, Lock] = field(default_factory=dict)  # by key
     outbox: Outbox = field(init=False)
-    ledger: Ledger = field(init=False)
+    ledger: Ledger = field(init=False)  # of the batches
+    submissions: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.counts)
         self.ledger = Ledger(self.counts, self.outbox, self.fence)
+        self.submissions = Ledger(self.counts, self.outbox, self.fence, prefix="gbr:submissions:")
+
+    def ledger_of(self, call: Call) -> Ledger:
+        """The one that a script was called for."""
+        return self.ledger if call.keys[0] == "gbr:due" else self.submissions
 
     def wipe(self) -> None:
         """Redis lost everything."""
         self.__init__()  # type: ignore[misc]
 
     def pass_time(self, now_ms: int) -> None:
-        for part in (self.counts, self.outbox, self.ledger):
+        for part in (self.counts, self.outbox, self.ledger, self.submissions):
             part.expire(now_ms)
 
     def accept(self, call: Call) -> None:
@@ -58,7 +65,8 @@ class Model:
             raise RefusedError("\n".join(lines))
 
     def render(self) -> State:
-        state = self.ledger.render() | self.outbox.render() | self.counts.render()
+        state = self.ledger.render() | self.submissions.render()
+        state |= self.outbox.render() | self.counts.render()
         for key, lock in self.locks.items():
             state |= lock.render(key)
         return state | self._render_fence()
@@ -69,13 +77,18 @@ class Model:
         for marks in (self.ledger.seen, self.outbox.marks, self.counts.writes):
             state |= {key: marks.found[key] for key in keys if key in marks.found}
         for key in keys:
-            if entry := self.ledger.entries.get(key.removeprefix("gbr:entry:")):
+            if entry := self._entry(key):
                 state[key] = entry.render()
             elif notice := self.outbox.notices.get(key.removeprefix("gbr:notice:")):
                 state[key] = notice.render()
             elif lock := self.locks.get(key):
                 state |= lock.render(key)
         return state | self._render_fence()
+
+    def _entry(self, key: str) -> Entry | None:
+        ledgers = (self.ledger, self.submissions)
+        found = (one.entries.get(key.removeprefix(f"{one.prefix}entry:")) for one in ledgers)
+        return next((entry for entry in found if entry), None)
 
     def _render_fence(self) -> State:
         return {"gbr:fence": Stored(str(self.fence.last))} if self.fence.last else {}
@@ -90,49 +103,58 @@ Script = Callable[[Model, Call], Reply]
 def _claim(model: Model, call: Call) -> Reply:
     batch, lease_ms, most, ttl_s, claim_id = call.args
     limit = int(most), Burial(call.targets, "", int(ttl_s), "batch")
-    return model.ledger.claim(batch, int(lease_ms), limit, claim_id)
+    return model.ledger_of(call).claim(batch, int(lease_ms), limit, claim_id)
 
 
 def _take_due(model: Model, call: Call) -> Reply:
-    return model.ledger.take_due(*map(int, call.args))
+    return model.ledger_of(call).take_due(*map(int, call.args))
 
 
 def _renew(model: Model, call: Call) -> Reply:
     batch, token, lease_ms, progress = call.args
-    return model.ledger.renew(batch, token, int(lease_ms), progress)
+    return model.ledger_of(call).renew(batch, token, int(lease_ms), progress)
 
 
 def _leave(model: Model, call: Call) -> Reply:
     batch, token, lease_ms = call.args
-    return model.ledger.leave(batch, token, int(lease_ms))
+    return model.ledger_of(call).leave(batch, token, int(lease_ms))
 
 
 def _postpone(model: Model, call: Call) -> Reply:
     batch, token, delay_ms, cause, counter, most, ttl_s, fault = call.args
     burial = Burial(call.targets, cause, int(ttl_s), fault)
     back = HandBack(int(delay_ms), cause, counter, int(most))
-    return model.ledger.postpone(batch, token, back, burial)
+    return model.ledger_of(call).postpone(batch, token, back, burial)
 
 
 def _finish(model: Model, call: Call) -> Reply:
-    batch, token, summary, ttl_s, result, cause, *notice = call.args
+    batch, token, summary, ttl_s, result, cause, submission, *notice = call.args
     ending = Ending(call.targets, summary, int(ttl_s), result, cause, notice)
-    return model.ledger.finish(batch, token, ending)
+    reply = model.ledger_of(call).finish(batch, token, ending)
+    if reply:
+        model.submissions.wake(submission)
+    return reply
 
 
 def _bury(model: Model, call: Call) -> Reply:
-    batch, token, cause, ttl_s, fault = call.args
-    return model.ledger.bury(batch, token, Burial(call.targets, cause, int(ttl_s), fault))
+    batch, token, cause, ttl_s, fault, submission = call.args
+    burial = Burial(call.targets, cause, int(ttl_s), fault)
+    reply = model.ledger_of(call).bury(batch, token, burial)
+    if reply:
+        model.submissions.wake(submission)
+    return reply
 
 
 def _bury_by_hand(model: Model, call: Call) -> Reply:
     cause, ttl_s, *batches = call.args
-    return model.ledger.bury_by_hand(Burial(call.targets, cause, int(ttl_s), "person"), *batches)
+    return model.ledger_of(call).bury_by_hand(
+        Burial(call.targets, cause, int(ttl_s), "person"), *batches
+    )
 
 
 def _list_due(model: Model, call: Call) -> Reply:
     state, first, last = call.args
-    return list_due(model.ledger, state, int(first), int(last))
+    return list_due(model.ledger_of(call), state, int(first), int(last))
 
 
 def _count(model: Model, call: Call) -> Reply:
@@ -180,19 +202,19 @@ def _release_lock(model: Model, call: Call) -> Reply:
 
 
 SCRIPTS: dict[str, Script] = {
-    "accept": lambda model, call: model.ledger.accept(*call.args),
+    "accept": lambda model, call: model.ledger_of(call).accept(*call.args),
     "claim": _claim,
     "due": _take_due,
     "renew": _renew,
     "leave": _leave,
-    "add_reading": lambda model, call: model.ledger.add_reading(*call.args),
+    "add_reading": lambda model, call: model.ledger_of(call).add_reading(*call.args),
     "postpone": _postpone,
     "finish": _finish,
     "bury": _bury,
     "bury_by_hand": _bury_by_hand,
-    "purge": lambda model, call: model.ledger.purge(*call.args),
+    "purge": lambda model, call: model.ledger_of(call).purge(*call.args),
     "due_in_state": _list_due,
-    "outages": lambda model, call: sum_outages(model.ledger, *map(int, call.args)),
+    "outages": lambda model, call: sum_outages(model.ledger_of(call), *map(int, call.args)),
     "count": _count,
     "enqueue_notice": _enqueue_notice,
     "enqueue_overdue_notices": lambda model, call: model.outbox.enqueue_overdue(

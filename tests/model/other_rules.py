@@ -10,7 +10,8 @@ from receiver.notices.queue import ClaimedNotice, NoticeQueue
 from receiver.recovery.reconcile_lock import Outcome, ReconcileRun
 from tests.model.machine import AGES, LOST, PROJECTS, TARGETS, LedgerMachine, nth_newest
 from tests.model.promises import MAX_BACK_MS
-from tests.model.rules import BATCHES, CAUSES, DELAYS_S, BatchRules
+from tests.model.rules import BATCHES, CAUSES, DELAYS_S
+from tests.model.submission_rules import SubmissionRules
 
 DAY_MS = 86400 * 1000
 # Around each time that means something: grace, leases, pauses, half hours, times to live.
@@ -154,7 +155,8 @@ class FateRules(LedgerMachine):
 
     @rule(off_ms=st.sampled_from([-1, 0, 1]))
     def pass_time_to_what_is_due(self, off_ms: int) -> None:
-        due = list(self.model.ledger.due_set().scores.values())
+        ledgers = (self.model.ledger, self.model.submissions)
+        due = [score for one in ledgers for score in one.due_set().scores.values()]
         for queue in self.model.outbox.queues.values():
             due += queue.scores.values()
         ahead = [score + off_ms for score in due if score + off_ms > self.client.now_ms]
@@ -189,5 +191,5 @@ class FateRules(LedgerMachine):
         self.look()
 
 
-class Everything(BatchRules, NoticeRules, LockRules, FateRules):
+class Everything(SubmissionRules, NoticeRules, LockRules, FateRules):
     """All rules in one machine."""

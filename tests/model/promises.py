@@ -12,7 +12,9 @@ from tests.model.ledger import unpack
 from tests.model.outbox import target_of
 from tests.model.redis_state import State
 
-ENTRY, NOTICE, QUEUE = "gbr:entry:", "gbr:notice:", "gbr:notices:"
+NOTICE, QUEUE = "gbr:notice:", "gbr:notices:"
+# The prefixes of the two ledgers' keys, of the batches and of the submissions.
+LEDGERS = ("gbr:", "gbr:submissions:")
 MAX_BACK_MS = 600_000  # that a clock goes back: a queue may then end before an old notice of its
 ASKED_NOTICES = {"enqueue_notice", "enqueue_overdue_notices"}
 TOKEN_AT = {"claim": 0, "claim_notice": 1}  # where it is in the reply
@@ -37,6 +39,12 @@ def hashes(state: State, prefix: str) -> dict[str, Fields]:
     }
 
 
+def entries_of(state: State) -> dict[str, Fields]:
+    """Those of both ledgers, whose names differ."""
+    batches, submissions = (hashes(state, f"{ledger}entry:") for ledger in LEDGERS)
+    return batches | submissions
+
+
 def scores(state: State, key: str) -> dict[str, int]:
     stored = state.get(key)
     found = stored.value if stored else {}
@@ -49,18 +57,23 @@ def notices_of(state: State) -> dict[str, Fields]:
 
 def check_state(state: State, now_ms: int) -> None:
     """Raises BrokenPromiseError."""
-    entries = hashes(state, ENTRY)
-    pending = {batch for batch, one in entries.items() if one["state"] not in ENDED}
-    due = scores(state, "gbr:due")
-    require(due.keys() == pending, "what is pending has a due time", due.keys() ^ pending)
-    tokens = [one["token"] for one in entries.values() if "token" in one]
+    for ledger in LEDGERS:
+        _check_ledger(state, ledger)
+    tokens = [one["token"] for one in entries_of(state).values() if "token" in one]
     require(len(tokens) == len(set(tokens)), "no two leases have one token", tokens)
+    _check_notices(state, now_ms)
+
+
+def _check_ledger(state: State, ledger: str) -> None:
+    entries = hashes(state, f"{ledger}entry:")
+    pending = {batch for batch, one in entries.items() if one["state"] not in ENDED}
+    due = scores(state, f"{ledger}due")
+    require(due.keys() == pending, "what is pending has a due time", due.keys() ^ pending)
     for batch, one in entries.items():
         is_leased = one["state"] == "leased"
         require(is_leased == ("token" in one), "who holds a batch is known", (batch, one))
-        is_kept = state[ENTRY + batch].expires_ms is None
+        is_kept = state[f"{ledger}entry:{batch}"].expires_ms is None
         require(is_kept == (batch in pending), "only what has ended expires", (batch, one))
-    _check_notices(state, now_ms)
 
 
 def _check_notices(state: State, now_ms: int) -> None:
@@ -82,11 +95,12 @@ class Promises:
         """Raises BrokenPromiseError."""
         check_state(after, call.now_ms)
         self.check_token(call)
-        old, new = hashes(before, ENTRY), hashes(after, ENTRY)
+        old, new = entries_of(before), entries_of(after)
         for batch in old.keys() & new.keys():
             _check_reopening(call, batch, old[batch], new[batch])
             _check_attempts(call, batch, old[batch], new[batch])
         _check_owed(before, call, after)
+        _check_woken(call, new)
 
     def check_token(self, call: Call) -> None:
         """Raises BrokenPromiseError."""
@@ -119,6 +133,9 @@ def _check_attempts(call: Call, batch: str, before: Fields, after: Fields) -> No
         require(after["attempts"] == "0", "an opened entry begins anew", call)
         return
     is_its_own = bool(call.args) and call.args[0] == batch
+    if is_its_own and _begins_anew(call, before, after):
+        require(after["attempts"] == "0", "what did all that it could begins anew", call)
+        return
     is_error = call.name == "postpone" and call.args[4] == "attempts" and call.reply != "lost"
     is_crash = call.name == "claim" and before["state"] == "leased" and after != before
     is_crash = is_crash and "leaving" not in before
@@ -126,10 +143,28 @@ def _check_attempts(call: Call, batch: str, before: Fields, after: Fields) -> No
     require(more == expected, "attempts are errors and crashes, each once", (call, before, after))
 
 
+def _begins_anew(call: Call, before: Fields, after: Fields) -> bool:
+    """A submission that waits for what others do, or of which a person has said more."""
+    is_settled = call.name == "postpone" and call.args[4] == "settled"
+    is_told_more = call.name == "finish" and call.reply == 1 and after["state"] == "open"
+    require(not is_told_more or before.get("again") == "1", "only a word opens it again", call)
+    return (is_settled and call.reply != "lost") or is_told_more
+
+
+def _check_woken(call: Call, entries: Mapping[str, Fields]) -> None:
+    """Who sent a batch is due, or looks again, from the step on that ended it."""
+    at = {"finish": 6, "bury": 5}.get(call.name)
+    if at is None or call.reply != 1 or call.args[at] not in entries:
+        return
+    one = entries[call.args[at]]
+    is_heard = one["state"] in ENDED or "again" in one or one["rung_until"] == "0"
+    require(is_heard, "a batch that ended wakes its submission", (call, one))
+
+
 def _ended(before: State, after: State) -> Iterator[tuple[str, Fields]]:
     """Batches that ended in this step."""
-    old = hashes(before, ENTRY)
-    for batch, one in hashes(after, ENTRY).items():
+    old = entries_of(before)
+    for batch, one in entries_of(after).items():
         if one["state"] in ENDED and (batch not in old or old[batch]["state"] not in ENDED):
             yield batch, one
 
@@ -142,8 +177,10 @@ def _check_owed(before: State, call: Call, after: State) -> None:
         (target, batch)
         for batch, one in _ended(before, after)
         for target in call.targets
-        if one["state"] == "buried" or call.args[6:]
+        if one["state"] == "buried" or call.args[7:]
     }
+    if call.name == "finish" and call.reply == 1:  # also of one that goes on
+        owed |= {(target, call.args[0]) for target in call.targets if call.args[7:]}
     old = notices_of(before)
     enqueued = {
         name: one

@@ -16,6 +16,8 @@ from receiver.retry import Counter
 from tests.model.machine import AGES, LOST, TARGETS, LedgerMachine, nth_newest
 
 BATCHES = st.sampled_from(["batches/a", "batches/b", "acme/batches/a"])
+SUBMISSION = "submissions/5d41402abc4b2a76b971"
+SENDERS = st.sampled_from(["", SUBMISSION, "acme/submissions/" + "0" * 20])
 SOME_BATCHES = st.lists(BATCHES, min_size=1, max_size=3, unique=True)
 CAUSES = st.sampled_from(["", "no", "two\nlines", "x" + "€" * 150, 'a "quote" / \\ \x7f \x01'])
 REOPENED = st.sampled_from(["none", "none", "done", "all"])
@@ -150,21 +152,33 @@ class BatchRules(LedgerMachine):
         lease = self.lease(whose)
         self.do(lambda: self.inbox.release(lease, "its worker was shut down"), lost=lost)
 
-    @rule(whose=WHOSE, notice=NOTICES, lost=LOST)
-    def finish(self, whose: str | int, notice: tuple[str, str] | None, *, lost: bool) -> None:
+    @rule(whose=WHOSE, notice=NOTICES, sender=SENDERS, lost=LOST)
+    def finish(
+        self, whose: str | int, notice: tuple[str, str] | None, sender: str, *, lost: bool
+    ) -> None:
         lease = self.lease(whose)
-        self.do(lambda: self.inbox.finish(lease, SUMMARY, notice), lost=lost)
+        self.do(lambda: self.inbox.finish(lease, SUMMARY, notice, sender), lost=lost)
 
-    @rule(whose=WHOSE, cause=CAUSES, kept=st.booleans())
-    def finish_without_storing(self, whose: str | int, cause: str, *, kept: bool) -> None:
-        end = self.inbox.keep if kept else self.inbox.expire
+    @rule(whose=WHOSE, cause=CAUSES)
+    def keep(self, whose: str | int, cause: str) -> None:
         lease = self.lease(whose)
-        self.do(lambda: end(lease, SUMMARY, cause), lost=False)
+        self.do(lambda: self.inbox.keep(lease, SUMMARY, cause), lost=False)
 
-    @rule(whose=WHOSE, cause=CAUSES, fault=st.sampled_from(["batch", "outside"]), lost=LOST)
-    def bury(self, whose: str | int, cause: str, fault: Fault, *, lost: bool) -> None:
+    @rule(whose=WHOSE, cause=CAUSES, sender=SENDERS)
+    def expire(self, whose: str | int, cause: str, sender: str) -> None:
         lease = self.lease(whose)
-        self.do(lambda: self.inbox.bury(lease, cause, fault), lost=lost)
+        self.do(lambda: self.inbox.expire(lease, SUMMARY, cause, sender), lost=False)
+
+    @rule(
+        whose=WHOSE,
+        cause=CAUSES,
+        fault=st.sampled_from(["batch", "outside"]),
+        sender=SENDERS,
+        lost=LOST,
+    )
+    def bury(self, whose: str | int, cause: str, fault: Fault, sender: str, *, lost: bool) -> None:
+        lease = self.lease(whose)
+        self.do(lambda: self.inbox.bury(lease, cause, fault, sender), lost=lost)
 
     @rule(batches=SOME_BATCHES, cause=CAUSES, lost=LOST)
     def bury_by_hand(self, batches: list[str], cause: str, *, lost: bool) -> None:
