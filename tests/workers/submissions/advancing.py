@@ -136,17 +136,21 @@ class Submitted:
             listed = [one for one in gemini.list_batches() if isinstance(one, Batch)]
         return [one for one in listed if (one.tag or "").startswith(self.submission.id)]
 
+    def wait_for_batches(self) -> list[str]:
+        """Until all that are recorded have ended at Gemini; flex parts have when they are."""
+        names = [name for name in self.batches() if not name.startswith("batches/flex-")]
+        with Gemini(self.world.gate.upstream, "right-key") as gemini:
+            for name in names:
+                eventually(partial(has_ended, gemini, name), 20, f"the end of {name}")
+        return names
+
     def store_batches(self) -> None:
         """Wait until its batches have ended, and let workers store them."""
         batches = self.world.ledgers.batches
-        with Gemini(self.world.gate.upstream, "right-key") as gemini:
-            for name in self.batches():
-                if name.startswith("batches/flex-"):
-                    continue  # it was stored when it was sent
-                eventually(partial(has_ended, gemini, name), 20, f"the end of {name}")
-                batches.accept([Arrival(name, "batch.succeeded", "static")])
-                process_batch(name)
-                assert batches.entries([name])[name].state == "done"
+        for name in self.wait_for_batches():
+            batches.accept([Arrival(name, "batch.succeeded", "static")])
+            process_batch(name)
+            assert batches.entries([name])[name].state == "done"
 
     def finish(self) -> Entry:
         """Let workers come by until it is finished."""
