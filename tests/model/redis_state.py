@@ -20,7 +20,10 @@ class Stored:
 
 State = dict[str, Stored]
 COUNTED = ("gbr:metrics", "gbr:history:")  # hashes of sums: Redis writes them to 17 digits
-NOT_IN_SCRIPTS = ("gbr:counters", "gbr:refusals", "gbr:running", "gbr:shapes", "gbr:web", "rq:")
+NOT_IN_SCRIPTS = (
+    *("gbr:counters", "gbr:refusals", "gbr:running", "gbr:shapes", "gbr:web", "rq:"),
+    *("gbr:enqueued", "gbr:quota_refusals", "gbr:room_line"),
+)
 
 # One step, so that nothing changes between two keys.
 DUMP = """
