@@ -7,6 +7,7 @@ They lie below `_submissions/<id>/`, a folder that no output template can name:
 - `<part>.creating.<attempt>.json`: written right before the call that costs money
 - `<part>.refused.<attempt>.json`: Gemini refused that call, or it was never made
 - `<part>.absent.<attempt>.json`: its batch was looked for long enough, and is not there
+- `<part>.looked.<attempt>.json`: when it was looked for first, by a clock behind that of the call
 - `<part>.created.json`: the batch; `<part>.kept.json`: its input lies beside its outputs to come
 - `<part>.cancelled.json`: we asked Gemini to cancel it; `<part>.overdue.json`: a notice told of it
 - `round.<n>.json`: the requests that are sent again, in parts that are numbered on
@@ -50,6 +51,10 @@ class CreateIntent(msgspec.Struct, frozen=True):
     display_name: str
     at: float  # Unix time in seconds, by the clock of the process that made the call
     tag: str | None = None  # in the batch's display name; None in records of earlier versions
+
+
+class FirstLook(msgspec.Struct, frozen=True):
+    at: float  # Unix time in seconds
 
 
 class CreateAttempt(msgspec.Struct, frozen=True):
@@ -235,6 +240,16 @@ class SubmissionRecords:
     def record_absence(self, part: Part, number: int) -> None:
         """Gemini's list shows no batch of this attempt, long after its call."""
         self._write(f"{part.number}.absent.{number}.json", {})
+
+    def settle_first_look(self, part: Part, number: int, now: float) -> float:
+        """When the batch of an attempt was looked for first, in Unix time; now if never before."""
+        name = f"{part.number}.looked.{number}.json"
+        try:
+            self._create(name, FirstLook(now))
+        except AlreadyStoredError:
+            earlier = self._read(name, FirstLook)
+            return now if earlier is None else min(earlier.at, now)
+        return now
 
     def names(self) -> list[str]:
         """The records that are there, by their names below the folder."""

@@ -155,7 +155,7 @@ class Submitter:
         unsure = [one for one in attempts if one.is_unsure]
         if not unsure:
             return
-        left_s = max(one.intent.at for one in unsure) + self._unsure_s - time.time()
+        left_s = max(self._since(part, one) for one in unsure) + self._unsure_s - time.time()
         if left_s > 0:
             raise StepPendingError(
                 f"an earlier call may have created the batch of part {part.number}: it is looked"
@@ -164,6 +164,16 @@ class Submitter:
             )
         for one in unsure:
             self._records.record_absence(part, one.number)
+
+    def _since(self, part: Part, attempt: CreateAttempt) -> float:
+        """When the call was made at the latest, in Unix time by our clock.
+
+        A clock that was ahead must not make us wait longer: then our first look counts.
+        """
+        now = time.time()
+        if attempt.intent.at <= now:
+            return attempt.intent.at
+        return self._records.settle_first_look(part, attempt.number, now)
 
     def _readable(self, unread: list[Unread]) -> Iterator[Batch]:
         """Gemini's list; entries that can't be read go to `unread`."""

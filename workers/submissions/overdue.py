@@ -66,4 +66,4 @@ def _name(one: PartState) -> str:
 
 
 def _describe(one: PartState) -> dict[str, object]:
-    return {"part": one.part.number, "of": one.batch}
+    return {"part": one.part.number, "batch": one.batch}

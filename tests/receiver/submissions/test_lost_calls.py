@@ -12,12 +12,21 @@ import pytest
 
 from deploy.sandbox.processes import allocate_port
 from receiver.batch_names import add_tag, new_tag
-from receiver.errors import AlreadyStoredError, GeminiError, SubmissionError, UnsureCallError
+from receiver.errors import (
+    AlreadyStoredError,
+    GeminiError,
+    LeaseLostError,
+    StepPendingError,
+    SubmissionError,
+    UnsureCallError,
+)
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch
 from receiver.retry import format_rfc3339
 from receiver.storage import LocalStorage
+from receiver.submissions import submitter
 from receiver.submissions.records import CreateAttempt, Created, CreateIntent, Uploaded
+from receiver.submissions.submitter import Submitter
 from tests.answering import Answer, answering
 from tests.forwarding import Gate
 from tests.receiver.submissions.submitting import (
@@ -275,3 +284,43 @@ def test_dead_try_is_followed_by_one(gate: Gate, source: Path) -> None:
     ]
     assert [one.status for one in submit(gate, source)] == ["created"]
     assert records.read_plan() == submission
+
+
+def test_clock_that_was_ahead_makes_nobody_wait_longer(gate: Gate, source: Path) -> None:
+    """The machine that made the call said that it is tomorrow."""
+    submission, part, records = planned(source, inline=True)
+    tomorrow = time.time() + 86_400
+    tag = new_tag(submission.id, part.number)
+    records.record_intent(part, 1, CreateIntent(None, "evening", tomorrow, tag))
+    started = time.monotonic()
+    (sent,) = submit(gate, source, unsure_s=1, inline=True)
+    assert (sent.status, made(gate)) == ("created", 1)
+    assert 1 <= time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("late", ["slow", "stopped"])
+def test_call_that_comes_too_late_is_not_made(
+    gate: Gate, source: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    """Whoever looks for its batch has given it up by then, and creates another one."""
+    submission, part, records = planned(source)
+    checks = 0
+
+    def check() -> None:
+        nonlocal checks
+        checks += 1
+        if records.attempts(part):  # between the intent and the call
+            if late == "stopped":
+                raise LeaseLostError("it is no longer ours")
+            time.sleep(0.02)
+
+    if late == "slow":
+        monkeypatch.setattr(submitter, "CALL_WITHIN_S", 0.01)
+    storage = LocalStorage(source.parent / "outputs")
+    with (
+        Gemini(gate.url, "right-key") as gemini,
+        pytest.raises(StepPendingError if late == "slow" else LeaseLostError),
+    ):
+        Submitter(gemini, storage, submission, check).send(part, source.parent)
+    assert (made(gate), checks > 0) == (0, True)
+    assert [one.is_refused for one in records.attempts(part)] == [True]
