@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -30,6 +30,7 @@ from receiver.outputs.paths import input_name
 from receiver.storage import Storage
 from receiver.submissions.attached_files import complete_part
 from receiver.submissions.batch_links import BatchOrigin, origin_name
+from receiver.submissions.batch_request import describe_batch
 from receiver.submissions.lost_batches import (
     Claims,
     CreateCall,
@@ -46,7 +47,7 @@ from receiver.submissions.records import (
     Uploaded,
     awaited_names,
 )
-from receiver.submissions.submission import Part, Submission, SubmissionSpec
+from receiver.submissions.submission import Part, Submission
 
 # A create call takes 30 s at most, and Gemini's list may lag. After this time, a batch that is not
 # listed does not exist.
@@ -194,7 +195,7 @@ class Submitter:
         spec, part = self._submission.spec, content.part
         name, tag = self._submission.name_of(part), new_tag(self._submission.id, part.number)
         file = None if spec.inline else self._upload(content, name)
-        batch = _describe_batch(spec, content, add_tag(name, tag), file)
+        batch = describe_batch(spec, content, add_tag(name, tag), file)
 
         self._begin(part, number, CreateIntent(file, name, time.time(), tag))
         is_embedding = spec.kind == "embed"
@@ -294,32 +295,6 @@ class Submitter:
         self._records.write_mark(part, "kept")
 
 
-def _describe_batch(
-    spec: SubmissionSpec, content: PartCopy, display_name: str, file: str | None
-) -> dict[str, Any]:
-    """The batch in the form of the API; its requests are inline where there is no file."""
-    if file is None:
-        config: dict[str, Any] = {"requests": {"requests": _inlined(content)}}
-    else:
-        config = {_file_field(spec.kind): file}
-    batch: dict[str, Any] = {"displayName": display_name, "inputConfig": config}
-
-    if spec.webhook is not None:
-        metadata = {"userMetadata": spec.metadata} if spec.metadata else {}
-        batch["webhookConfig"] = {"uris": [spec.webhook], **metadata}
-    return batch
-
-
-def _inlined(content: PartCopy) -> list[dict[str, Any]]:
-    rows = [msgspec.json.decode(line, type=dict[str, msgspec.Raw]) for line in content.lines()]
-    return [{"request": row["request"], "metadata": {"key": row["key"]}} for row in rows]
-
-
 def _holds(file: File, part: Part) -> bool:
     """Whether a file at Gemini has the bytes of a part, as far as Gemini says."""
     return file.sha256 in (None, part.sha256) and file.size_bytes in (None, part.size_bytes)
-
-
-def _file_field(kind: str) -> str:
-    """Both SDKs write the two kinds differently, and the service expects just that."""
-    return "fileName" if kind == "generate" else "file_name"
