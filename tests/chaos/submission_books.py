@@ -100,8 +100,7 @@ def judge_outcomes(report: Report, system: System, ended: Iterable[Books]) -> No
 def line_of(system: System, row: Json) -> str:
     if row["object"] is None:
         return ""
-    data: bytes = (system.outputs / row["object"]).read_bytes()
-    offset = int(row["offset"])
+    data, offset = (system.outputs / row["object"]).read_bytes(), int(row["offset"])
     return data[offset : offset + int(row["length"])].decode()
 
 
