@@ -14,6 +14,7 @@ import redis
 
 from deploy.sandbox.processes import start
 from receiver.batch_names import SubmissionName
+from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import connect
 from receiver.submissions.ledger_entry import accept_submission
 from tests.chaos.checker import Watcher
@@ -142,7 +143,7 @@ def hasten(system: System, submission: str) -> None:
         try:
             with connect(system.redis_url) as client:
                 accept_submission(client, SubmissionName("", submission))
-        except redis.RedisError:
+        except (InboxUnavailableError, redis.RedisError):
             return False
         return True
 
@@ -167,7 +168,7 @@ def wait_for_ends(system: System, books: list[Books]) -> float:
 
 def gemini_of(options: Options) -> Iterator[str]:
     yield from ("--payments", "--enqueued-tokens", str(2 * TOKENS))
-    yield from ("--generate-status", "503,times=all,share=0.3")
+    yield from ("--generate-status", "503,times=all,share=0.3", "--delay-answers-s", "0.8")
     if not options.short:  # a refusal is waited out for a minute at least
         yield from ("--create-status", "429,times=all,share=0.04")
 
