@@ -142,12 +142,15 @@ def _plan(
             else:
                 held_back += 1
 
-    is_flex = action.is_rescue and state.policy.rescue == "flex"
+    # Embeddings have no such tier.
+    is_flex = state.policy.rescue == "flex" and state.submission.spec.kind == "generate"
     parts = cutter.close()
     reading.check()
     round_alone = msgspec.structs.replace(state.submission, parts=parts)
     store_requests(reading.storage, path, round_alone)
-    numbered = tuple(_as_of_round(part, "flex" if is_flex else "batch") for part in parts)
+    numbered = tuple(
+        _as_of_round(part, "flex" if is_flex and action.is_rescue else "batch") for part in parts
+    )
     # What a rescue leaves to the rounds after it is held back only where no such round is certain.
     return Round(action.number, action.is_rescue, numbered, 0 if parts else held_back)
 

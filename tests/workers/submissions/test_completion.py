@@ -63,3 +63,11 @@ def test_rounds_are_used_up(advancing: Advancing, tmp_path: Path) -> None:
     manifest = end(submitted, tmp_path / "later")
     assert (manifest.state, manifest.answered, manifest.rounds) == ("completed", 2, 2)
     assert advancing.created == 3
+
+
+def test_parts_that_are_sent_one_by_one_are_proven_too(
+    advancing: Advancing, tmp_path: Path
+) -> None:
+    submitted = advancing.submit(requests=2, per_part=2, policy=Policy(), lane="flex")
+    manifest = end(submitted, tmp_path)
+    assert (manifest.state, manifest.answered, advancing.created) == ("completed", 2, 0)

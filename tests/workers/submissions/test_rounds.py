@@ -3,6 +3,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from receiver.errors import StorageError
@@ -162,6 +163,17 @@ def test_rescue_sends_what_the_cancelled_batch_left(storage: LocalStorage) -> No
     planned = stored.plan_round()
     assert keys_of(stored, planned) == ["k3", "k4"]
     assert {part.lane for part in planned.parts} == {"batch"}
+
+
+def test_embeddings_are_rescued_as_a_batch(storage: LocalStorage) -> None:
+    """There is no tier flex for them."""
+    stored = StoredSubmission.plan(storage, [request("k1")])
+    spec = msgspec.structs.replace(stored.submission.spec, kind="embed")
+    stored.submission = msgspec.structs.replace(stored.submission, spec=spec)
+    stored.policy = Policy(rescue="flex")
+    stored.store(1)
+    stored.change(1, is_cancelled=True)
+    assert [part.lane for part in stored.plan_round(is_rescue=True).parts] == ["batch"]
 
 
 def test_rescue_that_finds_nothing_leaves_a_round_to_come(storage: LocalStorage) -> None:
