@@ -100,7 +100,8 @@ def judge_outcomes(report: Report, system: System, ended: Iterable[Books]) -> No
 def line_of(system: System, row: Json) -> str:
     if row["object"] is None:
         return ""
-    data, offset = (system.outputs / row["object"]).read_bytes(), int(row["offset"])
+    offset, path = int(row["offset"]), system.outputs / str(row["object"])
+    data = path.read_bytes()
     return data[offset : offset + int(row["length"])].decode()
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import redis
-from receiver.recovery.running_batches import RunningWatch
+from receiver.notices.running_batches import RunningWatch
 
 from receiver.gemini.operations import Batch
 from receiver.inbox.entry_fields import Summary

@@ -197,8 +197,8 @@ def test_cancelled_one_ends_with_what_it_has(advancing: Advancing) -> None:
 
 
 def test_finished_one_goes_on_when_more_is_allowed(advancing: Advancing) -> None:
-    costs = {"most_cost": Decimal(1)}
-    submitted = advancing.submit(2, 1, Policy(rounds=0, max_cost=Decimal(1)), **costs)
+    policy = Policy(rounds=0, max_cost=Decimal(1))
+    submitted = advancing.submit(2, 1, policy, most_cost=Decimal(1))
     entry = submitted.finish()
     assert (entry.summary.state, advancing.created) == ("stopped", 1)
     submitted.records.write_policy(Policy(rounds=0, max_cost=Decimal(2)))
