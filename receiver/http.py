@@ -5,6 +5,7 @@ write `from receiver.http import httpx`.
 """
 
 import functools
+import os
 import ssl
 import sys
 import time
@@ -18,7 +19,16 @@ sys.modules["httpx._main"] = None  # type: ignore[assignment]
 import httpcore  # noqa: E402
 import httpx  # noqa: E402 - after the line above
 
-__all__ = ["MAX_RETRY_AFTER_S", "httpcore", "httpx", "retry_after_s", "trusted_certificates"]
+from receiver.network.proxies import find_proxy  # noqa: E402
+
+__all__ = [
+    "MAX_RETRY_AFTER_S",
+    "httpcore",
+    "httpx",
+    "proxy_for",
+    "retry_after_s",
+    "trusted_certificates",
+]
 
 MAX_RETRY_AFTER_S = 3600.0
 
@@ -30,6 +40,15 @@ def trusted_certificates() -> ssl.SSLContext:
     Reading them takes longer than a small batch.
     """
     return httpx.create_ssl_context(trust_env=False)
+
+
+def proxy_for(url: str) -> httpx.Proxy | None:
+    """The proxy for a client that calls `url`, by this process's environment; None for none."""
+    address = find_proxy(url, os.environ)
+    if address is None:
+        return None
+    tls = trusted_certificates() if address.startswith("https:") else None
+    return httpx.Proxy(address, ssl_context=tls)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

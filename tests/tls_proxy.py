@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+NAME = "gemini.example.test"  # it resolves nowhere: only a proxy finds it
+
 
 @dataclass(frozen=True)
 class Certificates:
-    """PEM files: a private CA, and a server's certificate (with its key) that it signed for 127.0.0.1."""
+    """PEM files: a private CA, and a server's certificate (with its key) that it signed for 127.0.0.1 and NAME."""
 
     ca_file: Path
     server_file: Path
@@ -51,7 +53,9 @@ def make_certificates(folder: Path) -> Certificates:
     ca = _build("private CA", "private CA", ca_key.public_key(), is_ca=True).sign(
         ca_key, hashes.SHA256()
     )
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    address = x509.SubjectAlternativeName(
+        [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName(NAME)]
+    )
     builder = _build("redis", "private CA", server_key.public_key(), is_ca=False)
     server = builder.add_extension(address, critical=False).sign(ca_key, hashes.SHA256())
     pem = serialization.Encoding.PEM

@@ -4,7 +4,7 @@ No key and no signature is sent. The body is not JSON, so our endpoint answers 4
 counts or logs anything. There is no header that marks a probe, since that could hide forgeries.
 """
 
-from receiver.http import httpx, trusted_certificates
+from receiver.http import httpx, proxy_for, trusted_certificates
 from receiver.settings.web_urls import is_private_on_its_way, origin_of
 
 TIMEOUT = httpx.Timeout(10)
@@ -21,7 +21,11 @@ def find_obstacle(url: str, path: str) -> str | None:
         return "the address is not https: nothing was sent there"
     health = f"{url.removesuffix(path) if url.endswith(path) else origin_of(url)}/health"
     with httpx.Client(
-        verify=trusted_certificates(), timeout=TIMEOUT, trust_env=False, follow_redirects=False
+        verify=trusted_certificates(),
+        timeout=TIMEOUT,
+        proxy=proxy_for(url),
+        trust_env=False,
+        follow_redirects=False,
     ) as client:
         try:
             alive = _status_of(client, "GET", health)

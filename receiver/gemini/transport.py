@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from receiver.errors import AnswerTooLargeError, DownloadError, GeminiError, NotFoundError
-from receiver.http import httpx, retry_after_s, trusted_certificates
+from receiver.http import httpx, proxy_for, retry_after_s, trusted_certificates
 
 KEY_HEADER = "x-goog-api-key"
 MAX_ANSWER_BYTES = 256 * 1024 * 1024  # inlined responses come twice in one answer
@@ -38,7 +38,7 @@ MAX_REFUSAL_BYTES = 64 * 1024
 USUAL = httpx.Timeout(30, connect=10)
 SLOW = httpx.Timeout(120, connect=10)  # for a chunk of an upload
 # Errors before there was a connection to send the request over.
-UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 T = TypeVar("T")
 Trace = Callable[[str, Mapping[str, Any]], None]
 
@@ -113,7 +113,9 @@ def read_file_error(response: httpx.Response, name: str) -> GeminiError:
     return DownloadError(f"{error}; {GONE[error.status]}", status=error.status, fault="refused")
 
 
-def _open_client(api_key: str, tls: ssl.SSLContext, limits: httpx.Limits) -> httpx.Client:
+def _open_client(
+    base_url: str, api_key: str, tls: ssl.SSLContext, limits: httpx.Limits
+) -> httpx.Client:
     return httpx.Client(
         headers={
             KEY_HEADER: api_key,
@@ -124,17 +126,19 @@ def _open_client(api_key: str, tls: ssl.SSLContext, limits: httpx.Limits) -> htt
         limits=limits,
         timeout=USUAL,
         follow_redirects=False,
+        proxy=proxy_for(base_url),
         trust_env=False,
     )
 
 
 @contextmanager
-def _translate_network_errors(what: str) -> Iterator[None]:
+def _translate_network_errors(what: str, url: str) -> Iterator[None]:
     """Raise httpx's errors as GeminiError, which says whether the call was sent."""
     try:
         yield
     except httpx.RequestError as error:
-        words = f"no answer from Gemini for {what}: {error!r}"
+        way = " through the proxy that HTTPS_PROXY names" if proxy_for(url) else ""
+        words = f"no answer from Gemini for {what}{way}: {error!r}"
         is_unsent = isinstance(error, UNSENT)
         raise GeminiError(words, retryable=True, is_unsent=is_unsent) from error
 
@@ -147,10 +151,11 @@ class Transport:
         self.root = f"{base_url}/{api_version}"
         self._origin = httpx.URL(base_url)
         tls = trusted_certificates()
-        self._client = _open_client(api_key, tls, httpx.Limits())
+        self._client = _open_client(base_url, api_key, tls, httpx.Limits())
         # Each download has a connection of its own, so that its trace gets the connection before
         # the first byte of the headers.
-        self._downloads = _open_client(api_key, tls, httpx.Limits(max_keepalive_connections=0))
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._downloads = _open_client(base_url, api_key, tls, limits)
 
     def __enter__(self) -> Self:
         return self
@@ -180,7 +185,7 @@ class Transport:
             "GET", url, headers=dict(headers), extensions={"trace": trace} if trace else {}
         )
 
-        with _translate_network_errors(what):
+        with _translate_network_errors(what, url):
             for _ in range(MAX_REDIRECTS + 1):
                 response = client.send(request, stream=True)
                 try:
@@ -238,8 +243,10 @@ class Transport:
     ) -> httpx.Response:
         """POST to a URL that the API named, without the key, which it does not need."""
         with (
-            _translate_network_errors(what),
-            httpx.Client(verify=trusted_certificates(), timeout=SLOW, trust_env=False) as client,
+            _translate_network_errors(what, url),
+            httpx.Client(
+                verify=trusted_certificates(), timeout=SLOW, proxy=proxy_for(url), trust_env=False
+            ) as client,
         ):
             response = client.post(url, content=content, headers=dict(headers))
         if not response.is_success:
@@ -266,7 +273,7 @@ class Transport:
     ) -> httpx.Response:
         """Send one request with a body, from any thread. Gives the answer, whatever its status."""
         sent = {"content-type": "application/json", **headers}
-        with _translate_network_errors(what):
+        with _translate_network_errors(what, url):
             response = self._client.request(
                 method, url, content=content, headers=sent, timeout=timeout
             )

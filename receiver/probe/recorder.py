@@ -9,7 +9,7 @@ import msgspec
 
 from receiver.errors import GeminiError
 from receiver.gemini.transport import KEY_HEADER, SLOW, hide_key
-from receiver.http import httpx, trusted_certificates
+from receiver.http import httpx, proxy_for, trusted_certificates
 from receiver.probe.report import Exchange
 from receiver.telemetry.shapes import header_shapes, shape_of
 from receiver.tolerant_json import tolerant_reader
@@ -69,6 +69,7 @@ class Recorder:
             verify=trusted_certificates(),
             timeout=SLOW,
             follow_redirects=False,
+            proxy=proxy_for(base_url),
             trust_env=False,
         )
         self._began = time.monotonic()

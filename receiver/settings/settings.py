@@ -35,6 +35,7 @@ from receiver.settings.parsers import (
 )
 from receiver.settings.projects import API_KEY, DEFAULT, FORMS, Project, read_projects
 from receiver.settings.projects import VARIABLES as PROJECT_VARIABLES
+from receiver.settings.proxies import ProxySettings
 from receiver.settings.redis_urls import parse_ca_file, parse_redis_url, with_tls
 from receiver.settings.response_schemas import parse_response_schema, require_json_form
 from receiver.settings.unknown_variables import KnownNames
@@ -253,10 +254,11 @@ class Settings:
 
 
 _SHARED = (*variables_of(Settings).values(), *variables_of(NoticeSettings).values())
+_OTHERS = tuple(variables_of(ProxySettings).values())  # the same for many programs
 _OF_PROJECTS = (*PROJECT_VARIABLES, *LIMIT_VARIABLES)
 _ALL = (*_OF_PROJECTS, *_SHARED)
 # As `--help` and the README list them.
-VARIABLES = (*PROJECT_VARIABLES, *FORMS, *LIMIT_VARIABLES, *_SHARED)
+VARIABLES = (*PROJECT_VARIABLES, *FORMS, *LIMIT_VARIABLES, *_SHARED, *_OTHERS)
 SECRETS = frozenset(name for one in _ALL if one.is_secret for name in one.names)
 _KNOWN = KnownNames(
     settings=frozenset(name for one in _ALL for name in one.names),
@@ -275,6 +277,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
     limits = read_limits(reader, projects)
     values = reader.read(Settings)
     notices = reader.read(NoticeSettings)
+    reader.read(ProxySettings)
     unknown = _KNOWN.find_unknown(environ)
 
     problems = [*reader.problems, *(one.text for one in unknown if one.is_typo)]

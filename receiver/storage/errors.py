@@ -38,13 +38,17 @@ _DISK_HINTS = {
 class Platform(NamedTuple):
     """The environment variables of a platform, as hints name them."""
 
+    prefix: str
     credentials: str
     allow_http: str = "the setting that allows http"
+    is_http_allowed: bool = False  # without a setting
 
 
-S3 = Platform("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "AWS_ALLOW_HTTP")
-GCS = Platform("GOOGLE_APPLICATION_CREDENTIALS")
-AZURE = Platform("AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY", "AZURE_ALLOW_HTTP")
+S3 = Platform("AWS_", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "AWS_ALLOW_HTTP")
+GCS = Platform("GOOGLE_", "GOOGLE_APPLICATION_CREDENTIALS", is_http_allowed=True)
+AZURE = Platform(
+    "AZURE_", "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY", "AZURE_ALLOW_HTTP"
+)
 PLATFORMS = {
     "s3": S3,
     "s3a": S3,
@@ -55,7 +59,7 @@ PLATFORMS = {
     "abfs": AZURE,
     "abfss": AZURE,
 }
-OTHER = Platform("the credentials")
+OTHER = Platform("", "the credentials")
 
 
 def explain_os_error(error: OSError) -> str:

@@ -1,5 +1,6 @@
 """S3, GCS and Azure through obstore; an object shows only when its upload is complete."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from obstore.store import (
 )
 
 from receiver.errors import AlreadyStoredError
+from receiver.storage.client_options import client_options
 from receiver.storage.errors import (
     OTHER,
     Platform,
@@ -98,8 +100,13 @@ class ObjectStorage:
         """The bucket of a URL, with the credentials that its platform's environment gives."""
         platform = platform_of(url)
         try:
-            store = from_url(url, retry_config=_retries(RETRIES, patience_s))
-            puts = from_url(url, retry_config=_retries(PUT_RETRIES, patience_s))
+            options = client_options(platform, os.environ)
+            store = from_url(
+                url, retry_config=_retries(RETRIES, patience_s), client_options=options
+            )
+            puts = from_url(
+                url, retry_config=_retries(PUT_RETRIES, patience_s), client_options=options
+            )
             return cls(store, platform, puts, patience_s)
         except (BaseError, ValueError) as error:
             raise unusable_error(error, platform) from error

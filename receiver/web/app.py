@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from receiver.gemini.webhook_reports import Evidence
-from receiver.http import httpx
+from receiver.http import httpx, proxy_for
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue
 from receiver.inbox.ledgers import open_ledgers
@@ -40,7 +40,8 @@ async def _open_state(
     """Start what runs beside the endpoints, and stop it in reverse order."""
     async with AsyncExitStack() as stack:
         client = stack.enter_context(connect(settings.redis_url))
-        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        proxy = proxy_for(settings.jwks_url)
+        http = await stack.enter_async_context(httpx.AsyncClient(proxy=proxy, trust_env=False))
         async_inbox = await stack.enter_async_context(AsyncInbox(settings.redis_url))
         jobs = JobQueue(client)
 

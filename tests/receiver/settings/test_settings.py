@@ -75,6 +75,9 @@ WRONG = [
     ("METRICS_TOKEN", "sixteen and words", "without spaces"),
     ("LOG_LEVEL", "LOUD", "WARNING"),
     ("LOG_FORMAT", "xml", "auto, json, text"),
+    ("HTTPS_PROXY", "proxy.example:port", "expected http://HOST:PORT"),
+    ("HTTPS_PROXY", "socks5h://proxy.example:1080", "SOCKS is not spoken here"),
+    ("NO_PROXY", "localhost,http://intern.example", "expected names of hosts and domains"),
 ]
 
 
@@ -105,6 +108,8 @@ def test_password_in_a_file_url_is_not_repeated(url: str) -> None:
             {"GEMINI_WEBHOOK_SECRET": "", "WEBHOOK_SIGNING_SECRET": "hunter2"},
             "WEBHOOK_SIGNING_SECRET",
         ),
+        ({"all_proxy": "http://:hunter2@"}, "all_proxy"),
+        ({"no_proxy": "10.0.0.0/33"}, "no_proxy"),
     ],
 )
 def test_no_other_variable_is_blamed(environ: dict[str, str], only: str) -> None:

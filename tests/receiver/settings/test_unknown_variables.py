@@ -122,6 +122,7 @@ def test_what_may_be_somebody_elses_is_a_warning(name: str, words: str) -> None:
             "FLY_APP_NAME",
             "K_SERVICE",
         ),
+        *("HTTP_PROXY", "http_proxy", "FTP_PROXY", "GOPROXY", "S3_PROXY"),
     ],
 )
 def test_others_variables_are_let_alone(name: str) -> None:

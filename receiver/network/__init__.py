@@ -1,0 +1,1 @@
+"""The way of calls to other machines."""
