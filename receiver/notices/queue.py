@@ -11,9 +11,10 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.inbox.redis import NOTICE_QUEUE, Scripts, now_ms, translate_redis_errors
+from receiver.inbox.redis import Scripts
 from receiver.notices.payloads import NoticeType
 
+SCRIPTS = ("claim_notice", "settle_notice", "look_for_unattended_notices")
 SendResult = Literal["delivered", "failed", "dead"]
 LEASE_S = 20.0  # longer than a try, which ends after 15
 ATTENDED_S = 5.0  # after a claim, the queue counts as attended
@@ -43,8 +44,7 @@ class NoticeQueue:
 
     def __init__(self, client: "redis.Redis", target: str) -> None:
         """`target` is the digest of its address."""
-        self._client, self._key = client, NOTICE_QUEUE + target
-        self._run = Scripts(client, ("claim_notice", "settle_notice"), targets=(target,)).run
+        self._run = Scripts(client, SCRIPTS, targets=(target,)).run
 
     def claim(self, lease_s: float = LEASE_S) -> ClaimedNotice | None:
         """Lease the notice that has been due for longest; None if none is due."""
@@ -79,10 +79,7 @@ class NoticeQueue:
 
     def is_unattended(self) -> bool:
         """Whether a notice is due and no sender has claimed from this queue lately."""
-        with translate_redis_errors():
-            if self._client.exists(f"{self._key}:served"):
-                return False
-            return bool(self._client.zcount(self._key, "-inf", now_ms(self._client)))
+        return bool(self._run("look_for_unattended_notices"))
 
 
 def _read(found: list[bytes | None]) -> ClaimedNotice:

@@ -8,6 +8,7 @@ import msgspec
 from receiver.inbox.ledger import Arrival
 from tests.model.batches import Batches, Burial
 from tests.model.entry import Entry
+from tests.model.outbox import AHEAD_MS
 from tests.model.redis_state import raw
 
 RESULTS = {
@@ -19,7 +20,6 @@ RESULTS = {
 }
 Lease = list[str | int | None]  # what a claim gives
 REOPENED_BY = {"done": ("done", "all"), "buried": ("all",)}
-AHEAD_MS = 3_600_000  # more than a clock is corrected by
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Lock:
         is_early = began_ms <= latest_ms and began_ms + pauses_ms[self.has_failed] > now_ms
         if not is_forced and is_early:
             return ["early"]
-        if self.first_ms is None:
+        if self.first_ms is None or self.first_ms > latest_ms:
             self.first_ms = now_ms
         self.began_ms, self.has_failed = now_ms, True
         self.holder, self.held_until_ms = token, now_ms + hold_ms

@@ -221,6 +221,9 @@ SCRIPTS: dict[str, Script] = {
         call.targets, *call.args
     ),
     "claim_notice": _claim_notice,
+    "look_for_unattended_notices": lambda model, call: model.outbox.look_for_unattended(
+        call.targets[0]
+    ),
     "settle_notice": _settle_notice,
     "retry_notices": lambda model, call: model.outbox.retry(*call.args),
     "purge_notices": lambda model, call: model.outbox.purge(*call.args),

@@ -67,6 +67,10 @@ class NoticeRules(LedgerMachine):
     def claim_notice_unheard(self, to: str) -> None:
         self.lose(self.queues[to].claim)
 
+    @rule(to=st.sampled_from(TARGETS), lost=LOST)
+    def look_for_unattended(self, to: str, *, lost: bool) -> None:
+        self.do(self.queues[to].is_unattended, lost=lost)
+
     @rule(to=TO, lost=LOST)
     def deliver(self, to: str | int, *, lost: bool) -> None:
         queue, notice = self.notice(to)
@@ -170,9 +174,9 @@ class FateRules(LedgerMachine):
             self.set_clock(max(self.client.now_ms, min(ends) + off_ms))
 
     @precondition(lambda machine: not machine.is_wiped and not machine.has_gone_back)
-    @rule(back_ms=st.sampled_from([1, 1_000, MAX_BACK_MS]))
+    @rule(back_ms=st.sampled_from([1, 1_000, 600_000, MAX_BACK_MS]))
     def fail_over(self, back_ms: int) -> None:
-        """To a replica whose clock is behind."""
+        """To a replica whose clock is behind, or to a clock that is set right after a day."""
         self.has_gone_back = True
         self.set_clock(self.client.now_ms - back_ms)
 

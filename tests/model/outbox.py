@@ -11,6 +11,7 @@ from tests.model.redis_state import State, Stored, raw
 DAY_MS = 86400 * 1000
 NOTICE_TTL_MS = 30 * DAY_MS
 MAX_SCANNED = 100
+AHEAD_MS = 3600 * 1000  # what is later was written before the clock was set back
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Notice:
     data: str
     enqueued_ms: int
     expires_ms: int
+    changed_ms: int = 0  # when it was last queued or claimed
     tries: int = 0
     token: str | None = None
     cause: str | None = None
@@ -31,6 +33,7 @@ class Notice:
             "batch": self.batch,
             "data": self.data,
             "owed": self.enqueued_ms,
+            "changed": self.changed_ms,
             "tries": self.tries,
             "token": self.token,
             "cause": self.cause,
@@ -96,17 +99,48 @@ class Outbox:
     def claim(
         self, target: str, next_token: Callable[[], str], lease_ms: int, attended_ms: int
     ) -> list[str] | None:
-        queue = self.queues.setdefault(target, ScoredSet())
-        self.marks.set(_served(target), "1", self.now_ms + attended_ms)
+        self.marks.set(_served(target), str(self.now_ms), self.now_ms + attended_ms)
         self.dead.drop_until(self.now_ms - NOTICE_TTL_MS)
+        claimed = self._claim_due(target, next_token, lease_ms)
+        if claimed is None and self._bring_back(target):
+            claimed = self._claim_due(target, next_token, lease_ms)
+        return claimed
+
+    def look_for_unattended(self, target: str) -> int:
+        """How many are due; none while somebody claims from that queue."""
+        served = self.marks.found.get(_served(target))
+        if served and int(str(served.value)) <= self.now_ms + AHEAD_MS:
+            return 0
+        self._bring_back(target)
+        return len(self.queues.get(target, ScoredSet()).until(self.now_ms))
+
+    def _bring_back(self, target: str) -> bool:
+        """What was written before the clock was set back by more than an hour is due now."""
+        queue, latest_ms = self.queues.get(target, ScoredSet()), self.now_ms + AHEAD_MS
+        ahead = [
+            name
+            for name, due_ms in queue.scores.items()
+            if due_ms > latest_ms
+            and name in self.notices
+            and self.notices[name].changed_ms > latest_ms
+        ]
+        for name in ahead:
+            self.notices[name].changed_ms = self.now_ms
+            queue.add(name, self.now_ms)
+        return bool(ahead)
+
+    def _claim_due(
+        self, target: str, next_token: Callable[[], str], lease_ms: int
+    ) -> list[str] | None:
+        queue = self.queues.setdefault(target, ScoredSet())
         for name in queue.until(self.now_ms)[:MAX_SCANNED]:
             notice = self.notices.get(name)
             if notice is None:
                 queue.remove(name)
                 continue
-            notice.token = next_token()
+            notice.token, notice.changed_ms = next_token(), self.now_ms
             queue.add(name, self.now_ms + lease_ms)
-            self.marks.set(_served(target), "1", self.now_ms + lease_ms)
+            self.marks.set(_served(target), str(self.now_ms), self.now_ms + lease_ms)
             told = (notice.type, notice.batch, notice.data, notice.enqueued_ms, notice.tries)
             return [name, notice.token, *map(str, told)]
         return None
@@ -160,6 +194,7 @@ class Outbox:
     def _queue(self, name: str, due_ms: int) -> None:
         """Whoever has a notice in a queue is a target that the outbox lists."""
         target, expires_ms = target_of(name), self.now_ms + NOTICE_TTL_MS
+        self.notices[name].changed_ms = self.now_ms
         self.queues.setdefault(target, ScoredSet()).put(name, due_ms, expires_ms)
         self.targets.add(target)
         self.targets_expire_ms = expires_ms

@@ -15,7 +15,7 @@ from tests.model.redis_state import State
 NOTICE, QUEUE = "gbr:notice:", "gbr:notices:"
 # The prefixes of the two ledgers' keys, of the batches and of the submissions.
 LEDGERS = ("gbr:", "gbr:submissions:")
-MAX_BACK_MS = 600_000  # that a clock goes back: a queue may then end before an old notice of its
+MAX_BACK_MS = 90_000_000  # that a clock goes back: a queue may then end before an old notice of its
 ASKED_NOTICES = {"enqueue_notice", "enqueue_overdue_notices"}
 TOKEN_AT = {"claim": 0, "claim_notice": 1}  # where it is in the reply
 Fields = Mapping[str, str]

@@ -33,6 +33,7 @@ KILLERS = {
     "probe": (f"{INBOX}/test_redis_health_writes.py",),
     **dict.fromkeys(("claim_notice", "settle_notice", "enqueue_notice"), NOTICES),
     **dict.fromkeys(("retry_notices", "purge_notices", "enqueue_overdue_notices"), NOTICES),
+    "look_for_unattended_notices": NOTICES,
     **dict.fromkeys(
         ("acquire_reconcile_lock", "renew_reconcile_lock", "release_reconcile_lock"),
         (*ANY_SCRIPT, "tests/receiver/recovery/test_reconcile_lock.py"),

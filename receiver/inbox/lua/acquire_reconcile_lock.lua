@@ -1,7 +1,7 @@
 -- ARGV: token, ms between two runs, ms after a failed one, ms to hold, 'due' or 'now'
 -- Gives {'held'} or {'early'}, or {'acquired', now, start of the last complete run or '', start of the first one
 -- ever, names that the last complete one could not judge}.
-local lock = redis.pcall('HMGET', RECONCILE, 'held_until', 'began', 'complete', 'failed', 'unclear')
+local lock = redis.pcall('HMGET', RECONCILE, 'held_until', 'began', 'complete', 'failed', 'unclear', 'first')
 if lock.err then -- no hash: somebody else wrote there
   redis.call('DEL', RECONCILE)
   lock = {}
@@ -21,6 +21,9 @@ local began = tonumber(lock[2]) or 0
 if ARGV[5] == 'due' and began <= latest and began + tonumber(pause) > now then
   return { 'early' }
 end
-redis.call('HSETNX', RECONCILE, 'first', now)
-redis.call('HSET', RECONCILE, 'failed', 1, 'began', now, 'holder', ARGV[1], 'held_until', latest)
-return { 'acquired', now, complete, tonumber(redis.call('HGET', RECONCILE, 'first')), lock[5] or '' }
+local first = tonumber(lock[6]) or now
+if first > latest then
+  first = now
+end
+redis.call('HSET', RECONCILE, 'failed', 1, 'began', now, 'holder', ARGV[1], 'held_until', latest, 'first', first)
+return { 'acquired', now, complete, first, lock[5] or '' }

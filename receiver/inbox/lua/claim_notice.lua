@@ -2,18 +2,26 @@
 -- {name, token, type, batch, data, owed ms, tries} of a due notice of the target whose queue is the eighth key.
 local MAX_SCANNED = 100
 local queue = KEYS[8]
-redis.call('SET', queue .. ':served', 1, 'PX', ARGV[2])
+redis.call('SET', queue .. ':served', now, 'PX', ARGV[2])
 redis.pcall('ZREMRANGEBYSCORE', DEAD_NOTICES, '-inf', now - NOTICE_TTL_S * 1000)
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, MAX_SCANNED)) do
-  local found = redis.pcall('HMGET', NOTICE .. name, 'type', 'batch', 'data', 'owed', 'tries')
-  if found.err or not found[1] then -- it expired, or was never ours
-    redis.call('ZREM', queue, name)
-  else
-    local token = next_token()
-    redis.call('HSET', NOTICE .. name, 'token', token)
-    redis.call('ZADD', queue, now + ARGV[1], name)
-    redis.call('SET', queue .. ':served', 1, 'PX', ARGV[1])
-    return { name, token, found[1], found[2], found[3], found[4], found[5] }
+
+local function claim_due()
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, MAX_SCANNED)) do
+    local found = redis.pcall('HMGET', NOTICE .. name, 'type', 'batch', 'data', 'owed', 'tries')
+    if found.err or not found[1] then -- it expired, or was never ours
+      redis.call('ZREM', queue, name)
+    else
+      local token = next_token()
+      redis.call('HSET', NOTICE .. name, 'token', token, 'changed', now)
+      redis.call('ZADD', queue, now + ARGV[1], name)
+      redis.call('SET', queue .. ':served', now, 'PX', ARGV[1])
+      return { name, token, found[1], found[2], found[3], found[4], found[5] }
+    end
   end
 end
-return nil
+
+local claimed = claim_due()
+if not claimed and bring_back_notices(queue) > 0 then
+  claimed = claim_due()
+end
+return claimed

@@ -3,12 +3,10 @@
 -- no entry.
 redis.pcall('ZREMRANGEBYSCORE', DONE, '-inf', now - ARGV[3] * 1000)
 redis.pcall('ZREMRANGEBYSCORE', BURIED, '-inf', now - ARGV[4] * 1000)
--- What was written before the clock was set back by more than an hour is due now, not when that time comes again. No
--- lease is so long. A clock that moves by less delays things by less.
-local latest = now + 3600000
-for _, batch in ipairs(redis.call('ZREVRANGEBYSCORE', DUE, '+inf', latest, 'LIMIT', 0, 100)) do
+-- What was written before the clock was set back is due now, not when that time comes again. No lease is so long.
+for _, batch in ipairs(redis.call('ZREVRANGEBYSCORE', DUE, '+inf', LATEST, 'LIMIT', 0, 100)) do
   local changed = redis.pcall('HGET', ENTRY .. batch, 'changed')
-  if type(changed) == 'string' and (tonumber(changed) or 0) > latest then
+  if type(changed) == 'string' and (tonumber(changed) or 0) > LATEST then
     redis.call('ZADD', DUE, now, batch)
     redis.call('HSET', ENTRY .. batch, 'changed', now, 'rung_until', 0)
   end

@@ -1,6 +1,8 @@
 -- Redis' own clock in milliseconds: no client's clock ever decides who holds a batch.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+-- What is later than this was written before the clock was set back. A clock that moves by less delays things by less.
+local LATEST = now + 3600000
 local DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS, RECONCILE = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 -- 'gbr:entry:' of the batches; the ledger of the submissions has its own keys, and the same scripts.
 local ENTRY, DELIVERY = string.sub(DUE, 1, -4) .. 'entry:', 'gbr:delivery:'
@@ -61,9 +63,24 @@ end
 
 -- Its target is listed for as long as the queue lives: who reads the outbox finds queues by that list.
 local function queue_notice(queue, name, due)
+  redis.call('HSET', NOTICE .. name, 'changed', now)
   put(queue, due, name, NOTICE_TTL_S)
   redis.call('SADD', TARGETS, string.sub(queue, #QUEUE + 1))
   redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
+end
+
+-- Makes due what was queued before the clock was set back, not when that time comes again. Gives how many.
+local function bring_back_notices(queue)
+  local count = 0
+  for _, name in ipairs(redis.call('ZREVRANGEBYSCORE', queue, '+inf', '(' .. LATEST, 'LIMIT', 0, 1000)) do
+    local found = redis.pcall('HMGET', NOTICE .. name, 'changed', 'owed')
+    if (tonumber(found[1] or found[2] or 0) or 0) > LATEST then -- earlier versions wrote no 'changed'
+      redis.call('HSET', NOTICE .. name, 'changed', now)
+      redis.call('ZADD', queue, now, name)
+      count = count + 1
+    end
+  end
+  return count
 end
 
 -- Adds a notice to the queue of a target. One that says the same has the same name.

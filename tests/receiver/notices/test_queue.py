@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from threading import Barrier, Thread
 from typing import Any
 
@@ -10,10 +11,13 @@ from receiver.inbox.redis import METRICS, NOTICE_QUEUE, connect
 from receiver.notices.outbox import Outbox, read_outbox_status
 from receiver.notices.queue import ATTENDED_S, ClaimedNotice, NoticeQueue
 from receiver.telemetry.metrics.definitions import NOTICES
+from tests.model.clocked import ClockedRedis, clocked_client
 from tests.receiver.notices.conftest import BATCH, STORED
+from tests.stepped_clock import START_MS
 from tests.waiting import eventually
 
 TARGET = "0123456789ab"
+DAY_MS = 86400 * 1000
 
 
 @pytest.fixture
@@ -185,3 +189,68 @@ def test_absent_redis_is_said_in_words() -> None:
         for call in (queue.claim, queue.is_unattended, Outbox(client).listing):
             with pytest.raises(InboxUnavailableError, match="Redis did not"):
                 call()
+
+
+@pytest.fixture
+def stepped(redis_url: str, client: "redis.Redis") -> ClockedRedis:  # noqa: ARG001 - it empties Redis
+    """Its clock is a day ahead; a notice was queued meanwhile."""
+    ahead = clocked_client(redis_url)
+    ahead.on_call = lambda _call: None
+    ahead.set_clock(START_MS + DAY_MS)
+    Outbox(ahead, [TARGET]).enqueue(BATCH, STORED)
+    return ahead
+
+
+def fail_a_try(queue: NoticeQueue) -> None:
+    queue.postpone(claim(queue), 300, "asleep")
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [lambda _queue: None, claim, fail_a_try], ids=["queued", "claimed", "failed"]
+)
+def test_clock_that_is_set_back_holds_up_no_notice(
+    stepped: ClockedRedis, meanwhile: Callable[[NoticeQueue], object]
+) -> None:
+    meanwhile(NoticeQueue(stepped, TARGET))
+    stepped.set_clock(START_MS)
+    assert claim(NoticeQueue(stepped, TARGET)).batch == BATCH
+    assert waits(NoticeQueue(stepped, TARGET))
+
+
+def test_notice_of_before_is_held_up_neither(stepped: ClockedRedis) -> None:
+    """Its time was written while the clock was ahead, by a retry or a sender that died."""
+    stepped.set_clock(START_MS)
+    queue = NoticeQueue(stepped, TARGET)
+    queue.postpone(claim(queue), 60, "asleep")
+    stepped.set_clock(START_MS + DAY_MS)
+    Outbox(stepped, [TARGET]).retry(list(Outbox(stepped).names()))
+    stepped.set_clock(START_MS)
+    assert claim(queue).batch == BATCH
+
+
+def test_clock_that_is_set_back_leaves_nobody_present(stepped: ClockedRedis) -> None:
+    """Else no worker would send for a day what no web process sends."""
+    queue = NoticeQueue(stepped, TARGET)
+    fail_a_try(queue)
+    stepped.set_clock(START_MS)
+    assert queue.is_unattended()
+    claim(queue)
+    assert not queue.is_unattended()
+
+
+def test_long_wait_is_no_clock_that_was_set_back(stepped: ClockedRedis) -> None:
+    queue = NoticeQueue(stepped, TARGET)
+    queue.postpone(claim(queue), 29 * 3600, "asleep")
+    assert waits(queue)
+    stepped.set_clock(START_MS + DAY_MS + 3600_000)
+    assert waits(queue)
+    assert not queue.is_unattended()
+    stepped.set_clock(stepped.now_ms + 60_000)
+    assert not queue.is_unattended()
+
+
+def test_notice_of_an_earlier_version_is_held_up_neither(stepped: ClockedRedis) -> None:
+    (name,) = Outbox(stepped).names()
+    stepped.hdel(f"gbr:notice:{name}", "changed")
+    stepped.set_clock(START_MS)
+    assert claim(NoticeQueue(stepped, TARGET)).name == name
