@@ -1,10 +1,11 @@
 """Notices as text for Slack and compatible chats. Pure.
 
 Foreign text (names, causes) goes into code spans, which Slack neither formats nor links, and can't
-mention anybody.
+mention anybody. What is not known to be ours is foreign: a state may be any word of Gemini's.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from receiver.notices.overdue import EXPIRES_H
 from receiver.outputs.judgement import judge
 
 MAX_QUOTED = 200
+# Words and figures that Slack makes neither a link nor a format of.
+OWN_WORDS = re.compile(r"([A-Za-z0-9 ,;()%'-]|(?<=[0-9])\.(?=[0-9]))*")
 NO_MENTION = "@\u200b"  # Slack mentions by <!channel>, but compatible chats by @channel
 ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "\u2019", "@": NO_MENTION})
 
@@ -49,11 +52,12 @@ def _lines(kind: str, batch: str, data: Mapping[str, Any]) -> Iterator[str]:
             yield from _stored_lines(batch, data)
         case "batch.buried":
             yield f"Batch {_name(batch, data)}: *:warning: buried*"
-            yield f"After {data.get('attempts')} attempts: {quote(str(data.get('cause')))}"
+            attempts, cause = _figure(data.get("attempts")), quote(str(data.get("cause")))
+            yield f"After {attempts} attempts: {cause}"
             yield f"Try again: `gemini-batch-receiver inbox retry {batch}`"
         case "batch.overdue":
             state, created = quote(str(data.get("state"))), quote(str(data.get("created")))
-            hours = f"not ended after {data.get('hours')} hours"
+            hours = f"not ended after {_figure(data.get('hours'))} hours"
             yield f"Batch {_name(batch, data)}: *:warning: {hours}*"
             expiry = f"It may let a batch expire {EXPIRES_H} hours after that."
             yield f"Gemini says {state}, created {created}. {expiry}"
@@ -69,8 +73,9 @@ def _stored_lines(batch: str, data: Mapping[str, Any]) -> Iterator[str]:
     yield f"Batch {_name(batch, data)}: *{warning}{_plain(judgement.text)}*"
     yield _count(data, judgement.answered)
     yield from (quote(str(problem)) for problem in data.get("problems") or ())
-    error = data.get("error") or {}
-    yield quote(str(error["message"])) if error.get("message") else ""
+    error = data.get("error")
+    message = error.get("message") if isinstance(error, Mapping) else error
+    yield quote(str(message or ""))
     command, _, effect = str(data.get("advice") or "").removeprefix("`").partition("`")
     yield f"{quote(command)}{_plain(effect)}"
 
@@ -103,8 +108,17 @@ def _read_counts(data: Mapping[str, Any]) -> Summary:
 
 
 def _plain(text: str) -> str:
-    """Our own text, which may contain foreign names."""
-    return "".join(char for char in text[:MAX_QUOTED] if char.isprintable()).translate(ESCAPED)
+    """Our own words as they are; as soon as there may be others among them, all are quoted.
+
+    >>> _plain("stored; 2 errors"), _plain("stored; Gemini says evil.example")
+    ('stored; 2 errors', '`stored; Gemini says evil.example`')
+    """
+    return text if OWN_WORDS.fullmatch(text) and len(text) <= MAX_QUOTED else quote(text)
+
+
+def _figure(value: object) -> str:
+    """A number; anything else is another program's, and foreign."""
+    return f"{value:,}" if isinstance(value, int) else quote(str(value))
 
 
 def _name(batch: str, data: Mapping[str, Any]) -> str:
@@ -121,14 +135,15 @@ def _count(data: Mapping[str, Any], answered: int) -> str:
 
 
 def _requests(count: int | None) -> str:
-    asked = "an unknown number of requests" if count is None else f"{count:,} requests"
+    asked = "an unknown number of requests" if count is None else f"{_figure(count)} requests"
     return "1 request" if count == 1 else asked
 
 
 def _price(data: Mapping[str, Any]) -> str:
     cost, priced = data.get("cost"), data.get("priced")
     if isinstance(cost, Mapping):
-        return f"; {cost['amount']} {cost['currency']}"
+        return f"; {_plain(str(cost.get('amount')))} {_plain(str(cost.get('currency')))}"
     if isinstance(priced, Mapping):
-        return f"; cost unknown: {priced['answers']:,} of {priced['of']:,} answers are priced"
+        answers, of = _figure(priced.get("answers")), _figure(priced.get("of"))
+        return f"; cost unknown: {answers} of {of} answers are priced"
     return ""

@@ -1,11 +1,14 @@
+import doctest
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
-from receiver.notices.payloads import describe_manifest
+from receiver.notices import slack
+from receiver.notices.payloads import NoticeType, describe_manifest
 from receiver.notices.slack import MAX_QUOTED, encode_text, quote
 from receiver.outputs.manifest import Priced, Record
 from tests.receiver.outputs.test_manifest import MANIFEST
@@ -173,6 +176,57 @@ def test_every_foreign_text_is_quoted(hostile: str) -> None:
         assert quote(hostile) in text
         assert hostile.isalnum() or hostile not in text
         assert len(text) < 4000
+
+
+PLANTED = "PLANTED<!channel> *b* http://evil.example `c` \u202e\x1b[31m\n@here"
+STORED_DATA = describe_manifest(MANIFEST).data
+UNPRICED = {"cost": "unknown", "priced": {"answers": 1, "of": 2, "why": "w"}}
+WHOLE: tuple[tuple[NoticeType, dict[str, Any]], ...] = (
+    ("results.stored", STORED_DATA | {"error": {"code": 13, "message": "m"}, "advice": "`a` b"}),
+    ("results.stored", STORED_DATA | UNPRICED),
+    ("results.failed", STORED_DATA | {"state": "EXPIRED", "error": {"message": "m"}}),
+    ("batch.buried", {"cause": "c", "attempts": 5, "display_name": "n"}),
+    ("batch.overdue", {"state": "RUNNING", "created": "c", "hours": 24, "display_name": "n"}),
+    ("receiver.test", {}),
+)
+
+
+def plant(data: object) -> Iterator[Any]:
+    """The data with the planted text in place of one value or name, each in turn, at any depth."""
+    yield PLANTED
+    if isinstance(data, dict):
+        for name, value in data.items():
+            rest = {other: one for other, one in data.items() if other != name}
+            yield rest | {PLANTED: value}
+            yield from (rest | {name: planted} for planted in plant(value))
+    elif isinstance(data, list):
+        for at, value in enumerate(data):
+            yield from ([*data[:at], planted, *data[at + 1 :]] for planted in plant(value))
+
+
+@pytest.mark.parametrize(("kind", "whole"), WHOLE)
+def test_what_is_planted_anywhere_stays_in_code_spans(
+    kind: NoticeType, whole: dict[str, Any]
+) -> None:
+    """Gemini may say any state, and another program may have written the notice."""
+    planted = [data for data in plant(whole) if isinstance(data, dict)]
+    assert len(planted) >= 2 * len(whole)
+    for data in planted:
+        text = text_of(kind, data)
+        assert "PLANTED" not in re.sub(r"`[^`\n]+`", "", text), data
+        assert text.count("`") % 2 == 0, data
+        assert not set("<>\x1b\u202e") & set(text), data
+        assert "@here" not in text, data
+
+
+def test_unknown_state_is_quoted() -> None:
+    odd = msgspec.structs.replace(MANIFEST, state="see evil.example", missing=0)
+    first, *_ = text_of("results.failed", describe_manifest(odd).data).splitlines()
+    assert "*:warning: `stored; Gemini says see evil.example" in first
+
+
+def test_examples_are_right() -> None:
+    assert doctest.testmod(slack).failed == 0
 
 
 def test_surrogates_make_no_error() -> None:
