@@ -15,6 +15,16 @@ from typing import Literal
 Fault = Literal["batch", "outside", "refused", "expired"]
 
 
+def on_one_line(text: str) -> str:
+    r"""A text of others, for a message of ours: it moves no cursor and begins no line.
+
+    >>> on_one_line("no  such\nbatch\x1b[2J")
+    'no such batch?[2J'
+    """
+    line = " ".join(text.split())
+    return "".join(char if char.isprintable() else "?" for char in line)
+
+
 class ReceiverError(Exception):
     """The root. The message says what happened and what to do about it; it holds no secret."""
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from receiver.cli.env_file import complete_environment, loaded_environment
-from receiver.cli.output import printable
+from receiver.cli.output import printable, printable_lines
 from receiver.errors import ReceiverError, SettingsError
 from receiver.settings.settings import Settings, read_settings
 from receiver.telemetry.logs import set_up_logs
@@ -48,9 +48,9 @@ class Command(click.Command):
         except (ReceiverError, click.ClickException) as error:
             if ctx.find_root().params.get("log_errors"):
                 _log_error(ctx, error)
-            if isinstance(error, click.ClickException):
+            if isinstance(error, click.UsageError):
                 raise
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable_lines(_describe(error))) from error
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], Command]:
@@ -77,9 +77,12 @@ def _log_error(ctx: click.Context, error: Exception) -> NoReturn:
     """Log an error as an event: stderr is the log of the worker that started this command."""
     if isinstance(error, SettingsError):  # then nobody has set the logs up
         set_up_logs("INFO", "auto")
-    cause = error.format_message() if isinstance(error, click.ClickException) else str(error)
-    log.error("command.failed", extra={"command": ctx.info_name, "cause": cause})
+    log.error("command.failed", extra={"command": ctx.info_name, "cause": _describe(error)})
     ctx.exit(1)
+
+
+def _describe(error: Exception) -> str:
+    return error.format_message() if isinstance(error, click.ClickException) else str(error)
 
 
 def log_unknown(text: str) -> None:

@@ -20,6 +20,15 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+def printable_lines(text: str) -> str:
+    r"""The same of a text of ours that may have several lines.
+
+    >>> printable_lines("2 lines are wrong:\n  \x1b[2Jb")
+    '2 lines are wrong:\n  ?[2Jb'
+    """
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
 def shorten(text: str, most: int = MAX_CAUSE) -> str:
     r"""The beginning of a text, on one line.
 

@@ -11,7 +11,13 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from receiver.errors import AnswerTooLargeError, DownloadError, GeminiError, NotFoundError
+from receiver.errors import (
+    AnswerTooLargeError,
+    DownloadError,
+    GeminiError,
+    NotFoundError,
+    on_one_line,
+)
 from receiver.http import httpx, proxy_for, retry_after_s, trusted_certificates
 
 KEY_HEADER = "x-goog-api-key"
@@ -57,7 +63,7 @@ def _explain(status: int, body: bytes) -> str:
     error = read_error_body(body)
     if not error:
         return f"{status} {httpx.codes.get_reason_phrase(status)}"
-    return f"{status} {error.get('status', '')}: {error.get('message', '')}"[:500]
+    return on_one_line(f"{status} {error.get('status', '')}: {error.get('message', '')}"[:500])
 
 
 def said_under_200(body: bytes, key: str) -> str:
@@ -66,7 +72,7 @@ def said_under_200(body: bytes, key: str) -> str:
     if "message" not in error:
         return ""
     kind = error.get("status") or error.get("code") or ""
-    return hide_key(f"{kind}: {error['message']}"[:500], key)
+    return hide_key(on_one_line(f"{kind}: {error['message']}"[:500]), key)
 
 
 def hide_key(text: str, key: str) -> str:

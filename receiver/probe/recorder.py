@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import msgspec
 
-from receiver.errors import GeminiError
+from receiver.errors import GeminiError, on_one_line
 from receiver.gemini.transport import KEY_HEADER, SLOW, hide_key
 from receiver.http import httpx, proxy_for, trusted_certificates
 from receiver.probe.report import Exchange
@@ -54,7 +54,7 @@ class Answer:
         """The status and the error's message, for the terminal."""
         error = self.json().get("error")
         message = error.get("message") if isinstance(error, dict) else ""
-        return hide_key(f"{self.status} {message or ''}".strip()[:300], self.key)
+        return hide_key(on_one_line(f"{self.status} {message or ''}"[:300]), self.key)
 
 
 class Recorder:
