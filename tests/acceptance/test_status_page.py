@@ -10,17 +10,29 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, expect
 
+from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.inbox.redis import connect
+from receiver.inbox.redis import DUE, ENTRY, connect
+from receiver.notices.outbox import Outbox
+from receiver.notices.payloads import Message
+from receiver.notices.queue import NoticeQueue
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of
 from tests.browsers import running_browser
-from tests.running import answers, running_program, set_faults, submit_file, submit_inline
+from tests.running import (
+    answers,
+    ready_batch,
+    running_program,
+    set_faults,
+    submit_file,
+    submit_inline,
+)
 from tests.waiting import eventually
 
 TOKEN = "canary-status-token"
+NOTICE_TARGET = "0123456789ab"
 HOSTILE = "<img src=x onerror=alert(1)>\"'</script>{{7*7}}\u202e\x1b[31m"
 SHOWN = "<img src=x onerror=alert(1)>\"'</script>{{7*7}}�"
 # The browser reports the login, and an unknown batch.
@@ -190,41 +202,85 @@ def overflow_px(page: Page) -> int:
     return width
 
 
+def hostile_lines() -> bytes:
+    """Every text of a line that can reach the page."""
+    refused = {"blockReason": HOSTILE, "blockReasonMessage": HOSTILE}
+    cut = {"finishReason": HOSTILE, "finishMessage": HOSTILE}
+    error = {"code": 8, "status": HOSTILE, "message": HOSTILE, "details": [{"@type": HOSTILE}]}
+    rows = (
+        {"key": f"{HOSTILE}r", "response": {"promptFeedback": refused, "modelVersion": HOSTILE}},
+        {"key": f"{HOSTILE}c", "response": {"candidates": [cut]}},
+        {"key": f"{HOSTILE}m", "error": error},
+        {"key": HOSTILE, HOSTILE: HOSTILE},
+    )
+    return b"\n".join(json.dumps(row).encode() for row in rows)
+
+
+def add_hostile_batches(world: World) -> list[str]:
+    """Batches at Gemini whose names, models, messages and lines are hostile."""
+    (world.folder / "hostile.jsonl").write_bytes(hostile_lines())
+    about = {"display_name": HOSTILE, "model": f"models/{HOSTILE}", "request_count": 5}
+    results = {"result_path": str(world.folder / "hostile.jsonl")}
+    failed = {"state": "FAILED", "error": {"code": 13, "message": HOSTILE}}
+    return [ready_batch(world.gemini_url, **about, **more) for more in (results, failed)]
+
+
+def fill_redis(world: World) -> None:
+    """A buried batch, an entry of somebody else's, a refused delivery and a dead notice."""
+    with connect(world.redis_url) as client:
+        inbox = Inbox(client)
+        metadata = json.dumps({HOSTILE: HOSTILE})
+        inbox.accept([Arrival("batches/lost", "batch.succeeded", "retry", metadata=metadata)])
+        inbox.bury_by_hand(["batches/lost"], HOSTILE * 9)
+        foreign = {"state": "open", "event": HOSTILE, "cause": HOSTILE, "door": HOSTILE}
+        client.hset(f"{ENTRY}batches/{HOSTILE}", mapping=foreign)
+        client.zadd(DUE, {f"batches/{HOSTILE}": 1})
+        DeliveryLog(client).add(RejectedDelivery("refused", f":{HOSTILE}", cause=HOSTILE))
+        Outbox(client, [NOTICE_TARGET]).enqueue("batches/lost", Message("batch.buried", {}))
+        queue = NoticeQueue(client, NOTICE_TARGET)
+        notice = queue.claim()
+        assert notice is not None
+        queue.mark_dead(notice, HOSTILE)
+
+
 @contextmanager
 def hostile_world(world: World) -> Iterator[list[str]]:
-    """A stored batch with hostile names, and a buried one with a hostile cause. Gives the pages."""
+    """Whatever others may write is hostile. Gives the pages that show some of it."""
     with serving(world):
         asked = {f"{HOSTILE}{n}": "Hello" for n in range(3)} | {f"{HOSTILE}e": "[sandbox:error 8]"}
-        stored = submit_inline(world.gemini_url, asked, HOSTILE)
-        manifest_of(world, stored)
-        with connect(world.redis_url) as client:
-            inbox = Inbox(client)
-            metadata = json.dumps({HOSTILE: HOSTILE})
-            inbox.accept([Arrival("batches/lost", "batch.succeeded", "retry", metadata=metadata)])
-            inbox.bury_by_hand(["batches/lost"], HOSTILE * 9)
+        stored = [submit_inline(world.gemini_url, asked, HOSTILE), *add_hostile_batches(world)]
+        for batch in stored:
+            manifest_of(world, batch)
+        fill_redis(world)
         yield [
             "/status",
-            f"/status/{stored}",
+            *(f"/status/{batch}" for batch in stored),
             "/status/batches/lost",
             "/status/list?state=done",
             "/status/list?state=buried",
         ]
 
 
-def test_hostile_names_are_shown_and_everybody_can_read(world: World, browser: Browser) -> None:
-    with hostile_world(world) as paths:
-        for scheme, width in COLOR_SCHEMES:
-            size: ViewportSize = {"width": width, "height": 900}
-            with window(browser, world, color_scheme=scheme, viewport=size) as page:
-                for path in paths:
-                    check_page(page, path)
-                page.goto("/status")
-                page.get_by_role("button", name="Log out").click()
-                assert faults_of(page) == []
+@pytest.mark.parametrize(("scheme", "width"), COLOR_SCHEMES)
+def test_hostile_names_are_shown_and_everybody_can_read(
+    world: World, browser: Browser, scheme: Literal["light", "dark"], width: int
+) -> None:
+    size: ViewportSize = {"width": width, "height": 900}
+    with (
+        hostile_world(world) as paths,
+        window(browser, world, color_scheme=scheme, viewport=size) as page,
+    ):
+        for path in paths:
+            check_page(page, path)
+        page.goto("/status")
+        page.get_by_role("button", name="Log out").click()
+        assert faults_of(page) == []
 
 
 def check_page(page: Page, path: str) -> None:
     page.goto(path)
+    text = page.locator("body").inner_text()
+    assert [one for one in text if not (one.isprintable() or one in "\n\t")] == [], path
     assert SHOWN in page.locator("main").inner_text().replace("\n", " "), path
     assert page.locator("main img").count() == 0
     assert overflow_px(page) == 0, path
