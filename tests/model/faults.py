@@ -102,4 +102,10 @@ FAULTS = (
         "'HSET', key, 'attempts', 0, 'waits', 0",
         "'HSET', key, 'waits', 0",
     ),
+    Fault(
+        "a clock that is set back holds up notices",
+        "(tonumber(found[1] or found[2] or 0) or 0) > LATEST",
+        "false",
+        shows_in_real_time=False,
+    ),
 )
