@@ -88,9 +88,9 @@ def _ended_lines(submission: str, data: Mapping[str, Any]) -> Iterator[str]:
     yield f"Submission {_name(submission, data)}: *{warning}{_plain(state)}*"
     cost = data.get("cost")
     price = f"; {cost} USD" if isinstance(cost, str) else "; cost unknown"
-    yield f"{_requests(requests)}, {answered:,} answered{_plain(price)}"
+    yield f"{_requests(requests)}, {_figure(answered)} answered{_plain(price)}"
     rest = [(name, data.get(name)) for name in ("blocked", "failed", "missing")]
-    yield ", ".join(f"{count:,} {name}" for name, count in rest if count)
+    yield ", ".join(f"{_figure(count)} {name}" for name, count in rest if count)
     if warning:
         yield f"Look at it: `gemini-batch-receiver submissions show {_short(submission)}`"
 

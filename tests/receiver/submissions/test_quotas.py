@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import redis
-from receiver.notices.running_batches import RunningWatch
 
 from receiver.gemini.operations import Batch
 from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import ENQUEUED, QUOTA_REFUSALS, now_ms
+from receiver.notices.running_batches import RunningWatch
 from receiver.settings.settings import Settings, read_settings
 from receiver.storage.local import LocalStorage
 from receiver.submissions.daily_budget import DailyBudget, day_of
