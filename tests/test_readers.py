@@ -56,7 +56,7 @@ to_rows = {{
     "pyarrow": lambda: found.to_pylist(),
     "datasets": lambda: found.to_list(),
 }}
-json.dump(to_rows["{library}"](), sys.stdout)
+json.dump(to_rows["{library}"](), sys.stdout, default=str)  # a moment, or a cost
 """
 
 

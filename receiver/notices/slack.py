@@ -18,7 +18,7 @@ from receiver.outputs.judgement import judge
 
 MAX_QUOTED = 200
 # Words and figures that Slack makes neither a link nor a format of.
-OWN_WORDS = re.compile(r"([A-Za-z0-9 ,;()%'-]|(?<=[0-9])\.(?=[0-9]))*")
+OWN_WORDS = re.compile(r"([A-Za-z0-9 ,;()%'-]|(?<=[0-9])\.(?=[0-9])|:(?= ))*")
 NO_MENTION = "@\u200b"  # Slack mentions by <!channel>, but compatible chats by @channel
 ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "\u2019", "@": NO_MENTION})
 
