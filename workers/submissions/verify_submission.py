@@ -109,8 +109,8 @@ def _verify_batches(
     *,
     with_batches: bool,
 ) -> None:
-    # The manifest of the submission proves theirs, whoever has signed them.
-    unsigned = replace(options, public_keys=())
+    # The manifest of the submission proves theirs, whoever has signed them, and has its own books.
+    options = replace(options, public_keys=(), judges_books=False)
     for proof in claims.manifest.batches:
         if proof.manifest_sha256 is None:
             continue
@@ -119,7 +119,7 @@ def _verify_batches(
             continue
         folder = scratch / "batch"
         folder.mkdir()
-        found = verify_batch(claims.storage, proof.batch, folder, unsigned)
+        found = verify_batch(claims.storage, proof.batch, folder, options)
         shutil.rmtree(folder)
         report.take(found)
 

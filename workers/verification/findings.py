@@ -26,6 +26,8 @@ class VerifyOptions:
     response_schema: dict[str, Any] | None = None  # RESPONSE_SCHEMA, if it is known
     # Takes how many more objects were read, and how many there are.
     on_progress: Callable[[int, int], None] = _ignore_progress
+    # Off: books that a manifest itself says do not balance are only a note, since others count.
+    judges_books: bool = True
 
 
 class Discrepancy(msgspec.Struct, frozen=True):

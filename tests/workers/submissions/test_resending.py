@@ -11,7 +11,7 @@ from receiver.errors import SubmissionError
 from receiver.outputs.manifest import read_manifest
 from receiver.storage import LocalStorage
 from receiver.submissions.batch_links import BatchOrigin, link_resubmission, origin_name
-from receiver.submissions.policy import Policy
+from receiver.submissions.policy import Order, Policy
 from tests import nasty
 from tests.workers.stored_batches import used
 from tests.workers.storing import put_input, store
@@ -126,6 +126,10 @@ def test_submission_that_sends_again_by_itself_is_left_to_it(
     assert resent(storage, tmp_path, "b1") == ["k2"]
     view = view_retries(storage, "b1")
     assert ([one.batch for one in view.batches], view.answered) == (["batches/b1", "batches/b2"], 1)
+
+    stored.records.write_order(Order("run", 5000.0))  # it was resumed
+    with pytest.raises(SubmissionError, match="sends again by itself what may succeed"):
+        resent(storage, tmp_path, "b1")
 
 
 def test_submission_that_sends_nothing_again_is_open_to_it(

@@ -160,3 +160,15 @@ def test_requests_without_a_last_newline_are_proven(tmp_path: Path) -> None:
     stored.plan_round()
     stored.finish()
     assert Copied(storage, stored.submission.id).verify().off == 0
+
+
+def test_second_line_of_a_key_does_not_unsettle_the_submission(tmp_path: Path) -> None:
+    """The books of its batch do not balance; each request has one outcome all the same."""
+    storage = LocalStorage(tmp_path / "outputs")
+    stored = StoredSubmission.plan(storage, [request("k1"), request("k2")])
+    stored.store(1, used("k1"), used("k1", "again"), used("k2"))
+    stored.plan_round()
+    assert stored.finish().balanced
+    report = Copied(storage, stored.submission.id).verify()
+    assert report.off == 0, said(report)
+    assert report.notes == ["batches/b1: its own books: it says itself that they do not balance"]
