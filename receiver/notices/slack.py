@@ -84,8 +84,8 @@ def _ended_lines(submission: str, data: Mapping[str, Any]) -> Iterator[str]:
     requests, answered = data.get("requests"), data.get("answered")
     warning = "" if answered == requests else ":warning: "
     why = data.get("why")
-    state = f"{data.get('state')}: {why}" if why else str(data.get("state"))
-    yield f"Submission {_name(submission, data)}: *{warning}{_plain(state)}*"
+    state = _plain(str(data.get("state"))) + (f": {_plain(str(why))}" if why else "")
+    yield f"Submission {_name(submission, data)}: *{warning}{state}*"
     cost = data.get("cost")
     price = f"; {cost} USD" if isinstance(cost, str) else "; cost unknown"
     yield f"{_requests(requests)}, {_figure(answered)} answered{_plain(price)}"

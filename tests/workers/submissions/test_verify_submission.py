@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from receiver.outputs.proof_keys import PublicKey
 from receiver.storage import LocalStorage
 from receiver.submissions.policy import Order
-from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.records import Created, Round, SubmissionRecords
 from tests import nasty
 from tests.workers.stored_batches import KEY, OTHER_KEY, used
 from tests.workers.storing import store
@@ -133,7 +134,11 @@ def test_submission_that_went_on_is_proven_as_it_had_ended(copied: Copied) -> No
     """A person resumed it, and its next proof is still to come."""
     records = SubmissionRecords(copied.storage, copied.id)
     records.write_order(Order("run", 5000.0))
-    assert copied.verify(PUBLIC).off == 0
+    part = msgspec.structs.replace(records.parts()[-1], number=4, round=3)
+    records.record_round(Round(3, is_rescue=False, parts=(part,)))
+    records.write_created(part, Created("batches/b4"))
+    report = copied.verify(PUBLIC)
+    assert report.off == 0, said(report)
 
 
 def test_results_that_came_after_the_end_are_noted(tmp_path: Path) -> None:
