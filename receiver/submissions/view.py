@@ -1,4 +1,4 @@
-"""Where a submission stands, for people and programs that look at it. Pure."""
+"""Where a submission stands, for people and programs that look at it."""
 
 from collections.abc import Iterable
 from decimal import Decimal
