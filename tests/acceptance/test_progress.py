@@ -46,9 +46,9 @@ def test_commands_show_how_far_they_are(world: World) -> None:
             "its end",
         )
         manifest_of(world, batch)
-    out, bars = shown("submissions", "watch", name, "--interval", "0.2")
-    assert "  completed; 40 of 40 requests answered" in out
-    assert "answered" in bars
+        out, bars = shown("submissions", "watch", name, "--interval", "0.2")
+        assert "  completed; 40 of 40 requests answered" in out
+        assert "answered" in bars
     out, bars = shown("verify", batch)
     assert out.startswith(f"{batch}: proven: 40 lines")
     assert f"proving {batch}" in bars
