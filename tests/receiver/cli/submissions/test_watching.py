@@ -1,6 +1,7 @@
 """`submissions watch`: until all have ended, and how that is told."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,18 @@ def test_each_change_is_a_line(desk: Desk, as_json: bool) -> None:  # noqa: FBT0
         assert "  waiting; 0 of 10 requests answered; 0 of 1 part is sent" in first
         assert "; 0 of 10 done at Gemini" in second
         assert "  completed; 10 of 10 requests answered" in rest[-1]
+
+
+def test_ctrl_c_stops_only_the_watching(desk: Desk) -> None:
+    one = desk.submit("evening")
+    with watching(desk, one.id) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == "stopped watching; the submissions go on\n"
+    assert desk.read("submissions", "show", one.id)["state"] == "waiting"
 
 
 def test_watching_survives_an_outage(desk: Desk, tmp_path: Path) -> None:
