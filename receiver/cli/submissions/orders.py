@@ -115,7 +115,7 @@ def resume_submissions(
         _refuse_vain(one, policy)
         is_running = one.order.command == "run" and one.manifest is None
         if policy == one.policy and is_running:
-            return "it is under way already"
+            return "it is under way already: a worker looks at it now"
         if policy != one.policy:
             one.records.write_policy(policy)
         if not is_running:

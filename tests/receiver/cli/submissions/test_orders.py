@@ -34,6 +34,15 @@ def test_pause_and_resume(desk: Desk) -> None:
     assert "it is under way already" in desk.run("submissions", "resume", one.id).stdout
 
 
+def test_resume_digs_up_what_is_buried(desk: Desk) -> None:
+    one = desk.submit("evening")
+    Inbox(desk.client, ledger=SUBMISSIONS).bury_by_hand([str(desk.name(one))], "its plan is gone")
+    assert not is_due(desk, one)
+    said = desk.run("submissions", "resume", one.id).stdout
+    assert said == f"{desk.name(one)}: it is under way already: a worker looks at it now\n"
+    assert is_due(desk, one)
+
+
 def test_resume_changes_only_what_is_stated(desk: Desk) -> None:
     one = desk.submit("evening", policy=Policy(rounds=1, max_cost=Decimal(3), explain_invalid=True))
     ordered = desk.records(one).read_order()
