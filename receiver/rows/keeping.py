@@ -8,11 +8,12 @@
 import hashlib
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from receiver.errors import ExportError, RowsError
+from receiver.errors import AlreadyStoredError, ExportError, RowsError
 from receiver.rows.plan import RowFiles, RowsRecord
 from receiver.rows.readers import TableFormat
 from receiver.storage import Storage
@@ -34,6 +35,11 @@ def reused_object(sha256: str) -> str:
     return f"{FOLDER}/{sha256}.reused.gz"
 
 
+def hash_in_name(kept: str) -> str:
+    """The sha256 (hex) that the name of one of these objects says."""
+    return kept.rpartition("/")[2].partition(".")[0]
+
+
 def record_object(submission_id: str) -> str:
     return f"_submissions/{submission_id}/rows.json"
 
@@ -47,12 +53,16 @@ def hash_file(path: Path) -> str:
 def keep_rows(
     storage: Storage, submission_id: str, record: RowsRecord, table: Path, files: RowFiles
 ) -> None:
-    """Store a table with the keys of its rows, and the record last. Raises StorageError."""
+    """Store a table with the keys of its rows, and the record last. Raises StorageError.
+
+    The first record counts for good, as the plan does.
+    """
     keep_file(storage, record.table, table, record.sha256)
     keep_file(storage, record.keys, files.keys, hash_file(files.keys))
     if record.reused is not None:
         keep_file(storage, record.reused, files.reused, hash_file(files.reused))
-    storage.put_many([(record_object(submission_id), msgspec.json.encode(record))])
+    with suppress(AlreadyStoredError):
+        storage.create(record_object(submission_id), msgspec.json.encode(record))
 
 
 def keep_file(storage: Storage, name: str, path: Path, sha256: str) -> None:

@@ -10,6 +10,7 @@ They lie below `_submissions/<id>/`, a folder that no output template can name:
 - `<part>.looked.<attempt>.json`: when it was looked for first, by a clock behind that of the call
 - `<part>.created.json`: the batch; `<part>.kept.json`: its input lies beside its outputs to come
 - `<part>.cancelled.json`: we asked Gemini to cancel it; `<part>.overdue.json`: a notice told of it
+- `rows.json`: the table that the requests were made of, see `receiver.rows.keeping`
 - `round.<n>.json`: the requests that are sent again, in parts that are numbered on
 - `policy.json` and `command.json`: what the user allows, and said last; these may change
 - `answers.jsonl` and `manifest.json`: the proof, see `receiver.submissions.proof`;
@@ -221,10 +222,12 @@ class SubmissionRecords:
         """The object of a record, such as `plan.json`."""
         return f"{self._folder}/{record}"
 
-    def planned_names(self, rounds: int) -> list[str]:
-        """The objects of the plan and of so many rounds."""
+    def planned_names(self, rounds: int, *, of_table: bool) -> list[str]:
+        """The objects of the plan, of the table that it was made of, and of so many rounds."""
+        table = ["rows.json"] if of_table else []
         numbers = range(1, rounds + 1)
-        return [self.name_of("plan.json"), *(self.name_of(f"round.{one}.json") for one in numbers)]
+        names = ["plan.json", *table, *(f"round.{one}.json" for one in numbers)]
+        return [self.name_of(name) for name in names]
 
     def signature_name(self, manifest_sha256: str) -> str:
         """The signature of a manifest: one per content, like that of a batch."""

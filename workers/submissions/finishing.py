@@ -39,7 +39,7 @@ class Ending:
     policy: Policy
     ordered_at: float  # the `at` of the last word of a person
     reason: StopReason | None
-    records: Sequence[Record]  # the plan, and each round
+    records: Sequence[Record]  # the plan, the table's record, and each round
     version: str = VERSION
 
 
@@ -79,9 +79,10 @@ def write_proof(
 
 
 def digest_records(storage: Storage, submission: Submission, rounds: int) -> list[Record]:
-    """The plan of a submission and its first rounds, by their sha256; those that are there."""
+    """What was planned, with so many rounds, by their sha256; those records that are there."""
     records = SubmissionRecords(storage, submission.id)
-    stored = [(name, storage.read(name)) for name in records.planned_names(rounds)]
+    names = records.planned_names(rounds, of_table=submission.spec.table_sha256 is not None)
+    stored = [(name, storage.read(name)) for name in names]
     return [Record(name, hashlib.sha256(data).hexdigest()) for name, data in stored if data]
 
 

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from receiver.errors import ManifestError, StorageError
+from receiver.errors import ExportError, ManifestError, StorageError
 from receiver.outputs.manifest import FormsRecord
 from receiver.outputs.paths import manifest_name
+from receiver.rows.keeping import hash_in_name, read_rows_record, record_object
 from receiver.storage import Storage
 from receiver.submissions.proof import BatchProof, SubmissionManifest
 from receiver.submissions.records import SubmissionRecords, requests_name
@@ -19,9 +20,9 @@ from workers.verification.findings import Discrepancy
 from workers.verification.record_checks import check_digest, check_records
 
 _RECORD = re.compile(
-    r"(?:plan|policy|command|manifest)\.json|answers\.jsonl|manifest\.[0-9a-f]{16}\.sig"
+    r"(?:plan|rows|policy|command|manifest)\.json|answers\.jsonl|manifest\.[0-9a-f]{16}\.sig"
     r"|round\.[0-9]+\.json|[0-9]+\.(?:uploaded|created|kept|cancelled|overdue)\.json"
-    r"|[0-9]+\.(?:creating|refused|absent)\.[0-9]+\.json"
+    r"|[0-9]+\.(?:creating|refused|absent|looked)\.[0-9]+\.json"
 )
 
 
@@ -43,6 +44,10 @@ class Claims:
         """Every part as it was when the submission ended."""
         proofs = {one.part: one for one in self.manifest.batches}
         return [_state_of(part, proofs.get(part.number)) for part in self.parts]
+
+    @property
+    def is_of_table(self) -> bool:
+        return self.submission.spec.table_sha256 is not None
 
     @property
     def is_last_word(self) -> bool:
@@ -101,12 +106,33 @@ def _check_completion(claims: Claims) -> Iterator[Discrepancy]:
 
 def check_planned(claims: Claims) -> Iterator[Discrepancy]:
     """Plan and rounds are those that the submission ended with."""
-    named = claims.manifest.records
-    rounds = len(claims.records.rounds()) if claims.is_last_word else max(0, len(named) - 1)
-    if [record.name for record in named] != claims.records.planned_names(rounds):
+    named, of_table = claims.manifest.records, claims.is_of_table
+    beside = 2 if of_table else 1  # the plan, and the table's record
+    rounds = len(claims.records.rounds()) if claims.is_last_word else max(0, len(named) - beside)
+    if [record.name for record in named] != claims.records.planned_names(rounds, of_table=of_table):
         yield claims.differ("the records that it names are not the plan and its rounds")
     for record in named:
         yield from check_digest(claims.storage, record.name, record.sha256)
+
+
+def check_table(claims: Claims) -> Iterator[Discrepancy]:
+    """The table, the keys of its rows and the answers that they reuse are those of its record."""
+    if not claims.is_of_table:
+        return
+    name = record_object(claims.submission.id)
+    try:
+        record = read_rows_record(claims.storage, claims.submission.id)
+    except ExportError as error:
+        yield Discrepancy(name, None, str(error))
+        return
+    if record is None:
+        yield Discrepancy(name, None, "it is not there: the record of the table")
+        return
+    if record.sha256 != claims.submission.spec.table_sha256:
+        yield Discrepancy(name, None, "it names another table than the plan")
+    yield from check_digest(claims.storage, record.table, record.sha256)
+    for kept in filter(None, (record.keys, record.reused)):
+        yield from check_digest(claims.storage, kept, hash_in_name(kept))
 
 
 def check_manifests(claims: Claims) -> Iterator[Discrepancy]:

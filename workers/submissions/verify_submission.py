@@ -30,6 +30,7 @@ from workers.submissions.submission_checks import (
     check_planned,
     check_requests,
     check_sources,
+    check_table,
     find_late,
 )
 from workers.verification.findings import Discrepancy, SubmissionReport, VerifyOptions
@@ -64,7 +65,7 @@ def verify_submission(
         return report
 
     reading = Reading(storage, scratch, lambda: None)
-    for check in (check_folder, check_planned, check_parts, check_manifests):
+    for check in (check_folder, check_planned, check_table, check_parts, check_manifests):
         try:
             report.add(check(claims))
         except SubmissionError as error:  # a record can't be read

@@ -50,7 +50,12 @@ class StoredSubmission:
 
     @classmethod
     def plan(
-        cls, storage: LocalStorage, *lots: Sequence[bytes], model: str = "m", **fields: Any
+        cls,
+        storage: LocalStorage,
+        *lots: Sequence[bytes],
+        model: str = "m",
+        table_sha256: str | None = None,
+        **fields: Any,
     ) -> "StoredSubmission":
         """Store the plan and the requests of the first sending, a part for each lot."""
         parts, line, offset = [], 1, 0
@@ -64,6 +69,7 @@ class StoredSubmission:
             storage.put_many([(name, gzip.compress(data, mtime=0))])
         whole = sha256(b"".join(one for lot in lots for one in lot)).hexdigest()
         spec = SubmissionSpec("", model, "generate", False, "evening", True, None, {}, None, whole)
+        spec = msgspec.structs.replace(spec, table_sha256=table_sha256)
         requests = sum(map(len, lots))
         submission = Submission(spec.id, spec, "asked.jsonl", requests, tuple(parts))
         stored = cls(storage, submission, parts=[PartState(part=part) for part in parts])
