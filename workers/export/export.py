@@ -7,8 +7,10 @@ submission's record, the answers of its manifest.
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -75,7 +77,7 @@ class ExportJob:
             table.columns, self.record.schema if self.record else None, is_embedding=is_embedding
         )
         types = table.types(form)
-        part = target.with_name(f".{target.name}.part")
+        part = target.with_name(f".{token_hex(8)}.part")  # two exports may write the same target
         try:
             file = open_table_file(part, form, types, columns.kinds)
             try:
@@ -88,7 +90,8 @@ class ExportJob:
         except OSError as error:
             raise ExportError(f"{target} can't be written: {error.strerror or error}") from error
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # such as a read-only disk, of which the first error tells
+                part.unlink()
         return counts.exported
 
     def _fetch_table(self) -> Path:

@@ -21,6 +21,7 @@ from receiver.submissions.proof import MISSING, AnswerRow
 from tests.receiver.rows.test_readers import HOSTILE
 from tests.workers.export.exporting import Submitted, answer_line, error_line, submit_table
 from tests.workers.storing import PER_KEY
+from workers.export.export import ExportJob
 from workers.export.filters import OutcomeFilter
 from workers.store.records import read_index
 
@@ -355,3 +356,39 @@ def test_answers_of_earlier_submissions_are_taken(tmp_path: Path) -> None:
     assert [row["_outcome"] for row in rows] == [MISSING, "ok", "ok", MISSING]
     assert [row["_cost"] for row in rows] == [None] * 4  # it was paid before
     assert (exported.rows, exported.answered, exported.copied) == (4, 2, 2)
+
+
+def test_a_name_may_be_as_long_as_names_are(tmp_path: Path) -> None:
+    submitted = submit_rows(tmp_path, ["a"])
+    manifest = submitted.answer({"r0": answer_line("r0", "good")}, PER_KEY)
+    target = tmp_path / f"{'n' * 251}.csv"
+    assert submitted.job(manifest).run(target, "csv", ALL).rows == 1
+    assert target.exists()
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    submitted = submit_rows(tmp_path, ["a"])
+    manifest = submitted.answer({"r0": answer_line("r0", "good")}, PER_KEY)
+    with pytest.raises(ExportError, match="can't be written: File name too long"):
+        submitted.job(manifest).run(tmp_path / f"{'n' * 300}.csv", "csv", ALL)
+
+
+def test_two_exports_to_one_target_are_both_whole(tmp_path: Path) -> None:
+    """The second one runs while the first has written all rows, and not yet given the name."""
+    submitted = submit_rows(tmp_path, ["a", "b"])
+    lines = {key: answer_line(key, "good") for key in ("r0", "r1")}
+    manifest, target = submitted.answer(lines, PER_KEY), tmp_path / "out.csv"
+    first = submitted.job(manifest)
+    other = tmp_path / "other"
+    other.mkdir()
+    second = replace(first, scratch=other)
+    some = OutcomeFilter.parse("outcome=error")
+
+    first.run(target, "csv", ALL, lambda _: first_runs_another(second, target, some))
+    assert len(target.read_text().splitlines()) == 3
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+
+
+def first_runs_another(second: ExportJob, target: Path, chosen: OutcomeFilter) -> None:
+    assert second.run(target, "csv", chosen).written == 0
+    assert len(target.read_text().splitlines()) == 1
