@@ -23,7 +23,7 @@ from workers.export.filters import OutcomeFilter
 @command(
     "export",
     "5d41402abc4b2a76b971 answers.parquet",
-    "reviews left.csv --where outcome!=ok",
+    "reviews.csv left.csv --where outcome!=ok",
 )
 @click.argument("submission", shell_complete=complete_submission)
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))

@@ -1,4 +1,4 @@
-"""Which submissions a person means: by id, by the beginning of one, or by a display name."""
+"""Which submissions a person means: by id, the beginning of one, display name or file."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -51,14 +51,15 @@ def find_submission(storage: Storage, text: str, label: str | None = None) -> Su
 
 
 def _find(storage: Storage, text: str, project: str | None) -> Iterator[Submission]:
-    """The one of this id, else all whose id begins so or whose display name this is."""
+    """The one of this id, else all whose id begins so, or whose display name or file this is."""
     if SUBMISSION_ID.fullmatch(text):
         one = SubmissionRecords(storage, text).read_plan()
         if one is not None and project in (None, one.spec.project):
             yield one
             return
     for one in list_submissions(storage):
-        is_meant = one.spec.display_name == text or (text and one.id.startswith(text))
+        is_named = text in {one.spec.display_name, one.file}
+        is_meant = text and (is_named or one.id.startswith(text))
         if is_meant and project in (None, one.spec.project):
             yield one
 

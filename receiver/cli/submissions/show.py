@@ -35,8 +35,9 @@ from receiver.submissions.view import SubmissionView
 def show_submission(submission: str, *, label: str | None, as_json: bool) -> None:
     """Show where a submission stands, and what it waits for.
 
-    SUBMISSION is an id, the beginning of one, or a display name. Shows its parts and rounds with
-    their batches, here and at Gemini, its cost beside the limit, and where the answers lie.
+    SUBMISSION is an id, the beginning of one, a display name, or the name of its file. Shows its
+    parts and rounds with their batches, here and at Gemini, its cost beside the limit, and where
+    the answers lie.
     """
     settings = load_settings()
     storage = open_storage(settings.storage_url)

@@ -1,7 +1,6 @@
 """The exported table is the input's, row by row, with the answers of the stored batches."""
 
 import csv
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -299,25 +298,6 @@ def test_requests_without_a_table_have_their_keys(tmp_path: Path) -> None:
     target = tmp_path / "answers.jsonl"
     bare.job(manifest).run(target, "jsonl", ALL)
     assert [(row["key"], row["answer"]) for row in read_json(target)] == [("r0", "x"), ("r1", "x")]
-
-
-READERS = {
-    "duckdb": "duckdb.sql(\"SELECT * FROM '{path}'\").df()",
-    "polars": "polars.read_parquet('{path}').to_pandas()",
-    "pandas": "pandas.read_parquet('{path}')",
-}
-
-
-@pytest.mark.parametrize("program", sorted(READERS))
-def test_one_line_reads_the_table(program: str, tmp_path: Path) -> None:
-    submitted = submit_rows(tmp_path, ["a", "b"], schema=SCHEMA)
-    text = json.dumps({"mood": "good", "stars": 5})
-    lines = {key: answer_line(key, text) for key in submitted.requests}
-    target = tmp_path / "answers.parquet"
-    submitted.job(submitted.answer(lines, GROUPED)).run(target, "parquet", ALL)
-    module = importlib.import_module(program)
-    frame = eval(READERS[program].format(path=target), {program: module})
-    assert list(frame["stars"]) == [5, 5]
 
 
 def test_tables_of_several_exports_concatenate(tmp_path: Path) -> None:

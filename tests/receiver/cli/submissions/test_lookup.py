@@ -12,6 +12,16 @@ def test_submission_is_named_by_id_prefix_or_display_name(desk: Desk) -> None:
         assert desk.read("submissions", "show", text)["id"] == one.id
 
 
+def test_submission_is_named_by_its_file(desk: Desk) -> None:
+    one = desk.submit("evening")
+    assert desk.read("submissions", "show", "requests.jsonl")["id"] == one.id
+    other = desk.submit("morning")
+    result = desk.run("submissions", "show", "requests.jsonl")
+    assert result.exit_code == 2
+    assert one.id in result.stderr
+    assert other.id in result.stderr
+
+
 def test_name_of_several_is_none(desk: Desk) -> None:
     ids = [desk.submit("evening").id, desk.submit("evening", project="acme").id]
     result = desk.run("submissions", "show", "evening")
