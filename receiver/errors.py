@@ -138,6 +138,10 @@ class NotChargedError(GeminiError):
         return True
 
 
+class RefusedBatchError(GeminiError):
+    """Gemini refuses to create a batch, and would do so again: what was asked for is wrong."""
+
+
 class NotFoundError(GeminiError):
     """The configured API key sees no such thing."""
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 import redis
 
-from receiver.batch_names import BatchName
+from receiver.batch_names import BatchName, SubmissionName
 from receiver.inbox.entry_fields import (
     JobProgress,
     Step,
@@ -39,7 +39,7 @@ PASSING_CAUSES = re.compile(
 
 @dataclass(frozen=True)
 class Entry:
-    """What the inbox knows of a batch."""
+    """What the inbox knows of a batch, or of a submission."""
 
     batch: str  # its name in the inbox
     project: str  # empty for the default project
@@ -98,7 +98,7 @@ def _read_fields(batch: str, row: dict[bytes, bytes]) -> Entry:
     }
     return Entry(
         batch=batch,
-        project=BatchName.read(batch).project,
+        project=(SubmissionName.read(batch) or BatchName.read(batch)).project,
         state=msgspec.convert(fields["state"], State),
         event=fields["event"],
         source=fields["door"],  # see accept.lua

@@ -102,7 +102,7 @@ def plan_next(state: SubmissionState, now: float) -> list[Action]:
 def _go_on(
     state: SubmissionState, running: list[PartState], unsent: list[PartState], now: float
 ) -> Action:
-    unsettled = [one for one in running if one.is_unsettled]
+    unsettled = [one for one in state.parts if one.is_unsettled]
     if unsettled:  # costs nothing; and until it is known, no cap and no order can be held
         return FindBatch(unsettled[0].part.number)
     if state.command == "cancel":

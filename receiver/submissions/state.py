@@ -25,7 +25,7 @@ class PartState(msgspec.Struct, frozen=True, kw_only=True):
     # A call may have created its batch, and nobody knows yet; of lane `flex`: sending has begun.
     is_unsure: bool = False
     batch: str | None = None  # "batches/<id>"
-    is_kept: bool = True  # its input lies where the worker that stores its results looks for it
+    is_kept: bool = True  # its input lies beside its results, and nobody waits for it any more
     sent_at: float | None = None  # Unix time in seconds, of the call that created it
     is_stored: bool = False  # its manifest is there: every one of its requests has an outcome
     is_cancelled: bool = False  # we asked Gemini to cancel it
@@ -47,8 +47,7 @@ class PartState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_unsettled(self) -> bool:
         """Whether an earlier call has to be looked into, or finished, before anything else."""
-        is_batch = self.part.lane == "batch"
-        return is_batch and not self.is_over and (self.is_unsure or not self.is_kept)
+        return self.part.lane == "batch" and (self.is_unsure or not self.is_kept)
 
     @property
     def counted_cost(self) -> Decimal | None:

@@ -20,12 +20,14 @@ from receiver.errors import (
     GeminiError,
     NotFoundError,
     ReceiverError,
+    RefusedBatchError,
     StepPendingError,
     UnsureCallError,
 )
 from receiver.gemini.batches import Gemini
 from receiver.gemini.files import File, Files
 from receiver.gemini.operations import Batch, Unread
+from receiver.http import httpx
 from receiver.outputs.paths import input_name
 from receiver.storage import Storage
 from receiver.submissions.attached_files import complete_part
@@ -52,7 +54,7 @@ from receiver.submissions.submission import Part, Submission
 # A create call takes 30 s at most, and Gemini's list may lag. After this time, a batch that is not
 # listed does not exist.
 UNSURE_S = 90.0
-CALL_WITHIN_S = 20.0  # of its intent; a process that was frozen in between makes no call any more
+CALL_WITHIN_S = 5.0  # of its intent; a process that was frozen in between makes no call any more
 POLL_S = 3.0
 PROCESSING_S = 10.0  # how long an upload's processing is waited for in place
 SentStatus = Literal["created", "found", "known"]
@@ -204,6 +206,9 @@ class Submitter:
         except GeminiError as error:
             if error.is_certain:
                 self._records.record_refusal(part, number)
+                if error.status == httpx.codes.BAD_REQUEST and error.fault == "refused":
+                    words = f"Gemini refused the batch of part {part.number}: {error}"
+                    raise RefusedBatchError(words, status=error.status) from error
                 raise
             raise UnsureCallError(
                 f"nobody knows whether Gemini made the batch of part {part.number} ({error}):"

@@ -12,7 +12,7 @@ import redis
 from receiver.errors import LeaseLostError
 from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.ledger import Arrival, Inbox, Lease
-from receiver.inbox.redis import Scripts, now_ms
+from receiver.inbox.redis import SUBMISSIONS, Scripts, now_ms
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import Message
 from receiver.notices.queue import ClaimedNotice, NoticeQueue
@@ -21,6 +21,7 @@ from tests.waiting import eventually
 
 TARGETS = ("aaaa", "bbbb")
 SHORT_S = 0.02
+SUBMISSION = "submissions/5d41402abc4b2a76b971"
 STORED = Summary(state="SUCCEEDED", outcomes={"ok": 3})
 
 
@@ -28,6 +29,7 @@ class Round:
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
         self._inbox = Inbox(client, TARGETS)
+        self._submissions = Inbox(client, TARGETS, SUBMISSIONS)
 
     def go(self) -> None:
         self.wait()
@@ -35,6 +37,7 @@ class Round:
         self.lose_a_lease()
         self.fail()
         self.give_up()
+        self.submit()
         self.send_notices()
         self.reconcile()
         self.count()
@@ -92,6 +95,27 @@ class Round:
         self._open("batches/purged")
         self._inbox.bury_by_hand([lease.batch, "batches/purged"], "enough")
         self._inbox.purge(["batches/purged", "batches/unknown"])
+
+    def submit(self) -> None:
+        """A submission whose batches end while it waits, and while a worker has it."""
+        ledger, word = self._submissions, Arrival(SUBMISSION, "submission", "submit", reopen="all")
+        ledger.accept([word])
+        ledger.postpone(self._take_submission(), 0, "no", "attempts")
+        ledger.rest(self._take_submission(), 3600, "1 batch is under way")
+        self._inbox.finish(self._open("batches/of-it"), STORED, None, SUBMISSION)
+        lease = self._take_submission()
+        self._inbox.bury(self._open("batches/of-it-too"), "unreadable", "batch", SUBMISSION)
+        ledger.finish(lease, STORED, ("submission.completed", "{}"))
+        ledger.accept([word])
+        lease = self._take_submission()
+        ledger.accept([word])
+        ledger.finish(lease, STORED, ("submission.completed", '{"again":true}'))
+        ledger.look_again(self._take_submission(), 3600, "it is looked for")
+
+    def _take_submission(self) -> Lease:
+        lease = self._submissions.claim(SUBMISSION)
+        assert lease is not None
+        return lease
 
     def send_notices(self) -> None:
         outbox, queue = Outbox(self._client, TARGETS), NoticeQueue(self._client, TARGETS[0])

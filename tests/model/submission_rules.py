@@ -1,5 +1,7 @@
 """The rules of the second ledger: commands that submit, workers that advance, batches that end."""
 
+from functools import partial
+
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
@@ -60,6 +62,15 @@ class SubmissionRules(BatchRules):
     ) -> None:
         lease = self.submission_lease(whose)
         self.do(lambda: self.submissions.postpone(lease, delay_s, cause, counter), lost=lost)
+
+    @rule(name=NAMES, counter=COUNTERS, delay_s=DELAYS_S)
+    def rest_after_a_fault(self, name: str, counter: Counter, delay_s: float) -> None:
+        for hand_back in (
+            lambda lease: self.submissions.postpone(lease, 0, "no", counter),
+            lambda lease: self.submissions.rest(lease, delay_s, "it waits"),
+        ):
+            lease = self.submission_lease(name)
+            self.do(partial(hand_back, lease), lost=False)
 
     @rule(whose=WHOSE, notice=NOTICES, lost=LOST)
     def finish_submission(

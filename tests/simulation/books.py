@@ -26,6 +26,7 @@ def find_problems(world: World) -> list[str]:
         problems += [f"{batch['name']}: {one}" for one in _check_batch(world, batch)]
     for order in world.orders:
         problems += _check_order(world, order, batches)
+    problems += _check_submissions(world)
     problems += _check_strays(world, batches)
     return [*problems, *_check_notices(world, batches), *_check_inbox(world, batches)]
 
@@ -160,6 +161,29 @@ def _check_order(world: World, order: Ordered, batches: list[dict[str, Any]]) ->
         yield f"Gemini was paid for {paid} requests: {names}"
 
 
+def _check_submissions(world: World) -> Iterator[str]:
+    """Every one that was planned has its proof, which counts each request once."""
+    objects = world.storage.objects
+    for name in objects:
+        if not name.endswith("/plan.json"):
+            continue
+        folder = name.removesuffix("/plan.json")
+        data, answers = (
+            objects.get(f"{folder}/manifest.json"),
+            objects.get(f"{folder}/answers.jsonl"),
+        )
+        if data is None or answers is None:
+            yield f"{folder} has no proof"
+            continue
+        manifest = json.loads(data)
+        fates = [manifest[fate] for fate in ("answered", "blocked", "failed", "missing")]
+        if sum(fates) != manifest["requests"] or len(answers.splitlines()) != sum(fates):
+            yield f"{folder} counts {fates} of {manifest['requests']} requests"
+        told = {one.id for one in world.notices if one.data.get("submission") == folder[-20:]}
+        if len(told) > 1 or (not told and world.wiped_ns is None):
+            yield f"{folder} has {len(told)} notices"
+
+
 def _check_strays(world: World, batches: list[dict[str, Any]]) -> Iterator[str]:
     """No object is there that no manifest and no submission accounts for."""
     known = {"_manifest.json", "_index.jsonl.gz", "_errors.jsonl", "_retry.jsonl"}
@@ -172,7 +196,7 @@ def _check_strays(world: World, batches: list[dict[str, Any]]) -> Iterator[str]:
     for name in world.storage.objects:
         if name.endswith(".awaited"):
             yield f"{name} is left"
-        elif name not in named and not name.startswith("_submissions/"):
+        elif name not in named and not name.startswith(("_submissions/", "_requests/")):
             yield f"{name} belongs to nothing"
 
 

@@ -1,8 +1,6 @@
 """The processes of the product, as tasks: web, workers, upkeep, and who submits."""
 
 import asyncio
-import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,24 +10,26 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from receiver.batch_names import SubmissionName
 from receiver.errors import InboxUnavailableError, ReceiverError
-from receiver.gemini.batches import Gemini
 from receiver.http import httpx
 from receiver.inbox.delivery_log import DeliveryLog
 from receiver.inbox.job_queue import JobQueue, open_queue
 from receiver.inbox.ledgers import open_ledgers
-from receiver.inbox.redis import DUE, NOTICE_QUEUE, connect
+from receiver.inbox.redis import DUE, NOTICE_QUEUE, SUBMISSIONS, connect
 from receiver.inbox.redispatch import sweep
 from receiver.notices.dispatcher import TargetDispatcher
 from receiver.recovery.scheduler import reconcile_due_projects
+from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.planning import (
     SubmitRequest,
     check_input,
     draft_submission,
     settle_submission,
 )
+from receiver.submissions.policy import Policy
+from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.stored_requests import store_requests
-from receiver.submissions.submitter import Submitter
 from receiver.telemetry.metrics.counters import Counters
 from receiver.verification.jwks import KeySetCache
 from receiver.web import accept_batcher
@@ -41,6 +41,7 @@ from receiver.web.webhook_endpoint import AppState
 from tests.simulation.loop import Loop, run_loop
 from tests.simulation.scheduler import Process, Task, scheduler
 from tests.simulation.state import State
+from workers.advance import advance_submission
 from workers.process import process_batch
 
 SWEEP_EVERY_S, LONGEST_SWEEP_PAUSE_S = 2.0, 30.0
@@ -79,6 +80,14 @@ def start_web(state: State, process: Process) -> Task:
     return run_loop(process, loop, run)
 
 
+def run_job(name: str) -> None:
+    """What RQ would call, by the name that the job has."""
+    if SubmissionName.read(name) is None:
+        process_batch(name)
+    else:
+        advance_submission(name)
+
+
 class Worker:
     """Takes jobs from RQ's queue as its worker does, and runs them."""
 
@@ -99,7 +108,7 @@ class Worker:
                     now.wait(now.after_ns(IDLE_S))
                     continue
                 try:
-                    process_batch(batch)
+                    run_job(batch)
                 except InboxUnavailableError:
                     now.sleep(1)
 
@@ -125,7 +134,8 @@ def keep_sweeping(state: State) -> None:
         while not state.is_over:
             with suppress(InboxUnavailableError):
                 sweep(ledgers, jobs)
-            now.sleep(_pause_s(state, DUE, SWEEP_EVERY_S))
+            pauses = (_pause_s(state, key, SWEEP_EVERY_S) for key in (DUE, SUBMISSIONS.due))
+            now.sleep(min(pauses))
 
 
 def _pause_s(state: State, key: str, least_s: float) -> float:
@@ -163,15 +173,14 @@ def keep_telling(state: State) -> None:
 
 def submit(state: State, file: Path, request: SubmitRequest) -> None:
     """What `batches submit` does, once; the caller runs it again after an error."""
-    settings, storage = state.settings, state.storage
+    storage = state.storage
     plan = check_input(file, request)
     draft = draft_submission(file, request, plan)
     submission, _ = settle_submission(storage, file, draft)
     store_requests(storage, file, submission)
-    with Gemini(settings.base_url, settings.projects[""].api_key) as gemini:
-        for part in submission.parts:
-            with tempfile.TemporaryDirectory(dir=os.environ["SCRATCH_DIR"]) as folder:
-                Submitter(gemini, storage, submission).send(part, Path(folder))
+    SubmissionRecords(storage, submission.id).write_policy(Policy(rounds=0))
+    with connect(state.settings.redis_url) as client:
+        accept_submission(client, SubmissionName("", submission.id))
 
 
 def keep_submitting(state: State, file: Path, request: SubmitRequest) -> None:

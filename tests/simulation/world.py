@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from receiver.errors import NoticeError
-from receiver.inbox.redis import DUE, ENTRY, NOTICE_QUEUE
+from receiver.inbox.redis import DUE, ENTRY, NOTICE_QUEUE, SUBMISSIONS
 from receiver.notices import dispatcher
 from receiver.notices.http_client import Acknowledged
 from receiver.settings.notice_targets import Target
@@ -214,6 +214,7 @@ class World(State):
             self.scheduler.now_ns > self.faults.ends_ns
             and len(self.submitted) == len(self.orders)
             and not self.wire.ask("ZCARD", DUE)
+            and not self.wire.ask("ZCARD", SUBMISSIONS.due)
             and not self.wire.ask("ZCARD", NOTICE_QUEUE + target)
             and all(
                 f"{name.removeprefix('batches/')}/_manifest.json" in self.storage.objects

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from receiver.errors import GeminiError, SubmissionError
+from receiver.errors import GeminiError
 from receiver.http import httpx
 from receiver.submissions.daily_budget import day_of, part_reference
 from receiver.submissions.decisions import CreatePart, FindBatch
@@ -24,7 +24,7 @@ def find_batch(context: AdvanceContext, state: SubmissionState, action: FindBatc
 
 
 def create_part(context: AdvanceContext, state: SubmissionState, action: CreatePart) -> None:
-    """Raises SubmissionError where Gemini refuses the batch for good; a 429 only takes room."""
+    """Raises RefusedBatchError where Gemini refuses the batch for good; a 429 only takes room."""
     part, model, now = state.parts[action.number - 1].part, state.submission.spec.model, time.time()
     cap = context.project.limits.daily_cost_cap
     reference = part_reference(state.submission.id, part)
@@ -38,10 +38,6 @@ def create_part(context: AdvanceContext, state: SubmissionState, action: CreateP
             context.quotas.refused(model, now, error.retry_after_s)
             log.info("submission.refused_room", extra={"part": part.number, "cause": str(error)})
             return
-        if error.fault == "refused" and error.is_certain:
-            raise SubmissionError(
-                f"Gemini refused the batch of part {part.number}, and would do so again: {error}"
-            ) from error
         raise
     _note(context, state, sent)
 

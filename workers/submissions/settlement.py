@@ -7,6 +7,7 @@ from receiver.errors import (
     GeminiError,
     LeaseLostError,
     ReceiverError,
+    RefusedBatchError,
     ShuttingDownError,
     StepPendingError,
 )
@@ -57,7 +58,7 @@ def _settle_error(keeper: LeaseKeeper, error: ReceiverError, patience: Patience)
         error.fault,
         keeper.lease.past,
         patience,
-        retryable=error.retryable,
+        retryable=error.retryable or _may_pass(error),
         retry_after_s=after_s,
     )
     if plan.action == "postpone":
@@ -69,3 +70,8 @@ def _settle_error(keeper: LeaseKeeper, error: ReceiverError, patience: Patience)
     else:
         keeper.bury(cause, error.fault)
     log.error("submission.buried", extra={"cause": cause})
+
+
+def _may_pass(error: ReceiverError) -> bool:
+    """Whatever else Gemini says may be another thing the next time: a proxy may have said it."""
+    return isinstance(error, GeminiError) and not isinstance(error, RefusedBatchError)

@@ -164,3 +164,17 @@ def test_any_change_is_noticed(change: str) -> None:
         headers["webhook-timestamp"] = str(int(headers["webhook-timestamp"]) - 1)
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET_TEXT).verify(body, headers)
+
+
+@pytest.mark.parametrize(
+    ("name", "about"),
+    [
+        ("batches/b1", {"batch": "batches/b1", "project": None}),
+        ("acme/batches/b1", {"batch": "batches/b1", "project": "acme"}),
+        ("submissions/" + "0a" * 10, {"submission": "0a" * 10, "project": None}),
+        ("acme/submissions/" + "0a" * 10, {"submission": "0a" * 10, "project": "acme"}),
+        ("", {}),
+    ],
+)
+def test_payload_names_what_it_is_about(name: str, about: dict[str, object]) -> None:
+    assert json.loads(encode_payload("x", name, 0, {"a": 1}))["data"] == about | {"a": 1}

@@ -111,10 +111,10 @@ CASES: dict[str, tuple[list[PartState], dict[str, Any], list[Action]]] = {
     "also while paused": ([unsure(1)], {"command": "pause"}, [FindBatch(1)]),
     "also when cancelled": ([unsure(1)], {"command": "cancel"}, [FindBatch(1)]),
     "an input that is not kept is kept": ([running(1, is_kept=False)], {}, [FindBatch(1)]),
-    "one of a stored batch is not needed": (
+    "also that of a stored one, which may be waited for": (
         [stored(1, is_kept=False), unsent(2)],
         {},
-        [CreatePart(2)],
+        [FindBatch(1)],
     ),
     # a person's word
     "paused creates nothing": (

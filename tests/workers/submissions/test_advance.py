@@ -95,7 +95,7 @@ def test_refused_batch_is_buried_and_tried_again_when_asked(advancing: Advancing
     entry = submitted.advance()
     assert (entry.state, entry.fault) == ("buried", "batch")
     assert "no such model" in entry.cause
-    assert entry.cause.startswith("Gemini refused the batch of part 1, and would do so again")
+    assert entry.cause.startswith("Gemini refused the batch of part 1: ")
     advancing.gate.what = "pass"
     submitted.accept()
     assert submitted.advance().cause == "1 batch is under way"
