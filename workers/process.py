@@ -160,14 +160,18 @@ def _find_stored(storage: Storage, batch: Batch) -> Manifest | None:
 
 
 def _begin_attempt(context: JobContext, batch: Batch, scratch: Path) -> Attempt:
-    """Fetch the batch's input. Raises NotReadyError while `batches submit` has yet to store it."""
-    storage = context.storage
-    batch_input = BatchInput.fetch(
-        storage, batch.name, scratch, context.check, context.settings.result_key
-    )
-    if batch_input is None and is_awaited(storage, batch):
-        raise NotReadyError("the input is still on its way into the storage")
+    """Fetch the batch's input. Raises NotReadyError while whoever sent it has yet to store it."""
+    batch_input = _fetch_input(context, batch, scratch)
+    if batch_input is None:
+        if is_awaited(context.storage, batch):
+            raise NotReadyError("the input is still on its way into the storage")
+        batch_input = _fetch_input(context, batch, scratch)  # it may have arrived in between
     return Attempt(batch, ResultCounts(scratch), batch_input, scratch)
+
+
+def _fetch_input(context: JobContext, batch: Batch, scratch: Path) -> BatchInput | None:
+    result_key = context.settings.result_key
+    return BatchInput.fetch(context.storage, batch.name, scratch, context.check, result_key)
 
 
 @contextmanager

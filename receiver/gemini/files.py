@@ -142,7 +142,8 @@ class Files:
         if not upload_url.startswith("https://") and not is_ours:
             said = said_under_200(answer.content, self._transport.key)
             raise GeminiError(
-                f"Gemini named no address over https for {what}{said and f' ({said})'}"
+                f"Gemini named no address over https for {what}{said and f' ({said})'}",
+                retryable=True,
             )
         return upload_url
 
@@ -217,7 +218,7 @@ class _Upload:
         said = said_under_200(answer.content, self._transport.key)
         if said or status not in ("final", "active"):
             why = said or (f"its status is {status[:40]!r}" if status else "no status")
-            raise GeminiError(f"Gemini ended {self.what} without a file ({why})")
+            raise GeminiError(f"Gemini ended {self.what} without a file ({why})", retryable=True)
         if status == "active":
             return None
         return _read_file(decode(answer.content, _Uploaded, self.what).file)
