@@ -14,9 +14,12 @@ from receiver.recovery.reconcile import Reconciliation
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.recovery.scheduler import reconcile_due_projects
 from receiver.settings.settings import read_settings
+from receiver.submissions.policy import Policy
+from receiver.submissions.records import SubmissionRecords
 from tests.key_router import routing_keys
 from tests.receiver.listing import Listing, ago, serving
 from tests.receiver.reconciling import Stage, staging
+from tests.receiver.submissions.test_records import PLAN
 
 
 @pytest.fixture
@@ -52,6 +55,20 @@ def test_wiped_redis_is_restored(stage: Stage) -> None:
     assert all(entry.state == "open" for entry in stage.inbox.entries(opened).values())
     assert stage.inbox.entries(stored) == {}
     assert open_queue(stage.client).count == len(opened)
+
+
+def test_submission_that_nobody_works_on_is_queued(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The storage is the truth: Redis may just have been wiped."""
+    submission = "5d41402abc4b2a76b971"
+    stage.storage.put_many([(f"_submissions/{submission}/plan.json", PLAN)])
+    SubmissionRecords(stage.storage, submission).write_policy(Policy())
+    with caplog.at_level(logging.INFO):
+        assert stage.reconcile().submissions == [f"submissions/{submission}"]
+    assert "reconcile.submissions" in caplog.text
+    assert open_queue(stage.client).count == 1
+    assert stage.reconcile().submissions == []
 
 
 def test_wipe_counts_no_missed_webhook(stage: Stage) -> None:
