@@ -21,7 +21,7 @@ from workers.job.context import current_settings
 
 EFFECTS = (
     (LocalStorage, ("put_many", "put_files", "create", "delete")),
-    (Transport, ("send_bytes", "send_keyless")),
+    (Transport, ("exchange", "send_keyless")),
     (Scripts, ("run",)),
 )
 LIMIT_S = 60.0
