@@ -16,6 +16,7 @@ MILLION = Decimal(1_000_000)
 ASSUMED_INPUT_LIMIT, ASSUMED_OUTPUT_LIMIT = 1_048_576, 65_536  # tokens, as of most models
 ASSUMED_ANSWER_TOKENS = 1_000
 ASSUMED_PER_BYTE = 0.25
+MOST_PER_BYTE = 1.0  # a token has a byte at least, whatever a sample says
 ASSUMED_PER_ATTACHMENT = 1_000
 # Where nobody counted, the cheapest estimate takes so much of the assumed input.
 LEAST_SHARE = Decimal("0.5")
@@ -28,14 +29,14 @@ def assume_rates(
     per_answer: float | None = None,
     batches: int = 0,
 ) -> TokenRates:
-    """The rates where nobody counted: a token has a byte at least.
+    """The rates where nobody counted.
 
     An attachment may fill a request up to the model's limit.
     """
     most = input_limit or ASSUMED_INPUT_LIMIT
     return TokenRates(
         per_byte=ASSUMED_PER_BYTE,
-        most_per_byte=1.0,
+        most_per_byte=MOST_PER_BYTE,
         per_attachment=ASSUMED_PER_ATTACHMENT,
         most_per_attachment=float(most),
         input_limit=most,
@@ -58,7 +59,8 @@ class Weight(NamedTuple):
     """Tokens of one request or of several."""
 
     expected_input: int
-    most_input: int
+    dense_input: int  # if it is as dense as the densest that was counted: what pace is kept by
+    most_input: int  # what money is kept by: no request has more
     expected_output: int
     most_output: int
 
@@ -67,33 +69,35 @@ class Load:
     """Adds requests up by what their prices depend on: attachments, and long prompts."""
 
     def __init__(self) -> None:
-        self.requests = self.unlimited = self.unbounded = self.most_tokens = 0
-        # Sums of the members of Weight by: has attachments, may be long.
-        self.sums: dict[tuple[bool, bool], list[int]] = {}
+        self.requests = self.unlimited = self.unbounded = self.dense_tokens = 0
+        # Sums of the members of Weight by: has attachments, is long where dense, may be long.
+        self.sums: dict[tuple[bool, bool, bool], list[int]] = {}
 
     def add(self, size: RequestSize, weight: Weight) -> None:
-        expected_input, most_input, expected_output, most_output = weight
+        expected_input, dense_input, most_input, expected_output, most_output = weight
         self.requests += 1
-        self.most_tokens += most_input
+        self.dense_tokens += dense_input
         if size.output_tokens is None:
             self.unlimited += 1
         if size.runs_tools:
             self.unbounded += 1
-        kind = size.attachments > 0, most_input > LONG_PROMPT_TOKENS
+        is_long = dense_input > LONG_PROMPT_TOKENS
+        kind = size.attachments > 0, is_long, most_input > LONG_PROMPT_TOKENS
         sums = self.sums.get(kind)
         if sums is None:
             self.sums[kind] = [*weight]
         else:
             sums[0] += expected_input
-            sums[1] += most_input
-            sums[2] += expected_output
-            sums[3] += most_output
+            sums[1] += dense_input
+            sums[2] += most_input
+            sums[3] += expected_output
+            sums[4] += most_output
 
     def merge(self, other: "Load") -> None:
         self.requests += other.requests
         self.unlimited += other.unlimited
         self.unbounded += other.unbounded
-        self.most_tokens += other.most_tokens
+        self.dense_tokens += other.dense_tokens
         for kind, sums in other.sums.items():
             known = self.sums.get(kind, [0] * len(sums))
             self.sums[kind] = [a + b for a, b in zip(known, sums, strict=True)]
@@ -102,6 +106,11 @@ class Load:
     def tokens(self) -> int:
         """Of the input, as expected."""
         return sum(sums[0] for sums in self.sums.values())
+
+    @property
+    def most_tokens(self) -> int:
+        """Of the input, at most."""
+        return sum(sums[2] for sums in self.sums.values())
 
 
 class Gauge:
@@ -122,17 +131,17 @@ class Gauge:
     def weigh(self, size: RequestSize) -> Weight:
         """The tokens of one request."""
         rates, text_bytes, attachments = self.rates, size.text_bytes, size.attachments
-        most = text_bytes * rates.most_per_byte + attachments * rates.most_per_attachment
+        attached = attachments * rates.most_per_attachment
         usual = text_bytes * rates.per_byte + attachments * rates.per_attachment
-        most_input = min(ceil(most), rates.input_limit)
-        expected_input = min(ceil(usual), most_input)
+        most_input = min(ceil(text_bytes * MOST_PER_BYTE + attached), rates.input_limit)
+        dense_input = min(ceil(text_bytes * rates.most_per_byte + attached), most_input)
+        expected_input = min(ceil(usual), dense_input)
         if not self._answers:
-            return Weight(expected_input, most_input, 0, 0)
+            return Weight(expected_input, dense_input, most_input, 0, 0)
         limit = min(size.output_tokens or rates.output_limit, rates.output_limit)
         expected = min(self._per_answer, limit)
-        return Weight(
-            expected_input, most_input, expected * size.candidates, limit * size.candidates
-        )
+        count = size.candidates
+        return Weight(expected_input, dense_input, most_input, expected * count, limit * count)
 
     def most_cost(self, load: Load) -> Decimal | None:
         """What these requests may cost at most, in US dollars; None where nobody knows."""
@@ -164,11 +173,11 @@ class Gauge:
         return sum(known, Decimal(0)) / MILLION if len(known) == len(costs) else None
 
     def _price_sum(
-        self, weight: Weight, price: Price, kind: tuple[bool, bool], choice: _Choice
+        self, weight: Weight, price: Price, kind: tuple[bool, bool, bool], choice: _Choice
     ) -> Decimal | None:
         """One sum of a load, times a million."""
-        has_attachments, is_long = kind
-        rates = _choose_rates(price, choice, is_long=is_long)
+        has_attachments, is_long, may_be_long = kind
+        rates = _choose_rates(price, choice, is_long=may_be_long if choice == "most" else is_long)
         paid = [_pick(one.input, choice, is_plain=not has_attachments) for one in rates]
         if choice == "least":
             share = Decimal(1) if self.rates.counted else LEAST_SHARE

@@ -152,7 +152,7 @@ class PartCutter:
             and self._part_bytes + len(request.data) <= limits.size_bytes
             and (
                 limits.tokens is None
-                or load.most_tokens + request.weight.most_input <= limits.tokens
+                or load.dense_tokens + request.weight.dense_input <= limits.tokens
             )
         )
 
@@ -184,7 +184,7 @@ class PartCutter:
             requests=load.requests,
             sha256=self._piece.hexdigest(),
             round=self._round,
-            tokens=load.most_tokens,
+            tokens=load.dense_tokens,
             most_cost=self._gauge.most_cost(load),
         )
         self._parts.append(part)

@@ -33,7 +33,7 @@ class TokenRates(msgspec.Struct, frozen=True, kw_only=True):
     """How many tokens requests of one input have by their size, and answers of its model."""
 
     per_byte: float  # of text, on average
-    most_per_byte: float
+    most_per_byte: float  # of the densest that was counted, and some more
     per_attachment: float
     most_per_attachment: float
     counted: int = 0  # requests that Gemini counted; 0: these are assumptions and bounds

@@ -77,32 +77,40 @@ def millionths(found: Estimate) -> tuple[Any, ...]:
 
 
 def test_input_and_output_are_priced() -> None:
-    """200 tokens of input, 500 at most; 100 of output are usual, and 50 the limit."""
+    """200 tokens of input, 1,000 at most; 100 of output are usual, and 50 the limit."""
     found = estimate("plain", size(), size())
-    assert millionths(found) == (400, 2 * (200 + 500), 2 * (500 + 500))
+    assert millionths(found) == (400, 2 * (200 + 500), 2 * (1000 + 500))
     assert found.input_tokens == 400
 
 
+def test_no_sample_lowers_the_bound_of_the_cost() -> None:
+    """What was not counted may be text of which each byte is a token."""
+    sparse = msgspec.structs.replace(RATES, per_byte=0.01, most_per_byte=0.012)
+    found = estimate("plain", size(text_bytes=1_000_000), rates=sparse)
+    assert millionths(found)[2] == 1_000_000 + 500
+    assert "10,000 tokens of input, 1,000,000 at most" in found.basis
+
+
 def test_answers_have_the_usual_length() -> None:
-    assert millionths(estimate("plain", size(output=1000))) == (200, 200 + 1000, 500 + 10_000)
+    assert millionths(estimate("plain", size(output=1000))) == (200, 200 + 1000, 1000 + 10_000)
 
 
 def test_answer_without_a_limit_may_have_that_of_the_model() -> None:
     found = estimate("plain", size(output=None), size())
-    assert millionths(found)[2] == 500 + 600_000 + 500 + 500
+    assert millionths(found)[2] == 1000 + 600_000 + 1000 + 500
     assert "1 request states no maxOutputTokens, so each answer may have 60,000" in found.basis
 
 
 def test_limit_of_a_request_is_at_most_that_of_the_model() -> None:
-    assert millionths(estimate("plain", size(output=10**9)))[2] == 500 + 600_000
+    assert millionths(estimate("plain", size(output=10**9)))[2] == 1000 + 600_000
 
 
 def test_each_candidate_is_paid_for() -> None:
-    assert millionths(estimate("plain", size(candidates=3))) == (200, 200 + 1500, 500 + 1500)
+    assert millionths(estimate("plain", size(candidates=3))) == (200, 200 + 1500, 1000 + 1500)
 
 
 def test_attachments_have_tokens_of_their_own() -> None:
-    assert millionths(estimate("plain", size(attachments=2))) == (800, 800 + 500, 2500 + 500)
+    assert millionths(estimate("plain", size(attachments=2))) == (800, 800 + 500, 3000 + 500)
 
 
 def test_request_has_no_more_tokens_than_the_model_takes() -> None:
@@ -111,23 +119,24 @@ def test_request_has_no_more_tokens_than_the_model_takes() -> None:
 
 
 def test_long_prompt_has_its_own_price() -> None:
-    usual, long = size(text_bytes=400_000), size(text_bytes=400_002)
-    assert millionths(estimate("long", usual)) == (80_000, 80_000 + 500, 200_000 + 500)
+    short, usual, long = (size(text_bytes=bytes_) for bytes_ in (200_000, 400_000, 400_002))
+    assert millionths(estimate("long", short)) == (40_000, 40_000 + 500, 200_000 + 500)
+    assert millionths(estimate("long", usual)) == (80_000, 80_000 + 500, 2 * 400_000 + 750)
     assert millionths(estimate("long", long)) == (
         80_001,
         2 * 80_001 + 750,
-        2 * 200_001 + 750,
+        2 * 400_002 + 750,
     )
 
 
 def test_dearest_kind_of_token_bounds_the_cost() -> None:
     """A plain request has text alone; what an attachment is nobody knows, nor what is answered."""
-    assert millionths(estimate("media", size())) == (200, 200 + 3000, 500 + 3000)
-    assert millionths(estimate("media", size(attachments=1))) == (500, 2000 + 3000, 6000 + 3000)
+    assert millionths(estimate("media", size())) == (200, 200 + 3000, 1000 + 3000)
+    assert millionths(estimate("media", size(attachments=1))) == (500, 2000 + 3000, 8000 + 3000)
 
 
 def test_price_that_is_unknown_stays_unknown() -> None:
-    assert millionths(estimate("partial", size())) == (200, 700, 1000)
+    assert millionths(estimate("partial", size())) == (200, 700, 1500)
     found = estimate("partial", size(), size(attachments=1))
     assert millionths(found) == (700, None, None)
     assert "the price list does not price every kind of token" in found.basis
@@ -137,7 +146,7 @@ def test_price_that_is_unknown_stays_unknown() -> None:
 
 def test_price_of_the_week_bounds_the_cost() -> None:
     """A batch is billed by the day on which it ends, a few days after this."""
-    assert millionths(estimate("rising", size())) == (200, 700, 3 * 1000)
+    assert millionths(estimate("rising", size())) == (200, 700, 3 * 1500)
     assert millionths(estimate("ending", size())) == (200, 700, None)
 
 
@@ -149,7 +158,7 @@ def test_tools_of_gemini_have_no_bound() -> None:
 
 def test_embeddings_have_no_output() -> None:
     found = estimate("embedder", size(), kind="embed")
-    assert millionths(found) == (200, 200, 500)
+    assert millionths(found) == (200, 200, 1000)
     assert "answer" not in found.basis
 
 
@@ -164,7 +173,7 @@ def test_without_a_count_bytes_bound_the_tokens() -> None:
 
 def test_basis_says_what_was_counted() -> None:
     assert estimate("plain", size(), size()).basis == (
-        "Gemini counted 20 of 2 requests, so there are about 400 tokens of input, 1,000 at most;"
+        "Gemini counted 20 of 2 requests, so there are about 400 tokens of input, 2,000 at most;"
         " expected are 100 tokens per answer, as in 3 stored batches of the model"
     )
 

@@ -66,7 +66,7 @@ def test_no_request_passes_the_bound(gemini: Gemini, tmp_path: Path) -> None:
     for line in lines:
         request = json.loads(line)["request"]
         text = request["contents"][0]["parts"][0]["text"]
-        assert gauge.weigh(measure_request(line, request)).most_input >= len(text) // 4
+        assert gauge.weigh(measure_request(line, request)).dense_input >= len(text) // 4
 
 
 def test_attachments_are_counted_apart(gemini: Gemini, tmp_path: Path) -> None:
