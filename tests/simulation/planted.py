@@ -5,7 +5,7 @@ says which seed found it. `--plant NAME` leaves one in, for any seeds.
 """
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from receiver.errors import GeminiError
@@ -13,7 +13,8 @@ from receiver.inbox.ledger import Inbox
 from receiver.recovery import reconcile
 from receiver.retry import Next
 from receiver.storage import Storage
-from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.records import CreateAttempt, SubmissionRecords
+from receiver.submissions.submission import Part
 from receiver.submissions.submitter import Submitter
 from receiver.web.accept_batcher import AcceptBatcher
 from tests.simulation.redis_wire import Wire
@@ -155,8 +156,14 @@ def intent_is_recorded_after_the_call(_: Wire) -> None:
 @planted
 def lost_batch_is_not_looked_for(_: Wire) -> None:
     """Where an answer to create was lost, another batch is made at once."""
+
+    def give_up(submitter: Submitter, part: Part, attempts: Sequence[CreateAttempt]) -> None:
+        for one in attempts:
+            if one.is_unsure:
+                submitter._records.record_absence(part, one.number)  # noqa: SLF001 - it stands in for a method
+
     _replace(Submitter, "_look", lambda *_: None)
-    _replace(Submitter, "_give_up", lambda *_: None)
+    _replace(Submitter, "_give_up", give_up)
 
 
 @planted
