@@ -168,6 +168,7 @@ def wait_for_ends(system: System, books: list[Books]) -> float:
 
 def gemini_of(options: Options) -> Iterator[str]:
     yield from ("--payments", "--enqueued-tokens", str(2 * TOKENS))
+    yield from ("--lost-creates", "503,times=all,share=0.1")
     yield from ("--generate-status", "503,times=all,share=0.3", "--delay-answers-s", "0.8")
     if not options.short:  # a refusal is waited out for a minute at least
         yield from ("--create-status", "429,times=all,share=0.04")

@@ -128,6 +128,7 @@ class Batches:
         self._quotas.require_room(batch)
         self._ledger.batches[batch.id] = batch
         self._jobs.start(batch, with_faults(plan_job(batch.display_name), self._faults))
+        self._faults.raise_status("lost_creates")
         return json_answer(self._shown(batch, None))
 
     def _input_of(self, config: Json, kind: Kind) -> tuple[str | None, list[Json]]:

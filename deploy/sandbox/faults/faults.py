@@ -130,6 +130,9 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     create_status: Annotated[
         StatusFault | None, Meta(description="status instead of creating a batch")
     ] = None
+    lost_creates: Annotated[
+        StatusFault | None, Meta(description="status though the batch was created")
+    ] = None
     get_status: Annotated[
         StatusFault | None, Meta(description="status instead of showing a batch")
     ] = None

@@ -82,6 +82,16 @@ def test_fault_options_change_one_by_one(sandbox: Sandbox) -> None:
     assert sandbox.ask("GET", "/sandbox/faults")["late_output"] == 0
 
 
+def test_batch_is_created_though_its_answer_is_lost(sandbox: Sandbox) -> None:
+    sandbox.fault(lost_creates={"status": 503})
+    path = "/v1beta/models/gemini-3.5-flash:batchGenerateContent"
+    answer = sandbox.http.post(path, json={"batch": inline("a", name="lost")})
+    assert answer.status_code == 503
+    (made,) = sandbox.ask("GET", "/v1/batches")["operations"]
+    assert made["metadata"]["displayName"] == "lost"
+    assert sandbox.create(inline("b"))["name"] != made["name"]
+
+
 def test_status_fault_hits_an_even_share() -> None:
     faults = Faults()
     faults.set({"create_status": {"status": 429, "times": "all", "share": 0.25}})
