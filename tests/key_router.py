@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 
-import httpx
-
 from tests.answering import Answer, answering
+from tests.forwarding import UPSTREAM
 
 
 @dataclass
@@ -28,9 +27,7 @@ class KeyRouter:
             )
         if key in self.broken:
             return Answer(503, b'{"error":{"code":503,"status":"UNAVAILABLE","message":"later"}}')
-        found = httpx.get(
-            self.stand_ins[key] + path, headers={"x-goog-api-key": key}, trust_env=False
-        )
+        found = UPSTREAM.get(self.stand_ins[key] + path, headers={"x-goog-api-key": key})
         kind = found.headers.get("content-type", "application/octet-stream")
         return Answer(found.status_code, found.content, {"content-type": kind})
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
-from tests.forwarding import HOP
+from tests.forwarding import HOP, UPSTREAM
 
 USER, PASSWORD = "tester", "canary-of-the-proxy"
 VARIABLES = tuple(
@@ -93,9 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         url = parts._replace(scheme="http", netloc=f"127.0.0.1:{port}").geturl()
         sent = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
-        said = httpx.request(
-            self.command, url, content=body, headers=sent, trust_env=False, timeout=30
-        )
+        said = UPSTREAM.request(self.command, url, content=body, headers=sent)
         self.send_response(said.status_code)
         for name, value in said.headers.items():
             if name not in HOP:

@@ -17,6 +17,9 @@ from tests.chaos.system import System
 
 ROWS = 3  # responses of a batch
 SENDERS = 8
+_client = httpx.Client(
+    verify=False, trust_env=False, timeout=60, limits=httpx.Limits(keepalive_expiry=2)
+)  # one for all: making a client costs more than adding a batch
 
 
 def output_of(seed: int, number: int, word: str = "Key") -> dict[str, Any]:
@@ -59,11 +62,11 @@ def add_batches(
             "output": output_of(system.seed, number, word),
             "request_count": ROWS,
         }
-        answer = client.post(f"{system.gemini_url}/sandbox/batches", json={**content, **fields})
+        answer = _client.post(f"{system.gemini_url}/sandbox/batches", json={**content, **fields})
         name: str = answer.raise_for_status().json()["name"]
         return name
 
-    with httpx.Client(timeout=60) as client, ThreadPoolExecutor(SENDERS) as pool:
+    with ThreadPoolExecutor(SENDERS) as pool:
         return list(pool.map(add, numbers))
 
 
@@ -81,7 +84,7 @@ def add_steadily(system: System, count: int, per_s: float) -> Iterator[int]:
 
 def ledger(system: System) -> dict[str, Any]:
     """What the stand-in of Gemini knows: its batches and every delivery with its attempts."""
-    found: dict[str, Any] = httpx.get(f"{system.gemini_url}/sandbox/ledger", timeout=60).json()
+    found: dict[str, Any] = _client.get(f"{system.gemini_url}/sandbox/ledger").json()
     return found
 
 
