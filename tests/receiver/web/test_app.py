@@ -15,7 +15,7 @@ from deploy.sandbox.valkey import running_valkey
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.redis import ENTRY
 from tests.receiver import forging
-from tests.running import answers, running_program
+from tests.running import CLIENT, answers, running_program
 from tests.waiting import eventually
 
 EVENT = {
@@ -38,14 +38,22 @@ def settings_of(redis_url: str, sandbox_url: str, storage_url: str, port: int) -
     }
 
 
-@pytest.fixture
-def web_url(redis_url: str, sandbox_url: str, tmp_path: Path) -> Iterator[str]:
-    port = allocate_port()
-    settings = settings_of(redis_url, sandbox_url, (tmp_path / "outputs").as_uri(), port)
-    with running_program(tmp_path, settings, "serve"):
+@pytest.fixture(scope="module")
+def started_web(
+    valkey_url: str, sandbox_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    port, folder = allocate_port(), tmp_path_factory.mktemp("web")
+    settings = settings_of(valkey_url, sandbox_url, (folder / "outputs").as_uri(), port)
+    with running_program(folder, settings, "serve"):
         url = f"http://127.0.0.1:{port}"
         eventually(lambda: answers(f"{url}/ready"), 20)
         yield url
+
+
+@pytest.fixture
+def web_url(started_web: str, redis_url: str) -> str:  # noqa: ARG001 - it empties Redis
+    """One web process for all tests, whose Redis is emptied before each."""
+    return started_web
 
 
 def deliver(
@@ -57,7 +65,7 @@ def deliver(
     signed = (
         forging.headers(entry, now, delivery_id) | {"content-type": "application/json"} | headers
     )
-    return httpx.post(f"{web_url}/webhooks/gemini", content=body, headers=signed)
+    return CLIENT.post(f"{web_url}/webhooks/gemini", content=body, headers=signed)
 
 
 def entry_of(redis_url: str, batch: str = "batches/abc") -> dict[bytes, bytes]:
@@ -120,7 +128,7 @@ def test_broken_envelope_is_said(web_url: str, body: bytes) -> None:
 
 
 def test_only_json_posts_are_taken(web_url: str) -> None:
-    assert httpx.get(f"{web_url}/webhooks/gemini").status_code == 405
+    assert CLIENT.get(f"{web_url}/webhooks/gemini").status_code == 405
     assert deliver(web_url, **{"content-type": "text/plain"}).status_code == 415
 
 
@@ -132,7 +140,7 @@ def test_dynamic_webhook_is_verified(web_url: str, sandbox_url: str, redis_url: 
     hook = {"uris": [f"{web_url}/webhooks/gemini"], "user_metadata": {"tenant": "acme"}}
     batch = {"request_count": 1, "webhook_config": hook}
     name = (
-        httpx.post(f"{sandbox_url}/sandbox/batches", json=batch).raise_for_status().json()["name"]
+        CLIENT.post(f"{sandbox_url}/sandbox/batches", json=batch).raise_for_status().json()["name"]
     )
     eventually(lambda: entry_of(redis_url, name))
     assert entry_of(redis_url, name)[b"door"] == b"dynamic"
@@ -140,7 +148,7 @@ def test_dynamic_webhook_is_verified(web_url: str, sandbox_url: str, redis_url: 
 
 
 def test_health_needs_nothing(web_url: str) -> None:
-    assert httpx.get(f"{web_url}/health").json() == {"status": "ok"}
+    assert CLIENT.get(f"{web_url}/health").json() == {"status": "ok"}
 
 
 def test_redis_that_takes_no_writes_is_not_ready(sandbox_url: str, tmp_path: Path) -> None:
@@ -153,7 +161,7 @@ def test_redis_that_takes_no_writes_is_not_ready(sandbox_url: str, tmp_path: Pat
             eventually(lambda: answers(f"{url}/ready"), 20)
             client.config_set("maxmemory", "1mb")
             eventually(lambda: not answers(f"{url}/ready"), 5)
-            said = httpx.get(f"{url}/ready")
+            said = CLIENT.get(f"{url}/ready")
             assert (said.status_code, said.json()["status"], deliver(url).status_code) == (
                 503,
                 "not ready",
@@ -164,8 +172,7 @@ def test_redis_that_takes_no_writes_is_not_ready(sandbox_url: str, tmp_path: Pat
             eventually(lambda: answers(f"{url}/ready"), 5)
             client.config_resetstat()
             began = time.monotonic()
-            with httpx.Client() as http:
-                assert all(http.get(f"{url}/ready").is_success for _ in range(200))
+            assert all(CLIENT.get(f"{url}/ready").is_success for _ in range(200))
             seconds = time.monotonic() - began
             assert (
                 client.info("commandstats").get("cmdstat_sadd", {"calls": 0})["calls"]
@@ -184,7 +191,7 @@ def test_absent_redis_is_no_acceptance(sandbox_url: str, tmp_path: Path) -> None
         answer = deliver(url)
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "5"
-        assert httpx.get(f"{url}/ready").status_code == 503
+        assert CLIENT.get(f"{url}/ready").status_code == 503
         assert "Redis did not" in (tmp_path / "serve.log").read_text()
 
 
