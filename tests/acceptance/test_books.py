@@ -14,6 +14,7 @@ import redis
 from deploy.sandbox.processes import allocate_port
 from tests import nasty
 from tests.acceptance.conftest import World
+from tests.commands import invoke
 from tests.running import ready_batch
 
 GROUPING = {"KEY_PATTERN": "(?P<group>[a-z]+)-.*", "OUTPUT_TEMPLATE": "{batch}/{group}.jsonl"}
@@ -37,7 +38,7 @@ def ended_batch(world: World, data: bytes, requests: int, **fields: object) -> s
 def process(settings: dict[str, str], batch: str) -> str:
     """Let a worker store a batch, and ask for short results without a pause. Gives its log."""
     settings = settings | {"RETRY_BASE_S": "0"}
-    assert run(settings, "replay", "--batch", batch).returncode == 0
+    assert invoke(settings, "replay", "--batch", batch).exit_code == 0
     worker = run(settings, "worker", "--burst")
     assert worker.returncode == 0, worker.stderr
     return worker.stderr + worker.stdout
@@ -79,10 +80,10 @@ def test_unmatched_keys_are_shown(world: World) -> None:
     batch = ended_batch(world, b"\n".join(nasty.answer(key) for key in ("de-1", "7", "de-2")), 3)
     log = process(settings, batch)
     assert '"{batch}/{group}.jsonl", "example": "b1x7/group.jsonl"' in log
-    assert "unmatched 1" in run(settings, "batches", "show", batch).stdout.splitlines()
+    assert "unmatched 1" in invoke(settings, "batches", "show", batch).stdout.splitlines()
     folder = world.outputs / batch.removeprefix("batches/")
     assert folder.joinpath("_unmatched.jsonl").read_bytes() == nasty.answer("7") + b"\n"
-    assert run(settings, "verify", batch).returncode == 0
+    assert invoke(settings, "verify", batch).exit_code == 0
 
 
 def test_mismatch_is_loud(world: World) -> None:
@@ -102,12 +103,12 @@ def test_mismatch_is_loud(world: World) -> None:
     assert manifest_of(world, batch)["balanced"] is False
     with redis.Redis.from_url(world.redis_url) as client:
         assert client.hget("gbr:counters", "unbalanced_batches") == b"1"
-    shown = run(settings, "batches", "show", batch, "--json")
-    assert shown.returncode == 1
+    shown = invoke(settings, "batches", "show", batch, "--json")
+    assert shown.exit_code == 1
     assert json.loads(shown.stdout)["balanced"] is False
     assert shown.stderr == "the counts don't add up: 1 request, 2 results, 0 missing\n"
     assert stored["judgement"] == "stored; the counts don't add up"
-    assert run(settings, "verify", batch).returncode == 1
+    assert invoke(settings, "verify", batch).exit_code == 1
 
 
 def test_missing_request_is_loud(world: World) -> None:
@@ -115,16 +116,16 @@ def test_missing_request_is_loud(world: World) -> None:
     batch = ended_batch(world, nasty.answer("one"), 2)
     log = process(settings, batch)
     assert '"level": "error", "event": "batch.stored"' in log
-    shown = run(settings, "batches", "show", batch)
+    shown = invoke(settings, "batches", "show", batch)
     *problems, advice = shown.stderr.splitlines()
-    assert shown.returncode == 1
+    assert shown.exit_code == 1
     assert problems == [
         "the results look wrong: Gemini says 2 results, 1 came; over minutes, Gemini gave the same again",
         "1 of 2 requests has no result",
     ]
     assert f"resubmit {batch.removeprefix('batches/')} --input FILE`" in advice
     assert "judgement stored; 1 missing" in shown.stdout.splitlines()
-    assert run(settings, "verify", batch).returncode == 0
+    assert invoke(settings, "verify", batch).exit_code == 0
 
 
 def test_failed_batch_is_said_in_words(world: World) -> None:
@@ -134,32 +135,33 @@ def test_failed_batch_is_said_in_words(world: World) -> None:
         world.gemini_url, state="FAILED", request_count=3, error=error, notify=False
     )
     process(settings, batch)
-    shown = run(settings, "batches", "show", batch)
-    assert shown.returncode == 1
+    shown = invoke(settings, "batches", "show", batch)
+    assert shown.exit_code == 1
     assert "error     13 INTERNAL: it broke" in shown.stdout
     assert shown.stderr.startswith(
         "the batch did not succeed: Gemini says FAILED\n3 of 3 requests have no result\n"
     )
     assert "judgement stored; failed at Gemini, 3 missing" in shown.stdout.splitlines()
     assert (
-        run(settings, "verify", batch).stdout == f"{batch}: proven: 0 lines, 0 objects, 0 bytes\n"
+        invoke(settings, "verify", batch).stdout
+        == f"{batch}: proven: 0 lines, 0 objects, 0 bytes\n"
     )
 
 
 def test_unstored_batch_has_a_place(world: World) -> None:
     settings = world.settings
     batch = ended_batch(world, nasty.answer("one"), 1)
-    unknown = run(settings, "batches", "show", batch)
-    assert unknown.returncode == 1
+    unknown = invoke(settings, "batches", "show", batch)
+    assert unknown.exit_code == 1
     assert f"Error: {batch} is not stored: the inbox does not know it" in unknown.stderr
-    run(settings, "replay", "--batch", batch)
-    assert "it is open in the inbox" in run(settings, "batches", "show", batch).stderr
-    alone = run(
+    invoke(settings, "replay", "--batch", batch)
+    assert "it is open in the inbox" in invoke(settings, "batches", "show", batch).stderr
+    alone = invoke(
         settings | {"REDIS_URL": f"redis://127.0.0.1:{allocate_port()}/0"}, "batches", "show", batch
     )
-    assert alone.returncode == 1
+    assert alone.exit_code == 1
     assert f"Error: {batch} is not stored: Redis did not answer" in alone.stderr
-    assert run(settings, "verify", batch).returncode == 1
+    assert invoke(settings, "verify", batch).exit_code == 1
 
 
 def test_broken_input_is_buried_with_its_cause(world: World) -> None:
@@ -169,7 +171,7 @@ def test_broken_input_is_buried_with_its_cause(world: World) -> None:
     folder.mkdir(parents=True)
     (folder / "_input.jsonl.gz").write_bytes(b"no gzip")
     process(settings, batch)
-    shown = run(settings, "batches", "show", batch)
+    shown = invoke(settings, "batches", "show", batch)
     assert "it is buried" in shown.stderr
     assert "_input.jsonl.gz is no whole gzip file: store it again or delete it" in shown.stderr
 
@@ -188,7 +190,7 @@ def test_known_input_names_what_is_missing(world: World) -> None:
     assert (folder / "_retry.jsonl").read_bytes() == asked[0] + b"\n" + asked[2] + b"\n"
     assert (
         'missing   1 (keys without a result: "one")'
-        in run(settings, "batches", "show", batch).stdout
+        in invoke(settings, "batches", "show", batch).stdout
     )
 
 
@@ -215,7 +217,7 @@ def test_every_request_of_a_nasty_batch_is_counted(world: World, template: dict[
     assert (manifest["missing"], manifest["balanced"]) == (2, False)
     assert manifest["source"]["lines"] == len(nasty.LINES)
     assert all(outcomes.values()), outcomes
-    verified = json.loads(run(settings, "verify", batch, "--json").stdout)
+    verified = json.loads(invoke(settings, "verify", batch, "--json").stdout)
     assert [(one["object"].rpartition("/")[2], one["line"]) for one in verified[0]["findings"]] == [
         ("_manifest.json", None)
     ]

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -11,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from receiver.cli import main
 from receiver.errors import StepPendingError
 from receiver.gemini.batches import Gemini
 from receiver.storage import LocalStorage
@@ -27,6 +25,7 @@ from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.stored_requests import store_requests
 from receiver.submissions.submission import Part, Submission
 from receiver.submissions.submitter import SentPart, Submitter
+from tests.commands import invoke
 from tests.forwarding import Gate
 
 MODEL = "gemini-3.5-flash"
@@ -102,13 +101,7 @@ def command(source: Path) -> list[str]:
 
 def run(environ: Mapping[str, str], *args: str, code: int = 0) -> Result:
     """A command that ends with this exit code, in this process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    try:
-        done = CliRunner().invoke(main, args, env=environ)
-    finally:  # the commands set up logs for a whole process
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    done = invoke(environ, *args)
     assert done.exit_code == code, done.output
     return done
 
