@@ -17,7 +17,7 @@ PORTS = range(21000, 32000)
 PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent dies. Elsewhere it then keeps running.
 
     Also resets SIGINT: what a shell starts in the background ignores it, and so would this.
@@ -43,7 +43,7 @@ def start(
         stdout=stdout,
         stderr=subprocess.STDOUT if stdout is not None else None,
         start_new_session=True,
-        preexec_fn=_die_with_parent,  # noqa: PLW1509 - nothing else can set it, and no other thread forks here
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - nothing else can set it, and no other thread forks here
     )
 
 

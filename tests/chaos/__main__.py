@@ -126,10 +126,8 @@ def main() -> int:
             name, arguments.seed, arguments.events, short=arguments.short, keep=arguments.keep
         )
         click.echo(f"{report.line} ({name}, {time.monotonic() - begun:.0f} s)")
-        if report.table:
-            click.echo(report.table)
-        for miss in report.misses + report.late:
-            click.echo(f"  MISSED: {miss}")
+        for line in report.below():
+            click.echo(line)
         missed |= bool(report.misses or (report.late and not arguments.any_speed))
     return int(missed)
 

@@ -1,5 +1,6 @@
 """What a scenario found: one line of figures, and whether the bars were held."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +56,12 @@ class Report:
             f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.figures.items()
         )
         return f"{self.title}, seed {self.seed}: {', '.join(shown)}"
+
+    def below(self) -> Iterator[str]:
+        """What is printed below the line."""
+        if self.table:
+            yield self.table
+        yield from (f"  MISSED: {miss}" for miss in self.misses + self.late)
 
 
 def _shown(value: object) -> str:
