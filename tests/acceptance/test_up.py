@@ -111,7 +111,9 @@ class Service:
         return found
 
     def is_done(self, batch: str) -> bool:
-        return "\nstate     done\n" in self.run("events", "show", batch).stdout
+        with connect(f"unix://{self.data}/valkey/valkey.sock") as client:
+            entry = Inbox(client).entries([batch]).get(batch)
+        return entry is not None and entry.state == "done"
 
     def begin_slow_download(self) -> str:
         """A batch whose results come in drops, with a worker at it. Gives its name."""
@@ -151,6 +153,7 @@ def test_batch_comes_to_its_manifest(service: Service) -> None:
     batch = submit_inline(service.world.gemini_url, {"one": "Hello", "two": "World"})
     assert service.manifest_of(batch)["outcomes"]["ok"] == 2
     eventually(lambda: service.is_done(batch))
+    assert "\nstate     done\n" in service.run("events", "show", batch).stdout
     assert service.run("batches", "results", batch, "one").returncode == 0
     programs = {one["program"] for one in service.events("service.started")}
     assert programs == {"valkey", "web", "worker 1", "worker 2"}
