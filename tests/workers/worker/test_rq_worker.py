@@ -84,6 +84,26 @@ def gemini_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module", autouse=True)
+def hanging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, str]]:
+    """A worker whose child hangs, and the batch; it hangs beside all tests, to be ended before the last.
+
+    KEY_PATTERN takes forever with a key, in C code during which no thread of the child runs.
+    """
+    folder, port = tmp_path_factory.mktemp("hanging"), allocate_port()
+    source = folder / "results.jsonl"
+    source.write_text(f'{{"key":"{"a" * 60}!","response":{{"candidates":[]}}}}\n')
+    slow = {"KEY_PATTERN": "(?P<group>(a+)+)", "OUTPUT_TEMPLATE": "{batch}/{group}.jsonl"}
+    once = {"RETRY_BASE_S": "600"}  # else it may hang for a second time when the last test comes
+    with running_sandbox(folder) as url:
+        place = Place(folder, url, port, start_valkey(folder, port))
+        name = ready_batch(url, result_path=str(source), request_count=1, notify=False)
+        place.enqueue(name)
+        with running_program(folder, place.settings | slow | once, "worker"):
+            yield place, name
+        stop(place.valkey)
+
+
 @pytest.fixture
 def place(tmp_path: Path, gemini_url: str) -> Iterator[Place]:
     CLIENT.delete(f"{gemini_url}/sandbox/state").raise_for_status()
@@ -255,16 +275,10 @@ def test_slow_download_tells_how_far_it_is(place: Place, worker: int) -> None:
     )
 
 
-def test_hung_child_is_ended_and_says_why(place: Place) -> None:
-    """KEY_PATTERN takes forever with a key, in C code during which no thread of the child runs."""
-    source = place.folder / "results.jsonl"
-    source.write_text(f'{{"key":"{"a" * 60}!","response":{{"candidates":[]}}}}\n')
-    name = ready_batch(place.gemini_url, result_path=str(source), request_count=1, notify=False)
-    slow = {"KEY_PATTERN": "(?P<group>(a+)+)", "OUTPUT_TEMPLATE": "{batch}/{group}.jsonl"}
-    with running_program(place.folder, place.settings | slow, "worker"):
-        place.enqueue(name)
-        eventually(lambda: "hung" in place.entry(name).cause, 60, "the end of the child")
-        assert place.entry(name).attempts == 1
-        well = ready_batch(place.gemini_url, state="EXPIRED", notify=False)
-        place.enqueue(well)
-        eventually(lambda: place.is_stored(well), 20, "the batch behind it")
+def test_hung_child_is_ended_and_says_why(hanging: tuple[Place, str]) -> None:
+    place, name = hanging
+    eventually(lambda: "hung" in place.entry(name).cause, 60, "the end of the child")
+    assert place.entry(name).attempts == 1
+    well = ready_batch(place.gemini_url, state="EXPIRED", notify=False)
+    place.enqueue(well)
+    eventually(lambda: place.is_stored(well), 20, "the batch behind it")
