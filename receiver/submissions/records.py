@@ -7,7 +7,7 @@ They lie below `_submissions/<id>/`, a folder that no output template can name:
 - `<part>.creating.<attempt>.json`: written right before the call that costs money
 - `<part>.refused.<attempt>.json`: Gemini refused that call, or it was never made
 - `<part>.absent.<attempt>.json`: its batch was looked for long enough, and is not there
-- `<part>.looked.<attempt>.json`: when it was looked for first, by a clock behind that of the call
+- `<part>.looked.<attempt>.json`: when its batch was looked for first, in vain
 - `<part>.created.json`: the batch; `<part>.kept.json`: its input lies beside its outputs to come
 - `<part>.cancelled.json`: we asked Gemini to cancel it; `<part>.overdue.json`: a notice told of it
 - `rows.json`: the table that the requests were made of, see `receiver.rows.keeping`

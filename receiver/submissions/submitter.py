@@ -54,6 +54,7 @@ from receiver.submissions.submission import Part, Submission
 # A create call takes 30 s at most, and Gemini's list may lag. After this time, a batch that is not
 # listed does not exist.
 UNSURE_S = 90.0
+TRUSTED_SHARE = 1 / 3  # of it may have passed before the first look, by the clock of the caller
 CALL_WITHIN_S = 5.0  # of its intent; a process that was frozen in between makes no call any more
 POLL_S = 3.0
 PROCESSING_S = 10.0  # how long an upload's processing is waited for in place
@@ -169,14 +170,15 @@ class Submitter:
             self._records.record_absence(part, one.number)
 
     def _since(self, part: Part, attempt: CreateAttempt) -> float:
-        """When the call was made at the latest, in Unix time by our clock.
+        """From when on its batch is looked for so long, in Unix time by our clock.
 
-        A clock that was ahead must not make us wait longer: then our first look counts.
+        The caller's clock may be ahead: then our first look counts. Or it may be behind, and the
+        call under way at that look: so most of the time has to pass from then on.
         """
-        now = time.time()
-        if attempt.intent.at <= now:
-            return attempt.intent.at
-        return self._records.settle_first_look(part, attempt.number, now)
+        looked = self._records.settle_first_look(part, attempt.number, time.time())
+        if attempt.intent.at > looked:
+            return looked
+        return max(attempt.intent.at, looked - self._unsure_s * TRUSTED_SHARE)
 
     def _readable(self, unread: list[Unread]) -> Iterator[Batch]:
         """Gemini's list; entries that can't be read go to `unread`."""
@@ -281,10 +283,8 @@ class Submitter:
             time.sleep(1)
 
     def _origin(self, part: Part) -> BatchOrigin:
-        submission = self._submission
-        return BatchOrigin(
-            submission.id, part.number, len(submission.parts), submission.spec.retry_of
-        )
+        one = self._submission
+        return BatchOrigin(one.id, part.number, len(one.parts), one.spec.retry_of)
 
     def _keep(self, part: Part, batch: str, scratch: Path, content: PartCopy | None = None) -> None:
         """Store the requests beside the outputs to come, so that missing results can be named."""

@@ -298,6 +298,22 @@ def test_clock_that_was_ahead_makes_nobody_wait_longer(gate: Gate, source: Path)
     assert 1 <= time.monotonic() - started < 30
 
 
+def test_clock_that_was_behind_makes_nobody_pay_twice(gate: Gate, source: Path) -> None:
+    """The machine that makes the call says that it is yesterday, and its call is under way."""
+    submission, part, records = planned(source, inline=True)
+    yesterday = time.time() - 86_400
+    tag = new_tag(submission.id, part.number)
+    records.record_intent(part, 1, CreateIntent(None, "evening", yesterday, tag))
+    storage = LocalStorage(source.parent / "outputs")
+    with Gemini(gate.url, "right-key") as gemini:
+        sender = Submitter(gemini, storage, submission)
+        for _ in range(2):
+            with pytest.raises(StepPendingError, match=r"looked for until (5|60)"):
+                sender.find(part, source.parent)
+    assert [one.is_unsure for one in records.attempts(part)] == [True]
+    assert made(gate) == 0
+
+
 @pytest.mark.parametrize("late", ["slow", "stopped"])
 def test_call_that_comes_too_late_is_not_made(
     gate: Gate, source: Path, monkeypatch: pytest.MonkeyPatch, late: str
