@@ -22,6 +22,7 @@ from receiver.status.submission_queries import submission_path
 from receiver.status.view_models import page_path
 
 HOME = "/status"
+SUBMISSIONS = f"{HOME}/submissions"
 MAX_FORM_BYTES = 8 * 1024
 MAX_FIELDS = 8
 MAX_DIGITS = 7  # of the number of a page
@@ -49,7 +50,7 @@ class StatusPage:
             HOME: self._show_overview,
             f"{HOME}/": self._show_overview,
             f"{HOME}/list": self._show_list,
-            f"{HOME}/submissions": self._show_submissions,
+            SUBMISSIONS: self._show_submissions,
             **dict.fromkeys(submission_paths, self._show_submission),
             **dict.fromkeys(batch_paths, self._show_batch),
         }
@@ -279,6 +280,8 @@ def _path_of_page(request: Request) -> str:
     if "submission" in request.path_params:
         submission = _submission_of(request)
         return (submission_path(str(submission)) if submission else None) or HOME
+    if request.url.path == SUBMISSIONS:
+        return SUBMISSIONS
     name = _name_of(request) if "id" in request.path_params else None
     return (page_path(name) if name else None) or HOME
 

@@ -119,6 +119,7 @@ def test_nobody_sees_them_without_the_token(web: str, tmp_path: Path) -> None:
     for path in ("/submissions", f"/submissions/{submission.id}"):
         answer = CLIENT.get(f"{web}/status{path}")
         assert answer.status_code == 401
+        assert f'value="/status{path}"' in answer.text  # where the login leads
         assert submission.id not in answer.text or f'value="/status{path}"' in answer.text
 
 
