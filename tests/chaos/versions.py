@@ -4,6 +4,7 @@ The older one is real, from the project's own history. Each goes on with what th
 jobs, leases that were handed back or cut off, counters, manifests, and what was submitted.
 """
 
+import compileall
 import json
 import subprocess
 import sys
@@ -95,6 +96,7 @@ def export_older(folder: Path) -> Version:
     archive = subprocess.run(argv, capture_output=True, check=True).stdout
     folder.mkdir()
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive, check=True)
+    compileall.compile_dir(folder, quiet=2)  # else several compile it at once, or each anew
     return Version("older", folder)
 
 
