@@ -21,7 +21,7 @@ from tests.system_calls import require_strace
 pytestmark = pytest.mark.skipif(
     "CI" not in os.environ, reason="runs in CI; here: python -m tests.chaos --short"
 )
-AT_ONCE = 3
+AT_ONCE = 4
 LIMIT_S = 240
 LONGEST = {"two-versions", "cut-host", "hosts", "disk-faults"}  # begun first
 BY_FAKETIME = {"fences", "duplicates", "unfit", "growth"}
