@@ -1,7 +1,7 @@
 """Where a submission stands, for people and programs that look at it."""
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 
 import msgspec
@@ -69,6 +69,28 @@ class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
     def is_well(self) -> bool:
         """Whether every request is answered."""
         return self.is_ended and self.answered == self.requests
+
+    @property
+    def resume_options(self) -> str:
+        """What `submissions resume` needs to go on with one that stopped at a limit.
+
+        Empty, or with a space before it.
+        """
+        match self.reason:
+            case "rounds":
+                return f" --rounds {self.policy.rounds + 1}"
+            case "budget":
+                return f" --max-cost {self._find_enough()}"
+            case _:
+                return ""
+
+    def _find_enough(self) -> str:
+        """A limit, in US dollars, that everything planned so far keeps; `none` if unknown."""
+        unsent = _add(one.most_cost for one in self.parts if one.state == "not sent")
+        if unsent is None or self.most_cost is None:
+            return "none"
+        enough = (self.most_cost + unsent).quantize(Decimal("0.01"), ROUND_CEILING)
+        return str(enough) if enough > (self.policy.max_cost or 0) else "none"
 
     @property
     def sent(self) -> int:

@@ -8,6 +8,7 @@ import msgspec
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option
+from receiver.cli.submissions.absent_worker import describe_absent_worker
 from receiver.cli.submissions.lookup import complete_submission, find_submission
 from receiver.cli.submissions.policy_options import describe_policy
 from receiver.cli.submissions.wording import (
@@ -44,6 +45,7 @@ def show_submission(submission: str, *, label: str | None, as_json: bool) -> Non
     plan = find_submission(storage, submission, label)
     with connect(settings.redis_url) as client:
         view = SubmissionReader(storage, client).read(plan)
+        absent = None if view.is_ended else describe_absent_worker(client)
     if any(one.state == "at Gemini" for one in view.parts):
         with open_client(settings, settings.project(view.project)) as batches:
             view = ask_gemini(view, batches)
@@ -56,6 +58,8 @@ def show_submission(submission: str, *, label: str | None, as_json: bool) -> Non
         where = f"round {part.round}, part" if part.round else "part"
         batch = f"{part.batch}: " if part.batch else ""
         click.echo(f"{where} {part.number}: {batch}{describe_part(part)}")
+    if absent is not None:
+        click.echo(absent, err=True)
     for hint in _hints(view):
         click.echo(hint, err=True)
 
@@ -92,7 +96,7 @@ def _hints(view: SubmissionView) -> Iterator[str]:
             yield f"`{program} inbox retry {part.batch}` goes on with part {part.number}"
     match view.state:
         case "paused" | "stopped":
-            yield f"`{program} submissions resume {view.id}` goes on"
+            yield f"`{program} submissions resume {view.id}{view.resume_options}` goes on"
         case "waiting" | "running":
             yield f"`{program} submissions watch {view.id}` follows it"
         case _:

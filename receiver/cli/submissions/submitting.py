@@ -10,6 +10,7 @@ import msgspec
 
 from receiver.batch_names import SubmissionName
 from receiver.cli.progress import show_progress
+from receiver.cli.submissions.absent_worker import describe_absent_worker
 from receiver.cli.submissions.policy_options import Change, describe_policy
 from receiver.cli.submissions.show import locate_rows
 from receiver.cli.submissions.wording import show_most
@@ -110,11 +111,13 @@ def submit_file(  # noqa: PLR0913 - what was asked for, and how
     if len(settled.submission.parts) != len(checked.plan.parts):
         parts = count_of(len(settled.submission.parts), "part", "parts")
         click.echo(f"it was split into {parts} before, and stays so", err=True)
-    obstacle = None if settled.is_finished else _accept(settings, settled.submission)
+    obstacle = absent = None
+    if not settled.is_finished:
+        obstacle, absent = _accept(settings, settled.submission)
     _say_settled(settings, intended, settled, as_json=as_json)
     if obstacle is not None:
         raise click.ClickException(obstacle)
-    for hint in _hints(intended, settled):
+    for hint in _hints(settings, intended, settled, absent):
         click.echo(hint, err=True)
     return settled.submission
 
@@ -135,18 +138,18 @@ def _require_possible(settings: Settings | None, submission: Submission, policy:
         click.echo(line, err=True)
 
 
-def _accept(settings: Settings, submission: Submission) -> str | None:
-    """Put it into the ledger. Where Redis is away, gives what that means."""
+def _accept(settings: Settings, submission: Submission) -> tuple[str | None, str | None]:
+    """Put it into the ledger. What that means where Redis is away, and where no worker runs."""
     try:
         with connect(settings.redis_url) as client:
             accept_submission(client, SubmissionName(submission.spec.project, submission.id))
+            return None, describe_absent_worker(client)
     except InboxUnavailableError as error:
         return (
             f"the submission is kept, but no worker knows of it yet: {error}. A reconcile run finds"
             " it; `gemini-batch-receiver reconcile` starts one, and so does this command, which"
             " sends nothing twice"
-        )
-    return None
+        ), None
 
 
 def try_out(settings: Settings | None, draft: Submission, policy: Policy, *, as_json: bool) -> None:
@@ -202,8 +205,10 @@ def _describe_change(intended: Intended, settled: Settled) -> str:
     return f"{words}; this holds from now on" if intended.is_changed else words
 
 
-def _hints(intended: Intended, settled: Settled) -> Iterator[str]:
-    """What to do next."""
+def _hints(
+    settings: Settings, intended: Intended, settled: Settled, absent: str | None
+) -> Iterator[str]:
+    """What to do next; `absent` is said where no worker runs."""
     command = f"gemini-batch-receiver submissions {{}} {settled.submission.id}"
     if intended.is_known:
         again = "to send the same requests once more, and pay for them again"
@@ -214,8 +219,12 @@ def _hints(intended: Intended, settled: Settled) -> Iterator[str]:
         said = {"pause": "paused", "cancel": "cancelled"}[settled.command]
         yield f"it is {said}: `{command.format('resume')}` goes on"
     else:
+        if absent is not None:
+            yield absent
+        is_shared = not settings.storage_url.startswith("file:")
+        spared = "the file and this machine are" if is_shared else "the file is"
         follow = f"`{command.format('watch')}` follows it"
-        yield f"workers send it, and the file and this machine are not needed any more; {follow}"
+        yield f"workers send it, and {spared} not needed any more; {follow}"
 
 
 def _describe_settled(

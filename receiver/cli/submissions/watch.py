@@ -12,6 +12,7 @@ from receiver.cli.output import printable
 from receiver.cli.pace import INTERRUPTED, Pace, look_until_done
 from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import project_of, project_option
+from receiver.cli.submissions.absent_worker import describe_absent_worker
 from receiver.cli.submissions.lookup import complete_submission, find_submissions
 from receiver.cli.submissions.show import describe_for_programs, locate_rows
 from receiver.cli.submissions.wording import describe_cost, describe_progress, describe_state
@@ -88,9 +89,17 @@ def follow(
     ):
         reader = SubmissionReader(storage, client)
         watch = _Watch(settings, submissions, reader, batches, bar, as_json=as_json)
+
+        def look() -> bool:
+            is_first, is_done = not watch.views, watch.look()
+            absent = describe_absent_worker(client) if is_first and not is_done else None
+            if absent is not None:
+                bar.print(absent)
+            return is_done
+
         try:
             look_until_done(
-                watch.look, pace or Pace(INTERVAL_S, None), lambda fault: bar.print(str(fault))
+                look, pace or Pace(INTERVAL_S, None), lambda fault: bar.print(str(fault))
             )
         except KeyboardInterrupt:
             click.echo("stopped watching; the submissions go on", err=True)
@@ -177,8 +186,8 @@ def _conclude(views: Sequence[SubmissionView], settings: Settings) -> bool:
             click.echo(f"{view.submission}: the outcome of each request is in {rows}", err=True)
             click.echo(f"{view.submission}: {describe_cost(view)}", err=True)
         if view.state == "stopped":
-            hint = f"`gemini-batch-receiver submissions resume {view.id}` goes on"
-            click.echo(f"{view.submission}: {hint}", err=True)
+            resume = f"gemini-batch-receiver submissions resume {view.id}{view.resume_options}"
+            click.echo(f"{view.submission}: `{resume}` goes on", err=True)
     well = sum(view.is_well for view in views)
     if views:
         click.echo(

@@ -85,6 +85,8 @@ def test_place_of_the_answers_and_the_next_command_are_named(
     rows = outputs / "_submissions" / submission_id / "answers.jsonl"
     answers = f"its answers will be in {outputs}/answers/{{batch}}/{{key}}.json"
     assert f"{answers}, the outcome of each request in {rows}\n" in sent.stderr
+    assert "no worker is running, so nothing is sent: start `gemini" in sent.stderr
+    assert "workers send it, and the file is not needed any more" in sent.stderr  # but the folder
     assert sent.stderr.endswith(WATCH.format(submission_id))
 
 

@@ -4,7 +4,10 @@ import time
 from decimal import Decimal
 
 import pytest
+from rq import Worker
+from rq.serializers import JSONSerializer
 
+from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import SUBMISSIONS
 from receiver.settings.settings import read_settings
@@ -90,6 +93,30 @@ def test_show_counts_rounds(desk: Desk) -> None:
     lines = desk.run("submissions", "show", one.id).stdout.splitlines()
     assert "progress    6 of 10 requests answered; 1 of 2 parts are sent in 1 round more" in lines
     assert "round 1, part 2: not sent, 4 requests" in lines
+
+
+def test_budget_that_would_do_is_named(desk: Desk) -> None:
+    policy = Policy(max_cost=Decimal("1.00"))
+    one = desk.submit("evening", parts=2, policy=policy, most_cost=Decimal("0.755"))
+    desk.store(desk.send(one, 1, "a"), cost="0.5", ok=10)
+    desk.end(one, answered=10, reason="budget")
+    said = desk.run("submissions", "show", one.id).stderr
+    assert said == f"`gemini-batch-receiver submissions resume {one.id} --max-cost 1.26` goes on\n"
+
+
+def test_budget_for_what_has_no_price_is_none(desk: Desk) -> None:
+    one = desk.submit("evening", parts=1, policy=Policy(max_cost=Decimal(1)))
+    desk.end(one, answered=0, reason="budget")
+    assert "--max-cost none` goes on" in desk.run("submissions", "show", one.id).stderr
+
+
+def test_worker_that_lacks_is_told(desk: Desk) -> None:
+    one = desk.submit("evening")
+    absent = "no worker is running, so nothing is sent: start `gemini-batch-receiver up`"
+    assert absent in desk.run("submissions", "show", one.id).stderr
+    worker = Worker([open_queue(desk.client)], serializer=JSONSerializer)
+    worker.register_birth()  # type: ignore[no-untyped-call] # RQ's
+    assert "no worker" not in desk.run("submissions", "show", one.id).stderr
 
 
 def test_buried_part_is_named(desk: Desk) -> None:
