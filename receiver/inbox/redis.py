@@ -114,7 +114,8 @@ def _explain(error: redis.RedisError) -> str:
     if "unix:" in text or ".sock" in text:
         hint = "`gemini-batch-receiver up` is not running here: start it, or correct REDIS_URL"
         return f"{text} ({hint})"
-    return f"{text} (nothing listens there: start Redis, or correct REDIS_URL)"
+    hint = "start Redis or `gemini-batch-receiver up`, which brings one, or correct REDIS_URL"
+    return f"{text} (nothing listens there: {hint})"
 
 
 def read_time_ms(answer: tuple[int, int]) -> int:

@@ -58,7 +58,10 @@ def _hint(name: str, columns: Sequence[str]) -> str:
     meant = f"did you mean {close[0]!r}? " if close else ""
     shown = ", ".join(columns[:MAX_NAMED])
     more = f" and {len(columns) - MAX_NAMED} more" if len(columns) > MAX_NAMED else ""
-    return f"there is no such column; {meant}the columns are {shown}{more}"
+    said = f"there is no such column; {meant}the columns are {shown}{more}"
+    if len(columns) == 1 and any(sign in columns[0] for sign in ";\t|"):
+        said += "; .csv is separated by commas, and .tsv by tabs"
+    return said
 
 
 def _short_range(*args: int) -> range:

@@ -103,7 +103,8 @@ def _read_separated(path: Path, form: TableFormat) -> Iterator[Row]:
             except StopIteration:
                 return
             except (csv.Error, ValueError) as error:
-                raise RowsError(f"row {number + 1} of {path}: {error}") from error
+                hint = ": a quote is never closed" if "end of data" in str(error) else ""
+                raise RowsError(f"row {number + 1} of {path}: {error}{hint}") from error
             if not cells:  # a blank line, as many programs write at the end
                 continue
             number += 1

@@ -112,8 +112,8 @@ def _advise(part: Part, most: Decimal, name: str, cap: Decimal) -> str:
     requests = int(part.requests * cap / most)
     smaller = f", make the parts smaller (--max-requests {requests})" if requests else ""
     return (
-        f"state a maxOutputTokens in the requests, or a smaller one{smaller}, or raise {name} to"
-        f" {_round_up(most)}"
+        "state a maxOutputTokens in the requests, or a smaller one (of a table: --set"
+        f" max_output_tokens=500){smaller}, or raise {name} to {_round_up(most)}"
     )
 
 

@@ -85,9 +85,12 @@ def check_input(
             if any(one.is_field for one in plan.first)
             else ""
         )
-        raise SubmissionError(
-            f"nothing was sent: {plan.count} lines of {path} are no requests:\n{named}{more}{hint}"
+        faulty = (
+            f"1 line of {path} is no request"
+            if plan.count == 1
+            else f"{plan.count:,} lines of {path} are no requests"
         )
+        raise SubmissionError(f"nothing was sent: {faulty}:\n{named}{more}{hint}")
     _refuse_impossible(plan, request)
     return plan
 

@@ -48,7 +48,8 @@ def export(submission: str, target: Path, *, where: str | None, as_json: bool) -
     manifest = SubmissionRecords(storage, found.id).read_manifest()
     if manifest is None:
         raise click.ClickException(
-            f"{found.spec.display_name} has not ended: `submissions watch {found.id}` follows it"
+            f"{found.spec.display_name} has not ended: `gemini-batch-receiver submissions watch"
+            f" {found.id}` follows it"
         )
     record = read_rows_record(storage, found.id)
     rows = record.rows if record else manifest.requests

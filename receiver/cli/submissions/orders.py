@@ -89,7 +89,8 @@ def pause_submissions(*, names: tuple[str, ...], label: str | None, as_json: boo
         if one.order.command == "pause":
             return "it was paused before"
         one.give("pause")
-        return "paused: nothing more is sent; `gemini-batch-receiver submissions resume` goes on"
+        resume = f"gemini-batch-receiver submissions resume {one.submission.id}"
+        return f"paused: nothing more is sent; `{resume}` goes on"
 
     settings = load_settings()
     storage = open_storage(settings.storage_url)

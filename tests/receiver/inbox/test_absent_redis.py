@@ -33,5 +33,8 @@ def test_socket_that_a_killed_valkey_left(tmp_path: Path) -> None:
 
 def test_refused_connection_names_the_setting() -> None:
     said = explain("redis://127.0.0.1:9/0")
-    assert said.endswith("(nothing listens there: start Redis, or correct REDIS_URL)")
+    assert said.endswith(
+        "(nothing listens there: start Redis or `gemini-batch-receiver up`, which brings one, or"
+        " correct REDIS_URL)"
+    )
     assert "refused" in said

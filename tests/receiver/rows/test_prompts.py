@@ -36,6 +36,11 @@ def test_a_wrong_template_is_refused_before_any_row(text: str, words: str) -> No
         Prompt.parse(text, COLUMNS)
 
 
+def test_semicolons_are_told_from_commas() -> None:
+    with pytest.raises(RowsError, match=r"the columns are id;review; \.csv is separated by commas"):
+        Prompt.parse("{{ review }}", ["id;review"])
+
+
 @pytest.mark.parametrize(
     ("text", "cells", "words"),
     [

@@ -83,7 +83,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> Non
         (b"id,\n1,2\n", "column 2 of .* has no name"),
         (b"id,id\n1,2\n", "has the column 'id' twice"),
         (b"id,text\n1,a\n2,b,c\n", r"row 2 of .* \(line 3\) has 3 cells, and the header 2"),
-        (b'id,text\n1,"a\n', "row 1 of .*: unexpected end of data"),
+        (b'id,text\n1,"a\n', "row 1 of .*: unexpected end of data: a quote is never closed"),
         (b"id,text\n1,\xff\n", r"row 1 of .*: it is no UTF-8"),
         (b"\xff,text\n", r"the header of .*: it is no UTF-8"),
     ],

@@ -59,7 +59,8 @@ def test_cheapest_may_take_several_days() -> None:
 def test_part_over_the_daily_cap_is_refused() -> None:
     assert refusal(KNOWN, "1", "60.001", day_cap="25") == (
         "nothing was sent: part 2 may cost $60.01, which is over the DAILY_COST_CAP of $25.00: state"
-        " a maxOutputTokens in the requests, or a smaller one, make the parts smaller"
+        " a maxOutputTokens in the requests, or a smaller one (of a table: --set"
+        " max_output_tokens=500), make the parts smaller"
         " (--max-requests 4), or raise DAILY_COST_CAP to $60.01"
     )
 
@@ -68,7 +69,7 @@ def test_part_over_the_cap_is_refused() -> None:
     """Nothing of it could ever be sent."""
     said = refusal(KNOWN, "60", max_cost=Decimal(2))
     assert "part 1 may cost $60.00, which is over the --max-cost of $2.00" in said
-    assert said.endswith("or a smaller one, or raise --max-cost to $60.00")
+    assert said.endswith("max_output_tokens=500), or raise --max-cost to $60.00")
 
 
 @pytest.mark.parametrize(
