@@ -80,5 +80,6 @@ def _say(target: Path, source: str, exported: Exported) -> None:
     click.echo(printable(f"{target}: {rows}, {kept}"))
     left = exported.rows - exported.answered
     rest = f", {left:,} without: see _error" if left else ""
-    copied = f"; {exported.copied:,} share another row's" if exported.copied else ""
+    shared = count_of(exported.copied, "has", "have")
+    copied = f"; {shared} that of an equal row" if exported.copied else ""
     click.echo(f"{exported.answered:,} have an answer{rest}{copied}", err=True)
