@@ -43,7 +43,7 @@ def test_readme_line_reads_an_export(exported: Path, library: str) -> None:
     imports = ".".join(text.partition("(")[0].split(".")[:-1])
     select = ["text", "mood", "stars", "_outcome"]
     read = READ.format(imports=imports, line=text, library=library)
-    chosen = read.replace("json.dump(", "rows = (").replace("(), sys.stdout)", "())")
+    chosen = read.replace("json.dump(", "rows = (").replace("(), sys.stdout, default=str)", "())")
     chosen += f"json.dump([[row[name] for name in {select}] for row in rows], sys.stdout)"
     rows = json.loads(run(chosen, exported))
     answered = ["good", 5, "ok"]
