@@ -1,4 +1,4 @@
-"""The webhook's whole life with every process real: registered into an .env file, rotated, broken, found, mended."""
+"""The webhook's whole life with every service real: registered into an .env file, rotated, broken, found, mended."""
 
 import functools
 import json
@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import redis
+from click.testing import Result
 
 from deploy.sandbox.processes import allocate_port
 from receiver.inbox.redis import RECONCILE
 from receiver.recovery.web_presence import read_web_processes
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import run
+from tests.commands import invoke
 from tests.running import CLIENT, HEADERS, answers, ready_batch, running_program, running_sandbox
 from tests.waiting import eventually
 
@@ -46,6 +48,10 @@ class Owner:
     def run(self, *args: str) -> "subprocess.CompletedProcess[str]":
         return run(self.settings, "webhooks", *args)
 
+    def ask(self, *args: str) -> Result:
+        """The same without a process of its own."""
+        return invoke(self.settings, "webhooks", *args)
+
     def webhook(self) -> dict[str, Any]:
         """The only webhook, as the stand-in has it."""
         answer = CLIENT.get(
@@ -56,9 +62,9 @@ class Owner:
 
     def findings(self, *args: str) -> list[tuple[str, str]]:
         """The problem and the level of all that the doctor finds; its exit code must fit."""
-        result = self.run("doctor", "--json", *args)
+        result = self.ask("doctor", "--json", *args)
         found = [(one["problem"], one["level"]) for one in json.loads(result.stdout)]
-        assert result.returncode == int(any(level == "wrong" for _, level in found)), result
+        assert result.exit_code == int(any(level == "wrong" for _, level in found)), result
         return found
 
     def serve(self, stack: ExitStack) -> None:
@@ -87,8 +93,8 @@ def accepted(owner: Owner) -> int:
 
 def registered(owner: Owner) -> dict[str, Any]:
     """The webhook, newly created, its secret in the file and nowhere else."""
-    result = owner.run("create", "--env-file", str(owner.file))
-    assert (result.returncode, "whsec_" in result.stdout + result.stderr) == (0, False)
+    result = owner.ask("create", "--env-file", str(owner.file))
+    assert (result.exit_code, "whsec_" in result.stdout + result.stderr) == (0, False)
     return owner.webhook()
 
 
@@ -118,7 +124,7 @@ def test_probe_of_the_doctor_is_no_refused_delivery(owner: Owner) -> None:
         listed = ("inbox", "deliveries", "--json")
 
         def has_deliveries(count: int) -> bool:
-            return len(json.loads(run(owner.settings, *listed).stdout)) == count
+            return len(json.loads(invoke(owner.settings, *listed).stdout)) == count
 
         for number, headers in enumerate(disguises, start=1):
             forged = {"content-type": "application/json"} | headers
@@ -135,7 +141,7 @@ def test_rotation_loses_no_delivery(owner: Owner) -> None:
     webhook = registered(owner)
     with ExitStack() as stack:
         owner.serve(stack)
-        assert owner.run("rotate", webhook["id"], "--env-file", str(owner.file)).returncode == 0
+        assert owner.ask("rotate", webhook["id"], "--env-file", str(owner.file)).exit_code == 0
         ready_batch(owner.world.gemini_url, state="EXPIRED")
         eventually(lambda: accepted(owner) == 1, what="a delivery to the process of before")
     with ExitStack() as stack:
@@ -151,13 +157,13 @@ def test_immediate_rotation_is_found_until_the_restart(owner: Owner) -> None:
     with ExitStack() as stack:
         owner.serve(stack)
         assert (
-            owner.run(
+            owner.ask(
                 "rotate", webhook["id"], "--immediately", "--env-file", str(owner.file)
-            ).returncode
+            ).exit_code
             == 0
         )
-        result = run(before, "webhooks", "doctor")
-        assert result.returncode == 1
+        result = invoke(before, "webhooks", "doctor")
+        assert result.exit_code == 1
         assert (
             "GEMINI_WEBHOOK_SECRET has another secret: its deliveries are refused" in result.stdout
         )
@@ -216,8 +222,8 @@ def test_created_webhook_is_a_step_until_the_secret_is_set(owner: Owner) -> None
         owner.serve(stack)
 
         def needs(words: str) -> bool:
-            said = run(owner.environ, "status")
-            return said.returncode == 1 and words in said.stderr and "rotate" not in said.stderr
+            said = invoke(owner.environ, "status")
+            return said.exit_code == 1 and words in said.stderr and "rotate" not in said.stderr
 
         create = (
             f"`gemini-batch-receiver webhooks create --url {owner.world.web_url}` registers one"
@@ -269,9 +275,9 @@ def test_auto_disabled_webhook_comes_back_once_it_answers(owner: Owner) -> None:
         assert owner.findings("--fix") == [("unreachable", "wrong"), ("disabled", "wrong")]
         assert owner.webhook()["state"] == off
         owner.serve(stack)
-        result = owner.run("doctor", "--fix")
+        result = owner.ask("doctor", "--fix")
         assert (
-            result.returncode,
+            result.exit_code,
             result.stdout.startswith(f"fixed default {webhook['id']}: "),
         ) == (0, True)
         assert "`gemini-batch-receiver replay` for what was missed" in result.stdout
@@ -279,11 +285,11 @@ def test_auto_disabled_webhook_comes_back_once_it_answers(owner: Owner) -> None:
 
 
 def test_missing_webhook_is_a_command_away(owner: Owner) -> None:
-    result = owner.run("doctor", "--fix")
-    assert result.returncode == 1
+    result = owner.ask("doctor", "--fix")
+    assert result.exit_code == 1
     assert f"WRONG default: no webhook is registered for {owner.url}" in result.stdout
     assert f"gemini-batch-receiver webhooks create --url {owner.url}" in result.stdout
-    assert owner.run("list").stderr == "0 webhooks\n"
+    assert owner.ask("list").stderr == "0 webhooks\n"
 
 
 def test_stated_url_wins(owner: Owner) -> None:
@@ -300,18 +306,16 @@ def test_stated_url_wins(owner: Owner) -> None:
 def test_two_projects_have_two_doors(owner: Owner) -> None:
     owner.environ["GEMINI_API_KEY__ACME"] = "right-key"
     for label in ("default", "acme"):
-        assert (
-            owner.run("create", "--project", label, "--env-file", str(owner.file)).returncode == 0
-        )
+        assert owner.ask("create", "--project", label, "--env-file", str(owner.file)).exit_code == 0
     assert set(owner.settings) >= {"GEMINI_WEBHOOK_SECRET", "GEMINI_WEBHOOK_SECRET__ACME"}
     with ExitStack() as stack:
         owner.serve(stack)
-        found = json.loads(owner.run("doctor", "--json").stdout)
+        found = json.loads(owner.ask("doctor", "--json").stdout)
         assert [(one["project"], one["level"]) for one in found if one["problem"] == "none"] == [
             ("default", "ok"),
             ("acme", "ok"),
         ]
-    assert owner.run("doctor", "--url", owner.url).returncode == 2
+    assert owner.ask("doctor", "--url", owner.url).exit_code == 2
 
 
 def kinds_of_faults(client: "redis.Redis") -> list[str] | None:
