@@ -152,7 +152,7 @@ def _try_all(place: Place, options: Options) -> tuple[list[str], int, int]:
     cases = [(call, code) for call in place.calls for code in (*CODES, None)]
     if options.short:
         random.Random(options.seed).shuffle(cases)
-        cases = cases[: len(place.calls) // 3]
+        cases = cases[: len(place.calls) // 5]
     problems = list[str]()
     for call, code in cases:
         problems += place.kill(call) if code is None else place.fail(call, code)

@@ -37,7 +37,7 @@ def post_at(system: System, name: str, url: str, moment: float) -> Answer:
 def burst(options: Options) -> Report:
     """500 deliveries a second, every other one sent again to the other web process."""
     report = Report("burst", options.seed)
-    events = options.size(5000, 200)
+    events = options.size(5000, 100)
     with (
         running_system(options.folder, options.seed, workers=2) as system,
         Watcher(system.outputs) as watcher,
