@@ -12,6 +12,7 @@ from receiver.inbox.ledger import Inbox
 from receiver.verification.keys import Secret
 from tests.acceptance.conftest import World
 from tests.acceptance.test_main_job import manifest_of, run, running_service
+from tests.commands import invoke
 from tests.key_router import KeyRouter, routing_keys
 from tests.receiver import forging
 from tests.running import (
@@ -127,25 +128,25 @@ def test_replay_goes_through_every_project(projects: Projects) -> None:
     ours, theirs = (
         ready_batch(url, state="EXPIRED") for url in (world.gemini_url, projects.acme_url)
     )
-    dry = json.loads(run(settings, "replay", "--dry-run", "--json").stdout)
+    dry = json.loads(invoke(settings, "replay", "--dry-run", "--json").stdout)
     assert sorted(dry["queued"]) == sorted([ours, f"acme/{theirs}"])
     projects.router.broken.add("key-default")
-    broken = run(settings, "replay")
-    assert (broken.returncode, broken.stdout) == (1, "1 found, 0 already stored, 1 queued\n")
+    broken = invoke(settings, "replay")
+    assert (broken.exit_code, broken.stdout) == (1, "1 found, 0 already stored, 1 queued\n")
     assert f"queued acme/{theirs}" in broken.stderr
     assert "Error: default: " in broken.stderr
     projects.router.broken.clear()
-    assert run(settings, "replay", "--batch", f"acme/{theirs}").stdout == (
+    assert invoke(settings, "replay", "--batch", f"acme/{theirs}").stdout == (
         "1 found, 0 already stored, 0 queued, 1 already queued\n"
     )
     assert (
-        run(settings, "replay", "--project", "default").stdout
+        invoke(settings, "replay", "--project", "default").stdout
         == "1 found, 0 already stored, 1 queued\n"
     )
-    wrong = run(settings, "replay", "--project", "globex")
-    assert (wrong.returncode, "expected one of default, acme" in wrong.stderr) == (2, True)
+    wrong = invoke(settings, "replay", "--project", "globex")
+    assert (wrong.exit_code, "expected one of default, acme" in wrong.stderr) == (2, True)
     assert run(settings, "worker", "--burst").returncode == 0
-    assert run(settings, "reconcile").stdout == "2 found, 2 already stored, 0 queued, 0 missed\n"
+    assert invoke(settings, "reconcile").stdout == "2 found, 2 already stored, 0 queued, 0 missed\n"
 
 
 def test_schedule_looks_at_every_project(projects: Projects) -> None:
