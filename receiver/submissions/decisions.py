@@ -51,6 +51,13 @@ class TellOverdue:
 
 
 @dataclass(frozen=True)
+class AskForEnd:
+    """Ask Gemini if its batch has ended, or is gone: nobody else would hear of it."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class CancelBatch:
     """Ask Gemini to cancel its batch; what it has is kept."""
 
@@ -83,7 +90,15 @@ class Wait:
 
 
 Action = (
-    FindBatch | CreatePart | SendFlexPart | TellOverdue | CancelBatch | PlanRound | Finish | Wait
+    FindBatch
+    | CreatePart
+    | SendFlexPart
+    | TellOverdue
+    | AskForEnd
+    | CancelBatch
+    | PlanRound
+    | Finish
+    | Wait
 )
 
 
@@ -119,7 +134,7 @@ def _go_on(
 
 def _look_after(
     state: SubmissionState, running: list[PartState], now: float
-) -> Iterator[TellOverdue | CancelBatch]:
+) -> Iterator[TellOverdue | AskForEnd | CancelBatch]:
     """Batches that have not ended in time, or that nobody wants any more."""
     policy = state.policy
     for one in running:
@@ -128,6 +143,8 @@ def _look_after(
         age_s = now - (now if one.sent_at is None else one.sent_at)
         if age_s >= policy.overdue_s and not one.is_told:
             yield TellOverdue(one.part.number)
+        elif age_s >= policy.overdue_s and not one.is_listed:
+            yield AskForEnd(one.part.number)
         if _is_unwanted(state, age_s) and not one.is_cancelled:
             yield CancelBatch(one.part.number)
 

@@ -176,7 +176,7 @@ def _find_attempts(names: Iterable[str]) -> defaultdict[int, list[int]]:
 
 def _with_entry(part: PartState, entry: Entry | None) -> PartState:
     if entry is None:
-        return part
+        return msgspec.structs.replace(part, is_listed=False)
     if entry.state == "buried":
         return msgspec.structs.replace(part, waits_for_person=entry.cause or "it is buried")
     if entry.state == "done" and entry.summary.expired:

@@ -30,6 +30,7 @@ class PartState(msgspec.Struct, frozen=True, kw_only=True):
     is_stored: bool = False  # its manifest is there: every one of its requests has an outcome
     is_cancelled: bool = False  # we asked Gemini to cancel it
     is_told: bool = False  # that it is overdue
+    is_listed: bool = True  # the batches' ledger knows it; a wiped Redis does not
     waits_for_person: str | None = None  # why its batch is buried in the inbox
     lost: str | None = None  # why its results will never come
     cost: Decimal | None = None  # of a stored one; None where unknown

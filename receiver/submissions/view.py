@@ -66,6 +66,12 @@ class SubmissionView(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in ENDED
 
     @property
+    def needs_person(self) -> bool:
+        """Whether it goes on only after somebody has removed a cause."""
+        unstored = {one.state for one in self.parts} - {"stored", "lost"}
+        return not self.is_ended and (self.state == "buried" or unstored == {"buried"})
+
+    @property
     def is_well(self) -> bool:
         """Whether every request is answered."""
         return self.is_ended and self.answered == self.requests

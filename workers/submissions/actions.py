@@ -6,6 +6,7 @@ import time
 from receiver.errors import SubmissionError
 from receiver.submissions.decisions import (
     Action,
+    AskForEnd,
     CancelBatch,
     CreatePart,
     FindBatch,
@@ -22,7 +23,7 @@ from workers.submissions.context import AdvanceContext
 from workers.submissions.creation import create_part, find_batch
 from workers.submissions.finishing import finish
 from workers.submissions.flex import send_flex_part
-from workers.submissions.overdue import cancel_batch, tell_of_overdue
+from workers.submissions.overdue import ask_for_end, cancel_batch, tell_of_overdue
 from workers.submissions.rounds import plan_round
 from workers.submissions.spending import settle_spending
 
@@ -67,6 +68,8 @@ def _carry_out(context: AdvanceContext, state: SubmissionState, action: Action) 
             send_flex_part(context, state, action)
         case TellOverdue():
             tell_of_overdue(context, state, action)
+        case AskForEnd():
+            ask_for_end(context, state, action)
         case CancelBatch():
             cancel_batch(context, state, action)
         case PlanRound():

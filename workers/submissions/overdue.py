@@ -8,7 +8,7 @@ from receiver.gemini.operations import Batch
 from receiver.inbox.job_queue import JobQueue, accept_and_enqueue
 from receiver.inbox.ledger import Arrival
 from receiver.notices.running_batches import describe_running, tell_overdue
-from receiver.submissions.decisions import CancelBatch, TellOverdue
+from receiver.submissions.decisions import AskForEnd, CancelBatch, TellOverdue
 from receiver.submissions.state import PartState, SubmissionState
 from workers.submissions.context import AdvanceContext
 
@@ -26,6 +26,11 @@ def tell_of_overdue(context: AdvanceContext, state: SubmissionState, action: Tel
         tell_overdue(context.client, context.settings.notices.digests, [(running, hours)])
         log.warning("submission.batch_overdue", extra=_describe(one) | {"state": batch.state})
     context.records.write_mark(one.part, "overdue")
+
+
+def ask_for_end(context: AdvanceContext, state: SubmissionState, action: AskForEnd) -> None:
+    """Put a batch that has ended or is gone into the batches' ledger, which forgot it."""
+    _look(context, state.parts[action.number - 1])
 
 
 def cancel_batch(context: AdvanceContext, state: SubmissionState, action: CancelBatch) -> None:

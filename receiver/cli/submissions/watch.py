@@ -1,7 +1,7 @@
 """`submissions watch`: follows submissions until they have ended."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -57,8 +57,8 @@ def watch_submissions(  # noqa: PLR0913 - one parameter per option
     """Follow submissions until they have ended.
 
     Without names, follows all that are under way. Exit code 0 when every request of all of them is
-    answered; 1 when one is not, or when time ran out; 130 after Ctrl-C, which stops only the
-    watching.
+    answered; 1 when one is not, when one waits for a person, or when time ran out; 130 after
+    Ctrl-C, which stops only the watching.
     """
     settings = load_settings()
     storage = open_storage(settings.storage_url)
@@ -77,7 +77,10 @@ def follow(
     *,
     as_json: bool,
 ) -> bool:
-    """Print each change until all have ended. True when every request of all is answered."""
+    """Print each change until all have ended, or wait for a person.
+
+    True when every request of all is answered.
+    """
     storage = open_storage(settings.storage_url)
     wanted = {one.spec.project for one in submissions}
     projects = [project for name, project in settings.projects.items() if name in wanted]
@@ -126,7 +129,7 @@ class _Watch:
         self.views: dict[str, SubmissionView] = {}
 
     def look(self) -> bool:
-        """Read what has not ended. True when everything has."""
+        """Read what has not ended. True when only a person could bring any further."""
         for submission in self._submissions:
             before = self.views.get(submission.id)
             if before is not None and before.is_ended:
@@ -140,7 +143,7 @@ class _Watch:
         done = sum(map(count_done, self.views.values()))
         self._bar.advance(done - self._done)
         self._done = done
-        return all(one.is_ended for one in self.views.values())
+        return all(one.is_ended or one.needs_person for one in self.views.values())
 
     def _tell(self, view: SubmissionView) -> None:
         if self._as_json:
@@ -185,12 +188,27 @@ def _conclude(views: Sequence[SubmissionView], settings: Settings) -> bool:
             rows = locate_rows(settings, view.id)
             click.echo(f"{view.submission}: the outcome of each request is in {rows}", err=True)
             click.echo(f"{view.submission}: {describe_cost(view)}", err=True)
-        if view.state == "stopped":
-            resume = f"gemini-batch-receiver submissions resume {view.id}{view.resume_options}"
-            click.echo(f"{view.submission}: `{resume}` goes on", err=True)
+        for hint in _hints(view):
+            click.echo(f"{view.submission}: {hint}", err=True)
     well = sum(view.is_well for view in views)
     if views:
         click.echo(
             f"{well} of {count_of(len(views), 'submission is', 'submissions are')} well", err=True
         )
     return well == len(views)
+
+
+def _hints(view: SubmissionView) -> Iterator[str]:
+    """What a person can do."""
+    if view.state == "stopped":
+        yield f"`gemini-batch-receiver submissions resume {view.id}{view.resume_options}` goes on"
+    elif view.state == "buried":
+        yield (
+            f"once the cause is removed, `gemini-batch-receiver submissions resume {view.id}`"
+            " tries again"
+        )
+    elif view.needs_person:
+        for one in view.parts:
+            if one.state == "buried":
+                why = f"part {one.number} is buried ({one.why})"
+                yield printable(f"{why}: `gemini-batch-receiver inbox retry {one.batch}` goes on")

@@ -10,6 +10,7 @@ from receiver.submissions.decisions import (
     MAX_RESCUE_ROUNDS,
     POLL_S,
     Action,
+    AskForEnd,
     CancelBatch,
     CreatePart,
     FindBatch,
@@ -166,6 +167,16 @@ CASES: dict[str, tuple[list[PartState], dict[str, Any], list[Action]]] = {
     # batches that do not end
     "a batch of a day is told of": ([running(1, DAY_S)], {}, [TellOverdue(1), *ONE_RUNS]),
     "once": ([running(1, DAY_S, is_told=True)], {}, ONE_RUNS),
+    "a batch that the inbox forgot is asked for": (
+        [running(1, DAY_S, is_told=True, is_listed=False)],
+        {},
+        [AskForEnd(1), *ONE_RUNS],
+    ),
+    "not before its day is over": (
+        [running(1, DAY_S - POLL_S - 1, is_listed=False)],
+        {},
+        ONE_RUNS,
+    ),
     "not before": ([running(1, DAY_S - POLL_S - 1)], {}, ONE_RUNS),
     "it is looked at when it becomes one": (
         [running(1, DAY_S - 5)],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from receiver.submissions.decisions import (
     Action,
+    AskForEnd,
     CancelBatch,
     CreatePart,
     FindBatch,
@@ -66,7 +67,7 @@ class World:
         """Ask once, and do what is asked."""
         actions = plan_next(self.state(), self.now)
         assert actions
-        assert all(isinstance(one, TellOverdue | CancelBatch) for one in actions[:-1])
+        assert all(isinstance(one, TellOverdue | AskForEnd | CancelBatch) for one in actions[:-1])
         for action in actions:
             self.carry_out(action)
 
@@ -81,6 +82,8 @@ class World:
             case TellOverdue(number):
                 assert not self.parts[number - 1].is_told
                 self.change(number, is_told=True)
+            case AskForEnd(number):
+                assert self.parts[number - 1].is_told
             case CancelBatch(number):
                 assert not self.parts[number - 1].is_cancelled
                 assert self.command != "pause"

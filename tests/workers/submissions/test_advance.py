@@ -7,8 +7,11 @@ import httpx
 import msgspec
 import pytest
 
+from receiver.batch_names import SubmissionName
+from receiver.gemini.batches import Gemini
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival
+from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.policy import Policy
 from receiver.submissions.records import CreateIntent
 from tests.workers.submissions.advancing import Advancing, Submitted
@@ -251,6 +254,22 @@ def test_overdue_batch_that_had_ended_goes_to_a_worker(advancing: Advancing) -> 
     submitted.wake()
     submitted.advance()
     (name,) = submitted.batches()
+    assert advancing.ledgers.batches.entries([name])[name].source == "reconcile"
+
+
+def test_batch_that_is_gone_is_found_again_after_a_wiped_redis(advancing: Advancing) -> None:
+    """Gemini lists it no more, and a notice told of it before."""
+    submitted = advancing.submit(1, 1, Policy(rounds=0, overdue_s=500.0))
+    submitted.advance()
+    let_intents_age(submitted)
+    submitted.wake()
+    submitted.advance()
+    (name,) = submitted.batches()
+    with Gemini(advancing.gate.upstream, "right-key") as gemini:
+        gemini.delete_batch(name)
+    advancing.client.flushall()
+    accept_submission(advancing.client, SubmissionName.parse(submitted.name))
+    submitted.advance()
     assert advancing.ledgers.batches.entries([name])[name].source == "reconcile"
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
+from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.redis import SUBMISSIONS
 from tests.receiver.cli.submissions.conftest import Desk
 
 FAST = ("--interval", "0.1")
@@ -47,6 +50,30 @@ def test_time_runs_out(desk: Desk) -> None:
     result = desk.run("submissions", "watch", "--timeout", "0", *FAST)
     assert result.exit_code == 1
     assert f"{desk.name(one)}: not done yet: running" in result.stderr
+
+
+def test_submission_that_is_buried_is_waited_for_no_longer(desk: Desk) -> None:
+    one, ended, started = desk.submit("evening"), desk.submit("morning"), time.monotonic()
+    desk.end(ended, answered=20)
+    Inbox(desk.client, ledger=SUBMISSIONS).bury_by_hand([str(desk.name(one))], "its plan is gone")
+    result = desk.run("submissions", "watch", one.id, ended.id, "--timeout", "20", *FAST)
+    assert (result.exit_code, time.monotonic() - started < 20) == (1, True)
+    assert f"{desk.name(one)}: not done yet: buried: its plan is gone" in result.stderr
+    assert f"submissions resume {one.id}` tries again" in result.stderr
+    assert result.stderr.endswith("1 of 2 submissions are well\n")
+
+
+def test_submission_whose_last_batch_is_buried_is_waited_for_no_longer(desk: Desk) -> None:
+    one, started = desk.submit("evening", parts=2), time.monotonic()
+    desk.store(desk.send(one, 1, "a"), ok=10)
+    batch, inbox = desk.send(one, 2, "b"), Inbox(desk.client)
+    inbox.accept([Arrival(batch, "batch.succeeded", "static")])
+    inbox.bury_by_hand([batch], "wrong prompt")
+    result = desk.run("submissions", "watch", one.id, "--timeout", "30", *FAST)
+    assert (result.exit_code, time.monotonic() - started < 30) == (1, True)
+    assert f"part 2 is buried (wrong prompt): `gemini-batch-receiver inbox retry {batch}`" in (
+        result.stderr
+    )
 
 
 def test_nothing_to_watch_is_told(desk: Desk) -> None:
