@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,8 @@ from receiver.rows.readers import DELIMITERS, TableFormat
 from workers.export.columns import Kind
 
 DECIMAL_DIGITS, DECIMAL_PLACES = 38, 15  # of a cost in US dollars
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+# Times with nanoseconds have a type of their own in Python, which reads well as text.
+_encode = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode
 
 
 class TableFile(Protocol):
@@ -62,6 +64,8 @@ def _as_text(cell: Any) -> Any:
         return "true" if cell else "false"
     if isinstance(cell, Decimal):
         return f"{cell:f}"
+    if isinstance(cell, bytes):  # as in JSON
+        return b64encode(cell).decode()
     return _encode(cell).decode() if isinstance(cell, list | dict) else cell
 
 

@@ -183,6 +183,27 @@ def test_types_of_a_parquet_input_are_kept(tmp_path: Path) -> None:
     assert found.select(list(columns)).equals(pa.table(columns))
 
 
+ODD = {  # what no JSON has, by the text that stands for it
+    "bytes": (pa.array([b"\xff\x00"]), "/wA="),
+    "nanoseconds": (pa.array([1_000_000_001], pa.timestamp("ns")), "1970-01-01"),
+    "day": (pa.array([1], pa.date32()), "1970-01-02"),
+    "nested": (pa.array([{"at": 1}], pa.struct({"at": pa.timestamp("ns")})), "1970-01-01"),
+    "amount": (pa.array([Decimal("1.10")]), "1.10"),
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl"])
+def test_cells_of_parquet_that_no_json_has_become_text(form: TableFormat, tmp_path: Path) -> None:
+    table, target = tmp_path / "rows.parquet", tmp_path / f"out.{form}"
+    columns = {"id": pa.array(["r0"]), "text": pa.array(["a"])}
+    parquet.write_table(pa.table(columns | {name: one for name, (one, _) in ODD.items()}), table)
+    submitted = submit_table(tmp_path, table, "parquet")
+    manifest = submitted.answer({"r0": answer_line("r0", "good")}, PER_KEY)
+    submitted.job(manifest).run(target, form, ALL)
+    for name, (_, text) in ODD.items():
+        assert text in target.read_text(), name
+
+
 def test_columns_of_json_lines_are_typed_by_all_of_their_values(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     rows: list[dict[str, Any]] = [
