@@ -12,8 +12,11 @@ from typing import Any
 
 import msgspec
 
+from receiver.errors import SubmissionError
 from receiver.outputs.outcomes import ANSWERED
+from receiver.outputs.paths import manifest_name
 from receiver.rows.asking import digest_request
+from receiver.rows.keeping import hash_file
 from receiver.storage import Storage
 from receiver.submissions.proof import AnswerRow, SubmissionManifest, read_answer_row
 from receiver.submissions.records import SubmissionRecords, list_submissions, requests_name
@@ -70,10 +73,11 @@ class StoredAnswers:
             spec = submission.spec
             if (spec.project, spec.model) != (project, model) or spec.kind != "generate":
                 continue
-            manifest = SubmissionRecords(storage, submission.id).read_manifest()
-            if manifest is None:
-                continue
-            with suppress(OSError, EOFError, zlib.error, ValueError):  # not whole, or of others
+            # What is not whole, or of others, is left out.
+            with suppress(OSError, EOFError, zlib.error, ValueError, SubmissionError):
+                manifest = SubmissionRecords(storage, submission.id).read_manifest()
+                if manifest is None:
+                    continue
                 pairs = _answered(storage, submission, manifest, on_progress)
                 self._database.executemany(insert, pairs)
         count: int = self._database.execute("SELECT count(*) FROM stored").fetchone()[0]
@@ -86,10 +90,16 @@ def _answered(
     manifest: SubmissionManifest,
     on_progress: Callable[[int], None],
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Digest and answer of each request that has one; both files are in the input's order."""
+    """Digest and answer of each request that has one; both files are in the input's order.
+
+    Batches that were deleted from the storage have none any more.
+    """
+    batches = (one.batch for one in manifest.batches)
+    stored = {batch for batch in batches if storage.exists(manifest_name(batch))}
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
         answers = Path(folder) / "answers"
-        if not storage.read_to_file(manifest.answers.name, answers):
+        is_there = storage.read_to_file(manifest.answers.name, answers)
+        if not is_there or hash_file(answers) != manifest.answers.sha256:
             return
         parts = (part for part in submission.parts if not part.round)
         lines = chain.from_iterable(_read_requests(storage, part, Path(folder)) for part in parts)
@@ -97,7 +107,7 @@ def _answered(
             for line, row in zip(lines, rows, strict=True):
                 on_progress(1)
                 answer = read_answer_row(row)
-                if answer.outcome not in ANSWERED:
+                if answer.outcome not in ANSWERED or answer.batch not in stored:
                     continue
                 request = _decode_line(line)
                 if request.key != answer.key:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from gzip import GzipFile
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 import msgspec
@@ -131,7 +131,13 @@ class AttachedFiles:
                 " sends nothing twice"
             )
         with path.open("rb") as data:
-            size = path.stat().st_size
+            if file_digest(data, "sha256").hexdigest() != digest:
+                raise SubmissionError(
+                    f"{name} does not hold what was submitted: delete it and submit the same table"
+                    " again, which sends nothing twice"
+                )
+            size = data.tell()
+            data.seek(0)
             file = self._files.upload(data, size, digest, lambda _: self._check(), mime_type)
         if file.uri is None:
             raise GeminiError(f"Gemini gave no address for the uploaded file {file.name}")

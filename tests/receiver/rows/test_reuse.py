@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from receiver.outputs.manifest import Record
+from receiver.outputs.paths import manifest_name
 from receiver.rows.asking import digest_request
 from receiver.rows.reuse import StoredAnswers
 from receiver.storage import LocalStorage
@@ -22,7 +23,7 @@ from receiver.submissions.planning import (
     settle_submission,
 )
 from receiver.submissions.policy import Policy
-from receiver.submissions.proof import AnswerRow, SubmissionManifest
+from receiver.submissions.proof import AnswerRow, BatchProof, SubmissionManifest
 from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.stored_requests import store_requests
 
@@ -80,7 +81,7 @@ def finish(
         outcomes={},
         balanced=True,
         rounds=0,
-        batches=[],
+        batches=[BatchProof("batches/b1", 1, 0, len(rows), "00")],
         cost=None,
         estimate=None,
         policy=Policy(),
@@ -90,6 +91,7 @@ def finish(
         version="test",
     )
     storage.put_many([(records.manifest_name, msgspec.json.encode(manifest))])
+    storage.put_many([(manifest_name("batches/b1"), b"{}")])
     return records
 
 
@@ -137,3 +139,29 @@ def test_what_is_damaged_is_left_out(
     assert gzip.decompress(storage.read(name) or b"")
     storage.delete(name)
     assert stored.load(storage, MODEL, "") == 0
+
+
+def test_answers_whose_batch_was_deleted_are_left_out(
+    storage: LocalStorage, stored: StoredAnswers, tmp_path: Path
+) -> None:
+    finish(storage, tmp_path / "one", ["ok"])
+    storage.delete(manifest_name("batches/b1"))
+    assert stored.load(storage, MODEL, "") == 0
+
+
+def test_rows_of_answers_that_were_changed_are_left_out(
+    storage: LocalStorage, stored: StoredAnswers, tmp_path: Path
+) -> None:
+    records = finish(storage, tmp_path / "one", ["ok", "ok"])
+    answers = storage.read(records.answers_name) or b""
+    storage.put_many([(records.answers_name, answers.replace(b"b1/all", b"b9/all"))])
+    assert stored.load(storage, MODEL, "") == 0
+
+
+def test_a_manifest_that_is_none_hides_no_other(
+    storage: LocalStorage, stored: StoredAnswers, tmp_path: Path
+) -> None:
+    records = finish(storage, tmp_path / "one", ["ok"])
+    finish(storage, tmp_path / "two", ["ok", "ok"])
+    storage.put_many([(records.manifest_name, b"nonsense")])
+    assert stored.load(storage, MODEL, "") == 2

@@ -118,6 +118,18 @@ def test_a_file_that_is_not_stored_is_named(gemini: Gemini, tmp_path: Path, pict
         attached(gemini, storage).complete_request(request("a", file_part(picture)), tmp_path)
 
 
+def test_a_stored_file_that_was_spoilt_is_not_sent(
+    gate: Gate, gemini: Gemini, tmp_path: Path, picture: bytes
+) -> None:
+    """Its answers would be those to another picture."""
+    storage = LocalStorage(tmp_path / "outputs")
+    name = attachment_name(digest_of(picture))
+    storage.put_many([(name, picture[::-1])])
+    with pytest.raises(SubmissionError, match=f"{name} does not hold what was submitted"):
+        attached(gemini, storage).complete_request(request("a", file_part(picture)), tmp_path)
+    assert gate.count(UPLOAD) == 0
+
+
 @pytest.mark.parametrize("inline", [False, True])
 def test_a_batch_is_created_of_requests_with_addresses(
     gate: Gate, source: Path, picture: bytes, *, inline: bool
