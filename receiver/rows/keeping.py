@@ -8,8 +8,10 @@
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -81,13 +83,19 @@ def keep_file(storage: Storage, name: str, path: Path, sha256: str) -> None:
         storage.put_files([(name, copy)])
 
 
-def read_rows_record(storage: Storage, submission_id: str) -> RowsRecord | None:
+def read_rows_record(
+    storage: Storage, submission_id: str, proven: Mapping[str, str] = MappingProxyType({})
+) -> RowsRecord | None:
     """The record of a submission's table; None where it was made of requests.
 
-    Raises StorageError and ExportError.
+    `proven` are the sha256 (hex) of records by their objects, as the submission's manifest has
+    them. Raises StorageError, and ExportError where it is gone, or none of these.
     """
     name = record_object(submission_id)
     data = storage.read(name)
+    expected = proven.get(name)
+    if expected is not None and (data is None or hashlib.sha256(data).hexdigest() != expected):
+        raise ExportError(f"{name} has changed since, or is gone: see `submissions verify`")
     if data is None:
         return None
     try:

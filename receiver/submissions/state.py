@@ -12,7 +12,7 @@ from receiver.submissions.submission import Part, Submission
 StopReason = Literal["rounds", "budget", "cancelled", "lost"]
 REASONS: dict[StopReason, str] = {
     "rounds": "requests that may succeed are left, and its rounds are used up",
-    "budget": "what is left could take its cost above --max-cost",
+    "budget": "what is left could pass --max-cost or DAILY_COST_CAP, or nobody knows its cost",
     "cancelled": "it was cancelled",
     "lost": "the results of a batch are lost",
 }

@@ -51,7 +51,8 @@ def export(submission: str, target: Path, *, where: str | None, as_json: bool) -
             f"{found.spec.display_name} has not ended: `gemini-batch-receiver submissions watch"
             f" {found.id}` follows it"
         )
-    record = read_rows_record(storage, found.id)
+    proven = {one.name: one.sha256 for one in manifest.records}
+    record = read_rows_record(storage, found.id, proven)
     rows = record.rows if record else manifest.requests
     with (
         TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder,

@@ -111,6 +111,8 @@ def describe_policy(policy: Policy) -> str:
 
     >>> describe_policy(Policy(rounds=1, rescue_after_s=108_000))
     'up to 1 round after the first sending, after 30 h the rest of a batch goes as a new batch'
+    >>> describe_policy(Policy(rounds=0, rescue_after_s=100 * 60))
+    'nothing is sent again, after 100 min the rest of a batch goes as a new batch'
     """
     rounds = "round" if policy.rounds == 1 else "rounds"
     parts = [f"up to {policy.rounds} {rounds} after the first sending"]
@@ -121,6 +123,7 @@ def describe_policy(policy: Policy) -> str:
         parts += ["unknown costs allowed"] if policy.allow_unknown_cost else []
     if policy.rescue_after_s is not None:
         way = "one by one with flex" if policy.rescue == "flex" else "as a new batch"
-        hours = f"{policy.rescue_after_s / 3600:g}"
-        parts.append(f"after {hours} h the rest of a batch goes {way}")
+        minutes = policy.rescue_after_s / 60
+        span = f"{minutes:g} min" if minutes % 60 else f"{minutes / 60:g} h"
+        parts.append(f"after {span} the rest of a batch goes {way}")
     return ", ".join(parts)

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from receiver.errors import ExportError
 from receiver.rows.asking import Asking
 from receiver.rows.attachments import Attachments
-from receiver.rows.keeping import hash_file, keep_rows, keys_object, table_object
+from receiver.rows.keeping import (
+    hash_file,
+    keep_rows,
+    keys_object,
+    read_rows_record,
+    table_object,
+)
 from receiver.rows.plan import RowFiles, RowsRecord, write_requests
 from receiver.rows.prompts import Prompt
 from receiver.storage import LocalStorage
@@ -82,6 +89,19 @@ def test_table_of_another_submission_proves_nothing(copied: Copied) -> None:
     record = json.loads(copied.read(name)) | {"sha256": "0" * 64}
     copied.put(name, json.dumps(record).encode())
     assert "another table than the plan" in " ".join(map(str, copied.verify().findings))
+
+
+@pytest.mark.parametrize("deed", ["change", "delete"])
+def test_record_that_is_not_that_of_the_manifest_is_not_exported(copied: Copied, deed: str) -> None:
+    name = f"{copied.folder}/rows.json"
+    proven = {one["name"]: one["sha256"] for one in copied.manifest["records"]}
+    assert read_rows_record(copied.storage, copied.id, proven) is not None
+    if deed == "delete":
+        copied.storage.delete(name)
+    else:
+        copied.edit(name, lambda data: data.replace(b'"text"', b'"best"'))
+    with pytest.raises(ExportError, match=f"{name} has changed since, or is gone"):
+        read_rows_record(copied.storage, copied.id, proven)
 
 
 def test_record_of_a_table_stays_when_it_is_submitted_again(copied: Copied, tmp_path: Path) -> None:
