@@ -13,8 +13,7 @@ from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival
 from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.policy import Policy
-from receiver.submissions.records import CreateIntent
-from tests.workers.submissions.advancing import Advancing, Submitted
+from tests.workers.submissions.advancing import Advancing, let_calls_age
 from workers.advance import advance_submission
 
 BAD_REQUEST = httpx.Response(
@@ -146,19 +145,12 @@ def test_request_that_never_arrived_holds_no_job(advancing: Advancing) -> None:
         assert (entry.attempts, entry.waits) == (0, 0)
     assert submitted.at_gemini() == []
 
-    let_intents_age(submitted)
+    let_calls_age(submitted)
     submitted.wake()
     assert submitted.advance().cause == "2 batches are under way"
     assert len(submitted.at_gemini()) == 2
     attempts = submitted.records.attempts(submitted.submission.parts[0])
     assert [one.is_absent for one in attempts] == [True, False]
-
-
-def let_intents_age(submitted: Submitted) -> None:
-    folder = submitted.world.storage.root / "_submissions" / submitted.submission.id
-    for path in folder.glob("*.creating.*.json"):
-        intent = msgspec.json.decode(path.read_bytes(), type=CreateIntent)
-        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(intent, at=intent.at - 1000)))
 
 
 def test_batch_that_shows_up_late_is_taken(advancing: Advancing) -> None:
@@ -233,7 +225,7 @@ def test_overdue_batch_is_told_of_and_cancelled_once(advancing: Advancing) -> No
     policy = Policy(rounds=0, overdue_s=500.0, rescue_after_s=500.0)
     submitted = advancing.submit(1, 1, policy)
     submitted.advance()
-    let_intents_age(submitted)
+    let_calls_age(submitted)
     submitted.wake()
     submitted.advance()
     (part,) = submitted.submission.parts
@@ -250,7 +242,7 @@ def test_overdue_batch_that_had_ended_goes_to_a_worker(advancing: Advancing) -> 
     submitted = advancing.submit(1, 1, Policy(rounds=0, overdue_s=500.0))
     submitted.advance()
     submitted.wait_for_batches()
-    let_intents_age(submitted)
+    let_calls_age(submitted)
     submitted.wake()
     submitted.advance()
     (name,) = submitted.batches()
@@ -261,7 +253,7 @@ def test_batch_that_is_gone_is_found_again_after_a_wiped_redis(advancing: Advanc
     """Gemini lists it no more, and a notice told of it before."""
     submitted = advancing.submit(1, 1, Policy(rounds=0, overdue_s=500.0))
     submitted.advance()
-    let_intents_age(submitted)
+    let_calls_age(submitted)
     submitted.wake()
     submitted.advance()
     (name,) = submitted.batches()

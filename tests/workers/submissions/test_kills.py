@@ -4,12 +4,11 @@ import os
 import signal
 from collections.abc import Mapping
 
-import msgspec
 import pytest
 
 from receiver.submissions.unfinished import accept_unfinished
 from tests.waiting import eventually
-from tests.workers.submissions.advancing import Advancing, Submitted
+from tests.workers.submissions.advancing import Advancing, Submitted, let_calls_age
 from tests.workers.submissions.dying import job
 
 MAX_EFFECTS = 150  # of one job with two parts; more means that it goes round in circles
@@ -22,10 +21,7 @@ def environ() -> Mapping[str, str]:
 
 def let_time_pass(submitted: Submitted) -> None:
     """Past the time for which a lost batch is looked for, and past every wait."""
-    folder = submitted.world.storage.root / "_submissions" / submitted.submission.id
-    for path in folder.glob("*.creating.*.json"):
-        intent = msgspec.json.decode(path.read_bytes())
-        path.write_bytes(msgspec.json.encode(intent | {"at": intent["at"] - 1000}))
+    let_calls_age(submitted)
     submitted.wake()
 
 
