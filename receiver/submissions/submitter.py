@@ -270,14 +270,10 @@ class Submitter:
     def _wait_until_active(self, file: str) -> None:
         deadline = time.monotonic() + PROCESSING_S
         while (state := self._files.get(file).state) != "ACTIVE":
+            words = f"Gemini says {state} of the uploaded input {file}"
             if state == "FAILED":  # the next attempt uploads it anew
-                raise GeminiError(
-                    f"Gemini says {state} of the uploaded input {file}",
-                    retryable=True,
-                    fault="batch",
-                )
+                raise GeminiError(words, retryable=True, fault="batch")
             if time.monotonic() > deadline:
-                words = f"Gemini says {state} of the uploaded input {file}"
                 raise StepPendingError(words, delay_s=PROCESSING_S)
             self._check()
             time.sleep(1)
