@@ -176,9 +176,8 @@ class Submitter:
         call under way at that look: so most of the time has to pass from then on.
         """
         looked = self._records.settle_first_look(part, attempt.number, time.time())
-        if attempt.intent.at > looked:
-            return looked
-        return max(attempt.intent.at, looked - self._unsure_s * TRUSTED_SHARE)
+        at = min(attempt.intent.at, looked)
+        return max(at, looked - self._unsure_s * TRUSTED_SHARE)
 
     def _readable(self, unread: list[Unread]) -> Iterator[Batch]:
         """Gemini's list; entries that can't be read go to `unread`."""
