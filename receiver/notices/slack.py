@@ -91,6 +91,9 @@ def _ended_lines(submission: str, data: Mapping[str, Any]) -> Iterator[str]:
     yield f"{_requests(requests)}, {_figure(answered)} answered{_plain(price)}"
     rest = [(name, data.get(name)) for name in ("blocked", "failed", "missing")]
     yield ", ".join(f"{_figure(count)} {name}" for name, count in rest if count)
+    rows = data.get("rows")
+    if isinstance(rows, dict) and rows.get("saved"):
+        yield f"{_figure(rows.get('rows'))} rows; {_figure(rows['saved'])} of them cost nothing"
     if warning:
         yield f"Look at it: `gemini-batch-receiver submissions show {_short(submission)}`"
 

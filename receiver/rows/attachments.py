@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from receiver.errors import RowsError
+from receiver.outputs.manifest import Record
 from receiver.rows.keeping import keep_file
 from receiver.storage import Storage
 from receiver.submissions.attached_files import SCHEME, attachment_name
@@ -62,7 +63,7 @@ class Attachments:
     def keep(self, storage: Storage) -> None:
         """Store every file that the storage does not have. Raises StorageError."""
         for sha256, path in self.files.items():
-            keep_file(storage, attachment_name(sha256), path, sha256)
+            keep_file(storage, Record(attachment_name(sha256), sha256), path)
 
 
 def _address_part(address: str) -> dict[str, Any]:

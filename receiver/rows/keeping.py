@@ -16,30 +16,27 @@ from types import MappingProxyType
 import msgspec
 
 from receiver.errors import AlreadyStoredError, ExportError, RowsError
+from receiver.outputs.manifest import Record
 from receiver.rows.plan import RowFiles, RowsRecord
 from receiver.rows.readers import TableFormat
 from receiver.storage import Storage
+from receiver.submissions.proof import RowsProof
 from receiver.tolerant_json import tolerant_reader
 
 FOLDER = "_rows"
 _read_record = tolerant_reader(RowsRecord)
 
 
-def table_object(sha256: str, form: TableFormat) -> str:
-    return f"{FOLDER}/{sha256}.{form}"
+def table_record(sha256: str, form: TableFormat) -> Record:
+    return Record(f"{FOLDER}/{sha256}.{form}", sha256)
 
 
-def keys_object(sha256: str) -> str:
-    return f"{FOLDER}/{sha256}.keys.gz"
+def keys_record(sha256: str) -> Record:
+    return Record(f"{FOLDER}/{sha256}.keys.gz", sha256)
 
 
-def reused_object(sha256: str) -> str:
-    return f"{FOLDER}/{sha256}.reused.gz"
-
-
-def hash_in_name(kept: str) -> str:
-    """The sha256 (hex) that the name of one of these objects says."""
-    return kept.rpartition("/")[2].partition(".")[0]
+def reused_record(sha256: str) -> Record:
+    return Record(f"{FOLDER}/{sha256}.reused.gz", sha256)
 
 
 def record_object(submission_id: str) -> str:
@@ -55,32 +52,32 @@ def hash_file(path: Path) -> str:
 def keep_rows(
     storage: Storage, submission_id: str, record: RowsRecord, table: Path, files: RowFiles
 ) -> None:
-    """Store a table with the keys of its rows, and the record last. Raises StorageError.
+    """Store a table with the keys of its rows, and the record last. Raises StorageError, RowsError.
 
-    The first record counts for good, as the plan does.
+    The first record counts for good, as the plan does: the table may have another name later.
     """
-    keep_file(storage, record.table, table, record.sha256)
-    keep_file(storage, record.keys, files.keys, hash_file(files.keys))
+    keep_file(storage, record.table, table)
+    keep_file(storage, record.keys, files.keys)
     if record.reused is not None:
-        keep_file(storage, record.reused, files.reused, hash_file(files.reused))
+        keep_file(storage, record.reused, files.reused)
     with suppress(AlreadyStoredError):
         storage.create(record_object(submission_id), msgspec.json.encode(record))
 
 
-def keep_file(storage: Storage, name: str, path: Path, sha256: str) -> None:
+def keep_file(storage: Storage, record: Record, path: Path) -> None:
     """Store a copy of a file of the user's unless it is there.
 
-    Raises StorageError, and RowsError where its content is no longer that of the sha256 (hex).
+    Raises StorageError, and RowsError where its content is no longer that of the record.
     """
-    if storage.exists(name):
+    if storage.exists(record.name):
         return
     near = storage.scratch_near()
     with tempfile.TemporaryDirectory(prefix="gbr-", dir=near) as folder:
         copy = Path(folder) / "copy"
         shutil.copyfile(path, copy)
-        if hash_file(copy) != sha256:
+        if hash_file(copy) != record.sha256:
             raise RowsError(f"{path} has changed since it was read: submit again")
-        storage.put_files([(name, copy)])
+        storage.put_files([(record.name, copy)])
 
 
 def read_rows_record(
@@ -102,3 +99,24 @@ def read_rows_record(
         return _read_record(data)
     except (ValueError, RecursionError) as error:
         raise ExportError(f"{name} can't be read: {error}") from error
+
+
+def prove_rows(storage: Storage, submission_id: str) -> RowsProof | None:
+    """What a submission's manifest says of its table; None where it was made of requests.
+
+    Raises StorageError and ExportError.
+    """
+    record = read_rows_record(storage, submission_id)
+    if record is None:
+        return None
+    reused = sum(record.copied_from.values())
+    objects = [record.table, record.keys]
+    return RowsProof(
+        rows=record.rows,
+        requests=record.requests,
+        copied=record.rows - record.requests - reused,
+        reused=reused,
+        copied_from=record.copied_from,
+        keys_sha256=record.keys_sha256,
+        objects=[*objects, record.reused] if record.reused else objects,
+    )

@@ -17,6 +17,7 @@ from typing import IO, Any
 import msgspec
 
 from receiver.errors import RowsError
+from receiver.outputs.manifest import Record
 from receiver.rows.asking import Asking, Attach, digest_request
 from receiver.rows.readers import Row, TableFormat, read_rows
 from receiver.submissions.proof import AnswerRow
@@ -41,18 +42,17 @@ class RowsRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str  # what the table was called
     format: TableFormat
-    table: str  # the object of its bytes
-    sha256: str  # hex, of its bytes
+    table: Record  # its bytes
     columns: tuple[str, ...]
     rows: int
     requests: int  # that are asked; the other rows get an answer of these
     key: str | None  # the column of the keys; None: the row's number
-    keys: str  # the object of the keys: gzip of `RowKey` as JSON lines
+    keys: Record  # gzip of `RowKey` as JSON lines
     keys_sha256: str  # hex; of each row's key as JSON and a newline, in order
     schema: dict[str, Any] | None = None  # of the answers
     is_embedding: bool = False
     # Gzip of the answers (`AnswerRow`) that stored submissions have, in the order of the rows.
-    reused: str | None = None
+    reused: Record | None = None
     copied_from: dict[str, int] = {}  # how many, by batch
 
 

@@ -6,7 +6,7 @@ It derives from the manifest alone, so that every process makes the same one.
 import msgspec
 
 from receiver.notices.payloads import Message
-from receiver.submissions.proof import SubmissionManifest
+from receiver.submissions.proof import RowsProof, SubmissionManifest
 from receiver.submissions.state import REASONS
 
 
@@ -32,7 +32,12 @@ def describe_submission(manifest: SubmissionManifest) -> Message:
         "estimate": msgspec.to_builtins(manifest.estimate),
         "ordered_at": manifest.ordered_at,
         "answers": manifest.answers.name,
+        "rows": None if manifest.rows is None else _describe_rows(manifest.rows),
     }
     return Message(
         "submission.completed" if manifest.state == "completed" else "submission.stopped", data
     )
+
+
+def _describe_rows(rows: RowsProof) -> dict[str, int]:
+    return {"rows": rows.rows, "copied": rows.copied, "reused": rows.reused, "saved": rows.saved}

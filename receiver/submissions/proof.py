@@ -52,6 +52,23 @@ class BatchProof(msgspec.Struct, frozen=True):
     manifest_sha256: str | None  # hex; None where its results are lost
 
 
+class RowsProof(msgspec.Struct, frozen=True, kw_only=True):
+    """The table that a submission was made of: rows = requests + copied + reused."""
+
+    rows: int
+    requests: int  # that were asked
+    copied: int  # rows that share the answer of an earlier row
+    reused: int  # rows that got the answer of an earlier submission
+    copied_from: dict[str, int]  # how many of these, by batch
+    keys_sha256: str  # hex; of each row's key as JSON and a newline, in order
+    objects: list[Record]  # what the export is made of, beside the answers
+
+    @property
+    def saved(self) -> int:
+        """Rows that cost nothing."""
+        return self.rows - self.requests
+
+
 class SubmissionManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked, what became of it, and what proves it."""
 
@@ -78,6 +95,7 @@ class SubmissionManifest(msgspec.Struct, frozen=True, kw_only=True):
     input_sha256: str  # hex, of the requests
     records: list[Record] = []  # the plan, and each round
     answers: Record
+    rows: RowsProof | None = None  # None: it was made of requests
     version: str  # of the program that wrote it
 
 

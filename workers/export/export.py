@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from receiver.errors import ExportError
-from receiver.outputs.manifest import read_naming
+from receiver.outputs.manifest import Record, read_naming
 from receiver.outputs.outcomes import ANSWERED, ERROR_FILE
 from receiver.outputs.prices import Prices
 from receiver.rows.plan import RowsRecord
@@ -34,6 +34,7 @@ from workers.results.line_cost import cost_of_lines
 from workers.results.parser import line_parser
 from workers.store.failures import parse_reason
 from workers.store.manifest import load_manifest
+from workers.store.records import file_sha256
 
 BLOCK_ROWS = 1024
 BLOCK_BYTES = 8 * 1024 * 1024  # of lines; a block has one row at least
@@ -70,7 +71,7 @@ class ExportJob:
 
         Raises ExportError, StorageError and RowsError.
         """
-        answers = self._fetch(self.manifest.answers.name, self.manifest.answers.sha256, "answers")
+        answers = self._fetch(self.manifest.answers, "answers")
         table = InputTable(self._fetch_table(), self.record)
         is_embedding = self.record is not None and self.record.is_embedding
         columns = AnswerColumns.choose(
@@ -97,24 +98,21 @@ class ExportJob:
     def _fetch_table(self) -> Path:
         if self.record is None:
             return self.scratch / "none"
-        return self._fetch(self.record.table, self.record.sha256, "table")
+        return self._fetch(self.record.table, "table")
 
-    def _fetch(self, name: str, sha256: str | None, called: str) -> Path:
-        """A scratch copy of an object, which must be what the records say."""
+    def _fetch(self, record: Record, called: str) -> Path:
+        """A scratch copy of an object, which must be what the record says."""
         path = self.scratch / called
-        if not self.storage.read_to_file(name, path):
-            raise ExportError(f"{name} is not in the storage: see `submissions verify`")
-        if sha256 is not None:
-            with path.open("rb") as data:
-                found = hashlib.file_digest(data, "sha256").hexdigest()
-            if found != sha256:
-                raise ExportError(f"{name} has changed since: see `submissions verify`")
+        if not self.storage.read_to_file(record.name, path):
+            raise ExportError(f"{record.name} is not in the storage: see `submissions verify`")
+        if file_sha256(path) != record.sha256:
+            raise ExportError(f"{record.name} has changed since: see `submissions verify`")
         return path
 
     def _read_reused(self) -> Iterator[AnswerRow]:
         if self.record is None or self.record.reused is None:
             return iter(())
-        return read_reused(self._fetch(self.record.reused, None, "reused"))
+        return read_reused(self._fetch(self.record.reused, "reused"))
 
     def _write(  # noqa: PLR0913, PLR0917 - where from and where to
         self,
@@ -131,7 +129,7 @@ class ExportJob:
             joined: Iterator[JoinedRow] = join_requests(answers)
             cells: Iterator[list[Any]] = ([row.key] for row in join_requests(answers))
         else:
-            keys = self._fetch(self.record.keys, None, "keys")
+            keys = self._fetch(self.record.keys, "keys")
             joined = join(keys, answers, self._read_reused(), self.scratch)
             cells = read_cells_of(types)
         with StoredLines(self.storage, self.scratch) as lines:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from receiver.outputs.manifest import Record
 from receiver.outputs.paths import manifest_name
 from receiver.outputs.proof_keys import ProofKey
+from receiver.rows.keeping import prove_rows
 from receiver.storage import Storage
 from receiver.submissions.decisions import Finish
 from receiver.submissions.loading import read_cost
@@ -121,6 +122,7 @@ def build_manifest(  # noqa: PLR0913, PLR0917 - what it is made of
         input_sha256=submission.spec.sha256,
         records=list(ending.records),
         answers=answers,
+        rows=prove_rows(storage, submission.id),
         version=ending.version,
     )
 

@@ -5,10 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from receiver.errors import ExportError, ManifestError, StorageError
+from receiver.errors import ManifestError, StorageError
 from receiver.outputs.manifest import FormsRecord
 from receiver.outputs.paths import manifest_name
-from receiver.rows.keeping import hash_in_name, read_rows_record, record_object
 from receiver.storage import Storage
 from receiver.submissions.proof import BatchProof, SubmissionManifest
 from receiver.submissions.records import SubmissionRecords, requests_name
@@ -113,26 +112,6 @@ def check_planned(claims: Claims) -> Iterator[Discrepancy]:
         yield claims.differ("the records that it names are not the plan and its rounds")
     for record in named:
         yield from check_digest(claims.storage, record.name, record.sha256)
-
-
-def check_table(claims: Claims) -> Iterator[Discrepancy]:
-    """The table, the keys of its rows and the answers that they reuse are those of its record."""
-    if not claims.is_of_table:
-        return
-    name = record_object(claims.submission.id)
-    try:
-        record = read_rows_record(claims.storage, claims.submission.id)
-    except ExportError as error:
-        yield Discrepancy(name, None, str(error))
-        return
-    if record is None:
-        yield Discrepancy(name, None, "it is not there: the record of the table")
-        return
-    if record.sha256 != claims.submission.spec.table_sha256:
-        yield Discrepancy(name, None, "it names another table than the plan")
-    yield from check_digest(claims.storage, record.table, record.sha256)
-    for kept in filter(None, (record.keys, record.reused)):
-        yield from check_digest(claims.storage, kept, hash_in_name(kept))
 
 
 def check_manifests(claims: Claims) -> Iterator[Discrepancy]:

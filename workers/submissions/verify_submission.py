@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from receiver.errors import ManifestError, StorageError, SubmissionError
+from receiver.errors import ExportError, ManifestError, StorageError, SubmissionError
 from receiver.outputs.manifest import Record
 from receiver.storage import Storage
 from receiver.submissions.proof import SubmissionManifest, read_submission_manifest
@@ -22,6 +22,7 @@ from workers.submissions.answers import encode_answer, read_answers
 from workers.submissions.finishing import Ending, build_manifest
 from workers.submissions.part_results import Reading, load_requests
 from workers.submissions.request_table import RequestTable
+from workers.submissions.row_checks import check_rows
 from workers.submissions.submission_checks import (
     Claims,
     check_folder,
@@ -30,7 +31,6 @@ from workers.submissions.submission_checks import (
     check_planned,
     check_requests,
     check_sources,
-    check_table,
     find_late,
 )
 from workers.verification.findings import Discrepancy, SubmissionReport, VerifyOptions
@@ -65,12 +65,13 @@ def verify_submission(
         return report
 
     reading = Reading(storage, scratch, lambda: None)
-    for check in (check_folder, check_planned, check_table, check_parts, check_manifests):
+    for check in (check_folder, check_planned, check_parts, check_manifests):
         try:
             report.add(check(claims))
         except SubmissionError as error:  # a record can't be read
             report.add([claims.differ(str(error))])
     report.add(check_requests(claims, reading))
+    report.add(check_rows(claims, scratch))
     for batch in find_late(claims):
         report.note(f"{batch}: its results were lost when the submission ended, and are stored now")
     _verify_batches(claims, scratch, report, options, with_batches=with_batches)
@@ -143,7 +144,7 @@ class _Rebuild:
             return
         try:
             self._compare(path)
-        except (StorageError, ManifestError) as error:
+        except (StorageError, ManifestError, ExportError) as error:
             if error.retryable:
                 raise
             report.add([self._claims.differ(f"it can't be made again: {error}")])

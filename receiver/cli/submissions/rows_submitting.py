@@ -14,7 +14,7 @@ from receiver.cli.submissions.row_options import RowOptions
 from receiver.errors import RowsError
 from receiver.outputs.wording import count_of
 from receiver.rows.attachments import Attachments
-from receiver.rows.keeping import hash_file, keep_rows, keys_object, reused_object, table_object
+from receiver.rows.keeping import hash_file, keep_rows, keys_record, reused_record, table_record
 from receiver.rows.plan import (
     RowFiles,
     RowsRecord,
@@ -45,7 +45,7 @@ class TableRequests:
         return replace(
             request,
             is_embedding=is_embedding,
-            table_sha256=self.record.sha256,
+            table_sha256=self.record.table.sha256,
             attaches_files=bool(self.attachments.files),
         )
 
@@ -97,17 +97,16 @@ def requests_of_table(
         record = RowsRecord(
             file=table.name,
             format=form,
-            table=table_object(sha256, form),
-            sha256=sha256,
+            table=table_record(sha256, form),
             columns=columns,
             rows=written.rows,
             requests=written.requests,
             key=options.key,
-            keys=keys_object(hash_file(files.keys)),
+            keys=keys_record(hash_file(files.keys)),
             keys_sha256=written.keys_sha256,
             schema=asking.schema,
             is_embedding=asking.embed is not None,
-            reused=reused_object(hash_file(files.reused)) if written.reused else None,
+            reused=reused_record(hash_file(files.reused)) if written.reused else None,
             copied_from=written.copied_from,
         )
         yield TableRequests(files, record, table, attachments)

@@ -15,15 +15,18 @@ from receiver.cli.submissions.wording import (
     describe_cost,
     describe_part,
     describe_progress,
+    describe_rows,
     describe_state,
     show_time,
 )
 from receiver.gemini.project_client import open_client
 from receiver.inbox.redis import connect
+from receiver.rows.keeping import prove_rows
 from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
 from receiver.submissions.estimates import describe_estimate
+from receiver.submissions.proof import RowsProof
 from receiver.submissions.reading import SubmissionReader, ask_gemini
 from receiver.submissions.records import answers_name
 from receiver.submissions.view import SubmissionView
@@ -49,10 +52,12 @@ def show_submission(submission: str, *, label: str | None, as_json: bool) -> Non
     if any(one.state == "at Gemini" for one in view.parts):
         with open_client(settings, settings.project(view.project)) as batches:
             view = ask_gemini(view, batches)
+    rows = prove_rows(storage, plan.id)
     if as_json:
-        click.echo(msgspec.json.encode(describe_for_programs(view, settings)))
+        said = describe_for_programs(view, settings) | {"rows": rows}
+        click.echo(msgspec.json.encode(said))
         return
-    for name, text in _lines(view, settings):
+    for name, text in _lines(view, settings, rows):
         click.echo(f"{name:<11} {printable(text)}")
     for part in view.parts:
         where = f"round {part.round}, part" if part.round else "part"
@@ -74,13 +79,17 @@ def locate_rows(settings: Settings, submission_id: str) -> str:
     return describe_storage(settings.storage_url, answers_name(submission_id))
 
 
-def _lines(view: SubmissionView, settings: Settings) -> Iterator[tuple[str, str]]:
+def _lines(
+    view: SubmissionView, settings: Settings, rows: RowsProof | None
+) -> Iterator[tuple[str, str]]:
     yield "submission", view.submission
     yield "name", f"{view.display_name} ({view.file})"
     yield "model", view.model
     yield "submitted", show_time(view.submitted_at)
     yield "state", describe_state(view)
     yield "progress", describe_progress(view)
+    if rows is not None:
+        yield "rows", describe_rows(rows)
     yield "policy", describe_policy(view.policy)
     if view.estimate is not None and not view.is_ended:
         first, *_ = describe_estimate(view.estimate)

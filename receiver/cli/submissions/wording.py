@@ -5,6 +5,7 @@ from decimal import ROUND_CEILING, Decimal
 from receiver.cli.output import printable, show_moment
 from receiver.outputs.wording import count_of
 from receiver.submissions.estimates import describe_truth, format_dollars
+from receiver.submissions.proof import RowsProof
 from receiver.submissions.view import PartView, SubmissionView
 
 UNKNOWN = "unknown"
@@ -31,6 +32,19 @@ def describe_progress(view: SubmissionView) -> str:
     parts = count_of(len(view.parts), "part is", "parts are")
     rounds = f" in {count_of(view.rounds, 'round', 'rounds')} more" if view.rounds else ""
     return f"{view.answered:,} of {requests} answered; {view.sent:,} of {parts} sent{rounds}"
+
+
+def describe_rows(rows: RowsProof) -> str:
+    """How many requests the rows of a table ask, and what that saves."""
+    counted = count_of(rows.rows, "row asks", "rows ask")
+    words = [f"{counted} {count_of(rows.requests, 'request', 'requests')}"]
+    if rows.copied:
+        words.append(f"{rows.copied:,} share another row's")
+    if rows.reused:
+        words.append(f"{rows.reused:,} have the answer of an earlier submission")
+    if rows.saved:
+        words.append(f"{rows.saved / rows.rows:.0%} fewer to pay")
+    return ", ".join(words)
 
 
 def describe_cost(view: SubmissionView) -> str:

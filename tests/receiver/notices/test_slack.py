@@ -113,6 +113,14 @@ def test_completed_submission_is_told_in_figures() -> None:
     ]
 
 
+def test_submission_of_a_table_says_what_was_saved() -> None:
+    data = {"state": "completed", "display_name": "evening", "why": None, "cost": "1.50", **COUNTS}
+    rows = {"rows": 2500, "copied": 1400, "reused": 100, "saved": 1500}
+    told = text_of("submission.completed", data | {"rows": rows}, ENDED)
+    assert "2,500 rows; 1,500 of them cost nothing" in told.splitlines()
+    assert "rows" not in text_of("submission.completed", data | {"rows": None}, ENDED)
+
+
 def test_stopped_submission_says_why_and_what_is_left() -> None:
     left = COUNTS | {"answered": 990, "blocked": 2, "failed": 7, "missing": 1}
     data = {"state": "stopped", "why": "its rounds are used up", "cost": None, **left}

@@ -14,6 +14,13 @@ from receiver.outputs.manifest import Record
 from receiver.outputs.paths import Template
 from receiver.rows.asking import Asking
 from receiver.rows.attachments import Attachments
+from receiver.rows.keeping import (
+    hash_file,
+    keep_rows,
+    keys_record,
+    reused_record,
+    table_record,
+)
 from receiver.rows.plan import RowFiles, RowsRecord, find_nothing, write_requests
 from receiver.rows.prompts import Prompt
 from receiver.rows.readers import TableFormat, read_columns
@@ -121,41 +128,39 @@ class Submitted:
         return ExportJob(self.storage, PRICES, manifest, self.record, scratch)
 
 
-def submit_table(
+def ask_table(
     folder: Path,
     table: Path,
     form: TableFormat,
     find_stored: Callable[[bytes], AnswerRow | None] = find_nothing,
     **asked: Any,
-) -> Submitted:
-    """Turn a table with the columns `id` and `text` into the records of a submission."""
-    storage = LocalStorage(folder / "outputs")
+) -> tuple[RowsRecord, RowFiles]:
+    """The requests of a table with the columns `id` and `text`, and what is kept beside them."""
     columns = read_columns(table, form)
     asking = Asking(Prompt.parse("Rate: {{ text }}", columns), key="id", **asked)
     files = RowFiles.below(Path(tempfile.mkdtemp(dir=folder)), "requests")
     written = write_requests(table, form, asking, Attachments(folder).part, files, find_stored)
-    data = table.read_bytes()
-    storage.put_many(
-        [
-            ("_rows/table", data),
-            ("_rows/keys", files.keys.read_bytes()),
-            ("_rows/reused", files.reused.read_bytes()),
-        ]
-    )
     record = RowsRecord(
         file=table.name,
         format=form,
-        table="_rows/table",
-        sha256=hashlib.sha256(data).hexdigest(),
+        table=table_record(hash_file(table), form),
         columns=columns,
         rows=written.rows,
         requests=written.requests,
         key="id",
-        keys="_rows/keys",
+        keys=keys_record(hash_file(files.keys)),
         keys_sha256=written.keys_sha256,
         schema=asking.schema,
-        reused="_rows/reused" if written.reused else None,
+        reused=reused_record(hash_file(files.reused)) if written.reused else None,
         copied_from=written.copied_from,
     )
+    return record, files
+
+
+def submit_table(folder: Path, table: Path, form: TableFormat, **asked: Any) -> Submitted:
+    """Turn a table with the columns `id` and `text` into the records of a submission."""
+    storage = LocalStorage(folder / "outputs")
+    record, files = ask_table(folder, table, form, **asked)
+    keep_rows(storage, "s1", record, table, files)
     asked_keys = [json.loads(line)["key"] for line in files.requests.read_bytes().splitlines()]
     return Submitted(storage, folder, record, tuple(asked_keys))

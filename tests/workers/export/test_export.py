@@ -1,6 +1,7 @@
 """The exported table is the input's, row by row, with the answers of the stored batches."""
 
 import csv
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -253,8 +254,18 @@ def test_a_wrong_filter_is_refused(text: str, words: str) -> None:
 def _lose_the_last_row(submitted: Submitted) -> None:
     record = submitted.record
     assert record is not None
-    data = submitted.storage.read(record.table) or b""
-    submitted.storage.put_many([(record.table, data.rsplit(b"\n", 2)[0] + b"\n")])
+    data = submitted.storage.read(record.table.name) or b""
+    submitted.storage.put_many([(record.table.name, data.rsplit(b"\n", 2)[0] + b"\n")])
+
+
+def _answer_another_row(submitted: Submitted) -> None:
+    """The keys stay: only which request answers a row is another."""
+    record = submitted.record
+    assert record is not None
+    keys = gzip.decompress(submitted.storage.read(record.keys.name) or b"")
+    changed = keys.replace(b'"asked_as":"r0"', b'"asked_as":"r1"')
+    assert changed != keys
+    submitted.storage.put_many([(record.keys.name, gzip.compress(changed))])
 
 
 def _lose_an_answer(submitted: Submitted) -> None:
@@ -275,7 +286,8 @@ def _delete_an_output(submitted: Submitted) -> None:
 @pytest.mark.parametrize(
     ("tamper", "words"),
     [
-        (_lose_the_last_row, "_rows/table has changed since"),
+        (_lose_the_last_row, r"_rows/\w+\.csv has changed since"),
+        (_answer_another_row, r"_rows/\w+\.keys\.gz has changed since"),
         (_lose_an_answer, "answers.jsonl has changed since"),
         (_change_an_output, "b1/all.jsonl has changed since it was written"),
         (_delete_an_output, "b1/all.jsonl is not there"),
@@ -283,7 +295,7 @@ def _delete_an_output(submitted: Submitted) -> None:
     ids=lambda one: one.__name__ if callable(one) else "",
 )
 def test_nothing_is_exported_from_what_was_changed(tamper: Any, words: str, tmp_path: Path) -> None:
-    submitted = submit_rows(tmp_path, ["a", "b"])
+    submitted = submit_rows(tmp_path, ["a", "b", "a"])
     lines = {key: answer_line(key, "yes") for key in submitted.requests}
     manifest = submitted.answer(lines, GROUPED)
     tamper(submitted)

@@ -7,7 +7,7 @@ import msgspec
 
 from receiver.storage import LocalStorage
 from receiver.submissions.notices import describe_submission
-from receiver.submissions.proof import AnswerRow, BatchProof, SubmissionManifest
+from receiver.submissions.proof import AnswerRow, BatchProof, RowsProof, SubmissionManifest
 from tests.pages import section
 from tests.workers.stored_batches import used
 from tests.workers.submissions.stored_submissions import StoredSubmission, request
@@ -22,6 +22,7 @@ def test_rows_and_manifest_are_shown_whole() -> None:
     first, second = page.split("\n```\n{")[1:]
     assert set(AnswerRow.__struct_fields__) <= shown(first.partition("```")[0])
     fields = {*SubmissionManifest.__struct_fields__, *BatchProof.__struct_fields__}
+    fields |= {*RowsProof.__struct_fields__}
     assert fields <= shown(second.partition("```")[0])
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from receiver.errors import ExportError
@@ -12,9 +13,9 @@ from receiver.rows.attachments import Attachments
 from receiver.rows.keeping import (
     hash_file,
     keep_rows,
-    keys_object,
+    keys_record,
     read_rows_record,
-    table_object,
+    table_record,
 )
 from receiver.rows.plan import RowFiles, RowsRecord, write_requests
 from receiver.rows.prompts import Prompt
@@ -37,13 +38,12 @@ def copied(tmp_path: Path) -> Copied:
     record = RowsRecord(
         file=table.name,
         format="csv",
-        table=table_object(sha256, "csv"),
-        sha256=sha256,
+        table=table_record(sha256, "csv"),
         columns=("id", "text"),
         rows=written.rows,
         requests=written.requests,
         key="id",
-        keys=keys_object(hash_file(files.keys)),
+        keys=keys_record(hash_file(files.keys)),
         keys_sha256=written.keys_sha256,
     )
     storage = LocalStorage(tmp_path / "outputs")
@@ -73,8 +73,8 @@ def test_what_a_table_left_is_proven(copied: Copied, kind: str, deed: str) -> No
     record = json.loads(copied.read(f"{copied.folder}/rows.json"))
     names = {
         "rows.json": f"{copied.folder}/rows.json",
-        "csv": record["table"],
-        "keys.gz": record["keys"],
+        "csv": record["table"]["name"],
+        "keys.gz": record["keys"]["name"],
     }
     if deed == "delete":
         copied.storage.delete(names[kind])
@@ -86,7 +86,8 @@ def test_what_a_table_left_is_proven(copied: Copied, kind: str, deed: str) -> No
 
 def test_table_of_another_submission_proves_nothing(copied: Copied) -> None:
     name = f"{copied.folder}/rows.json"
-    record = json.loads(copied.read(name)) | {"sha256": "0" * 64}
+    record = json.loads(copied.read(name))
+    record["table"]["sha256"] = "0" * 64
     copied.put(name, json.dumps(record).encode())
     assert "another table than the plan" in " ".join(map(str, copied.verify().findings))
 
@@ -107,7 +108,8 @@ def test_record_that_is_not_that_of_the_manifest_is_not_exported(copied: Copied,
 def test_record_of_a_table_stays_when_it_is_submitted_again(copied: Copied, tmp_path: Path) -> None:
     name = f"{copied.folder}/rows.json"
     before = copied.read(name)
-    record = RowsRecord(**json.loads(before) | {"file": "renamed.csv"})
+    record = msgspec.json.decode(before, type=RowsRecord)
+    record = msgspec.structs.replace(record, file="renamed.csv")
     files = RowFiles.below(tmp_path, "requests")
     keep_rows(copied.storage, copied.id, record, tmp_path / "reviews.csv", files)
     assert copied.read(name) == before

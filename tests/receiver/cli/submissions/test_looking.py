@@ -3,6 +3,7 @@
 import time
 from decimal import Decimal
 
+import msgspec
 import pytest
 from rq import Worker
 from rq.serializers import JSONSerializer
@@ -10,6 +11,9 @@ from rq.serializers import JSONSerializer
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import SUBMISSIONS
+from receiver.outputs.manifest import Record
+from receiver.rows.keeping import record_object
+from receiver.rows.plan import RowsRecord
 from receiver.settings.settings import read_settings
 from receiver.submissions.policy import Order, Policy
 from receiver.submissions.quotas import Quotas
@@ -64,6 +68,31 @@ def test_list_is_bounded_and_chosen(desk: Desk) -> None:
 def test_former_name_of_the_list_still_works(desk: Desk) -> None:
     desk.submit("evening")
     assert "evening" in desk.run("batches", "submissions", "list").stdout
+
+
+def test_show_says_what_a_table_saves(desk: Desk) -> None:
+    one = desk.submit("evening")
+    record = RowsRecord(
+        file="rows.csv",
+        format="csv",
+        table=Record("_rows/t.csv", "00"),
+        columns=("id",),
+        rows=5_000,
+        requests=1_800,
+        key="id",
+        keys=Record("_rows/k.gz", "00"),
+        keys_sha256="00",
+        copied_from={"batches/old": 200},
+    )
+    desk.storage.put_many([(record_object(one.id), msgspec.json.encode(record))])
+    words = (
+        "rows        5,000 rows ask 1,800 requests, 3,000 share another row's,"
+        " 200 have the answer of an earlier submission, 64% fewer to pay"
+    )
+    assert words in desk.run("submissions", "show", one.id).stdout.splitlines()
+    rows = desk.read("submissions", "show", one.id)["rows"]
+    assert (rows["copied"], rows["reused"]) == (3_000, 200)
+    assert desk.read("submissions", "show", desk.submit("plain").id)["rows"] is None
 
 
 def test_show_says_what_it_waits_for_and_where_answers_lie(desk: Desk) -> None:
