@@ -6,7 +6,6 @@ the rows lies in a scratch database, so that memory does not grow with them.
 
 import gzip
 import hashlib
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,9 +19,16 @@ from receiver.errors import RowsError
 from receiver.outputs.manifest import Record
 from receiver.rows.asking import Asking, Attach, digest_request
 from receiver.rows.readers import Row, TableFormat, read_rows
+from receiver.rows.scratch_database import ScratchDatabase
 from receiver.submissions.proof import AnswerRow
 
 GZIP_LEVEL = 3
+TABLES = (
+    "CREATE TABLE keys (key BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID",
+    "CREATE TABLE asked (digest BLOB PRIMARY KEY, key TEXT) WITHOUT ROWID",
+)
+INSERT_KEY = "INSERT INTO keys VALUES (?, ?) ON CONFLICT DO NOTHING"
+INSERT_ASKED = "INSERT INTO asked VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
 class RowKey(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -106,14 +112,15 @@ def write_requests(  # noqa: PLR0913, PLR0917 - where from, what, and where to
     """Write the lines of requests, and the keys of all rows; `on_row` is told the row's number.
 
     `find_stored` gives the answer that a stored submission has for a request of this digest. Raises
-    RowsError with the row that is wrong.
+    RowsError with the row that is wrong, and StorageError or OSError where the disk fails.
     """
     with (
-        closing(_RowIndex(files.keys.with_suffix(".seen"))) as seen,
+        ScratchDatabase(files.keys.with_suffix(".seen"), *TABLES) as database,
         files.requests.open("wb") as lines,
         closing(_pack(files.keys)) as keys,
         closing(_pack(files.reused)) as reused,
     ):
+        seen = _RowIndex(database)
         writer = _RowWriter(seen, lines, keys, reused, find_stored)
         for row, key, request in _ask_all(table, form, asking, attach):
             seen.require_new(key, row.number)
@@ -197,30 +204,16 @@ def _ask_all(
 
 
 class _RowIndex:
-    """The keys and requests so far, in a scratch database."""
+    """The keys and requests so far."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            "PRAGMA cache_size = -32768",  # KiB
-            "CREATE TABLE keys (key BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID",
-            "CREATE TABLE asked (digest BLOB PRIMARY KEY, key TEXT) WITHOUT ROWID",
-            "BEGIN",
-        ):
-            self._database.execute(statement)
-
-    def close(self) -> None:
-        self._database.close()
+    def __init__(self, database: ScratchDatabase) -> None:
+        self._database = database
 
     def require_new(self, key: str, number: int) -> None:
         token = hashlib.blake2b(key.encode(), digest_size=16).digest()
-        insert = "INSERT INTO keys VALUES (?, ?) ON CONFLICT DO NOTHING"
-        if self._database.execute(insert, (token, number)).rowcount:
+        if self._database.change(INSERT_KEY, (token, number)):
             return
-        find = "SELECT number FROM keys WHERE key = ?"
-        (first,) = self._database.execute(find, (token,)).fetchone()
+        (first,) = self._database.find("SELECT number FROM keys WHERE key = ?", (token,))
         raise RowsError(
             f"row {number} has the key {key[:60]!r}, like row {first}: give each row its own"
             " key, or leave --key out and the row's number is its key"
@@ -228,9 +221,7 @@ class _RowIndex:
 
     def first_to_ask(self, digest: bytes, key: str) -> str:
         """The key under which this is asked: that of the first row that asks it."""
-        insert = "INSERT INTO asked VALUES (?, ?) ON CONFLICT DO NOTHING"
-        if self._database.execute(insert, (digest, key)).rowcount:
+        if self._database.change(INSERT_ASKED, (digest, key)):
             return key
-        find = "SELECT key FROM asked WHERE digest = ?"
-        first: str = self._database.execute(find, (digest,)).fetchone()[0]
+        first: str = self._database.find("SELECT key FROM asked WHERE digest = ?", (digest,))[0]
         return first

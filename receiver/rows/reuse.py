@@ -1,14 +1,13 @@
 """Answers that finished submissions already have: `--reuse` takes them for equal requests."""
 
 import gzip
-import sqlite3
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -17,12 +16,13 @@ from receiver.outputs.outcomes import ANSWERED
 from receiver.outputs.paths import manifest_name
 from receiver.rows.asking import digest_request
 from receiver.rows.keeping import hash_file
+from receiver.rows.scratch_database import ScratchDatabase
 from receiver.storage import Storage
 from receiver.submissions.proof import AnswerRow, SubmissionManifest, read_answer_row
 from receiver.submissions.records import SubmissionRecords, list_submissions, requests_name
 from receiver.submissions.submission import Part, Submission
 
-MEMORY_KIB = 32_768
+TABLE = "CREATE TABLE stored (digest BLOB PRIMARY KEY, answer BLOB) WITHOUT ROWID"
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -34,26 +34,23 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 
 
 class StoredAnswers:
-    """The answers of a model's stored requests, in a scratch database. Close it."""
+    """The answers of a model's stored requests; a context manager.
+
+    Every call raises StorageError where the scratch disk fails.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            f"PRAGMA cache_size = -{MEMORY_KIB}",
-            "CREATE TABLE stored (digest BLOB PRIMARY KEY, answer BLOB) WITHOUT ROWID",
-            "BEGIN",
-        ):
-            self._database.execute(statement)
+        self._database = ScratchDatabase(path, TABLE)
 
-    def close(self) -> None:
-        self._database.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.__exit__()
 
     def find(self, digest: bytes) -> AnswerRow | None:
         """The answer of a stored request of this digest."""
-        found = self._database.execute("SELECT answer FROM stored WHERE digest = ?", (digest,))
-        row = found.fetchone()
+        row = self._database.find("SELECT answer FROM stored WHERE digest = ?", (digest,))
         return None if row is None else msgspec.msgpack.decode(row[0], type=AnswerRow)
 
     def load(
@@ -79,8 +76,8 @@ class StoredAnswers:
                 if manifest is None:
                     continue
                 pairs = _answered(storage, submission, manifest, on_progress)
-                self._database.executemany(insert, pairs)
-        count: int = self._database.execute("SELECT count(*) FROM stored").fetchone()[0]
+                self._database.change_all(insert, pairs)
+        count: int = self._database.find("SELECT count(*) FROM stored")[0]
         return count
 
 

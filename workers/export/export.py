@@ -69,7 +69,7 @@ class ExportJob:
     ) -> Exported:
         """Write the table; `target` appears once it is whole. `on_rows` is told of rows done.
 
-        Raises ExportError, StorageError and RowsError.
+        Raises ExportError, StorageError, RowsError, and OSError of the target or the scratch disk.
         """
         answers = self._fetch(self.manifest.answers, "answers")
         table = InputTable(self._fetch_table(), self.record)
@@ -88,8 +88,6 @@ class ExportJob:
             self._prove(part, form, counts)
             _make_durable(part)
             part.replace(target)
-        except OSError as error:
-            raise ExportError(f"{target} can't be written: {error.strerror or error}") from error
         finally:
             with suppress(OSError):  # such as a read-only disk, of which the first error tells
                 part.unlink()

@@ -5,20 +5,19 @@ Only answers that further rows copy are remembered, in a scratch database.
 """
 
 import gzip
-import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
 from receiver.errors import ExportError
 from receiver.rows.plan import RowKey
+from receiver.rows.scratch_database import ScratchDatabase
 from receiver.submissions.proof import AnswerRow, read_answer_row
 
-MEMORY_KIB = 32_768
+TABLE = "CREATE TABLE copied (key TEXT PRIMARY KEY, answer BLOB) WITHOUT ROWID"
 _decode_key = msgspec.json.Decoder(RowKey).decode
 
 
@@ -57,9 +56,9 @@ def join(
 ) -> Iterator[JoinedRow]:
     """Every row of a table with its answer; `reused` are those of earlier submissions, in order.
 
-    Raises ExportError where they do not belong together.
+    Raises ExportError where they do not belong together, StorageError where the disk fails.
     """
-    with closing(_Copied(scratch / "copied", keys)) as copied:
+    with _Copied(scratch / "copied", keys) as copied:
         answered = read_answers(answers)
         for row in read_keys(keys):
             if row.asked_as is not None:
@@ -105,38 +104,31 @@ def join_requests(answers: Path) -> Iterator[JoinedRow]:
 
 
 class _Copied:
-    """The answers that more than one row gets."""
+    """The answers that more than one row gets; a context manager."""
 
     def __init__(self, path: Path, keys: Path) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            f"PRAGMA cache_size = -{MEMORY_KIB}",
-            "CREATE TABLE copied (key TEXT PRIMARY KEY, answer BLOB) WITHOUT ROWID",
-            "BEGIN",
-        ):
-            self._database.execute(statement)
+        self._database = ScratchDatabase(path, TABLE)
         self._has_any = self._add(row.asked_as for row in read_keys(keys) if row.asked_as)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.__exit__()
 
     def _add(self, keys: Iterable[str]) -> bool:
         insert = "INSERT INTO copied VALUES (?, NULL) ON CONFLICT DO NOTHING"
-        self._database.executemany(insert, ((key,) for key in keys))
-        found: int = self._database.execute("SELECT count(*) FROM copied").fetchone()[0]
-        return bool(found)
+        self._database.change_all(insert, ((key,) for key in keys))
+        return bool(self._database.find("SELECT count(*) FROM copied")[0])
 
     def note(self, answer: AnswerRow) -> None:
         if self._has_any:
             encoded = msgspec.msgpack.encode(answer)
             update = "UPDATE copied SET answer = ? WHERE key = ?"
-            self._database.execute(update, (encoded, answer.key))
+            self._database.change(update, (encoded, answer.key))
 
     def find(self, key: str) -> AnswerRow:
-        find = "SELECT answer FROM copied WHERE key = ?"
-        (encoded,) = self._database.execute(find, (key,)).fetchone()
+        (encoded,) = self._database.find("SELECT answer FROM copied WHERE key = ?", (key,))
         if encoded is None:
             raise ExportError(f"no request {key!r} comes before a row that copies its answer")
         return msgspec.msgpack.decode(encoded, type=AnswerRow)
-
-    def close(self) -> None:
-        self._database.close()

@@ -1,7 +1,7 @@
 """What `batches submit` does with a table before its requests are those of any submission."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,7 +61,7 @@ def stored_answers(settings: Settings, model: str, project: str) -> Iterator[Sto
     storage = open_storage(settings.storage_url)
     with (
         TemporaryDirectory(prefix="gbr-") as folder,
-        closing(StoredAnswers(Path(folder) / "stored")) as stored,
+        StoredAnswers(Path(folder) / "stored") as stored,
     ):
         with show_progress("reading stored answers", "requests", None) as bar:
             stored.load(storage, model, project, bar.advance)
@@ -84,15 +84,18 @@ def requests_of_table(
         find_stored = find_nothing if stored is None else stored.find
         sha256 = hash_file(table)
         with show_progress("asking", "rows", None) as bar:
-            written = write_requests(
-                table,
-                form,
-                asking,
-                attachments.part,
-                files,
-                find_stored,
-                lambda _: bar.advance(1),
-            )
+            try:
+                written = write_requests(
+                    table,
+                    form,
+                    asking,
+                    attachments.part,
+                    files,
+                    find_stored,
+                    lambda _: bar.advance(1),
+                )
+            except OSError as error:
+                raise RowsError(f"{folder} did not hold the requests: {error}") from error
         _say_saving(written)
         record = RowsRecord(
             file=table.name,

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Iterator[StoredAnswers]:
-    with closing(StoredAnswers(tmp_path / "stored")) as stored:
+    with StoredAnswers(tmp_path / "stored") as stored:
         yield stored
 
 
