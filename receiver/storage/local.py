@@ -30,7 +30,8 @@ def _chunks_of(file: IO[bytes], name: str) -> Iterator[bytes]:
             yield chunk
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in it durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,7 +52,7 @@ def _make_root(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         with suppress(PermissionError):
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
 
 
 class LocalStorage:

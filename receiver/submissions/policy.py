@@ -24,6 +24,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     rescue: RescueWay = "batch"
     max_output_tokens: int = MAX_OUTPUT_TOKENS  # up to which a truncated request's budget grows
     explain_invalid: bool = False  # tell the model why an answer did not fit RESPONSE_SCHEMA
+    export: str | None = None  # URL of the table that is written at the end
 
 
 class Order(msgspec.Struct, frozen=True):

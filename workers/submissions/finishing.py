@@ -5,9 +5,10 @@ after a crash. A submission that goes on later gets a new proof in the place of 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
 from receiver.outputs.manifest import Record
 from receiver.outputs.paths import manifest_name
@@ -29,6 +30,7 @@ from receiver.submissions.submission import Submission
 from workers.store.manifest import VERSION
 from workers.submissions.answers import write_answers
 from workers.submissions.context import AdvanceContext
+from workers.submissions.exporting import export_table
 from workers.submissions.part_results import Reading, load_part_manifest, load_requests
 from workers.submissions.request_table import RequestTable
 
@@ -47,15 +49,21 @@ class Ending:
 def finish(context: AdvanceContext, state: SubmissionState, action: Finish) -> None:
     """Write the proof, signed with PROOF_KEY where it is set."""
     with context.reading() as reading:
-        write_proof(reading, state, action.reason, context.settings.proof_key)
+        key = context.settings.proof_key
+        write_proof(reading, state, action.reason, key, partial(export_table, context, reading))
 
 
 def write_proof(
-    reading: Reading, state: SubmissionState, reason: StopReason | None, key: ProofKey | None
+    reading: Reading,
+    state: SubmissionState,
+    reason: StopReason | None,
+    key: ProofKey | None,
+    export: Callable[[SubmissionManifest], None] = lambda _: None,
 ) -> SubmissionManifest:
     """Write the answers, then the manifest; `key` signs it. Raises StorageError and ManifestError.
 
-    A reason says why not every request has had its chance.
+    A reason says why not every request has had its chance. `export` writes the table: before the
+    manifest, since nobody would come back to it after a crash.
     """
     storage, records = reading.storage, SubmissionRecords(reading.storage, state.submission.id)
     path = reading.scratch / "answers"
@@ -70,6 +78,7 @@ def write_proof(
     ending = Ending(state.policy, state.ordered_at, reason, planned)
     answers = Record(records.answers_name, digest)
     manifest = build_manifest(storage, state.submission, state.parts, ending, outcomes, answers)
+    export(manifest)
     data = encode_submission_manifest(manifest)
     reading.check()
     if key is not None:  # it goes first: no crash leaves a manifest without it

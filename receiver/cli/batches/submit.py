@@ -11,7 +11,7 @@ import msgspec
 
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.projects import read_project
-from receiver.cli.submissions.policy_options import Change, policy_options
+from receiver.cli.submissions.policy_options import Change, policy_options, require_writable
 from receiver.cli.submissions.row_options import RowOptions, row_options
 from receiver.cli.submissions.rows_submitting import (
     TableRequests,
@@ -113,6 +113,7 @@ def submit(  # noqa: PLR0913 - one parameter per option
     if form is not None and rows.preview is not None:
         print_preview(file, form, rows)
         return
+    require_writable(change)
     with _open_requests(file, form, rows, request, label) as (requests, table):
         if table is not None:
             request = table.complete(request)

@@ -13,7 +13,12 @@ from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option
 from receiver.cli.submissions.lookup import complete_submission, find_submissions
-from receiver.cli.submissions.policy_options import Change, describe_policy, resume_options
+from receiver.cli.submissions.policy_options import (
+    Change,
+    describe_policy,
+    require_writable,
+    resume_options,
+)
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import connect
 from receiver.outputs.wording import count_of
@@ -124,6 +129,7 @@ def resume_submissions(
         return f"it goes on: {describe_policy(policy)}"
 
     settings = load_settings()
+    require_writable(change)
     storage = open_storage(settings.storage_url)
     _carry_out(settings, storage, find_submissions(storage, names, label), resume, as_json=as_json)
 

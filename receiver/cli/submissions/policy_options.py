@@ -7,13 +7,32 @@ from typing import Any, get_args
 import click
 from click.core import ParameterSource
 
-from receiver.cli.option_types import Dollars, Duration
+from receiver.cli.option_types import NONE, Dollars, Duration
+from receiver.errors import ExportError
+from receiver.rows.export_target import ExportTarget
 from receiver.submissions.estimates import format_dollars
 from receiver.submissions.policy import DEFAULT_ROUNDS, MAX_OUTPUT_TOKENS, Policy, RescueWay
 
 MAX_ROUNDS = 20
 Change = dict[str, Any]  # fields of a Policy that the user states
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Export(click.ParamType[str | None]):
+    """A path or URL of a table to write; gives its URL, and None for `none`."""
+
+    name = "url"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | None:
+        if value == NONE:
+            return None
+        try:
+            return ExportTarget.parse(value).url
+        except ExportError as error:
+            self.fail(str(error), param, ctx)
+
 
 _rounds = click.option(
     "--rounds",
@@ -62,6 +81,12 @@ _explain_invalid = click.option(
     is_flag=True,
     help="Tell the model why an answer did not fit RESPONSE_SCHEMA, when it is asked again.",
 )
+_export = click.option(
+    "--export",
+    type=Export(),
+    help="Where workers write the table with the answers in the end: a path or s3://, gs://, az://;"
+    " the ending says the form; `none` for nowhere.  [default: none]",
+)
 
 
 def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,12 +100,20 @@ def policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
         _overdue_after,
         _max_output_tokens,
         _explain_invalid,
+        _export,
     )(function)
 
 
 def resume_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Those that let a submission that has stopped go on; the function gets a `change`."""
-    return _collected(_rounds, _max_cost, _allow_unknown_cost, _rescue_after, _rescue)(function)
+    options = (_rounds, _max_cost, _allow_unknown_cost, _rescue_after, _rescue, _export)
+    return _collected(*options)(function)
+
+
+def require_writable(change: Change) -> None:
+    """Raises ExportError where the user states an `--export` that can't be written."""
+    if change.get("export") is not None:
+        ExportTarget.parse(change["export"]).require_writable()
 
 
 def _collected(*options: Decorator) -> Decorator:
@@ -126,4 +159,6 @@ def describe_policy(policy: Policy) -> str:
         minutes = policy.rescue_after_s / 60
         span = f"{minutes:g} min" if minutes % 60 else f"{minutes / 60:g} h"
         parts.append(f"after {span} the rest of a batch goes {way}")
+    if policy.export is not None:
+        parts.append(f"the table goes to {ExportTarget.parse(policy.export)}")
     return ", ".join(parts)

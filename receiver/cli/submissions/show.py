@@ -21,6 +21,7 @@ from receiver.cli.submissions.wording import (
 )
 from receiver.gemini.project_client import open_client
 from receiver.inbox.redis import connect
+from receiver.rows.export_target import ExportTarget
 from receiver.rows.keeping import prove_rows
 from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
@@ -95,6 +96,9 @@ def _lines(
         first, *_ = describe_estimate(view.estimate)
         yield "estimate", first.removeprefix("cost: ")
     yield "cost", describe_cost(view)
+    if view.policy.export is not None:
+        place = ExportTarget.parse(view.policy.export)
+        yield "table", f"{place}{'' if view.is_ended else ' (at its end)'}"
     yield "answers", f"{locate_rows(settings, view.id)}{'' if view.is_ended else ' (at its end)'}"
 
 

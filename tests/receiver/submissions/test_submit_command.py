@@ -138,6 +138,30 @@ def test_policy_is_what_was_stated_last(source: Path, environ: dict[str, str]) -
     assert records.read_policy() == Policy(rounds=2, rescue="flex")
 
 
+def test_place_of_the_table_is_tried_first(
+    gate: Gate, source: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    wrong = {
+        "answers.txt": (2, "names no table"),
+        str(tmp_path / "file" / "answers.csv"): (1, "can't be written"),
+        "ftp://host/answers.csv": (2, "is none of s3://"),
+    }
+    for text, (code, words) in wrong.items():
+        refused = run(environ, *command(source), "--export", text, code=code)
+        assert words in refused.stderr
+    assert not list(list_submissions(LocalStorage(source.parent / "outputs")))
+    assert gate.count("upload") == 0
+
+    target = tmp_path / "out" / "answers.csv"
+    done = run(environ, *command(source), "--export", str(target))
+    assert f"the table goes to {target}" in done.stderr
+    assert submitted(source).read_policy().export == target.as_uri()
+    again = run(environ, *command(source), "--export", "none")
+    assert "this holds from now on" in again.stderr
+    assert submitted(source).read_policy().export is None
+
+
 def test_paused_one_stays_paused(source: Path, environ: dict[str, str]) -> None:
     run(environ, *command(source))
     records = submitted(source)
