@@ -6,6 +6,7 @@ the rows lies in a scratch database, so that memory does not grow with them.
 
 import gzip
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,6 +24,7 @@ from receiver.rows.scratch_database import ScratchDatabase
 from receiver.submissions.proof import AnswerRow
 
 GZIP_LEVEL = 3
+CHUNK_BYTES = 256 * 1024
 TABLES = (
     "CREATE TABLE keys (key BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID",
     "CREATE TABLE asked (digest BLOB PRIMARY KEY, key TEXT) WITHOUT ROWID",
@@ -123,7 +125,8 @@ def write_requests(  # noqa: PLR0913, PLR0917 - where from, what, and where to
         seen = _RowIndex(database)
         writer = _RowWriter(seen, lines, keys, reused, find_stored)
         for row, key, request in _ask_all(table, form, asking, attach):
-            seen.require_new(key, row.number)
+            if asking.key is not None:
+                seen.require_new(key, row.number)
             writer.write(key, request)
             on_row(row.number)
     if not writer.rows:
@@ -131,8 +134,10 @@ def write_requests(  # noqa: PLR0913, PLR0917 - where from, what, and where to
     return writer.written
 
 
-def _pack(path: Path) -> gzip.GzipFile:
-    return gzip.GzipFile(path, "wb", GZIP_LEVEL, mtime=0)
+def _pack(path: Path) -> IO[bytes]:
+    """Takes lines; each write into gzip itself takes longer than the packing of a line."""
+    packed = gzip.GzipFile(path, "wb", GZIP_LEVEL, mtime=0)
+    return io.BufferedWriter(packed, CHUNK_BYTES)
 
 
 class _RowWriter:
@@ -142,8 +147,8 @@ class _RowWriter:
         self,
         seen: "_RowIndex",
         requests: IO[bytes],
-        keys: gzip.GzipFile,
-        reused: gzip.GzipFile,
+        keys: IO[bytes],
+        reused: IO[bytes],
         find_stored: Callable[[bytes], AnswerRow | None],
     ) -> None:
         self._seen, self._find_stored = seen, find_stored

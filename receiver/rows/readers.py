@@ -3,9 +3,8 @@
 import csv
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -25,8 +24,7 @@ PARQUET_ROWS = 1024  # that are decoded together
 BOM = "\ufeff"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One row: its cells by column; those of CSV and TSV are all text."""
 
     number: int  # from 1; the header of CSV and TSV is no row
@@ -119,8 +117,11 @@ def _read_separated(path: Path, form: TableFormat) -> Iterator[Row]:
 
 def _require_utf8(cells: list[str]) -> list[str]:
     """The same. Raises ValueError where a cell has bytes that are no UTF-8."""
+    text = "".join(cells)
+    if text.isascii():  # as most are, and this takes no copy
+        return cells
     try:
-        "".join(cells).encode()
+        text.encode()
     except UnicodeEncodeError as error:
         raise ValueError("it is no UTF-8: save the file as UTF-8") from error
     return cells

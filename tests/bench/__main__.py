@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tests.bench import footprint, latency, memory, scaling, starting, storing
+from tests.bench import footprint, latency, memory, row_tables, scaling, starting, storing
 from tests.bench.generator import KINDS, Results, cached_results
 from tests.bench.goals import BY_KEY_GOALS, Goal, result_goals
 from tests.bench.ingest import measure as ingest
@@ -16,6 +16,7 @@ from tests.bench.peers.subjects import PEERS
 from tests.bench.rounds import run_rounds, runnable
 from tests.bench.stage import Stage, open_stage
 from tests.bench.subjects import BY_KEY_SUBJECTS, SUBJECTS, Subject
+from tests.bench.submitted_rows import cached_rows
 from tests.bench.tables import figures_table, goals_table, title
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -24,6 +25,8 @@ WARM_UP_BYTES = 20 * 10**6
 QUICK_BY_KEY_BYTES = 2 * 10**6
 JUDGED_BYTES = 10**8
 JUDGED_OBJECTS = 10_000
+QUICK_ROWS = 2_000
+JUDGED_ROWS = 100_000
 PEER_NAMES = tuple(peer.subject.name for peer in PEERS)
 NAMES = tuple(subject.name for subject in SUBJECTS)
 
@@ -208,6 +211,19 @@ def storage_command(
     with open_stage(data) as stage:
         for table in storing.measure(stage, objects, size, runs, say):
             click.echo(f"{table}\n")
+
+
+@main.command(name="rows")
+@click.option("--rows", default=1_000_000, show_default=True, help="Of the table.")
+@click.option("--runs", default=1, show_default=True, help="Rounds; medians are shown.")
+@data_option
+@click.option("--quick", is_flag=True, help="2,000 rows once: shows that all of it works.")
+def rows_command(rows: int, runs: int, data: Path, quick: bool) -> None:  # noqa: FBT001 - an option
+    """Rows in and rows out, beside a pandas script that does the same."""
+    rows, runs = (QUICK_ROWS, 1) if quick else (rows, runs)
+    submitted = cached_rows(data, rows)
+    for table in row_tables.measure(submitted, runs, say, judged=rows >= JUDGED_ROWS):
+        click.echo(f"{table}\n")
 
 
 @main.command(name="latency")

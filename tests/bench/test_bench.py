@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import row_tables
 from tests.bench.__main__ import main
 from tests.bench.figures import ROOT, Figures, RunFailedError, run_measured
 from tests.bench.generator import KINDS, cached_results, write_results
@@ -15,6 +16,7 @@ from tests.bench.ingest.subjects import SUBJECTS as INGEST_SUBJECTS
 from tests.bench.peers.subjects import STEADYBATCH
 from tests.bench.peers.wheels import WheelMissingError, install
 from tests.bench.rounds import run_once
+from tests.bench.row_tables import WAYS
 from tests.bench.stage import Stage, open_stage
 from tests.bench.starting import STARTS
 from tests.bench.subjects import (
@@ -27,7 +29,8 @@ from tests.bench.subjects import (
     Subject,
     WrongWorkError,
 )
-from tests.programs import require
+from tests.bench.submitted_rows import cached_rows
+from tests.programs import require, require_module
 
 HOG = "held = b'x' * (200 * 1024 * 1024)"
 BURNER = "import time\nwhile time.process_time() < 0.3: pass"
@@ -97,6 +100,24 @@ def test_quick_storage_bench_runs(tmp_path: Path) -> None:
         done.stdout + done.stderr
     )
     assert "24 MB in 100 objects" in rest
+
+
+def test_quick_rows_bench_runs(tmp_path: Path) -> None:
+    """Each way is seen to make every row."""
+    require_module("pandas")
+    argv = [sys.executable, "-m", "tests.bench", "rows", "--quick", "--data", str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [way.label for way in WAYS if way.label not in done.stdout] == []
+    assert "2,000 rows" in done.stdout
+    assert "not judged" in done.stdout
+
+
+def test_way_that_loses_a_row_stops_the_bench(tmp_path: Path) -> None:
+    submitted = cached_rows(tmp_path, 3)
+    wrong = replace(submitted, rows=4)
+    with pytest.raises(RunFailedError, match="rows in, ours made 3 rows of 4"):
+        list(row_tables.measure(wrong, 1, lambda _: None))
 
 
 def test_peer_without_its_wheel_is_left_out(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from receiver.rows.readers import TableFormat
 from receiver.storage import Storage
 from receiver.submissions.proof import AnswerRow, SubmissionManifest
 from workers.export.answer_cells import AnswerCells, failed_cells, missing_cells, read_cells
+from workers.export.blocks import pair_rows, split_into_blocks
 from workers.export.columns import AnswerColumns
 from workers.export.filters import OutcomeFilter
 from workers.export.input_table import InputTable
@@ -35,9 +36,6 @@ from workers.results.parser import line_parser
 from workers.store.failures import parse_reason
 from workers.store.manifest import load_manifest
 from workers.store.records import file_sha256
-
-BLOCK_ROWS = 1024
-BLOCK_BYTES = 8 * 1024 * 1024  # of lines; a block has one row at least
 
 
 @dataclass(frozen=True)
@@ -132,21 +130,18 @@ class ExportJob:
             cells = read_cells_of(types)
         with StoredLines(self.storage, self.scratch) as lines:
             reader = _AnswerReader(self.storage, self.prices, columns, lines)
-            for block in _blocks(joined):
-                ours = reader.read(block)
-                theirs = [next(cells, None) for _ in block]
-                if None in theirs:
-                    raise ExportError("the table has fewer rows than the submission was made of")
-                counts.add(block, ours)
-                rows = zip(theirs, ours, strict=True)
+            for block in split_into_blocks(pair_rows(joined, cells)):
+                rows = [row for row, _ in block]
+                ours = reader.read(rows)
+                counts.add(rows, ours)
                 kept = [
-                    [*row, *one.cells] for row, one in rows if row and chosen.takes(one.outcome)
+                    [*theirs, *one.cells]
+                    for (_, theirs), one in zip(block, ours, strict=True)
+                    if chosen.takes(one.outcome)
                 ]
                 counts.written += len(kept)
                 file.write(kept)
                 on_rows(len(block))
-        if next(cells, None) is not None:
-            raise ExportError("the table has more rows than the submission was made of")
         return counts
 
     def _prove(self, part: Path, form: TableFormat, counts: "_Counts") -> None:
@@ -189,19 +184,6 @@ class _Counts:
         self.copied += sum(one.is_copy for one in block)
         self.answered += sum(one.outcome in ANSWERED for one in ours)
         self._digest.update(b"".join(msgspec.json.encode(one.key) + b"\n" for one in block))
-
-
-def _blocks(rows: Iterator[JoinedRow]) -> Iterator[list[JoinedRow]]:
-    """Rows that are read together."""
-    block, size = list[JoinedRow](), 0
-    for row in rows:
-        block.append(row)
-        size += row.answer.length or 0
-        if len(block) >= BLOCK_ROWS or size >= BLOCK_BYTES:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
 
 
 class _Batch:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from receiver.rows.plan import RowsRecord
-from receiver.rows.readers import TableFormat, read_rows
+from receiver.rows.readers import DELIMITERS, TableFormat, read_rows
 from workers.export.table_files import load_arrow
 
 KEY_COLUMN = "key"  # of a submission that was made of requests
@@ -44,6 +44,10 @@ class InputTable:
         Values of JSON lines that are no text become JSON in a column of text.
         """
         assert self._record is not None  # noqa: S101 - for the type checker
+        if self._record.format in DELIMITERS:
+            for row in read_rows(self._path, self._record.format):
+                yield list(row.cells.values())
+            return
         is_mixed = self._record.format == "jsonl" and any(types.values())
         as_json = [name for name in self.columns if is_mixed and types[name] is None]
         for row in read_rows(self._path, self._record.format):

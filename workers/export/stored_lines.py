@@ -1,7 +1,7 @@
 """Reads the lines that rows of answers name, many at a time and each checked by its digest."""
 
 import hashlib
-import mmap
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ class StoredLines:
 
     def __init__(self, storage: Storage, scratch: Path) -> None:
         self._storage, self._scratch = storage, scratch
-        self._open: OrderedDict[str, mmap.mmap] = OrderedDict()
+        self._open: OrderedDict[str, int] = OrderedDict()  # descriptors
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -29,7 +29,7 @@ class StoredLines:
 
     def __exit__(self, *_: object) -> None:
         while self._open:
-            self._open.popitem()[1].close()
+            os.close(self._open.popitem()[1])
 
     def read(self, rows: Sequence[AnswerRow], *, is_shared: bool) -> list[bytes]:
         """The line of each row, which all have one. `is_shared`: many lines lie in one object.
@@ -57,27 +57,26 @@ class StoredLines:
         return data[start : start + (row.length or 0)]
 
     def _cut(self, row: AnswerRow) -> bytes:
+        """By `pread`: pages of a mapping would count as memory of this process."""
         name = row.object or ""
-        data = self._open.get(name)
-        if data is None:
-            data = self._load(row, name)
+        descriptor = self._open.get(name)
+        if descriptor is None:
+            descriptor = self._load(row, name)
         else:
             self._open.move_to_end(name)
-        start = row.offset or 0
-        return data[start : start + (row.length or 0)]
+        return os.pread(descriptor, row.length or 0, row.offset or 0)
 
-    def _load(self, row: AnswerRow, name: str) -> mmap.mmap:
+    def _load(self, row: AnswerRow, name: str) -> int:
         if len(self._open) >= MAX_OPEN:
-            self._open.popitem(last=False)[1].close()
+            os.close(self._open.popitem(last=False)[1])
         self._count += 1
         path = self._scratch / f"object-{self._count}"
         if not self._storage.read_to_file(name, path):
             raise _absent(row)
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        descriptor = os.open(path, os.O_RDONLY)
         path.unlink()
-        self._open[name] = data
-        return data
+        self._open[name] = descriptor
+        return descriptor
 
 
 def _absent(row: AnswerRow) -> StorageError:
