@@ -90,11 +90,11 @@ def _require_names(header: list[str], path: Path) -> None:
         raise RowsError(f"{path} has the column {twice[0]!r} twice: rename one")
 
 
-def _read_separated(path: Path, form: TableFormat) -> Iterator[Row]:
+def read_separated(path: Path, form: TableFormat) -> Iterator[list[str]]:
+    """The cells of each row of CSV or TSV, as many as the header has. Raises RowsError."""
     with _open_text(path) as lines:
         rows = csv.reader(lines, delimiter=DELIMITERS[form], strict=True)
-        header = _read_header(rows, path)
-        number = 0
+        width, number = len(_read_header(rows, path)), 0
         while True:
             try:
                 cells = _require_utf8(next(rows))
@@ -106,13 +106,19 @@ def _read_separated(path: Path, form: TableFormat) -> Iterator[Row]:
             if not cells:  # a blank line, as many programs write at the end
                 continue
             number += 1
-            if len(cells) != len(header):
+            if len(cells) != width:
                 raise RowsError(
                     f"row {number} of {path} (line {rows.line_num}) has {len(cells)} cells, and"
-                    f" the header {len(header)}: is a cell with the separator or a quote in it"
+                    f" the header {width}: is a cell with the separator or a quote in it"
                     " not quoted?"
                 )
-            yield Row(number, dict(zip(header, cells, strict=True)))
+            yield cells
+
+
+def _read_separated(path: Path, form: TableFormat) -> Iterator[Row]:
+    header = read_columns(path, form)
+    for number, cells in enumerate(read_separated(path, form), 1):
+        yield Row(number, dict(zip(header, cells, strict=True)))
 
 
 def _require_utf8(cells: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What a row of an export says of its answer: the answer's cells, and the facts about it."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -9,11 +10,17 @@ from receiver.outputs.error_codes import describe_code
 from receiver.outputs.outcomes import ANSWERED, Outcome
 from receiver.submissions.proof import MISSING, AnswerRow
 from workers.export.columns import INVALID, AnswerColumns, WrongAnswerError
+from workers.export.joined_rows import JoinedRow
 from workers.forms.answers import plain_text, read_answer
 from workers.forms.table import read_embedding
+from workers.results.large_lines import LARGE_LINE_BYTES
+from workers.results.line_cost import LineCost
 from workers.results.rules import Result
+from workers.results.usages import Usage
+from workers.results.utf8 import is_utf8
 from workers.store.failures import Reason
 
+Parse = Callable[..., Result]  # see `workers.results.parser.line_parser`
 WHY = {
     MISSING: "no batch has an answer",
     Outcome.TRUNCATED: "the answer was cut at its token limit",
@@ -24,17 +31,8 @@ WHY = {
 class AnswerCells(NamedTuple):
     """One row, but for what the input has."""
 
-    answer: list[Any]  # by AnswerColumns.columns
     outcome: str
-    error: str | None
-    cost: Decimal | None
-    tokens: int | None
-    batch: str | None
-
-    @property
-    def cells(self) -> list[Any]:
-        """By AnswerColumns.kinds."""
-        return [*self.answer, self.outcome, self.error, self.cost, self.tokens, self.batch]
+    cells: list[Any]  # by AnswerColumns.kinds
 
 
 class _Text(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -49,8 +47,10 @@ class _Candidate(msgspec.Struct, gc=False):
     content: _Content
 
 
-class _Response(msgspec.Struct, gc=False):
+class _Response(msgspec.Struct, gc=False, rename="camel"):
     candidates: tuple[_Candidate]
+    usage_metadata: Usage
+    model_version: str
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -58,61 +58,84 @@ class _Line(msgspec.Struct, gc=False):
 
 
 _decode_plain = msgspec.json.Decoder(_Line).decode
+_OK = Outcome.OK
 
 
-def read_text(line: bytes) -> str | None:
-    """The text of an answer; most have one candidate with one part of text."""
+def _read_plain(line: bytes) -> tuple[str, Result] | None:
+    """Text and counts of an answer, decoded once; most have one candidate with one part of text.
+
+    None where it may be another one.
+    """
+    if len(line) > LARGE_LINE_BYTES or not is_utf8(line):
+        return None
     try:
-        return _decode_plain(line).response.candidates[0].content.parts[0].text
+        response = _decode_plain(line).response
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        text = read_answer(line).text
-        return None if text is None else plain_text(text)
+        return None
+    usage = response.usage_metadata
+    if usage.prompt is None:
+        return None
+    text = response.candidates[0].content.parts[0].text
+    return text, Result(None, _OK, usage=usage, model=response.model_version)
 
 
 def missing_cells(columns: AnswerColumns, row: AnswerRow) -> AnswerCells:
     """Those of a request that no line answered."""
-    return AnswerCells(
-        [None] * len(columns.columns), row.outcome, WHY.get(row.outcome), None, None, row.batch
-    )
+    return _without_answer(columns, row, row.outcome, WHY.get(row.outcome))
 
 
 def read_cells(
-    columns: AnswerColumns,
-    row: AnswerRow,
-    line: bytes,
-    result: Result,
-    cost: Decimal | None,
+    columns: AnswerColumns, joined: JoinedRow, line: bytes, parse: Parse, cost_of: LineCost
 ) -> AnswerCells:
-    """Those of a row with a line, which `result` and `cost` were read from."""
-    tokens = result.usage.total if result.usage else None
-    nothing = [None] * len(columns.columns)
+    """Those of a row with a line. One that shares a paid answer has neither cost nor tokens."""
+    row = joined.answer
+    plain = _read_plain(line) if row.outcome == _OK else None
+    text, result = plain or (None, parse(line, valid_utf8=False))
+    cost = tokens = None
+    if not joined.is_copy:
+        cost, tokens = cost_of(result), result.usage.total if result.usage else None
     if row.outcome not in ANSWERED:
         why = _explain(row.outcome, result)
-        return AnswerCells(nothing, row.outcome, why, cost, tokens, row.batch)
+        return _without_answer(columns, row, row.outcome, why, cost, tokens)
     try:
-        answer = _read_answer(columns, line)
+        answer = _read_answer(columns, line, text)
     except WrongAnswerError as error:
-        return AnswerCells(nothing, INVALID, str(error), cost, tokens, row.batch)
-    return AnswerCells(answer, row.outcome, None, cost, tokens, row.batch)
+        return _without_answer(columns, row, INVALID, str(error), cost, tokens)
+    answer += (row.outcome, None, cost, tokens, row.batch)
+    return AnswerCells(row.outcome, answer)
 
 
-def _read_answer(columns: AnswerColumns, line: bytes) -> list[Any]:
-    first = columns.columns[0]
-    if first.kind == "vector":
+def _read_answer(columns: AnswerColumns, line: bytes, text: str | None) -> list[Any]:
+    """`text` is that of a plain answer, if it is one. Raises WrongAnswerError."""
+    if columns.columns[0].kind == "vector":
         return [read_embedding(read_answer(line).embedding)]
-    text = read_text(line)
     if text is None:
-        if columns.is_structured:
+        found = read_answer(line).text
+        if found is None and columns.is_structured:
             raise WrongAnswerError("the answer has no text")
-        return [None]
+        if found is None:
+            return [None]
+        text = plain_text(found)
     return columns.split_text(text)
 
 
-def failed_cells(columns: AnswerColumns, row: AnswerRow, reason: Reason) -> AnswerCells:
+def _without_answer(  # noqa: PLR0913, PLR0917 - the facts of a row
+    columns: AnswerColumns,
+    row: AnswerRow,
+    outcome: str,
+    why: str | None,
+    cost: Decimal | None = None,
+    tokens: int | None = None,
+) -> AnswerCells:
+    nothing = [None] * len(columns.columns)
+    return AnswerCells(outcome, [*nothing, outcome, why, cost, tokens, row.batch])
+
+
+def failed_cells(columns: AnswerColumns, joined: JoinedRow, reason: Reason) -> AnswerCells:
     """Those of a row whose line lies in `_errors.jsonl`; Gemini bills no error."""
-    cost = Decimal(0) if row.outcome == Outcome.ERROR else None
-    why = _join(row.outcome, reason.code, reason.message)
-    return AnswerCells([None] * len(columns.columns), row.outcome, why, cost, None, row.batch)
+    cost = Decimal(0) if joined.answer.outcome == Outcome.ERROR and not joined.is_copy else None
+    why = _join(joined.answer.outcome, reason.code, reason.message)
+    return _without_answer(columns, joined.answer, joined.answer.outcome, why, cost)
 
 
 def _explain(outcome: str, result: Result) -> str:

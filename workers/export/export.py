@@ -238,12 +238,9 @@ class _AnswerReader:
         lines = self._lines.read(answers, is_shared=is_error or known.is_shared)
         for row, line in zip(rows, lines, strict=True):
             if is_error:
-                yield failed_cells(self._columns, row.answer, parse_reason(line))
-                continue
-            result = known.parse(line, valid_utf8=False)
-            cells = read_cells(self._columns, row.answer, line, result, known.cost(result))
-            # Its request was paid once: only the first row counts it.
-            yield cells._replace(cost=None, tokens=None) if row.is_copy else cells
+                yield failed_cells(self._columns, row, parse_reason(line))
+            else:
+                yield read_cells(self._columns, row, line, known.parse, known.cost)
 
 
 def _count_parquet(path: Path) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from receiver.rows.plan import RowsRecord
-from receiver.rows.readers import DELIMITERS, TableFormat, read_rows
+from receiver.rows.readers import DELIMITERS, TableFormat, read_rows, read_separated
 from workers.export.table_files import load_arrow
 
 KEY_COLUMN = "key"  # of a submission that was made of requests
@@ -45,8 +45,7 @@ class InputTable:
         """
         assert self._record is not None  # noqa: S101 - for the type checker
         if self._record.format in DELIMITERS:
-            for row in read_rows(self._path, self._record.format):
-                yield list(row.cells.values())
+            yield from read_separated(self._path, self._record.format)
             return
         is_mixed = self._record.format == "jsonl" and any(types.values())
         as_json = [name for name in self.columns if is_mixed and types[name] is None]
