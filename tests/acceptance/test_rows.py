@@ -108,9 +108,12 @@ def expected_answer(text: str) -> dict[str, Any]:
 def test_a_table_comes_back_with_answers(world: World, settings: dict[str, str]) -> None:
     rows = write_table(world.folder)
     asked = ("--prompt", "prompt.j2", "--key", "id", "--schema", "mood.json", "--image", "photo")
-    submit = ("batches", "submit", "reviews.csv", "--model", MODEL, *asked, "--rounds", "2")
-    done = run(settings, *submit, "--wait", "--json", cwd=world.folder, timeout_s=240)
-    submission = json.loads(done.stdout.splitlines()[0])["submission"]
+    kept = ("--rounds", "2", "--export", "kept/reviews.parquet")
+    submit = ("batches", "submit", "reviews.csv", "--model", MODEL, *asked, *kept, "--json")
+    done = run(settings, *submit, cwd=world.folder, timeout_s=240)
+    submission = json.loads(done.stdout)["submission"]
+    watch = ("submissions", "watch", submission, "--interval", "0.5")
+    run(settings, *watch, cwd=world.folder, timeout_s=240)
     for path in world.folder.glob("photo*"):
         path.unlink()  # they are kept by their content
     (world.folder / "reviews.csv").unlink()
@@ -120,6 +123,10 @@ def test_a_table_comes_back_with_answers(world: World, settings: dict[str, str])
     )
     assert exported.returncode == 0, exported.stderr
     assert exported.stdout == "answers.parquet: 5,000 rows, as many as reviews.csv\n"
+    by_workers = world.folder / "kept" / "reviews.parquet"
+    assert by_workers.read_bytes() == (world.folder / "answers.parquet").read_bytes()
+    verified = run(settings, "submissions", "verify", submission, cwd=world.folder)
+    assert verified.returncode == 0, verified.stdout
     found = parquet.read_table(world.folder / "answers.parquet").to_pylist()
     assert [{name: row[name] for name in rows[0]} for row in found] == rows
 
