@@ -257,6 +257,12 @@ class RowsError(ReceiverError):
 class ExportError(ReceiverError):
     """The rows of a submission can't be written with their answers."""
 
+    def __init__(self, message: str, *, is_of_disk: bool = False) -> None:
+        """`is_of_disk`: the disk failed, which passes, and says nothing of the rows."""
+        super().__init__(message)
+        self.retryable = is_of_disk
+        self.fault = "outside" if is_of_disk else "batch"
+
 
 class SubmissionError(ReceiverError):
     """An input can't be sent as it is, or it is not known yet whether it was."""

@@ -11,7 +11,6 @@ from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.progress import show_progress
 from receiver.cli.submissions.lookup import complete_submission, find_submission
-from receiver.errors import ExportError
 from receiver.outputs.wording import count_of
 from receiver.rows.keeping import read_rows_record
 from receiver.rows.readers import ENDINGS, TableFormat, table_format
@@ -60,10 +59,7 @@ def export(submission: str, target: Path, *, where: str | None, as_json: bool) -
         show_progress("writing", "rows", rows) as bar,
     ):
         job = ExportJob(storage, settings.prices, manifest, record, Path(folder))
-        try:
-            exported = job.run(target, form, chosen, bar.advance)
-        except OSError as error:
-            raise ExportError(f"{target} can't be written: {error}") from error
+        exported = job.run(target, form, chosen, bar.advance)
     if as_json:
         click.echo(msgspec.json.encode({"file": str(target)} | asdict(exported)))
     else:

@@ -67,7 +67,7 @@ class ExportJob:
     ) -> Exported:
         """Write the table; `target` appears once it is whole. `on_rows` is told of rows done.
 
-        Raises ExportError, StorageError, RowsError, and OSError of the target or the scratch disk.
+        Raises ExportError, StorageError and RowsError.
         """
         answers = self._fetch(self.manifest.answers, "answers")
         table = InputTable(self._fetch_table(), self.record)
@@ -86,6 +86,9 @@ class ExportJob:
             self._prove(part, form, counts)
             _make_durable(part)
             part.replace(target)
+        except OSError as error:
+            words = f"{target} can't be written: {error.strerror or error}"
+            raise ExportError(words, is_of_disk=True) from error
         finally:
             with suppress(OSError):  # such as a read-only disk, of which the first error tells
                 part.unlink()

@@ -382,8 +382,9 @@ def test_a_name_may_be_as_long_as_names_are(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
     submitted = submit_rows(tmp_path, ["a"])
     manifest = submitted.answer({"r0": answer_line("r0", "good")}, PER_KEY)
-    with pytest.raises(ExportError, match="can't be written: File name too long"):
+    with pytest.raises(ExportError, match="can't be written: File name too long") as caught:
         submitted.job(manifest).run(tmp_path / f"{'n' * 300}.csv", "csv", ALL)
+    assert (caught.value.retryable, caught.value.fault) == (True, "outside")
 
 
 def test_two_exports_to_one_target_are_both_whole(tmp_path: Path) -> None:
