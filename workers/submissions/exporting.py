@@ -20,7 +20,8 @@ def export_table(context: AdvanceContext, reading: Reading, manifest: Submission
     target = ExportTarget.parse(manifest.policy.export)
     scratch = reading.scratch / "export"
     scratch.mkdir()
-    record = read_rows_record(context.storage, manifest.submission)
+    proven = {one.name: one.sha256 for one in manifest.records}
+    record = read_rows_record(context.storage, manifest.submission, proven)
     job = ExportJob(context.storage, context.settings.prices, manifest, record, scratch)
     table = reading.scratch / f"table.{target.form}"
     job.run(table, target.form, OutcomeFilter(), lambda _: context.check())
