@@ -4,6 +4,7 @@ What is written is proven before it has its name: as many rows as the input, the
 submission's record, the answers of its manifest.
 """
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from receiver.rows.readers import TableFormat
 from receiver.storage import Storage
 from receiver.submissions.proof import AnswerRow, SubmissionManifest
 from workers.export.answer_cells import AnswerCells, failed_cells, missing_cells, read_cells
-from workers.export.blocks import pair_rows, split_into_blocks
+from workers.export.blocks import pair_rows, split_into_blocks, without_collections
 from workers.export.columns import AnswerColumns
 from workers.export.filters import OutcomeFilter
 from workers.export.input_table import InputTable
@@ -131,7 +132,7 @@ class ExportJob:
             keys = self._fetch(self.record.keys, "keys")
             joined = join(keys, answers, self._read_reused(), self.scratch)
             cells = read_cells_of(types)
-        with StoredLines(self.storage, self.scratch) as lines:
+        with without_collections(), StoredLines(self.storage, self.scratch) as lines:
             reader = _AnswerReader(self.storage, self.prices, columns, lines)
             for block in split_into_blocks(pair_rows(joined, cells)):
                 rows = [row for row, _ in block]
@@ -145,6 +146,7 @@ class ExportJob:
                 counts.written += len(kept)
                 file.write(kept)
                 on_rows(len(block))
+                gc.collect(1)
         return counts
 
     def _prove(self, part: Path, form: TableFormat, counts: "_Counts") -> None:

@@ -1,9 +1,11 @@
 """The exported table is the input's, row by row, with the answers of the stored batches."""
 
 import csv
+import gc
 import gzip
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -225,6 +227,23 @@ def test_columns_of_json_lines_are_typed_by_all_of_their_values(tmp_path: Path) 
     assert [row["mixed"] for row in found] == ["1", "x", None]
     assert found[2]["nested"] == '{"x":[1]}'
     assert found[0]["big"] == str(2**70)
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_garbage_is_collected_again_afterwards(tmp_path: Path, *, is_whole: bool) -> None:
+    submitted = submit_rows(tmp_path, ["a"])
+    job = submitted.job(submitted.answer({"r0": answer_line("r0", "x")}, GROUPED))
+    seen = list[bool]()
+
+    def on_rows(_: int) -> None:
+        seen.append(gc.isenabled())
+        if not is_whole:
+            raise StorageError("away")
+
+    with nullcontext() if is_whole else pytest.raises(StorageError):
+        job.run(tmp_path / "answers.csv", "csv", ALL, on_rows)
+    assert seen == [False]
+    assert gc.isenabled()
 
 
 def test_a_filter_leaves_rows_out_and_still_proves_all(tmp_path: Path) -> None:
