@@ -83,7 +83,7 @@ def test_table_names_no_other_command() -> None:
 
 
 def test_ci_runs_the_command_of_page_one() -> None:
-    command = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -n 3"
+    command = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -n 4"
     assert f"\n{command}\n" in PAGE_ONE
     assert (ROOT / ".ci" / "run").read_text().endswith(f"\n{command}\n")
 
