@@ -104,7 +104,7 @@ def test_readme_has_a_line_for_each_reader() -> None:
 def test_readme_line_reads_the_tables(stored: Path, library: str) -> None:
     require_module(library)
     ending = "parquet" if (stored / "outputs" / "b1" / "_table.parquet").exists() else "jsonl.gz"
-    (text,) = [text for text in LINES if text.startswith(f"{library}.") and ending in text]
+    (text,) = [one for one in LINES if one.startswith(f"{library}.") and f"_table.{ending}" in one]
     imports = ".".join(text.partition("(")[0].split(".")[:-1])
     read = READ.format(imports=imports, line=text.replace("/abc/", "/b1/"), library=library)
     rows = json.loads(run(read, stored))

@@ -116,18 +116,21 @@ class JsonTable:
 
 
 class ParquetTable:
-    """Row groups of about 4 MiB at most; every table has the same schema."""
+    """Row groups of about 4 MiB at most; every table has the same schema.
+
+    They wait in a scratch file: Parquet's writer takes 30 MiB, which large answers may need before.
+    """
 
     extension = ".parquet"
 
     def __init__(self, path: Path, check: Callable[[], None]) -> None:
         self.path, self._check = path, check
+        self._waiting_path = path.with_name(f"{path.name}-waiting")
         self._arrow: Any = importlib.import_module("pyarrow")
         # The default pool keeps what is freed.
         self._arrow.set_memory_pool(self._arrow.system_memory_pool())
         self._schema = _schema(self._arrow)
-        parquet = importlib.import_module("pyarrow.parquet")
-        self._writer = parquet.ParquetWriter(str(path), self._schema, use_dictionary=[*LABELS])
+        self._waiting = self._arrow.ipc.new_stream(str(self._waiting_path), self._schema)
         self._rows: list[TableRow] = []
         self._embeddings = _Embeddings()
         self._bytes = 0
@@ -143,10 +146,8 @@ class ParquetTable:
             self._flush()
 
     def _flush(self) -> None:
-        self._check()
         columns = [self._column(field) for field in self._schema]
-        batch = self._arrow.record_batch(columns, schema=self._schema)
-        self._writer.write_batch(batch, row_group_size=len(self._rows))
+        self._waiting.write_batch(self._arrow.record_batch(columns, schema=self._schema))
         self._rows, self._bytes = [], 0
 
     def _column(self, field: Any) -> Any:
@@ -160,10 +161,20 @@ class ParquetTable:
     def finish(self) -> None:
         if self._rows:
             self._flush()
-        self._writer.close()
+        self._waiting.close()
+        parquet = importlib.import_module("pyarrow.parquet")
+        with (
+            self._arrow.OSFile(str(self._waiting_path), "rb") as file,
+            self._arrow.ipc.open_stream(file) as batches,
+            parquet.ParquetWriter(str(self.path), self._schema, use_dictionary=[*LABELS]) as writer,
+        ):
+            for batch in batches:
+                self._check()
+                writer.write_batch(batch, row_group_size=len(batch))
+        self._waiting_path.unlink()
 
     def close(self) -> None:
-        self._writer.close()
+        self._waiting.close()
 
 
 def _texts(row: TableRow) -> Iterator[str | None]:
