@@ -77,7 +77,7 @@ def test_kept_demo_ends_without_a_trace(tmp_path: Path, ending: signal.Signals) 
             check=False,
         )
         assert b"stored; 8 blocked, 4 truncated" in told.stdout
-        assert re.search(rb"^submitted as submissions/\w+ \(1 request", told.stdout, re.M)
+        assert re.search(rb"^submitted as submissions/\w+ \(1 request", told.stdout, re.MULTILINE)
         process.send_signal(ending)
         process.wait(20)
         eventually(lambda: not any(is_listening(port) for port in ports), 10)
