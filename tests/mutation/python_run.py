@@ -32,6 +32,7 @@ MODULES = {
     " tests/workers/results/test_rules.py",
     "workers.results.doubts": "tests/workers/results/test_doubts.py",
     "workers.download.resume_policy": "tests/workers/download/test_resume_policy.py",
+    "receiver.submissions.decisions": "tests/receiver/submissions/test_decisions.py",
 }
 SETTINGS = """
 [tool.mutmut]

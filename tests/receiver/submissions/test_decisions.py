@@ -514,3 +514,10 @@ def test_next_actions(name: str) -> None:
     rest = {"policy": Policy()} | fields
     state = SubmissionState(submission=SUBMISSION, parts=tuple(parts), **rest)
     assert plan_next(state, NOW) == actions
+
+
+def test_one_that_waits_for_a_person_hides_no_other_that_is_overdue() -> None:
+    parts = (running(1, DAY_S, waits_for_person="no such file"), running(2, DAY_S))
+    state = SubmissionState(submission=SUBMISSION, policy=Policy(), parts=parts)
+    first, *_ = plan_next(state, NOW)
+    assert first == TellOverdue(2)
