@@ -5,7 +5,7 @@ import redis
 
 from receiver.batch_names import BatchName, SubmissionName
 from receiver.errors import EventError
-from receiver.inbox.entry_fields import Summary
+from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.job_queue import JobQueue, open_queue
 from receiver.inbox.ledger import Arrival, Lease
 from receiver.inbox.ledgers import Ledgers, open_ledgers
@@ -93,3 +93,13 @@ def test_rest_forgets_the_crashes_before(ledgers: Ledgers) -> None:
     assert lease is not None
     ledgers.submissions.rest(lease, 0, "it waits")
     assert ledgers.submissions.entries([NAME])[NAME].attempts == 0
+
+
+def test_one_that_is_asked_for_again_opens_with_the_reason(ledgers: Ledgers) -> None:
+    lease, submissions = open_and_claim(ledgers, NAME), ledgers.submissions
+    submissions.renew(lease, progress=JobProgress(stage="ask"))
+    submissions.accept([Arrival(NAME, "submission", "submit", reopen="all")])
+    assert submissions.keep(lease, Summary(), "asked again")
+    entry = submissions.entries([NAME])[NAME]
+    assert (entry.state, entry.cause, entry.progress) == ("open", "asked again", None)
+    assert (entry.timeline[-1].what, entry.timeline[-1].detail) == ("again", "asked again")
