@@ -19,6 +19,7 @@ ANY_SCRIPT = (f"{INBOX}/test_moments.py", f"{INBOX}/test_foreign_keys.py")
 LEDGER = (
     *ANY_SCRIPT,
     f"{INBOX}/test_ledger.py",
+    f"{INBOX}/test_ledgers.py",
     f"{INBOX}/test_outages.py",
     f"{INBOX}/test_queries.py",
 )
