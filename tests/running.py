@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,9 @@ import httpx
 from deploy.sandbox.processes import allocate_port, start, stop
 from tests.waiting import eventually
 
-CLIENT = httpx.Client(trust_env=False)  # one for all: making a client costs more than most calls
+# One client for all, since making one costs more than most calls. It keeps no cookie: cookies don't
+# know ports, so the login of one test would open the page of another.
+CLIENT = httpx.Client(trust_env=False, cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])))
 
 
 def answers(url: str) -> bool:

@@ -180,6 +180,11 @@ def test_token_opens_a_session(web_url: str) -> None:
     assert TOKEN not in page.text + str(answer.headers)
 
 
+def test_tests_share_no_session(web_url: str) -> None:
+    log_in(web_url)
+    assert CLIENT.get(f"{web_url}/status").status_code == 401
+
+
 def test_browser_that_came_over_https_gets_a_secure_cookie(web_url: str) -> None:
     """TLS ends before us: the browser says where its form was, PUBLIC_URL that it may be there."""
     answer = log_in(web_url, origin="https://batches.example.com")
