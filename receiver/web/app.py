@@ -21,7 +21,7 @@ from receiver.recovery.scheduler import ReconcileScheduler, reconcile_due_projec
 from receiver.recovery.web_presence import Presence
 from receiver.settings.projects import SECRET, Project
 from receiver.settings.settings import Settings
-from receiver.status.routes import StatusPage
+from receiver.status.routes import status_routes
 from receiver.telemetry.metrics.counters import Counters
 from receiver.telemetry.tracing import ForeignTraceFilter, is_traced
 from receiver.verification.jwks import KeySetCache
@@ -108,7 +108,7 @@ def create_app(settings: Settings) -> Starlette:
     if settings.metrics_token:
         routes.append(Route("/metrics", MetricsEndpoint(settings.metrics_token).get))
     if settings.status_token:
-        routes += StatusPage(settings, lambda request: request.app.state.parts.redis).routes()
+        routes += status_routes(settings, lambda request: request.app.state.parts.redis)
     app = Starlette(
         routes=[*routes, Route("/health", health), Route("/ready", ready)], lifespan=lifespan
     )

@@ -179,7 +179,9 @@ def test_link_from_elsewhere_finds_its_session(world: World, browser: Browser) -
     with serving(world, worker=False), window(browser, world) as page:
         page.goto(f"http://localhost:{world.port}/status")
         expect(page.get_by_label("Token")).to_be_visible()
-        page.evaluate("url => { location.href = url }", f"{world.web_url}/status/list?state=done")
+        page.evaluate(
+            "url => { location.href = url }", f"{world.web_url}/status/batches?state=done"
+        )
         expect(page.get_by_text("There are none.")).to_be_visible()
 
 
@@ -256,8 +258,8 @@ def hostile_world(world: World) -> Iterator[list[str]]:
             "/status",
             *(f"/status/{batch}" for batch in stored),
             "/status/batches/lost",
-            "/status/list?state=done",
-            "/status/list?state=buried",
+            "/status/batches?state=done",
+            "/status/batches?state=buried",
         ]
 
 

@@ -1,5 +1,6 @@
 """The status page of a real web process: who may see it, and what it answers."""
 
+import html
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,7 +97,7 @@ def state_of(redis_url: str, batch: str) -> str:
 
 def test_no_token_is_no_page(redis_url: str, tmp_path: Path) -> None:
     with serving(redis_url, tmp_path, STATUS_TOKEN="") as url:
-        for path in ("", "/batches/abc", "/static/status.css", "/login", "/list"):
+        for path in ("", "/batches/abc", "/static/status.css", "/login", "/batches"):
             answer = CLIENT.get(f"{url}/status{path}", headers=BEARER)
             assert (answer.status_code, answer.text) == (404, "Not Found")
         assert CLIENT.post(f"{url}/status/login", data={"token": ""}).status_code == 404
@@ -111,7 +112,7 @@ def test_short_token_stops_the_start(redis_url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/list?state=buried", "/batches/open", "/acme/batches/abc", "/batches/a%22b"]
+    "path", ["", "/batches?state=buried", "/batches/open", "/acme/batches/abc", "/batches/a%22b"]
 )
 def test_stranger_sees_only_the_login(web_url: str, path: str) -> None:
     for headers in ({}, {"cookie": f"{COOKIE}=9999999999.x.y"}, {"authorization": "Basic eDp5"}):
@@ -161,10 +162,11 @@ def test_display_name_stands_before_the_id(redis_url: str, tmp_path: Path) -> No
         delivered = name_delivery("", "v1", "msg_1")
         inbox.accept([Arrival("batches/abc", "batch.succeeded", "static", delivered)])
     with serving(redis_url, tmp_path) as url:
-        page = CLIENT.get(f"{url}/status", headers=BEARER).text
+        page, deliveries = (
+            CLIENT.get(f"{url}/status{path}", headers=BEARER).text for path in ("", "/deliveries")
+        )
     link = r'<a [^>]*href="/status/batches/abc"[^>]*>\s*<bdi>(.*)</bdi>\s*</a>'
-    running, delivery = re.findall(link, page)
-    assert (running, delivery) == ("evening", "evening")
+    assert re.findall(link, page) == re.findall(link, deliveries) == ["evening"]
     assert page.index("evening") < page.index(">abc<")
 
 
@@ -278,10 +280,45 @@ def test_message_is_never_what_the_address_says(web_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "back", ["//evil.example", "https://evil.example/", "/status/../x", "/webhooks", "\r\nx: y"]
+    "back",
+    [
+        "//evil.example",
+        "https://evil.example/",
+        "/status//evil.example",
+        "/status/../x",
+        "/status/..",
+        "/status/./x",
+        "/status\\x",
+        "/statusx",
+        "/webhooks",
+        "\r\nx: y",
+        "/status/batches\r\nx: y",
+    ],
 )
 def test_login_leads_only_to_our_own_pages(web_url: str, back: str) -> None:
     assert log_in(web_url, back=back).headers["location"] == "/status"
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "/status",
+        "/status/batches",
+        "/status/batches?state=buried&page=2",
+        "/status/acme/batches/abc",
+        "/status/submissions/5d41402a",
+        "/status/batches/abc/results/a%2Fb%20c",
+    ],
+)
+def test_login_leads_back_to_where_one_wanted_to_go(web_url: str, back: str) -> None:
+    asked = re.search(r'name="back" value="([^"]*)"', CLIENT.get(f"{web_url}{back}").text)
+    assert asked is None or html.unescape(asked[1]) == back  # None where no page has it
+    assert log_in(web_url, back=back).headers["location"] == back
+
+
+def test_former_address_of_the_lists_leads_to_them(web_url: str) -> None:
+    answer = CLIENT.get(f"{web_url}/status/list?state=buried&page=2")
+    assert answer.headers["location"] == "/status/batches?state=buried&page=2"
 
 
 def test_logout_takes_the_cookie_away(web_url: str) -> None:
@@ -312,7 +349,10 @@ def test_every_answer_has_the_headers(web_url: str) -> None:
         "/batches/open": 200,
         "/batches/nosuch": 404,
         "/batches/a.b": 404,
-        "/list": 200,
+        "/batches": 200,
+        "/deliveries": 200,
+        "/notices": 200,
+        "/system": 200,
     }
     for path, status in paths.items():
         answer = CLIENT.get(f"{web_url}/status{path}", headers=BEARER)
@@ -328,7 +368,7 @@ def test_every_answer_has_the_headers(web_url: str) -> None:
 
 
 def test_page_has_nothing_that_the_policy_forbids(web_url: str) -> None:
-    for path in ("", "/batches/buried", "/list?state=done"):
+    for path in ("", "/batches/buried", "/batches?state=done"):
         page = CLIENT.get(f"{web_url}/status{path}", headers=BEARER).text
         assert not re.search(r"\s(style|on[a-z]+)=", page)
         assert re.findall(r"<(?:script|style)[^>]*>", page) == re.findall(
@@ -347,14 +387,14 @@ def test_lists_come_in_pages(web_url: str, redis_url: str) -> None:
         Inbox(client).accept(
             [Arrival(f"batches/w{n:03}", "batch.succeeded", "static") for n in range(60)]
         )
-    first = CLIENT.get(f"{web_url}/status/list?state=open", headers=BEARER).text
+    first = CLIENT.get(f"{web_url}/status/batches?state=open", headers=BEARER).text
     assert "Page 1 of 2" in first
-    last = CLIENT.get(f"{web_url}/status/list?state=open&page=999", headers=BEARER).text
+    last = CLIENT.get(f"{web_url}/status/batches?state=open&page=999", headers=BEARER).text
     assert "Page 2 of 2" in last
     shown = set(re.findall(r'href="/status/batches/(w\d+)"', first + last))
     assert len(shown) == 60
     for odd in ("state=x", "page=-1", "page=%F0%9F%98%80", "page=99999999999999999999"):
-        assert CLIENT.get(f"{web_url}/status/list?{odd}", headers=BEARER).status_code == 200
+        assert CLIENT.get(f"{web_url}/status/batches?{odd}", headers=BEARER).status_code == 200
 
 
 def test_wrong_tokens_are_limited(redis_url: str, tmp_path: Path) -> None:
@@ -384,7 +424,7 @@ def test_absence_of_redis_is_reported_and_survived(tmp_path: Path) -> None:
     with serving(f"redis://127.0.0.1:{port}/0", tmp_path) as url:
         assert CLIENT.get(f"{url}/status", headers=BEARER).status_code == 200
         stop(valkey)
-        for path in ("", "/list", "/batches/abc"):
+        for path in ("", "/batches", "/batches/abc"):
             away = eventually(lambda path=path: unavailable(f"{url}/status{path}"), 20)  # type: ignore[misc] # mypy infers no lambda's default
             assert away is not None
             assert "Redis is away" in away.text
@@ -425,7 +465,7 @@ def test_absence_of_the_storage_leaves_the_rest(redis_url: str, tmp_path: Path) 
 
 
 def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
-    assert "<h2>Notices</h2>" not in CLIENT.get(f"{web_url}/status", headers=BEARER).text
+    assert "Nobody gets notices" in CLIENT.get(f"{web_url}/status/notices", headers=BEARER).text
     with connect(redis_url) as client:
         Outbox(client, ["0123456789ab"]).enqueue("batches/one", Message("results.stored", {}))
         notice = NoticeQueue(client, "0123456789ab").claim()
@@ -434,8 +474,8 @@ def test_notices_are_shown_by_state(web_url: str, redis_url: str) -> None:
         Outbox(client, ["0123456789ab"]).enqueue("batches/other", Message("results.failed", {}))
 
     def shown() -> str:
-        text = CLIENT.get(f"{web_url}/status", headers=BEARER).text
-        return text if "<h2>Notices</h2>" in text else ""
+        text = CLIENT.get(f"{web_url}/status/notices", headers=BEARER).text
+        return text if "<table" in text else ""
 
     page = eventually(shown, 10, "the next snapshot")
     assert "1 to be sent" in page

@@ -1,0 +1,1 @@
+"""What answers the addresses below `/status`: a module for each tab."""

@@ -1,0 +1,88 @@
+"""Batches: the lists of them, and each one's page with its buttons."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from receiver.inbox.entries import State
+from receiver.status.actions import RESULTS, Action
+from receiver.status.auth import Visitor
+from receiver.status.endpoints.common import Site, read_batch_name, read_page_number
+from receiver.status.guard import HOME
+from receiver.status.view_models import page_path
+
+LIST = f"{HOME}/batches"
+FORMER_LIST = f"{HOME}/list"
+PATHS = (f"{HOME}/batches/{{id}}", f"{HOME}/{{project}}/batches/{{id}}")
+log = logging.getLogger(__name__)
+
+
+class BatchEndpoints:
+    """Below `/status/batches`, and for each project below `/status/<project>/batches`."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> Iterable[Route]:
+        yield self._site.page(LIST, self._show_list)
+        yield Route(FORMER_LIST, self._leave_former_list, methods=["GET"])
+        for path in PATHS:
+            yield self._site.page(path, self._show_batch)
+            yield self._site.action(f"{path}/{{action}}", self._act)
+
+    async def _show_list(self, request: Request, visitor: Visitor) -> Response:
+        wanted: Any = request.query_params.get("state")
+        state: State = wanted if wanted in get_args(State) else "done"
+        page = await self._site.backend(request).page(state, read_page_number(request))
+        return self._site.pages.render(
+            request, "batches.html", here="batches", visitor=visitor, page=page
+        )
+
+    async def _leave_former_list(self, request: Request) -> Response:
+        """Bookmarks of the lists by state."""
+        query = request.url.query
+        return RedirectResponse(f"{LIST}?{query}" if query else LIST, 308)
+
+    async def _show_batch(self, request: Request, visitor: Visitor) -> Response:
+        name = read_batch_name(request)
+        if name is None:
+            text = "No batch can have this name."
+            return self._site.guard.show_message(request, visitor, 404, "Not a batch", text)
+
+        backend = self._site.backend(request)
+        now_ms, row = await backend.batch(name)
+        details, problem = await backend.details(name, read_page_number(request))
+        is_stored = details is None or details.manifest is not None or details.problem
+
+        return self._site.pages.render(
+            request,
+            "batch.html",
+            200 if row is not None or is_stored else 404,
+            here="batches",
+            visitor=visitor,
+            name=name,
+            path=page_path(name),
+            now_ms=now_ms,
+            row=row,
+            details=details,
+            storage_problem=problem,
+            storage_location=backend.storage_location,
+            result=RESULTS.get(request.query_params.get("result", "")),
+        )
+
+    async def _act(self, request: Request, visitor: Visitor, _form: Mapping[str, str]) -> Response:
+        name, action = read_batch_name(request), request.path_params["action"]
+        if name is None or action not in get_args(Action):
+            text = "There is no such button."
+            return self._site.guard.show_message(request, visitor, 404, "Not done", text)
+
+        result, problem = await self._site.backend(request).run(action, name)
+        outcome = result or problem
+        log.info("status.acted", extra={"batch": name, "action": action, "outcome": outcome})
+        if problem:
+            return self._site.guard.show_message(request, visitor, 502, "Not done", problem)
+        return RedirectResponse(f"{page_path(name)}?result={result}", 303)

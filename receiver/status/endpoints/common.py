@@ -1,0 +1,60 @@
+"""What the handlers of all tabs share."""
+
+from collections.abc import Callable
+
+import redis
+from starlette.requests import Request
+from starlette.routing import Route
+
+from receiver.batch_names import INBOX_NAME, BatchName, SubmissionName
+from receiver.settings.settings import Settings
+from receiver.status.backend import Backend
+from receiver.status.guard import Action, Guard, Handler
+from receiver.status.pages import Pages
+
+MAX_FORM_BYTES = 8 * 1024
+MAX_DIGITS = 7  # of the number of a page
+
+
+class Site:
+    """What every handler works with. `client_of` gives the process's client, once it runs."""
+
+    def __init__(self, settings: Settings, client_of: "Callable[[Request], redis.Redis]") -> None:
+        self.settings, self._client_of = settings, client_of
+        self.pages = Pages()
+        self.guard = Guard(settings, self.pages)
+        self._backend: Backend | None = None
+
+    def backend(self, request: Request) -> Backend:
+        """One for the process."""
+        if self._backend is None:
+            self._backend = Backend(self.settings, self._client_of(request))
+        return self._backend
+
+    def page(self, path: str, show: Handler) -> Route:
+        """Where visitors alone get a page."""
+        return Route(path, self.guard.protect(show), methods=["GET"])
+
+    def action(self, path: str, act: Action) -> Route:
+        """Where a button leads that is on the page one level above."""
+        endpoint = self.guard.protect_action(act)
+        return Route(path, endpoint, methods=["POST"], max_body_size=MAX_FORM_BYTES)
+
+
+def read_page_number(request: Request) -> int:
+    """From 1; of an address that has none, the first."""
+    text = request.query_params.get("page", "")
+    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
+    return int(text) if is_number else 1
+
+
+def read_batch_name(request: Request) -> str | None:
+    """The name in the inbox of the batch in the address; None where it can't be one."""
+    name = str(BatchName(request.path_params.get("project", ""), request.path_params["id"]))
+    return name if INBOX_NAME.fullmatch(name) else None
+
+
+def read_submission_name(request: Request) -> SubmissionName | None:
+    """The submission in the address; None where it can't be one."""
+    params = request.path_params
+    return SubmissionName.read(str(SubmissionName(params.get("project", ""), params["submission"])))

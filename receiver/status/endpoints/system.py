@@ -1,0 +1,31 @@
+"""The parts of the system: workers, Gemini projects, Redis."""
+
+from collections.abc import Iterable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from receiver.status.auth import Visitor
+from receiver.status.endpoints.common import Site
+from receiver.status.guard import HOME
+
+
+class SystemEndpoints:
+    """Below `/status/system`."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> Iterable[Route]:
+        yield self._site.page(f"{HOME}/system", self._show)
+
+    async def _show(self, request: Request, visitor: Visitor) -> Response:
+        backend = self._site.backend(request)
+        return self._site.pages.render(
+            request,
+            "system.html",
+            here="system",
+            visitor=visitor,
+            snapshot=await backend.snapshot(),
+        )
