@@ -30,6 +30,7 @@ NOTICES = (
 )
 # The tests of a script, where they are not those of the ledger; all end within seconds.
 KILLERS = {
+    "prelude": (*LEDGER, *NOTICES),
     "count": ("tests/receiver/telemetry/metrics/test_counters.py",),
     "probe": (f"{INBOX}/test_redis_health_writes.py",),
     **dict.fromkeys(("claim_notice", "settle_notice", "enqueue_notice"), NOTICES),

@@ -21,7 +21,7 @@ local function claim_due()
 end
 
 local claimed = claim_due()
-if not claimed and bring_back_notices(queue) > 0 then
+if not claimed and bring_back_notices(queue) then
   claimed = claim_due()
 end
 return claimed

@@ -69,18 +69,18 @@ local function queue_notice(queue, name, due)
   redis.call('EXPIRE', TARGETS, NOTICE_TTL_S)
 end
 
--- Makes due what was queued before the clock was set back, not when that time comes again. Gives how many.
+-- Makes due what was queued before the clock was set back, not when that time comes again. Gives whether there was any.
 local function bring_back_notices(queue)
-  local count = 0
+  local is_any = false
   for _, name in ipairs(redis.call('ZREVRANGEBYSCORE', queue, '+inf', '(' .. LATEST, 'LIMIT', 0, 1000)) do
     local found = redis.pcall('HMGET', NOTICE .. name, 'changed', 'owed')
-    if (tonumber(found[1] or found[2] or 0) or 0) > LATEST then -- earlier versions wrote no 'changed'
-      redis.call('HSET', NOTICE .. name, 'changed', now)
+    local moment = tonumber(found[1] or found[2]) -- earlier versions wrote no 'changed'
+    if moment and moment > LATEST then
       redis.call('ZADD', queue, now, name)
-      count = count + 1
+      is_any = true
     end
   end
-  return count
+  return is_any
 end
 
 -- Adds a notice to the queue of a target. One that says the same has the same name.

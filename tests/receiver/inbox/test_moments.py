@@ -153,3 +153,52 @@ def test_last_complete_run_of_a_time_ahead_is_not_told(clocked: ClockedRedis, of
 
 def test_first_run_knows_of_none_before(clocked: ClockedRedis) -> None:
     assert acquire(clocked) == [b"acquired", START_MS, b"", START_MS, b""]
+
+
+def test_first_run_may_lie_as_far_ahead_as_a_lock_is_held(clocked: ClockedRedis) -> None:
+    first = START_MS + HOLD_MS
+    clocked.hset(RECONCILE, mapping={"first": first})
+    assert acquire(clocked)[3] == first
+
+
+def test_claim_whose_answer_was_lost_gets_the_whole_lease_again(clocked: ClockedRedis) -> None:
+    inbox = Inbox(clocked)
+    inbox.accept([Arrival(BATCH, "batch.succeeded", "static")])
+    clocked.hset(ENTRY + BATCH, mapping={"attempts": 2, "waits": 5})
+    lost = inbox.claim(BATCH, 60, "mine")
+    clocked.set_clock(START_MS + 1_000)
+    assert inbox.claim(BATCH, 60, "mine") == lost
+    assert clocked.zscore(DUE, BATCH) == START_MS + 61_000
+
+
+def test_claim_forgets_what_was_said_to_the_last_worker(clocked: ClockedRedis) -> None:
+    inbox = Inbox(clocked)
+    inbox.accept([Arrival(BATCH, "batch.succeeded", "static")])
+    said = ("again", "leaving", "progress")
+    clocked.hset(ENTRY + BATCH, mapping=dict.fromkeys(said, "1"))
+    assert inbox.claim(BATCH) is not None
+    assert clocked.hmget(ENTRY + BATCH, *said) == [None, None, None]
+
+
+def count_unattended(client: ClockedRedis) -> int:
+    name = "look_for_unattended_notices"
+    count: int = Scripts(client, [name], targets=[TARGET]).run(name)
+    return count
+
+
+@pytest.mark.parametrize(("ahead_ms", "count"), [(HOUR_MS, 0), (HOUR_MS + 1, 1)])
+def test_sender_of_an_hour_ahead_attends_no_queue(
+    clocked: ClockedRedis, ahead_ms: int, count: int
+) -> None:
+    Outbox(clocked, [TARGET]).enqueue(BATCH, Message("receiver.test", {}))
+    clocked.set(f"{NOTICE_QUEUE}{TARGET}:served", START_MS + ahead_ms)
+    assert count_unattended(clocked) == count
+
+
+def test_notices_of_a_time_ahead_are_brought_back_in_part(clocked: ClockedRedis) -> None:
+    """A look takes no longer than it must: the next one looks at the rest."""
+    outbox = Outbox(clocked, [TARGET])
+    for number in range(1001):
+        outbox.enqueue(f"batches/{number}", Message("receiver.test", {}))
+    clocked.set_clock(START_MS - 2 * HOUR_MS)
+    assert [count_unattended(clocked) for _ in range(3)] == [1000, 1001, 1001]

@@ -249,6 +249,18 @@ def test_long_wait_is_no_clock_that_was_set_back(stepped: ClockedRedis) -> None:
     assert not queue.is_unattended()
 
 
+@pytest.mark.parametrize(("ahead_ms", "is_due"), [(3600_000, False), (3600_001, True)])
+def test_last_change_says_whether_a_wait_was_meant(
+    stepped: ClockedRedis, ahead_ms: int, *, is_due: bool
+) -> None:
+    """When it was owed says nothing, before as after."""
+    (name,) = Outbox(stepped).names()
+    owed_ms = START_MS if is_due else START_MS + DAY_MS
+    stepped.hset(f"gbr:notice:{name}", mapping={"owed": owed_ms, "changed": START_MS + ahead_ms})
+    stepped.set_clock(START_MS)
+    assert (NoticeQueue(stepped, TARGET).claim() is not None) == is_due
+
+
 def test_notice_of_an_earlier_version_is_held_up_neither(stepped: ClockedRedis) -> None:
     (name,) = Outbox(stepped).names()
     stepped.hdel(f"gbr:notice:{name}", "changed")
