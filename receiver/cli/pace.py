@@ -2,12 +2,34 @@
 
 import time
 from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
 
 from receiver.errors import GeminiError, ReceiverError
 from receiver.retry import jittered
 
 MAX_PAUSE_S = 300.0
+INTERVAL_S = 10.0
 INTERRUPTED = 130  # the exit code that a shell expects after Ctrl-C
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def pace_options(function: F) -> F:
+    """`--interval` and `--timeout`, in seconds."""
+    interval = click.option(
+        "--interval",
+        type=click.FloatRange(min=0.1),
+        default=INTERVAL_S,
+        show_default=True,
+        help="Seconds between checks.",
+    )
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0),
+        help="Give up after so many seconds.  [default: never]",
+    )
+    return interval(timeout(function))
 
 
 class Pace:

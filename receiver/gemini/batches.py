@@ -15,14 +15,8 @@ from receiver.errors import GeminiError
 from receiver.gemini.models import full_model_name
 from receiver.gemini.operations import Batch, Unread, read_batch, read_listed
 from receiver.gemini.paging import list_items
-from receiver.gemini.transport import (
-    MAX_REFUSAL_BYTES,
-    Trace,
-    Transport,
-    decode,
-    hide_key,
-    read_file_error,
-)
+from receiver.gemini.refusals import hide_key, read_file_error
+from receiver.gemini.transport import MAX_REFUSAL_BYTES, Trace, Transport, decode
 from receiver.http import httpcore, httpx
 
 BLOCK_BYTES = 64 * 1024  # malloc maps fresh pages for anything over 128 KiB

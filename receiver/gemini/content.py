@@ -7,7 +7,8 @@ import msgspec
 
 from receiver.errors import NotChargedError
 from receiver.gemini.models import full_model_name
-from receiver.gemini.transport import Transport, read_error, read_error_body
+from receiver.gemini.refusals import read_error, read_error_body
+from receiver.gemini.transport import Transport
 from receiver.http import httpx
 
 # Flex takes 1 to 15 minutes: https://ai.google.dev/gemini-api/docs/flex-inference

@@ -15,7 +15,8 @@ from typing import IO
 import msgspec
 
 from receiver.errors import GeminiError
-from receiver.gemini.transport import Transport, decode, said_under_200
+from receiver.gemini.refusals import said_under_200
+from receiver.gemini.transport import Transport, decode
 from receiver.http import httpx
 
 JSON_LINES = "application/jsonl"

@@ -8,7 +8,8 @@ from typing import Any, Self
 import msgspec
 
 from receiver.errors import GeminiError, on_one_line
-from receiver.gemini.transport import KEY_HEADER, SLOW, hide_key
+from receiver.gemini.refusals import KEY_HEADER, hide_key
+from receiver.gemini.transport import SLOW
 from receiver.http import httpx, proxy_for, trusted_certificates
 from receiver.probe.report import Exchange
 from receiver.telemetry.shapes import header_shapes, shape_of

@@ -30,7 +30,8 @@ from typing import Protocol
 from receiver.errors import DownloadError, GeminiError
 from receiver.gemini.batches import Gemini, read_body
 from receiver.gemini.operations import Batch
-from receiver.gemini.transport import MAX_REFUSAL_BYTES, RETRYABLE_STATUS, read_file_error
+from receiver.gemini.refusals import RETRYABLE_STATUS, read_file_error
+from receiver.gemini.transport import MAX_REFUSAL_BYTES
 from receiver.http import httpx
 from receiver.retry import jittered
 from workers.download.gunzip import gunzip

@@ -13,7 +13,7 @@ from receiver.cli.batch_lookup import complete_batch, find_batches
 from receiver.cli.batches.watch_views import View, describe, open_view
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
-from receiver.cli.pace import INTERRUPTED, Pace, look_until_done
+from receiver.cli.pace import INTERRUPTED, Pace, look_until_done, pace_options
 from receiver.cli.projects import (
     choose_projects,
     project_of,
@@ -48,18 +48,7 @@ OLDEST = timedelta(days=3)  # a batch expires after two
     show_default=True,
     help="Wait until a batch is stored, or only until it has ended at Gemini.",
 )
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=0.1),
-    default=10,
-    show_default=True,
-    help="Seconds between checks.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    help="Give up after so many seconds.  [default: never]",
-)
+@pace_options
 @project_option
 @json_option("a JSON object per change")
 @click.pass_context

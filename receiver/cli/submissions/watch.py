@@ -9,7 +9,7 @@ import msgspec
 
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
-from receiver.cli.pace import INTERRUPTED, Pace, look_until_done
+from receiver.cli.pace import INTERRUPTED, INTERVAL_S, Pace, look_until_done, pace_options
 from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import project_of, project_option
 from receiver.cli.submissions.absent_worker import describe_absent_worker
@@ -25,23 +25,10 @@ from receiver.submissions.reading import SubmissionReader, ask_gemini, find_pend
 from receiver.submissions.submission import Submission
 from receiver.submissions.view import SubmissionView
 
-INTERVAL_S = 10.0
-
 
 @command("watch", "", "5d41402abc4b2a76b971", "evening --interval 30 --timeout 3600")
 @click.argument("names", metavar="[SUBMISSION]...", nargs=-1, shell_complete=complete_submission)
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=0.1),
-    default=INTERVAL_S,
-    show_default=True,
-    help="Seconds between checks.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    help="Give up after so many seconds.  [default: never]",
-)
+@pace_options
 @project_option
 @json_option("a JSON object per change")
 @click.pass_context

@@ -10,7 +10,7 @@ from deploy.sandbox.processes import allocate_port
 from receiver.errors import GeminiError, NotFoundError
 from receiver.gemini.batches import Gemini
 from receiver.gemini.operations import Batch, read_batch
-from receiver.gemini.transport import KEY_HEADER, read_error
+from receiver.gemini.refusals import KEY_HEADER, read_error
 from tests.receiver.key_server import serving_calls
 from tests.running import ready_batch, set_faults
 
