@@ -22,15 +22,11 @@ from receiver.inbox.job_queue import (
     JOB_TIMEOUT_S,
     QUEUE,
 )
-from workers.advance import advance_submission
 from workers.process import process_batch
 
 MAX_DATA_BYTES = 4096  # ours take 120; checked before anything is decompressed or parsed
-# What runs here, by the name in a job, and the names that it takes.
-FUNCTIONS = {
-    FUNCTION: (process_batch, INBOX_NAME),
-    ADVANCE_FUNCTION: (advance_submission, SUBMISSION_NAME),
-}
+# What runs here, by the name in a job, with the names that it takes.
+FUNCTIONS = {FUNCTION: INBOX_NAME, ADVANCE_FUNCTION: SUBMISSION_NAME}
 READ_FIELDS = (
     "data",
     "status",
@@ -54,6 +50,13 @@ FOREIGN_FIELDS = (
     "group_id",
     "rate_limit_key",
 )
+
+
+def _load_advance() -> Any:
+    """In a job's own process: the jobs of batches need not carry its 5 MiB."""
+    from workers.advance import advance_submission  # noqa: PLC0415 - see above
+
+    return advance_submission
 
 
 def _call_of(data: bytes) -> Any:
@@ -84,7 +87,7 @@ def find_refusal(fields: Mapping[bytes, bytes]) -> str:
         return "its call is not readable as JSON"
     match call:
         case [str(function), None, [str(name)], named] if (
-            function in FUNCTIONS and not named and FUNCTIONS[function][1].fullmatch(name)
+            function in FUNCTIONS and not named and FUNCTIONS[function].fullmatch(name)
         ):
             return ""
         case [str(function), *_] if function not in FUNCTIONS:
@@ -116,6 +119,6 @@ class OwnJob(Job):
     def func(self) -> Any:
         if self.refusal or self.func_name not in FUNCTIONS:
             raise ForeignJobError(f"refused: {self.refusal or 'another function'}")
-        return FUNCTIONS[self.func_name][0]
+        return process_batch if self.func_name == FUNCTION else _load_advance()
 
     success_callback = failure_callback = stopped_callback = None
