@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from receiver.batch_names import PROJECT
 from receiver.settings.environment import Reader, Variable, setting, variables_of
 from receiver.settings.limits import DEFAULT_LIMITS, SendingLimits
 from receiver.settings.parsers import parse_api_key, parse_optional, parse_secrets
+from receiver.settings.suffixes import NO_SUFFIX, find_suffixes
 from receiver.verification.keys import Secret
 
 API_KEY, SECRET, AUDIENCE = "GEMINI_API_KEY", "GEMINI_WEBHOOK_SECRET", "GEMINI_WEBHOOK_AUDIENCE"
 OTHER_SECRET = "WEBHOOK_SIGNING_SECRET"  # noqa: S105 - a name
-DEFAULT = "default"  # how a person names the project without a suffix
+DEFAULT = NO_SUFFIX  # how a person names the project without a suffix
 WEBHOOK_PATH = "/webhooks/gemini"
 
 
@@ -98,48 +98,13 @@ def read_projects(reader: Reader) -> Mapping[str, Mapping[str, Any]]:
 
     What is wrong goes to `reader.problems`, as does a lack of any project.
     """
-    names, is_any_stated = _stated_names(reader)
+    names, is_any_stated = find_suffixes(reader, _NAMES, "project", f"{API_KEY}__ACME")
     if reader.text(*_NAMES) or not is_any_stated:
         names = ["", *names]
 
     projects = {name: reader.read(Project, variable_of("", name)) for name in names}
     _refuse_shared(reader, projects)
     return projects
-
-
-def _stated_names(reader: Reader) -> tuple[list[str], bool]:
-    """The right names among the suffixes, and whether there was any suffix."""
-    parts = [
-        (variable, *variable.partition("__"))
-        for variable in sorted(reader.environ)
-        if reader.text(variable)
-    ]
-    found = [
-        (variable, suffix) for variable, name, mark, suffix in parts if name in _NAMES and mark
-    ]
-
-    names = set[str]()
-    for variable, suffix in found:
-        if fault := _find_fault(suffix):
-            reader.problems.append(f"{variable}: {fault}")
-        else:
-            names.add(suffix.lower())
-    return sorted(names), bool(found)
-
-
-def _find_fault(suffix: str) -> str | None:
-    """Why a suffix names no project; None where it names one."""
-    name = suffix.lower()
-    if suffix != suffix.upper() or not PROJECT.fullmatch(name):
-        return (
-            "after __ comes a project's name of up to 40 of A-Z, 0-9 and _, such as"
-            f" {API_KEY}__ACME"
-        )
-    if name.endswith("_file"):
-        return f"a project's suffix comes last, such as {API_KEY}_FILE__ACME"
-    if name == DEFAULT:
-        return "the default project's variables have no suffix: take it off"
-    return None
 
 
 def _refuse_shared(reader: Reader, projects: Mapping[str, Mapping[str, Any]]) -> None:
