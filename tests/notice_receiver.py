@@ -4,6 +4,7 @@
 before it answers, and one with `refused` for what it could not verify.
 """
 
+import base64
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from deploy.sandbox.processes import allocate_port, start, stop
@@ -45,6 +47,20 @@ class ReceivedNotice:
     def verify(self, secret: str) -> None:
         """Raises WebhookVerificationError."""
         Webhook(secret).verify(self.body, self.headers)
+
+    def verify_asymmetric(self, public_key: str) -> None:
+        """By `whpk_…`, which the library does not know yet. Raises InvalidSignature."""
+        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.removeprefix("whpk_")))
+        moment = self.headers["webhook-timestamp"]
+        (signature,) = [
+            text
+            for version, _, text in (
+                entry.partition(",") for entry in self.headers["webhook-signature"].split(" ")
+            )
+            if version == "v1a"
+        ]
+        signed = f"{self.message_id}.{moment}.".encode() + self.body
+        key.verify(base64.b64decode(signature), signed)
 
 
 @dataclass

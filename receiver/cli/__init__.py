@@ -58,6 +58,7 @@ _inbox = LazyGroup(
 _notices = LazyGroup(
     "notices",
     {
+        "keys": "receiver.cli.notices_keys:print_keys",
         "list": "receiver.cli.notices:list_notices",
         "purge": "receiver.cli.notices:purge_notices",
         "replay": "receiver.cli.notices_send:replay_notices",

@@ -30,8 +30,10 @@ from receiver.errors import (
 from receiver.inbox.redis import connect
 from receiver.inbox.redis_health import examine, find_write_obstacle
 from receiver.notices.http_client import find_addresses
+from receiver.notices.rq_jobs import count_workers, describe_workers
 from receiver.outputs.forms import warn_of_missing_parquet
 from receiver.settings.locations import describe_redis, describe_storage
+from receiver.settings.notice_targets import Target
 from receiver.settings.redis_urls import is_checked
 from receiver.settings.settings import Settings
 from receiver.status.next_steps import find_process_steps
@@ -101,12 +103,18 @@ def _check_notices(settings: Settings) -> Iterator[Check]:
         )
     for target in settings.notices.targets:
         try:
-            addresses = find_addresses(target, private=settings.notices.private)
+            yield _check_target(target, private=settings.notices.private)
         except NoticeError as error:
             yield Check("notices", ok=True, detail=str(error), warning=True)
-        else:
-            detail = f"{target.kind} at {target.host} ({', '.join(addresses)})"
-            yield Check("notices", ok=True, detail=detail)
+
+
+def _check_target(target: Target, *, private: bool) -> Check:
+    if target.kind == "rq":
+        workers = count_workers(target)
+        detail = f"{target.label}: {describe_workers(workers)}"
+        return Check("notices", ok=True, detail=detail, warning=not workers)
+    addresses = ", ".join(find_addresses(target, private=private))
+    return Check("notices", ok=True, detail=f"{target.kind} at {target.label} ({addresses})")
 
 
 def _check_template(settings: Settings) -> Iterator[Check]:

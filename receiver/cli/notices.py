@@ -55,13 +55,13 @@ def list_notices(*, dead: bool, limit: int, as_json: bool) -> None:
         return
     print_table(
         ("notice", "state", "type", "next", "tries", "to", "about"),
-        [_row(notice, hosts, now_ms) for notice in shown],
+        [_row(notice, settings.notices.labels, now_ms) for notice in shown],
         numbers=("next", "tries"),
     )
     click.echo(f"{len(shown)} of {count_of(len(names), 'notice', 'notices')}", err=True)
 
 
-def _row(notice: Notice, hosts: Mapping[str, str], now_ms: int) -> tuple[str, ...]:
+def _row(notice: Notice, labels: Mapping[str, str], now_ms: int) -> tuple[str, ...]:
     cause = shorten(notice.cause)
     return (
         notice.name,
@@ -69,7 +69,7 @@ def _row(notice: Notice, hosts: Mapping[str, str], now_ms: int) -> tuple[str, ..
         notice.type,
         "-" if notice.due_ms is None else show_age(notice.due_ms - now_ms),
         str(notice.tries),
-        hosts.get(notice.target, GONE),
+        labels.get(notice.target, GONE),
         f"{notice.batch}: {cause}" if cause else notice.batch,
     )
 

@@ -16,6 +16,7 @@ from receiver.notices.dispatcher import send, send_due
 from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import describe_manifest
 from receiver.notices.queue import ClaimedNotice
+from receiver.notices.rq_jobs import count_workers, describe_workers
 from receiver.settings.notice_targets import NoticeSettings, Target
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
@@ -26,6 +27,7 @@ class NoticeTrial(msgspec.Struct, frozen=True):
 
     host: str
     target: str  # digest of its address
+    name: str  # "ops" of NOTIFY_URL__OPS
     ok: bool
     answer: str
 
@@ -99,7 +101,7 @@ def send_notices(*, as_json: bool) -> None:
 def try_targets(ctx: click.Context, *, as_json: bool) -> None:
     """Send a test notice to every target.
 
-    Says what each answered. Exit code 1 when one did not accept it.
+    Says what each answered; NOTIFY_EVENTS keeps none back. Exit code 1 when one did not accept it.
     """
     settings = _load_with_targets()
     trials = [_try(settings.notices, target) for target in settings.notices.targets]
@@ -108,7 +110,8 @@ def try_targets(ctx: click.Context, *, as_json: bool) -> None:
     else:
         for trial in trials:
             mark = "ok   " if trial.ok else "WRONG"
-            click.echo(f"{mark} {trial.host} ({trial.target}): {printable(trial.answer)}")
+            named = f"{trial.name}, " if trial.name else ""
+            click.echo(f"{mark} {trial.host} ({named}{trial.target}): {printable(trial.answer)}")
     if not all(trial.ok for trial in trials):
         ctx.exit(1)
 
@@ -120,11 +123,9 @@ def _try(settings: NoticeSettings, target: Target) -> NoticeTrial:
     )
     try:
         answer = send(settings, target, notice)
+        said = f"{answer.said} in {answer.took_s * 1000:.0f} ms"
+        if target.kind == "rq":
+            said += f"; {describe_workers(count_workers(target))}"
     except NoticeError as error:
-        return NoticeTrial(target.host, target.digest, ok=False, answer=str(error))
-    return NoticeTrial(
-        target.host,
-        target.digest,
-        ok=True,
-        answer=f"{answer.status} in {answer.took_s * 1000:.0f} ms",
-    )
+        return NoticeTrial(target.host, target.digest, target.name, ok=False, answer=str(error))
+    return NoticeTrial(target.host, target.digest, target.name, ok=True, answer=said)

@@ -11,8 +11,9 @@ from rq.serializers import JSONSerializer
 from receiver.batch_names import BatchName, SubmissionName
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import translate_redis_errors
+from receiver.settings.rq_functions import OWN_QUEUE
 
-QUEUE = "gemini-batches"
+QUEUE = OWN_QUEUE
 FUNCTION = "workers.process.process_batch"
 ADVANCE_FUNCTION = "workers.advance.advance_submission"
 JOB_TIMEOUT_S = 6 * 3600

@@ -15,9 +15,11 @@ import redis
 
 from receiver.errors import InboxUnavailableError, NoticeError
 from receiver.http import trusted_certificates
-from receiver.notices.http_client import Acknowledged, post
+from receiver.notices.acknowledgements import Acknowledged
+from receiver.notices.http_client import post
 from receiver.notices.payloads import encode_payload, sign
 from receiver.notices.queue import ClaimedNotice, NoticeQueue, SendResult
+from receiver.notices.rq_jobs import enqueue_job
 from receiver.notices.slack import encode_text
 from receiver.retry import jittered, plan_notice_retry_s
 from receiver.settings.notice_targets import NoticeSettings, Target
@@ -34,11 +36,13 @@ def send(settings: NoticeSettings, target: Target, notice: ClaimedNotice) -> Ack
         raise NoticeError(
             "it has no known form: another program wrote it into Redis", is_final=True
         )
+    if target.kind == "rq":
+        return enqueue_job(target, notice)
     if target.kind == "slack":
         body, headers = encode_text(notice.type, notice.batch, notice.data), dict[str, str]()
     else:
         body = encode_payload(notice.type, notice.batch, notice.enqueued_ms, notice.data)
-        headers = sign(settings.secrets, notice.message_id, time.time(), body)
+        headers = sign(target.keys, notice.message_id, time.time(), body)
     return post(target, body, headers, trusted_certificates(), private=settings.private)
 
 
@@ -51,7 +55,7 @@ class TargetDispatcher:
 
     def send_next(self) -> SendResult | None:
         """Try one due notice; None if there is none. Raises InboxUnavailableError."""
-        notice = self._queue.claim()
+        notice = self._queue.claim(events=self._target.events)
         if notice is None:
             return None
         extra: dict[str, object] = {

@@ -5,12 +5,12 @@ import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 import httpcore
 
 from receiver.errors import NoticeError
 from receiver.http import httpx, retry_after_s
+from receiver.notices.acknowledgements import Acknowledged
 from receiver.notices.guarded_network import PinnedBackend, resolve
 from receiver.settings.notice_targets import Target
 
@@ -23,14 +23,6 @@ NETWORK_ERRORS = (
     httpcore.UnsupportedProtocol,
     OSError,
 )
-
-
-@dataclass(frozen=True)
-class Acknowledged:
-    """The answer of a target that took the notice."""
-
-    status: int
-    took_s: float
 
 
 def find_addresses(target: Target, *, private: bool) -> list[str]:
@@ -58,7 +50,7 @@ def post(  # noqa: PLR0913 - the parts of one try, two of them given by name
             pool.stream("POST", target.url, headers=list(sent.items()), content=body) as answer,
         ):
             _require_success(target, answer)
-            return Acknowledged(answer.status, time.monotonic() - started_s)
+            return Acknowledged(answer.status, str(answer.status), time.monotonic() - started_s)
     except NETWORK_ERRORS as error:
         raise NoticeError(f"{target.host} did not answer: {_describe(error)}") from error
 

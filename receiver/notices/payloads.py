@@ -8,7 +8,7 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -17,18 +17,10 @@ from receiver.batch_names import BatchName, SubmissionName
 from receiver.outputs.judgement import judge_manifest
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, manifest_name
+from receiver.settings.notice_events import NoticeType
+from receiver.settings.notice_keys import SigningKey
 from receiver.verification.keys import Secret
 
-NoticeType = Literal[
-    "results.stored",
-    "results.failed",
-    "batch.buried",
-    "batch.overdue",
-    "submission.completed",
-    "submission.stopped",
-    "submission.buried",
-    "receiver.test",
-]
 MAX_TEXT = 1000  # characters of what others wrote
 MAX_KEYS = 20
 MAX_KEY = 200
@@ -97,8 +89,10 @@ def encode_data(data: Mapping[str, Any]) -> str:
     return json.dumps(data, separators=(",", ":"))
 
 
-def encode_payload(kind: str, batch: str, enqueued_ms: int, data: Mapping[str, Any]) -> bytes:
-    """The body of a notice, equal at every try.
+def make_payload(
+    kind: str, batch: str, enqueued_ms: int, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a notice says, equal at every try.
 
     `batch` is its name in the inbox, or that of a submission; `enqueued_ms` is Unix time by Redis'
     clock.
@@ -106,7 +100,12 @@ def encode_payload(kind: str, batch: str, enqueued_ms: int, data: Mapping[str, A
     moment = datetime.fromtimestamp(enqueued_ms / 1000, UTC).replace(tzinfo=None)
     timestamp = f"{moment.isoformat(timespec='milliseconds')}Z"
     about = _name_in_payload(batch) if batch else {}
-    return encode_data({"type": kind, "timestamp": timestamp, "data": about | dict(data)}).encode()
+    return {"type": kind, "timestamp": timestamp, "data": about | dict(data)}
+
+
+def encode_payload(kind: str, batch: str, enqueued_ms: int, data: Mapping[str, Any]) -> bytes:
+    """The body of a notice, as `make_payload` makes it."""
+    return encode_data(make_payload(kind, batch, enqueued_ms, data)).encode()
 
 
 def _name_in_payload(batch: str) -> dict[str, str | None]:
@@ -117,15 +116,20 @@ def _name_in_payload(batch: str) -> dict[str, str | None]:
     return {"batch": name.gemini, "project": name.project or None}
 
 
-def sign(secrets: Sequence[Secret], message_id: str, now: float, body: bytes) -> dict[str, str]:
-    """The headers of Standard Webhooks, signed with every secret; `now` is in Unix seconds."""
+def sign(keys: Sequence[SigningKey], message_id: str, now: float, body: bytes) -> dict[str, str]:
+    """The headers of Standard Webhooks, signed with every key; `now` is in Unix seconds."""
     timestamp = str(int(now))
     signed = b"%b.%b.%b" % (message_id.encode(), timestamp.encode(), body)
-    entries = (
-        base64.b64encode(hmac.digest(secret.key, signed, "sha256")).decode() for secret in secrets
-    )
     return {
         "webhook-id": message_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": " ".join(f"v1,{entry}" for entry in entries),
+        "webhook-signature": " ".join(_sign(key, signed) for key in keys),
     }
+
+
+def _sign(key: SigningKey, signed: bytes) -> str:
+    if isinstance(key, Secret):
+        scheme, signature = "v1", hmac.digest(key.key, signed, "sha256")
+    else:
+        scheme, signature = "v1a", key.sign(signed)
+    return f"{scheme},{base64.b64encode(signature).decode()}"

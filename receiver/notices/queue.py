@@ -5,6 +5,7 @@ Redis' clock keeps two senders from sending a notice at the same time; it expire
 dies.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import msgspec
 import redis
 
 from receiver.inbox.redis import Scripts
-from receiver.notices.payloads import NoticeType
+from receiver.settings.notice_events import NoticeType
 
 SCRIPTS = ("claim_notice", "settle_notice", "look_for_unattended_notices")
 SendResult = Literal["delivered", "failed", "dead"]
@@ -46,9 +47,15 @@ class NoticeQueue:
         """`target` is the digest of its address."""
         self._run = Scripts(client, SCRIPTS, targets=(target,)).run
 
-    def claim(self, lease_s: float = LEASE_S) -> ClaimedNotice | None:
-        """Lease the notice that has been due for longest; None if none is due."""
-        found = self._run("claim_notice", int(lease_s * 1000), int(ATTENDED_S * 1000))
+    def claim(
+        self, lease_s: float = LEASE_S, events: Iterable[NoticeType] | None = None
+    ) -> ClaimedNotice | None:
+        """Lease the notice that has been due for longest; None if none is due.
+
+        With `events`, due notices of other types leave the queue, up to a hundred per call.
+        """
+        times_ms = (int(lease_s * 1000), int(ATTENDED_S * 1000))
+        found = self._run("claim_notice", *times_ms, *(events or ()))
         return None if found is None else _read(found)
 
     def mark_delivered(self, notice: ClaimedNotice) -> None:

@@ -94,10 +94,13 @@ class Reader:
         name = next((name for name in names if self.environ.get(name, "").strip()), names[0])
         return self._files.get(name, name)
 
-    def read(self, cls: type, suffix: str = "") -> dict[str, Any]:
+    def read(
+        self, cls: type, suffix: str = "", known: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The values of the fields of `cls` that have a definition; wrong ones are left out.
 
-        `suffix` is what follows the variables' names, such as `__ACME`.
+        `suffix` is what follows the variables' names, such as `__ACME`. `known` are values of other
+        fields that `needs` may name.
         """
         variables, values = variables_of(cls), dict[str, Any]()
 
@@ -108,8 +111,9 @@ class Reader:
                     values[field] = variable.parse(self._require_text(variable, names))
 
         for field, variable in variables.items():
-            if variable.check and values.keys() >= {field, *variable.needs}:
-                needed = [values[name] for name in variable.needs]
+            at_hand = {**(known or {}), **values}
+            if variable.check and at_hand.keys() >= {field, *variable.needs}:
+                needed = [at_hand[name] for name in variable.needs]
                 with self._gather_problem([name + suffix for name in variable.names]):
                     values[field] = variable.check(values.pop(field), *needed)
 

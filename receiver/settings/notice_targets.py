@@ -1,50 +1,81 @@
-"""Who gets notices, and how they are signed, from the environment."""
+"""Who gets which notices, and how they are signed, from the environment.
+
+Variables without a suffix make targets without a name; `__OPS` after their names makes targets
+`ops`, with secrets and events of their own.
+"""
 
 import hashlib
 import re
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from receiver.settings.environment import setting
+from receiver.settings.environment import Reader, Variable, setting, variables_of
 from receiver.settings.notice_addresses import find_refusal, parse_address
-from receiver.settings.parsers import parse_secrets, parse_switch, split_words
+from receiver.settings.notice_events import NoticeType, find_events
+from receiver.settings.notice_keys import SigningKey, parse_signing_keys
+from receiver.settings.parsers import parse_switch, split_words
+from receiver.settings.projects import variable_of
+from receiver.settings.redis_urls import parse_redis_url
+from receiver.settings.rq_functions import SCHEME, RqFunction
+from receiver.settings.suffixes import find_suffixes
 from receiver.settings.web_urls import split_url
-from receiver.verification.keys import Secret
 
-Kind = Literal["webhook", "slack"]
+Kind = Literal["webhook", "slack", "rq"]
+URL, SECRET, SLACK = "NOTIFY_URL", "NOTIFY_SECRET", "SLACK_WEBHOOK_URL"
 MAX_BASE_S = 30.0  # the whole schedule takes 19 days then, and a notice is kept for 30
 DIGEST_CHARS = 12
 
 
 @dataclass(frozen=True)
 class Target:
-    """An address that gets notices."""
+    """Somebody who gets notices."""
 
     kind: Kind
     url: str = field(repr=False)  # may be a secret: Slack's is
     digest: str  # all of the address that is kept in Redis
     host: str  # all of the address that people see
+    name: str = ""  # "ops" of NOTIFY_URL__OPS
+    keys: tuple[SigningKey, ...] = ()  # each signs every notice
+    events: frozenset[NoticeType] | None = None  # None: all of them
+    redis_url: str = field(default="", repr=False)  # of RQ; may hold a password
+
+    @property
+    def label(self) -> str:
+        """What people know it by."""
+        return f"{self.host} ({self.name})" if self.name else self.host
 
 
-def make_target(kind: Kind, url: str) -> Target:
-    digest = hashlib.sha256(f"{kind} {url}".encode()).hexdigest()[:DIGEST_CHARS]
-    return Target(kind, url, digest, urlsplit(url).hostname or "")
+def make_target(kind: Kind, url: str, keys: tuple[SigningKey, ...] = ()) -> Target:
+    """A target without a name, for all types of notices."""
+    address, host = url, urlsplit(url).hostname or ""
+    if kind == "rq":
+        function = RqFunction.parse(url)
+        address, host = function.name, f"{SCHEME}{function.queue}"
+    digest = hashlib.sha256(f"{kind} {address}".encode()).hexdigest()[:DIGEST_CHARS]
+    return Target(kind, url, digest, host, keys=keys)
 
 
-def _check_targets(
-    kind: Kind,
-    urls: list[str],
-    private: bool,  # noqa: FBT001 - the value of a field
-) -> tuple[Target, ...]:
-    """Host names are checked later, once they are resolved, before each attempt."""
-    for url in urls:
-        _check_url(url, private=private)
-    return tuple(make_target(kind, url) for url in dict.fromkeys(urls))
+def _check_webhooks(words: list[str], private: bool) -> tuple[Target, ...]:  # noqa: FBT001 - the value of a field
+    return tuple(dict.fromkeys(_make_webhook(word, private=private) for word in words))
+
+
+def _make_webhook(text: str, *, private: bool) -> Target:
+    if text.startswith(SCHEME):
+        return make_target("rq", text)
+    _check_url(text, private=private)
+    return make_target("webhook", text)
+
+
+def _check_slack(words: list[str], private: bool) -> tuple[Target, ...]:  # noqa: FBT001 - likewise
+    for word in words:
+        _check_url(word, private=private)
+    return tuple(make_target("slack", word) for word in dict.fromkeys(words))
 
 
 def _check_url(text: str, *, private: bool) -> None:
+    """Host names are checked later, once they are resolved, before each attempt."""
     parts = split_url(text)
     if parts is None or "@" in parts.netloc or "#" in text:
         raise ValueError(
@@ -63,15 +94,18 @@ def _check_url(text: str, *, private: bool) -> None:
         raise ValueError(refusal)
 
 
-def _require_secrets(
-    secrets: tuple[Secret, ...], webhooks: tuple[Target, ...]
-) -> tuple[Secret, ...]:
-    if webhooks and not secrets:
+def _check_keys(words: list[str], webhooks: Sequence[Target]) -> tuple[SigningKey, ...]:
+    keys = parse_signing_keys(words)
+    if not keys and any(target.kind == "webhook" for target in webhooks):
         raise ValueError(
             "is missing: make one with `echo whsec_$(openssl rand -base64 32)`, for the receiver"
-            " too"
+            " too, or a private key with `gemini-batch-receiver notices keys --new`"
         )
-    return secrets
+    return keys
+
+
+def _parse_own_redis(text: str) -> str:
+    return parse_redis_url(text) if text else ""
 
 
 def _parse_base(text: str) -> float:
@@ -81,39 +115,75 @@ def _parse_base(text: str) -> float:
 
 
 @dataclass(frozen=True)
-class NoticeSettings:
-    """How notices are sent. Secrets stay out of `repr`."""
+class TargetVariables:
+    """The variables that make targets; each may have a suffix. Secrets stay out of `repr`."""
 
     webhooks: tuple[Target, ...] = setting(
-        "NOTIFY_URL",
+        URL,
         split_words,
         "where signed notices of stored, failed, buried and overdue batches go: one address or"
-        " several, separated by spaces or commas",
+        " several, separated by spaces or commas; `rq://queue/module.function` enqueues a job for"
+        " your own RQ workers",
         is_secret=True,
         hides_itself=True,
-        check=partial(_check_targets, "webhook"),
+        check=_check_webhooks,
         needs=("private",),
     )
-    # Each signs every notice.
-    secrets: tuple[Secret, ...] = setting(
-        "NOTIFY_SECRET",
-        parse_secrets,
+    keys: tuple[SigningKey, ...] = setting(
+        SECRET,
+        split_words,
         "secret that notices are signed with (`whsec_…`, such as"
-        " `echo whsec_$(openssl rand -base64 32)` gives); several during a rotation",
+        " `echo whsec_$(openssl rand -base64 32)` gives), or private key (`whsk_…`, from"
+        " `notices keys --new`); several during a rotation",
         shown="required with NOTIFY_URL",
         is_secret=True,
-        check=_require_secrets,
+        check=_check_keys,
         needs=("webhooks",),
     )
     slack: tuple[Target, ...] = setting(
-        "SLACK_WEBHOOK_URL",
+        SLACK,
         split_words,
         "incoming webhook of Slack, or of what speaks like it, for the same as text",
         is_secret=True,
         hides_itself=True,
-        check=partial(_check_targets, "slack"),
+        check=_check_slack,
         needs=("private",),
     )
+    events: frozenset[NoticeType] | None = setting(
+        "NOTIFY_EVENTS",
+        split_words,
+        "types of notices that go to these addresses, such as `batch.buried submission.*`",
+        shown="all",
+        check=find_events,
+    )
+    redis_url: str = setting(
+        "NOTIFY_REDIS_URL",
+        _parse_own_redis,
+        "Redis of the RQ that an `rq://` address enqueues into",
+        shown="REDIS_URL",
+        is_secret=True,
+    )
+
+
+VARIABLES = tuple(variables_of(TargetVariables).values())
+_NAMES = tuple(variable.name for variable in VARIABLES)
+# Another way to set them, for the lists that people read.
+FORMS = (
+    Variable(
+        f"{URL}__NAME",
+        str,
+        "one more address, with a secret of its own: `NOTIFY_SECRET__NAME`;"
+        " `SLACK_WEBHOOK_URL__NAME`, `NOTIFY_EVENTS__NAME` and `NOTIFY_REDIS_URL__NAME` belong to"
+        " the same name",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class NoticeSettings:
+    """How notices are sent, and to whom."""
+
+    targets: tuple[Target, ...]  # may be none
     private: bool = setting(
         "NOTIFY_PRIVATE",
         parse_switch,
@@ -129,11 +199,6 @@ class NoticeSettings:
     )
 
     @property
-    def targets(self) -> tuple[Target, ...]:
-        """Everybody who gets notices; may be none."""
-        return (*self.webhooks, *self.slack)
-
-    @property
     def digests(self) -> tuple[str, ...]:
         return tuple(target.digest for target in self.targets)
 
@@ -141,3 +206,62 @@ class NoticeSettings:
     def hosts(self) -> dict[str, str]:
         """By digest: all that is ever shown of an address."""
         return {target.digest: target.host for target in self.targets}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """By digest: what people know the targets by."""
+        return {target.digest: target.label for target in self.targets}
+
+
+def read_notices(reader: Reader, redis_url: str) -> Mapping[str, Any]:
+    """The fields of the settings, wrong ones left out. What is wrong goes to `reader.problems`.
+
+    `redis_url` is that of the inbox.
+    """
+    values = reader.read(NoticeSettings)
+    names, _ = find_suffixes(reader, _NAMES, "target", f"{URL}__OPS")
+    targets: list[Target] = []
+    for name in ("", *names):
+        _require_address(reader, name)
+        found = reader.read(TargetVariables, variable_of("", name), known=values)
+        targets += _complete(found, name, redis_url) if "private" in values else []
+    _refuse_repeated(reader, targets)
+    return values | {"targets": tuple(targets)}
+
+
+def _require_address(reader: Reader, name: str) -> None:
+    if name and not reader.text(variable_of(URL, name), variable_of(SLACK, name)):
+        stated = reader.stated(*(variable_of(variable, name) for variable in _NAMES))
+        reader.problems.append(
+            f"{stated}: no address has this suffix: correct it, or set {variable_of(URL, name)} as"
+            " well"
+        )
+
+
+def _complete(found: Mapping[str, Any], name: str, redis_url: str) -> list[Target]:
+    """The targets of one name; none where a variable of them is wrong."""
+    if found.keys() != variables_of(TargetVariables).keys():
+        return []
+    return [
+        replace(
+            target,
+            name=name,
+            keys=found["keys"] if target.kind == "webhook" else (),
+            events=found["events"],
+            redis_url=(found["redis_url"] or redis_url) if target.kind == "rq" else "",
+        )
+        for target in (*found["webhooks"], *found["slack"])
+    ]
+
+
+def _refuse_repeated(reader: Reader, targets: Sequence[Target]) -> None:
+    """The same address twice would have two secrets, two filters and one queue."""
+    seen: dict[str, str] = {}
+    for target in targets:
+        variable = reader.stated(variable_of(SLACK if target.kind == "slack" else URL, target.name))
+        if target.digest in seen:
+            reader.problems.append(
+                f"{variable}: the same address is in {seen[target.digest]}: name it once, with all"
+                " of its events"
+            )
+        seen[target.digest] = variable

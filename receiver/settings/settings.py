@@ -17,7 +17,9 @@ from receiver.retry import Patience
 from receiver.settings.environment import Reader, setting, variables_of
 from receiver.settings.limits import VARIABLES as LIMIT_VARIABLES
 from receiver.settings.limits import SendingLimits, read_limits
-from receiver.settings.notice_targets import NoticeSettings
+from receiver.settings.notice_targets import FORMS as TARGET_FORMS
+from receiver.settings.notice_targets import VARIABLES as TARGET_VARIABLES
+from receiver.settings.notice_targets import NoticeSettings, read_notices
 from receiver.settings.parsers import (
     parse_choice,
     parse_key_pattern,
@@ -253,16 +255,23 @@ class Settings:
         return self.projects[name]
 
 
-_SHARED = (*variables_of(Settings).values(), *variables_of(NoticeSettings).values())
+_SHARED = tuple(variables_of(Settings).values())
+_OF_NOTICES = tuple(variables_of(NoticeSettings).values())
 _OTHERS = tuple(variables_of(ProxySettings).values())  # the same for many programs
 _OF_PROJECTS = (*PROJECT_VARIABLES, *LIMIT_VARIABLES)
-_ALL = (*_OF_PROJECTS, *_SHARED)
+_ALL = (*_OF_PROJECTS, *TARGET_VARIABLES, *_OF_NOTICES, *_SHARED)
 # As `--help` and the README list them.
-VARIABLES = (*PROJECT_VARIABLES, *FORMS, *LIMIT_VARIABLES, *_SHARED, *_OTHERS)
+VARIABLES = (
+    *(*PROJECT_VARIABLES, *FORMS, *LIMIT_VARIABLES),
+    *_SHARED,
+    *(*TARGET_VARIABLES, *TARGET_FORMS, *_OF_NOTICES),
+    *_OTHERS,
+)
 SECRETS = frozenset(name for one in _ALL if one.is_secret for name in one.names)
 _KNOWN = KnownNames(
     settings=frozenset(name for one in _ALL for name in one.names),
     of_projects=frozenset(name for one in _OF_PROJECTS for name in one.names),
+    of_targets=frozenset(name for one in TARGET_VARIABLES for name in one.names),
     secrets=SECRETS,
 )
 
@@ -276,7 +285,7 @@ def read_settings(environ: Mapping[str, str], **overrides: Any) -> Settings:
     projects = read_projects(reader)
     limits = read_limits(reader, projects)
     values = reader.read(Settings)
-    notices = reader.read(NoticeSettings)
+    notices = read_notices(reader, values.get("redis_url", ""))
     reader.read(ProxySettings)
     unknown = _KNOWN.find_unknown(environ)
 

@@ -5,7 +5,7 @@ do may belong to another program, and is a warning; so is one close to a setting
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from receiver.settings.secret_files import MARK
@@ -34,6 +34,7 @@ class KnownNames:
 
     settings: frozenset[str]  # all, without suffixes
     of_projects: frozenset[str]  # those that take a project's suffix
+    of_targets: frozenset[str]  # those that take the suffix of a target of notices
     secrets: frozenset[str]  # those that a file may hold
 
     def find_unknown(self, environ: Mapping[str, str]) -> list[Unknown]:
@@ -53,10 +54,11 @@ class KnownNames:
         if near := self._find_near(base):
             meant = f"{near}{mark}{suffix}"
             yield Unknown(f"{name}: is no setting; did you mean {meant}?", meant not in stated)
-        elif longer := self._find_project_setting(base):
+        elif longer := _find_longest_beginning(base, self.of_projects | self.of_targets):
             meant = f"{longer}__{base.removeprefix(f'{longer}_')}"
+            owner = "project" if longer in self.of_projects else "target"
             yield Unknown(
-                f"{name}: is no setting; did you mean {meant}, of a project of that name?",
+                f"{name}: is no setting; did you mean {meant}, of a {owner} of that name?",
                 is_typo=False,
             )
         elif name.startswith(OURS):
@@ -74,9 +76,10 @@ class KnownNames:
                 f"{name}: {setting} is no secret, and can't come from a file: set {setting}",
                 is_typo=True,
             )
-        elif mark and setting not in self.of_projects:
+        elif mark and setting not in self.of_projects | self.of_targets:
+            kind = "targets" if setting.startswith("NOTIFY_") else "projects"
             yield Unknown(
-                f"{name}: {setting} is one for all projects; take the suffix off", is_typo=True
+                f"{name}: {setting} is one for all {kind}; take the suffix off", is_typo=True
             )
 
     def _find_near(self, base: str) -> str | None:
@@ -85,8 +88,10 @@ class KnownNames:
         upper = base.upper()
         return next((n for n in names if count_edits(upper, n, MAX_EDITS) <= MAX_EDITS), None)
 
-    def _find_project_setting(self, base: str) -> str | None:
-        return next((n for n in sorted(self.of_projects) if base.startswith(f"{n}_")), None)
+
+def _find_longest_beginning(base: str, names: Iterable[str]) -> str | None:
+    fitting = [name for name in names if base.startswith(f"{name}_")]
+    return max(fitting, key=len, default=None)
 
 
 def count_edits(one: str, other: str, limit: int) -> int:

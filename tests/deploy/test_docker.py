@@ -161,7 +161,13 @@ def test_compose_starts_our_processes(name: str) -> None:
 def test_compose_passes_on_what_people_set() -> None:
     """As it is set where compose runs: None in the file."""
     both = {"PUBLIC_URL", "OUTPUT_FORMS", "OUTPUT_TEMPLATE", "KEY_PATTERN", "RESULT_KEY"}
-    both |= {"NOTIFY_URL", "NOTIFY_SECRET", "SLACK_WEBHOOK_URL", "AWS_ACCESS_KEY_ID"}
+    both |= {
+        "NOTIFY_URL",
+        "NOTIFY_SECRET",
+        "NOTIFY_EVENTS",
+        "SLACK_WEBHOOK_URL",
+        "AWS_ACCESS_KEY_ID",
+    }
     for name, others in (("web", {"STATUS_TOKEN", "METRICS_TOKEN"}), ("worker", set[str]())):
         variables = services()[name]["environment"]
         passed = {key for key, value in variables.items() if value is None}

@@ -169,8 +169,14 @@ def _enqueue_notice(model: Model, call: Call) -> Reply:
 
 
 def _claim_notice(model: Model, call: Call) -> Reply:
-    (target,), times = call.targets, map(int, call.args)
-    return model.outbox.claim(target, lambda: model.fence.next(call.now_ms), *times)
+    (target,), (lease_ms, attended_ms, *events) = call.targets, call.args
+    return model.outbox.claim(
+        target,
+        lambda: model.fence.next(call.now_ms),
+        int(lease_ms),
+        int(attended_ms),
+        events,
+    )
 
 
 def _settle_notice(model: Model, call: Call) -> Reply:

@@ -1,5 +1,7 @@
 """The rules of notices, counts and reconcile locks, and of what befalls Redis and its clock."""
 
+from collections.abc import Sequence
+
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -8,6 +10,7 @@ from receiver.inbox.redis_health import find_write_obstacle
 from receiver.notices.payloads import Message
 from receiver.notices.queue import ClaimedNotice, NoticeQueue
 from receiver.recovery.reconcile_lock import Outcome, ReconcileRun
+from receiver.settings.notice_events import NoticeType
 from tests.model.machine import AGES, LOST, PROJECTS, TARGETS, LedgerMachine, nth_newest
 from tests.model.promises import MAX_BACK_MS
 from tests.model.rules import BATCHES, CAUSES, DELAYS_S
@@ -25,7 +28,8 @@ AMOUNTS = st.dictionaries(
     min_size=1,
 )
 
-
+# More often all of them: else few notices would live long.
+EVENTS = st.sampled_from([None, None, ["batch.overdue"], ["receiver.test", "batch.buried"]])
 TO = st.one_of(st.sampled_from(TARGETS), AGES)
 WHOSE_RUN = st.one_of(st.sampled_from(PROJECTS), AGES)
 NO_RUN = ReconcileRun("nobody's", 0, None, 0)
@@ -44,8 +48,10 @@ class NoticeRules(LedgerMachine):
         notice = notice or ClaimedNotice("aaaa/msg_unknown", "0", "receiver.test", "", {}, 0, 0)
         return self.queues[notice.name.partition("/")[0]], notice
 
-    def take_notice(self, to: str) -> ClaimedNotice | None:
-        notice = self.queues[to].claim()
+    def take_notice(
+        self, to: str, events: Sequence[NoticeType] | None = None
+    ) -> ClaimedNotice | None:
+        notice = self.queues[to].claim(events=events)
         self.claimed += [notice] if notice else []
         return notice
 
@@ -59,9 +65,9 @@ class NoticeRules(LedgerMachine):
         scripts = Scripts(self.client, [name], targets=TARGETS)
         self.do(lambda: scripts.run(name, 3 * 86400, *row), lost=lost)
 
-    @rule(to=st.sampled_from(TARGETS))
-    def claim_notice(self, to: str) -> None:
-        self.take_notice(to)
+    @rule(to=st.sampled_from(TARGETS), events=EVENTS)
+    def claim_notice(self, to: str, events: Sequence[NoticeType] | None) -> None:
+        self.take_notice(to, events)
 
     @rule(to=st.sampled_from(TARGETS))
     def claim_notice_unheard(self, to: str) -> None:

@@ -97,13 +97,19 @@ class Outbox:
         return fresh
 
     def claim(
-        self, target: str, next_token: Callable[[], str], lease_ms: int, attended_ms: int
+        self,
+        target: str,
+        next_token: Callable[[], str],
+        lease_ms: int,
+        attended_ms: int,
+        events: Sequence[str] = (),
     ) -> list[str] | None:
+        """With `events`, due notices of other types are forgotten."""
         self.marks.set(_served(target), str(self.now_ms), self.now_ms + attended_ms)
         self.dead.drop_until(self.now_ms - NOTICE_TTL_MS)
-        claimed = self._claim_due(target, next_token, lease_ms)
+        claimed = self._claim_due(target, next_token, lease_ms, events)
         if claimed is None and self._bring_back(target):
-            claimed = self._claim_due(target, next_token, lease_ms)
+            claimed = self._claim_due(target, next_token, lease_ms, events)
         return claimed
 
     def look_for_unattended(self, target: str) -> int:
@@ -130,13 +136,17 @@ class Outbox:
         return bool(ahead)
 
     def _claim_due(
-        self, target: str, next_token: Callable[[], str], lease_ms: int
+        self, target: str, next_token: Callable[[], str], lease_ms: int, events: Sequence[str]
     ) -> list[str] | None:
         queue = self.queues.setdefault(target, ScoredSet())
         for name in queue.until(self.now_ms)[:MAX_SCANNED]:
             notice = self.notices.get(name)
             if notice is None:
                 queue.remove(name)
+                continue
+            if events and notice.type not in events:
+                queue.remove(name)
+                del self.notices[name]
                 continue
             notice.token, notice.changed_ms = next_token(), self.now_ms
             queue.add(name, self.now_ms + lease_ms)

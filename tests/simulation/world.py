@@ -14,7 +14,7 @@ import msgspec
 from receiver.errors import NoticeError
 from receiver.inbox.redis import DUE, ENTRY, NOTICE_QUEUE, SUBMISSIONS
 from receiver.notices import dispatcher
-from receiver.notices.http_client import Acknowledged
+from receiver.notices.acknowledgements import Acknowledged
 from receiver.settings.notice_targets import Target
 from receiver.settings.settings import read_settings
 from tests.simulation import http_wire, scheduler, storage
@@ -195,7 +195,7 @@ class World(State):
         )
         label = f"{received.type} {received.batch[:16]}"
         self.effects.run("notice", label, lambda: self.notices.append(received), NOTICE_ERRORS)
-        return Acknowledged(200, 0.1)
+        return Acknowledged(200, "200", 0.1)
 
     def _wait_until_quiet(self) -> bool:
         deadline_ns = self.scheduler.now_ns + int(LONGEST_S * 1e9)

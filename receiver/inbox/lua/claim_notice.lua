@@ -1,15 +1,23 @@
--- ARGV: lease ms, ms that a claim counts as somebody's presence.  Gives nothing, or
--- {name, token, type, batch, data, owed ms, tries} of a due notice of the target whose queue is the eighth key.
+-- ARGV: lease ms, ms that a claim counts as somebody's presence, the types that the target wants (none: all).  Gives
+-- nothing, or {name, token, type, batch, data, owed ms, tries} of a due notice of the target whose queue is the eighth key.
 local MAX_SCANNED = 100
 local queue = KEYS[8]
 redis.call('SET', queue .. ':served', now, 'PX', ARGV[2])
 redis.pcall('ZREMRANGEBYSCORE', DEAD_NOTICES, '-inf', now - NOTICE_TTL_S * 1000)
+
+local wanted = {}
+for i = 3, #ARGV do
+  wanted[ARGV[i]] = true
+end
 
 local function claim_due()
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, MAX_SCANNED)) do
     local found = redis.pcall('HMGET', NOTICE .. name, 'type', 'batch', 'data', 'owed', 'tries')
     if found.err or not found[1] then -- it expired, or was never ours
       redis.call('ZREM', queue, name)
+    elseif #ARGV > 2 and not wanted[found[1]] then
+      redis.call('ZREM', queue, name)
+      redis.call('DEL', NOTICE .. name)
     else
       local token = next_token()
       redis.call('HSET', NOTICE .. name, 'token', token, 'changed', now)

@@ -185,6 +185,18 @@ def test_targets_of_notices_are_resolved(settings: dict[str, str]) -> None:
     ) == (0, False)
 
 
+def test_absent_workers_of_an_rq_target_are_warned_of(
+    settings: dict[str, str], client: "redis.Redis"
+) -> None:
+    told = {"NOTIFY_URL__MAIL": "rq://mail/shop.tell"}
+    warned = doctor(settings | told)
+    line = "WARN  notices: rq://mail (mail): no worker listens to the queue"
+    assert (line in warned.stdout, warned.exit_code) == (True, 0)
+    client.sadd("rq:workers:mail", "rq:worker:one")  # as RQ does
+    line = "ok    notices: rq://mail (mail): 1 worker listens to the queue"
+    assert line in doctor(settings | told).stdout
+
+
 def test_versions_are_named(settings: dict[str, str]) -> None:
     (said,) = [line for line in doctor(settings).stdout.splitlines() if "versions:" in line]
     ours = "gemini-batch-receiver"

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import redis
 from click.testing import CliRunner, Result
+from rq import Queue
 
 from receiver.cli import main
 from receiver.notices.outbox import Outbox, read_outbox_status
 from receiver.notices.payloads import describe_manifest
 from receiver.notices.queue import NoticeQueue
 from receiver.outputs.manifest import encode_manifest
+from receiver.settings.notice_keys import NoticeKey
 from receiver.settings.notice_targets import make_target
 from tests.notice_receiver import Receiver, receiving
 from tests.receiver.forging import SECRET_TEXT
@@ -166,6 +168,53 @@ def test_test_says_what_each_answered(settings: dict[str, str], receiver: Receiv
     assert "test" in text.payload["text"]
     receiver.answer = lambda _: (200, {}, b"")
     assert [one["ok"] for one in json.loads(run(settings, "test", "--json").stdout)] == [True]
+
+
+def test_test_enqueues_a_job_and_counts_workers(
+    settings: dict[str, str], client: "redis.Redis"
+) -> None:
+    told = {"NOTIFY_URL": "rq://mail/shop.tell", "NOTIFY_EVENTS": "batch.buried"}
+    result = run(settings | told, "test")
+    (job_id,) = Queue("mail", connection=client).get_job_ids()
+    assert result.stdout.startswith("ok    rq://mail (")
+    assert f"enqueued as {job_id} in " in result.stdout
+    assert result.stdout.endswith("; no worker listens to the queue\n")
+    client.sadd("rq:workers:mail", "rq:worker:one")  # as RQ does
+    assert run(settings | told, "test").stdout.endswith("; 1 worker listens to the queue\n")
+
+
+def test_target_goes_by_its_name(settings: dict[str, str], mine: str, receiver: Receiver) -> None:
+    named = {f"{key}__OPS": settings[key] for key in ("NOTIFY_URL", "NOTIFY_SECRET")}
+    told = settings | named | {"NOTIFY_URL": ""}
+    assert "127.0.0.1 (ops)" in run(told, "list").stdout
+    assert run(told, "test").stdout.startswith("ok    127.0.0.1 (ops, ")
+    (trial,) = json.loads(run(told, "test", "--json").stdout)
+    assert (trial["host"], trial["name"]) == ("127.0.0.1", "ops")
+    receiver.received[0].verify(SECRET_TEXT)
+    assert mine.startswith(trial["target"])
+
+
+def test_keys_are_those_that_verify(settings: dict[str, str], receiver: Receiver) -> None:
+    made = run(settings, "keys", "--new")
+    variable, _, key = made.stdout.strip().partition("=")
+    public_key = made.stderr.split()[-1]
+    assert (variable, key[:5], public_key[:5]) == ("NOTIFY_SECRET", "whsk_", "whpk_")
+    assert key not in made.stderr
+    told = settings | {"NOTIFY_SECRET": f"{SECRET_TEXT} {key}"}
+    title, row = run(told, "keys").stdout.splitlines()
+    assert row.split() == ["NOTIFY_SECRET", public_key, "127.0.0.1"]
+    assert title.split() == ["variable", "public", "key", "verifies", "notices", "to"]
+    (one,) = json.loads(run(told, "keys", "--json").stdout)
+    assert one["public_keys"] == [public_key]
+    assert run(told, "test").exit_code == 0
+    receiver.received[0].verify_asymmetric(public_key)
+    fresh = json.loads(run(settings, "keys", "--new", "--json").stdout)
+    assert NoticeKey.parse(fresh["private_key"]).public_key == fresh["public_key"] != public_key
+
+
+def test_lack_of_private_keys_is_said(settings: dict[str, str]) -> None:
+    result = run(settings, "keys")
+    assert (result.exit_code, "`notices keys --new` makes one" in result.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("args", [["test"], ["send"], ["replay", "b1"]])

@@ -19,8 +19,8 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def target(receiver: Receiver) -> Target:
-    return make_target("webhook", receiver.url)
+    return make_target("webhook", receiver.url, (SECRET,))
 
 
 def notice_settings(*targets: Target, base_s: float = 5.0) -> NoticeSettings:
-    return NoticeSettings(targets, (SECRET,), slack=(), private=True, retry_base_s=base_s)
+    return NoticeSettings(targets, private=True, retry_base_s=base_s)

@@ -1,14 +1,17 @@
 """What is owed reaches real receivers on loopback, whatever happens on the way."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from cryptography.exceptions import InvalidSignature
 from standardwebhooks import WebhookVerificationError
 
 from deploy.sandbox.processes import allocate_port, stop
@@ -17,8 +20,10 @@ from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import NOTICE_QUEUE, connect
 from receiver.notices.dispatcher import Dispatcher, TargetDispatcher, send_due
 from receiver.notices.outbox import Notice, Outbox, read_outbox_status
+from receiver.notices.payloads import Message
 from receiver.notices.queue import NoticeQueue
 from receiver.retry import NOTICE_DELAYS_S
+from receiver.settings.notice_keys import NoticeKey
 from receiver.settings.notice_targets import NoticeSettings, Target, make_target
 from receiver.verification.keys import Secret
 from tests.notice_receiver import OK, Answer, ReceivedNotice, Receiver, receiving
@@ -28,6 +33,7 @@ from tests.receiver.notices.test_payloads import OTHER_TEXT
 from tests.waiting import eventually
 
 HOUR_S = 3600
+PAGE = Path(__file__).parents[3] / "receiver" / "README.md"
 
 
 def enqueue(client: "redis.Redis", settings: NoticeSettings, *batches: str) -> None:
@@ -66,13 +72,59 @@ def test_notice_is_signed_and_heard(
 def test_every_secret_of_a_rotation_signs(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
-    settings = NoticeSettings(
-        (target,), (Secret.parse(OTHER_TEXT), SECRET), slack=(), private=True, retry_base_s=5
-    )
+    settings = notice_settings(replace(target, keys=(Secret.parse(OTHER_TEXT), SECRET)))
     enqueue(client, settings)
     send_due(settings, client)
     for secret in (SECRET_TEXT, OTHER_TEXT):
         receiver.received[0].verify(secret)
+
+
+def test_private_key_signs_beside_a_secret(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
+    """By the words of Standard Webhooks; its library passes over what it can't verify."""
+    key = NoticeKey(bytes(range(32)))
+    settings = notice_settings(replace(target, keys=(key, SECRET)))
+    enqueue(client, settings)
+    send_due(settings, client)
+    (received,) = receiver.received
+    received.verify(SECRET_TEXT)
+    received.verify_asymmetric(key.public_key)
+    with pytest.raises(InvalidSignature):
+        received.verify_asymmetric(NoticeKey(bytes(range(1, 33))).public_key)
+    with pytest.raises(InvalidSignature):
+        replace(received, body=received.body + b" ").verify_asymmetric(key.public_key)
+
+
+def test_lines_of_the_page_verify(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
+    key, other = NoticeKey(bytes(range(32))), NoticeKey(bytes(range(1, 33)))
+    settings = notice_settings(replace(target, keys=(SECRET, key)))
+    enqueue(client, settings)
+    send_due(settings, client)
+    (received,) = receiver.received
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (lines,) = [block for block in blocks if "whpk_…" in block]
+    given = {"headers": received.headers, "body": received.body}
+    exec(lines.replace("whpk_…", key.public_key), dict(given))
+    with pytest.raises(InvalidSignature):
+        exec(lines.replace("whpk_…", other.public_key), dict(given))
+
+
+def test_target_gets_only_what_it_wants(
+    client: "redis.Redis", receiver: Receiver, target: Target
+) -> None:
+    with receiving() as other:
+        settings = notice_settings(
+            replace(target, events=frozenset({"batch.buried"})), make_target("webhook", other.url)
+        )
+        enqueue(client, settings)
+        Outbox(client, settings.digests).enqueue(BATCH, Message("batch.buried", {}))
+        assert send_due(settings, client) == {"delivered": 3}
+    assert [one.payload["type"] for one in receiver.received] == ["batch.buried"]
+    assert len(other.received) == 2
+    assert Outbox(client).listing() == []
 
 
 def test_slack_gets_text(client: "redis.Redis", receiver: Receiver) -> None:
@@ -139,7 +191,7 @@ def test_hour_without_the_receiver_loses_none(client: "redis.Redis") -> None:
     """
     port = allocate_port()
     settings = notice_settings(
-        make_target("webhook", f"http://127.0.0.1:{port}/notices"), base_s=0.002
+        make_target("webhook", f"http://127.0.0.1:{port}/notices", (SECRET,)), base_s=0.002
     )
     hour_s = HOUR_S * settings.retry_base_s / NOTICE_DELAYS_S[1]
     batches = [f"batches/b{number}" for number in range(30)]

@@ -14,8 +14,9 @@ import pytest
 from deploy.sandbox.processes import allocate_port
 from receiver.errors import NoticeError
 from receiver.http import trusted_certificates
+from receiver.notices.acknowledgements import Acknowledged
 from receiver.notices.guarded_network import PinnedBackend, resolve
-from receiver.notices.http_client import Acknowledged, post
+from receiver.notices.http_client import post
 from receiver.settings.notice_targets import Target, make_target
 from tests.notice_receiver import Receiver
 from tests.tls_proxy import make_certificates, running_tls_proxy

@@ -9,6 +9,7 @@ from deploy.sandbox.processes import allocate_port
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import METRICS, NOTICE_QUEUE, connect
 from receiver.notices.outbox import Outbox, read_outbox_status
+from receiver.notices.payloads import Message
 from receiver.notices.queue import ATTENDED_S, ClaimedNotice, NoticeQueue
 from receiver.telemetry.metrics.definitions import NOTICES
 from tests.model.clocked import ClockedRedis, clocked_client
@@ -51,6 +52,25 @@ def test_owed_notice_is_claimed_whole(queue: NoticeQueue) -> None:
 def test_only_one_claim_wins(queue: NoticeQueue) -> None:
     claim(queue)
     assert waits(queue)
+
+
+def test_unwanted_types_leave_the_queue(client: "redis.Redis") -> None:
+    """What was claimed before the filter changed stays with who sends it."""
+    outbox, queue = Outbox(client, [TARGET]), NoticeQueue(client, TARGET)
+    outbox.enqueue("batches/leased", STORED)
+    leased = claim(queue)
+    for number in range(150):
+        outbox.enqueue(f"batches/b{number}", STORED)
+    outbox.enqueue(BATCH, Message("results.failed", {}))
+    assert queue.claim(events=["results.failed", "batch.buried"]) is None  # a hundred per call
+    assert len(outbox.names()) == 52
+    found = queue.claim(events=["results.failed", "batch.buried"])
+    assert found is not None
+    assert queue.claim(events=["results.failed", "batch.buried"]) is None
+    assert (found.type, found.batch) == ("results.failed", BATCH)
+    assert set(outbox.names()) == {leased.name, found.name}
+    kept = {f"gbr:notice:{leased.name}".encode(), f"gbr:notice:{found.name}".encode()}
+    assert set(client.keys("gbr:notice:*")) == kept
 
 
 def test_two_senders_at_once_share_the_work(client: "redis.Redis", redis_url: str) -> None:

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from receiver.notices import slack
-from receiver.notices.payloads import NoticeType, describe_manifest
+from receiver.notices.payloads import describe_manifest
 from receiver.notices.slack import MAX_QUOTED, encode_text, quote
 from receiver.outputs.manifest import Priced, Record
+from receiver.settings.notice_events import NoticeType
 from tests.receiver.outputs.test_manifest import MANIFEST
 
 
