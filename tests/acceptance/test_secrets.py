@@ -32,6 +32,7 @@ SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET = (
 API_KEY, ACME_KEY = "canary-api-key-default", "canary-api-key-acme"
 TOKEN, STATUS_TOKEN = "canary-metrics-token", "canary-status-token"
 PROOF = b"canary-proof-key-of-32-bytes-lng"
+NOTIFY_KEY = b"canary-private-key-of-32-bytes-l"
 HOOK, SLACK = "canary_notify_path", "canary_slack_path"
 HOSTILE = 'evil\n{"event": "forged"}\r\x1b[2J\u2028\x85'
 
@@ -42,7 +43,7 @@ def whsec(secret: bytes) -> str:
 
 def canaries() -> list[bytes]:
     """Every secret in every form that a careless line could have."""
-    secrets = (SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET, PROOF)
+    secrets = (SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET, NOTIFY_KEY, PROOF)
     plain = [
         PASSWORD,
         API_KEY,
@@ -118,6 +119,10 @@ def vault(world: World) -> Iterator[Vault]:
         settings |= {
             "NOTIFY_URL": f"{origin}/{HOOK} {origin}/?{HOOK}",
             "SLACK_WEBHOOK_URL": f"{origin}/{SLACK}",
+            "NOTIFY_URL__KEY": f"{origin}/{HOOK}/key",
+            "NOTIFY_SECRET__KEY": f"whsk_{base64.b64encode(NOTIFY_KEY).decode()}",
+            "NOTIFY_URL__MAIL": "rq://mail/shop.tell",
+            "NOTIFY_REDIS_URL__MAIL": settings["REDIS_URL"],
         }
         yield Vault(world, port, settings)
     stop(valkey)
@@ -183,6 +188,7 @@ COMMANDS = (
     ["batches", "results", "nosuchbatch", "k"],
     ["notices", "list"],
     ["notices", "list", "--json"],
+    ["notices", "keys"],
     ["notices", "test"],
     ["notices", "send"],
 )
