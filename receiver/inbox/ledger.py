@@ -12,7 +12,9 @@ Keys without a TTL, each bounded by what is pending or by a fixed length (a test
   `gbr:reconcile:<project>` (likewise), `gbr:metrics` (a field per series of `/metrics`);
 * RQ's: `rq:queues`, `rq:workers`, `rq:workers:gemini-batches` (names), and for the queue
   `gemini-batches` the ids of the jobs that wait (`rq:queue:…`, `…:intermediate`) and of those
-  that run or ended (`rq:wip:…`, `rq:failed:…`); the hash `rq:job:<id>` of a job while it runs.
+  that run or ended (`rq:wip:…`, `rq:failed:…`); the hash `rq:job:<id>` of a job while it runs;
+  the ids of the jobs that wait in the queues of `rq://` targets, which nobody but their workers
+  empties.
 """
 
 import json

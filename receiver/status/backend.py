@@ -63,7 +63,7 @@ class Backend:
         return await self._snapshot.get()
 
     async def _read_snapshot(self) -> StatusSnapshot:
-        projects, hosts = list(self._settings.projects), self._settings.notices.hosts
+        projects, hosts = list(self._settings.projects), self._settings.notices.labels
         return await self._ask_redis(lambda: read_snapshot(self._client, projects, hosts))
 
     async def page(self, state: State, page: int) -> BatchPage:

@@ -58,7 +58,7 @@ class StatusSnapshot:
     stored: list[BatchRow]  # the newest ones
     deliveries: list[Delivery]
     notices: list[Notice]  # dead ones, then what waits
-    hosts: Mapping[str, str]  # of the notice targets in the settings, by digest
+    hosts: Mapping[str, str]  # and names of the notice targets in the settings, by digest
     charts: list[Chart]
 
     @property
