@@ -112,18 +112,22 @@ def test_lines_of_the_page_verify(
         exec(lines.replace("whpk_…", other.public_key), dict(given))
 
 
-def test_target_gets_only_what_it_wants(
+def test_target_gets_what_it_wants_with_its_own_signature(
     client: "redis.Redis", receiver: Receiver, target: Target
 ) -> None:
     with receiving() as other:
-        settings = notice_settings(
-            replace(target, events=frozenset({"batch.buried"})), make_target("webhook", other.url)
-        )
+        wanting = replace(target, events=frozenset({"batch.buried"}))
+        own_key = make_target("webhook", other.url, (Secret.parse(OTHER_TEXT),))
+        settings = notice_settings(wanting, own_key)
         enqueue(client, settings)
         Outbox(client, settings.digests).enqueue(BATCH, Message("batch.buried", {}))
         assert send_due(settings, client) == {"delivered": 3}
     assert [one.payload["type"] for one in receiver.received] == ["batch.buried"]
     assert len(other.received) == 2
+    for received in other.received:
+        received.verify(OTHER_TEXT)
+        with pytest.raises(WebhookVerificationError):
+            received.verify(SECRET_TEXT)
     assert Outbox(client).listing() == []
 
 

@@ -151,6 +151,13 @@ def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
     assert expected in line
 
 
+def test_address_is_not_blamed_for_another_variable() -> None:
+    with pytest.raises(SettingsError) as told:
+        read(NOTIFY_URL=HOOK, NOTIFY_SECRET=SECRET_TEXT, NOTIFY_PRIVATE="yes")
+    (line,) = str(told.value).splitlines()[1:]
+    assert line == "  NOTIFY_PRIVATE: expected true or false"
+
+
 @pytest.mark.parametrize(
     "url", ["http://h/hunter2", "https://hunter2@h/", "https://h:hunter2/", "https://h/#hunter2"]
 )
