@@ -149,6 +149,16 @@ class LocalStorage:
             return _chunks_of((self.root / name).open("rb", buffering=0), name)
         return None
 
+    def read_range(self, name: str, offset: int, length: int) -> bytes | None:
+        with (
+            translate_os_errors("read", name),
+            suppress(FileNotFoundError),
+            (self.root / name).open("rb") as file,
+        ):
+            file.seek(offset)
+            return file.read(length)
+        return None
+
     def exists(self, name: str) -> bool:
         with translate_os_errors("look for", name):
             return (self.root / name).is_file()

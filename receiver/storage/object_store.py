@@ -190,6 +190,16 @@ class ObjectStorage:
         while (chunk := self._call("read", name, read_next)) is not None:
             yield bytes(chunk)
 
+    def read_range(self, name: str, offset: int, length: int) -> bytes | None:
+        if not length:
+            return b"" if self.exists(name) else None
+        found = self._find(
+            "read",
+            name,
+            lambda: obstore.get_range(self._store, name, start=offset, length=length),
+        )
+        return None if found is None else bytes(found)
+
     def exists(self, name: str) -> bool:
         if self._find("find", name, lambda: obstore.head(self._store, name)) is not None:
             return True

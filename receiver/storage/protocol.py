@@ -45,6 +45,9 @@ class Storage(Protocol):
     def read_chunks(self, name: str) -> Iterator[bytes] | None:
         """An object's bytes in pieces of bounded size; None when it is not there."""
 
+    def read_range(self, name: str, offset: int, length: int) -> bytes | None:
+        """These bytes of an object, fewer where it ends before; None when it is not there."""
+
     def exists(self, name: str) -> bool:
         """Whether the object is there."""
 

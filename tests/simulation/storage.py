@@ -64,6 +64,10 @@ class SimulatedStorage:
             return None
         return iter([data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES)])
 
+    def read_range(self, name: str, offset: int, length: int) -> bytes | None:
+        data = self.read(name)
+        return None if data is None else data[offset : offset + length]
+
     def exists(self, name: str) -> bool:
         return self.run("look for", name, lambda: name in self.objects)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from receiver.answers.index_rows import IndexRow, StoredRow
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.storage import Lot
-from workers.store.index_rows import IndexRow, StoredRow
 from workers.verification.findings import Discrepancy, VerifyReport
 
 NAMED_CHARACTERS = 160
@@ -111,6 +111,14 @@ class NullStorage:
         return False
 
     def read_chunks(self, name: str) -> Iterator[bytes] | None:  # noqa: ARG002 - the protocol's
+        return None
+
+    def read_range(
+        self,
+        name: str,  # noqa: ARG002 - the protocol's
+        offset: int,  # noqa: ARG002
+        length: int,  # noqa: ARG002
+    ) -> bytes | None:
         return None
 
     def exists(self, name: str) -> bool:  # noqa: ARG002 - the protocol's

@@ -95,6 +95,18 @@ def test_absent_object_gives_no_chunks(storage: Storage) -> None:
     assert storage.read_chunks("b/absent") is None
 
 
+def test_range_of_an_object_is_read_alone(storage: Storage) -> None:
+    storage.put_many([("b/large.jsonl", b"0123456789" * 200_000)])
+    assert storage.read_range("b/large.jsonl", 1_999_993, 5) == b"34567"
+    assert storage.read_range("b/large.jsonl", 3, 0) == b""
+    assert storage.read_range("b/large.jsonl", 1_999_993, 50) == b"3456789"
+
+
+def test_absent_object_has_no_range(storage: Storage) -> None:
+    assert storage.read_range("b/absent", 1, 5) is None
+    assert storage.read_range("b/absent", 0, 0) is None
+
+
 def test_absent_object_fills_no_file(storage: Storage, tmp_path: Path) -> None:
     assert not storage.read_to_file("b/absent", tmp_path / "back")
 
