@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from receiver.answers.candidates import End, end_of, holds_answer, parts_of
+from receiver.answers.large_lines import find_excess, find_wide_text
+from receiver.answers.shapes import find_error, unify_row
 from receiver.outputs.forms import Form
 from receiver.tolerant_json import as_list, as_object, as_text
-from workers.results.candidates import End, end_of, holds_answer, parts_of
-from workers.results.large_lines import find_excess, find_wide_text
-from workers.results.shapes import find_error, unify_row
 
 MAX_KINDS = 10
 MAX_TEXT_CHARACTERS = 8 * 1024 * 1024  # a hundred times what models write

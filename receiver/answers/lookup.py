@@ -1,36 +1,14 @@
-"""Finds one result among those of a stored batch, by its key."""
+"""One result of a stored batch: its bytes, or why there is none."""
 
+import codecs
 import hashlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+import json
 
+from receiver.answers.index_rows import StoredRow
 from receiver.errors import StorageError
 from receiver.outputs.manifest import Manifest
-from receiver.outputs.outcomes import ERROR_FILE, Outcome
 from receiver.outputs.wording import count_of
 from receiver.storage import Storage
-from workers.store.index_rows import StoredRow
-from workers.store.records import read_index
-
-
-def find_row(storage: Storage, batch_id: str, key: str, scratch: Path) -> StoredRow | None:
-    """The row of the index for a key: of its answer, else of the line that best says why not.
-
-    None when no line has the key. `scratch` is a folder. Raises StorageError.
-    """
-    best: StoredRow | None = None
-    for row in read_index(storage, batch_id, scratch):
-        if row.key != key:
-            continue
-        if row.outcome not in ERROR_FILE:
-            return row
-        if best is None or _rank(row) > _rank(best):
-            best = row
-    return best
-
-
-def _rank(row: StoredRow) -> int:
-    return ERROR_FILE.index(Outcome(row.outcome))
 
 
 def read_line(storage: Storage, row: StoredRow) -> bytes:
@@ -47,22 +25,17 @@ def read_line(storage: Storage, row: StoredRow) -> bytes:
 
 
 def _read_piece(storage: Storage, row: StoredRow) -> bytes:
-    chunks = storage.read_chunks(row.object)
-    if chunks is None:
+    piece = storage.read_range(row.object, row.offset, row.length)
+    if piece is None:
         raise StorageError(f"{row.object} is not there, though the index names it", retryable=False)
-    return b"".join(_cut(chunks, row.offset, row.length))
+    return piece
 
 
-def _cut(chunks: Iterable[bytes], offset: int, length: int) -> Iterator[bytes]:
-    """`length` bytes from an offset on; nothing is read after them."""
-    left, skip = length, offset
-    for chunk in chunks:
-        part = chunk[skip : skip + left]
-        skip = max(0, skip - len(chunk))
-        left -= len(part)
-        yield part
-        if not left:
-            return
+def describe_result(row: StoredRow, line: bytes) -> bytes:
+    """The row of the index as JSON, with its line, which is JSON already, as `result`."""
+    place = {name: getattr(row, name) for name in row.__struct_fields__}
+    result = line.removeprefix(codecs.BOM_UTF8).strip()
+    return json.dumps(place).encode()[:-1] + b', "result": ' + result + b"}"
 
 
 def explain_absence(manifest: Manifest, key: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
+from receiver.answers.candidates import holds_answer
 from receiver.tolerant_json import as_list, as_object, as_text
-from workers.results.candidates import holds_answer
 
 _ENVELOPE = frozenset({"status_code", "statusCode", "body"})
 _GEMINI = frozenset({"candidates", "promptFeedback", "prompt_feedback", "embedding", "embeddings"})

@@ -6,8 +6,8 @@ OpenAI's form. Rules and forms see only what `unify_row` returns.
 
 from typing import Any
 
+from receiver.answers.openai_lines import is_openai_line, translate_line
 from receiver.tolerant_json import as_list, as_object
-from workers.results.openai_lines import is_openai_line, translate_line
 
 _NESTED_IN_PARTS = (
     "inlineData",

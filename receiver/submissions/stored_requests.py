@@ -1,12 +1,14 @@
 """The requests of a submission in the storage, so that nobody needs the user's file again."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from receiver.outputs.paths import input_name
 from receiver.storage import Storage
+from receiver.submissions.batch_links import read_origin
 from receiver.submissions.part_copy import PartCopy
-from receiver.submissions.records import requests_name
+from receiver.submissions.records import SubmissionRecords, requests_name
 from receiver.submissions.submission import Submission
 
 
@@ -28,3 +30,16 @@ def store_requests(
                 copy = PartCopy.copy(source, part, Path(folder) / "requests.jsonl.gz")
                 storage.put_files([(name, copy.path)])
             on_progress(part.size_bytes)
+
+
+def places_of_requests(storage: Storage, batch: str) -> Iterator[str]:
+    """The objects that may hold the requests of a batch: beside its outputs, else by their hash.
+
+    Raises StorageError and SubmissionError.
+    """
+    yield input_name(batch)
+    origin = read_origin(storage, batch)
+    parts = [] if origin is None else SubmissionRecords(storage, origin.submission).parts()
+    for part in parts:
+        if origin and part.number == origin.part and part.sha256:
+            yield requests_name(part.sha256)

@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from receiver.answers.index_rows import StoredRow
+from receiver.answers.reasons import Reason
 from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import print_table, printable, shorten
@@ -21,8 +23,7 @@ from receiver.outputs.outcomes import Outcome
 from receiver.outputs.wording import count_of, quote_key
 from receiver.storage import Storage, open_storage
 from receiver.submissions.batch_links import read_resubmitted
-from workers.store.failures import Reason, read_failures, read_reason
-from workers.store.index_rows import StoredRow
+from workers.store.failures import read_failures, read_reason
 from workers.store.retries import Retries, read_retries
 
 SHOWN_MESSAGE = 120

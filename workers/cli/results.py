@@ -1,12 +1,12 @@
 """`batches results`: one result, from the storage."""
 
-import codecs
-import json
-import tempfile
-from pathlib import Path
-
 import click
 
+from receiver.answers.answer import plain_text, read_answer
+from receiver.answers.index_rows import StoredRow
+from receiver.answers.index_search import IndexSearch
+from receiver.answers.lookup import describe_result, explain_absence, read_line
+from receiver.answers.reasons import parse_reason
 from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.projects import project_option
@@ -15,10 +15,6 @@ from receiver.outputs.error_codes import describe_code
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.outputs.wording import quote_key
 from receiver.storage import open_storage
-from workers.forms.answers import plain_text, read_answer
-from workers.store.failures import parse_reason
-from workers.store.index_rows import StoredRow
-from workers.store.lookup import explain_absence, find_row, read_line
 
 
 @command("results", "abc request-7", "evening request-7 --text")
@@ -42,17 +38,15 @@ def results(  # noqa: PLR0913 - one parameter per option
     name = find_batch(settings, batch, label, ask_gemini="if unknown")
     storage = open_storage(settings.storage_url)
     manifest, _ = load_stored(settings, storage, name)
-    row = None
-    if manifest.index is not None:
-        with tempfile.TemporaryDirectory(prefix="gbr-", dir=settings.scratch_dir) as folder:
-            row = find_row(storage, name, key, Path(folder))
+    search = IndexSearch(storage, name)
+    row = None if manifest.index is None else search.find_key(key)
     if row is None:
         raise click.ClickException(
             f"{name} has no result for {quote_key(key)}: {explain_absence(manifest, key)}"
         )
     line = read_line(storage, row)
     if as_json:
-        click.echo(_describe(row, line))
+        click.echo(describe_result(row, line))
     elif as_text and row.outcome not in ERROR_FILE:
         _write_text(row, line)
     else:
@@ -61,13 +55,6 @@ def results(  # noqa: PLR0913 - one parameter per option
         code = describe_code(parse_reason(line).code)
         click.echo(f"no answer: {row.outcome}{code and f' {code}'}", err=True)
         ctx.exit(1)
-
-
-def _describe(row: StoredRow, line: bytes) -> bytes:
-    """The row of the index with the line in it, which is JSON already."""
-    place = {name: getattr(row, name) for name in row.__struct_fields__}
-    result = line.removeprefix(codecs.BOM_UTF8).strip()
-    return json.dumps(place).encode()[:-1] + b', "result": ' + result + b"}"
 
 
 def _write_text(row: StoredRow, line: bytes) -> None:

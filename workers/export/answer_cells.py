@@ -6,19 +6,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from receiver.answers.answer import plain_text, read_answer
+from receiver.answers.large_lines import LARGE_LINE_BYTES
+from receiver.answers.reasons import Reason
 from receiver.outputs.error_codes import describe_code
 from receiver.outputs.outcomes import ANSWERED, Outcome
 from receiver.submissions.proof import MISSING, AnswerRow
 from workers.export.columns import INVALID, AnswerColumns, WrongAnswerError
 from workers.export.joined_rows import JoinedRow
-from workers.forms.answers import plain_text, read_answer
 from workers.forms.table import read_embedding
-from workers.results.large_lines import LARGE_LINE_BYTES
 from workers.results.line_cost import LineCost
 from workers.results.rules import Result
 from workers.results.usages import Usage
 from workers.results.utf8 import is_utf8
-from workers.store.failures import Reason
 
 Parse = Callable[..., Result]  # see `workers.results.parser.line_parser`
 WHY = {

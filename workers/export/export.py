@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from receiver.answers.reasons import parse_reason
 from receiver.errors import ExportError
 from receiver.outputs.manifest import Record, read_naming
 from receiver.outputs.outcomes import ANSWERED, ERROR_FILE
@@ -34,7 +35,6 @@ from workers.export.stored_lines import StoredLines
 from workers.export.table_files import TableFile, open_table_file
 from workers.results.line_cost import cost_of_lines
 from workers.results.parser import line_parser
-from workers.store.failures import parse_reason
 from workers.store.manifest import load_manifest
 from workers.store.records import file_sha256
 

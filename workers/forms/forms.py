@@ -8,6 +8,8 @@ from typing import Any, Protocol, Self
 
 from msgspec import UNSET
 
+from receiver.answers.answer import NO_ANSWER, read_answer
+from receiver.answers.index_rows import IndexRow
 from receiver.batch_names import BatchName
 from receiver.outputs.forms import Form
 from receiver.outputs.manifest import FormsRecord, Record
@@ -15,7 +17,6 @@ from receiver.outputs.outcomes import Outcome
 from receiver.outputs.paths import Template, errors_name, forms_name, table_name
 from receiver.settings.response_schemas import build_validator
 from receiver.storage import Storage
-from workers.forms.answers import NO_ANSWER, read_answer
 from workers.forms.names import FormNames
 from workers.forms.outputs import LEFT_OUT, FormOutputs, FormsIndex
 from workers.forms.structured import StructuredAnswers
@@ -31,7 +32,6 @@ from workers.forms.writers import (
     Writer,
 )
 from workers.results.rules import Result
-from workers.store.index_rows import IndexRow
 
 _WITHOUT_ANSWER = frozenset({Outcome.MALFORMED, Outcome.DUPLICATE})
 

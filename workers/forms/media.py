@@ -9,8 +9,8 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from receiver.answers.answer import plain_text
 from receiver.errors import BrokenAnswerError
-from workers.forms.answers import plain_text
 
 CHARACTER_BATCH_SIZE = 1024 * 1024  # a multiple of four, which are three whole bytes in base64
 UNKNOWN = ".bin"

@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from receiver.answers.large_lines import MAX_VALUES, find_excess
 from receiver.errors import BrokenAnswerError
-from workers.results.large_lines import MAX_VALUES, find_excess
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 

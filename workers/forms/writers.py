@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from receiver.answers.answer import NO_CANDIDATE, Answer, Candidate, plain_text
+from receiver.answers.index_rows import IndexRow
 from receiver.errors import BrokenAnswerError
 from receiver.outputs.forms import Form
 from receiver.outputs.outcomes import Outcome
-from workers.forms.answers import NO_CANDIDATE, Answer, Candidate, plain_text
 from workers.forms.media import Decoded, decode_media
 from workers.forms.names import FormNames
 from workers.forms.outputs import FormOutputs
@@ -16,7 +17,6 @@ from workers.forms.table import COUNTS, FurtherCandidate, Table, TableRow, read_
 from workers.results.line_cost import LineCost
 from workers.results.parser import parse_result
 from workers.results.rules import Result
-from workers.store.index_rows import IndexRow
 from workers.store.records import encode_row, file_sha256
 
 SECOND_LINE = "its key had an earlier line"

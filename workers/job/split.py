@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Self
 
+from receiver.answers.index_rows import IndexRow
 from receiver.outputs.manifest import Objects, Record
 from receiver.outputs.outcomes import ERROR_FILE, Outcome
 from receiver.outputs.paths import Namer, oversize_name, unkeyed_name
@@ -16,7 +17,6 @@ from workers.results.lines import BlankLines, Block, OversizeLine
 from workers.results.parser import is_blank, line_parser
 from workers.results.result_counts import ResultCounts
 from workers.results.rules import Result, malformed
-from workers.store.index_rows import IndexRow
 from workers.store.manifest import Written
 from workers.store.records import RecordWriter, RowSink
 from workers.store.sinks import GroupSink, ObjectSink, Sink

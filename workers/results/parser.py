@@ -19,11 +19,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from receiver.answers.candidates import MAX_TOKENS
+from receiver.answers.large_lines import LARGE_LINE_BYTES, find_excess
 from receiver.outputs.outcomes import Outcome
-from workers.results.candidates import MAX_TOKENS
-from workers.results.large_lines import LARGE_LINE_BYTES, find_excess
+from receiver.tolerant_json import BOM
 from workers.results.rules import Result, malformed
-from workers.results.tolerant_parser import BOM, parse_tolerantly
+from workers.results.tolerant_parser import parse_tolerantly
 from workers.results.usages import LenientUsage, Usage, strict_usage, token_usage
 from workers.results.utf8 import is_utf8
 

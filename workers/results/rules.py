@@ -10,9 +10,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.outputs.outcomes import Outcome
-from receiver.tolerant_json import as_object, as_text
-from workers.results.candidates import (
+from receiver.answers.candidates import (
     End,
     candidates_of,
     end_of,
@@ -20,7 +18,9 @@ from workers.results.candidates import (
     holds_answer,
     holds_vector,
 )
-from workers.results.shapes import find_error, find_key, unify_row
+from receiver.answers.shapes import find_error, find_key, unify_row
+from receiver.outputs.outcomes import Outcome
+from receiver.tolerant_json import as_object, as_text
 from workers.results.usages import Usage, read_usage
 
 

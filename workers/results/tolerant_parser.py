@@ -1,14 +1,11 @@
 """Parses a line that no typed decoder is sure of: any JSON, and what is none."""
 
 import json
-from typing import Any
 
-from workers.results.large_lines import KEPT_BYTES, LARGE_LINE_BYTES, find_excess, shorten
+from receiver.answers.large_lines import KEPT_BYTES, LARGE_LINE_BYTES, find_excess, shorten
+from receiver.tolerant_json import decode_tolerantly
 from workers.results.rules import Result, judge_row, malformed
 from workers.results.utf8 import is_utf8
-
-BOM = "\ufeff"
-_decode_with_texts = json.JSONDecoder(parse_int=str, parse_float=str).decode
 
 
 def parse_tolerantly(line: bytes, key_member: str = "") -> Result:
@@ -18,14 +15,6 @@ def parse_tolerantly(line: bytes, key_member: str = "") -> Result:
         if len(line) > LARGE_LINE_BYTES
         else _decode_and_judge(line, key_member)
     )
-
-
-def decode_tolerantly(line: bytes) -> Any:
-    """A line as Python's own decoder reads it. Raises ValueError and RecursionError.
-
-    Numbers stay text as written: the key 1.0 is "1.0", and 5,000 digits cost nothing.
-    """
-    return _decode_with_texts(line.decode().removeprefix(BOM))
 
 
 def _decode_and_judge(line: bytes, key_member: str) -> Result:

@@ -12,8 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import msgspec
-
+from receiver.answers.requests import read_key
 from receiver.errors import StorageError
 from receiver.gemini.operations import Batch
 from receiver.outputs.manifest import Input
@@ -23,47 +22,10 @@ from receiver.submissions.records import awaited_name
 from workers.results.key_set import KeyList, KeySet, key_token
 from workers.results.parser import is_blank
 from workers.results.result_counts import KeyComparison, ResultCounts
-from workers.results.shapes import find_key
-from workers.results.tolerant_parser import decode_tolerantly
 from workers.store.records import file_sha256
 
 LINES_BETWEEN_CHECKS = 4096
 PATIENCE_S = 3600
-
-
-class _Metadata(msgspec.Struct, gc=False):
-    key: str | None = None
-
-
-class _Request(msgspec.Struct, gc=False):
-    key: str | None = None
-    metadata: _Metadata | None = None
-
-
-_decode_request = msgspec.json.Decoder(_Request).decode
-
-
-def read_key(line: bytes, key_member: str = "") -> str | None:
-    """The key of an input line, by the rule that holds for results; None when it has none.
-
-    `key_member` is RESULT_KEY.
-    """
-    if key_member:
-        return _read_tolerantly(line, key_member)
-    try:
-        row = _decode_request(line)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        return _read_tolerantly(line)
-    key = row.metadata.key if row.key is None and row.metadata is not None else row.key
-    return _read_tolerantly(line) if key is None or b'"custom_id"' in line else key
-
-
-def _read_tolerantly(line: bytes, key_member: str = "") -> str | None:
-    try:
-        row = decode_tolerantly(line)
-    except (ValueError, RecursionError):
-        return None
-    return find_key(row, key_member) if isinstance(row, dict) else None
 
 
 def is_awaited(storage: Storage, batch: Batch) -> bool:

@@ -3,41 +3,18 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import msgspec
-
+from receiver.answers.index_rows import StoredRow
+from receiver.answers.lookup import read_line
+from receiver.answers.reasons import Reason, make_reason, parse_reason
 from receiver.errors import StorageError
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ANSWERED, ERROR_FILE
 from receiver.outputs.paths import errors_name
 from receiver.storage import Storage
-from receiver.tolerant_json import tolerant_reader
-from workers.results.candidates import CLEAN_REASONS
 from workers.results.parser import line_parser
-from workers.store.index_rows import StoredRow
-from workers.store.lookup import read_line
 from workers.store.records import read_index
-
-
-class Reason(msgspec.Struct, frozen=True):
-    """What a line says of its failure; of a stored output, it is judged anew.
-
-    The reason of a clean end is none: an answer whose key an earlier line had ended cleanly.
-    """
-
-    code: str | None = None  # "8" or "NOT_FOUND"; "SAFETY"; "json" of a line that can't be read
-    message: str | None = None
-
-
-class _ErrorRow(msgspec.Struct, frozen=True):
-    """A row of `_errors.jsonl`; the line in it is skipped."""
-
-    code: Any = None
-    message: Any = None
-
-
-_read_error = tolerant_reader(_ErrorRow)
 
 
 def read_failures(
@@ -69,17 +46,7 @@ def _next_reason(errors: IO[bytes], row: StoredRow) -> Reason:
     return parse_reason(line)
 
 
-def parse_reason(line: bytes) -> Reason:
-    """What a row of `_errors.jsonl` says. Raises ValueError."""
-    said = _read_error(line)
-    return _make_reason(*(None if one is None else str(one) for one in (said.code, said.message)))
-
-
 def read_reason(storage: Storage, manifest: Manifest, row: StoredRow) -> Reason:
     """What an output that is no answer says, such as its finish reason. Raises StorageError."""
     result = line_parser(manifest.result_key or "")(read_line(storage, row), valid_utf8=False)
-    return _make_reason(result.code, result.message)
-
-
-def _make_reason(code: str | None, message: str | None) -> Reason:
-    return Reason(None if code in CLEAN_REASONS else code, message)
+    return make_reason(result.code, result.message)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 from zlib import DEFLATED
 
+from receiver.answers.index_rows import IndexRow, StoredRow, encode_rows, read_row
 from receiver.errors import StorageError
 from receiver.outputs.manifest import Record
 from receiver.outputs.outcomes import Outcome
@@ -22,7 +23,6 @@ from receiver.outputs.paths import errors_name, index_name, retry_name
 from receiver.storage import Storage
 from workers.results.rules import Result
 from workers.results.utf8 import is_utf8
-from workers.store.index_rows import IndexRow, StoredRow, encode_rows, read_row
 
 try:
     from isal.isal_zlib import compressobj  # takes a quarter of the time, and makes less of it

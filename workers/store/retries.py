@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from receiver.answers.requests import read_key
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import retry_name
 from receiver.storage import Storage
-from workers.store.batch_input import read_key
 
 
 @dataclass(frozen=True)

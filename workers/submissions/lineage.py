@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from receiver.answers.requests import read_key
 from receiver.batch_names import SUBMISSION_ID
 from receiver.outputs.manifest import Manifest
 from receiver.storage import Storage
@@ -13,7 +14,6 @@ from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.state import PartState
 from receiver.submissions.submission import Part
 from workers.results.key_set import KeySet, key_token
-from workers.store.batch_input import read_key
 from workers.store.manifest import load_manifest
 from workers.submissions.part_results import (
     Reading,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from receiver.answers.index_rows import StoredRow
+from receiver.answers.requests import read_key
 from receiver.errors import StorageError
 from receiver.outputs.manifest import FormsRecord, Manifest
 from receiver.outputs.outcomes import Outcome
@@ -16,8 +18,7 @@ from receiver.storage import Storage
 from receiver.submissions.records import requests_name
 from receiver.submissions.state import PartState
 from receiver.tolerant_json import tolerant_reader
-from workers.store.batch_input import read_key, read_lines
-from workers.store.index_rows import StoredRow
+from workers.store.batch_input import read_lines
 from workers.store.manifest import load_manifest
 from workers.store.records import read_index
 from workers.submissions.request_table import Remedy, RequestTable

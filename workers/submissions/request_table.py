@@ -14,10 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
+from receiver.answers.index_rows import StoredRow
 from receiver.errors import StorageError
 from receiver.outputs.outcomes import ANSWERED, Outcome
 from receiver.submissions.proof import INVALID, MISSING
-from workers.store.index_rows import StoredRow
 from workers.store.scratch_table import open_table
 
 T = TypeVar("T")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from receiver.answers.requests import read_key
 from receiver.errors import AlreadyStoredError
 from receiver.submissions.decisions import PlanRound
 from receiver.submissions.gauges import Gauge, assume_rates, prices_around
@@ -26,7 +27,6 @@ from receiver.submissions.state import PartState, SubmissionState
 from receiver.submissions.stored_requests import store_requests
 from receiver.submissions.submission import Lane, Part
 from receiver.tolerant_json import as_object, tolerant_reader
-from workers.store.batch_input import read_key
 from workers.submissions.context import AdvanceContext
 from workers.submissions.lineage import withhold_resubmitted
 from workers.submissions.part_results import (

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from receiver.answers.index_rows import StoredRow
 from receiver.gemini.operations import Batch
 from receiver.outputs.manifest import Cost, Manifest, Naming, Priced, Record, Source
 from receiver.outputs.paths import index_name, manifest_name, retry_name
@@ -20,7 +21,6 @@ from workers.job.split import Split
 from workers.results.result_counts import ResultCounts
 from workers.results.rules import RULES
 from workers.store.batch_input import BatchInput
-from workers.store.index_rows import StoredRow
 from workers.store.manifest import ManifestInputs, Written, build_manifest
 from workers.store.records import file_sha256
 from workers.verification.findings import VerifyOptions, VerifyReport

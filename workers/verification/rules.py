@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from receiver.answers.index_rows import StoredRow
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.outcomes import ERROR_FILE
 from receiver.outputs.paths import errors_name, unkeyed_name, unmatched_places
-from workers.store.index_rows import StoredRow
 from workers.verification.findings import Discrepancy
 
 NAMED_GAPS = 5

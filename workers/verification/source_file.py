@@ -16,11 +16,11 @@ from typing import IO, Self
 
 import msgspec
 
+from receiver.answers.index_rows import StoredRow
 from receiver.outputs.manifest import Manifest
 from receiver.outputs.paths import errors_name, oversize_name
 from receiver.storage import Storage
 from receiver.tolerant_json import tolerant_reader
-from workers.store.index_rows import StoredRow
 from workers.verification.findings import Discrepancy
 from workers.verification.rules import NOWHERE
 

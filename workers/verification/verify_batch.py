@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from receiver.answers.index_rows import read_row
 from receiver.errors import ManifestError
 from receiver.outputs.manifest import Manifest, Record, read_manifest, read_naming, stored_capitals
 from receiver.outputs.paths import index_name, manifest_name, retry_name
 from receiver.storage import Storage
 from receiver.storage.replaced import find_replaced
-from workers.store.index_rows import read_row
 from workers.store.records import file_sha256, read_rows
 from workers.store.scratch_table import open_table
 from workers.verification.findings import Discrepancy, VerifyOptions, VerifyReport

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.answers.answer import Answer, Candidate, plain_text, read_answer
 from receiver.outputs.forms import FORMS, Form
 from tests import nasty
 from tests.workers.forms.reading import inline, line, thought
-from workers.forms.answers import Answer, Candidate, plain_text, read_answer
 from workers.forms.structured import encode_calls
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
+from receiver.answers.index_rows import IndexRow
 from receiver.errors import ShuttingDownError
 from receiver.outputs.manifest import FormsRecord, Manifest
 from receiver.settings.settings import read_settings
@@ -17,7 +18,6 @@ from tests.workers.forms.reading import findings, inline, line, listed, objects,
 from tests.workers.storing import GROUPED, PER_KEY, change_manifest, store
 from workers.forms.forms import Forms
 from workers.forms.writers import BatchFacts
-from workers.store.index_rows import IndexRow
 from workers.verification.verify_batch import verify_batch
 
 WORDS = "raw,text,thoughts,json"

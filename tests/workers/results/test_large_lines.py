@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from receiver.answers.answer import Candidate, read_answer
+from receiver.answers.large_lines import MAX_VALUES, find_excess, find_wide_text, shorten
 from receiver.errors import BrokenAnswerError
 from receiver.outputs.outcomes import Outcome
-from workers.forms.answers import Candidate, read_answer
 from workers.forms.structured import StructuredAnswers
-from workers.results.large_lines import MAX_VALUES, find_excess, find_wide_text, shorten
 from workers.results.parser import parse_result
 
 MIB = 1024 * 1024
@@ -17,7 +17,7 @@ LIMIT_KIB = 256 * 1024
 PARSE = """
 import sys
 from workers.results.parser import parse_result
-from workers.forms.answers import Candidate, read_answer
+from receiver.answers.answer import Candidate, read_answer
 from workers.forms.structured import BrokenAnswerError, StructuredAnswers
 line = eval(sys.argv[1])
 read_answer(line)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.answers.candidates import BLOCKING_REASONS, is_unseen
 from receiver.outputs.outcomes import Outcome
 from tests.programs import require_module
-from workers.results.candidates import BLOCKING_REASONS, is_unseen
 from workers.results.parser import _starts_visibly, is_blank, parse_result
 from workers.results.rules import Result, judge_row
 from workers.results.usages import Doubt, ModalityCount, Usage

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
+from receiver.answers.answer import read_answer
+from receiver.answers.openai_lines import translate_usage
+from receiver.answers.requests import read_key
+from receiver.answers.shapes import camel_case
 from receiver.errors import SettingsError
 from receiver.outputs.outcomes import Outcome
 from receiver.settings.settings import read_settings
 from receiver.storage import LocalStorage
 from tests.workers.forms.reading import findings, objects
 from tests.workers.storing import put_input, store
-from workers.forms.answers import read_answer
-from workers.results.openai_lines import translate_usage
 from workers.results.parser import line_parser, parse_result
 from workers.results.rules import Result
-from workers.results.shapes import camel_case
 from workers.results.usages import Usage
-from workers.store.batch_input import read_key
 
 OK, BLOCKED, TRUNCATED, EMPTY = Outcome.OK, Outcome.BLOCKED, Outcome.TRUNCATED, Outcome.EMPTY
 ERROR, MALFORMED, UNKEYED = Outcome.ERROR, Outcome.MALFORMED, Outcome.UNKEYED

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from receiver.answers.requests import read_key
 from receiver.errors import LeaseLostError, StorageError
 from receiver.outputs.manifest import Source, encode_manifest, read_manifest
 from receiver.outputs.outcomes import Outcome
@@ -16,7 +17,7 @@ from tests.workers.storing import BATCH, PER_KEY, PRICES, put_input, store
 from workers.results.key_set import RECENT_KEYS
 from workers.results.result_counts import Balance, KeyComparison, ResultCounts
 from workers.results.rules import Result
-from workers.store.batch_input import BatchInput, read_key
+from workers.store.batch_input import BatchInput
 from workers.store.manifest import ManifestInputs, Written, build_manifest
 
 

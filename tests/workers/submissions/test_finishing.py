@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from receiver.answers.index_rows import StoredRow
+from receiver.answers.lookup import read_line
 from receiver.errors import LeaseLostError, StorageError
 from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import LocalStorage
@@ -14,8 +16,6 @@ from receiver.submissions.proof import SubmissionManifest, read_submission_manif
 from tests import nasty
 from tests.workers.stored_batches import KEY, used
 from tests.workers.submissions.stored_submissions import SCHEMA, StoredSubmission, request
-from workers.store.index_rows import StoredRow
-from workers.store.lookup import read_line
 
 
 @pytest.fixture

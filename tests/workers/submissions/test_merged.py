@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from receiver.answers.index_rows import IndexRow, encode_rows
 from receiver.cli import main
 from receiver.outputs.paths import index_name, input_name, retry_name
 from receiver.storage import LocalStorage
 from receiver.submissions.batch_links import resubmitted_name
 from tests.receiver.records import put_manifest
-from workers.store.index_rows import IndexRow, encode_rows
 from workers.submissions.merged import MergedView, view_retries
 
 Rows = Sequence[tuple[str | None, str]]  # key and outcome of each line

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.store.index_rows import StoredRow
+from receiver.answers.index_rows import StoredRow
 from workers.submissions.request_table import Remedy, RequestTable
 
 KEYS = ("k1", "k2", "k3", "long" * 50, "ä\ud800")

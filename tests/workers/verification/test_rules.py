@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.store.index_rows import StoredRow, read_row
+from receiver.answers.index_rows import StoredRow, read_row
 from workers.verification.rules import IndexChecks, Piece, check_object
 
 

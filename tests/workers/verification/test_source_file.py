@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from receiver.answers.index_rows import IndexRow
 from receiver.outputs.outcomes import Outcome
 from receiver.storage import LocalStorage
 from tests.workers.storing import store
 from workers.results.rules import Result, malformed
-from workers.store.index_rows import IndexRow
 from workers.store.records import RecordWriter
 from workers.verification.source_file import LARGE_ROW_BYTES, PIECE_BYTES, has_sha256, read_line
 from workers.verification.verify_batch import verify_batch
