@@ -159,6 +159,14 @@ class LocalStorage:
             return file.read(length)
         return None
 
+    def size_of(self, name: str) -> int | None:
+        with translate_os_errors("look for", name), suppress(FileNotFoundError):
+            return (self.root / name).stat().st_size
+        return None
+
+    def sign(self, name: str, seconds: int) -> None:
+        """A folder has no addresses."""
+
     def exists(self, name: str) -> bool:
         with translate_os_errors("look for", name):
             return (self.root / name).is_file()

@@ -200,10 +200,28 @@ class ObjectStorage:
         )
         return None if found is None else bytes(found)
 
+    def size_of(self, name: str) -> int | None:
+        found = self._find("find", name, lambda: obstore.head(self._store, name))
+        if found is None:
+            self._require_bucket(name)
+            return None
+        return found["size"]
+
+    def sign(self, name: str, seconds: int) -> str | None:
+        if not isinstance(self._store, AzureStore | GCSStore | S3Store):
+            return None
+        try:
+            return obstore.sign(self._store, "GET", name, timedelta(seconds=seconds))
+        except (BaseError, OSError, ValueError):
+            return None  # these credentials can read, and sign nothing
+
     def exists(self, name: str) -> bool:
         if self._find("find", name, lambda: obstore.head(self._store, name)) is not None:
             return True
-        # An answer to HEAD can't say that the bucket itself is missing.
+        return self._require_bucket(name)
+
+    def _require_bucket(self, name: str) -> bool:
+        """Whether the object is there after all: no answer to HEAD says that its bucket is not."""
         return self.read_chunks(name) is not None
 
     def list_names(self, folder: str) -> list[str]:

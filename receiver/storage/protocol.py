@@ -48,6 +48,15 @@ class Storage(Protocol):
     def read_range(self, name: str, offset: int, length: int) -> bytes | None:
         """These bytes of an object, fewer where it ends before; None when it is not there."""
 
+    def size_of(self, name: str) -> int | None:
+        """Bytes of an object; None when it is not there."""
+
+    def sign(self, name: str, seconds: int) -> str | None:
+        """An address under which anybody can read an object for so long.
+
+        None where there is no such thing. Whether the object is there is not looked at.
+        """
+
     def exists(self, name: str) -> bool:
         """Whether the object is there."""
 

@@ -68,6 +68,12 @@ class SimulatedStorage:
         data = self.read(name)
         return None if data is None else data[offset : offset + length]
 
+    def size_of(self, name: str) -> int | None:
+        data = self.read(name)
+        return None if data is None else len(data)
+
+    def sign(self, name: str, seconds: int) -> None: ...
+
     def exists(self, name: str) -> bool:
         return self.run("look for", name, lambda: name in self.objects)
 

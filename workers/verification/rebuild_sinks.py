@@ -121,6 +121,11 @@ class NullStorage:
     ) -> bytes | None:
         return None
 
+    def size_of(self, name: str) -> int | None:  # noqa: ARG002 - the protocol's
+        return None
+
+    def sign(self, name: str, seconds: int) -> None: ...
+
     def exists(self, name: str) -> bool:  # noqa: ARG002 - the protocol's
         return False
 

@@ -21,6 +21,7 @@ CALLS: dict[str, Callable[[Storage], object]] = {
     "read_to_file": lambda storage: storage.read_to_file("b/one", Path(os.devnull)),
     "read_chunks": lambda storage: storage.read_chunks("b/one"),
     "read_range": lambda storage: storage.read_range("b/one", 0, 1),
+    "size_of": lambda storage: storage.size_of("b/one"),
     "exists": lambda storage: storage.exists("b/one"),
     "list_names": lambda storage: storage.list_names("b"),
     "delete": lambda storage: storage.delete("b/one"),

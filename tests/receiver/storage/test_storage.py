@@ -8,6 +8,7 @@ import pytest
 
 from receiver.errors import AlreadyStoredError
 from receiver.storage import Storage, open_storage
+from tests.running import CLIENT
 from tests.storage_servers import Bucket
 
 PART_BYTES = 8 * 1024 * 1024  # more than this goes up in parts
@@ -105,6 +106,38 @@ def test_range_of_an_object_is_read_alone(storage: Storage) -> None:
 def test_absent_object_has_no_range(storage: Storage) -> None:
     assert storage.read_range("b/absent", 1, 5) is None
     assert storage.read_range("b/absent", 0, 0) is None
+
+
+def test_size_is_known_without_the_bytes(storage: Storage) -> None:
+    storage.put_many([("b/one.json", b"1234567")])
+    assert (storage.size_of("b/one.json"), storage.size_of("b/absent")) == (7, None)
+
+
+@pytest.mark.parametrize("name", ["b/_errors.jsonl", "!75pper!u1/_table.parquet"])
+def test_signed_address_gives_the_object_to_anybody(
+    storage: Storage, storage_address: str, name: str
+) -> None:
+    storage.put_many([(name, b"1234567")])
+    address = storage.sign(name, 60)
+    if storage_address.startswith("file:"):
+        assert address is None
+        return
+    assert address is not None
+    answer = CLIENT.get(address)
+    assert (answer.status_code, answer.content) == (200, b"1234567")
+
+
+@pytest.mark.parametrize("server", ["seaweedfs", "azurite"])
+def test_address_gives_nothing_without_its_signature(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    bucket: Bucket = request.getfixturevalue(server)
+    bucket.enter(monkeypatch)
+    storage = open_storage(bucket.url)
+    storage.put_many([("b/_errors.jsonl", b"1234567")])
+    address = storage.sign("b/_errors.jsonl", 60)
+    assert address is not None
+    assert CLIENT.get(address.partition("?")[0]).is_client_error
 
 
 def test_absent_object_fills_no_file(storage: Storage, tmp_path: Path) -> None:
