@@ -99,11 +99,7 @@ def read_answer(line: bytes) -> Answer:
 
 
 def _read(line: bytes, float_hook: Any) -> Answer:
-    try:
-        row = msgspec.json.Decoder(float_hook=float_hook).decode(line)
-    except (ValueError, RecursionError):  # lone surrogates and NaN are more than it reads
-        row = _decode_tolerantly(line, float_hook)
-    unified = unify_row(as_object(row))
+    unified = unify_row(decode_line(line, float_hook))
     response = as_object(unified.get("response"))
     if find_error(unified) is not None:
         return NO_ANSWER
@@ -135,6 +131,18 @@ def plain_text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode(errors="backslashreplace").decode()
     return text
+
+
+def decode_line(line: bytes, float_hook: Any = None) -> dict[str, Any]:
+    """The object in a line, in whatever form; an empty one where there is none. Never raises.
+
+    What `find_excess` and `find_wide_text` name would take too much memory.
+    """
+    try:
+        row = msgspec.json.Decoder(float_hook=float_hook).decode(line)
+    except (ValueError, RecursionError):  # lone surrogates and NaN are more than it reads
+        row = _decode_tolerantly(line, float_hook)
+    return as_object(row)
 
 
 def _decode_tolerantly(line: bytes, float_hook: Any) -> object:

@@ -80,11 +80,12 @@ def _unify_candidate(candidate: dict[str, Any]) -> dict[str, Any]:
     parts = content.get("parts") if isinstance(content, dict) else None
     if not isinstance(parts, list):
         return unified
-    return unified | {
-        "content": {
-            "parts": [_unify_part(part) if isinstance(part, dict) else part for part in parts]
-        }
-    }
+    return unified | {"content": {"parts": unify_parts(parts)}}
+
+
+def unify_parts(parts: list[Any]) -> list[Any]:
+    """The parts of a content of an answer or a request."""
+    return [_unify_part(part) if isinstance(part, dict) else part for part in parts]
 
 
 def _unify_part(part: dict[str, Any]) -> dict[str, Any]:

@@ -19,5 +19,7 @@ class Outcome(StrEnum):
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 
 ANSWERED = frozenset({Outcome.OK})  # the request has its answer
+# Results that answer no request. The line that a duplicate repeats says what became of its request.
+FAILED = frozenset(Outcome) - ANSWERED - {Outcome.DUPLICATE}
 # Lines of these go to `_errors.jsonl`; of several of one key, the last one here counts.
 ERROR_FILE = (Outcome.DUPLICATE, Outcome.MALFORMED, Outcome.ERROR)

@@ -220,6 +220,12 @@ class Settings:
         "token that the status page asks for, 16 characters or more; unset turns it off",
         is_secret=True,
     )
+    status_answers: bool = setting(
+        "STATUS_ANSWERS",
+        parse_switch,
+        "`true` lets the status page show and download requests and answers",
+        default="false",
+    )
     log_level: str = setting(
         "LOG_LEVEL",
         partial(parse_choice, LOG_LEVELS),

@@ -17,7 +17,7 @@ from receiver.inbox.entries import State
 from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.settings import Settings
 from receiver.status.actions import Action, run_action
-from receiver.status.batch_details import BatchDetails, read_batch_details
+from receiver.status.batch_details import BatchDetails, Listing, read_batch_details
 from receiver.status.queries import BatchPage, StatusSnapshot, read_batch, read_page, read_snapshot
 from receiver.status.submission_queries import (
     SubmissionDetails,
@@ -92,9 +92,13 @@ class Backend:
             lambda: read_submission_details(self._client, self._open_storage(), name)
         )
 
-    async def details(self, name: str, page: int) -> tuple[BatchDetails | None, str]:
+    async def details(self, name: str, listing: Listing) -> tuple[BatchDetails | None, str]:
         """What is stored of a batch, or in words why nobody can say."""
-        return await self._ask_storage(lambda: read_batch_details(self._open_storage(), name, page))
+        return await self.read(lambda storage: read_batch_details(storage, name, listing))
+
+    async def read(self, read: Callable[[Storage], T]) -> tuple[T | None, str]:
+        """What a call finds in the storage, or in words why nobody can say."""
+        return await self._ask_storage(lambda: read(self._open_storage()))
 
     async def _ask_storage(self, call: Callable[[], T]) -> tuple[T | None, str]:
         """What the call gives, or in words why the storage does not."""

@@ -1,26 +1,35 @@
 """What the storage has of one batch, as far as a page shows it: everything read is bounded."""
 
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.errors import ManifestError
+from receiver.answers.index_rows import StoredRow
+from receiver.answers.index_search import IndexSearch
+from receiver.answers.packed_lines import MIB, SearchLimits
+from receiver.errors import ManifestError, StorageError
 from receiver.outputs.judgement import Judgement, judge_manifest
 from receiver.outputs.manifest import Manifest, read_manifest
-from receiver.outputs.paths import batch_folder, errors_name, index_name, manifest_name
+from receiver.outputs.outcomes import FAILED, OUTCOMES
+from receiver.outputs.paths import batch_folder, errors_name, manifest_name
 from receiver.status.view_models import OutcomeShare, share_outcomes
 from receiver.storage import Storage
 from receiver.storage.replaced import find_replaced
 from receiver.tolerant_json import tolerant_reader
 
 PAGE_ROWS = 50
+SEARCH = SearchLimits(512 * MIB, 2.0)  # below the deadline of the storage
 MAX_KEYS = 3  # of an error, as examples
-GZIP = 31  # zlib's number of the format
+MISSING = "missing"  # among the filters: requests without a result
+# What the list of results can be narrowed to, beside MISSING.
+FILTERS: Mapping[str, Collection[str]] = {
+    "": (),
+    "failed": FAILED,
+    **{outcome: (outcome,) for outcome in OUTCOMES},
+}
 T = TypeVar("T")
 
 
@@ -30,21 +39,10 @@ class DetailLimits:
 
     manifest_bytes: int = 4 * 1024 * 1024  # it names every missing key
     errors_bytes: int = 1024 * 1024
-    unpacked_bytes: int = 4 * 1024 * 1024  # of the index at once
-    pages: int = 100  # of the index
+    index: SearchLimits = SEARCH
 
 
 LIMITS = DetailLimits()
-
-
-class OutputRow(msgspec.Struct, frozen=True):
-    """A row of the index, without what is not shown."""
-
-    line: int
-    key: str | None
-    outcome: str
-    object: str | None = None
-    length: int | None = None
 
 
 class _ErrorRow(msgspec.Struct, frozen=True):
@@ -54,7 +52,7 @@ class _ErrorRow(msgspec.Struct, frozen=True):
     message: Any = None
 
 
-_read_output, _read_error = tolerant_reader(OutputRow), tolerant_reader(_ErrorRow)
+_read_error = tolerant_reader(_ErrorRow)
 
 
 @dataclass
@@ -78,13 +76,21 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """One page of the index."""
+class Listing:
+    """Which part of the list of results is shown."""
 
-    rows: list[OutputRow]
-    page: int  # from 1
-    has_more: bool
-    is_end: bool  # the last page that is shown, though there are more rows
+    outcome: str = ""  # one of FILTERS, or MISSING
+    after: int = 0  # a line of the source; of MISSING, a number of keys
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Some results of the batch, or keys without one."""
+
+    rows: list[StoredRow] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)  # keys
+    next_after: int | None = None  # where the list goes on; None at its end
+    problem: str = ""  # why there may be more, or why nothing can be shown
 
 
 @dataclass(frozen=True)
@@ -103,9 +109,9 @@ class BatchDetails:
 
 
 def read_batch_details(
-    storage: Storage, name: str, page: int, limits: DetailLimits = LIMITS
+    storage: Storage, name: str, listing: Listing, limits: DetailLimits = LIMITS
 ) -> BatchDetails:
-    """What is stored of a batch, with one page of its outputs.
+    """What is stored of a batch, with a part of the list of its results.
 
     Raises StorageError when the storage can't be asked.
     """
@@ -113,23 +119,32 @@ def read_batch_details(
     data = _read_start(storage.read_chunks(manifest_name(name)), limits.manifest_bytes)
     if data is None:
         return BatchDetails(folder)
-
     try:
-        manifest = read_manifest(data)
+        manifest = _decode_manifest(data, limits)
     except ManifestError as error:
-        is_long = len(data) > limits.manifest_bytes
-        too_long = "it is too long to be shown here: `batches show` shows it"
-        return BatchDetails(folder, problem=too_long if is_long else str(error))
+        return BatchDetails(folder, problem=str(error))
 
     return BatchDetails(
         folder=folder,
         manifest=manifest,
         shares=share_outcomes(manifest.outcomes, manifest.missing),
         errors=_read_errors(storage, name, limits),
-        outputs=_read_outputs(storage, name, page, limits),
+        outputs=_read_outputs(storage, name, manifest, listing, limits),
         judgement=judge_manifest(manifest),
         replaced=find_replaced(storage, name, data),
     )
+
+
+def load_manifest(storage: Storage, name: str, limits: DetailLimits = LIMITS) -> Manifest | None:
+    """The manifest of a batch; None without one. Raises StorageError and ManifestError."""
+    data = _read_start(storage.read_chunks(manifest_name(name)), limits.manifest_bytes)
+    return None if data is None else _decode_manifest(data, limits)
+
+
+def _decode_manifest(data: bytes, limits: DetailLimits) -> Manifest:
+    if len(data) > limits.manifest_bytes:
+        raise ManifestError("it is too long to be shown here: `batches show` shows it")
+    return read_manifest(data)
 
 
 def _read_start(chunks: Iterable[bytes] | None, limit_bytes: int) -> bytes | None:
@@ -171,36 +186,23 @@ def _read_rows(lines: Iterable[bytes], read: Callable[[bytes], T]) -> Iterator[T
             yield read(line)
 
 
-def _read_outputs(storage: Storage, batch: str, page: int, limits: DetailLimits) -> Outputs | None:
-    chunks = storage.read_chunks(index_name(batch))
-    if chunks is None:
-        return None
-    page = min(max(1, page), limits.pages)
-    first = (page - 1) * PAGE_ROWS
-    all_lines = _unpack_lines(chunks, limits.unpacked_bytes)
-    lines = list(islice(all_lines, first, first + PAGE_ROWS + 1))
-    has_more = len(lines) > PAGE_ROWS
-
-    return Outputs(
-        rows=list(_read_rows(lines[:PAGE_ROWS], _read_output)),
-        page=page,
-        has_more=has_more and page < limits.pages,
-        is_end=has_more and page == limits.pages,
+def _read_outputs(
+    storage: Storage, batch: str, manifest: Manifest, listing: Listing, limits: DetailLimits
+) -> Outputs:
+    after, end = listing.after, listing.after + PAGE_ROWS
+    if listing.outcome == MISSING:
+        keys = manifest.missing_keys
+        return Outputs(missing=keys[after:end], next_after=end if len(keys) > end else None)
+    if manifest.index is None:
+        return Outputs()
+    search = IndexSearch(storage, batch, limits.index)
+    try:
+        page = search.read_page(after, FILTERS[listing.outcome], PAGE_ROWS)
+    except StorageError as error:
+        return Outputs(problem=str(error))
+    cut = (
+        "The list ends here, where the search in the index reached its limit."
+        if page.is_cut
+        else ""
     )
-
-
-def _unpack_lines(chunks: Iterable[bytes], limit_bytes: int) -> Iterator[bytes]:
-    """The lines of a gzip, in bounded memory; they end early at what is no gzip."""
-    unpacker, rest = zlib.decompressobj(GZIP), b""
-    for chunk in chunks:
-        packed = chunk
-        while packed:
-            try:
-                data = unpacker.decompress(packed, limit_bytes)
-            except zlib.error:
-                return
-            packed = unpacker.unconsumed_tail
-            *lines, rest = (rest + data).split(b"\n")
-            yield from lines
-            if len(rest) > limit_bytes or unpacker.eof:
-                return
+    return Outputs(page.rows, next_after=page.rows[-1].line if page.has_more else None, problem=cut)

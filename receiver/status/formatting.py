@@ -24,6 +24,24 @@ def clean(text: str) -> str:
     return "".join(one if one.isprintable() or one in JOINERS else "�" for one in line)
 
 
+def clean_lines(text: str) -> str:
+    r"""A text as `clean` gives it, but with its lines, tabs and spaces.
+
+    >>> clean_lines("a  b\r\n\x1b[2J\tc")
+    'a  b\n�[2J\tc'
+    """
+    return "\n".join(map(_clean_line, text.replace("\r\n", "\n").split("\n")))
+
+
+def _clean_line(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(
+        one if one.isprintable() or one in JOINERS or one == "\t" else " " if one.isspace() else "�"
+        for one in line
+    )
+
+
 def count(number: float | None) -> str:
     """A number with a comma every three digits.
 

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from receiver.outputs.error_codes import describe_code
 from receiver.status import formatting, view_models
+from receiver.status.answer_links import result_path
 
 PACKAGE = "receiver.status"
 SHOWN_PARTS = 200  # of one submission
@@ -30,7 +31,7 @@ CONTENT_POLICY = (
     "base-uri 'none'",
     "frame-ancestors 'none'",
 )
-SECURITY: Mapping[str, str] = {
+SECURITY: dict[str, str] = {
     "content-security-policy": "; ".join(CONTENT_POLICY),
     "x-content-type-options": "nosniff",
     # With no-referrer a browser would send no Origin with our own forms.
@@ -38,6 +39,8 @@ SECURITY: Mapping[str, str] = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+# Of what others wrote: opened by itself, it is shown without any right to load or run something.
+FOREIGN = SECURITY | {"content-security-policy": "default-src 'none'; sandbox"}
 FRAGMENT = "x-status-fragment"  # a header that our script sends; no form and no link can
 
 
@@ -52,6 +55,11 @@ def mark_code(text: str) -> Markup:
     parts = [escape(part) for part in formatting.clean(text).split("`")]
     parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
     return Markup().join(parts)
+
+
+def mark_lines(text: str) -> Markup:
+    """A text that others wrote, with its lines."""
+    return escape(formatting.clean_lines(text))
 
 
 class Pages:
@@ -77,12 +85,13 @@ class Pages:
             "describe_code": describe_code,
             "formatting": formatting,
             "page_path": view_models.page_path,
+            "result_path": result_path,
             "shown_parts": SHOWN_PARTS,
             "states": view_models.STATES,
             "steps": view_models.STEPS,
             "version": digest[:12],
         }
-        self._env.filters["mark_code"] = mark_code
+        self._env.filters |= {"mark_code": mark_code, "mark_lines": mark_lines}
         for name in self._env.list_templates():
             self._env.get_template(name)  # compiled now, so that no delivery waits for it later
 

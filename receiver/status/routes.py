@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from receiver.settings.settings import Settings
+from receiver.status.endpoints.answers import AnswerEndpoints
 from receiver.status.endpoints.batches import BatchEndpoints
 from receiver.status.endpoints.common import Site
 from receiver.status.endpoints.deliveries import DeliveriesEndpoints
@@ -19,6 +20,7 @@ from receiver.status.endpoints.system import SystemEndpoints
 TABS = (
     OverviewEndpoints,
     BatchEndpoints,
+    AnswerEndpoints,
     SubmissionEndpoints,
     DeliveriesEndpoints,
     NoticesEndpoints,

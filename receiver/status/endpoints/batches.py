@@ -11,7 +11,9 @@ from starlette.routing import Route
 from receiver.inbox.entries import State
 from receiver.status.actions import RESULTS, Action
 from receiver.status.auth import Visitor
-from receiver.status.endpoints.common import Site, read_batch_name, read_page_number
+from receiver.status.batch_details import FILTERS, MISSING, Listing
+from receiver.status.downloads import list_downloads
+from receiver.status.endpoints.common import Site, read_batch_name, read_count, read_page_number
 from receiver.status.guard import HOME
 from receiver.status.view_models import page_path
 
@@ -55,7 +57,8 @@ class BatchEndpoints:
 
         backend = self._site.backend(request)
         now_ms, row = await backend.batch(name)
-        details, problem = await backend.details(name, read_page_number(request))
+        listing = _read_listing(request)
+        details, problem = await backend.details(name, listing)
         is_stored = details is None or details.manifest is not None or details.problem
 
         return self._site.pages.render(
@@ -69,6 +72,9 @@ class BatchEndpoints:
             now_ms=now_ms,
             row=row,
             details=details,
+            listing=listing,
+            downloads=list_downloads(details.manifest) if details and details.manifest else {},
+            shows_answers=self._site.settings.status_answers,
             storage_problem=problem,
             storage_location=backend.storage_location,
             result=RESULTS.get(request.query_params.get("result", "")),
@@ -86,3 +92,9 @@ class BatchEndpoints:
         if problem:
             return self._site.guard.show_message(request, visitor, 502, "Not done", problem)
         return RedirectResponse(f"{page_path(name)}?result={result}", 303)
+
+
+def _read_listing(request: Request) -> Listing:
+    wanted = request.query_params.get("outcome", "")
+    outcome = wanted if wanted == MISSING or wanted in FILTERS else ""
+    return Listing(outcome, read_count(request, "after"))

@@ -13,7 +13,7 @@ from receiver.status.guard import Action, Guard, Handler
 from receiver.status.pages import Pages
 
 MAX_FORM_BYTES = 8 * 1024
-MAX_DIGITS = 7  # of the number of a page
+MAX_DIGITS = 9  # of the number of a page, or of a line
 
 
 class Site:
@@ -43,9 +43,14 @@ class Site:
 
 def read_page_number(request: Request) -> int:
     """From 1; of an address that has none, the first."""
-    text = request.query_params.get("page", "")
+    return read_count(request, "page", 1)
+
+
+def read_count(request: Request, name: str, default: int = 0) -> int:
+    """A number in the query; the default where there is none, or none that counts."""
+    text = request.query_params.get(name, "")
     is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
-    return int(text) if is_number else 1
+    return int(text) if is_number else default
 
 
 def read_batch_name(request: Request) -> str | None:

@@ -7,8 +7,23 @@ from typing import Any
 
 import pytest
 
-from receiver.outputs.manifest import BatchError, Manifest, Objects, Source, encode_manifest
-from receiver.status.batch_details import PAGE_ROWS, DetailLimits, read_batch_details
+from receiver.answers.packed_lines import BLOCK_BYTES, MAX_LINE_BYTES, SearchLimits
+from receiver.outputs.manifest import (
+    BatchError,
+    Manifest,
+    Objects,
+    Record,
+    Source,
+    encode_manifest,
+)
+from receiver.status.batch_details import (
+    MISSING,
+    PAGE_ROWS,
+    DetailLimits,
+    Listing,
+    Outputs,
+    read_batch_details,
+)
 from receiver.storage import LocalStorage
 
 NAME = "acme/batches/abc"
@@ -37,7 +52,7 @@ def manifest(missing_keys: list[str] | None = None) -> Manifest:
         usage={},
         cost="unknown",
         objects=Objects(2, 10),
-        index=None,
+        index=Record("abc/_index.jsonl.gz", "0"),
         error=BatchError(None, None),
         template="{batch}/{key}.json",
         version="0.1.0",
@@ -66,29 +81,31 @@ def index_row(line: int, key: str | None = "k") -> dict[str, Any]:
 
 def test_batch_without_a_manifest_has_no_details(storage: LocalStorage) -> None:
     keep(storage, "_errors.jsonl", lines([{"key": "a", "outcome": "error", "code": 8}]))
-    found = read_batch_details(storage, NAME, 1)
+    found = read_batch_details(storage, NAME, Listing())
     assert (found.manifest, found.problem, found.errors) == (None, "", None)
 
 
 def test_manifest_outcomes_and_lone_surrogates_are_read(storage: LocalStorage) -> None:
     keep(storage, "_manifest.json", encode_manifest(manifest()))
-    found = read_batch_details(storage, NAME, 1)
+    found = read_batch_details(storage, NAME, Listing())
     assert found.manifest is not None
     assert found.manifest.display_name == "half \ud800"
     assert [share.name for share in found.shares] == ["ok", "error"]
-    assert (found.errors, found.outputs) == (None, None)
+    assert found.errors is None
+    assert found.outputs is not None
+    assert "is not there" in found.outputs.problem
 
 
 def test_stored_batch_is_judged(storage: LocalStorage) -> None:
     keep(storage, "_manifest.json", encode_manifest(manifest()))
-    judgement = read_batch_details(storage, NAME, 1).judgement
+    judgement = read_batch_details(storage, NAME, Listing()).judgement
     assert judgement is not None
     assert (judgement.is_well, judgement.text) == (False, "stored; 1 error")
 
 
 def test_unreadable_manifest_is_reported(storage: LocalStorage) -> None:
     keep(storage, "_manifest.json", b"{junk")
-    assert read_batch_details(storage, NAME, 1).problem.startswith(
+    assert read_batch_details(storage, NAME, Listing()).problem.startswith(
         "it is not in the form of a manifest"
     )
 
@@ -100,7 +117,7 @@ def test_manifest_without_end_is_not_read_whole(storage: LocalStorage) -> None:
         "_manifest.json",
         encode_manifest(manifest([f"key {number}" for number in range(100_000)])),
     )
-    assert "too long to be shown" in read_batch_details(storage, NAME, 1, limits).problem
+    assert "too long to be shown" in read_batch_details(storage, NAME, Listing(), limits).problem
 
 
 def test_errors_are_counted_by_code(storage: LocalStorage) -> None:
@@ -114,7 +131,7 @@ def test_errors_are_counted_by_code(storage: LocalStorage) -> None:
     ]
     keep(storage, "_manifest.json", encode_manifest(manifest()))
     keep(storage, "_errors.jsonl", lines(rows) + b"{cut")
-    errors = read_batch_details(storage, NAME, 1).errors
+    errors = read_batch_details(storage, NAME, Listing()).errors
     assert errors is not None
     first, second, third = errors.kinds
     assert (first.code, first.outcome, first.count, first.message) == ("8", "error", 5, "quota 0")
@@ -132,7 +149,7 @@ def test_many_errors_are_read_in_part_and_reported_so(storage: LocalStorage) -> 
         "_errors.jsonl",
         lines([{"key": f"k{n}", "outcome": "error", "code": 8} for n in range(30_000)]),
     )
-    errors = read_batch_details(storage, NAME, 1, limits).errors
+    errors = read_batch_details(storage, NAME, Listing(), limits).errors
     assert errors is not None
     assert not errors.is_whole
     assert 1000 < errors.read == errors.kinds[0].count < 30_000
@@ -145,33 +162,38 @@ def test_outputs_come_in_pages(storage: LocalStorage) -> None:
         "_index.jsonl.gz",
         gzip.compress(lines([index_row(n, None) for n in range(1, PAGE_ROWS + 3)])),
     )
-    first, second, beyond = (read_batch_details(storage, NAME, page).outputs for page in (0, 2, 9))
+    first, second, beyond = (
+        read_batch_details(storage, NAME, Listing("", after)).outputs
+        for after in (0, PAGE_ROWS, 10**6)
+    )
     assert first is not None
     assert second is not None
-    assert beyond is not None
-    assert ([row.line for row in first.rows], first.page, first.has_more) == (
-        [*range(1, PAGE_ROWS + 1)],
-        1,
-        True,
-    )
-    assert ([row.line for row in second.rows], second.has_more) == (
-        [PAGE_ROWS + 1, PAGE_ROWS + 2],
-        False,
-    )
-    assert beyond.rows == []
+    assert [row.line for row in first.rows] == [*range(1, PAGE_ROWS + 1)]
+    assert first.next_after == PAGE_ROWS
+    assert [row.line for row in second.rows] == [PAGE_ROWS + 1, PAGE_ROWS + 2]
+    assert second.next_after is None
+    assert beyond == Outputs()
 
 
-def test_deep_pages_end_and_say_so(storage: LocalStorage) -> None:
-    limits = DetailLimits(pages=2)
+def test_missing_keys_come_in_pages(storage: LocalStorage) -> None:
+    keys = [f"k{number}" for number in range(PAGE_ROWS + 1)]
+    keep(storage, "_manifest.json", encode_manifest(manifest(keys)))
+    first, second = (
+        read_batch_details(storage, NAME, Listing(MISSING, after)).outputs
+        for after in (0, PAGE_ROWS)
+    )
+    assert first == Outputs(missing=keys[:PAGE_ROWS], next_after=PAGE_ROWS)
+    assert second == Outputs(missing=keys[PAGE_ROWS:])
+
+
+def test_long_index_ends_and_says_so(storage: LocalStorage) -> None:
+    limits = DetailLimits(index=SearchLimits(1, 60))
     keep(storage, "_manifest.json", encode_manifest(manifest()))
-    keep(
-        storage,
-        "_index.jsonl.gz",
-        gzip.compress(lines([index_row(n) for n in range(1, 3 * PAGE_ROWS)])),
-    )
-    outputs = read_batch_details(storage, NAME, 10**6, limits).outputs
+    keep(storage, "_index.jsonl.gz", gzip.compress(lines([index_row(n) for n in range(1, 20_000)])))
+    outputs = read_batch_details(storage, NAME, Listing("error"), limits).outputs
     assert outputs is not None
-    assert (outputs.page, outputs.has_more, outputs.is_end) == (2, False, True)
+    assert (outputs.rows, outputs.next_after) == ([], None)
+    assert "reached its limit" in outputs.problem
 
 
 @pytest.mark.parametrize(
@@ -182,19 +204,16 @@ def test_deep_pages_end_and_say_so(storage: LocalStorage) -> None:
 def test_spoilt_index_has_no_rows(storage: LocalStorage, data: bytes) -> None:
     keep(storage, "_manifest.json", encode_manifest(manifest()))
     keep(storage, "_index.jsonl.gz", data)
-    outputs = read_batch_details(storage, NAME, 1).outputs
+    outputs = read_batch_details(storage, NAME, Listing()).outputs
     assert outputs is not None
     assert outputs.rows == []
+    assert bool(outputs.problem) == bool(data)
 
 
 def test_bomb_of_an_index_is_not_unpacked(storage: LocalStorage) -> None:
-    limits = DetailLimits(unpacked_bytes=64 * 1024)
     keep(storage, "_manifest.json", encode_manifest(manifest()))
-    keep(
-        storage,
-        "_index.jsonl.gz",
-        gzip.compress(lines([index_row(1)]) + b" " * 10_000_000 + b"\n" + lines([index_row(3)])),
-    )
-    outputs = read_batch_details(storage, NAME, 1, limits).outputs
+    bomb = b" " * (MAX_LINE_BYTES + 2 * BLOCK_BYTES)
+    keep(storage, "_index.jsonl.gz", gzip.compress(lines([index_row(1)]) + bomb, 1))
+    outputs = read_batch_details(storage, NAME, Listing()).outputs
     assert outputs is not None
-    assert [row.line for row in outputs.rows] == [1]
+    assert "a line of over 32 MiB" in outputs.problem
