@@ -20,7 +20,7 @@ SHOWN_BYTES = 64 * 1024  # of a line that is no JSON
 class Turn:
     """Pieces of one author: of a candidate, of the user, of the model."""
 
-    title: str
+    title: str  # empty where nothing is to be told apart
     pieces: list[Piece]
     note: str = ""  # why a candidate ended
 
@@ -78,7 +78,7 @@ def _read_answer(row: dict[str, Any], pieces: Pieces) -> ContentView:
     candidates = candidates_of(response)
     turns = [
         Turn(
-            "Answer" if len(candidates) == 1 else f"Candidate {number}",
+            "" if len(candidates) == 1 else f"Candidate {number}",
             pieces.read(as_list(as_object(candidate.get("content")).get("parts"))),
             as_text(candidate.get("finishReason")) or "",
         )

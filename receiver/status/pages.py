@@ -18,6 +18,7 @@ PACKAGE = "receiver.status"
 SHOWN_PARTS = 200  # of one submission
 STATIC: Mapping[str, str] = {
     "status.css": "text/css; charset=utf-8",
+    "answers.css": "text/css; charset=utf-8",
     "status.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib import resources
 from typing import Any, Literal
 
 import pytest
@@ -29,6 +28,7 @@ from tests.running import (
     submit_file,
     submit_inline,
 )
+from tests.seen_pages import faults_of, overflow_px
 from tests.waiting import eventually
 
 TOKEN = "canary-status-token"
@@ -183,25 +183,6 @@ def test_link_from_elsewhere_finds_its_session(world: World, browser: Browser) -
             "url => { location.href = url }", f"{world.web_url}/status/batches?state=done"
         )
         expect(page.get_by_text("There are none.")).to_be_visible()
-
-
-def faults_of(page: Page) -> list[str]:
-    """What axe finds wrong: labels, contrast, headings, tables, landmarks."""
-    source = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
-    page.evaluate(source)
-    found = page.evaluate("() => axe.run()")
-    return [
-        f"{one['id']}: {[node['html'][:120] for node in one['nodes']]}"
-        for one in found["violations"]
-    ]
-
-
-def overflow_px(page: Page) -> int:
-    """How much wider the page is than its window."""
-    width: int = page.evaluate(
-        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    )
-    return width
 
 
 def hostile_lines() -> bytes:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Page, expect
 
 from receiver.status.answer_links import result_path
 from receiver.storage import LocalStorage
 from tests import nasty
+from tests.browsers import running_browser
 from tests.receiver.status.answer_world import (
     HOSTILE,
     KEYS,
@@ -22,8 +24,9 @@ from tests.receiver.status.answer_world import (
     fill,
     path_of,
 )
-from tests.receiver.status.test_routes import BEARER, serving
+from tests.receiver.status.test_routes import BEARER, TOKEN, serving
 from tests.running import CLIENT
+from tests.seen_pages import faults_of, overflow_px
 
 SAFE_KEYS = [key for key in KEYS if len(key) < 1000 and key.isprintable()]
 
@@ -168,10 +171,7 @@ def test_first_line_of_a_key_is_told_from_its_second(web_url: str) -> None:
 def test_outcomes_narrow_the_list_and_lead_on(web_url: str) -> None:
     page = get(web_url, "/status/batches/b2?outcome=error")
     rows = page.text.partition('id="outputs"')[2]
-    assert (
-        re.findall(r'data-label="Outcome">\s*<span>.*?</svg>\s*(\w+)', rows, re.DOTALL)
-        == ["error"] * 4
-    )
+    assert re.findall(r"<td><svg.*?</svg>\s*(\w+)</td>", rows, re.DOTALL) == ["error"] * 4
     first = get(web_url, "/status/batches/b2/results/fr-again?outcome=error")
     assert "8 RESOURCE_EXHAUSTED it broke" in shown(first)
     follow = html.unescape(re.findall(r'id="after" href="([^"]*)"', first.text)[0])
@@ -215,3 +215,56 @@ def test_changed_answer_is_not_shown(web_url: str, folder: Path) -> None:
     page = get(web_url, path_of("thinking"), 503)
     assert "has changed since it was written" in shown(page)
     (folder / "outputs/b1/thinking.json").write_bytes(LINES[2] + b"\n")
+
+
+@pytest.fixture(scope="module")
+def page(web_url: str) -> Iterator[Page]:
+    """A logged-in window of a phone, in the dark; nothing in it runs what an answer holds."""
+    errors = list[str]()
+    with running_browser() as browser:
+        size = {"width": 390, "height": 844}
+        context = browser.new_context(base_url=web_url, color_scheme="dark", viewport=size)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
+        page.goto("/status")
+        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("link", name="Overview")).to_be_visible()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        yield page
+        context.close()
+    assert errors == []
+
+
+def test_somebody_clicks_from_a_batch_to_its_failures_and_pictures(page: Page) -> None:
+    page.goto("/status/batches/b1")
+    assert faults_of(page) == []
+    page.get_by_role("link", name="First failure").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("failed")
+    page.get_by_role("link", name="Next failed key →").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("failed again")
+    expect(page.locator("#answer")).to_contain_text("3 INVALID_ARGUMENT it broke")
+    page.locator(".crumbs").get_by_role("link", name="batches/b1").click()
+    expect(page.locator("#outputs tbody tr")).to_have_count(2)
+    page.get_by_role("link", name=f"ok {len(LINES) - 2}").click()
+    page.get_by_label("Key").fill("media")
+    page.get_by_role("button", name="Show").click()
+    picture = page.get_by_role("img", name="Picture 1 of the answer")
+    expect(picture).to_have_js_property("naturalWidth", 64)
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="File 2").click()
+    assert saved.value.path().read_bytes() == SVG
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download the line").click()
+    assert saved.value.path().read_bytes() == next(line for line in LINES if b'"media"' in line)
+
+
+@pytest.mark.parametrize("key", ["text", "json", "thinking", "call", "long", HOSTILE, "failed"])
+def test_everybody_can_read_an_answer(page: Page, key: str) -> None:
+    page.goto(path_of(key))
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert page.locator("main img[src=x]").count() == 0
+    assert overflow_px(page) == 0
+    assert faults_of(page) == []
