@@ -69,16 +69,22 @@ def read_answer_details(
         absence = "" if wanted.key is None else explain_absence(manifest, wanted.key)
         return AnswerDetails(manifest, wanted.key, absence=absence)
 
-    line = _read_shown_line(storage, row)
-    is_error = row.outcome in ERROR_FILE
-    return AnswerDetails(
-        manifest,
-        row.key,
-        row,
-        reason=_read_reason(line) if is_error else None,
-        view=view_answer(unwrap_error(line) if is_error else line),
-        neighbours=_find_neighbours(search, row.line, outcomes),
-    )
+    reason, view = _read_content(storage, row)
+    neighbours = _find_neighbours(search, row.line, outcomes)
+    return AnswerDetails(manifest, row.key, row, reason=reason, view=view, neighbours=neighbours)
+
+
+def _read_content(storage: Storage, row: StoredRow) -> tuple[Reason | None, ContentView]:
+    """What a line says of its failure, and what it shows."""
+    try:
+        line = _read_shown_line(storage, row)
+    except StorageError as error:
+        if error.retryable:
+            raise
+        return None, ContentView(problem=str(error))
+    if row.outcome in ERROR_FILE:
+        return _read_reason(line), view_answer(unwrap_error(line))
+    return None, view_answer(line)
 
 
 def _find(search: IndexSearch, wanted: Wanted) -> StoredRow | None:

@@ -116,7 +116,7 @@ class Pieces:
                 return self._add_media(
                     Media(as_text(member.get("mimeType")) or "", as_text(member.get("data")) or "")
                 )
-            case "image_url" if found := _read_data_url(member):
+            case "imageUrl" if found := _read_data_url(member):
                 return self._add_media(found)
             case "functionCall":
                 call = show_value(member.get("args"))

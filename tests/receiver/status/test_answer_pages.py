@@ -1,17 +1,16 @@
 """Answers on the page of a real web process: what is shown, what is sent, and what never is."""
 
 import html
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import ConsoleMessage, Dialog, Page, ViewportSize, expect
 
 from receiver.status.answer_links import result_path
-from receiver.storage import LocalStorage
+from receiver.storage import LocalStorage, open_storage
 from tests import nasty
 from tests.browsers import running_browser
 from tests.receiver.status.answer_world import (
@@ -27,6 +26,8 @@ from tests.receiver.status.answer_world import (
 from tests.receiver.status.test_routes import BEARER, TOKEN, serving
 from tests.running import CLIENT
 from tests.seen_pages import faults_of, overflow_px
+from tests.storage_servers import Bucket
+from tests.workers.storing import store
 
 SAFE_KEYS = [key for key in KEYS if len(key) < 1000 and key.isprintable()]
 
@@ -208,30 +209,52 @@ def test_downloads_are_the_stored_bytes(web_url: str, folder: Path) -> None:
 
 
 def test_changed_answer_is_not_shown(web_url: str, folder: Path) -> None:
-    storage = LocalStorage(folder / "outputs")
-    name = json.loads(storage.read("b1/_manifest.json") or b"")["batch"]
-    assert name == "batches/b1"
-    (folder / "outputs/b1/thinking.json").write_bytes(LINES[2].replace(b"said", b"lied"))
-    page = get(web_url, path_of("thinking"), 503)
+    place, line = folder / "outputs/b1/thinking.json", LINES[2] + b"\n"
+    assert place.read_bytes() == line
+    place.write_bytes(line.replace(b"said", b"lied"))
+    page = get(web_url, path_of("thinking"))
+    place.write_bytes(line)
     assert "has changed since it was written" in shown(page)
-    (folder / "outputs/b1/thinking.json").write_bytes(LINES[2] + b"\n")
+    assert "lied" not in page.text
+    assert 'id="after"' in page.text
+
+
+def test_bucket_gives_a_download_itself(own_s3: Bucket, valkey_url: str, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        own_s3.enter(patch)
+        storage = open_storage(f"{own_s3.url}/signed")
+        store(storage, nasty.failure("one", 8), 1)
+    more = {**own_s3.environment, "STORAGE_URL": f"{own_s3.url}/signed"}
+    with serving(valkey_url, tmp_path, STATUS_ANSWERS="true", **more) as url:
+        sent = get(url, "/status/batches/b1/downloads/errors", 303)
+    assert sent.headers["cache-control"] == "no-store"
+    assert CLIENT.get(sent.headers["location"]).content == storage.read("b1/_errors.jsonl")
 
 
 @pytest.fixture(scope="module")
 def page(web_url: str) -> Iterator[Page]:
     """A logged-in window of a phone, in the dark; nothing in it runs what an answer holds."""
     errors = list[str]()
+
+    def note_dialog(dialog: Dialog) -> None:
+        errors.append(dialog.message)
+        dialog.dismiss()
+
+    def note_line(line: ConsoleMessage) -> None:
+        if line.type == "error":
+            errors.append(line.text)
+
     with running_browser() as browser:
-        size = {"width": 390, "height": 844}
-        context = browser.new_context(base_url=web_url, color_scheme="dark", viewport=size)  # type: ignore[arg-type]
+        size: ViewportSize = {"width": 390, "height": 844}
+        context = browser.new_context(base_url=web_url, color_scheme="dark", viewport=size)
         page = context.new_page()
-        page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", note_dialog)
         page.goto("/status")
         page.get_by_label("Token").fill(TOKEN)
         page.get_by_role("button", name="Log in").click()
         expect(page.get_by_role("link", name="Overview")).to_be_visible()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        page.on("console", note_line)
         yield page
         context.close()
     assert errors == []
