@@ -58,8 +58,6 @@ class IndexSearch:
         """The row for a key: of its answer, else of the line that best says why not."""
         best: StoredRow | None = None
         for row in self._rows(_select_key(key)):
-            if row.key != key:
-                continue
             if row.outcome not in ERROR_FILE:
                 return row
             if best is None or _rank(row) > _rank(best):
