@@ -86,7 +86,7 @@ class IndexSearch:
         select, before = _select_outcomes(outcomes), b""
         for block in self._blocks():
             if self._read(_last_line(block)).line < line:
-                before = next(iter(deque(select(block), maxlen=1)), before)
+                before = _last_of(select, block) or before
                 continue
             for found in select(block):
                 row = self._read(found)
@@ -131,6 +131,13 @@ def _rank(row: StoredRow) -> int:
 def _last_line(block: bytes) -> bytes:
     end = len(block) - block.endswith(b"\n")
     return block[block.rfind(b"\n", 0, end) + 1 : end]
+
+
+def _last_of(select: Select, block: bytes) -> bytes:
+    """Empty where nothing is wanted."""
+    if select is _select_all:
+        return _last_line(block)
+    return next(iter(deque(select(block), maxlen=1)), b"")
 
 
 def _line_at(block: bytes, position: int) -> bytes:

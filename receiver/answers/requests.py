@@ -1,6 +1,6 @@
 """The request of a key, among those that were sent with a batch."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -20,6 +20,7 @@ class _Request(msgspec.Struct, gc=False):
     metadata: _Metadata | None = None
 
 
+_ESCAPE = b"\\u"
 _decode_request = msgspec.json.Decoder(_Request).decode
 
 
@@ -75,8 +76,23 @@ def find_request(
 
 
 def _find_line(blocks: Iterable[bytes], key: str, key_member: str) -> bytes | None:
-    for block in blocks:
-        for line in block.split(b"\n"):
-            if line and read_key(line, key_member) == key:
+    may_hold = _make_filter(key)
+    for block in filter(may_hold, blocks):
+        for line in filter(may_hold, block.split(b"\n")):
+            if read_key(line, key_member) == key:
                 return line
     return None
+
+
+def _make_filter(key: str) -> Callable[[bytes], bool]:
+    """Whether JSON may hold a key, told without decoding it.
+
+    Any character may be written as its number, and a slash after a backslash.
+    """
+    if "/" in key:
+        return bool
+    try:
+        text = msgspec.json.encode(key)[1:-1]
+    except UnicodeEncodeError:  # a lone surrogate
+        return lambda data: _ESCAPE in data
+    return lambda data: text in data or _ESCAPE in data

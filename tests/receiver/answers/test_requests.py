@@ -28,6 +28,10 @@ LINES = (
     b'\xef\xbb\xbf{"key":"\\ud800"}',
     b'{"custom_id":"four","key":"other","body":{}}',
     b'{"id":"five","key":"six"}',
+    b'{"key":"s\\u0065ven"}',
+    b'{"key":"a\\/b"}',
+    b'{"key":"\\t\\"\xc3\xa4"}',
+    b'{"key":""}',
 )
 
 
@@ -42,7 +46,17 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 @pytest.mark.parametrize(
     ("key", "number"),
-    [("one", 0), ("two/", 1), ("\ud800", 3), ("four", 4), ("six", 5)],
+    [
+        ("one", 0),
+        ("two/", 1),
+        ("\ud800", 3),
+        ("four", 4),
+        ("six", 5),
+        ("seven", 6),
+        ("a/b", 7),
+        ('\t"ä', 8),
+        ("", 9),
+    ],
 )
 def test_request_is_found_by_the_rule_that_holds_for_results(
     storage: LocalStorage, key: str, number: int
@@ -59,6 +73,8 @@ def test_result_key_comes_first(storage: LocalStorage) -> None:
     assert found is not None
     assert found.line == LINES[5]
     assert find_request(storage, ["r"], "five") is None
+    put(storage, "numbers", b'{"metadata":{"id":1.0},"key":"x"}')
+    assert find_request(storage, ["numbers"], "1.0", "id") is not None
 
 
 def record_origin(storage: LocalStorage) -> None:
