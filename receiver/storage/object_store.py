@@ -18,7 +18,7 @@ from obstore.store import (
     from_url,
 )
 
-from receiver.errors import AlreadyStoredError
+from receiver.errors import AlreadyStoredError, StorageError
 from receiver.storage.client_options import client_options
 from receiver.storage.errors import (
     OTHER,
@@ -193,11 +193,17 @@ class ObjectStorage:
     def read_range(self, name: str, offset: int, length: int) -> bytes | None:
         if not length:
             return b"" if self.exists(name) else None
-        found = self._find(
-            "read",
-            name,
-            lambda: obstore.get_range(self._store, name, start=offset, length=length),
-        )
+        try:
+            found = self._find(
+                "read",
+                name,
+                lambda: obstore.get_range(self._store, name, start=offset, length=length),
+            )
+        except StorageError:
+            size = self.size_of(name)
+            if size is not None and size <= offset:
+                return b""  # which is an error to every bucket
+            raise
         return None if found is None else bytes(found)
 
     def size_of(self, name: str) -> int | None:

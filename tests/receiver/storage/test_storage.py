@@ -101,6 +101,8 @@ def test_range_of_an_object_is_read_alone(storage: Storage) -> None:
     assert storage.read_range("b/large.jsonl", 1_999_993, 5) == b"34567"
     assert storage.read_range("b/large.jsonl", 3, 0) == b""
     assert storage.read_range("b/large.jsonl", 1_999_993, 50) == b"3456789"
+    assert storage.read_range("b/large.jsonl", 2_000_000, 1) == b""
+    assert storage.read_range("b/large.jsonl", 2_000_007, 50) == b""
 
 
 def test_absent_object_has_no_range(storage: Storage) -> None:
