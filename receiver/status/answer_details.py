@@ -14,7 +14,7 @@ from receiver.answers.reasons import Reason, parse_reason
 from receiver.answers.requests import StoredRequest, find_request
 from receiver.errors import StorageError
 from receiver.outputs.manifest import Manifest
-from receiver.outputs.outcomes import ERROR_FILE
+from receiver.outputs.outcomes import ERROR_FILE, FAILED
 from receiver.status.batch_details import SEARCH, load_manifest
 from receiver.status.content_pieces import Media
 from receiver.status.content_views import ContentView, unwrap_error, view_answer, view_request
@@ -43,6 +43,12 @@ class AnswerDetails:
     reason: Reason | None = None  # of a line that is no output
     view: ContentView | None = None
     neighbours: Neighbours | None = None  # None where nobody looked that far
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether the batch has any."""
+        outcomes = self.manifest.outcomes if self.manifest else {}
+        return any(outcomes.get(outcome) for outcome in FAILED)
 
 
 @dataclass(frozen=True)
@@ -141,12 +147,17 @@ def _find_row(storage: Storage, name: str, line: int) -> StoredRow | None:
 def read_next(
     storage: Storage, name: str, after: int, outcomes: Collection[str]
 ) -> StoredRow | None:
-    """The next row of these outcomes after a line. Raises StorageError."""
-    page = IndexSearch(storage, name, SEARCH).read_page(after, outcomes, 1)
+    """The next row of these outcomes after a line, after the last one the first.
+
+    Raises StorageError.
+    """
+    search = IndexSearch(storage, name, SEARCH)
+    page = search.read_page(after, outcomes, 1)
     if not page.rows and page.is_cut:
         words = "none is in what was looked through, which is as far as a search goes here"
         raise StorageError(words, retryable=False)
-    return page.rows[0] if page.rows else None
+    rows = page.rows or search.read_page(0, outcomes, 1).rows
+    return rows[0] if rows else None
 
 
 def read_media(

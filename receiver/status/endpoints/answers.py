@@ -106,8 +106,7 @@ class AnswerEndpoints:
         if problem:
             return self._report(request, visitor, problem)
         if row is None:
-            words = f"No result after line {after} is of these outcomes."
-            return self._say_absent(request, visitor, words)
+            return self._say_absent(request, visitor, "The batch has no such results.")
         path = result_path(page_path(name) or "", row.key, row.line, filter_)
         return RedirectResponse(path, 303)
 

@@ -179,7 +179,9 @@ def test_outcomes_narrow_the_list_and_lead_on(web_url: str) -> None:
     assert "3 INVALID_ARGUMENT it broke" in shown(get(web_url, follow))
     jump = get(web_url, "/status/batches/b2/next?outcome=failed&after=12", 303)
     assert jump.headers["location"].endswith("/results/?line=13&outcome=failed")
-    get(web_url, "/status/batches/b1/next?outcome=failed&after=999", 404)
+    from_the_start = get(web_url, "/status/batches/b2/next?outcome=failed&after=999", 303)
+    assert "/results/de-cut?line=8" in from_the_start.headers["location"]
+    get(web_url, "/status/batches/b1/next?outcome=blocked", 404)
 
 
 def test_missing_request_is_shown_without_a_result(web_url: str) -> None:
