@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from receiver.answers.large_lines import MAX_VALUES
 from receiver.status.content_pieces import MAX_CHARACTERS, MAX_PICTURES, MAX_PIECES
@@ -13,6 +15,51 @@ from receiver.status.shown_json import MAX_ENTRIES, MAX_TEXT, indent_text, show_
 from tests import nasty
 from tests.receiver.status.answer_world import inline, responding
 
+NAMES = [
+    "key",
+    "request",
+    "response",
+    "body",
+    "error",
+    "candidates",
+    "content",
+    "contents",
+    "parts",
+    "messages",
+    "role",
+    "text",
+    "thought",
+    "inlineData",
+    "inline_data",
+    "mimeType",
+    "data",
+    "image_url",
+    "url",
+    "functionCall",
+    "args",
+    "executableCode",
+    "code",
+    "codeExecutionResult",
+    "output",
+    "embedding",
+    "embeddings",
+    "values",
+    "systemInstruction",
+    "raw",
+    "raw_base64",
+    "finishReason",
+    "custom_id",
+    "choices",
+    "message",
+    "tool_calls",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.sampled_from(NAMES),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
 ASKED = [("text", "Hi"), ("picture", "image/png")]
 
 
@@ -181,3 +228,19 @@ def test_values_are_shortened() -> None:
     assert shortened["l"][MAX_ENTRIES:] == ["… 3 more"]
     assert shortened["…"] == "3 more"
     assert "…" in json.dumps(shortened["d"], ensure_ascii=False)
+
+
+@settings(max_examples=150)
+@given(st.dictionaries(st.sampled_from(NAMES), JSON, min_size=1))
+def test_any_line_is_shown(row: dict[str, Any]) -> None:
+    line = json.dumps(row).encode()
+    for view in (view_answer(line), view_request(line), view_answer(unwrap_error(line))):
+        assert sum(len(piece.text) for turn in view.turns for piece in turn.pieces) < 10_000
+    assert {piece.kind for piece in view_answer(line[:-1]).turns[0].pieces} == {"text"}
+
+
+def test_deep_lines_are_shown() -> None:
+    nested = b'{"response":' + b'{"candidates":[' * 300 + b"]}" * 300 + b"}"
+    assert view_answer(nested).rest
+    assert view_request(b'{"request":{"contents":' + b"[" * 500 + b"]" * 500 + b"}}").turns
+    assert view_answer(b"[" * 100_000).turns
