@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
+from typing import get_args
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -28,7 +29,7 @@ from receiver.status.content_pieces import PICTURES
 from receiver.status.downloads import MAX_BYTES, Download, find_download, is_reachable
 from receiver.status.endpoints.batches import PATHS
 from receiver.status.endpoints.common import Site, read_batch_name, read_count
-from receiver.status.pages import FOREIGN
+from receiver.status.pages import FOREIGN, SECURITY
 from receiver.status.view_models import page_path
 from receiver.storage import Storage
 
@@ -108,7 +109,7 @@ class AnswerEndpoints:
         if row is None:
             return self._say_absent(request, visitor, "The batch has no such results.")
         path = result_path(page_path(name) or "", row.key, row.line, filter_)
-        return RedirectResponse(path, 303)
+        return _redirect(path)
 
     async def _send_line(self, request: Request, visitor: Visitor) -> Response:
         """The line as it lies in the storage."""
@@ -126,13 +127,12 @@ class AnswerEndpoints:
 
     async def _send_media(self, request: Request, visitor: Visitor) -> Response:
         name, params = read_batch_name(request), request.path_params
-        side: Side = "request" if params["side"] == "request" else "answer"
-        line, number = int(params["line"]), int(params["number"])
+        side, line, number = params["side"], int(params["line"]), int(params["number"])
         found, problem = (
             await self._site.backend(request).read(
                 lambda storage: read_media(storage, name, line, side, number)
             )
-            if name is not None
+            if name is not None and side in get_args(Side)
             else (None, "")
         )
         if problem:
@@ -156,7 +156,7 @@ class AnswerEndpoints:
         if found is None:
             return self._say_absent(request, visitor, "The batch has no such file.")
         if found.link and is_reachable(found.link, request.url.hostname or ""):
-            return RedirectResponse(found.link, 303, headers={"cache-control": "no-store"})
+            return _redirect(found.link)
         if found.size_bytes > MAX_BYTES:
             size = count_of(found.size_bytes, "byte", "bytes")
             words = f"It has {size}, and at most {MAX_BYTES:,} are sent from here: it is "
@@ -199,6 +199,10 @@ async def _read_pieces(backend: Backend, download: Download) -> AsyncIterator[by
 
 def _read_range(name: str, offset: int, length: int, storage: Storage) -> bytes | None:
     return storage.read_range(name, offset, length)
+
+
+def _redirect(address: str) -> Response:
+    return RedirectResponse(address, 303, headers=SECURITY | {"cache-control": "no-store"})
 
 
 def _send(data: bytes, content_type: str, file_name: str) -> Response:

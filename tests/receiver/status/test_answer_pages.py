@@ -138,6 +138,7 @@ def test_media_run_nothing(web_url: str) -> None:
     get(web_url, f"/status/batches/b1/media/{line}/answer/4", 404)
     get(web_url, f"/status/batches/b1/media/{line}/answer/0", 404)
     get(web_url, "/status/batches/b1/media/999/answer/1", 404)
+    get(web_url, f"/status/batches/b1/media/{line}/other/1", 404)
     assert get(web_url, "/status/batches/b1/media/1/request/1").content == PNG
 
 
@@ -230,6 +231,7 @@ def test_bucket_gives_a_download_itself(own_s3: Bucket, valkey_url: str, tmp_pat
     with serving(valkey_url, tmp_path, STATUS_ANSWERS="true", **more) as url:
         sent = get(url, "/status/batches/b1/downloads/errors", 303)
     assert sent.headers["cache-control"] == "no-store"
+    assert sent.headers["referrer-policy"] == "same-origin"
     assert CLIENT.get(sent.headers["location"]).content == storage.read("b1/_errors.jsonl")
 
 
