@@ -75,6 +75,10 @@ class FoundBatches:
     entries: list[Entry]
     looked: int  # entries that were gone through for it
     cursor: str  # goes on behind it; empty where there is no more
+    is_cut: bool  # it ends where no more may be gone through, though it is not full
+    reached_ms: (
+        int | None
+    )  # how far ended batches were gone through; None: not at all, or to the end
     now_ms: int  # Redis' clock
 
 
@@ -102,7 +106,7 @@ class _Scan:
         self._scripts, self._limit = scripts, limit
         is_due = SETS[number] == "due"
         self._start = (number + 1, "oldest" if is_due else wanted.order)
-        self._wanted = _encode(wanted)
+        self._wanted = encode_filter(wanted)
 
     def __iter__(self) -> Iterator[_Hit]:
         """What is found, and last a hit that is no match where it must stop before the end.
@@ -153,12 +157,21 @@ def find_batches(
 
     with translate_redis_errors():
         moment = now_ms(client)
+    cursor = _write_cursor({name: scan.place for name, scan in scans.items()})
     return FoundBatches(
         entries=list(fetch_entries(client, names, ledger).values()),
         looked=sum(one.looked for one in scans.values()),
-        cursor=_write_cursor({name: scan.place for name, scan in scans.items()}),
+        cursor=cursor,
+        is_cut=bool(cursor) and len(names) < limit,
+        reached_ms=_find_reached_ms(scans, wanted.order),
         now_ms=moment,
     )
+
+
+def _find_reached_ms(scans: Mapping[SetName, _Scan], order: Order) -> int | None:
+    ended = (scan.place for name, scan in scans.items() if name != "due")
+    scores = [float(place.score) for place in ended if place and place.score]
+    return int(max(scores) if order == "newest" else min(scores)) if scores else None
 
 
 def _merge(scans: Mapping[SetName, _Scan], order: Order) -> Iterator[_Hit]:
@@ -169,7 +182,7 @@ def _merge(scans: Mapping[SetName, _Scan], order: Order) -> Iterator[_Hit]:
     return chain(scans.get("due", ()), merged)
 
 
-def _encode(wanted: BatchFilter) -> bytes:
+def encode_filter(wanted: BatchFilter) -> bytes:
     """The filter as the script reads it."""
     project = wanted.project
     prefix = "" if project is None else f"{project}/" if project else "batches/"

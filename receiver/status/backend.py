@@ -13,12 +13,13 @@ from receiver.errors import (
     StorageError,
     SubmissionError,
 )
-from receiver.inbox.entries import State
 from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.settings import Settings
 from receiver.status.actions import Action, run_action
 from receiver.status.batch_details import BatchDetails, Listing, read_batch_details
-from receiver.status.queries import BatchPage, StatusSnapshot, read_batch, read_page, read_snapshot
+from receiver.status.batch_search import BatchSearch
+from receiver.status.finding import BatchList, Elsewhere, list_batches, look_elsewhere
+from receiver.status.queries import StatusSnapshot, read_batch, read_snapshot
 from receiver.status.submission_queries import (
     SubmissionDetails,
     SubmissionPage,
@@ -66,9 +67,17 @@ class Backend:
         projects, hosts = list(self._settings.projects), self._settings.notices.labels
         return await self._ask_redis(lambda: read_snapshot(self._client, projects, hosts))
 
-    async def page(self, state: State, page: int) -> BatchPage:
-        """One page of the batches in a state."""
-        return await self._ask_redis(lambda: read_page(self._client, state, page))
+    async def batches(self, search: BatchSearch) -> BatchList:
+        """One page of the batches that somebody looks for."""
+        projects = list(self._settings.projects)
+        return await self._ask_redis(lambda: list_batches(self._client, search, projects))
+
+    async def elsewhere(self, search: BatchSearch) -> tuple[Elsewhere | None, str]:
+        """What the storage has of what is looked for, or in words why nobody can say."""
+        projects = list(self._settings.projects)
+        return await self._ask_storage(
+            lambda: look_elsewhere(self._client, self._open_storage(), search, projects)
+        )
 
     async def batch(self, name: str) -> tuple[int, BatchRow | None]:
         """Redis' time in milliseconds, and what the inbox knows of a batch."""

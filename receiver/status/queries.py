@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
-from receiver.inbox.entries import Entry, State, fetch_entries
+from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.foreign import read_or
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import DUE, ENTRY, translate_redis_errors
@@ -21,7 +21,6 @@ from receiver.telemetry.metrics.history import fetch_history
 
 MAX_ROWS = 12
 MAX_DELIVERIES = MAX_NOTICES = 12
-PAGE_ROWS = 50
 ANSWERS = Series(
     "answers",
     "good",
@@ -70,18 +69,6 @@ class StatusSnapshot:
             **{batch.batch: batch.display_name for batch in at_gemini if batch.display_name},
             **{row.name: row.display_name for row in rows if row.display_name},
         }
-
-
-@dataclass(frozen=True)
-class BatchPage:
-    """One page of the batches in a state."""
-
-    now_ms: int
-    state: State
-    rows: list[BatchRow]
-    page: int  # from 1
-    pages: int
-    total: int
 
 
 def read_snapshot(
@@ -133,35 +120,6 @@ def _read_waiting(client: "redis.Redis", leased: int, now_ms: int) -> list[Batch
     due = {name.decode(errors="replace"): int(score) for name, score in found}
     entries = [entry for entry in fetch_entries(client, due).values() if entry.state == "open"]
     return [make_row(entry, now_ms, due[entry.batch]) for entry in entries[:MAX_ROWS]]
-
-
-def read_page(client: "redis.Redis", state: State, page: int) -> BatchPage:
-    """The page of that number, or the nearest one that there is.
-
-    Raises InboxUnavailableError when Redis can't be asked.
-    """
-    queries = InboxQueries(client)
-    names = queries.names(state)
-    pages = max(1, -(-len(names) // PAGE_ROWS))
-    page = min(max(1, page), pages)
-
-    shown = names[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
-    due = _read_due_ms(client, shown) if state == "open" else {}
-    now_ms = queries.now_ms()
-    rows = [
-        make_row(entry, now_ms, due.get(name))
-        for name, entry in fetch_entries(client, shown).items()
-    ]
-    return BatchPage(now_ms, state, rows, page, pages, len(names))
-
-
-def _read_due_ms(client: "redis.Redis", names: Sequence[str]) -> dict[str, int]:
-    """When each is due, in Unix time; one that was taken meanwhile is left out."""
-    with translate_redis_errors():
-        scores: list[Any] = read_or([], lambda: client.zmscore(DUE, list(names))) if names else []
-    return {
-        name: int(score) for name, score in zip(names, scores, strict=False) if score is not None
-    }
 
 
 def read_batch(client: "redis.Redis", name: str) -> tuple[int, BatchRow | None]:

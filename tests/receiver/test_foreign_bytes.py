@@ -28,8 +28,10 @@ from receiver.inbox.redis import (
 from receiver.inbox.redispatch import sweep
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.settings.settings import read_settings
+from receiver.status.batch_search import read_search
+from receiver.status.finding import list_batches
 from receiver.status.pages import Pages
-from receiver.status.queries import read_page, read_snapshot
+from receiver.status.queries import read_snapshot
 from receiver.telemetry.metrics.gauges import read_fields
 from tests.receiver.inbox.test_queries import fill
 
@@ -151,7 +153,7 @@ def test_page_and_metrics_show_the_rest(spoilt: str, client: "redis.Redis") -> N
         redis_location="",
     )
     for state in ("open", "buried", "done"):
-        read_page(client, state, 1)
+        list_batches(client, read_search({"state": state}), [""])
 
 
 def test_sweep_and_delivery_go_on(spoilt: str, client: "redis.Redis") -> None:

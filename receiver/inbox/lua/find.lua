@@ -99,7 +99,7 @@ if left <= 0 then
 end
 local rows = redis.call(is_newest_first and 'ZREVRANGE' or 'ZRANGE', set, first, first + left - 1, 'WITHSCORES')
 local looked, found = 0, {}
-while looked < left and #found < 2 * most_given do
+while 2 * looked < #rows and #found < 2 * most_given do
   member, score = rows[2 * looked + 1], rows[2 * looked + 2]
   looked = looked + 1
   if is_wanted(member) then
@@ -107,4 +107,4 @@ while looked < left and #found < 2 * most_given do
     found[#found + 1] = score
   end
 end
-return { looked, first + looked >= size - behind and 1 or 0, score, member, found }
+return { looked, first + looked == size - behind and 1 or 0, score, member, found }

@@ -2,22 +2,22 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import get_args
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from receiver.inbox.entries import State
+from receiver.inbox.ledger import BURIED_TTL_S, DONE_TTL_S
 from receiver.status.actions import RESULTS, Action
 from receiver.status.auth import Visitor
 from receiver.status.batch_details import FILTERS, MISSING, Listing
+from receiver.status.batch_search import LIST, OUTCOME_WORDS, START, BatchSearch, read_search
 from receiver.status.downloads import list_downloads
-from receiver.status.endpoints.common import Site, read_batch_name, read_count, read_page_number
+from receiver.status.endpoints.common import Site, read_batch_name, read_count
 from receiver.status.guard import HOME
 from receiver.status.view_models import page_path
 
-LIST = f"{HOME}/batches"
 FORMER_LIST = f"{HOME}/list"
 PATHS = (f"{HOME}/batches/{{id}}", f"{HOME}/{{project}}/batches/{{id}}")
 log = logging.getLogger(__name__)
@@ -37,12 +37,33 @@ class BatchEndpoints:
             yield self._site.action(f"{path}/{{action}}", self._act)
 
     async def _show_list(self, request: Request, visitor: Visitor) -> Response:
-        wanted: Any = request.query_params.get("state")
-        state: State = wanted if wanted in get_args(State) else "done"
-        page = await self._site.backend(request).page(state, read_page_number(request))
+        search = read_search(request.query_params)
+        backend = self._site.backend(request)
+        found = await backend.batches(search)
+        asks_storage = search.wanted.text and (found.is_empty or search.key_cursor is not None)
+        elsewhere, problem = await backend.elsewhere(search) if asks_storage else (None, "")
+
         return self._site.pages.render(
-            request, "batches.html", here="batches", visitor=visitor, page=page
+            request,
+            "batches.html",
+            here="batches",
+            visitor=visitor,
+            search=search,
+            found=found,
+            elsewhere=elsewhere,
+            storage_problem=problem,
+            projects=self._labels(search),
+            outcomes=OUTCOME_WORDS,
+            key_start=START,
+            done_ttl_s=DONE_TTL_S,
+            buried_ttl_s=BURIED_TTL_S,
         )
+
+    def _labels(self, search: BatchSearch) -> dict[str, str]:
+        """The projects to choose from; one that is in the inbox alone can be in the address."""
+        labels = [project.label for project in self._site.settings.projects.values()]
+        chosen = search.fields.get("project")
+        return {label: label for label in (*labels, chosen) if label}
 
     async def _leave_former_list(self, request: Request) -> Response:
         """Bookmarks of the lists by state."""

@@ -24,8 +24,10 @@
     updates.classList.toggle("live", isLive);
   }
 
-  // An update would close an open form and drop the selected text.
+  // An update would close an open form, drop the selected text, and undo what is being typed.
   function isInUse() {
+    const isTyping = document.activeElement?.closest("#live input, #live select");
+    if (isTyping) return true;
     return live().querySelector(".action[open]") !== null || String(getSelection()) !== "";
   }
 

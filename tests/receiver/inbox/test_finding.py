@@ -147,6 +147,7 @@ def test_only_what_may_hold_it_is_gone_through(client: "redis.Redis") -> None:
         ('"a\\b"', ["accent"]),
         ("%", []),
         (".", []),
+        ("~", []),
         ("flash", []),
         ("\udcff", []),
     ],
@@ -175,6 +176,7 @@ def test_model_is_a_part_of_its_name(client: "redis.Redis") -> None:
     put(client, "batches/pro", summary=Summary(model="models/gemini-3.5-pro"))
     put(client, "batches/unknown", summary=Summary(display_name="flash"))
     assert names(client, model="flASH") == ["flash"]
+    assert sorted(names(client, model="models/g")) == ["flash", "pro"]
     assert sorted(names(client, model="gemini-3.5")) == ["flash", "pro"]
     assert names(client, model="\udcff") == []
 
@@ -365,6 +367,39 @@ def test_text_in_the_place_of_a_set_hides_no_other(client: "redis.Redis", key: s
         "find", (DUE, BURIED, DONE).index(key) + 1, "newest", "", "", 9, 9, "{}"
     )
     assert answer == [0, 1, b"", b"", []]
+
+
+@pytest.mark.parametrize(
+    ("order", "place", "most", "expected"),
+    [
+        ("newest", "", (9, 9), [3, 1, "2000", "2", ["4", "3", "2"]]),
+        ("newest", "", (2, 9), [2, 0, "3000", "3", ["4", "3"]]),
+        ("newest", "", (9, 1), [1, 0, "4000", "4", ["4"]]),
+        ("newest", "3", (9, 9), [1, 1, "2000", "2", ["2"]]),
+        ("newest", "3", (9, 1), [1, 1, "2000", "2", ["2"]]),
+        ("newest", "2", (9, 9), [0, 1, "", "", []]),
+        ("oldest", "", (9, 9), [3, 1, "4000", "4", ["2", "3", "4"]]),
+        ("oldest", "", (2, 9), [2, 0, "3000", "3", ["2", "3"]]),
+        ("oldest", "", (9, 1), [1, 0, "2000", "2", ["2"]]),
+        ("oldest", "3", (1, 1), [1, 1, "4000", "4", ["4"]]),
+        ("oldest", "4", (9, 9), [0, 1, "", "", []]),
+    ],
+)
+def test_script_gives_what_it_was_asked_for(
+    client: "redis.Redis",
+    order: Order,
+    place: str,
+    most: tuple[int, int],
+    expected: list[Any],
+) -> None:
+    for number in range(1, 6):
+        put(client, str(number), at_ms=1_000 * number)
+    wanted = finding.encode_filter(BatchFilter(since_ms=2_000, until_ms=4_000))
+    score = f"{place}000" if place else ""
+    answer = Scripts(client, ("find",)).run("find", 3, order, score, place, *most, wanted)
+    looked, is_end, score, member, names = expected
+    scored = [text.encode() for name in names for text in (name, f"{name}000")]
+    assert answer == [looked, is_end, score.encode(), member.encode(), scored]
 
 
 def test_submissions_are_found_in_their_own_ledger(client: "redis.Redis") -> None:

@@ -14,20 +14,21 @@ FILL = """
 local summary = '{"state":"SUCCEEDED","display_name":"evening %d","model":"models/gemini-3.5-flash",'
   .. '"requests":1000,"outcomes":{"ok":990,"error":10},"missing":0,"balanced":true,'
   .. '"problems":["10 results are no answer: 10 errors"]}'
-for number = ARGV[1], ARGV[2] do
+for number = ARGV[2], ARGV[3] do
+  local moment = string.format('%.0f', ARGV[1] + number)
   local name = string.format('batches/b%06d', number)
-  redis.call('ZADD', KEYS[1], number, name)
+  redis.call('ZADD', KEYS[1], moment, name)
   redis.call('HSET', KEYS[2] .. name, 'state', 'done', 'event', 'batch.succeeded', 'door', 'static',
-    'attempts', 0, 'waits', 0, 'accepted', number, 'changed', number,
+    'attempts', 0, 'waits', 0, 'accepted', moment, 'changed', moment,
     'summary', string.format(summary, number))
 end
 """
 
 
-def fill(client: "redis.Redis", count: int = STORED) -> None:
+def fill(client: "redis.Redis", count: int = STORED, since_ms: int = 0) -> None:
     """So many stored batches, a millisecond apart: `b000001`, called "evening 1", is the oldest."""
     for start in range(1, count + 1, 5000):
-        client.eval(FILL, 2, DONE, ENTRY, start, min(start + 4999, count))
+        client.eval(FILL, 2, DONE, ENTRY, since_ms, start, min(start + 4999, count))
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import redis
 from receiver.inbox.entry_fields import JobProgress
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.outputs.outcomes import OUTCOMES
+from receiver.status.batch_search import read_search
+from receiver.status.finding import PAGE_ROWS, list_batches
 from receiver.status.queries import (
     CHARTS,
     MAX_ROWS,
-    PAGE_ROWS,
     read_batch,
-    read_page,
     read_snapshot,
 )
 from tests.receiver.inbox.test_queries import claimed, fill
@@ -43,7 +43,7 @@ def test_waiting_batches_are_sorted_by_when_they_are_due(client: "redis.Redis") 
         )
     found = read_snapshot(client, [""], {})
     assert [row.name for row in found.waiting] == ["batches/soon", "batches/later"]
-    listing = read_page(client, "open", 1)
+    listing = list_batches(client, read_search({"state": "open"}), [""])
     assert [(row.name, row.due_ms) for row in listing.rows] == [
         (row.name, row.due_ms) for row in found.waiting
     ]
@@ -62,11 +62,11 @@ def test_many_batches_are_shown_in_part_and_counted(client: "redis.Redis") -> No
     claimed(inbox, "batches/running")
     found = read_snapshot(client, [""], {})
     assert (len(found.waiting), found.overview.open) == (MAX_ROWS, PAGE_ROWS + 5)
-    pages = [read_page(client, "open", page) for page in (1, 2, 3)]
-    assert [len(page.rows) for page in pages] == [PAGE_ROWS, 5, 5]
-    assert [(page.page, page.pages, page.total) for page in pages[1:]] == [
-        (2, 2, PAGE_ROWS + 5)
-    ] * 2
+    first = list_batches(client, read_search({"state": "open"}), [""])
+    second = list_batches(client, read_search({"state": "open", "after": first.cursor}), [""])
+    assert [len(page.rows) for page in (first, second)] == [PAGE_ROWS, 5]
+    assert len({row.name for page in (first, second) for row in page.rows}) == PAGE_ROWS + 5
+    assert (second.cursor, second.counts["pending"]) == ("", PAGE_ROWS + 6)
 
 
 def test_failed_request_is_no_answer() -> None:
