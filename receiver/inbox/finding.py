@@ -6,6 +6,7 @@ sends only what was found. What one page may cost is bounded, and a cursor goes 
 
 import base64
 import heapq
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ WANTED_OUTCOMES = (
     "missing",
 )
 CHUNK = 1000  # entries that Redis goes through in one go: some milliseconds
-MAX_LOOKED = 30_000  # entries of each set that one page costs at most
+MAX_LOOKED = 20_000  # entries of each set that one page costs at most
 FIRST_MS, LAST_MS = 0, 10**15
 SCORE = re.compile(r"(?:[0-9.e+]{1,30})?")
 
@@ -189,10 +190,11 @@ def encode_filter(wanted: BatchFilter) -> bytes:
     return msgspec.json.encode(
         {
             "text": _forms(wanted.text),
+            "encoded_text": _encoded_forms(wanted.text),
             "state": wanted.state or "",
             "outcome": wanted.outcome,
             "prefix": prefix,
-            "model": _lower(wanted.model.encode(errors="replace").decode()),
+            "model": _forms(wanted.model),
             "since": str(wanted.since_ms),
             "till": str(wanted.until_ms),
         }
@@ -208,6 +210,14 @@ def _forms(text: str) -> list[str]:
     text = text.encode(errors="replace").decode()
     forms = (text.lower(), text, text.capitalize(), text.title(), text.upper())
     return list(dict.fromkeys(_lower(one) for one in forms))
+
+
+def _encoded_forms(text: str) -> list[str]:
+    """The same, and as entries have them in JSON: in UTF-8, or in ASCII beside half surrogates."""
+    forms = _forms(text)
+    in_utf8 = (msgspec.json.encode(form).decode()[1:-1] for form in forms)
+    in_ascii = (json.dumps(form)[1:-1] for form in forms)
+    return list(dict.fromkeys((*forms, *in_utf8, *in_ascii)))
 
 
 def _lower(text: str) -> str:

@@ -168,6 +168,14 @@ def test_quick_start_bench_runs() -> None:
         assert start.label in done.stdout
 
 
+def test_quick_pages_bench_runs() -> None:
+    argv = [sys.executable, "-m", "tests.bench", "pages", "--runs", "1", "--batches", "100"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "100 stored batches" in done.stdout
+    assert "a text that is nowhere" in done.stdout
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_ends_as_expected(stage: Stage, kind: str) -> None:
     run_once(stage, SPLIT, cached_results(stage.data, kind, 2_000_000))

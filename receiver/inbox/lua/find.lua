@@ -31,6 +31,9 @@ end
 
 local function read_json(text) -- an empty table for what is none
   local is_json, found = pcall(cjson.decode, text)
+  if not is_json then -- cjson takes no half of a surrogate pair, and Gemini lets names have some
+    is_json, found = pcall(cjson.decode, (string.gsub(text, '\\u[dD][89a-fA-F]%x%x', '?')))
+  end
   return is_json and type(found) == 'table' and found or {}
 end
 
@@ -64,9 +67,9 @@ local function has_outcome(summary)
   return number_of(table_of(summary.outcomes)[wanted.outcome]) > 0
 end
 
-local function has_text(text) -- in any of its forms
+local function has_any(text, forms)
   local lower = string.lower(text)
-  for _, form in ipairs(wanted.text) do
+  for _, form in ipairs(forms) do
     if string.find(lower, form, 1, true) then
       return true
     end
@@ -86,10 +89,14 @@ local function is_wanted(batch)
   if is_due and (accepted < tonumber(wanted.since) or accepted > tonumber(wanted.till)) then
     return false
   end
-  local summary, progress = read_json(entry[4]), read_json(entry[5])
-  local names = { batch, text_of(summary.display_name), text_of(progress.display_name), text_of(entry[3]) }
-  return has_outcome(summary) and string.find(string.lower(text_of(summary.model)), wanted.model, 1, true) ~= nil
-    and has_text(table.concat(names, '\n'))
+  local cause, encoded, encoded_progress = text_of(entry[3]), text_of(entry[4]), text_of(entry[5])
+  if not has_any(batch .. cause .. encoded .. encoded_progress, wanted.encoded_text) then
+    return false -- most end here: to decode JSON costs more than all else
+  end
+  local summary, progress = read_json(encoded), read_json(encoded_progress)
+  local names = { batch, text_of(summary.display_name), text_of(progress.display_name), cause }
+  return has_outcome(summary) and has_any(text_of(summary.model), wanted.model)
+    and has_any(table.concat(names, '\n'), wanted.text)
 end
 
 local first, behind = find_bounds()

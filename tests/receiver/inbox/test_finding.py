@@ -1,6 +1,7 @@
 """What is looked for in the inbox is found, page by page, in a real Valkey."""
 
 import itertools
+import json
 import random
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -145,6 +146,7 @@ def test_only_what_may_hold_it_is_gone_through(client: "redis.Redis") -> None:
         ("über", ["accent"]),
         ("ÜBER", ["accent"]),
         ('"a\\b"', ["accent"]),
+        ("é", ["half"]),
         ("%", []),
         (".", []),
         ("~", []),
@@ -160,6 +162,9 @@ def test_text_is_looked_for_in_names_and_causes(
     put(client, "batches/named", summary=Summary(display_name="The Night Run", model="flash"))
     put(client, "batches/accent", summary=Summary(display_name='Überblick "a\\b"'))
     put(client, "batches/stuck", "buried", cause="Quota of 3")
+    half = json.dumps({"display_name": "É \U0001f600 \ud83d"})  # as the ledger writes it
+    put(client, "batches/half", at_ms=1, summary=Summary())
+    client.hset(f"{ENTRY}batches/half", "summary", half)
     assert sorted(names(client, text=text)) == expected
 
 

@@ -6,29 +6,10 @@ import pytest
 import redis
 
 from receiver.inbox.finding import CHUNK, MAX_LOOKED, BatchFilter, FoundBatches, find_batches
-from receiver.inbox.redis import DONE, ENTRY, connect
+from receiver.inbox.redis import connect
+from tests.full_inbox import STORED, fill
 
-STORED = 100_000
 LIMIT = 50
-FILL = """
-local summary = '{"state":"SUCCEEDED","display_name":"evening %d","model":"models/gemini-3.5-flash",'
-  .. '"requests":1000,"outcomes":{"ok":990,"error":10},"missing":0,"balanced":true,'
-  .. '"problems":["10 results are no answer: 10 errors"]}'
-for number = ARGV[2], ARGV[3] do
-  local moment = string.format('%.0f', ARGV[1] + number)
-  local name = string.format('batches/b%06d', number)
-  redis.call('ZADD', KEYS[1], moment, name)
-  redis.call('HSET', KEYS[2] .. name, 'state', 'done', 'event', 'batch.succeeded', 'door', 'static',
-    'attempts', 0, 'waits', 0, 'accepted', moment, 'changed', moment,
-    'summary', string.format(summary, number))
-end
-"""
-
-
-def fill(client: "redis.Redis", count: int = STORED, since_ms: int = 0) -> None:
-    """So many stored batches, a millisecond apart: `b000001`, called "evening 1", is the oldest."""
-    for start in range(1, count + 1, 5000):
-        client.eval(FILL, 2, DONE, ENTRY, since_ms, start, min(start + 4999, count))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +49,7 @@ def test_what_is_nowhere_costs_a_bounded_page_after_the_other(full: "redis.Redis
         assert found.entries == []
         looked.append(found.looked)
         cursor = found.cursor
-    assert looked == [MAX_LOOKED, MAX_LOOKED, MAX_LOOKED, STORED - 3 * MAX_LOOKED]
+    assert looked == [MAX_LOOKED] * (STORED // MAX_LOOKED)
 
 
 def test_oldest_one_is_found_by_going_on_and_by_its_time(full: "redis.Redis") -> None:
