@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import click
@@ -11,13 +12,22 @@ import redis
 
 from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, limit_option, load_settings
+from receiver.cli.option_types import Moment
 from receiver.cli.output import print_table, printable, shorten, show_age, show_moment
 from receiver.cli.projects import project_of, project_option
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, State
 from receiver.inbox.entry_fields import JobProgress, Summary, judge_summary
+from receiver.inbox.finding import (
+    FIRST_MS,
+    LAST_MS,
+    WANTED_OUTCOMES,
+    BatchFilter,
+    FoundBatches,
+    find_first,
+)
 from receiver.inbox.ledger import Inbox
-from receiver.inbox.queries import InboxQueries
+from receiver.inbox.queries import EntryPage, InboxQueries
 from receiver.inbox.redis import SUBMISSIONS, connect
 from receiver.outputs.manifest import Cost
 from receiver.outputs.paths import batch_folder
@@ -29,34 +39,49 @@ UNKNOWN = "unknown"
 MAX_NAME = 40
 
 
-@command("list", "", "--state buried --limit 500", "--project acme")
+@command("list", "", "--state buried --limit 500", "--find evening --outcome error --since 2d")
 @click.option("--state", type=click.Choice(get_args(State)), help="Only batches in this state.")
+@click.option("--find", "text", default="", help="Only those with this in the name, id or cause.")
+@click.option(
+    "--outcome",
+    type=click.Choice(WANTED_OUTCOMES),
+    help="Only stored batches that are well, are not, are expired, or have a request of this kind.",
+)
+@click.option("--model", default="", help="Only stored batches of a model with this in its name.")
+@click.option(
+    "--since", type=Moment(), help="Only batches that ended then or later: 36h, 7d or RFC 3339."
+)
+@click.option("--until", type=Moment(), help="Only batches that ended before this moment.")
+@click.option("--oldest", is_flag=True, help="Those that ended first, first.")
 @click.option("--deliveries", is_flag=True, hidden=True)  # of the former `inbox list`
 @project_option
 @limit_option
 @json_option("a JSON list")
 @click.pass_context
-def list_batches(  # noqa: PLR0913 - one parameter per option
+def list_batches(
     ctx: click.Context,
+    /,
     *,
-    state: State | None,
     deliveries: bool,
     label: str | None,
     limit: int,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """List the batches of the inbox.
 
     Open ones wait for a worker, leased ones are worked on, done ones are stored or expired, and
-    buried ones are not tried again.
+    buried ones are not tried again. Pending ones have no end: for --since and --until counts when
+    they were accepted.
     """
     if deliveries:
         ctx.invoke(list_deliveries, label=label, limit=limit, as_json=as_json)
         return
 
+    wanted = _read_filter(project_of(label), **options)
     with connect(load_settings().redis_url) as client:
-        found = InboxQueries(client).listing(state, limit, project_of(label))
-        submissions = _count_submissions(client, project_of(label))
+        found, count = _find(client, wanted, limit)
+        submissions = _count_submissions(client, wanted.project)
     if as_json:
         ages = ({"age_s": max(0, found.now_ms - one.accepted_ms) // 1000} for one in found.entries)
         rows = [_encode(entry) | age for entry, age in zip(found.entries, ages, strict=True)]
@@ -68,11 +93,54 @@ def list_batches(  # noqa: PLR0913 - one parameter per option
         [_row(entry, found.now_ms) for entry in found.entries],
         numbers=("age", "attempts", "waits"),
     )
-    click.echo(f"{len(found.entries)} of {count_of(found.total, 'batch', 'batches')}", err=True)
+    click.echo(count, err=True)
     if submissions:
         under_way = count_of(submissions, "submission is", "submissions are")
         hint = "`gemini-batch-receiver submissions queue` shows what they wait for"
         click.echo(f"{under_way} under way: {hint}", err=True)
+
+
+def _read_filter(  # noqa: PLR0913 - one parameter per option
+    project: str | None,
+    *,
+    state: State | None,
+    text: str,
+    outcome: str | None,
+    model: str,
+    since: str | None,
+    until: str | None,
+    oldest: bool,
+) -> BatchFilter:
+    return BatchFilter(
+        text=text,
+        state=state,
+        outcome=outcome or "",
+        project=project,
+        model=model,
+        since_ms=FIRST_MS if since is None else _read_ms(since),
+        until_ms=LAST_MS if until is None else _read_ms(until) - 1,
+        order="oldest" if oldest else "newest",
+    )
+
+
+def _read_ms(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def _find(
+    client: "redis.Redis", wanted: BatchFilter, limit: int
+) -> tuple[EntryPage | FoundBatches, str]:
+    """The first entries that are wanted, and in words how many there are, as far as that is known.
+
+    Without other filters they come by state.
+    """
+    if wanted == BatchFilter(state=wanted.state, project=wanted.project):
+        listing = InboxQueries(client).listing(wanted.state, limit, wanted.project)
+        total = count_of(listing.total, "batch", "batches")
+        return listing, f"{len(listing.entries)} of {total}"
+    found = find_first(client, wanted, limit)
+    count = count_of(len(found.entries), "batch", "batches")
+    return found, f"the first {count} found" if found.cursor else f"{count} found"
 
 
 def _count_submissions(client: "redis.Redis", project: str | None) -> int:

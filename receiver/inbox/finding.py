@@ -9,7 +9,7 @@ import heapq
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -169,6 +169,19 @@ def find_batches(
     )
 
 
+def find_first(client: "redis.Redis", wanted: BatchFilter, most: int) -> FoundBatches:
+    """The first `most` batches, however far they have to be looked for: for a command, not a page.
+
+    Raises InboxUnavailableError when Redis can't be asked.
+    """
+    entries, looked, cursor = list[Entry](), 0, ""
+    while True:
+        page = find_batches(client, wanted, most - len(entries), cursor)
+        entries, looked, cursor = [*entries, *page.entries], looked + page.looked, page.cursor
+        if not cursor or len(entries) >= most:
+            return replace(page, entries=entries, looked=looked)
+
+
 def _find_reached_ms(scans: Mapping[SetName, _Scan], order: Order) -> int | None:
     ended = (scan.place for name, scan in scans.items() if name != "due")
     scores = [float(place.score) for place in ended if place and place.score]
@@ -192,13 +205,27 @@ def encode_filter(wanted: BatchFilter) -> bytes:
             "text": _forms(wanted.text),
             "encoded_text": _encoded_forms(wanted.text),
             "state": wanted.state or "",
-            "outcome": wanted.outcome,
+            "outcome": _outcome_patterns(wanted.outcome),
+            "is_well": wanted.outcome == "well",
             "prefix": prefix,
             "model": _forms(wanted.model),
+            "encoded_model": _encoded_forms(wanted.model),
             "since": str(wanted.since_ms),
             "till": str(wanted.until_ms),
         }
     )
+
+
+def _outcome_patterns(outcome: str) -> list[str]:
+    """Patterns of Lua, one of which a summary in JSON holds outside of its texts if it ended so.
+
+    In texts, quotes have a backslash before them. Of what is well, those that it does not hold.
+    """
+    if not outcome:
+        return [""]
+    if outcome in ("well", "unwell"):
+        return ['"problems": ?%["', '"expired": ?"']
+    return ['"expired": ?"'] if outcome == "expired" else [f'"{outcome}": ?[1-9]']
 
 
 def _forms(text: str) -> list[str]:

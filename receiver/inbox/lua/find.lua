@@ -41,36 +41,18 @@ local function text_of(value)
   return type(value) == 'string' and value or ''
 end
 
-local function number_of(value)
-  return tonumber(value) or 0
-end
-
-local function table_of(value)
-  return type(value) == 'table' and value or {}
-end
-
-local function has_outcome(summary)
-  if wanted.outcome == '' then
-    return true
+local function has_pattern(text, patterns)
+  for _, pattern in ipairs(patterns) do
+    if string.find(text, pattern) then
+      return true
+    end
   end
-  local is_expired = text_of(summary.expired) ~= ''
-  local is_unwell = is_expired or #table_of(summary.problems) > 0
-  if wanted.outcome == 'well' then
-    return not is_unwell
-  elseif wanted.outcome == 'unwell' then
-    return is_unwell
-  elseif wanted.outcome == 'expired' then
-    return is_expired
-  elseif wanted.outcome == 'missing' then
-    return number_of(summary.missing) > 0
-  end
-  return number_of(table_of(summary.outcomes)[wanted.outcome]) > 0
+  return false
 end
 
 local function has_any(text, forms)
-  local lower = string.lower(text)
   for _, form in ipairs(forms) do
-    if string.find(lower, form, 1, true) then
+    if string.find(text, form, 1, true) then
       return true
     end
   end
@@ -90,13 +72,17 @@ local function is_wanted(batch)
     return false
   end
   local cause, encoded, encoded_progress = text_of(entry[3]), text_of(entry[4]), text_of(entry[5])
-  if not has_any(batch .. cause .. encoded .. encoded_progress, wanted.encoded_text) then
+  if has_pattern(encoded, wanted.outcome) == wanted.is_well then -- what well ones have is nothing of these
+    return false
+  end
+  local lower = string.lower(batch .. cause .. encoded .. encoded_progress)
+  if not has_any(lower, wanted.encoded_model) or not has_any(lower, wanted.encoded_text) then
     return false -- most end here: to decode JSON costs more than all else
   end
   local summary, progress = read_json(encoded), read_json(encoded_progress)
   local names = { batch, text_of(summary.display_name), text_of(progress.display_name), cause }
-  return has_outcome(summary) and has_any(text_of(summary.model), wanted.model)
-    and has_any(table.concat(names, '\n'), wanted.text)
+  return has_any(string.lower(text_of(summary.model)), wanted.model)
+    and has_any(string.lower(table.concat(names, '\n')), wanted.text)
 end
 
 local first, behind = find_bounds()

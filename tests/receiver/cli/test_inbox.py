@@ -16,7 +16,7 @@ from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import connect
 from receiver.submissions.ledger_entry import accept_submission
-from tests.receiver.inbox.test_queries import fill
+from tests.receiver.inbox.test_queries import claimed, fill
 
 
 @pytest.fixture
@@ -57,6 +57,28 @@ def test_list_takes_state_and_limit(client: "redis.Redis", redis_url: str) -> No
     assert run(redis_url, "list", "--state", "buried", "--limit", "1").stderr == "1 of 1 batch\n"
     assert run(redis_url, "list", "--limit", "1").stderr == "1 of 5 batches\n"
     assert run(redis_url, "list", "--state", "lost").exit_code == 2
+
+
+def test_list_finds_batches(client: "redis.Redis", redis_url: str) -> None:
+    night = Summary(display_name="Night", model="models/flash", outcomes={"ok": 1, "error": 2})
+    for name in ("acme/batches/n1", "batches/n2"):
+        Inbox(client).finish(claimed(Inbox(client), name), night)
+
+    def found(*args: str) -> list[str]:
+        entries = json.loads(run(redis_url, "list", "--json", *args).stdout)
+        return [entry["batch"].removeprefix("batches/") for entry in entries]
+
+    assert found("--find", "such file") == ["buried"]
+    assert found("--find", "night") == ["n2", "acme/batches/n1"]
+    assert found("--find", "night", "--oldest") == ["acme/batches/n1", "n2"]
+    assert found("--model", "FLASH", "--project", "acme") == ["acme/batches/n1"]
+    assert found("--outcome", "error", "--limit", "1") == ["n2"]
+    assert found("--find", "night", "--since", "1h", "--until", "2100-01-01") != []
+    assert found("--since", "2100-01-01") == found("--until", "1h") == []
+    one = run(redis_url, "list", "--find", "night", "--limit", "1").stderr
+    assert one.startswith("the first 1 batch found\n")
+    assert run(redis_url, "list", "--find", "night").stderr.startswith("2 batches found\n")
+    assert run(redis_url, "list", "--outcome", "ok").exit_code == 2
 
 
 @pytest.mark.usefixtures("client")

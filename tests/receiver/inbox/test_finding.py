@@ -197,11 +197,11 @@ SUMMARIES = {
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
-        ("well", ["odd", "well"]),
-        ("unwell", ["gone", "less", "some"]),
+        ("well", ["odd", "quoted", "well"]),
+        ("unwell", ["gone", "less", "some", "spaced"]),
         ("expired", ["gone"]),
         ("missing", ["less"]),
-        ("error", ["some"]),
+        ("error", ["some", "spaced"]),
         ("blocked", []),
         ("truncated", []),
         ("nosuch", []),
@@ -213,6 +213,11 @@ def test_stored_batches_are_found_by_their_outcome(
     for name, summary in SUMMARIES.items():
         put(client, f"batches/{name}", summary=summary)
     put(client, "batches/open", "open")
+    spaced = json.dumps({"outcomes": {"error": 12}, "display_name": "\ud83d", "problems": ["x"]})
+    put(client, "batches/spaced")
+    client.hset(f"{ENTRY}batches/spaced", "summary", spaced)
+    quoted = Summary(display_name='"problems":["x"],"expired":"x","error":3,"missing":4')
+    put(client, "batches/quoted", summary=quoted)
     odd = '{"problems": 1, "outcomes": [], "missing": null, "expired": null, "model": null}'
     put(client, "batches/odd")
     client.hset(f"{ENTRY}batches/odd", "summary", odd)
