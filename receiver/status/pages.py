@@ -20,6 +20,7 @@ STATIC: Mapping[str, str] = {
     "status.css": "text/css; charset=utf-8",
     "answers.css": "text/css; charset=utf-8",
     "status.js": "text/javascript; charset=utf-8",
+    "finding.css": "text/css; charset=utf-8",
     "finding.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

@@ -182,7 +182,7 @@ def test_link_from_elsewhere_finds_its_session(world: World, browser: Browser) -
         page.evaluate(
             "url => { location.href = url }", f"{world.web_url}/status/batches?state=done"
         )
-        expect(page.get_by_text("There are none.")).to_be_visible()
+        expect(page.get_by_text("No batch in the inbox matches.")).to_be_visible()
 
 
 def hostile_lines() -> bytes:

@@ -67,6 +67,9 @@ def test_search_goes_on_until_it_knows(full: World, browser: Browser) -> None:
             expect(page.locator(ROWS)).to_have_count(0)
             bound = page.get_by_text(f"Looked through {MAX_LOOKED:,} batches for this page")
             expect(bound).to_contain_text("back to 2")
+            expect(page.locator("main")).to_contain_text(
+                "so far: a model with “needle” in its name"
+            )
             page.get_by_role("link", name="Search on").click()
         expect(page.locator(ROWS)).to_have_count(1)
         expect(page.locator(ROWS)).to_contain_text("needle")
@@ -99,7 +102,7 @@ def look_for_nothing(page: Page) -> None:
     card = page.locator(".nothing")
     for text in ("“nosuch” in the name", "state buried", "project default", "2026-01-31"):
         expect(card).to_contain_text(text)
-    expect(page.locator("#elsewhere")).to_contain_text("None has the key “nosuch”")
+    expect(page.locator("#elsewhere")).to_contain_text("could be read has the key “nosuch”")
     expect(page.locator("#filters")).to_have_attribute("open", "")
     card.get_by_role("link", name="Show all batches").click()
     expect(page.locator(ROWS)).to_have_count(50)
