@@ -17,6 +17,7 @@ from receiver.errors import (
     NotReadyError,
 )
 from receiver.gemini.operations import Batch
+from receiver.inbox.cost_counts import encode_cost
 from receiver.inbox.entry_fields import summarise
 from receiver.inbox.ledger import Inbox, Lease
 from receiver.inbox.redis import connect
@@ -126,6 +127,8 @@ def _store(context: JobContext, name: str) -> Manifest:
         manifest = _build_manifest(context, attempt, source, written)
 
     context.check()
+    if old is None:  # else it was counted when it was stored first
+        context.keeper.record("cost", encode_cost(manifest.model, manifest.dollars))
     try:
         with stage("manifest"):
             commit_manifest(storage, manifest, context.settings.proof_key, old)

@@ -42,6 +42,9 @@ from receiver.retry import NOTHING_YET, Counter, Past
 
 Source = Literal["static", "dynamic", "replay", "reconcile", "retry", "again", "submit"]
 Reopen = Literal["none", "done", "all"]
+# What a worker records with an entry: what storing the batch cost (see `cost_counts`), or how far a
+# submission is (see `Standing`).
+Fact = Literal["cost", "standing"]
 
 SCRIPTS = (
     "accept",
@@ -54,6 +57,7 @@ SCRIPTS = (
     "leave",
     "postpone",
     "purge",
+    "record",
     "renew",
 )
 DELIVERY_TTL_S = 8 * 86400  # a day over the 7 that we promise
@@ -182,6 +186,13 @@ class Inbox:
         encoded = _encode(progress) if progress else ""
         args = (lease.batch, lease.token, _milliseconds(lease_s), encoded)
         _require(self._run("renew", *args), lease)
+
+    def record(self, lease: Lease, fact: Fact, text: str) -> None:
+        """Keep a fact with the entry; the step that ends a batch counts its cost.
+
+        Raises LeaseLostError.
+        """
+        _require(self._run("record", lease.batch, lease.token, fact, text), lease)
 
     def leave(self, lease: Lease) -> None:
         """Say that our worker was told to end: if it is killed, the lease runs out soon.

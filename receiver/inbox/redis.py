@@ -28,6 +28,7 @@ DELIVERY_SHAPES = "gbr:shapes"  # a hash: a field for each kind of delivery
 METRICS = "gbr:metrics"  # a hash: a field for each series
 COUNTERS = "gbr:counters"  # a hash: what has happened how often
 HISTORY = "gbr:history"  # and the number of a half hour: a hash like METRICS
+TREND = "gbr:trend"  # and the number of three hours: the same
 RECONCILE, RUNNING = "gbr:reconcile", "gbr:running"  # of the default project: see `project_key`
 # Of the default project too: hashes with a field for each batch under way, and for each model.
 ENQUEUED, QUOTA_REFUSALS = "gbr:enqueued", "gbr:quota_refusals"

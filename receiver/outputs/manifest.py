@@ -6,6 +6,7 @@ stored one the names of its batch can be made again. Pure.
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 import msgspec
@@ -136,6 +137,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rules: int | msgspec.UnsetType = msgspec.UNSET
     result_key: str | msgspec.UnsetType = msgspec.UNSET  # RESULT_KEY; left out where it was not set
     version: str  # of the program that wrote it
+
+    @property
+    def dollars(self) -> Decimal | None:
+        """What the batch cost in US dollars; None where that is not known."""
+        cost = self.cost
+        if not isinstance(cost, Cost) or cost.currency != "USD":
+            return None
+        try:
+            return Decimal(cost.amount)
+        except InvalidOperation:
+            return None
 
 
 _decode_manifest = tolerant_reader(Manifest)

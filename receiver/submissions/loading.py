@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import msgspec
 
@@ -12,7 +12,7 @@ from receiver.errors import ManifestError, SubmissionError
 from receiver.inbox.entries import Entry
 from receiver.inbox.ledger import Inbox
 from receiver.outputs.judgement import count_answers
-from receiver.outputs.manifest import Cost, Manifest, read_manifest
+from receiver.outputs.manifest import read_manifest
 from receiver.outputs.paths import manifest_name
 from receiver.storage import Storage
 from receiver.submissions.records import Created, CreateIntent, Round, SubmissionRecords
@@ -147,7 +147,7 @@ class StateLoader:
             manifest = read_manifest(data)
         except ManifestError as error:
             raise ManifestError(f"the manifest of {batch}: {error}") from error
-        self._stored[batch] = read_cost(manifest)
+        self._stored[batch] = manifest.dollars
         self._answered[batch] = count_answers(manifest.outcomes)
         return True
 
@@ -192,14 +192,3 @@ def load_state(
     Raises what `StateLoader.load` raises.
     """
     return StateLoader(storage, batches, submission_id).load(room, now)
-
-
-def read_cost(manifest: Manifest) -> Decimal | None:
-    """What a batch cost in US dollars; None where that is not known."""
-    cost = manifest.cost
-    if not isinstance(cost, Cost) or cost.currency != "USD":
-        return None
-    try:
-        return Decimal(cost.amount)
-    except InvalidOperation:
-        return None

@@ -43,6 +43,7 @@ class Entry:
     cause: str | None = None
     fault: str | None = None
     summary: str | None = None
+    facts: dict[str, str] = field(default_factory=dict)  # that a worker recorded
     expires_ms: int | None = None
 
     def note(self, now_ms: int, step: str, detail: str) -> None:
@@ -109,6 +110,7 @@ class Entry:
         }
         fields = {
             **always,
+            **self.facts,
             **{name: value for name, value in once_said.items() if value is not None},
             **{name: value for name, value in not_zero.items() if value},
         }

@@ -85,6 +85,12 @@ FAULTS = (
         "now",
     ),
     Fault("a write told again counts twice", "1, 'NX', 'EX', ARGV[2])", "1, 'EX', ARGV[2])"),
+    Fault(
+        "a cost told again counts twice",
+        "ARGV[1], 1, 'NX', 'EX', ARGV[2]) then\n  count_cost",
+        "ARGV[1], 1, 'EX', ARGV[2]) then\n  count_cost",
+    ),
+    Fault("a stored batch cost nothing", "if cost then", "if not cost then"),
     Fault("a batch that ended wakes nobody", "\nwake(ARGV[7])\n", "\n"),
     Fault("a buried batch wakes nobody", "\nwake(ARGV[6])\n", "\n"),
     Fault(

@@ -178,6 +178,12 @@ class Ledger(Batches):
         entry.due_ms, entry.progress = self.now_ms + lease_ms, progress
         return 1
 
+    def record(self, batch: str, token: str, fact: str, said: str) -> int:
+        if not (entry := self.held(batch, token)):
+            return 0
+        entry.facts[fact] = said
+        return 1
+
     def leave(self, batch: str, token: str, lease_ms: int) -> int:
         if not (entry := self.held(batch, token)):
             return 0
@@ -246,6 +252,8 @@ class Ledger(Batches):
             self._open_again(entry, ending.cause)
             return 1
         entry.summary = ending.summary
+        if cost := entry.facts.pop("cost", None):
+            self.counts.add_cost(cost)
         entry.forget_faults()
         self.end(batch, "done", ending.cause, ending.ttl_s)
         entry.note(self.now_ms, ending.result, ending.cause)

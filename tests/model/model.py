@@ -115,6 +115,10 @@ def _renew(model: Model, call: Call) -> Reply:
     return model.ledger_of(call).renew(batch, token, int(lease_ms), progress)
 
 
+def _record(model: Model, call: Call) -> Reply:
+    return model.ledger_of(call).record(*call.args)
+
+
 def _leave(model: Model, call: Call) -> Reply:
     batch, token, lease_ms = call.args
     return model.ledger_of(call).leave(batch, token, int(lease_ms))
@@ -159,6 +163,11 @@ def _list_due(model: Model, call: Call) -> Reply:
 
 def _count(model: Model, call: Call) -> Reply:
     model.counts.add_write(*call.args)
+    return None
+
+
+def _count_cost(model: Model, call: Call) -> Reply:
+    model.counts.add_cost_once(*call.args)
     return None
 
 
@@ -212,6 +221,7 @@ SCRIPTS: dict[str, Script] = {
     "claim": _claim,
     "due": _take_due,
     "renew": _renew,
+    "record": _record,
     "leave": _leave,
     "add_reading": lambda model, call: model.ledger_of(call).add_reading(*call.args),
     "postpone": _postpone,
@@ -222,6 +232,7 @@ SCRIPTS: dict[str, Script] = {
     "due_in_state": _list_due,
     "outages": lambda model, call: sum_outages(model.ledger_of(call), *map(int, call.args)),
     "count": _count,
+    "count_cost": _count_cost,
     "enqueue_notice": _enqueue_notice,
     "enqueue_overdue_notices": lambda model, call: model.outbox.enqueue_overdue(
         call.targets, *call.args

@@ -11,9 +11,10 @@ from receiver.notices.payloads import Message
 from receiver.notices.queue import ClaimedNotice, NoticeQueue
 from receiver.recovery.reconcile_lock import Outcome, ReconcileRun
 from receiver.settings.notice_events import NoticeType
+from receiver.telemetry.metrics.history import count_cost
 from tests.model.machine import AGES, LOST, PROJECTS, TARGETS, LedgerMachine, nth_newest
 from tests.model.promises import MAX_BACK_MS
-from tests.model.rules import BATCHES, CAUSES, DELAYS_S
+from tests.model.rules import BATCHES, CAUSES, COSTS, DELAYS_S
 from tests.model.submission_rules import SubmissionRules
 
 DAY_MS = 86400 * 1000
@@ -150,6 +151,10 @@ class LockRules(LedgerMachine):
         scripts = Scripts(self.client, ["count"])
         args = [part for pair in amounts.items() for part in pair]
         self.do(lambda: scripts.run("count", write, 600, *args), lost=lost)
+
+    @rule(what=st.sampled_from(["c1", "c2"]), cost=COSTS, lost=LOST)
+    def count_cost(self, what: str, cost: str, *, lost: bool) -> None:
+        self.do(lambda: count_cost(self.client, what, cost), lost=lost)
 
 
 class FateRules(LedgerMachine):

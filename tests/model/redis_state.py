@@ -19,7 +19,11 @@ class Stored:
 
 
 State = dict[str, Stored]
-COUNTED = ("gbr:metrics", "gbr:history:")  # hashes of sums: Redis writes them to 17 digits
+COUNTED = (
+    "gbr:metrics",
+    "gbr:history:",
+    "gbr:trend:",
+)  # hashes of sums: Redis writes them to 17 digits
 NOT_IN_SCRIPTS = (
     *("gbr:counters", "gbr:refusals", "gbr:running", "gbr:shapes", "gbr:web", "rq:"),
     *("gbr:enqueued", "gbr:quota_refusals", "gbr:room_line"),

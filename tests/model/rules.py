@@ -8,7 +8,7 @@ from hypothesis.stateful import precondition, rule
 from receiver.errors import Fault
 from receiver.inbox.entries import State
 from receiver.inbox.entry_fields import JobProgress, Summary
-from receiver.inbox.ledger import LEASE_S, LIMITS, Arrival, Lease, Reopen
+from receiver.inbox.ledger import LEASE_S, LIMITS, Arrival, Fact, Lease, Reopen
 from receiver.inbox.outages import find_outages
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import Scripts
@@ -45,6 +45,7 @@ DELAYS_S = st.sampled_from([0.0, 0.5, 30.0, 600.0])
 COUNTERS = st.sampled_from(["attempts", "waits", "outages", "refusals"])
 NOBODY = Lease("batches/a", "0", 0, 0, {})
 SUMMARY = Summary(state="SUCCEEDED", outcomes={"ok": 3})
+COSTS = st.sampled_from(["gemini-3.5-flash 250000000000", "gemini-3.5-flash unknown", "pro 7"])
 NOTICES = st.sampled_from([None, ("results.stored", "{}"), ("results.failed", '{"a":"€"}')])
 
 
@@ -114,6 +115,18 @@ class BatchRules(LedgerMachine):
         progress = None if lines is None else JobProgress(stage="split", lines=lines)
         lease = self.lease(whose)
         self.do(lambda: self.inbox.renew(lease, progress=progress), lost=lost)
+
+    @rule(whose=WHOSE, fact=st.sampled_from(["cost", "standing"]), text=COSTS, lost=LOST)
+    def record(self, whose: str | int, fact: Fact, text: str, *, lost: bool) -> None:
+        lease = self.lease(whose)
+        self.do(lambda: self.inbox.record(lease, fact, text), lost=lost)
+
+    @rule(batch=BATCHES, cost=COSTS)
+    def store(self, batch: str, cost: str) -> None:
+        """As workers do: the cost is recorded before the manifest is written."""
+        lease = self.lease(batch)
+        self.do(lambda: self.inbox.record(lease, "cost", cost), lost=False)
+        self.do(lambda: self.inbox.finish(lease, SUMMARY), lost=False)
 
     @rule(whose=WHOSE, lost=LOST)
     def leave(self, whose: str | int, *, lost: bool) -> None:

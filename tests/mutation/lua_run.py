@@ -15,6 +15,7 @@ from tests.mutation.transcript import TranscriptPlayer, record
 
 SCRIPTS = Path("receiver/inbox/lua")
 INBOX = "tests/receiver/inbox"
+HISTORY = "tests/receiver/telemetry/metrics/test_history.py"
 ANY_SCRIPT = (f"{INBOX}/test_moments.py", f"{INBOX}/test_foreign_keys.py")
 LEDGER = (
     *ANY_SCRIPT,
@@ -22,6 +23,7 @@ LEDGER = (
     f"{INBOX}/test_ledgers.py",
     f"{INBOX}/test_outages.py",
     f"{INBOX}/test_queries.py",
+    HISTORY,
 )
 NOTICES = (
     *ANY_SCRIPT,
@@ -31,7 +33,8 @@ NOTICES = (
 # The tests of a script, where they are not those of the ledger; all end within seconds.
 KILLERS = {
     "prelude": (*LEDGER, *NOTICES),
-    "count": ("tests/receiver/telemetry/metrics/test_counters.py",),
+    "count": (HISTORY, "tests/receiver/telemetry/metrics/test_counters.py"),
+    "count_cost": (HISTORY,),
     "probe": (f"{INBOX}/test_redis_health_writes.py",),
     "find": (f"{INBOX}/test_finding.py",),
     **dict.fromkeys(("claim_notice", "settle_notice", "enqueue_notice"), NOTICES),

@@ -12,6 +12,7 @@ from receiver.inbox.ledger import Arrival
 from receiver.inbox.redis import DUE, ENTRY, METRICS
 from receiver.outputs.judgement import judge_manifest
 from receiver.storage.replaced import find_replaced, set_aside
+from receiver.telemetry.metrics.history import fetch_history
 from tests.receiver.listing import ago
 from tests.workers.lying import NAME, PAGE, Liar, lines_of, open_liar
 from workers.job.context import current_settings
@@ -65,15 +66,19 @@ def test_wrong_answer_that_was_stored_is_replaced(liar: Liar) -> None:
     )
 
 
-def test_lost_object_comes_back(liar: Liar) -> None:
+def test_lost_object_comes_back(client: "redis.Redis", liar: Liar) -> None:
+    """What it costs was counted when it was stored first."""
     liar.bodies = [WHOLE]
     liar.store()
+    (counted,) = (slot.costs for slot in fetch_history(client) if slot.costs)
+    assert [cost.batches for cost in counted.values()] == [1]
     before = read(liar)
     liar.storage.delete("b1/a.json")
     assert run("verify", "b1").exit_code == 1
     assert run("replay", "--again", "b1").exit_code == 0
     assert liar.work() == "done"
     assert (run("verify", "b1").exit_code, read(liar), replaced(liar)) == (0, before, [])
+    assert [slot.costs for slot in fetch_history(client) if slot.costs] == [counted]
 
 
 def test_lost_manifest_comes_back(liar: Liar) -> None:

@@ -5,6 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event
 from typing import Self, TypeVar
 
@@ -18,7 +19,7 @@ from receiver.errors import (
 )
 from receiver.inbox.entries import State
 from receiver.inbox.entry_fields import JobProgress, Summary
-from receiver.inbox.ledger import LEASE_S, Inbox, Lease
+from receiver.inbox.ledger import LEASE_S, Fact, Inbox, Lease
 from receiver.notices.payloads import Message
 from receiver.retry import Counter
 from receiver.telemetry.tracing import ContextThread
@@ -84,6 +85,7 @@ class LeaseKeeper:
         self._lost = False
         self._stop_seen_s: float | None = None
         self._ended = Event()
+        self._unrecorded: tuple[Fact, str] | None = None
         self.submission = ""  # the one to wake when the batch ends, by its name in the inbox
         self._thread = ContextThread(target=self._run, name="lease", daemon=True)
 
@@ -114,9 +116,29 @@ class LeaseKeeper:
 
         Returns False when somebody else has the batch, which harms nothing.
         """
-        return self._retry_while_redis_is_away(
-            lambda: self._inbox.finish(self.lease, summary, message.encode(), self.submission)
-        )
+
+        def finish() -> bool:
+            self._record()
+            return self._inbox.finish(self.lease, summary, message.encode(), self.submission)
+
+        try:
+            return self._retry_while_redis_is_away(finish)
+        except LeaseLostError:
+            return False
+
+    def record(self, fact: Fact, text: str) -> None:
+        """Keep a fact with the entry; while Redis is away, not before `finish`.
+
+        Raises LeaseLostError when somebody else has the batch.
+        """
+        self._unrecorded = fact, text
+        with suppress(InboxUnavailableError):
+            self._record()
+
+    def _record(self) -> None:
+        if self._unrecorded is not None:
+            self._inbox.record(self.lease, *self._unrecorded)
+            self._unrecorded = None
 
     def expire(self, summary: Summary, cause: str) -> bool:
         """End a batch whose results are gone for good.

@@ -16,7 +16,6 @@ from receiver.outputs.proof_keys import ProofKey
 from receiver.rows.keeping import prove_rows
 from receiver.storage import Storage
 from receiver.submissions.decisions import Finish
-from receiver.submissions.loading import read_cost
 from receiver.submissions.policy import Policy
 from receiver.submissions.proof import (
     BatchProof,
@@ -148,7 +147,7 @@ def _add_costs(storage: Storage, sent: Sequence[PartState]) -> Decimal | None:
     known = Decimal(0)
     for one in sent:
         manifest = load_part_manifest(storage, one)
-        cost = None if manifest is None else read_cost(manifest)
+        cost = None if manifest is None else manifest.dollars
         if cost is None:
             return None
         known += cost

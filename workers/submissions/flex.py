@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from receiver.errors import AlreadyStoredError, StepPendingError, SubmissionError
 from receiver.gemini.content import generate_flex
+from receiver.inbox.cost_counts import encode_cost
 from receiver.submissions.attached_files import complete_part
 from receiver.submissions.daily_budget import day_of, part_reference
 from receiver.submissions.decisions import SendFlexPart
@@ -14,6 +15,7 @@ from receiver.submissions.part_copy import PartCopy
 from receiver.submissions.records import Created, CreateIntent
 from receiver.submissions.state import SubmissionState
 from receiver.submissions.submission import Part
+from receiver.telemetry.metrics.history import count_cost
 from workers.store.manifest import load_manifest
 from workers.submissions.context import AdvanceContext
 from workers.submissions.flex_lane import FlexLane, FlexRequest
@@ -58,8 +60,16 @@ def send_flex_part(context: AdvanceContext, state: SubmissionState, action: Send
             else:
                 _cancel_unsent(context, records, progress, requests)
             FlexStore(context, batch, scratch).store(records, requests)
+    _count_cost(context, batch)
     context.records.write_created(part, Created(batch.name))
     log.info("submission.flex_stored", extra={"part": part.number, "batch": batch.name})
+
+
+def _count_cost(context: AdvanceContext, batch: FlexBatch) -> None:
+    """Before the part has its batch: an attempt that ends in between is made again."""
+    if (manifest := load_manifest(context.storage, batch.name)) is not None:
+        name = context.batch_in_inbox(batch.name)
+        count_cost(context.client, name, encode_cost(manifest.model, manifest.dollars))
 
 
 def _begin(context: AdvanceContext, state: SubmissionState, part: Part) -> float | None:

@@ -5,7 +5,8 @@ if redis.call('SET', 'gbr:counted:' .. ARGV[1], 1, 'NX', 'EX', ARGV[2]) then
     redis.pcall('HINCRBYFLOAT', METRICS, ARGV[i], ARGV[i + 1]) -- pcall: a field that somebody spoilt takes none with it
     if string.find(ARGV[i], '_total') then
       redis.pcall('HINCRBYFLOAT', HISTORY, ARGV[i], ARGV[i + 1])
+      redis.pcall('HINCRBYFLOAT', TREND, ARGV[i], ARGV[i + 1])
     end
   end
-  redis.call('EXPIRE', HISTORY, HISTORY_TTL_S)
+  keep_history()
 end

@@ -18,7 +18,11 @@ if not IS_OF_BATCHES and redis.call('HGET', key, 'again') == '1' then -- somebod
   return 1
 end
 redis.call('HSET', key, 'state', 'done', 'summary', ARGV[3], 'changed', now, 'cause', ARGV[6])
-redis.call('HDEL', key, 'token', 'progress')
+local cost = redis.call('HGET', key, 'cost') -- recorded before the manifest was written
+if cost then
+  count_cost(cost)
+end
+redis.call('HDEL', key, 'token', 'progress', 'cost')
 forget_faults(batch)
 note(batch, ARGV[5], ARGV[6])
 redis.call('EXPIRE', key, ARGV[4])

@@ -8,16 +8,45 @@ local DUE, BURIED, DONE, FENCE, DELIVERIES, METRICS, RECONCILE = KEYS[1], KEYS[2
 local ENTRY, DELIVERY = string.sub(DUE, 1, -4) .. 'entry:', 'gbr:delivery:'
 local IS_OF_BATCHES = DUE == 'gbr:due'
 local HISTORY = 'gbr:history:' .. math.floor(now / 1800000) -- a hash each half hour: see receiver/telemetry/metrics/history.py
-local HISTORY_TTL_S = 26 * 3600
+local TREND = 'gbr:trend:' .. math.floor(now / 10800000) -- and another each three hours, which stays for a month
+local HISTORY_TTL_S, TREND_TTL_S, MAX_FIELDS = 26 * 3600, 32 * 86400, 1000
 local MAX_STEPS, MAX_DETAIL = 50, 300
+
+local function keep_history()
+  redis.call('EXPIRE', HISTORY, HISTORY_TTL_S)
+  redis.call('EXPIRE', TREND, TREND_TTL_S)
+end
 
 local function count(field) -- pcall: whatever somebody wrote there, the inbox must not stop at it
   if not IS_OF_BATCHES then
     return -- the series count batches
   end
-  redis.pcall('HINCRBY', METRICS, field, 1)
-  redis.pcall('HINCRBY', HISTORY, field, 1)
-  redis.call('EXPIRE', HISTORY, HISTORY_TTL_S)
+  for _, key in ipairs({ METRICS, HISTORY, TREND }) do
+    redis.pcall('HINCRBY', key, field, 1)
+  end
+  keep_history()
+end
+
+-- Adds what a stored batch cost by its model, as receiver/inbox/cost_counts.py writes it. Where a hash is full, a model
+-- that it does not know yet counts as 'other'.
+local function count_cost(cost)
+  local model, amount = string.match(cost, '^(%S+) (%S+)$')
+  if not model then
+    return -- somebody else wrote it
+  end
+  for _, key in ipairs({ HISTORY, TREND }) do
+    local name = model
+    if redis.pcall('HEXISTS', key, 'gbr_batches:' .. model) == 0 and redis.call('HLEN', key) >= MAX_FIELDS then
+      name = 'other'
+    end
+    redis.pcall('HINCRBY', key, 'gbr_batches:' .. name, 1)
+    if amount == 'unknown' then
+      redis.pcall('HINCRBY', key, 'gbr_unpriced:' .. name, 1)
+    else
+      redis.pcall('HINCRBY', key, 'gbr_cost:' .. name, amount)
+    end
+  end
+  keep_history()
 end
 
 local function add_step(rows, step, detail) -- gives the timeline with one more row; the first and the last ones stay

@@ -7,10 +7,11 @@ A histogram has a field for each bucket and one for the sum: `<name>:<label>:2.5
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal
 
+from receiver.inbox.cost_counts import ModelCost
 from receiver.outputs.outcomes import OUTCOMES
 
 BEYOND, SUM = "+Inf", "sum"
@@ -52,10 +53,12 @@ class Metric:
 
 @dataclass(frozen=True)
 class Slot:
-    """Half an hour, and what was counted in it."""
+    """A piece of time, and what was counted in it."""
 
     began_s: int  # Unix time
     counts: Mapping[str, float]  # by field
+    costs: Mapping[str, ModelCost] = field(default_factory=dict)  # by model
+    length_s: int = SLOT_S
 
     def total(self, *fields: str) -> float:
         """The sum of these fields; a field that ends with `:` stands for all that begin with it."""

@@ -1,27 +1,76 @@
-"""What was counted in the last day, half hour by half hour.
+"""What was counted in the last day, week or month.
 
-The scripts that count for `/metrics` also write every counter into the hash of the current half
-hour, `gbr:history:<Unix time by Redis' clock / half an hour>`. A hash expires after 26 hours.
+The scripts that count for `/metrics` also write every counter, and what each stored batch cost,
+into two hashes: that of the current half hour, `gbr:history:<Unix time by Redis' clock / half an
+hour>`, which expires after 26 hours, and that of the current three hours, `gbr:trend:<…>`, which
+expires after 32 days.
 """
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Literal
 
 import redis
 
-from receiver.inbox.redis import HISTORY, now_ms, translate_redis_errors
+from receiver.inbox.cost_counts import ModelCost, read_costs
+from receiver.inbox.redis import HISTORY, TREND, Scripts, now_ms, translate_redis_errors
 from receiver.telemetry.metrics.counters import read_counts
 from receiver.telemetry.metrics.definitions import SLOT_S, Slot
 
-SLOTS = 48
+TREND_S = 3 * 3600
+DAY_S = 86400
+RangeName = Literal["day", "week", "month"]
 
 
-def fetch_history(client: "redis.Redis", slots: int = SLOTS) -> list[Slot]:
-    """The last half hours, oldest first; the last one is not over. Raises InboxUnavailableError."""
+@dataclass(frozen=True)
+class Range:
+    """How far a chart looks back, and in what steps."""
+
+    name: RangeName
+    key: str  # of its hashes
+    kept_s: int  # what one of these covers
+    slot_s: int  # what one slot covers: a multiple of that
+    slots: int
+
+
+DAY = Range("day", HISTORY, SLOT_S, SLOT_S, 48)
+WEEK = Range("week", TREND, TREND_S, TREND_S, 56)
+MONTH = Range("month", TREND, TREND_S, DAY_S, 30)  # days of UTC
+COUNTED_TTL_S = 32 * DAY_S
+RANGES: dict[str, Range] = {one.name: one for one in (DAY, WEEK, MONTH)}
+
+
+def count_cost(client: "redis.Redis", batch: str, cost: str) -> None:
+    """Count what was stored without an entry in the inbox: once, however often it is told.
+
+    `batch` is its name in the inbox, `cost` what `encode_cost` gives. Raises InboxUnavailableError.
+    """
+    Scripts(client, ("count_cost",)).run("count_cost", f"cost:{batch}", COUNTED_TTL_S, cost)
+
+
+def fetch_history(client: "redis.Redis", span: Range = DAY) -> list[Slot]:
+    """Its slots, oldest first; the last one is not over. Raises InboxUnavailableError."""
+    each = span.slot_s // span.kept_s
     with translate_redis_errors():
-        last = now_ms(client) // 1000 // SLOT_S
-        numbers = range(last - slots + 1, last + 1)
+        now_s = now_ms(client) // 1000
+        first_s = (now_s // span.slot_s - span.slots + 1) * span.slot_s
+        numbers = range(first_s // span.kept_s, now_s // span.kept_s + 1)
         pipeline = client.pipeline(transaction=False)
         for number in numbers:
-            pipeline.hgetall(f"{HISTORY}:{number}")
+            pipeline.hgetall(f"{span.key}:{number}")
         rows = pipeline.execute(raise_on_error=False)
+
+    groups = [rows[start : start + each] for start in range(0, len(rows), each)]
     return [
-        Slot(number * SLOT_S, read_counts(row)) for number, row in zip(numbers, rows, strict=True)
+        _add_up(first_s + number * span.slot_s, some, span) for number, some in enumerate(groups)
     ]
+
+
+def _add_up(began_s: int, rows: list[object], span: Range) -> Slot:
+    counts, costs = defaultdict[str, float](float), dict[str, ModelCost]()
+    for row in rows:
+        for field, count in read_counts(row).items():
+            counts[field] += count
+        for model, cost in read_costs(row).items():
+            costs[model] = costs.get(model, ModelCost()) + cost
+    return Slot(began_s, dict(counts), costs, span.slot_s)

@@ -10,9 +10,11 @@ import redis
 from deploy.sandbox.processes import allocate_port, stop
 from deploy.sandbox.valkey import start_valkey
 from receiver.errors import LeaseLostError
+from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import LEASE_S, Arrival, Inbox, Lease
 from receiver.inbox.redis import DUE, connect
 from receiver.notices.payloads import Message
+from receiver.telemetry.metrics.history import fetch_history
 from tests.waiting import eventually
 from workers.job.lease import RENEW_EVERY_S, LeaseKeeper, clock_s
 from workers.job.lease import claim as workers_claim
@@ -81,6 +83,18 @@ def test_parent_can_read_what_is_held(inbox: Inbox) -> None:
     assert find_lease() is None
 
 
+def test_fact_is_for_who_holds_the_batch(inbox: Inbox, client: "redis.Redis") -> None:
+    lease = claim(inbox)
+    keeper = LeaseKeeper(inbox, lease, clock_s())
+    keeper.record("cost", "flash 7")
+    assert client.hget(f"gbr:entry:{BATCH}", "cost") == b"flash 7"
+    inbox.bury_by_hand([BATCH], "wrong prompt")
+    with pytest.raises(LeaseLostError):
+        keeper.record("cost", "flash 8")
+    assert not keeper.finish(Summary(), Message("results.stored", {}))
+    assert client.hget(f"gbr:entry:{BATCH}", "cost") == b"flash 7"
+
+
 def test_end_waits_for_redis(tmp_path: Path) -> None:
     port = allocate_port()
     valkey = start_valkey(tmp_path, port)
@@ -89,6 +103,7 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
             inbox = Inbox(client)
             keeper = LeaseKeeper(inbox, claim(inbox), clock_s())
             stop(valkey)
+            keeper.record("cost", "flash 7")
             ending = threading.Thread(
                 target=keeper.finish, args=({"ok": 1}, Message("results.stored", {}))
             )
@@ -98,6 +113,8 @@ def test_end_waits_for_redis(tmp_path: Path) -> None:
             valkey = start_valkey(tmp_path, port)
             ending.join(10)
             assert inbox.entries([BATCH])[BATCH].state == "done"
+            (cost,) = (slot.costs["flash"] for slot in fetch_history(client) if slot.costs)
+            assert cost.batches == 1
     finally:
         stop(valkey)
 

@@ -2,9 +2,12 @@
 
 import os
 import signal
+from decimal import Decimal
 
 import pytest
 
+from receiver.inbox.cost_counts import ModelCost
+from receiver.telemetry.metrics.history import fetch_history
 from tests.waiting import eventually
 from tests.workers.submissions.advancing import Advancing, Submitted
 from tests.workers.submissions.dying import job
@@ -35,10 +38,15 @@ def check(submitted: Submitted) -> int:
     return manifest.outcomes["error"]
 
 
+def count_costs(advancing: Advancing) -> ModelCost:
+    costs = (slot.costs.values() for slot in fetch_history(advancing.client))
+    return sum((cost for some in costs for cost in some), ModelCost())
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_job_ends_after_each_effect(advancing: Advancing, sign: signal.Signals) -> None:
     """A frozen one goes on after another has stored the part, and does not know it yet."""
-    lost = list[int]()
+    lost, spent = list[int](), Decimal(0)
     for end in range(1, MAX_EFFECTS):
         submitted = advancing.submit(REQUESTS, REQUESTS, lane="flex")
         with job(environ(), submitted.name, end, sign) as (process, is_reached):
@@ -47,6 +55,8 @@ def test_job_ends_after_each_effect(advancing: Advancing, sign: signal.Signals) 
                 os.kill(process.pid, signal.SIGCONT)
             process.join(30)
         lost.append(check(submitted))
+        spent += manifest_of(submitted).dollars or 0
+        assert count_costs(advancing) == ModelCost(spent, end, sum(map(bool, lost)))
         if not is_reached:
             assert end > 10
             assert max(lost) == REQUESTS
