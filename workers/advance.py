@@ -13,6 +13,7 @@ from receiver.settings.settings import Settings
 from receiver.submissions.loading import StateLoader
 from receiver.submissions.notices import describe_submission
 from receiver.submissions.proof import SubmissionManifest
+from receiver.submissions.standing import encode_standing
 from receiver.telemetry.tracing import job_span, log_fields
 from workers.job.context import current_settings
 from workers.job.lease import LeaseKeeper, claim
@@ -53,12 +54,13 @@ def _settle(
         name = SubmissionName.parse(keeper.lease.batch)
         with open_context(settings, name, client, ledgers.batches, keeper.check) as context:
             loader = StateLoader(context.storage, context.batches, name.id)
-            wait = go_on(context, loader)
+            state, wait = go_on(context, loader)
             line = RoomLine(client, name.project, loader.submission.spec.model)
             wait = line.update(keeper.lease, wait)
             if wait is None:
                 _end(keeper, _read_proof(context))
             else:
+                keeper.record("standing", encode_standing(state))
                 rest(keeper, wait)
     except Exception as error:  # noqa: BLE001 - whatever it is, the ledger has to know
         settle(keeper, error, settings.patience)

@@ -8,11 +8,11 @@ import redis
 
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable, shorten, show_age, show_moment
+from receiver.cli.under_way import describe_running, describe_submissions
 from receiver.gemini.webhook_reports import ServedProject, WebProcess
 from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.redis import connect
 from receiver.notices.outbox import OutboxStatus
-from receiver.notices.running_batches import RunningNow
 from receiver.outputs.wording import count_of
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.settings.locations import describe_redis, describe_storage
@@ -73,7 +73,7 @@ def _lines(
 ) -> Iterator[tuple[str, str]]:
     yield "inbox", _inbox(overview)
     if overview.submissions != SubmissionCounts():
-        yield "submission", _submissions(overview.submissions)
+        yield from describe_submissions(overview.submissions)
     yield "redis", describe_redis(settings.redis_url)
     for problem in overview.redis:
         yield "redis", problem.text
@@ -118,7 +118,7 @@ def _gemini_lines(
     for project in overview.projects:
         yield "reconcile", _reconcile_run(project, due_ms[project.project], overview.now_ms)
     for running in overview.running:
-        yield "at Gemini", _running(running)
+        yield from describe_running(running)
 
 
 def _verdict_lines(overview: Overview) -> Iterator[tuple[str, str]]:
@@ -134,16 +134,6 @@ def _inbox(overview: Overview) -> str:
     due = f"{overview.due:,} due" + ("" if oldest is None else f", the oldest for {_age(oldest)}")
     pending = f"{overview.open:,} open, {len(overview.leased):,} leased ({due})"
     return f"{pending}, {overview.buried:,} buried, {overview.done:,} done"
-
-
-def _submissions(counts: SubmissionCounts) -> str:
-    pending = f"{counts.open:,} open, {counts.leased:,} leased ({counts.due:,} due)"
-    text = f"{pending}, {counts.buried:,} buried, {counts.done:,} done"
-    if counts.oldest is None:
-        return text
-    cause = f": {shorten(counts.oldest.cause)}" if counts.oldest.cause else ""
-    age = _age(counts.oldest.for_s)
-    return f"{text}; the oldest for {age}, {counts.oldest.submission}{cause}"
 
 
 def _leased(leased: LeasedBatch) -> str:
@@ -182,19 +172,6 @@ def _reconcile_run(project: ProjectStatus, due_ms: int | None, now_ms: int) -> s
 
 def _describe_due(left_ms: int) -> str:
     return "now" if left_ms <= 0 else f"in {show_age(left_ms)}"
-
-
-def _running(running: RunningNow) -> str:
-    """What has not ended at Gemini, as of the last reconcile run."""
-    seen = f"{running.count:,} not ended when the list was seen {_age(running.seen_s)} ago"
-    text = f"{running.project or DEFAULT}: {seen}"
-    if not running.batches:
-        return text
-
-    oldest = running.batches[0]
-    age = "of unknown age" if oldest.age_s is None else f"for {_age(oldest.age_s)}"
-    name = f"{oldest.display_name} ({oldest.batch})" if oldest.display_name else oldest.batch
-    return f"{text}, {running.overdue:,} overdue; the oldest is {name}, {oldest.state} {age}"
 
 
 def _notices(notices: OutboxStatus) -> str:

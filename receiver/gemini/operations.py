@@ -32,6 +32,7 @@ class Stats:
 
     succeeded: int = 0
     failed: int = 0
+    pending: int | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,7 @@ def _read(found: _Operation, name: str, inlined: tuple[bytes, ...] | None) -> Ba
         stats=Stats(
             stats.count("successfulRequestCount") or 0,
             stats.count("failedRequestCount") or 0,
+            stats.count("pendingRequestCount"),
         ),
         input_file=_text(_Fields(metadata.input_config).get("fileName")),
         result_file=_find_file(found, name),

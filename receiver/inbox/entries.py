@@ -11,9 +11,11 @@ import redis
 from receiver.batch_names import BatchName, SubmissionName
 from receiver.inbox.entry_fields import (
     JobProgress,
+    Standing,
     Step,
     Summary,
     read_progress,
+    read_standing,
     read_summary,
     read_timeline,
 )
@@ -60,6 +62,7 @@ class Entry:
     refusals: int = 0  # answers of Gemini in a row that there is no such thing
     refused_ms: int | None = None  # since when
     fault: str = ""  # whose fault a buried batch is; empty of the version before
+    standing: Standing | None = None  # of a submission that a worker has looked at
 
     @property
     def display_name(self) -> str:
@@ -116,6 +119,7 @@ def _read_fields(batch: str, row: dict[bytes, bytes]) -> Entry:
         refusals=int(fields.get("refusals", "0")),
         refused_ms=_moment(fields.get("refusals_since")),
         fault=fields.get("fault", ""),
+        standing=read_standing(fields.get("standing", "")),
     )
 
 

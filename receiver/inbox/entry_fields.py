@@ -1,6 +1,7 @@
 """What an entry of the inbox holds as JSON or as rows: progress, timeline and summary. Pure."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -22,6 +23,29 @@ class JobProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     lines: int = 0  # that have their outcome
     requests: int | None = None
     display_name: str | None = None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a submission was when a worker looked last: its view in short, without the storage.
+
+    Costs are in US dollars.
+    """
+
+    display_name: str
+    model: str
+    state: str  # waiting, running, paused or cancelling
+    requests: int
+    answered: int = 0  # of these, by the batches that are stored
+    parts: int  # of all rounds
+    at_gemini: int = 0  # of these parts, and so are the next ones
+    stored: int = 0
+    lost: int = 0
+    buried: int = 0
+    overdue: int = 0
+    rounds: int = 0  # that were sent after the first sending
+    max_rounds: int = 0
+    cost: Decimal | None = None  # so far; None where it is not known
+    max_cost: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +83,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _decode_progress = tolerant_reader(JobProgress)
+_decode_standing = tolerant_reader(Standing)
 _decode_fields = tolerant_reader(dict[str, Any])
 
 
@@ -66,6 +91,14 @@ def read_progress(text: str) -> JobProgress | None:
     """Undo its encoding; None where there is none, or none that can be read."""
     try:
         return _decode_progress(text.encode())
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and so are json's
+        return None
+
+
+def read_standing(text: str) -> Standing | None:
+    """Undo its encoding; None where there is none, or none that can be read."""
+    try:
+        return _decode_standing(text.encode())
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and so are json's
         return None
 

@@ -24,6 +24,20 @@ class RunningBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     display_name: str | None = None
     model: str | None = None
     requests: int | None = None
+    # Of these, by Gemini's counts, which may say nothing while it runs.
+    succeeded: int = 0
+    failed: int = 0
+    pending: int | None = None
+    submission: str | None = None  # that sent it, by its name in the inbox
+
+    @property
+    def done(self) -> int | None:
+        """Requests that Gemini has done; None where it does not say."""
+        if self.succeeded or self.failed:
+            return self.succeeded + self.failed
+        if self.pending is None or self.requests is None:
+            return None
+        return max(0, self.requests - self.pending)
 
     def age_ms(self, now_ms: int) -> int | None:
         """Its age; None where it is not known."""

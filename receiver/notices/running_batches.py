@@ -1,15 +1,13 @@
 """Which batches have not ended at Gemini: each reconcile run records them, and what is overdue."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
-from typing import Any
 
 import msgspec
 import redis
 
+from receiver.batch_names import BatchName, SubmissionName
 from receiver.gemini.operations import Batch, Unread
-from receiver.inbox.foreign import read_or
-from receiver.inbox.redis import DONE, RUNNING, Scripts, project_key, translate_redis_errors
+from receiver.inbox.redis import DONE, ENTRY, RUNNING, Scripts, project_key, translate_redis_errors
 from receiver.notices.overdue import (
     MAX_TEXT,
     RunningBatch,
@@ -43,6 +41,12 @@ class RunningRow(msgspec.Struct, frozen=True):
     age_s: int | None  # by Gemini's createTime; None where that is unknown
     is_overdue: bool
     display_name: str | None
+    model: str | None = None
+    requests: int | None = None
+    done: int | None = None  # of these; None where Gemini does not say
+    failed: int = 0  # of these
+    submission: str | None = None  # that sent it, by its name in the inbox
+    inbox: str | None = None  # its state there, where its end was told since: open, leased, buried
 
 
 class RunningNow(msgspec.Struct, frozen=True):
@@ -104,6 +108,8 @@ class RunningWatch:
 
 def describe_running(batch: Batch) -> RunningBatch:
     """What is kept of a batch that has not ended; its name is taken as it is."""
+    project = BatchName.read(batch.name).project
+    submission = SubmissionName.of_batch(BatchName(project, ""), batch.tag)
     return RunningBatch(
         batch=batch.name,
         state=batch.state,
@@ -111,6 +117,10 @@ def describe_running(batch: Batch) -> RunningBatch:
         display_name=_cut(batch.display_name),
         model=_cut(batch.model),
         requests=batch.requests,
+        succeeded=batch.stats.succeeded,
+        failed=batch.stats.failed,
+        pending=batch.stats.pending,
+        submission=None if submission is None else str(submission),
     )
 
 
@@ -158,25 +168,49 @@ def _read_note(data: object) -> RunningNote | None:
 
 
 def _read_now(client: "redis.Redis", project: str, note: RunningNote, now_ms: int) -> RunningNow:
-    names = [batch.batch for batch in note.batches]
-    stored: list[Any] = read_or([], lambda: client.zmscore(DONE, names)) if names else []
-    left = [batch for batch, moment in zip_longest(note.batches, stored) if moment is None]
-    ages = [batch.age_ms(now_ms) for batch in left]
+    stored, states = _ask_inbox(client, [batch.batch for batch in note.batches])
+    left = [batch for batch in note.batches if batch.batch not in stored]
+    rows = [_make_row(one, now_ms, states.get(one.batch)) for one in left]
     return RunningNow(
         project=project,
         seen_s=max(0, now_ms - note.seen_ms) // 1000,
-        count=max(len(left), note.count - (len(names) - len(left))),
-        overdue=sum(is_overdue(age_ms) for age_ms in ages),
-        batches=[
-            RunningRow(
-                one.batch,
-                one.state,
-                None if age is None else age // 1000,
-                is_overdue(age),
-                one.display_name,
-            )
-            for one, age in zip(left, ages, strict=True)
-        ],
+        count=max(len(left), note.count - len(stored)),
+        overdue=sum(row.is_overdue for row in rows),
+        batches=rows,
+    )
+
+
+def _ask_inbox(client: "redis.Redis", names: Sequence[str]) -> tuple[set[str], dict[str, str]]:
+    """Which of these batches are stored, and the state of the others that the inbox knows."""
+    if not names:
+        return set(), {}
+    pipeline = client.pipeline(transaction=False)
+    pipeline.zmscore(DONE, list(names))
+    for name in names:
+        pipeline.hget(ENTRY + name, "state")
+    scores, *found = pipeline.execute(raise_on_error=False)
+    ended = scores if isinstance(scores, list) else [None] * len(names)
+    stored = {name for name, score in zip(names, ended, strict=True) if score is not None}
+    texts = ((name, state) for name, state in zip(names, found, strict=True) if name not in stored)
+    return stored, {
+        name: state.decode(errors="replace") for name, state in texts if isinstance(state, bytes)
+    }
+
+
+def _make_row(one: RunningBatch, now_ms: int, inbox: str | None) -> RunningRow:
+    age_ms = one.age_ms(now_ms)
+    return RunningRow(
+        one.batch,
+        one.state,
+        None if age_ms is None else age_ms // 1000,
+        is_overdue(age_ms),
+        one.display_name,
+        model=one.model,
+        requests=one.requests,
+        done=one.done,
+        failed=one.failed,
+        submission=one.submission,
+        inbox=inbox,
     )
 
 

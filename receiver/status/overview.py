@@ -4,6 +4,7 @@ import msgspec
 
 from receiver.gemini.webhook_reports import WebhookFault, WebProcess
 from receiver.inbox.delivery_log import Delivery
+from receiver.inbox.entry_fields import Standing
 from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.outages import Outage
 from receiver.inbox.redis_health import RedisProblem
@@ -34,6 +35,7 @@ class WaitingSubmission(msgspec.Struct, frozen=True):
     submission: str  # its name in the inbox
     for_s: int
     cause: str  # what it waits for; empty where no worker has looked at it
+    standing: Standing | None = None  # likewise, as of the worker's last look
 
 
 class SubmissionCounts(msgspec.Struct, frozen=True):
@@ -45,6 +47,7 @@ class SubmissionCounts(msgspec.Struct, frozen=True):
     buried: int = 0
     done: int = 0
     oldest: WaitingSubmission | None = None  # of the open and leased ones
+    under_way: list[WaitingSubmission] = []  # the oldest of them, MAX_SHOWN at most
 
 
 class ProjectStatus(msgspec.Struct, frozen=True):

@@ -30,8 +30,10 @@ from workers.submissions.spending import settle_spending
 log = logging.getLogger(__name__)
 
 
-def go_on(context: AdvanceContext, loader: StateLoader) -> Wait | None:
-    """Do all that can be done now. Gives what it waits for; None once it has finished.
+def go_on(context: AdvanceContext, loader: StateLoader) -> tuple[SubmissionState, Wait | None]:
+    """Do all that can be done now. Gives where it stands, and what it waits for.
+
+    It waits for None once it has finished.
 
     Raises GeminiError, StorageError, InboxUnavailableError, SubmissionError, of which a
     StepPendingError says when to go on, and what `context.check` raises.
@@ -46,14 +48,14 @@ def go_on(context: AdvanceContext, loader: StateLoader) -> Wait | None:
         is_end = not actions or isinstance(actions[-1], Finish)
         settle_spending(context, state, now, is_end=is_end)
         if not actions:
-            return None
+            return state, None
         if before == (state, actions) and not isinstance(actions[-1], Wait):
             raise SubmissionError(f"{actions} changed nothing: please report this")
         before = state, actions
 
         for action in actions:
             if isinstance(action, Wait):
-                return action
+                return state, action
             context.check()
             _carry_out(context, state, action)
 

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from decimal import Decimal
 from email.message import Message
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from receiver.batch_names import SubmissionName
 from receiver.cli import main
 from receiver.gemini.webhook_reports import ServedProject, WebhookFault, WebProcess
 from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_delivery
-from receiver.inbox.entry_fields import Summary
+from receiver.inbox.entry_fields import Standing, Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import DUE, ENTRY, RECONCILE, SUBMISSIONS, WEB_PROCESSES
@@ -118,22 +119,49 @@ def test_submissions_are_counted_with_the_oldest_wait(
     ledger = Inbox(client, ledger=SUBMISSIONS)
     leases = {name: ledger.claim(str(name)) for name in (old, buried, done)}
     assert all(leases.values())
+    standing = Standing(
+        display_name="weekly\n\x1b[2J",
+        model="gemini-3.5-flash",
+        state="running",
+        requests=3000,
+        answered=1204,
+        parts=4,
+        at_gemini=2,
+        overdue=1,
+        stored=2,
+        rounds=1,
+        max_rounds=2,
+        cost=Decimal("0.12"),
+    )
+    said_of_it = msgspec.json.encode(standing).decode()
+    ledger.record(leases[old], "standing", said_of_it)  # type: ignore[arg-type]
     ledger.rest(leases[old], 600, "part 2 waits for room")  # type: ignore[arg-type]
     ledger.bury(leases[buried], "no plan")  # type: ignore[arg-type]
     ledger.finish(leases[done], Summary())  # type: ignore[arg-type]
     client.hincrby(f"{SUBMISSIONS.entry}{old}", "accepted", -7_200_000)
 
     result = status(redis_url)
-    counts = "2 open, 0 leased (1 due), 1 buried, 1 done"
-    line = f"submission {counts}; the oldest for 2h, {old}: part 2 waits for room"
-    assert line in result.stdout.splitlines()
+    said = result.stdout.splitlines()
+    first = said.index("submission 2 open, 0 leased (1 due), 1 buried, 1 done")
+    assert said[first + 1] == (
+        f"{'':<10} weekly ?[2J ({old}) for 2h, running, 2 of 4 parts stored, 2 at Gemini"
+        " (1 overdue), round 1 of 2, 1,204 of 3,000 requests answered, cost so far $0.12:"
+        " part 2 waits for room"
+    )
+    assert said[first + 2] == f"{'':<10} {young} for 0s"
     assert "1 submission is due and no worker is running" in result.stderr
     assert "1 submission is buried: `gemini-batch-receiver submissions list" in result.stderr
-    assert json.loads(status(redis_url, "--json").stdout)["submissions"]["oldest"] == {
-        "submission": str(old),
-        "for_s": 7200,
-        "cause": "part 2 waits for room",
-    }
+    shown = json.loads(status(redis_url, "--json").stdout)["submissions"]
+    assert shown["oldest"] == shown["under_way"][0]
+    assert shown["under_way"] == [
+        {
+            "submission": str(old),
+            "for_s": 7200,
+            "cause": "part 2 waits for room",
+            "standing": json.loads(said_of_it),
+        },
+        {"submission": str(young), "for_s": 0, "cause": "", "standing": None},
+    ]
 
 
 def test_deliveries_counters_and_reconcile_runs_are_shown(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import redis
@@ -79,6 +80,64 @@ def test_what_has_not_ended_is_shown_by_age(stage: Stage) -> None:
     ]
     assert (found.count, found.overdue, found.batches[-1].age_s) == (3, 1, None)
     assert (found.oldest_s or 0) // 3600 == 25
+
+
+@pytest.mark.parametrize(
+    ("stats", "done", "failed"),
+    [
+        ({"requestCount": "100", "pendingRequestCount": "88"}, 12, 0),
+        ({"requestCount": 100, "successfulRequestCount": 9, "failedRequestCount": "3"}, 12, 3),
+        ({"requestCount": "100", "pendingRequestCount": "100"}, 0, 0),
+        ({"requestCount": "100", "pendingRequestCount": "120"}, 0, 0),
+        ({"requestCount": "100"}, None, 0),  # it may not count while the batch runs
+        ({"requestCount": "100", "pendingRequestCount": "-1", "failedRequestCount": None}, None, 0),
+        ({"pendingRequestCount": "7"}, None, 0),
+    ],
+)
+def test_progress_is_what_gemini_counts(
+    stage: Stage, stats: dict[str, Any], done: int | None, failed: int
+) -> None:
+    name = stage.add("one", 3)
+    stage.listing.operations[name]["metadata"]["batchStats"] = stats
+    (row,) = stage.run().batches
+    requests = 100 if "requestCount" in stats else None
+    assert (row.requests, row.done, row.failed) == (requests, done, failed)
+
+
+def test_batch_tells_its_submission_and_what_the_inbox_has(stage: Stage) -> None:
+    """Its end may have been told since the list was seen."""
+    names = [stage.add(one, 3) for one in ("open", "leased", "buried", "running")]
+    tag = "5d41402abc4b2a76b971.2.0123456789ab"
+    metadata = stage.listing.operations[names[0]]["metadata"]
+    metadata["displayName"] = f"evening [gbr:{tag}]"
+    metadata["batchStats"] = {"requestCount": "3", "successfulRequestCount": "1"}
+    stage.run("acme")
+    for name in names[:3]:
+        stage.client.hset(f"gbr:entry:acme/{name}", "state", name.removeprefix("batches/"))
+    stage.client.set(f"gbr:entry:acme/{names[3]}", "foreign")
+    rows = {row.batch.removeprefix("acme/batches/"): row for row in stage.shown("acme")[0].batches}
+    assert {name: row.inbox for name, row in rows.items()} == {
+        "open": "open",
+        "leased": "leased",
+        "buried": "buried",
+        "running": None,
+    }
+    assert rows["open"].submission == "acme/submissions/5d41402abc4b2a76b971"
+    assert rows["leased"].submission is None
+    environ = {"GEMINI_API_KEY__ACME": "k", "REDIS_URL": stage.redis_url}
+    said = CliRunner().invoke(main, ["status"], env=environ).stdout.splitlines()
+    assert (
+        f"{'':<10} evening (acme/batches/open): RUNNING for 3h, 1 of 3 requests done, of"
+        " acme/submissions/5d41402abc4b2a76b971, its end was announced and waits for a worker"
+    ) in said
+
+
+def test_note_of_an_earlier_version_is_read(stage: Stage) -> None:
+    stage.client.set(
+        RUNNING, '{"seen_ms":1,"count":1,"batches":[{"batch":"batches/a","state":"RUNNING"}]}'
+    )
+    (row,) = stage.shown()[0].batches
+    assert (row.batch, row.done, row.submission) == ("batches/a", None, None)
 
 
 def test_latest_sight_counts(stage: Stage) -> None:
@@ -163,8 +222,12 @@ def test_status_and_metrics_say_so(stage: Stage) -> None:
         "2 batches have not ended at Gemini within 24 hours (the oldest is batches/two, RUNNING"
         in result.stderr
     )
-    seen = "at Gemini  default: 2 not ended when the list was seen 0s ago, 2 overdue"
-    assert f"{seen}; the oldest is two (batches/two), RUNNING for 1d" in result.stdout
+    said = result.stdout.splitlines()
+    first = said.index("at Gemini  default: 2 not ended when the list was seen 0s ago, 2 overdue")
+    assert said[first + 1 : first + 3] == [
+        f"{'':<10} two (batches/two): RUNNING for 1d, overdue",
+        f"{'':<10} one (batches/one): RUNNING for 1d, overdue",
+    ]
     fields = read_fields(stage.client, read_settings(environ).projects.values())
     assert fields["gbr_running_batches:default"] == 2
     assert 30 * 3600 <= fields["gbr_running_oldest_age_seconds:default"] < 30 * 3600 + 60

@@ -9,11 +9,12 @@ import pytest
 
 from receiver.batch_names import SubmissionName
 from receiver.gemini.batches import Gemini
+from receiver.inbox.entry_fields import Standing
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival
 from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.policy import Policy
-from tests.workers.submissions.advancing import Advancing, let_calls_age
+from tests.workers.submissions.advancing import MODEL, Advancing, let_calls_age
 from workers.advance import advance_submission
 
 BAD_REQUEST = httpx.Response(
@@ -34,6 +35,28 @@ def test_accepted_submission_becomes_batches(advancing: Advancing) -> None:
     assert [one.display_name for one in submitted.at_gemini()] == [
         f"{submitted.submission.spec.display_name} {part} of 3" for part in (3, 2, 1)
     ]
+    assert entry.standing == Standing(
+        display_name=submitted.submission.spec.display_name,
+        model=MODEL,
+        state="running",
+        requests=3,
+        parts=3,
+        at_gemini=3,
+        max_rounds=submitted.records.read_policy().rounds,
+        cost=Decimal(0),
+    )
+
+
+def test_what_a_submission_did_so_far_stands_with_its_entry(advancing: Advancing) -> None:
+    submitted = advancing.submit(2, 1, Policy(rounds=1), text="[sandbox:empty x1]")
+    submitted.advance()
+    submitted.store_batches()
+    standing = submitted.advance().standing
+    assert standing is not None
+    assert (standing.parts, standing.stored, standing.answered) == (4, 2, 0)
+    assert (standing.at_gemini, standing.rounds, standing.max_rounds) == (2, 1, 1)
+    advancing.ledgers.submissions.accept([Arrival(submitted.name, "submission", "submit")])
+    assert advancing.ledgers.submissions.entries([submitted.name])[submitted.name].standing
 
 
 def test_stored_batch_wakes_its_submission(advancing: Advancing) -> None:
