@@ -19,6 +19,7 @@ from receiver.status.actions import Action, run_action
 from receiver.status.batch_details import BatchDetails, Listing, read_batch_details
 from receiver.status.batch_search import BatchSearch
 from receiver.status.finding import BatchList, Elsewhere, list_batches, look_elsewhere
+from receiver.status.history_queries import History, read_history
 from receiver.status.queries import StatusSnapshot, read_batch, read_snapshot
 from receiver.status.submission_queries import (
     SubmissionDetails,
@@ -29,6 +30,7 @@ from receiver.status.submission_queries import (
 from receiver.status.threads import Shared, Threads
 from receiver.status.view_models import BatchRow
 from receiver.storage import Storage, open_storage
+from receiver.telemetry.metrics.history import RANGES, Range
 
 AT_ONCE = 2  # of each kind: the process's client has five connections, and deliveries come first
 REDIS_DEADLINE_S = 5.0
@@ -55,6 +57,7 @@ class Backend:
         self._action_threads = Threads(AT_ONCE, ACTION_DEADLINE_S)
         self._storage: Storage | None = None
         self._snapshot = Shared(self._read_snapshot)
+        self._histories = {name: self._share_history(one) for name, one in RANGES.items()}
 
         self.storage_location = describe_storage(settings.storage_url)
         self.redis_location = describe_redis(settings.redis_url)
@@ -78,6 +81,16 @@ class Backend:
         return await self._ask_storage(
             lambda: look_elsewhere(self._client, self._open_storage(), search, projects)
         )
+
+    async def history(self, span: Range) -> History:
+        """What was counted in this range of time; at most a few seconds old."""
+        return await self._histories[span.name].get()
+
+    def _share_history(self, span: Range) -> Shared[History]:
+        async def read() -> History:
+            return await self._ask_redis(lambda: read_history(self._client, span))
+
+        return Shared(read)
 
     async def batch(self, name: str) -> tuple[int, BatchRow | None]:
         """Redis' time in milliseconds, and what the inbox knows of a batch."""

@@ -1,23 +1,30 @@
-"""Charts of the last day: from counts to the numbers of an SVG. Pure."""
+"""Charts of the last day, week or month: from counts to the numbers of an SVG. Pure."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from receiver.status.formatting import count
-from receiver.telemetry.metrics.definitions import SLOT_S, Slot
+from receiver.telemetry.metrics.definitions import DAY_S, SLOT_S, TREND_S, Slot
 
 WIDTH, HEIGHT = 360, 132  # of the SVG, in its units
 LEFT, RIGHT, TOP, BOTTOM = 40, 4, 8, 20  # around the bars
 FLOOR, ROOM = HEIGHT - BOTTOM, HEIGHT - TOP - BOTTOM  # below the bars, and for the highest one
 GAP = 1.2
-LABEL_EVERY_S = 6 * 3600
 STEPS = (2, 4, 6, 8, 10, 12, 16)  # even, so that the middle of an axis is a whole number
 THOUSAND = 1000
+MONDAY_S = 4 * DAY_S  # the first one of Unix time
+# What slots are called, by their length.
+STEP_NAMES = {
+    SLOT_S: ("half hour", "half hours"),
+    TREND_S: ("three hours", "steps of three hours"),
+    DAY_S: ("day", "days"),
+}
 
 
-Tone = Literal["good", "bad"]  # its colour and pattern
+Tone = Literal["good", "bad", "plain"]  # its colour and pattern
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,31 @@ class Series:
 
     name: str  # "answers"
     tone: Tone
-    fields: tuple[str, ...]  # of the history
+    fields: tuple[str, ...] = ()  # of the history
+    measure: Callable[[Slot], float] | None = None  # of a slot, in place of the fields
+
+    def value(self, slot: Slot) -> float:
+        return max(0.0, self.measure(slot) if self.measure else slot.total(*self.fields))
+
+
+def shorten(value: float) -> str:
+    """
+    >>> [shorten(value) for value in (0, 500, 2_000, 2_500_000)]
+    ['0', '500', '2k', '2.5M']
+    """
+    for unit, size in (("G", THOUSAND**3), ("M", THOUSAND**2), ("k", THOUSAND)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.0f}"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How one chart shows its values."""
+
+    words: Callable[[float], str] = count
+    axis: Callable[[float], str] = shorten
+    is_whole: bool = True  # an axis of whole numbers ends no lower than at 2
 
 
 @dataclass(frozen=True)
@@ -50,19 +81,21 @@ class Tick:
 
 @dataclass(frozen=True)
 class Total:
-    """The sum of one series over the whole day."""
+    """The sum of one series over the whole time."""
 
     name: str
     tone: Tone
     count: float
+    words: str  # the count for people
 
 
 @dataclass(frozen=True)
 class ChartRow:
-    """Half an hour in numbers, for those who do not see the drawing."""
+    """One slot in numbers, for those who do not see the drawing."""
 
     began_s: int
     counts: tuple[float, ...]  # in the order of the totals
+    words: tuple[str, ...]  # likewise
 
 
 @dataclass(frozen=True)
@@ -74,8 +107,11 @@ class Chart:
     heights: list[Tick]
     hours: list[Tick]
     totals: list[Total]
-    rows: list[ChartRow]  # half hours in which anything was counted
+    rows: list[ChartRow]  # slots in which anything was counted
     summary: str  # the drawing in words
+    step: str  # "half hour", "three hours" or "day"; and several
+    steps: str
+    span: str  # "day", "week" or "month"
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -83,16 +119,28 @@ class Chart:
     floor: int = FLOOR
 
 
-def draw(title: str, slots: Sequence[Slot], series: Sequence[Series]) -> Chart:
-    """A stacked bar per half hour, the series on top of each other in their order."""
-    counts = [tuple(max(0.0, slot.total(*one.fields)) for one in series) for slot in slots]
-    top = round_up(max((sum(row) for row in counts), default=0))
+def draw(
+    title: str,
+    slots: Sequence[Slot],
+    series: Sequence[Series],
+    span: str = "day",
+    scale: Scale = Scale(),
+) -> Chart:
+    """A stacked bar per slot, the series on top of each other in their order."""
+    counts = [tuple(one.value(slot) for one in series) for slot in slots]
+    highest = max((sum(row) for row in counts), default=0)
+    top = round_up(highest) if scale.is_whole else round_up_fraction(highest)
+    sums = [sum(row[number] for row in counts) for number in range(len(series))]
     totals = [
-        Total(one.name, one.tone, sum(row[number] for row in counts))
-        for number, one in enumerate(series)
+        Total(one.name, one.tone, total, scale.words(total))
+        for one, total in zip(series, sums, strict=True)
     ]
-    rows = [ChartRow(slot.began_s, row) for slot, row in zip(slots, counts, strict=True)]
+    rows = [
+        ChartRow(slot.began_s, row, tuple(map(scale.words, row)))
+        for slot, row in zip(slots, counts, strict=True)
+    ]
     slot_width = (WIDTH - LEFT - RIGHT) / max(1, len(slots))
+    length_s = slots[0].length_s if slots else SLOT_S
 
     return Chart(
         title=title,
@@ -101,18 +149,21 @@ def draw(title: str, slots: Sequence[Slot], series: Sequence[Series]) -> Chart:
             for number, row in enumerate(counts)
             for bar in _stack(LEFT + number * slot_width, slot_width, row, top, series)
         ],
-        heights=[Tick(FLOOR - part * ROOM, _short(top * part)) for part in (0.0, 0.5, 1.0)],
-        hours=_hours(slots, slot_width),
+        heights=[Tick(FLOOR - part * ROOM, scale.axis(top * part)) for part in (0.0, 0.5, 1.0)],
+        hours=_label_times(slots, slot_width, length_s),
         totals=totals,
         rows=[row for row in rows if any(row.counts)],
-        summary=_summarize(rows, totals),
+        summary=_summarize(rows, totals, span, length_s, scale),
+        step=STEP_NAMES[length_s][0],
+        steps=STEP_NAMES[length_s][1],
+        span=span,
     )
 
 
 def _stack(
-    x: float, width: float, counts: Sequence[float], top: int, series: Sequence[Series]
+    x: float, width: float, counts: Sequence[float], top: float, series: Sequence[Series]
 ) -> Iterator[Bar]:
-    """The bars of one half hour from the bottom up; each is high enough to be seen."""
+    """The bars of one slot from the bottom up; each is high enough to be seen."""
     y = float(FLOOR)
     for one, value in zip(series, counts, strict=True):
         if value:
@@ -139,35 +190,71 @@ def round_up(value: float) -> int:
     return next(step * power for step in STEPS if value <= step * power)
 
 
-def _short(value: float) -> str:
+def round_up_fraction(value: float) -> float:
+    """The same for values that need not be whole.
+
+    >>> [round_up_fraction(value) for value in (0, 0.00031, 0.7, 17)]
+    [1.0, 0.0004, 0.8, 20.0]
     """
-    >>> [_short(value) for value in (0, 500, 2_000, 2_500_000)]
-    ['0', '500', '2k', '2.5M']
-    """
-    for unit, size in (("G", THOUSAND**3), ("M", THOUSAND**2), ("k", THOUSAND)):
-        if value >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.0f}"
+    if value <= 0:
+        return 1.0
+    power = math.floor(math.log10(value))
+    tops = (float(f"{step}e{exponent}") for exponent in (power - 1, power) for step in STEPS)
+    return next(top for top in tops if value <= top)
 
 
-def _hours(slots: Sequence[Slot], slot_width: float) -> list[Tick]:
+def _label_times(slots: Sequence[Slot], slot_width: float, length_s: int) -> list[Tick]:
     return [
-        Tick(round(LEFT + number * slot_width, 2), clock(slot.began_s))
+        Tick(round(LEFT + number * slot_width, 2), _label_time(slot.began_s, length_s))
         for number, slot in enumerate(slots)
-        if slot.began_s % LABEL_EVERY_S == 0
+        if _is_labelled(slot.began_s, length_s)
     ]
 
 
+def _is_labelled(began_s: int, length_s: int) -> bool:
+    """Every six hours of a day, every day of a week, and every Monday of a month."""
+    if length_s == SLOT_S:
+        return began_s % (6 * 3600) == 0
+    if length_s == DAY_S:
+        return began_s % (7 * DAY_S) == MONDAY_S
+    return began_s % DAY_S == 0
+
+
+def _label_time(began_s: int, length_s: int) -> str:
+    return clock(began_s) if length_s == SLOT_S else f"{_utc(began_s):%b} {_utc(began_s).day}"
+
+
 def clock(began_s: int) -> str:
-    return datetime.fromtimestamp(began_s, UTC).strftime("%H:%M")
+    return _utc(began_s).strftime("%H:%M")
 
 
-def _summarize(rows: Sequence[ChartRow], totals: Sequence[Total]) -> str:
+def _utc(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _summarize(
+    rows: Sequence[ChartRow], totals: Sequence[Total], span: str, length_s: int, scale: Scale
+) -> str:
     """What a person would say about the drawing."""
-    sums = ", ".join(f"{count(total.count)} {total.name}" for total in totals)
+    sums = ", ".join(f"{total.words} {total.name}" for total in totals)
     busiest = max(rows, key=lambda row: sum(row.counts), default=None)
     if busiest is None or not any(busiest.counts):
-        return f"In the last day: {sums}."
+        return f"In the last {span}: {sums}."
 
-    when = f"between {clock(busiest.began_s)} and {clock(busiest.began_s + SLOT_S)} UTC"
-    return f"In the last day: {sums}. Most of it {when}: {count(sum(busiest.counts))}."
+    most = scale.words(sum(busiest.counts))
+    when = describe_slot(busiest.began_s, length_s)
+    return f"In the last {span}: {sums}. Most of it {when}: {most}."
+
+
+def describe_slot(began_s: int, length_s: int) -> str:
+    """When a slot was.
+
+    >>> describe_slot(0, 1800), describe_slot(0, 86400)
+    ('between 00:00 and 00:30 UTC', 'on 1970-01-01 UTC')
+    >>> describe_slot(0, 10800)
+    'on 1970-01-01 between 00:00 and 03:00 UTC'
+    """
+    if length_s == DAY_S:
+        return f"on {_utc(began_s):%Y-%m-%d} UTC"
+    between = f"between {clock(began_s)} and {clock(began_s + length_s)} UTC"
+    return between if length_s == SLOT_S else f"on {_utc(began_s):%Y-%m-%d} {between}"

@@ -12,38 +12,12 @@ from receiver.inbox.foreign import read_or
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import DUE, ENTRY, translate_redis_errors
 from receiver.notices.outbox import Notice, Outbox
-from receiver.outputs.outcomes import ANSWERED, OUTCOMES
-from receiver.status.charts import Chart, Series, draw
 from receiver.status.overview import Overview
 from receiver.status.overview_queries import take_overview
 from receiver.status.view_models import BatchRow, make_row
-from receiver.telemetry.metrics.history import fetch_history
 
 MAX_ROWS = 12
 MAX_DELIVERIES = MAX_NOTICES = 12
-ANSWERS = Series(
-    "answers",
-    "good",
-    tuple(f"gbr_results_total:{one}" for one in OUTCOMES if one in ANSWERED),
-)
-WITHOUT_ANSWER = Series(
-    "without an answer",
-    "bad",
-    (
-        *(f"gbr_results_total:{one}" for one in OUTCOMES if one not in ANSWERED),
-        "gbr_missing_results_total",
-    ),
-)
-STORED = Series("stored", "good", ("gbr_attempts_total:stored",))
-FAILED = Series(
-    "failed",
-    "bad",
-    tuple(f"gbr_attempts_total:{result}" for result in ("postponed", "lease_lost", "buried")),
-)
-CHARTS = (
-    ("Results stored", ANSWERS, WITHOUT_ANSWER),
-    ("Attempts at batches", STORED, FAILED),
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +32,6 @@ class StatusSnapshot:
     deliveries: list[Delivery]
     notices: list[Notice]  # dead ones, then what waits
     hosts: Mapping[str, str]  # and names of the notice targets in the settings, by digest
-    charts: list[Chart]
 
     @property
     def display_names(self) -> Mapping[str, str]:
@@ -81,7 +54,6 @@ def read_snapshot(
     overview = take_overview(client, projects)
     now_ms = overview.now_ms
     queries = InboxQueries(client)
-    slots = fetch_history(client)
 
     return StatusSnapshot(
         overview=overview,
@@ -92,7 +64,6 @@ def read_snapshot(
         deliveries=fetch_deliveries(client, MAX_DELIVERIES),
         notices=_read_notices(Outbox(client)),
         hosts=hosts,
-        charts=[draw(title, slots, series) for title, *series in CHARTS],
     )
 
 

@@ -13,6 +13,7 @@ from receiver.status.endpoints.common import Site
 from receiver.status.endpoints.deliveries import DeliveriesEndpoints
 from receiver.status.endpoints.notices import NoticesEndpoints
 from receiver.status.endpoints.overview import OverviewEndpoints
+from receiver.status.endpoints.running import RunningEndpoints
 from receiver.status.endpoints.session import SessionEndpoints
 from receiver.status.endpoints.submissions import SubmissionEndpoints
 from receiver.status.endpoints.system import SystemEndpoints
@@ -21,6 +22,7 @@ TABS = (
     OverviewEndpoints,
     BatchEndpoints,
     AnswerEndpoints,
+    RunningEndpoints,
     SubmissionEndpoints,
     DeliveriesEndpoints,
     NoticesEndpoints,

@@ -11,6 +11,7 @@ from receiver.settings.settings import Settings
 from receiver.status.backend import Backend
 from receiver.status.guard import Action, Guard, Handler
 from receiver.status.pages import Pages
+from receiver.telemetry.metrics.history import DAY, RANGES, Range
 
 MAX_FORM_BYTES = 8 * 1024
 MAX_DIGITS = 9  # of the number of a page, or of a line
@@ -51,6 +52,11 @@ def read_count(request: Request, name: str, default: int = 0) -> int:
     text = request.query_params.get(name, "")
     is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
     return int(text) if is_number else default
+
+
+def read_range(request: Request) -> Range:
+    """How far the charts look back; of an address that does not say, a day."""
+    return RANGES.get(request.query_params.get("range", ""), DAY)
 
 
 def read_batch_name(request: Request) -> str | None:

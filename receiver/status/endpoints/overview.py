@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from receiver.status.auth import Visitor
-from receiver.status.endpoints.common import Site
+from receiver.status.endpoints.common import Site, read_range
 from receiver.status.guard import HOME
 
 
@@ -29,6 +29,7 @@ class OverviewEndpoints:
             here="overview",
             visitor=visitor,
             snapshot=await backend.snapshot(),
+            history=await backend.history(read_range(request)),
             storage_location=backend.storage_location,
             redis_location=backend.redis_location,
         )

@@ -15,7 +15,7 @@ from receiver.inbox.cost_counts import ModelCost
 from receiver.outputs.outcomes import OUTCOMES
 
 BEYOND, SUM = "+Inf", "sum"
-SLOT_S = 1800
+SLOT_S, TREND_S, DAY_S = 1800, 3 * 3600, 86400  # what charts are made of
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,8 @@ import redis
 from receiver.inbox.cost_counts import ModelCost, read_costs
 from receiver.inbox.redis import HISTORY, TREND, Scripts, now_ms, translate_redis_errors
 from receiver.telemetry.metrics.counters import read_counts
-from receiver.telemetry.metrics.definitions import SLOT_S, Slot
+from receiver.telemetry.metrics.definitions import DAY_S, SLOT_S, TREND_S, Slot
 
-TREND_S = 3 * 3600
-DAY_S = 86400
 RangeName = Literal["day", "week", "month"]
 
 

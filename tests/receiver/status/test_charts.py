@@ -4,8 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.status import charts
-from receiver.status.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Series, draw, round_up
-from receiver.telemetry.metrics.definitions import SLOT_S, Slot
+from receiver.status.charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Series,
+    draw,
+    round_up,
+    round_up_fraction,
+)
+from receiver.telemetry.metrics.definitions import DAY_S, SLOT_S, TREND_S, Slot
 
 KINDS = (Series("answers", "good", ("ok",)), Series("errors", "bad", ("error", "missing")))
 MIDNIGHT_S = 1_769_040_000
@@ -57,6 +68,29 @@ def test_hours_are_marked_where_they_are() -> None:
     assert chart.hours[2].at == LEFT + (WIDTH - LEFT - RIGHT) / 2
 
 
+def long_slots(length_s: int, count: int) -> list[Slot]:
+    """From a Thursday on."""
+    return [
+        Slot(MIDNIGHT_S + number * length_s, {"ok": number}, length_s=length_s)
+        for number in range(count)
+    ]
+
+
+def test_week_and_month_are_marked_by_days() -> None:
+    week = draw("Results", long_slots(TREND_S, 56), KINDS, "week")
+    assert [tick.label for tick in week.hours] == [f"Jan {day}" for day in range(22, 29)]
+    month = draw("Results", long_slots(DAY_S, 30), KINDS, "month")
+    assert [tick.label for tick in month.hours] == ["Jan 26", "Feb 2", "Feb 9", "Feb 16"]
+    assert week.summary.endswith("Most of it on 2026-01-28 between 21:00 and 00:00 UTC: 55.")
+    assert month.summary.startswith("In the last month: 435 answers")
+    assert (week.step, week.steps, month.step, month.steps) == (
+        "three hours",
+        "steps of three hours",
+        "day",
+        "days",
+    )
+
+
 @given(
     st.lists(
         st.dictionaries(st.sampled_from(["ok", "error", "x"]), st.floats(-9, 1e12)), max_size=48
@@ -72,3 +106,8 @@ def test_every_bar_is_in_the_drawing(counts: list[dict[str, float]]) -> None:
 def test_axis_ends_above_and_not_far(value: float) -> None:
     assert value <= round_up(value) <= max(2, 2 * value)
     assert round_up(value) % 2 == 0
+
+
+@given(st.floats(1e-12, 1e12))
+def test_axis_of_parts_ends_above_and_not_far(value: float) -> None:
+    assert value <= round_up_fraction(value) <= 2.01 * value

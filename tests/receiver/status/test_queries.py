@@ -4,11 +4,9 @@ import redis
 
 from receiver.inbox.entry_fields import JobProgress
 from receiver.inbox.ledger import Arrival, Inbox
-from receiver.outputs.outcomes import OUTCOMES
 from receiver.status.batch_search import read_search
 from receiver.status.finding import PAGE_ROWS, list_batches
 from receiver.status.queries import (
-    CHARTS,
     MAX_ROWS,
     read_batch,
     read_snapshot,
@@ -29,7 +27,6 @@ def test_each_state_has_its_rows(client: "redis.Redis") -> None:
     assert found.buried[0].entry.cause == "no such file"
     assert found.waiting[0].due_ms is not None
     assert found.waiting[0].due_ms <= found.overview.now_ms
-    assert [total.count for total in found.charts[1].totals] == [1, 1]
 
 
 def test_waiting_batches_are_sorted_by_when_they_are_due(client: "redis.Redis") -> None:
@@ -67,13 +64,6 @@ def test_many_batches_are_shown_in_part_and_counted(client: "redis.Redis") -> No
     assert [len(page.rows) for page in (first, second)] == [PAGE_ROWS, 5]
     assert len({row.name for page in (first, second) for row in page.rows}) == PAGE_ROWS + 5
     assert (second.cursor, second.counts["pending"]) == ("", PAGE_ROWS + 6)
-
-
-def test_failed_request_is_no_answer() -> None:
-    (_, good, bad), _ = CHARTS
-    assert good.fields == ("gbr_results_total:ok",)
-    every = {*(f"gbr_results_total:{outcome}" for outcome in OUTCOMES), "gbr_missing_results_total"}
-    assert {*good.fields, *bad.fields} == every
 
 
 def test_unknown_batch_has_no_row(client: "redis.Redis") -> None:

@@ -13,12 +13,10 @@ from receiver.inbox.ledger import Arrival, Inbox, Lease
 from receiver.inbox.redis import HISTORY, TREND
 from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.counters import Counters
-from receiver.telemetry.metrics.definitions import SLOT_S, Slot
+from receiver.telemetry.metrics.definitions import DAY_S, SLOT_S, TREND_S, Slot
 from receiver.telemetry.metrics.history import (
     DAY,
-    DAY_S,
     MONTH,
-    TREND_S,
     WEEK,
     Range,
     count_cost,
@@ -133,15 +131,16 @@ def test_cost_without_an_entry_counts_once(client: "redis.Redis") -> None:
 def test_models_without_room_are_others(client: "redis.Redis") -> None:
     """Whatever Gemini calls its models: the hashes stay small."""
     number = int(client.time()[0]) // SLOT_S
-    count_cost(client, "batches/1", encode_cost("old", Decimal(1)))
-    for later in (number, number + 1):
-        client.hset(f"{HISTORY}:{later}", mapping={f"f{one}": 1 for one in range(1000)})
-        client.hset(f"{HISTORY}:{later}", "gbr_batches:old", 1)
+    full: dict[Any, Any] = {f"f{one}": 1 for one in range(998)}
+    full |= {"gbr_batches:old": 1, "gbr_cost:old": 10**12}
+    for now in (number, number + 1):
+        client.hset(f"{HISTORY}:{now}", mapping=full)
     count_cost(client, "batches/2", encode_cost("old", Decimal(1)))
     count_cost(client, "batches/3", encode_cost("new", Decimal(3)))
     count_cost(client, "batches/4", encode_cost("newer", None))
     slots = fetch_history(client)
     assert cost_of(slots, "other") == ModelCost(Decimal(3), 2, 1)
+    assert cost_of([slot for slot in slots if "other" in slot.costs], "old").batches == 2
     assert cost_of(slots, "new") == ModelCost()
     assert cost_of(fetch_history(client, WEEK), "new") == ModelCost(Decimal(3), 1)
 
