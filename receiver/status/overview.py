@@ -9,7 +9,7 @@ from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.outages import Outage
 from receiver.inbox.redis_health import RedisProblem
 from receiver.notices.outbox import OutboxStatus
-from receiver.notices.running_batches import RunningNow
+from receiver.notices.running_batches import RunningNow, RunningRow
 
 
 class LeasedBatch(msgspec.Struct, frozen=True):
@@ -88,6 +88,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     needs: list[str] = []  # problems that need attention, these steps among them
     unknown: list[str] = []  # what nobody can tell now, so it is neither well nor a problem
     notes: list[str] = []  # what is worth knowing, and no problem
+
+    def find_running(self, batch: str) -> tuple[RunningRow, int] | None:
+        """A batch as Gemini listed it, and how many seconds ago; None where it is not running."""
+        rows = ((row, project.seen_s) for project in self.running for row in project.batches)
+        return next((found for found in rows if found[0].batch == batch), None)
 
     @property
     def headline(self) -> str:

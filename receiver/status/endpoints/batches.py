@@ -57,6 +57,7 @@ class BatchEndpoints:
             key_start=START,
             done_ttl_s=DONE_TTL_S,
             buried_ttl_s=BURIED_TTL_S,
+            at_gemini=(await self._site.backend(request).snapshot()).overview.running,
         )
 
     def _labels(self, search: BatchSearch) -> dict[str, str]:
@@ -80,18 +81,20 @@ class BatchEndpoints:
         now_ms, row = await backend.batch(name)
         listing = _read_listing(request)
         details, problem = await backend.details(name, listing)
+        running = (await backend.snapshot()).overview.find_running(name)
         is_stored = details is None or details.manifest is not None or details.problem
 
         return self._site.pages.render(
             request,
             "batch.html",
-            200 if row is not None or is_stored else 404,
+            200 if row is not None or is_stored or running else 404,
             here="batches",
             visitor=visitor,
             name=name,
             path=page_path(name),
             now_ms=now_ms,
             row=row,
+            running=running,
             details=details,
             listing=listing,
             downloads=list_downloads(details.manifest) if details and details.manifest else {},
