@@ -17,6 +17,7 @@ from receiver.notices.outbox import Outbox
 from receiver.notices.payloads import Message
 from receiver.notices.queue import ClaimedNotice, NoticeQueue
 from receiver.recovery.reconcile_lock import ReconcileLock
+from receiver.telemetry.metrics.history import count_cost
 from tests.waiting import eventually
 
 TARGETS = ("aaaa", "bbbb")
@@ -59,6 +60,7 @@ class Round:
         stranger = Lease(lease.batch, "1", 0, 0, {})
         with suppress(LeaseLostError):
             self._inbox.renew(stranger)
+        self._inbox.record(lease, "cost", "flash 250000000000")
         self._inbox.finish(lease, STORED, ("results.stored", '{"complete":true}'))
         self._inbox.take_due()
 
@@ -142,6 +144,7 @@ class Round:
     def count(self) -> None:
         for _ in range(2):
             self._run("count", "write", 60, "gbr_a_total", 2, "gbr_seconds", 0.25)
+            count_cost(self._client, "batches/flex", "flash unknown")
 
     def _pass_a_millisecond(self) -> None:
         begun_ms = now_ms(self._client)

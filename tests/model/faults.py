@@ -110,8 +110,8 @@ FAULTS = (
     ),
     Fault(
         "a clock that is set back holds up notices",
-        "(tonumber(found[1] or found[2] or 0) or 0) > LATEST",
-        "false",
+        "if moment and moment > LATEST then",
+        "if false then",
         shows_in_real_time=False,
     ),
 )
