@@ -6,13 +6,15 @@ hour>`, which expires after 26 hours, and that of the current three hours, `gbr:
 expires after 32 days.
 """
 
-from collections import defaultdict
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import redis
 
-from receiver.inbox.cost_counts import ModelCost, read_costs
+from receiver.inbox.cost_counts import read_costs
 from receiver.inbox.redis import HISTORY, TREND, Scripts, now_ms, translate_redis_errors
 from receiver.telemetry.metrics.counters import read_counts
 from receiver.telemetry.metrics.definitions import DAY_S, SLOT_S, TREND_S, Slot
@@ -64,11 +66,18 @@ def fetch_history(client: "redis.Redis", span: Range = DAY) -> list[Slot]:
     ]
 
 
-def _add_up(began_s: int, rows: list[object], span: Range) -> Slot:
-    counts, costs = defaultdict[str, float](float), dict[str, ModelCost]()
+def _add_up(began_s: int, rows: Sequence[object], span: Range) -> Slot:
+    row = rows[0] if len(rows) == 1 else _merge(rows)
+    return Slot(began_s, read_counts(row), read_costs(row), span.slot_s)
+
+
+def _merge(rows: Iterable[object]) -> dict[bytes, bytes]:
+    """One hash with the sums of all; whole numbers stay exact, what is no number is left out."""
+    sums = dict[bytes, float]()
     for row in rows:
-        for field, count in read_counts(row).items():
-            counts[field] += count
-        for model, cost in read_costs(row).items():
-            costs[model] = costs.get(model, ModelCost()) + cost
-    return Slot(began_s, dict(counts), costs, span.slot_s)
+        for field, text in row.items() if isinstance(row, Mapping) else ():
+            with suppress(ValueError, OverflowError):
+                value = int(text) if text.isdigit() else float(text)
+                if math.isfinite(value):
+                    sums[field] = sums.get(field, 0) + value
+    return {field: str(value).encode() for field, value in sums.items()}

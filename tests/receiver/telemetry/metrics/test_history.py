@@ -80,6 +80,19 @@ def test_month_adds_up_the_days_of_utc(client: "redis.Redis") -> None:
     assert slots[(today - 1) * DAY_S].total("gbr_missing_results_total") == 5
 
 
+def test_day_adds_up_whatever_its_hashes_hold(client: "redis.Redis") -> None:
+    yesterday = (int(client.time()[0]) // DAY_S - 1) * DAY_S // TREND_S
+    spoilt: dict[Any, Any] = {"x": "nan", "y": "9" * 400, "z": "junk", "gbr_cost:flash": 2**53 + 1}
+    client.hset(f"{TREND}:{yesterday}", mapping=spoilt | {"gbr_seconds_total": 0.25})
+    client.hset(f"{TREND}:{yesterday + 1}", mapping={"x": 1, "z": 2, "gbr_seconds_total": 3})
+    client.hset(f"{TREND}:{yesterday + 2}", mapping={"gbr_cost:flash": 2**53 + 2})
+    client.set(f"{TREND}:{yesterday + 3}", "junk")
+    found = fetch_history(client, MONTH)[-2]
+    assert found.counts["gbr_seconds_total"] == 3.25
+    assert (found.counts["x"], found.counts["z"], "y" in found.counts) == (1, 2, False)
+    assert found.costs["flash"].dollars * 10**12 == 2**54 + 3
+
+
 def test_slots_are_gone_after_their_range(client: "redis.Redis") -> None:
     counters = Counters(client)
     counters.add(definitions.MISSING)
