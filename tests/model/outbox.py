@@ -131,7 +131,6 @@ class Outbox:
             and self.notices[name].changed_ms > latest_ms
         ]
         for name in ahead:
-            self.notices[name].changed_ms = self.now_ms
             queue.add(name, self.now_ms)
         return bool(ahead)
 
