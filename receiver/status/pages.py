@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import PurePath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,10 +16,10 @@ from receiver.status import formatting, view_models
 
 PACKAGE = "receiver.status"
 SHOWN_PARTS = 200  # of one submission
-STATIC: Mapping[str, str] = {
-    "status.css": "text/css; charset=utf-8",
-    "status.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+TYPES: Mapping[str, str] = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 CONTENT_POLICY = (
     "default-src 'none'",
@@ -61,8 +62,8 @@ class Pages:
     """
 
     def __init__(self) -> None:
-        folder = resources.files(PACKAGE) / "static"
-        self._static = {name: (folder / name).read_bytes() for name in STATIC}
+        files = sorted((resources.files(PACKAGE) / "static").iterdir(), key=lambda file: file.name)
+        self._static = {file.name: file.read_bytes() for file in files}
         digest = hashlib.sha256(b"".join(self._static.values())).hexdigest()
         self._env = Environment(
             loader=PackageLoader(PACKAGE),
@@ -99,11 +100,11 @@ class Pages:
 
     def serve_static(self, name: str) -> Response:
         """A static file. Templates put a version into its address."""
-        if name not in STATIC:
+        if name not in self._static:
             return Response(status_code=404)
         headers = {
             **SECURITY,
-            "content-type": STATIC[name],
+            "content-type": TYPES[PurePath(name).suffix],
             "cache-control": "public, max-age=86400",
         }
         return Response(self._static[name], headers=headers)
