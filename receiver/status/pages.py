@@ -55,6 +55,11 @@ def mark_code(text: str) -> Markup:
     return Markup().join(parts)
 
 
+def mark_trouble(request: Request) -> None:
+    """Have the page that answers the request show by its icon that something needs attention."""
+    request.state.is_trouble = True
+
+
 class Pages:
     """All templates, compiled, and all static files.
 
@@ -92,10 +97,11 @@ class Pages:
     ) -> Response:
         """A page, or for our script only the part that changes.
 
-        `here` is the page's entry among the links at the top.
+        `here` is the page's tab.
         """
         layout = "fragment.html" if request.headers.get(FRAGMENT) else "layout.html"
-        text = self._env.get_template(template).render(context, layout=layout, here=here)
+        icon = "icon-trouble.svg" if getattr(request.state, "is_trouble", False) else "icon.svg"
+        text = self._env.get_template(template).render(context, layout=layout, here=here, icon=icon)
         return HTMLResponse(text, status, headers={**SECURITY, "cache-control": "no-store"})
 
     def serve_static(self, name: str) -> Response:

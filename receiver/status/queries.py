@@ -10,16 +10,18 @@ from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, State, fetch_entries
 from receiver.inbox.foreign import read_or
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.redis import DUE, ENTRY, translate_redis_errors
+from receiver.inbox.redis import DUE, ENTRY, METRICS, translate_redis_errors
 from receiver.notices.outbox import Notice, Outbox
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES
+from receiver.outputs.wording import count_of
 from receiver.status.charts import Chart, Series, draw
+from receiver.status.first_run import FirstStep, has_seen_nothing, list_first_steps
 from receiver.status.overview import Overview
 from receiver.status.overview_queries import take_overview
 from receiver.status.view_models import BatchRow, make_row
 from receiver.telemetry.metrics.history import fetch_history
 
-MAX_ROWS = 12
+MAX_ROWS = 5  # of each state
 MAX_DELIVERIES = MAX_NOTICES = 12
 PAGE_ROWS = 50
 ANSWERS = Series(
@@ -60,6 +62,26 @@ class StatusSnapshot:
     notices: list[Notice]  # dead ones, then what waits
     hosts: Mapping[str, str]  # and names of the notice targets in the settings, by digest
     charts: list[Chart]
+    first_steps: list[FirstStep]  # none once there was a batch
+
+    @property
+    def is_first_run(self) -> bool:
+        """Whether there was no batch yet, and no problem other than what is not set up yet."""
+        return bool(self.first_steps) and self.overview.needs == self.overview.steps
+
+    @property
+    def is_trouble(self) -> bool:
+        return bool(self.overview.needs) and not self.is_first_run
+
+    @property
+    def headline(self) -> str:
+        """Everything in a few words."""
+        left = sum(step.state == "next" for step in self.first_steps) - 1  # the batch itself
+        if not self.is_first_run:
+            return self.overview.headline
+        if not left:
+            return "Ready for the first batch"
+        return f"{count_of(left, 'step', 'steps')} before the first batch"
 
     @property
     def display_names(self) -> Mapping[str, str]:
@@ -106,7 +128,15 @@ def read_snapshot(
         notices=_read_notices(Outbox(client)),
         hosts=hosts,
         charts=[draw(title, slots, series) for title, *series in CHARTS],
+        first_steps=[] if _has_seen_any(client, overview) else list_first_steps(overview),
     )
+
+
+def _has_seen_any(client: "redis.Redis", overview: Overview) -> bool:
+    """Whether there was a batch ever, though the inbox may have forgotten it."""
+    fields = [*STORED.fields, *ANSWERS.fields]
+    counted: list[Any] = read_or([], lambda: client.hmget(METRICS, fields))
+    return any(counted) or not has_seen_nothing(overview)
 
 
 def _read_notices(outbox: Outbox) -> list[Notice]:

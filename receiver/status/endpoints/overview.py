@@ -29,6 +29,4 @@ class OverviewEndpoints:
             here="overview",
             visitor=visitor,
             snapshot=await backend.snapshot(),
-            storage_location=backend.storage_location,
-            redis_location=backend.redis_location,
         )
