@@ -152,7 +152,7 @@ def _read_running(client: "redis.Redis", overview: Overview, now_ms: int) -> lis
         make_row(entry, now_ms, worker=workers[name])
         for name, entry in entries.items()
         if entry.state == "leased"
-    ]
+    ][:MAX_ROWS]
 
 
 def _read_waiting(client: "redis.Redis", leased: int, now_ms: int) -> list[BatchRow]:
