@@ -48,7 +48,7 @@ def list_first_steps(overview: Overview) -> list[FirstStep]:
 
 
 def _processes(overview: Overview) -> Iterator[FirstStep]:
-    yield FirstStep("Web process", "done", "runs, and Redis answers")
+    yield FirstStep("Web process", "done", "it runs, and Redis answers")
     workers = len(overview.workers)
     if workers:
         yield FirstStep("Worker", "done", count_of(workers, "runs", "run"))
@@ -67,4 +67,4 @@ def _webhooks(overview: Overview) -> Iterator[FirstStep]:
         elif unknown := find_unknown_webhooks(*about):
             yield FirstStep(title, "unknown", unknown[0])
         else:
-            yield FirstStep(title, "done", "is registered, and its secret is set")
+            yield FirstStep(title, "done", "it is registered, and its secret is set")

@@ -19,6 +19,7 @@ from receiver.status.first_run import FirstStep, has_seen_nothing, list_first_st
 from receiver.status.overview import Overview
 from receiver.status.overview_queries import take_overview
 from receiver.status.view_models import BatchRow, make_row
+from receiver.telemetry.metrics import definitions
 from receiver.telemetry.metrics.history import fetch_history
 
 MAX_ROWS = 5  # of each state
@@ -134,7 +135,7 @@ def read_snapshot(
 
 def _has_seen_any(client: "redis.Redis", overview: Overview) -> bool:
     """Whether there was a batch ever, though the inbox may have forgotten it."""
-    fields = [*STORED.fields, *ANSWERS.fields]
+    fields = [definitions.ATTEMPTS.field("stored"), *map(definitions.RESULTS.field, ANSWERED)]
     counted: list[Any] = read_or([], lambda: client.hmget(METRICS, fields))
     return any(counted) or not has_seen_nothing(overview)
 

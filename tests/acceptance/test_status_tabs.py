@@ -30,6 +30,7 @@ TABS = {
     "System": "/status/system",
 }
 LISTS = tuple(f"/status/batches?state={state}" for state in ("open", "leased", "buried", "done"))
+LONG = ("/status/batches",)  # batches of all states
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_every_tab_fits_a_phone(filled: World, browser: Browser) -> None:
         for path in (*TABS.values(), *LISTS):
             page.goto(path)
             height_px = page.evaluate("document.documentElement.scrollHeight")
-            assert height_px <= MAX_HEIGHT_PX, path
+            assert path in LONG or height_px <= MAX_HEIGHT_PX, path
             assert overflow_px(page) == 0, path
             assert path in LISTS or faults_of(page) == [], path
 

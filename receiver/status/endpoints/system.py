@@ -47,7 +47,7 @@ def describe_setup(settings: Settings) -> Iterator[tuple[str, str]]:
     """What this web process was started with, as pairs of a label and a text. No secrets."""
     interval_s = settings.reconcile_interval_s
     hosts = sorted(set(settings.notices.hosts.values()))
-    yield "Public address", settings.public_url or "unknown: `PUBLIC_URL` is not set"
+    yield "Public address", settings.public_url or "`PUBLIC_URL` is not set"
     yield "Reconcile run", f"every {span(interval_s)}" if interval_s else "none by itself"
     yield "Notices go to", ", ".join(hosts) or "nobody: `NOTIFY_URL` is not set"
     yield "Forms of each answer", ", ".join(("raw", *settings.forms))
