@@ -140,7 +140,8 @@ def photograph(page: Page, file: Path) -> None:
     width_px = page.evaluate("innerWidth")
     clip = (0, 0, width_px, min(int(height_px), MAX_HEIGHT_PX))
     whole = Image.open(io.BytesIO(page.screenshot(full_page=True)))
-    whole.crop(clip).convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE).save(file, optimize=True)
+    shown = whole.crop(clip).convert("RGB")
+    shown.quantize(COLORS, Image.Quantize.MAXCOVERAGE).save(file, optimize=True)
 
 
 def main() -> None:
