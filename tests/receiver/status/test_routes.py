@@ -479,6 +479,7 @@ def test_absence_of_redis_is_reported_and_survived(tmp_path: Path) -> None:
             away = eventually(lambda path=path: unavailable(f"{url}/status{path}"), 20)  # type: ignore[misc] # mypy infers no lambda's default
             assert away is not None
             assert "Redis is away" in away.text
+            assert "<code>gemini-batch-receiver up</code>" in away.text
             assert away.headers["cache-control"] == "no-store"
         assert CLIENT.post(f"{url}/status/batches/abc/retry", headers=BEARER).status_code == 503
         valkey = start_valkey(tmp_path, port)
