@@ -1,17 +1,20 @@
-"""Makes the docs' picture of the status page, from a real run of the sandbox.
+"""Makes the docs' pictures of the status page, from a real run of the sandbox.
 
 Run it as `python -m tests.status_picture`.
 """
 
 import argparse
+import io
 import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
@@ -21,12 +24,44 @@ from tests.pages import ROOT
 from tests.running import answers, running_program, running_sandbox, set_faults, submit_file
 from tests.waiting import eventually
 
-PICTURE = ROOT / "receiver" / "status" / "status-page.png"
+FOLDER = ROOT / "receiver" / "status" / "pictures"
 TOKEN = "token-of-the-picture"
-WIDTH_PX, MARGIN_PX = 1200, 24
-MIN_PROGRESS = 0.3
+WIDTHS: dict[str, ViewportSize] = {
+    "wide": {"width": 1200, "height": 800},
+    "phone": {"width": 390, "height": 844},
+}
+MAX_HEIGHT_PX = 1700
+COLORS = 128
+MIN_PROGRESS = 0.2
 STORED = {"product captions": 600, "support tickets": 240, "translations (de)": 1200}
 FLAKY = 20  # one request of so many fails in the batch with errors
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One page in one window."""
+
+    tab: str
+    width: str  # of WIDTHS
+    scheme: Literal["light", "dark"]
+
+    @property
+    def file(self) -> str:
+        return f"{self.tab}-{self.width}-{self.scheme}.png"
+
+
+FIRST = (Picture("first-run", "wide", "light"),)
+PICTURES = (
+    Picture("overview", "wide", "light"),
+    Picture("overview", "wide", "dark"),
+    Picture("overview", "phone", "light"),
+    Picture("overview", "phone", "dark"),
+    Picture("batches", "wide", "light"),
+    Picture("batches", "phone", "dark"),
+    Picture("batch", "wide", "dark"),
+    Picture("batch", "phone", "light"),
+    Picture("system", "wide", "light"),
+)
 
 
 def requests_of(count: int, special: str = "") -> bytes:
@@ -56,47 +91,80 @@ def running_world(folder: Path) -> Iterator[World]:
         yield world
 
 
-def fill(world: World) -> None:
-    """Three batches are stored, one of them with errors, and one is being downloaded."""
+def fill(world: World) -> dict[str, str]:
+    """Three batches are stored, one of them with errors, and one is being downloaded.
+
+    Gives the address of each tab.
+    """
+    batches = {}
     for name, count in STORED.items():
         special = "[sandbox:error 8]" if name == "support tickets" else ""
         batch = submit_file(world.gemini_url, requests_of(count, special), name)
         manifest = world.outputs / batch.removeprefix("batches/") / "_manifest.json"
         eventually(manifest.exists, 60, name)
-    set_faults(world.gemini_url, drip_downloads={"bytes_per_s": 60_000, "times": 1})
+        batches[name] = batch
+    set_faults(world.gemini_url, drip_downloads={"bytes_per_s": 30_000, "times": 1})
     submit_file(world.gemini_url, requests_of(4000), "nightly summaries")
+    return {
+        "overview": "/status",
+        "batches": "/status/batches",
+        "batch": f"/status/{batches['support tickets']}",
+        "system": "/status/system",
+    }
 
 
-def photograph(page: Page, world: World, picture: Path) -> None:
-    """The page down to the end of the stored batches, once the download is well under way."""
-    page.goto(f"{world.web_url}/status")
+@contextmanager
+def window(browser: Browser, world: World, picture: Picture) -> Iterator[Page]:
+    """A window in which somebody has logged in."""
+    context = browser.new_context(
+        base_url=world.web_url, color_scheme=picture.scheme, viewport=WIDTHS[picture.width]
+    )
+    page = context.new_page()
+    page.goto("/status")
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Log in").click()
+    yield page
+    context.close()
+
+
+def wait_for_download(page: Page) -> None:
     bar = page.locator("#running progress")
     expect(bar).to_be_visible(timeout=20_000)
     enough = MIN_PROGRESS * int(bar.get_attribute("max") or 0)
-    eventually(lambda: int(bar.get_attribute("value") or 0) > enough, 30, "a third of the download")
-    box = page.locator("#stored").bounding_box()
-    if box is None:
-        raise RuntimeError("the page shows no stored batches")
-    height_px = box["y"] + box["height"] + MARGIN_PX
-    clip: Any = {"x": 0, "y": 0, "width": WIDTH_PX, "height": height_px}
-    page.screenshot(path=picture, full_page=True, clip=clip)
+    eventually(lambda: int(bar.get_attribute("value") or 0) > enough, 30, "part of the download")
+
+
+def photograph(page: Page, file: Path) -> None:
+    """The page down to its end, or as much of it as a picture should have; in few colours."""
+    height_px = page.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
+    width_px = page.evaluate("innerWidth")
+    clip = (0, 0, width_px, min(int(height_px), MAX_HEIGHT_PX))
+    whole = Image.open(io.BytesIO(page.screenshot(full_page=True)))
+    shown = whole.crop(clip).convert("RGB")
+    shown.quantize(COLORS, Image.Quantize.MAXCOVERAGE).save(file, optimize=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.status_picture", description=__doc__)
-    parser.add_argument("picture", nargs="?", type=Path, default=PICTURE)
-    arguments = parser.parse_args()
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    target: Path = parser.parse_args().folder
+    target.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="gemini-batches-") as folder,
         running_world(Path(folder)) as world,
         running_browser() as browser,
     ):
-        fill(world)
-        photograph(
-            browser.new_page(viewport={"width": WIDTH_PX, "height": 800}), world, arguments.picture
-        )
+        for picture in FIRST:
+            with window(browser, world, picture) as page:
+                expect(page.get_by_role("heading", level=1)).to_contain_text("first batch")
+                photograph(page, target / picture.file)
+        addresses = fill(world)
+        for picture in PICTURES:
+            with window(browser, world, picture) as page:
+                if picture.tab == "overview":
+                    wait_for_download(page)
+                page.goto(addresses[picture.tab])
+                photograph(page, target / picture.file)
 
 
 if __name__ == "__main__":

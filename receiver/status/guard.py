@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from receiver.errors import InboxUnavailableError
 from receiver.settings.settings import Settings
 from receiver.status.auth import Authenticator, Refusal, Visitor
-from receiver.status.pages import Pages
+from receiver.status.pages import Pages, mark_trouble
 
 HOME = "/status"
 MAX_FIELDS = 8
@@ -39,9 +40,11 @@ class Guard:
             try:
                 return await handler(request, visitor)
             except InboxUnavailableError as error:
+                mark_trouble(request)
                 return self._report_redis_away(request, visitor, str(error))
             except Exception:
                 log.exception("status.failed")
+                mark_trouble(request)
                 text = (
                     "Something in Redis or the storage is not as this program writes it. The log"
                     " of the web process says more."
@@ -79,7 +82,9 @@ class Guard:
         self, request: Request, visitor: Visitor, status: int, title: str, text: str
     ) -> Response:
         """A page that says what happened, with a way back."""
-        message = {"title": title, "text": text, "back": find_way_back(request)}
+        is_there = status != HTTPStatus.NOT_FOUND
+        back = find_way_back(request) if is_there else HOME
+        message = {"title": title, "text": text, "back": back}
         return self._pages.render(request, "message.html", status, visitor=visitor, message=message)
 
     def report_storage_away(

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import PurePath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,13 +17,10 @@ from receiver.status.answer_links import result_path
 
 PACKAGE = "receiver.status"
 SHOWN_PARTS = 200  # of one submission
-STATIC: Mapping[str, str] = {
-    "status.css": "text/css; charset=utf-8",
-    "answers.css": "text/css; charset=utf-8",
-    "status.js": "text/javascript; charset=utf-8",
-    "finding.css": "text/css; charset=utf-8",
-    "finding.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+TYPES: Mapping[str, str] = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 CONTENT_POLICY = (
     "default-src 'none'",
@@ -65,6 +63,11 @@ def mark_lines(text: str) -> Markup:
     return escape(formatting.clean_lines(text))
 
 
+def mark_trouble(request: Request) -> None:
+    """Have the page that answers the request show by its icon that something needs attention."""
+    request.state.is_trouble = True
+
+
 class Pages:
     """All templates, compiled, and all static files.
 
@@ -72,8 +75,8 @@ class Pages:
     """
 
     def __init__(self) -> None:
-        folder = resources.files(PACKAGE) / "static"
-        self._static = {name: (folder / name).read_bytes() for name in STATIC}
+        files = sorted((resources.files(PACKAGE) / "static").iterdir(), key=lambda file: file.name)
+        self._static = {file.name: file.read_bytes() for file in files}
         digest = hashlib.sha256(b"".join(self._static.values())).hexdigest()
         self._env = Environment(
             loader=PackageLoader(PACKAGE),
@@ -103,19 +106,20 @@ class Pages:
     ) -> Response:
         """A page, or for our script only the part that changes.
 
-        `here` is the page's entry among the links at the top.
+        `here` is the page's tab.
         """
         layout = "fragment.html" if request.headers.get(FRAGMENT) else "layout.html"
-        text = self._env.get_template(template).render(context, layout=layout, here=here)
+        icon = "icon-trouble.svg" if getattr(request.state, "is_trouble", False) else "icon.svg"
+        text = self._env.get_template(template).render(context, layout=layout, here=here, icon=icon)
         return HTMLResponse(text, status, headers={**SECURITY, "cache-control": "no-store"})
 
     def serve_static(self, name: str) -> Response:
         """A static file. Templates put a version into its address."""
-        if name not in STATIC:
+        if name not in self._static:
             return Response(status_code=404)
         headers = {
             **SECURITY,
-            "content-type": STATIC[name],
+            "content-type": TYPES[PurePath(name).suffix],
             "cache-control": "public, max-age=86400",
         }
         return Response(self._static[name], headers=headers)

@@ -10,13 +10,17 @@ from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.foreign import read_or
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.redis import DUE, ENTRY, translate_redis_errors
+from receiver.inbox.redis import DUE, ENTRY, METRICS, translate_redis_errors
 from receiver.notices.outbox import Notice, Outbox
+from receiver.outputs.outcomes import ANSWERED
+from receiver.outputs.wording import count_of
+from receiver.status.first_run import FirstStep, has_seen_nothing, list_first_steps
 from receiver.status.overview import Overview
 from receiver.status.overview_queries import take_overview
 from receiver.status.view_models import BatchRow, make_row
+from receiver.telemetry.metrics import definitions
 
-MAX_ROWS = 12
+MAX_ROWS = 5  # of each state
 MAX_DELIVERIES = MAX_NOTICES = 12
 
 
@@ -32,6 +36,26 @@ class StatusSnapshot:
     deliveries: list[Delivery]
     notices: list[Notice]  # dead ones, then what waits
     hosts: Mapping[str, str]  # and names of the notice targets in the settings, by digest
+    first_steps: list[FirstStep]  # none once there was a batch
+
+    @property
+    def is_first_run(self) -> bool:
+        """Whether there was no batch yet, and no problem other than what is not set up yet."""
+        return bool(self.first_steps) and self.overview.needs == self.overview.steps
+
+    @property
+    def is_trouble(self) -> bool:
+        return bool(self.overview.needs) and not self.is_first_run
+
+    @property
+    def headline(self) -> str:
+        """Everything in a few words."""
+        left = sum(step.state == "next" for step in self.first_steps) - 1  # the batch itself
+        if not self.is_first_run:
+            return self.overview.headline
+        if not left:
+            return "Ready for the first batch"
+        return f"{count_of(left, 'step', 'steps')} before the first batch"
 
     @property
     def display_names(self) -> Mapping[str, str]:
@@ -64,7 +88,15 @@ def read_snapshot(
         deliveries=fetch_deliveries(client, MAX_DELIVERIES),
         notices=_read_notices(Outbox(client)),
         hosts=hosts,
+        first_steps=[] if _has_seen_any(client, overview) else list_first_steps(overview),
     )
+
+
+def _has_seen_any(client: "redis.Redis", overview: Overview) -> bool:
+    """Whether there was a batch ever, though the inbox may have forgotten it."""
+    fields = [definitions.ATTEMPTS.field("stored"), *map(definitions.RESULTS.field, ANSWERED)]
+    counted: list[Any] = read_or([], lambda: client.hmget(METRICS, fields))
+    return any(counted) or not has_seen_nothing(overview)
 
 
 def _read_notices(outbox: Outbox) -> list[Notice]:
@@ -80,7 +112,7 @@ def _read_running(client: "redis.Redis", overview: Overview, now_ms: int) -> lis
         make_row(entry, now_ms, worker=workers[name])
         for name, entry in entries.items()
         if entry.state == "leased"
-    ]
+    ][:MAX_ROWS]
 
 
 def _read_waiting(client: "redis.Redis", leased: int, now_ms: int) -> list[BatchRow]:

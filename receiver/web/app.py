@@ -5,6 +5,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -21,7 +22,7 @@ from receiver.recovery.scheduler import ReconcileScheduler, reconcile_due_projec
 from receiver.recovery.web_presence import Presence
 from receiver.settings.projects import SECRET, Project
 from receiver.settings.settings import Settings
-from receiver.status.routes import status_routes
+from receiver.status.routes import StatusPage
 from receiver.telemetry.metrics.counters import Counters
 from receiver.telemetry.tracing import ForeignTraceFilter, is_traced
 from receiver.verification.jwks import KeySetCache
@@ -105,12 +106,17 @@ def create_app(settings: Settings) -> Starlette:
         Route(project.path, WebhookEndpoint(project, evidence[name]), methods=["POST"])
         for name, project in settings.projects.items()
     ]
+    error_pages: dict[Any, Any] = {}
     if settings.metrics_token:
         routes.append(Route("/metrics", MetricsEndpoint(settings.metrics_token).get))
     if settings.status_token:
-        routes += status_routes(settings, lambda request: request.app.state.parts.redis)
+        page = StatusPage(settings, lambda request: request.app.state.parts.redis)
+        routes += page.routes()
+        error_pages = dict.fromkeys((404, 405), page.report_error)
     app = Starlette(
-        routes=[*routes, Route("/health", health), Route("/ready", ready)], lifespan=lifespan
+        routes=[*routes, Route("/health", health), Route("/ready", ready)],
+        lifespan=lifespan,
+        exception_handlers=error_pages,
     )
     if is_traced():
         app.add_middleware(ForeignTraceFilter)  # runs before the one that OpenTelemetry has added

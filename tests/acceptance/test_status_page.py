@@ -96,7 +96,7 @@ def requests_file(count: int) -> bytes:
 def test_progress_is_seen_moving_until_it_is_stored(world: World, browser: Browser) -> None:
     """Without a reload, the page shows the download grow and end."""
     with serving(world), window(browser, world) as page:
-        expect(page.get_by_text("No worker is working on a batch")).to_be_visible()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Ready for the first batch")
         set_faults(world.gemini_url, drip_downloads={"bytes_per_s": 24_000, "times": 1})
         batch = submit_file(world.gemini_url, requests_file(600), "slow one")
         bar = page.locator("#running progress")

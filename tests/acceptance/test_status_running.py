@@ -21,15 +21,9 @@ from receiver.submissions.ledger_entry import accept_submission
 from receiver.telemetry.metrics.definitions import DAY_S, TREND_S
 from receiver.telemetry.metrics.history import count_cost
 from tests.acceptance.conftest import World
-from tests.acceptance.test_status_page import (
-    HOSTILE,
-    SHOWN,
-    faults_of,
-    overflow_px,
-    serving,
-    window,
-)
+from tests.acceptance.test_status_page import HOSTILE, SHOWN, serving, window
 from tests.browsers import running_browser
+from tests.seen_pages import faults_of, overflow_px
 
 SENDER = "5d41402abc4b2a76b971"
 PHONE = {"width": 390, "height": 844}

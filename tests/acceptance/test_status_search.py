@@ -12,9 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from receiver.inbox.finding import MAX_LOOKED
 from tests.acceptance.conftest import World
-from tests.acceptance.test_status_page import HOSTILE, SHOWN, TOKEN, faults_of, window
+from tests.acceptance.test_status_page import HOSTILE, SHOWN, TOKEN, window
 from tests.browsers import running_browser
 from tests.full_inbox import KEY, STORED, serving_full_inbox
+from tests.seen_pages import faults_of
 
 ROWS = "#live table[role=table] tbody tr"
 LISTS = ("", "?q=%3Cimg&outcome=blocked", f"?q={'x' * 300}&state=buried&from=soon")

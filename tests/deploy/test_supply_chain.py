@@ -124,7 +124,10 @@ def test_version_has_one_source() -> None:
 
 def test_wheel_holds_what_runs_alone() -> None:
     wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel == {"packages": ["receiver", "workers"], "exclude": ["*.md", "status-page.png"]}
+    assert wheel == {
+        "packages": ["receiver", "workers"],
+        "exclude": ["*.md", "receiver/status/pictures"],
+    }
 
 
 def test_no_secret_is_in_the_files() -> None:

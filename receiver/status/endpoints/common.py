@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 import redis
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from receiver.batch_names import INBOX_NAME, BatchName, SubmissionName
+from receiver.errors import InboxUnavailableError
 from receiver.settings.settings import Settings
+from receiver.status.auth import Visitor
 from receiver.status.backend import Backend
-from receiver.status.guard import Action, Guard, Handler
-from receiver.status.pages import Pages
+from receiver.status.guard import Action, Endpoint, Guard, Handler
+from receiver.status.pages import Pages, mark_trouble
 from receiver.telemetry.metrics.history import DAY, RANGES, Range
 
 MAX_FORM_BYTES = 8 * 1024
@@ -34,12 +37,25 @@ class Site:
 
     def page(self, path: str, show: Handler) -> Route:
         """Where visitors alone get a page."""
-        return Route(path, self.guard.protect(show), methods=["GET"])
+        return Route(path, self.protect(show), methods=["GET"])
 
     def action(self, path: str, act: Action) -> Route:
         """Where a button leads that is on the page one level above."""
         endpoint = self.guard.protect_action(act)
         return Route(path, endpoint, methods=["POST"], max_body_size=MAX_FORM_BYTES)
+
+    def protect(self, show: Handler) -> Endpoint:
+        """The handler for visitors alone, whose page shows by its icon whether all is well."""
+
+        async def show_with_icon(request: Request, visitor: Visitor) -> Response:
+            try:
+                if (await self.backend(request).snapshot()).is_trouble:
+                    mark_trouble(request)
+            except InboxUnavailableError:  # the page itself says so, unless it does without Redis
+                mark_trouble(request)
+            return await show(request, visitor)
+
+        return self.guard.protect(show_with_icon)
 
 
 def read_page_number(request: Request) -> int:

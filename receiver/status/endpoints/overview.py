@@ -30,6 +30,4 @@ class OverviewEndpoints:
             visitor=visitor,
             snapshot=await backend.snapshot(),
             history=await backend.history(read_range(request)),
-            storage_location=backend.storage_location,
-            redis_location=backend.redis_location,
         )

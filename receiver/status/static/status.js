@@ -1,7 +1,9 @@
 "use strict";
-// Every few seconds, while the page is visible, replaces #live with its newest version.
+// Every few seconds replaces #live, the title and the icon with their newest versions; more seldom
+// while the page is hidden.
 (() => {
   const FRAGMENT = { "x-status-fragment": "1" };
+  const HIDDEN_FACTOR = 10;
   const updates = document.getElementById("updates");
   const updatesText = document.getElementById("updates-text");
   const button = document.getElementById("updates-button");
@@ -31,10 +33,12 @@
     return live().querySelector(".action[open]") !== null || String(getSelection()) !== "";
   }
 
-  function replaceLive(text) {
-    const next = new DOMParser().parseFromString(text, "text/html").getElementById("live");
+  function replacePage(text) {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const next = page.getElementById("live");
     if (!next) return;
 
+    replaceTab(page);
     const old = live();
     const focus = findFocus(old);
     keepOpen(old, next);
@@ -45,6 +49,14 @@
       area.scrollTop = scrolled[number] || 0;
     });
     if (focus) restoreFocus(next, focus);
+  }
+
+  // What the browser shows of the page in its list of tabs.
+  function replaceTab(page) {
+    const old = document.getElementById("icon");
+    const next = page.getElementById("icon");
+    if (document.title !== page.title) document.title = page.title;
+    if (old.href !== next.href) old.replaceWith(document.adoptNode(next));
   }
 
   function keepOpen(old, next) {
@@ -69,7 +81,7 @@
   }
 
   async function update() {
-    if (isPaused || document.hidden) return;
+    if (isPaused) return;
     if (isInUse()) {
       showState("waits for you", false);
       return;
@@ -83,7 +95,7 @@
       }
       const text = await answer.text();
       if (isPaused || isInUse()) return;
-      replaceLive(text);
+      replacePage(text);
       showState(answer.ok ? "live" : "Redis is away", answer.ok);
     } catch {
       showState("no answer", false);
@@ -93,8 +105,12 @@
   async function run() {
     clearTimeout(timer);
     await update();
-    if (intervalMs()) timer = setTimeout(run, intervalMs());
+    if (intervalMs()) timer = setTimeout(run, waitMs());
     else updates.hidden = true;
+  }
+
+  function waitMs() {
+    return intervalMs() * (document.hidden ? HIDDEN_FACTOR : 1);
   }
 
   if (!intervalMs()) return;
@@ -110,5 +126,5 @@
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) run();
   });
-  timer = setTimeout(run, intervalMs());
+  timer = setTimeout(run, waitMs());
 })();

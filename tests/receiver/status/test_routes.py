@@ -144,7 +144,8 @@ def test_page_says_where_answers_and_the_inbox_are(redis_url: str, tmp_path: Pat
     secret_url = redis_url.replace("redis://", "redis://default:canary-secret@")
     with serving(secret_url, tmp_path) as url:
         pages = [
-            CLIENT.get(f"{url}/status{path}", headers=BEARER).text for path in ("", "/batches/b1")
+            CLIENT.get(f"{url}/status{path}", headers=BEARER).text
+            for path in ("/system", "/batches/b1")
         ]
     assert f"<code>{tmp_path / 'outputs'}</code>" in pages[0]
     assert f"<code>{redis_url}</code>" in pages[0]
@@ -316,6 +317,56 @@ def test_login_leads_back_to_where_one_wanted_to_go(web_url: str, back: str) -> 
     assert log_in(web_url, back=back).headers["location"] == back
 
 
+def test_address_without_a_page_leads_back(web_url: str) -> None:
+    for path in ("/nosuch", "/batches/open/no/such", "/submissions/a%20b"):
+        answer = CLIENT.get(f"{web_url}/status{path}", headers=BEARER)
+        assert (answer.status_code, '<a href="/status">Go to' in answer.text) == (404, True)
+        assert SECURITY.items() <= dict(answer.headers).items()
+        assert 'name="token"' in CLIENT.get(f"{web_url}/status{path}").text
+    button = CLIENT.get(f"{web_url}/status/batches/open/bury", headers=BEARER)
+    assert (button.status_code, button.headers["allow"]) == (405, "POST")
+    assert "Press it on its page" in button.text
+    for path in ("/nosuch", "/statusx", "/status/static/nosuch.css"):
+        answer = CLIENT.get(f"{web_url}{path}", headers=BEARER)
+        assert (answer.status_code, "<main" in answer.text) == (404, False)
+
+
+def test_icon_of_every_page_shows_trouble(redis_url: str, tmp_path: Path) -> None:
+    """What needs attention here: a buried batch, and no worker for it."""
+    with serving(redis_url, tmp_path) as url:
+        fresh = CLIENT.get(f"{url}/status/batches", headers=BEARER).text
+        with connect(redis_url) as client:
+            fill(client)
+
+        def icons() -> set[str]:
+            pages = ("", "/batches/open", "/nosuch", "/submissions")
+            texts = [CLIENT.get(f"{url}/status{page}", headers=BEARER).text for page in pages]
+            return {found for text in texts for found in re.findall(r"static/(icon[^?]*)\?v", text)}
+
+        assert re.findall(r'id="icon"[^>]*static/(icon[^?]*)', fresh) == ["icon.svg"]
+        eventually(lambda: "icon-trouble.svg" in icons(), 10, "the next reading")
+        login = CLIENT.get(f"{url}/status").text
+        assert "icon-trouble.svg" not in login  # a stranger learns nothing
+        assert "<svg" in CLIENT.get(f"{url}/status/static/icon-trouble.svg").text
+
+
+def test_first_run_is_a_list_of_steps(redis_url: str, tmp_path: Path) -> None:
+    with serving(redis_url, tmp_path) as url:
+        page = CLIENT.get(f"{url}/status", headers=BEARER).text
+        assert "before the first batch" in page
+        assert "<code>gemini-batch-receiver worker</code>" in page
+        assert "All is well" not in page
+        assert "need attention" not in page
+        with connect(redis_url) as client:
+            Inbox(client).accept([Arrival("batches/one", "batch.succeeded", "static")])
+
+        def now() -> str:
+            return CLIENT.get(f"{url}/status", headers=BEARER).text
+
+        eventually(lambda: "need attention" in now(), 10, "the first batch")
+        assert "before the first batch" not in now()
+
+
 def test_former_address_of_the_lists_leads_to_them(web_url: str) -> None:
     answer = CLIENT.get(f"{web_url}/status/list?state=buried&page=2")
     assert answer.headers["location"] == "/status/batches?state=buried&page=2"
@@ -437,6 +488,7 @@ def test_absence_of_redis_is_reported_and_survived(tmp_path: Path) -> None:
             away = eventually(lambda path=path: unavailable(f"{url}/status{path}"), 20)  # type: ignore[misc] # mypy infers no lambda's default
             assert away is not None
             assert "Redis is away" in away.text
+            assert "<code>gemini-batch-receiver up</code>" in away.text
             assert away.headers["cache-control"] == "no-store"
         assert CLIENT.post(f"{url}/status/batches/abc/retry", headers=BEARER).status_code == 503
         valkey = start_valkey(tmp_path, port)
