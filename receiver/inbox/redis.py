@@ -59,7 +59,7 @@ SUBMISSIONS = LedgerKeys(  # the same scripts serve it: see prelude.lua
 # What every script gets behind the sorted sets of its ledger, and how it is run.
 SHARED_KEYS = (FENCE, DELIVERIES, METRICS)
 KEYS = (*BATCHES[:3], *SHARED_KEYS)
-READING = frozenset({"due_in_state", "outages"})  # scripts that change nothing
+READING = frozenset({"due_in_state", "find", "outages"})  # scripts that change nothing
 SCAN_SIZE = 2000  # entries that Redis goes through in one go, a few milliseconds
 
 REDIS_TIMEOUT_S = 2.0

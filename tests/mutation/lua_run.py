@@ -33,6 +33,7 @@ KILLERS = {
     "prelude": (*LEDGER, *NOTICES),
     "count": ("tests/receiver/telemetry/metrics/test_counters.py",),
     "probe": (f"{INBOX}/test_redis_health_writes.py",),
+    "find": (f"{INBOX}/test_finding.py",),
     **dict.fromkeys(("claim_notice", "settle_notice", "enqueue_notice"), NOTICES),
     **dict.fromkeys(("retry_notices", "purge_notices", "enqueue_overdue_notices"), NOTICES),
     "look_for_unattended_notices": NOTICES,
