@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any, get_args
 
 import click
@@ -16,6 +15,7 @@ from receiver.cli.projects import project_of, project_option
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, State
 from receiver.inbox.entry_fields import JobProgress, Summary, judge_summary
+from receiver.inbox.json_views import judge_entry, list_entry
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import SUBMISSIONS, connect
@@ -58,8 +58,7 @@ def list_batches(  # noqa: PLR0913 - one parameter per option
         found = InboxQueries(client).listing(state, limit, project_of(label))
         submissions = _count_submissions(client, project_of(label))
     if as_json:
-        ages = ({"age_s": max(0, found.now_ms - one.accepted_ms) // 1000} for one in found.entries)
-        rows = [_encode(entry) | age for entry, age in zip(found.entries, ages, strict=True)]
+        rows = [list_entry(entry, found.now_ms) for entry in found.entries]
         click.echo(msgspec.json.encode(rows))
         return
 
@@ -92,12 +91,6 @@ def _row(entry: Entry, now_ms: int) -> tuple[str, ...]:
         entry.source,
         shorten(entry.cause),
     )
-
-
-def _encode(entry: Entry) -> dict[str, object]:
-    """An entry for programs, with what is said of a stored batch."""
-    judgement = judge_summary(entry.summary, entry.batch) if entry.state == "done" else None
-    return asdict(entry) | {"judgement": judgement and judgement.text}
 
 
 @command("deliveries", "", "--limit 200 --project acme")
@@ -155,7 +148,7 @@ def show_batch(batch: str, *, as_json: bool) -> None:
     if entry is None:
         raise click.ClickException(explain_unknown(name))
     if as_json:
-        click.echo(msgspec.json.encode(_encode(entry)))
+        click.echo(msgspec.json.encode(judge_entry(entry)))
         return
 
     for label, text in entry_lines(entry):
