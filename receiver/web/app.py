@@ -109,6 +109,10 @@ def create_app(settings: Settings) -> Starlette:
         routes.append(Route("/metrics", MetricsEndpoint(settings.metrics_token).get))
     if settings.status_token:
         routes += status_routes(settings, lambda request: request.app.state.parts.redis)
+    if settings.api_token:
+        from receiver.api.routes import api_routes  # noqa: PLC0415 - few need it
+
+        routes += api_routes(settings, lambda request: request.app.state.parts.redis)
     app = Starlette(
         routes=[*routes, Route("/health", health), Route("/ready", ready)], lifespan=lifespan
     )
