@@ -1,7 +1,6 @@
 """What the API reads from Redis and the storage. Every call blocks."""
 
 import logging
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,7 +12,7 @@ from receiver.answers.packed_lines import SearchLimitError, SearchLimits
 from receiver.api.problems import ProblemError
 from receiver.api.queries import BatchQuery, DeliveryQuery, SubmissionQuery, project_of
 from receiver.batch_names import BatchName
-from receiver.errors import InboxUnavailableError, ReceiverError
+from receiver.errors import ReceiverError
 from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, State
 from receiver.inbox.finding import BatchFilter, find_batches
@@ -27,6 +26,7 @@ from receiver.outputs.wording import quote_key
 from receiver.rows.keeping import prove_rows
 from receiver.settings.settings import Settings
 from receiver.storage import Storage
+from receiver.storage.ordered_map import ordered_map
 from receiver.submissions.json_views import DetailedView, detail
 from receiver.submissions.reading import SubmissionReader
 from receiver.submissions.records import SubmissionRecords
@@ -35,6 +35,7 @@ from receiver.submissions.view import Phase, SubmissionView
 
 MAX_RESULT_BYTES = 32 * 1024 * 1024
 LIMITS = SearchLimits(unpacked_bytes=1024**3, seconds=15)  # of the index of a batch
+THREADS = 4  # a submission is many small objects
 UNDER_WAY: frozenset[State] = frozenset({"open", "leased"})
 log = logging.getLogger(__name__)
 R = TypeVar("R")
@@ -84,8 +85,10 @@ def list_submissions(
         cursor = cursor if len(entries) == len(found.entries) else ""
     project = project_of(query.project)
     wanted = (entry for entry in entries if project in (None, entry.project))
-    views = _read_views(SubmissionReader(storage, client), storage, wanted)
-    return Page([one for one in views if query.state in (None, one.state)], cursor)
+    reader = SubmissionReader(storage, client)
+    views = ordered_map(lambda one: _read_view(reader, storage, one), wanted, threads=THREADS)
+    rows = [one for one in views if one is not None and query.state in (None, one.state)]
+    return Page(rows, cursor)
 
 
 def _ended_as(phase: Phase) -> State | None:
@@ -103,21 +106,16 @@ def _filter_entries(phase: Phase | None) -> BatchFilter:
     return BatchFilter(state=phase and _ended_as(phase))
 
 
-def _read_views(
-    reader: SubmissionReader, storage: Storage, entries: Iterable[Entry]
-) -> Iterator[SubmissionView]:
-    """Those that can be read; the log names the others."""
-    for entry in entries:
-        try:
-            plan = SubmissionRecords(storage, entry.batch.rpartition("/")[2]).read_plan()
-            if plan is not None:
-                yield reader.read(plan)
-        except InboxUnavailableError:
+def _read_view(reader: SubmissionReader, storage: Storage, entry: Entry) -> SubmissionView | None:
+    """None for one that can't be read, which the log names, or that the storage does not have."""
+    try:
+        plan = SubmissionRecords(storage, entry.batch.rpartition("/")[2]).read_plan()
+        return None if plan is None else reader.read(plan)
+    except ReceiverError as error:
+        if error.retryable:  # Redis or the storage is away
             raise
-        except ReceiverError as error:
-            if error.retryable:
-                raise
-            log.warning("api.unreadable", extra={"submission": entry.batch, "cause": str(error)})
+        log.warning("api.unreadable", extra={"submission": entry.batch, "cause": str(error)})
+        return None
 
 
 def show_submission(
