@@ -18,7 +18,7 @@ from receiver.submissions.policy import Policy
 from receiver.submissions.records import SubmissionRecords, list_submissions
 from tests.receiver.api.calling import BEARER, MODEL, Api, serving
 from tests.receiver.submissions.submitting import run
-from tests.running import CLIENT, running_program
+from tests.running import running_program
 from tests.waiting import eventually
 
 MEGA = 1_000_000
@@ -39,7 +39,7 @@ def api(started: Api, redis_url: str) -> Iterator[Api]:  # noqa: ARG001 - it emp
     for path in sorted((started.folder / "outputs").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     yield started
-    assert list((started.folder / "scratch").iterdir()) == []
+    eventually(lambda: not list((started.folder / "scratch").iterdir()))
 
 
 def requests_of(number: int, text: str = "Hi") -> bytes:
@@ -87,6 +87,8 @@ def test_requests_are_sent_and_their_answers_read(api: Api, tmp_path: Path) -> N
     assert shown == json.loads(run(api.environ, "submissions", "show", said["id"], "--json").stdout)
     assert [one["id"] for one in api.get("/submissions?state=completed")] == [said["id"]]
     assert api.get("/submissions?state=waiting") == []
+    printed = run(api.environ, "submissions", "list", "--json").stdout
+    assert api.get("/submissions") == json.loads(printed)
     key = json.loads(body.splitlines()[1])["key"]
     result = api.get(f"/{batch}/results/{key}")
     assert (result["key"], result["outcome"]) == (key, "ok")
@@ -239,12 +241,6 @@ def test_large_body_takes_no_more_memory(api: Api) -> None:
     answer = api.submit(iter(lines), "&dry_run=true")  # in chunks
     assert answer.json()["requests"] == 600
     assert peak_bytes(api.pid) - before < 30 * MEGA
-
-
-def test_deliveries_are_answered_meanwhile(api: Api) -> None:
-    with connect(api) as client:
-        client.sendall(begin(MEGA) + b"x" * 1000)
-        assert CLIENT.get(f"{api.url}/health", timeout=2).is_success
 
 
 def test_absent_redis_keeps_the_requests(sandbox_url: str, tmp_path: Path) -> None:
