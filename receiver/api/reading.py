@@ -151,6 +151,7 @@ def read_result(storage: Storage, name: BatchName, key: str) -> bytes:
 
 def _read_manifest(storage: Storage, name: BatchName) -> Manifest:
     data = storage.read(manifest_name(str(name)))
-    if data is None:
+    manifest = None if data is None else read_manifest(data)
+    if manifest is None or (manifest.project or "") != name.project:  # ids share their folders
         raise ProblemError(404, f"{name} is not stored")
-    return read_manifest(data)
+    return manifest

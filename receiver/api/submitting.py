@@ -25,6 +25,7 @@ from receiver.submissions.intake import take_in, try_out
 from receiver.submissions.json_views import Receipt, TrialRun
 from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.policy import (
+    DAY_S,
     DEFAULT_ROUNDS,
     MAX_OUTPUT_TOKENS,
     MAX_ROUNDS,
@@ -40,6 +41,8 @@ TOO_SLOW = (
 )
 MEDIA_TYPES = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
 BODY = "the body"
+LEAST_DOLLARS, MOST_DOLLARS = Decimal("1e-9"), Decimal("1e9")
+MOST_S = 10_000 * DAY_S
 log = logging.getLogger(__name__)
 
 
@@ -115,12 +118,14 @@ class SubmitQuery(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[bool, Meta(description="Also send what nobody knows the price of.")] | UnsetType
     ) = UNSET
     overdue_s: (
-        Annotated[float, Meta(gt=0, description="Seconds after which a batch is told of.")]
+        Annotated[
+            float, Meta(gt=0, le=MOST_S, description="Seconds after which a batch is told of.")
+        ]
         | UnsetType
     ) = UNSET
     rescue_after_s: (
         Annotated[
-            Annotated[float, Meta(gt=0)] | None,
+            Annotated[float, Meta(gt=0, le=MOST_S)] | None,
             Meta(
                 description="Seconds after which a batch is cancelled, and its rest sent again;"
                 " `none` waits."
@@ -263,7 +268,9 @@ def _require_jsonl(request: Request) -> None:
 def _read_request(settings: Settings, query: SubmitQuery) -> SubmitRequest:
     """Raises ProblemError."""
     amount = query.max_cost
-    if isinstance(amount, Decimal) and not (amount.is_finite() and amount > 0):
+    if isinstance(amount, Decimal) and not (
+        amount.is_finite() and LEAST_DOLLARS <= amount <= MOST_DOLLARS
+    ):
         raise refuse_parameter("max_cost", "expected an amount of US dollars, such as 2.50")
     return SubmitRequest(
         project=choose_project(settings, query.project).name,
@@ -276,6 +283,10 @@ def _read_request(settings: Settings, query: SubmitQuery) -> SubmitRequest:
         metadata=_read_metadata(query),
         allow_unknown_fields=query.allow_unknown_fields,
     )
+
+
+def _is_amount(dollars: Decimal) -> bool:
+    return dollars.is_finite() and LEAST_DOLLARS <= dollars <= MOST_DOLLARS
 
 
 def _read_url(webhook: str | None) -> str | None:

@@ -20,8 +20,7 @@ MAX_BYTES = 500_000_000  # of one body
 PIECE_BYTES = 1024 * 1024  # written at once
 NAME = "requests.jsonl"  # as if `batches submit` had read it from such a file
 TOO_LARGE = (
-    f"the body is over {MAX_BYTES // 1_000_000} MB: send it in several, or use `batches submit`"
-    " where the file lies"
+    "the body is over {:,} bytes: send it in several, or use `batches submit` where the file lies"
 )
 
 
@@ -38,16 +37,34 @@ def allow_upload(scope: Mapping[str, Any]) -> None:
 class Upload:
     """A body in a scratch folder, until it is closed."""
 
-    def __init__(self, folder: Path, slot: threading.BoundedSemaphore) -> None:
-        self._folder, self._slot = folder, slot
+    def __init__(self, folder: Path, slot: threading.BoundedSemaphore, max_bytes: int) -> None:
+        self._folder, self._slot, self._max_bytes = folder, slot, max_bytes
         self.path = folder / NAME
 
     async def read(self, request: Request) -> None:
         """Write the body to the file. Raises ProblemError, and OSError of the disk."""
-        _refuse_large(_declared_bytes(request))
+        self._refuse_large(_declared_bytes(request))
         allow_upload(request.scope)
         with self.path.open("wb") as file:
-            await _copy(request, file)
+            await self._copy(request, file)
+
+    async def _copy(self, request: Request, file: IO[bytes]) -> None:
+        piece, size = bytearray(), 0
+        try:
+            async for chunk in request.stream():
+                piece += chunk
+                size += len(chunk)
+                self._refuse_large(size)
+                if len(piece) >= PIECE_BYTES:
+                    await asyncio.to_thread(file.write, bytes(piece))
+                    piece.clear()
+        except ClientDisconnect as error:
+            raise ProblemError(400, "the body ended too early: nothing was taken in") from error
+        await asyncio.to_thread(file.write, bytes(piece))
+
+    def _refuse_large(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise ProblemError(413, TOO_LARGE.format(self._max_bytes))
 
     def close(self) -> None:
         """From any thread, once."""
@@ -58,8 +75,8 @@ class Upload:
 class Uploads:
     """The uploads of a process: few at once, since each takes its size on the scratch disk."""
 
-    def __init__(self, scratch_dir: str | None) -> None:
-        self._scratch_dir = scratch_dir
+    def __init__(self, scratch_dir: str | None, max_bytes: int = MAX_BYTES) -> None:
+        self._scratch_dir, self._max_bytes = scratch_dir, max_bytes
         self._slots = threading.BoundedSemaphore(AT_ONCE)
 
     def open(self) -> Upload:
@@ -72,30 +89,10 @@ class Uploads:
         except OSError:
             self._slots.release()
             raise
-        return Upload(Path(folder), self._slots)
-
-
-async def _copy(request: Request, file: IO[bytes]) -> None:
-    piece, size = bytearray(), 0
-    try:
-        async for chunk in request.stream():
-            piece += chunk
-            size += len(chunk)
-            _refuse_large(size)
-            if len(piece) >= PIECE_BYTES:
-                await asyncio.to_thread(file.write, bytes(piece))
-                piece.clear()
-    except ClientDisconnect as error:
-        raise ProblemError(400, "the body ended too early: nothing was taken in") from error
-    await asyncio.to_thread(file.write, bytes(piece))
+        return Upload(Path(folder), self._slots, self._max_bytes)
 
 
 def _declared_bytes(request: Request) -> int:
     """The body's length as its sender says; 0 where it does not."""
     text = request.headers.get("content-length", "")[:20]
     return int(text) if text.isdecimal() else 0
-
-
-def _refuse_large(size: int) -> None:
-    if size > MAX_BYTES:
-        raise ProblemError(413, TOO_LARGE)

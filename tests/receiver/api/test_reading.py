@@ -148,6 +148,7 @@ def test_result_is_that_of_the_command(api: Api, key: str) -> None:
         ("/batches/a%22b", "no batch can have this id"),
         ("/batches/b2/results/k", "batches/b2 is not stored"),
         ("/batches/b1/results/nosuch", 'batches/b1 has no result for "nosuch"'),
+        ("/batches/b1/results/fr-unicode?project=acme", "acme/batches/b1 is not stored"),
         ("/submissions/nosuch", "a submission's id has 20 hex digits"),
         ("/submissions/5d41402abc4b2a76b971", "no submission 5d41402abc4b2a76b971 is known"),
     ],

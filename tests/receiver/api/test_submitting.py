@@ -5,6 +5,7 @@ import re
 import socket
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ def test_same_requests_are_one_submission(api: Api) -> None:
     assert sorted(kept(api)) == sorted([first["id"], other.json()["id"]])
 
 
+def test_same_requests_at_once_are_one_submission(api: Api) -> None:
+    body = requests_of(50)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: api.submit(body), range(2)))
+    assert {answer.status_code for answer in answers} <= {200, 201}
+    assert {answer.json()["id"] for answer in answers} == set(kept(api))
+
+
 def test_options_are_those_of_the_command(api: Api, tmp_path: Path) -> None:
     body, file = requests_of(5), tmp_path / "requests.jsonl"
     file.write_bytes(body)
@@ -128,6 +137,8 @@ def test_options_are_those_of_the_command(api: Api, tmp_path: Path) -> None:
     [
         ("&rounds=21&max_cost=0&inline=maybe", {"rounds", "inline"}),
         ("&max_cost=NaN", {"max_cost"}),
+        ("&max_cost=1e999999", {"max_cost"}),
+        ("&overdue_s=nan&rescue_after_s=1e300", {"overdue_s", "rescue_after_s"}),
         ("&project=nosuch", {"project"}),
         ("&webhook=ftp://x", {"webhook"}),
         ("&metadata={}", {"metadata"}),
@@ -171,10 +182,17 @@ def test_refusals_speak_of_parameters(api: Api, body: Any, query: str, why: str)
     assert kept(api) == []
 
 
-def test_unknown_model_is_refused(api: Api) -> None:
-    path = "/submissions?model=gemini-3.5-flahs"
-    problem = api.problem(path, 422, "POST", content=requests_of(1))
-    assert "did you mean gemini-3.5-flash" in problem["detail"]
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("gemini-3.5-flahs", "did you mean gemini-3.5-flash"),
+        ("../../x?y%23z", "is no name of a model"),
+        ("a%0Ab%00%1B[2J%FF", "is no name of a model"),
+    ],
+)
+def test_unknown_model_is_refused(api: Api, model: str, why: str) -> None:
+    problem = api.problem(f"/submissions?model={model}", 422, "POST", content=requests_of(1))
+    assert why in problem["detail"]
     assert kept(api) == []
 
 
