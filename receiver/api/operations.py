@@ -8,7 +8,8 @@ import msgspec
 
 from receiver.answers.index_rows import StoredRow
 from receiver.api.queries import BatchQuery, DeliveryQuery, NoQuery, OfProject, SubmissionQuery
-from receiver.api.submitting import Accepted, SubmitQuery, Trial
+from receiver.api.submit_query import SubmitQuery
+from receiver.api.submitting import Accepted, Trial
 from receiver.inbox.delivery_log import Delivery
 from receiver.inbox.json_views import JudgedEntry, ListedEntry
 from receiver.submissions.json_views import DetailedView

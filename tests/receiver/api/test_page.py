@@ -3,7 +3,8 @@
 from receiver.api.operations import OPERATIONS
 from receiver.api.queries import BatchQuery
 from receiver.api.reading import MAX_RESULT_BYTES
-from receiver.api.submitting import DEADLINE_S, SubmitQuery
+from receiver.api.submit_query import SubmitQuery
+from receiver.api.submitting import DEADLINE_S
 from receiver.api.uploads import AT_ONCE, MAX_BYTES
 from receiver.submissions.policy import Policy
 from receiver.web.http_limits import HttpLimits

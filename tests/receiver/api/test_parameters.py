@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from receiver.api.parameters import read_parameters
 from receiver.api.problems import ProblemError, in_words_of_the_api
 from receiver.api.queries import BatchQuery, DeliveryQuery, SubmissionQuery
-from receiver.api.submitting import SubmitQuery
+from receiver.api.submit_query import SubmitQuery
 
 KINDS: list[type[msgspec.Struct]] = [BatchQuery, DeliveryQuery, SubmissionQuery, SubmitQuery]
 NAMES = st.sampled_from([*(name for kind in KINDS for name in kind.__struct_fields__), "nosuch"])
