@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.api.operations import OPERATIONS, Answer, Operation
+from receiver.api.operations import OPERATIONS, Operation, Success
 from receiver.api.parameters import NONE
 from receiver.api.problems import MEDIA_TYPE as PROBLEM
 from receiver.api.problems import Problem
@@ -86,7 +86,7 @@ def _describe(one: Operation, schemas: dict[str, Schema]) -> Schema:
     return described
 
 
-def _answer(one: Operation, answer: Answer, schemas: dict[str, Schema]) -> Schema:
+def _answer(one: Operation, answer: Success, schemas: dict[str, Schema]) -> Schema:
     first, *others = [schemas[str(kind)] for kind in answer.kinds]
     schema = {"anyOf": [first, *others]} if others else first
     described: Schema = {"description": answer.text, "content": {JSON: {"schema": schema}}}

@@ -37,7 +37,7 @@ class StoredResult(StoredRow, frozen=True, kw_only=True):
     result: dict[str, Any]
 
 
-class Answer(NamedTuple):
+class Success(NamedTuple):
     """What is answered to a request that does not fail."""
 
     text: str
@@ -53,7 +53,7 @@ class Operation:
     path: str
     summary: str
     query: type[msgspec.Struct]
-    answers: Mapping[int, Answer]  # by status
+    answers: Mapping[int, Success]  # by status
     problems: Mapping[int, str] = field(default_factory=dict)  # beside those of every operation
     has_pages: bool = False  # a list whose `Link` names the next page
 
@@ -66,7 +66,7 @@ OPERATIONS = (
         "The batches of the inbox, as `inbox list --json` prints them. Those that are pending come"
         " first. A page may have fewer than `limit`: follow its `Link`.",
         BatchQuery,
-        {200: Answer("A page of them.", (list[ListedEntry],))},
+        {200: Success("A page of them.", (list[ListedEntry],))},
         {503: REDIS_AWAY},
         has_pages=True,
     ),
@@ -76,7 +76,7 @@ OPERATIONS = (
         f"{ROOT}/batches/{{id}}",
         "One batch, as `inbox show --json` prints it.",
         OfProject,
-        {200: Answer("What the inbox knows of it.", (JudgedEntry,))},
+        {200: Success("What the inbox knows of it.", (JudgedEntry,))},
         {404: "The inbox does not know it.", 503: REDIS_AWAY},
     ),
     Operation(
@@ -85,7 +85,7 @@ OPERATIONS = (
         f"{ROOT}/batches/{{id}}/results/{{key}}",
         "The result of one key of a stored batch, as `batches results --json` prints it.",
         OfProject,
-        {200: Answer("Its line; `outcome` says whether it is an answer.", (StoredResult,))},
+        {200: Success("Its line; `outcome` says whether it is an answer.", (StoredResult,))},
         {
             404: "The batch is not stored, or has no result for this key.",
             422: "The result is too large, or too far back in the batch.",
@@ -99,7 +99,7 @@ OPERATIONS = (
         "The submissions of the inbox, as `submissions list --json` prints them. Those under way"
         " come first. A page may have fewer than `limit`, even none: follow its `Link`.",
         SubmissionQuery,
-        {200: Answer("A page of them.", (list[SubmissionView],))},
+        {200: Success("A page of them.", (list[SubmissionView],))},
         {503: STORAGE_AWAY},
         has_pages=True,
     ),
@@ -112,8 +112,8 @@ OPERATIONS = (
         " they are not sent to Gemini again, and options that are stated hold from then on.",
         SubmitQuery,
         {
-            200: Answer("Handed in before; or of a dry run, what it found.", (Accepted, Trial)),
-            201: Answer("They are kept, and workers send them.", (Accepted,)),
+            200: Success("Handed in before; or of a dry run, what it found.", (Accepted, Trial)),
+            201: Success("They are kept, and workers send them.", (Accepted,)),
         },
         {
             413: "The body is too large.",
@@ -129,7 +129,7 @@ OPERATIONS = (
         f"{ROOT}/submissions/{{id}}",
         "One submission, as `submissions show --json` prints it, but Gemini is not asked.",
         NoQuery,
-        {200: Answer("Where it stands.", (DetailedView,))},
+        {200: Success("Where it stands.", (DetailedView,))},
         {404: "The storage does not have it.", 503: STORAGE_AWAY},
     ),
     Operation(
@@ -138,7 +138,7 @@ OPERATIONS = (
         f"{ROOT}/deliveries",
         "The last deliveries, as `inbox deliveries --json` prints them.",
         DeliveryQuery,
-        {200: Answer("Newest first.", (list[Delivery],))},
+        {200: Success("Newest first.", (list[Delivery],))},
         {503: REDIS_AWAY},
     ),
     Operation(
@@ -147,6 +147,6 @@ OPERATIONS = (
         f"{ROOT}/openapi.json",
         "This description.",
         NoQuery,
-        {200: Answer("OpenAPI 3.1.", (dict[str, Any],))},
+        {200: Success("OpenAPI 3.1.", (dict[str, Any],))},
     ),
 )

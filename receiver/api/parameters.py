@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.api.problems import Fault, ProblemError
+from receiver.api.problems import ErrorDetail, ProblemError
 
 NONE = "none"  # lifts a limit, as on the command line
 _PLACE = re.compile(r" - at `\$`?$")
@@ -16,24 +16,24 @@ Q = TypeVar("Q", bound=msgspec.Struct)
 def read_parameters(kind: type[Q], given: Iterable[tuple[str, str]]) -> Q:
     """The parameters of an address as a struct. Raises ProblemError, which names all wrong ones."""
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    texts, values, faults = dict[str, str](), dict[str, Any](), list[Fault]()
+    texts, values, faults = dict[str, str](), dict[str, Any](), list[ErrorDetail]()
     for name, text in given:
         if name in texts:
-            faults.append(Fault(parameter=name, detail="it is given twice"))
+            faults.append(ErrorDetail(parameter=name, detail="it is given twice"))
         texts[name] = text
 
     for name, text in texts.items():
         if name not in fields:
             known = ", ".join(fields) or "no parameter"
-            faults.append(Fault(parameter=name, detail=f"it is unknown: expected {known}"))
+            faults.append(ErrorDetail(parameter=name, detail=f"it is unknown: expected {known}"))
             continue
         try:
             values[name] = _convert(text, fields[name].type)
         except msgspec.ValidationError as error:
-            faults.append(Fault(parameter=name, detail=_PLACE.sub("", str(error))))
+            faults.append(ErrorDetail(parameter=name, detail=_PLACE.sub("", str(error))))
 
     missing = [name for name, field in fields.items() if field.required and name not in texts]
-    faults += [Fault(parameter=name, detail="it is missing") for name in missing]
+    faults += [ErrorDetail(parameter=name, detail="it is missing") for name in missing]
     if faults:
         raise ProblemError(400, "parameters of the address are wrong", faults)
     return kind(**values)
@@ -50,5 +50,5 @@ def _convert(text: str, kind: Any) -> Any:
 
 
 def refuse_parameter(name: str, detail: str) -> ProblemError:
-    fault = Fault(parameter=name, detail=detail)
+    fault = ErrorDetail(parameter=name, detail=detail)
     return ProblemError(400, "parameters of the address are wrong", [fault])

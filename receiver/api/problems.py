@@ -23,7 +23,7 @@ CRASHED = "this went wrong here; the log of the web process says more"
 FULL = "the scratch disk of the web process is full: nothing was taken in"
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that is wrong with what was sent."""
 
     parameter: str = ""  # of the address
@@ -37,7 +37,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int
     title: str  # of the status
     detail: str
-    errors: Sequence[Fault] = ()  # the first ones
+    errors: Sequence[ErrorDetail] = ()  # the first ones
 
 
 class ProblemError(ReceiverError):
@@ -47,7 +47,7 @@ class ProblemError(ReceiverError):
         self,
         status: int,
         detail: str,
-        errors: Sequence[Fault] = (),
+        errors: Sequence[ErrorDetail] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
@@ -97,7 +97,7 @@ def _status_of(error: ReceiverError) -> int:
 def _of_input(error: FaultyInputError) -> ProblemError:
     """Its lines one by one, beside what is said of all of them."""
     head, *hints = [line for line in str(error).splitlines() if not line.startswith(" ")]
-    named = [Fault(line=line, detail=detail) for line, detail in error.first]
+    named = [ErrorDetail(line=line, detail=detail) for line, detail in error.first]
     more = f"; `errors` has the first {len(named)}" if error.count > len(named) else ""
     return ProblemError(422, ". ".join([f"{head.rstrip(':')}{more}", *hints]), named)
 

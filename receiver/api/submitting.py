@@ -13,7 +13,7 @@ from receiver.api.parameters import read_parameters
 from receiver.api.problems import ProblemError, in_words_of_the_api, problem_of
 from receiver.api.responses import respond
 from receiver.api.submit_query import SubmitQuery, read_request
-from receiver.api.uploads import AT_ONCE, Upload, Uploads
+from receiver.api.uploads import AT_ONCE, IncomingBodies, IncomingBody
 from receiver.errors import ReceiverError
 from receiver.settings.settings import Settings
 from receiver.status.threads import Threads
@@ -61,7 +61,7 @@ class Submitting:
     """Takes requests in. One for a process: it limits how many bodies there are at once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._uploads = settings, Uploads(settings.scratch_dir)
+        self._settings, self._uploads = settings, IncomingBodies(settings.scratch_dir)
         self._threads = Threads(AT_ONCE, DEADLINE_S)
 
     async def post(self, request: Request) -> Response:
@@ -80,7 +80,7 @@ class Submitting:
         except TimeoutError as error:
             raise ProblemError(503, TOO_SLOW) from error
 
-    def _take_in(self, upload: Upload, wanted: SubmitRequest, query: SubmitQuery) -> Response:
+    def _take_in(self, upload: IncomingBody, wanted: SubmitRequest, query: SubmitQuery) -> Response:
         """In a thread of its own, which goes on where the sender gives up."""
         notes = _Notes()
         try:
@@ -93,13 +93,13 @@ class Submitting:
             upload.close()
 
     def _try_out(
-        self, upload: Upload, wanted: SubmitRequest, query: SubmitQuery, notes: _Notes
+        self, upload: IncomingBody, wanted: SubmitRequest, query: SubmitQuery, notes: _Notes
     ) -> Response:
         trial = try_out(self._settings, upload.path, wanted, query.change, notes)
         return respond(Trial(**msgspec.structs.asdict(trial), notes=notes.lines))
 
     def _submit(
-        self, upload: Upload, wanted: SubmitRequest, query: SubmitQuery, notes: _Notes
+        self, upload: IncomingBody, wanted: SubmitRequest, query: SubmitQuery, notes: _Notes
     ) -> Response:
         taken = take_in(self._settings, upload.path, wanted, query.change, notes)
         receipt = taken.receipt(self._settings)
@@ -114,7 +114,7 @@ class Submitting:
         return respond(answer, 200 if receipt.known else 201, **location)
 
 
-def _translate(error: Exception, upload: Upload) -> Exception:
+def _translate(error: Exception, upload: IncomingBody) -> Exception:
     """The error in words of the API: its parameters, and no path of this machine."""
     if not isinstance(error, ReceiverError):
         return error

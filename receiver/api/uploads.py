@@ -34,7 +34,7 @@ def allow_upload(scope: Mapping[str, Any]) -> None:
         allow()
 
 
-class Upload:
+class IncomingBody:
     """A body in a scratch folder, until it is closed."""
 
     def __init__(self, folder: Path, slot: threading.BoundedSemaphore, max_bytes: int) -> None:
@@ -72,14 +72,14 @@ class Upload:
         self._slot.release()
 
 
-class Uploads:
+class IncomingBodies:
     """The uploads of a process: few at once, since each takes its size on the scratch disk."""
 
     def __init__(self, scratch_dir: str | None, max_bytes: int = MAX_BYTES) -> None:
         self._scratch_dir, self._max_bytes = scratch_dir, max_bytes
         self._slots = threading.BoundedSemaphore(AT_ONCE)
 
-    def open(self) -> Upload:
+    def open(self) -> IncomingBody:
         """Close it in any case. Raises ProblemError while there are too many."""
         if not self._slots.acquire(blocking=False):
             busy = count_of(AT_ONCE, "body is", "bodies are")
@@ -89,7 +89,7 @@ class Uploads:
         except OSError:
             self._slots.release()
             raise
-        return Upload(Path(folder), self._slots, self._max_bytes)
+        return IncomingBody(Path(folder), self._slots, self._max_bytes)
 
 
 def _declared_bytes(request: Request) -> int:

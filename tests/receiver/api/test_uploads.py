@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from receiver.api.problems import ProblemError
-from receiver.api.uploads import AT_ONCE, Uploads
+from receiver.api.uploads import AT_ONCE, IncomingBodies
 
 
 def request_of(*chunks: bytes) -> Request:
@@ -24,7 +24,7 @@ def request_of(*chunks: bytes) -> Request:
     return Request({"type": "http", "method": "POST", "headers": []}, receive)
 
 
-def read(uploads: Uploads, request: Request) -> bytes:
+def read(uploads: IncomingBodies, request: Request) -> bytes:
     upload = uploads.open()
     try:
         asyncio.run(upload.read(request))
@@ -34,7 +34,7 @@ def read(uploads: Uploads, request: Request) -> bytes:
 
 
 def test_body_is_read_as_it_comes(tmp_path: Path) -> None:
-    uploads = Uploads(str(tmp_path), max_bytes=6_000_000)
+    uploads = IncomingBodies(str(tmp_path), max_bytes=6_000_000)
     chunks = [bytes([number]) * 700_000 for number in range(8)]
     assert read(uploads, request_of(*chunks, b"")) == b"".join(chunks)
     assert list(tmp_path.iterdir()) == []
@@ -44,7 +44,7 @@ def test_body_is_read_as_it_comes(tmp_path: Path) -> None:
     ("chunks", "status"), [((b"12345", b"678", b""), 413), ((b"123",), 400)], ids=["large", "cut"]
 )
 def test_refused_body_leaves_nothing(tmp_path: Path, chunks: tuple[bytes], status: int) -> None:
-    uploads = Uploads(str(tmp_path), max_bytes=7)
+    uploads = IncomingBodies(str(tmp_path), max_bytes=7)
     for _ in range(AT_ONCE + 1):  # else its place would be lost
         with pytest.raises(ProblemError) as raised:
             read(uploads, request_of(*chunks))
@@ -53,7 +53,7 @@ def test_refused_body_leaves_nothing(tmp_path: Path, chunks: tuple[bytes], statu
 
 
 def test_absent_folder_takes_no_place(tmp_path: Path) -> None:
-    uploads = Uploads(str(tmp_path / "scratch"))
+    uploads = IncomingBodies(str(tmp_path / "scratch"))
     for _ in range(AT_ONCE + 1):
         with pytest.raises(FileNotFoundError):
             uploads.open()
