@@ -86,7 +86,9 @@ def test_batches_are_those_of_the_command(api: Api, client: "redis.Redis") -> No
     expected = sorted(without_age(printed(api, "inbox", "list")), key=lambda row: str(row["batch"]))
     assert sorted(without_age(rows), key=lambda row: str(row["batch"])) == expected
     assert all(row["age_s"] >= 0 for row in rows)
-    assert api.get("/batches/done") == printed(api, "inbox", "show", "batches/done")
+    shown = api.get("/batches/done")
+    assert shown == printed(api, "inbox", "show", "batches/done")
+    assert shown["judgement"].startswith("stored")
     assert api.get("/batches/x?project=acme")["batch"] == "acme/batches/x"
 
 
@@ -99,6 +101,7 @@ def test_batches_are_those_of_the_command(api: Api, client: "redis.Redis") -> No
         ("project=default&limit=500", {"open", "leased", "buried", "done"}),
         ("project=acme", set[str]()),
         ("until=2001-01-01T00:00:00Z", set[str]()),
+        ("since=2100-01-01T00:00:00Z", set[str]()),
         ("since=2001-01-01T00:00:00&order=oldest&state=done", {"done"}),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import SUBMISSIONS
 from receiver.storage import LocalStorage
@@ -114,6 +115,35 @@ def test_same_requests_at_once_are_one_submission(api: Api) -> None:
         answers = list(pool.map(lambda _: api.submit(body), range(2)))
     assert {answer.status_code for answer in answers} <= {200, 201}
     assert {answer.json()["id"] for answer in answers} == set(kept(api))
+
+
+def listed(api: Api, query: str) -> tuple[list[str], int]:
+    """The ids of all pages, and how many pages there are."""
+    found, count, path = list[str](), 0, f"/submissions?{query}"
+    while path:
+        answer = api.ask(path)
+        found += [one["id"] for one in answer.json()]
+        count += 1
+        path = answer.links.get("next", {}).get("url", "").removeprefix("/api")
+    return found, count
+
+
+def test_submissions_are_listed_by_their_state(api: Api, client: "redis.Redis") -> None:
+    """The pages of those under way end where the others begin."""
+    paused, waiting, *buried = [api.submit(requests_of(1)).json() for _ in range(4)]
+    ledger = Inbox(client, ledger=SUBMISSIONS)
+    for one in buried:
+        lease = ledger.claim(one["submission"])
+        assert lease is not None
+        ledger.bury(lease, "no such model")
+    run(api.environ, "submissions", "pause", paused["id"])
+
+    assert listed(api, "state=paused") == ([paused["id"]], 1)
+    assert listed(api, "state=waiting&limit=1") == ([waiting["id"]], 3)
+    found, _ = listed(api, "state=buried&limit=1")
+    assert sorted(found) == sorted(one["id"] for one in buried)
+    assert listed(api, "project=acme") == ([], 1)
+    assert len(listed(api, "limit=3&project=default")[0]) == 4
 
 
 def test_options_are_those_of_the_command(api: Api, tmp_path: Path) -> None:
