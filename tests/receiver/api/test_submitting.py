@@ -18,6 +18,7 @@ from receiver.inbox.redis import SUBMISSIONS
 from receiver.storage import LocalStorage
 from receiver.submissions.policy import Policy
 from receiver.submissions.records import SubmissionRecords, list_submissions
+from tests.object_server.running import ObjectServer
 from tests.receiver.api.calling import BEARER, MODEL, Api, serving
 from tests.receiver.submissions.submitting import run
 from tests.running import running_program
@@ -297,3 +298,15 @@ def test_absent_redis_keeps_the_requests(sandbox_url: str, tmp_path: Path) -> No
         assert answer.status_code == 503
         assert "is kept, but no worker knows of it yet" in answer.json()["detail"]
         assert len(kept(api)) == 1
+
+
+def test_read_only_rights_to_the_bucket_keep_submissions_out(
+    redis_url: str, sandbox_url: str, object_server: ObjectServer, tmp_path: Path
+) -> None:
+    object_server.turn(fault="denied", on=["put", "create", "part", "start"])
+    with serving(tmp_path, redis_url, sandbox_url, STORAGE_URL="s3://bucket") as api:
+        refused = api.submit(requests_of(1))
+        assert refused.status_code == 503
+        assert "the storage did not write" in refused.json()["detail"]
+        assert api.get("/submissions") == []
+        assert list((tmp_path / "scratch").iterdir()) == []
