@@ -79,7 +79,10 @@ class LimitedProtocol(HttpToolsProtocol):
         return True
 
     def shutdown(self) -> None:
-        self._deadline = min(self._deadline, self.loop.time() + self.limits.stop_s)
+        stop_at = self.loop.time() + self.limits.stop_s
+        self._deadline = min(self._deadline, stop_at)
+        if self._upload_until is not None:
+            self._upload_until = min(self._upload_until, stop_at)
         super().shutdown()
 
     def _enter(self, phase: Phase, limit_s: float) -> None:

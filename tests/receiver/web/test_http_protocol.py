@@ -494,6 +494,21 @@ def test_answer_to_an_upload_may_take_long() -> None:
         assert status(read_all(client)) == 200
 
 
+def test_stop_waits_for_no_upload() -> None:
+    class Patient(LimitedProtocol):
+        limits = HttpLimits(stop_s=0.3, tick_s=0.05)
+
+    with opened(Patient) as running, running.connect() as client:
+        client.sendall(UPLOAD + b"Content-Length: 1000000\r\n\r\n")
+        eventually(lambda: len(running.server.server_state.connections) == 1)
+        dripping = threading.Thread(target=drip, args=(client,))
+        dripping.start()
+        running.server.should_exit = True
+        running.thread.join(5)
+        assert not running.thread.is_alive()
+        dripping.join()
+
+
 def test_late_answer_is_given_up() -> None:
     class Impatient(LimitedProtocol):
         limits = dataclasses.replace(QUICK, answer_s=0.3)
