@@ -8,7 +8,7 @@ import redis
 
 from receiver.answers.index_search import IndexSearch
 from receiver.answers.lookup import describe_result, explain_absence, read_line
-from receiver.answers.packed_lines import SearchLimitError, SearchLimits
+from receiver.answers.packed_lines import MAX_LINE_BYTES, SearchLimitError, SearchLimits
 from receiver.api.problems import ProblemError
 from receiver.api.queries import BatchQuery, DeliveryQuery, SubmissionQuery, project_of
 from receiver.batch_names import BatchName
@@ -33,7 +33,6 @@ from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.submission import Submission
 from receiver.submissions.view import Phase, SubmissionView
 
-MAX_RESULT_BYTES = 32 * 1024 * 1024
 LIMITS = SearchLimits(unpacked_bytes=1024**3, seconds=15)  # of the index of a batch
 THREADS = 4  # a submission is many small objects
 UNDER_WAY: frozenset[State] = frozenset({"open", "leased"})
@@ -143,8 +142,8 @@ def read_result(storage: Storage, name: BatchName, key: str) -> bytes:
     if row is None:
         why = explain_absence(manifest, key)
         raise ProblemError(404, f"{name} has no result for {quote_key(key)}: {why}")
-    if row.length > MAX_RESULT_BYTES:
-        size = f"{row.length:,} bytes, and {MAX_RESULT_BYTES:,} may be asked for here"
+    if row.length > MAX_LINE_BYTES:
+        size = f"{row.length:,} bytes, and {MAX_LINE_BYTES:,} may be asked for here"
         raise ProblemError(422, f"the result has {size}: it lies in {row.object}")
     return describe_result(row, read_line(storage, row))
 

@@ -1,8 +1,8 @@
 """The page says what can be called, and with which limits."""
 
+from receiver.answers.packed_lines import MAX_LINE_BYTES
 from receiver.api.operations import OPERATIONS
 from receiver.api.queries import BatchQuery
-from receiver.api.reading import MAX_RESULT_BYTES
 from receiver.api.submit_query import SubmitQuery
 from receiver.api.submitting import DEADLINE_S
 from receiver.api.uploads import AT_ONCE, MAX_BYTES
@@ -31,7 +31,7 @@ def test_policy_can_be_stated_but_for_its_export() -> None:
 def test_limits_are_on_the_page() -> None:
     assert f"up to\n{MAX_BYTES // 1_000_000} MB, two at a time" in PAGE
     assert AT_ONCE == 2
-    assert f"up to {MAX_RESULT_BYTES >> 20} MiB" in PAGE
+    assert f"up to {MAX_LINE_BYTES >> 20} MiB" in PAGE
     answer_s = HttpLimits().upload_answer_s
     assert f"may take\n{answer_s / 60:.0f} minutes" in PAGE
     assert answer_s > DEADLINE_S
