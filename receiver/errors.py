@@ -5,6 +5,7 @@ later by itself, and `fault` whose fault it is: `receiver.retry` decides by that
 waits.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 # batch: of the batch itself, or of our own program; the same happens at each attempt.
@@ -266,6 +267,15 @@ class ExportError(ReceiverError):
 
 class SubmissionError(ReceiverError):
     """An input can't be sent as it is, or it is not known yet whether it was."""
+
+
+class FaultyInputError(SubmissionError):
+    """Lines of an input are no requests."""
+
+    def __init__(self, message: str, *, count: int, first: Sequence[tuple[int, str]]) -> None:
+        """`count` lines are wrong; of the first ones, the number from 1 and what is wrong."""
+        super().__init__(message)
+        self.count, self.first = count, first
 
 
 class StepPendingError(SubmissionError):

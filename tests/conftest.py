@@ -28,6 +28,7 @@ settings.load_profile("noisy machine")  # how fast it is, no test may judge
 PREFIXES = (
     *("GEMINI_", "GOOGLE_", "REDIS_", "STORAGE_", "OUTPUT_", "WEBHOOK_", "AWS_", "AZURE_"),
     *(
+        "API_",
         "RESPONSE_",
         "PRICES_",
         "PROOF_",

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -26,6 +25,7 @@ from receiver.inbox.finding import (
     FoundBatches,
     find_first,
 )
+from receiver.inbox.json_views import judge_entry, list_entry
 from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import EntryPage, InboxQueries
 from receiver.inbox.redis import SUBMISSIONS, connect
@@ -83,8 +83,7 @@ def list_batches(
         found, count = _find(client, wanted, limit)
         submissions = _count_submissions(client, wanted.project)
     if as_json:
-        ages = ({"age_s": max(0, found.now_ms - one.accepted_ms) // 1000} for one in found.entries)
-        rows = [_encode(entry) | age for entry, age in zip(found.entries, ages, strict=True)]
+        rows = [list_entry(entry, found.now_ms) for entry in found.entries]
         click.echo(msgspec.json.encode(rows))
         return
 
@@ -162,12 +161,6 @@ def _row(entry: Entry, now_ms: int) -> tuple[str, ...]:
     )
 
 
-def _encode(entry: Entry) -> dict[str, object]:
-    """An entry for programs, with what is said of a stored batch."""
-    judgement = judge_summary(entry.summary, entry.batch) if entry.state == "done" else None
-    return asdict(entry) | {"judgement": judgement and judgement.text}
-
-
 @command("deliveries", "", "--limit 200 --project acme")
 @project_option
 @limit_option
@@ -223,7 +216,7 @@ def show_batch(batch: str, *, as_json: bool) -> None:
     if entry is None:
         raise click.ClickException(explain_unknown(name))
     if as_json:
-        click.echo(msgspec.json.encode(_encode(entry)))
+        click.echo(msgspec.json.encode(judge_entry(entry)))
         return
 
     for label, text in entry_lines(entry):

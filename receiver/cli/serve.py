@@ -79,8 +79,8 @@ class _Server(uvicorn.Server):
 def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """Run the web process.
 
-    It answers POST /webhooks/gemini, GET /health, GET /ready, GET /metrics and GET /status. With
-    several --workers, a process that ends is replaced, and SIGTERM ends all of them.
+    It answers POST /webhooks/gemini, GET /health, GET /ready, GET /metrics, GET /status and /api.
+    With several --workers, a process that ends is replaced, and SIGTERM ends all of them.
     """
     settings = load_settings(on_unknown=log_unknown, host=host, port=port, web_concurrency=workers)
     log_uncaught_errors()

@@ -226,6 +226,12 @@ class Settings:
         "`true` lets the status page show and download requests and answers",
         default="false",
     )
+    api_token: str = setting(
+        "API_TOKEN",
+        parse_token,
+        "token that the API for programs asks for, 16 characters or more; unset turns it off",
+        is_secret=True,
+    )
     log_level: str = setting(
         "LOG_LEVEL",
         partial(parse_choice, LOG_LEVELS),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from receiver.errors import SubmissionError
+from receiver.errors import FaultyInputError, SubmissionError
 from receiver.storage import Storage
 from receiver.submissions.gauges import Gauge
 from receiver.submissions.part_copy import with_hashes
@@ -90,7 +90,11 @@ def check_input(
             if plan.count == 1
             else f"{plan.count:,} lines of {path} are no requests"
         )
-        raise SubmissionError(f"nothing was sent: {faulty}:\n{named}{more}{hint}")
+        raise FaultyInputError(
+            f"nothing was sent: {faulty}:\n{named}{more}{hint}",
+            count=plan.count,
+            first=[(problem.line, problem.what) for problem in plan.first],
+        )
     _refuse_impossible(plan, request)
     return plan
 

@@ -6,8 +6,9 @@ from typing import Literal
 import msgspec
 
 DAY_S = 86_400.0
-DEFAULT_ROUNDS = 3
+DEFAULT_ROUNDS, MAX_ROUNDS = 3, 20
 MAX_OUTPUT_TOKENS = 65_536
+OUTPUT_TOKENS_LIMIT = 1_000_000  # that a user may allow
 
 RescueWay = Literal["batch", "flex"]
 Command = Literal["run", "pause", "cancel"]

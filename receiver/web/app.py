@@ -113,6 +113,10 @@ def create_app(settings: Settings) -> Starlette:
         page = StatusPage(settings, lambda request: request.app.state.parts.redis)
         routes += page.routes()
         error_pages = dict.fromkeys((404, 405), page.report_error)
+    if settings.api_token:
+        from receiver.api.routes import api_routes  # noqa: PLC0415 - few need it
+
+        routes += api_routes(settings, lambda request: request.app.state.parts.redis)
     app = Starlette(
         routes=[*routes, Route("/health", health), Route("/ready", ready)],
         lifespan=lifespan,

@@ -6,48 +6,21 @@ transfer codings that we don't support, and a trailer passes for a header.
 """
 
 import asyncio
-import http
-import json
 import logging
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from receiver.api.uploads import ALLOW, EXTENSION
+from receiver.web.http_limits import HttpLimits
+from receiver.web.http_refusals import RefusedError, refusal, unwrap
 
 TOO_LARGE = "the request's head is too large"
 TOO_LARGE_FRAMING = "what stands around the body's data is too large"
+UPLOAD_FRAMING_SHARE = 16  # of an upload, so much of its size may stand around its data
 SLICE_BYTES = 2048  # parsed at once: small, so that unparsed bytes are counted closely
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class HttpLimits:
-    """Bytes, and seconds of each phase of a connection."""
-
-    # Request line and headers; also the extensions of a chunk, and the trailers.
-    head_bytes: int = 32 * 1024
-    # All of these together, and the sizes of chunks: 64 KiB in chunks of one byte.
-    framing_bytes: int = 512 * 1024
-    # Far more than an event has.
-    large_body_bytes: int = 64 * 1024
-    # Of all connections together: beyond it, a large body gets 503.
-    large_bodies_bytes: int = 64 * 1024 * 1024
-    # From the opening, or the first byte on a kept connection, to the last byte of the body.
-    request_s: float = 10
-    # From there until the client has read the answer.
-    answer_s: float = 30
-    # Longer than most proxies keep a connection, so that they close it first.
-    idle_s: float = 75
-    # Connections of this process: while there are more, an idle one is soon closed.
-    crowd: int = 200
-    crowded_idle_s: float = 5
-    # For a refused client to read why: closing a socket with unread input drops the answer.
-    linger_s: float = 1
-    # For requests in flight once the process stops.
-    stop_s: float = 2
-    tick_s: float = 0.5
 
 
 class Phase(Enum):
@@ -61,14 +34,6 @@ class Phase(Enum):
     CLOSING = auto()  # nothing is read any more
 
 
-class RefusedError(Exception):
-    """A request that is refused; the text says why."""
-
-    def __init__(self, reason: str, status: int = 400) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
 class Bodies:
     """Bytes of bodies in memory, of all connections of the process together."""
 
@@ -76,7 +41,11 @@ class Bodies:
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection, one request at a time. Each phase has a deadline, each buffer a limit."""
+    """One connection, one request at a time. Each phase has a deadline, each buffer a limit.
+
+    An endpoint that knows its sender may allow a request an upload: a large body, which it reads as
+    it comes, and an answer that takes long.
+    """
 
     limits = HttpLimits()
     bodies = Bodies()
@@ -88,6 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _held_bytes = 0
     _fed_bytes = 0  # the same, with what the parser is reading
     _framing_bytes = 0  # of this request: everything but the data of its body
+    _upload_until: float | None = None  # by the loop's clock; None where no upload is allowed
     _is_moving = False
     _ticker: asyncio.TimerHandle
 
@@ -109,7 +79,10 @@ class LimitedProtocol(HttpToolsProtocol):
         return True
 
     def shutdown(self) -> None:
-        self._deadline = min(self._deadline, self.loop.time() + self.limits.stop_s)
+        stop_at = self.loop.time() + self.limits.stop_s
+        self._deadline = min(self._deadline, stop_at)
+        if self._upload_until is not None:
+            self._upload_until = min(self._upload_until, stop_at)
         super().shutdown()
 
     def _enter(self, phase: Phase, limit_s: float) -> None:
@@ -154,7 +127,7 @@ class LimitedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            refused = _unwrap(error)
+            refused = unwrap(error)
             self._refuse(str(refused), refused.status)
             return
         self._held_bytes = 0 if self._is_moving else self._fed_bytes
@@ -174,6 +147,8 @@ class LimitedProtocol(HttpToolsProtocol):
             raise RefusedError("a request came before the last one was answered")
         self._begin_head()
         super().on_message_begin()
+        self._upload_until = None
+        self.scope["extensions"] = {EXTENSION: {ALLOW: self._allow_upload}}
 
     def on_headers_complete(self) -> None:
         if self._fed_bytes > self.limits.head_bytes and self._head_bytes() > self.limits.head_bytes:
@@ -214,9 +189,34 @@ class LimitedProtocol(HttpToolsProtocol):
         self._check_held()
         self._is_moving = True
         self._framing_bytes -= len(body)
-        if not self.cycle.response_complete:
+        if self._upload_until is not None:
+            self._count_upload(len(body), self._upload_until)
+        elif not self.cycle.response_complete:
             self._count_body(len(body))
         super().on_body(body)
+
+    def _allow_upload(self) -> None:
+        """The endpoint knows who sends this request, and reads its body as it comes."""
+        self._upload_until = self.loop.time() + self.limits.upload_s
+        self._forget_body()
+        if self._phase is Phase.BODY:
+            self._extend_upload(self._upload_until)
+        elif self._phase is Phase.ANSWER:
+            self._enter(Phase.ANSWER, self.limits.upload_answer_s)
+
+    def _extend_upload(self, until: float) -> None:
+        self._deadline = min(self.loop.time() + self.limits.upload_idle_s, until)
+
+    def _end_upload(self) -> None:
+        """Answered: what is left of the body has the time of any other."""
+        if self._upload_until is not None and self._phase is Phase.BODY:
+            self._deadline = self.loop.time() + self.limits.request_s
+        self._upload_until = None
+
+    def _count_upload(self, size_bytes: int, until: float) -> None:
+        """The connection stops reading while the endpoint does, so nothing fills the memory."""
+        self._framing_bytes -= size_bytes // UPLOAD_FRAMING_SHARE
+        self._extend_upload(until)
 
     def _count_body(self, size_bytes: int) -> None:
         """Limit the memory that many slow clients with large bodies can fill.
@@ -240,10 +240,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.cycle.response_complete:
             self._enter_idle()
         else:
-            self._enter(Phase.ANSWER, self.limits.answer_s)
+            is_upload = self._upload_until is not None
+            limits = self.limits
+            self._enter(Phase.ANSWER, limits.upload_answer_s if is_upload else limits.answer_s)
 
     def on_response_complete(self) -> None:  # in place of uvicorn's, which sets its own timer
         self._forget_body()
+        self._end_upload()
         if self.transport.is_closing():
             self._enter(Phase.CLOSING, self.limits.request_s)
             return
@@ -266,35 +269,9 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         log.info("http.refused", extra={"status": status, "cause": reason})
         if self._phase is Phase.HEAD or not self.cycle.response_started:
-            self.transport.write(_refusal(status, reason, self.server_state.default_headers))
+            self.transport.write(refusal(status, reason, self.server_state.default_headers))
         if self._phase is Phase.BODY:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self._enter(Phase.CLOSING, self.limits.linger_s)
         self.transport.write_eof()
-
-
-def _unwrap(error: Exception) -> RefusedError:
-    """The error of our callback, which httptools wraps; else the parser's own message.
-
-    Neither quotes the sender.
-    """
-    if isinstance(error.__context__, RefusedError):
-        return error.__context__
-    # Nothing else makes uvicorn's callbacks fail.
-    is_target = isinstance(error, httptools.HttpParserCallbackError)
-    return RefusedError("the request's target is malformed" if is_target else str(error))
-
-
-def _refusal(status: int, reason: str, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-    body = json.dumps({"error": reason}).encode()
-    fields: list[tuple[bytes, Any]] = [
-        *default_headers,
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-        *([(b"retry-after", b"5")] if status == http.HTTPStatus.SERVICE_UNAVAILABLE else []),
-    ]
-    return b"".join(
-        (STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body)
-    )

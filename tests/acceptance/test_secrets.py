@@ -31,6 +31,7 @@ SECRET, OLD_SECRET, ACME_SECRET, NOTIFY_SECRET = (
 )
 API_KEY, ACME_KEY = "canary-api-key-default", "canary-api-key-acme"
 TOKEN, STATUS_TOKEN = "canary-metrics-token", "canary-status-token"
+API_TOKEN = "canary-api-token"
 PROOF = b"canary-proof-key-of-32-bytes-lng"
 NOTIFY_KEY = b"canary-private-key-of-32-bytes-l"
 HOOK, SLACK = "canary_notify_path", "canary_slack_path"
@@ -50,6 +51,7 @@ def canaries() -> list[bytes]:
         ACME_KEY,
         TOKEN,
         STATUS_TOKEN,
+        API_TOKEN,
         HOOK,
         SLACK,
         *(secret.decode() for secret in secrets),
@@ -101,6 +103,7 @@ def vault(world: World) -> Iterator[Vault]:
         "GEMINI_API_KEY__ACME": ACME_KEY,
         "METRICS_TOKEN": TOKEN,
         "STATUS_TOKEN": STATUS_TOKEN,
+        "API_TOKEN": API_TOKEN,
         "GEMINI_WEBHOOK_SECRET__ACME": whsec(ACME_SECRET),
         "REDIS_URL": f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/0",
         "LOG_LEVEL": "DEBUG",
@@ -136,6 +139,7 @@ def go_wrong(vault: Vault) -> None:
     for token in (TOKEN, f"{TOKEN}x"):
         CLIENT.get(f"{world.web_url}/metrics", headers={"authorization": f"Bearer {token}"})
     look_at_the_status_page(world.web_url)
+    call_the_api(world.web_url)
     suspended = {"code": 7, "message": f"Consumer 'api_key:{API_KEY}' has been suspended"}
     manifest_of(
         world, ready_batch(world.gemini_url, state="FAILED", request_count=1, error=suspended)
@@ -169,6 +173,18 @@ def look_at_the_status_page(web_url: str) -> None:
         for path in ("", "/batches/nosuch"):
             bearer = {"authorization": f"Bearer {token}"}
             assert_clean("the page", CLIENT.get(f"{web_url}/status{path}", headers=bearer).content)
+
+
+def call_the_api(web_url: str) -> None:
+    """With right and wrong tokens, and with a body that is refused."""
+    for token in (API_TOKEN, f"{API_TOKEN}x"):
+        bearer = {"authorization": f"Bearer {token}"}
+        for path in ("batches", "batches/nosuch", "nosuch"):
+            answer = CLIENT.get(f"{web_url}/api/{path}", headers=bearer)
+            assert_clean("the API", answer.content + str(answer.headers).encode())
+        submissions = f"{web_url}/api/submissions?model=gemini-3.5-flash"
+        answer = CLIENT.post(submissions, headers=bearer, content=b"{}", timeout=30)
+        assert_clean("the API", answer.content)
 
 
 COMMANDS = (

@@ -168,7 +168,10 @@ def test_compose_passes_on_what_people_set() -> None:
         "SLACK_WEBHOOK_URL",
         "AWS_ACCESS_KEY_ID",
     }
-    for name, others in (("web", {"STATUS_TOKEN", "METRICS_TOKEN"}), ("worker", set[str]())):
+    for name, others in (
+        ("web", {"STATUS_TOKEN", "METRICS_TOKEN", "API_TOKEN"}),
+        ("worker", set[str]()),
+    ):
         variables = services()[name]["environment"]
         passed = {key for key, value in variables.items() if value is None}
         assert passed >= both | others

@@ -11,13 +11,13 @@ from receiver.cli.batch_lookup import complete_batch, find_batch
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option
-from receiver.cli.submissions.policy_options import MAX_ROUNDS
 from receiver.cli.submissions.submitting import submit_file
 from receiver.errors import StorageError
 from receiver.outputs.wording import count_of, quote_key
 from receiver.storage import Storage, open_storage
 from receiver.submissions.batch_links import read_spec
 from receiver.submissions.planning import SubmitRequest
+from receiver.submissions.policy import MAX_ROUNDS
 from receiver.submissions.validation import asks_for_embedding
 from workers.store.manifest import load_manifest
 from workers.submissions.merged import MergedView, view_retries

@@ -19,13 +19,13 @@ from receiver.cli.submissions.rows_submitting import (
     requests_of_table,
     stored_answers,
 )
-from receiver.cli.submissions.submitting import check_file, keep_nothing, submit_file, try_out
+from receiver.cli.submissions.submitting import print_trial, submit_file
 from receiver.cli.submissions.watch import follow
 from receiver.errors import SettingsError
 from receiver.rows.readers import TableFormat
 from receiver.settings.web_urls import parse_web_url
+from receiver.submissions.intake import keep_nothing
 from receiver.submissions.planning import SubmitRequest
-from receiver.submissions.policy import Policy
 
 
 @command(
@@ -185,10 +185,7 @@ def _dry_run(
         click.echo(f"note: the model {request.model} was not checked: {error}", err=True)
     else:
         request = replace(request, project=read_project(settings, label).name)
-    checked = check_file(settings, file, request)
-    if checked.refusal is not None:
-        raise checked.refusal
-    try_out(settings, checked.draft(file, request), Policy(**change), as_json=as_json)
+    print_trial(settings, file, request, change, as_json=as_json)
 
 
 def _read_url(webhook: str | None) -> str | None:

@@ -11,9 +11,15 @@ from receiver.cli.option_types import NONE, Dollars, Duration
 from receiver.errors import ExportError
 from receiver.rows.export_target import ExportTarget
 from receiver.submissions.estimates import format_dollars
-from receiver.submissions.policy import DEFAULT_ROUNDS, MAX_OUTPUT_TOKENS, Policy, RescueWay
+from receiver.submissions.policy import (
+    DEFAULT_ROUNDS,
+    MAX_OUTPUT_TOKENS,
+    MAX_ROUNDS,
+    OUTPUT_TOKENS_LIMIT,
+    Policy,
+    RescueWay,
+)
 
-MAX_ROUNDS = 20
 Change = dict[str, Any]  # fields of a Policy that the user states
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -72,7 +78,7 @@ _overdue_after = click.option(
 )
 _max_output_tokens = click.option(
     "--max-output-tokens",
-    type=click.IntRange(1, 1_000_000),
+    type=click.IntRange(1, OUTPUT_TOKENS_LIMIT),
     help="How far the output budget of a truncated answer may grow."
     f"  [default: {MAX_OUTPUT_TOKENS}]",
 )

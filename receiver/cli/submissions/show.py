@@ -8,7 +8,6 @@ import msgspec
 from receiver.cli.command import command, json_option, load_settings
 from receiver.cli.output import printable
 from receiver.cli.projects import project_option
-from receiver.cli.submissions.absent_worker import describe_absent_worker
 from receiver.cli.submissions.lookup import complete_submission, find_submission
 from receiver.cli.submissions.policy_options import describe_policy
 from receiver.cli.submissions.wording import (
@@ -23,13 +22,13 @@ from receiver.gemini.project_client import open_client
 from receiver.inbox.redis import connect
 from receiver.rows.export_target import ExportTarget
 from receiver.rows.keeping import prove_rows
-from receiver.settings.locations import describe_storage
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
+from receiver.submissions.absent_worker import describe_absent_worker
 from receiver.submissions.estimates import describe_estimate
+from receiver.submissions.json_views import detail, locate_rows
 from receiver.submissions.proof import RowsProof
 from receiver.submissions.reading import SubmissionReader, ask_gemini
-from receiver.submissions.records import answers_name
 from receiver.submissions.view import SubmissionView
 
 
@@ -55,8 +54,7 @@ def show_submission(submission: str, *, label: str | None, as_json: bool) -> Non
             view = ask_gemini(view, batches)
     rows = prove_rows(storage, plan.id)
     if as_json:
-        said = describe_for_programs(view, settings) | {"rows": rows}
-        click.echo(msgspec.json.encode(said))
+        click.echo(msgspec.json.encode(detail(view, settings, rows)))
         return
     for name, text in _lines(view, settings, rows):
         click.echo(f"{name:<11} {printable(text)}")
@@ -68,16 +66,6 @@ def show_submission(submission: str, *, label: str | None, as_json: bool) -> Non
         click.echo(absent, err=True)
     for hint in _hints(view):
         click.echo(hint, err=True)
-
-
-def describe_for_programs(view: SubmissionView, settings: Settings) -> dict[str, object]:
-    """The view with where its answers lie."""
-    return msgspec.structs.asdict(view) | {"answers": locate_rows(settings, view.id)}
-
-
-def locate_rows(settings: Settings, submission_id: str) -> str:
-    """Where the file with the final outcome of every request lies once the submission has ended."""
-    return describe_storage(settings.storage_url, answers_name(submission_id))
 
 
 def _lines(

@@ -12,15 +12,15 @@ from receiver.cli.output import printable
 from receiver.cli.pace import INTERRUPTED, INTERVAL_S, Pace, look_until_done, pace_options
 from receiver.cli.progress import Progress, show_progress
 from receiver.cli.projects import project_of, project_option
-from receiver.cli.submissions.absent_worker import describe_absent_worker
 from receiver.cli.submissions.lookup import complete_submission, find_submissions
-from receiver.cli.submissions.show import describe_for_programs, locate_rows
 from receiver.cli.submissions.wording import describe_cost, describe_progress, describe_state
 from receiver.gemini.project_client import ProjectClient, open_clients
 from receiver.inbox.redis import connect
 from receiver.outputs.wording import count_of
 from receiver.settings.settings import Settings
 from receiver.storage import open_storage
+from receiver.submissions.absent_worker import describe_absent_worker
+from receiver.submissions.json_views import locate, locate_rows
 from receiver.submissions.reading import SubmissionReader, ask_gemini, find_pending
 from receiver.submissions.submission import Submission
 from receiver.submissions.view import SubmissionView
@@ -134,7 +134,7 @@ class _Watch:
 
     def _tell(self, view: SubmissionView) -> None:
         if self._as_json:
-            click.echo(msgspec.json.encode(describe_for_programs(view, self._settings)))
+            click.echo(msgspec.json.encode(locate(view, self._settings)))
         else:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             click.echo(f"{now}  {view.submission}  {describe_state(view)}; {_describe(view)}")

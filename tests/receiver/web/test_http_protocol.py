@@ -15,11 +15,20 @@ import pytest
 import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from receiver.web.http_protocol import SLICE_BYTES, Bodies, HttpLimits, LimitedProtocol
+from receiver.api.uploads import allow_upload
+from receiver.web.http_limits import HttpLimits
+from receiver.web.http_protocol import SLICE_BYTES, Bodies, LimitedProtocol
 from tests.waiting import eventually
 
 QUICK = HttpLimits(
-    request_s=0.3, idle_s=0.4, crowded_idle_s=0.2, linger_s=0.2, stop_s=0.3, tick_s=0.05
+    request_s=0.3,
+    upload_idle_s=0.4,
+    upload_s=1.5,
+    idle_s=0.4,
+    crowded_idle_s=0.2,
+    linger_s=0.2,
+    stop_s=0.3,
+    tick_s=0.05,
 )
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -52,7 +61,9 @@ class RunningServer:
 
     async def app(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         assert scope["type"] == "http"
-        if scope["path"] != "/early":
+        if scope["path"].startswith("/upload"):
+            allow_upload(scope)
+        if scope["path"] not in ("/early", "/upload/early"):
             size, more = 0, True
             while more:
                 message = await receive()
@@ -413,6 +424,89 @@ def test_large_bodies_share_their_memory() -> None:
         for client in clients:
             client.close()
         eventually(lambda: Small.bodies.held_bytes == 0)
+
+
+UPLOAD = b"POST /upload HTTP/1.1\r\nHost: x\r\n"
+
+
+def test_upload_may_take_longer_than_other_requests(running: RunningServer) -> None:
+    with running.connect() as client:
+        begun = time.monotonic()
+        client.sendall(UPLOAD + b"Content-Length: 30\r\n\r\n")
+        assert status(drip(client)) == 200
+    assert time.monotonic() - begun > QUICK.request_s
+
+
+def test_upload_fills_no_memory() -> None:
+    """What comes before the endpoint has allowed it counts: one piece of the connection."""
+
+    class Small(LimitedProtocol):
+        limits = dataclasses.replace(QUICK, large_body_bytes=1000, large_bodies_bytes=500_000)
+        bodies = Bodies()
+
+    size, end = 2_000_000, b"Connection: close\r\nContent-Length: 2000000\r\n\r\n"
+    with opened(Small) as running:
+        assert status(running.talk(UPLOAD + end, b"a" * size)) == 200
+        assert running.whole[0].endswith(f" {size}")
+        assert Small.bodies.held_bytes == 0
+        assert status(running.talk(POST + end, b"a" * size)) == 503  # nobody has allowed it
+
+
+@pytest.mark.parametrize("path", [b"/upload", b"/upload/early"])
+def test_upload_that_stalls_is_closed(running: RunningServer, path: bytes) -> None:
+    begin = b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\na"
+    begun = time.monotonic()
+    answer = running.talk(begin)
+    assert status(answer) == (200 if path.endswith(b"early") else 408)
+    assert time.monotonic() - begun < 5
+
+
+def test_whole_upload_has_an_end(running: RunningServer) -> None:
+    with running.connect() as client:
+        client.sendall(UPLOAD + b"Content-Length: 1000000\r\n\r\n")
+        assert status(drip(client)) == 408
+    assert running.whole == []
+
+
+@pytest.mark.parametrize(("chunk", "expected"), [(1, 431), (1000, 200)])
+def test_upload_may_have_framing_in_proportion(chunk: int, expected: int) -> None:
+    class Narrow(LimitedProtocol):
+        limits = dataclasses.replace(QUICK, framing_bytes=1000)
+
+    body = (b"%x\r\n%b\r\n" % (chunk, b"a" * chunk)) * 1000 + b"0\r\n\r\n"
+    head = b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with opened(Narrow) as running:
+        assert status(running.talk(UPLOAD + head, body)) == expected
+        assert status(running.talk(POST + head, body)) == 431
+
+
+def test_answer_to_an_upload_may_take_long() -> None:
+    class Impatient(LimitedProtocol):
+        limits = dataclasses.replace(QUICK, answer_s=0.1, upload_answer_s=60)
+
+    with opened(Impatient) as running, running.connect() as client:
+        running.slow.clear()
+        client.sendall(UPLOAD + b"Connection: close\r\nContent-Length: 1\r\n\r\na")
+        client.settimeout(1)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        running.slow.set()
+        assert status(read_all(client)) == 200
+
+
+def test_stop_waits_for_no_upload() -> None:
+    class Patient(LimitedProtocol):
+        limits = HttpLimits(stop_s=0.3, tick_s=0.05)
+
+    with opened(Patient) as running, running.connect() as client:
+        client.sendall(UPLOAD + b"Content-Length: 1000000\r\n\r\n")
+        eventually(lambda: len(running.server.server_state.connections) == 1)
+        dripping = threading.Thread(target=drip, args=(client,))
+        dripping.start()
+        running.server.should_exit = True
+        running.thread.join(5)
+        assert not running.thread.is_alive()
+        dripping.join()
 
 
 def test_late_answer_is_given_up() -> None:

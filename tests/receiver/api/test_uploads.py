@@ -1,0 +1,61 @@
+"""A body on its way to the disk."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from receiver.api.problems import ProblemError
+from receiver.api.uploads import AT_ONCE, IncomingBodies
+
+
+def request_of(*chunks: bytes) -> Request:
+    """One in chunks, whose length nobody declares; it ends early unless the last chunk is empty."""
+    messages: list[Message] = [
+        {"type": "http.request", "body": chunk, "more_body": bool(chunk)} for chunk in chunks
+    ]
+    messages.append({"type": "http.disconnect"})
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    return Request({"type": "http", "method": "POST", "headers": []}, receive)
+
+
+def read(uploads: IncomingBodies, request: Request) -> bytes:
+    upload = uploads.open()
+    try:
+        asyncio.run(upload.read(request))
+        return upload.path.read_bytes()
+    finally:
+        upload.close()
+
+
+def test_body_is_read_as_it_comes(tmp_path: Path) -> None:
+    uploads = IncomingBodies(str(tmp_path), max_bytes=6_000_000)
+    chunks = [bytes([number]) * 700_000 for number in range(8)]
+    assert read(uploads, request_of(*chunks, b"")) == b"".join(chunks)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("chunks", "status"), [((b"12345", b"678", b""), 413), ((b"123",), 400)], ids=["large", "cut"]
+)
+def test_refused_body_leaves_nothing(tmp_path: Path, chunks: tuple[bytes], status: int) -> None:
+    uploads = IncomingBodies(str(tmp_path), max_bytes=7)
+    for _ in range(AT_ONCE + 1):  # else its place would be lost
+        with pytest.raises(ProblemError) as raised:
+            read(uploads, request_of(*chunks))
+        assert raised.value.problem.status == status
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_absent_folder_takes_no_place(tmp_path: Path) -> None:
+    uploads = IncomingBodies(str(tmp_path / "scratch"))
+    for _ in range(AT_ONCE + 1):
+        with pytest.raises(FileNotFoundError):
+            uploads.open()
+    (tmp_path / "scratch").mkdir()
+    assert read(uploads, request_of(b"1", b"")) == b"1"
