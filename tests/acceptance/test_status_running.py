@@ -55,14 +55,13 @@ def at_gemini(batch_id: str, hours: float, stats: Stats, tag: str | None = None)
 
 
 def run_at_gemini(client: "redis.Redis") -> None:
-    """As a reconcile run notes it; the end of the youngest was announced since."""
+    """As a reconcile run notes it, though the end of one was announced before."""
     watch = RunningWatch()
     watch.see(at_gemini("old", 30, Stats(9, 3, 88), tag=f"{SENDER}.1.0123456789ab"))
     watch.see(at_gemini("silent", 20, Stats()))
     for number in range(4):
         watch.see(at_gemini(f"young{number}", 1, Stats(pending=100)))
     watch.note(client, "", now_ms(client), 900)
-    Inbox(client).accept([Arrival("batches/young0", "batch.succeeded", "static")])
 
 
 def submit(client: "redis.Redis") -> None:
@@ -99,13 +98,18 @@ def spend(client: "redis.Redis") -> None:
 
 
 def test_what_runs_and_what_it_costs_can_be_seen(world: World, browser: Browser) -> None:
-    with serving(world, worker=False), window(browser, world) as page:
+    with (
+        connect(world.redis_url) as client,
+        serving(world, worker=False),
+        window(browser, world) as page,
+    ):
+        Inbox(client).accept([Arrival("batches/young0", "batch.succeeded", "static")])
+        page.goto("/status")
         expect(page.locator("#at-gemini")).to_contain_text("Unknown")
         expect(page.locator("#submissions")).to_contain_text("None is under way")
-        with connect(world.redis_url) as client:
-            run_at_gemini(client)
-            submit(client)
-            spend(client)
+        run_at_gemini(client)
+        submit(client)
+        spend(client)
         page.goto("/status")
         check_overview(page)
         check_charts(page)
