@@ -12,7 +12,7 @@ from receiver.inbox.ledger import Arrival
 from receiver.inbox.redis import DUE, ENTRY, METRICS
 from receiver.outputs.judgement import judge_manifest
 from receiver.storage.replaced import find_replaced, set_aside
-from receiver.telemetry.metrics.history import fetch_history
+from receiver.telemetry.metrics.history import WEEK, fetch_history
 from tests.receiver.listing import ago
 from tests.workers.lying import NAME, PAGE, Liar, lines_of, open_liar
 from workers.job.context import current_settings
@@ -79,6 +79,17 @@ def test_lost_object_comes_back(client: "redis.Redis", liar: Liar) -> None:
     assert liar.work() == "done"
     assert (run("verify", "b1").exit_code, read(liar), replaced(liar)) == (0, before, [])
     assert [slot.costs for slot in fetch_history(client) if slot.costs] == [counted]
+
+
+def test_batch_that_is_found_stored_costs_nothing_more(client: "redis.Redis", liar: Liar) -> None:
+    """The inbox has forgotten it, and hears of it once more."""
+    liar.bodies = [WHOLE]
+    liar.store()
+    assert run("inbox", "purge", "b1", "--yes").exit_code == 0
+    liar.store()
+    assert liar.entry.state == "done"
+    (counted,) = (slot.costs for slot in fetch_history(client, WEEK) if slot.costs)
+    assert [cost.batches for cost in counted.values()] == [1]
 
 
 def test_lost_manifest_comes_back(liar: Liar) -> None:
