@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from receiver.batch_names import SubmissionName
-from receiver.inbox.redis import connect
+from receiver.inbox.redis import RUNNING, connect, now_ms
+from receiver.notices.overdue import RunningBatch
+from receiver.notices.running_batches import RunningNote
 from receiver.storage import LocalStorage
 from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.planning import (
@@ -20,6 +23,7 @@ from receiver.submissions.planning import (
 )
 from receiver.submissions.records import Created, SubmissionRecords
 from receiver.submissions.submission import Submission
+from tests.receiver.listing import ago
 from tests.receiver.status.test_routes import BEARER, serving
 from tests.running import CLIENT
 
@@ -77,11 +81,17 @@ def test_a_page_shows_every_part(web: str, redis_url: str, tmp_path: Path) -> No
     accept(redis_url, submission)
     records = SubmissionRecords(LocalStorage(tmp_path / "outputs"), submission.id)
     records.write_created(submission.parts[0], Created("batches/b1"))
+    with connect(redis_url) as client:
+        about = RunningBatch(
+            batch="batches/b1", state="RUNNING", created=ago(hours=3), requests=2, failed=1
+        )
+        note = RunningNote(now_ms(client), 1, [about])
+        client.set(RUNNING, msgspec.json.encode(note))
     page = get(web, f"/submissions/{submission.id}")
     assert page.status_code == 200
     assert 'href="/status/batches/b1"' in page.text
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page.text))
-    assert "at Gemini" in text
+    assert "at Gemini RUNNING for 3h, 1 done, 1 of these failed" in text
     assert "not sent" in text
     assert f"submissions pause {submission.id}" in text
 
