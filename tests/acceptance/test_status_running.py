@@ -167,7 +167,7 @@ def check_charts(page: Page) -> None:
 
 
 def check_pages_of_batches(page: Page) -> None:
-    page.get_by_role("link", name="All 6 at Gemini").click()
+    page.locator("#at-gemini").get_by_role("link", name="All 6").click()
     rows = page.locator("main tbody tr")
     expect(rows).to_have_count(6)
     announced = rows.filter(has_text="its end was announced: a worker is to look")
