@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import inf, isfinite
 from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
@@ -41,7 +42,7 @@ WANTED_OUTCOMES = (
 CHUNK = 1000  # entries that Redis goes through in one go: some milliseconds
 MAX_LOOKED = 20_000  # entries of each set that one page costs at most
 FIRST_MS, LAST_MS = 0, 10**15
-SCORE = re.compile(r"(?:[0-9.e+]{1,30})?")
+SCORE = re.compile(r"(?:-?(?:inf|[0-9]{1,17}(?:\.[0-9]{1,17})?(?:e[+-]?[0-9]{1,3})?))?")
 
 
 class BatchFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,9 +78,8 @@ class FoundBatches:
     looked: int  # entries that were gone through for it
     cursor: str  # goes on behind it; empty where there is no more
     is_cut: bool  # it ends where no more may be gone through, though it is not full
-    reached_ms: (
-        int | None
-    )  # how far ended batches were gone through; None: not at all, or to the end
+    # How far ended batches were gone through, by when they ended; None: not at all, or to the end.
+    reached_ms: int | None
     now_ms: int  # Redis' clock
 
 
@@ -185,7 +185,8 @@ def find_first(client: "redis.Redis", wanted: BatchFilter, most: int) -> FoundBa
 def _find_reached_ms(scans: Mapping[SetName, _Scan], order: Order) -> int | None:
     ended = (scan.place for name, scan in scans.items() if name != "due")
     scores = [float(place.score) for place in ended if place and place.score]
-    return int(max(scores) if order == "newest" else min(scores)) if scores else None
+    reached = (max if order == "newest" else min)(scores, default=inf)
+    return int(reached) if isfinite(reached) else None
 
 
 def _merge(scans: Mapping[SetName, _Scan], order: Order) -> Iterator[_Hit]:
@@ -232,7 +233,7 @@ def _forms(text: str) -> list[str]:
     """A text as names may have it: Redis makes only ASCII letters small.
 
     >>> _forms("Über")
-    ['über', 'Über', 'ÜBer']
+    ['über', 'Über']
     """
     text = text.encode(errors="replace").decode()
     forms = (text.lower(), text, text.capitalize(), text.title(), text.upper())

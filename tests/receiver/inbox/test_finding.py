@@ -159,7 +159,7 @@ def test_text_is_looked_for_in_names_and_causes(
 ) -> None:
     progress = msgspec.json.encode(JobProgress(stage="ask", display_name="Night shift")).decode()
     put(client, "batches/run", "leased", progress=progress)
-    put(client, "batches/named", summary=Summary(display_name="The Night Run", model="flash"))
+    put(client, "batches/named", summary=Summary(display_name="The Night Run", model="flash~"))
     put(client, "batches/accent", summary=Summary(display_name='Überblick "a\\b"'))
     put(client, "batches/stuck", "buried", cause="Quota of 3")
     half = json.dumps({"display_name": "É \U0001f600 \ud83d"})  # as the ledger writes it
@@ -307,7 +307,17 @@ def test_newer_ones_do_not_disturb_the_next_page(client: "redis.Redis") -> None:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "e30", "bnVsbA", "eyJkb25lIjpbIngiLCIiXX0", "eyJkb25lIjpbXX0!", "ü", "=" * 9]
+    "cursor",
+    [
+        "x",
+        "e30",
+        "bnVsbA",
+        "eyJkb25lIjpbIngiLCIiXX0",
+        "eyJkb25lIjpbXX0!",
+        "eyJkb25lIjpbIjEuMi4zIiwiIl19",
+        "ü",
+        "=" * 9,
+    ],
 )
 def test_cursor_that_is_none_begins_anew(client: "redis.Redis", cursor: str) -> None:
     fill(client)
@@ -363,6 +373,20 @@ def test_other_programs_hide_nothing(client: "redis.Redis") -> None:
     assert "mine" in names(client)
     assert names(client, text="night") == ["mine"]
     assert [name for page in pages(client, 1) for name in page if name] == ["mine"]
+    assert [name for page in pages(client, 2, EVERYTHING) for name in page] == ["mine"]
+
+
+def test_scores_that_are_no_times_do_not_stop_the_pages(
+    client: "redis.Redis", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "MAX_LOOKED", 1)
+    for number, score in enumerate((float("-inf"), -2.5, 1e20, float("inf"))):
+        put(client, f"batches/{number}", "open")
+        put(client, f"batches/d{number}")
+        client.zadd(DUE, {f"batches/{number}": score})
+        client.zadd(DONE, {f"batches/d{number}": score})
+    for limit in (1, 2):
+        assert [name for page in pages(client, limit) for name in page] == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("key", [DUE, BURIED, DONE])
