@@ -72,6 +72,7 @@ def serving_full_inbox(
         "PORT": str(port),
         "RECONCILE_INTERVAL_S": "0",
         "STATUS_TOKEN": token,
+        "STATUS_ANSWERS": "true",
     }
     with running_program(folder, settings, "serve"):
         url = f"http://127.0.0.1:{port}"

@@ -1,11 +1,14 @@
 """Looks for a key among the results of stored batches, the newest first."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import redis
 
+from receiver.answers.index_rows import StoredRow
 from receiver.answers.index_search import IndexSearch
 from receiver.answers.packed_lines import MIB, SearchLimits
 from receiver.errors import StorageError
@@ -24,7 +27,7 @@ class KeyHit:
     """A batch with a result of this key."""
 
     row: BatchRow
-    outcome: str
+    result: StoredRow
 
 
 @dataclass
@@ -36,13 +39,15 @@ class KeyPage:
     unread: list[BatchRow]  # those of them that could not be looked through to the end
     cursor: str  # goes on with older batches; empty where there are none
 
-    def take(self, row: BatchRow, outcome: str | None) -> None:
-        """Note one more batch."""
+    def take(self, row: BatchRow, look: Callable[[], StoredRow | None]) -> None:
+        """Look into one more batch."""
         self.looked += 1
-        if outcome is None:
+        try:
+            result = look()
+        except StorageError:
             self.unread.append(row)
-        elif outcome:
-            self.hits.append(KeyHit(row, outcome))
+        else:
+            self.hits += [KeyHit(row, result)] if result else []
 
 
 def search_key(
@@ -59,19 +64,18 @@ def search_key(
         found = find_batches(client, stored, 1, page.cursor)
         for entry in found.entries:
             limits = SearchLimits(MAX_UNPACKED_BYTES, latest_s - time.monotonic())
-            page.take(make_row(entry, found.now_ms), _find_outcome(storage, entry, key, limits))
+            look = partial(_find_result, storage, entry, key, limits)
+            page.take(make_row(entry, found.now_ms), look)
         page.cursor = found.cursor
         if not page.cursor:
             break
     return page
 
 
-def _find_outcome(storage: Storage, entry: Entry, key: str, limits: SearchLimits) -> str | None:
-    """Of the key's result, empty where the batch has none; None where nobody can tell."""
+def _find_result(
+    storage: Storage, entry: Entry, key: str, limits: SearchLimits
+) -> StoredRow | None:
+    """Raises StorageError where nobody can tell."""
     if entry.summary.state and not any(entry.summary.outcomes.values()):
-        return ""  # it has no results at all
-    try:
-        row = IndexSearch(storage, entry.batch, limits).find_key(key)
-    except StorageError:
-        return None
-    return row.outcome if row else ""
+        return None  # it has no results at all
+    return IndexSearch(storage, entry.batch, limits).find_key(key)

@@ -1,5 +1,6 @@
 """Batches: the lists of them, and each one's page with its buttons."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from typing import get_args
@@ -39,7 +40,7 @@ class BatchEndpoints:
     async def _show_list(self, request: Request, visitor: Visitor) -> Response:
         search = read_search(request.query_params)
         backend = self._site.backend(request)
-        found = await backend.batches(search)
+        found, snapshot = await asyncio.gather(backend.batches(search), backend.snapshot())
         asks_storage = search.wanted.text and (found.is_empty or search.key_cursor is not None)
         elsewhere, problem = await backend.elsewhere(search) if asks_storage else (None, "")
 
@@ -57,7 +58,8 @@ class BatchEndpoints:
             key_start=START,
             done_ttl_s=DONE_TTL_S,
             buried_ttl_s=BURIED_TTL_S,
-            at_gemini=(await self._site.backend(request).snapshot()).overview.running,
+            at_gemini=snapshot.overview.running,
+            shows_answers=self._site.settings.status_answers,
         )
 
     def _labels(self, search: BatchSearch) -> dict[str, str]:

@@ -102,7 +102,9 @@ def test_key_is_found_in_the_newest_batches_first(
     rest = look(q="shared", keys=first.cursor)
     assert [hit.row.name for hit in rest.hits] == ["batches/b2", "batches/b1"]
     assert (rest.looked, rest.cursor) == (2, "")
-    assert [hit.outcome for hit in look(q="only 3").hits] == ["empty"]
+    assert [(hit.result.outcome, hit.result.line) for hit in look(q="only 3").hits] == [
+        ("empty", 2)
+    ]
     assert look(q="share").hits == []
     narrowed = look(q="shared", to="1970-01-01", sort="oldest", state="open")
     assert [hit.row.name for hit in narrowed.hits] == ["batches/b1", "batches/b2", "batches/b3"]
