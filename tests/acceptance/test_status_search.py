@@ -57,6 +57,7 @@ def test_keys_lead_from_the_box_to_a_batch(full: World, browser: Browser) -> Non
         page.keyboard.press("j")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", level=1)).to_have_text("evening 99999")
+        expect(page.get_by_role("button", name="Copy batches/b099999")).to_be_visible()
 
 
 def test_search_goes_on_until_it_knows(full: World, browser: Browser) -> None:
