@@ -1,8 +1,9 @@
 "use strict";
-// Keys for lists (/ the search, j and k the next and the previous row), and buttons that copy.
+// Keys for lists (/ the search, j and k the next and the previous row, or page where there are no
+// rows), and buttons that copy.
 (() => {
   const SEARCH = "/status/batches";
-  const ROWS = "#live table[role=table] tbody tr";
+  const ROWS = "#live :is(table[role=table], table.listed) tbody tr";
   const COPIED_MS = 1500;
 
   document.documentElement.classList.add("scripted");
@@ -27,7 +28,10 @@
   // From the row of the focused element; Enter then opens the focused link.
   function moveBy(step) {
     const links = rowLinks();
-    if (!links.length) return;
+    if (!links.length) {
+      document.querySelector(step > 0 ? "#live a[rel=next]" : "#live a[rel=prev]")?.click();
+      return;
+    }
     const row = document.activeElement.closest(ROWS);
     const at = links.findIndex((link) => row !== null && row.contains(link));
     const next = at < 0 ? 0 : Math.min(Math.max(at + step, 0), links.length - 1);

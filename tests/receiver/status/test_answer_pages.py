@@ -9,10 +9,14 @@ import httpx
 import pytest
 from playwright.sync_api import ConsoleMessage, Dialog, Page, ViewportSize, expect
 
+from receiver.inbox.entry_fields import Summary
+from receiver.inbox.ledger import Inbox
+from receiver.inbox.redis import connect
 from receiver.status.answer_links import result_path
 from receiver.storage import LocalStorage, open_storage
 from tests import nasty
 from tests.browsers import running_browser
+from tests.receiver.inbox.test_queries import claimed
 from tests.receiver.status.answer_world import (
     HOSTILE,
     KEYS,
@@ -41,6 +45,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def web_url(valkey_url: str, folder: Path) -> Iterator[str]:
+    with connect(valkey_url) as client:
+        client.flushall()
+        inbox = Inbox(client)
+        inbox.finish(claimed(inbox, "batches/b1"), Summary(display_name="b1", outcomes={"ok": 1}))
     with serving(valkey_url, folder, STATUS_ANSWERS="true") as url:
         yield url
 
@@ -265,15 +273,22 @@ def page(web_url: str) -> Iterator[Page]:
 
 
 def test_somebody_clicks_from_a_batch_to_its_failures_and_pictures(page: Page) -> None:
+    page.goto("/status/batches?q=thinking")
+    page.get_by_role("link", name="See the answer").click()
+    expect(page.locator("#answer")).to_contain_text("said")
     page.goto("/status/batches/b1")
     assert faults_of(page) == []
     page.get_by_role("link", name="First failure").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("failed")
-    page.get_by_role("link", name="Next failed key →").click()
+    page.keyboard.press("j")
     expect(page.get_by_role("heading", level=1)).to_have_text("failed again")
     expect(page.locator("#answer")).to_contain_text("3 INVALID_ARGUMENT it broke")
+    page.keyboard.press("k")
+    expect(page.get_by_role("heading", level=1)).to_have_text("failed")
     page.locator(".crumbs").get_by_role("link", name="batches/b1").click()
     expect(page.locator("#outputs tbody tr")).to_have_count(2)
+    page.keyboard.press("j")
+    expect(page.locator("#errors a").first).to_be_focused()
     page.get_by_role("link", name=f"ok {len(LINES) - 2}").click()
     page.get_by_label("Key").fill("media")
     page.get_by_role("button", name="Show").click()
