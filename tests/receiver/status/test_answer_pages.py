@@ -276,7 +276,9 @@ def test_somebody_clicks_from_a_batch_to_its_failures_and_pictures(page: Page) -
     page.goto("/status/batches?q=thinking")
     page.get_by_role("link", name="See the answer").click()
     expect(page.locator("#answer")).to_contain_text("said")
-    page.goto("/status/batches/b1")
+    for batch in ("b2?outcome=failed", "b1"):
+        page.goto(f"/status/batches/{batch}")
+        assert overflow_px(page) == 0
     assert faults_of(page) == []
     page.get_by_role("link", name="First failure").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("failed")
