@@ -18,11 +18,13 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from deploy.sandbox.processes import allocate_port
 from deploy.sandbox.valkey import running_valkey
+from receiver.storage import LocalStorage
 from tests.acceptance.conftest import World
 from tests.browsers import running_browser
 from tests.pages import ROOT
 from tests.running import answers, running_program, running_sandbox, set_faults, submit_file
 from tests.waiting import eventually
+from tests.workers.storing import put_input
 
 FOLDER = ROOT / "receiver" / "status" / "pictures"
 TOKEN = "token-of-the-picture"
@@ -34,6 +36,23 @@ MAX_HEIGHT_PX = 1700
 COLORS = 128
 MIN_PROGRESS = 0.2
 STORED = {"product captions": 600, "support tickets": 240, "translations (de)": 1200}
+KEY = "kettle-042"
+CAPTION = {
+    "systemInstruction": {"parts": [{"text": "You write captions for a shop. Be brief."}]},
+    "contents": [
+        {
+            "role": "user",
+            "parts": [
+                {"text": "A whistling kettle of enamelled steel, two litres, in mint green."}
+            ],
+        }
+    ],
+    "generationConfig": {
+        "responseModalities": ["TEXT", "IMAGE"],
+        "thinkingConfig": {"includeThoughts": True},
+        "temperature": 0.4,
+    },
+}
 FLAKY = 20  # one request of so many fails in the batch with errors
 
 
@@ -60,6 +79,8 @@ PICTURES = (
     Picture("batches", "phone", "dark"),
     Picture("batch", "wide", "dark"),
     Picture("batch", "phone", "light"),
+    Picture("answer", "wide", "light"),
+    Picture("answer", "phone", "dark"),
     Picture("system", "wide", "light"),
 )
 
@@ -71,6 +92,7 @@ def requests_of(count: int, special: str = "") -> bytes:
         {"key": f"request-{n}", "request": {"contents": [{"parts": [{"text": text}]}]}}
         for n, text in enumerate(texts)
     ]
+    rows[0] = {"key": KEY, "request": CAPTION}
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
@@ -84,7 +106,7 @@ def running_world(folder: Path) -> Iterator[World]:
         redis_url = stack.enter_context(running_valkey(folder / "valkey"))
         world = World(folder, gemini_url, redis_url, allocate_port())
         settings = world.settings | {"STATUS_TOKEN": TOKEN, "PUBLIC_URL": world.web_url}
-        settings |= {"RECONCILE_INTERVAL_S": "60"}
+        settings |= {"RECONCILE_INTERVAL_S": "60", "STATUS_ANSWERS": "true"}
         for name in ("serve", "worker", "worker"):
             stack.enter_context(running_program(folder, settings, name))
         eventually(lambda: answers(f"{world.web_url}/ready"), 20, "the web process")
@@ -99,7 +121,9 @@ def fill(world: World) -> dict[str, str]:
     batches = {}
     for name, count in STORED.items():
         special = "[sandbox:error 8]" if name == "support tickets" else ""
-        batch = submit_file(world.gemini_url, requests_of(count, special), name)
+        requests = requests_of(count, special)
+        batch = submit_file(world.gemini_url, requests, name)
+        put_input(LocalStorage(world.outputs), requests, batch)  # as `batches submit` does
         manifest = world.outputs / batch.removeprefix("batches/") / "_manifest.json"
         eventually(manifest.exists, 60, name)
         batches[name] = batch
@@ -109,6 +133,7 @@ def fill(world: World) -> dict[str, str]:
         "overview": "/status",
         "batches": "/status/batches",
         "batch": f"/status/{batches['support tickets']}",
+        "answer": f"/status/{batches['product captions']}/results/{KEY}",
         "system": "/status/system",
     }
 
