@@ -56,7 +56,6 @@ class BatchEndpoints:
             projects=self._labels(search),
             outcomes=OUTCOME_WORDS,
             key_start=START,
-            shows_answers=self._site.settings.status_answers,
             done_ttl_s=DONE_TTL_S,
             buried_ttl_s=BURIED_TTL_S,
             at_gemini=snapshot.overview.running,

@@ -276,7 +276,7 @@ def page(web_url: str) -> Iterator[Page]:
 
 def test_somebody_clicks_from_a_batch_to_its_failures_and_pictures(page: Page) -> None:
     page.goto("/status/batches?q=thinking")
-    page.get_by_role("link", name="See the answer").click()
+    page.get_by_role("link", name="its request and answer").click()
     expect(page.locator("#answer")).to_contain_text("said")
     for batch in ("b2?outcome=failed", "b1"):
         page.goto(f"/status/batches/{batch}")
