@@ -7,15 +7,20 @@ from statistics import median
 from playwright.sync_api import Page
 
 from deploy.sandbox.valkey import running_valkey
+from receiver.outputs.paths import Template
+from receiver.storage import LocalStorage
+from tests import nasty
 from tests.bench.goals import verdict
 from tests.bench.rounds import Say
 from tests.bench.tables import draw
 from tests.browsers import running_browser
 from tests.full_inbox import serving_full_inbox
 from tests.waiting import eventually
+from tests.workers.storing import put_input, store
 
 TOKEN = "a-token-of-the-bench"
 LIMIT_MS = 1000
+FAILED_OF = 10_000
 PAGES = {
     "overview": "/status",
     "batches": "/status/batches",
@@ -23,6 +28,9 @@ PAGES = {
     "a text that is nowhere": "/status/batches?q=nosuch",
     "an outcome that is nowhere": "/status/batches?outcome=missing",
     "a batch": "/status/batches/b000001",
+    "a batch of as many results": "/status/batches/large",
+    "its failures": "/status/batches/large?outcome=failed",
+    "its last answer": "/status/batches/large/results/last",
     "submissions": "/status/submissions",
     "deliveries": "/status/deliveries",
     "notices": "/status/notices",
@@ -39,6 +47,8 @@ def measure(folder: Path, batches: int, rounds: int, say: Say) -> Iterator[str]:
         serving_full_inbox(redis_url, folder, TOKEN, batches) as url,
         running_browser() as browser,
     ):
+        say("storing a large batch")
+        _store_large(LocalStorage(folder / "outputs"), batches)
         page = browser.new_page(base_url=url)
         page.goto("/status")
         page.get_by_label("Token").fill(TOKEN)
@@ -51,6 +61,20 @@ def measure(folder: Path, batches: int, rounds: int, say: Say) -> Iterator[str]:
                     found[label].append(paint_ms)
     rows = [_row(label, median(times)) for label, times in found.items()]
     yield draw((f"{batches:,} stored batches", "goal ms", "ms", ""), rows)
+
+
+def _store_large(storage: LocalStorage, results: int) -> None:
+    """As many results and requests; the last one has the key `last`, and one of 10,000 failed."""
+    keys = [*(f"request-{number}" for number in range(1, results)), "last"]
+    put_input(
+        storage, b"\n".join(b'{"key":"%b","request":{}}' % key.encode() for key in keys), "large"
+    )
+    lines = (
+        nasty.failure(key, 8) if number % FAILED_OF == 0 else nasty.answer(key, "word " * 100)
+        for number, key in enumerate(keys, 1)
+    )
+    template = Template.parse("{batch}/all.jsonl")
+    store(storage, b"\n".join(lines), results, template, batch_id="large")
 
 
 def _measure_paint_ms(page: Page, path: str) -> float:
