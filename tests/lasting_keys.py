@@ -12,6 +12,7 @@ OURS = {
     "gbr:counters",
     "gbr:metrics",
     "gbr:reconcile",
+    "gbr:paused",
 }
 RQ = {
     "rq:queues",

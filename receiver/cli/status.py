@@ -38,9 +38,9 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
 
     Exit code 1 when a problem needs attention: no worker or no web process is running, a project
     has no webhook or no secret (but for one that does without: no PUBLIC_URL and no secret is set),
-    a webhook is not as it should be, a batch or a submission is buried, a notice is dead, an outage
-    lasts, or Redis takes no writes or may lose what it is given. What is not known is listed as
-    unknown, and changes no exit code.
+    a webhook is not as it should be, a batch or a submission is buried, a notice is dead, a project
+    has been paused for a day, an outage lasts, or Redis takes no writes or may lose what it is
+    given. What is not known is listed as unknown, and changes no exit code.
     """
     settings = load_settings()
     with connect(settings.redis_url) as client:

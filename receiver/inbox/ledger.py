@@ -9,7 +9,8 @@ Keys without a TTL, each bounded by what is pending or by a fixed length (a test
 * ours: open and leased entries, `gbr:due`, both of submissions too (`gbr:submissions:entry:<name>`,
   `gbr:submissions:due`), `gbr:fence` (a number), `gbr:deliveries` and
   `gbr:refusals` (about a thousand rows each), `gbr:counters` and `gbr:reconcile` (a few fields),
-  `gbr:reconcile:<project>` (likewise), `gbr:metrics` (a field per series of `/metrics`);
+  `gbr:reconcile:<project>` (likewise), `gbr:metrics` (a field per series of `/metrics`),
+  `gbr:paused` (a field per project that a person has paused);
 * RQ's: `rq:queues`, `rq:workers`, `rq:workers:gemini-batches` (names), and for the queue
   `gemini-batches` the ids of the jobs that wait (`rq:queue:…`, `…:intermediate`) and of those
   that run or ended (`rq:wip:…`, `rq:failed:…`); the hash `rq:job:<id>` of a job while it runs;

@@ -25,6 +25,8 @@ ENTRY = "gbr:entry:"  # and a batch's name in the inbox: a hash
 FENCE = "gbr:fence"  # the last token that a claim got: each is larger than all before
 DELIVERIES, REFUSALS = "gbr:deliveries", "gbr:refusals"  # a list and a stream, newest first
 DELIVERY_SHAPES = "gbr:shapes"  # a hash: a field for each kind of delivery
+DELIVERY_CONTENTS = "gbr:delivery_contents"  # a list, newest first
+SENDING_AGAIN = "gbr:again:"  # and the name of a stored batch: how far its failed requests are
 METRICS = "gbr:metrics"  # a hash: a field for each series
 COUNTERS = "gbr:counters"  # a hash: what has happened how often
 HISTORY = "gbr:history"  # and the number of a half hour: a hash like METRICS
@@ -33,6 +35,7 @@ RECONCILE, RUNNING = "gbr:reconcile", "gbr:running"  # of the default project: s
 # Of the default project too: hashes with a field for each batch under way, and for each model.
 ENQUEUED, QUOTA_REFUSALS = "gbr:enqueued", "gbr:quota_refusals"
 ROOM_LINE = "gbr:room_line"  # and a model: a sorted set of submissions by when they were accepted
+PAUSED = "gbr:paused"  # a hash: since when each project is paused; the default project is ""
 WEB_PROCESSES = "gbr:web"  # a hash: a field for each
 NOTICE_TARGETS, DEAD_NOTICES = "gbr:notices", "gbr:dead_notices"  # a set and a sorted set
 NOTICE_QUEUE = "gbr:notices:"  # and the digest of a target: a sorted set by due time

@@ -84,6 +84,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     dynamic: list[str]  # projects that get deliveries of dynamic webhooks
     outages: list[Outage]  # what holds up batches that are not at fault
     submissions: SubmissionCounts = SubmissionCounts()
+    paused: dict[str, int] = {}  # projects that workers leave alone, and for how many seconds
     steps: list[str] = []  # next steps until batches arrive and are stored
     needs: list[str] = []  # problems that need attention, these steps among them
     unknown: list[str] = []  # what nobody can tell now, so it is neither well nor a problem

@@ -11,6 +11,7 @@ from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.foreign import find_foreign, read_number, read_or
 from receiver.inbox.live_workers import LiveWorker, find_workers
 from receiver.inbox.outages import find_outages
+from receiver.inbox.paused import fetch_paused
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import (
     COUNTERS,
@@ -71,6 +72,10 @@ def _read_overview(client: "redis.Redis", projects: list[str]) -> Overview:
         dynamic=_find_dynamic(deliveries),
         outages=find_outages(client),
         submissions=count_submissions(client, now_ms),
+        paused={
+            project: _seconds_since(since_ms, now_ms)
+            for project, since_ms in fetch_paused(client).items()
+        },
     )
 
 

@@ -1,6 +1,6 @@
 """Judges an overview: which problems need attention, and what is not known. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -23,6 +23,8 @@ MIN_OUTAGE_S = {"outage": 15 * 60, "refusal": 3600}
 MAX_CAUSE = 300
 # Without a complete reconcile run for so long, nobody knows what ended at Gemini.
 STALE_S = 2 * 3600
+# A longer one may cost results: Gemini is known to keep files for two days.
+MAX_PAUSE_S = 24 * 3600
 UNKNOWN_PROCESSES = "which processes run: they can't report while Redis takes no writes"
 
 
@@ -39,6 +41,7 @@ def judge_overview(overview: Overview, obstacle: str | None, foreign: Sequence[s
         workers, due = len(overview.workers), overview.submissions.due
         steps = [*find_process_steps(web, workers, overview.due, due), *steps]
 
+    paused = list(_find_paused(overview.paused))
     needs = [
         *([obstacle] if obstacle else []),
         *steps,
@@ -48,13 +51,17 @@ def judge_overview(overview: Overview, obstacle: str | None, foreign: Sequence[s
         *_find_buried_and_dead(overview.buried, overview.notices.dead),
         *_find_buried_submissions(overview.submissions.buried),
         *find_overdue(overview.running),
+        *(note for note, is_long in paused if is_long),
     ]
     unknown = [
         *([UNKNOWN_PROCESSES] if obstacle else []),
         *find_unknown_webhooks(projects, web),
         *_find_unseen(overview.projects),
     ]
-    notes = find_projects_without_webhook(projects, web, overview.dynamic)
+    notes = [
+        *find_projects_without_webhook(projects, web, overview.dynamic),
+        *(note for note, is_long in paused if not is_long),
+    ]
     return replace(overview, steps=steps, needs=needs, unknown=unknown, notes=notes)
 
 
@@ -106,6 +113,17 @@ def _find_buried_submissions(buried: int) -> Iterator[str]:
             f" `{COMMAND} submissions list --state buried` says why, `submissions resume` tries"
             " again"
         )
+
+
+def _find_paused(paused: Mapping[str, int]) -> Iterator[tuple[str, bool]]:
+    """What is said of each, and whether it has been paused for too long."""
+    for project, for_s in paused.items():
+        name = project or DEFAULT
+        waits = f"the project {name} has been paused for {span(for_s)}: workers take nothing of it"
+        resume = f"`{COMMAND} inbox resume --project {name}` goes on"
+        is_long = for_s > MAX_PAUSE_S
+        fear = ", and Gemini does not keep results for long" if is_long else ""
+        yield f"{waits}{fear}; {resume}", is_long
 
 
 def _find_unseen(projects: Iterable[ProjectStatus]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from receiver.batch_names import BatchName, SubmissionName
 from tests.model.counts import Counts
 from tests.model.entry import ENDED, Entry
 from tests.model.expiring import Marks, ScoredSet
@@ -26,6 +27,38 @@ class Fence:
         return str(self.last)
 
 
+@dataclass
+class Paused:
+    """The projects of which nobody takes anything, and since when."""
+
+    since_ms: dict[str, int] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Whether this batch or submission is of one."""
+        found = SubmissionName.read(name) or BatchName.read(name)
+        return found.project in self.since_ms
+
+    def change(self, now_ms: int, order: str, *projects: str) -> list[str]:
+        """Gives those for which that changed something."""
+        changed = []
+        for project in projects:
+            was_paused = project in self.since_ms
+            if was_paused == (order == "pause"):
+                continue
+            changed.append(project)
+            if was_paused:
+                del self.since_ms[project]
+            else:
+                self.since_ms[project] = now_ms
+        return changed
+
+    def render(self) -> State:
+        if not self.since_ms:
+            return {}
+        fields = {project: str(since_ms) for project, since_ms in self.since_ms.items()}
+        return {"gbr:paused": Stored(fields)}
+
+
 @dataclass(frozen=True)
 class Burial:
     """What comes of a batch that is given up."""
@@ -43,6 +76,7 @@ class Batches:
     counts: Counts
     outbox: Outbox
     fence: Fence
+    paused: Paused
     now_ms: int = 0
     entries: dict[str, Entry] = field(default_factory=dict)
     done: ScoredSet = field(default_factory=ScoredSet)

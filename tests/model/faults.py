@@ -109,6 +109,12 @@ FAULTS = (
         "'HSET', key, 'waits', 0",
     ),
     Fault(
+        "a paused project is worked on",
+        "if is_paused(batch) then",
+        "if false then",
+        shows_in_real_time=False,
+    ),
+    Fault(
         "a clock that is set back holds up notices",
         "if moment and moment > LATEST then",
         "if false then",

@@ -18,6 +18,7 @@ RESULTS = {
     "refusals": "refused",
     "settled": "waiting",
 }
+PAUSED_MS = 60_000  # so long what is due of a paused project is left alone
 Lease = list[str | int | None]  # what a claim gives
 REOPENED_BY = {"done": ("done", "all"), "buried": ("all",)}
 
@@ -107,9 +108,16 @@ class Ledger(Batches):
         self.buried.drop_until(self.now_ms - buried_ttl_s * 1000)
         self._forget_times_ahead()
         due = self.due_set().until(self.now_ms)[:scanned]
-        found = [batch for batch in due if self.entries[batch].grace_ms <= self.now_ms][:most]
-        for batch in found:
-            self.entries[batch].grace_ms = self.now_ms + grace_ms
+        found = list[str]()
+        for batch in due:
+            if len(found) >= most:
+                break
+            entry = self.entries[batch]
+            if self.paused.has(batch):
+                entry.due_ms = self.now_ms + PAUSED_MS
+            elif entry.grace_ms <= self.now_ms:
+                entry.grace_ms = self.now_ms + grace_ms
+                found.append(batch)
         return found
 
     def _forget_times_ahead(self) -> None:
@@ -132,6 +140,9 @@ class Ledger(Batches):
             entry.due_ms = self.now_ms + lease_ms
             return self._read_lease(entry)
         if entry is None or entry.due_ms is None or entry.due_ms > self.now_ms:
+            return None
+        if self.paused.has(batch):
+            entry.due_ms = self.now_ms + PAUSED_MS
             return None
         if entry.state == "leased" and not self._lose_lease(batch, *limit):
             return None

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from receiver.errors import InboxUnavailableError, LeaseLostError, ReconcileLockedError
 from receiver.inbox.ledger import Inbox, Lease
+from receiver.inbox.paused import PausedProjects
 from receiver.inbox.redis import FENCE, SUBMISSIONS
 from receiver.notices.outbox import Outbox
 from receiver.notices.queue import ClaimedNotice, NoticeQueue
@@ -58,6 +59,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.inbox = Inbox(self.client, TARGETS)
         self.submissions = Inbox(self.client, TARGETS, SUBMISSIONS)
         self.submission_leases: list[Lease] = []
+        self.paused = PausedProjects(self.client)
         self.outbox = Outbox(self.client, TARGETS)
         self.queues = {target: NoticeQueue(self.client, target) for target in TARGETS}
         self.locks = {name: ReconcileLock(self.client, INTERVAL_S, name) for name in PROJECTS}

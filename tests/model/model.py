@@ -7,7 +7,7 @@ plain objects with a clock of their own, which is the time that the server told 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tests.model.batches import Burial, Fence
+from tests.model.batches import Burial, Fence, Paused
 from tests.model.calls import Call, Reply
 from tests.model.counts import Counts
 from tests.model.due_views import list_due, sum_outages
@@ -26,6 +26,7 @@ class RefusedError(AssertionError):
 class Model:
     counts: Counts = field(default_factory=Counts)
     fence: Fence = field(default_factory=Fence)
+    paused: Paused = field(default_factory=Paused)
     locks: dict[str, Lock] = field(default_factory=dict)  # by key
     outbox: Outbox = field(init=False)
     ledger: Ledger = field(init=False)  # of the batches
@@ -33,8 +34,10 @@ class Model:
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.counts)
-        self.ledger = Ledger(self.counts, self.outbox, self.fence)
-        self.submissions = Ledger(self.counts, self.outbox, self.fence, prefix="gbr:submissions:")
+        self.ledger = Ledger(self.counts, self.outbox, self.fence, self.paused)
+        self.submissions = Ledger(
+            self.counts, self.outbox, self.fence, self.paused, prefix="gbr:submissions:"
+        )
 
     def ledger_of(self, call: Call) -> Ledger:
         """The one that a script was called for."""
@@ -66,7 +69,7 @@ class Model:
 
     def render(self) -> State:
         state = self.ledger.render() | self.submissions.render()
-        state |= self.outbox.render() | self.counts.render()
+        state |= self.outbox.render() | self.counts.render() | self.paused.render()
         for key, lock in self.locks.items():
             state |= lock.render(key)
         return state | self._render_fence()
@@ -83,7 +86,7 @@ class Model:
                 state[key] = notice.render()
             elif lock := self.locks.get(key):
                 state |= lock.render(key)
-        return state | self._render_fence()
+        return state | self.paused.render() | self._render_fence()
 
     def _entry(self, key: str) -> Entry | None:
         ledgers = (self.ledger, self.submissions)
@@ -229,6 +232,7 @@ SCRIPTS: dict[str, Script] = {
     "bury": _bury,
     "bury_by_hand": _bury_by_hand,
     "purge": lambda model, call: model.ledger_of(call).purge(*call.args),
+    "pause": lambda model, call: model.paused.change(call.now_ms, *call.args),
     "due_in_state": _list_due,
     "outages": lambda model, call: sum_outages(model.ledger_of(call), *map(int, call.args)),
     "count": _count,

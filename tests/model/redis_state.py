@@ -26,7 +26,7 @@ COUNTED = (
 )  # hashes of sums: Redis writes them to 17 digits
 NOT_IN_SCRIPTS = (
     *("gbr:counters", "gbr:refusals", "gbr:running", "gbr:shapes", "gbr:web", "rq:"),
-    *("gbr:enqueued", "gbr:quota_refusals", "gbr:room_line"),
+    *("gbr:enqueued", "gbr:quota_refusals", "gbr:room_line", "gbr:delivery_contents", "gbr:again:"),
 )
 
 # One step, so that nothing changes between two keys.

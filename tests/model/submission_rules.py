@@ -8,8 +8,17 @@ from hypothesis.stateful import rule
 from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import Arrival, Lease, Reopen, Source
 from receiver.retry import Counter
-from tests.model.machine import AGES, LOST, nth_newest
-from tests.model.rules import CAUSES, COUNTERS, DELAYS_S, NOTICES, SENDERS, SUBMISSION, BatchRules
+from tests.model.machine import AGES, LOST, PROJECTS, nth_newest
+from tests.model.rules import (
+    BATCHES,
+    CAUSES,
+    COUNTERS,
+    DELAYS_S,
+    NOTICES,
+    SENDERS,
+    SUBMISSION,
+    BatchRules,
+)
 
 NAMES = SENDERS.filter(bool)
 WHOSE = st.one_of(NAMES, NAMES, AGES)
@@ -101,3 +110,22 @@ class SubmissionRules(BatchRules):
     @rule(most=st.integers(0, 3))
     def sweep_submissions(self, most: int) -> None:
         self.submissions.take_due(most)
+
+    @rule(
+        projects=st.lists(st.sampled_from(PROJECTS), min_size=1, max_size=2),
+        steps=st.lists(st.one_of(BATCHES, NAMES, st.integers(0, 3)), max_size=5),
+        lost=LOST,
+    )
+    def work_while_paused(self, projects: list[str], steps: list[str | int], *, lost: bool) -> None:
+        """Jobs and sweeps come by meanwhile; afterwards all goes on, but for what has to wait."""
+        self.do(lambda: self.paused.pause(projects), lost=lost)
+        for step in steps:
+            if isinstance(step, int):
+                self.inbox.take_due(step)
+                self.submissions.take_due(step)
+            elif "batches" in step:
+                self.take(step)
+            else:
+                self.take_submission(step)
+        self.do(lambda: self.paused.resume([*projects, PROJECTS[0]]), lost=lost)
+        self.paused.resume(PROJECTS)

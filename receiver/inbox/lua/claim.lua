@@ -19,6 +19,10 @@ local score = redis.call('ZSCORE', DUE, batch)
 if not score or tonumber(score) > now or (entry[1] ~= 'open' and entry[1] ~= 'leased') then
   return nil
 end
+if is_paused(batch) then
+  redis.call('ZADD', DUE, now + PAUSED_MS, batch)
+  return nil
+end
 local attempts = tonumber(entry[2])
 if entry[1] == 'leased' then -- nobody handed it back: its worker died
   end_attempt('lease_lost')

@@ -19,6 +19,8 @@ for _, batch in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0,
   local entry = redis.pcall('HMGET', ENTRY .. batch, 'state', 'rung_until')
   if entry.err or not entry[1] then -- it is gone, or was never ours
     redis.call('ZREM', DUE, batch)
+  elseif is_paused(batch) then
+    redis.call('ZADD', DUE, now + PAUSED_MS, batch)
   elseif (tonumber(entry[2]) or 0) <= now then
     redis.call('HSET', ENTRY .. batch, 'rung_until', now + tonumber(ARGV[2]))
     due[#due + 1] = batch

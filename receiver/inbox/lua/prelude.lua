@@ -155,6 +155,13 @@ local function forget_faults(batch) -- the other side answered as it should: wha
   redis.call('HDEL', ENTRY .. batch, 'outages', 'outages_since', 'refusals', 'refusals_since')
 end
 
+-- Of a project that a person has paused: nobody takes what is its own. What is due of it is looked at again after so
+-- long, so that it keeps nobody from what is due behind it.
+local PAUSED, PAUSED_MS = 'gbr:paused', 60000
+local function is_paused(batch)
+  return redis.pcall('HEXISTS', PAUSED, string.match(batch, '^([^/]+)/[^/]+/') or '') == 1
+end
+
 local function holds(batch, token)
   local entry = redis.call('HMGET', ENTRY .. batch, 'state', 'token')
   return entry[1] == 'leased' and entry[2] == token

@@ -51,6 +51,15 @@ def test_clock_that_goes_back_by_more_than_an_hour_delays_nothing(
     assert inbox.take_due() == ([BATCH] if is_due else [])
 
 
+def test_claim_that_is_told_again_holds_the_batch_from_then_on(clocked: ClockedRedis) -> None:
+    inbox = Inbox(clocked)
+    inbox.accept([Arrival(BATCH, "batch.succeeded", "static")])
+    first = inbox.claim(BATCH, lease_s=12, claim_id="c")
+    clocked.set_clock(START_MS + 5_000)
+    assert inbox.claim(BATCH, lease_s=12, claim_id="c") == first
+    assert clocked.zscore(DUE, BATCH) == START_MS + 17_000
+
+
 @pytest.mark.parametrize(("passed_ms", "is_due"), [(4_999, False), (5_000, True)])
 def test_job_may_wait_for_its_grace(clocked: ClockedRedis, passed_ms: int, *, is_due: bool) -> None:
     inbox = Inbox(clocked)

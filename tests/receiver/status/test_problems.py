@@ -8,7 +8,13 @@ from receiver.inbox.live_workers import LiveWorker
 from receiver.inbox.outages import Outage
 from receiver.notices.outbox import OutboxStatus
 from receiver.status.overview import Overview, ProjectStatus, SubmissionCounts
-from receiver.status.problems import MIN_OUTAGE_S, STALE_S, describe_outage, judge_overview
+from receiver.status.problems import (
+    MAX_PAUSE_S,
+    MIN_OUTAGE_S,
+    STALE_S,
+    describe_outage,
+    judge_overview,
+)
 
 NOW_MS = 1_769_083_200_000
 SERVED = ServedProject(project="", secrets=1, is_registered=True, faults=[])
@@ -50,6 +56,17 @@ def test_problems_are_counted_and_come_with_a_command() -> None:
     assert dead.startswith("2 notices are dead: `gemini-batch-receiver notices list --dead`")
     assert found.headline == "2 problems need attention"
     assert judge(replace(WELL, buried=1)).headline == "1 problem needs attention"
+
+
+def test_a_paused_project_is_a_note_and_after_a_day_a_problem() -> None:
+    (note,) = judge(replace(WELL, paused={"acme": 3600})).notes
+    assert note.startswith("the project acme has been paused for 1h: ")
+    assert "`gemini-batch-receiver inbox resume --project acme` goes on" in note
+    found = judge(replace(WELL, paused={"": MAX_PAUSE_S + 1, "acme": MAX_PAUSE_S}))
+    (need,), (note,) = found.needs, found.notes
+    assert need.startswith("the project default has been paused for 1d")
+    assert "Gemini does not keep results for long; `gemini" in need
+    assert note.startswith("the project acme ")
 
 
 def test_buried_submissions_come_with_a_command() -> None:
