@@ -5,22 +5,33 @@ are logged here, best effort and apart: a flood of forged deliveries costs Redis
 second, and hides no real delivery.
 """
 
+import hashlib
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import msgspec
 import redis
 
-from receiver.inbox.delivery_shapes import KEPT_S, ShapeLog
+from receiver.inbox import delivery_contents, delivery_shapes
+from receiver.inbox.delivery_contents import ContentLog
+from receiver.inbox.delivery_shapes import ShapeLog
 from receiver.inbox.foreign import read_or
-from receiver.inbox.redis import DELIVERIES, DELIVERY_SHAPES, REFUSALS, translate_redis_errors
+from receiver.inbox.redis import (
+    DELIVERIES,
+    DELIVERY_CONTENTS,
+    DELIVERY_SHAPES,
+    REFUSALS,
+    translate_redis_errors,
+)
 
 Verdict = Literal["accepted", "known", "ignored", "refused", "malformed"]
 MAX_LOGGED = 1000
 MAX_AT_ONCE = 50
 FLUSH_EVERY_S = 1.0
+REF_CHARS = 12
 MAX_VALUE = 300  # characters; a refused delivery's fields are what its sender wrote
 
 
@@ -36,6 +47,18 @@ class Delivery:
     event: str
     batch: str  # its name in the inbox
     cause: str  # of a refusal
+
+    @property
+    def name(self) -> str:
+        """As `name_delivery` gives it."""
+        return name_delivery(self.project, self.scheme, self.delivery_id)
+
+    @property
+    def ref(self) -> str:
+        """What it is called in an address; its own id is what its sender wrote."""
+        text = f"{self.name}\n{self.verdict}\n{self.batch}\n{self.event}\n{self.cause}"
+        digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()
+        return f"{self.time_ms}-{digest[:REF_CHARS]}"
 
 
 @dataclass(frozen=True)
@@ -69,9 +92,11 @@ def _split_delivery(name: str) -> tuple[str, str, str]:
 class DeliveryLog:
     """Gathers rejected deliveries and writes them once per second; the oldest give way."""
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: "redis.Redis", secrets: Iterable[str] = ()) -> None:
+        """`secrets` are known ones, which a body may repeat."""
         self._client = client
         self.shapes = ShapeLog()
+        self.contents = ContentLog(secrets)
         self._rejected: deque[RejectedDelivery] = deque(maxlen=MAX_AT_ONCE)
         self._flushed = 0.0
 
@@ -83,15 +108,19 @@ class DeliveryLog:
         """Write what has gathered, at most once per second. Raises InboxUnavailableError."""
         if time.monotonic() - self._flushed < FLUSH_EVERY_S:
             return
-        shapes = self.shapes.take()
-        if not (self._rejected or shapes):
+        shapes, contents = self.shapes.take(), self.contents.take()
+        if not (self._rejected or shapes or contents):
             return
         self._flushed = time.monotonic()
         pipeline = self._client.pipeline(transaction=False)
         for name, shape in shapes.items():
             pipeline.hset(DELIVERY_SHAPES, name, shape)
         if shapes:
-            pipeline.expire(DELIVERY_SHAPES, KEPT_S)
+            pipeline.expire(DELIVERY_SHAPES, delivery_shapes.KEPT_S)
+        if contents:
+            pipeline.lpush(DELIVERY_CONTENTS, *contents)
+            pipeline.ltrim(DELIVERY_CONTENTS, 0, delivery_contents.MAX_KEPT - 1)
+            pipeline.expire(DELIVERY_CONTENTS, delivery_contents.KEPT_S)
         while self._rejected:
             delivery = self._rejected.popleft()
             pipeline.xadd(
@@ -117,6 +146,12 @@ def fetch_deliveries(
     read = [*(_read_accepted(row) for row in accepted), *(_read_refused(*row) for row in refused)]
     found = [one for one in read if one is not None and project in (None, one.project)]
     return sorted(found, key=lambda one: one.time_ms, reverse=True)[:most]
+
+
+def find_delivery(client: "redis.Redis", ref: str) -> Delivery | None:
+    """The delivery that is called so in an address. Raises InboxUnavailableError."""
+    found = fetch_deliveries(client, 2 * MAX_LOGGED)
+    return next((one for one in found if one.ref == ref), None)
 
 
 def _read_accepted(row: bytes) -> Delivery | None:

@@ -88,7 +88,7 @@ class AcceptBatcher:
         self._inbox = inbox
         self._jobs = jobs
         self._delivery_log = delivery_log
-        self.shapes = delivery_log.shapes
+        self.shapes, self.contents = delivery_log.shapes, delivery_log.contents
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._is_stopping = False

@@ -50,7 +50,8 @@ async def _open_state(
         counters.start()
         stack.callback(counters.stop)
 
-        batcher = AcceptBatcher(async_inbox, jobs, DeliveryLog(client))
+        api_keys = [project.api_key for project in settings.projects.values()]
+        batcher = AcceptBatcher(async_inbox, jobs, DeliveryLog(client, api_keys))
         batcher.start()
         stack.push_async_callback(batcher.stop)
 

@@ -170,6 +170,7 @@ class WebhookEndpoint:
         project, shapes = self._project.name, parts.batcher.shapes
         if shapes.wants(project, verified.scheme, event.type):
             shapes.add(take_shape(project, verified, event, fields, body))
+        parts.batcher.contents.add(self._name(verified), fields, body)
         about = {
             "scheme": str(verified.scheme),
             "webhook_id": verified.delivery_id,
