@@ -6,6 +6,7 @@ from typing import cast
 
 import redis
 from rq import Queue
+from rq.queue import EnqueueData
 from rq.serializers import JSONSerializer
 
 from receiver.batch_names import BatchName, SubmissionName
@@ -16,6 +17,8 @@ from receiver.settings.rq_functions import OWN_QUEUE
 QUEUE = OWN_QUEUE
 FUNCTION = "workers.process.process_batch"
 ADVANCE_FUNCTION = "workers.advance.advance_submission"
+AGAIN_FUNCTION = "workers.submissions.sending_again.send_failed_again"
+AGAIN_STEM = "again----"  # before the stem of the batch: it is no job that stores it
 JOB_TIMEOUT_S = 6 * 3600
 QUEUED_TTL_S = 86400
 FAILURE_TTL_S = 86400
@@ -33,6 +36,20 @@ def _job_stem(batch: str) -> str:
     return f"{name.project}--{name.id}" if name.project else name.id
 
 
+def _make_job(function: str, batch: str, stem: str) -> EnqueueData:
+    """Each has an id of its own: one that RQ lost or that hangs must not swallow the next."""
+    return Queue.prepare_data(
+        function,
+        args=(batch,),
+        job_id=f"{stem}-{secrets.token_hex(4)}",
+        timeout=JOB_TIMEOUT_S,
+        result_ttl=0,
+        ttl=QUEUED_TTL_S,
+        failure_ttl=FAILURE_TTL_S,
+        description=batch,
+    )
+
+
 def _function_for(name: str) -> str:
     return FUNCTION if SubmissionName.read(name) is None else ADVANCE_FUNCTION
 
@@ -45,22 +62,15 @@ class JobQueue:
 
     def enqueue(self, batches: Iterable[str]) -> None:
         """Enqueue one job per batch."""
-        # Each job has an id of its own: one that RQ lost or that hangs must not swallow the next.
-        jobs = [
-            Queue.prepare_data(
-                _function_for(batch),
-                args=(batch,),
-                job_id=f"{_job_stem(batch)}-{secrets.token_hex(4)}",
-                timeout=JOB_TIMEOUT_S,
-                result_ttl=0,
-                ttl=QUEUED_TTL_S,
-                failure_ttl=FAILURE_TTL_S,
-                description=batch,
-            )
-            for batch in batches
-        ]
+        jobs = [_make_job(_function_for(batch), batch, _job_stem(batch)) for batch in batches]
         with translate_redis_errors("enqueue jobs"):
             self._queue.enqueue_many(jobs)
+
+    def enqueue_again(self, batch: str) -> None:
+        """Enqueue the job that sends the failed requests of a stored batch again."""
+        job = _make_job(AGAIN_FUNCTION, batch, AGAIN_STEM + _job_stem(batch))
+        with translate_redis_errors("enqueue the job"):
+            self._queue.enqueue_many([job])
 
     def room(self) -> int:
         """How many more jobs make sense now; 0 or less while MAX_WAITING are in the queue."""

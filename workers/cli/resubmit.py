@@ -14,14 +14,12 @@ from receiver.cli.projects import project_option
 from receiver.cli.submissions.submitting import submit_file
 from receiver.errors import StorageError
 from receiver.outputs.wording import count_of, quote_key
-from receiver.storage import Storage, open_storage
-from receiver.submissions.batch_links import read_spec
-from receiver.submissions.planning import SubmitRequest
+from receiver.storage import open_storage
 from receiver.submissions.policy import MAX_ROUNDS
-from receiver.submissions.validation import asks_for_embedding
 from workers.store.manifest import load_manifest
 from workers.submissions.merged import MergedView, view_retries
-from workers.submissions.resending import write_resent
+from workers.submissions.part_results import Reading
+from workers.submissions.resending import describe_resent, write_resent
 
 SHOWN_KEYS = 10
 
@@ -76,30 +74,14 @@ def resubmit(  # noqa: PLR0913 - one parameter per option
 
     with tempfile.TemporaryDirectory(prefix="gbr-") as folder:
         requests = Path(folder) / f"retry-of-{chosen_batch.id}.jsonl"
-        if not write_resent(storage, manifest, requests, Path(folder), asked):
+        # a file with the requests, where the storage does not have them
+        given = {} if asked is None else {1: asked}
+        reading = Reading(storage, Path(folder), lambda: None, given)
+        if not write_resent(reading, manifest, requests):
             click.echo(f"nothing of {name} may succeed if it is sent again", err=True)
             return
-        request = _make_request(storage, chosen_batch, requests, chosen, display_name)
+        request = describe_resent(storage, chosen_batch, requests, chosen, display_name)
         submit_file(settings, requests, request, {"rounds": rounds}, as_json=as_json)
-
-
-def _make_request(
-    storage: Storage, batch: BatchName, requests: Path, model: str, display_name: str | None
-) -> SubmitRequest:
-    """A submission like the one of the batch, as far as the storage knows that."""
-    spec = read_spec(storage, batch.gemini)
-    with requests.open("rb") as lines:
-        is_embedding = asks_for_embedding(lines.readline())
-    return SubmitRequest(
-        project=batch.project,
-        model=model.removeprefix("models/"),
-        is_embedding=is_embedding,
-        display_name=display_name or f"retry of {batch.id}",
-        webhook=spec.webhook if spec else None,
-        metadata=spec.metadata if spec else None,
-        retry_of=batch.gemini,
-        allow_unknown_fields=True,  # Gemini took these requests before
-    )
 
 
 @command("merged", "abc")

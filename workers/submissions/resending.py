@@ -4,7 +4,6 @@ What was sent again before counts with what became of it: nothing is sent twice 
 under way.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,27 +13,27 @@ from receiver.errors import StorageError, SubmissionError
 from receiver.outputs.judgement import find_again
 from receiver.outputs.manifest import Manifest
 from receiver.storage import Storage
-from receiver.submissions.batch_links import read_origin
+from receiver.submissions.again import find_own_rounds
+from receiver.submissions.batch_links import read_spec
+from receiver.submissions.planning import SubmitRequest
 from receiver.submissions.policy import Policy
-from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.validation import asks_for_embedding
 from workers.submissions.lineage import Lineage, load_sending
 from workers.submissions.part_results import Reading, has_requests
 from workers.submissions.request_table import RequestTable
 from workers.submissions.rounds import find_resent
 
 
-def write_resent(
-    storage: Storage, manifest: Manifest, target: Path, scratch: Path, asked: Path | None = None
-) -> int:
+def write_resent(reading: Reading, manifest: Manifest, target: Path) -> int:
     """Write the requests of a stored batch that may succeed. Returns their number.
 
-    `asked` is a file with its requests, where the storage does not have them. Raises StorageError,
-    and SubmissionError where they are not known, or where its submission sends them by itself.
+    Raises StorageError, and SubmissionError where they are not known, or where its submission sends
+    them by itself.
     """
-    _refuse_while_under_way(storage, manifest.batch)
+    storage = reading.storage
+    if reason := find_own_rounds(storage, manifest.batch):
+        raise SubmissionError(reason)
     sendings = Lineage(storage).trace(manifest.batch)
-    given: Mapping[int, Path] = {} if asked is None else {1: asked}
-    reading = Reading(storage, scratch, lambda: None, given)
     if not has_requests(reading, sendings[0].state):
         if not find_again(manifest):
             return 0
@@ -42,7 +41,7 @@ def write_resent(
         raise SubmissionError(f"{words}: name their file with --input")
 
     count = 0
-    with RequestTable(scratch) as table, target.open("wb") as lines:
+    with RequestTable(reading.scratch) as table, target.open("wb") as lines:
         for one in sendings:
             load_sending(reading, one, table)
         states = tuple(one.state for one in sendings)
@@ -53,19 +52,26 @@ def write_resent(
     return count
 
 
-def _refuse_while_under_way(storage: Storage, batch: str) -> None:
-    origin = read_origin(storage, batch)
-    if origin is None:
-        return
-    records = SubmissionRecords(storage, origin.submission)
-    policy, ended = records.read_policy(), records.read_manifest()
-    sends_again = policy.rounds > 0 or policy.rescue_after_s is not None
-    if sends_again and (ended is None or ended.ordered_at != records.read_order().at):
-        short, program = BatchName.read(batch).short, "gemini-batch-receiver"
-        raise SubmissionError(
-            f"{short} is of a submission that sends again by itself what may succeed, until it has"
-            f" ended: `{program} submissions show {origin.submission}` says how far it is"
-        )
+def describe_resent(
+    storage: Storage, batch: BatchName, requests: Path, model: str, display_name: str | None
+) -> SubmitRequest:
+    """A submission like the one of the batch, as far as the storage knows that.
+
+    `requests` is what `write_resent` wrote.
+    """
+    spec = read_spec(storage, batch.gemini)
+    with requests.open("rb") as lines:
+        is_embedding = asks_for_embedding(lines.readline())
+    return SubmitRequest(
+        project=batch.project,
+        model=model.removeprefix("models/"),
+        is_embedding=is_embedding,
+        display_name=display_name or f"retry of {batch.id}",
+        webhook=spec.webhook if spec else None,
+        metadata=spec.metadata if spec else None,
+        retry_of=batch.gemini,
+        allow_unknown_fields=True,  # Gemini took these requests before
+    )
 
 
 def _require_our_form(line: bytes, batch: str) -> None:

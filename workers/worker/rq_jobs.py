@@ -17,6 +17,7 @@ from receiver.batch_names import INBOX_NAME, SUBMISSION_NAME, SubmissionName
 from receiver.errors import ForeignJobError
 from receiver.inbox.job_queue import (
     ADVANCE_FUNCTION,
+    AGAIN_FUNCTION,
     FAILURE_TTL_S,
     FUNCTION,
     JOB_TIMEOUT_S,
@@ -26,7 +27,11 @@ from workers.process import process_batch
 
 MAX_DATA_BYTES = 4096  # ours take 120; checked before anything is decompressed or parsed
 # What runs here, by the name in a job, with the names that it takes.
-FUNCTIONS = {FUNCTION: INBOX_NAME, ADVANCE_FUNCTION: SUBMISSION_NAME}
+FUNCTIONS = {
+    FUNCTION: INBOX_NAME,
+    ADVANCE_FUNCTION: SUBMISSION_NAME,
+    AGAIN_FUNCTION: INBOX_NAME,
+}
 READ_FIELDS = (
     "data",
     "status",
@@ -52,11 +57,17 @@ FOREIGN_FIELDS = (
 )
 
 
-def _load_advance() -> Any:
-    """In a job's own process: the jobs of batches need not carry its 5 MiB."""
-    from workers.advance import advance_submission  # noqa: PLC0415 - see above
+def _load_function(name: str) -> Any:
+    """In a job's own process: the jobs of batches need not carry the 5 MiB of submissions."""
+    if name == ADVANCE_FUNCTION:
+        from workers.advance import advance_submission  # noqa: PLC0415 - see above
 
-    return advance_submission
+        return advance_submission
+    if name == AGAIN_FUNCTION:
+        from workers.submissions.sending_again import send_failed_again  # noqa: PLC0415 - likewise
+
+        return send_failed_again
+    return process_batch
 
 
 def _call_of(data: bytes) -> Any:
@@ -119,6 +130,6 @@ class OwnJob(Job):
     def func(self) -> Any:
         if self.refusal or self.func_name not in FUNCTIONS:
             raise ForeignJobError(f"refused: {self.refusal or 'another function'}")
-        return process_batch if self.func_name == FUNCTION else _load_advance()
+        return _load_function(self.func_name)
 
     success_callback = failure_callback = stopped_callback = None

@@ -20,6 +20,7 @@ from tests.workers.submissions.test_merged import follow, put_batch
 from tests.workers.submissions.test_merged import put_input as put_keys
 from workers.store.manifest import load_manifest
 from workers.submissions.merged import view_retries
+from workers.submissions.part_results import Reading
 from workers.submissions.resending import write_resent
 
 ASKED = [request("k1"), request("k2"), request("k3", maxOutputTokens=5)]
@@ -36,7 +37,9 @@ def resent(storage: LocalStorage, folder: Path, batch: str, asked: Path | None =
     assert manifest is not None
     target = folder / "resent.jsonl"
     with tempfile.TemporaryDirectory() as scratch:
-        count = write_resent(storage, manifest, target, Path(scratch), asked)
+        given = {} if asked is None else {1: asked}
+        reading = Reading(storage, Path(scratch), lambda: None, given)
+        count = write_resent(reading, manifest, target)
     keys = [json.loads(line)["key"] for line in target.read_bytes().splitlines()] if count else []
     assert count == len(keys)
     return keys
