@@ -48,12 +48,15 @@ _inbox = LazyGroup(
     {
         "bury": "receiver.cli.inbox_actions:bury_batches",
         "deliveries": "receiver.cli.inbox:list_deliveries",
+        "delivery": "receiver.cli.inbox_delivery:show_delivery",
         "list": "receiver.cli.inbox:list_batches",
+        "pause": "receiver.cli.inbox_pause:pause_projects",
         "purge": "receiver.cli.inbox_actions:purge_batches",
+        "resume": "receiver.cli.inbox_pause:resume_projects",
         "retry": "receiver.cli.inbox_actions:retry_batches",
         "show": "receiver.cli.inbox:show_batch",
     },
-    help="List, show, retry, bury and purge batches of the inbox.",
+    help="List, show, retry, bury and purge batches; pause projects.",
 )
 _notices = LazyGroup(
     "notices",

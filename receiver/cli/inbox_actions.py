@@ -15,26 +15,30 @@ from receiver.inbox.ledger import Inbox
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.outputs.wording import count_of
-from receiver.recovery.manual_actions import retry
+from receiver.recovery.manual_actions import find_buried, retry
 from receiver.settings.settings import Settings
 
 
-@command("retry", "batches/abc", "--all-buried")
+@command("retry", "batches/abc", "--all-buried", '--all-buried --cause "quota"')
 @click.argument("batches", metavar="[BATCH]...", nargs=-1, shell_complete=complete_batch)
 @click.option("--all-buried", is_flag=True, help="Every buried batch.")
+@click.option("--cause", default="", help="Of the buried ones, those with this text in the cause.")
 @project_option
 @json_option("a JSON object")
 def retry_batches(
-    batches: tuple[str, ...], *, all_buried: bool, label: str | None, as_json: bool
+    batches: tuple[str, ...], *, all_buried: bool, cause: str, label: str | None, as_json: bool
 ) -> None:
     """Work on batches again, from the first attempt.
 
     Exit code 1 when the inbox does not know one.
     """
+    if cause and not all_buried:
+        raise click.UsageError("--cause chooses among the buried batches: add --all-buried")
     settings = load_settings()
     with connect(settings.redis_url) as client:
-        queries = InboxQueries(client)
-        asked = _choose(settings, queries, batches, ["buried"] if all_buried else [], label)
+        project = project_of(label)
+        buried = list(find_buried(client, project, cause)) if all_buried else None
+        asked = _choose(settings, batches, label, buried)
         queued = retry(client, asked)
     if queued:
         click.echo("`gemini-batch-receiver batches watch` shows how it goes on", err=True)
@@ -99,7 +103,9 @@ def purge_batches(  # noqa: PLR0913 - one parameter per option
     states = [state for state, is_meant in flags.items() if is_meant]
     settings = load_settings()
     with connect(settings.redis_url) as client:
-        asked = _choose(settings, InboxQueries(client), batches, states, label)
+        queries, project = InboxQueries(client), project_of(label)
+        flagged = [name for state in states for name in queries.names(state, project)]
+        asked = _choose(settings, batches, label, flagged if states else None)
         if not yes:
             forgotten = count_of(len(asked), "batch", "batches")
             raise click.UsageError(
@@ -110,14 +116,12 @@ def purge_batches(  # noqa: PLR0913 - one parameter per option
 
 
 def _choose(
-    settings: Settings,
-    queries: InboxQueries,
-    batches: Sequence[str],
-    states: Sequence[State],
-    label: str | None,
+    settings: Settings, batches: Sequence[str], label: str | None, flagged: Sequence[str] | None
 ) -> list[str]:
-    """What the arguments and flags name, each once. Raises UsageError when that is nothing."""
-    if not batches and not states:
+    """What the arguments name, and what flags do, each once; `flagged` is None without a flag.
+
+    Raises UsageError when that is nothing.
+    """
+    if not batches and flagged is None:
         raise click.UsageError("name batches, or say which ones by an option")
-    flagged = (name for state in states for name in queries.names(state, project_of(label)))
-    return list(dict.fromkeys([*find_batches(settings, batches, label), *flagged]))
+    return list(dict.fromkeys([*find_batches(settings, batches, label), *(flagged or ())]))

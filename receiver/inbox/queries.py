@@ -34,14 +34,22 @@ class InboxQueries:
         self._scripts = Scripts(client, ("due_in_state",), ledger=ledger)
         self._ended = {"buried": ledger.buried, "done": ledger.done}
 
-    def names(self, state: State, project: str | None = None) -> list[str]:
-        """The batches in this state, of one project or of all.
+    def names(self, state: State, project: str | None = None, most: int | None = None) -> list[str]:
+        """The first batches in this state, of one project or of all; all of them without `most`.
 
         Open and leased ones come by the time they are due, ended ones newest first.
         """
-        key = self._ended.get(state)
-        names = self._ended_names(key) if key else self._due_names(state)
-        return [name for name in names if project is None or _project_of(name) == project]
+        key, is_of_all = self._ended.get(state), project is None
+        read_most = most if is_of_all and most is not None else 0
+        names = self._ended_names(key, read_most) if key else self._due_names(state)
+        return [name for name in names if is_of_all or _project_of(name) == project][:most]
+
+    def count_buried(self, project: str | None = None) -> int:
+        """Of one project or of all."""
+        if project is not None:
+            return len(self.names("buried", project))
+        with translate_redis_errors():
+            return read_or(0, lambda: int(self._client.zcard(self._ledger.buried)))
 
     def _ended_names(self, key: str, most: int = 0) -> list[str]:
         """Newest first; 0 gives all of them."""

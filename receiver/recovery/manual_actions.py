@@ -2,20 +2,29 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+import msgspec
 import redis
 
 from receiver.batch_names import BatchName
-from receiver.errors import GeminiError, NotFoundError
+from receiver.errors import EventError, GeminiError, NotFoundError
 from receiver.gemini.operations import Batch
 from receiver.gemini.project_client import ProjectClient, open_client
+from receiver.inbox.delivery_contents import DeliveryContent
+from receiver.inbox.delivery_log import Delivery
+from receiver.inbox.entries import fetch_causes
 from receiver.inbox.job_queue import JobQueue, accept_and_enqueue
-from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.ledger import Arrival, Inbox, Source
+from receiver.inbox.queries import InboxQueries
 from receiver.recovery.expiry import find_expired
 from receiver.recovery.replay import ReplayCounts, Verdict, Window, find_stored, replay
 from receiver.settings.settings import Settings
 from receiver.storage import Storage
+from receiver.verification.events import BatchEvent, parse_event
+from receiver.verification.signatures import Scheme
 
+GROUP_SIZE = 1000  # batches in one step of Redis
 GONE = frozenset({403, 404, 410})
 STAYS = "what is stored stays as it is"
 
@@ -25,13 +34,54 @@ def retry(client: "redis.Redis", names: Sequence[str]) -> list[str]:
 
     Raises InboxUnavailableError when Redis can't be asked.
     """
-    inbox = Inbox(client)
-    known = inbox.entries(names)
-    inbox.accept(
-        [Arrival(name, entry.event, "retry", reopen="all") for name, entry in known.items()]
-    )
-    JobQueue(client).enqueue(known)
-    return list(known)
+    inbox, job_queue, retried = Inbox(client), JobQueue(client), list[str]()
+    for start in range(0, len(names), GROUP_SIZE):
+        known = inbox.entries(names[start : start + GROUP_SIZE])
+        inbox.accept(
+            [Arrival(name, entry.event, "retry", reopen="all") for name, entry in known.items()]
+        )
+        job_queue.enqueue_if_room(list(known))  # the sweep enqueues the rest
+        retried += known
+    return retried
+
+
+def find_buried(
+    client: "redis.Redis", project: str | None, cause: str, most: int | None = None
+) -> dict[str, str]:
+    """The buried batches of a project, or of all, whose cause has this text in it, with the cause.
+
+    Newest first, of the newest `most`. Capitals do not matter. Raises InboxUnavailableError.
+    """
+    names = InboxQueries(client).names("buried", project, most)
+    wanted, found = cause.lower(), dict[str, str]()
+    for start in range(0, len(names), GROUP_SIZE):
+        causes = fetch_causes(client, names[start : start + GROUP_SIZE])
+        found |= {name: why for name, why in causes.items() if wanted in why.lower()}
+    return found
+
+
+def accept_again(
+    client: "redis.Redis", delivery: Delivery, content: DeliveryContent | None
+) -> bool:
+    """Take a verified delivery in once more, as if it came now; False where its batch is pending.
+
+    `content` is what it brought, where that is kept. Raises InboxUnavailableError.
+    """
+    source: Source = "static" if delivery.scheme == Scheme.STATIC else "dynamic"
+    metadata = "" if content is None else _read_metadata(content)
+    arrival = Arrival(delivery.batch, delivery.event, source, metadata=metadata, reopen="all")
+    return bool(accept_and_enqueue(Inbox(client), JobQueue(client), [arrival]))
+
+
+def _read_metadata(content: DeliveryContent) -> str:
+    """The user's metadata as JSON; empty without any, and where only a part of the body is kept."""
+    if not content.is_whole:
+        return ""
+    with suppress(EventError):
+        event = parse_event(content.body.encode(errors="replace"))
+        if isinstance(event, BatchEvent) and event.user_metadata:
+            return msgspec.json.encode(event.user_metadata).decode()
+    return ""
 
 
 class Readmission:

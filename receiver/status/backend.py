@@ -15,7 +15,7 @@ from receiver.errors import (
 )
 from receiver.settings.locations import describe_redis, describe_storage
 from receiver.settings.settings import Settings
-from receiver.status.actions import Action, run_action
+from receiver.status.actions import Done, Tools
 from receiver.status.batch_details import BatchDetails, Listing, read_batch_details
 from receiver.status.batch_search import BatchSearch
 from receiver.status.finding import BatchList, Elsewhere, list_batches, look_elsewhere
@@ -67,8 +67,8 @@ class Backend:
         return await self._snapshot.get()
 
     async def _read_snapshot(self) -> StatusSnapshot:
-        projects, hosts = list(self._settings.projects), self._settings.notices.labels
-        return await self._ask_redis(lambda: read_snapshot(self._client, projects, hosts))
+        projects = list(self._settings.projects)
+        return await self._ask_redis(lambda: read_snapshot(self._client, projects))
 
     async def batches(self, search: BatchSearch) -> BatchList:
         """One page of the batches that somebody looks for."""
@@ -95,6 +95,14 @@ class Backend:
     async def batch(self, name: str) -> tuple[int, BatchRow | None]:
         """Redis' time in milliseconds, and what the inbox knows of a batch."""
         return await self._ask_redis(lambda: read_batch(self._client, name))
+
+    async def ask(self, question: "Callable[[redis.Redis], T]") -> T:
+        """What Redis says."""
+        return await self._ask_redis(lambda: question(self._client))
+
+    async def ask_storage(self, question: Callable[[Storage], T]) -> tuple[T | None, str]:
+        """What the storage says, or in words why it does not."""
+        return await self._ask_storage(lambda: question(self._open_storage()))
 
     async def _ask_redis(self, call: Callable[[], T]) -> T:
         try:
@@ -131,22 +139,19 @@ class Backend:
         except TimeoutError:
             return None, SLOW_STORAGE
 
-    async def run(self, action: Action, name: str) -> tuple[str, str]:
-        """A key of RESULTS, or in words what went wrong."""
-
-        def run() -> str:
-            return run_action(action, self._settings, self._client, self._open_storage, name)
-
+    async def act(self, action: Callable[[Tools], Done]) -> tuple[Done | None, str]:
+        """What came of it, or in words what went wrong."""
+        tools = Tools(self._settings, self._client, self._open_storage)
         try:
-            result = await self._action_threads.run(run)
+            done = await self._action_threads.run(lambda: action(tools))
         except InboxUnavailableError:
             raise
         except ReceiverError as error:
-            return "", str(error)
+            return None, str(error)
         except TimeoutError:
-            return "", SLOW_ACTION
+            return None, SLOW_ACTION
         self._snapshot.forget()
-        return result, ""
+        return done, ""
 
     def _open_storage(self) -> Storage:
         self._storage = self._storage or open_storage(self._settings.storage_url)

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from receiver.outputs.error_codes import describe_code
 from receiver.status import formatting, view_models
 from receiver.status.answer_links import result_path
+from receiver.status.delivery_queries import show_body
 
 PACKAGE = "receiver.status"
 SHOWN_PARTS = 200  # of one submission
@@ -92,6 +93,7 @@ class Pages:
             "formatting": formatting,
             "page_path": view_models.page_path,
             "result_path": result_path,
+            "show_body": show_body,
             "shown_parts": SHOWN_PARTS,
             "states": view_models.STATES,
             "steps": view_models.STEPS,

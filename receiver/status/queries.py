@@ -6,12 +6,10 @@ from typing import Any
 
 import redis
 
-from receiver.inbox.delivery_log import Delivery, fetch_deliveries
 from receiver.inbox.entries import Entry, fetch_entries
 from receiver.inbox.foreign import read_or
 from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import DUE, ENTRY, METRICS, translate_redis_errors
-from receiver.notices.outbox import Notice, Outbox
 from receiver.outputs.outcomes import ANSWERED
 from receiver.outputs.wording import count_of
 from receiver.status.first_run import FirstStep, has_seen_nothing, list_first_steps
@@ -21,7 +19,6 @@ from receiver.status.view_models import BatchRow, make_row
 from receiver.telemetry.metrics import definitions
 
 MAX_ROWS = 5  # of each state
-MAX_DELIVERIES = MAX_NOTICES = 12
 
 
 @dataclass(frozen=True)
@@ -33,9 +30,6 @@ class StatusSnapshot:
     waiting: list[BatchRow]  # those that are due first
     buried: list[BatchRow]  # the newest ones
     stored: list[BatchRow]  # the newest ones
-    deliveries: list[Delivery]
-    notices: list[Notice]  # dead ones, then what waits
-    hosts: Mapping[str, str]  # and names of the notice targets in the settings, by digest
     first_steps: list[FirstStep]  # none once there was a batch
 
     @property
@@ -68,9 +62,7 @@ class StatusSnapshot:
         }
 
 
-def read_snapshot(
-    client: "redis.Redis", projects: Sequence[str], hosts: Mapping[str, str]
-) -> StatusSnapshot:
+def read_snapshot(client: "redis.Redis", projects: Sequence[str]) -> StatusSnapshot:
     """Everything that the overview page shows.
 
     Raises InboxUnavailableError when Redis can't be asked.
@@ -85,9 +77,6 @@ def read_snapshot(
         waiting=_read_waiting(client, len(overview.leased), now_ms),
         buried=[make_row(entry, now_ms) for entry in queries.latest("buried", MAX_ROWS)],
         stored=[make_row(entry, now_ms) for entry in queries.latest("done", MAX_ROWS)],
-        deliveries=fetch_deliveries(client, MAX_DELIVERIES),
-        notices=_read_notices(Outbox(client)),
-        hosts=hosts,
         first_steps=[] if _has_seen_any(client, overview) else list_first_steps(overview),
     )
 
@@ -97,12 +86,6 @@ def _has_seen_any(client: "redis.Redis", overview: Overview) -> bool:
     fields = [definitions.ATTEMPTS.field("stored"), *map(definitions.RESULTS.field, ANSWERED)]
     counted: list[Any] = read_or([], lambda: client.hmget(METRICS, fields))
     return any(counted) or not has_seen_nothing(overview)
-
-
-def _read_notices(outbox: Outbox) -> list[Notice]:
-    dead = outbox.listing(MAX_NOTICES, dead=True)
-    waiting = [notice for notice in outbox.listing(MAX_NOTICES) if notice.state != "dead"]
-    return [*dead, *waiting][:MAX_NOTICES]
 
 
 def _read_running(client: "redis.Redis", overview: Overview, now_ms: int) -> list[BatchRow]:

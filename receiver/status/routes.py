@@ -12,10 +12,12 @@ from receiver.settings.settings import Settings
 from receiver.status.auth import Visitor
 from receiver.status.endpoints.answers import AnswerEndpoints
 from receiver.status.endpoints.batches import BatchEndpoints
+from receiver.status.endpoints.buried import BuriedEndpoints
 from receiver.status.endpoints.common import Site
 from receiver.status.endpoints.deliveries import DeliveriesEndpoints
 from receiver.status.endpoints.notices import NoticesEndpoints
 from receiver.status.endpoints.overview import OverviewEndpoints
+from receiver.status.endpoints.projects import ProjectEndpoints
 from receiver.status.endpoints.running import RunningEndpoints
 from receiver.status.endpoints.session import SessionEndpoints
 from receiver.status.endpoints.submissions import SubmissionEndpoints
@@ -27,10 +29,12 @@ TABS = (
     BatchEndpoints,
     AnswerEndpoints,
     RunningEndpoints,
+    BuriedEndpoints,
     SubmissionEndpoints,
     DeliveriesEndpoints,
     NoticesEndpoints,
     SystemEndpoints,
+    ProjectEndpoints,
 )
 STATIC = f"{HOME}/static/"
 MESSAGES: Mapping[int, tuple[str, str]] = {

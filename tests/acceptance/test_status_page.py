@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, expect
 
-from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery
+from receiver.inbox.delivery_log import MAX_LOGGED, DeliveryLog, RejectedDelivery, fetch_deliveries
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import DUE, ENTRY, connect
 from receiver.notices.outbox import Outbox
@@ -208,8 +208,11 @@ def add_hostile_batches(world: World) -> list[str]:
     return [ready_batch(world.gemini_url, **about, **more) for more in (results, failed)]
 
 
-def fill_redis(world: World) -> None:
-    """A buried batch, an entry of somebody else's, a refused delivery and a dead notice."""
+def fill_redis(world: World) -> list[str]:
+    """A buried batch, an entry of somebody else's, a refused delivery and a dead notice.
+
+    Gives the pages of the last two.
+    """
     with connect(world.redis_url) as client:
         inbox = Inbox(client)
         metadata = json.dumps({HOSTILE: HOSTILE})
@@ -218,12 +221,18 @@ def fill_redis(world: World) -> None:
         foreign = {"state": "open", "event": HOSTILE, "cause": HOSTILE, "door": HOSTILE}
         client.hset(f"{ENTRY}batches/{HOSTILE}", mapping=foreign)
         client.zadd(DUE, {f"batches/{HOSTILE}": 1})
-        DeliveryLog(client).add(RejectedDelivery("refused", f":{HOSTILE}", cause=HOSTILE))
+        log = DeliveryLog(client)
+        log.add(RejectedDelivery("refused", f":{HOSTILE}", cause=HOSTILE))
+        log.flush()
+        (delivery,) = (
+            one for one in fetch_deliveries(client, MAX_LOGGED) if one.verdict == "refused"
+        )
         Outbox(client, [NOTICE_TARGET]).enqueue("batches/lost", Message("batch.buried", {}))
         queue = NoticeQueue(client, NOTICE_TARGET)
         notice = queue.claim()
         assert notice is not None
         queue.mark_dead(notice, HOSTILE)
+        return [f"/status/deliveries/{delivery.ref}", f"/status/notices/{notice.name}"]
 
 
 @contextmanager
@@ -234,13 +243,17 @@ def hostile_world(world: World) -> Iterator[list[str]]:
         stored = [submit_inline(world.gemini_url, asked, HOSTILE), *add_hostile_batches(world)]
         for batch in stored:
             manifest_of(world, batch)
-        fill_redis(world)
+        opened = fill_redis(world)
         yield [
             "/status",
             *(f"/status/{batch}" for batch in stored),
             "/status/batches/lost",
             "/status/batches?state=done",
             "/status/batches?state=buried",
+            "/status/buried",
+            "/status/deliveries",
+            "/status/notices",
+            *opened,
         ]
 
 

@@ -16,11 +16,13 @@ from receiver.inbox.redis import (
     COUNTERS,
     DEAD_NOTICES,
     DELIVERIES,
+    DELIVERY_CONTENTS,
     DELIVERY_SHAPES,
     DONE,
     DUE,
     METRICS,
     NOTICE_TARGETS,
+    PAUSED,
     RECONCILE,
     REFUSALS,
     WEB_PROCESSES,
@@ -29,10 +31,15 @@ from receiver.inbox.redispatch import sweep
 from receiver.recovery.reconcile_lock import ReconcileLock
 from receiver.settings.settings import read_settings
 from receiver.status.batch_search import read_search
+from receiver.status.buried_queries import read_buried
+from receiver.status.delivery_queries import read_delivery_details, read_delivery_page
 from receiver.status.finding import list_batches
+from receiver.status.history_queries import read_history
+from receiver.status.notice_queries import read_notice_page
 from receiver.status.pages import Pages
 from receiver.status.queries import read_snapshot
 from receiver.telemetry.metrics.gauges import read_fields
+from receiver.telemetry.metrics.history import DAY
 from tests.receiver.inbox.test_queries import fill
 
 ODD = b"batches/\xff\xfe"
@@ -60,6 +67,8 @@ SPOILS: dict[str, Spoil] = {
     "delivery": lambda client: client.lpush(DELIVERIES, b"\xff", b"a\nb\nc\nd\ne"),
     "refusal": lambda client: client.xadd(REFUSALS, {b"\xff": b"\xff"}),
     "shape": lambda client: client.hset(DELIVERY_SHAPES, b"\xff", b"\xff"),
+    "content": lambda client: client.lpush(DELIVERY_CONTENTS, b"\xff"),
+    "paused": lambda client: client.hset(PAUSED, b"\xff", b"\xff"),
     "counter": lambda client: client.hset(
         COUNTERS, mapping={b"\xff": 1, "unbalanced_batches": b"\xff"}
     ),
@@ -79,7 +88,9 @@ TYPES = [
     BURIED,
     DONE,
     DELIVERIES,
+    DELIVERY_CONTENTS,
     DELIVERY_SHAPES,
+    PAUSED,
     REFUSALS,
     COUNTERS,
     METRICS,
@@ -138,7 +149,7 @@ def test_commands_show_the_rest(spoilt: str, redis_url: str) -> None:
 def test_page_and_metrics_show_the_rest(spoilt: str, client: "redis.Redis") -> None:
     fields = read_fields(client, read_settings({"GEMINI_API_KEY": "k"}).projects.values())
     assert fields["gbr_redis_up"] == 1
-    snapshot = read_snapshot(client, [""], {})
+    snapshot = read_snapshot(client, [""])
     shown = {
         row.name for rows in (snapshot.buried, snapshot.stored, snapshot.waiting) for row in rows
     }
@@ -146,6 +157,7 @@ def test_page_and_metrics_show_the_rest(spoilt: str, client: "redis.Redis") -> N
     page = Pages()._env.get_template("overview.html")  # noqa: SLF001 - the page without a browser
     page.render(
         snapshot=snapshot,
+        history=read_history(client, DAY),
         visitor=None,
         here="",
         layout="fragment.html",
@@ -154,6 +166,10 @@ def test_page_and_metrics_show_the_rest(spoilt: str, client: "redis.Redis") -> N
     )
     for state in ("open", "buried", "done"):
         list_batches(client, read_search({"state": state}), [""])
+    for row in read_delivery_page(client, "", "", 1).rows:
+        assert read_delivery_details(client, row.ref) is not None
+    read_notice_page(client, {}, "", 1)
+    read_buried(client, None, "no such")
 
 
 def test_sweep_and_delivery_go_on(spoilt: str, client: "redis.Redis") -> None:

@@ -1,7 +1,6 @@
 """Batches: the lists of them, and each one's page with its buttons."""
 
 import asyncio
-import logging
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
@@ -10,18 +9,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from receiver.inbox.ledger import BURIED_TTL_S, DONE_TTL_S
-from receiver.status.actions import RESULTS, Action
+from receiver.status.actions import Action, run_action
 from receiver.status.auth import Visitor
+from receiver.status.batch_actions import read_batch_actions
 from receiver.status.batch_details import FILTERS, MISSING, Listing
 from receiver.status.batch_search import LIST, OUTCOME_WORDS, START, BatchSearch, read_search
 from receiver.status.downloads import list_downloads
+from receiver.status.endpoints.acting import answer_action, read_result, refuse_action
 from receiver.status.endpoints.common import Site, read_batch_name, read_count
 from receiver.status.guard import HOME
 from receiver.status.view_models import page_path
 
 FORMER_LIST = f"{HOME}/list"
 PATHS = (f"{HOME}/batches/{{id}}", f"{HOME}/{{project}}/batches/{{id}}")
-log = logging.getLogger(__name__)
 
 
 class BatchEndpoints:
@@ -103,21 +103,23 @@ class BatchEndpoints:
             shows_answers=self._site.settings.status_answers,
             storage_problem=problem,
             storage_location=backend.storage_location,
-            result=RESULTS.get(request.query_params.get("result", "")),
+            actions=await read_batch_actions(backend, name, row, details),
+            result=read_result(request),
         )
 
     async def _act(self, request: Request, visitor: Visitor, _form: Mapping[str, str]) -> Response:
         name, action = read_batch_name(request), request.path_params["action"]
         if name is None or action not in get_args(Action):
-            text = "There is no such button."
-            return self._site.guard.show_message(request, visitor, 404, "Not done", text)
-
-        result, problem = await self._site.backend(request).run(action, name)
-        outcome = result or problem
-        log.info("status.acted", extra={"batch": name, "action": action, "outcome": outcome})
-        if problem:
-            return self._site.guard.show_message(request, visitor, 502, "Not done", problem)
-        return RedirectResponse(f"{page_path(name)}?result={result}", 303)
+            return refuse_action(self._site, request, visitor)
+        return await answer_action(
+            self._site,
+            request,
+            visitor,
+            page_path(name) or LIST,
+            lambda tools: run_action(action, tools, name),
+            batch=name,
+            action=action,
+        )
 
 
 def _read_listing(request: Request) -> Listing:

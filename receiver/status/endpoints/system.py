@@ -10,9 +10,11 @@ from starlette.routing import Route
 from receiver.settings.settings import Settings
 from receiver.status.auth import Visitor
 from receiver.status.backend import Backend
+from receiver.status.endpoints.acting import read_result
 from receiver.status.endpoints.common import Site
 from receiver.status.formatting import span
 from receiver.status.guard import HOME
+from receiver.status.offers import offer_for_projects
 
 
 class SystemEndpoints:
@@ -26,14 +28,19 @@ class SystemEndpoints:
 
     async def _show(self, request: Request, visitor: Visitor) -> Response:
         backend = self._site.backend(request)
+        snapshot = await backend.snapshot()
+        paused = snapshot.overview.paused
+        projects = {one.label: name in paused for name, one in self._site.settings.projects.items()}
         return self._site.pages.render(
             request,
             "system.html",
             here="system",
             visitor=visitor,
-            snapshot=await backend.snapshot(),
+            snapshot=snapshot,
             places=describe_places(backend),
             setup=describe_setup(self._site.settings),
+            pauses=list(offer_for_projects(projects)),
+            result=read_result(request),
         )
 
 

@@ -14,6 +14,8 @@ from receiver.inbox.delivery_log import DeliveryLog, RejectedDelivery, name_deli
 from receiver.inbox.entry_fields import JobProgress, Summary
 from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.paused import fetch_paused
+from receiver.inbox.queries import InboxQueries
 from receiver.inbox.redis import connect
 from receiver.submissions.ledger_entry import accept_submission
 from tests.receiver.inbox.test_queries import claimed, fill
@@ -50,6 +52,80 @@ def test_list_tells_of_submissions_under_way(client: "redis.Redis", redis_url: s
     hint = "`gemini-batch-receiver submissions queue` shows what they wait for"
     assert said == ["4 of 4 batches", f"2 submissions are under way: {hint}"]
     assert "1 submission is under way" in run(redis_url, "list", "--project", "acme").stderr
+
+
+def test_a_delivery_is_opened_and_taken_in_again(client: "redis.Redis", redis_url: str) -> None:
+    name, body = name_delivery("", "v1", "msg_1"), b'{"type":"batch.succeeded","data":{"id":"abc",'
+    body += b'"user_metadata":{"night":7}}}'
+    Inbox(client).accept([Arrival("batches/abc", "batch.succeeded", "static", name)])
+    book = DeliveryLog(client)
+    book.contents.add(name, {b"host": b"x", b"authorization": b"Bearer secret"}, body)
+    book.add(RejectedDelivery("refused", ":msg_2", cause="no signature fits"))
+    book.flush()
+
+    said = run(redis_url, "delivery", "msg_1").stdout
+    assert "verdict     accepted" in said
+    assert said.endswith(f"\nauthorization: …\nhost: x\n\n{body.decode()}\n")
+    found = json.loads(run(redis_url, "delivery", "msg_1", "--json").stdout)
+    assert (found["body"], found["headers"]["host"]) == (body.decode(), "x")
+    assert json.loads(run(redis_url, "delivery", "msg_2", "--json").stdout)["body"] is None
+
+    again = run(redis_url, "delivery", "msg_1", "--again")
+    assert again.stdout == "batches/abc is in the inbox already, and not ended\n"
+    Inbox(client).purge(["batches/abc"])
+    assert run(redis_url, "delivery", "msg_1", "--again").stdout == "batches/abc is queued\n"
+    entry = Inbox(client).entries(["batches/abc"])["batches/abc"]
+    assert (entry.state, entry.source, entry.metadata) == ("open", "static", {"night": 7})
+
+    refused = run(redis_url, "delivery", "msg_2", "--again")
+    assert (refused.exit_code, "it was refused" in refused.stderr) == (1, True)
+    absent = run(redis_url, "delivery", "msg_\x1b3")
+    assert (absent.exit_code, "\x1b" in absent.stderr) == (1, False)
+
+
+def test_buried_batches_are_retried_by_their_cause(client: "redis.Redis", redis_url: str) -> None:
+    inbox = Inbox(client)
+    for name, cause in (
+        ("a", "Over its QUOTA"),
+        ("b", "no such file"),
+        ("acme/batches/c", "quota"),
+    ):
+        batch = name if "/" in name else f"batches/{name}"
+        inbox.bury(claimed(inbox, batch), cause)
+    options = ("retry", "--all-buried", "--cause", "quota")
+    assert run(redis_url, *options, "--project", "acme", "--json").stdout == (
+        '{"queued":["acme/batches/c"],"left":[]}\n'
+    )
+    result = run(redis_url, *options, "batches/b", "--json")
+    assert json.loads(result.stdout)["queued"] == ["batches/b", "batches/a"]
+    assert InboxQueries(client).names("buried") == ["batches/buried"]
+    assert run(redis_url, "retry", "batches/b", "--cause", "x").exit_code == 2
+
+
+def run_with_acme(redis_url: str, *args: str) -> Result:
+    environ = {"GEMINI_API_KEY": "k", "GEMINI_API_KEY__ACME": "k2", "REDIS_URL": redis_url}
+    return CliRunner().invoke(main, ["inbox", *args], env=environ)
+
+
+def test_projects_are_paused_and_resumed(client: "redis.Redis", redis_url: str) -> None:
+    said = run_with_acme(redis_url, "pause", "--project", "acme").stdout
+    resume = "`gemini-batch-receiver inbox resume --project acme` goes on"
+    assert said == f"acme: paused: workers take nothing of it; {resume}\n"
+    assert list(fetch_paused(client)) == ["acme"]
+    assert json.loads(run_with_acme(redis_url, "pause", "--json").stdout) == ["default"]
+    again = run_with_acme(redis_url, "pause").stdout.splitlines()
+    assert [line.partition(": ")[2].partition(";")[0] for line in again] == [
+        "it was paused before"
+    ] * 2
+    assert run_with_acme(redis_url, "pause", "--project", "other").exit_code == 2
+
+    said = run_with_acme(redis_url, "resume", "--project", "default").stdout
+    assert said == "default: resumed: workers take what is due within 60 seconds\n"
+    assert json.loads(run_with_acme(redis_url, "resume", "--json").stdout) == ["acme"]
+    assert run_with_acme(redis_url, "resume", "--project", "acme").stdout == (
+        "acme: it was not paused\n"
+    )
+    assert fetch_paused(client) == {}
 
 
 def test_list_takes_state_and_limit(client: "redis.Redis", redis_url: str) -> None:

@@ -16,7 +16,7 @@ from tests.receiver.inbox.test_queries import claimed, fill
 
 def test_each_state_has_its_rows(client: "redis.Redis") -> None:
     fill(client)
-    found = read_snapshot(client, [""], {})
+    found = read_snapshot(client, [""])
     rows = (found.running, found.waiting, found.buried, found.stored)
     assert [[row.name for row in some] for some in rows] == [
         ["batches/leased"],
@@ -38,7 +38,7 @@ def test_waiting_batches_are_sorted_by_when_they_are_due(client: "redis.Redis") 
             claimed(inbox, f"batches/running{number}"),
             progress=JobProgress(stage="split", display_name="evening"),
         )
-    found = read_snapshot(client, [""], {})
+    found = read_snapshot(client, [""])
     assert [row.name for row in found.waiting] == ["batches/soon", "batches/later"]
     listing = list_batches(client, read_search({"state": "open"}), [""])
     assert [(row.name, row.due_ms) for row in listing.rows] == [
@@ -57,7 +57,7 @@ def test_many_batches_are_shown_in_part_and_counted(client: "redis.Redis") -> No
         ]
     )
     claimed(inbox, "batches/running")
-    found = read_snapshot(client, [""], {})
+    found = read_snapshot(client, [""])
     assert (len(found.waiting), found.overview.open) == (MAX_ROWS, PAGE_ROWS + 5)
     first = list_batches(client, read_search({"state": "open"}), [""])
     second = list_batches(client, read_search({"state": "open", "after": first.cursor}), [""])
