@@ -31,6 +31,10 @@ NOT_KEPT = (
 )
 
 
+NOT_YET = "Headers and body are kept a moment later: open the page again."
+MOMENT_MS = 3000  # the log is written once per second
+
+
 @dataclass(frozen=True)
 class DeliveryPage:
     """Some of the last deliveries, newest first."""
@@ -99,18 +103,18 @@ def read_delivery_details(client: "redis.Redis", ref: str) -> DeliveryDetails | 
     delivery = find_delivery(client, ref)
     if delivery is None:
         return None
-    is_proven = bool(delivery.scheme)
+    is_proven, now_ms = bool(delivery.scheme), InboxQueries(client).now_ms()
     content = fetch_content(client, delivery.name, delivery.time_ms) if is_proven else None
-    absence = NOT_KEPT if is_proven else f"{NEVER_KEPT} {UNPROVEN}"
     has_batch = INBOX_NAME.fullmatch(delivery.batch) is not None
-    now_ms, row = read_batch(client, delivery.batch) if has_batch else (None, None)
-    return DeliveryDetails(
-        InboxQueries(client).now_ms() if now_ms is None else now_ms,
-        delivery,
-        content,
-        "" if content else absence,
-        row,
-    )
+    _, row = read_batch(client, delivery.batch) if has_batch else (0, None)
+    absence = "" if content else _explain_absence(now_ms - delivery.time_ms, is_proven=is_proven)
+    return DeliveryDetails(now_ms, delivery, content, absence, row)
+
+
+def _explain_absence(age_ms: int, *, is_proven: bool) -> str:
+    if not is_proven:
+        return f"{NEVER_KEPT} {UNPROVEN}"
+    return NOT_YET if age_ms < MOMENT_MS else NOT_KEPT
 
 
 def show_body(text: str) -> str:

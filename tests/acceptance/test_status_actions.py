@@ -78,6 +78,7 @@ def test_what_failed_is_sent_again_and_a_project_rests(world: World, browser: Br
 
         page.get_by_role("link", name="Deliveries").click()
         page.locator("tr", has_text=resting).get_by_role("link", name="msg_").click()
+        eventually(lambda: page.reload() and page.get_by_label("Body").count(), 10, "the body")
         expect(page.get_by_label("Body")).to_contain_text(resting.removeprefix("batches/"))
         expect(page.locator("#headers")).to_contain_text("webhook-signature")
         expect(page.locator(".action")).to_have_count(0)

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from receiver.inbox.job_queue import open_queue
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.paused import fetch_paused
 from receiver.inbox.queries import InboxQueries
-from receiver.inbox.redis import DEAD_NOTICES, NOTICE
+from receiver.inbox.redis import DEAD_NOTICES, DELIVERIES, NOTICE
 from receiver.notices.outbox import Outbox
 from receiver.settings.notice_targets import NoticeSettings
 from receiver.settings.settings import read_settings
@@ -129,6 +130,17 @@ def test_a_delivery_is_opened_without_its_signature(web: Web, client: "redis.Red
     assert '\n    "note": "&lt;b&gt;' in page.replace("&#34;", '"')
     assert "\u202e" not in page
     assert buttons(page) == []  # its batch waits already
+
+
+def test_a_delivery_that_just_came_has_no_body_yet(web: Web, client: "redis.Redis") -> None:
+    arrival = Arrival("batches/abc", "batch.succeeded", "static", name_delivery("", "v1", "msg_1"))
+    Inbox(client).accept([arrival])
+    path = f"/deliveries/{fetch_deliveries(client, 1)[0].ref}"
+    assert "kept a moment later" in web.get(path)
+    row: Any = client.lpop(DELIVERIES)
+    client.lpush(DELIVERIES, row.replace(b"17", b"16", 1))  # of years ago
+    path = f"/deliveries/{fetch_deliveries(client, 1)[0].ref}"
+    assert "not kept any more: only those of the last 200" in web.get(path)
 
 
 def test_a_delivery_is_taken_in_again_where_its_batch_is_gone(
