@@ -60,6 +60,24 @@ def test_claim_that_is_told_again_holds_the_batch_from_then_on(clocked: ClockedR
     assert clocked.zscore(DUE, BATCH) == START_MS + 17_000
 
 
+@pytest.mark.parametrize("times", [24, 25, 40])
+def test_the_first_and_the_last_steps_of_a_batch_stay(clocked: ClockedRedis, times: int) -> None:
+    inbox = Inbox(clocked)
+    inbox.accept([Arrival(BATCH, "batch.succeeded", "static")])
+    for number in range(times):
+        lease = inbox.claim(BATCH)
+        assert lease is not None
+        inbox.release(lease, f"{number}")
+    rows = (clocked.hget(ENTRY + BATCH, "timeline") or b"").decode().split("\n")
+    steps = [
+        step for number in range(times) for step in ("claimed attempt 1", f"handed_back {number}")
+    ]
+    assert [row.removeprefix(f"{START_MS} ") for row in rows] == [
+        "accepted batch.succeeded static",
+        *steps[-49:],
+    ]
+
+
 @pytest.mark.parametrize(("passed_ms", "is_due"), [(4_999, False), (5_000, True)])
 def test_job_may_wait_for_its_grace(clocked: ClockedRedis, passed_ms: int, *, is_due: bool) -> None:
     inbox = Inbox(clocked)
