@@ -68,7 +68,8 @@ def test_the_first_and_the_last_steps_of_a_batch_stay(clocked: ClockedRedis, tim
         lease = inbox.claim(BATCH)
         assert lease is not None
         inbox.release(lease, f"{number}")
-    rows = (clocked.hget(ENTRY + BATCH, "timeline") or b"").decode().split("\n")
+    timeline: Any = clocked.hget(ENTRY + BATCH, "timeline")
+    rows = timeline.decode().split("\n")
     steps = [
         step for number in range(times) for step in ("claimed attempt 1", f"handed_back {number}")
     ]
