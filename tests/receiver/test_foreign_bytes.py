@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import redis
 from click.testing import CliRunner, Result
+from starlette.requests import Request
 
 from receiver.cli import main
 from receiver.inbox.job_queue import QUEUE, JobQueue
@@ -36,7 +37,7 @@ from receiver.status.delivery_queries import read_delivery_details, read_deliver
 from receiver.status.finding import list_batches
 from receiver.status.history_queries import read_history
 from receiver.status.notice_queries import read_notice_page
-from receiver.status.pages import Pages
+from receiver.status.pages import FRAGMENT, Pages
 from receiver.status.queries import read_snapshot
 from receiver.telemetry.metrics.gauges import read_fields
 from receiver.telemetry.metrics.history import DAY
@@ -154,16 +155,10 @@ def test_page_and_metrics_show_the_rest(spoilt: str, client: "redis.Redis") -> N
         row.name for rows in (snapshot.buried, snapshot.stored, snapshot.waiting) for row in rows
     }
     assert shown == {f"batches/{state}" for state in left(spoilt) - {"leased"}}
-    page = Pages()._env.get_template("overview.html")  # noqa: SLF001 - the page without a browser
-    page.render(
-        snapshot=snapshot,
-        history=read_history(client, DAY),
-        visitor=None,
-        here="",
-        layout="fragment.html",
-        storage_location="",
-        redis_location="",
-    )
+    # the page without a browser, as our script asks for it
+    request = Request({"type": "http", "headers": [(FRAGMENT.encode(), b"1")]})
+    history = read_history(client, DAY)
+    Pages().render(request, "overview.html", snapshot=snapshot, history=history, visitor=None)
     for state in ("open", "buried", "done"):
         list_batches(client, read_search({"state": state}), [""])
     for row in read_delivery_page(client, "", "", 1).rows:
