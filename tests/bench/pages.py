@@ -31,6 +31,7 @@ PAGES = {
     "a batch of as many results": "/status/batches/large",
     "its failures": "/status/batches/large?outcome=failed",
     "its last answer": "/status/batches/large/results/last",
+    "at Gemini": "/status/at-gemini",
     "submissions": "/status/submissions",
     "deliveries": "/status/deliveries",
     "notices": "/status/notices",
