@@ -19,7 +19,9 @@ import pytest
 import redis
 
 from deploy.sandbox.processes import allocate_port
-from receiver.inbox.redis import ENTRY
+from receiver.inbox.delivery_contents import HIDDEN, fetch_content
+from receiver.inbox.delivery_log import name_delivery
+from receiver.inbox.redis import DELIVERY_CONTENTS, ENTRY, connect
 from receiver.settings.projects import WEBHOOK_PATH
 from receiver.verification.keys import Secret
 from tests.receiver import forging
@@ -404,3 +406,18 @@ def test_no_header_forges_a_log_line(endpoints: Endpoints, text: bytes) -> None:
     assert 1 <= len(fresh) <= 2
     assert all(line.isascii() and "event" in json.loads(line) for line in fresh)
     assert "forged" not in {json.loads(line)["event"] for line in fresh}
+
+
+def test_only_what_is_proven_is_kept_to_be_opened(endpoints: Endpoints) -> None:
+    body, right, wrong = event("batches/opened", note="key-acme"), new_id(), new_id()
+    endpoints.post(ACME, static(Secret(b"x" * 32), body, wrong), body)
+    endpoints.post(ACME, static(ACME_SECRET, b"[1]", wrong), b"[1]")  # no event
+    assert endpoints.post(ACME, static(ACME_SECRET, body, right), body).status_code == 202
+    with connect(endpoints.redis_url) as client:
+        name = name_delivery("acme", "v1", right)
+        found = eventually(lambda: fetch_content(client, name, 0), 10, "what it brought")
+        kept = b"".join(client.lrange(DELIVERY_CONTENTS, 0, -1))
+    assert found is not None
+    assert found.body == body.decode().replace("key-acme", HIDDEN)
+    assert found.headers["webhook-signature"] == f"v1 {HIDDEN}"
+    assert wrong.encode() not in kept
