@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from receiver.inbox.ledger import Arrival, Inbox
+from receiver.inbox.ledger import MAX_ATTEMPTS, Arrival, Inbox
 from receiver.inbox.redis import (
     BURIED,
     DEAD_NOTICES,
@@ -58,6 +58,18 @@ def test_claim_that_is_told_again_holds_the_batch_from_then_on(clocked: ClockedR
     clocked.set_clock(START_MS + 5_000)
     assert inbox.claim(BATCH, lease_s=12, claim_id="c") == first
     assert clocked.zscore(DUE, BATCH) == START_MS + 17_000
+
+
+def test_a_batch_that_kills_its_workers_is_buried_as_its_own_fault(clocked: ClockedRedis) -> None:
+    inbox = Inbox(clocked)
+    inbox.accept([Arrival(BATCH, "batch.succeeded", "static")])
+    for number in range(MAX_ATTEMPTS):
+        assert inbox.claim(BATCH) is not None
+        clocked.set_clock(START_MS + (number + 1) * 60_000)
+    assert inbox.claim(BATCH) is None
+    entry = inbox.entries([BATCH])[BATCH]
+    assert (entry.state, entry.fault) == ("buried", "batch")
+    assert entry.cause == "its worker died 5 times while it held this batch"
 
 
 @pytest.mark.parametrize("times", [24, 25, 40])
