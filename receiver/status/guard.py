@@ -16,8 +16,11 @@ from receiver.status.pages import Pages, mark_trouble
 
 HOME = "/status"
 MAX_FIELDS = 8
-# Paths in ASCII below the home, perhaps with a query; a browser resolves dots to what is elsewhere.
-OWN_ADDRESS = re.compile(rf"{HOME}(/(?!/)(?!\.\.?(/|$|\?))[!-.0-Z^-~_]*)*(\?[!-Z^-~]*)?")
+# Paths in ASCII below the home, perhaps with a query; a browser resolves dots to what is elsewhere,
+# also where they are written as %2e.
+OWN_ADDRESS = re.compile(
+    rf"{HOME}(/(?!/)(?!(\.|%2[Ee]){{1,2}}(/|$|[?#]))[!-.0-Z^-~_]*)*(\?[!-Z^-~]*)?"
+)
 Handler = Callable[[Request, Visitor], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 log = logging.getLogger(__name__)

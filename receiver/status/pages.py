@@ -47,9 +47,8 @@ FRAGMENT = "x-status-fragment"  # a header that our script sends; no form and no
 
 
 def _finalize(value: Any) -> Any:
-    """Clean every text that a template shows; Markup is our own."""
-    is_text = isinstance(value, str) and not isinstance(value, Markup)
-    return formatting.clean(value) if is_text else value
+    """Clean whatever a template shows, as the text that it becomes; Markup is our own."""
+    return value if isinstance(value, Markup | int | float) else formatting.clean(str(value))
 
 
 def mark_code(text: str) -> Markup:

@@ -128,13 +128,15 @@ def test_stranger_sees_only_the_login(web_url: str, path: str) -> None:
 def test_codes_of_errors_have_their_names(redis_url: str, tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path / "outputs")
     store(storage, b"\n".join((nasty.failure("a", 8), nasty.answer("b"))), 2)
-    change_manifest(storage, error={"code": 13, "message": "broken"})
+    priced = {"answers": 1, "of": 2, "why": "\ud800\u202e<b>"}  # shown through its own words
+    change_manifest(storage, error={"code": 13, "message": "broken"}, priced=priced)
     with connect(redis_url) as client:
         Inbox(client).accept([Arrival("batches/b1", "batch.succeeded", "static")])
     with serving(redis_url, tmp_path) as url:
         page = CLIENT.get(f"{url}/status/batches/b1", headers=BEARER).text
     assert 'data-label="Code">8 RESOURCE_EXHAUSTED</td>' in page
     assert "13 INTERNAL broken" in page
+    assert "1 of 2 answers are priced: ��&lt;b&gt;" in page
 
 
 def test_page_says_where_answers_and_the_inbox_are(redis_url: str, tmp_path: Path) -> None:
@@ -289,6 +291,10 @@ def test_message_is_never_what_the_address_says(web_url: str) -> None:
         "/status/../x",
         "/status/..",
         "/status/./x",
+        "/status/%2e%2E/x",
+        "/status/.%2e",
+        "/status/%2E?x",
+        "/status/..#x",
         "/status\\x",
         "/statusx",
         "/webhooks",
