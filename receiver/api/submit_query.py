@@ -162,10 +162,6 @@ def read_request(settings: Settings, query: SubmitQuery) -> SubmitRequest:
     )
 
 
-def _is_amount(dollars: Decimal) -> bool:
-    return dollars.is_finite() and LEAST_DOLLARS <= dollars <= MOST_DOLLARS
-
-
 def _read_url(webhook: str | None) -> str | None:
     try:
         return webhook and parse_web_url(webhook)
@@ -180,5 +176,5 @@ def _read_metadata(query: SubmitQuery) -> dict[str, Any]:
         raise refuse_parameter("metadata", "it comes with the deliveries to `webhook`: give both")
     try:
         return msgspec.json.decode(query.metadata, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise refuse_parameter("metadata", f"expected a JSON object: {error}") from error

@@ -174,6 +174,7 @@ def test_options_are_those_of_the_command(api: Api, tmp_path: Path) -> None:
         ("&webhook=ftp://x", {"webhook"}),
         ("&metadata={}", {"metadata"}),
         ("&webhook=https://x.example/hook&metadata=[]", {"metadata"}),
+        ("&webhook=https://x.example&metadata=" + '{"x":' * 2_000, {"metadata"}),
         ("&export=/etc/passwd", {"export"}),
         ("&model=again", {"model"}),
     ],
