@@ -12,7 +12,7 @@ from receiver.api.problems import MEDIA_TYPE as PROBLEM
 from receiver.api.problems import Problem
 from receiver.api.responses import MEDIA_TYPE as JSON
 from receiver.api.submitting import MEDIA_TYPES as JSONL
-from receiver.api.uploads import MAX_BYTES
+from receiver.api.uploads import MAX_BYTES, MAX_LINES
 
 TITLE = "gemini-batch-receiver"
 REFERENCE = "#/components/schemas/{name}"
@@ -79,7 +79,7 @@ def _describe(one: Operation, schemas: dict[str, Schema]) -> Schema:
     if one.method == "POST":
         described["requestBody"] = {
             "description": "One request per line, as `batches submit` reads them from a file; up to"
-            f" {MAX_BYTES // 1_000_000} MB.",
+            f" {MAX_BYTES // 1_000_000} MB and {MAX_LINES:,} lines.",
             "required": True,
             "content": {media_type: {"schema": {"type": "string"}} for media_type in JSONL},
         }

@@ -17,11 +17,10 @@ EXTENSION = "gbr.upload"  # of an ASGI scope
 ALLOW = "allow"
 AT_ONCE = 2
 MAX_BYTES = 500_000_000  # of one body
+MAX_LINES = 1_000_000  # of one body: whoever checks it remembers each key, in some 130 bytes
 PIECE_BYTES = 1024 * 1024  # written at once
 NAME = "requests.jsonl"  # as if `batches submit` had read it from such a file
-TOO_LARGE = (
-    "the body is over {:,} bytes: send it in several, or use `batches submit` where the file lies"
-)
+TOO_LARGE = "the body is over {:,} {}: send it in several, or use `batches submit` where it lies"
 
 
 def allow_upload(scope: Mapping[str, Any]) -> None:
@@ -49,12 +48,13 @@ class IncomingBody:
             await self._copy(request, file)
 
     async def _copy(self, request: Request, file: IO[bytes]) -> None:
-        piece, size = bytearray(), 0
+        piece, size, lines = bytearray(), 0, 0
         try:
             async for chunk in request.stream():
                 piece += chunk
                 size += len(chunk)
-                self._refuse_large(size)
+                lines += chunk.count(b"\n")
+                self._refuse_large(size, lines)
                 if len(piece) >= PIECE_BYTES:
                     await asyncio.to_thread(file.write, bytes(piece))
                     piece.clear()
@@ -62,9 +62,11 @@ class IncomingBody:
             raise ProblemError(400, "the body ended too early: nothing was taken in") from error
         await asyncio.to_thread(file.write, bytes(piece))
 
-    def _refuse_large(self, size: int) -> None:
+    def _refuse_large(self, size: int, lines: int = 0) -> None:
         if size > self._max_bytes:
-            raise ProblemError(413, TOO_LARGE.format(self._max_bytes))
+            raise ProblemError(413, TOO_LARGE.format(self._max_bytes, "bytes"))
+        if lines > MAX_LINES:
+            raise ProblemError(413, TOO_LARGE.format(MAX_LINES, "lines"))
 
     def close(self) -> None:
         """From any thread, once."""

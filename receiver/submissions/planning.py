@@ -1,10 +1,10 @@
 """Turns a user's request into a submission: check the input, plan it, or find the earlier plan."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from receiver.errors import FaultyInputError, SubmissionError
 from receiver.storage import Storage
@@ -21,12 +21,13 @@ from receiver.submissions.splitting import (
     split_input,
 )
 from receiver.submissions.submission import RequestKind, Submission, SubmissionSpec
-from receiver.submissions.validation import LineChecker
+from receiver.submissions.validation import MAX_LINE_BYTES, LineChecker
 
 FIELD_HINT = (
     "\nFields are those that {sdk} knows; for a newer one say --allow-unknown-fields,"
     " and Gemini judges it."
 )
+SKIPPED_BYTES = 1024 * 1024  # at once, of the rest of a line that is too long
 HASH_CHARACTERS = 8  # of the input's hash, in a display name that the user did not choose
 
 
@@ -72,7 +73,7 @@ def check_input(
     )
     try:
         with path.open("rb") as lines:
-            plan = split_input(_report_sizes(lines, on_progress), checker, limits, gauge)
+            plan = split_input(_read_lines(lines, on_progress), checker, limits, gauge)
     except OSError as error:
         raise SubmissionError(f"{path} can't be read: {error.strerror}") from error
     if isinstance(plan, InputProblems):
@@ -110,10 +111,15 @@ def _refuse_impossible(plan: SplitInput, request: SubmitRequest) -> None:
         )
 
 
-def _report_sizes(lines: Any, on_progress: Callable[[int], None]) -> Any:
-    for line in lines:
+def _read_lines(file: BinaryIO, on_progress: Callable[[int], None]) -> Iterator[bytes]:
+    """Every line; of one that is too long, no more than shows it, whatever its size."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
         on_progress(len(line))
         yield line
+        is_cut = len(line) > MAX_LINE_BYTES
+        while is_cut and line and not line.endswith(b"\n"):
+            line = file.readline(SKIPPED_BYTES)
+            on_progress(len(line))
 
 
 def settle_submission(storage: Storage, path: Path, draft: Submission) -> tuple[Submission, bool]:

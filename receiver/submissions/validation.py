@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from receiver.answers.large_lines import find_excess, find_wide_text
 from receiver.submissions.request_cautions import IN_CAMEL_CASE, Cautions, find_cautions
 from receiver.submissions.request_faults import MAX_FAULTS, find_faults, find_misplaced
 from receiver.submissions.request_schema import compile_check
@@ -96,6 +97,8 @@ class LineChecker:
     def _check_line(self, number: int, line: bytes) -> dict[str, Any]:
         if len(line) > MAX_LINE_BYTES:
             raise LineError(f"it has over {MAX_LINE_BYTES >> 20} MiB; split the request")
+        if excess := find_excess(line) or find_wide_text(line):
+            raise LineError(f"it would take too much memory: {excess}; split the request")
         row = read_object(line)
         self._check_key(number, row.get("key"))
         self._check_members(number, row)

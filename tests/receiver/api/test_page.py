@@ -5,7 +5,7 @@ from receiver.api.operations import OPERATIONS
 from receiver.api.queries import BatchQuery
 from receiver.api.submit_query import SubmitQuery
 from receiver.api.submitting import DEADLINE_S
-from receiver.api.uploads import AT_ONCE, MAX_BYTES
+from receiver.api.uploads import AT_ONCE, MAX_BYTES, MAX_LINES
 from receiver.submissions.policy import Policy
 from receiver.web.http_limits import HttpLimits
 from tests.pages import section
@@ -29,9 +29,10 @@ def test_policy_can_be_stated_but_for_its_export() -> None:
 
 
 def test_limits_are_on_the_page() -> None:
-    assert f"up to\n{MAX_BYTES // 1_000_000} MB, two at a time" in PAGE
+    page = " ".join(PAGE.split())
+    assert f"up to {MAX_BYTES // 1_000_000} MB, two at a time, with at most {MAX_LINES:,}" in page
     assert AT_ONCE == 2
     assert f"up to {MAX_LINE_BYTES >> 20} MiB" in PAGE
     answer_s = HttpLimits().upload_answer_s
-    assert f"may take\n{answer_s / 60:.0f} minutes" in PAGE
+    assert f"may take {answer_s / 60:.0f} minutes" in page
     assert answer_s > DEADLINE_S

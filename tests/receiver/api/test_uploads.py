@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from receiver.api.problems import ProblemError
-from receiver.api.uploads import AT_ONCE, IncomingBodies
+from receiver.api.uploads import AT_ONCE, MAX_LINES, IncomingBodies
 
 
 def request_of(*chunks: bytes) -> Request:
@@ -49,6 +49,16 @@ def test_refused_body_leaves_nothing(tmp_path: Path, chunks: tuple[bytes], statu
         with pytest.raises(ProblemError) as raised:
             read(uploads, request_of(*chunks))
         assert raised.value.problem.status == status
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_body_of_too_many_lines_is_refused(tmp_path: Path) -> None:
+    """Else the web process would remember millions of keys."""
+    uploads, half = IncomingBodies(str(tmp_path)), b"\n" * (MAX_LINES // 2)
+    assert len(read(uploads, request_of(half, half, b""))) == MAX_LINES
+    with pytest.raises(ProblemError, match="over 1,000,000 lines") as raised:
+        read(uploads, request_of(half, half, b"\n", b""))
+    assert raised.value.problem.status == 413
     assert list(tmp_path.iterdir()) == []
 
 

@@ -112,3 +112,15 @@ def test_embeddings_are_not_taken_for_answers() -> None:
 def test_line_of_many_megabytes_is_refused() -> None:
     (problem,) = judge(b'{"key": "' + b"a" * (64 * 1024 * 1024) + b'"}')
     assert "over 64 MiB" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(b"[],[],[]," * 200_000, "over 500000 values"), ("ü".encode() * 5_000_000, "not ASCII alone")],
+)
+def test_line_that_would_fill_the_memory_is_not_decoded(value: bytes, words: str) -> None:
+    """Twenty million empty lists take more than a gigabyte."""
+    text = value if value.startswith(b"[") else b'"%b",' % value
+    (problem,) = judge(b'{"key": "k", "request": {"contents": [%b0]}}' % text)
+    assert "it would take too much memory" in str(problem)
+    assert words in str(problem)

@@ -1,16 +1,19 @@
 import json
+import tracemalloc
 from dataclasses import replace
 from decimal import Decimal
+from os import SEEK_CUR
 from pathlib import Path
 
 import pytest
 
+from receiver.errors import FaultyInputError
 from receiver.settings.limits import DEFAULT_LIMITS
 from receiver.settings.settings import Settings, read_settings
 from receiver.submissions.estimates import describe_estimate
 from receiver.submissions.gauges import ASSUMED_ANSWER_TOKENS
 from receiver.submissions.output_history import MAX_MANIFESTS
-from receiver.submissions.planning import SubmitRequest, draft_submission
+from receiver.submissions.planning import SubmitRequest, check_input, draft_submission
 from receiver.submissions.quotas import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
@@ -19,6 +22,7 @@ from receiver.submissions.quotas import (
 )
 from receiver.submissions.splitting import PART_SHARE, SplitInput
 from receiver.submissions.token_counts import MARGIN, PLACES
+from receiver.submissions.validation import MAX_LINE_BYTES
 from receiver.submissions.weighing import weigh_input
 from tests.pages import section
 
@@ -114,6 +118,22 @@ def test_unknown_price_stays_unknown(settings: Settings, source: Path) -> None:
     assert estimate is not None
     assert (estimate.low, estimate.expected, estimate.high) == (None, None, None)
     assert "the price list has no price of the model" in estimate.basis
+
+
+def test_line_without_an_end_takes_bounded_memory(tmp_path: Path) -> None:
+    path, told = tmp_path / "requests.jsonl", list[int]()
+    with path.open("wb") as file:
+        for size_bytes in (MAX_LINE_BYTES, 3, 3 * MAX_LINE_BYTES):
+            file.seek(size_bytes, SEEK_CUR)
+            file.write(b"\n")
+    tracemalloc.start()
+    with pytest.raises(FaultyInputError) as raised:
+        check_input(path, SubmitRequest("", MODEL), told.append)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 3.5 * MAX_LINE_BYTES
+    assert [line for line, _ in raised.value.first] == [1, 2, 3]
+    assert sum(told) == path.stat().st_size
 
 
 def test_numbers_are_in_the_pages() -> None:
