@@ -17,6 +17,7 @@ from receiver.storage.local_lots import TEMPORARY, LocalLot, OpenFolder
 CASE_IGNORED = "_case_ignored.txt"  # what one machine found holds for all that share the folder
 CASE_IGNORED_TEXT = b"This folder takes Key and key for one name: names here encode capitals.\n"
 CHUNK_BYTES = 256 * 1024
+SHOWN_CHARACTERS = 200  # of a name that can't be one
 
 
 def local_root(url: str) -> Path:
@@ -111,8 +112,22 @@ class LocalStorage:
             lot.discard()
             raise
 
+    def _locate(self, name: str) -> Path:
+        """Where an object lies. An index or a manifest may name anything.
+
+        Raises StorageError for what lies elsewhere, and for what no file can be called.
+        """
+        try:
+            is_ours = b"\0" not in os.fsencode(name)
+        except UnicodeEncodeError:
+            is_ours = False
+        if not is_ours or name.startswith("/") or ".." in name.split("/"):
+            text = f"{name[:SHOWN_CHARACTERS]!a} can't be the name of an object"
+            raise StorageError(text, retryable=False, fault="batch")
+        return self.root / name
+
     def create(self, name: str, data: bytes) -> None:
-        target, folder = self.root / name, name.rpartition("/")[0]
+        target, folder = self._locate(name), name.rpartition("/")[0]
         try:
             with translate_os_errors("write", name), self._temporary_file() as path:
                 _write(path, data)
@@ -135,25 +150,25 @@ class LocalStorage:
 
     def read(self, name: str) -> bytes | None:
         with translate_os_errors("read", name), suppress(FileNotFoundError):
-            return (self.root / name).read_bytes()
+            return self._locate(name).read_bytes()
         return None
 
     def read_to_file(self, name: str, path: Path) -> bool:
         with translate_os_errors("read", name), suppress(FileNotFoundError):
-            shutil.copyfile(self.root / name, path)
+            shutil.copyfile(self._locate(name), path)
             return True
         return False
 
     def read_chunks(self, name: str) -> Iterator[bytes] | None:
         with translate_os_errors("read", name), suppress(FileNotFoundError):
-            return _chunks_of((self.root / name).open("rb", buffering=0), name)
+            return _chunks_of(self._locate(name).open("rb", buffering=0), name)
         return None
 
     def read_range(self, name: str, offset: int, length: int) -> bytes | None:
         with (
             translate_os_errors("read", name),
             suppress(FileNotFoundError),
-            (self.root / name).open("rb") as file,
+            self._locate(name).open("rb") as file,
         ):
             file.seek(offset)
             return file.read(length)
@@ -161,7 +176,7 @@ class LocalStorage:
 
     def size_of(self, name: str) -> int | None:
         with translate_os_errors("look for", name), suppress(FileNotFoundError):
-            return (self.root / name).stat().st_size
+            return self._locate(name).stat().st_size
         return None
 
     def sign(self, name: str, seconds: int) -> None:
@@ -169,14 +184,14 @@ class LocalStorage:
 
     def exists(self, name: str) -> bool:
         with translate_os_errors("look for", name):
-            return (self.root / name).is_file()
+            return self._locate(name).is_file()
 
     def list_names(self, folder: str) -> list[str]:
         return sorted(self.iter_names(folder))
 
     def iter_names(self, folder: str) -> Iterator[str]:
         start = len(os.path.join(self.root, ""))  # noqa: PTH118 - a Path drops the slash at its end
-        waiting = [os.fspath(self.root / folder)]
+        waiting = [os.fspath(self._locate(folder))]
         while waiting:
             with (
                 translate_os_errors("list", folder),
@@ -191,7 +206,7 @@ class LocalStorage:
 
     def delete(self, name: str) -> None:
         with translate_os_errors("delete", name):
-            (self.root / name).unlink(missing_ok=True)
+            self._locate(name).unlink(missing_ok=True)
 
     def tells_case_apart(self) -> bool:
         """Probe each time, since a folder may be moved; a no is remembered in the folder."""

@@ -2,11 +2,12 @@
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from receiver.errors import AlreadyStoredError
+from receiver.errors import AlreadyStoredError, StorageError
 from receiver.storage import Storage, open_storage
 from tests.running import CLIENT
 from tests.storage_servers import Bucket
@@ -161,6 +162,29 @@ def test_any_name_is_kept(storage: Storage, name: str) -> None:
     assert storage.list_names("b") == [name]
     storage.delete(name)
     assert storage.list_names("b") == []
+
+
+@pytest.mark.parametrize("name", ["../secret", "b/../../secret", "b/\0", "b/\ud800"])
+def test_name_that_leaves_the_storage_is_refused(
+    storage: Storage, tmp_path: Path, name: str
+) -> None:
+    """An index that somebody else wrote may name any file of the machine that reads it."""
+    storage.put_many([("b/one.json", b"1\n")])  # a folder of a file's name must be there
+    (tmp_path / "secret").write_bytes(b"secret")
+    with pytest.raises(StorageError):
+        storage.read_range(name, 0, 6)
+    for ask in (storage.read, storage.read_chunks, storage.size_of, storage.exists):
+        with pytest.raises(StorageError):
+            ask(name)
+    with pytest.raises(StorageError):
+        storage.create(name, b"")
+    assert (tmp_path / "secret").read_bytes() == b"secret"
+
+
+def test_absolute_name_lies_in_the_storage_or_nowhere(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    with suppress(StorageError):
+        assert storage.read(str(tmp_path / "secret")) is None
 
 
 def test_listing_keeps_to_its_folder(storage: Storage) -> None:
