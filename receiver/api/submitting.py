@@ -62,6 +62,7 @@ class Submitting:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._uploads = settings, IncomingBodies(settings.scratch_dir)
+        self._uploads.clear_old()
         self._threads = Threads(AT_ONCE, DEADLINE_S)
 
     async def post(self, request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Reads a large body into a file, as it comes: neither its size nor its sender fills the memory."""
 
 import asyncio
+import logging
 import shutil
 import tempfile
 import threading
@@ -12,6 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 
 from receiver.api.problems import ProblemError
 from receiver.outputs.wording import count_of
+from receiver.storage.cleanup import clear_leftovers
+from receiver.storage.errors import explain_os_error
 
 EXTENSION = "gbr.upload"  # of an ASGI scope
 ALLOW = "allow"
@@ -19,8 +22,10 @@ AT_ONCE = 2
 MAX_BYTES = 500_000_000  # of one body
 MAX_LINES = 1_000_000  # of one body: whoever checks it remembers each key, in some 130 bytes
 PIECE_BYTES = 1024 * 1024  # written at once
+PREFIX = "gbr-upload-"
 NAME = "requests.jsonl"  # as if `batches submit` had read it from such a file
 TOO_LARGE = "the body is over {:,} {}: send it in several, or use `batches submit` where it lies"
+log = logging.getLogger(__name__)
 
 
 def allow_upload(scope: Mapping[str, Any]) -> None:
@@ -81,13 +86,25 @@ class IncomingBodies:
         self._scratch_dir, self._max_bytes = scratch_dir, max_bytes
         self._slots = threading.BoundedSemaphore(AT_ONCE)
 
+    def clear_old(self) -> None:
+        """Remove what killed processes left a day ago or earlier: no worker may see this disk."""
+        folder = self._scratch_dir or tempfile.gettempdir()
+        try:
+            cleared = clear_leftovers(Path(folder), f"{PREFIX}*")
+        except OSError as error:
+            known = {"folder": folder, "cause": explain_os_error(error)}
+            log.warning("api.leftovers_kept", extra=known)
+        else:
+            if cleared:
+                log.info("api.leftovers_cleared", extra={"folder": folder, "count": cleared})
+
     def open(self) -> IncomingBody:
         """Close it in any case. Raises ProblemError while there are too many."""
         if not self._slots.acquire(blocking=False):
             busy = count_of(AT_ONCE, "body is", "bodies are")
             raise ProblemError(503, f"{busy} being taken in already: send it again in a moment")
         try:
-            folder = tempfile.mkdtemp(prefix="gbr-", dir=self._scratch_dir)
+            folder = tempfile.mkdtemp(prefix=PREFIX, dir=self._scratch_dir)
         except OSError:
             self._slots.release()
             raise

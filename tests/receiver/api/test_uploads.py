@@ -1,6 +1,8 @@
 """A body on its way to the disk."""
 
 import asyncio
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from receiver.api.problems import ProblemError
-from receiver.api.uploads import AT_ONCE, MAX_LINES, IncomingBodies
+from receiver.api.uploads import AT_ONCE, MAX_LINES, NAME, IncomingBodies
+from receiver.storage.cleanup import LEFT_S
 
 
 def request_of(*chunks: bytes) -> Request:
@@ -60,6 +63,20 @@ def test_body_of_too_many_lines_is_refused(tmp_path: Path) -> None:
         read(uploads, request_of(half, half, b"\n", b""))
     assert raised.value.problem.status == 413
     assert list(tmp_path.iterdir()) == []
+
+
+def test_start_removes_what_a_killed_process_left(tmp_path: Path) -> None:
+    long_ago = time.time() - LEFT_S - 60
+    for name in ("gbr-upload-old", "gbr-upload-young", "gbr-of a worker", "of another program"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / NAME).write_bytes(b"{}")
+        if "young" not in name:
+            os.utime(tmp_path / name / NAME, (long_ago, long_ago))
+            os.utime(tmp_path / name, (long_ago, long_ago))
+    IncomingBodies(str(tmp_path)).clear_old()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"gbr-upload-young", "gbr-of a worker", "of another program"}
+    IncomingBodies(str(tmp_path / "nosuch")).clear_old()
 
 
 def test_absent_folder_takes_no_place(tmp_path: Path) -> None:
