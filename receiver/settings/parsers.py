@@ -63,6 +63,16 @@ def parse_token(text: str) -> str:
     return text
 
 
+def require_own_token(token: str, *others: str) -> str:
+    """A token that lets somebody do more than the others do."""
+    if token and token in others:
+        raise ValueError(
+            "it is also STATUS_TOKEN or METRICS_TOKEN: whoever may look could submit and spend as"
+            " well; make one of its own, such as `openssl rand -hex 32` gives"
+        )
+    return token
+
+
 def parse_api_key(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("must be one word of printable ASCII; copy the key again")

@@ -34,6 +34,7 @@ from receiver.settings.parsers import (
     parse_switch,
     parse_token,
     parse_version,
+    require_own_token,
 )
 from receiver.settings.projects import API_KEY, DEFAULT, FORMS, Project, read_projects
 from receiver.settings.projects import VARIABLES as PROJECT_VARIABLES
@@ -231,6 +232,8 @@ class Settings:
         parse_token,
         "token that the API for programs asks for, 16 characters or more; unset turns it off",
         is_secret=True,
+        check=require_own_token,
+        needs=("status_token", "metrics_token"),
     )
     log_level: str = setting(
         "LOG_LEVEL",

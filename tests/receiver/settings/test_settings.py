@@ -89,6 +89,16 @@ def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
     assert expected in str(told.value)
 
 
+@pytest.mark.parametrize("other", ["STATUS_TOKEN", "METRICS_TOKEN"])
+def test_token_that_spends_is_no_token_that_looks(other: str) -> None:
+    tokens = {"API_TOKEN": "hunter2-hunter2-1", other: "hunter2-hunter2-1"}
+    with pytest.raises(SettingsError, match="API_TOKEN: it is also STATUS_TOKEN") as told:
+        read_settings(RIGHT | tokens)
+    assert "hunter2" not in str(told.value)
+    assert read_settings(RIGHT | tokens | {other: "hunter2-hunter2-2"}).api_token
+    assert read_settings(RIGHT | {"API_TOKEN": "", other: ""}).api_token == ""
+
+
 @pytest.mark.parametrize("url", ["file://user:hunter2@/x", "file://user:hun/ter2@host/x"])
 def test_password_in_a_file_url_is_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError, match="STORAGE_URL: file URLs name no user") as told:
