@@ -4,12 +4,11 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from receiver.settings.web_urls import origin_of
+from receiver.settings.web_urls import origin_of, split_url
 from receiver.status.credentials import SESSION_S, RateLimit, Sessions
 
 COOKIE = "gbr_status"
@@ -114,7 +113,8 @@ class Authenticator:
             return site == "same-origin"
 
         origin = request.headers.get("origin", "")
-        is_same_host = urlsplit(origin).netloc == request.headers.get("host")
+        parts = split_url(origin)
+        is_same_host = parts is not None and parts.netloc == request.headers.get("host")
         is_public = origin_of(origin) == origin_of(self._public_url or "")
         return bool(origin_of(origin)) and (is_same_host or is_public)
 
