@@ -1,6 +1,5 @@
 """One result of a stored batch and its request, as far as a page shows them: all bounded."""
 
-import binascii
 from base64 import b64decode
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -190,5 +189,5 @@ def _decode(media: Media) -> bytes:
     text = media.data.translate({ord("-"): "+", ord("_"): "/"})
     try:
         return b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error:
+    except ValueError:  # characters outside ASCII, or a length that none has
         return b""

@@ -46,7 +46,8 @@ def test_batch_that_is_not_stored_has_no_results(storage: LocalStorage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "decoded"), [("-_8", b"\xfb\xff"), ("+/8=", b"\xfb\xff"), ("a", b""), ("", b"")]
+    ("data", "decoded"),
+    [("-_8", b"\xfb\xff"), ("+/8=", b"\xfb\xff"), ("a", b""), ("", b""), ("ü", b"")],
 )
 def test_files_are_decoded_from_both_kinds_of_base64(
     storage: LocalStorage, data: str, decoded: bytes
