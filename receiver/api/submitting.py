@@ -16,7 +16,7 @@ from receiver.api.submit_query import SubmitQuery, read_request
 from receiver.api.uploads import AT_ONCE, IncomingBodies, IncomingBody
 from receiver.errors import ReceiverError
 from receiver.settings.settings import Settings
-from receiver.status.threads import Threads
+from receiver.status.threads import NoThreadError, Threads
 from receiver.submissions.intake import take_in, try_out
 from receiver.submissions.json_views import Receipt, TrialRun
 from receiver.submissions.planning import SubmitRequest
@@ -26,6 +26,7 @@ TOO_SLOW = (
     f"it took longer than {DEADLINE_S / 60:.0f} minutes, and may still go on: send the same again,"
     " which sends nothing twice"
 )
+BUSY = "the web process has no thread left for it: send it again in a moment"
 MEDIA_TYPES = ("application/jsonl", "application/x-ndjson", "application/jsonlines")
 BODY = "the body"
 log = logging.getLogger(__name__)
@@ -78,6 +79,9 @@ class Submitting:
             raise
         try:
             return await self._threads.run(partial(self._take_in, upload, wanted, query))
+        except NoThreadError as error:  # else the thread closes it
+            upload.close()
+            raise ProblemError(503, BUSY) from error
         except TimeoutError as error:
             raise ProblemError(503, TOO_SLOW) from error
 

@@ -12,6 +12,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+class NoThreadError(RuntimeError):
+    """The machine gives no thread: the call was not made."""
+
+
 class Threads:
     """Runs at most `limit` calls at once. One that outlives its deadline counts until it ends."""
 
@@ -21,7 +25,8 @@ class Threads:
     async def run(self, call: Callable[[], T]) -> T:
         """What `call` returns or raises.
 
-        Raises TimeoutError when the call, or the wait for a free slot, takes too long.
+        Raises TimeoutError when the call, or the wait for a free slot, takes too long, and
+        NoThreadError.
         """
         async with asyncio.timeout(self._deadline_s):
             await self._slots.acquire()
@@ -40,7 +45,10 @@ class Threads:
             else:
                 _hand_over(loop, future.set_result, result)
 
-        threading.Thread(target=run, name="status", daemon=True).start()
+        try:
+            threading.Thread(target=run, name="status", daemon=True).start()
+        except RuntimeError as error:
+            future.set_exception(NoThreadError(str(error)))
         return future
 
     def _release(self, future: "asyncio.Future[T]") -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from receiver.api.problems import ProblemError
+from receiver.api.submitting import Submitting
 from receiver.api.uploads import AT_ONCE, MAX_LINES, NAME, IncomingBodies
+from receiver.settings.settings import read_settings
 from receiver.storage.cleanup import LEFT_S
 
 
-def request_of(*chunks: bytes) -> Request:
+def request_of(*chunks: bytes, query: bytes = b"") -> Request:
     """One in chunks, whose length nobody declares; it ends early unless the last chunk is empty."""
     messages: list[Message] = [
         {"type": "http.request", "body": chunk, "more_body": bool(chunk)} for chunk in chunks
@@ -24,7 +27,8 @@ def request_of(*chunks: bytes) -> Request:
     async def receive() -> Message:
         return messages.pop(0)
 
-    return Request({"type": "http", "method": "POST", "headers": []}, receive)
+    scope = {"type": "http", "method": "POST", "headers": [], "query_string": query}
+    return Request(scope, receive)
 
 
 def read(uploads: IncomingBodies, request: Request) -> bytes:
@@ -86,3 +90,21 @@ def test_absent_folder_takes_no_place(tmp_path: Path) -> None:
             uploads.open()
     (tmp_path / "scratch").mkdir()
     assert read(uploads, request_of(b"1", b"")) == b"1"
+
+
+def test_body_that_no_thread_takes_in_leaves_nothing(tmp_path: Path) -> None:
+    """Each thread would need more memory than there are addresses."""
+    submitting = Submitting(read_settings({"GEMINI_API_KEY": "k", "SCRATCH_DIR": str(tmp_path)}))
+
+    async def submit() -> None:
+        await asyncio.to_thread(time.monotonic)  # another thread writes the body
+        usual = threading.stack_size(1 << 46)
+        try:
+            for _ in range(AT_ONCE + 1):  # else its place would be lost
+                with pytest.raises((ProblemError, RuntimeError), match="thread"):
+                    await submitting.post(request_of(b"{}", b"", query=b"model=gemini-3.5-flash"))
+        finally:
+            threading.stack_size(usual)
+
+    asyncio.run(submit())
+    assert list(tmp_path.iterdir()) == []

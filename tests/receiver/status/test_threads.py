@@ -1,11 +1,12 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from receiver.errors import InboxUnavailableError
-from receiver.status.threads import Shared, Threads
+from receiver.status.threads import NoThreadError, Shared, Threads
 
 
 def test_answer_and_error_reach_who_asked() -> None:
@@ -40,6 +41,27 @@ def test_slow_call_keeps_its_slot_until_it_ends() -> None:
                 assert asyncio.get_running_loop().time() < patient
             else:
                 return
+
+    asyncio.run(ask())
+
+
+@pytest.fixture
+def no_thread_starts() -> Iterator[None]:
+    """Each would need more memory than there are addresses."""
+    usual = threading.stack_size(1 << 46)
+    yield
+    threading.stack_size(usual)
+
+
+@pytest.mark.usefixtures("no_thread_starts")
+def test_thread_that_does_not_start_keeps_no_slot() -> None:
+    async def ask() -> None:
+        threads = Threads(1, 10)
+        for _ in range(2):
+            with pytest.raises(NoThreadError):
+                await threads.run(lambda: 1)
+        threading.stack_size(0)
+        assert await threads.run(lambda: 2) == 2
 
     asyncio.run(ask())
 
