@@ -5,7 +5,7 @@ from pathlib import Path
 
 import redis
 
-from receiver.batch_names import BatchName, SubmissionName
+from receiver.batch_names import SUBMISSION_ID, BatchName, SubmissionName
 from receiver.errors import ReceiverError, StorageError, SubmissionError
 from receiver.gemini.batches import Gemini
 from receiver.inbox.redis import connect
@@ -19,6 +19,7 @@ from receiver.submissions.ledger_entry import accept_submission
 from receiver.submissions.model_check import check_model
 from receiver.submissions.planning import SubmitRequest, draft_submission
 from receiver.submissions.policy import Policy
+from receiver.submissions.records import SubmissionRecords
 from receiver.submissions.settling import intend, settle
 from receiver.submissions.submission import Submission
 from receiver.submissions.weighing import weigh_input
@@ -61,13 +62,13 @@ def _send(settings: Settings, client: "redis.Redis", batch: BatchName) -> None:
     if manifest is None:
         raise StorageError(f"{batch.gemini} is not stored", retryable=False)
     with open_scratch(settings, storage) as scratch:
-        requests = scratch / f"retry-of-{batch.id}.jsonl"
+        requests, before = scratch / f"retry-of-{batch.id}.jsonl", _count_planned(storage, batch)
         if not write_resent(Reading(storage, scratch, _check), manifest, requests):
             is_under_way = read_sent_again(storage, str(batch)).is_settled
             log.info("again.nothing")
             tell_wish(client, str(batch), "waiting" if is_under_way else "nothing")
             return
-        request = _describe(storage, batch, requests, manifest)
+        request = _describe(storage, batch, requests, manifest, before)
         submission = _settle(settings, storage, requests, request)
     name = SubmissionName(batch.project, submission.id)
     accept_submission(client, name)
@@ -75,8 +76,21 @@ def _send(settings: Settings, client: "redis.Redis", batch: BatchName) -> None:
     tell_wish(client, str(batch), "sent", str(name))
 
 
+def _count_planned(storage: Storage, batch: BatchName) -> int:
+    """How often requests were sent again, before anybody looks at which ones.
+
+    Another job may be about to plan the same: then it does not count yet, this one gives it the
+    same name, and both make one submission. What is planned before is left out of the requests.
+    """
+    links = read_links(storage, batch.gemini)
+    return sum(
+        not SUBMISSION_ID.fullmatch(one) or SubmissionRecords(storage, one).read_plan() is not None
+        for one in links
+    )
+
+
 def _describe(
-    storage: Storage, batch: BatchName, requests: Path, manifest: Manifest
+    storage: Storage, batch: BatchName, requests: Path, manifest: Manifest, before: int
 ) -> SubmitRequest:
     """Each time under a name of its own: the same requests under the same name are the same wish.
 
@@ -85,7 +99,6 @@ def _describe(
     if manifest.model is None:
         command = f"`gemini-batch-receiver resubmit {batch.short} --model MODEL`"
         raise SubmissionError(f"the manifest does not say which model answered: {command} does")
-    before = len(read_links(storage, batch.gemini))
     display_name = f"retry {before + 1} of {batch.id}" if before else None
     return describe_resent(storage, batch, requests, manifest.model, display_name)
 

@@ -13,8 +13,8 @@ from receiver.submissions.again import (
     read_wish,
     tell_wish,
 )
-from receiver.submissions.batch_links import link_resubmission
-from receiver.submissions.records import SubmissionRecords
+from receiver.submissions.batch_links import link_resubmission, read_links
+from receiver.submissions.records import FOLDER, SubmissionRecords
 from tests import nasty
 from tests.workers.stored_batches import used
 from tests.workers.storing import change_manifest, put_input, store
@@ -85,10 +85,25 @@ def test_what_never_succeeds_is_not_sent(stored: Advancing) -> None:
 
 
 def test_what_failed_once_more_is_a_wish_of_its_own(stored: Advancing) -> None:
-    link_resubmission(stored.storage, BATCH, "0" * 20)  # that brought nothing
+    put_input(stored.storage, b"".join(request(key) for key in ("k8", "k9")), "b2")
+    store(stored.storage, nasty.failure("k9", 8), 2, batch_id="b2", model=f"models/{MODEL}")
+    assert ask_to_send_again(stored.client, "batches/b2")
+    send_failed_again("batches/b2")
+    (other,) = read_links(stored.storage, "batches/b2")
+    link_resubmission(stored.storage, BATCH, other)  # that brought nothing of this batch
     plan = SubmissionRecords(stored.storage, ask(stored).text.rpartition("/")[2]).read_plan()
     assert plan is not None
     assert plan.spec.display_name == "retry 2 of b1"
+
+
+def test_another_job_that_plans_the_same_at_once_sends_it_once(stored: Advancing) -> None:
+    """It has linked its submission, and is about to plan it: this is the same submission."""
+    first = ask(stored)
+    (planned,) = read_links(stored.storage, BATCH)
+    for name in stored.storage.list_names(f"{FOLDER}/{planned}"):
+        stored.storage.delete(name)
+    assert ask(stored).text == first.text
+    assert read_links(stored.storage, BATCH) == [planned]
 
 
 def test_who_asked_is_told_why_it_failed(stored: Advancing) -> None:
