@@ -78,6 +78,14 @@ def test_a_key_in_a_message_of_google_is_left_out(client: "redis.Redis") -> None
     assert found.headers == {"user-agent": HIDDEN}
 
 
+def test_a_body_of_beginnings_is_read_once(client: "redis.Redis") -> None:
+    """Whoever has a Gemini project can have 8 KB of them delivered, as often as he likes."""
+    found = keep(client, {}, b"eyJ" * (MAX_BODY_BYTES // 3))
+    assert found.body == HIDDEN
+    client.delete(DELIVERY_CONTENTS)
+    assert keep(client, {}, b"eyJhbGciOiJI.eyJi.c2ln and eyJno").body == f"{HIDDEN} and eyJno"
+
+
 @pytest.mark.parametrize("kept", range(1, len(KEY), 7))
 def test_a_key_at_the_cut_is_left_out(client: "redis.Redis", kept: int) -> None:
     body = b"x" * (MAX_BODY_BYTES - kept) + KEY.encode() + b"y" * 1000
