@@ -67,7 +67,7 @@ def read_wish(client: "redis.Redis", batch: str) -> Wish | None:
     data: Any = read_or(None, lambda: client.get(SENDING_AGAIN + batch))
     try:
         return None if data is None else msgspec.json.decode(data, type=Wish)
-    except ValueError:  # another program wrote it
+    except (ValueError, RecursionError):  # another program wrote it
         return None
 
 

@@ -150,8 +150,9 @@ def test_a_wish_of_which_nobody_hears_may_be_said_again(advancing: Advancing) ->
     wish = wish_of(advancing)
     assert wish.is_under_way(wish.at_ms + SILENT_S * 1000 - 1)
     assert not wish.is_under_way(wish.at_ms + SILENT_S * 1000)
-    client.set(SENDING_AGAIN + BATCH, b"[]")
-    assert read_wish(client, BATCH) is None
+    for foreign in (b"[]", b'{"x":' * 5_000):
+        client.set(SENDING_AGAIN + BATCH, foreign)
+        assert read_wish(client, BATCH) is None
     assert ask_to_send_again(client, BATCH)
     assert 0 < client.ttl(SENDING_AGAIN + BATCH) <= 3600
 
