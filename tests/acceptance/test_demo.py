@@ -61,7 +61,7 @@ def test_kept_demo_ends_without_a_trace(tmp_path: Path, ending: signal.Signals) 
             r"^Look at it: (\S+) with the token (\w+)$", text, re.MULTILINE
         )[0]
         shown = CLIENT.get(address, headers={"authorization": f"Bearer {token}"})
-        assert (shown.status_code, "Recently stored" in shown.text) == (200, True)
+        assert (shown.status_code, "Last stored" in shown.text) == (200, True)
         for command in re.findall(r"^ *(curl .*)$", text, re.MULTILINE):
             answer = subprocess.run(
                 ["bash", "-c", f"{command} -sf"], capture_output=True, timeout=10, check=True
