@@ -111,7 +111,6 @@ PURE = {
     "receiver.submissions.request_cautions",
     "receiver.submissions.request_faults",
     "receiver.submissions.request_schema",
-    "receiver.inbox.cost_counts",
     "receiver.inbox.entry_fields",
     "receiver.outputs.templates",
     "receiver.outputs.wording",

@@ -17,7 +17,6 @@ from receiver.errors import (
     NotReadyError,
 )
 from receiver.gemini.operations import Batch
-from receiver.inbox.cost_counts import encode_cost
 from receiver.inbox.entry_fields import summarise
 from receiver.inbox.ledger import Inbox, Lease
 from receiver.inbox.redis import connect
@@ -28,6 +27,7 @@ from receiver.retry import has_outlived
 from receiver.settings.settings import Settings
 from receiver.storage import Storage, open_storage
 from receiver.storage.replaced import set_aside
+from receiver.telemetry.metrics.definitions import encode_cost
 from receiver.telemetry.tracing import job_span, log_fields, stage
 from workers.download.download import open_source
 from workers.forms.forms import Forms

@@ -43,7 +43,7 @@ from receiver.retry import NOTHING_YET, Counter, Past
 
 Source = Literal["static", "dynamic", "replay", "reconcile", "retry", "again", "submit"]
 Reopen = Literal["none", "done", "all"]
-# What a worker records with an entry: what storing the batch cost (see `cost_counts`), or how far a
+# What a worker records with an entry: what storing the batch cost (see `encode_cost`), or how far a
 # submission is (see `Standing`).
 Fact = Literal["cost", "standing"]
 

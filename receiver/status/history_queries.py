@@ -8,11 +8,10 @@ from decimal import Decimal
 
 import redis
 
-from receiver.inbox.cost_counts import ModelCost
 from receiver.outputs.outcomes import ANSWERED, OUTCOMES
 from receiver.status.charts import Chart, Scale, Series, draw
 from receiver.status.formatting import dollars
-from receiver.telemetry.metrics.definitions import Slot
+from receiver.telemetry.metrics.definitions import ModelCost, Slot
 from receiver.telemetry.metrics.history import Range, fetch_history
 
 MAX_MODELS = 50  # of the table

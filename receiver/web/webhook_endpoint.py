@@ -27,6 +27,7 @@ from receiver.errors import (
 )
 from receiver.gemini.webhook_reports import Evidence
 from receiver.inbox.delivery_log import RejectedDelivery, Verdict, name_delivery
+from receiver.inbox.delivery_shapes import take_shape
 from receiver.inbox.ledger import Arrival, Source
 from receiver.settings.projects import Project
 from receiver.telemetry.metrics import definitions
@@ -38,7 +39,6 @@ from receiver.verification.jwks import KeySetCache
 from receiver.verification.keys import KeySet
 from receiver.verification.signatures import Scheme, Verified
 from receiver.web.accept_batcher import AcceptBatcher
-from receiver.web.delivery_shape import take_shape
 from receiver.web.health import Readiness
 from receiver.web.metrics_endpoint import MetricsReader
 

@@ -12,13 +12,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from receiver.batch_names import SubmissionName
 from receiver.gemini.operations import Batch, Stats
-from receiver.inbox.cost_counts import encode_cost
 from receiver.inbox.entry_fields import Standing
 from receiver.inbox.ledger import Arrival, Inbox
 from receiver.inbox.redis import SUBMISSIONS, TREND, connect, now_ms
 from receiver.notices.running_batches import RunningWatch
 from receiver.submissions.ledger_entry import accept_submission
-from receiver.telemetry.metrics.definitions import DAY_S, TREND_S
+from receiver.telemetry.metrics.definitions import DAY_S, TREND_S, encode_cost
 from receiver.telemetry.metrics.history import count_cost
 from tests.acceptance.conftest import World
 from tests.acceptance.test_status_page import HOSTILE, SHOWN, serving, window

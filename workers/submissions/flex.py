@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from receiver.errors import AlreadyStoredError, StepPendingError, SubmissionError
 from receiver.gemini.content import generate_flex
-from receiver.inbox.cost_counts import encode_cost
 from receiver.submissions.attached_files import complete_part
 from receiver.submissions.daily_budget import day_of, part_reference
 from receiver.submissions.decisions import SendFlexPart
@@ -15,6 +14,7 @@ from receiver.submissions.part_copy import PartCopy
 from receiver.submissions.records import Created, CreateIntent
 from receiver.submissions.state import SubmissionState
 from receiver.submissions.submission import Part
+from receiver.telemetry.metrics.definitions import encode_cost
 from receiver.telemetry.metrics.history import count_cost
 from workers.store.manifest import load_manifest
 from workers.submissions.context import AdvanceContext

@@ -27,7 +27,7 @@ local function count(field) -- pcall: whatever somebody wrote there, the inbox m
   keep_history()
 end
 
--- Adds what a stored batch cost by its model, as receiver/inbox/cost_counts.py writes it. Where a hash is full, a model
+-- Adds what a stored batch cost by its model, as `encode_cost` of receiver/telemetry/metrics/definitions.py writes it. Where a hash is full, a model
 -- that it does not know yet counts as 'other'.
 local function count_cost(cost)
   local model, amount = string.match(cost, '^(%S+) (%S+)$')

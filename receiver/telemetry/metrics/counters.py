@@ -10,13 +10,21 @@ import math
 import secrets
 import threading
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import redis
 
 from receiver.errors import InboxUnavailableError
 from receiver.inbox.redis import Scripts
-from receiver.telemetry.metrics.definitions import Metric
+from receiver.telemetry.metrics.definitions import (
+    BATCHES,
+    COST,
+    PICODOLLARS,
+    UNPRICED,
+    Metric,
+    ModelCost,
+)
 
 FLUSH_EVERY_S = 1.0
 SENT_TTL_S = 600
@@ -120,3 +128,23 @@ def read_counts(row: Any) -> dict[str, float]:
             field = FORMER_NAMES.get(field, field)
             found[field] = found.get(field, 0) + value
     return found
+
+
+def read_costs(row: object) -> dict[str, ModelCost]:
+    """The costs in a hash as redis-py returns it; what is none is left out."""
+    found = dict[str, ModelCost]()
+    for name, text in row.items() if isinstance(row, Mapping) else ():
+        kind, colon, model = name.decode(errors="replace").partition(":")
+        if kind + colon in {COST, BATCHES, UNPRICED} and text.isdigit():
+            found[model] = found.get(model, ModelCost()) + _read(kind + colon, int(text))
+    return found
+
+
+def _read(kind: str, value: int) -> ModelCost:
+    match kind:
+        case "gbr_cost:":
+            return ModelCost(dollars=Decimal(value) / PICODOLLARS)
+        case "gbr_batches:":
+            return ModelCost(batches=value)
+        case _:
+            return ModelCost(unpriced=value)

@@ -8,14 +8,19 @@ A histogram has a field for each bucket and one for the sum: `<name>:<label>:2.5
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import product
-from typing import Literal
+from typing import Literal, Self
 
-from receiver.inbox.cost_counts import ModelCost
 from receiver.outputs.outcomes import OUTCOMES
 
 BEYOND, SUM = "+Inf", "sum"
 SLOT_S, TREND_S, DAY_S = 1800, 3 * 3600, 86400  # what charts are made of
+PICODOLLARS = 10**12  # in a dollar; a token costs no less, so the sums of costs stay exact
+MAX_PICODOLLARS = 10**18  # one batch costs less, and Redis adds up 64 bits
+MAX_MODEL = 100  # characters
+OTHER = "other"  # models that had no more room in their hash
+COST, BATCHES, UNPRICED = "gbr_cost:", "gbr_batches:", "gbr_unpriced:"  # and a model
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,38 @@ class Metric:
             self.field(*labels) for labels in product(*([self.values] if self.labels else []))
         ]
         return fields if self.kind == "counter" else [f"{field}:{SUM}" for field in fields]
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What the batches of one model cost."""
+
+    dollars: Decimal = Decimal(0)  # of those whose cost is known
+    batches: int = 0  # all that were stored
+    unpriced: int = 0  # of these: nobody knows what they cost
+
+    def __add__(self, other: Self) -> "ModelCost":
+        return ModelCost(
+            self.dollars + other.dollars,
+            self.batches + other.batches,
+            self.unpriced + other.unpriced,
+        )
+
+
+def encode_cost(model: str | None, dollars: Decimal | None) -> str:
+    """A batch's cost as the scripts count it; None where it is not known.
+
+    >>> encode_cost("models/gemini-3.5-flash", Decimal("0.25"))
+    'gemini-3.5-flash 250000000000'
+    >>> encode_cost(None, None)
+    'unknown unknown'
+    """
+    text = (model or "unknown").removeprefix("models/")[:MAX_MODEL]
+    name = "".join(one if "!" <= one <= "~" else "_" for one in text) or "unknown"
+    picodollars = None if dollars is None else round(dollars * PICODOLLARS)
+    if picodollars is None or not 0 <= picodollars <= MAX_PICODOLLARS:
+        return f"{name} unknown"
+    return f"{name} {picodollars}"
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ from typing import Literal
 
 import redis
 
-from receiver.inbox.cost_counts import read_costs
 from receiver.inbox.redis import HISTORY, TREND, Scripts, now_ms, translate_redis_errors
-from receiver.telemetry.metrics.counters import read_counts
+from receiver.telemetry.metrics.counters import read_costs, read_counts
 from receiver.telemetry.metrics.definitions import DAY_S, SLOT_S, TREND_S, Slot
 
 RangeName = Literal["day", "week", "month"]

@@ -5,11 +5,10 @@ from typing import Any
 
 import redis
 
-from receiver.inbox.cost_counts import ModelCost, encode_cost
 from receiver.inbox.redis import TREND
 from receiver.outputs.outcomes import OUTCOMES
 from receiver.status.history_queries import CHARTS, MAX_MODELS, read_history
-from receiver.telemetry.metrics.definitions import DAY_S, TREND_S
+from receiver.telemetry.metrics.definitions import DAY_S, TREND_S, ModelCost, encode_cost
 from receiver.telemetry.metrics.history import DAY, MONTH, WEEK, count_cost
 from tests.receiver.inbox.test_queries import fill
 

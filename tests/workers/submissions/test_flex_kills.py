@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from receiver.inbox.cost_counts import ModelCost
+from receiver.telemetry.metrics.definitions import ModelCost
 from receiver.telemetry.metrics.history import fetch_history
 from tests.waiting import eventually
 from tests.workers.submissions.advancing import Advancing, Submitted

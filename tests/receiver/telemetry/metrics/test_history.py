@@ -7,13 +7,19 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.inbox.cost_counts import ModelCost, encode_cost, read_costs
 from receiver.inbox.entry_fields import Summary
 from receiver.inbox.ledger import Arrival, Inbox, Lease
 from receiver.inbox.redis import HISTORY, TREND
 from receiver.telemetry.metrics import definitions
-from receiver.telemetry.metrics.counters import Counters
-from receiver.telemetry.metrics.definitions import DAY_S, SLOT_S, TREND_S, Slot
+from receiver.telemetry.metrics.counters import Counters, read_costs
+from receiver.telemetry.metrics.definitions import (
+    DAY_S,
+    SLOT_S,
+    TREND_S,
+    ModelCost,
+    Slot,
+    encode_cost,
+)
 from receiver.telemetry.metrics.history import (
     DAY,
     MONTH,

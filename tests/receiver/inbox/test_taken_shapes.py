@@ -2,9 +2,9 @@
 
 import json
 
+from receiver.inbox.delivery_shapes import take_shape
 from receiver.verification.events import OtherEvent, parse_event
 from receiver.verification.signatures import Scheme, Verified
-from receiver.web.delivery_shape import take_shape
 from tests.receiver import forging
 
 
