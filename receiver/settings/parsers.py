@@ -63,12 +63,12 @@ def parse_token(text: str) -> str:
     return text
 
 
-def require_own_token(token: str, *others: str) -> str:
-    """A token that lets somebody do more than the others do."""
-    if token and token in others:
+def require_own_token(token: str, metrics_token: str) -> str:
+    """One that a scraper of metrics does not hold; the status page's may spend as well."""
+    if token and token == metrics_token:
         raise ValueError(
-            "it is also STATUS_TOKEN or METRICS_TOKEN: whoever may look could submit and spend as"
-            " well; make one of its own, such as `openssl rand -hex 32` gives"
+            "it is also METRICS_TOKEN: whoever reads metrics could submit and spend as well; make"
+            " one of its own, such as `openssl rand -hex 32` gives"
         )
     return token
 

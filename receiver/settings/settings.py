@@ -233,7 +233,7 @@ class Settings:
         "token that the API for programs asks for, 16 characters or more; unset turns it off",
         is_secret=True,
         check=require_own_token,
-        needs=("status_token", "metrics_token"),
+        needs=("metrics_token",),
     )
     log_level: str = setting(
         "LOG_LEVEL",

@@ -89,14 +89,19 @@ def test_wrong_value_names_itself(name: str, value: str, expected: str) -> None:
     assert expected in str(told.value)
 
 
-@pytest.mark.parametrize("other", ["STATUS_TOKEN", "METRICS_TOKEN"])
-def test_token_that_spends_is_no_token_that_looks(other: str) -> None:
-    tokens = {"API_TOKEN": "hunter2-hunter2-1", other: "hunter2-hunter2-1"}
-    with pytest.raises(SettingsError, match="API_TOKEN: it is also STATUS_TOKEN") as told:
+def test_token_that_spends_is_no_token_that_scrapes() -> None:
+    tokens = {"API_TOKEN": "hunter2-hunter2-1", "METRICS_TOKEN": "hunter2-hunter2-1"}
+    with pytest.raises(SettingsError, match="API_TOKEN: it is also METRICS_TOKEN") as told:
         read_settings(RIGHT | tokens)
     assert "hunter2" not in str(told.value)
-    assert read_settings(RIGHT | tokens | {other: "hunter2-hunter2-2"}).api_token
-    assert read_settings(RIGHT | {"API_TOKEN": "", other: ""}).api_token == ""
+    assert read_settings(RIGHT | tokens | {"METRICS_TOKEN": "hunter2-hunter2-2"}).api_token
+    assert read_settings(RIGHT | {"API_TOKEN": "", "METRICS_TOKEN": ""}).api_token == ""
+
+
+def test_token_of_the_page_may_be_that_of_the_api() -> None:
+    """Both may spend."""
+    tokens = dict.fromkeys(("API_TOKEN", "STATUS_TOKEN"), "hunter2-hunter2-1")
+    assert read_settings(RIGHT | tokens).api_token == "hunter2-hunter2-1"
 
 
 @pytest.mark.parametrize("url", ["file://user:hunter2@/x", "file://user:hun/ter2@host/x"])
