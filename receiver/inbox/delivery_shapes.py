@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import jwt
 import msgspec
 import redis
 
@@ -16,8 +15,6 @@ from receiver.inbox.foreign import read_or
 from receiver.inbox.redis import DELIVERY_SHAPES, translate_redis_errors
 from receiver.telemetry.shapes import header_shapes, shape_of
 from receiver.tolerant_json import tolerant_reader
-from receiver.verification.events import BatchEvent, OtherEvent
-from receiver.verification.signatures import Scheme, Verified
 
 KEPT_S = 7 * 24 * 3600
 MAX_WAITING = 50
@@ -45,28 +42,26 @@ class DeliveryShape(msgspec.Struct, frozen=True):
 
 
 def take_shape(
-    project: str,
-    verified: Verified,
-    event: BatchEvent | OtherEvent,
-    fields: Mapping[bytes, bytes],
-    body: bytes,
+    project: str, scheme: str, event: str, fields: Mapping[bytes, bytes], body: bytes
 ) -> DeliveryShape:
     """How a verified delivery looks. `fields` are the headers, their names in lower case."""
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields.items()]
     signature = fields.get(b"webhook-signature", b"").decode("latin-1")
     return DeliveryShape(
         project=project,
-        scheme=str(verified.scheme),
-        event=event.type,
+        scheme=scheme,
+        event=event,
         time_ms=int(time.time() * 1000),
         headers=header_shapes(headers),
         body=shape_of(_decode(body)),
-        kid=_token_kid(signature) if verified.scheme is Scheme.JWT else "",
+        kid=_token_kid(signature) if scheme == "jwt" else "",
     )
 
 
 def _token_kid(token: str) -> str:
     """The `kid` of a verified token, which is public; empty for one of another form."""
+    import jwt  # noqa: PLC0415 - 6 MiB, and every worker imports this file
+
     kid = str(jwt.get_unverified_header(token).get("kid", ""))
     return kid if _KID.fullmatch(kid) else ""
 

@@ -20,6 +20,15 @@ CHUNK_BYTES = 256 * 1024
 SHOWN_CHARACTERS = 200  # of a name that can't be one
 
 
+def can_be_name(name: str) -> bool:
+    """Whether it stays below the root, and is what a file can be called."""
+    try:
+        is_file_name = b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return is_file_name and not name.startswith("/") and ".." not in name.split("/")
+
+
 def local_root(url: str) -> Path:
     """The folder of a `file:` URL; a relative path counts from where the process runs."""
     return Path(unquote(urlsplit(url).path)).absolute()
@@ -117,11 +126,7 @@ class LocalStorage:
 
         Raises StorageError for what lies elsewhere, and for what no file can be called.
         """
-        try:
-            is_ours = b"\0" not in os.fsencode(name)
-        except UnicodeEncodeError:
-            is_ours = False
-        if not is_ours or name.startswith("/") or ".." in name.split("/"):
+        if not can_be_name(name):
             text = f"{name[:SHOWN_CHARACTERS]!a} can't be the name of an object"
             raise StorageError(text, retryable=False, fault="batch")
         return self.root / name

@@ -169,7 +169,7 @@ class WebhookEndpoint:
 
         project, shapes = self._project.name, parts.batcher.shapes
         if shapes.wants(project, verified.scheme, event.type):
-            shapes.add(take_shape(project, verified, event, fields, body))
+            shapes.add(take_shape(project, str(verified.scheme), event.type, fields, body))
         parts.batcher.contents.add(self._name(verified), fields, body)
         about = {
             "scheme": str(verified.scheme),

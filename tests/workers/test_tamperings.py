@@ -54,6 +54,16 @@ def test_tampering_is_found_as_stated(case: Tampering, originals: Path, tmp_path
     assert case.words or case.plain == NOT
 
 
+@pytest.mark.parametrize("name", ["/b1/x", "../b1/x", "a/../../b1/x", "a\0/b1/x", ".."])
+@pytest.mark.parametrize("kind", ["plain", "grouped"])
+def test_object_that_no_file_can_be_called_is_a_finding(
+    name: str, kind: str, originals: Path, tmp_path: Path
+) -> None:
+    stored = Stored.copy(kind, originals, tmp_path)
+    stored.row(1, object=name)
+    assert "no name of an output" in said(prove(stored))
+
+
 def test_table_of_threats_says_the_same() -> None:
     """Row for row: what `verify` finds by itself, and with a public key."""
     rows = THREATS.split("| tampering | ")[1].split("\n\n")[0].splitlines()[2:]

@@ -20,6 +20,7 @@ from receiver.outputs.paths import (
 )
 from receiver.outputs.proof_keys import PublicKey, read_signature
 from receiver.storage import Storage
+from receiver.storage.local import can_be_name
 from workers.store.batch_input import BatchInput
 from workers.verification.findings import Discrepancy, Findings
 
@@ -38,7 +39,7 @@ def open_output(storage: Storage, name: str) -> Iterator[bytes] | Discrepancy:
 
     The name comes from a stored row, which may hold anything.
     """
-    if any(part in ("", ".", "..") for part in name.split("/")):
+    if not can_be_name(name) or any(part in ("", ".") for part in name.split("/")):
         return Discrepancy(name, None, "this is no name of an output")
     chunks = storage.read_chunks(name)
     return Discrepancy(name, None, "it is not there") if chunks is None else chunks

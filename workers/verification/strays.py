@@ -25,6 +25,7 @@ from receiver.outputs.paths import (
     retry_name,
 )
 from receiver.storage import Storage
+from receiver.storage.local import can_be_name
 from receiver.storage.replaced import replaced_folder
 from receiver.submissions.batch_links import origin_name, resubmitted_name
 from receiver.tolerant_json import tolerant_reader
@@ -61,7 +62,7 @@ class Folders:
         if name.startswith(self._starts):
             return
         position = name.find(self._part)
-        if position < 0 or len(self._found) >= MAX_FOLDERS:
+        if position < 0 or not can_be_name(name) or len(self._found) >= MAX_FOLDERS:
             self.elsewhere = True
             return
         self._found.add(name[: position + len(self._part) - 1])
