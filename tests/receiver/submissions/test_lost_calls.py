@@ -282,7 +282,7 @@ def test_dead_try_is_followed_by_one(gate: Gate, source: Path) -> None:
         CreateAttempt(1, dead, is_refused=False),
         CreateAttempt(2, dead, is_refused=True),
     ]
-    assert [one.status for one in submit(gate, source)] == ["created"]
+    assert [one.status for one in submit(gate, source, unsure_s=1)] == ["created"]
     assert records.read_plan() == submission
 
 
