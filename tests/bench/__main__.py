@@ -198,7 +198,7 @@ def ingest_command(runs: int, seconds: int, quick: bool) -> None:  # noqa: FBT00
 @data_option
 @click.option("--runs", default=1, show_default=True, help="Rounds; medians are shown.")
 @click.option("--objects", default=20_000, show_default=True, help="Of one line each.")
-@click.option("--quick", is_flag=True, help="500 objects and 20 MB: shows that all of it works.")
+@click.option("--quick", is_flag=True, help="200 objects and 20 MB: shows that all of it works.")
 def storage_command(
     size: int,
     data: Path,
@@ -207,7 +207,7 @@ def storage_command(
     quick: bool,  # noqa: FBT001
 ) -> None:
     """Our worker and boto3, on an object storage that takes 30 ms for every answer."""
-    size, objects = (QUICK_BYTES, 500) if quick else (size, objects)
+    size, objects = (QUICK_BYTES, 200) if quick else (size, objects)
     with open_stage(data) as stage:
         for table in storing.measure(stage, objects, size, runs, say):
             click.echo(f"{table}\n")
