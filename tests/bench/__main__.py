@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tests.bench import footprint, latency, memory, pages, row_tables, scaling, starting, storing
+from tests.bench import footprint, latency, memory, row_tables, scaling, starting, storing
 from tests.bench.generator import KINDS, Results, cached_results
 from tests.bench.goals import BY_KEY_GOALS, Goal, result_goals
 from tests.bench.ingest import measure as ingest
@@ -248,6 +248,8 @@ def start_command(runs: int) -> None:
 @click.option("--runs", default=5, show_default=True, help="Rounds; medians are shown.")
 def pages_command(batches: int, runs: int) -> None:
     """The status page of many batches, until a browser shows the first text."""
+    from tests.bench import pages  # noqa: PLC0415 - only this one needs a browser
+
     with tempfile.TemporaryDirectory(prefix="pages-") as folder:
         for table in pages.measure(Path(folder), batches, runs, say):
             click.echo(table)
