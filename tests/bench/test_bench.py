@@ -169,6 +169,8 @@ def test_quick_start_bench_runs() -> None:
 
 
 def test_quick_pages_bench_runs() -> None:
+    require_module("playwright")
+    require("chromium")
     argv = [sys.executable, "-m", "tests.bench", "pages", "--runs", "1", "--batches", "100"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stderr
